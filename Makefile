@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# The whole build, not recursive. `make help` lists the targets; V=1 shows commands, O=DIR builds there.
+
+O ?= build
+V ?= 0
+DEBUG ?= 0
+CROSS_COMPILE ?=
+Q := $(if $(filter 1,$(V)),,@)
+
+CC := $(CROSS_COMPILE)gcc
+LD := $(CROSS_COMPILE)ld
+NM := $(CROSS_COMPILE)nm
+OBJCOPY := $(CROSS_COMPILE)objcopy
+NASM ?= nasm
+
+.DEFAULT_GOAL := all
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.PHONY: all margay clean size help
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wwrite-strings -Wvla -Wundef -Wold-style-definition -Wmissing-declarations -Werror
+GCCINC := $(shell $(CC) -print-file-name=include)
+CFLAGS := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(GCCINC) -isystem $(O)/inc -Iinclude \
+	-m64 -mno-red-zone -mgeneral-regs-only -mcmodel=kernel -fno-pic -fno-pie \
+	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common -fno-omit-frame-pointer \
+	-fno-delete-null-pointer-checks -fcf-protection=none -ffunction-sections -fdata-sections \
+	-fstack-protector-strong -mstack-protector-guard=global -mno-sse -fno-tree-vectorize \
+	-falign-functions=16 $(WARN) $(if $(filter 1,$(DEBUG)),-DDEBUG)
+NASMFLAGS := -f elf64 -g -F dwarf -w+all -Werror -I include/
+
+DIRS := arch/x86/boot arch/x86/cpu arch/x86/mm arch/x86/guest arch/x86/svm arch/x86/vmx common \
+	hypercall iommu drivers
+SRCS_C := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
+SRCS_S := $(sort $(wildcard $(addsuffix /*.asm,$(DIRS))))
+OBJS := $(SRCS_S:%.asm=$(O)/obj/%.asm.o) $(SRCS_C:%.c=$(O)/obj/%.o)
+LDS := arch/x86/boot/margay.lds
+
+all: margay guests
+
+margay: $(O)/margay
+
+$(O)/inc/xen:
+	$(Q)mkdir -p $(@D)
+	$(Q)test -e /usr/include/xen/xen.h || { echo "Xen's public headers are missing: run scripts/setup build" >&2; exit 1; }
+	$(Q)ln -sfn /usr/include/xen $@
+
+$(O)/obj/%.o: %.c Makefile | $(O)/inc/xen
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/obj/%.asm.o: %.asm Makefile
+	@mkdir -p $(@D)
+	@echo "  NASM    $<"
+	$(Q)$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -MQ $@ -o $@ $<
+
+# Linked twice: the second time with the symbol table that panics print names from.
+$(O)/margay: $(OBJS) $(LDS) scripts/mksyms
+	@echo "  LD      $@"
+	$(Q)scripts/mksyms </dev/null >$(O)/obj/syms0.S
+	$(Q)$(CC) -c -o $(O)/obj/syms0.o $(O)/obj/syms0.S
+	$(Q)$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack --no-warn-rwx-segments --gc-sections -T $(LDS) -o $@.tmp $(OBJS) $(O)/obj/syms0.o
+	$(Q)$(NM) -n $@.tmp | scripts/mksyms >$(O)/obj/syms.S
+	$(Q)$(CC) -c -o $(O)/obj/syms.o $(O)/obj/syms.S
+	$(Q)$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack --no-warn-rwx-segments --gc-sections -T $(LDS) -Map=$(O)/margay.map -o $@ $(OBJS) $(O)/obj/syms.o
+	$(Q)rm -f $@.tmp
+
+-include $(OBJS:.o=.d)
+-include guests/guests.mk scripts/run.mk test/test.mk Documentation/docs.mk
+
+size:
+	@cloc --quiet --include-lang=C,"C/C++ Header",Assembly --force-lang=Assembly,asm --force-lang="C/C++ Header",def \
+		arch common drivers hypercall $(wildcard iommu) include
+
+clean:
+	rm -rf $(filter-out $(O)/cache,$(wildcard $(O)/*))
+
+help:
+	@echo 'make            build Margay and the guests of its own into $(O)/'
+	@echo 'make iso        a bootable image with the demo guests'
+	@echo 'make run        boot it in QEMU, console on the terminal (ACCEL=kvm: nested KVM)'
+	@echo 'make debug      the same, stopped, with a gdb stub'
+	@echo 'make check      all quick tests, as CI runs them; check-long: the others too'
+	@echo 'make perf       instruction counts under -icount'
+	@echo 'make docs       the book, in $(O)/docs'
+	@echo 'make size       lines of code'
+	@echo 'Variables: O=DIR V=1 DEBUG=1 CROSS_COMPILE='

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From the loader's hand-over to the first guest, in order. Runs on the boot CPU. */
+#include <margay/arch.h>
+#include <margay/boot_state.h>
+#include <margay/cmdline.h>
+#include <margay/console.h>
+#include <margay/hvm.h>
+#include <margay/owner.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+#include <margay/smp.h>
+#include <margay/x86.h>
+
+#define MB2_LOADER_MAGIC 0x36d76289U
+
+struct boot_info boot_info;
+struct acpi_info boot_acpi;
+paddr_t image_paddr;
+const struct hvm_ops *hvm;
+
+extern u8 image_start[], image_end[];
+extern u64 __stack_chk_guard;
+void __noreturn boot_main(u32 magic, paddr_t info, paddr_t image);
+
+static __initdata struct cpu early_cpu;
+static u64 entry_tsc, wallclock_base;
+
+static void __init step(const char *what)
+{
+	if (opt.perf_boot)
+		printk("boot: %s at %lu ticks\n", what, rdtsc() - entry_tsc);
+}
+
+static void __init read_boot_info(paddr_t info)
+{
+	const void *mbi = phys_to_virt(info);
+	u32 size = *(const u32 *)mbi;
+
+	if (mb2_parse(mbi, (1UL << 32) - info, &boot_info))
+		panic("the boot loader's information can not be used\n");
+	if (cmdline_parse(boot_info.cmdline))
+		cmdline_help();
+	boot_protect(&boot_info, image_paddr, (u64)(image_end - image_start), "Margay's image");
+	early_init(&boot_info, image_paddr, (u64)(image_end - image_start));
+	early_reserve(info, size);
+	for (unsigned i = 0; i < boot_info.nr_mods; i++)
+		early_reserve(boot_info.mods[i].start, boot_info.mods[i].size);
+}
+
+static void __init choose_backend(void)
+{
+	if (svm_ops.probe())
+		hvm = &svm_ops;
+	if (!hvm)
+		panic("no hardware virtualization that Margay can use: it needs AMD-V with nested paging\n");
+	pr_info("guests run by %s\n", hvm->name);
+}
+
+static void main_on_own_stack(void *arg __unused)
+{
+	smp_boot_aps();
+	step("all CPUs up");
+	console_init();
+	paging_end_init();
+	boot_guests();
+	sched_loop();
+}
+
+void __init boot_main(u32 magic, paddr_t info, paddr_t image)
+{
+	static const struct acpi_ops acpi_ops = { .map = acpi_map_table };
+	struct cpu *c;
+
+	entry_tsc = rdtsc();
+	__stack_chk_guard ^= entry_tsc * 0x9e3779b97f4a7c15UL << 8;
+	early_cpu.self = &early_cpu;
+	wrmsr(MSR_GS_BASE, (u64)&early_cpu);
+	idt_init();
+	idt_load();
+	console_early_init();
+	printk("Margay, a hypervisor for x86_64 nodes (Xen ABI 4.17)\n");
+	if (magic != MB2_LOADER_MAGIC)
+		panic("not started by a multiboot2 loader (magic %#x)\n", magic);
+	image_paddr = image;
+	features_init();
+	read_boot_info(info);
+	paging_init(&boot_info);
+	step("paging");
+	if (acpi_parse(boot_info.rsdp_copy, boot_info.rsdp_copy_size, boot_info.rsdp, &acpi_ops, &boot_acpi))
+		pr_warn("no ACPI tables: one CPU, no power-off\n");
+	owner_init(&boot_info, &boot_acpi);
+	step("memory and ACPI");
+	legacy_pic_off();
+	tsc_init();
+	wallclock_base = rtc_read_wallclock();
+	choose_backend();
+	apic_init(boot_acpi.lapic_base, !opt.nox2apic);
+
+	/* The boot CPU is whichever entry of the MADT has its id. */
+	struct acpi_cpu self = { .apic_id = 0 };
+
+	apic_init_cpu();
+	self.apic_id = apic_id();
+	for (unsigned i = 0; i < boot_acpi.nr_cpus; i++)
+		if (boot_acpi.cpus[i].apic_id == self.apic_id)
+			self = boot_acpi.cpus[i];
+	c = cpu_create(0, &self);
+	cpus[0] = c;
+	nr_cpus = 1;
+	cpu_init_here(c);
+	c->online = true;
+	apic_timer_calibrate(x86.tsc_hz);
+	ioapic_init();
+	step("boot CPU");
+	stack_switch((void *)c->stack_top, main_on_own_stack, NULL);
+}
+
+void arch_wallclock(u64 *sec, u32 *nsec)
+{
+	*sec = wallclock_base;
+	*nsec = 0;
+}

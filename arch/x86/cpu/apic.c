@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The host's local APICs: x2APIC by MSR where the CPU has it, else xAPIC through its page. Physical
+ * destinations only. The timer is TSC-deadline or a calibrated one-shot. SDM 3A 11, APM2 16.
+ */
+#include <margay/arch.h>
+#include <margay/cmdline.h>
+#include <margay/hvm.h>
+#include <margay/printk.h>
+#include <margay/x86.h>
+
+enum {
+	APIC_ID = 0x20, APIC_TPR = 0x80, APIC_EOI = 0xb0, APIC_SVR = 0xf0, APIC_ESR = 0x280,
+	APIC_ICR = 0x300, APIC_ICR_HIGH = 0x310, APIC_LVT_TIMER = 0x320, APIC_LVT_THERMAL = 0x330,
+	APIC_LVT_PERF = 0x340, APIC_LVT_LINT0 = 0x350, APIC_LVT_LINT1 = 0x360, APIC_LVT_ERROR = 0x370,
+	APIC_TIMER_INIT = 0x380, APIC_TIMER_CUR = 0x390, APIC_TIMER_DIV = 0x3e0,
+};
+
+#define SVR_ENABLE 0x100U
+#define LVT_MASKED 0x10000U
+#define LVT_NMI 0x400U
+#define LVT_TSC_DEADLINE 0x40000U
+#define ICR_PENDING 0x1000U
+#define DIVIDE_BY_1 0xbU
+#define BASE_EXTD BIT(10)
+#define BASE_ENABLE BIT(11)
+#define TIMER_MAX 0xffffffffU
+
+static volatile u8 *regs;	/* NULL in x2APIC mode */
+static u64 timer_mul;		/* timer ticks = ns * timer_mul >> 32 */
+
+static u32 apic_read(u32 reg)
+{
+	if (regs)
+		return *(volatile u32 *)(regs + reg);
+	return (u32)rdmsr(MSR_X2APIC_BASE + (reg >> 4));
+}
+
+static void apic_write(u32 reg, u32 val)
+{
+	if (regs)
+		*(volatile u32 *)(regs + reg) = val;
+	else
+		wrmsr(MSR_X2APIC_BASE + (reg >> 4), val);
+}
+
+void __init apic_init(paddr_t base, bool allow_x2apic)
+{
+	if (!x86.x2apic || !allow_x2apic) {
+		regs = map_mmio(base, PAGE_SIZE);
+		if (!regs)
+			panic("no memory to map the local APIC\n");
+	}
+	x86.x2apic = !regs;
+	pr_info("local APIC: %s\n", regs ? "xAPIC" : "x2APIC");
+}
+
+void apic_init_cpu(void)
+{
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLE);
+	if (!regs)
+		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLE | BASE_EXTD);
+	apic_write(APIC_TPR, 0);
+	apic_write(APIC_SVR, SVR_ENABLE | VEC_SPURIOUS);
+	apic_write(APIC_LVT_TIMER,
+		   x86.tsc_deadline ? LVT_TSC_DEADLINE | VEC_TIMER : LVT_MASKED | VEC_TIMER);
+	apic_write(APIC_LVT_LINT0, LVT_MASKED);
+	apic_write(APIC_LVT_LINT1, LVT_NMI);
+	apic_write(APIC_LVT_ERROR, VEC_ERROR);
+	apic_write(APIC_TIMER_DIV, DIVIDE_BY_1);
+	if (!x86.tsc_deadline)
+		apic_write(APIC_LVT_TIMER, VEC_TIMER);
+}
+
+u32 apic_id(void)
+{
+	return regs ? apic_read(APIC_ID) >> 24 : apic_read(APIC_ID);
+}
+
+void apic_eoi(void)
+{
+	apic_write(APIC_EOI, 0);
+}
+
+void apic_send_ipi(u32 dest, u32 icr_low)
+{
+	if (!regs) {
+		/* WRMSR to the x2APIC does not order earlier stores: SDM 3A 11.12.3. */
+		__asm__ volatile("mfence; lfence" ::: "memory");
+		wrmsr(MSR_X2APIC_BASE + (APIC_ICR >> 4), (u64)dest << 32 | icr_low);
+		return;
+	}
+	while (apic_read(APIC_ICR) & ICR_PENDING)
+		cpu_relax();
+	apic_write(APIC_ICR_HIGH, dest << 24);
+	apic_write(APIC_ICR, icr_low);
+}
+
+void __init apic_timer_calibrate(u64 tsc_hz)
+{
+	u64 t0, ticks, tsc;
+
+	if (x86.tsc_deadline)
+		return;
+	apic_write(APIC_LVT_TIMER, LVT_MASKED | VEC_TIMER);
+	apic_write(APIC_TIMER_INIT, TIMER_MAX);
+	t0 = rdtsc();
+	ticks = apic_read(APIC_TIMER_CUR);
+	udelay(2000);
+	ticks -= apic_read(APIC_TIMER_CUR);
+	tsc = rdtsc() - t0;
+	apic_write(APIC_TIMER_INIT, 0);
+	apic_write(APIC_LVT_TIMER, VEC_TIMER);
+	ticks = ticks * tsc_hz / tsc;
+	timer_mul = (ticks << 32) / 1000000000U;
+	pr_debug("APIC timer: %lu kHz\n", ticks / 1000);
+}
+
+void arch_timer_program(stime_t at)
+{
+	stime_t t;
+	u64 ticks;
+
+	if (x86.tsc_deadline) {
+		wrmsr(MSR_TSC_DEADLINE, at == ~0UL ? 0 : tsc_base() + ns_to_tsc(at) + 1);
+		return;
+	}
+	if (at == ~0UL) {
+		apic_write(APIC_TIMER_INIT, 0);
+		return;
+	}
+	t = now();
+	ticks = at > t ? (u64)((unsigned __int128)(at - t) * timer_mul >> 32) + 1 : 1;
+	apic_write(APIC_TIMER_INIT, ticks > TIMER_MAX ? TIMER_MAX : (u32)ticks);
+}
+
+void arch_cpu_kick(struct cpu *c)
+{
+	apic_send_ipi(c->apic_id, VEC_KICK);
+}

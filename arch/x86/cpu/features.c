@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the CPU has, read once on the boot CPU, and the control registers every CPU runs with. */
+#include <margay/hvm.h>
+#include <margay/printk.h>
+#include <margay/x86.h>
+
+struct x86_features x86;
+
+static u64 cr4_bits = CR4_PAE | CR4_PGE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
+
+/* The XSAVE components that Margay switches: x87, SSE, AVX, AVX-512, PKRU. */
+#define XCR0_KNOWN 0x2e7UL
+
+static void write_xcr0(u64 v)
+{
+	__asm__ volatile("xsetbv" ::"c"(0), "a"((u32)v), "d"((u32)(v >> 32)));
+}
+
+void __init features_init(void)
+{
+	u32 a, b, c, d, max, max_ext;
+
+	cpuid_count(0, 0, &max, &b, &c, &d);
+	x86.vendor = b == 0x756e6547 ? X86_VENDOR_INTEL :	/* Genu(ineIntel) */
+		     b == 0x68747541 ? X86_VENDOR_AMD :		/* Auth(enticAMD) */
+				       X86_VENDOR_OTHER;
+	cpuid_count(1, 0, &a, &b, &c, &d);
+	x86.x2apic = c >> 21 & 1;
+	x86.tsc_deadline = c >> 24 & 1;
+	x86.xsave = c >> 26 & 1;
+	if (x86.xsave)
+		cr4_bits |= CR4_OSXSAVE;
+	if (max >= 7) {
+		cpuid_count(7, 0, &a, &b, &c, &d);
+		cr4_bits |= (b >> 7 & 1 ? CR4_SMEP : 0) | (b >> 20 & 1 ? CR4_SMAP : 0) |
+			    (c >> 2 & 1 ? CR4_UMIP : 0);
+	}
+	cpuid_count(0x80000000, 0, &max_ext, &b, &c, &d);
+	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
+	x86.page1g = d >> 26 & 1;
+	x86.rdtscp = d >> 27 & 1;
+	x86.phys_bits = 36;
+	if (max_ext >= 0x80000008) {
+		cpuid_count(0x80000008, 0, &a, &b, &c, &d);
+		x86.phys_bits = (u8)a;
+	}
+	if (max_ext >= 0x80000007) {
+		cpuid_count(0x80000007, 0, &a, &b, &c, &d);
+		x86.invariant_tsc = d >> 8 & 1;
+	}
+	if (x86.xsave) {
+		cpuid_count(0xd, 0, &a, &b, &c, &d);
+		x86.xcr0_mask = ((u64)d << 32 | a) & XCR0_KNOWN;
+		/* AVX-512's three parts, or none. */
+		if ((x86.xcr0_mask & 0xe0) != 0xe0)
+			x86.xcr0_mask &= ~0xe0UL;
+		cpuid_count(0xd, 1, &a, &b, &c, &d);
+		x86.xsaveopt = a & 1;
+		x86.xsavec = a >> 1 & 1;
+	}
+}
+
+void features_init_cpu(void)
+{
+	u32 a, b, c, d;
+
+	/* Some firmware and emulators start with caches off; TS and EM would trap our XSAVE. */
+	write_cr0((read_cr0() & ~(CR0_CD | CR0_NW | CR0_TS | CR0_EM)) | CR0_WP | CR0_NE | CR0_MP);
+	write_cr4(cr4_bits);
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE | EFER_SCE);
+	wrmsr(MSR_PAT, 0x0007010600070106);
+	if (x86.xsave) {
+		write_xcr0(x86.xcr0_mask);
+		cpuid_count(0xd, 0, &a, &b, &c, &d);
+		x86.xsave_size = b;
+	} else {
+		x86.xcr0_mask = 3;
+		x86.xsave_size = 512;
+	}
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Starting the other CPUs, one after another, and running things on all of them. SDM 3A 9.4. */
+#include <margay/boot_state.h>
+#include <margay/cmdline.h>
+#include <margay/hvm.h>
+#include <margay/arch.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+#include <margay/smp.h>
+#include <margay/x86.h>
+
+#define TRAMPOLINE 0x8000UL
+#define STACK_PAGES 2
+
+struct cpu *cpus[MAX_CPUS];
+unsigned nr_cpus;
+
+extern u8 ap_trampoline[], ap_trampoline_end[];
+extern u64 ap_cr3, ap_stack, ap_entry, boot_pml4[];
+extern u8 image_start[];
+
+static struct cpu *starting;
+static volatile bool ap_alive;
+
+struct cpu *__init cpu_create(unsigned id, const struct acpi_cpu *a)
+{
+	struct cpu *c = kzalloc(sizeof(*c));
+
+	if (!c)
+		panic("no memory for CPU %u\n", id);
+	c->self = c;
+	c->id = id;
+	c->apic_id = a->apic_id;
+	c->node = a->node;
+	c->stack_top = (u64)map_stack(STACK_PAGES);
+	if (!c->stack_top)
+		panic("no memory for CPU %u's stack\n", id);
+	gdt_init_cpu(c);
+	sched_init_cpu(c);
+	return c;
+}
+
+/* On each CPU, on its own stack: everything that is set up per CPU. */
+void cpu_init_here(struct cpu *c)
+{
+	gdt_load(c);
+	idt_load();
+	features_init_cpu();
+	apic_init_cpu();
+	if (hvm->cpu_init(c))
+		panic("CPU %u can not run guests\n", c->id);
+}
+
+static void ap_main(void *arg)
+{
+	struct cpu *c = arg;
+
+	paging_load_cpu();
+	cpu_init_here(c);
+	atomic_store(&ap_alive, true);
+	tsc_sync_ap();
+	while (!READ_ONCE(c->online))
+		cpu_relax();
+	sched_loop();
+}
+
+/* The trampoline jumps here on the CPU's own stack but with the boot page tables. */
+static void __init __noreturn ap_start(void)
+{
+	paging_load_cpu();
+	stack_switch((void *)starting->stack_top, ap_main, starting);
+}
+
+static bool __init wait_alive(unsigned ms)
+{
+	for (unsigned i = 0; i < ms * 20 && !READ_ONCE(ap_alive); i++)
+		udelay(50);
+	return READ_ONCE(ap_alive);
+}
+
+static bool __init start_ap(struct cpu *c)
+{
+	u8 *page = phys_to_virt(TRAMPOLINE);
+
+	memcpy(page, ap_trampoline, (size_t)(ap_trampoline_end - ap_trampoline));
+	*(u64 *)(page + ((u8 *)&ap_cr3 - ap_trampoline)) =
+		image_paddr + (u64)((u8 *)boot_pml4 - image_start);
+	/* A stack that the boot page tables map: below the boot stack's user, in its lower half. */
+	*(u64 *)(page + ((u8 *)&ap_stack - ap_trampoline)) = (u64)boot_pml4 + 8 * PAGE_SIZE + 3072;
+	*(u64 *)(page + ((u8 *)&ap_entry - ap_trampoline)) = (u64)ap_start;
+	starting = c;
+	ap_alive = false;
+	apic_send_ipi(c->apic_id, ICR_INIT);
+	udelay(200);
+	for (unsigned i = 0; i < 2; i++) {
+		apic_send_ipi(c->apic_id, ICR_SIPI | (u32)(TRAMPOLINE >> PAGE_SHIFT));
+		if (wait_alive(i ? 1000 : 10))
+			return true;
+	}
+	return false;
+}
+
+void __init smp_boot_aps(void)
+{
+	unsigned n = min(boot_acpi.nr_enabled, opt.maxcpus);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct cpu *c;
+
+		if (boot_acpi.cpus[i].apic_id == cpus[0]->apic_id)
+			continue;
+		if (nr_cpus == MAX_CPUS)
+			break;
+		c = cpu_create(nr_cpus, &boot_acpi.cpus[i]);
+		if (!start_ap(c)) {
+			pr_err("CPU with APIC id %u did not start\n", c->apic_id);
+			continue;
+		}
+		tsc_sync_bsp(c);
+		cpus[nr_cpus++] = c;
+		atomic_store(&c->online, true);
+	}
+	pr_info("%u CPU%s on %u node%s; TSCs %s\n", nr_cpus, nr_cpus == 1 ? "" : "s",
+		boot_acpi.nr_nodes, boot_acpi.nr_nodes == 1 ? "" : "s",
+		tsc_skew_max() ? "differ" : "agree");
+}
+
+void cpu_raise(struct cpu *c, u32 work)
+{
+	if (c == this_cpu()) {
+		atomic_or(&c->work, work);
+		return;
+	}
+	if ((atomic_or(&c->work, work) & work) != work)
+		arch_cpu_kick(c);
+}
+
+/* One call at a time, so that a CPU's slot is never taken twice. */
+static struct spinlock call_lock = SPINLOCK_INIT(LOCK_DOMAINS);
+static u32 calls_left;
+
+void on_all_cpus(void (*fn)(void *arg), void *arg)
+{
+	struct cpu *self = this_cpu();
+
+	spin_lock(&call_lock);
+	calls_left = nr_cpus - 1;
+	for (unsigned i = 0; i < nr_cpus; i++) {
+		if (cpus[i] == self)
+			continue;
+		cpus[i]->call_fn = fn;
+		cpus[i]->call_arg = arg;
+		cpu_raise(cpus[i], CPU_WORK_CALL);
+	}
+	fn(arg);
+	while (atomic_load(&calls_left))
+		cpu_relax();
+	spin_unlock(&call_lock);
+}
+
+void cpu_do_call(struct cpu *c)
+{
+	c->call_fn(c->call_arg);
+	atomic_sub(&calls_left, 1);
+}
+
+void arch_idle(void)
+{
+	struct cpu *c = this_cpu();
+
+	/* STI holds interrupts off until after the next instruction: none is lost before HLT. */
+	if (READ_ONCE(c->work))
+		arch_poll_irqs();
+	else
+		__asm__ volatile("sti; hlt; cli" ::: "memory");
+}
+
+void arch_poll_irqs(void)
+{
+	__asm__ volatile("sti; nop; cli" ::: "memory");
+}

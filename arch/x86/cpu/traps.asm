@@ -1,0 +1,81 @@
+; SPDX-License-Identifier: BSD-2-Clause
+; Entries of the 256 interrupt vectors. Each pushes its number and, where the CPU pushes no error code, a
+; zero; the common part saves the registers in the order of struct trap_frame. SDM 3A 6.14.
+
+	section .text
+	extern trap_handler
+
+; Exceptions that push an error code: 8, 10-14, 17, 21, 29, 30.
+%define HAS_ERROR(v) ((v) == 8 || ((v) >= 10 && (v) <= 14) || (v) == 17 || (v) == 21 || (v) == 29 || (v) == 30)
+
+	align 16
+	global trap_stubs
+trap_stubs:
+%assign v 0
+%rep 256
+	align 16
+%if !HAS_ERROR(v)
+	push 0
+%endif
+	push v
+	jmp trap_common
+%assign v v + 1
+%endrep
+
+trap_common:	cld
+	push rax
+	push rcx
+	push rdx
+	push rbx
+	push rbp
+	push rsi
+	push rdi
+	push r8
+	push r9
+	push r10
+	push r11
+	push r12
+	push r13
+	push r14
+	push r15
+	mov rdi, rsp
+	call trap_handler
+	pop r15
+	pop r14
+	pop r13
+	pop r12
+	pop r11
+	pop r10
+	pop r9
+	pop r8
+	pop rdi
+	pop rsi
+	pop rbp
+	pop rbx
+	pop rdx
+	pop rcx
+	pop rax
+	add rsp, 16
+	iretq
+
+; void stack_switch(void *top, void (*fn)(void *), void *arg): onto another stack for good.
+	global stack_switch
+stack_switch:
+	mov rsp, rdi
+	mov rdi, rdx
+	xor ebp, ebp
+	call rsi
+	ud2
+
+; void self_nmi_window(void): NMIs that a guest's exit blocked are let in again (IRET unblocks them).
+	global nmi_unblock
+nmi_unblock:
+	mov rax, rsp
+	push 0x10
+	push rax
+	pushfq
+	push 0x08
+	lea rax, [rel .out]
+	push rax
+	iretq
+.out:	ret

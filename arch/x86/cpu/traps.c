@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Exceptions and interrupts taken while Margay itself runs: interrupts only in short windows or when
+ * idle, NMI and machine check any time. A fault of Margay's own is a panic unless the exception table
+ * knows its address. SDM 3A 6.
+ */
+#include <margay/console.h>
+#include <margay/hvm.h>
+#include <margay/printk.h>
+#include <margay/x86.h>
+
+struct idt_gate {
+	u16 offset_low, selector;
+	u8 ist, type;
+	u16 offset_mid;
+	u32 offset_high, zero;
+};
+
+struct extable_entry {
+	u64 from, to;
+};
+
+extern const struct extable_entry extable_start[], extable_end[];
+extern const u8 trap_stubs[];
+void trap_handler(struct trap_frame *f);
+
+static struct idt_gate idt[256] __aligned(4096);
+
+#define GATE_INTERRUPT 0x8e
+
+static const char *const exception_names[32] = {
+	"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", NULL, "#TS", "#NP", "#SS",
+	"#GP", "#PF", NULL, "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
+};
+
+void __init idt_init(void)
+{
+	for (unsigned v = 0; v < 256; v++) {
+		u64 a = (u64)(trap_stubs + v * 16);
+
+		idt[v] = (struct idt_gate){
+			.offset_low = (u16)a,
+			.offset_mid = (u16)(a >> 16),
+			.offset_high = (u32)(a >> 32),
+			.selector = SEL_CODE,
+			.type = GATE_INTERRUPT,
+			.ist = v == VEC_DF ? 1 : v == VEC_NMI ? 2 : v == VEC_MC ? 3 : 0,
+		};
+	}
+}
+
+void idt_load(void)
+{
+	struct {
+		u16 limit;
+		u64 base;
+	} __packed r = { sizeof(idt) - 1, (u64)idt };
+
+	__asm__ volatile("lidt %0" ::"m"(r));
+}
+
+static bool fixup(struct trap_frame *f)
+{
+	for (const struct extable_entry *e = extable_start; e < extable_end; e++)
+		if (e->from == f->rip) {
+			f->rip = e->to;
+			return true;
+		}
+	return false;
+}
+
+static void dump_frame(const struct trap_frame *f)
+{
+	printk("RIP %016lx CS %04lx RFLAGS %08lx RSP %016lx SS %04lx\n", f->rip, f->cs, f->rflags,
+	       f->rsp, f->ss);
+	printk("RAX %016lx RBX %016lx RCX %016lx RDX %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
+	printk("RSI %016lx RDI %016lx RBP %016lx R8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
+	printk("R9  %016lx R10 %016lx R11 %016lx R12 %016lx\n", f->r9, f->r10, f->r11, f->r12);
+	printk("R13 %016lx R14 %016lx R15 %016lx CR2 %016lx\n", f->r13, f->r14, f->r15, read_cr2());
+	printk("CR0 %08lx CR3 %016lx CR4 %08lx error %lx\n", read_cr0(), read_cr3(), read_cr4(),
+	       f->error);
+}
+
+static void machine_check(struct trap_frame *f)
+{
+	u64 status = 0, addr = 0;
+
+	for (unsigned i = 0; i < 32; i++) {
+		if (!rdmsr_safe(0x401 + 4 * i, &status))
+			break;
+		if (status >> 63 == 0)
+			continue;
+		rdmsr_safe(0x402 + 4 * i, &addr);
+		printk("machine check: bank %u status %016lx address %016lx\n", i, status, addr);
+	}
+	dump_frame(f);
+	panic("machine check on CPU %u\n", this_cpu()->id);
+}
+
+/* Runs with interrupts off on the CPU's stack, or on an IST stack for #DF, NMI and #MC. */
+void trap_handler(struct trap_frame *f)
+{
+	struct cpu *c = this_cpu();
+
+	switch (f->vector) {
+	case VEC_NMI:
+		/* Somebody wants this CPU out of what it does; the work bits say what for. */
+		c->stats.nmis++;
+		panic_poll();
+		return;
+	case VEC_MC:
+		machine_check(f);
+		return;
+	case VEC_TIMER:
+		c->stats.timer_irqs++;
+		atomic_or(&c->work, CPU_WORK_TIMER);
+		apic_eoi();
+		return;
+	case VEC_KICK:
+		c->stats.kicks++;
+		apic_eoi();
+		return;
+	case VEC_UART:
+		apic_eoi();
+		console_irq();
+		return;
+	case VEC_ERROR:
+		apic_eoi();
+		return;
+	case VEC_SPURIOUS:
+		return;
+	}
+	if (f->vector >= 32) {
+		pr_warn("CPU %u: unexpected interrupt vector %#lx\n", c->id, f->vector);
+		apic_eoi();
+		return;
+	}
+	if ((f->vector == 13 || f->vector == 14 || f->vector == 6) && fixup(f))
+		return;
+	console_panic_start();
+	printk("exception %lu %s on CPU %u\n", f->vector,
+	       exception_names[f->vector] ? exception_names[f->vector] : "(reserved)", c->id);
+	dump_frame(f);
+	trap_backtrace(f->rip, f->rbp);
+	panic("unexpected exception in the hypervisor\n");
+}

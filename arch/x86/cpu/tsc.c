@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * System time is the TSC, scaled. Its rate comes from the PIT and is checked against the HPET and CPUID;
+ * each CPU's TSC is compared with the boot CPU's when it starts. SDM 3B 18.17, Intel 8254, HPET 1.0a.
+ */
+#include <margay/acpi.h>
+#include <margay/arch.h>
+#include <margay/boot_state.h>
+#include <margay/hvm.h>
+#include <margay/printk.h>
+#include <margay/x86.h>
+
+#define PIT_HZ 1193182U
+#define PIT_CH2 0x42
+#define PIT_CMD 0x43
+#define PIT_GATE 0x61
+#define CALIBRATE_MS 5
+
+#define HPET_PERIOD 0x004
+#define HPET_CONFIG 0x010
+#define HPET_COUNTER 0x0f0
+#define FEMTO 1000000000000000UL
+#define FEMTO_PER_NANO 1000000UL
+
+static u64 base;		/* TSC at system time 0 */
+static u32 ns_mul;		/* ns = tsc delta * ns_mul >> ns_shift */
+static u8 ns_shift;
+static u64 tsc_mul;		/* tsc delta = ns * tsc_mul >> TSC_SHIFT */
+#define TSC_SHIFT 28
+static u64 skew_max;
+
+u64 rdtsc(void)
+{
+	u32 lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi)::"memory");
+	return (u64)hi << 32 | lo;
+}
+
+void cpu_relax(void)
+{
+	__asm__ volatile("pause" ::: "memory");
+}
+
+u64 tsc_base(void)
+{
+	return base;
+}
+
+u64 tsc_to_ns(u64 tsc)
+{
+	return (u64)((unsigned __int128)tsc * ns_mul >> ns_shift);
+}
+
+u64 ns_to_tsc(u64 ns)
+{
+	return (u64)((unsigned __int128)ns * tsc_mul >> TSC_SHIFT);
+}
+
+/* The guests' form of the same: ns = (delta << shift) * mul >> 32, shift may be negative. */
+void tsc_pvclock_scale(u32 *mul, s8 *shift)
+{
+	*mul = ns_mul;
+	*shift = (s8)(32 - ns_shift);
+}
+
+stime_t now(void)
+{
+	return tsc_to_ns(rdtsc() - base);
+}
+
+void udelay(unsigned us)
+{
+	u64 end = rdtsc() + ns_to_tsc(us * 1000UL);
+
+	if (!x86.tsc_hz)
+		end = rdtsc() + us * 3000UL;
+	while ((s64)(rdtsc() - end) < 0)
+		cpu_relax();
+}
+
+/* TSC ticks per second as the PIT's channel 2 counts CALIBRATE_MS; 0 when it does not count. */
+static u64 __init pit_calibrate(void)
+{
+	u32 count = PIT_HZ * CALIBRATE_MS / 1000;
+	u64 start, spins = 0;
+
+	outb(PIT_GATE, (u8)((inb(PIT_GATE) & ~2) | 1));
+	outb(PIT_CMD, 0xb0);			/* channel 2, both bytes, mode 0 */
+	outb(PIT_CH2, (u8)count);
+	outb(PIT_CH2, (u8)(count >> 8));
+	start = rdtsc();
+	while (!(inb(PIT_GATE) & 0x20))
+		if (++spins > 50000000)
+			return 0;
+	return (rdtsc() - start) * PIT_HZ / count;
+}
+
+static u64 __init hpet_calibrate(paddr_t pa)
+{
+	volatile u8 *h = pa ? map_mmio(pa, 0x400) : NULL;
+	u64 period, start, t0, ticks, spins = 0;
+	u32 c0;
+
+	if (!h)
+		return 0;
+	period = *(volatile u32 *)(h + HPET_PERIOD);
+	if (!period || period > 100000000)	/* HPET 2.3.4: at most 100 ns */
+		return 0;
+	*(volatile u32 *)(h + HPET_CONFIG) |= 1;
+	ticks = FEMTO / 1000 * CALIBRATE_MS / period;
+	c0 = *(volatile u32 *)(h + HPET_COUNTER);
+	t0 = rdtsc();
+	do {
+		start = *(volatile u32 *)(h + HPET_COUNTER) - c0;
+		if (++spins > 50000000)
+			return 0;
+	} while ((u32)start < ticks);
+	return (rdtsc() - t0) * 1000000000UL / ((u32)start * period / FEMTO_PER_NANO);
+}
+
+/* Leaf 15H: core crystal and ratio; some CPUs give the ratio but no crystal. SDM 3B 18.7.3. */
+static u64 __init cpuid_tsc_hz(void)
+{
+	u32 a, b, c, d;
+
+	cpuid_count(0, 0, &a, &b, &c, &d);
+	if (a < 0x15)
+		return 0;
+	cpuid_count(0x15, 0, &a, &b, &c, &d);
+	return a && b && c ? (u64)c * b / a : 0;
+}
+
+static bool __init differs(u64 a, u64 b)
+{
+	u64 diff = a > b ? a - b : b - a;
+
+	return diff > a / 100;
+}
+
+void __init tsc_init(void)
+{
+	u64 pit = pit_calibrate(), hpet = hpet_calibrate(boot_acpi.hpet_base), id = cpuid_tsc_hz();
+
+	x86.tsc_hz = pit ? pit : hpet ? hpet : id;
+	if (!x86.tsc_hz)
+		panic("the TSC's rate is unknown: no PIT, HPET or CPUID leaf 15H answers\n");
+	if (pit && hpet && differs(pit, hpet))
+		pr_warn("TSC: the PIT says %lu kHz, the HPET %lu kHz\n", pit / 1000, hpet / 1000);
+	if (id && differs(x86.tsc_hz, id))
+		pr_warn("TSC: measured %lu kHz, CPUID says %lu kHz: measured it is\n",
+			x86.tsc_hz / 1000, id / 1000);
+	/* The largest multiplier that fits 32 bits; the shift is 32 or less, as pvclock can express. */
+	ns_shift = 32;
+	while (ns_shift && (1000000000UL << ns_shift) / x86.tsc_hz >> 32)
+		ns_shift--;
+	ns_mul = (u32)((1000000000UL << ns_shift) / x86.tsc_hz);
+	tsc_mul = (x86.tsc_hz << TSC_SHIFT) / 1000000000UL;
+	base = rdtsc();
+	pr_info("TSC: %lu.%03lu MHz by %s\n", x86.tsc_hz / 1000000, x86.tsc_hz / 1000 % 1000,
+		pit ? "PIT" : hpet ? "HPET" : "CPUID");
+}
+
+/*
+ * A ping-pong of time stamps: each side's stamp must not lie before the other's last one. The worst step
+ * back seen is the skew.
+ */
+#define SYNC_ROUNDS 50
+static volatile u64 sync_stamp;
+static volatile u32 sync_turn;	/* even: the boot CPU's turn */
+
+static void sync_side(u32 parity)
+{
+	for (u32 i = parity; i < 2 * SYNC_ROUNDS; i += 2) {
+		while (READ_ONCE(sync_turn) != i)
+			cpu_relax();
+
+		u64 t = rdtsc();
+
+		if (i && (s64)(sync_stamp - t) > (s64)skew_max)
+			skew_max = sync_stamp - t;
+		sync_stamp = t;
+		smp_mb();
+		sync_turn = i + 1;
+	}
+}
+
+void tsc_sync_bsp(struct cpu *c)
+{
+	u64 before = skew_max;
+
+	sync_side(0);
+	while (READ_ONCE(sync_turn) != 2 * SYNC_ROUNDS)
+		cpu_relax();
+	sync_turn = 0;
+	if (skew_max > before)
+		pr_warn("CPU %u: its TSC is up to %lu ticks behind the others: clocks may step back by that\n",
+			c->id, skew_max);
+}
+
+void tsc_sync_ap(void)
+{
+	sync_side(1);
+}
+
+u64 tsc_skew_max(void)
+{
+	return skew_max;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Builds a PVH guest: RAM from 0 to at most 3 GiB and on from 4 GiB, the kernel's segments where they
+ * want to be, the initrd as high as it can be below 4 GiB, and above it the tables and pages that the
+ * guest's memory map keeps apart (build.h). vCPU 0 then starts in 32-bit flat mode with EBX pointing at
+ * the start info. On an error the caller tears the domain down. xen/arch-x86/hvm/start_info.h.
+ */
+#include <margay/arch.h>
+#include <margay/build.h>
+#include <margay/console.h>
+#include <margay/elf.h>
+#include <margay/errno.h>
+#include <margay/guest_copy.h>
+#include <margay/hvm.h>
+#include <margay/printk.h>
+#include <margay/x86.h>
+
+#include <xen/arch-x86/hvm/start_info.h>
+
+#define MIN_MEM (1UL << 20)
+#define MAX_CMDLINE (64UL << 10)
+
+/* Segment attributes of vcpu_hvm_context: type, S, P in bits 0-7, D/B bit 10, G bit 11. */
+#define AR_CODE32 0xc9b
+#define AR_DATA32 0xc93
+#define AR_TSS32 0x8b
+#define TSS_LIMIT 0x67
+
+/* What start_info's page holds. */
+struct start_page {
+	struct hvm_start_info info;
+	struct hvm_modlist_entry mod;
+	struct hvm_memmap_table_entry map[GUEST_MEM_MAP_MAX];
+};
+
+int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l)
+{
+	if (mem < MIN_MEM || !IS_ALIGNED(mem, PAGE_SIZE) || cmdline_len >= MAX_CMDLINE)
+		return -EINVAL;
+	l->low = min(mem, GUEST_LOW_TOP);
+	l->high = mem - l->low;
+	l->console = l->low - PAGE_SIZE;
+	l->start_info = l->console - PAGE_SIZE;
+	l->cmdline = l->start_info - ALIGN_UP(cmdline_len + 1, PAGE_SIZE);
+	l->acpi = l->cmdline - GUEST_ACPI_SIZE;
+	return 0;
+}
+
+unsigned int guest_memory_map(const struct guest_layout *l, struct mem_range map[GUEST_MEM_MAP_MAX])
+{
+	map[0] = (struct mem_range){ 0, l->acpi, MEM_RAM };
+	map[1] = (struct mem_range){ l->acpi, l->cmdline - l->acpi, MEM_ACPI };
+	map[2] = (struct mem_range){ l->cmdline, l->low - l->cmdline, MEM_RESERVED };
+	map[3] = (struct mem_range){ GUEST_HIGH_BASE, l->high, MEM_RAM };
+	return l->high ? 4 : 3;
+}
+
+/* RAM for [gpa, gpa + size): whole chunks where there are some, single pages for the rest. */
+static int add_ram(struct domain *d, gpaddr_t gpa, u64 size)
+{
+	gpaddr_t end = gpa + size;
+
+	d->max_gfn = max(d->max_gfn, (end >> PAGE_SHIFT) - 1);
+	while (gpa < end) {
+		bool chunk = IS_ALIGNED(gpa, CHUNK_SIZE) && end - gpa >= CHUNK_SIZE;
+		unsigned order = chunk ? CHUNK_SHIFT - PAGE_SHIFT : 0;
+		mfn_t mfn;
+		int rc = dom_alloc(d, order, &mfn);
+
+		if (rc == -ENOMEM && order) {
+			order = 0;
+			rc = dom_alloc(d, order, &mfn);
+		}
+		if (rc) {
+			pr_err("guest %s: no memory after %lu of %lu MiB%s\n", d->name,
+			       d->tot_pages >> (20 - PAGE_SHIFT), d->max_pages >> (20 - PAGE_SHIFT),
+			       rc == -E2BIG ? ", its limit" : "");
+			return rc;
+		}
+		rc = p2m_map(d, gpa >> PAGE_SHIFT, mfn, order, P2M_RAM);
+		if (rc) {
+			dom_free(d, mfn, order);
+			pr_err("guest %s: no memory for its page tables\n", d->name);
+			return rc;
+		}
+		gpa += PAGE_SIZE << order;
+	}
+	return 0;
+}
+
+/* Memory is zeroed already, so what follows a segment's file bytes needs nothing. */
+static int load_kernel(struct domain *d, const struct boot_guest *bg, const struct guest_layout *l,
+		       struct elf_image *elf)
+{
+	int rc = elf_parse(bg->image, bg->image_size, elf);
+
+	if (rc) {
+		pr_err("guest %s: its kernel can not be started: %s\n", d->name, elf->why);
+		return rc;
+	}
+	for (unsigned i = 0; i < elf->nr_segs; i++) {
+		const struct elf_segment *s = &elf->seg[i];
+
+		if (s->memsz > l->acpi || s->paddr > l->acpi - s->memsz) {
+			pr_err("guest %s: its kernel wants %lx to %lx, its memory ends at %lx\n", d->name,
+			       s->paddr, s->paddr + s->memsz, l->acpi);
+			return -E2BIG;
+		}
+		rc = copy_to_gpa(d, s->paddr, (const u8 *)bg->image + s->offset, s->filesz);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+/* Just below the tables. */
+static int load_initrd(struct domain *d, const struct boot_guest *bg, const struct guest_layout *l,
+		       gpaddr_t kernel_end, struct hvm_modlist_entry *mod)
+{
+	if (bg->initrd_size > l->acpi || l->acpi - bg->initrd_size < ALIGN_UP(kernel_end, PAGE_SIZE)) {
+		pr_err("guest %s: no room for an initrd of %lu KiB in %lu MiB\n", d->name,
+		       bg->initrd_size >> 10, bg->spec.mem >> 20);
+		return -E2BIG;
+	}
+	mod->paddr = ALIGN_DOWN(l->acpi - bg->initrd_size, PAGE_SIZE);
+	mod->size = bg->initrd_size;
+	return copy_to_gpa(d, mod->paddr, bg->initrd, bg->initrd_size);
+}
+
+static int load_acpi(struct domain *d, const struct guest_layout *l)
+{
+	void *buf = alloc_page();
+	size_t used;
+	int rc;
+
+	if (!buf)
+		return -ENOMEM;
+	used = acpi_build(buf, GUEST_ACPI_SIZE, l->acpi, d->nr_vcpus);
+	rc = used ? copy_to_gpa(d, l->acpi, buf, used) : -E2BIG;
+	free_page(buf);
+	return rc;
+}
+
+static int load_start_info(struct domain *d, const struct boot_guest *bg,
+			   const struct guest_layout *l, const struct hvm_modlist_entry *mod)
+{
+	struct start_page sp = { .info = { .magic = XEN_HVM_START_MAGIC_VALUE, .version = 1 } };
+	struct mem_range map[GUEST_MEM_MAP_MAX];
+	int rc;
+
+	sp.info.cmdline_paddr = l->cmdline;
+	sp.info.rsdp_paddr = l->acpi;
+	if (bg->spec.initial)
+		sp.info.flags = SIF_INITDOMAIN | SIF_PRIVILEGED;
+	if (mod->size) {
+		sp.mod = *mod;
+		sp.info.nr_modules = 1;
+		sp.info.modlist_paddr = l->start_info + offsetof(struct start_page, mod);
+	}
+	sp.info.memmap_entries = guest_memory_map(l, map);
+	sp.info.memmap_paddr = l->start_info + offsetof(struct start_page, map);
+	for (unsigned i = 0; i < sp.info.memmap_entries; i++) {
+		sp.map[i].addr = map[i].base;
+		sp.map[i].size = map[i].size;
+		sp.map[i].type = map[i].type;	/* both count as E820 does */
+	}
+	rc = copy_to_gpa(d, l->cmdline, bg->spec.cmdline, strlen(bg->spec.cmdline) + 1);
+	return rc ? rc : copy_to_gpa(d, l->start_info, &sp, sizeof(sp));
+}
+
+static int start_vcpu0(struct domain *d, u32 entry, gpaddr_t start_info)
+{
+	struct vcpu_hvm_context ctx = { .mode = VCPU_HVM_MODE_32B };
+	struct vcpu_hvm_x86_32 *r = &ctx.cpu_regs.x86_32;
+
+	r->eip = entry;
+	r->ebx = (u32)start_info;
+	r->eflags = 2;
+	r->cr0 = CR0_PE | CR0_ET;
+	r->cs_limit = r->ds_limit = r->ss_limit = r->es_limit = ~0U;
+	r->tr_limit = TSS_LIMIT;
+	r->cs_ar = AR_CODE32;
+	r->ds_ar = r->ss_ar = r->es_ar = AR_DATA32;
+	r->tr_ar = AR_TSS32;
+	return arch_vcpu_set_context(d->vcpus[0], &ctx);
+}
+
+int arch_build_guest(struct domain *d, struct boot_guest *bg)
+{
+	struct hvm_modlist_entry mod = { 0 };
+	struct guest_layout l;
+	struct elf_image elf;
+	int rc = guest_layout(bg->spec.mem, strlen(bg->spec.cmdline), &l);
+
+	if (rc || (l.high && (GUEST_HIGH_BASE + l.high) >> x86.phys_bits)) {
+		pr_err("guest %s: can not have %lu KiB of memory and a command line of %lu bytes\n",
+		       d->name, bg->spec.mem >> 10, strlen(bg->spec.cmdline));
+		return -EINVAL;
+	}
+	rc = add_ram(d, 0, l.low);
+	if (!rc && l.high)
+		rc = add_ram(d, GUEST_HIGH_BASE, l.high);
+	if (rc)
+		return rc;
+	rc = load_kernel(d, bg, &l, &elf);
+	if (!rc && bg->initrd_size)
+		rc = load_initrd(d, bg, &l, elf.end, &mod);
+	if (rc)
+		return rc;
+	rc = load_acpi(d, &l);
+	if (!rc)
+		rc = load_start_info(d, bg, &l, &mod);
+	if (!rc)
+		rc = start_vcpu0(d, elf.pvh_entry, l.start_info);
+	if (rc) {
+		pr_err("guest %s: can not be prepared to start (error %d)\n", d->name, -rc);
+		return rc;
+	}
+
+	/* 0 tells that there is no xenstore. The initial domain talks by console_io, as on Xen. */
+	d->hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
+	d->hvm_params[HVM_PARAM_STORE_PFN] = 0;
+	d->hvm_params[HVM_PARAM_STORE_EVTCHN] = 0;
+	if (bg->spec.initial)
+		return 0;
+	d->hvm_params[HVM_PARAM_CONSOLE_PFN] = l.console >> PAGE_SHIFT;
+	rc = console_attach(d);
+	if (rc)
+		pr_err("guest %s: no console (error %d)\n", d->name, -rc);
+	return rc;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The parts of a vCPU that no back-end switches: XSAVE state (eagerly, at every change of vCPU), debug
+ * registers, TSC_AUX; and the vCPU's life as far as the processor is concerned. SDM 1 13, 3A 9.1, 17.2.
+ */
+#include <margay/arch.h>
+#include <margay/build.h>
+#include <margay/cpuid_policy.h>
+#include <margay/hvm.h>
+#include <margay/hypercall.h>
+#include <margay/printk.h>
+#include <margay/vlapic.h>
+#include <margay/x86.h>
+
+#define FXSAVE_SIZE 512
+#define XSAVE_HEADER_SIZE 64
+#define FCW_RESET 0x037f
+#define MXCSR_RESET 0x1f80
+
+static void set_xcr0(u64 v)
+{
+	__asm__ volatile("xsetbv" ::"c"(0), "a"((u32)v), "d"((u32)(v >> 32)));
+}
+
+/* Components XSAVEOPT finds unchanged are still written when the state moved: plain XSAVE is safe. */
+static void fpu_save(struct vcpu *v)
+{
+	if (x86.xsave) {
+		set_xcr0(x86.xcr0_mask);
+		__asm__ volatile("xsave64 (%0)" ::"r"(v->xsave), "a"((u32)x86.xcr0_mask),
+				 "d"((u32)(x86.xcr0_mask >> 32)) : "memory");
+	} else {
+		__asm__ volatile("fxsave64 (%0)" ::"r"(v->xsave) : "memory");
+	}
+}
+
+static void fpu_restore(struct vcpu *v)
+{
+	if (x86.xsave) {
+		set_xcr0(x86.xcr0_mask);
+		__asm__ volatile("xrstor64 (%0)" ::"r"(v->xsave), "a"((u32)x86.xcr0_mask),
+				 "d"((u32)(x86.xcr0_mask >> 32)) : "memory");
+		set_xcr0(v->xcr0);
+	} else {
+		__asm__ volatile("fxrstor64 (%0)" ::"r"(v->xsave) : "memory");
+	}
+}
+
+void arch_vcpu_load(struct vcpu *v)
+{
+	fpu_restore(v);
+	__asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3" ::"r"(v->dr[0]),
+			 "r"(v->dr[1]), "r"(v->dr[2]), "r"(v->dr[3]));
+	if (x86.rdtscp)
+		wrmsr(MSR_TSC_AUX, v->msr_tsc_aux);
+}
+
+void arch_vcpu_save(struct vcpu *v)
+{
+	fpu_save(v);
+	__asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3"
+			 : "=r"(v->dr[0]), "=r"(v->dr[1]), "=r"(v->dr[2]), "=r"(v->dr[3]));
+}
+
+void arch_vcpu_run(struct vcpu *v)
+{
+	hvm->run(v);
+}
+
+static void reset_context(struct vcpu *v)
+{
+	u8 *x = v->xsave;
+
+	memset(x, 0, max((size_t)x86.xsave_size, (size_t)FXSAVE_SIZE + XSAVE_HEADER_SIZE));
+	*(u16 *)x = FCW_RESET;
+	*(u32 *)(x + 24) = MXCSR_RESET;
+	/* XSTATE_BV: the two words above count; all else is in its initial state. */
+	*(u64 *)(x + FXSAVE_SIZE) = 3;
+	v->xcr0 = 1;
+	memset(v->dr, 0, sizeof(v->dr));
+	v->msr_tsc_aux = 0;
+	v->inject.valid = false;
+	v->nmi_pending = v->nmi_blocked = false;
+	v->deferred = 0;
+	if (this_cpu()->loaded == v)
+		arch_vcpu_load(v);
+}
+
+void arch_vcpu_reset(struct vcpu *v)
+{
+	reset_context(v);
+	hvm->reset(v);
+}
+
+void arch_vcpu_start_sipi(struct vcpu *v, u8 vector)
+{
+	hvm->start_sipi(v, vector);
+}
+
+static bool context_valid(const struct vcpu *v, u64 cr0, u64 cr3, u64 cr4, u64 efer, bool need_long)
+{
+	bool pg = cr0 & CR0_PG, lma = efer & EFER_LMA;
+
+	if ((cr0 >> 32) || (pg && !(cr0 & CR0_PE)) || ((cr0 & CR0_NW) && !(cr0 & CR0_CD)))
+		return false;
+	if ((cr4 & ~cpuid_cr4_allowed(v->domain)) || (efer & ~(cpuid_efer_allowed(v->domain) | EFER_LMA)))
+		return false;
+	if (lma != (pg && (efer & EFER_LME)) || (lma && !(cr4 & CR4_PAE)))
+		return false;
+	return (!need_long || lma) && cr3 < 1UL << x86.phys_bits;
+}
+
+int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
+{
+	const struct vcpu_hvm_x86_32 *a = &ctx->cpu_regs.x86_32;
+	const struct vcpu_hvm_x86_64 *b = &ctx->cpu_regs.x86_64;
+
+	if (ctx->mode == VCPU_HVM_MODE_32B) {
+		if (!context_valid(v, a->cr0, a->cr3, a->cr4, a->efer, false))
+			return -EINVAL;
+	} else if (ctx->mode == VCPU_HVM_MODE_64B) {
+		if (!context_valid(v, b->cr0, b->cr3, b->cr4, b->efer, true))
+			return -EINVAL;
+	} else {
+		return -EINVAL;
+	}
+	reset_context(v);
+	hvm->set_context(v, ctx);
+	return 0;
+}
+
+int arch_vcpu_init(struct vcpu *v)
+{
+	int rc;
+
+	/* Of page size or less for all that CPUs of today have but AMX, which guests are not shown. */
+	v->xsave = alloc_pages((x86.xsave_size + 4095U) / 4096U + (x86.xsave_size == 0), v->domain->node);
+	if (!v->xsave)
+		return -ENOMEM;
+	rc = hvm->vcpu_init(v);
+	if (rc)
+		return rc;
+	rc = vlapic_create(v);
+	if (rc)
+		return rc;
+	reset_context(v);
+	return 0;
+}
+
+void arch_vcpu_free(struct vcpu *v)
+{
+	if (v->vlapic)
+		vlapic_destroy(v);
+	hvm->vcpu_free(v);
+	if (v->xsave)
+		free_pages(v->xsave, (x86.xsave_size + 4095U) / 4096U + (x86.xsave_size == 0));
+	v->xsave = NULL;
+}
+
+int arch_domain_init(struct domain *d)
+{
+	return cpuid_policy_init(d);
+}
+
+void arch_domain_free(struct domain *d)
+{
+	if (d->cpuid)
+		cpuid_policy_free(d);
+	d->cpuid = NULL;
+}
+
+void arch_vcpu_mode(struct vcpu *v, struct vcpu_mode *m)
+{
+	hvm->mode(v, m);
+}
+
+void arch_vcpu_dump(struct vcpu *v)
+{
+	hvm->dump(v);
+}
+
+/* Back-ends check before they call exit_hypercall(), where they have the mode at hand. */
+bool arch_hypercall_allowed(struct vcpu *v __unused, long *err __unused)
+{
+	return true;
+}
+
+unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max_entries)
+{
+	struct mem_range r[GUEST_MEM_MAP_MAX];
+	struct guest_layout l;
+	unsigned n;
+
+	if (guest_layout(d->spec.mem, strlen(d->spec.cmdline), &l))
+		return 0;
+	n = guest_memory_map(&l, r);
+	n = min(n, max_entries);
+	for (unsigned i = 0; i < n; i++)
+		map[i] = (struct e820_entry){ r[i].base, r[i].size, r[i].type };
+	return n;
+}
+
+/*
+ * Time is a linear function of the TSC that never changes, so a record is written when its place or the
+ * guest's TSC offset changes, and never again. xen.h, struct vcpu_time_info.
+ */
+void arch_update_time(struct vcpu *v)
+{
+	struct vcpu_time_info *t = &v->info->time;
+	u32 version = v->pvclock_version + 2;
+	u32 mul;
+	s8 shift;
+
+	tsc_pvclock_scale(&mul, &shift);
+	v->pvclock_version = version;
+	WRITE_ONCE(t->version, version - 1);
+	barrier();
+	t->tsc_timestamp = tsc_base() + v->tsc_offset;
+	t->system_time = 0;
+	t->tsc_to_system_mul = mul;
+	t->tsc_shift = shift;
+	t->flags = tsc_skew_max() ? 0 : XEN_PVCLOCK_TSC_STABLE_BIT;
+	barrier();
+	WRITE_ONCE(t->version, version);
+}

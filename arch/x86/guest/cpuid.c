@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The CPUID policy: the machine's features, cut down to those that Margay switches or emulates for a
+ * guest, with a topology of nr_vcpus cores of one thread in one package and APIC id = vCPU id. Made once
+ * per domain and constant from then on; the exit copies words and fills in what depends on the vCPU.
+ * SDM 2A CPUID, APM3 E, xen/arch-x86/cpuid.h.
+ */
+#include <margay/cpuid_policy.h>
+#include <margay/hvm.h>
+#include <margay/x86.h>
+
+#include <xen/arch-x86/cpuid.h>
+
+#define MAX_BASIC 0xdU
+#define MAX_EXT 0x21U
+#define NR_CACHES 5
+#define NR_XSTATES 20
+#define XSAVE_LEGACY 576U	/* the FXSAVE area and the XSAVE header */
+
+struct cpuid_policy {
+	u32 max_basic, max_ext;		/* max_ext without the 0x80000000 */
+	u32 nr_vcpus;
+	bool intel;
+	struct cpuid_regs basic[MAX_BASIC + 1];
+	struct cpuid_regs ext[MAX_EXT + 1];
+	struct cpuid_regs cache[NR_CACHES];	/* leaf 4 or 0x8000001d, whichever the vendor has */
+	struct cpuid_regs feat1;		/* leaf 7, subleaf 1 */
+	struct cpuid_regs topo[2];		/* leaf 0xb: threads, cores */
+	struct cpuid_regs xstate[NR_XSTATES];	/* leaf 0xd, from subleaf 1; those beyond are zero */
+	u64 cr4, efer, xcr0;
+	bool tsc_aux;
+};
+
+/* Leaf 1. Not here: DTES64 MONITOR DS_CPL VMX SMX EIST TM2 CNXT_ID SDBG xTPR PDCM DCA. */
+#define L1C_SSE3 BIT(0)
+#define L1C_PCID BIT(17)
+#define L1C_X2APIC BIT(21)
+#define L1C_TSC_DEADLINE BIT(24)
+#define L1C_XSAVE BIT(26)
+#define L1C_OSXSAVE BIT(27)
+#define L1C_AVX BIT(28)
+#define L1C_HYPERVISOR BIT(31)
+#define L1C_NEEDS_AVX (BIT(12) | BIT(28) | BIT(29))	/* FMA AVX F16C */
+#define L1C_ALLOW                                                                             \
+	(L1C_SSE3 | BIT(1) /* PCLMULQDQ */ | BIT(9) /* SSSE3 */ | BIT(12) /* FMA */ |         \
+	 BIT(13) /* CX16 */ | L1C_PCID | BIT(19) | BIT(20) /* SSE4.1, 4.2 */ |                \
+	 BIT(22) /* MOVBE */ | BIT(23) /* POPCNT */ | BIT(25) /* AES */ | L1C_XSAVE |         \
+	 L1C_AVX | BIT(29) /* F16C */ | BIT(30) /* RDRAND */)
+
+/* Not here: MCE MCA MTRR (the guest has no device memory whose type would matter) PSN DS ACPI SS TM PBE. */
+#define L1D_FPU_TO_PAE 0x7fU	/* FPU VME DE PSE TSC MSR PAE */
+#define L1D_APIC BIT(9)
+#define L1D_SEP BIT(11)
+#define L1D_HTT BIT(28)
+#define L1D_ALLOW                                                                             \
+	(L1D_FPU_TO_PAE | BIT(8) /* CX8 */ | L1D_APIC | L1D_SEP | BIT(13) /* PGE */ |         \
+	 BIT(15) /* CMOV */ | BIT(16) /* PAT */ | BIT(17) /* PSE36 */ | BIT(19) /* CLFSH */ | \
+	 BIT(23) | BIT(24) | BIT(25) | BIT(26) /* MMX FXSR SSE SSE2 */)
+
+/* Leaf 7. Not here: TSC_ADJUST (its checks would exit) SGX HLE RTM PQM MPX PQE PT, SPEC_CTRL and its kin. */
+#define L7B_FSGSBASE BIT(0)
+#define L7B_SMEP BIT(7)
+#define L7B_INVPCID BIT(10)
+#define L7B_SMAP BIT(20)
+#define L7B_AVX512F BIT(16)
+#define L7B_AVX512                                                                            \
+	(L7B_AVX512F | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) | BIT(30) | BIT(31))
+#define L7B_ALLOW                                                                             \
+	(L7B_FSGSBASE | BIT(3) /* BMI1 */ | BIT(5) /* AVX2 */ | BIT(6) | L7B_SMEP |           \
+	 BIT(8) /* BMI2 */ | BIT(9) /* ERMS */ | L7B_INVPCID | BIT(13) | BIT(18) | BIT(19) |  \
+	 L7B_SMAP | BIT(23) | BIT(24) | BIT(29) /* SHA */ | L7B_AVX512)
+#define L7C_UMIP BIT(2)
+#define L7C_PKU BIT(3)
+#define L7C_OSPKE BIT(4)
+#define L7C_RDPID BIT(22)
+#define L7C_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
+#define L7C_NEEDS_AVX (BIT(9) | BIT(10))	/* VAES VPCLMULQDQ */
+#define L7C_ALLOW                                                                             \
+	(BIT(0) | L7C_UMIP | L7C_PKU | BIT(8) /* GFNI */ | L7C_NEEDS_AVX | L7C_RDPID |        \
+	 BIT(25) | BIT(27) | BIT(28) | L7C_AVX512)
+#define L7D_AVX512 (BIT(2) | BIT(3) | BIT(8) | BIT(23))
+#define L7D_ALLOW (BIT(4) /* FSRM */ | BIT(10) /* MD_CLEAR */ | BIT(14) | L7D_AVX512)
+#define L71A_NEEDS_AVX BIT(4)
+#define L71A_AVX512 BIT(5)
+#define L71A_ALLOW (L71A_NEEDS_AVX | L71A_AVX512 | BIT(10) | BIT(11) | BIT(12))
+
+/* Leaf 0x80000001. Not here: SVM EXTAPIC OSVW IBS SKINIT WDT LWP NODEID PERFCTR* DBX MWAITX. */
+#define E1C_CMP_LEGACY BIT(1)
+#define E1C_TOPOEXT BIT(22)
+#define E1C_NEEDS_AVX (BIT(11) | BIT(16))	/* XOP FMA4 */
+#define E1C_ALLOW                                                                             \
+	(BIT(0) /* LAHF */ | BIT(4) /* CR8_LEGACY */ | BIT(5) /* ABM */ | BIT(6) | BIT(7) |   \
+	 BIT(8) | E1C_NEEDS_AVX | BIT(21) /* TBM */ | E1C_TOPOEXT)
+#define E1D_SYSCALL BIT(11)
+#define E1D_NX BIT(20)
+#define E1D_FFXSR BIT(25)
+#define E1D_PAGE1G BIT(26)
+#define E1D_RDTSCP BIT(27)
+#define E1D_LM BIT(29)
+#define E1D_AMD_COPY 0x0183f3ffU	/* bits that repeat leaf 1 on AMD */
+#define E1D_ALLOW                                                                             \
+	(E1D_SYSCALL | E1D_NX | BIT(22) | E1D_FFXSR | E1D_PAGE1G | E1D_RDTSCP | E1D_LM |      \
+	 BIT(30) | BIT(31))
+#define E7D_INVARIANT_TSC BIT(8)
+#define E8B_ALLOW (BIT(0) /* CLZERO */ | BIT(2) /* RSTR_FP_ERR_PTRS */ | BIT(9) /* WBNOINVD */)
+/* NO_NESTED_DATA_BP, LFENCE_RDTSC, NULL_SEL_CLR_BASE */
+#define E21A_ALLOW (BIT(0) | BIT(2) | BIT(6))
+
+#define L6A_ARAT BIT(2)
+#define XCR0_AVX512_ALL (BIT(5) | BIT(6) | BIT(7))
+#define XCR0_AVX BIT(2)
+#define XCR0_PKRU BIT(9)
+
+/* Bits an APIC id needs for n cores. */
+static u32 order_of(u32 n)
+{
+	u32 order = 0;
+
+	while ((1U << order) < n)
+		order++;
+	return order;
+}
+
+/* Without the state, without the instructions. */
+static void drop_vector_features(struct cpuid_policy *p)
+{
+	struct cpuid_regs *l7 = &p->basic[7];
+
+	if (!(p->xcr0 & XCR0_AVX)) {
+		p->basic[1].ecx &= ~(u32)L1C_NEEDS_AVX;
+		l7->ebx &= ~(u32)BIT(5);
+		l7->ecx &= ~(u32)L7C_NEEDS_AVX;
+		p->feat1.eax &= ~(u32)L71A_NEEDS_AVX;
+		p->ext[1].ecx &= ~(u32)E1C_NEEDS_AVX;
+	}
+	if ((p->xcr0 & XCR0_AVX512_ALL) != XCR0_AVX512_ALL || !(l7->ebx & L7B_AVX512F)) {
+		l7->ebx &= ~(u32)L7B_AVX512;
+		l7->ecx &= ~(u32)L7C_AVX512;
+		l7->edx &= ~(u32)L7D_AVX512;
+		p->feat1.eax &= ~(u32)L71A_AVX512;
+	}
+	if (!(p->xcr0 & XCR0_PKRU))
+		l7->ecx &= ~(u32)L7C_PKU;
+}
+
+/* Size of the standard XSAVE format for these components. */
+static u32 xsave_size(const struct cpuid_policy *p, u64 xcr0)
+{
+	u32 size = XSAVE_LEGACY;
+
+	for (unsigned i = 2; i < NR_XSTATES; i++)
+		if (xcr0 >> i & 1)
+			size = max(size, p->xstate[i].eax + p->xstate[i].ebx);
+	return size;
+}
+
+/* The same for the compacted format. */
+static u32 xsavec_size(const struct cpuid_policy *p, u64 xcr0)
+{
+	u32 size = XSAVE_LEGACY;
+
+	for (unsigned i = 2; i < NR_XSTATES; i++) {
+		if (!(xcr0 >> i & 1))
+			continue;
+		if (p->xstate[i].ecx & 2)	/* aligned to 64 bytes */
+			size = ALIGN_UP(size, 64U);
+		size += p->xstate[i].eax;
+	}
+	return size;
+}
+
+static void make_xstate(struct cpuid_policy *p)
+{
+	struct cpuid_regs r;
+
+	p->xcr0 = x86.xcr0_mask & (BIT(NR_XSTATES) - 1);
+	if (!x86.xsave) {
+		p->basic[1].ecx &= ~(u32)L1C_XSAVE;
+		p->xcr0 = 0;
+		return;
+	}
+	for (unsigned i = 2; i < NR_XSTATES; i++) {
+		if (!(p->xcr0 >> i & 1))
+			continue;
+		cpuid_machine(0xd, i, &r);
+		p->xstate[i] = (struct cpuid_regs){ r.eax, r.ebx, r.ecx & 2, 0 };
+	}
+	p->xstate[1].eax = (x86.xsaveopt ? 1U : 0) | (x86.xsavec ? 2U : 0);
+	p->basic[0xd] = (struct cpuid_regs){ (u32)p->xcr0, 0, xsave_size(p, p->xcr0),
+					     (u32)(p->xcr0 >> 32) };
+}
+
+/* Deterministic cache parameters: only the numbers of sharers are ours. */
+static void make_caches(struct cpuid_policy *p, u32 leaf)
+{
+	u32 cores = p->intel ? 1U << order_of(p->nr_vcpus) : p->nr_vcpus;
+
+	for (unsigned i = 0; i < NR_CACHES - 1; i++) {
+		struct cpuid_regs *c = &p->cache[i];
+		u32 level;
+
+		cpuid_machine(leaf, i, c);
+		if (!(c->eax & 0x1f)) {
+			*c = (struct cpuid_regs){ 0 };
+			break;
+		}
+		level = c->eax >> 5 & 7;
+		c->eax &= 0x3ff;
+		if (level >= 3)
+			c->eax |= (cores - 1) << 14;
+		if (p->intel)
+			c->eax |= (cores - 1) << 26;
+	}
+}
+
+static void make_basic(struct cpuid_policy *p)
+{
+	struct cpuid_regs *b = p->basic, r;
+
+	cpuid_machine(0, 0, &b[0]);
+	p->max_basic = b[0].eax = min(b[0].eax, MAX_BASIC);
+
+	cpuid_machine(1, 0, &r);
+	b[1].eax = r.eax;
+	b[1].ebx = (r.ebx & 0xff00) | p->nr_vcpus << 16;
+	b[1].ecx = (r.ecx & L1C_ALLOW) | L1C_X2APIC | L1C_TSC_DEADLINE | L1C_HYPERVISOR;
+	b[1].edx = (r.edx & L1D_ALLOW) | L1D_APIC | (p->nr_vcpus > 1 ? L1D_HTT : 0);
+
+	if (p->intel)
+		cpuid_machine(2, 0, &b[2]);
+	b[6].eax = L6A_ARAT;
+	if (p->max_basic >= 7) {
+		cpuid_machine(7, 0, &r);
+		b[7] = (struct cpuid_regs){ r.eax ? 1 : 0, r.ebx & L7B_ALLOW, r.ecx & L7C_ALLOW,
+					    r.edx & L7D_ALLOW };
+		if (r.eax) {
+			cpuid_machine(7, 1, &r);
+			p->feat1.eax = r.eax & L71A_ALLOW;
+		}
+	}
+	p->topo[0] = (struct cpuid_regs){ 0, 1, 0x100, 0 };
+	p->topo[1] = (struct cpuid_regs){ order_of(p->nr_vcpus), p->nr_vcpus, 0x201, 0 };
+}
+
+static void make_ext(struct cpuid_policy *p)
+{
+	struct cpuid_regs *e = p->ext, r;
+
+	cpuid_machine(0x80000000, 0, &e[0]);
+	p->max_ext = e[0].eax >> 16 == 0x8000 ? min(e[0].eax & 0xffff, MAX_EXT) : 0;
+	if (p->intel)
+		p->max_ext = min(p->max_ext, 8U);
+	e[0].eax = 0x80000000 + p->max_ext;
+	if (p->max_ext < 8)
+		return;
+
+	cpuid_machine(0x80000001, 0, &r);
+	e[1].eax = r.eax;
+	e[1].ebx = r.ebx;
+	e[1].ecx = r.ecx & E1C_ALLOW;
+	e[1].edx = r.edx & E1D_ALLOW;
+	if (!x86.page1g)
+		e[1].edx &= ~(u32)E1D_PAGE1G;
+	for (u32 i = 2; i <= 6; i++)
+		cpuid_machine(0x80000000 + i, 0, &e[i]);
+	e[7].edx = x86.invariant_tsc ? E7D_INVARIANT_TSC : 0;
+	cpuid_machine(0x80000008, 0, &r);
+	e[8].eax = x86.phys_bits | (r.eax & 0xff00);
+	e[8].ebx = r.ebx & E8B_ALLOW;
+	if (p->intel)
+		return;
+
+	e[1].edx |= p->basic[1].edx & E1D_AMD_COPY;
+	if (p->nr_vcpus > 1)
+		e[1].ecx |= E1C_CMP_LEGACY;
+	if (p->max_ext < 0x1e)
+		e[1].ecx &= ~(u32)E1C_TOPOEXT;
+	e[8].ecx = (p->nr_vcpus - 1) | order_of(p->nr_vcpus) << 12;
+	if (p->max_ext >= 0x1a) {
+		cpuid_machine(0x80000019, 0, &e[0x19]);
+		cpuid_machine(0x8000001a, 0, &e[0x1a]);
+	}
+	if (p->max_ext >= 0x21) {
+		cpuid_machine(0x80000021, 0, &r);
+		e[0x21].eax = r.eax & E21A_ALLOW;
+	}
+}
+
+#define CR4_IF(cond, bits) ((cond) ? (bits) : 0)
+
+static void make_limits(struct cpuid_policy *p)
+{
+	const struct cpuid_regs *l1 = &p->basic[1], *l7 = &p->basic[7];
+
+	/* VME PVI TSD DE PSE PAE follow leaf 1; PCE may be set, RDPMC does not work all the same. */
+	p->cr4 = (l1->edx & BIT(1) ? 3U : 0) | 0x3cU | CR4_PGE | BIT(8) | CR4_OSFXSR |
+		 CR4_OSXMMEXCPT | CR4_IF(l7->ecx & L7C_UMIP, CR4_UMIP) |
+		 CR4_IF(l7->ebx & L7B_FSGSBASE, CR4_FSGSBASE) | CR4_IF(l1->ecx & L1C_PCID, BIT(17)) |
+		 CR4_IF(l1->ecx & L1C_XSAVE, CR4_OSXSAVE) | CR4_IF(l7->ebx & L7B_SMEP, CR4_SMEP) |
+		 CR4_IF(l7->ebx & L7B_SMAP, CR4_SMAP) | CR4_IF(l7->ecx & L7C_PKU, BIT(22));
+	p->efer = EFER_SCE | EFER_LME | EFER_LMA | CR4_IF(p->ext[1].edx & E1D_NX, EFER_NXE) |
+		  CR4_IF(p->ext[1].edx & E1D_FFXSR, EFER_FFXSR);
+	p->tsc_aux = (p->ext[1].edx & E1D_RDTSCP) || (l7->ecx & L7C_RDPID);
+}
+
+int cpuid_policy_init(struct domain *d)
+{
+	struct cpuid_policy *p = kzalloc(sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->nr_vcpus = d->nr_vcpus;
+	p->intel = x86.vendor == X86_VENDOR_INTEL;
+	make_basic(p);
+	make_ext(p);
+	if (p->intel && p->max_basic >= 4)
+		make_caches(p, 4);
+	else if (p->ext[1].ecx & E1C_TOPOEXT)
+		make_caches(p, 0x8000001d);
+	make_xstate(p);
+	drop_vector_features(p);
+	make_limits(p);
+	d->cpuid = p;
+	return 0;
+}
+
+void cpuid_policy_free(struct domain *d)
+{
+	kfree(d->cpuid);
+	d->cpuid = NULL;
+}
+
+u64 cpuid_cr4_allowed(const struct domain *d)
+{
+	return d->cpuid->cr4;
+}
+
+u64 cpuid_efer_allowed(const struct domain *d)
+{
+	return d->cpuid->efer;
+}
+
+u64 cpuid_xcr0_allowed(const struct domain *d)
+{
+	return d->cpuid->xcr0;
+}
+
+bool cpuid_has_tsc_aux(const struct domain *d)
+{
+	return d->cpuid->tsc_aux;
+}
+
+static u64 guest_cr4(struct vcpu *v)
+{
+	struct vcpu_mode m;
+
+	hvm->mode(v, &m);
+	return m.cr4;
+}
+
+/* ns = ((tsc << shift) * mul) >> 32, as pvclock has it; shift may be negative. */
+static void time_scale(u64 hz, u32 *mul, s32 *shift)
+{
+	u64 ns = 1000000000UL;
+
+	*shift = 0;
+	if (!hz)
+		return;
+	while (hz > 2 * ns || hz >> 32) {
+		hz >>= 1;
+		(*shift)--;
+	}
+	while (hz <= ns) {
+		hz <<= 1;
+		(*shift)++;
+	}
+	*mul = (u32)((ns << 32) / hz);
+}
+
+static void xen_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
+{
+	u32 khz = (u32)(x86.tsc_hz / 1000);
+
+	switch (leaf - XEN_CPUID_FIRST_LEAF) {
+	case 0:
+		*out = (struct cpuid_regs){ XEN_CPUID_LEAF(XEN_CPUID_MAX_NUM_LEAVES),
+					    XEN_CPUID_SIGNATURE_EBX, XEN_CPUID_SIGNATURE_ECX,
+					    XEN_CPUID_SIGNATURE_EDX };
+		break;
+	case 1:
+		out->eax = 4 << 16 | 17;
+		break;
+	case 2:
+		out->eax = 1;
+		out->ebx = 0x40000000;	/* MSR of the hypercall page */
+		break;
+	case 3:
+		if (sub == 0) {
+			out->eax = (x86.invariant_tsc ? 2U : 0) | (v->domain->cpuid->tsc_aux ? 4U : 0);
+			out->ecx = khz;
+		} else if (sub == 1) {
+			time_scale(x86.tsc_hz, &out->ecx, (s32 *)&out->edx);
+		} else if (sub == 2) {
+			out->eax = khz;
+		}
+		break;
+	case 4:
+		/* Not UPCALL_VECTOR: the callback vector needs no EOI, hence fewer exits. */
+		if (sub == 0) {
+			out->eax = XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT;
+			out->ebx = v->id;
+			out->ecx = v->domain->id;
+		}
+		break;
+	}
+}
+
+static void basic_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
+{
+	const struct cpuid_policy *p = v->domain->cpuid;
+
+	leaf = (u32)index_nospec(leaf, MAX_BASIC + 1);
+	*out = p->basic[leaf];
+	switch (leaf) {
+	case 1:
+		out->ebx |= v->id << 24;
+		if ((out->ecx & L1C_XSAVE) && (guest_cr4(v) & CR4_OSXSAVE))
+			out->ecx |= L1C_OSXSAVE;
+		break;
+	case 4:
+		if (p->intel && sub < NR_CACHES)
+			*out = p->cache[index_nospec(sub, NR_CACHES)];
+		break;
+	case 7:
+		if (sub == 1)
+			*out = p->feat1;
+		else if (sub > 1)
+			*out = (struct cpuid_regs){ 0 };
+		else if ((out->ecx & L7C_PKU) && (guest_cr4(v) & BIT(22)))
+			out->ecx |= L7C_OSPKE;
+		break;
+	case 0xb:
+		if (sub < 2)
+			*out = p->topo[index_nospec(sub, 2)];
+		else
+			out->ecx = sub & 0xff;
+		out->edx = v->id;
+		break;
+	case 0xd:
+		if (sub == 0) {
+			if (p->xcr0)
+				out->ebx = xsave_size(p, v->xcr0);
+			break;
+		}
+		*out = (struct cpuid_regs){ 0 };
+		if (sub < NR_XSTATES)
+			*out = p->xstate[index_nospec(sub, NR_XSTATES)];
+		if (sub == 1 && (out->eax & 2))
+			out->ebx = xsavec_size(p, v->xcr0);
+		break;
+	}
+}
+
+static void ext_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
+{
+	const struct cpuid_policy *p = v->domain->cpuid;
+
+	leaf = (u32)index_nospec(leaf & 0xffff, MAX_EXT + 1);
+	*out = p->ext[leaf];
+	if (!(p->ext[1].ecx & E1C_TOPOEXT))
+		return;
+	if (leaf == 0x1d && sub < NR_CACHES)
+		*out = p->cache[index_nospec(sub, NR_CACHES)];
+	else if (leaf == 0x1e)
+		*out = (struct cpuid_regs){ v->id, v->id, 0, 0 };
+}
+
+void cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_regs *out)
+{
+	const struct cpuid_policy *p = v->domain->cpuid;
+
+	if (leaf <= p->max_basic) {
+		basic_leaf(v, leaf, subleaf, out);
+		return;
+	}
+	*out = (struct cpuid_regs){ 0 };
+	if (leaf >> 8 == XEN_CPUID_FIRST_LEAF >> 8)
+		xen_leaf(v, leaf, subleaf, out);
+	else if (leaf >> 16 == 0x8000 && leaf - 0x80000000 <= p->max_ext)
+		ext_leaf(v, leaf, subleaf, out);
+	else if (p->intel && leaf >> 16 != 0x4000)
+		/* Intel answers beyond a limit with the highest basic leaf. SDM 2A CPUID. */
+		basic_leaf(v, p->max_basic, subleaf, out);
+}

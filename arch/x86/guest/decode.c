@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The instruction decoder (SDM volume 2, chapter 2 and appendix A; APM volume 3, chapter 1). Its
+ * input is hostile guest memory: it reads only the bytes given and refuses what it does not know.
+ */
+#include <margay/bytes.h>
+#include <margay/decode.h>
+#include <margay/errno.h>
+#include <margay/lib.h>
+
+#define REX_W BIT(3)
+#define REX_R BIT(2)
+
+/* The state of one decode. `err` is the first error; reads after it give zeroes. */
+struct cursor {
+	const u8 *p;
+	unsigned int at, len;
+	enum insn_mode mode;
+	bool opsize, addrsize, lock; /* prefixes seen */
+	u8 rex;			     /* 0: none */
+	int err;
+};
+
+static u8 next(struct cursor *c)
+{
+	if (c->err)
+		return 0;
+	if (c->at >= INSN_MAX_LEN) {
+		c->err = -EOPNOTSUPP;
+		return 0;
+	}
+	if (c->at >= c->len) {
+		c->err = -ENODATA;
+		return 0;
+	}
+	return c->p[c->at++];
+}
+
+/* A sign-extended little-endian number of n bytes. */
+static s64 next_imm(struct cursor *c, unsigned int n)
+{
+	unsigned int i;
+	u64 v = 0;
+
+	for (i = 0; i < n; i++)
+		v |= (u64)next(c) << (8 * i);
+	return n ? (s64)(v << (64 - 8 * n)) >> (64 - 8 * n) : 0;
+}
+
+/* Take all prefixes; returns the byte after them. */
+static u8 prefixes(struct cursor *c)
+{
+	for (;;) {
+		u8 b = next(c);
+
+		switch (b) {
+		case 0x66:
+			c->opsize = true;
+			break;
+		case 0x67:
+			c->addrsize = true;
+			break;
+		case 0xf0:
+			c->lock = true;
+			break;
+		case 0x26: /* segments: the exit gives the address */
+		case 0x2e:
+		case 0x36:
+		case 0x3e:
+		case 0x64:
+		case 0x65:
+		case 0xf2: /* of no meaning for the instructions decoded here */
+		case 0xf3:
+			break;
+		default:
+			if (c->mode != INSN_MODE_64 || (b & 0xf0) != 0x40)
+				return b;
+			/* Counts only right before the opcode. */
+			c->rex = b;
+			continue;
+		}
+		c->rex = 0;
+	}
+}
+
+int insn_prefix_len(const u8 *bytes, unsigned int len, enum insn_mode mode)
+{
+	struct cursor c = { .p = bytes, .len = len, .mode = mode };
+
+	prefixes(&c);
+	return c.err ? c.err : (int)c.at - 1;
+}
+
+static u8 operand_size(const struct cursor *c)
+{
+	if (c->rex & REX_W)
+		return 8;
+	return (c->mode == INSN_MODE_16) != c->opsize ? 2 : 4;
+}
+
+static u8 address_size(const struct cursor *c)
+{
+	if (c->mode == INSN_MODE_64)
+		return c->addrsize ? 4 : 8;
+	return (c->mode == INSN_MODE_16) != c->addrsize ? 2 : 4;
+}
+
+/* Take ModRM, SIB and displacement of a memory operand; returns the 3 bits of the reg field. */
+static u8 modrm_mem(struct cursor *c)
+{
+	u8 modrm = next(c), mod = modrm >> 6, rm = modrm & 7;
+	unsigned int disp = mod == 1 ? 1 : 0;
+
+	if (mod == 3 && !c->err)
+		c->err = -EOPNOTSUPP;
+	if (address_size(c) == 2) {
+		if (mod == 2 || (mod == 0 && rm == 6))
+			disp = 2;
+	} else {
+		if (rm == 4)
+			rm = next(c) & 7; /* base field of SIB; 5 means what it means in rm */
+		if (mod == 2 || (mod == 0 && rm == 5))
+			disp = 4;
+	}
+	next_imm(c, disp);
+	return modrm >> 3 & 7;
+}
+
+/* A register operand of `size` bytes out of a 3-bit field. */
+static void set_reg(const struct cursor *c, struct insn *out, u8 field, u8 size)
+{
+	out->has_reg = true;
+	if (size == 1 && !c->rex && field >= 4) {
+		out->high_byte = true;
+		out->reg = field - 4;
+	} else {
+		out->reg = field + (c->rex & REX_R ? 8 : 0);
+	}
+}
+
+static void set_imm(struct cursor *c, struct insn *out, unsigned int bytes)
+{
+	out->has_imm = true;
+	out->imm = next_imm(c, bytes);
+}
+
+/* What an operation does with its memory operand, when memory is on the left. */
+static void set_op(struct insn *out, enum insn_op op, bool mem_left)
+{
+	out->op = op;
+	out->mem_read = op != INSN_MOV || !mem_left;
+	out->mem_left = mem_left;
+	out->mem_dest = mem_left && op != INSN_CMP && op != INSN_TEST;
+}
+
+/* The eight operations of opcodes 00-3f and group 1; ADC and SBB are not supported. */
+static int alu_op(u8 n)
+{
+	static const s8 ops[8] = { INSN_ADD, INSN_OR,  -1,	-1,
+				  INSN_AND, INSN_SUB, INSN_XOR, INSN_CMP };
+
+	return ops[n & 7];
+}
+
+static void decode_alu(struct cursor *c, struct insn *out, u8 opcode)
+{
+	int op = alu_op(opcode >> 3);
+
+	if (op < 0 || (opcode & 7) > 3) {
+		c->err = -EOPNOTSUPP;
+		return;
+	}
+	set_op(out, op, !(opcode & 2));
+	set_reg(c, out, modrm_mem(c), out->size);
+}
+
+/* Opcode groups, where the reg field selects the operation. */
+static void decode_group(struct cursor *c, struct insn *out, u8 opcode)
+{
+	u8 field = modrm_mem(c);
+	int op = -1;
+
+	switch (opcode) {
+	case 0x80:
+	case 0x81:
+	case 0x83:
+		op = alu_op(field);
+		break;
+	case 0xc6:
+	case 0xc7:
+		op = field == 0 ? INSN_MOV : -1;
+		break;
+	case 0xf6:
+	case 0xf7:
+		op = field == 0 ? INSN_TEST : field == 2 ? INSN_NOT : -1;
+		break;
+	}
+	if (op < 0 && !c->err)
+		c->err = -EOPNOTSUPP;
+	if (op < 0)
+		return;
+	set_op(out, op, true);
+	if (op != INSN_NOT)
+		set_imm(c, out, opcode == 0x83 ? 1 : min(out->size, (u8)4));
+}
+
+/* Two-byte opcodes: MOVZX and MOVSX. */
+static void decode_0f(struct cursor *c, struct insn *out)
+{
+	u8 opcode = next(c);
+
+	switch (opcode) {
+	case 0xb6:
+	case 0xb7:
+	case 0xbe:
+	case 0xbf:
+		set_op(out, opcode < 0xb8 ? INSN_MOVZX : INSN_MOVSX, false);
+		out->size = operand_size(c);
+		out->mem_size = opcode & 1 ? 2 : 1;
+		set_reg(c, out, modrm_mem(c), out->size);
+		break;
+	default:
+		if (!c->err)
+			c->err = -EOPNOTSUPP;
+	}
+}
+
+static void decode_one(struct cursor *c, struct insn *out, u8 opcode)
+{
+	out->size = out->mem_size = opcode & 1 ? operand_size(c) : 1;
+
+	switch (opcode) {
+	case 0x0f:
+		decode_0f(c, out);
+		return;
+	case 0x63: /* MOVSXD, where it extends anything; vendors differ on the other forms */
+		if (!(c->rex & REX_W))
+			break;
+		set_op(out, INSN_MOVSX, false);
+		out->size = 8;
+		out->mem_size = 4;
+		set_reg(c, out, modrm_mem(c), out->size);
+		return;
+	case 0x84 ... 0x85:
+		set_op(out, INSN_TEST, true);
+		set_reg(c, out, modrm_mem(c), out->size);
+		return;
+	case 0x86 ... 0x87:
+		set_op(out, INSN_XCHG, true);
+		set_reg(c, out, modrm_mem(c), out->size);
+		return;
+	case 0x88 ... 0x8b:
+		set_op(out, INSN_MOV, opcode < 0x8a);
+		set_reg(c, out, modrm_mem(c), out->size);
+		return;
+	case 0xa0 ... 0xa3: /* address behind the opcode, register is rAX */
+		set_op(out, INSN_MOV, opcode > 0xa1);
+		out->has_reg = true;
+		next_imm(c, address_size(c));
+		return;
+	case 0x80 ... 0x81:
+	case 0x83:
+	case 0xc6 ... 0xc7:
+	case 0xf6 ... 0xf7:
+		decode_group(c, out, opcode);
+		return;
+	}
+	if (opcode < 0x40)
+		decode_alu(c, out, opcode);
+	else
+		c->err = -EOPNOTSUPP;
+}
+
+int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct insn *out)
+{
+	struct cursor c = { .p = bytes, .len = len, .mode = mode };
+	u8 opcode = prefixes(&c);
+
+	memset(out, 0, sizeof(*out));
+	if (!c.err)
+		decode_one(&c, out, opcode);
+	/* LOCK is an error unless memory is read and written. */
+	if (!c.err && c.lock && !(out->mem_read && out->mem_dest))
+		c.err = -EOPNOTSUPP;
+	out->lock = c.lock;
+	out->len = c.at;
+	return c.err;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What both back-ends do about the frequent exits. Called on the vCPU's own CPU, in its run loop, with
+ * v->regs up to date and no lock held. MSRs are in msr.c, ports in io.c, nested page faults in mmio.c.
+ */
+#include <margay/arch.h>
+#include <margay/cpuid_policy.h>
+#include <margay/errno.h>
+#include <margay/exit.h>
+#include <margay/hvm.h>
+#include <margay/hypercall.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+#include <margay/x86.h>
+
+#include "guest.h"
+
+const char *const exit_names[NR_EXITS] = {
+#define EXIT(id, name) [EXIT_##id] = name,
+#include <margay/exits.def>
+#undef EXIT
+};
+
+/* The components of XCR0, SDM 1 13.1. */
+#define XCR0_X87 BIT(0)
+#define XCR0_SSE BIT(1)
+#define XCR0_AVX BIT(2)
+#define XCR0_BNDREGS BIT(3)
+#define XCR0_BNDCSR BIT(4)
+#define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
+
+void guest_skip(struct vcpu *v, unsigned insn_len)
+{
+	v->regs.rip += insn_len;
+	hvm->skip_shadow(v);
+}
+
+void exit_cpuid(struct vcpu *v, unsigned insn_len)
+{
+	struct cpuid_regs r;
+
+	cpuid_guest(v, (u32)v->regs.rax, (u32)v->regs.rcx, &r);
+	v->regs.rax = r.eax;
+	v->regs.rbx = r.ebx;
+	v->regs.rcx = r.ecx;
+	v->regs.rdx = r.edx;
+	guest_skip(v, insn_len);
+}
+
+void exit_rdmsr(struct vcpu *v, unsigned insn_len)
+{
+	u64 val;
+
+	if (guest_rdmsr(v, (u32)v->regs.rcx, &val)) {
+		inject_gp(v);
+		return;
+	}
+	v->regs.rax = (u32)val;
+	v->regs.rdx = val >> 32;
+	guest_skip(v, insn_len);
+}
+
+void exit_wrmsr(struct vcpu *v, unsigned insn_len)
+{
+	if (guest_wrmsr(v, (u32)v->regs.rcx, v->regs.rdx << 32 | (u32)v->regs.rax))
+		inject_gp(v);
+	else
+		guest_skip(v, insn_len);
+}
+
+/* Nobody is left who could wake v by an NMI or INIT, and interrupts it does not take. */
+static bool halted_for_good(const struct vcpu *v)
+{
+	const struct domain *d = v->domain;
+
+	if ((v->regs.rflags & RFLAGS_IF) || v->nmi_pending)
+		return false;
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		if (d->vcpus[i] && d->vcpus[i] != v &&
+		    READ_ONCE(d->vcpus[i]->state) != RUN_OFFLINE)
+			return false;
+	return true;
+}
+
+/* As on Xen, the last vCPU's CLI; HLT powers the guest off. */
+void exit_hlt(struct vcpu *v, unsigned insn_len)
+{
+	guest_skip(v, insn_len);
+	if (unlikely(halted_for_good(v)))
+		domain_shutdown(v->domain, SHUTDOWN_poweroff);
+	else
+		vcpu_block(v);
+}
+
+void exit_hypercall(struct vcpu *v, unsigned insn_len)
+{
+	if (likely(!hypercall(v)))
+		guest_skip(v, insn_len);
+}
+
+static bool xcr0_valid(const struct domain *d, u64 val)
+{
+	u64 avx512 = val & XCR0_AVX512, mpx = val & (XCR0_BNDREGS | XCR0_BNDCSR);
+
+	if (!(val & XCR0_X87) || (val & ~cpuid_xcr0_allowed(d)))
+		return false;
+	if ((val & XCR0_AVX) && !(val & XCR0_SSE))
+		return false;
+	if (avx512 && (avx512 != XCR0_AVX512 || !(val & XCR0_AVX)))
+		return false;
+	return !mpx || mpx == (XCR0_BNDREGS | XCR0_BNDCSR);
+}
+
+/* The guest's XCR0 is in the CPU while the vCPU is: eager switching. */
+static void load_xcr0(u64 val)
+{
+#ifndef MARGAY_HOST
+	__asm__ volatile("xsetbv" ::"c"(0), "a"((u32)val), "d"((u32)(val >> 32)) : "memory");
+#else
+	(void)val;
+#endif
+}
+
+/* The intercept is taken before the CPU looks at the privilege level. */
+void exit_xsetbv(struct vcpu *v, unsigned insn_len)
+{
+	u64 val = v->regs.rdx << 32 | (u32)v->regs.rax;
+	struct vcpu_mode m;
+
+	hvm->mode(v, &m);
+	if (!(m.cr4 & CR4_OSXSAVE)) {
+		inject_ud(v);
+	} else if (m.cpl != 0 || (u32)v->regs.rcx != 0 || !xcr0_valid(v->domain, val)) {
+		inject_gp(v);
+	} else {
+		v->xcr0 = val;
+		load_xcr0(val);
+		guest_skip(v, insn_len);
+	}
+}
+
+void guest_triple_fault(struct vcpu *v)
+{
+	pr_warn("guest %s: triple fault on vCPU %u\n", v->domain->name, v->id);
+	arch_vcpu_dump(v);
+	domain_shutdown(v->domain, (unsigned)v->domain->hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON]);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of this room share and nobody else sees: the inside of a vLAPIC, MSR numbers. */
+#ifndef GUEST_GUEST_H
+#define GUEST_GUEST_H
+
+#include <margay/timer.h>
+#include <margay/vcpu.h>
+
+/* MSRs that only a guest's eyes see; the others are in x86.h. */
+#define MSR_PLATFORM_ID 0x17
+#define MSR_FEATURE_CONTROL 0x3a
+#define MSR_PATCH_LEVEL 0x8b
+#define MSR_MISC_ENABLE 0x1a0
+#define MSR_DEBUGCTL 0x1d9
+#define MSR_XEN_HYPERCALL 0x40000000
+#define MSR_SYSCFG 0xc0010010
+#define MSR_HWCR 0xc0010015
+#define MSR_NB_CFG 0xc001001f
+#define MSR_INT_PENDING 0xc0010055
+#define MSR_MMIO_CONF_BASE 0xc0010058
+#define MSR_DE_CFG 0xc0011029
+
+enum { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, NR_LVTS };
+
+/* Register offsets in the xAPIC page; x2APIC MSR = 0x800 + offset / 16. SDM 3A table 11-1. */
+enum {
+	APIC_ID = 0x20, APIC_VERSION = 0x30, APIC_TPR = 0x80, APIC_APR = 0x90, APIC_PPR = 0xa0,
+	APIC_EOI = 0xb0, APIC_RRD = 0xc0, APIC_LDR = 0xd0, APIC_DFR = 0xe0, APIC_SVR = 0xf0,
+	APIC_ISR = 0x100, APIC_TMR = 0x180, APIC_IRR = 0x200, APIC_ESR = 0x280,
+	APIC_ICR = 0x300, APIC_ICR_HIGH = 0x310, APIC_LVT = 0x320, APIC_TMICT = 0x380,
+	APIC_TMCCT = 0x390, APIC_TDCR = 0x3e0, APIC_SELF_IPI = 0x3f0,
+};
+
+#define APIC_BASE_BSP BIT(8)
+#define APIC_BASE_EXTD BIT(10)
+#define APIC_BASE_EN BIT(11)
+#define SVR_ENABLE BIT(8)
+#define LVT_MASKED BIT(16)
+#define LVT_MODE (3U << 17)
+#define LVT_PERIODIC (1U << 17)
+#define LVT_DEADLINE (2U << 17)
+#define ESR_SEND_ILLEGAL BIT(5)
+#define ESR_RECV_ILLEGAL BIT(6)
+#define ESR_ILLEGAL_REG BIT(7)
+
+/* INIT and SIPI on their way: bits of vlapic.startup. */
+#define STARTUP_INIT BIT(0)
+#define STARTUP_SIPI BIT(1)
+#define STARTUP_VECTOR_SHIFT 8
+
+/*
+ * Only the vCPU itself, on the CPU it runs on, changes the registers. Others touch irr, tmr, esr_new and
+ * startup, atomically; lvt, period and tsc_deadline are read by the timer's function wherever it runs.
+ */
+struct vlapic {
+	struct vcpu *v;
+	u64 base;		/* IA32_APIC_BASE */
+	u32 tpr, ldr, dfr, svr, esr;
+	u64 icr;
+	u32 lvt[NR_LVTS];
+	u32 tmict, tdcr;
+	u64 irr[4], isr[4], tmr[4];
+	u32 esr_new;		/* errors since the last write to ESR */
+	u32 startup;
+	struct timer timer;
+	stime_t expires;	/* of the count now running; 0 when stopped */
+	stime_t period;		/* 0 unless periodic */
+	u64 tsc_deadline;
+};
+
+static inline bool vlapic_x2apic(const struct vlapic *vl)
+{
+	return vl->base & APIC_BASE_EXTD;
+}
+
+static inline bool vlapic_hw_enabled(const struct vlapic *vl)
+{
+	return vl->base & APIC_BASE_EN;
+}
+
+/* Takes fixed interrupts: enabled in IA32_APIC_BASE and in SVR. */
+static inline bool vlapic_enabled(const struct vlapic *vl)
+{
+	return (vl->base & APIC_BASE_EN) && (vl->svr & SVR_ENABLE);
+}
+
+u8 vlapic_ppr(const struct vlapic *vl);
+void vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt);
+void vlapic_error(struct vlapic *vl, u32 bits);
+void vlapic_init_regs(struct vlapic *vl);	/* the state INIT leaves; IA32_APIC_BASE stays */
+
+/* vlapic_ipi.c */
+void vlapic_send_icr(struct vlapic *vl);
+u32 vlapic_logical_id(const struct vlapic *vl);
+/* On the target's own CPU: takes INIT and SIPI. True when the vCPU's state is not what it was. */
+bool vlapic_take_startup(struct vcpu *v);
+static inline bool vlapic_startup_pending(const struct vcpu *v)
+{
+	return READ_ONCE(v->vlapic->startup) != 0;
+}
+
+/* vlapic_timer.c */
+void vlapic_timer_init(struct vlapic *vl);
+void vlapic_timer_stop(struct vlapic *vl);
+void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt);	/* the timer's LVT was written */
+void vlapic_timer_start(struct vlapic *vl, u32 count);	/* write to TMICT */
+u32 vlapic_timer_count(const struct vlapic *vl);
+void vlapic_timer_divide(struct vlapic *vl, u32 tdcr);
+void vlapic_timer_deadline(struct vlapic *vl, u64 tsc);	/* a guest TSC value; 0 disarms */
+
+/* Puts an accepted interrupt back into IRR, if it came from the APIC. */
+void vlapic_unaccept(struct vcpu *v, u8 vector);
+
+/* msr.c: all of a vCPU's MSRs. 0 or -EPERM: inject #GP. */
+int guest_rdmsr(struct vcpu *v, u32 msr, u64 *val);
+int guest_wrmsr(struct vcpu *v, u32 msr, u64 val);
+
+#endif

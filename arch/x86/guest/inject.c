@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What event a vCPU takes at its next entry. Exceptions are queued by exit handlers; everything else is
+ * picked by vcpu_prepare_entry(): NMI, then the event channel upcall, then the local APIC. One event a
+ * time goes in; while another waits its work bit is in v->deferred and the back-end opens a window.
+ * All on the vCPU's own CPU. SDM 3A 6.9 and 6.15.
+ */
+#include <margay/arch.h>
+#include <margay/exit.h>
+#include <margay/hvm.h>
+#include <margay/sched.h>
+#include <margay/vlapic.h>
+#include <margay/x86.h>
+
+#include "guest.h"
+
+enum { X86_DE = 0, X86_DF = 8, X86_TS = 10, X86_NP, X86_SS, X86_GP, X86_PF, X86_VE = 20, X86_CP };
+
+static bool contributory(u8 vector)
+{
+	return vector == X86_DE || (vector >= X86_TS && vector <= X86_GP) || vector == X86_CP;
+}
+
+static bool page_fault(u8 vector)
+{
+	return vector == X86_PF || vector == X86_VE;
+}
+
+/* An interrupt or NMI whose delivery was cut short makes room for an exception: it waits again. */
+static void put_back(struct vcpu *v)
+{
+	if (v->inject.type == INJ_NMI) {
+		v->nmi_blocked = false;
+		v->nmi_pending = true;
+		atomic_or(&v->work, VCPU_WORK_NMI);
+	} else if (v->inject.type == INJ_EXTINT) {
+		/* The callback vector has no bit in the APIC: the shared page still says pending. */
+		vlapic_unaccept(v, v->inject.vector);
+		atomic_or(&v->work, VCPU_WORK_EVENT | VCPU_WORK_LAPIC);
+	}
+}
+
+void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
+{
+	if (v->inject.valid && v->inject.type == INJ_EXCEPTION) {
+		u8 first = v->inject.vector;
+
+		if (first == X86_DF && (contributory(vector) || page_fault(vector))) {
+			v->inject.valid = false;
+			guest_triple_fault(v);
+			return;
+		}
+		if ((contributory(first) && contributory(vector)) ||
+		    (page_fault(first) && (contributory(vector) || page_fault(vector)))) {
+			vector = X86_DF;
+			has_error = true;
+			error = 0;
+		}
+	} else if (v->inject.valid) {
+		put_back(v);
+	}
+	v->inject = (struct injection){ .valid = true, .type = INJ_EXCEPTION, .vector = vector,
+					.has_error = has_error, .error = error };
+}
+
+static bool upcall_pending(const struct vcpu *v)
+{
+	return v->info && READ_ONCE(v->info->evtchn_upcall_pending);
+}
+
+static void inject_extint(struct vcpu *v, u8 vector)
+{
+	v->inject = (struct injection){ .valid = true, .type = INJ_EXTINT, .vector = vector };
+	v->injected++;
+}
+
+/*
+ * NMIs need no IF. But one that waited for the end of another may find the guest just before its IRET,
+ * in a shadow, with IF clear: it takes the next window instead.
+ */
+static bool nmi_allowed(const struct vcpu *v, bool can_take)
+{
+	if (v->inject.valid || v->nmi_blocked)
+		return false;
+	return can_take || !((v->regs.rflags & RFLAGS_IF) || (v->deferred & VCPU_WORK_NMI));
+}
+
+bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
+{
+	u32 work = atomic_and(&v->work, VCPU_WORK_STOP) | v->deferred, keep = 0;
+	bool window = false;
+	int vector;
+
+	if (unlikely(vlapic_startup_pending(v)) && vlapic_take_startup(v)) {
+		can_take = false;
+		if (v->sipi_wait) {
+			/* Offline from now on; the rest waits until it is up again. */
+			atomic_or(&v->work, work);
+			return false;
+		}
+	}
+	if (work & VCPU_WORK_FLUSH)
+		hvm->request_flush(v);
+	if (work & VCPU_WORK_TIME)
+		arch_update_time(v);
+
+	if (v->nmi_pending) {
+		if (nmi_allowed(v, can_take)) {
+			v->inject = (struct injection){ .valid = true, .type = INJ_NMI, .vector = 2 };
+			v->nmi_pending = false;
+			v->nmi_blocked = true;
+			v->injected++;
+		} else {
+			keep |= VCPU_WORK_NMI;
+			window |= !v->nmi_blocked;
+		}
+	}
+
+	/*
+	 * Xen ignores evtchn_upcall_mask in HVM guests. The per-vCPU vector is an edge, told by the work
+	 * bit; the callback vector is a level that the guest ends by clearing the pending byte.
+	 */
+	if (upcall_pending(v)) {
+		if (v->upcall_vector) {
+			if (work & VCPU_WORK_EVENT)
+				vlapic_set_irq(v, v->upcall_vector, false);
+		} else if (v->domain->callback_vector) {
+			if (can_take && !v->inject.valid) {
+				inject_extint(v, v->domain->callback_vector);
+			} else if (work & VCPU_WORK_EVENT) {
+				keep |= VCPU_WORK_EVENT;
+				window = true;
+			}
+		}
+	}
+
+	vector = vlapic_pending(v);
+	if (vector >= 0) {
+		if (can_take && !v->inject.valid) {
+			vlapic_accept(v, (u8)vector);
+			inject_extint(v, (u8)vector);
+		} else {
+			keep |= VCPU_WORK_LAPIC;
+			window = true;
+		}
+	}
+
+	/* Looked at again when the window opens, or when anything new is posted. */
+	v->deferred = keep;
+	return window;
+}
+
+bool arch_vcpu_has_interrupt(struct vcpu *v)
+{
+	if (v->inject.valid || vlapic_startup_pending(v) || (v->nmi_pending && !v->nmi_blocked))
+		return true;
+	if (!(v->regs.rflags & RFLAGS_IF))
+		return false;
+	if (vlapic_pending(v) >= 0)
+		return true;
+	if (!upcall_pending(v))
+		return false;
+	return v->upcall_vector ? v->work & VCPU_WORK_EVENT : v->domain->callback_vector != 0;
+}

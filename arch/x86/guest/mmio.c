@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Nested page faults that no mapping can satisfy: the local APIC's page, holes (reads give all ones,
+ * writes are dropped, as on Xen) and read-only pages (writes are dropped, as on Xen). The access is
+ * carried out by the small decoder. What it does not know ends the guest, with the bytes named; on a
+ * read-only page it raises #GP, again as on Xen. Instruction fetches and page walks in such places end it.
+ */
+#include <margay/decode.h>
+#include <margay/errno.h>
+#include <margay/exit.h>
+#include <margay/guest_copy.h>
+#include <margay/hvm.h>
+#include <margay/vlapic.h>
+#include <margay/x86.h>
+
+#include "guest.h"
+
+#define RFLAGS_CF BIT(0)
+#define RFLAGS_PF BIT(2)
+#define RFLAGS_AF BIT(4)
+#define RFLAGS_ZF BIT(6)
+#define RFLAGS_SF BIT(7)
+#define RFLAGS_OF BIT(11)
+#define RFLAGS_ARITH (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+
+static u64 size_mask(unsigned size)
+{
+	return size == 8 ? ~0UL : (1UL << size * 8) - 1;
+}
+
+static u64 read_operand(const struct vcpu *v, const struct insn *in)
+{
+	u64 val;
+
+	if (in->has_imm)
+		val = (u64)in->imm;
+	else if (in->has_reg)
+		val = in->high_byte ? v->regs.gpr[in->reg & 3] >> 8 : v->regs.gpr[in->reg & 15];
+	else
+		return 0;
+	return val & size_mask(in->size);
+}
+
+/* As the CPU does: 32-bit writes clear the upper half, smaller ones leave the rest. */
+static void write_gpr(struct vcpu *v, const struct insn *in, u64 val)
+{
+	u64 *r = &v->regs.gpr[in->reg & 15];
+
+	if (in->high_byte)
+		v->regs.gpr[in->reg & 3] = (v->regs.gpr[in->reg & 3] & ~0xff00UL) | (val & 0xff) << 8;
+	else if (in->size >= 4)
+		*r = val & size_mask(in->size);
+	else
+		*r = (*r & ~size_mask(in->size)) | (val & size_mask(in->size));
+}
+
+static u64 sign_extend(u64 val, unsigned size)
+{
+	unsigned shift = 64 - size * 8;
+
+	return (u64)((s64)(val << shift) >> shift);
+}
+
+/* a op b, with the flags of the result in *flags. SDM 1 3.4.3.1. */
+static u64 compute(enum insn_op op, u64 a, u64 b, unsigned size, u64 *flags)
+{
+	u64 mask = size_mask(size), sign = 1UL << (size * 8 - 1), r, f = 0;
+	bool sub = op == INSN_SUB || op == INSN_CMP;
+
+	switch (op) {
+	case INSN_ADD:
+		r = (a + b) & mask;
+		f |= r < a ? RFLAGS_CF : 0;
+		f |= ~(a ^ b) & (a ^ r) & sign ? RFLAGS_OF : 0;
+		break;
+	case INSN_SUB:
+	case INSN_CMP:
+		r = (a - b) & mask;
+		f |= a < b ? RFLAGS_CF : 0;
+		f |= (a ^ b) & (a ^ r) & sign ? RFLAGS_OF : 0;
+		break;
+	case INSN_OR:
+		r = a | b;
+		break;
+	case INSN_XOR:
+		r = a ^ b;
+		break;
+	default:
+		r = a & b;
+		break;
+	}
+	if (sub || op == INSN_ADD)
+		f |= (a ^ b ^ r) & RFLAGS_AF;
+	f |= (r ? 0 : RFLAGS_ZF) | (r & sign ? RFLAGS_SF : 0);
+	f |= __builtin_parity((unsigned)(r & 0xff)) ? 0 : RFLAGS_PF;
+	*flags = f;
+	return r;
+}
+
+/*
+ * The APIC's registers are 32 bits wide at multiples of 16. Narrower reads get their part; whatever
+ * touches the gaps reads 0, and other writes do nothing (SDM 3A 11.4.1: undefined).
+ */
+static u64 apic_load(struct vcpu *v, u32 offset, unsigned size)
+{
+	u32 val = 0;
+
+	if ((offset & 0xc) || vlapic_read(v, offset & ~3U, &val))
+		return 0;
+	return (val >> (offset & 3) * 8) & size_mask(size);
+}
+
+static void apic_store(struct vcpu *v, u32 offset, unsigned size, u64 val)
+{
+	if (size >= 4 && !(offset & 0xf))
+		(void)!vlapic_write(v, offset, (u32)val);
+}
+
+struct access {
+	gpaddr_t gpa;
+	enum { TO_APIC, TO_HOLE, TO_READ_ONLY } kind;
+	bool reg_first;		/* CMP reg, mem: the decoder's result does not tell */
+};
+
+static u64 load(struct vcpu *v, const struct access *acc, unsigned size)
+{
+	u64 val = ~0UL;
+
+	if (acc->kind == TO_APIC)
+		return apic_load(v, acc->gpa & ~PAGE_MASK, size);
+	if (acc->kind == TO_READ_ONLY && copy_from_gpa(v->domain, &val, acc->gpa, size))
+		val = ~0UL;
+	return val & size_mask(size);
+}
+
+static void store(struct vcpu *v, const struct access *acc, unsigned size, u64 val)
+{
+	if (acc->kind == TO_APIC)
+		apic_store(v, acc->gpa & ~PAGE_MASK, size, val);
+}
+
+static void emulate(struct vcpu *v, const struct insn *in, const struct access *acc)
+{
+	u64 mem = in->mem_read ? load(v, acc, in->mem_size) : 0;
+	u64 operand = read_operand(v, in), flags;
+
+	switch (in->op) {
+	case INSN_MOV:
+		if (in->mem_dest)
+			store(v, acc, in->mem_size, operand);
+		else
+			write_gpr(v, in, mem);
+		break;
+	case INSN_MOVZX:
+		write_gpr(v, in, mem);
+		break;
+	case INSN_MOVSX:
+		write_gpr(v, in, sign_extend(mem, in->mem_size));
+		break;
+	case INSN_XCHG:
+		store(v, acc, in->mem_size, operand);
+		write_gpr(v, in, mem);
+		break;
+	case INSN_NOT:
+		store(v, acc, in->mem_size, ~mem);
+		break;
+	default: {
+		/* The destination is the left operand, be it memory or the register. */
+		bool to_reg = in->has_reg && !in->mem_dest && in->op != INSN_CMP && in->op != INSN_TEST;
+		u64 r = to_reg || (in->op == INSN_CMP && acc->reg_first)
+				? compute(in->op, operand, mem, in->size, &flags)
+				: compute(in->op, mem, operand, in->size, &flags);
+
+		if (in->mem_dest)
+			store(v, acc, in->mem_size, r);
+		else if (to_reg)
+			write_gpr(v, in, r);
+		v->regs.rflags = (v->regs.rflags & ~RFLAGS_ARITH) | flags;
+		break;
+	}
+	}
+	guest_skip(v, in->len);
+}
+
+static const char *const kind_names[] = { "the local APIC's page", "a hole", "a read-only page" };
+
+static void refuse(struct vcpu *v, const struct access *acc, const u8 *insn, unsigned len)
+{
+	char hex[INSN_MAX_LEN * 3 + 1] = "";
+
+	if (acc->kind == TO_READ_ONLY) {
+		inject_gp(v);
+		return;
+	}
+	for (unsigned i = 0; i < len; i++)
+		snprintf(hex + i * 3, 4, " %02x", insn[i]);
+	domain_crash(v->domain, v, "access to %s at %lx by an instruction that is not emulated:%s",
+		     kind_names[acc->kind], acc->gpa, hex);
+}
+
+static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct access *acc)
+{
+	u8 buf[INSN_MAX_LEN];
+	const u8 *bytes = npf->insn;
+	unsigned len = min(npf->insn_len, (unsigned)INSN_MAX_LEN);
+	enum insn_mode mode;
+	struct vcpu_mode m;
+	struct insn in;
+	int prefixes;
+
+	hvm->mode(v, &m);
+	mode = m.width == 64 ? INSN_MODE_64 : m.width == 32 ? INSN_MODE_32 : INSN_MODE_16;
+	if (!bytes || !len) {
+		gvaddr_t pc = m.cs_base + v->regs.rip;
+
+		len = guest_fetch(v, mode == INSN_MODE_64 ? v->regs.rip : (u32)pc, buf, sizeof(buf));
+		/* The guest has unmapped its code meanwhile and will find that out itself. */
+		if (!len)
+			return;
+		bytes = buf;
+	}
+	prefixes = insn_prefix_len(bytes, len, mode);
+	if (prefixes < 0 || insn_decode(bytes, len, mode, &in)) {
+		refuse(v, acc, bytes, len);
+		return;
+	}
+	acc->reg_first = (bytes[prefixes] & 0xfe) == 0x3a;
+	emulate(v, &in, acc);
+}
+
+void exit_npf(struct vcpu *v, const struct npf_exit *npf)
+{
+	struct access acc = { .gpa = npf->gpa, .kind = TO_HOLE };
+	struct p2m_entry e;
+
+	if ((npf->gpa & PAGE_MASK) == VLAPIC_BASE && vlapic_mmio_enabled(v)) {
+		acc.kind = TO_APIC;
+	} else {
+		e = p2m_lookup(v->domain, npf->gpa >> PAGE_SHIFT);
+		/* Mapped meanwhile by another vCPU: the guest tries again. */
+		if (e.type != P2M_NONE && (e.type != P2M_GRANT_RO || !npf->write))
+			return;
+		if (e.type == P2M_GRANT_RO)
+			acc.kind = TO_READ_ONLY;
+	}
+	if (npf->in_walk)
+		domain_crash(v->domain, v, "page tables in %s at %lx", kind_names[acc.kind], acc.gpa);
+	else if (npf->fetch)
+		domain_crash(v->domain, v, "execution in %s at %lx", kind_names[acc.kind], acc.gpa);
+	else
+		access_memory(v, npf, &acc);
+}

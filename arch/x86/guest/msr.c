@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The MSRs a guest may touch: one table, what is not in it raises #GP. Features that CPUID hides
+ * (MTRR, MCA, SPEC_CTRL, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have no entry, so
+ * that a kernel which probes learns the same from both.
+ */
+#include <margay/arch.h>
+#include <margay/cpuid_policy.h>
+#include <margay/errno.h>
+#include <margay/guest_copy.h>
+#include <margay/hvm.h>
+#include <margay/vlapic.h>
+#include <margay/x86.h>
+
+#include "guest.h"
+
+#define HYPERCALL_SLOT 32
+#define HWCR_TSC_FREQ_SEL BIT(24)
+#define DE_CFG_LFENCE_SERIALIZE BIT(1)
+#define FEATURE_CONTROL_LOCK BIT(0)
+#define MISC_ENABLE_FAST_STRING BIT(0)
+#define MISC_ENABLE_NO_BTS BIT(11)
+#define MISC_ENABLE_NO_PEBS BIT(12)
+
+struct msr_rule {
+	u32 first, last;
+	u64 value;	/* what a read gives when rd is NULL */
+	int (*rd)(struct vcpu *v, u32 msr, u64 *val);
+	int (*wr)(struct vcpu *v, u32 msr, u64 val);	/* NULL: #GP */
+	enum { ANY, AMD_ONLY, INTEL_ONLY } vendor;
+};
+
+static int drop(struct vcpu *v __unused, u32 msr __unused, u64 val __unused)
+{
+	return 0;
+}
+
+static int hvm_read(struct vcpu *v, u32 msr, u64 *val)
+{
+	return hvm->get_msr(v, msr, val) ? -EPERM : 0;
+}
+
+static int hvm_write(struct vcpu *v, u32 msr, u64 val)
+{
+	return hvm->set_msr(v, msr, val) ? -EPERM : 0;
+}
+
+static int write_address(struct vcpu *v, u32 msr, u64 val)
+{
+	if ((u64)((s64)(val << 16) >> 16) != val)
+		return -EPERM;
+	return hvm_write(v, msr, val);
+}
+
+static int write_u32(struct vcpu *v, u32 msr, u64 val)
+{
+	return val >> 32 ? -EPERM : hvm_write(v, msr, val);
+}
+
+/* Eight memory types, of which 2 and 3 and those above 7 do not exist. SDM 3A 12.12.2. */
+static int write_pat(struct vcpu *v, u32 msr, u64 val)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		u8 type = (u8)(val >> i * 8);
+
+		if (type > 7 || type == 2 || type == 3)
+			return -EPERM;
+	}
+	return hvm_write(v, msr, val);
+}
+
+static int write_efer(struct vcpu *v, u32 msr, u64 val)
+{
+	struct vcpu_mode m;
+
+	if (val & ~cpuid_efer_allowed(v->domain))
+		return -EPERM;
+	hvm->mode(v, &m);
+	if ((m.cr0 & CR0_PG) && ((val ^ m.efer) & EFER_LME))
+		return -EPERM;
+	/* LMA follows LME and CR0.PG; what is written to it is ignored. */
+	return hvm_write(v, msr, (val & ~EFER_LMA) | (m.efer & EFER_LMA));
+}
+
+static int read_tsc(struct vcpu *v, u32 msr __unused, u64 *val)
+{
+	*val = rdtsc() + v->tsc_offset;
+	return 0;
+}
+
+/* The back-end takes v->tsc_offset over before the next entry; pvclock and the deadline timer follow. */
+static int write_tsc(struct vcpu *v, u32 msr __unused, u64 val)
+{
+	u64 deadline;
+
+	v->tsc_offset = val - rdtsc();
+	atomic_or(&v->work, VCPU_WORK_TIME);
+	if (!vlapic_rdmsr(v, MSR_TSC_DEADLINE, &deadline) && deadline)
+		return vlapic_wrmsr(v, MSR_TSC_DEADLINE, deadline);
+	return 0;
+}
+
+static int read_tsc_aux(struct vcpu *v, u32 msr __unused, u64 *val)
+{
+	if (!cpuid_has_tsc_aux(v->domain))
+		return -EPERM;
+	*val = v->msr_tsc_aux;
+	return 0;
+}
+
+/* The guest's value is in the CPU while the vCPU is. */
+static int write_tsc_aux(struct vcpu *v, u32 msr __unused, u64 val)
+{
+	if (val >> 32 || !cpuid_has_tsc_aux(v->domain))
+		return -EPERM;
+	v->msr_tsc_aux = val;
+#ifndef MARGAY_HOST
+	wrmsr(MSR_TSC_AUX, val);
+#endif
+	return 0;
+}
+
+/*
+ * The hypercall page: slot n holds `mov eax, n; vmmcall; ret`, for HYPERVISOR_iret `ud2`. The low bits of
+ * val number the page, of which there is one.
+ */
+static int write_hypercall_page(struct vcpu *v, u32 msr __unused, u64 val)
+{
+	static const u8 call[2][3] = { { 0x0f, 0x01, 0xc1 }, { 0x0f, 0x01, 0xd9 } };
+	u8 slot[HYPERCALL_SLOT];
+
+	if (val & ~PAGE_MASK)
+		return -EPERM;
+	for (u32 nr = 0; nr < PAGE_SIZE / HYPERCALL_SLOT; nr++) {
+		memset(slot, 0xcc, sizeof(slot));
+		if (nr == __HYPERVISOR_iret) {
+			slot[0] = 0x0f;
+			slot[1] = 0x0b;
+		} else {
+			slot[0] = 0xb8;
+			memcpy(slot + 1, &nr, sizeof(nr));
+			memcpy(slot + 5, call[x86.vendor == X86_VENDOR_AMD], 3);
+			slot[8] = 0xc3;
+		}
+		if (copy_to_gpa(v->domain, val + nr * HYPERCALL_SLOT, slot, sizeof(slot)))
+			return -EPERM;
+	}
+	return 0;
+}
+
+static const struct msr_rule rules[] = {
+	{ MSR_X2APIC_BASE, MSR_X2APIC_BASE + 0xff, 0, vlapic_rdmsr, vlapic_wrmsr, ANY },
+	{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, 0, vlapic_rdmsr, vlapic_wrmsr, ANY },
+	{ MSR_APIC_BASE, MSR_APIC_BASE, 0, vlapic_rdmsr, vlapic_wrmsr, ANY },
+	{ MSR_TSC, MSR_TSC, 0, read_tsc, write_tsc, ANY },
+	{ MSR_SYSENTER_CS, MSR_SYSENTER_CS, 0, hvm_read, write_u32, ANY },
+	{ MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, 0, hvm_read, write_address, ANY },
+	{ MSR_PAT, MSR_PAT, 0, hvm_read, write_pat, ANY },
+	{ MSR_EFER, MSR_EFER, 0, hvm_read, write_efer, ANY },
+	{ MSR_STAR, MSR_STAR, 0, hvm_read, hvm_write, ANY },
+	{ MSR_LSTAR, MSR_CSTAR, 0, hvm_read, write_address, ANY },
+	{ MSR_SFMASK, MSR_SFMASK, 0, hvm_read, write_u32, ANY },
+	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, 0, hvm_read, write_address, ANY },
+	{ MSR_TSC_AUX, MSR_TSC_AUX, 0, read_tsc_aux, write_tsc_aux, ANY },
+	{ MSR_XEN_HYPERCALL, MSR_XEN_HYPERCALL, 0, NULL, write_hypercall_page, ANY },
+	{ MSR_PATCH_LEVEL, MSR_PATCH_LEVEL, 0, NULL, drop, ANY },
+	{ MSR_DEBUGCTL, MSR_DEBUGCTL, 0, NULL, drop, ANY },
+	{ MSR_PLATFORM_ID, MSR_PLATFORM_ID, 0, NULL, NULL, INTEL_ONLY },
+	{ MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, FEATURE_CONTROL_LOCK, NULL, NULL, INTEL_ONLY },
+	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE,
+	  MISC_ENABLE_FAST_STRING | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS, NULL, drop, INTEL_ONLY },
+	/* Linux complains about a TSC that does not count at the P0 rate, and sets LFENCE itself. */
+	{ MSR_HWCR, MSR_HWCR, HWCR_TSC_FREQ_SEL, NULL, drop, AMD_ONLY },
+	{ MSR_DE_CFG, MSR_DE_CFG, DE_CFG_LFENCE_SERIALIZE, NULL, drop, AMD_ONLY },
+	{ MSR_SYSCFG, MSR_SYSCFG, 0, NULL, drop, AMD_ONLY },
+	{ MSR_NB_CFG, MSR_NB_CFG, 0, NULL, drop, AMD_ONLY },
+	{ MSR_INT_PENDING, MSR_INT_PENDING, 0, NULL, drop, AMD_ONLY },
+	{ MSR_MMIO_CONF_BASE, MSR_MMIO_CONF_BASE, 0, NULL, drop, AMD_ONLY },
+};
+
+static const struct msr_rule *find_rule(u32 msr)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
+		const struct msr_rule *r = &rules[i];
+
+		if (msr < r->first || msr > r->last)
+			continue;
+		if ((r->vendor == AMD_ONLY && x86.vendor != X86_VENDOR_AMD) ||
+		    (r->vendor == INTEL_ONLY && x86.vendor != X86_VENDOR_INTEL))
+			return NULL;
+		return r;
+	}
+	return NULL;
+}
+
+int guest_rdmsr(struct vcpu *v, u32 msr, u64 *val)
+{
+	const struct msr_rule *r = find_rule(msr);
+
+	if (!r)
+		return -EPERM;
+	if (r->rd)
+		return r->rd(v, msr, val);
+	*val = r->value;
+	return 0;
+}
+
+int guest_wrmsr(struct vcpu *v, u32 msr, u64 val)
+{
+	const struct msr_rule *r = find_rule(msr);
+
+	return r && r->wr ? r->wr(v, msr, val) : -EPERM;
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The physical-to-machine map: nested page tables, read by the CPU and by us. Walking and splitting are
+ * the same for NPT and EPT; only a leaf's rights differ. Entries are changed under d->p2m.lock with
+ * single stores, so that readers need none. What a reader found stays valid until its vCPU leaves the
+ * copy (v->in_copy) or puts its reference: p2m_flush() waits for that before a page goes. APM2 15.25.
+ */
+#include <margay/arch.h>
+#include <margay/domain.h>
+#include <margay/printk.h>
+#include <margay/vcpu.h>
+#include <margay/x86.h>
+
+#define TYPE_SHIFT 52		/* ignored by both vendors' hardware */
+#define TYPE_MASK (7UL << TYPE_SHIFT)
+#define TABLE (PTE_P | PTE_W | PTE_U)
+#define GFN_LIMIT (1UL << 36)	/* 4 levels */
+#define TEARDOWN_BATCH 64
+
+static u64 leaf(mfn_t mfn, enum p2m_type type, unsigned level)
+{
+	u64 e = mfn << PAGE_SHIFT | (u64)type << TYPE_SHIFT | PTE_P | PTE_U | PTE_A | PTE_D;
+
+	e |= type == P2M_GRANT_RO ? 0 : PTE_W;
+	/* Only the domain's own memory is executable. */
+	e |= type == P2M_RAM ? 0 : PTE_NX;
+	e |= type == P2M_MMIO ? PTE_PCD | PTE_PWT : 0;
+	return e | (level ? PTE_PS : 0);
+}
+
+static enum p2m_type type_of(u64 e)
+{
+	return e & PTE_P ? (e & TYPE_MASK) >> TYPE_SHIFT : P2M_NONE;
+}
+
+static bool is_leaf(u64 e, unsigned level)
+{
+	return !level || (e & PTE_PS);
+}
+
+static u64 *table_at(u64 e)
+{
+	return phys_to_virt(e & PTE_ADDR);
+}
+
+static unsigned index_at(gfn_t gfn, unsigned level)
+{
+	return gfn >> 9 * level & 511;
+}
+
+static u64 *new_table(struct domain *d)
+{
+	u64 *t = alloc_pages(1, d->node);
+
+	if (t)
+		d->p2m.table_pages++;
+	return t;
+}
+
+int p2m_init(struct domain *d)
+{
+	spin_init(&d->p2m.lock, LOCK_P2M);
+	d->p2m.root = new_table(d);
+	return d->p2m.root ? 0 : -ENOMEM;
+}
+
+struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
+{
+	u64 *t = d->p2m.root;
+
+	if (unlikely(gfn >= GFN_LIMIT))
+		return (struct p2m_entry){ INVALID_MFN, P2M_NONE, 0 };
+	for (unsigned level = 3;; level--) {
+		u64 e = READ_ONCE(t[index_at(gfn, level)]);
+
+		if (!(e & PTE_P))
+			return (struct p2m_entry){ INVALID_MFN, P2M_NONE, 0 };
+		if (is_leaf(e, level))
+			return (struct p2m_entry){
+				((e & PTE_ADDR) >> PAGE_SHIFT) + (gfn & ((1UL << 9 * level) - 1)),
+				type_of(e), (u8)(9 * level)
+			};
+		t = table_at(e);
+	}
+}
+
+/* Replaces a large leaf by a table of the next smaller ones. */
+static int shatter(struct domain *d, u64 *e, unsigned level)
+{
+	u64 *t = new_table(d), old = *e, step = 1UL << (PAGE_SHIFT + 9 * (level - 1));
+
+	if (!t)
+		return -ENOMEM;
+	if (level == 1)
+		old &= ~PTE_PS;
+	for (unsigned i = 0; i < 512; i++)
+		t[i] = old + i * step;
+	d->p2m.entries[level]--;
+	d->p2m.entries[level - 1] += 512;
+	WRITE_ONCE(*e, virt_to_phys(t) | TABLE);
+	return 0;
+}
+
+/* The entry for gfn at the level, with tables made and large leaves split on the way. */
+static int find_entry(struct domain *d, gfn_t gfn, unsigned level, u64 **out)
+{
+	u64 *t = d->p2m.root;
+
+	for (unsigned l = 3; l > level; l--) {
+		u64 *e = &t[index_at(gfn, l)];
+
+		if (!(*e & PTE_P)) {
+			u64 *next = new_table(d);
+
+			if (!next)
+				return -ENOMEM;
+			WRITE_ONCE(*e, virt_to_phys(next) | TABLE);
+		} else if (is_leaf(*e, l)) {
+			int rc = shatter(d, e, l);
+
+			if (rc)
+				return rc;
+		}
+		t = table_at(*e);
+	}
+	*out = &t[index_at(gfn, level)];
+	return 0;
+}
+
+/* Gives back what a leaf referred to, after the flush. */
+static void release(struct domain *d, u64 e, unsigned level)
+{
+	mfn_t mfn = (e & PTE_ADDR) >> PAGE_SHIFT;
+
+	switch (type_of(e)) {
+	case P2M_RAM:
+		for (u64 i = 0; level == 2 && i < 512; i++)
+			dom_free(d, mfn + i * CHUNK_PAGES, 9);
+		if (level < 2)
+			dom_free(d, mfn, 9 * level);
+		break;
+	case P2M_GRANT_RW:
+	case P2M_GRANT_RO:
+	case P2M_FOREIGN:
+		page_put(mfn);
+		break;
+	default:
+		break;
+	}
+}
+
+int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
+{
+	unsigned level = order / 9;
+	u64 *e, old;
+	int rc;
+
+	if (gfn >= GFN_LIMIT || ((gfn | mfn) & ((1UL << order) - 1)) || order % 9 || level > 2)
+		return -EINVAL;
+	spin_lock(&d->p2m.lock);
+	rc = find_entry(d, gfn, level, &e);
+	if (rc)
+		goto out;
+	old = *e;
+	if ((old & PTE_P) && !is_leaf(old, level)) {	/* smaller mappings are there: not replaced at once */
+		rc = -EBUSY;
+		goto out;
+	}
+	WRITE_ONCE(*e, leaf(mfn, type, level));
+	if (!(old & PTE_P))
+		d->p2m.entries[level]++;
+	spin_unlock(&d->p2m.lock);
+	if (gfn + (1UL << order) - 1 > d->max_gfn)
+		d->max_gfn = gfn + (1UL << order) - 1;
+	if (old & PTE_P) {
+		p2m_flush(d);
+		release(d, old, level);
+	}
+	return 0;
+out:
+	spin_unlock(&d->p2m.lock);
+	return rc;
+}
+
+/* Clears the 4K entry of gfn and flushes. */
+static int clear_entry(struct domain *d, gfn_t gfn, u64 *old)
+{
+	u64 *e;
+	int rc;
+
+	if (gfn >= GFN_LIMIT || p2m_lookup(d, gfn).type == P2M_NONE)
+		return -ENOENT;
+	spin_lock(&d->p2m.lock);
+	rc = find_entry(d, gfn, 0, &e);
+	if (!rc) {
+		*old = atomic_xchg(e, 0UL);
+		if (*old & PTE_P)
+			d->p2m.entries[0]--;
+		else
+			rc = -ENOENT;
+	}
+	spin_unlock(&d->p2m.lock);
+	if (!rc)
+		p2m_flush(d);
+	return rc;
+}
+
+int p2m_unmap(struct domain *d, gfn_t gfn)
+{
+	u64 old;
+	int rc = clear_entry(d, gfn, &old);
+
+	if (!rc)
+		release(d, old, 0);
+	return rc;
+}
+
+int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *out)
+{
+	u64 old;
+	int rc = clear_entry(d, gfn, &old);
+
+	if (!rc)
+		*out = (struct p2m_entry){ (old & PTE_ADDR) >> PAGE_SHIFT, type_of(old), 0 };
+	return rc;
+}
+
+int p2m_get_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn)
+{
+	struct p2m_entry e = p2m_lookup(d, gfn);
+	int rc;
+
+	/* Only the domain's own pages: what others lent is theirs to take away. */
+	if (e.type != P2M_RAM)
+		return -EINVAL;
+	(void)write;
+	rc = page_get(d, e.mfn);
+	if (rc)
+		return rc;
+	/* The mapping may have gone while we took the reference. */
+	if (p2m_lookup(d, gfn).mfn != e.mfn) {
+		page_put(e.mfn);
+		return -EINVAL;
+	}
+	*mfn = e.mfn;
+	return 0;
+}
+
+/*
+ * Marks every vCPU of d, and waits for those that run the guest, or copy from it, on other CPUs. They
+ * need no lock for leaving, so waiting here with locks held is safe.
+ */
+void p2m_flush(struct domain *d)
+{
+	struct vcpu *self = this_cpu()->current;
+
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		struct vcpu *v = d->vcpus[i];
+
+		if (!v)
+			continue;
+		atomic_or(&v->work, VCPU_WORK_FLUSH);
+		if (v == self)
+			continue;
+		if (READ_ONCE(v->in_guest))
+			arch_cpu_kick(v->cpu);
+	}
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		struct vcpu *v = d->vcpus[i];
+
+		if (!v || v == self)
+			continue;
+		while ((READ_ONCE(v->in_guest) && (READ_ONCE(v->work) & VCPU_WORK_FLUSH)) ||
+		       READ_ONCE(v->in_copy))
+			cpu_relax();
+	}
+}
+
+/* Depth first; leaves and then tables go, until the batch is used up. */
+static bool teardown_table(struct domain *d, u64 *t, unsigned level, unsigned *left)
+{
+	for (unsigned i = 0; i < 512; i++) {
+		u64 e = t[i];
+
+		if (!(e & PTE_P))
+			continue;
+		if (!*left)
+			return false;
+		if (is_leaf(e, level)) {
+			t[i] = 0;
+			d->p2m.entries[level]--;
+			/* A gigabyte is 512 chunks to scrub: by the chunk, over many steps. */
+			if (level == 2 && type_of(e) == P2M_RAM) {
+				t[i] = e;
+				d->p2m.entries[level]++;
+				if (shatter(d, &t[i], level))
+					return false;
+				i--;
+				continue;
+			}
+			release(d, e, level);
+			*left -= level ? min(*left, 32U) : 1U;
+		} else {
+			if (!teardown_table(d, table_at(e), level - 1, left))
+				return false;
+			t[i] = 0;
+			free_page(table_at(e));
+			d->p2m.table_pages--;
+		}
+	}
+	return true;
+}
+
+int p2m_teardown(struct domain *d)
+{
+	unsigned left = TEARDOWN_BATCH;
+
+	if (!d->p2m.root)
+		return 0;
+	if (!teardown_table(d, d->p2m.root, 3, &left))
+		return -ERESTART;
+	free_page(d->p2m.root);
+	d->p2m.table_pages--;
+	d->p2m.root = NULL;
+	return 0;
+}

@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A vCPU's local APIC: registers, priorities, xAPIC page and x2APIC MSRs. The timer is in
+ * vlapic_timer.c, interprocessor interrupts in vlapic_ipi.c. Other CPUs add to IRR atomically; there is
+ * no lock. APIC id = vCPU id, which is below 255 in any case. SDM 3A 11.
+ */
+#include <margay/errno.h>
+#include <margay/sched.h>
+#include <margay/vlapic.h>
+#include <margay/x86.h>
+
+#include "guest.h"
+
+#define APIC_VERSION_VALUE (0x14U | (NR_LVTS - 1) << 16)
+#define SVR_VALID 0x1ffU
+#define TDCR_VALID 0xbU
+#define DFR_FLAT 0xffffffffU
+#define NOT_A_REGISTER 1	/* from read_reg() and write_reg(), beside 0 and -EPERM */
+
+/* Writable bits; delivery status (12) and remote IRR (14) read 0 and may be written in any mode. */
+static const u32 lvt_valid[NR_LVTS] = {
+	[LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
+	[LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff, [LVT_ERROR] = 0x100ff,
+};
+#define LVT_READ_ONLY 0x5000U
+
+int vlapic_create(struct vcpu *v)
+{
+	struct vlapic *vl = kzalloc(sizeof(*vl));
+
+	if (!vl)
+		return -ENOMEM;
+	vl->v = v;
+	v->vlapic = vl;
+	v->sipi_wait = v->id != 0;
+	vlapic_timer_init(vl);
+	vlapic_reset(v);
+	return 0;
+}
+
+void vlapic_destroy(struct vcpu *v)
+{
+	if (!v->vlapic)
+		return;
+	vlapic_timer_stop(v->vlapic);
+	kfree(v->vlapic);
+	v->vlapic = NULL;
+}
+
+void vlapic_init_regs(struct vlapic *vl)
+{
+	vlapic_timer_stop(vl);
+	vl->tpr = vl->ldr = vl->esr = vl->tmict = vl->tdcr = 0;
+	vl->dfr = DFR_FLAT;
+	vl->svr = 0xff;
+	vl->icr = 0;
+	vl->tsc_deadline = 0;
+	for (unsigned i = 0; i < NR_LVTS; i++)
+		vl->lvt[i] = LVT_MASKED;
+	for (unsigned i = 0; i < 4; i++) {
+		atomic_store(&vl->irr[i], 0);
+		atomic_store(&vl->tmr[i], 0);
+		vl->isr[i] = 0;
+	}
+	atomic_store(&vl->esr_new, 0);
+}
+
+void vlapic_reset(struct vcpu *v)
+{
+	struct vlapic *vl = v->vlapic;
+
+	vl->base = VLAPIC_BASE | APIC_BASE_EN | (v->id == 0 ? APIC_BASE_BSP : 0);
+	vlapic_init_regs(vl);
+}
+
+static int highest(const u64 *bits)
+{
+	for (int i = 3; i >= 0; i--) {
+		u64 w = READ_ONCE(bits[i]);
+
+		if (w)
+			return i * 64 + 63 - __builtin_clzl(w);
+	}
+	return -1;
+}
+
+u8 vlapic_ppr(const struct vlapic *vl)
+{
+	int isr = highest(vl->isr);
+	u8 tpr = (u8)vl->tpr;
+
+	if (isr < 0 || tpr >> 4 >= isr >> 4)
+		return tpr;
+	return isr & 0xf0;
+}
+
+int vlapic_pending(struct vcpu *v)
+{
+	const struct vlapic *vl = v->vlapic;
+	int irr = highest(vl->irr);
+
+	if (irr < 0 || !vlapic_enabled(vl) || irr >> 4 <= vlapic_ppr(vl) >> 4)
+		return -1;
+	return irr;
+}
+
+void vlapic_accept(struct vcpu *v, u8 vector)
+{
+	clear_bit(vector, v->vlapic->irr);
+	v->vlapic->isr[vector / 64] |= 1UL << vector % 64;
+}
+
+void vlapic_unaccept(struct vcpu *v, u8 vector)
+{
+	if (highest(v->vlapic->isr) != vector)
+		return;
+	v->vlapic->isr[vector / 64] &= ~(1UL << vector % 64);
+	set_bit(vector, v->vlapic->irr);
+}
+
+/* Something that was held back may be deliverable now. Own CPU. */
+static void look_again(struct vlapic *vl)
+{
+	if (highest(vl->irr) >= 0)
+		atomic_or(&vl->v->work, VCPU_WORK_LAPIC);
+}
+
+void vlapic_error(struct vlapic *vl, u32 bits)
+{
+	atomic_or(&vl->esr_new, bits);
+	vlapic_lvt_deliver(vl, LVT_ERROR);
+}
+
+void vlapic_set_irq(struct vcpu *v, u8 vector, bool level)
+{
+	struct vlapic *vl = v->vlapic;
+
+	if (unlikely(vector < 16)) {
+		/* An error interrupt with such a vector can not be told by another one. */
+		atomic_or(&vl->esr_new, ESR_RECV_ILLEGAL);
+		if ((vl->lvt[LVT_ERROR] & 0xff) >= 16)
+			vlapic_lvt_deliver(vl, LVT_ERROR);
+		return;
+	}
+	if (level)
+		set_bit(vector, vl->tmr);
+	else if (test_bit(vector, vl->tmr))
+		clear_bit(vector, vl->tmr);
+	/* If it was set already, whoever set it has told the vCPU. */
+	if (!test_and_set_bit(vector, vl->irr)) {
+		vcpu_post(v, VCPU_WORK_LAPIC);
+		vcpu_wake(v);
+	}
+}
+
+/* Fixed mode only: nothing drives the pins that could be NMI, ExtINT or SMI. Any CPU. */
+void vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt)
+{
+	u32 val = READ_ONCE(vl->lvt[lvt]);
+
+	if (!(val & LVT_MASKED) && vlapic_enabled(vl))
+		vlapic_set_irq(vl->v, (u8)val, false);
+}
+
+static void eoi(struct vlapic *vl)
+{
+	int vector = highest(vl->isr);
+
+	if (vector < 0)
+		return;
+	vl->isr[vector / 64] &= ~(1UL << vector % 64);
+	look_again(vl);
+}
+
+u8 vlapic_get_cr8(struct vcpu *v)
+{
+	return (u8)(v->vlapic->tpr >> 4);
+}
+
+void vlapic_set_cr8(struct vcpu *v, u8 cr8)
+{
+	v->vlapic->tpr = (cr8 & 0xfU) << 4;
+	look_again(v->vlapic);
+}
+
+static void write_svr(struct vlapic *vl, u32 val)
+{
+	bool was = vl->svr & SVR_ENABLE;
+
+	vl->svr = val & SVR_VALID;
+	if (!(val & SVR_ENABLE)) {
+		for (unsigned i = 0; i < NR_LVTS; i++)
+			vl->lvt[i] |= LVT_MASKED;
+	} else if (!was) {
+		look_again(vl);
+	}
+}
+
+static void write_lvt(struct vlapic *vl, unsigned i, u32 val)
+{
+	u32 old = vl->lvt[i];
+
+	val &= lvt_valid[i];
+	if (!(vl->svr & SVR_ENABLE))
+		val |= LVT_MASKED;
+	WRITE_ONCE(vl->lvt[i], val);
+	if (i == LVT_TIMER)
+		vlapic_timer_lvt(vl, old);
+}
+
+/* Registers that both modes have, but for ID, LDR and ICR. x2APIC: reserved bits raise #GP. */
+static int write_reg(struct vlapic *vl, u32 offset, u32 val)
+{
+	bool strict = vlapic_x2apic(vl);
+
+	switch (offset) {
+	case APIC_EOI:
+		if (strict && val)
+			return -EPERM;
+		eoi(vl);
+		return 0;
+	case APIC_TPR:
+		if (strict && val >> 8)
+			return -EPERM;
+		vl->tpr = val & 0xff;
+		look_again(vl);
+		return 0;
+	case APIC_SVR:
+		if (strict && (val & ~SVR_VALID))
+			return -EPERM;
+		write_svr(vl, val);
+		return 0;
+	case APIC_ESR:
+		if (strict && val)
+			return -EPERM;
+		vl->esr = atomic_xchg(&vl->esr_new, 0);
+		return 0;
+	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1): {
+		u32 i = (u32)index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS);
+
+		if (strict && ((val & ~(lvt_valid[i] | LVT_READ_ONLY)) ||
+			       (i == LVT_TIMER && (val & LVT_MODE) == LVT_MODE)))
+			return -EPERM;
+		write_lvt(vl, i, val);
+		return 0;
+	}
+	case APIC_TMICT:
+		vlapic_timer_start(vl, val);
+		return 0;
+	case APIC_TDCR:
+		if (strict && (val & ~TDCR_VALID))
+			return -EPERM;
+		vlapic_timer_divide(vl, val & TDCR_VALID);
+		return 0;
+	}
+	return NOT_A_REGISTER;
+}
+
+static int read_reg(struct vlapic *vl, u32 offset, u32 *val)
+{
+	u64 word;
+
+	switch (offset) {
+	case APIC_ID:
+		*val = vlapic_x2apic(vl) ? vl->v->id : vl->v->id << 24;
+		return 0;
+	case APIC_VERSION:
+		*val = APIC_VERSION_VALUE;
+		return 0;
+	case APIC_TPR:
+		*val = vl->tpr;
+		return 0;
+	case APIC_PPR:
+		*val = vlapic_ppr(vl);
+		return 0;
+	case APIC_LDR:
+		*val = vlapic_x2apic(vl) ? vlapic_logical_id(vl) : vl->ldr;
+		return 0;
+	case APIC_SVR:
+		*val = vl->svr;
+		return 0;
+	case APIC_ISR ... APIC_IRR + 0x70: {
+		const u64 *const sets[] = { vl->isr, vl->tmr, vl->irr };
+		u32 i = (offset - APIC_ISR) / 0x10;
+
+		word = READ_ONCE(sets[index_nospec(i / 8, 3)][i % 8 / 2]);
+		*val = (u32)(i & 1 ? word >> 32 : word);
+		return 0;
+	}
+	case APIC_ESR:
+		*val = vl->esr;
+		return 0;
+	case APIC_ICR:
+		*val = (u32)vl->icr;
+		return 0;
+	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1):
+		*val = vl->lvt[index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS)];
+		return 0;
+	case APIC_TMICT:
+		*val = vl->tmict;
+		return 0;
+	case APIC_TMCCT:
+		*val = vlapic_timer_count(vl);
+		return 0;
+	case APIC_TDCR:
+		*val = vl->tdcr;
+		return 0;
+	}
+	return NOT_A_REGISTER;
+}
+
+bool vlapic_mmio_enabled(struct vcpu *v)
+{
+	return vlapic_hw_enabled(v->vlapic) && !vlapic_x2apic(v->vlapic);
+}
+
+int vlapic_read(struct vcpu *v, u32 offset, u32 *val)
+{
+	struct vlapic *vl = v->vlapic;
+
+	if (!vlapic_mmio_enabled(v))
+		return -EPERM;
+	*val = 0;
+	switch (offset) {
+	case APIC_APR:
+		*val = vlapic_ppr(vl);
+		break;
+	case APIC_DFR:
+		*val = vl->dfr;
+		break;
+	case APIC_ICR_HIGH:
+		*val = (u32)(vl->icr >> 32);
+		break;
+	case APIC_EOI:
+	case APIC_RRD:
+		break;
+	default:
+		if (read_reg(vl, offset, val))
+			vlapic_error(vl, ESR_ILLEGAL_REG);
+	}
+	return 0;
+}
+
+int vlapic_write(struct vcpu *v, u32 offset, u32 val)
+{
+	struct vlapic *vl = v->vlapic;
+
+	if (!vlapic_mmio_enabled(v))
+		return -EPERM;
+	switch (offset) {
+	case APIC_ICR:
+		vl->icr = (vl->icr & ~0xffffffffUL) | (val & 0xccfff);
+		vlapic_send_icr(vl);
+		break;
+	case APIC_ICR_HIGH:
+		vl->icr = (u32)vl->icr | (u64)(val & 0xff000000) << 32;
+		break;
+	case APIC_LDR:
+		vl->ldr = val & 0xff000000;
+		break;
+	case APIC_DFR:
+		vl->dfr = val | 0x0fffffff;
+		break;
+	case APIC_ID:
+	case APIC_VERSION:
+	case APIC_APR ... APIC_PPR:
+	case APIC_RRD:
+	case APIC_ISR ... APIC_IRR + 0x70:
+	case APIC_TMCCT:
+		break;	/* read-only, silently */
+	default:
+		if (write_reg(vl, offset, val))
+			vlapic_error(vl, ESR_ILLEGAL_REG);
+	}
+	return 0;
+}
+
+/* SDM 3A 11.12.5: disabled -> xAPIC -> x2APIC -> disabled; the page does not move. */
+static int write_base(struct vlapic *vl, u64 val)
+{
+	u64 mode = val & (APIC_BASE_EN | APIC_BASE_EXTD);
+	u64 old = vl->base & (APIC_BASE_EN | APIC_BASE_EXTD);
+
+	if ((val & ~(APIC_BASE_EN | APIC_BASE_EXTD | APIC_BASE_BSP)) != VLAPIC_BASE)
+		return -EPERM;
+	if (mode == APIC_BASE_EXTD || (old == 0 && (mode & APIC_BASE_EXTD)) ||
+	    ((old & APIC_BASE_EXTD) && mode == APIC_BASE_EN))
+		return -EPERM;
+	vl->base = VLAPIC_BASE | mode | (vl->base & APIC_BASE_BSP);
+	if (!mode && old)
+		vlapic_init_regs(vl);
+	else if ((mode & ~old) & APIC_BASE_EXTD)
+		vl->icr = 0;
+	return 0;
+}
+
+int vlapic_rdmsr(struct vcpu *v, u32 msr, u64 *val)
+{
+	struct vlapic *vl = v->vlapic;
+	u32 low;
+
+	if (msr == MSR_APIC_BASE) {
+		*val = vl->base;
+		return 0;
+	}
+	if (msr == MSR_TSC_DEADLINE) {
+		*val = READ_ONCE(vl->tsc_deadline);
+		return 0;
+	}
+	if (!vlapic_x2apic(vl))
+		return -EPERM;
+	if (msr == MSR_X2APIC_BASE + APIC_ICR / 16) {
+		*val = vl->icr;
+		return 0;
+	}
+	if (read_reg(vl, (msr - MSR_X2APIC_BASE) * 16, &low))
+		return -EPERM;
+	*val = low;
+	return 0;
+}
+
+int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val)
+{
+	struct vlapic *vl = v->vlapic;
+
+	if (msr == MSR_TSC_DEADLINE) {
+		vlapic_timer_deadline(vl, val);
+		return 0;
+	}
+	if (msr == MSR_APIC_BASE)
+		return write_base(vl, val);
+	if (!vlapic_x2apic(vl))
+		return -EPERM;
+	switch ((msr - MSR_X2APIC_BASE) * 16) {
+	case APIC_ICR:
+		if ((u32)val & ~0xccfffU)
+			return -EPERM;
+		vl->icr = val;
+		vlapic_send_icr(vl);
+		return 0;
+	case APIC_SELF_IPI:
+		if (val >> 8)
+			return -EPERM;
+		if (vl->svr & SVR_ENABLE)
+			vlapic_set_irq(v, (u8)val, false);
+		return 0;
+	default:
+		return val >> 32 || write_reg(vl, (msr - MSR_X2APIC_BASE) * 16, (u32)val) ? -EPERM : 0;
+	}
+}

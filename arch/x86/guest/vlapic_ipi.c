@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Interprocessor interrupts. Fixed interrupts and NMIs are set in the target from where the sender runs.
+ * INIT and SIPI are left in the target's `startup` word and taken by the target on its own CPU, before
+ * its next instruction: so nobody writes the state of a vCPU that may be running, and no lock is needed.
+ * An INIT takes the first vCPU down like the others. SDM 3A 9.4 and 11.6.
+ */
+#include <margay/arch.h>
+#include <margay/hvm.h>
+#include <margay/sched.h>
+#include <margay/vlapic.h>
+
+#include "guest.h"
+
+enum { ICR_FIXED = 0, ICR_LOWEST = 1, ICR_NMI = 4, ICR_INIT = 5, ICR_SIPI = 6 };
+enum { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
+
+#define ICR_LOGICAL BIT(11)
+#define ICR_ASSERT BIT(14)
+#define ICR_LEVEL BIT(15)
+#define DFR_MODEL 0xf0000000U
+
+u32 vlapic_logical_id(const struct vlapic *vl)
+{
+	u32 id = vl->v->id;
+
+	return (id & ~0xfU) << 12 | 1U << (id & 0xf);
+}
+
+static bool logical_match(const struct vlapic *t, u32 dest)
+{
+	u32 ldr;
+
+	if (vlapic_x2apic(t)) {
+		ldr = vlapic_logical_id(t);
+		return dest >> 16 == ldr >> 16 && (dest & ldr & 0xffff);
+	}
+	ldr = t->ldr >> 24;
+	if ((t->dfr & DFR_MODEL) == DFR_MODEL)
+		return dest & ldr & 0xff;
+	return (dest >> 4 & 0xf) == ldr >> 4 && (dest & ldr & 0xf);
+}
+
+static bool match(const struct vlapic *from, const struct vlapic *t, u32 dest, bool logical)
+{
+	if (!vlapic_hw_enabled(t))
+		return false;
+	if (dest == (vlapic_x2apic(from) ? 0xffffffffU : 0xffU))
+		return true;
+	return logical ? logical_match(t, dest) : dest == t->v->id;
+}
+
+static void send_init(struct vcpu *t)
+{
+	atomic_store(&t->vlapic->startup, STARTUP_INIT);
+	vcpu_post(t, VCPU_WORK_LAPIC);
+	vcpu_wake(t);
+}
+
+/* Ignored unless the target waits for it, or will after an INIT on its way; the first one counts. */
+static void send_sipi(struct vcpu *t, u8 vector)
+{
+	u32 *word = &t->vlapic->startup, old;
+
+	do {
+		old = atomic_load(word);
+		if ((old & STARTUP_SIPI) || (!(old & STARTUP_INIT) && !READ_ONCE(t->sipi_wait)))
+			return;
+	} while (!atomic_cas(word, old,
+			     old | STARTUP_SIPI | (u32)vector << STARTUP_VECTOR_SHIFT));
+	vcpu_post(t, VCPU_WORK_LAPIC);
+	vcpu_up(t);
+	vcpu_wake(t);
+}
+
+bool vlapic_take_startup(struct vcpu *v)
+{
+	struct vlapic *vl = v->vlapic;
+	u32 word = atomic_load(&vl->startup);
+
+	/* Before the word is cleared: a sender sees either the INIT or that v waits. */
+	if (word & STARTUP_INIT)
+		WRITE_ONCE(v->sipi_wait, true);
+	word = atomic_xchg(&vl->startup, 0);
+
+	if (word & STARTUP_INIT) {
+		vlapic_init_regs(vl);
+		arch_vcpu_reset(v);
+		v->inject.valid = false;
+		v->nmi_pending = v->nmi_blocked = v->initialised = false;
+	} else if (!v->sipi_wait) {
+		return false;
+	}
+	if (word & STARTUP_SIPI) {
+		WRITE_ONCE(v->sipi_wait, false);
+		v->initialised = true;
+		arch_vcpu_start_sipi(v, (u8)(word >> STARTUP_VECTOR_SHIFT));
+		return true;
+	}
+	/* A SIPI between the exchange and going down would otherwise be slept through. */
+	vcpu_down(v);
+	if (atomic_load(&vl->startup) & STARTUP_SIPI)
+		vcpu_up(v);
+	return true;
+}
+
+static void deliver(struct vcpu *t, unsigned mode, u8 vector)
+{
+	switch (mode) {
+	case ICR_FIXED:
+	case ICR_LOWEST:
+		if (vlapic_enabled(t->vlapic))
+			vlapic_set_irq(t, vector, false);
+		break;
+	case ICR_NMI:
+		if (READ_ONCE(t->sipi_wait))
+			break;
+		WRITE_ONCE(t->nmi_pending, true);
+		vcpu_post(t, VCPU_WORK_NMI);
+		vcpu_wake(t);
+		break;
+	case ICR_INIT:
+		send_init(t);
+		break;
+	case ICR_SIPI:
+		send_sipi(t, vector);
+		break;
+	}
+}
+
+/* The one to take a lowest-priority interrupt: the first of those with the lowest priority. */
+static struct vcpu *lowest(struct vcpu *best, struct vcpu *t)
+{
+	if (!vlapic_enabled(t->vlapic))
+		return best;
+	return !best || vlapic_ppr(t->vlapic) < vlapic_ppr(best->vlapic) ? t : best;
+}
+
+void vlapic_send_icr(struct vlapic *vl)
+{
+	struct vcpu *v = vl->v, *t, *best = NULL;
+	struct domain *d = v->domain;
+	u32 icr = (u32)vl->icr, dest = (u32)(vl->icr >> 32);
+	unsigned mode = icr >> 8 & 7, to = icr >> 18 & 3;
+	u8 vector = (u8)icr;
+	bool logical = icr & ICR_LOGICAL;
+
+	if (!vlapic_x2apic(vl))
+		dest >>= 24;
+	if (mode <= ICR_LOWEST && vector < 16) {
+		vlapic_error(vl, ESR_SEND_ILLEGAL);
+		return;
+	}
+	/* INIT level de-assert means nothing any more. */
+	if (mode == ICR_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
+		return;
+	/* To itself too there is only the fixed mode. SDM 3A table 11-4. */
+	if ((to == TO_SELF || to == TO_ALL) && mode != ICR_FIXED)
+		return;
+	if (to == TO_SELF) {
+		deliver(v, mode, vector);
+		return;
+	}
+	/* The common case without a search: one target by its id. */
+	if (to == TO_DEST && !logical && dest < d->nr_vcpus) {
+		t = domain_vcpu(d, dest);
+		if (t && vlapic_hw_enabled(t->vlapic))
+			deliver(t, mode, vector);
+		return;
+	}
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		t = d->vcpus[i];
+		if (!t || (to == TO_OTHERS && t == v))
+			continue;
+		if (to == TO_DEST && !match(vl, t->vlapic, dest, logical))
+			continue;
+		if (mode == ICR_LOWEST)
+			best = lowest(best, t);
+		else
+			deliver(t, mode, vector);
+	}
+	if (best)
+		deliver(best, mode, vector);
+}

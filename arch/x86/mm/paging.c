@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Margay's own page tables: the image with the rights of its sections, all RAM in the direct map, stacks
+ * with guard pages, device registers uncached. Nothing is both writable and executable, through either
+ * mapping. Built once on the boot CPU; later only extended there. SDM 3A 4.5.
+ */
+#include <margay/acpi.h>
+#include <margay/boot_state.h>
+#include <margay/hvm.h>
+#include <margay/owner.h>
+#include <margay/printk.h>
+#include <margay/x86.h>
+
+#define MMIO_BASE 0xffffc00000000000UL
+#define STACK_BASE 0xffffc10000000000UL
+
+#define PTE_TABLE (PTE_P | PTE_W | PTE_A)
+#define RIGHTS_RX (PTE_P | PTE_A | PTE_G)
+#define RIGHTS_RO (PTE_P | PTE_A | PTE_G | PTE_NX)
+#define RIGHTS_RW (PTE_P | PTE_A | PTE_D | PTE_G | PTE_W | PTE_NX)
+
+extern u8 image_start[], text_end[], rodata_start[], rodata_end[], data_start[], image_end[];
+extern u8 init_text_start[], init_text_end[], init_data_start[], init_data_end[];
+
+static u64 *root;
+static u64 mmio_next = MMIO_BASE, stack_next = STACK_BASE;
+
+static u64 *next_table(u64 *entry)
+{
+	if (!(*entry & PTE_P)) {
+		void *t = early_or_alloc_page();
+
+		if (!t)
+			return NULL;
+		*entry = virt_to_phys(t) | PTE_TABLE;
+	}
+	return phys_to_virt(*entry & PTE_ADDR);
+}
+
+static unsigned index_at(u64 va, unsigned level)
+{
+	return va >> (PAGE_SHIFT + 9 * level) & 511;
+}
+
+/* Maps with the largest pages that fit, at most of max_level (0: 4K). What is mapped already stays. */
+static int map_range(u64 va, paddr_t pa, u64 size, u64 rights, unsigned max_level)
+{
+	while (size) {
+		unsigned level = max_level;
+		u64 *t = root;
+
+		while (level && (((va | pa) & ((PAGE_SIZE << 9 * level) - 1)) ||
+				 size < PAGE_SIZE << 9 * level))
+			level--;
+		for (unsigned l = 3; l > level; l--) {
+			u64 *e = &t[index_at(va, l)];
+
+			if (*e & PTE_PS && l < 3) {	/* inside a large page already */
+				level = l;
+				goto next;
+			}
+			t = next_table(e);
+			if (!t)
+				return -ENOMEM;
+		}
+		if (!(t[index_at(va, level)] & PTE_P))
+			t[index_at(va, level)] = pa | rights | (level ? PTE_PS : 0);
+next:;
+		u64 step = (PAGE_SIZE << 9 * level) - (va & ((PAGE_SIZE << 9 * level) - 1));
+
+		step = min(step, size);
+		va += step;
+		pa += step;
+		size -= step;
+	}
+	return 0;
+}
+
+static u64 *find_pte(u64 va)
+{
+	u64 *t = root;
+
+	for (unsigned l = 3; l; l--) {
+		u64 e = t[index_at(va, l)];
+
+		if (!(e & PTE_P) || (e & PTE_PS))
+			return NULL;
+		t = phys_to_virt(e & PTE_ADDR);
+	}
+	return &t[index_at(va, 0)];
+}
+
+static void __init map_or_die(u64 va, paddr_t pa, u64 size, u64 rights, unsigned level)
+{
+	if (map_range(va, pa, size, rights, level))
+		panic("no memory for Margay's page tables\n");
+}
+
+static void __init map_section(const u8 *from, const u8 *to, u64 rights)
+{
+	u64 off = (u64)from - (u64)image_start, size = ALIGN_UP((u64)(to - from), PAGE_SIZE);
+
+	map_or_die((u64)from, image_paddr + off, size, rights, 0);
+	/* The same pages in the direct map: never executable, and writable only where the image is. */
+	map_or_die(DIRECTMAP_BASE + image_paddr + off, image_paddr + off, size, rights | PTE_NX, 0);
+}
+
+static void __init map_direct(paddr_t base, paddr_t end)
+{
+	unsigned level = x86.page1g ? 2 : 1;
+
+	if (base < end)
+		map_or_die(DIRECTMAP_BASE + base, base, end - base, RIGHTS_RW, level);
+}
+
+void __init paging_init(const struct boot_info *bi)
+{
+	root = early_or_alloc_page();
+	map_section(image_start, text_end, RIGHTS_RX);
+	map_section(rodata_start, rodata_end, RIGHTS_RO);
+	map_section(data_start, image_end, RIGHTS_RW);
+
+	map_direct(0, 1 << 20);
+	for (unsigned i = 0; i < bi->nr_mem; i++) {
+		const struct mem_range *r = &bi->mem[i];
+		paddr_t base = ALIGN_DOWN(r->base, PAGE_SIZE);
+		paddr_t end = ALIGN_UP(r->base + r->size, PAGE_SIZE);
+
+		if (r->type != MEM_RAM && r->type != MEM_ACPI && r->type != MEM_NVS)
+			continue;
+		map_direct(base, min(end, image_paddr));
+		if (base < image_paddr + CHUNK_SIZE && end > image_paddr)
+			map_or_die(DIRECTMAP_BASE + image_paddr, image_paddr, CHUNK_SIZE, RIGHTS_RW, 0);
+		map_direct(max(base, image_paddr + CHUNK_SIZE), end);
+	}
+	paging_load_cpu();
+}
+
+void paging_load_cpu(void)
+{
+	write_cr3(virt_to_phys(root));
+}
+
+/* For the ACPI parser: firmware keeps tables also in memory that it calls reserved. */
+const void *acpi_map_table(paddr_t pa, size_t len)
+{
+	paddr_t base = ALIGN_DOWN(pa, PAGE_SIZE);
+
+	if (pa + len < pa || pa + len > 1UL << x86.phys_bits)
+		return NULL;
+	if (map_range(DIRECTMAP_BASE + base, base, ALIGN_UP(pa + len - base, PAGE_SIZE), RIGHTS_RO, 0))
+		return NULL;
+	return phys_to_virt(pa);
+}
+
+void *map_mmio(paddr_t pa, size_t size)
+{
+	paddr_t base = ALIGN_DOWN(pa, PAGE_SIZE);
+	u64 va = mmio_next, len = ALIGN_UP(pa + size - base, PAGE_SIZE);
+
+	if (map_range(va, base, len, RIGHTS_RW | PTE_PCD | PTE_PWT, 0))
+		return NULL;
+	mmio_next += len + PAGE_SIZE;
+	return (void *)(va + (pa - base));
+}
+
+void *map_stack(unsigned pages)
+{
+	u64 va = stack_next + PAGE_SIZE;
+
+	for (unsigned i = 0; i < pages; i++) {
+		void *p = alloc_page();
+
+		if (!p || map_range(va + i * PAGE_SIZE, virt_to_phys(p), PAGE_SIZE, RIGHTS_RW, 0))
+			return NULL;
+	}
+	stack_next = va + pages * PAGE_SIZE;
+	return (void *)stack_next;
+}
+
+static void flush_all(void *arg __unused)
+{
+	u64 cr4 = read_cr4();
+
+	write_cr4(cr4 & ~CR4_PGE);
+	write_cr4(cr4);
+}
+
+static void unmap_init(const u8 *from, const u8 *to)
+{
+	for (const u8 *p = from; p < to; p += PAGE_SIZE) {
+		u64 pa = image_paddr + (u64)(p - image_start);
+		u64 *direct = find_pte(DIRECTMAP_BASE + pa), *pte = find_pte((u64)p);
+
+		BUG_ON(!pte || !direct);
+		*pte = 0;
+		*direct = pa | RIGHTS_RW;
+	}
+}
+
+void paging_end_init(void)
+{
+	unmap_init(init_text_start, init_text_end);
+	unmap_init(init_data_start, init_data_end);
+	on_all_cpus(flush_all, NULL);
+	owner_give(image_paddr + (u64)(init_text_start - image_start),
+		   (u64)(init_text_end - init_text_start));
+	owner_give(image_paddr + (u64)(init_data_start - image_start),
+		   (u64)(init_data_end - init_data_start));
+}

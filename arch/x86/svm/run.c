@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * AMD-V's run loop: what is done before an entry, the entry, and the switch over exit codes. The guest's
+ * words pass between VMCB and struct vcpu here and nowhere else. APM2 15.5 to 15.12, appendix C.
+ */
+#include <margay/arch.h>
+#include <margay/exit.h>
+#include <margay/hvm.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+#include <margay/vlapic.h>
+#include <margay/x86.h>
+
+#include "svm.h"
+
+#define clgi() __asm__ volatile("clgi" ::: "memory")
+#define stgi() __asm__ volatile("stgi" ::: "memory")
+
+void svm_take_asid(struct vcpu *v)
+{
+	struct svm_cpu *c = v->cpu->hvm;
+	struct svm_vcpu *s = svm(v);
+
+	s->vmcb->tlb_control = 0;
+	if (c->next_asid >= c->max_asid) {
+		c->generation++;
+		c->next_asid = 1;
+		s->vmcb->tlb_control = TLB_FLUSH_ALL;
+	}
+	s->vmcb->asid = c->next_asid++;
+	s->asid_generation = c->generation;
+	s->asid_cpu = v->cpu;
+}
+
+static bool can_take_interrupt(struct vcpu *v)
+{
+	return (v->regs.rflags & RFLAGS_IF) && !(vmcb_of(v)->int_state & INT_SHADOW);
+}
+
+/* A virtual interrupt nobody takes: its acceptance is the sign that the guest can take one. */
+static void open_window(struct vmcb *m)
+{
+	m->v_irq = V_IRQ;
+	m->v_intr_prio = V_IGN_TPR | 0xf;
+	m->v_vector = 0;
+	m->intercept1 |= INTERCEPT_VINTR;
+}
+
+static void close_window(struct vmcb *m)
+{
+	m->v_irq = 0;
+	m->intercept1 &= ~INTERCEPT_VINTR;
+}
+
+static void write_event(struct vcpu *v, struct vmcb *m)
+{
+	const struct injection *e = &v->inject;
+
+	m->eventinj = e->vector | (u64)e->type << 8 | (e->has_error ? EVENT_ERROR : 0) | EVENT_VALID |
+		      (u64)e->error << 32;
+	if (e->type == INJ_NMI) {
+		v->nmi_blocked = true;
+		m->intercept1 |= INTERCEPT_IRET;
+	}
+	v->inject.valid = false;
+}
+
+static void before_entry(struct vcpu *v)
+{
+	struct vmcb *m = vmcb_of(v);
+
+	if (v->work & VCPU_WORK_FLUSH)
+		svm(v)->asid_generation = 0;
+	if (vcpu_prepare_entry(v, can_take_interrupt(v)))
+		open_window(m);
+	else if (m->intercept1 & INTERCEPT_VINTR)
+		close_window(m);
+	m->v_tpr = vlapic_get_cr8(v);
+}
+
+static void enter(struct vcpu *v)
+{
+	struct svm_vcpu *s = svm(v);
+	struct vmcb *m = s->vmcb;
+	struct svm_cpu *c = v->cpu->hvm;
+
+	if (unlikely(s->asid_generation != c->generation || s->asid_cpu != v->cpu))
+		svm_take_asid(v);
+	if (v->inject.valid)
+		write_event(v, m);
+	m->rax = v->regs.rax;
+	m->rsp = v->regs.rsp;
+	m->rip = v->regs.rip;
+	m->rflags = v->regs.rflags;
+	svm_switch(v, s->pa, c->host_pa);
+	v->regs.rax = m->rax;
+	v->regs.rsp = m->rsp;
+	v->regs.rip = m->rip;
+	v->regs.rflags = m->rflags;
+	m->tlb_control = 0;
+}
+
+/* An event was on its way when the guest left: it goes in again, unless re-executing raises it anew. */
+static void save_interrupted_event(struct vcpu *v, const struct vmcb *m)
+{
+	u64 e = m->exitintinfo;
+	u8 type = e >> 8 & 7, vector = (u8)e;
+
+	if (type == INJ_SOFT || (type == INJ_EXCEPTION && (vector == 3 || vector == 4)))
+		return;
+	v->inject = (struct injection){
+		.valid = true, .vector = vector, .type = type,
+		.has_error = e & EVENT_ERROR, .error = (u32)(e >> 32),
+	};
+	if (type == INJ_NMI)
+		v->nmi_blocked = false;
+}
+
+static unsigned insn_len(struct vcpu *v, unsigned known)
+{
+	u64 next = vmcb_of(v)->nrip;
+
+	return svm_nrips && next > v->regs.rip && next - v->regs.rip <= 15 ?
+		       (unsigned)(next - v->regs.rip) : known;
+}
+
+static void io_exit(struct vcpu *v, const struct vmcb *m)
+{
+	u64 i = m->exitinfo1;
+	struct io_exit io = {
+		.port = (u16)(i >> 16), .size = i >> 4 & 7, .in = i & IOIO_IN,
+		.string = i & IOIO_STRING, .rep = i & IOIO_REP, .addr_size = (u8)((i >> 7 & 7) * 2),
+		.seg = i >> 10 & 7, .next_rip = m->exitinfo2,
+	};
+
+	exit_io(v, &io);
+}
+
+static void npf_exit(struct vcpu *v, const struct vmcb *m)
+{
+	struct npf_exit npf = {
+		.gpa = m->exitinfo2, .write = m->exitinfo1 & NPF_WRITE,
+		.fetch = m->exitinfo1 & NPF_FETCH, .in_walk = m->exitinfo1 & NPF_IN_WALK,
+		.insn = m->insn_len ? m->insn : NULL, .insn_len = m->insn_len & 15,
+	};
+
+	v->exits[npf.gpa >> PAGE_SHIFT == VLAPIC_BASE >> PAGE_SHIFT ? EXIT_NPF_APIC : EXIT_NPF]++;
+	exit_npf(v, &npf);
+}
+
+static void vmmcall(struct vcpu *v, const struct vmcb *m)
+{
+	if (unlikely(m->cpl)) {
+		v->regs.rax = (u64)-EPERM;
+		guest_skip(v, 3);
+	} else if (unlikely(!(m->cs.attr & 0x200) || !(m->efer & EFER_LMA))) {
+		v->regs.rax = (u32)-ENOSYS;
+		guest_skip(v, 3);
+	} else {
+		exit_hypercall(v, insn_len(v, 3));
+	}
+}
+
+#define COUNT(reason) v->exits[EXIT_##reason]++
+
+void svm_exit(struct vcpu *v)
+{
+	struct vmcb *m = vmcb_of(v);
+
+	v->exit_info1 = m->exitinfo1;
+	v->exit_info2 = m->exitinfo2;
+	switch (m->exitcode) {
+	case VMEXIT_VMMCALL:
+		COUNT(HYPERCALL);
+		vmmcall(v, m);
+		break;
+	case VMEXIT_INTR:
+		COUNT(INTR);
+		arch_poll_irqs();
+		break;
+	case VMEXIT_HLT:
+		COUNT(HLT);
+		exit_hlt(v, 1);
+		break;
+	case VMEXIT_CPUID:
+		COUNT(CPUID);
+		exit_cpuid(v, insn_len(v, 2));
+		break;
+	case VMEXIT_MSR:
+		if (m->exitinfo1) {
+			COUNT(WRMSR);
+			exit_wrmsr(v, insn_len(v, 2));
+		} else {
+			COUNT(RDMSR);
+			exit_rdmsr(v, insn_len(v, 2));
+		}
+		break;
+	case VMEXIT_NPF:
+		npf_exit(v, m);
+		break;
+	case VMEXIT_IOIO:
+		COUNT(IO);
+		io_exit(v, m);
+		break;
+	case VMEXIT_VINTR:
+		COUNT(WINDOW);
+		close_window(m);
+		atomic_or(&v->work, VCPU_WORK_WINDOW);
+		break;
+	case VMEXIT_IRET:
+		/* The IRET comes next; nothing is injected before it (interrupt shadow). */
+		COUNT(IRET);
+		m->intercept1 &= ~INTERCEPT_IRET;
+		m->int_state |= INT_SHADOW;
+		v->nmi_blocked = false;
+		atomic_or(&v->work, VCPU_WORK_NMI);
+		break;
+	case VMEXIT_XSETBV:
+		COUNT(XSETBV);
+		exit_xsetbv(v, insn_len(v, 3));
+		break;
+	case VMEXIT_NMI:
+		/* Taken through our IDT as soon as GIF was set. */
+		COUNT(NMI);
+		break;
+	case VMEXIT_MC:
+		COUNT(MCE);
+		__asm__ volatile("int $18");
+		break;
+	case VMEXIT_DB:
+		COUNT(EXCEPTION);
+		inject_exception(v, 1, false, 0);
+		break;
+	case VMEXIT_AC:
+		COUNT(EXCEPTION);
+		inject_exception(v, 17, true, 0);
+		break;
+	case VMEXIT_INVD:
+	case VMEXIT_WBINVD:
+		/* RAM is coherent and no device of the guest's is not: nothing to write back. */
+		COUNT(WBINVD);
+		guest_skip(v, insn_len(v, 2));
+		break;
+	case VMEXIT_VMRUN:
+	case VMEXIT_VMLOAD ... VMEXIT_SKINIT:
+	case VMEXIT_INVLPGA:
+	case VMEXIT_MONITOR:
+	case VMEXIT_MWAIT:
+	case VMEXIT_MWAIT_ARMED:
+	case VMEXIT_RDPRU:
+	case VMEXIT_RSM:
+		COUNT(UNDEF);
+		inject_ud(v);
+		break;
+	case VMEXIT_RDPMC:
+		COUNT(UNDEF);
+		inject_gp(v);
+		break;
+	case VMEXIT_INIT:
+		COUNT(INIT);
+		break;
+	case VMEXIT_SHUTDOWN:
+		COUNT(SHUTDOWN);
+		domain_crash(v->domain, v, "triple fault");
+		break;
+	case VMEXIT_INVALID:
+		domain_crash(v->domain, v, "AMD-V refuses the guest's state (VMEXIT_INVALID)");
+		break;
+	case VMEXIT_TASK_SWITCH:
+		domain_crash(v->domain, v, "hardware task switch");
+		break;
+	default:
+		COUNT(OTHER);
+		domain_crash(v->domain, v, "unexpected exit %#lx", m->exitcode);
+	}
+}
+
+/* Runs v until this CPU has other work. GIF stays clear from the last look at the work bits to VMRUN. */
+void svm_run(struct vcpu *v)
+{
+	struct cpu *c = this_cpu();
+	struct vmcb *m = vmcb_of(v);
+
+	for (;;) {
+		if (unlikely(v->work))
+			before_entry(v);
+		clgi();
+		WRITE_ONCE(v->in_guest, true);
+		smp_mb();
+		if (unlikely(c->work | v->work)) {
+			WRITE_ONCE(v->in_guest, false);
+			stgi();
+			if (c->work || (v->work & VCPU_WORK_STOP))
+				return;
+			continue;
+		}
+		enter(v);
+		WRITE_ONCE(v->in_guest, false);
+		stgi();
+		if (unlikely(m->exitintinfo & EVENT_VALID))
+			save_interrupted_event(v, m);
+		if (unlikely((m->v_tpr & 15) != vlapic_get_cr8(v)))
+			vlapic_set_cr8(v, m->v_tpr & 15);
+		svm_exit(v);
+	}
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* AMD-V: probing, each CPU's and each vCPU's set-up, and the rare operations of hvm_ops. APM2 15. */
+#include <margay/exit.h>
+#include <margay/hvm.h>
+#include <margay/printk.h>
+#include <margay/x86.h>
+
+#include "svm.h"
+
+#define VM_CR_SVMDIS BIT(4)
+#define FEATURE_NP BIT(0)
+#define FEATURE_NRIPS BIT(3)
+
+#define MSRPM_PAGES 2
+#define IOPM_PAGES 3
+#define GUEST_PAT_RESET 0x0007040600070406UL
+#define DR6_RESET 0xffff0ff0UL
+#define DR7_RESET 0x400UL
+
+#define ATTR_CODE16 0x09b
+#define ATTR_DATA16 0x093
+#define ATTR_CODE32 0xc9b
+#define ATTR_CODE64 0xa9b
+#define ATTR_DATA32 0xc93
+#define ATTR_LDT 0x082
+#define ATTR_TSS 0x08b
+
+bool svm_nrips;
+static u32 max_asid;
+static u8 *msrpm, *iopm;
+
+static bool __init svm_probe(void)
+{
+	u32 a, b, c, d;
+
+	cpuid_count(0x80000000, 0, &a, &b, &c, &d);
+	if (a < 0x8000000a)
+		return false;
+	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
+	if (!(c >> 2 & 1))
+		return false;
+	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
+		pr_err("AMD-V is switched off by the firmware (VM_CR.SVMDIS): enable SVM in its set-up\n");
+		return false;
+	}
+	cpuid_count(0x8000000a, 0, &a, &b, &c, &d);
+	if (!(d & FEATURE_NP)) {
+		pr_err("AMD-V of this CPU has no nested paging\n");
+		return false;
+	}
+	svm_nrips = d & FEATURE_NRIPS;
+	max_asid = b;
+	return true;
+}
+
+/* Reads and writes of an MSR go to the guest's own value without an exit. APM2 15.11. */
+static void __init msr_direct(u32 msr)
+{
+	u32 bit = msr < 0x2000 ? msr : 0x2000 + (msr - 0xc0000000);
+
+	msrpm[bit / 4] &= (u8)~(3 << (bit % 4 * 2));
+}
+
+static void __init make_bitmaps(void)
+{
+	static const u32 direct[] = {
+		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE,
+		MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+	};
+
+	msrpm = alloc_pages(MSRPM_PAGES, NODE_ANY);
+	iopm = alloc_pages(IOPM_PAGES, NODE_ANY);
+	if (!msrpm || !iopm)
+		panic("no memory for AMD-V's permission maps\n");
+	memset(msrpm, 0xff, MSRPM_PAGES * PAGE_SIZE);
+	memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
+	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
+		msr_direct(direct[i]);
+}
+
+static int svm_cpu_init(struct cpu *c)
+{
+	struct svm_cpu *s = kzalloc(sizeof(*s));
+	void *hsave = alloc_pages(1, c->node), *host = alloc_pages(1, c->node);
+
+	if (!s || !hsave || !host)
+		return -ENOMEM;
+	if (!msrpm)
+		make_bitmaps();
+	s->host_pa = virt_to_phys(host);
+	s->max_asid = max_asid;
+	s->next_asid = 1;
+	s->generation = 1;
+	c->hvm = s;
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	wrmsr(MSR_VM_HSAVE_PA, virt_to_phys(hsave));
+	__asm__ volatile("vmsave %0" ::"a"(s->host_pa) : "memory");
+	return 0;
+}
+
+static struct vmcb_seg flat(u16 sel, u16 attr, u32 limit)
+{
+	return (struct vmcb_seg){ .sel = sel, .attr = attr, .limit = limit };
+}
+
+static void clear_state(struct vmcb *m)
+{
+	memset(&m->es, 0, sizeof(*m) - offsetof(struct vmcb, es));
+	m->ldtr = flat(0, ATTR_LDT, 0xffff);
+	m->tr = flat(0, ATTR_TSS, 0xffff);
+	m->gdtr.limit = m->idtr.limit = 0xffff;
+	m->efer = EFER_SVME;
+	m->dr6 = DR6_RESET;
+	m->dr7 = DR7_RESET;
+	m->rflags = 2;
+	m->g_pat = GUEST_PAT_RESET;
+	m->eventinj = 0;
+	m->int_state = 0;
+	m->v_irq = 0;
+	m->v_tpr = 0;
+	m->intercept1 &= ~(INTERCEPT_VINTR | INTERCEPT_IRET);
+}
+
+/* SDM 3A table 9-1, APM2 14.1.3. */
+static void svm_reset(struct vcpu *v)
+{
+	struct vmcb *m = vmcb_of(v);
+
+	clear_state(m);
+	m->es = m->ss = m->ds = m->fs = m->gs = flat(0, ATTR_DATA16, 0xffff);
+	m->cs = flat(0xf000, ATTR_CODE16, 0xffff);
+	m->cs.base = 0xffff0000;
+	m->cr0 = CR0_ET;
+	memset(&v->regs, 0, sizeof(v->regs));
+	v->regs.rip = 0xfff0;
+	v->regs.rflags = 2;
+}
+
+static void svm_start_sipi(struct vcpu *v, u8 vector)
+{
+	struct vmcb *m = vmcb_of(v);
+
+	svm_reset(v);
+	m->cs.sel = (u16)(vector << 8);
+	m->cs.base = (u64)vector << 12;
+	v->regs.rip = 0;
+}
+
+static struct vmcb_seg from_context(u32 base, u32 limit, u32 ar)
+{
+	/* Xen's access rights are laid out as the VMCB's. */
+	return (struct vmcb_seg){ .attr = ar & 0xfff, .limit = limit, .base = base };
+}
+
+static void svm_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
+{
+	struct vmcb *m = vmcb_of(v);
+
+	clear_state(m);
+	memset(&v->regs, 0, sizeof(v->regs));
+	if (ctx->mode == VCPU_HVM_MODE_32B) {
+		const struct vcpu_hvm_x86_32 *x = &ctx->cpu_regs.x86_32;
+
+		v->regs.rax = x->eax;
+		v->regs.rcx = x->ecx;
+		v->regs.rdx = x->edx;
+		v->regs.rbx = x->ebx;
+		v->regs.rsp = x->esp;
+		v->regs.rbp = x->ebp;
+		v->regs.rsi = x->esi;
+		v->regs.rdi = x->edi;
+		v->regs.rip = x->eip;
+		v->regs.rflags = x->eflags | 2;
+		m->cr0 = x->cr0 | CR0_ET;
+		m->cr3 = x->cr3;
+		m->cr4 = x->cr4;
+		m->efer = x->efer | EFER_SVME;
+		m->cs = from_context(x->cs_base, x->cs_limit, x->cs_ar);
+		m->ss = from_context(x->ss_base, x->ss_limit, x->ss_ar);
+		m->ds = from_context(x->ds_base, x->ds_limit, x->ds_ar);
+		m->es = from_context(x->es_base, x->es_limit, x->es_ar);
+		m->fs = m->gs = m->es;
+		m->tr = from_context(x->tr_base, x->tr_limit, x->tr_ar);
+	} else {
+		const struct vcpu_hvm_x86_64 *x = &ctx->cpu_regs.x86_64;
+
+		v->regs.rax = x->rax;
+		v->regs.rcx = x->rcx;
+		v->regs.rdx = x->rdx;
+		v->regs.rbx = x->rbx;
+		v->regs.rsp = x->rsp;
+		v->regs.rbp = x->rbp;
+		v->regs.rsi = x->rsi;
+		v->regs.rdi = x->rdi;
+		v->regs.rip = x->rip;
+		v->regs.rflags = x->rflags | 2;
+		m->cr0 = x->cr0 | CR0_ET;
+		m->cr3 = x->cr3;
+		m->cr4 = x->cr4;
+		m->efer = x->efer | EFER_SVME;
+		m->cs = flat(0x08, ATTR_CODE64, ~0U);
+		m->ss = m->ds = m->es = m->fs = m->gs = flat(0x10, ATTR_DATA32, ~0U);
+	}
+	m->cpl = (m->ss.attr >> 5) & 3;
+}
+
+static int svm_vcpu_init(struct vcpu *v)
+{
+	struct svm_vcpu *s = kzalloc(sizeof(*s));
+	struct vmcb *m = alloc_page();
+
+	if (!s || !m) {
+		kfree(s);
+		if (m)
+			free_page(m);
+		return -ENOMEM;
+	}
+	s->vmcb = m;
+	s->pa = virt_to_phys(m);
+	v->hvm = s;
+	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18;	/* #DB #AC (endless loops) and #MC */
+	m->intercept1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
+			INTERCEPT_CPUID | INTERCEPT_RSM | INTERCEPT_INVD | INTERCEPT_HLT |
+			INTERCEPT_INVLPGA | INTERCEPT_IO | INTERCEPT_MSR | INTERCEPT_TASK_SWITCH |
+			INTERCEPT_FERR_FREEZE | INTERCEPT_SHUTDOWN;
+	m->intercept2 = INTERCEPT_SVM | INTERCEPT_WBINVD | INTERCEPT_MONITOR | INTERCEPT_MWAIT |
+			INTERCEPT_XSETBV | INTERCEPT_RDPRU;
+	m->iopm_pa = virt_to_phys(iopm);
+	m->msrpm_pa = virt_to_phys(msrpm);
+	m->v_intr_masking = V_INTR_MASKING;
+	m->np_enable = 1;
+	m->n_cr3 = virt_to_phys(v->domain->p2m.root);
+	svm_reset(v);
+	return 0;
+}
+
+static void svm_vcpu_free(struct vcpu *v)
+{
+	if (!v->hvm)
+		return;
+	free_page(vmcb_of(v));
+	kfree(v->hvm);
+	v->hvm = NULL;
+}
+
+static void svm_mode(struct vcpu *v, struct vcpu_mode *out)
+{
+	const struct vmcb *m = vmcb_of(v);
+
+	out->cr0 = m->cr0;
+	out->cr2 = m->cr2;
+	out->cr3 = m->cr3;
+	out->cr4 = m->cr4;
+	out->efer = m->efer & ~EFER_SVME;
+	out->cpl = m->cpl;
+	out->width = (m->efer & EFER_LMA) && (m->cs.attr & 0x200) ? 64 : m->cs.attr & 0x400 ? 32 : 16;
+	out->cs_base = out->width == 64 ? 0 : m->cs.base;
+	out->ss_base = out->width == 64 ? 0 : m->ss.base;
+	out->ds_base = out->width == 64 ? 0 : m->ds.base;
+}
+
+static u64 *msr_word(struct vmcb *m, u32 msr)
+{
+	switch (msr) {
+	case MSR_EFER: return &m->efer;
+	case MSR_STAR: return &m->star;
+	case MSR_LSTAR: return &m->lstar;
+	case MSR_CSTAR: return &m->cstar;
+	case MSR_SFMASK: return &m->sfmask;
+	case MSR_FS_BASE: return &m->fs.base;
+	case MSR_GS_BASE: return &m->gs.base;
+	case MSR_KERNEL_GS_BASE: return &m->kernel_gs_base;
+	case MSR_SYSENTER_CS: return &m->sysenter_cs;
+	case MSR_SYSENTER_ESP: return &m->sysenter_esp;
+	case MSR_SYSENTER_EIP: return &m->sysenter_eip;
+	case MSR_PAT: return &m->g_pat;
+	}
+	return NULL;
+}
+
+static int svm_get_msr(struct vcpu *v, u32 msr, u64 *val)
+{
+	u64 *w = msr_word(vmcb_of(v), msr);
+
+	if (!w)
+		return -ENOENT;
+	*val = msr == MSR_EFER ? *w & ~EFER_SVME : *w;
+	return 0;
+}
+
+static int svm_set_msr(struct vcpu *v, u32 msr, u64 val)
+{
+	u64 *w = msr_word(vmcb_of(v), msr);
+
+	if (!w)
+		return -ENOENT;
+	*w = msr == MSR_EFER ? val | EFER_SVME : val;
+	return 0;
+}
+
+static void svm_skip_shadow(struct vcpu *v)
+{
+	vmcb_of(v)->int_state &= ~INT_SHADOW;
+}
+
+static void svm_set_cr2(struct vcpu *v, u64 cr2)
+{
+	vmcb_of(v)->cr2 = cr2;
+}
+
+static void svm_request_flush(struct vcpu *v)
+{
+	svm(v)->asid_generation = 0;
+}
+
+static u64 svm_seg_base(struct vcpu *v, unsigned seg)
+{
+	const struct vmcb *m = vmcb_of(v);
+	bool flat64 = (m->efer & EFER_LMA) && (m->cs.attr & 0x200);
+
+	return flat64 && seg < 4 ? 0 : (&m->es)[seg].base;
+}
+
+void svm_dump(struct vcpu *v)
+{
+	const struct vmcb *m = vmcb_of(v);
+	const struct regs *r = &v->regs;
+	const struct vmcb_seg *s = &m->es;
+	static const char name[10][5] = { "ES", "CS", "SS", "DS", "FS", "GS", "GDTR", "LDTR", "IDTR", "TR" };
+
+	printk("%s vcpu %u: exit %#lx info %lx %lx intinfo %lx\n", v->domain->name, v->id, m->exitcode,
+	       m->exitinfo1, m->exitinfo2, m->exitintinfo);
+	printk("RIP %016lx RFLAGS %08lx RSP %016lx CPL %u\n", r->rip, r->rflags, r->rsp, m->cpl);
+	printk("RAX %016lx RBX %016lx RCX %016lx RDX %016lx\n", r->rax, r->rbx, r->rcx, r->rdx);
+	printk("RSI %016lx RDI %016lx RBP %016lx R8  %016lx\n", r->rsi, r->rdi, r->rbp, r->r8);
+	printk("R9  %016lx R10 %016lx R11 %016lx R12 %016lx\n", r->r9, r->r10, r->r11, r->r12);
+	printk("R13 %016lx R14 %016lx R15 %016lx\n", r->r13, r->r14, r->r15);
+	printk("CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx EFER %05lx\n", m->cr0, m->cr2, m->cr3, m->cr4,
+	       m->efer);
+	for (unsigned i = 0; i < 10; i++)
+		printk("%-4s %04x attr %03x limit %08x base %016lx\n", name[i], s[i].sel, s[i].attr,
+		       s[i].limit, s[i].base);
+}
+
+const struct hvm_ops svm_ops = {
+	.name = "AMD-V",
+	.probe = svm_probe,
+	.cpu_init = svm_cpu_init,
+	.vcpu_init = svm_vcpu_init,
+	.vcpu_free = svm_vcpu_free,
+	.run = svm_run,
+	.mode = svm_mode,
+	.dump = svm_dump,
+	.reset = svm_reset,
+	.start_sipi = svm_start_sipi,
+	.set_context = svm_set_context,
+	.get_msr = svm_get_msr,
+	.set_msr = svm_set_msr,
+	.skip_shadow = svm_skip_shadow,
+	.set_cr2 = svm_set_cr2,
+	.request_flush = svm_request_flush,
+	.seg_base = svm_seg_base,
+};

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* AMD-V's own parts of a vCPU and a CPU. */
+#ifndef SVM_SVM_H
+#define SVM_SVM_H
+
+#include <margay/vcpu.h>
+
+#include "vmcb.h"
+
+struct svm_vcpu {
+	struct vmcb *vmcb;
+	paddr_t pa;
+	u64 asid_generation;	/* of the CPU asid_cpu; stale means: take a new ASID */
+	struct cpu *asid_cpu;
+};
+
+struct svm_cpu {
+	paddr_t host_pa;	/* VMSAVE area of the host's hidden segment state */
+	u64 generation;
+	u32 next_asid, max_asid;
+};
+
+extern bool svm_nrips;
+
+static inline struct svm_vcpu *svm(struct vcpu *v)
+{
+	return v->hvm;
+}
+
+static inline struct vmcb *vmcb_of(struct vcpu *v)
+{
+	return svm(v)->vmcb;
+}
+
+/* The world switch (switch.asm). Called and returns with GIF clear; saves all guest registers in v. */
+void svm_switch(struct vcpu *v, paddr_t vmcb, paddr_t host);
+
+void svm_run(struct vcpu *v);
+/* An ASID of this CPU's that no stale translation is tagged with. */
+void svm_take_asid(struct vcpu *v);
+void svm_dump(struct vcpu *v);
+void svm_exit(struct vcpu *v);
+
+#endif

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The serial line. Output goes through one buffer that the UART's interrupt empties; a guest's ring is
+ * drained only while there is room, so a slow line slows guests and never Margay. One lock, the innermost,
+ * protects the buffers and the UART. Guests' rings follow xen/io/console.h; all in them is hostile.
+ */
+#include <margay/arch.h>
+#include <margay/cmdline.h>
+#include <margay/console.h>
+#include <margay/console_out.h>
+#include <margay/evtchn.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+#include <margay/x86.h>
+#include <xen/io/console.h>
+
+#define OUT_SIZE 8192U
+#define OUT_LOW (OUT_SIZE / 4)
+#define OUT_SPARE 128U		/* kept for a tag and a line's end */
+#define IN_SIZE 256U
+#define POLL_NS 20000000UL	/* where the UART has no interrupt */
+
+struct guest_console {
+	struct list link;
+	struct domain *d;
+	struct xencons_interface *ring;	/* NULL: console_io only */
+	mfn_t mfn;
+	int port;
+	bool waiting;			/* for room in the output buffer */
+	char in[IN_SIZE];		/* for console_io */
+	u32 in_prod, in_cons;
+};
+
+static struct spinlock lock = SPINLOCK_INIT(LOCK_CONSOLE);
+static struct list consoles = LIST_INIT(consoles);	/* in the order of arrival; under domains_lock */
+
+static char out[OUT_SIZE];
+static u32 out_head, out_tail;
+static bool sync = true;
+static volatile bool panicking;
+static struct cpu *panic_cpu;
+
+static char in[IN_SIZE];
+static u32 in_head, in_tail;
+
+static struct domain *line_owner;	/* who wrote the unfinished line; NULL is Margay */
+static bool line_open;
+
+static struct domain *focus;		/* gets the input; NULL is Margay */
+static char focus_name[32];		/* survives a restart of that guest */
+static bool focus_chosen;
+static unsigned escapes;
+
+static struct timer poll_timer;
+
+static u32 room(void)
+{
+	return OUT_SIZE - (out_head - out_tail);
+}
+
+static void pump(void)
+{
+	while (out_tail != out_head && uart_tx_ready())
+		uart_tx(out[out_tail++ % OUT_SIZE]);
+}
+
+static void put_raw(char c)
+{
+	if (sync) {
+		uart_putc_sync(c);
+		return;
+	}
+	while (!room())		/* only Margay's own messages get here with a full buffer */
+		uart_putc_sync(out[out_tail++ % OUT_SIZE]);
+	out[out_head++ % OUT_SIZE] = c;
+}
+
+static void put_string(const char *s)
+{
+	while (*s)
+		put_raw(*s++);
+}
+
+/* A line's start names its writer; another's unfinished line is ended first. */
+static void put_tagged(struct domain *d, char c)
+{
+	if (line_open && line_owner != d) {
+		put_string("\r\n");
+		line_open = false;
+	}
+	if (!line_open) {
+		put_raw(d ? '[' : '(');
+		put_string(d ? d->name : "margay");
+		put_string(d ? "] " : ") ");
+		line_open = true;
+		line_owner = d;
+	}
+	if (c == '\n') {
+		put_string("\r\n");
+		line_open = false;
+	} else {
+		put_raw(c);
+	}
+}
+
+static void finish_output(void)
+{
+	if (sync)
+		return;
+	pump();
+	uart_enable_irqs(out_tail != out_head);
+}
+
+void console_write(struct domain *d, const char *s, size_t n)
+{
+	bool own = panicking && panic_cpu == this_cpu();
+
+	if (!own)
+		spin_lock(&lock);
+	while (n--)
+		put_tagged(d, *s++);
+	finish_output();
+	if (!own)
+		spin_unlock(&lock);
+}
+
+void console_panic_start(void)
+{
+	if (panicking) {
+		if (panic_cpu == this_cpu())
+			return;
+		for (;;)
+			__asm__ volatile("cli; hlt");
+	}
+	panic_cpu = this_cpu();
+	panicking = true;
+	smp_mb();
+	for (unsigned i = 0; i < nr_cpus; i++)
+		if (cpus[i] != this_cpu())
+			apic_send_ipi(cpus[i]->apic_id, ICR_NMI);
+	if (nr_cpus > 1)
+		udelay(1000);
+	while (out_tail != out_head)
+		uart_putc_sync(out[out_tail++ % OUT_SIZE]);
+	sync = true;
+}
+
+void panic_poll(void)
+{
+	if (panicking && panic_cpu != this_cpu())
+		for (;;)
+			__asm__ volatile("cli; hlt");
+}
+
+/* A guest's ring. */
+
+static struct guest_console *console_of(struct domain *d)
+{
+	return d->console;
+}
+
+/* Takes what the guest wrote while there is room for it. True when the guest must be told. */
+static bool drain(struct guest_console *c)
+{
+	struct xencons_interface *r = c->ring;
+	u32 prod = READ_ONCE(r->out_prod), cons = r->out_cons, start = cons;
+
+	if (prod - cons > sizeof(r->out))	/* nonsense: all of it is dropped */
+		cons = prod;
+	spin_lock(&lock);
+	while (cons != prod && room() > OUT_SPARE) {
+		char ch = r->out[cons++ % sizeof(r->out)];
+
+		put_tagged(c->d, ch);
+	}
+	finish_output();
+	c->waiting = cons != prod;
+	spin_unlock(&lock);
+	barrier();
+	WRITE_ONCE(r->out_cons, cons);
+	return cons != start;
+}
+
+/* The guest's event: it wrote, or it read and has room for more input. */
+static void ring_event(struct domain *d, void *arg __unused)
+{
+	struct guest_console *c = console_of(d);
+
+	if (!c || !c->ring)
+		return;
+	if (drain(c))
+		evtchn_notify(d, (unsigned)c->port);
+	if (d == focus && in_head != in_tail)
+		cpu_raise(cpus[0], CPU_WORK_CONSOLE);
+}
+
+int console_attach(struct domain *d)
+{
+	struct guest_console *c = kzalloc(sizeof(*c));
+	u64 gfn = d->hvm_params[HVM_PARAM_CONSOLE_PFN];
+	int rc;
+
+	if (!c)
+		return -ENOMEM;
+	c->d = d;
+	c->mfn = INVALID_MFN;
+	if (gfn) {
+		rc = p2m_get_page(d, gfn, true, &c->mfn);
+		if (rc)
+			goto fail;
+		c->ring = mfn_to_virt(c->mfn);
+		c->port = evtchn_alloc_margay(d, 0, ring_event, NULL);
+		if (c->port < 0) {
+			rc = c->port;
+			page_put(c->mfn);
+			goto fail;
+		}
+		d->hvm_params[HVM_PARAM_CONSOLE_EVTCHN] = (u64)c->port;
+	}
+	d->console = c;
+	spin_lock(&domains_lock);
+	list_add_tail(&c->link, &consoles);
+	if (focus_chosen && !focus && !strcmp(focus_name, d->name))
+		focus = d;
+	spin_unlock(&domains_lock);
+	return 0;
+fail:
+	kfree(c);
+	return rc;
+}
+
+void console_detach(struct domain *d)
+{
+	struct guest_console *c = console_of(d);
+
+	if (!c)
+		return;
+	spin_lock(&domains_lock);
+	list_del(&c->link);
+	if (focus == d)
+		focus = NULL;
+	spin_unlock(&domains_lock);
+	/* What it wrote last shall be seen, slow line or not. */
+	while (c->ring && drain(c) && c->waiting) {
+		spin_lock(&lock);
+		while (out_tail != out_head)
+			uart_putc_sync(out[out_tail++ % OUT_SIZE]);
+		spin_unlock(&lock);
+	}
+	spin_lock(&lock);
+	if (line_open && line_owner == d) {
+		put_string("\r\n");
+		line_open = false;
+	}
+	finish_output();
+	spin_unlock(&lock);
+	d->console = NULL;
+	if (c->mfn != INVALID_MFN)
+		page_put(c->mfn);
+	kfree(c);
+}
+
+void console_guest_write(struct domain *d, const char *s, size_t n)
+{
+	console_write(d, s, n);
+}
+
+size_t console_guest_read(struct domain *d, char *s, size_t n)
+{
+	struct guest_console *c = console_of(d);
+	size_t got = 0;
+
+	if (!c)
+		return 0;
+	spin_lock(&lock);
+	while (got < n && c->in_cons != c->in_prod)
+		s[got++] = c->in[c->in_cons++ % IN_SIZE];
+	spin_unlock(&lock);
+	return got;
+}
+
+/* Input. */
+
+/* False when the guest has no room for it now. */
+static bool give(struct domain *d, char ch)
+{
+	struct guest_console *c = console_of(d);
+	u32 prod;
+
+	if (!c)
+		return true;
+	if (!c->ring) {
+		spin_lock(&lock);
+		if (c->in_prod - c->in_cons < IN_SIZE)
+			c->in[c->in_prod++ % IN_SIZE] = ch;
+		spin_unlock(&lock);
+		return true;
+	}
+	prod = c->ring->in_prod;
+	if (prod - READ_ONCE(c->ring->in_cons) >= sizeof(c->ring->in))
+		return false;
+	c->ring->in[prod % sizeof(c->ring->in)] = ch;
+	barrier();
+	WRITE_ONCE(c->ring->in_prod, prod + 1);
+	return true;
+}
+
+/* Guests in turn, then Margay. Under domains_lock. */
+static void rotate_focus(void)
+{
+	struct guest_console *c = focus ? console_of(focus) : NULL;
+	struct list *next = c ? c->link.next : consoles.next;
+
+	focus = next == &consoles ? NULL : list_entry(next, struct guest_console, link)->d;
+	strcopy(focus_name, focus ? focus->name : "", sizeof(focus_name));
+}
+
+static void say_focus(void)
+{
+	char sw = opt.conswitch;
+
+	if (focus)
+		printk("input goes to %s; Ctrl-%c three times switches\n", focus_name, sw - 32);
+	else
+		printk("input goes to Margay, h for help; Ctrl-%c three times switches\n", sw - 32);
+}
+
+void console_guests_started(void)
+{
+	spin_lock(&domains_lock);
+	if (!focus)
+		rotate_focus();
+	focus_chosen = true;
+	spin_unlock(&domains_lock);
+	say_focus();
+}
+
+static void take_input(void)
+{
+	struct domain *told = NULL;
+
+	spin_lock(&domains_lock);
+	while (in_tail != in_head) {
+		char ch = in[in_tail % IN_SIZE];
+
+		if (ch == (opt.conswitch & 0x1f)) {
+			in_tail++;
+			if (++escapes < 3)
+				continue;
+			escapes = 0;
+			rotate_focus();
+			spin_unlock(&domains_lock);
+			say_focus();
+			spin_lock(&domains_lock);
+			continue;
+		}
+		/* Fewer than three were meant for the guest. */
+		for (; escapes && focus; escapes--)
+			give(focus, (char)(opt.conswitch & 0x1f));
+		escapes = 0;
+		if (focus && !give(focus, ch))
+			break;
+		in_tail++;
+		told = focus;
+		if (!focus) {
+			spin_unlock(&domains_lock);
+			console_key(ch);
+			spin_lock(&domains_lock);
+		}
+	}
+	if (told && told == focus) {
+		struct guest_console *c = console_of(told);
+
+		if (c && c->ring)
+			evtchn_notify(told, (unsigned)c->port);
+		else if (c && told->nr_vcpus)
+			evtchn_virq(told->vcpus[0], VIRQ_CONSOLE);
+	}
+	spin_unlock(&domains_lock);
+}
+
+void console_work(void)
+{
+	struct guest_console *c;
+
+	take_input();
+	spin_lock(&domains_lock);
+	list_for_each(c, &consoles, link)
+		if (c->waiting && c->ring && drain(c))
+			evtchn_notify(c->d, (unsigned)c->port);
+	spin_unlock(&domains_lock);
+}
+
+/* Reads and writes what the UART has and takes; the rest is work for the CPU's loop. */
+void console_irq(void)
+{
+	bool work = false;
+	int ch;
+
+	spin_lock(&lock);
+	while ((ch = uart_rx()) >= 0) {
+		if (in_head - in_tail < IN_SIZE)
+			in[in_head++ % IN_SIZE] = (char)ch;
+		work = true;
+	}
+	pump();
+	uart_enable_irqs(out_tail != out_head);
+	work |= OUT_SIZE - room() < OUT_LOW;
+	spin_unlock(&lock);
+	if (work)
+		atomic_or(&this_cpu()->work, CPU_WORK_CONSOLE);
+}
+
+static void poll(struct timer *t)
+{
+	console_irq();
+	timer_set(t, now() + POLL_NS);
+}
+
+void console_early_init(void)
+{
+	uart_init(0x3f8, 115200, 3);
+}
+
+void console_init(void)
+{
+	struct com1_config c;
+
+	com1_parse(opt.com1, &c);
+	uart_init(c.iobase, c.baud,
+		  (u8)((c.data_bits - 5) | (c.stop_bits == 2 ? 4 : 0) |
+		       (c.parity == 'o' ? 0x08 : c.parity == 'e' ? 0x18 : 0)));
+	if (!uart_present()) {
+		sync = true;
+		return;
+	}
+	sync = opt.console_sync;
+	if (ioapic_route_isa(c.iobase == 0x2f8 || c.iobase == 0x2e8 ? 3 : 4, VEC_UART)) {
+		pr_warn("no interrupt for the serial port: it is polled\n");
+		sync = true;
+		timer_init(&poll_timer, poll);
+		timer_set(&poll_timer, now() + POLL_NS);
+		return;
+	}
+	uart_enable_irqs(false);
+}

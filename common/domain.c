@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Domains: creation, shutdown, and tear-down in bounded steps. A domain that shuts down stops at once;
+ * the CPU that reaps takes it apart later, a batch at a time, and builds it again if that is wanted.
+ */
+#include <margay/arch.h>
+#include <margay/boot_state.h>
+#include <margay/build.h>
+#include <margay/console.h>
+#include <margay/evtchn.h>
+#include <margay/grant.h>
+#include <margay/hypercall.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+
+#define REAP_PAUSE_NS 100000UL
+
+struct list domain_list = LIST_INIT(domain_list);
+struct spinlock domains_lock = SPINLOCK_INIT(LOCK_DOMAINS);
+
+static struct timer reap_timer;
+static domid_t last_id = FIRST_DOMID - 1;
+
+struct domain *current_domain(void)
+{
+	return this_cpu()->current->domain;
+}
+
+struct domain *domain_get(domid_t id)
+{
+	struct domain *d, *found = NULL;
+
+	if (id == DOMID_SELF)
+		id = current_domain()->id;
+	spin_lock(&domains_lock);
+	list_for_each(d, &domain_list, link)
+		if (d->id == id && d->state < DOM_DYING) {
+			found = d;
+			atomic_add(&d->refs, 1);
+			break;
+		}
+	spin_unlock(&domains_lock);
+	return found;
+}
+
+void domain_put(struct domain *d)
+{
+	if (atomic_sub(&d->refs, 1))
+		return;
+	/* Off the list, torn down, and nobody holds it. */
+	evtchn_free(d);
+	grant_free(d);
+	if (d->shared_info)
+		free_page(d->shared_info);
+	kfree(d);
+}
+
+static bool id_in_use(domid_t id)
+{
+	struct domain *d;
+
+	list_for_each(d, &domain_list, link)
+		if (d->id == id)
+			return true;
+	return false;
+}
+
+static domid_t next_id(void)
+{
+	do
+		last_id = last_id + 1U < DOMID_FIRST_RESERVED ? (domid_t)(last_id + 1) : FIRST_DOMID;
+	while (id_in_use(last_id));
+	return last_id;
+}
+
+static int domain_init(struct domain *d)
+{
+	int rc;
+
+	d->shared_info = alloc_pages(1, d->node);
+	if (!d->shared_info)
+		return -ENOMEM;
+	rc = p2m_init(d);
+	rc = rc ? rc : evtchn_init(d);
+	rc = rc ? rc : grant_init(d);
+	rc = rc ? rc : arch_domain_init(d);
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < d->spec.vcpus; i++) {
+		d->nr_vcpus = i + 1;
+		if (!vcpu_create(d, i))
+			return -ENOMEM;
+	}
+	domain_watchdog_init(d);
+	domain_update_wallclock(d);
+	return 0;
+}
+
+/* The node of the first CPU the guest is pinned to; else the one with most free memory. */
+static u8 choose_node(const struct guest_spec *spec)
+{
+	u64 mask[4];
+	unsigned cpu, best = 0;
+
+	if (spec->nr_pin) {
+		guest_spec_affinity(spec, 0, mask);
+		cpu = find_next_bit(mask, nr_cpus, 0);
+		return cpu < nr_cpus ? cpus[cpu]->node : 0;
+	}
+	for (unsigned n = 1; n < MAX_NODES; n++)
+		if (node_free_pages(n) > node_free_pages(best))
+			best = n;
+	return (u8)best;
+}
+
+struct domain *domain_create(domid_t id, const struct guest_spec *spec)
+{
+	struct domain *d = kzalloc(sizeof(*d));
+	int rc;
+
+	if (!d)
+		return NULL;
+	d->refs = 1;
+	d->state = DOM_BUILDING;
+	d->initial = spec->initial;
+	d->control = spec->control || spec->initial;
+	d->shutdown_code = SHUTDOWN_CODE_NONE;
+	strcopy(d->name, spec->name, sizeof(d->name));
+	d->spec = *spec;
+	d->node = choose_node(spec);
+	d->max_pages = spec->mem >> PAGE_SHIFT;
+	spin_init(&d->lock, LOCK_DOMAIN);
+	spin_lock(&domains_lock);
+	d->id = spec->initial ? id : next_id();
+	list_add_tail(&d->link, &domain_list);
+	spin_unlock(&domains_lock);
+	rc = domain_init(d);
+	if (rc) {
+		pr_err("guest %s: not enough memory for its virtual CPUs and tables\n", d->name);
+		domain_destroy(d);
+		return NULL;
+	}
+	return d;
+}
+
+void domain_start(struct domain *d)
+{
+	d->state = DOM_RUNNING;
+	vcpu_up(d->vcpus[0]);
+}
+
+static const char *const shutdown_names[] = {
+	"power-off", "reboot", "suspend", "crash", "watchdog", "soft reset",
+};
+
+static const char *shutdown_name(unsigned code)
+{
+	return code < ARRAY_SIZE(shutdown_names) ? shutdown_names[code] : "unknown";
+}
+
+static bool take_down(struct domain *d, enum dom_state from)
+{
+	return atomic_cas(&d->state, from, DOM_SHUTDOWN);
+}
+
+void domain_shutdown(struct domain *d, unsigned code)
+{
+	if (!take_down(d, DOM_RUNNING))
+		return;
+	if (d->shutdown_code == SHUTDOWN_CODE_NONE)
+		d->shutdown_code = (u8)code;
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		vcpu_pause_nosync(d->vcpus[i]);
+	cpu_raise(cpus[0], CPU_WORK_REAP);
+}
+
+void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...)
+{
+	char text[160];
+	va_list ap;
+
+	if (d->state != DOM_RUNNING)
+		return;
+	va_start(ap, why);
+	vsnprintf(text, sizeof(text), why, ap);
+	va_end(ap);
+	printk("guest %s crashed: %s\n", d->name, text);
+	if (v)
+		arch_vcpu_dump(v);
+	domain_shutdown(d, SHUTDOWN_crash);
+}
+
+/* One bounded step of a dead domain's end; true when all is given back. */
+static bool teardown_step(struct domain *d)
+{
+	switch (d->teardown_step) {
+	case 0:
+		for (unsigned i = 0; i < d->nr_vcpus; i++)
+			if (d->vcpus[i] && READ_ONCE(d->vcpus[i]->on_cpu))
+				return false;
+		domain_watchdog_stop(d);
+		for (unsigned i = 0; i < d->nr_vcpus; i++)
+			if (d->vcpus[i])
+				vcpu_timers_stop(d->vcpus[i]);
+		console_detach(d);
+		d->teardown_step++;
+		return false;
+	case 1:
+		d->teardown_step += d->grants && grant_teardown(d) ? 0 : 1;
+		return false;
+	case 2:
+		d->teardown_step += d->evtchn && evtchn_teardown(d) ? 0 : 1;
+		return false;
+	case 3:
+		for (unsigned i = 0; i < d->nr_vcpus; i++) {
+			if (d->vcpus[i])
+				vcpu_destroy(d->vcpus[i]);
+			d->vcpus[i] = NULL;
+		}
+		d->nr_vcpus = 0;
+		d->teardown_step++;
+		return false;
+	default:
+		if (p2m_teardown(d))
+			return false;
+		arch_domain_free(d);
+		return true;
+	}
+}
+
+void domain_destroy(struct domain *d)
+{
+	d->state = DOM_DYING;
+	while (!teardown_step(d))
+		;
+	spin_lock(&domains_lock);
+	list_del(&d->link);
+	d->state = DOM_DEAD;
+	spin_unlock(&domains_lock);
+	domain_put(d);
+}
+
+static void last_guest_gone(void)
+{
+	if (opt.when_empty == WHEN_EMPTY_POWEROFF) {
+		printk("no guests left: power off\n");
+		arch_poweroff();
+	}
+	if (opt.when_empty == WHEN_EMPTY_REBOOT) {
+		printk("no guests left: reboot\n");
+		arch_reboot();
+	}
+	printk("no guests left\n");
+}
+
+/* The domain has ended and is off the list: what now. */
+static void after_end(struct boot_guest *bg, unsigned code)
+{
+	bool restart = false;
+
+	if (code == SHUTDOWN_reboot)
+		restart = bg->spec.on_reboot == GUEST_RESTART;
+	else if (code == SHUTDOWN_crash || code == SHUTDOWN_watchdog)
+		restart = bg->spec.on_crash == GUEST_RESTART;
+	if (restart && !boot_guest_start(bg))
+		return;
+	if (list_empty(&domain_list))
+		last_guest_gone();
+}
+
+static struct domain *next_to_reap(void)
+{
+	struct domain *d, *found = NULL;
+
+	spin_lock(&domains_lock);
+	list_for_each(d, &domain_list, link)
+		if (d->state == DOM_SHUTDOWN || (d->state == DOM_DYING && d->boot)) {
+			found = d;
+			break;
+		}
+	spin_unlock(&domains_lock);
+	return found;
+}
+
+static void reap_again(struct timer *t __unused)
+{
+	cpu_raise(this_cpu(), CPU_WORK_REAP);
+}
+
+void domains_reap(void)
+{
+	struct domain *d = next_to_reap();
+	struct boot_guest *bg;
+	struct mem_stats st;
+	unsigned code;
+
+	if (!d)
+		return;
+	d->state = DOM_DYING;
+	if (!reap_timer.fn)
+		timer_init(&reap_timer, reap_again);
+	if (!teardown_step(d)) {
+		timer_set(&reap_timer, now() + REAP_PAUSE_NS);
+		return;
+	}
+	spin_lock(&domains_lock);
+	list_del(&d->link);
+	d->state = DOM_DEAD;
+	spin_unlock(&domains_lock);
+	bg = d->boot;
+	code = d->shutdown_code;
+	mem_stats(&st);
+	printk("guest %s ended: %s\n", d->name, shutdown_name(code));
+	domain_put(d);
+	mem_stats(&st);
+	pr_info("%lu pages free\n", st.free_pages);
+	after_end(bg, code);
+	cpu_raise(this_cpu(), CPU_WORK_REAP);
+}
+
+void domain_update_wallclock(struct domain *d)
+{
+	struct shared_info *s = d->shared_info;
+	u64 sec;
+	u32 nsec;
+
+	arch_wallclock(&sec, &nsec);
+	sec += (u64)d->time_offset_sec;
+	s->wc_version++;
+	barrier();
+	s->wc_sec = (u32)sec;
+	s->wc_sec_hi = (u32)(sec >> 32);
+	s->wc_nsec = nsec;
+	barrier();
+	s->wc_version++;
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Event channels: their delivery by the 2-level ABI (bits in shared_info, a selector word and a flag in
+ * vcpu_info), and the table of a domain's ports. d->evtchn->lock (LOCK_EVTCHN) protects the ports; a
+ * connection between two domains changes only under both locks, so either one keeps it. The words shared
+ * with the guest are only touched by atomic operations, and never believed. Binding: evtchn_bind.c.
+ */
+#include <margay/printk.h>
+#include <margay/sched.h>
+#include <margay/vlapic.h>
+
+#include "evtchn_priv.h"
+
+struct vcpu_info dummy_vcpu_info = { .evtchn_upcall_mask = 1 };
+
+void vcpu_mark_events_pending(struct vcpu *v)
+{
+	struct vcpu_info *info = READ_ONCE(v->info);
+
+	if (info == &dummy_vcpu_info || atomic_xchg(&info->evtchn_upcall_pending, 1))
+		return;
+	if (v->upcall_vector) {
+		vlapic_set_irq(v, v->upcall_vector, false);
+		return;
+	}
+	vcpu_post(v, VCPU_WORK_EVENT);
+	vcpu_wake(v);
+}
+
+void evtchn_move_vcpu_info(struct vcpu *v, struct vcpu_info *to)
+{
+	struct vcpu_info *from = v->info;
+
+	if (from == &dummy_vcpu_info) {
+		memset(to, 0, sizeof(*to));
+		to->evtchn_upcall_mask = 1;
+	} else {
+		memcpy(to, from, sizeof(*to));
+	}
+	atomic_store(&v->info, to);
+	smp_mb();
+	/* A sender may have set bits in the old place meanwhile: a spurious event is harmless. */
+	to->evtchn_upcall_pending = 0;
+	atomic_store(&to->evtchn_pending_sel, ~0UL);
+	vcpu_mark_events_pending(v);
+}
+
+/*
+ * The bit goes first: should v poll again in between, this ends its new poll early, which a guest must
+ * expect. The other way round the new poll would not be seen by anyone.
+ */
+bool evtchn_poll_end(struct vcpu *v)
+{
+	if (!READ_ONCE(v->poll_ports))
+		return false;
+	atomic_and(&v->domain->evtchn->pollers, ~(1UL << v->id));
+	return atomic_xchg(&v->poll_ports, 0) != 0;
+}
+
+void evtchn_poll_begin(struct vcpu *v, unsigned nr, unsigned port)
+{
+	v->poll_port = (u16)port;
+	atomic_store(&v->poll_ports, nr);
+	atomic_or(&v->domain->evtchn->pollers, 1UL << v->id);
+}
+
+static void wake_pollers(struct domain *d, unsigned port)
+{
+	u64 pollers = READ_ONCE(d->evtchn->pollers);
+	unsigned i;
+
+	for_each_bit(i, &pollers, d->nr_vcpus) {
+		struct vcpu *v = d->vcpus[i];
+		unsigned nr = v ? READ_ONCE(v->poll_ports) : 0;
+
+		if (nr && (nr > 1 || v->poll_port == port) && evtchn_poll_end(v))
+			vcpu_wake(v);
+	}
+}
+
+void evtchn_set_pending(struct domain *d, unsigned vcpu, unsigned port)
+{
+	struct shared_info *s = d->shared_info;
+	struct vcpu *v = d->vcpus[vcpu];
+
+	if (test_and_set_bit(port, s->evtchn_pending))
+		return;
+	if (!test_bit(port, s->evtchn_mask) &&
+	    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
+		vcpu_mark_events_pending(v);
+	if (unlikely(READ_ONCE(d->evtchn->pollers)))
+		wake_pollers(d, port);
+}
+
+bool evtchn_pending(struct domain *d, unsigned port)
+{
+	return test_bit((unsigned)index_nospec(port, EVTCHN_MAX), d->shared_info->evtchn_pending);
+}
+
+/* Per-vCPU ones are those that xen.h marks (V.). */
+bool virq_is_global(unsigned virq)
+{
+	return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF &&
+	       virq != VIRQ_XENPMU;
+}
+
+/*
+ * No lock: this runs at every timer. A port that is closed meanwhile may get one spurious event, as a
+ * guest must expect of any port.
+ */
+void evtchn_virq(struct vcpu *v, unsigned virq)
+{
+	struct domain *d = v->domain;
+	unsigned port;
+
+	if (virq_is_global(virq))
+		v = d->vcpus[0];
+	port = READ_ONCE(v->virq_port[virq]);
+	if (port)
+		evtchn_set_pending(d, READ_ONCE(evtchn_at(d, port)->vcpu), port);
+}
+
+void evtchn_notify(struct domain *d, unsigned port)
+{
+	struct evtchn *chn = evtchn_lock(d, port);
+
+	if (!chn)
+		return;
+	if (chn->state == ECS_MARGAY)
+		evtchn_set_pending(d, chn->vcpu, port);
+	evtchn_unlock(d);
+}
+
+int evtchn_send(struct domain *d, u32 port)
+{
+	struct evtchn *chn = evtchn_lock(d, port);
+	struct margay_end end;
+	struct domain *rd;
+	struct evtchn *peer;
+
+	if (unlikely(!chn))
+		return -EINVAL;
+	switch (chn->state) {
+	case ECS_IPI:
+		evtchn_set_pending(d, chn->vcpu, port);
+		break;
+	case ECS_INTERDOMAIN:
+		/* Our lock keeps the connection; the peer's vCPU number is valid whenever it is read. */
+		rd = chn->peer;
+		peer = evtchn_at(rd, chn->port);
+		evtchn_set_pending(rd, READ_ONCE(peer->vcpu), chn->port);
+		break;
+	case ECS_MARGAY:
+		end = *chn->end;
+		evtchn_unlock(d);
+		end.fn(d, end.arg);
+		return 0;
+	case ECS_UNBOUND:
+		break;
+	default:
+		evtchn_unlock(d);
+		return -EINVAL;
+	}
+	evtchn_unlock(d);
+	return 0;
+}
+
+int evtchn_unmask(struct domain *d, u32 port)
+{
+	struct shared_info *s = d->shared_info;
+	struct evtchn *chn = evtchn_lock(d, port);
+	struct vcpu *v;
+
+	if (!chn)
+		return -EINVAL;
+	if (chn->state > ECS_RESERVED) {
+		v = d->vcpus[chn->vcpu];
+		/* In this order, which is evtchn_set_pending()'s: no event falls in between. */
+		if (test_and_clear_bit(port, s->evtchn_mask) && test_bit(port, s->evtchn_pending) &&
+		    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
+			vcpu_mark_events_pending(v);
+	}
+	evtchn_unlock(d);
+	return 0;
+}
+
+int evtchn_init(struct domain *d)
+{
+	struct evtchn_table *t = kzalloc(sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	t->bucket[0] = alloc_page();
+	if (!t->bucket[0]) {
+		kfree(t);
+		return -ENOMEM;
+	}
+	spin_init(&t->lock, LOCK_EVTCHN);
+	t->bucket[0][0].state = ECS_RESERVED;
+	t->used[0] = 1;
+	d->evtchn = t;
+	return 0;
+}
+
+int evtchn_teardown(struct domain *d)
+{
+	return d->evtchn ? evtchn_close_all(d, false) : 0;
+}
+
+void evtchn_free(struct domain *d)
+{
+	unsigned i;
+
+	if (!d->evtchn)
+		return;
+	for (i = 0; i < NR_BUCKETS; i++)
+		if (d->evtchn->bucket[i])
+			free_page(d->evtchn->bucket[i]);
+	kfree(d->evtchn);
+	d->evtchn = NULL;
+}
+
+/* Under the lock, which is for the console to bear: it is a debugging key. */
+void evtchn_dump(struct domain *d)
+{
+	static const char *const names[] = { "free", "reserved", "unbound", "interdomain",
+					     "virq", "ipi",	 "margay" };
+	struct evtchn_table *t = d->evtchn;
+	unsigned port;
+
+	spin_lock(&t->lock);
+	for_each_bit(port, t->used, EVTCHN_MAX) {
+		struct evtchn *chn = evtchn_at(d, port);
+		char to[64] = "";
+
+		if (chn->state == ECS_RESERVED)
+			continue;
+		if (chn->state == ECS_INTERDOMAIN)
+			snprintf(to, sizeof(to), " to %s:%u", chn->peer->name, chn->port);
+		else if (chn->state == ECS_UNBOUND)
+			snprintf(to, sizeof(to), " for domain %u", chn->remote);
+		else if (chn->state == ECS_VIRQ)
+			snprintf(to, sizeof(to), " %u", chn->virq);
+		printk("  port %u: %s%s, vCPU %u, pending %d, masked %d\n", port,
+		       names[chn->state], to, chn->vcpu, evtchn_pending(d, port),
+		       test_bit(port, d->shared_info->evtchn_mask));
+	}
+	spin_unlock(&t->lock);
+}

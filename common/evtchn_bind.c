@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Event channels: what a port is bound to, from allocation to close. The functions without a lock of
+ * their own are called under that of the port's domain.
+ */
+#include "evtchn_priv.h"
+
+/* Ports closed in one step of a reset or a teardown. */
+#define CLOSE_STEP 64U
+
+/* The lowest free port, its object made; -ENOSPC or -ENOMEM. */
+static int get_free_port(struct domain *d)
+{
+	struct evtchn_table *t = d->evtchn;
+	unsigned port, w;
+
+	for (w = 0; w < ARRAY_SIZE(t->used); w++)
+		if (~t->used[w])
+			break;
+	if (w == ARRAY_SIZE(t->used))
+		return -ENOSPC;
+	port = w * 64 + (unsigned)__builtin_ctzl(~t->used[w]);
+	if (!t->bucket[port / PORTS_PER_BUCKET]) {
+		struct evtchn *b = alloc_page();
+
+		if (!b)
+			return -ENOMEM;
+		atomic_store(&t->bucket[port / PORTS_PER_BUCKET], b);
+	}
+	return (int)port;
+}
+
+static struct evtchn *take_port(struct domain *d, int port, enum evtchn_state state, unsigned vcpu)
+{
+	struct evtchn *chn = evtchn_at(d, (u32)port);
+
+	d->evtchn->used[port / 64] |= 1UL << (port % 64);
+	chn->state = (u8)state;
+	chn->vcpu = (u8)vcpu;
+	return chn;
+}
+
+static void put_port(struct domain *d, u32 port, struct evtchn *chn)
+{
+	chn->state = ECS_FREE;
+	chn->vcpu = 0;
+	chn->port = 0;
+	chn->peer = NULL;
+	d->evtchn->used[port / 64] &= ~(1UL << (port % 64));
+	/* An old event must not surprise the next user of the port. */
+	clear_bit(port, d->shared_info->evtchn_pending);
+}
+
+int evtchn_alloc_unbound(struct domain *d, domid_t remote)
+{
+	int port;
+
+	spin_lock(&d->evtchn->lock);
+	port = get_free_port(d);
+	if (port > 0)
+		take_port(d, port, ECS_UNBOUND, 0)->remote = remote;
+	evtchn_unlock(d);
+	return port;
+}
+
+int evtchn_alloc_margay(struct domain *d, unsigned vcpu, evtchn_xen_fn *fn, void *arg)
+{
+	struct margay_end *end = kzalloc(sizeof(*end));
+	int port;
+
+	if (!end)
+		return -ENOMEM;
+	end->fn = fn;
+	end->arg = arg;
+	spin_lock(&d->evtchn->lock);
+	port = get_free_port(d);
+	if (port > 0)
+		take_port(d, port, ECS_MARGAY, vcpu)->end = end;
+	evtchn_unlock(d);
+	if (port < 0)
+		kfree(end);
+	return port;
+}
+
+int evtchn_bind_interdomain(struct domain *ld, struct domain *rd, u32 rport)
+{
+	struct evtchn *lchn, *rchn;
+	int lport, err;
+
+	spin_lock_pair(&ld->evtchn->lock, &rd->evtchn->lock);
+	err = lport = get_free_port(ld);
+	if (lport < 0)
+		goto out;
+	err = -EINVAL;
+	rchn = evtchn_at(rd, rport);
+	if (!rchn || rchn->state != ECS_UNBOUND || rchn->remote != ld->id)
+		goto out;
+	lchn = take_port(ld, lport, ECS_INTERDOMAIN, 0);
+	lchn->peer = rd;
+	lchn->port = (u16)rport;
+	rchn->state = ECS_INTERDOMAIN;
+	rchn->peer = ld;
+	rchn->port = (u16)lport;
+	/* The remote end may have been sent to while it was unbound. */
+	evtchn_set_pending(ld, 0, (unsigned)lport);
+	err = lport;
+out:
+	spin_unlock_pair(&ld->evtchn->lock, &rd->evtchn->lock);
+	return err;
+}
+
+int evtchn_bind_virq(struct domain *d, u32 virq, u32 vcpu)
+{
+	struct vcpu *v;
+	int port;
+
+	if (virq >= NR_VIRQS)
+		return -EINVAL;
+	virq = (u32)index_nospec(virq, NR_VIRQS);
+	if (virq_is_global(virq) && vcpu)
+		return -EINVAL;
+	v = domain_vcpu(d, vcpu);
+	if (!v)
+		return -ENOENT;
+	spin_lock(&d->evtchn->lock);
+	port = v->virq_port[virq] ? -EEXIST : get_free_port(d);
+	if (port > 0) {
+		take_port(d, port, ECS_VIRQ, v->id)->virq = (u16)virq;
+		atomic_store(&v->virq_port[virq], (u16)port);
+	}
+	evtchn_unlock(d);
+	return port;
+}
+
+int evtchn_bind_ipi(struct domain *d, u32 vcpu)
+{
+	struct vcpu *v = domain_vcpu(d, vcpu);
+	int port;
+
+	if (!v)
+		return -ENOENT;
+	spin_lock(&d->evtchn->lock);
+	port = get_free_port(d);
+	if (port > 0)
+		take_port(d, port, ECS_IPI, v->id);
+	evtchn_unlock(d);
+	return port;
+}
+
+int evtchn_bind_vcpu(struct domain *d, u32 port, u32 vcpu)
+{
+	struct vcpu *v = domain_vcpu(d, vcpu);
+	struct evtchn *chn;
+	int err = 0;
+
+	if (!v)
+		return -ENOENT;
+	chn = evtchn_lock(d, port);
+	if (!chn)
+		return -EINVAL;
+	switch (chn->state) {
+	case ECS_VIRQ:
+		if (!virq_is_global(chn->virq)) {
+			err = -EINVAL;
+			break;
+		}
+		/* fall through */
+	case ECS_UNBOUND:
+	case ECS_INTERDOMAIN:
+	case ECS_MARGAY:
+		WRITE_ONCE(chn->vcpu, (u8)v->id);
+		break;
+	default:
+		err = -EINVAL;
+	}
+	evtchn_unlock(d);
+	return err;
+}
+
+/* Closes one that has no other domain at its end, or whose peer's lock is held as well. */
+static void close_locked(struct domain *d, u32 port, struct evtchn *chn)
+{
+	struct evtchn *peer;
+	unsigned i;
+
+	switch (chn->state) {
+	case ECS_VIRQ:
+		for (i = 0; i < d->nr_vcpus; i++)
+			if (d->vcpus[i] && d->vcpus[i]->virq_port[chn->virq] == port)
+				WRITE_ONCE(d->vcpus[i]->virq_port[chn->virq], 0);
+		break;
+	case ECS_INTERDOMAIN:
+		peer = evtchn_at(chn->peer, chn->port);
+		peer->state = ECS_UNBOUND;
+		peer->remote = d->id;
+		peer->peer = NULL;
+		break;
+	case ECS_MARGAY:
+		kfree(chn->end);
+		break;
+	}
+	put_port(d, port, chn);
+}
+
+static int do_close(struct domain *d, u32 port, bool guests_only)
+{
+	struct domain *rd = NULL;
+	struct evtchn *chn;
+	int err = -EINVAL;
+
+	/*
+	 * A peer's lock comes in address order, so ours is dropped in between. The reference, taken while
+	 * the connection is certain, keeps the peer; the connection is looked at again.
+	 */
+	for (;;) {
+		if (rd) {
+			chn = evtchn_at(d, port);
+			spin_lock_pair(&d->evtchn->lock, &rd->evtchn->lock);
+		} else {
+			chn = evtchn_lock(d, port);
+			if (!chn)
+				return -EINVAL;
+		}
+		if (chn->state <= ECS_RESERVED || (guests_only && chn->state == ECS_MARGAY))
+			break;
+		if (chn->state != ECS_INTERDOMAIN || chn->peer == d || chn->peer == rd) {
+			close_locked(d, port, chn);
+			err = 0;
+			break;
+		}
+		if (rd) {
+			spin_unlock_pair(&d->evtchn->lock, &rd->evtchn->lock);
+			domain_put(rd);
+			rd = NULL;
+		} else {
+			rd = chn->peer;
+			domain_hold(rd);
+			evtchn_unlock(d);
+		}
+	}
+	if (rd) {
+		spin_unlock_pair(&d->evtchn->lock, &rd->evtchn->lock);
+		domain_put(rd);
+	} else {
+		evtchn_unlock(d);
+	}
+	return err;
+}
+
+int evtchn_close(struct domain *d, u32 port)
+{
+	return do_close(d, port, false);
+}
+
+int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st)
+{
+	struct evtchn *chn = evtchn_lock(d, port);
+
+	if (!chn)
+		return -EINVAL;
+	st->vcpu = chn->vcpu;
+	switch (chn->state) {
+	case ECS_UNBOUND:
+		st->status = EVTCHNSTAT_unbound;
+		st->u.unbound.dom = chn->remote;
+		break;
+	case ECS_INTERDOMAIN:
+		st->status = EVTCHNSTAT_interdomain;
+		st->u.interdomain.dom = chn->peer->id;
+		st->u.interdomain.port = chn->port;
+		break;
+	case ECS_MARGAY:
+		st->status = EVTCHNSTAT_interdomain;
+		st->u.interdomain.dom = DOMID_XEN;
+		st->u.interdomain.port = 0;
+		break;
+	case ECS_VIRQ:
+		st->status = EVTCHNSTAT_virq;
+		st->u.virq = chn->virq;
+		break;
+	case ECS_IPI:
+		st->status = EVTCHNSTAT_ipi;
+		break;
+	default:
+		st->status = EVTCHNSTAT_closed;
+	}
+	evtchn_unlock(d);
+	return 0;
+}
+
+int evtchn_close_all(struct domain *d, bool guests_only)
+{
+	struct evtchn_table *t = d->evtchn;
+	unsigned port, n = 0;
+
+	for (port = find_next_bit(t->used, EVTCHN_MAX, 1); port < EVTCHN_MAX;
+	     port = find_next_bit(t->used, EVTCHN_MAX, port + 1)) {
+		if (do_close(d, port, guests_only) == 0 && ++n == CLOSE_STEP)
+			return -ERESTART;
+	}
+	return 0;
+}
+
+int evtchn_reset(struct domain *d)
+{
+	return evtchn_close_all(d, true);
+}

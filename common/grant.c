@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Grant tables, version 1: a domain's shared table and which of its entries others use ("pinned").
+ * d->grants->lock (LOCK_GRANT) protects this and what grant_map.c keeps there; never two at once.
+ *
+ * A page in use through a grant has one reference for the pinned entry and one for each mapping in a p2m,
+ * which goes with that mapping. The mapping domain holds the granting one until it has unmapped.
+ */
+#include "grant_priv.h"
+
+/* Users of one entry for reading, and for writing. */
+#define PIN_MAX 128U
+
+int p2m_get_own_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn)
+{
+	int err = p2m_get_page(d, gfn, write, mfn);
+
+	if (!err && page_owner(*mfn) != d->id) {
+		page_put(*mfn);
+		err = -EINVAL;
+	}
+	return err;
+}
+
+static int grow(struct grant_table *t, unsigned nr)
+{
+	if (nr > GRANT_MAX_FRAMES)
+		return -EINVAL;
+	while (t->nr_frames < nr) {
+		void *page = alloc_page();
+
+		if (!page)
+			return -ENOMEM;
+		t->gfn[t->nr_frames] = INVALID_GFN;
+		t->frame[t->nr_frames++] = page;
+	}
+	return 0;
+}
+
+int grant_frame(struct domain *d, unsigned idx, mfn_t *mfn)
+{
+	struct grant_table *t = d->grants;
+	int err;
+
+	if (idx >= GRANT_MAX_FRAMES)
+		return -EINVAL;
+	idx = (unsigned)index_nospec(idx, GRANT_MAX_FRAMES);
+	spin_lock(&t->lock);
+	err = grow(t, idx + 1);
+	if (!err)
+		*mfn = virt_to_mfn(t->frame[idx]);
+	spin_unlock(&t->lock);
+	return err;
+}
+
+gfn_t *grant_frame_gfn(struct domain *d, unsigned idx)
+{
+	return &d->grants->gfn[index_nospec(idx, GRANT_MAX_FRAMES)];
+}
+
+unsigned grant_nr_frames(struct domain *d)
+{
+	return READ_ONCE(d->grants->nr_frames);
+}
+
+static struct grant_entry_v1 *shared_at(struct grant_table *t, grant_ref_t ref)
+{
+	if (ref >= t->nr_frames * GRANT_PER_FRAME)
+		return NULL;
+	ref = (grant_ref_t)index_nospec(ref, t->nr_frames * GRANT_PER_FRAME);
+	return &t->frame[ref / GRANT_PER_FRAME][ref % GRANT_PER_FRAME];
+}
+
+/* For a ref that shared_at() has found. NULL: none of its frame has been used, and no memory. */
+static struct active *active_at(struct grant_table *t, grant_ref_t ref, bool make)
+{
+	struct active **page;
+
+	ref = (grant_ref_t)index_nospec(ref, t->nr_frames * GRANT_PER_FRAME);
+	page = &t->active[ref / GRANT_PER_FRAME];
+	if (!*page && make)
+		*page = kzalloc(GRANT_PER_FRAME * sizeof(struct active));
+	return *page ? &(*page)[ref % GRANT_PER_FRAME] : NULL;
+}
+
+/*
+ * Marks the entry as in use, unless the granter does not (or no longer) allow it. Flags and domain are one
+ * word, and the guest may change it at any time, so this is a compare-and-swap. A GNTST_*.
+ */
+static int set_status(struct grant_entry_v1 *e, domid_t who, bool write, bool pinned)
+{
+	u32 *word = (u32 *)e, old = READ_ONCE(*word);
+	unsigned tries;
+
+	_Static_assert(offsetof(struct grant_entry_v1, domid) == 2, "flags and domid are one word");
+	for (tries = 0; tries < 5; tries++) {
+		if (!pinned &&
+		    ((old & GTF_type_mask) != GTF_permit_access || (domid_t)(old >> 16) != who))
+			return GNTST_general_error;
+		if (write && old & GTF_readonly)
+			return GNTST_general_error;
+		if (__atomic_compare_exchange_n(word, &old,
+						old | GTF_reading | (write ? GTF_writing : 0), false,
+						__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			return GNTST_okay;
+	}
+	return GNTST_general_error;
+}
+
+int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t *mfn)
+{
+	struct grant_table *t = rd->grants;
+	struct grant_entry_v1 *e;
+	struct active *a;
+	int st = GNTST_bad_gntref;
+	bool pinned;
+
+	spin_lock(&t->lock);
+	e = shared_at(t, ref);
+	if (!e)
+		goto out;
+	st = GNTST_general_error;
+	a = active_at(t, ref, true);
+	if (!a)
+		goto out;
+	pinned = a->reads + a->writes;
+	if (pinned && (a->domid != who || a->reads >= PIN_MAX || a->writes >= PIN_MAX))
+		goto out;
+	if (!pinned || (write && !a->writes)) {
+		st = set_status(e, who, write, pinned);
+		if (st != GNTST_okay)
+			goto out;
+	}
+	if (!pinned) {
+		if (p2m_get_own_page(rd, READ_ONCE(e->frame), write, &a->mfn)) {
+			atomic_and(&e->flags, (u16)~(GTF_reading | GTF_writing));
+			st = GNTST_bad_page;
+			goto out;
+		}
+		a->domid = who;
+	}
+	if (write)
+		a->writes++;
+	else
+		a->reads++;
+	*mfn = a->mfn;
+	st = GNTST_okay;
+out:
+	spin_unlock(&t->lock);
+	return st;
+}
+
+void grant_unpin(struct domain *rd, grant_ref_t ref, bool write)
+{
+	struct grant_table *t = rd->grants;
+	struct grant_entry_v1 *e;
+	struct active *a;
+
+	spin_lock(&t->lock);
+	e = shared_at(t, ref);
+	a = active_at(t, ref, false);
+	if (write && !--a->writes)
+		atomic_and(&e->flags, (u16)~GTF_writing);
+	else if (!write)
+		a->reads--;
+	if (!a->reads && !a->writes) {
+		page_put(a->mfn);
+		atomic_and(&e->flags, (u16)~GTF_reading);
+	}
+	spin_unlock(&t->lock);
+}
+
+int grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b)
+{
+	struct grant_table *t = d->grants;
+	struct grant_entry_v1 *ea, *eb, tmp;
+	struct active *aa, *ab;
+	int st = GNTST_bad_gntref;
+
+	spin_lock(&t->lock);
+	ea = shared_at(t, a);
+	eb = shared_at(t, b);
+	if (!ea || !eb)
+		goto out;
+	st = GNTST_okay;
+	if (ea == eb)
+		goto out;
+	aa = active_at(t, a, false);
+	ab = active_at(t, b, false);
+	st = GNTST_eagain;
+	if ((aa && aa->reads + aa->writes) || (ab && ab->reads + ab->writes))
+		goto out;
+	tmp = *ea;
+	*ea = *eb;
+	*eb = tmp;
+	st = GNTST_okay;
+out:
+	spin_unlock(&t->lock);
+	return st;
+}
+
+int grant_init(struct domain *d)
+{
+	struct grant_table *t = kzalloc(sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	spin_init(&t->lock, LOCK_GRANT);
+	t->free_handle = NO_HANDLE;
+	if (grow(t, 1)) {
+		kfree(t);
+		return -ENOMEM;
+	}
+	d->grants = t;
+	return 0;
+}
+
+void grant_free(struct domain *d)
+{
+	struct grant_table *t = d->grants;
+	unsigned i;
+
+	if (!t)
+		return;
+	for (i = 0; i < t->nr_frames; i++) {
+		free_page(t->frame[i]);
+		kfree(t->active[i]);
+	}
+	for (i = 0; i < t->nr_handles / MAPTRACK_PER_PAGE; i++)
+		free_page(t->maptrack[i]);
+	kfree(t);
+	d->grants = NULL;
+}

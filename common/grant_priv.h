@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The objects behind grants: private to common/grant.c (the table) and grant_map.c (its use by others). */
+#ifndef GRANT_PRIV_H
+#define GRANT_PRIV_H
+
+#include <margay/domain.h>
+#include <margay/grant.h>
+
+#define MAPTRACK_PAGES 64U
+#define MAPTRACK_PER_PAGE (PAGE_SIZE / sizeof(struct maptrack))
+#define NO_HANDLE (~0U)
+
+/* Use of one entry by others. Pinned while reads + writes is not 0. */
+struct active {
+	mfn_t mfn;
+	domid_t domid;
+	u16 reads, writes;
+};
+
+enum maptrack_state { MT_FREE, MT_BUSY, MT_MAPPED };
+
+/* A mapping that this domain has made; its handle is the index. */
+struct maptrack {
+	struct domain *rd;	/* who granted, with a reference */
+	gfn_t gfn;
+	mfn_t mfn;
+	union {
+		grant_ref_t ref;
+		u32 next;	/* MT_FREE */
+	};
+	u8 state;
+	bool write;
+};
+
+struct grant_table {
+	struct spinlock lock;
+	unsigned nr_frames;
+	struct grant_entry_v1 *frame[GRANT_MAX_FRAMES];
+	struct active *active[GRANT_MAX_FRAMES];	/* made when first used */
+	gfn_t gfn[GRANT_MAX_FRAMES];
+	u32 free_handle, nr_handles;
+	struct maptrack *maptrack[MAPTRACK_PAGES];
+};
+
+_Static_assert(sizeof(struct grant_entry_v1) * GRANT_PER_FRAME == PAGE_SIZE, "a frame is a page");
+
+/*
+ * `who` begins to use entry ref of rd; *mfn is the page, referenced until grant_unpin(). A GNTST_*.
+ * Takes rd's lock.
+ */
+int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t *mfn);
+void grant_unpin(struct domain *rd, grant_ref_t ref, bool write);
+
+#endif

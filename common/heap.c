@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Small objects: power-of-two sizes from 32 to 1024 bytes cut from pages, larger ones as whole pages.
+ * A page of small objects starts with its header; it goes back when its last object does.
+ */
+#include <margay/lib.h>
+#include <margay/list.h>
+#include <margay/lock.h>
+#include <margay/mm.h>
+#include <margay/printk.h>
+
+#define MIN_SHIFT 5
+#define MAX_SHIFT 10
+#define HEAP_MAGIC 0x68656170U
+
+struct heap_page {
+	struct list link;	/* pages of this size with free objects */
+	void *free;		/* objects, chained by their first word */
+	u32 magic;
+	u16 used;
+	u8 shift;
+	u8 large;		/* this is the header of an n-page object */
+	u32 npages;
+	u32 reserved;
+	u64 pad[3];		/* objects start 64 bytes in, 16-byte aligned */
+};
+
+static struct list partial[MAX_SHIFT + 1];
+static struct spinlock lock = SPINLOCK_INIT(LOCK_HEAP);
+
+static struct heap_page *new_page(unsigned shift)
+{
+	struct heap_page *p = alloc_page();
+
+	if (!p)
+		return NULL;
+	p->magic = HEAP_MAGIC;
+	p->shift = (u8)shift;
+	list_init(&p->link);
+	for (size_t at = sizeof(*p); at + (1UL << shift) <= PAGE_SIZE; at += 1UL << shift) {
+		void **o = (void *)((u8 *)p + at);
+
+		*o = p->free;
+		p->free = o;
+	}
+	return p;
+}
+
+static void *alloc_large(size_t size)
+{
+	unsigned n = (unsigned)((size + sizeof(struct heap_page) + PAGE_SIZE - 1) >> PAGE_SHIFT);
+	struct heap_page *p = alloc_pages(n, NODE_ANY);
+
+	if (!p)
+		return NULL;
+	p->magic = HEAP_MAGIC;
+	p->large = 1;
+	p->npages = n;
+	return p + 1;
+}
+
+void *kzalloc(size_t size)
+{
+	unsigned shift = MIN_SHIFT;
+	struct heap_page *p, *fresh = NULL;
+	void **o;
+
+	while (shift <= MAX_SHIFT && 1UL << shift < size)
+		shift++;
+	if (shift > MAX_SHIFT)
+		return alloc_large(size);
+
+	spin_lock(&lock);
+	if (!partial[shift].next)
+		list_init(&partial[shift]);
+	if (list_empty(&partial[shift])) {
+		spin_unlock(&lock);
+		fresh = new_page(shift);
+		if (!fresh)
+			return NULL;
+		spin_lock(&lock);
+		list_add(&fresh->link, &partial[shift]);
+	}
+	p = list_first(&partial[shift], struct heap_page, link);
+	o = p->free;
+	p->free = *o;
+	p->used++;
+	if (!p->free)
+		list_del(&p->link);
+	spin_unlock(&lock);
+	return memset(o, 0, 1UL << shift);
+}
+
+void kfree(void *o)
+{
+	struct heap_page *p = (void *)((uintptr_t)o & PAGE_MASK);
+
+	if (!o)
+		return;
+	BUG_ON(p->magic != HEAP_MAGIC);
+	if (p->large) {
+		free_pages(p, p->npages);
+		return;
+	}
+	spin_lock(&lock);
+	if (!p->free)
+		list_add(&p->link, &partial[p->shift]);
+	*(void **)o = p->free;
+	p->free = o;
+	if (--p->used == 0) {
+		list_del(&p->link);
+		spin_unlock(&lock);
+		free_page(p);
+		return;
+	}
+	spin_unlock(&lock);
+}

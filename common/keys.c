@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Margay's own keys on the console, each declared once in the table at the end. */
+#include <margay/arch.h>
+#include <margay/console.h>
+#include <margay/evtchn.h>
+#include <margay/exit.h>
+#include <margay/hypercall.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+
+static const char *const dom_states[] = { "building", "running", "shut down", "dying", "dead" };
+static const char *const run_states[] = { "offline", "blocked", "runnable", "running" };
+
+static void for_each_domain(void (*fn)(struct domain *d))
+{
+	struct domain *d;
+
+	spin_lock(&domains_lock);
+	list_for_each(d, &domain_list, link)
+		fn(d);
+	spin_unlock(&domains_lock);
+}
+
+static void show_domain(struct domain *d)
+{
+	printk("domain %u %s: %s%s, %lu MiB, %u vCPUs, refused requests %lu\n", d->id, d->name,
+	       dom_states[d->state], d->initial ? ", initial" : "", d->tot_pages >> 8, d->nr_vcpus,
+	       d->refusals);
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		struct vcpu *v = d->vcpus[i];
+		struct vcpu_runstate_info rs;
+
+		if (!v)
+			continue;
+		vcpu_runstate(v, &rs);
+		printk("  vcpu %u: %s on CPU %u, ran %lu ms, waited %lu ms, %lu events, %lu wake-ups\n",
+		       i, run_states[v->state], v->cpu->id, rs.time[RUNSTATE_running] / 1000000,
+		       rs.time[RUNSTATE_runnable] / 1000000, v->injected, v->wakeups);
+	}
+}
+
+static void key_domains(void)
+{
+	for_each_domain(show_domain);
+	for (unsigned i = 0; i < nr_cpus; i++) {
+		struct cpu *c = cpus[i];
+		struct vcpu *v = c->current;
+
+		printk("CPU %u node %u: %s%s%u, %u waiting, %lu switches, %lu timer interrupts, %lu kicks\n",
+		       i, c->node, v ? v->domain->name : "idle", v ? " vcpu " : " ", v ? v->id : 0,
+		       c->runq.nr_queued, c->stats.switches, c->stats.timer_irqs, c->stats.kicks);
+	}
+}
+
+static void show_exits(struct domain *d)
+{
+	u64 all = 0;
+
+	for (unsigned r = 0; r < NR_EXITS; r++) {
+		u64 n = 0;
+
+		for (unsigned i = 0; i < d->nr_vcpus; i++)
+			n += d->vcpus[i] ? d->vcpus[i]->exits[r] : 0;
+		all += n;
+		if (n)
+			printk("%s exits %s %lu\n", d->name, exit_names[r], n);
+	}
+	printk("%s exits total %lu\n", d->name, all);
+	for (unsigned h = 0; h < NR_HYPERCALLS; h++) {
+		u64 n = 0;
+
+		for (unsigned i = 0; i < d->nr_vcpus; i++)
+			n += d->vcpus[i] ? d->vcpus[i]->hypercalls[h] : 0;
+		if (n)
+			printk("%s hypercall %s %lu\n", d->name,
+			       hypercall_names[h] ? hypercall_names[h] : "?", n);
+	}
+}
+
+static void key_exits(void)
+{
+	for_each_domain(show_exits);
+}
+
+void domain_show_exits(struct domain *d)
+{
+	show_exits(d);
+}
+
+static void show_memory(struct domain *d)
+{
+	printk("%s: %lu of %lu pages, mappings 4K %lu 2M %lu 1G %lu, page tables %lu pages\n", d->name,
+	       d->tot_pages, d->max_pages, d->p2m.entries[0], d->p2m.entries[1], d->p2m.entries[2],
+	       d->p2m.table_pages);
+}
+
+void memory_show(void)
+{
+	struct mem_stats st;
+
+	mem_stats(&st);
+	printk("memory: %lu MiB, %lu MiB free, Margay's own %lu KiB, %lu split chunks\n",
+	       st.total_pages >> 8, st.free_pages >> 8, st.margay_pages << 2, st.split_chunks);
+}
+
+static void key_memory(void)
+{
+	memory_show();
+	for_each_domain(show_memory);
+}
+
+static void key_events(void)
+{
+	for_each_domain(evtchn_dump);
+}
+
+static void key_help(void);
+
+static const struct {
+	char key;
+	void (*fn)(void);
+	const char *what;
+} keys[] = {
+	{ 'h', key_help, "this list" },
+	{ 'd', key_domains, "domains, vCPUs and CPUs" },
+	{ 'e', key_exits, "exits by reason, hypercalls by number" },
+	{ 'm', key_memory, "memory" },
+	{ 'c', key_events, "event channels" },
+	{ 'R', arch_reboot, "reboot the machine" },
+	{ 'P', arch_poweroff, "power the machine off" },
+};
+
+static void key_help(void)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
+		printk("%c  %s\n", keys[i].key, keys[i].what);
+}
+
+void console_key(char key)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].key == key)
+			keys[i].fn();
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Pairs of locks of one level, and in debug builds the check of the order that lock.h gives. */
+#include <margay/arch.h>
+#include <margay/lock.h>
+#include <margay/percpu.h>
+#include <margay/printk.h>
+
+void spin_lock_slow(struct spinlock *l, u16 ticket)
+{
+	while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
+		cpu_relax();
+}
+
+void spin_lock_pair(struct spinlock *a, struct spinlock *b)
+{
+	struct spinlock *first = a < b ? a : b, *second = a < b ? b : a;
+
+	spin_lock(first);
+	if (second != first) {
+		lock_order_enter(second, true);
+		__spin_lock(second);
+	}
+}
+
+void spin_unlock_pair(struct spinlock *a, struct spinlock *b)
+{
+	if (a != b)
+		spin_unlock(b);
+	spin_unlock(a);
+}
+
+#ifdef DEBUG
+void lock_order_enter(const struct spinlock *l, bool pair)
+{
+	struct cpu *c = this_cpu();
+	unsigned top = c->lock_depth ? c->lock_levels[c->lock_depth - 1] : 0;
+
+	if (l->level == LOCK_CONSOLE)	/* also taken by the message below */
+		return;
+	if (c->lock_depth && (l->level < top || (l->level == top && !pair)))
+		panic("lock order: level %u taken while %u is held\n", l->level, top);
+	BUG_ON(c->lock_depth == ARRAY_SIZE(c->lock_levels));
+	c->lock_levels[c->lock_depth++] = l->level;
+}
+
+void lock_order_leave(const struct spinlock *l)
+{
+	struct cpu *c = this_cpu();
+	unsigned i;
+
+	if (l->level == LOCK_CONSOLE)
+		return;
+	for (i = c->lock_depth; i-- > 0;)
+		if (c->lock_levels[i] == l->level)
+			break;
+	BUG_ON(i >= c->lock_depth);
+	for (c->lock_depth--; i < c->lock_depth; i++)
+		c->lock_levels[i] = c->lock_levels[i + 1];
+}
+#endif

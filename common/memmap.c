@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine's memory map as lists of ranges, before there is an allocator, and the checks of boot
+ * modules against it. Pure functions on the caller's arrays; boot CPU only.
+ */
+#include <margay/boot.h>
+#include <margay/lib.h>
+#include <margay/printk.h>
+
+/* Where ranges overlap, the type with the higher severity wins. Unknown types are reserved. */
+static unsigned int __init severity(u32 type)
+{
+	switch (type) {
+	case MEM_RAM:
+		return 1;
+	case MEM_ACPI:
+		return 2;
+	case MEM_NVS:
+		return 3;
+	case MEM_UNUSABLE:
+		return 5;
+	default:
+		return 4;
+	}
+}
+
+/* The end of a range; one that would wrap ends at the top. */
+static u64 __init range_end(const struct mem_range *r)
+{
+	return r->size > ~0UL - r->base ? ~0UL : r->base + r->size;
+}
+
+unsigned int __init mem_sanitise(const struct mem_range *in, unsigned int n, struct mem_range *out,
+				 unsigned int max)
+{
+	unsigned int nr = 0, i;
+	u64 at = 0;
+
+	/* Walk the borders upwards; between two of them the type does not change. */
+	for (;;) {
+		const struct mem_range *top = NULL;
+		u64 next = ~0UL;
+
+		for (i = 0; i < n; i++) {
+			u64 end = range_end(&in[i]);
+
+			if (in[i].base <= at && at < end) {
+				if (!top || severity(in[i].type) > severity(top->type))
+					top = &in[i];
+				next = min(next, end);
+			} else if (in[i].base > at && end > in[i].base) {
+				next = min(next, in[i].base);
+			}
+		}
+
+		if (top && nr && out[nr - 1].type == top->type && range_end(&out[nr - 1]) == at) {
+			out[nr - 1].size += next - at;
+		} else if (top && nr < max) {
+			out[nr++] = (struct mem_range){ at, next - at, top->type };
+		} else if (top) {
+			pr_warn("memory map: no room for %#lx-%#lx, ignored\n", at, next);
+		}
+		if (next == ~0UL)
+			return nr;
+		at = next;
+	}
+}
+
+unsigned int __init mem_subtract(struct mem_range *r, unsigned int n, unsigned int max,
+				 paddr_t base, u64 size)
+{
+	u64 end = size > ~0UL - base ? ~0UL : base + size;
+	unsigned int i = 0;
+
+	while (size && i < n) {
+		u64 r_end = range_end(&r[i]);
+		struct mem_range low = { r[i].base, base - r[i].base, r[i].type };
+		struct mem_range high = { end, r_end - end, r[i].type };
+		bool has_low = r[i].base < base, has_high = r_end > end;
+
+		if (r_end <= base || r[i].base >= end) {
+			i++;
+			continue;
+		}
+		if (has_low && has_high && n == max) {
+			has_low = low.size >= high.size;
+			has_high = !has_low;
+			pr_warn("memory map: no room for %#lx-%#lx, ignored\n",
+				has_low ? high.base : low.base, has_low ? r_end : base);
+		}
+		if (has_low && has_high) {
+			memmove(&r[i + 2], &r[i + 1], (n - i - 1) * sizeof(*r));
+			n++;
+			r[i++] = low;
+			r[i++] = high;
+		} else if (has_low) {
+			r[i++] = low;
+		} else if (has_high) {
+			r[i++] = high;
+		} else {
+			n--;
+			memmove(&r[i], &r[i + 1], (n - i) * sizeof(*r));
+		}
+	}
+	return n;
+}
+
+bool __init mem_is_ram(const struct mem_range *r, unsigned int n, paddr_t base, u64 size)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		if (r[i].type == MEM_RAM && base >= r[i].base && base - r[i].base < r[i].size &&
+		    size <= r[i].size - (base - r[i].base))
+			return true;
+	}
+	return false;
+}
+
+void __init boot_protect(struct boot_info *bi, paddr_t base, u64 size, const char *what)
+{
+	unsigned int i;
+
+	for (i = 0; i < bi->nr_mods; i++) {
+		struct boot_module *m = &bi->mods[i];
+
+		if (m->bad || m->start >= base + size || base >= m->start + m->size)
+			continue;
+		pr_err("module %u (%s) at %#lx-%#lx overlaps %s, not used\n", i, m->args, m->start,
+		       m->start + m->size, what);
+		m->bad = "overlaps memory that is in use";
+	}
+}

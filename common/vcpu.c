@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Creation and end of vCPUs. A vCPU lives as long as its domain's tear-down lets it. */
+#include <margay/arch.h>
+#include <margay/evtchn.h>
+#include <margay/exit.h>
+#include <margay/hypercall.h>
+#include <margay/sched.h>
+
+struct vcpu *domain_vcpu(struct domain *d, u32 id)
+{
+	if (id >= d->nr_vcpus)
+		return NULL;
+	return d->vcpus[index_nospec(id, MAX_VCPUS)];
+}
+
+struct vcpu *vcpu_create(struct domain *d, unsigned id)
+{
+	struct vcpu *v = kzalloc(sizeof(*v));
+	unsigned first;
+
+	if (!v)
+		return NULL;
+	v->domain = d;
+	v->id = id;
+	v->state = RUN_OFFLINE;
+	list_init(&v->runq_link);
+	v->info_mfn = v->time_info_mfn = v->runstate_mfn[0] = v->runstate_mfn[1] = INVALID_MFN;
+	v->info = id < XEN_LEGACY_MAX_VCPUS ? &d->shared_info->vcpu_info[id] : &dummy_vcpu_info;
+	v->runstate.state = RUNSTATE_offline;
+	v->runstate.state_entry_time = now();
+	vcpu_timers_init(v);
+	memset(v->affinity, 0xff, sizeof(v->affinity));
+	guest_spec_affinity(&d->spec, id, v->affinity);
+	/* Where it starts looking for a CPU: spread over those allowed. */
+	first = find_next_bit(v->affinity, nr_cpus, id % nr_cpus);
+	if (first >= nr_cpus)
+		first = find_next_bit(v->affinity, nr_cpus, 0);
+	v->cpu = cpus[first < nr_cpus ? first : 0];
+	v->exits = kzalloc(NR_EXITS * sizeof(u64));
+	v->hypercalls = kzalloc(NR_HYPERCALLS * sizeof(u64));
+	d->vcpus[id] = v;
+	if (!v->exits || !v->hypercalls || arch_vcpu_init(v))
+		return NULL;	/* the domain's tear-down frees what is there */
+	v->work = VCPU_WORK_TIME;
+	return v;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+	hcall_vcpu_cleanup(v);
+	arch_vcpu_free(v);
+	kfree(v->exits);
+	kfree(v->hypercalls);
+	kfree(v);
+}

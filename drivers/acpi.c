@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Finds and checks the ACPI tables (ACPI 6.4, section 5.2) and reads what is needed of the FADT,
+ * HPET table and DSDT; MADT and SRAT have files of their own. Firmware is not trusted: a table
+ * with a bad length or checksum is reported and skipped. Boot CPU only.
+ */
+#include <margay/acpi.h>
+#include <margay/bytes.h>
+#include <margay/errno.h>
+#include <margay/lib.h>
+#include <margay/printk.h>
+
+#define RSDP_SIZE_V1 20
+#define RSDP_SIZE_V2 36
+#define HEADER_SIZE 36
+#define TABLE_MAX (16U << 20)
+#define MAX_TABLES 1024
+
+#define LAPIC_DEFAULT_BASE 0xfee00000UL
+
+/* FADT fields (ACPI table 5.9) */
+#define FADT_DSDT 40
+#define FADT_SCI_INT 46
+#define FADT_SMI_CMD 48
+#define FADT_ACPI_ENABLE 52
+#define FADT_PM1A_CNT 64
+#define FADT_PM1B_CNT 68
+#define FADT_FLAGS 112
+#define FADT_RESET_REG 116
+#define FADT_RESET_VALUE 128
+#define FADT_X_DSDT 140
+#define FADT_X_PM1A_CNT 172
+#define FADT_X_PM1B_CNT 184
+#define FADT_MIN_SIZE 116
+#define FADT_RESET_REG_SUP BIT(10)
+#define GAS_SIZE 12
+
+#define HPET_ADDRESS 40
+#define HPET_MIN_SIZE 56
+
+struct parser {
+	const struct acpi_ops *ops;
+	struct acpi_info *out;
+	bool madt, srat, fadt, hpet;
+};
+
+static bool __init sum_ok(const u8 *p, u32 len)
+{
+	u8 sum = 0;
+
+	while (len--)
+		sum += *p++;
+	return !sum;
+}
+
+static bool __init rsdp_ok(const u8 *p, size_t size)
+{
+	if (size < RSDP_SIZE_V1 || memcmp(p, "RSD PTR ", 8) || !sum_ok(p, RSDP_SIZE_V1))
+		return false;
+	if (p[15] < 2)
+		return true;
+	return size >= RSDP_SIZE_V2 && get_u32(p + 20) >= RSDP_SIZE_V2 && get_u32(p + 20) <= size &&
+	       sum_ok(p, get_u32(p + 20));
+}
+
+static const u8 *__init map_rsdp(const struct acpi_ops *ops, paddr_t pa, size_t *size)
+{
+	const u8 *p = ops->map(pa, RSDP_SIZE_V1);
+
+	*size = RSDP_SIZE_V1;
+	if (p && !memcmp(p, "RSD PTR ", 8) && p[15] >= 2) {
+		*size = RSDP_SIZE_V2;
+		p = ops->map(pa, RSDP_SIZE_V2);
+	}
+	return p;
+}
+
+static paddr_t __init scan_rsdp(const struct acpi_ops *ops, paddr_t from, size_t len)
+{
+	size_t size;
+	paddr_t pa;
+
+	for (pa = from; pa + RSDP_SIZE_V2 <= from + len; pa += 16) {
+		const u8 *p = ops->map(pa, 8);
+
+		if (!p || memcmp(p, "RSD PTR ", 8))
+			continue;
+		p = map_rsdp(ops, pa, &size);
+		if (p && rsdp_ok(p, size))
+			return pa;
+	}
+	return 0;
+}
+
+paddr_t __init acpi_find_rsdp(const struct acpi_ops *ops)
+{
+	const u8 *ebda = ops->map(0x40e, 2);
+	paddr_t pa = ebda ? (paddr_t)get_u16(ebda) << 4 : 0;
+
+	if (pa >= 0x80000 && pa < 0xa0000)
+		pa = scan_rsdp(ops, pa, 1024);
+	else
+		pa = 0;
+	return pa ? pa : scan_rsdp(ops, 0xe0000, 0x20000);
+}
+
+/* Map a whole table and check it. `expect` is its signature, NULL for any. */
+static const u8 *__init map_table(const struct acpi_ops *ops, paddr_t pa, const char *expect)
+{
+	const u8 *t = pa ? ops->map(pa, HEADER_SIZE) : NULL;
+	char name[5] = "?";
+	u32 len, i;
+
+	if (t) {
+		for (i = 0; i < 4; i++)
+			name[i] = t[i] >= ' ' && t[i] < 127 ? t[i] : '?';
+	}
+	if (!t) {
+		pr_err("acpi: %s: nothing at %#lx, ignored\n", expect ? expect : "table", pa);
+		return NULL;
+	}
+	if (expect && memcmp(t, expect, 4)) {
+		pr_err("acpi: %s: table at %#lx is called %s, ignored\n", expect, pa, name);
+		return NULL;
+	}
+	len = get_u32(t + 4);
+	if (len < HEADER_SIZE || len > TABLE_MAX) {
+		pr_err("acpi: %s: length %u is wrong, ignored\n", name, len);
+		return NULL;
+	}
+	t = ops->map(pa, len);
+	if (!t) {
+		pr_err("acpi: %s: %u bytes at %#lx cannot be read, ignored\n", name, len, pa);
+		return NULL;
+	}
+	if (get_u32(t + 4) != len || !sum_ok(t, len)) {
+		pr_err("acpi: %s: wrong checksum, ignored\n", name);
+		return NULL;
+	}
+	return t;
+}
+
+/* An AML integer that fits a sleep type (ACPI 20.2.3); returns its length, 0 if it is another thing. */
+static u32 __init aml_small_int(const u8 *p, u32 len, u8 *value)
+{
+	if (len >= 1 && p[0] <= 1) { /* ZeroOp, OneOp */
+		*value = p[0];
+		return 1;
+	}
+	if (len >= 2 && p[0] == 0x0a) { /* BytePrefix */
+		*value = p[1];
+		return 2;
+	}
+	return 0;
+}
+
+/*
+ * Find `Name (_S5_, Package () {a, b, ...})` without an interpreter: a NameOp before the name and a
+ * package of integers behind it occur together nowhere else.
+ */
+static void __init find_s5(const u8 *t, u32 len, struct acpi_info *out)
+{
+	u32 at, p, n;
+
+	for (at = HEADER_SIZE + 1; at + 4 < len && !out->s5_valid; at++) {
+		if (t[at] != '_' || memcmp(t + at, "_S5_", 4))
+			continue;
+		if (t[at - 1] != 0x08 && !(t[at - 1] == '\\' && t[at - 2] == 0x08))
+			continue;
+		p = at + 4;
+		if (len - p < 4 || t[p] != 0x12) /* PackageOp */
+			continue;
+		p += 2 + (t[p + 1] >> 6); /* PkgLength (20.2.4) */
+		if (p >= len || t[p] < 1)
+			continue;
+		n = t[p++];
+		at = aml_small_int(t + p, len - p, &out->s5_typ_a);
+		if (!at)
+			return;
+		p += at;
+		at = n > 1 ? aml_small_int(t + p, len - p, &out->s5_typ_b) : 1;
+		out->s5_valid = at && out->s5_typ_a < 8 && out->s5_typ_b < 8;
+		return;
+	}
+}
+
+/* A 16-bit port out of an old field or the generic address that replaces it. */
+static u16 __init fadt_port(const u8 *t, u32 len, u32 old, u32 ext, const char *what)
+{
+	u64 addr = get_u32(t + old);
+
+	if (len >= ext + GAS_SIZE && get_u64(t + ext + 4)) {
+		if (t[ext] != ACPI_SPACE_IO) {
+			pr_warn("acpi: FACP: %s is not a port, ignored\n", what);
+			return 0;
+		}
+		addr = get_u64(t + ext + 4);
+	}
+	if (addr > 0xffff) {
+		pr_warn("acpi: FACP: %s %#lx is not a port, ignored\n", what, addr);
+		return 0;
+	}
+	return addr;
+}
+
+static void __init parse_fadt(struct parser *ps, const u8 *t, u32 len)
+{
+	struct acpi_info *out = ps->out;
+	const u8 *dsdt;
+	u64 pa;
+
+	if (len < FADT_MIN_SIZE) {
+		pr_err("acpi: FACP: length %u is too short, ignored\n", len);
+		return;
+	}
+	out->sci = get_u16(t + FADT_SCI_INT);
+	if (get_u32(t + FADT_SMI_CMD) <= 0xffff)
+		out->smi_cmd = get_u32(t + FADT_SMI_CMD);
+	out->acpi_enable = t[FADT_ACPI_ENABLE];
+	out->pm1a_cnt = fadt_port(t, len, FADT_PM1A_CNT, FADT_X_PM1A_CNT, "PM1a control");
+	out->pm1b_cnt = fadt_port(t, len, FADT_PM1B_CNT, FADT_X_PM1B_CNT, "PM1b control");
+	if (len > FADT_RESET_VALUE && (get_u32(t + FADT_FLAGS) & FADT_RESET_REG_SUP)) {
+		out->reset_reg = (struct acpi_reg){ t[FADT_RESET_REG], t[FADT_RESET_REG + 1],
+						    get_u64(t + FADT_RESET_REG + 4) };
+		out->reset_value = t[FADT_RESET_VALUE];
+		out->reset_valid = out->reset_reg.addr != 0;
+	}
+
+	pa = len >= FADT_X_DSDT + 8 ? get_u64(t + FADT_X_DSDT) : 0;
+	dsdt = map_table(ps->ops, pa ? pa : get_u32(t + FADT_DSDT), "DSDT");
+	if (dsdt)
+		find_s5(dsdt, get_u32(dsdt + 4), out);
+}
+
+static void __init parse_hpet(const u8 *t, u32 len, struct acpi_info *out)
+{
+	if (len < HPET_MIN_SIZE || t[HPET_ADDRESS] != ACPI_SPACE_MEM)
+		pr_err("acpi: HPET: no memory address, ignored\n");
+	else
+		out->hpet_base = get_u64(t + HPET_ADDRESS + 4);
+}
+
+/* True, once, for a table of which there is to be one. */
+static bool __init first(bool *seen, const char *name)
+{
+	if (*seen) {
+		pr_warn("acpi: %s: second table of this name, ignored\n", name);
+		return false;
+	}
+	*seen = true;
+	return true;
+}
+
+static void __init one_table(struct parser *ps, paddr_t pa)
+{
+	const u8 *sig = pa ? ps->ops->map(pa, HEADER_SIZE) : NULL, *t;
+	u32 len;
+
+	/* Only those that are used are read, and only complaints about them are of use. */
+	if (sig && memcmp(sig, "APIC", 4) && memcmp(sig, "SRAT", 4) && memcmp(sig, "FACP", 4) &&
+	    memcmp(sig, "HPET", 4) && memcmp(sig, "SSDT", 4))
+		return;
+	t = map_table(ps->ops, pa, NULL);
+	if (!t)
+		return;
+	len = get_u32(t + 4);
+	if (!memcmp(t, "APIC", 4)) {
+		if (first(&ps->madt, "APIC"))
+			acpi_parse_madt(t, len, ps->out);
+	} else if (!memcmp(t, "SRAT", 4)) {
+		if (first(&ps->srat, "SRAT"))
+			acpi_parse_srat(t, len, ps->out);
+	} else if (!memcmp(t, "FACP", 4)) {
+		if (first(&ps->fadt, "FACP"))
+			parse_fadt(ps, t, len);
+	} else if (!memcmp(t, "HPET", 4)) {
+		if (first(&ps->hpet, "HPET"))
+			parse_hpet(t, len, ps->out);
+	} else {
+		find_s5(t, len, ps->out);
+	}
+}
+
+/* SRAT refers to the CPUs of the MADT, so tables are read in two rounds. */
+static void __init all_tables(struct parser *ps, const u8 *root, u32 width)
+{
+	u32 n = (get_u32(root + 4) - HEADER_SIZE) / width, i, round;
+
+	if (n > MAX_TABLES) {
+		pr_warn("acpi: %u tables, only %u are read\n", n, MAX_TABLES);
+		n = MAX_TABLES;
+	}
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < n; i++) {
+			const u8 *e = root + HEADER_SIZE + i * width;
+			paddr_t pa = width == 8 ? get_u64(e) : get_u32(e);
+			const u8 *t = pa ? ps->ops->map(pa, HEADER_SIZE) : NULL;
+			bool srat = t && !memcmp(t, "SRAT", 4);
+
+			if (srat == (round == 1))
+				one_table(ps, pa);
+		}
+	}
+}
+
+static const u8 *__init root_table(const u8 *rsdp, const struct acpi_ops *ops, u32 *width)
+{
+	const u8 *root = NULL;
+
+	if (rsdp[15] >= 2 && get_u64(rsdp + 24)) {
+		*width = 8;
+		root = map_table(ops, get_u64(rsdp + 24), "XSDT");
+	}
+	if (!root && get_u32(rsdp + 16)) {
+		*width = 4;
+		root = map_table(ops, get_u32(rsdp + 16), "RSDT");
+	}
+	return root;
+}
+
+static const u8 *__init get_rsdp(const void *copy, size_t size, paddr_t pa,
+				 const struct acpi_ops *ops)
+{
+	const u8 *p = copy;
+
+	if (p && rsdp_ok(p, size))
+		return p;
+	if (p)
+		pr_err("acpi: RSDP from the boot loader is corrupt, ignored\n");
+	if (pa) {
+		p = map_rsdp(ops, pa, &size);
+		if (p && rsdp_ok(p, size))
+			return p;
+		pr_err("acpi: RSDP at %#lx is corrupt, ignored\n", pa);
+	}
+	pa = acpi_find_rsdp(ops);
+	return pa ? map_rsdp(ops, pa, &size) : NULL;
+}
+
+int __init acpi_parse(const void *rsdp_copy, size_t rsdp_copy_size, paddr_t rsdp_phys,
+		      const struct acpi_ops *ops, struct acpi_info *out)
+{
+	struct parser ps = { .ops = ops, .out = out };
+	const u8 *rsdp, *root = NULL;
+	u32 width;
+
+	memset(out, 0, sizeof(*out));
+	out->lapic_base = LAPIC_DEFAULT_BASE;
+	out->nr_nodes = 1;
+
+	rsdp = get_rsdp(rsdp_copy, rsdp_copy_size, rsdp_phys, ops);
+	if (!rsdp) {
+		pr_err("acpi: no RSDP\n");
+	} else {
+		root = root_table(rsdp, ops, &width);
+		if (root)
+			all_tables(&ps, root, width);
+		else
+			pr_err("acpi: no root table (XSDT or RSDT)\n");
+	}
+	if (!out->nr_enabled) {
+		pr_err("acpi: no CPU in a MADT (APIC table): using one CPU\n");
+		memset(out->cpus, 0, sizeof(out->cpus));
+		out->cpus[0].enabled = true;
+		out->nr_cpus = out->nr_enabled = 1;
+	}
+	return root ? 0 : -ENOENT;
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * SRAT: which CPUs and memory belong to which NUMA node (ACPI 6.4, section 5.2.16). Called by
+ * acpi_parse() after the MADT, with a table whose length and checksum are right.
+ */
+#include <margay/acpi.h>
+#include <margay/bytes.h>
+#include <margay/lib.h>
+#include <margay/printk.h>
+
+#define SRAT_ENTRIES 48
+#define ENTRY_ENABLED BIT(0)
+#define MEM_HOTPLUG BIT(1)
+
+enum srat_entry {
+	SRAT_LAPIC = 0,
+	SRAT_MEM = 1,
+	SRAT_X2APIC = 2,
+};
+
+/* The node of a proximity domain, which gets the next free number when it is new; -1: too many. */
+static int __init node_of(struct acpi_info *out, u32 pxm, unsigned int *nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < *nr; i++) {
+		if (out->nodes[i] == pxm)
+			return i;
+	}
+	if (i == ACPI_MAX_NODES) {
+		pr_warn("acpi: SRAT: more than %u nodes, domain %u ignored\n", i, pxm);
+		return -1;
+	}
+	out->nodes[(*nr)++] = pxm;
+	return i;
+}
+
+static void __init set_cpu_node(struct acpi_info *out, u32 apic_id, int node)
+{
+	unsigned int i;
+
+	for (i = 0; node >= 0 && i < out->nr_cpus; i++) {
+		if (out->cpus[i].apic_id == apic_id)
+			out->cpus[i].node = node;
+	}
+}
+
+static void __init add_mem(struct acpi_info *out, const u8 *e, unsigned int *nr)
+{
+	u64 base = get_u64(e + 8), size = get_u64(e + 16);
+	int node;
+
+	if (!size)
+		return;
+	if (size > ~0UL - base) {
+		pr_warn("acpi: SRAT: memory at %#lx of size %#lx wraps, ignored\n", base, size);
+		return;
+	}
+	if (out->nr_mem == ACPI_MAX_MEM) {
+		pr_warn("acpi: SRAT: more than %u memory ranges, %#lx ignored\n", ACPI_MAX_MEM,
+			base);
+		return;
+	}
+	node = node_of(out, get_u32(e + 2), nr);
+	if (node >= 0)
+		out->mem[out->nr_mem++] =
+			(struct acpi_mem){ base, size, node, get_u32(e + 28) & MEM_HOTPLUG };
+}
+
+void __init acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out)
+{
+	unsigned int nr = 0;
+	u32 at, pxm;
+
+	if (len < SRAT_ENTRIES) {
+		pr_err("acpi: SRAT: length %u is too short, ignored\n", len);
+		return;
+	}
+	for (at = SRAT_ENTRIES; len - at >= 2; at += t[at + 1]) {
+		const u8 *e = t + at;
+		u8 need = e[0] == SRAT_LAPIC ? 16 : e[0] == SRAT_MEM ? 40 : 24;
+
+		if (e[1] > len - at || e[1] < (e[0] > SRAT_X2APIC ? 2 : need)) {
+			pr_err("acpi: SRAT: entry type %u at %u: length %u is wrong, rest ignored\n",
+			       e[0], at, e[1]);
+			break;
+		}
+		if (e[0] == SRAT_LAPIC && (get_u32(e + 4) & ENTRY_ENABLED)) {
+			/* Revision 1 has 8 bits of domain; the others were reserved then. */
+			pxm = e[2];
+			if (t[8] >= 2)
+				pxm |= (u32)e[9] << 8 | (u32)e[10] << 16 | (u32)e[11] << 24;
+			set_cpu_node(out, e[3], node_of(out, pxm, &nr));
+		} else if (e[0] == SRAT_X2APIC && (get_u32(e + 12) & ENTRY_ENABLED)) {
+			set_cpu_node(out, get_u32(e + 8), node_of(out, get_u32(e + 4), &nr));
+		} else if (e[0] == SRAT_MEM && (get_u32(e + 28) & ENTRY_ENABLED)) {
+			add_mem(out, e, &nr);
+		}
+	}
+	if (nr)
+		out->nr_nodes = nr;
+}

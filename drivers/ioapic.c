@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* IO-APIC: all pins masked but those Margay uses itself (the UART's). Intel 82093AA, 3.2. */
+#include <margay/boot_state.h>
+#include <margay/errno.h>
+#include <margay/printk.h>
+#include <margay/x86.h>
+
+enum { IOREGSEL = 0x00, IOWIN = 0x10, IOAPICVER = 1, IOREDTBL = 0x10 };
+
+#define RTE_MASKED 0x10000U
+#define RTE_LEVEL 0x8000U
+#define RTE_LOW 0x2000U
+
+static struct {
+	volatile u8 *regs;
+	u32 gsi_base, pins;
+} ioapics[ACPI_MAX_IOAPICS];
+static unsigned nr_ioapics;
+
+static u32 io_read(volatile u8 *r, u32 reg)
+{
+	*(volatile u32 *)(r + IOREGSEL) = reg;
+	return *(volatile u32 *)(r + IOWIN);
+}
+
+static void io_write(volatile u8 *r, u32 reg, u32 val)
+{
+	*(volatile u32 *)(r + IOREGSEL) = reg;
+	*(volatile u32 *)(r + IOWIN) = val;
+}
+
+void __init ioapic_init(void)
+{
+	for (unsigned i = 0; i < boot_acpi.nr_ioapics; i++) {
+		volatile u8 *r = map_mmio(boot_acpi.ioapics[i].base, PAGE_SIZE);
+
+		if (!r)
+			continue;
+		ioapics[nr_ioapics].regs = r;
+		ioapics[nr_ioapics].gsi_base = boot_acpi.ioapics[i].gsi_base;
+		ioapics[nr_ioapics].pins = (io_read(r, IOAPICVER) >> 16 & 0xff) + 1;
+		for (u32 p = 0; p < ioapics[nr_ioapics].pins; p++)
+			io_write(r, IOREDTBL + 2 * p, RTE_MASKED);
+		nr_ioapics++;
+	}
+}
+
+int __init ioapic_route_isa(unsigned irq, u8 vector)
+{
+	u32 gsi = irq, flags = 0, low = vector;
+
+	for (unsigned i = 0; i < boot_acpi.nr_overrides; i++)
+		if (boot_acpi.overrides[i].irq == irq) {
+			gsi = boot_acpi.overrides[i].gsi;
+			flags = boot_acpi.overrides[i].flags;
+		}
+	/* MPS INTI flags: 3 is active low, 3 << 2 level-triggered; ISA's own is high and edge. */
+	low |= (flags & 3) == 3 ? RTE_LOW : 0;
+	low |= (flags >> 2 & 3) == 3 ? RTE_LEVEL : 0;
+	for (unsigned i = 0; i < nr_ioapics; i++) {
+		u32 pin = gsi - ioapics[i].gsi_base;
+
+		if (gsi < ioapics[i].gsi_base || pin >= ioapics[i].pins)
+			continue;
+		io_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1, cpus[0]->apic_id << 24);
+		io_write(ioapics[i].regs, IOREDTBL + 2 * pin, low);
+		return 0;
+	}
+	return -ENODEV;
+}
+
+/* Both 8259s: moved away from the exceptions' vectors and masked. */
+void __init legacy_pic_off(void)
+{
+	outb(0x20, 0x11);
+	outb(0xa0, 0x11);
+	outb(0x21, 0x20);
+	outb(0xa1, 0x28);
+	outb(0x21, 4);
+	outb(0xa1, 2);
+	outb(0x21, 1);
+	outb(0xa1, 1);
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+}

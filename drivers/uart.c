@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* 16550 serial port. The console's lock protects it. National Semiconductor PC16550D, section 8. */
+#include <margay/console.h>
+#include <margay/x86.h>
+
+enum { THR = 0, RBR = 0, DLL = 0, IER = 1, DLM = 1, FCR = 2, IIR = 2, LCR = 3, MCR = 4, LSR = 5, SCR = 7 };
+
+#define LCR_DLAB 0x80
+#define LSR_DR 0x01
+#define LSR_THRE 0x20
+#define IER_RX 0x01
+#define IER_TX 0x02
+#define FCR_ENABLE_CLEAR_14 0xc7
+#define MCR_DTR_RTS_OUT2 0x0b
+#define UART_CLOCK 115200U
+#define FIFO_SIZE 16
+
+static u16 base = 0x3f8;
+static bool present;
+static u8 tx_room;
+
+void uart_init(u16 iobase, u32 baud, u8 lcr)
+{
+	u32 divisor = baud && baud <= UART_CLOCK ? UART_CLOCK / baud : 1;
+
+	base = iobase;
+	outb(base + SCR, 0x5a);
+	present = inb(base + SCR) == 0x5a;
+	outb(base + IER, 0);
+	outb(base + LCR, LCR_DLAB);
+	outb(base + DLL, (u8)divisor);
+	outb(base + DLM, (u8)(divisor >> 8));
+	outb(base + LCR, lcr);
+	outb(base + FCR, FCR_ENABLE_CLEAR_14);
+	outb(base + MCR, MCR_DTR_RTS_OUT2);
+}
+
+bool uart_present(void)
+{
+	return present;
+}
+
+void uart_putc_sync(char c)
+{
+	/* A line that does not move (no hardware, flow stopped) must not stop Margay. */
+	for (unsigned i = 0; i < 100000 && !(inb(base + LSR) & LSR_THRE); i++)
+		;
+	outb(base + THR, (u8)c);
+}
+
+bool uart_tx_ready(void)
+{
+	if (!tx_room && (inb(base + LSR) & LSR_THRE))
+		tx_room = FIFO_SIZE;
+	return tx_room != 0;
+}
+
+void uart_tx(char c)
+{
+	outb(base + THR, (u8)c);
+	tx_room--;
+}
+
+int uart_rx(void)
+{
+	return present && (inb(base + LSR) & LSR_DR) ? inb(base + RBR) : -1;
+}
+
+void uart_enable_irqs(bool tx)
+{
+	outb(base + IER, tx ? IER_RX | IER_TX : IER_RX);
+	inb(base + IIR);
+}

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Guests of our own, included by the top Makefile. guests/NAME.c, or all of guests/NAME/*.c,
+# becomes $(O)/guests/NAME, linked with guests/lib. `make guests` builds them all.
+
+O ?= build
+NASM ?= nasm
+
+GUESTS := $(basename $(notdir $(wildcard guests/*.c)))
+GUEST_DIRS := $(filter-out lib,$(patsubst guests/%/,%,$(dir $(wildcard guests/*/*.c))))
+GUESTS := $(sort $(GUESTS) $(GUEST_DIRS))
+GUEST_BINS := $(addprefix $(O)/guests/,$(GUESTS))
+GUEST_OBJ := $(O)/guests/obj
+
+GUEST_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin -nostdinc \
+	-isystem $(shell $(CC) -print-file-name=include) -isystem $(O)/inc -Iguests/lib \
+	-D__XEN_INTERFACE_VERSION__=__XEN_LATEST_INTERFACE_VERSION__ \
+	-m64 -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fcf-protection=none \
+	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wwrite-strings -Wvla -Wundef -Werror -MMD -MP
+GUEST_LDFLAGS := -m64 -nostdlib -static -no-pie -Wl,-T,guests/lib/guest.lds \
+	-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
+
+GUEST_LIB_SRC := $(filter-out guests/lib/name.c,$(wildcard guests/lib/*.c))
+GUEST_LIB := $(patsubst guests/%.c,$(GUEST_OBJ)/%.o,$(GUEST_LIB_SRC)) \
+	$(patsubst guests/%.asm,$(GUEST_OBJ)/%.asm.o,$(wildcard guests/lib/*.asm))
+
+# Objects of one guest: its own, and the one that holds its name.
+guest_objs = $(patsubst guests/%.c,$(GUEST_OBJ)/%.o,$(wildcard guests/$(1).c guests/$(1)/*.c)) \
+	$(GUEST_OBJ)/$(1)/name.o
+
+.PHONY: guests
+guests: $(GUEST_BINS)
+
+# Xen's public headers stay where libxen-dev puts them.
+$(GUEST_OBJ)/.inc:
+	$(Q)mkdir -p $(O)/inc $(@D)
+	$(Q)test -e $(O)/inc/xen || ln -sfn /usr/include/xen $(O)/inc/xen
+	$(Q)touch $@
+
+$(GUEST_OBJ)/%/name.o: guests/lib/name.c $(GUEST_OBJ)/.inc
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_CFLAGS) -DGUEST_NAME='"$*"' -c -o $@ $<
+
+$(GUEST_OBJ)/%.o: guests/%.c $(GUEST_OBJ)/.inc
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
+
+$(GUEST_OBJ)/%.asm.o: guests/%.asm
+	$(Q)mkdir -p $(@D)
+	$(Q)$(NASM) -f elf64 -MD $(@:.o=.d) -o $@ $<
+
+define guest_rule
+$(O)/guests/$(1): $(call guest_objs,$(1)) $(GUEST_LIB) guests/lib/guest.lds
+	$$(Q)$$(CC) $$(GUEST_LDFLAGS) -o $$@ $$(filter %.o,$$^)
+endef
+$(foreach g,$(GUESTS),$(eval $(call guest_rule,$(g))))
+
+-include $(wildcard $(GUEST_OBJ)/*.d $(GUEST_OBJ)/*/*.d)

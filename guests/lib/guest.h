@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Everything of guests/lib, for scenarios that use much of it. */
+#ifndef GUEST_GUEST_H
+#define GUEST_GUEST_H
+
+#include "alloc.h"
+#include "console.h"
+#include "cpu.h"
+#include "events.h"
+#include "grants.h"
+#include "hypercall.h"
+#include "lapic.h"
+#include "smp.h"
+#include "string.h"
+#include "test.h"
+#include "time.h"
+#include "traps.h"
+#include "x86.h"
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Scenario: the upcall by callback vector. It is a level: as long as the vCPU's pending flag is
+ * set, the vector comes again. Interrupts that are off hold it back.
+ */
+#include "guest.h"
+
+static unsigned int entries, keep;
+static long port, peer;
+
+static void raw_upcall(struct trap_regs *regs)
+{
+	(void)regs;
+	if (++entries <= keep)
+		return;					/* leave the flag: come again */
+	this_cpu()->info->evtchn_upcall_pending = 0;
+	this_cpu()->info->evtchn_pending_sel = 0;
+	evtchn_clear((evtchn_port_t)port);
+}
+
+static void make_channel(void)
+{
+	peer = evtchn_alloc_unbound(DOMID_SELF);
+	port = evtchn_bind_interdomain(DOMID_SELF, (evtchn_port_t)peer);
+	CHECK(peer > 0 && port > 0, "channel: %ld, %ld", peer, port);
+	evtchn_clear((evtchn_port_t)port);
+	this_cpu()->info->evtchn_upcall_pending = 0;
+	this_cpu()->info->evtchn_pending_sel = 0;
+}
+
+static void check_level(void)
+{
+	CHECK_RET(upcall_by_callback(UPCALL_VECTOR), 0);
+	set_trap_handler(UPCALL_VECTOR, raw_upcall);
+	evtchn_unmask((evtchn_port_t)port);
+
+	CHECK_RET(evtchn_send((evtchn_port_t)peer), 0);
+	CHECK(!entries, "upcall with interrupts off");
+	irq_enable();
+	CHECK(WAIT_FOR(READ_ONCE(entries) == 1, NS_PER_S), "%u upcalls for one event", entries);
+	irq_disable();
+
+	entries = 0;
+	keep = 3;
+	irq_enable();
+	CHECK_RET(evtchn_send((evtchn_port_t)peer), 0);
+	CHECK(WAIT_FOR(READ_ONCE(entries) == 4, NS_PER_S), "%u upcalls with the flag kept 3 times",
+	      entries);
+	delay_ns(NS_PER_MS);
+	CHECK(entries == 4, "%u upcalls, wanted 4", entries);
+
+	/* Set by the guest itself, the flag asks as well. */
+	irq_disable();
+	entries = keep = 0;
+	this_cpu()->info->evtchn_upcall_pending = 1;
+	irq_enable();
+	CHECK(WAIT_FOR(READ_ONCE(entries) == 1, NS_PER_S), "no upcall for a flag set by hand");
+	irq_disable();
+}
+
+int main(void)
+{
+	make_channel();
+	check_level();
+	pass();
+}

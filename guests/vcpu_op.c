@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Scenario: starting vCPUs by hypercall in 32-bit and 64-bit mode, is_up, down and up. Wants three
+ * vCPUs: one that is initialised cannot be so again.
+ */
+#include "guest.h"
+
+static volatile uint64_t ticks[3];
+
+static void tick(void)
+{
+	for (;;) {
+		ticks[this_cpu()->id]++;
+		cpu_pause();
+	}
+}
+
+static void check_errors(void)
+{
+	struct vcpu_hvm_context ctx = { .mode = 7 };
+
+	CHECK_RET(vcpu_op(VCPUOP_is_up, 4096, NULL), -XEN_ENOENT);
+	CHECK_RET(vcpu_op(VCPUOP_up, 4096, NULL), -XEN_ENOENT);
+	CHECK_RET(vcpu_op(VCPUOP_up, 1, NULL), -XEN_EINVAL);
+	CHECK_RET(vcpu_op(VCPUOP_initialise, 1, (void *)0x7f0000000000), -XEN_EFAULT);
+	CHECK_RET(vcpu_op(VCPUOP_initialise, 1, &ctx), -XEN_EINVAL);
+	/* 32-bit flat mode without a single present segment. */
+	ctx.mode = VCPU_HVM_MODE_32B;
+	ctx.cpu_regs.x86_32.cr0 = 0x11;
+	CHECK_RET(vcpu_op(VCPUOP_initialise, 1, &ctx), -XEN_EINVAL);
+	/* 64-bit without LMA and paging. */
+	ctx = (struct vcpu_hvm_context){ .mode = VCPU_HVM_MODE_64B };
+	CHECK_RET(vcpu_op(VCPUOP_initialise, 1, &ctx), -XEN_EINVAL);
+	CHECK_RET(vcpu_op(99, 0, NULL), -XEN_ENOSYS);
+	CHECK_RET(vcpu_op(VCPUOP_is_up, 1, NULL), 0);
+}
+
+static void check_down_up(unsigned int id)
+{
+	struct vcpu_hvm_context ctx = { .mode = VCPU_HVM_MODE_64B };
+	uint64_t seen;
+
+	CHECK_RET(vcpu_op(VCPUOP_is_up, id, NULL), 1);
+	CHECK_RET(vcpu_op(VCPUOP_up, id, NULL), 0);
+	CHECK_RET(vcpu_op(VCPUOP_initialise, id, &ctx), -XEN_EEXIST);
+	seen = ticks[id];
+	CHECK(WAIT_FOR(ticks[id] != seen, NS_PER_S), "vCPU %u does not run", id);
+
+	CHECK_RET(vcpu_op(VCPUOP_down, id, NULL), 0);
+	CHECK_RET(vcpu_op(VCPUOP_is_up, id, NULL), 0);
+	delay_ns(20 * NS_PER_MS);			/* it may be on its way out */
+	seen = ticks[id];
+	delay_ns(20 * NS_PER_MS);
+	CHECK(ticks[id] == seen, "vCPU %u runs though it is down", id);
+
+	CHECK_RET(vcpu_op(VCPUOP_up, id, NULL), 0);
+	CHECK_RET(vcpu_op(VCPUOP_is_up, id, NULL), 1);
+	CHECK(WAIT_FOR(ticks[id] != seen, NS_PER_S), "vCPU %u does not run again", id);
+}
+
+int main(void)
+{
+	CHECK(cpu_count() == 3, "wants 3 vCPUs, got %u", cpu_count());
+	CHECK_RET(vcpu_op(VCPUOP_is_up, 0, NULL), 1);
+	check_errors();
+	cpu_start_by_hypercall(1, tick, VCPU_HVM_MODE_32B);
+	check_down_up(1);
+	cpu_start_by_hypercall(2, tick, VCPU_HVM_MODE_64B);
+	check_down_up(2);
+	pass();
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * grant_table_op: takes the argument lists apart for common/grant.c. A long list is done in pieces: the
+ * call restarts itself with the rest. xen/grant_table.h
+ */
+#include <margay/grant.h>
+
+#include "hypercall_priv.h"
+
+/* Runs one operation for each of count structures; a macro because only the types differ. */
+#define FOR_EACH_OP(type, operation)                                                          \
+	do {                                                                                  \
+		for (i = 0; i < count; i++, h->a[1] += sizeof(type)) {                        \
+			type op;                                                              \
+			if (i && hcall_preempt()) {                                           \
+				h->a[2] = count - i;                                          \
+				return HCALL_RESTART;                                         \
+			}                                                                     \
+			if (guest_read(&op, h->a[1], 0))                                      \
+				return -EFAULT;                                               \
+			operation;                                                            \
+			if (guest_write(h->a[1], 0, &op))                                     \
+				return -EFAULT;                                               \
+		}                                                                             \
+		return 0;                                                                     \
+	} while (0)
+
+static s16 dom_status(int err)
+{
+	return err == -ESRCH ? GNTST_bad_domain : err ? GNTST_permission_denied : GNTST_okay;
+}
+
+static long query_size(struct vcpu *v, gvaddr_t arg)
+{
+	struct gnttab_query_size op;
+	struct domain *d;
+
+	if (guest_read(&op, arg, 0))
+		return -EFAULT;
+	op.status = dom_status(hcall_domain(v, op.dom, &d));
+	if (op.status == GNTST_okay) {
+		op.nr_frames = grant_nr_frames(d);
+		op.max_nr_frames = GRANT_MAX_FRAMES;
+		domain_put(d);
+	}
+	return guest_write(arg, 0, &op);
+}
+
+/* The list gets the guest frames that table pages are mapped at: in this ABI the guest maps them itself. */
+static s16 setup(struct domain *d, const struct gnttab_setup_table *op)
+{
+	unsigned i;
+	mfn_t mfn;
+
+	if (op->nr_frames > GRANT_MAX_FRAMES)
+		return GNTST_general_error;
+	for (i = 0; i < op->nr_frames; i++) {
+		gfn_t gfn;
+
+		if (grant_frame(d, i, &mfn))
+			return GNTST_general_error;
+		gfn = *grant_frame_gfn(d, i);
+		if (gfn != INVALID_GFN && p2m_lookup(d, gfn).mfn != mfn)
+			gfn = INVALID_GFN;
+		if (guest_write(handle_va(op->frame_list), i, &gfn))
+			return GNTST_bad_virt_addr;
+	}
+	return GNTST_okay;
+}
+
+static long setup_table(struct vcpu *v, gvaddr_t arg)
+{
+	struct gnttab_setup_table op;
+	struct domain *d;
+
+	if (guest_read(&op, arg, 0))
+		return -EFAULT;
+	op.status = dom_status(hcall_domain(v, op.dom, &d));
+	if (op.status == GNTST_okay) {
+		op.status = setup(d, &op);
+		domain_put(d);
+	}
+	return guest_write(arg, 0, &op);
+}
+
+static long set_version(struct vcpu *v, gvaddr_t arg)
+{
+	struct gnttab_set_version op;
+	long ret = -EINVAL;
+
+	if (guest_read(&op, arg, 0))
+		return -EFAULT;
+	if (op.version == 1)
+		ret = 0;
+	else if (op.version == 2)
+		ret = hcall_unsupported(v, "grant table version", 2);
+	op.version = 1;
+	return guest_write(arg, 0, &op) ? -EFAULT : ret;
+}
+
+static long get_version(struct vcpu *v, gvaddr_t arg)
+{
+	struct gnttab_get_version op;
+	struct domain *d;
+	int err;
+
+	if (guest_read(&op, arg, 0))
+		return -EFAULT;
+	err = hcall_domain(v, op.dom, &d);
+	if (err)
+		return err;
+	domain_put(d);
+	op.version = 1;
+	return guest_write(arg, 0, &op);
+}
+
+long do_grant_table_op(struct vcpu *v, struct hcall_args *h)
+{
+	struct domain *d = v->domain;
+	u32 cmd = (u32)h->a[0], count = (u32)h->a[2], i;
+	gvaddr_t arg = h->a[1];
+
+	if ((s32)count < 0)
+		return -EINVAL;
+	switch (cmd) {
+	case GNTTABOP_map_grant_ref:
+		FOR_EACH_OP(struct gnttab_map_grant_ref, grant_map(d, &op));
+	case GNTTABOP_unmap_grant_ref:
+		FOR_EACH_OP(struct gnttab_unmap_grant_ref, grant_unmap(d, &op));
+	case GNTTABOP_copy:
+		FOR_EACH_OP(struct gnttab_copy, grant_copy(d, &op));
+	case GNTTABOP_swap_grant_ref:
+		FOR_EACH_OP(struct gnttab_swap_grant_ref,
+			    op.status = (s16)grant_swap(d, op.ref_a, op.ref_b));
+	case GNTTABOP_query_size:
+		return count == 1 ? query_size(v, arg) : -EINVAL;
+	case GNTTABOP_setup_table:
+		return count == 1 ? setup_table(v, arg) : -EINVAL;
+	case GNTTABOP_set_version:
+		return set_version(v, arg);
+	case GNTTABOP_get_version:
+		return get_version(v, arg);
+	default:
+		return hcall_unsupported(v, "grant_table_op", cmd);
+	}
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* hvm_op: a domain's HVM parameters and how events reach it; vm_assist. xen/hvm/hvm_op.h, params.h */
+#include <margay/sched.h>
+#include <margay/vlapic.h>
+
+#include "hypercall_priv.h"
+
+/* What a guest may do with a parameter of its own. Anything not listed is not for it. */
+enum { PARAM_READ = 1, PARAM_WRITE = 2 };
+
+static const u8 param_access[HVM_NR_PARAMS] = {
+	[HVM_PARAM_CALLBACK_IRQ] = PARAM_READ | PARAM_WRITE,
+	[HVM_PARAM_STORE_PFN] = PARAM_READ,
+	[HVM_PARAM_STORE_EVTCHN] = PARAM_READ | PARAM_WRITE,
+	[HVM_PARAM_VM86_TSS] = PARAM_READ | PARAM_WRITE,
+	[HVM_PARAM_CONSOLE_PFN] = PARAM_READ,
+	[HVM_PARAM_CONSOLE_EVTCHN] = PARAM_READ | PARAM_WRITE,
+	[HVM_PARAM_ACPI_IOPORTS_LOCATION] = PARAM_READ | PARAM_WRITE,
+	[HVM_PARAM_VM_GENERATION_ID_ADDR] = PARAM_READ | PARAM_WRITE,
+	[HVM_PARAM_X87_FIP_WIDTH] = PARAM_READ | PARAM_WRITE,
+	[HVM_PARAM_VM86_TSS_SIZED] = PARAM_READ | PARAM_WRITE,
+};
+
+/* Only the vector type: there are no GSIs and no PCI interrupts to stand in for. Zero turns it off. */
+static long set_callback(struct vcpu *v, u64 value)
+{
+	struct domain *d = v->domain;
+	unsigned i;
+
+	if (value && value >> 56 != HVM_PARAM_CALLBACK_TYPE_VECTOR)
+		return hcall_unsupported(v, "callback type", value >> 56);
+	WRITE_ONCE(d->callback_vector, (u8)value);
+	/* What waited for a way to be told. */
+	for (i = 0; value && i < d->nr_vcpus; i++) {
+		struct vcpu *to = d->vcpus[i];
+
+		if (to && READ_ONCE(to->info->evtchn_upcall_pending)) {
+			vcpu_post(to, VCPU_WORK_EVENT);
+			vcpu_wake(to);
+		}
+	}
+	return 0;
+}
+
+static long set_param(struct vcpu *v, u32 index, u64 value)
+{
+	struct domain *d = v->domain;
+	long ret = 0;
+
+	if (!(param_access[index] & PARAM_WRITE))
+		return -EPERM;
+	if (index == HVM_PARAM_CALLBACK_IRQ)
+		ret = set_callback(v, value);
+	if (index == HVM_PARAM_X87_FIP_WIDTH && value != 0 && value != 4 && value != 8)
+		ret = -EINVAL;
+	if (!ret)
+		WRITE_ONCE(d->hvm_params[index], value);
+	return ret;
+}
+
+static long param(struct vcpu *v, gvaddr_t arg, bool set)
+{
+	struct xen_hvm_param p;
+	struct domain *d;
+	u32 index;
+	int ret;
+
+	if (guest_read(&p, arg, 0))
+		return -EFAULT;
+	if (p.index >= HVM_NR_PARAMS)
+		return -EINVAL;
+	index = (u32)index_nospec(p.index, HVM_NR_PARAMS);
+	ret = hcall_domain(v, p.domid, &d);
+	if (ret)
+		return ret;
+	domain_put(d);
+	if (d != v->domain)
+		return -EPERM;
+	if (index == HVM_PARAM_DM_DOMAIN || index == HVM_PARAM_BUFIOREQ_EVTCHN)
+		return set ? -EPERM : -ENODATA;
+	if (set)
+		return set_param(v, index, p.value);
+	if (!(param_access[index] & PARAM_READ))
+		return -EPERM;
+	p.value = READ_ONCE(v->domain->hvm_params[index]);
+	return guest_write(arg, 0, &p);
+}
+
+static long set_upcall_vector(struct vcpu *cur, gvaddr_t arg)
+{
+	struct xen_hvm_evtchn_upcall_vector a;
+	struct vcpu *v;
+
+	if (guest_read(&a, arg, 0))
+		return -EFAULT;
+	if (a.vector < 16)
+		return -EINVAL;
+	v = domain_vcpu(cur->domain, a.vcpu);
+	if (!v)
+		return -ENOENT;
+	WRITE_ONCE(v->upcall_vector, a.vector);
+	/* An event may have been announced in the old way, so announce it again. */
+	vlapic_set_irq(v, a.vector, false);
+	return 0;
+}
+
+long do_hvm_op(struct vcpu *v, struct hcall_args *h)
+{
+	gvaddr_t arg = h->a[1];
+
+	switch (h->a[0]) {
+	case HVMOP_set_param:
+		return param(v, arg, true);
+	case HVMOP_get_param:
+		return param(v, arg, false);
+	case HVMOP_set_evtchn_upcall_vector:
+		return set_upcall_vector(v, arg);
+	case HVMOP_flush_tlbs:
+		/* Dropping the nested translations drops the guest's own along with them. */
+		if (arg)
+			return -EINVAL;
+		p2m_flush(v->domain);
+		return 0;
+	case HVMOP_get_time: {
+		struct xen_hvm_get_time t = { .now = now() };
+
+		return guest_write(arg, 0, &t);
+	}
+	case HVMOP_pagetable_dying: {
+		struct xen_hvm_pagetable_dying a;
+
+		/* A hint for shadow paging, which there is not. */
+		return guest_read(&a, arg, 0) ? -EFAULT : -EINVAL;
+	}
+	default:
+		return hcall_unsupported(v, "hvm_op", h->a[0]);
+	}
+}
+
+long do_vm_assist(struct vcpu *v, struct hcall_args *h)
+{
+	struct domain *d = v->domain;
+
+	if ((u32)h->a[1] != VMASST_TYPE_runstate_update_flag)
+		return -EINVAL;
+	switch ((u32)h->a[0]) {
+	case VMASST_CMD_enable:
+		atomic_or(&d->vm_assist, 1U << VMASST_TYPE_runstate_update_flag);
+		return 0;
+	case VMASST_CMD_disable:
+		atomic_and(&d->vm_assist, ~(1U << VMASST_TYPE_runstate_update_flag));
+		return 0;
+	default:
+		return -ENOSYS;
+	}
+}

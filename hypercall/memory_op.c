@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * memory_op: the memory map, and what is in a guest's physical address space. Pages come and go within
+ * the domain's limit; long lists restart themselves with the number done in the command's upper bits, as
+ * in Xen. d->lock keeps the places of shared_info and the grant table. xen/memory.h
+ */
+#include <margay/boot_state.h>
+#include <margay/grant.h>
+
+#include "hypercall_priv.h"
+
+#define CMD_BITS 6U
+#define CMD_MASK ((1UL << CMD_BITS) - 1)
+#define MAX_ORDER 9U	/* of an extent, for any domain */
+
+/* One of d's mappings that a memory operation may replace or take away; the others end by their handles. */
+static bool may_unmap(enum p2m_type type)
+{
+	return type == P2M_RAM || type == P2M_SHARED;
+}
+
+/* Own pages only; the initial domain is no exception yet. */
+static int own_domain(struct vcpu *v, domid_t id)
+{
+	struct domain *d;
+	int err = hcall_domain(v, id, &d);
+
+	if (err)
+		return err;
+	domain_put(d);
+	return d == v->domain ? 0 : -EPERM;
+}
+
+/* Reservations */
+
+static bool remove_page(struct domain *d, gfn_t gfn)
+{
+	return may_unmap(p2m_lookup(d, gfn).type) && !p2m_unmap(d, gfn);
+}
+
+/* All of the extent or nothing. Extents that are not aligned, or of other orders, are made of pages. */
+static bool populate(struct domain *d, gfn_t gfn, unsigned order)
+{
+	unsigned i, n = 1U << order, step = order == MAX_ORDER && !(gfn % CHUNK_PAGES) ? order : 0;
+	mfn_t mfn;
+
+	for (i = 0; i < n; i++) {
+		enum p2m_type type = p2m_lookup(d, gfn + i).type;
+
+		if (type != P2M_NONE && !may_unmap(type))
+			return false;
+	}
+	if (step && !dom_alloc(d, step, &mfn)) {
+		if (!p2m_map(d, gfn, mfn, step, P2M_RAM))
+			return true;
+		dom_free(d, mfn, step);
+		return false;
+	}
+	for (i = 0; i < n; i++) {
+		if (dom_alloc(d, 0, &mfn))
+			break;
+		if (p2m_map(d, gfn + i, mfn, 0, P2M_RAM)) {
+			dom_free(d, mfn, 0);
+			break;
+		}
+	}
+	if (i == n)
+		return true;
+	while (i--)
+		remove_page(d, gfn + i);
+	return false;
+}
+
+static bool depopulate(struct domain *d, gfn_t gfn, unsigned order)
+{
+	unsigned i;
+
+	for (i = 0; i < 1U << order; i++)
+		if (!remove_page(d, gfn + i))
+			return false;
+	return true;
+}
+
+/*
+ * The answer is how many extents are done, whatever the reason to stop. increase_reservation would give a
+ * translated domain pages that it has no way to reach: none are given.
+ */
+static long reservation(struct vcpu *v, struct hcall_args *h)
+{
+	u32 op = h->a[0] & CMD_MASK;
+	u64 start = h->a[0] >> CMD_BITS, i;
+	struct xen_memory_reservation r;
+	struct domain *d = v->domain;
+
+	if (guest_read(&r, h->a[1], 0) || r.nr_extents > ~0U >> CMD_BITS ||
+	    start >= r.nr_extents || own_domain(v, r.domid) || r.extent_order > MAX_ORDER)
+		return (long)start;
+	if (op == XENMEM_increase_reservation) {
+		hcall_unsupported(v, "memory_op", op);
+		return (long)start;
+	}
+	for (i = start; i < r.nr_extents; i++) {
+		xen_pfn_t gfn;
+
+		if (i > start && hcall_preempt()) {
+			h->a[0] = op | i << CMD_BITS;
+			return HCALL_RESTART;
+		}
+		if (guest_read(&gfn, handle_va(r.extent_start), i))
+			break;
+		if (!(op == XENMEM_populate_physmap ? populate : depopulate)(d, gfn, r.extent_order))
+			break;
+	}
+	return (long)i;
+}
+
+static long query(struct vcpu *v, u32 op, gvaddr_t arg)
+{
+	struct domain *d;
+	domid_t id;
+	long ret;
+
+	if (guest_read(&id, arg, 0))
+		return -EFAULT;
+	ret = hcall_domain(v, id, &d);
+	if (ret)
+		return ret;
+	if (op == XENMEM_current_reservation)
+		ret = (long)READ_ONCE(d->tot_pages);
+	else if (op == XENMEM_maximum_reservation)
+		ret = (long)READ_ONCE(d->max_pages);
+	else
+		ret = (long)READ_ONCE(d->max_gfn);
+	domain_put(d);
+	return ret;
+}
+
+static long maximum_ram_page(void)
+{
+	paddr_t end = 0;
+	unsigned i;
+
+	for (i = 0; i < boot_info.nr_mem; i++)
+		if (boot_info.mem[i].type == MEM_RAM)
+			end = max(end, boot_info.mem[i].base + boot_info.mem[i].size);
+	return (long)(end >> PAGE_SHIFT);
+}
+
+/* The address space */
+
+/* Margay's page, or one of the grant table, moves to gfn from where it was. Under d->lock. */
+static int place_shared(struct domain *d, gfn_t gfn, mfn_t mfn, gfn_t *where, gfn_t nowhere)
+{
+	struct p2m_entry e = p2m_lookup(d, gfn);
+	int err;
+
+	if (e.type != P2M_NONE && !may_unmap(e.type))
+		return -EINVAL;
+	err = p2m_map(d, gfn, mfn, 0, P2M_SHARED);
+	if (err)
+		return err;
+	if (*where != nowhere && *where != gfn) {
+		e = p2m_lookup(d, *where);
+		if (e.type == P2M_SHARED && e.mfn == mfn)
+			p2m_unmap(d, *where);
+	}
+	*where = gfn;
+	return 0;
+}
+
+/* A page of RAM moves from gfn `from`. Under d->lock. */
+static int move_page(struct domain *d, gfn_t from, gfn_t to)
+{
+	struct p2m_entry e = p2m_lookup(d, from), target = p2m_lookup(d, to);
+	int err;
+
+	if (e.type != P2M_RAM || (target.type != P2M_NONE && !may_unmap(target.type)))
+		return -EINVAL;
+	if (from == to)
+		return 0;
+	err = p2m_take(d, from, &e);
+	if (err)
+		return err;
+	/* It may have become something else, but only by the guest's own doing: it is put back. */
+	err = e.type == P2M_RAM ? p2m_map(d, to, e.mfn, 0, P2M_RAM) : -EINVAL;
+	if (err && p2m_map(d, from, e.mfn, 0, e.type)) {
+		if (e.type == P2M_RAM)
+			dom_free(d, e.mfn, 0);
+		else if (e.type != P2M_SHARED)
+			page_put(e.mfn);
+	}
+	return err;
+}
+
+static int add_one(struct vcpu *v, unsigned space, u64 idx, gfn_t gfn)
+{
+	struct domain *d = v->domain;
+	mfn_t mfn;
+	int err;
+
+	switch (space) {
+	case XENMAPSPACE_shared_info:
+		if (idx)
+			return -EINVAL;
+		spin_lock(&d->lock);
+		err = place_shared(d, gfn, virt_to_mfn(d->shared_info), &d->shared_info_gfn, 0);
+		break;
+	case XENMAPSPACE_grant_table:
+		if (idx >= GRANT_MAX_FRAMES)
+			return -EINVAL;
+		spin_lock(&d->lock);
+		err = grant_frame(d, (unsigned)idx, &mfn);
+		if (!err)
+			err = place_shared(d, gfn, mfn, grant_frame_gfn(d, (unsigned)idx),
+					   INVALID_GFN);
+		break;
+	case XENMAPSPACE_gmfn:
+	case XENMAPSPACE_gmfn_range:
+		spin_lock(&d->lock);
+		err = move_page(d, idx, gfn);
+		break;
+	case XENMAPSPACE_gmfn_foreign:
+		return d->control ? (int)hcall_unsupported(v, "add_to_physmap", space) : -EPERM;
+	default:
+		return -EINVAL;
+	}
+	spin_unlock(&d->lock);
+	return err;
+}
+
+static long add_to_physmap(struct vcpu *v, struct hcall_args *h)
+{
+	struct xen_add_to_physmap a;
+	u64 done = h->a[0] >> CMD_BITS;
+	int err;
+
+	if (guest_read(&a, h->a[1], 0))
+		return -EFAULT;
+	if (a.space == XENMAPSPACE_gmfn_foreign)
+		return -ENOSYS;
+	err = own_domain(v, a.domid);
+	if (err)
+		return err;
+	if (a.space != XENMAPSPACE_gmfn_range)
+		return done ? -EINVAL : add_one(v, a.space, a.idx, a.gpfn);
+	if (done > a.size)
+		return -EILSEQ;
+	for (; done < a.size; done++) {
+		err = add_one(v, a.space, a.idx + done, a.gpfn + done);
+		if (err)
+			return err;
+		if (done + 1 < a.size && hcall_preempt()) {
+			h->a[0] = XENMEM_add_to_physmap | (done + 1) << CMD_BITS;
+			return HCALL_RESTART;
+		}
+	}
+	return 0;
+}
+
+static long add_to_physmap_batch(struct vcpu *v, struct hcall_args *h)
+{
+	struct xen_add_to_physmap_batch a;
+	u64 done = h->a[0] >> CMD_BITS;
+	int err;
+
+	if (guest_read(&a, h->a[1], 0))
+		return -EFAULT;
+	if (a.space == XENMAPSPACE_gmfn_range)
+		return -EOPNOTSUPP;
+	err = own_domain(v, a.domid);
+	if (err)
+		return err;
+	if (done > a.size || (done && done == a.size))
+		return -EILSEQ;
+	while (done < a.size) {
+		xen_ulong_t idx;
+		xen_pfn_t gpfn;
+
+		if (guest_read(&idx, handle_va(a.idxs), done) ||
+		    guest_read(&gpfn, handle_va(a.gpfns), done))
+			return -EFAULT;
+		err = add_one(v, a.space, idx, gpfn);
+		if (guest_write(handle_va(a.errs), done, &err))
+			return -EFAULT;
+		if (++done < a.size && hcall_preempt()) {
+			h->a[0] = XENMEM_add_to_physmap_batch | done << CMD_BITS;
+			return HCALL_RESTART;
+		}
+	}
+	return 0;
+}
+
+static long remove_from_physmap(struct vcpu *v, gvaddr_t arg)
+{
+	struct xen_remove_from_physmap a;
+	int err;
+
+	if (guest_read(&a, arg, 0))
+		return -EFAULT;
+	err = own_domain(v, a.domid);
+	if (err)
+		return err;
+	return remove_page(v->domain, a.gpfn) ? 0 : -ENOENT;
+}
+
+static long memory_map(struct vcpu *v, gvaddr_t arg)
+{
+	struct e820_entry e[32];
+	struct xen_memory_map map;
+
+	if (guest_read(&map, arg, 0))
+		return -EFAULT;
+	map.nr_entries = arch_memory_map(v->domain, e,
+					 min(map.nr_entries, (unsigned)ARRAY_SIZE(e)));
+	if (copy_to_guest(handle_va(map.buffer), e, map.nr_entries * sizeof(e[0])))
+		return -EFAULT;
+	return guest_write(arg, 0, &map);
+}
+
+long do_memory_op(struct vcpu *v, struct hcall_args *h)
+{
+	u32 op = h->a[0] & CMD_MASK;
+	bool continued = h->a[0] >> CMD_BITS;
+	gvaddr_t arg = h->a[1];
+
+	switch (op) {
+	case XENMEM_increase_reservation:
+	case XENMEM_decrease_reservation:
+	case XENMEM_populate_physmap:
+		return reservation(v, h);
+	case XENMEM_add_to_physmap:
+		return add_to_physmap(v, h);
+	case XENMEM_add_to_physmap_batch:
+		return add_to_physmap_batch(v, h);
+	}
+	if (continued)
+		return -EINVAL;
+	switch (op) {
+	case XENMEM_maximum_ram_page:
+		return maximum_ram_page();
+	case XENMEM_current_reservation:
+	case XENMEM_maximum_reservation:
+	case XENMEM_maximum_gpfn:
+		return query(v, op, arg);
+	case XENMEM_remove_from_physmap:
+		return remove_from_physmap(v, arg);
+	case XENMEM_memory_map:
+		return memory_map(v, arg);
+	case XENMEM_exchange:
+	case XENMEM_get_vnumainfo:
+		hcall_unsupported(v, "memory_op", op);
+		return -EOPNOTSUPP;
+	case XENMEM_claim_pages:
+		return v->domain->control ? hcall_unsupported(v, "memory_op", op) : -EPERM;
+	default:
+		return hcall_unsupported(v, "memory_op", op);
+	}
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sched_op: a guest gives the CPU away, waits for events, or ends. xen/sched.h */
+#include <margay/evtchn.h>
+#include <margay/sched.h>
+
+#include "hypercall_priv.h"
+
+#define POLL_MAX 128U
+#define NS_PER_S 1000000000UL
+
+/* Copies the list once; true in *hit when one of the ports is pending. */
+static int poll_check(struct domain *d, gvaddr_t ports, unsigned nr, bool *hit)
+{
+	unsigned i;
+
+	for (i = 0; i < nr && !*hit; i++) {
+		evtchn_port_t port;
+
+		if (guest_read(&port, ports, i))
+			return -EFAULT;
+		if (port >= EVTCHN_MAX)
+			return -EINVAL;
+		*hit = evtchn_pending(d, port);
+	}
+	return 0;
+}
+
+static long poll(struct vcpu *v, gvaddr_t arg)
+{
+	struct sched_poll sp;
+	evtchn_port_t only = 0;
+	bool hit;
+	int err;
+
+	if (guest_read(&sp, arg, 0))
+		return -EFAULT;
+	if (sp.nr_ports > POLL_MAX)
+		return -EINVAL;
+	if (sp.nr_ports == 1 && guest_read(&only, handle_va(sp.ports), 0))
+		return -EFAULT;
+	if (only >= EVTCHN_MAX)
+		return -EINVAL;
+	timer_stop(&v->poll_timer);
+
+	/*
+	 * First be visible as a poller and asleep, then look: a sender does it the other way round, so one
+	 * of the two sees the event. Waking takes the sleep back. A list that is not of one port is woken
+	 * by every port, as in Xen.
+	 */
+	evtchn_poll_begin(v, sp.nr_ports == 1 ? 1 : 2, only);
+	vcpu_block(v);
+	hit = !READ_ONCE(v->poll_ports);
+	err = poll_check(v->domain, handle_va(sp.ports), sp.nr_ports, &hit);
+	if (hit || err) {
+		evtchn_poll_end(v);
+		vcpu_wake(v);
+		return err;
+	}
+	if (sp.timeout)
+		timer_set(&v->poll_timer, sp.timeout);
+	return 0;
+}
+
+static long watchdog(struct domain *d, u32 id, u32 timeout)
+{
+	long ret = 0;
+
+	if (id > ARRAY_SIZE(d->watchdog))
+		return -EINVAL;
+	spin_lock(&d->lock);
+	if (!id) {
+		while (id < ARRAY_SIZE(d->watchdog) && d->watchdog_inuse & 1U << id)
+			id++;
+		if (id < ARRAY_SIZE(d->watchdog)) {
+			d->watchdog_inuse |= 1U << id;
+			ret = ++id;
+		} else {
+			ret = -ENOSPC;
+		}
+	} else if (!(d->watchdog_inuse & 1U << (id - 1))) {
+		ret = -EINVAL;
+	} else if (!timeout) {
+		d->watchdog_inuse &= ~(1U << (id - 1));
+	}
+	spin_unlock(&d->lock);
+	if (ret < 0)
+		return ret;
+	/* Without the lock, which the timer's function may want. Racing calls are the guest's own harm. */
+	id = (u32)index_nospec(id - 1, ARRAY_SIZE(d->watchdog));
+	if (ret || timeout)
+		timer_set(&d->watchdog[id], now() + timeout * NS_PER_S);
+	else
+		timer_stop(&d->watchdog[id]);
+	return ret;
+}
+
+long do_sched_op(struct vcpu *v, struct hcall_args *h)
+{
+	struct domain *d = v->domain;
+	gvaddr_t arg = h->a[1];
+
+	switch ((s32)h->a[0]) {
+	case SCHEDOP_yield:
+		vcpu_yield(v);
+		return 0;
+	case SCHEDOP_block:
+		v->info->evtchn_upcall_mask = 0;
+		evtchn_poll_end(v);
+		vcpu_block(v);
+		return 0;
+	case SCHEDOP_poll:
+		return poll(v, arg);
+	case SCHEDOP_shutdown: {
+		struct sched_shutdown s;
+
+		if (guest_read(&s, arg, 0))
+			return -EFAULT;
+		domain_shutdown(d, (u8)s.reason);
+		return 0;
+	}
+	case SCHEDOP_shutdown_code: {
+		struct sched_shutdown s;
+
+		if (guest_read(&s, arg, 0))
+			return -EFAULT;
+		spin_lock(&d->lock);
+		if (d->shutdown_code == SHUTDOWN_CODE_NONE)
+			d->shutdown_code = (u8)s.reason;
+		spin_unlock(&d->lock);
+		return 0;
+	}
+	case SCHEDOP_watchdog: {
+		struct sched_watchdog w;
+
+		if (guest_read(&w, arg, 0))
+			return -EFAULT;
+		return watchdog(d, w.id, w.timeout);
+	}
+	case SCHEDOP_remote_shutdown: {
+		struct sched_remote_shutdown s;
+		struct domain *rd;
+
+		if (guest_read(&s, arg, 0))
+			return -EFAULT;
+		rd = s.domain_id == DOMID_SELF ? NULL : domain_get(s.domain_id);
+		if (!rd)
+			return -ESRCH;
+		domain_put(rd);
+		return -EPERM;
+	}
+	case SCHEDOP_pin_override:
+		return -EPERM;
+	default:
+		return hcall_unsupported(v, "sched_op", h->a[0]);
+	}
+}

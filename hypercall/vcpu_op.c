@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vcpu_op: vCPUs started and stopped, and their timers. What a guest registers per vCPU is in
+ * vcpu_area.c. xen/vcpu.h
+ */
+#include <margay/arch.h>
+#include <margay/sched.h>
+
+#include "hypercall_priv.h"
+#include "vcpu_area.h"
+
+#define PERIOD_MIN 1000000UL	/* ns */
+#define PERIOD_MAX (~0UL >> 2)
+
+static bool is_up(const struct vcpu *v)
+{
+	return READ_ONCE(v->state) != RUN_OFFLINE;
+}
+
+static long initialise(struct vcpu *v, gvaddr_t arg)
+{
+	struct vcpu_hvm_context ctx;
+	struct domain *d = v->domain;
+	long ret = -EEXIST;
+
+	if (v->info == &dummy_vcpu_info)
+		return -EINVAL;
+	if (guest_read(&ctx, arg, 0))
+		return -EFAULT;
+	spin_lock(&d->lock);
+	if (!v->initialised) {
+		ret = arch_vcpu_set_context(v, &ctx);
+		if (!ret)
+			v->initialised = true;
+	}
+	spin_unlock(&d->lock);
+	return ret;
+}
+
+static long up(struct vcpu *v)
+{
+	long ret = -EINVAL;
+
+	spin_lock(&v->domain->lock);
+	if (v->initialised) {
+		if (!is_up(v))
+			vcpu_up(v);
+		ret = 0;
+	}
+	spin_unlock(&v->domain->lock);
+	return ret;
+}
+
+/* The last one down ends the domain. */
+static long down(struct vcpu *v)
+{
+	struct domain *d = v->domain;
+	unsigned i;
+
+	for (i = 0; i < d->nr_vcpus; i++)
+		if (d->vcpus[i] && d->vcpus[i] != v && is_up(d->vcpus[i]))
+			break;
+	if (i == d->nr_vcpus) {
+		domain_shutdown(d, SHUTDOWN_poweroff);
+		return 0;
+	}
+	if (is_up(v))
+		vcpu_down(v);
+	return 0;
+}
+
+static long set_periodic(struct vcpu *v, gvaddr_t arg)
+{
+	struct vcpu_set_periodic_timer set;
+
+	if (guest_read(&set, arg, 0))
+		return -EFAULT;
+	if (set.period_ns < PERIOD_MIN || set.period_ns > PERIOD_MAX)
+		return -EINVAL;
+	spin_lock(&v->domain->lock);
+	WRITE_ONCE(v->period, set.period_ns);
+	timer_set(&v->periodic, now() + set.period_ns);
+	spin_unlock(&v->domain->lock);
+	return 0;
+}
+
+static long set_singleshot(struct vcpu *v, gvaddr_t arg)
+{
+	struct vcpu_set_singleshot_timer set;
+
+	if (guest_read(&set, arg, 0))
+		return -EFAULT;
+	if (set.flags & VCPU_SSHOTTMR_future && set.timeout_abs_ns < now())
+		return -ETIME;
+	timer_set(&v->timer, set.timeout_abs_ns);
+	return 0;
+}
+
+long do_vcpu_op(struct vcpu *cur, struct hcall_args *h)
+{
+	struct domain *d = cur->domain;
+	gvaddr_t arg = h->a[2];
+	struct vcpu *v = domain_vcpu(d, (u32)h->a[1]);
+
+	if (!v)
+		return -ENOENT;
+	switch ((s32)h->a[0]) {
+	case VCPUOP_set_singleshot_timer:
+		return v == cur ? set_singleshot(v, arg) : -EINVAL;
+	case VCPUOP_stop_singleshot_timer:
+		if (v != cur)
+			return -EINVAL;
+		timer_stop(&v->timer);
+		return 0;
+	case VCPUOP_set_periodic_timer:
+		return set_periodic(v, arg);
+	case VCPUOP_stop_periodic_timer:
+		WRITE_ONCE(v->period, 0);
+		timer_stop(&v->periodic);
+		return 0;
+	case VCPUOP_initialise:
+		return initialise(v, arg);
+	case VCPUOP_up:
+		return up(v);
+	case VCPUOP_down:
+		return down(v);
+	case VCPUOP_is_up:
+		return is_up(v);
+	case VCPUOP_get_runstate_info: {
+		struct vcpu_runstate_info info;
+
+		vcpu_runstate(v, &info);
+		return guest_write(arg, 0, &info);
+	}
+	case VCPUOP_register_runstate_memory_area:
+		return register_runstate(cur, v, arg);
+	case VCPUOP_register_vcpu_info:
+		return register_vcpu_info(cur, v, arg);
+	case VCPUOP_register_vcpu_time_memory_area:
+		return register_time(cur, v, arg);
+	case VCPUOP_send_nmi:
+		if (arg)
+			return -EINVAL;
+		v->nmi_pending = true;
+		vcpu_post(v, VCPU_WORK_NMI);
+		vcpu_wake(v);
+		return 0;
+	case VCPUOP_get_physid: /* only for an initial domain with its vCPUs pinned by an option */
+		return -EINVAL;
+	default:
+		return hcall_unsupported(cur, "vcpu_op", h->a[0]);
+	}
+}

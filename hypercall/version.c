@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* xen_version: what a guest may know about the hypervisor. xen/version.h */
+#include <margay/boot_state.h>
+
+#include "hypercall_priv.h"
+
+#define XEN_MAJOR 4
+#define XEN_MINOR 17
+
+static const char denied[] = "<denied>";
+
+/* Copies a string to a field of the ABI's fixed size, which is zero behind it. */
+#define field(dst, s) strcopy((dst), (s), sizeof(dst))
+
+static long string_out(gvaddr_t to, const char *s, size_t size)
+{
+	char buf[1024] = "";
+
+	strcopy(buf, s, min(size, sizeof(buf)));
+	return copy_to_guest(to, buf, min(size, sizeof(buf)));
+}
+
+static long get_features(struct domain *d, gvaddr_t arg)
+{
+	struct xen_feature_info fi;
+
+	if (guest_read(&fi, arg, 0))
+		return -EFAULT;
+	if (fi.submap_idx)
+		return -EINVAL;
+	/* As Xen has it for a domain with nested paging and no PIRQs. */
+	fi.submap = 1U << XENFEAT_memory_op_vnode_supported |
+		    1U << XENFEAT_writable_page_tables | 1U << XENFEAT_auto_translated_physmap |
+		    1U << XENFEAT_hvm_safe_pvclock | 1U << XENFEAT_hvm_callback_vector |
+		    1U << XENFEAT_not_direct_mapped;
+	if (d->initial)
+		fi.submap |= 1U << XENFEAT_dom0;
+	return guest_write(arg, 0, &fi);
+}
+
+long do_xen_version(struct vcpu *v, struct hcall_args *h)
+{
+	struct domain *d = v->domain;
+	bool privileged = d->initial || d->control;
+	gvaddr_t arg = h->a[1];
+
+	switch ((s32)h->a[0]) {
+	case XENVER_version:
+		return XEN_MAJOR << 16 | XEN_MINOR;
+	case XENVER_extraversion:
+		return string_out(arg, ".0-margay", XEN_EXTRAVERSION_LEN);
+	case XENVER_compile_info: {
+		struct xen_compile_info info = { 0 };
+
+		field(info.compiler, "gcc " __VERSION__);
+		field(info.compile_by, "margay");
+		return guest_write(arg, 0, &info);
+	}
+	case XENVER_capabilities:
+		return string_out(arg, "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ",
+				  XEN_CAPABILITIES_INFO_LEN);
+	case XENVER_changeset:
+		return string_out(arg, "margay", XEN_CHANGESET_INFO_LEN);
+	case XENVER_platform_parameters: {
+		struct xen_platform_parameters p = { 0 };
+
+		return guest_write(arg, 0, &p);
+	}
+	case XENVER_get_features:
+		return get_features(d, arg);
+	case XENVER_pagesize:
+		return (long)PAGE_SIZE;
+	case XENVER_guest_handle: {
+		xen_domain_handle_t handle = { 0 };
+
+		return guest_write(arg, 0, &handle);
+	}
+	case XENVER_commandline: {
+		const char *s = privileged ? boot_info.cmdline : denied;
+
+		return string_out(arg, s, privileged ? sizeof(xen_commandline_t) : sizeof(denied));
+	}
+	case XENVER_build_id:
+		return privileged ? -ENODATA : -EPERM;
+	default:
+		return hcall_unsupported(v, "xen_version", h->a[0]);
+	}
+}

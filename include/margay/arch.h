@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What common/ asks of the architecture. One line each; the definitions say more. */
+#ifndef MARGAY_ARCH_H
+#define MARGAY_ARCH_H
+
+#include <margay/vcpu.h>
+
+/* Runs v on this CPU until it blocks, is preempted or stopped. The scheduler's only call into a guest. */
+void arch_vcpu_run(struct vcpu *v);
+/* Before the first and after the last arch_vcpu_run on this CPU: eager FPU, debug registers, MSRs. */
+void arch_vcpu_load(struct vcpu *v);
+void arch_vcpu_save(struct vcpu *v);
+
+int arch_domain_init(struct domain *d);
+void arch_domain_free(struct domain *d);
+int arch_vcpu_init(struct vcpu *v);
+void arch_vcpu_free(struct vcpu *v);
+
+/* State at reset as INIT leaves it, and start in real mode at vector << 12. SDM 3A 9.1.1. */
+void arch_vcpu_reset(struct vcpu *v);
+void arch_vcpu_start_sipi(struct vcpu *v, u8 vector);
+/* VCPUOP_initialise; 0 or -EINVAL. */
+int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx);
+
+/* Fills in paging and mode words of a vCPU that is not running (or is current). */
+void arch_vcpu_mode(struct vcpu *v, struct vcpu_mode *m);
+void arch_vcpu_dump(struct vcpu *v);
+
+/* Interrupts wait for the guest that it would take if it ran now (vLAPIC, NMI). */
+bool arch_vcpu_has_interrupt(struct vcpu *v);
+
+/* Writes the pvclock record of v (vcpu_time_info) for now. */
+void arch_update_time(struct vcpu *v);
+/* Wall clock at system time zero. */
+void arch_wallclock(u64 *sec, u32 *nsec);
+
+void arch_cpu_kick(struct cpu *c);	/* an IPI: out of guest mode or sleep */
+void arch_timer_program(stime_t at);	/* this CPU's next timer interrupt; ~0 for none */
+void arch_idle(void);			/* sleeps until an interrupt, unless this CPU has work */
+void arch_poll_irqs(void);		/* takes pending interrupts: a short window */
+void __noreturn arch_reboot(void);
+void __noreturn arch_poweroff(void);
+u64 rdtsc(void);
+void cpu_relax(void);
+
+/* Lays out a guest from its boot module and prepares vCPU 0. 0 or negative errno, reported. */
+int arch_build_guest(struct domain *d, struct boot_guest *bg);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Making a PVH guest out of boot modules: memory layout, kernel, ACPI tables, start info, first vCPU.
+ * arch/x86/guest/build.c and build_acpi.c; the entry is arch_build_guest() in arch.h.
+ */
+#ifndef MARGAY_BUILD_H
+#define MARGAY_BUILD_H
+
+#include <margay/boot.h>
+#include <margay/cmdline.h>
+
+/* All that is needed to build the guest, again and again. The images are in the direct map. */
+struct boot_guest {
+	struct guest_spec spec;
+	const void *image;
+	size_t image_size;
+	const void *initrd;	/* NULL when there is none */
+	size_t initrd_size;
+};
+
+#define GUEST_LOW_TOP 0xc0000000UL	/* RAM goes on at 4 GiB */
+#define GUEST_HIGH_BASE 0x100000000UL
+#define GUEST_MEM_MAP_MAX 4
+
+/*
+ * The top pages of a guest's low RAM, which its memory map takes out: nothing extra is mapped, so that
+ * large pages stay whole.
+ */
+struct guest_layout {
+	u64 low, high;		/* RAM in bytes from 0 and from 4 GiB */
+	gpaddr_t console;	/* the PV console's ring */
+	gpaddr_t start_info;	/* with the memory map and the module list */
+	gpaddr_t cmdline;
+	gpaddr_t acpi;		/* tables; ends at cmdline */
+};
+
+/* 0 or -EINVAL when mem is below what any guest needs. */
+int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l);
+
+/* The memory map, also for XENMEM_memory_map; the number of entries. */
+unsigned int guest_memory_map(const struct guest_layout *l, struct mem_range map[GUEST_MEM_MAP_MAX]);
+
+/*
+ * RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT in `buf` of `size` bytes, which the guest will see
+ * at gpa; the RSDP comes first. Returns the bytes used, 0 when there is not room.
+ */
+size_t acpi_build(void *buf, size_t size, gpaddr_t gpa, unsigned int nr_vcpus);
+
+#define GUEST_ACPI_SIZE 4096UL
+
+#endif

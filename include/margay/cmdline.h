@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Margay's options (`opt`, from options.def) and the strings of boot modules. `opt` is written on
+ * the boot CPU by cmdline_parse() and read-only afterwards.
+ */
+#ifndef MARGAY_CMDLINE_H
+#define MARGAY_CMDLINE_H
+
+#include <margay/types.h>
+
+#define OPT_FLAG(name, def, help)
+#define OPT_UINT(name, def, lo, hi, help)
+#define OPT_SIZE(name, def, lo, hi, help)
+#define OPT_LETTER(name, def, help)
+#define OPT_STRING(name, def, len, help)
+#define OPT_WORD(constant, word) constant,
+#define OPT_ENUM(name, def, words, help) enum opt_##name { words(OPT_WORD) };
+#include <margay/options.def>
+#undef OPT_WORD
+
+#define OPT_FLAG(name, def, help) bool name;
+#define OPT_UINT(name, def, lo, hi, help) u32 name;
+#define OPT_SIZE(name, def, lo, hi, help) u64 name;
+#define OPT_LETTER(name, def, help) char name;
+#define OPT_STRING(name, def, len, help) char name[(len) + 1];
+#define OPT_ENUM(name, def, words, help) u32 name; /* enum opt_##name */
+struct margay_options {
+#include <margay/options.def>
+};
+
+extern struct margay_options opt;
+
+/*
+ * Read Margay's own command line into `opt`, which holds the defaults before. Unknown options and
+ * bad values are reported by name and skipped; returns how many there were.
+ */
+unsigned int cmdline_parse(const char *line);
+
+/* Print every option with its value now and its help text. */
+void cmdline_help(void);
+
+struct com1_config {
+	u32 baud;
+	u8 data_bits; /* 7 or 8 */
+	char parity;  /* 'n', 'o' or 'e' */
+	u8 stop_bits;
+	u16 iobase;
+};
+
+/* Take `com1=` apart. -EINVAL (reported): bad value, and `c` holds 115200,8n1,0x3f8. */
+int com1_parse(const char *s, struct com1_config *c);
+
+/* Boot module strings, e.g. `guest name=a vcpus=2 mem=512M -- console=hvc0`. */
+#define GUEST_NAME_LEN 31
+#define GUEST_MAX_VCPUS 64
+
+enum module_kind { MODULE_GUEST, MODULE_INITRD, MODULE_POLICY };
+enum guest_action { GUEST_RESTART, GUEST_DESTROY };
+
+struct guest_spec {
+	enum module_kind kind;
+	char name[GUEST_NAME_LEN + 1]; /* of the guest; of an initrd, the guest it is for */
+	unsigned int vcpus;
+	u64 mem; /* bytes, whole pages */
+	bool initial;
+	bool control;
+	enum guest_action on_reboot;
+	enum guest_action on_crash;
+	unsigned int nr_pin; /* CPUs in pin; 0: may run anywhere */
+	u64 pin[4];
+	u8 pin_list[GUEST_MAX_VCPUS]; /* the first of them in the order given */
+	const char *cmdline;	      /* what follows `--`, inside `args`; never NULL */
+};
+
+/*
+ * Take a boot module's string apart. Errors are reported and name the guest and the word:
+ * -EINVAL bad string, -EOPNOTSUPP a kind of module that cannot be used (kind is set then).
+ */
+int guest_spec_parse(const char *args, struct guest_spec *g);
+
+/*
+ * The CPUs vCPU `v` may run on: the v-th one listed if as many are listed as there are vCPUs, else
+ * all those listed, or all CPUs if none is.
+ */
+void guest_spec_affinity(const struct guest_spec *g, unsigned int v, u64 mask[4]);
+
+/*
+ * Numbers as options have them: decimal or 0x hex, exactly `len` characters. parse_size() also
+ * takes one of K, M, G, T (or lower case). -EINVAL: not a number, -ERANGE: over 64 bits.
+ */
+int parse_uint(const char *s, size_t len, u64 *out);
+int parse_size(const char *s, size_t len, u64 *out);
+
+/* The word (without blanks) at or after *s; moves *s behind it. Its length, 0 at the end. */
+size_t next_word(const char **s, const char **word);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A small x86 instruction decoder: the loads and stores that kernels use on the LAPIC page, and
+ * the length of prefixes. It computes no address (the exit tells it) and changes nothing.
+ */
+#ifndef MARGAY_DECODE_H
+#define MARGAY_DECODE_H
+
+#include <margay/types.h>
+
+#define INSN_MAX_LEN 15
+
+/* Code size of the guest's current segment. */
+enum insn_mode { INSN_MODE_16, INSN_MODE_32, INSN_MODE_64 };
+
+enum insn_op {
+	INSN_MOV,
+	INSN_MOVZX, /* load mem_size bytes, zero-extend to size */
+	INSN_MOVSX, /* the same, sign-extend */
+	INSN_XCHG,
+	INSN_ADD,
+	INSN_OR,
+	INSN_AND,
+	INSN_SUB,
+	INSN_XOR,
+	INSN_CMP,  /* flags only */
+	INSN_TEST, /* flags only */
+	INSN_NOT,  /* no second operand, no flags */
+};
+
+struct insn {
+	u8 len;
+	enum insn_op op;
+	u8 size;       /* operand size in bytes: 1, 2, 4, 8 */
+	u8 mem_size;   /* bytes of memory touched; differs from size for MOVZX and MOVSX */
+	bool mem_read; /* memory is read */
+	bool mem_dest; /* memory is written */
+	bool mem_left; /* memory is the left operand: that of `cmp [mem], reg` */
+	bool has_reg;  /* the other operand is register `reg` (0 = rax ... 15 = r15) */
+	bool high_byte; /* reg is 0..3 and means AH, CH, DH, BH */
+	bool has_imm;  /* the other operand is `imm` */
+	bool lock;
+	u8 reg;
+	s64 imm; /* sign-extended */
+};
+
+/*
+ * Decode one instruction with a memory operand out of `len` fetched bytes. -EOPNOTSUPP: not one of
+ * those above (or with a register operand, or too long), -ENODATA: more bytes are needed.
+ */
+int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct insn *out);
+
+/*
+ * How many legacy and REX prefixes stand before the opcode. -ENODATA: the opcode is beyond `len`,
+ * -EOPNOTSUPP: more prefixes than an instruction may have.
+ */
+int insn_prefix_len(const u8 *bytes, unsigned int len, enum insn_mode mode);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A domain: one guest and all it owns. See common/domain.c for its life. */
+#ifndef MARGAY_DOMAIN_H
+#define MARGAY_DOMAIN_H
+
+#include <margay/cmdline.h>
+#include <margay/list.h>
+#include <margay/lock.h>
+#include <margay/p2m.h>
+#include <margay/timer.h>
+#include <margay/xen.h>
+
+struct vcpu;
+struct evtchn_table;
+struct grant_table;
+struct cpuid_policy;
+struct guest_console;
+struct boot_guest;
+
+#define MAX_VCPUS 64		/* the 2-level event channel ABI's selector bits */
+#define FIRST_DOMID 1
+#define INITIAL_DOMID 0		/* the guest marked `initial`, as Xen's dom0 */
+
+enum dom_state {
+	DOM_BUILDING,
+	DOM_RUNNING,
+	DOM_SHUTDOWN,		/* all vCPUs stopped, shutdown_code says why */
+	DOM_DYING,		/* being torn down, preemptibly */
+	DOM_DEAD,		/* nothing left but references */
+};
+
+struct domain {
+	domid_t id;
+	enum dom_state state;
+	bool initial, control;
+	char name[32];
+	struct list link;		/* domain_list, under domains_lock */
+	u32 refs;			/* the list's own, grants, event channels, lookups */
+	struct spinlock lock;
+
+	unsigned nr_vcpus;
+	struct vcpu *vcpus[MAX_VCPUS];
+
+	/* Memory, 4 KiB units; changed under the owner lock. */
+	u64 max_pages, tot_pages;
+	struct p2m p2m;
+	gfn_t max_gfn;
+	u8 node;			/* where its memory comes from first; NODE_ANY */
+
+	/* Shared with the guest. */
+	struct shared_info *shared_info;	/* a page of Margay's */
+	gfn_t shared_info_gfn;			/* where the guest has put it; 0 when nowhere */
+	u64 hvm_params[HVM_NR_PARAMS];
+	u32 vm_assist;				/* VMASST_TYPE_* bits */
+	u8 callback_vector;			/* HVM_PARAM_CALLBACK_IRQ by vector; 0 when none */
+
+	struct evtchn_table *evtchn;
+	struct grant_table *grants;
+	struct cpuid_policy *cpuid;
+	struct guest_console *console;
+	struct guest_spec spec;
+	struct boot_guest *boot;		/* how to build it again on restart; set once it has run */
+
+	s64 time_offset_sec;			/* added to Margay's wall clock */
+	u8 shutdown_code;			/* SHUTDOWN_* */
+	u8 teardown_step;
+	struct timer watchdog[2];
+	u32 watchdog_inuse;
+	u64 refusals;				/* requests answered -ENOSYS or -EOPNOTSUPP */
+	void *arch;				/* back-end's own, e.g. the ASID */
+};
+
+extern struct list domain_list;
+extern struct spinlock domains_lock;
+
+/* With a reference; NULL when there is no such live domain. DOMID_SELF means the current one. */
+struct domain *domain_get(domid_t id);
+void domain_put(struct domain *d);
+/* One more reference, for a caller that has one or knows that another keeps d. */
+static inline void domain_hold(struct domain *d)
+{
+	__atomic_add_fetch(&d->refs, 1, __ATOMIC_SEQ_CST);
+}
+
+struct domain *current_domain(void);
+
+struct domain *domain_create(domid_t id, const struct guest_spec *spec);
+/* The first vCPU starts to run. */
+void domain_start(struct domain *d);
+/* Takes a domain that never ran apart, at once. */
+void domain_destroy(struct domain *d);
+/* Creates, builds and starts; also on restart. common/boot_guests.c */
+int boot_guest_start(struct boot_guest *bg);
+/* Stops all vCPUs; the domain's death or restart follows as it was configured. Any context. */
+void domain_shutdown(struct domain *d, unsigned code);
+/* Ends a guest that Margay can not go on with; why is printed with a register dump of v if given. */
+void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...) __printf(3, 4);
+/* Deferred work: tears down dead domains, restarts those that want it. In steps, from the CPU's loop. */
+void domains_reap(void);
+
+/* shared_info's pages of time: bumps wc_version and writes the wall clock. */
+void domain_update_wallclock(struct domain *d);
+
+#endif

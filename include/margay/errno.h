@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Error numbers: Xen's public ones (which a guest sees) under their plain names. */
+#ifndef MARGAY_ERRNO_H
+#define MARGAY_ERRNO_H
+
+#ifdef MARGAY_HOST
+#include <errno.h>
+#else
+#define XEN_ERRNO(name, value) name = value,
+enum margay_errno {
+#include <xen/errno.h>
+	ERESTART = 85,	/* Margay's own use: never shown to a guest */
+};
+#endif
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What both back-ends do about an exit. A back-end decodes the hardware's reason, counts it and calls one
+ * of these with v->regs up to date; insn_len is the length of the instruction that exited.
+ */
+#ifndef MARGAY_EXIT_H
+#define MARGAY_EXIT_H
+
+#include <margay/vcpu.h>
+
+enum exit_reason {
+#define EXIT(id, name) EXIT_##id,
+#include <margay/exits.def>
+#undef EXIT
+	NR_EXITS
+};
+
+extern const char *const exit_names[NR_EXITS];
+
+/* Past the instruction; drops the interrupt shadow through the back-end. */
+void guest_skip(struct vcpu *v, unsigned insn_len);
+
+/* Queue an exception; a second one contributes to #DF or shutdown as SDM 3A 6.15 says. */
+void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error);
+static inline void inject_ud(struct vcpu *v) { inject_exception(v, 6, false, 0); }
+static inline void inject_gp(struct vcpu *v) { inject_exception(v, 13, true, 0); }
+
+void exit_cpuid(struct vcpu *v, unsigned insn_len);
+void exit_rdmsr(struct vcpu *v, unsigned insn_len);
+void exit_wrmsr(struct vcpu *v, unsigned insn_len);
+void exit_hlt(struct vcpu *v, unsigned insn_len);
+void exit_hypercall(struct vcpu *v, unsigned insn_len);
+void exit_xsetbv(struct vcpu *v, unsigned insn_len);
+
+/* Ends the guest as HVM_PARAM_TRIPLE_FAULT_REASON says, with a dump. */
+void guest_triple_fault(struct vcpu *v);
+
+struct io_exit {
+	u16 port;
+	u8 size;		/* 1, 2, 4 */
+	bool in, string, rep;
+	u8 addr_size;		/* 2, 4, 8; string forms */
+	u8 seg;			/* of OUTS; 3 = DS in ES CS SS DS FS GS order */
+	u64 next_rip;
+};
+void exit_io(struct vcpu *v, const struct io_exit *io);
+
+/* A nested page fault that the p2m can not satisfy: the LAPIC page, a hole, a read-only page. */
+struct npf_exit {
+	gpaddr_t gpa;
+	bool write, fetch;
+	bool in_walk;		/* while walking the guest's own page tables */
+	const u8 *insn;		/* instruction bytes if the hardware gave them (decode assist), else NULL */
+	unsigned insn_len;
+};
+void exit_npf(struct vcpu *v, const struct npf_exit *npf);
+
+/*
+ * Before an entry, when v->work is not empty: takes the work bits, brings times up to date and picks the
+ * event to inject into v->inject. Returns true if an interrupt waits that can not be injected now, so that
+ * the back-end asks for a window. can_take: IF is set and no shadow.
+ *
+ * It may replace v's state (INIT, SIPI) or take v offline: VCPU_WORK_STOP is to be looked at afterwards.
+ * Work bits of what could not be injected go to v->deferred. When it injects an NMI it sets v->nmi_blocked; the
+ * back-end clears that at IRET and posts VCPU_WORK_NMI if nmi_pending is set again.
+ */
+bool vcpu_prepare_entry(struct vcpu *v, bool can_take);
+
+#endif

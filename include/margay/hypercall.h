@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Hypercalls. hypercall/table.def declares each once. A handler gets the five arguments as the guest's
+ * registers hold them and returns what goes into RAX.
+ */
+#ifndef MARGAY_HYPERCALL_H
+#define MARGAY_HYPERCALL_H
+
+#include <margay/guest_copy.h>
+
+#define NR_HYPERCALLS 64U
+
+struct hcall_args {
+	u64 a[5];	/* RDI RSI RDX R10 R8 */
+};
+
+typedef long hcall_fn(struct vcpu *v, struct hcall_args *h);
+
+/*
+ * Return this from a handler to have the same hypercall executed again (after giving the scheduler a
+ * chance), with the arguments as the handler leaves them in *h: the guest sees nothing of it.
+ */
+#define HCALL_RESTART (-ERESTART)
+
+/* True when a long operation should stop and continue later with HCALL_RESTART. No locks held. */
+bool hcall_preempt(void);
+
+/*
+ * The exit handler's entry: by v->regs. The result is in RAX then; true when the call has to be executed
+ * again instead, with RIP as it is.
+ */
+bool hypercall(struct vcpu *v);
+
+/* One call of a multicall: the number and arguments given. */
+long hypercall_one(struct vcpu *v, u64 nr, struct hcall_args *h);
+
+/* Architecture: v is in 64-bit mode at CPL 0. If not, *err is what to answer (-EPERM, -ENOSYS). */
+bool arch_hypercall_allowed(struct vcpu *v, long *err);
+
+/* By number, for traces and the console; NULL for those not served. */
+extern const char *const hypercall_names[NR_HYPERCALLS];
+
+/* Counts and answers what is not there: -ENOSYS. */
+long hcall_unsupported(struct vcpu *v, const char *what, u64 op);
+
+/*
+ * The domain that a guest names, with a reference: DOMID_SELF, its own id, or another one if the caller
+ * is privileged. 0, -ESRCH or -EPERM.
+ */
+int hcall_domain(struct vcpu *v, domid_t id, struct domain **d);
+
+/* A vCPU's timers (VIRQ_TIMER, poll) and a domain's watchdogs: made ready at creation, stopped at death. */
+void vcpu_timers_init(struct vcpu *v);
+void vcpu_timers_stop(struct vcpu *v);
+void domain_watchdog_init(struct domain *d);
+void domain_watchdog_stop(struct domain *d);
+
+/* Puts the pages that v's guest registered: vcpu_info, runstate, time. v does not run any more. */
+void hcall_vcpu_cleanup(struct vcpu *v);
+
+/*
+ * Writes v->runstate to the area its guest registered, if any. The scheduler calls it at each switch to
+ * or from v, on the CPU that v enters or leaves. Any locks.
+ */
+void runstate_update(struct vcpu *v);
+
+/* d->shutdown_code before anyone has set one; SCHEDOP_shutdown_code's wins over domain_shutdown()'s. */
+#define SHUTDOWN_CODE_NONE 0xffU
+
+/* An entry of the memory map that XENMEM_memory_map reports, laid out as the BIOS call INT 15h E820h has it. */
+struct e820_entry {
+	u64 addr, size;
+	u32 type;
+} __packed;
+
+/* Architecture: up to max entries of d's memory map; returns how many. */
+unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Doubly linked circular lists; a list head is a node of its own. */
+#ifndef MARGAY_LIST_H
+#define MARGAY_LIST_H
+
+#include <margay/lib.h>
+
+struct list {
+	struct list *next, *prev;
+};
+
+#define LIST_INIT(name) { &(name), &(name) }
+
+static inline void list_init(struct list *l)
+{
+	l->next = l->prev = l;
+}
+
+static inline bool list_empty(const struct list *l)
+{
+	return l->next == l;
+}
+
+static inline void list_add_before(struct list *n, struct list *at)
+{
+	n->prev = at->prev;
+	n->next = at;
+	at->prev->next = n;
+	at->prev = n;
+}
+
+static inline void list_add_tail(struct list *n, struct list *head)
+{
+	list_add_before(n, head);
+}
+
+static inline void list_add(struct list *n, struct list *head)
+{
+	list_add_before(n, head->next);
+}
+
+/* Leaves n empty, so that deleting it again is harmless. */
+static inline void list_del(struct list *n)
+{
+	n->prev->next = n->next;
+	n->next->prev = n->prev;
+	list_init(n);
+}
+
+#define list_entry(p, type, member) container_of(p, type, member)
+#define list_first(head, type, member) list_entry((head)->next, type, member)
+#define list_for_each(p, head, member)                                                        \
+	for ((p) = list_first((head), __typeof__(*(p)), member); &(p)->member != (head);      \
+	     (p) = list_first(&(p)->member, __typeof__(*(p)), member))
+#define list_for_each_safe(p, n, head, member)                                                \
+	for ((p) = list_first((head), __typeof__(*(p)), member),                              \
+	    (n) = list_first(&(p)->member, __typeof__(*(p)), member);                         \
+	     &(p)->member != (head);                                                          \
+	     (p) = (n), (n) = list_first(&(n)->member, __typeof__(*(n)), member))
+
+#endif

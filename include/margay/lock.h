@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Spinlocks. Margay runs with interrupts off outside of a few windows, so there are no irq variants.
+ *
+ * Lock order, outermost first. A CPU that holds a lock may take only locks of a later level; two of the
+ * same level only by spin_lock_pair(), which orders them by address. Builds with DEBUG=1 check it.
+ */
+#ifndef MARGAY_LOCK_H
+#define MARGAY_LOCK_H
+
+#include <margay/types.h>
+
+enum lock_level {
+	LOCK_DOMAINS,	/* the list of domains, their creation and death */
+	LOCK_DOMAIN,	/* one domain: memory operations, vCPU creation, HVM parameters */
+	LOCK_GRANT,	/* one domain's grant table and map tracking */
+	LOCK_P2M,	/* one domain's physical-to-machine map */
+	LOCK_EVTCHN,	/* one domain's event channels */
+	LOCK_VLAPIC,	/* one vCPU's local APIC mode and timer */
+	LOCK_RUNQ,	/* one CPU's run queue and the states of its vCPUs */
+	LOCK_TIMER,	/* one CPU's timer heap */
+	LOCK_HEAP,	/* small-object heap; takes pages without holding it */
+	LOCK_OWNER,	/* one NUMA node's page owner table and free lists */
+	LOCK_CONSOLE,	/* console buffers and the UART; innermost, so that anyone may print */
+};
+
+struct spinlock {
+	u16 next, owner;
+	u8 level;
+};
+
+#define SPINLOCK_INIT(lvl) { .level = (lvl) }
+
+static inline void spin_init(struct spinlock *l, enum lock_level level)
+{
+	l->next = l->owner = 0;
+	l->level = (u8)level;
+}
+
+#ifdef MARGAY_HOST
+static inline void spin_lock(struct spinlock *l) { l->owner++; }
+static inline void spin_unlock(struct spinlock *l) { l->owner--; }
+static inline bool spin_is_locked(const struct spinlock *l) { return l->owner != 0; }
+#else
+void spin_lock_slow(struct spinlock *l, u16 ticket);
+#ifdef DEBUG
+void lock_order_enter(const struct spinlock *l, bool pair);
+void lock_order_leave(const struct spinlock *l);
+#else
+static inline void lock_order_enter(const struct spinlock *l __unused, bool pair __unused) {}
+static inline void lock_order_leave(const struct spinlock *l __unused) {}
+#endif
+
+static inline void __spin_lock(struct spinlock *l)
+{
+	u16 ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_ACQUIRE);
+
+	if (__builtin_expect(__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket, 0))
+		spin_lock_slow(l, ticket);
+}
+
+static inline void spin_lock(struct spinlock *l)
+{
+	lock_order_enter(l, false);
+	__spin_lock(l);
+}
+
+static inline void spin_unlock(struct spinlock *l)
+{
+	lock_order_leave(l);
+	__atomic_store_n(&l->owner, (u16)(l->owner + 1), __ATOMIC_RELEASE);
+}
+
+static inline bool spin_is_locked(const struct spinlock *l)
+{
+	return __atomic_load_n(&l->owner, __ATOMIC_RELAXED) !=
+	       __atomic_load_n(&l->next, __ATOMIC_RELAXED);
+}
+#endif
+
+/* Takes two locks of one level in address order; a == b is taken once. */
+void spin_lock_pair(struct spinlock *a, struct spinlock *b);
+void spin_unlock_pair(struct spinlock *a, struct spinlock *b);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Machine memory: who owns it. Memory is owned in 2 MiB chunks; a chunk has per-page entries only while
+ * its pages differ in owner or reference count. See common/owner.c.
+ */
+#ifndef MARGAY_MM_H
+#define MARGAY_MM_H
+
+#include <margay/types.h>
+
+struct domain;
+
+/* All RAM is mapped here, not executable; Margay's own image is mapped apart, W^X. */
+#define DIRECTMAP_BASE 0xffff800000000000UL
+#define IMAGE_BASE 0xffffffff80000000UL
+
+#ifdef MARGAY_HOST
+extern u8 *host_directmap;
+#define phys_to_virt(pa) ((void *)(host_directmap + (pa)))
+#define virt_to_phys(va) ((paddr_t)((const u8 *)(va) - host_directmap))
+#else
+static inline void *phys_to_virt(paddr_t pa)
+{
+	return (void *)(DIRECTMAP_BASE + pa);
+}
+
+/* Only for addresses in the direct map, which all heap and page allocations are. */
+static inline paddr_t virt_to_phys(const void *va)
+{
+	return (paddr_t)va - DIRECTMAP_BASE;
+}
+#endif
+
+static inline void *mfn_to_virt(mfn_t mfn)
+{
+	return phys_to_virt(mfn << PAGE_SHIFT);
+}
+
+static inline mfn_t virt_to_mfn(const void *va)
+{
+	return virt_to_phys(va) >> PAGE_SHIFT;
+}
+
+/* Owners that are no domain. Domain ids are below DOMID_FIRST_RESERVED (0x7ff0). */
+enum {
+	OWNER_FREE = 0xffff,	/* nobody's */
+	OWNER_MARGAY = 0xfffe,	/* the hypervisor's own */
+	OWNER_NONE = 0xfffd,	/* not RAM, or kept by the firmware or boot loader */
+};
+
+#define MAX_NODES 16
+#define NODE_ANY 0xffU
+
+/*
+ * Margay's own memory. Zeroed, 4 KiB aligned; NULL when there is none. free_pages takes the same n.
+ * Any context, takes LOCK_OWNER.
+ */
+void *alloc_pages(unsigned n, unsigned node) __must_check;	/* contiguous, n <= 512 */
+void free_pages(void *va, unsigned n);
+static inline void *alloc_page(void)
+{
+	return alloc_pages(1, NODE_ANY);
+}
+static inline void free_page(void *va)
+{
+	free_pages(va, 1);
+}
+
+/* Small objects, zeroed, 16-byte aligned; any size up to 2 MiB. NULL when there is no memory. */
+void *kzalloc(size_t size) __must_check;
+void kfree(void *p);	/* NULL is fine */
+
+/*
+ * Pages of a domain: counted in d->tot_pages (4 KiB units) against d->max_pages.
+ * order is 0 (one page) or 9 (a 2 MiB chunk). Zeroed. 0, -E2BIG at the limit, or -ENOMEM.
+ */
+int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn) __must_check;
+
+/*
+ * d gives the page up (it must have been removed from d's p2m and flushed). The page is scrubbed and
+ * free at once or, while others hold references (grants), when the last one is put.
+ */
+void dom_free(struct domain *d, mfn_t mfn, unsigned order);
+
+/*
+ * A reference keeps a page from being freed and reused while somebody else maps it or Margay uses it.
+ * page_get: 0, or -EINVAL when the page is not (any more) one of d's, or -EBUSY at too many references.
+ */
+int page_get(const struct domain *d, mfn_t mfn) __must_check;
+void page_put(mfn_t mfn);
+u16 page_owner(mfn_t mfn);	/* OWNER_* or a domain id */
+
+struct mem_stats {
+	u64 total_pages, free_pages, margay_pages, split_chunks;
+};
+void mem_stats(struct mem_stats *s);
+u64 node_free_pages(unsigned node);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A domain's physical-to-machine map: the nested page tables themselves (AMD NPT, Intel EPT), there is
+ * no second copy. Takes LOCK_P2M inside. APM2 15.25.
+ */
+#ifndef MARGAY_P2M_H
+#define MARGAY_P2M_H
+
+#include <margay/mm.h>
+
+/* What a mapping is; kept in software bits of the leaf entry. */
+enum p2m_type {
+	P2M_NONE,	/* nothing there */
+	P2M_RAM,	/* a page of the domain's own; freed when it is unmapped */
+	P2M_SHARED,	/* Margay's page shared with the guest (shared_info, grant table): not freed */
+	P2M_GRANT_RW,	/* another domain's page, by grant */
+	P2M_GRANT_RO,
+	P2M_FOREIGN,	/* another domain's page, by privilege */
+	P2M_MMIO,	/* a device's page, owned by no domain */
+};
+
+struct p2m_entry {
+	mfn_t mfn;		/* of the very page asked for, also inside a large mapping */
+	enum p2m_type type;
+	u8 order;		/* 0, 9 or 18: size of the mapping it lies in */
+};
+
+struct p2m {
+	struct spinlock lock;
+	u64 *root;
+	u64 entries[3];		/* leaf mappings by level: 4K, 2M, 1G */
+	u64 table_pages;	/* page-table pages, charged to the domain */
+};
+
+int p2m_init(struct domain *d);
+
+/*
+ * Maps 2^order pages. Whatever was mapped there before is gone, as by p2m_unmap: RAM is given back to the
+ * owner table, references are put. 0, -EINVAL (range, alignment), -ENOMEM.
+ */
+int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type);
+
+/* Unmaps one page, flushes, and gives back RAM (dom_free). -ENOENT when nothing is mapped. */
+int p2m_unmap(struct domain *d, gfn_t gfn);
+
+/* Unmaps without giving the page back: for callers that own the page's fate. The entry is returned. */
+int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *old);
+
+/* Type P2M_NONE when nothing is mapped. No lock; a caller that keeps the page takes a reference. */
+struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn);
+
+/*
+ * Finds the page behind gfn and takes a reference on it, so that it stays until page_put(). write asks
+ * for a page the guest may write. 0, -EINVAL (no such page or not allowed).
+ */
+int p2m_get_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn);
+
+/* Frees up to some bound of mappings at the domain's death; -ERESTART until all is gone. */
+int p2m_teardown(struct domain *d);
+
+/* No CPU uses an old translation of d any more when this returns. Arch code. */
+void p2m_flush(struct domain *d);
+
+#endif

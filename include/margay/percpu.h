@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What each physical CPU owns. Reached through GS; only the CPU itself writes, unless noted. */
+#ifndef MARGAY_PERCPU_H
+#define MARGAY_PERCPU_H
+
+#include <margay/list.h>
+#include <margay/lock.h>
+#include <margay/timer.h>
+
+#define MAX_CPUS 256
+
+struct vcpu;
+
+/* Work for a CPU, set by anyone with cpu_raise(), done before it next enters a guest or sleeps. */
+enum cpu_work {
+	CPU_WORK_RESCHED = 1 << 0,	/* pick again which vCPU to run */
+	CPU_WORK_TIMER = 1 << 1,	/* timers may be due */
+	CPU_WORK_CALL = 1 << 2,		/* a cross-CPU call waits */
+	CPU_WORK_CONSOLE = 1 << 3,	/* console input or room for output */
+	CPU_WORK_REAP = 1 << 4,		/* a dead domain waits for its tear-down */
+};
+
+struct runq {
+	struct spinlock lock;
+	struct list queue;		/* runnable vCPUs, not the running one */
+	unsigned nr_queued;
+};
+
+struct cpu_stats {
+	u64 irqs, kicks, timer_irqs, switches, nmis;
+};
+
+struct cpu {
+	struct cpu *self;		/* at GS:0 */
+	u64 stack_top;			/* GS:8, for the assembly entries */
+	struct vcpu *current;		/* GS:16; NULL when idle */
+	volatile u32 work;		/* enum cpu_work; any CPU sets bits */
+	struct vcpu *loaded;		/* whose registers (FPU, debug) this CPU holds; may be asleep */
+	unsigned id;
+	u32 apic_id;
+	u8 node;
+	bool online;
+	u8 lock_depth;
+	u8 lock_levels[8];		/* lock order check, DEBUG builds */
+
+	struct runq runq;
+	struct timer_heap timers;
+	struct timer slice;
+
+	void *arch;			/* GDT, TSS, IST stacks: arch/x86/cpu */
+	void *hvm;			/* back-end's own: host save area */
+	void (*call_fn)(void *arg);
+	void *call_arg;
+	struct cpu_stats stats;
+};
+
+extern struct cpu *cpus[MAX_CPUS];	/* by id; NULL when absent */
+extern unsigned nr_cpus;		/* online CPUs are 0..nr_cpus-1 */
+
+#ifdef MARGAY_HOST
+extern struct cpu *host_cpu;
+static inline struct cpu *this_cpu(void) { return host_cpu; }
+#else
+static inline struct cpu *this_cpu(void)
+{
+	struct cpu *c;
+
+	__asm__("movq %%gs:0, %0" : "=r"(c));
+	return c;
+}
+#endif
+
+static inline struct vcpu *current_vcpu(void)
+{
+	return this_cpu()->current;
+}
+
+/* Sets work bits for a CPU and makes it notice soon: it leaves its guest or its sleep. Any context. */
+void cpu_raise(struct cpu *c, u32 work);
+
+/* Runs fn(arg) on every online CPU including this one, and waits. Not with locks held. */
+void on_all_cpus(void (*fn)(void *arg), void *arg);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Which vCPU runs where. The core keeps the truth; who decides is a seam for policies. common/sched.c */
+#ifndef MARGAY_SCHED_H
+#define MARGAY_SCHED_H
+
+#include <margay/vcpu.h>
+
+/* Any context below LOCK_RUNQ. Makes a blocked vCPU runnable and kicks the CPU that shall run it. */
+void vcpu_wake(struct vcpu *v);
+
+/*
+ * The current vCPU wants to sleep: blocked unless it already has a reason to run
+ * (vcpu_has_work()). Takes effect when the exit handler returns to the run loop.
+ */
+void vcpu_block(struct vcpu *v);
+void vcpu_yield(struct vcpu *v);
+
+/* An event, interrupt or NMI waits that the guest would take if it ran: so do not sleep. */
+bool vcpu_has_work(struct vcpu *v);
+
+/* Stops a vCPU; returns when it is off its CPU (never call for the current one: use the nosync form). */
+void vcpu_pause(struct vcpu *v);
+void vcpu_pause_nosync(struct vcpu *v);
+void vcpu_unpause(struct vcpu *v);
+
+/* VCPUOP_up/down and INIT/SIPI. vcpu_down on the current one takes effect on return to the loop. */
+void vcpu_up(struct vcpu *v);
+void vcpu_down(struct vcpu *v);
+
+void vcpu_set_affinity(struct vcpu *v, const u64 *mask);
+
+/* Reads the run state's times up to now into *out. */
+void vcpu_runstate(struct vcpu *v, struct vcpu_runstate_info *out);
+
+/* Each CPU's end: never returns. */
+void __noreturn sched_loop(void);
+void sched_init_cpu(struct cpu *c);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual CPU. The hardware back-end copies the guest's words in and out of `regs` around each world
+ * switch; shared code reads and writes them here and never sees a VMCB or VMCS.
+ */
+#ifndef MARGAY_VCPU_H
+#define MARGAY_VCPU_H
+
+#include <margay/atomic.h>
+#include <margay/domain.h>
+#include <margay/percpu.h>
+
+struct vlapic;
+
+/* In the order of the instruction encodings, so that decoded register numbers index it. */
+struct regs {
+	union {
+		u64 gpr[16];
+		struct {
+			u64 rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi;
+			u64 r8, r9, r10, r11, r12, r13, r14, r15;
+		};
+	};
+	u64 rip, rflags;
+};
+
+/* Reasons for a look before the next guest entry; set with vcpu_post(). */
+enum vcpu_work {
+	VCPU_WORK_EVENT = 1 << 0,	/* evtchn_upcall_pending may have been set */
+	VCPU_WORK_LAPIC = 1 << 1,	/* an interrupt in the vLAPIC may be deliverable */
+	VCPU_WORK_NMI = 1 << 2,
+	VCPU_WORK_FLUSH = 1 << 3,	/* the nested translations must be flushed */
+	VCPU_WORK_TIME = 1 << 4,	/* pvclock must be written anew */
+	VCPU_WORK_WINDOW = 1 << 5,	/* the guest can take an interrupt now (window exit) */
+	VCPU_WORK_STOP = 1 << 6,	/* paused, or the domain ends: do not enter */
+};
+
+enum run_state {
+	RUN_OFFLINE,		/* not started, or VCPUOP_down: waits for SIPI or VCPUOP_up */
+	RUN_BLOCKED,		/* HLT, SCHEDOP_block or poll */
+	RUN_RUNNABLE,		/* on a run queue */
+	RUN_RUNNING,
+};
+
+/* A software-visible segment, for mode and dump only. */
+struct vcpu_mode {
+	u64 cr0, cr2, cr3, cr4, efer;
+	u8 cpl;
+	u8 width;		/* 16, 32 or 64: code size now */
+	u64 cs_base, ss_base, ds_base;
+};
+
+/* An event to inject at the next entry, or one whose delivery was interrupted. */
+struct injection {
+	bool valid, has_error, soft;
+	u8 vector, type;	/* type: INJ_* */
+	u8 insn_len;
+	u32 error;
+};
+
+enum inj_type { INJ_EXTINT = 0, INJ_NMI = 2, INJ_EXCEPTION = 3, INJ_SOFT = 4 };
+
+struct vcpu {
+	struct regs regs;		/* first: the assembly knows the offsets */
+	u64 exit_info1, exit_info2;	/* the back-end's qualification words */
+
+	volatile u32 work;		/* enum vcpu_work */
+	u32 deferred;			/* work that waits for an interrupt or NMI window */
+	volatile bool in_guest;		/* set around guest execution; read by kickers */
+	volatile bool in_copy;		/* uses p2m translations without holding references */
+	volatile bool on_cpu;		/* its state is in a CPU's registers */
+	struct domain *domain;
+	unsigned id;
+
+	/* Scheduling: under the lock of cpus[cpu]->runq. */
+	struct cpu *cpu;
+	enum run_state state;
+	int pause_count;
+	struct list runq_link;
+	u64 affinity[MAX_CPUS / 64];
+	stime_t slice_end;
+
+	/* Xen's ABI. */
+	struct vcpu_info *info;		/* in shared_info or the guest's registered page */
+	mfn_t info_mfn;			/* registered page, referenced; INVALID_MFN when none */
+	bool initialised;		/* has a state to start from: builder, SIPI, VCPUOP_initialise */
+	u8 upcall_vector;		/* HVMOP_set_evtchn_upcall_vector; 0 when none */
+	unsigned poll_ports;		/* SCHEDOP_poll: number of ports polled, 0 when not polling */
+	u16 poll_port;			/* the only one, when poll_ports is 1 */
+	struct timer timer;		/* set_timer_op and singleshot */
+	struct timer periodic;
+	stime_t period;			/* 0 when off */
+	struct timer poll_timer;
+	u16 virq_port[24];		/* NR_VIRQS */
+	gvaddr_t runstate_va;		/* registered area, 0 when none */
+	mfn_t runstate_mfn[2];		/* the page(s) it lies in, referenced */
+	u32 runstate_off;
+	struct vcpu_runstate_info runstate;
+	gvaddr_t time_info_va;
+	mfn_t time_info_mfn;
+	u32 time_info_off;
+
+	/* Processor state beyond regs. */
+	struct vlapic *vlapic;
+	struct injection inject;
+	bool nmi_pending, nmi_blocked;
+	bool sipi_wait;			/* INIT received, waits for SIPI */
+	void *xsave;			/* 64-byte aligned, of the policy's XCR0 size */
+	u64 xcr0;
+	u64 dr[4];
+	u64 msr_tsc_aux, msr_xss;
+	u64 tsc_offset;
+	u32 pvclock_version;
+
+	void *hvm;			/* the back-end's: VMCB and the like */
+	u64 *exits;			/* counters by shared exit reason, NR_EXITS (exit.h) */
+	u64 *hypercalls;		/* counters by number, 64 */
+	u64 injected, wakeups;
+};
+
+/* Marks work and makes the vCPU notice: wakes nothing, but leaves guest mode if it runs elsewhere. */
+void vcpu_post(struct vcpu *v, u32 work);
+/* Out of guest mode if it is in it now; returns at once. */
+void vcpu_kick(struct vcpu *v);
+
+struct vcpu *vcpu_create(struct domain *d, unsigned id);
+void vcpu_destroy(struct vcpu *v);
+
+/* Maps a hypercall's (domain, vcpu id) to the vCPU; NULL when out of range. Speculation-safe. */
+struct vcpu *domain_vcpu(struct domain *d, u32 id);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A vCPU's local APIC: xAPIC by MMIO and x2APIC by MSR. SDM 3A 11, APM2 16. arch/x86/guest/vlapic.c */
+#ifndef MARGAY_VLAPIC_H
+#define MARGAY_VLAPIC_H
+
+#include <margay/vcpu.h>
+
+#define VLAPIC_BASE 0xfee00000UL
+
+int vlapic_create(struct vcpu *v);
+void vlapic_destroy(struct vcpu *v);
+void vlapic_reset(struct vcpu *v);
+
+/* An edge- or level-triggered interrupt message arrives. Any CPU; wakes the vCPU. Vectors below 16 set ESR. */
+void vlapic_set_irq(struct vcpu *v, u8 vector, bool level);
+/* The highest deliverable vector by PPR, or -1. */
+int vlapic_pending(struct vcpu *v);
+/* The vector was injected: IRR to ISR. */
+void vlapic_accept(struct vcpu *v, u8 vector);
+/* CR8 as the guest sees it. */
+u8 vlapic_get_cr8(struct vcpu *v);
+void vlapic_set_cr8(struct vcpu *v, u8 cr8);
+
+/* MSRs: IA32_APIC_BASE, IA32_TSC_DEADLINE, 0x800-0x8ff. 0 or -EPERM: inject #GP. */
+int vlapic_rdmsr(struct vcpu *v, u32 msr, u64 *val);
+int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val);
+
+/* Aligned 32-bit register access at offset in the page, xAPIC mode. -EPERM when the APIC is not in that mode. */
+int vlapic_read(struct vcpu *v, u32 offset, u32 *val);
+int vlapic_write(struct vcpu *v, u32 offset, u32 val);
+bool vlapic_mmio_enabled(struct vcpu *v);
+
+#endif

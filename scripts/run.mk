@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Set-up, running and checking; included by the top Makefile, which defines O, Q and builds
+# $(O)/margay. Targets that need packages call the set-up script first, and then make again, for a
+# fresh machine has no compiler at the time this is read.
+
+SETUP ?= scripts/setup
+ACCEL ?= tcg
+CPUS ?= 4
+MEM ?= 2048
+# More of Margay's own options for `make run`.
+OPTIONS ?=
+RUN_ISO := $(O)/margay.iso
+LINUX_GUESTS := $(O)/guests/linux-cloud $(O)/guests/linux-generic
+INITRAMFS := $(O)/guests/initramfs.gz
+CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-guests check-boot check-oracle
+LONG_PARTS ?= check-format check-host check-unit check-fuzz-long docs check-guests-long \
+	check-boot-long check-oracle
+AGAIN = +$(Q)$(MAKE) --no-print-directory
+
+.PHONY: setup iso run debug check check-long check-format format check-host check-guests \
+	check-guests-long check-oracle check-boot check-boot-long perf test-images FORCE
+
+setup:
+	$(Q)O=$(O) $(SETUP)
+
+# What set-up fetched: its absence is an error here, not a reason to fetch.
+$(O)/cache/%/vmlinuz $(O)/cache/%/busybox:
+	$(Q)echo "$@ is not there: run 'make setup'" >&2; exit 1
+
+$(O)/guests/linux-%: $(O)/cache/%/vmlinuz tools/host/extract-elf
+	$(Q)mkdir -p $(@D)
+	$(Q)tools/host/extract-elf $< $@
+
+$(INITRAMFS): $(O)/cache/busybox/busybox test/guest/mkinitramfs test/guest/initramfs/init \
+		$(wildcard test/guest/initramfs/tests/*)
+	$(Q)mkdir -p $(@D)
+	$(Q)test/guest/mkinitramfs $< $@
+
+BAD_GUESTS := $(addprefix $(O)/guests/bad-,text cut note class segment)
+
+$(BAD_GUESTS) &: $(O)/guests/hello test/guest/mkbad
+	$(Q)test/guest/mkbad $< $(@D)
+
+# The demonstration: a stock Debian kernel, which has the input, and our hello guest.
+RUN_MODULES := \
+	--module '$(O)/guests/linux-cloud=guest name=linux vcpus=2 mem=512M -- console=hvc0' \
+	--module '$(INITRAMFS)=initrd for=linux' \
+	--module '$(O)/guests/hello=guest name=hello vcpus=1 mem=32M'
+
+$(RUN_ISO): $(O)/margay $(O)/guests/hello $(O)/guests/linux-cloud $(INITRAMFS) scripts/mkimage FORCE
+	$(Q)scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(OPTIONS)' $(RUN_MODULES) $<
+
+FORCE:
+
+iso:
+	$(Q)O=$(O) $(SETUP) build run
+	$(AGAIN) $(RUN_ISO)
+
+run:
+	$(Q)O=$(O) $(SETUP) build run
+	$(AGAIN) $(RUN_ISO)
+	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(RUN_ISO)
+
+debug:
+	$(Q)O=$(O) $(SETUP) build run debug
+	$(AGAIN) $(RUN_ISO)
+	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --debug $(O)/margay $(RUN_ISO)
+
+check:
+	$(Q)O=$(O) $(SETUP)
+	+$(Q)O=$(O) MAKE="$(MAKE)" scripts/check $(CHECK_PARTS)
+
+check-long:
+	$(Q)O=$(O) $(SETUP)
+	+$(Q)O=$(O) MAKE="$(MAKE)" scripts/check $(LONG_PARTS)
+
+check-format:
+	$(Q)scripts/format --check
+
+format:
+	$(Q)scripts/format
+
+check-host:
+	$(Q)python3 -B -m unittest discover -s test/host
+
+test-images: $(O)/margay guests $(LINUX_GUESTS) $(INITRAMFS) $(BAD_GUESTS)
+
+check-guests: test-images
+	$(Q)O=$(O) test/guest/run --no-oracle
+
+check-guests-long: test-images
+	$(Q)O=$(O) test/guest/run --no-oracle --long
+
+check-oracle: guests
+	$(Q)O=$(O) test/guest/run --bed oracle
+
+check-boot: test-images
+	$(Q)O=$(O) test/guest/bootmatrix
+
+check-boot-long: test-images
+	$(Q)O=$(O) test/guest/bootmatrix --all
+
+perf: test-images
+	$(Q)O=$(O) scripts/perf

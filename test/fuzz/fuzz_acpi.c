@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ACPI tables. The input is a list of tables, each `signature (4), length of the body (2), body`,
+ * which get headers, right checksums and an XSDT, so that the fuzzer reaches what is behind them.
+ * An input that starts with a zero byte is the memory at BASE as it stands, RSDP first.
+ * fuzz-sources: drivers/acpi.c drivers/acpi_madt.c drivers/acpi_srat.c
+ */
+#include "fuzz.h"
+
+#include <margay/acpi.h>
+
+#define BASE 0x1000000UL
+#define MAX_TABLES 32
+
+static uint8_t mem[65536];
+static size_t used;
+static struct acpi_info info;
+static void *views[4096];
+static unsigned int nr_views;
+
+static const void *map(paddr_t pa, size_t len)
+{
+	if (pa < BASE || pa - BASE > used || len > used - (pa - BASE) ||
+	    nr_views == sizeof(views) / sizeof(*views))
+		return NULL;
+	views[nr_views] = malloc(len);
+	return memcpy(views[nr_views++], mem + (pa - BASE), len);
+}
+
+static void put(uint8_t *p, uint64_t v, unsigned int n)
+{
+	memcpy(p, &v, n);
+}
+
+static void fix_sum(uint8_t *p, size_t len, uint8_t *sum)
+{
+	uint8_t s = 0;
+
+	*sum = 0;
+	while (len--)
+		s += *p++;
+	*sum = -s;
+}
+
+static void build(const uint8_t *data, size_t size)
+{
+	uint8_t *xsdt = mem + 64, *dsdt = NULL, *t;
+	unsigned int n = 0, i;
+	uint16_t body;
+
+	used = 64 + 36 + MAX_TABLES * 8;
+	while (size >= 6 && n < MAX_TABLES) {
+		memcpy(&body, data + 4, 2);
+		if (body > size - 6)
+			body = size - 6;
+		if (36 + body > sizeof(mem) - used)
+			break;
+		t = mem + used;
+		memcpy(t, data, 4);
+		put(t + 4, 36 + body, 4);
+		t[8] = 3;
+		memcpy(t + 36, data + 6, body);
+		if (!memcmp(t, "DSDT", 4))
+			dsdt = t;
+		if (!memcmp(t, "FACP", 4) && body >= 8 && dsdt)
+			put(t + 40, BASE + (dsdt - mem), 4);
+		fix_sum(t, 36 + body, t + 9);
+		put(xsdt + 36 + 8 * n++, BASE + used, 8);
+		used += 36 + body;
+		data += 6 + body;
+		size -= 6 + body;
+	}
+	memcpy(xsdt, "XSDT", 4);
+	put(xsdt + 4, 36 + 8 * n, 4);
+	for (i = n; i < MAX_TABLES; i++)
+		put(xsdt + 36 + 8 * i, 0, 8);
+	fix_sum(xsdt, 36 + 8 * n, xsdt + 9);
+	memcpy(mem, "RSD PTR ", 8);
+	mem[15] = 2;
+	put(mem + 20, 36, 4);
+	put(mem + 24, BASE + 64, 8);
+	fix_sum(mem, 20, mem + 8);
+	fix_sum(mem, 36, mem + 32);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const struct acpi_ops ops = { map };
+	unsigned int i;
+	int ret;
+
+	host_log_clear();
+	memset(mem, 0, sizeof(mem));
+	if (size && !data[0]) {
+		used = size - 1 < sizeof(mem) ? size - 1 : sizeof(mem);
+		memcpy(mem, data + 1, used);
+		ret = acpi_parse(NULL, 0, BASE, &ops, &info);
+	} else {
+		build(data, size);
+		ret = acpi_parse(mem, 36, 0, &ops, &info);
+		CHECK(!ret);
+	}
+	while (nr_views)
+		free(views[--nr_views]);
+
+	CHECK(info.nr_cpus >= 1 && info.nr_cpus <= ACPI_MAX_CPUS);
+	CHECK(info.nr_enabled >= 1 && info.nr_enabled <= info.nr_cpus);
+	CHECK(info.nr_nodes >= 1 && info.nr_nodes <= ACPI_MAX_NODES);
+	for (i = 0; i < info.nr_cpus; i++) {
+		CHECK(info.cpus[i].enabled == (i < info.nr_enabled));
+		CHECK(info.cpus[i].node < info.nr_nodes);
+	}
+	CHECK(info.nr_mem <= ACPI_MAX_MEM);
+	for (i = 0; i < info.nr_mem; i++)
+		CHECK(info.mem[i].node < info.nr_nodes && info.mem[i].size);
+	CHECK(info.nr_ioapics <= ACPI_MAX_IOAPICS && info.nr_nmis <= ACPI_MAX_NMIS);
+	CHECK(info.nr_overrides <= 16);
+	CHECK(!info.s5_valid || (info.s5_typ_a < 8 && info.s5_typ_b < 8));
+	return 0;
+}

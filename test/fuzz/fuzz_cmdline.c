@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Strings of the boot loader: the first byte selects the parser, the rest is the string.
+ * fuzz-sources: common/cmdline.c common/guest_spec.c
+ */
+#include "fuzz.h"
+
+#include <margay/cmdline.h>
+
+static void check_guest(const char *s, struct guest_spec *g)
+{
+	unsigned int n = 0, i;
+	uint64_t mask[4];
+
+	CHECK(g->name[0] && strnlen(g->name, sizeof(g->name)) <= GUEST_NAME_LEN);
+	CHECK(g->vcpus >= 1 && g->vcpus <= GUEST_MAX_VCPUS && !(g->mem % 4096) && g->mem);
+	CHECK(g->cmdline && strlen(g->cmdline) <= strlen(s));
+	for (i = 0; i < 4; i++)
+		n += __builtin_popcountl(g->pin[i]);
+	CHECK(n == g->nr_pin);
+	for (i = 0; i < g->vcpus; i++) {
+		guest_spec_affinity(g, i, mask);
+		CHECK(mask[0] | mask[1] | mask[2] | mask[3]);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct guest_spec g;
+	struct com1_config c;
+	char *s;
+
+	if (!size)
+		return 0;
+	host_log_clear();
+	s = malloc(size);
+	memcpy(s, data + 1, size - 1);
+	s[size - 1] = 0;
+
+	switch (data[0]) {
+	case 'c':
+		cmdline_parse(s);
+		cmdline_help();
+		CHECK(opt.maxcpus >= 1 && opt.maxcpus <= 256);
+		CHECK(strnlen(opt.com1, sizeof(opt.com1)) < sizeof(opt.com1));
+		break;
+	case 's':
+		com1_parse(s, &c);
+		CHECK(c.baud && 115200 % c.baud == 0 && c.iobase);
+		break;
+	default:
+		if (!guest_spec_parse(s, &g))
+			check_guest(s, &g);
+	}
+	free(s);
+	return 0;
+}

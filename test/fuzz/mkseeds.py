@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Write the fuzzers' seed inputs: mkseeds.py DIRECTORY (one sub-directory per fuzzer)."""
+import pathlib
+import struct
+import sys
+
+
+def write(directory, name, seeds):
+    path = directory / name
+    path.mkdir(parents=True)
+    for i, seed in enumerate(seeds):
+        (path / f"seed{i:02}").write_bytes(seed)
+
+
+def mb2():
+    def tag(kind, body):
+        return (struct.pack("<II", kind, 8 + len(body)) + body).ljust((len(body) + 15) & ~7, b"\0")
+
+    def info(*tags):
+        body = b"".join(tags) + tag(0, b"")
+        return struct.pack("<II", 8 + len(body), 0) + body
+
+    ranges = [(0, 0x9fc00, 1), (0x9fc00, 0x400, 2), (0x100000, 0x3fee0000, 1), (0x3ffe0000, 0x20000, 3)]
+    mmap = tag(6, struct.pack("<II", 24, 0) + b"".join(struct.pack("<QQII", *r, 0) for r in ranges))
+    efi = tag(17, struct.pack("<II", 48, 1) + b"".join(
+        struct.pack("<IIQQQQQ", t, 0, base, 0, pages, 15, 0)
+        for t, base, pages in ((7, 0, 160), (4, 0x100000, 0x3000), (9, 0x3100000, 16), (6, 0x3200000, 1))))
+    mods = [tag(3, struct.pack("<II", a, b) + s + b"\0") for a, b, s in (
+        (0x1000000, 0x1400000, b"guest name=a vcpus=2"), (0x1400000, 0x1500000, b"initrd for=a"),
+        (0x13ff000, 0x1500000, b"overlap"), (0xa0000, 0xb0000, b"hole"))]
+    rsdp1, rsdp2 = tag(14, b"RSD PTR ".ljust(20, b"\0")), tag(15, b"RSD PTR ".ljust(36, b"\0"))
+    line, loader = tag(1, b"com1=115200 loglevel=debug\0"), tag(2, b"GRUB 2.06\0")
+    yield info(line, loader, *mods[:2], mmap, rsdp1)
+    yield info(line, efi, mods[0], tag(12, bytes(8)), tag(18, b""), rsdp2)
+    yield info(mmap, efi, *mods)
+    yield info(efi, rsdp1, rsdp2, tag(99, b"x"))
+
+
+def acpi():
+    def table(name, body):
+        return name + struct.pack("<H", len(body)) + body
+
+    madt = struct.pack("<II", 0xfee00000, 1) + b"".join((
+        *(struct.pack("<BBBBI", 0, 8, i, i, i != 3) for i in range(4)),
+        struct.pack("<BBHIII", 9, 16, 0, 256, 1, 4), struct.pack("<BBBBII", 1, 12, 0, 0, 0xfec00000, 0),
+        struct.pack("<BBBBIH", 2, 10, 0, 0, 2, 0), struct.pack("<BBBHB", 4, 6, 255, 0, 1),
+        struct.pack("<BBHIB3x", 10, 12, 0, 4, 1), struct.pack("<BBHQ", 5, 12, 0, 0xfee00000)))
+    srat = bytes(12) + b"".join((
+        struct.pack("<BBBBIB3sI", 0, 16, 0, 0, 1, 0, b"", 0), struct.pack("<BBHIIII4x", 2, 24, 0, 1, 256, 1, 0),
+        struct.pack("<BBIHQQIIQ", 1, 40, 0, 0, 0, 0x40000000, 0, 1, 0),
+        struct.pack("<BBIHQQIIQ", 1, 40, 1, 0, 0x100000000, 0x40000000, 0, 3, 0)))
+    fadt = bytearray(208)
+    struct.pack_into("<HIB", fadt, 10, 9, 0xb2, 2)
+    struct.pack_into("<II", fadt, 28, 0x604, 0)
+    struct.pack_into("<IBBBBQB", fadt, 76, 1 << 10, 1, 8, 0, 1, 0xcf9, 15)
+    struct.pack_into("<BBBBQ", fadt, 136, 1, 16, 0, 2, 0x604)
+    dsdt = b"\x10\x14\\\0\x08_S5_\x12\x06\x04\0\x0a\x05\0\0"
+    hpet = struct.pack("<IBBBBQBHB", 0x8086a201, 0, 64, 0, 0, 0xfed00000, 0, 100, 0)
+    yield table(b"DSDT", dsdt) + table(b"FACP", fadt) + table(b"APIC", madt) + table(b"SRAT", srat) + table(b"HPET", hpet)
+    yield table(b"APIC", madt) + table(b"APIC", madt) + table(b"SSDT", dsdt)
+    yield table(b"SRAT", srat)
+
+    def image(revision, root_name, width):
+        root = root_name + struct.pack("<I", 36 + width) + bytes(28) + (0x1000000 + 128).to_bytes(width, "little")
+        root = root[:9] + bytes([-sum(root) & 255]) + root[10:]
+        rsdp = bytearray(b"RSD PTR ".ljust(36, b"\0"))
+        rsdp[15] = revision
+        struct.pack_into("<IIQ", rsdp, 16, 0x1000040, 36, 0x1000040 if width == 8 else 0)
+        rsdp[8] = -sum(rsdp[:20]) & 255
+        rsdp[32] = -sum(rsdp) & 255
+        apic = bytearray(b"APIC" + struct.pack("<I", 36 + len(madt)) + bytes(28) + madt)
+        apic[9] = -sum(apic) & 255
+        return b"\0" + (bytes(rsdp).ljust(64, b"\0") + root).ljust(128, b"\0") + bytes(apic)
+
+    yield image(0, b"RSDT", 4)
+    yield image(2, b"XSDT", 8)
+
+
+def elf():
+    def note(name, kind, desc):
+        pad = lambda b: b.ljust((len(b) + 3) & ~3, b"\0")
+        return struct.pack("<III", len(name), len(desc), kind) + pad(name) + pad(desc)
+
+    notes = note(b"GNU\0", 3, bytes(20)) + note(b"Xen\0", 6, b"linux\0") + note(b"Xen\0", 18, struct.pack("<Q", 0x1000010))
+    loads = ((0x1000000, 0x200, 0x80, 0x1000), (0x2000000, 0x280, 0, 0x9000))
+    head = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0x1000000, 64, 0, 0, 64, 56, 3, 0, 0, 0)
+    phdrs = b"".join(struct.pack("<IIQQQQQQ", 1, 5, off, pa, pa, fsz, msz, 4096) for pa, off, fsz, msz in loads)
+    phdrs += struct.pack("<IIQQQQQQ", 4, 4, 0x180, 0, 0, len(notes), len(notes), 4)
+    yield ((head + phdrs).ljust(0x180, b"\0") + notes).ljust(0x280, b"\x90")
+
+    notes = note(b"Xen\0", 18, struct.pack("<I", 0x100000))
+    head = b"\x7fELF\1\1\1".ljust(16, b"\0") + struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, 0x100000, 52, 0, 0, 52, 32, 2, 0, 0, 0)
+    phdrs = struct.pack("<IIIIIIII", 1, 0x100, 0x100000, 0x100000, 0x40, 0x2000, 7, 4096)
+    phdrs += struct.pack("<IIIIIIII", 4, 0xc0, 0, 0, len(notes), len(notes), 4, 4)
+    yield ((head + phdrs).ljust(0xc0, b"\0") + notes).ljust(0x140, b"\x90")
+
+
+def decode():
+    code = ("8937", "8b4720", "c787b000000000000000", "8707", "a1b000e0fe", "678b07", "440fb65424081", "4863c8",
+            "f78000030000001000", "f0832701", "81a7f0000000fffeffff", "66c7001234", "48a18877665544332211",
+            "f717", "0fb70424", "26666789480c", "8b04c5b000e0fe", "88200000", "3b07", "64890425b000e0fe")
+    for mode in range(3):
+        for c in code:
+            yield bytes([mode]) + bytes.fromhex(c + "0" * (len(c) % 2))
+
+
+def cmdline():
+    yield b"cwhen_empty=poweroff maxcpus=4 com1=115200,8n1,0x2f8 sched_slice=5000 conswitch=b"
+    yield b"cconsole_sync loglevel=debug nox2apic noreboot=no perf_boot=yes bogus maxcpus=0 when_empty=x"
+    yield b"s115200,8n1,0x3f8"
+    yield b"s9600,7e2"
+    yield b"gguest name=a vcpus=2 mem=512M pin=0,2-3 initial control on_reboot=destroy on_crash=restart -- console=hvc0"
+    yield b"gguest name=node-1 vcpus=64 mem=0x80000K pin=0-63"
+    yield b"ginitrd for=a"
+    yield b"gpolicy credit"
+
+
+def main():
+    directory = pathlib.Path(sys.argv[1])
+    for maker in (mb2, acpi, elf, decode, cmdline):
+        write(directory, maker.__name__, maker())
+
+
+main()

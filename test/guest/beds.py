@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The beds: emulated machines on which an image boots, with a time limit.
+
+qemu (AMD-V by QEMU's TCG), ryzen (AMD-V by Bochs), oracle (a guest ELF as the initial domain of
+Debian's Xen 4.17 under QEMU). All are headless. A watcher sees every serial line as it comes, may
+answer with input (not on Bochs), and may end the run early.
+"""
+import ctypes
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+OUT = os.environ.get('O', 'build')
+CACHE = os.path.join(OUT, 'cache')
+OVMF = '/usr/share/OVMF/OVMF_CODE_4M.fd'
+# What EPYC has and TCG lacks is left out by name, or QEMU warns of each on each CPU.
+TCG_CPU = ('EPYC,+svm,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,'
+           '-nrip-save,-xsavec')
+ESCAPES = re.compile(r'\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|c)')
+PR_SET_PDEATHSIG = 1
+libc = ctypes.CDLL(None)
+
+
+class BedError(Exception):
+    """The bed cannot run here; the text says what is missing."""
+
+
+class Machine:
+    """What to boot, and on what: everything a bed needs to know."""
+    # pylint: disable=too-many-instance-attributes
+    def __init__(self, image, kind='iso', firmware='bios', cpus=2, mem=512, extra=()):
+        self.image, self.kind, self.firmware = image, kind, firmware
+        self.cpus, self.mem, self.extra = cpus, mem, list(extra)
+        self.oracle_args = ''           # the guest's own command line (oracle only)
+        self.oracle_initrd = None
+        self.oracle_vcpus = 1
+        self.oracle_mem = 64
+        self.oracle_options = ''
+
+
+class Watcher:
+    """Base of those who watch a run. Times are seconds since the start of the machine."""
+    def line(self, text, now):
+        """A whole serial line came."""
+
+    def waiting(self, partial, now):    # pylint: disable=unused-argument
+        """Called often with the unfinished line. Returns text to type, or None."""
+        return None
+
+    def deadline(self, now):            # pylint: disable=unused-argument
+        """Returns the time at which to end the run though the limit is not reached, or None."""
+        return None
+
+
+class Ended:
+    """How a run ended: 'off' (the machine itself), 'watcher', or 'limit'."""
+    def __init__(self, how, status, seconds):
+        self.how, self.status, self.seconds = how, status, seconds
+
+
+def qemu_disk(machine):
+    """QEMU's arguments for the boot medium."""
+    image = machine.image.replace(',', ',,')
+    if machine.kind == 'net':
+        program = 'margay.efi' if machine.firmware == 'uefi' else 'margay.0'
+        return ['-netdev', f'user,id=n0,tftp={image},bootfile=/{program}',
+                '-device', 'virtio-net-pci,netdev=n0,bootindex=1']
+    if machine.kind == 'disk':
+        return ['-nic', 'none', '-drive', f'file={image},if=virtio,format=raw']
+    return ['-nic', 'none', '-cdrom', image]
+
+
+def qemu_firmware(machine):
+    if machine.firmware != 'uefi':
+        return []
+    if not os.path.exists(OVMF):
+        raise BedError(f'no {OVMF} (package ovmf)')
+    return ['-drive', f'if=pflash,format=raw,readonly=on,file={OVMF}']
+
+
+def qemu_base(machine, accel='tcg', cpu=TCG_CPU):
+    """QEMU's arguments for the machine, without its medium and serial line."""
+    if accel == 'kvm':
+        cpu = 'host'
+    extra = list(machine.extra)
+    if machine.mem > 8192:      # more than the host may have: it is never all touched
+        extra += ['-object', f'memory-backend-ram,id=ram,size={machine.mem}M,reserve=off',
+                  '-machine', 'memory-backend=ram']
+    return ['qemu-system-x86_64', '-machine', 'q35', '-accel', accel, '-cpu', cpu,
+            '-smp', str(machine.cpus), '-m', f'{machine.mem}M', '-display', 'none',
+            '-monitor', 'none', '-no-reboot', *qemu_firmware(machine), *extra]
+
+
+def need(program, package):
+    if not shutil.which(program):
+        raise BedError(f'no {program} (package {package})')
+
+
+def die_with_parent():
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def wait_for(path, seconds=10):
+    """Wait until an emulator has made the socket at path."""
+    end = time.monotonic() + seconds
+    while not os.path.exists(path) and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+class Line:
+    """Cuts the serial stream into clean lines for the watcher, and writes the log."""
+    def __init__(self, watcher, log):
+        self.watcher, self.log, self.partial = watcher, log, ''
+        self.start = time.monotonic()
+
+    def now(self):
+        return time.monotonic() - self.start
+
+    def feed(self, data):
+        self.log.write(data.replace(b'\r', b''))
+        self.log.flush()
+        text = self.partial + data.decode(errors='replace')
+        *lines, self.partial = text.split('\n')
+        for line in lines:
+            self.watcher.line(ESCAPES.sub('', line).replace('\r', ''), self.now())
+
+    def typed(self):
+        return self.watcher.waiting(ESCAPES.sub('', self.partial).replace('\r', ''), self.now())
+
+    def finish(self):
+        if self.partial:
+            self.feed(b'\n')
+
+    def over(self, limit):
+        """Is it time to end? Returns 'watcher', 'limit' or None."""
+        end = self.watcher.deadline(self.now())
+        if end is not None and self.now() >= end:
+            return 'watcher'
+        return 'limit' if self.now() >= limit else None
+
+
+def stop(process):
+    if process.poll() is None:
+        process.kill()
+    return process.wait()
+
+
+def run_piped(command, watcher, log_path, limit):
+    """Run an emulator whose serial line is its stdin and stdout."""
+    with open(log_path, 'wb') as log, tempfile.TemporaryFile() as errors, \
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                             preexec_fn=die_with_parent) as process:
+        line, how = Line(watcher, log), 'off'
+        os.set_blocking(process.stdout.fileno(), False)
+        try:
+            while True:
+                ready, _, _ = select.select([process.stdout], [], [], 0.05)
+                if ready:
+                    data = process.stdout.read(65536)
+                    if data == b'':
+                        break
+                    line.feed(data or b'')
+                text = line.typed()
+                if text:
+                    process.stdin.write(text.encode())
+                    process.stdin.flush()
+                over = line.over(limit)
+                if over:
+                    how = over
+                    break
+        except BrokenPipeError:
+            pass
+        finally:
+            try:
+                process.wait(timeout=2 if how == 'off' else 0)
+            except subprocess.TimeoutExpired:
+                pass
+            status = stop(process)
+            line.finish()
+            errors.seek(0)
+            message = errors.read()
+            log.write(message)
+        if how == 'off' and status:
+            text = message.decode(errors='replace').strip().split('\n')[-1]
+            raise BedError(f'{command[0]} ended with status {status}: {text}')
+        return Ended(how, status, line.now())
+
+
+def run_qemu(machine, watcher, log_path, limit):
+    need('qemu-system-x86_64', 'qemu-system-x86')
+    command = [*qemu_base(machine), *qemu_disk(machine), '-chardev', 'stdio,id=c0,signal=off',
+               '-serial', 'chardev:c0']
+    return run_piped(command, watcher, log_path, limit)
+
+
+def run_oracle(machine, watcher, log_path, limit):
+    """Boot the guest ELF machine.image as the initial domain of Xen."""
+    need('qemu-system-x86_64', 'qemu-system-x86')
+    xen = os.path.join(CACHE, 'xen/xen')
+    if not os.path.exists(xen):
+        raise BedError(f'no {xen} (run scripts/setup check)')
+    options = ('dom0=pvh dom0-iommu=none com1=115200,8n1 console=com1 noreboot '
+               f'dom0_max_vcpus={machine.oracle_vcpus} dom0_mem={machine.oracle_mem}M '
+               f'{machine.oracle_options}')
+    module = f'{machine.image} {machine.oracle_args}'.strip().replace(',', ',,')
+    if machine.oracle_initrd:
+        module += ',' + machine.oracle_initrd.replace(',', ',,')
+    # MWAIT raises #GP in Xen's idle loop on this emulator now and then.
+    command = [*qemu_base(machine, cpu=TCG_CPU + ',-monitor'), '-nic', 'none', '-kernel', xen,
+               '-append', options, '-initrd', module,
+               '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']
+    return run_piped(command, watcher, log_path, limit)
+
+
+def run_bochs(machine, watcher, log_path, limit):
+    """Bochs writes its serial line to a file, which is followed."""
+    need('bochs-bin', 'bochs')
+    if machine.kind != 'iso' or machine.firmware != 'bios':
+        raise BedError('Bochs boots an ISO by BIOS only')
+    if machine.mem > 2048:
+        raise BedError('Bochs has at most 2048 MiB here')
+    with tempfile.TemporaryDirectory() as work, open(log_path, 'wb') as log:
+        serial, rc, commands = (os.path.join(work, n) for n in ('serial', 'bochsrc', 'commands'))
+        values = {'MODEL': 'ryzen', 'CPUS': machine.cpus, 'MEGS': machine.mem, 'SERIAL': serial,
+                  'IMAGE': os.path.abspath(machine.image), 'LOG': log_path + '.bochs',
+                  'MSRS': os.path.join(HERE, 'msrs.def')}
+        with open(os.path.join(HERE, 'bochsrc'), encoding='utf-8') as file:
+            text = re.sub('@([A-Z]+)@', lambda m: str(values[m[1]]), file.read())
+        for path, content in ((rc, text), (commands, 'c\nq\n'), (serial, '')):
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write(content)
+        with open(os.path.join(work, 'console'), 'wb') as console, open(serial, 'rb') as tail, \
+                subprocess.Popen(['bochs-bin', '-q', '-f', rc, '-rc', commands],
+                                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
+                                 env=dict(os.environ, TERM='xterm'),
+                                 preexec_fn=die_with_parent) as process:
+            line, how = Line(watcher, log), None
+            try:
+                while not how:
+                    running = process.poll() is None
+                    data = tail.read()
+                    if data:
+                        line.feed(data)
+                    line.typed()
+                    how = line.over(limit) if running else 'off'
+                    time.sleep(0.05)
+            finally:
+                status = stop(process)
+                line.finish()
+        return Ended(how, status, line.now())
+
+
+BEDS = {'qemu': run_qemu, 'ryzen': run_bochs, 'oracle': run_oracle}
+
+
+def run(bed, machine, watcher, log_path, limit):
+    """Boot machine on the bed of that name; returns Ended, or raises BedError."""
+    os.makedirs(os.path.dirname(log_path), exist_ok=True)
+    return BEDS[bed](machine, watcher, log_path, limit)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs (scenario, bed) pairs, several at once, reports each and sums up. Used by test/guest/run and
+test/guest/bootmatrix. Logs are left in $O/test/BED/NAME.log."""
+import concurrent.futures
+import os
+import subprocess
+import threading
+import time
+
+import beds
+import scenarios
+from verdict import Verdict
+
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
+MARGAY = os.path.join(beds.OUT, 'margay')    # bootmatrix can be told to boot another
+TAIL = 15
+say_lock = threading.Lock()
+
+
+class Outcome:
+    """What became of one scenario on one bed: 'ok', 'FAIL' or 'skip', and why."""
+    def __init__(self, name, bed, verdict, reason='', seconds=0.0, log=None):
+        self.name, self.bed, self.verdict, self.reason = name, bed, verdict, reason
+        self.seconds, self.log = seconds, log
+
+    def report(self):
+        text = f'{self.verdict:4} {self.bed:7} {self.name} ({self.seconds:.1f} s)'
+        if self.reason:
+            text += f': {self.reason}'
+        if self.verdict == 'FAIL' and self.log and os.path.exists(self.log):
+            with open(self.log, encoding='utf-8', errors='replace') as file:
+                lines = beds.ESCAPES.sub('', file.read()).rstrip('\n').split('\n')[-TAIL:]
+            text += f'\n     the last lines of {self.log}:\n'
+            text += '\n'.join('     | ' + line for line in lines)
+        with say_lock:
+            print(text, flush=True)
+
+
+def make_image(scenario, path):
+    options = f'when_empty={scenario["when_empty"]} {scenario["options"]}'.strip()
+    command = [os.path.join(ROOT, 'scripts/mkimage'), '-k', scenario['kind'], '-o', path,
+               '--options', options, '--cache', os.path.join(beds.CACHE, 'grub')]
+    for file, args in scenarios.modules(scenario):
+        command += ['-m', f'{file}={args}']
+    done = subprocess.run([*command, MARGAY], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise beds.BedError(done.stderr.strip())
+
+
+def machine_for(scenario, bed, image):
+    machine = beds.Machine(image, scenario['kind'], scenario['firmware'], scenario['cpus'],
+                           scenario['ram'], scenario['qemu'])
+    if bed == 'oracle':
+        guest = scenario['guests'][0]
+        machine.image = scenarios.guest_file(guest['elf'])
+        machine.mem = max(machine.mem, guest['mem'] + 384)
+        machine.oracle_args = guest['cmdline']
+        machine.oracle_initrd = guest['initrd'] and scenarios.guest_file(guest['initrd'])
+        machine.oracle_vcpus = guest['vcpus']
+        machine.oracle_mem = guest['mem']
+    return machine
+
+
+def missing_file(scenario, bed):
+    files = [path for path, _ in scenarios.modules(scenario)]
+    if bed != 'oracle':
+        files.insert(0, MARGAY)
+    return next((path for path in files if not os.path.exists(path)), None)
+
+
+def run_one(scenario, bed):
+    name = scenario['name']
+    directory = os.path.join(beds.OUT, 'test', bed)
+    log, image = (os.path.join(directory, name + ext) for ext in ('.log', '.' + scenario['kind']))
+    if os.path.exists(log):
+        os.remove(log)
+    missing = missing_file(scenario, bed)
+    if missing:
+        return Outcome(name, bed, 'FAIL', f'{missing} is not built')
+    start = time.monotonic()
+    try:
+        os.makedirs(directory, exist_ok=True)
+        if bed != 'oracle':
+            make_image(scenario, image)
+        verdict = Verdict(scenario, bed)
+        ended = beds.run(bed, machine_for(scenario, bed, image), verdict, log,
+                         scenario['timeout'])
+    except beds.BedError as error:
+        return Outcome(name, bed, 'FAIL', str(error), time.monotonic() - start, log)
+    reason = verdict.judge(ended)
+    if not reason and scenario['kind'] != 'net' and os.path.exists(image):
+        os.remove(image)
+    return Outcome(name, bed, 'FAIL' if reason else 'ok', reason or '', ended.seconds, log)
+
+
+def run_all(jobs, chosen):
+    """Run (scenario, bed) pairs, the longest first, and return their outcomes."""
+    def task(pair):
+        outcome = run_one(*pair)
+        outcome.report()
+        return outcome
+
+    chosen = sorted(chosen, key=lambda pair: -pair[0]['timeout'])
+    with concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool:
+        return list(pool.map(task, chosen))
+
+
+def table_of(outcomes):
+    """One line per scenario, one column per bed."""
+    columns = [bed for bed in beds.BEDS if any(o.bed == bed for o in outcomes)]
+    names = sorted({o.name for o in outcomes})
+    width = max([8] + [len(name) for name in names])
+    cells = {(o.name, o.bed): o.verdict for o in outcomes}
+    lines = [f'{"":{width}}  ' + ' '.join(f'{bed:7}' for bed in columns).rstrip()]
+    for name in names:
+        row = ' '.join(f'{cells.get((name, bed), "-"):7}' for bed in columns)
+        lines.append(f'{name:{width}}  {row}'.rstrip())
+    return '\n'.join(lines)
+
+
+def totals(outcomes):
+    count = {v: sum(o.verdict == v for o in outcomes) for v in ('ok', 'FAIL', 'skip')}
+    return f'{count["ok"]} passed, {count["FAIL"]} failed, {count["skip"]} skipped'
+
+
+def sum_up(outcomes):
+    """Print the table and the totals; returns the exit status."""
+    print('\n' + table_of(outcomes) + '\n\n' + totals(outcomes))
+    return 1 if any(o.verdict == 'FAIL' for o in outcomes) else 0

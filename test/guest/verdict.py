@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Judges one run of one scenario from its serial lines, while it runs and at its end."""
+import re
+
+from beds import Watcher
+from scenarios import FORBIDDEN, PANIC
+
+AFTER_FAILURE = 1.0     # seconds to let a register dump or backtrace come out
+POWER_OFF = 20.0        # seconds to power off in, once all expected lines came
+CLOCK_TOLERANCE = 0.5   # seconds
+
+
+class Verdict(Watcher):
+    """Watches for a scenario's expected and forbidden lines; types its input."""
+    def __init__(self, scenario, bed):
+        self.scenario = scenario
+        self.left = [re.compile(pattern) for pattern in scenario['expect']]
+        forbidden = FORBIDDEN + scenario['forbid'] + ([] if scenario['panics'] else [PANIC])
+        self.forbidden = [re.compile(pattern) for pattern in forbidden]
+        self.counts = [[re.compile(entry['line']), 0] for entry in scenario['count']]
+        self.same = [[re.compile(pattern), []] for pattern in scenario['same']]
+        self.input = list(scenario['input'])
+        self.recent = []        # lines since the last input, for `after`
+        self.clock = {}         # mark: (guest's time, ours)
+        self.failure = None
+        self.end = None
+        self.must_power_off = scenario['ends'] == 'off' and bed != 'oracle'
+
+    def line(self, text, now):
+        self.recent = self.recent[-200:] + [text]
+        if self.scenario['ordered']:
+            if self.left and self.left[0].search(text):
+                del self.left[0]
+        else:
+            self.left = [pattern for pattern in self.left if not pattern.search(text)]
+        for entry in self.counts:
+            entry[1] += bool(entry[0].search(text))
+        for pattern, values in self.same:
+            match = pattern.search(text)
+            if match:
+                values.append(match[1])
+        for mark in ('start', 'end') if self.scenario['clock'] else ():
+            match = re.search(self.scenario['clock'][mark], text)
+            if match:
+                self.clock[mark] = (float(match[1]), now)
+        for pattern in self.forbidden:
+            if pattern.search(text) and not self.failure:
+                self.failure = f'forbidden line: {text.strip()}'
+                self.end = now + AFTER_FAILURE
+        if not self.failure and self.end is None and self.complete():
+            self.end = now + (POWER_OFF if self.must_power_off else 0.2)
+
+    def complete(self):
+        """Has everything come that must come?"""
+        enough = all(count >= entry['least'] for entry, (_, count)
+                     in zip(self.scenario['count'], self.counts))
+        return not self.left and not self.input and enough
+
+    def waiting(self, partial, now):
+        if not self.input or self.failure:
+            return None
+        after = re.compile(self.input[0]['after'])
+        if not any(after.search(text) for text in self.recent + [partial]):
+            return None
+        self.recent = []
+        return self.input.pop(0)['send']
+
+    def deadline(self, now):
+        return self.end
+
+    def judge_clock(self):
+        if len(self.clock) < 2:
+            return 'the clock marks did not come'
+        guest = self.clock['end'][0] - self.clock['start'][0]
+        ours = self.clock['end'][1] - self.clock['start'][1]
+        tolerance = self.scenario['clock'].get('tolerance', CLOCK_TOLERANCE)
+        if abs(guest - ours) > tolerance:
+            return f'guest clock: {guest:.3f} s went by there, {ours:.3f} s here'
+        return None
+
+    def judge(self, ended):
+        """Return None when the run passed, or the reason why not."""
+        if self.failure:
+            return self.failure
+        if self.left:
+            where = {'off': 'the machine went off', 'limit': 'time ran out',
+                     'watcher': 'the run ended'}[ended.how]
+            return f"{where} before a line came that matches '{self.left[0].pattern}'"
+        if self.input:
+            return f"no line came that matches '{self.input[0]['after']}', to type after"
+        for entry, (pattern, count) in zip(self.scenario['count'], self.counts):
+            if count < entry['least'] or count > entry.get('most', count):
+                return f"{count} lines match '{pattern.pattern}', should be {entry}"
+        for pattern, values in self.same:
+            if len(values) < 2:
+                return f"{len(values)} lines match '{pattern.pattern}', too few to compare"
+            if len(set(values)) > 1:
+                return f"'{pattern.pattern}' does not stay the same: " + ' '.join(values[:8])
+        if self.scenario['clock'] and self.judge_clock():
+            return self.judge_clock()
+        if self.must_power_off and ended.how != 'off':
+            return 'all lines came, but the machine did not power off'
+        return None

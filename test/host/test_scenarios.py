@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tests of the scenario runner's judgement: a run that should fail must not pass."""
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../guest'))
+# pylint: disable=wrong-import-position
+import beds  # noqa: E402
+import scenarios  # noqa: E402
+from verdict import POWER_OFF, Verdict  # noqa: E402
+
+OFF = beds.Ended('off', 0, 1.0)
+LIMIT = beds.Ended('limit', -9, 60.0)
+
+
+def scenario(**fields):
+    fields.setdefault('name', 'timers')
+    return scenarios.check(scenarios.fill(fields, scenarios.FIELDS, 'test'), 'test')
+
+
+def judge(lines, ended=OFF, bed='qemu', **fields):
+    verdict = Verdict(scenario(**fields), bed)
+    for number, text in enumerate(lines):
+        verdict.line(text, float(number))
+    return verdict.judge(ended)
+
+
+class Judging(unittest.TestCase):
+    def test_pass(self):
+        self.assertIsNone(judge(['(margay) hello', '[timers] PASS timers']))
+        self.assertIsNone(judge(['PASS timers'], beds.Ended('watcher', -9, 2.0), 'oracle'))
+
+    def test_no_verdict(self):
+        self.assertIn('went off', judge(['(margay) hello']))
+        self.assertIn('time ran out', judge(['(margay) hello'], LIMIT))
+
+    def test_verdict_of_another(self):
+        self.assertIn('PASS timers', judge(['[timers] PASS timers2']))
+        self.assertIn('PASS timers', judge(['[other] PASS timers']))
+        self.assertIn('PASS timers', judge(['[timers] no PASS timers']))
+
+    def test_forbidden(self):
+        self.assertIn('FAIL timers: late', judge(['[timers] FAIL timers: late',
+                                                  '[timers] PASS timers']))
+        self.assertIn('panic', judge(['[timers] PASS timers', '(margay) panic: oh']))
+        self.assertIn('forbidden', judge(['[timers] PASS timers', 'odd'], forbid=['^odd$']))
+        self.assertIn('GRUB', judge(['GRUB: boot failed']))
+
+    def test_does_not_power_off(self):
+        lines = ['[timers] PASS timers']
+        self.assertIn('did not power off', judge(lines, beds.Ended('watcher', -9, 22.0)))
+        self.assertIsNone(judge(lines, beds.Ended('watcher', -9, 22.0), ends='any'))
+
+    def test_two_guests(self):
+        guests = [{'name': 'a', 'elf': 'x'}, {'name': 'b', 'elf': 'x'}]
+        self.assertIn('b', judge(['[a] PASS x'], guests=guests))
+        self.assertIsNone(judge(['[b] PASS x', '[a] PASS x'], guests=guests))
+
+    def test_order(self):
+        self.assertIsNone(judge(['one', 'two'], expect=['one', 'two'], ordered=True))
+        self.assertIn('two', judge(['two', 'one'], expect=['one', 'two'], ordered=True))
+
+    def test_count_and_same(self):
+        fields = {'expect': [], 'count': [{'line': '^up', 'least': 2, 'most': 3}],
+                  'same': ['free ([0-9]+)']}
+        self.assertIsNone(judge(['up free 5', 'up free 5'], **fields))
+        self.assertIn('1 lines', judge(['up free 5', 'free 5'], **fields))
+        self.assertIn('4 lines', judge(['up free 5'] * 4, **fields))
+        self.assertIn('stay the same', judge(['up free 5', 'up free 4'], **fields))
+        self.assertIn('too few', judge(['up', 'up free 4'], **fields))
+
+    def test_clock(self):
+        fields = {'clock': {'start': 'start ([0-9.]+)', 'end': 'end ([0-9.]+)', 'tolerance': 0.5}}
+        passed = '[timers] PASS timers'
+        self.assertIsNone(judge(['start 100.0', 'end 101.2', passed], **fields))
+        self.assertIn('guest clock', judge(['start 100.0', 'end 102.0', passed], **fields))
+        self.assertIn('marks', judge(['start 100.0', passed], **fields))
+
+    def test_input(self):
+        fields = {'expect': ['^answer 42'], 'input': [{'after': 'linux# ', 'send': 'answer\r'},
+                                                      {'after': '^answer', 'send': 'exit\r'}]}
+        verdict = Verdict(scenario(**fields), 'qemu')
+        self.assertIsNone(verdict.waiting('lin', 0.0))
+        self.assertEqual(verdict.waiting('[linux] linux# ', 0.1), 'answer\r')
+        self.assertIsNone(verdict.waiting('', 0.2))
+        self.assertIn('answer', verdict.judge(LIMIT))
+        verdict.line('answer 42', 0.3)
+        self.assertIsNone(verdict.deadline(0.3))
+        self.assertEqual(verdict.waiting('', 0.4), 'exit\r')
+        self.assertIsNone(verdict.judge(OFF))
+
+    def test_ends_soon_after_the_last_line(self):
+        verdict = Verdict(scenario(), 'qemu')
+        verdict.line('[timers] PASS timers', 5.0)
+        self.assertEqual(verdict.deadline(5.0), 5.0 + POWER_OFF)
+
+
+class Tables(unittest.TestCase):
+    def load_list(self, text):
+        with tempfile.NamedTemporaryFile('w', suffix='.list') as file:
+            file.write(text)
+            file.flush()
+            return scenarios.load_list(file.name)
+
+    def test_list(self):
+        table = self.load_list('# comment\n\ntimers qemu oracle vcpus=2 mem=128M timeout=9 # why\n'
+                               'grants ryzen cpus=4 options=sched_slice=100 maxcpus=2\n')
+        self.assertEqual([s['name'] for s in table], ['timers', 'grants'])
+        self.assertEqual(table[0]['beds'], ['qemu', 'oracle'])
+        self.assertEqual((table[0]['guests'][0]['vcpus'], table[0]['timeout']), (2, 9))
+        self.assertEqual(table[1]['options'], 'sched_slice=100 maxcpus=2')
+        self.assertEqual(scenarios.modules(table[0])[0][1], 'guest name=timers vcpus=2 mem=128M')
+
+    def test_list_refuses(self):
+        for text, why in (('timers moon', 'unknown bed'), ('timers qemu cups=2', 'unknown word'),
+                          ('timers qemu mem=lots', 'not a size')):
+            with self.assertRaisesRegex(scenarios.TableError, why):
+                self.load_list(text)
+
+    def test_linux_guest(self):
+        entry = scenario(guests=[{'name': 'l', 'elf': 'linux-cloud', 'test': 'boot', 'vcpus': 2}])
+        self.assertEqual([args for _, args in scenarios.modules(entry)], [
+            'guest name=l vcpus=2 mem=256M -- console=hvc0 margay.test=boot margay.cpus=2',
+            'initrd for=l'])
+        self.assertIsNone(Verdict(entry, 'qemu').failure)
+        self.assertEqual(entry['expect'], [r'^(\[l\] )?PASS boot$'])
+
+    def test_refuses_unknown_field_and_bad_expression(self):
+        with self.assertRaisesRegex(scenarios.TableError, 'unknown field'):
+            scenario(tiemout=3)
+        with self.assertRaisesRegex(scenarios.TableError, 'bad expression'):
+            scenario(expect=['('])
+
+    def test_the_real_table_loads(self):
+        self.assertGreater(len(scenarios.load()), 10)
+
+
+class Emulator(unittest.TestCase):
+    """The runner's own machinery, with a shell in the place of an emulator."""
+    def run_shell(self, script, limit=10, **fields):
+        verdict = Verdict(scenario(**fields), 'qemu')
+        with tempfile.TemporaryDirectory() as work:
+            ended = beds.run_piped(['sh', '-c', script], verdict, os.path.join(work, 'log'), limit)
+        return ended, verdict.judge(ended)
+
+    def test_lines_and_power_off(self):
+        ended, reason = self.run_shell(r'printf "\033[0m[timers] PASS timers\r\n"')
+        self.assertEqual((ended.how, reason), ('off', None))
+
+    def test_limit(self):
+        ended, reason = self.run_shell('sleep 30', limit=0.3)
+        self.assertEqual(ended.how, 'limit')
+        self.assertIn('time ran out', reason)
+
+    def test_typing(self):
+        ended, reason = self.run_shell('printf "name? "; read name; echo "hello $name"',
+                                       expect=['^name. hello moon'],
+                                       input=[{'after': 'name', 'send': 'moon\n'}])
+        self.assertEqual((ended.how, reason), ('off', None))
+
+    def test_dead_emulator(self):
+        with self.assertRaisesRegex(beds.BedError, 'status 3: no such cpu'):
+            self.run_shell('echo no such cpu >&2; exit 3')
+
+
+if __name__ == '__main__':
+    unittest.main()

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tests of scripts/: check's sums, format's exceptions, mkimage's configuration."""
+import importlib.machinery
+import importlib.util
+import os
+import tempfile
+import unittest
+
+SCRIPTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../../scripts')
+
+
+def load(name):
+    loader = importlib.machinery.SourceFileLoader(name, os.path.join(SCRIPTS, name))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
+    loader.exec_module(module)
+    return module
+
+
+class Check(unittest.TestCase):
+    def count(self, text, status=0):
+        return load('check').count(text.split('\n'), status)
+
+    def test_plain_part(self):
+        self.assertEqual(self.count('built the book'), (1, 0, 0))
+        self.assertEqual(self.count('error: no', 2), (0, 1, 0))
+
+    def test_totals(self):
+        self.assertEqual(self.count('x\n3 passed, 0 failed, 1 skipped'), (3, 0, 1))
+        self.assertEqual(self.count('3 passed, 2 failed, 0 skipped', 1), (3, 2, 0))
+        self.assertEqual(self.count('3 passed, 0 failed, 0 skipped\nmake: error', 2), (3, 1, 0))
+
+    def test_cmocka(self):
+        text = ('[==========] Running 3 test(s).\n[       OK ] a\n[  PASSED  ] 2 test(s).\n'
+                '[  FAILED  ] tests: 1 test(s), listed below:\n[  FAILED  ] b\n'
+                '[  PASSED  ] 4 test(s).')
+        self.assertEqual(self.count(text, 1), (6, 1, 0))
+
+    def test_unittest(self):
+        self.assertEqual(self.count('Ran 9 tests in 1s\n\nOK (skipped=2)'), (7, 0, 2))
+        self.assertEqual(self.count('Ran 9 tests in 1s\n\nFAILED (failures=1, errors=2)', 1),
+                         (6, 3, 0))
+
+
+class Format(unittest.TestCase):
+    """keep(): which of an author's lines stay although clang-format would change them."""
+    def keep(self, old, new, before=()):
+        return load('format').keep(old.split('\n'), new.split('\n'), list(before))
+
+    def test_trailing_comment(self):
+        self.assertTrue(self.keep('\tint a;\t\t/* x */', '\tint a; /* x */'))
+        self.assertFalse(self.keep('\tint a ;\t/* x */', '\tint a; /* x */'))
+
+    def test_table(self):
+        self.assertTrue(self.keep('\tA = 1, B = 2,', '\tA = 1,\n\tB = 2,', ['enum x {']))
+        self.assertTrue(self.keep('enum { A, B };', 'enum {\n\tA,\n\tB\n};'))
+        self.assertFalse(self.keep('\tf(a,b);', '\tf(a, b);', ['{']))
+
+    def test_code(self):
+        self.assertFalse(self.keep('\tif (a) { b(); }', '\tif (a) {\n\t\tb();\n\t}', ['{']))
+        self.assertFalse(self.keep('    return a;', '\treturn a;', ['{']))
+
+    def test_table_of_cases(self):
+        self.assertTrue(self.keep('\tcase A: return 1;', '\tcase A:\n\t\treturn 1;'))
+        self.assertFalse(self.keep('\tcase A: f(); g(); break;', '\tcase A:\n\t\tf();\n\t\tg();\n'
+                                   '\t\tbreak;'))
+
+    def test_macros(self):
+        self.assertTrue(self.keep('#define A\t1', '#define A 1'))
+        self.assertTrue(self.keep('#define A(x) \\\n\tf(x)', '#define A(x)   \\\n\tf(x)'))
+
+    def test_long_or_ragged_lines_never_stay(self):
+        self.assertFalse(self.keep('\tA,' + ' ' * 99 + 'B,', '\tA, B,', ['enum x {']))
+        self.assertFalse(self.keep('\tA, ', '\tA,', ['enum x {']))
+
+
+class MakeImage(unittest.TestCase):
+    def test_same_names(self):
+        names = load('mkimage').module_names([('a/hello', ''), ('b/hello', ''), ('a/hello', 'x')])
+        self.assertEqual(sorted(names.values()), ['hello', 'hello.2'])
+
+    def test_config(self):
+        config = load('mkimage').grub_config('when_empty=poweroff', [('hello', 'guest name=a')])
+        self.assertIn('multiboot2 /boot/margay when_empty=poweroff\n'
+                      'module2 /boot/hello guest name=a\nboot\n', config)
+
+    def test_quoting(self):
+        quoted = load('mkimage').quoted
+        self.assertEqual(quoted('guest name=a -- x=1,2'), 'guest name=a -- x=1,2')
+        self.assertEqual(quoted("a;b $c it's"), "'a;b' '$c' 'it'\\''s'")
+
+    def test_missing_file(self):
+        mkimage = load('mkimage')
+        with tempfile.TemporaryDirectory() as work:
+            with self.assertRaisesRegex(mkimage.ImageError, 'no file .*/nothing'):
+                mkimage.make_image('iso', work + '/x.iso', work + '/nothing', '', [], work)
+
+
+if __name__ == '__main__':
+    unittest.main()

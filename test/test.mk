@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Tests that run on the build host: unit tests (cmocka, ASan and UBSan) and fuzzers (libFuzzer).
+# A file test/unit/test_X.c or test/fuzz/fuzz_X.c becomes one program; it names the sources it is
+# linked with in a comment line: `unit-sources: FILE...` or `fuzz-sources: FILE...`.
+
+.PHONY: check-unit check-fuzz check-fuzz-long unit fuzz
+
+HOSTCC ?= gcc
+FUZZCC ?= clang
+FUZZ_SECONDS ?= 8
+FUZZ_SECONDS_LONG ?= 240
+
+HOST_CFLAGS := -std=gnu11 -g -O1 -DMARGAY_HOST -Iinclude -Itest/unit -fno-omit-frame-pointer \
+	-fno-strict-aliasing -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
+
+UNIT_TESTS := $(patsubst test/unit/test_%.c,%,$(sort $(wildcard test/unit/test_*.c)))
+FUZZ_TESTS := $(patsubst test/fuzz/fuzz_%.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+
+# $(call sources_of,FILE,KIND): the words behind `KIND-sources:` in FILE
+sources_of = $(shell sed -n 's,^.*$2-sources: *,,p' $1 | sed 's,\*/,,')
+# $(call objects_of,FILE,KIND): the objects a program of KIND (unit or fuzz) is made of
+objects_of = $(patsubst %,$(O)/$2/obj/%.o,$1 $(call sources_of,$1,$2) test/unit/host.c)
+
+$(O)/unit/obj/%.c.o: %.c test/test.mk
+	@mkdir -p $(@D)
+	@echo "  HOSTCC  $<"
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
+
+$(O)/unit/obj/%.asm.o: %.asm test/test.mk
+	@mkdir -p $(@D)
+	@echo "  NASM    $<"
+	$(Q)$(NASM) -f elf64 -w+all -Werror -o $@ $<
+
+$(O)/fuzz/obj/%.c.o: %.c test/test.mk
+	@mkdir -p $(@D)
+	@echo "  FUZZCC  $<"
+	$(Q)$(FUZZCC) $(HOST_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+
+define unit_program
+$(O)/unit/$1: $(call objects_of,test/unit/test_$1.c,unit)
+	@echo "  HOSTLD  $$@"
+	$$(Q)$$(HOSTCC) $$(SANITIZE) -o $$@ $$^ -lcmocka
+-include $(patsubst %.o,%.d,$(call objects_of,test/unit/test_$1.c,unit))
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call unit_program,$t)))
+
+define fuzz_program
+$(O)/fuzz/$1: $(call objects_of,test/fuzz/fuzz_$1.c,fuzz)
+	@echo "  FUZZLD  $$@"
+	$$(Q)$$(FUZZCC) $$(SANITIZE) -fsanitize=fuzzer -o $$@ $$^
+-include $(patsubst %.o,%.d,$(call objects_of,test/fuzz/fuzz_$1.c,fuzz))
+endef
+$(foreach t,$(FUZZ_TESTS),$(eval $(call fuzz_program,$t)))
+
+unit: $(UNIT_TESTS:%=$(O)/unit/%)
+fuzz: $(FUZZ_TESTS:%=$(O)/fuzz/%)
+
+# The decoder is also compared with objdump, on every form of instruction it accepts.
+$(O)/unit/decode_forms: $(patsubst %,$(O)/unit/obj/%.o,test/unit/decode_forms.c arch/x86/guest/decode.c)
+	@echo "  HOSTLD  $@"
+	$(Q)$(HOSTCC) $(SANITIZE) -o $@ $^
+
+check-unit: unit $(O)/unit/decode_forms
+	$(Q)failed=; for t in $(UNIT_TESTS); do \
+		echo "  TEST    $$t"; $(O)/unit/$$t || failed="$$failed $$t"; \
+	done; \
+	echo "  TEST    decode against objdump"; \
+	test/unit/decode_objdump.py $(O)/unit/decode_forms $(O)/unit || failed="$$failed decode_objdump"; \
+	if [ "$$failed" ]; then echo "FAILED unit tests:$$failed" >&2; exit 1; fi
+
+# Seeds are made by a script; test/fuzz/corpus/X holds inputs that once broke the parser X.
+$(O)/fuzz/seeds: test/fuzz/mkseeds.py
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -rf $@ && test/fuzz/mkseeds.py $@
+
+# $(call run_fuzzers,SECONDS EACH)
+define run_fuzzers
+	$(Q)failed=; for t in $(FUZZ_TESTS); do \
+		mkdir -p $(O)/fuzz/corpus/$$t; \
+		if ! $(O)/fuzz/$$t -max_total_time=$1 -max_len=8192 -timeout=10 -rss_limit_mb=1024 \
+			-print_final_stats=1 -artifact_prefix=$(O)/fuzz/$$t- $(O)/fuzz/corpus/$$t \
+			$(O)/fuzz/seeds/$$t $$(ls -d test/fuzz/corpus/$$t 2>/dev/null) \
+			>$(O)/fuzz/$$t.log 2>&1; then \
+			tail -40 $(O)/fuzz/$$t.log >&2; failed="$$failed $$t"; \
+		fi; \
+		echo "  FUZZ    $$t: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(O)/fuzz/$$t.log) runs," \
+			"$$(grep -o 'cov: [0-9]*' $(O)/fuzz/$$t.log | tail -1)"; \
+	done; \
+	if [ "$$failed" ]; then echo "FAILED fuzzers:$$failed" >&2; exit 1; fi
+endef
+
+check-fuzz: fuzz $(O)/fuzz/seeds
+	$(call run_fuzzers,$(FUZZ_SECONDS))
+
+check-fuzz-long: fuzz $(O)/fuzz/seeds
+	$(call run_fuzzers,$(FUZZ_SECONDS_LONG))

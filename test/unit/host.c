@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* printk for tests on the build host: formats into a buffer, drops what does not fit. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <margay/printk.h>
+
+extern char host_log[65536];
+void host_log_clear(void);
+unsigned int host_logged(const char *text);
+
+char host_log[65536];
+static size_t used;
+
+static void add(const char *fmt, va_list ap)
+{
+	int n = vsnprintf(host_log + used, sizeof(host_log) - used, fmt, ap);
+
+	if (n > 0)
+		used += n;
+	if (used > sizeof(host_log) - 1)
+		used = sizeof(host_log) - 1;
+}
+
+void printk(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(fmt, ap);
+	va_end(ap);
+}
+
+void printk_at(enum loglevel level, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)level;
+	va_start(ap, fmt);
+	add(fmt, ap);
+	va_end(ap);
+}
+
+void host_log_clear(void)
+{
+	used = 0;
+	host_log[0] = 0;
+}
+
+unsigned int host_logged(const char *text)
+{
+	const char *p = host_log;
+	unsigned int n = 0;
+
+	while ((p = strstr(p, text))) {
+		n++;
+		p++;
+	}
+	return n;
+}

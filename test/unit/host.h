@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a unit test on the build host needs besides cmocka: messages of the code under test are kept
+ * in a buffer, so that a test can ask for them.
+ */
+#ifndef TEST_UNIT_HOST_H
+#define TEST_UNIT_HOST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* All messages since host_log_clear(), whatever their level. */
+extern char host_log[65536];
+
+void host_log_clear(void);
+
+/* How often `text` occurs in the messages. */
+unsigned int host_logged(const char *text);
+
+/* Fail, showing the messages, unless `text` is in them, or unless there is none. */
+#define assert_logged(text)                                                             \
+	do {                                                                            \
+		if (!host_logged(text))                                                 \
+			fail_msg("no \"%s\" in the messages:\n%s", text, host_log);    \
+	} while (0)
+#define assert_silent()                                                                 \
+	do {                                                                            \
+		if (host_log[0])                                                        \
+			fail_msg("unexpected messages:\n%s", host_log);                 \
+	} while (0)
+
+#endif

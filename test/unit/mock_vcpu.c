@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See mock_vcpu.h. */
+#include "mock_vcpu.h"
+
+#include <margay/sched.h>
+#include <margay/x86.h>
+
+struct domain mock_domain;
+struct mock_vcpu mock_vcpus[MOCK_VCPUS];
+stime_t mock_now;
+int mock_shutdown;
+unsigned int mock_crashes;
+
+static struct timer *waiting[8];
+
+static struct mock_vcpu *of(struct vcpu *v)
+{
+	return container_of(v, struct mock_vcpu, v);
+}
+
+static void mock_mode(struct vcpu *v, struct vcpu_mode *m)
+{
+	*m = of(v)->mode;
+}
+
+static void mock_skip_shadow(struct vcpu *v)
+{
+	of(v)->shadow_drops++;
+}
+
+static void mock_flush(struct vcpu *v)
+{
+	of(v)->flushes++;
+}
+
+static const struct hvm_ops mock_ops = {
+	.mode = mock_mode,
+	.skip_shadow = mock_skip_shadow,
+	.request_flush = mock_flush,
+};
+
+const struct hvm_ops *hvm = &mock_ops;
+struct x86_features x86;
+
+void mock_vcpu_free(void)
+{
+	for (unsigned int i = 0; i < MOCK_VCPUS; i++)
+		vlapic_destroy(vcpu_nr(i));
+}
+
+void mock_vcpu_init(bool lapic)
+{
+	memset(waiting, 0, sizeof(waiting));
+	memset(mock_vcpus, 0, sizeof(mock_vcpus));
+	memset(&mock_domain, 0, sizeof(mock_domain));
+	mock_now = 1000000;
+	mock_shutdown = -1;
+	mock_crashes = 0;
+	snprintf(mock_domain.name, sizeof(mock_domain.name), "mock");
+	mock_domain.nr_vcpus = MOCK_VCPUS;
+	x86 = (struct x86_features){ .tsc_hz = 1000000000, .phys_bits = 40,
+				     .vendor = X86_VENDOR_AMD };
+	for (unsigned int i = 0; i < MOCK_VCPUS; i++) {
+		struct vcpu *v = vcpu_nr(i);
+
+		v->id = i;
+		v->domain = &mock_domain;
+		v->info = &mock_vcpus[i].info;
+		v->regs.rflags = RFLAGS_IF;
+		mock_vcpus[i].sipi_vector = -1;
+		mock_domain.vcpus[i] = v;
+		if (lapic)
+			assert_int_equal(vlapic_create(v), 0);
+	}
+}
+
+void mock_time_to(stime_t t)
+{
+	for (;;) {
+		struct timer *first = NULL;
+		unsigned int at = 0;
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(waiting); i++) {
+			if (waiting[i] && waiting[i]->expires <= t &&
+			    (!first || waiting[i]->expires < first->expires)) {
+				first = waiting[i];
+				at = i;
+			}
+		}
+		if (!first)
+			break;
+		waiting[at] = NULL;
+		mock_now = max(mock_now, first->expires);
+		first->fn(first);
+	}
+	mock_now = max(mock_now, t);
+}
+
+void timer_init(struct timer *t, void (*fn)(struct timer *t))
+{
+	memset(t, 0, sizeof(*t));
+	t->fn = fn;
+}
+
+void timer_stop(struct timer *t)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(waiting); i++)
+		if (waiting[i] == t)
+			waiting[i] = NULL;
+}
+
+void timer_set(struct timer *t, stime_t expires)
+{
+	timer_stop(t);
+	t->expires = expires;
+	for (unsigned int i = 0; i < ARRAY_SIZE(waiting); i++) {
+		if (!waiting[i]) {
+			waiting[i] = t;
+			return;
+		}
+	}
+	fail_msg("too many timers");
+}
+
+stime_t now(void)
+{
+	return mock_now;
+}
+
+u64 rdtsc(void)
+{
+	return mock_now;
+}
+
+u64 tsc_to_ns(u64 tsc)
+{
+	return tsc;
+}
+
+void vcpu_post(struct vcpu *v, u32 work)
+{
+	v->work |= work;
+}
+
+void vcpu_wake(struct vcpu *v)
+{
+	of(v)->woken++;
+}
+
+void vcpu_up(struct vcpu *v)
+{
+	of(v)->ups++;
+}
+
+void vcpu_down(struct vcpu *v)
+{
+	of(v)->downs++;
+}
+
+struct vcpu *domain_vcpu(struct domain *d, u32 id)
+{
+	return id < d->nr_vcpus ? d->vcpus[id] : NULL;
+}
+
+void arch_vcpu_reset(struct vcpu *v)
+{
+	of(v)->resets++;
+	v->regs.rflags = 2;
+}
+
+void arch_vcpu_start_sipi(struct vcpu *v, u8 vector)
+{
+	of(v)->sipi_vector = vector;
+}
+
+void arch_update_time(struct vcpu *v)
+{
+	of(v)->time_updates++;
+}
+
+void arch_vcpu_dump(struct vcpu *v)
+{
+	(void)v;
+}
+
+void domain_shutdown(struct domain *d, unsigned int code)
+{
+	(void)d;
+	mock_shutdown = (int)code;
+}
+
+void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...)
+{
+	(void)d;
+	(void)v;
+	(void)why;
+	mock_crashes++;
+}
+
+void *kzalloc(size_t size)
+{
+	return calloc(1, size);
+}
+
+void kfree(void *p)
+{
+	free(p);
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ACPI: what stands in the tables: MADT, SRAT and FADT entries, the sleep type in the DSDT.
+ * unit-sources: drivers/acpi.c drivers/acpi_madt.c drivers/acpi_srat.c test/unit/acpi_sim.c
+ */
+#include "acpi_sim.h"
+
+#include <margay/errno.h>
+#include <margay/lib.h>
+
+static void madt_with(const void *entries, u32 n)
+{
+	u8 body[8 + 4096] = { 0 };
+
+	sim_setup(NULL);
+	memcpy(body + 8, entries, n);
+	sim_table_of("APIC", 3, body, 8 + n);
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+}
+
+static void test_madt_entries(void **state)
+{
+	static const u8 zero[] = { 0, 8, 0, 0, 1, 0, 0, 0, 0, 0 };
+	static const u8 shorter[] = { 0, 8, 0, 0, 1, 0, 0, 0, 1, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
+	static const u8 past[] = { 0, 8, 0, 0, 1, 0, 0, 0, 9, 16, 0, 0 };
+	static const u8 odd[] = { 0, 8, 0, 0, 1, 0, 0, 0, 9 };
+	static const u8 twice[] = { 0, 8, 0, 4, 1, 0, 0, 0, 0, 8, 1, 4, 1, 0, 0, 0 };
+	static const u8 over[] = {
+		0, 8, 0, 0, 1, 0, 0, 0, 5, 12, 0, 0, 0, 0, 0xe0, 0xfe, 1, 0, 0, 0
+	};
+	static const u8 misc[] = {
+		2, 10, 1, 1, 2, 0, 0, 0, 0, 0, /* another bus */
+		2, 10, 0, 16, 2, 0, 0, 0, 0, 0, /* no ISA interrupt */
+		2, 10, 0, 3, 3, 0, 0, 0, 0, 0,
+		2, 10, 0, 3, 4, 0, 0, 0, 0, 0, /* twice */
+		4, 6, 0, 0, 0, 2, /* LINT2 */
+		1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* no address */
+		1, 12, 1, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0,
+		1, 12, 2, 0, 0, 0, 0xc0, 0xfe, 24, 0, 0, 0, /* twice */
+	};
+	u8 many[300 * 8], x2[256 * 16];
+	unsigned int i;
+
+	(void)state;
+	madt_with(zero, sizeof(zero));
+	assert_logged("entry type 0 at 52: length 0 is wrong");
+	assert_int_equal(sim_info.nr_enabled, 1);
+	madt_with(shorter, sizeof(shorter));
+	assert_logged("entry type 1 at 52: length 11 is wrong");
+	assert_int_equal(sim_info.nr_ioapics, 0);
+	madt_with(past, sizeof(past));
+	assert_logged("entry type 9 at 52: length 16 is wrong");
+	madt_with(odd, sizeof(odd));
+	assert_silent();
+	madt_with(twice, sizeof(twice));
+	assert_logged("second CPU with APIC id 4");
+	assert_int_equal(sim_info.nr_enabled, 1);
+	madt_with(over, sizeof(over));
+	assert_true(sim_info.lapic_base == 0x1fee00000);
+
+	madt_with(misc, sizeof(misc));
+	assert_logged("override of bus 1 interrupt 1 ignored");
+	assert_logged("override of bus 0 interrupt 16 ignored");
+	assert_logged("second override of interrupt 3 ignored");
+	assert_logged("NMI at LINT2 of CPU 0 ignored");
+	assert_logged("IO-APIC 0 at 0 ignored");
+	assert_logged("second IO-APIC at 0xfec00000");
+	assert_int_equal(sim_info.nr_overrides, 1);
+	assert_int_equal(sim_info.nr_ioapics, 1);
+	sim_assert_one_cpu();
+
+	/* 255 disabled CPUs do not crowd out the enabled ones behind them. */
+	for (i = 0; i < 255; i++)
+		memcpy(many + i * 8, (u8[]){ 0, 8, i, i, i < 250 ? 2 : 1, 0, 0, 0 }, 8);
+	madt_with(many, 255 * 8);
+	assert_silent();
+	assert_int_equal(sim_info.nr_cpus, 255);
+	assert_int_equal(sim_info.nr_enabled, 5);
+	assert_int_equal(sim_info.cpus[0].apic_id, 250);
+	for (i = 0; i < 256; i++) {
+		u8 id = i < 254 ? 1 : 2;
+
+		memcpy(x2 + i * 16, (u8[16]){ 9, 16, 0, 0, i, id, 0, 0, 1, 0, 0, 0, i }, 16);
+	}
+	madt_with(x2, sizeof(x2));
+	assert_int_equal(sim_info.nr_enabled, 256);
+	assert_silent();
+}
+
+static void test_too_many_cpus(void **state)
+{
+	static u8 body[8 + 255 * 8 + 100 * 16];
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 255; i++)
+		memcpy(body + 8 + i * 8, (u8[]){ 0, 8, i, i, 1, 0, 0, 0 }, 8);
+	for (i = 0; i < 100; i++)
+		memcpy(body + 8 + 255 * 8 + i * 16,
+		       (u8[16]){ 9, 16, 0, 0, i, 1, 0, 0, 1, 0, 0, 0, i, 1, 0, 0 }, 16);
+	sim_table_of("APIC", 3, body, sizeof(body));
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_int_equal(sim_info.nr_cpus, ACPI_MAX_CPUS);
+	assert_logged("more than 256 CPUs, APIC id 257 ignored");
+	assert_int_equal(host_logged("more than"), 100 - 2 + 1);
+}
+
+static void test_srat_entries(void **state)
+{
+	static u8 body[12 + 200 * 40];
+	unsigned int i;
+
+	(void)state;
+	/* Too many nodes and ranges */
+	for (i = 0; i < 200; i++)
+		sim_mem_node(body + 12 + i * 40, i << 30, 1 << 30, i, 1);
+	sim_table_of("SRAT", 3, body, sizeof(body));
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_int_equal(sim_info.nr_nodes, ACPI_MAX_NODES);
+	assert_int_equal(sim_info.nr_mem, ACPI_MAX_NODES);
+	assert_logged("more than 64 nodes, domain 64 ignored");
+
+	sim_setup(NULL);
+	for (i = 0; i < 200; i++)
+		sim_mem_node(body + 12 + i * 40, i << 30, 1 << 30, 0, 1);
+	sim_mem_node(body + 12, ~0UL - 10, 12, 0, 1);
+	sim_mem_node(body + 52, 0, 0, 0, 1);
+	sim_table_of("SRAT", 3, body, sizeof(body));
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_int_equal(sim_info.nr_nodes, 1);
+	assert_int_equal(sim_info.nr_mem, ACPI_MAX_MEM);
+	assert_logged("wraps, ignored");
+	assert_logged("more than 128 memory ranges");
+
+	/* Revision 1: the upper bytes of the domain mean nothing. */
+	sim_setup(NULL);
+	memset(body, 0, sizeof(body));
+	memcpy(body + 12, (u8[16]){ 0, 16, 5, 0, 1, 0, 0, 0, 0, 9, 9, 9 }, 16);
+	memcpy(body + 28, (u8[16]){ 0, 15 }, 2);
+	sim_table_of("SRAT", 1, body, 12 + 16 + 16);
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_int_equal(sim_info.nodes[0], 5);
+	assert_logged("SRAT: entry type 0 at 64: length 15 is wrong");
+	memcpy(body + 28, (u8[16]){ 2, 23 }, 2);
+	sim_setup(NULL);
+	sim_table_of("SRAT", 1, body, 12 + 16 + 24);
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_logged("SRAT: entry type 2 at 64: length 23 is wrong");
+}
+
+static void dsdt_of(const void *aml, u32 n)
+{
+	size_t at;
+
+	sim_setup(NULL);
+	at = sim_fadt(116);
+	sim_put(at + 40, BASE + sim_used, 4);
+	sim_close(at);
+	sim_table_of("DSDT", 1, aml, n);
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+}
+
+static void test_s5(void **state)
+{
+	static const u8 rooted[] = { 0x08, '\\', '_', 'S', '5', '_', 0x12, 0x08, 2, 0x0a, 7, 1 };
+	static const u8 longer[] = {
+		0x08, '_', 'S', '5', '_', 0x12, 0x48, 0x00, 4, 0x0a, 5, 0x0a, 5
+	};
+	static const u8 one[] = { 0x08, '_', 'S', '5', '_', 0x12, 0x04, 1, 0x0a, 6 };
+	static const u8 reference[] = { 0x14, 0x0a, '_', 'S', '5', '_', 0x12, 0x06, 4, 0, 0, 0, 0 };
+	static const u8 big[] = { 0x08, '_', 'S', '5', '_', 0x12, 0x06, 4, 0x0a, 8, 0, 0, 0 };
+	static const u8 word[] = { 0x08, '_', 'S', '5', '_', 0x12, 0x06, 4, 0x0b, 5, 0, 0, 0 };
+	static const u8 empty[] = { 0x08, '_', 'S', '5', '_', 0x12, 0x02, 0, 0, 0, 0 };
+	static const u8 other[] = { 0x08, 'X', '_', 'S', '5', '_', 0x12, 0x06, 2, 0, 0, 0 };
+	static const u8 path[] = { 'X', '\\', '_', 'S', '5', '_', 0x12, 0x06, 2, 0, 0, 0 };
+	u32 n;
+
+	(void)state;
+	dsdt_of(other, sizeof(other));
+	assert_false(sim_info.s5_valid);
+	dsdt_of(path, sizeof(path));
+	assert_false(sim_info.s5_valid);
+	dsdt_of(rooted, sizeof(rooted));
+	assert_true(sim_info.s5_valid);
+	assert_int_equal(sim_info.s5_typ_a, 7);
+	assert_int_equal(sim_info.s5_typ_b, 1);
+	dsdt_of(longer, sizeof(longer));
+	assert_true(sim_info.s5_valid);
+	assert_int_equal(sim_info.s5_typ_a, 5);
+	assert_int_equal(sim_info.s5_typ_b, 5);
+	dsdt_of(one, sizeof(one));
+	assert_true(sim_info.s5_valid);
+	assert_int_equal(sim_info.s5_typ_a, 6);
+	dsdt_of(reference, sizeof(reference));
+	assert_false(sim_info.s5_valid);
+	dsdt_of(big, sizeof(big));
+	assert_false(sim_info.s5_valid);
+	dsdt_of(word, sizeof(word));
+	assert_false(sim_info.s5_valid);
+	dsdt_of(empty, sizeof(empty));
+	assert_false(sim_info.s5_valid);
+	/* Cut anywhere: never a byte too far */
+	for (n = 0; n < sizeof(rooted); n++) {
+		dsdt_of(rooted, n);
+		assert_false(sim_info.s5_valid);
+	}
+	/* An SSDT has it. */
+	sim_setup(NULL);
+	sim_table_of("SSDT", 1, rooted, sizeof(rooted));
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_true(sim_info.s5_valid);
+}
+
+static void test_fadt(void **state)
+{
+	size_t at;
+	u32 len;
+
+	(void)state;
+	/* Any length a revision of ACPI may have given it, and those between */
+	for (len = 116; len <= 244; len++) {
+		sim_setup(NULL);
+		sim_fadt(len);
+		sim_root("XSDT", 8);
+		assert_int_equal(sim_parse(), 0);
+		assert_int_equal(host_logged("FACP") + host_logged("DSDT"), 0);
+		assert_int_equal(sim_info.pm1a_cnt, 0x604);
+		assert_int_equal(sim_info.reset_valid, len > 128);
+	}
+
+	/* The 64-bit fields come first. */
+	sim_setup(NULL);
+	at = sim_fadt(244);
+	sim_put(at + 140, BASE, 8); /* the DSDT is the first table */
+	sim_put(at + 40, 0xdead, 4);
+	sim_mem[at + 172] = ACPI_SPACE_IO;
+	sim_put(at + 176, 0xb004, 8);
+	sim_mem[at + 184] = ACPI_SPACE_IO;
+	sim_put(at + 188, 0x10000, 8);
+	sim_close(at);
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_true(sim_info.s5_valid);
+	assert_int_equal(sim_info.pm1a_cnt, 0xb004);
+	assert_int_equal(sim_info.pm1b_cnt, 0);
+	assert_logged("FACP: PM1b control 0x10000 is not a port");
+
+	sim_setup(NULL);
+	at = sim_fadt(244);
+	sim_mem[at + 172] = ACPI_SPACE_MEM;
+	sim_put(at + 176, 0xfed80000, 8);
+	sim_put(at + 40, 0x1000, 4);
+	sim_put(at + 112, 0, 4);
+	sim_close(at);
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_logged("PM1a control is not a port");
+	assert_logged("DSDT: nothing at 0x1000");
+	assert_false(sim_info.s5_valid);
+	assert_false(sim_info.reset_valid);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_madt_entries, sim_setup),
+		cmocka_unit_test_setup(test_too_many_cpus, sim_setup),
+		cmocka_unit_test_setup(test_srat_entries, sim_setup),
+		cmocka_unit_test_setup(test_s5, sim_setup),
+		cmocka_unit_test_setup(test_fadt, sim_setup),
+	};
+
+	return cmocka_run_group_tests_name("acpi tables", tests, NULL, NULL);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The CPUID policy, on machines that claim everything, nothing, or what one vendor has.
+ * unit-sources: arch/x86/guest/cpuid.c test/unit/mock_vcpu.c
+ * unit-sources: arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c arch/x86/guest/vlapic_ipi.c
+ */
+#include "mock_vcpu.h"
+
+#include <margay/x86.h>
+
+static u32 features;	/* all feature words of the machine */
+static u32 max_basic, max_ext;
+
+static void cache(u32 sub, struct cpuid_regs *r)
+{
+	static const u32 levels[] = { 1, 1, 2, 3 };
+
+	*r = (struct cpuid_regs){ 0 };
+	if (sub < ARRAY_SIZE(levels))
+		*r = (struct cpuid_regs){ 0xfc01c000 | levels[sub] << 5 | 1, 0x1c0003f, 0x3f, 0 };
+}
+
+void cpuid_machine(u32 leaf, u32 sub, struct cpuid_regs *r)
+{
+	*r = (struct cpuid_regs){ features, features, features, features };
+	if (leaf == 0)
+		r->eax = max_basic;
+	else if (leaf == 0x80000000)
+		r->eax = max_ext;
+	else if (leaf == 1)
+		r->eax = 0x800f12;
+	else if (leaf == 4 || leaf == 0x8000001d)
+		cache(sub, r);
+	else if (leaf == 0xd && sub >= 2)
+		*r = (struct cpuid_regs){ sub == 2 ? 256 : 64, sub == 2 ? 576 : 1024 + sub * 64, 2, 0 };
+	else if (leaf == 7 && sub == 0)
+		r->eax = 1;
+}
+
+static void start(bool is_intel, u32 words, u32 basic, u32 ext, unsigned int vcpus)
+{
+	features = words;
+	max_basic = basic;
+	max_ext = ext;
+	mock_vcpu_init(false);
+	x86.vendor = is_intel ? X86_VENDOR_INTEL : X86_VENDOR_AMD;
+	mock_domain.nr_vcpus = vcpus;
+	mock_domain.id = 7;
+}
+
+static void policy(void)
+{
+	assert_int_equal(cpuid_policy_init(&mock_domain), 0);
+}
+
+static struct cpuid_regs ask(unsigned int i, u32 leaf, u32 sub)
+{
+	struct cpuid_regs r = { 0xdead, 0xdead, 0xdead, 0xdead };
+
+	cpuid_guest(vcpu_nr(i), leaf, sub, &r);
+	return r;
+}
+
+static void assert_zero(struct cpuid_regs r)
+{
+	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	cpuid_policy_free(&mock_domain);
+	assert_null(mock_domain.cpuid);
+	return 0;
+}
+
+/* A machine with every bit set: what must not shine through does not. */
+static void test_hidden(void **state)
+{
+	struct cpuid_regs r;
+
+	(void)state;
+	start(false, ~0U, 0x20, 0x80000022, 4);
+	x86.xcr0_mask = 7;
+	x86.xsave = true;
+	policy();
+	r = ask(0, 1, 0);
+	assert_int_equal(r.ecx & (BIT(2) | BIT(3) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(15) | BIT(18)), 0);
+	assert_int_equal(r.ecx & (BIT(21) | BIT(24) | BIT(31)), BIT(21) | BIT(24) | BIT(31));
+	assert_int_equal(r.edx & (BIT(7) | BIT(12) | BIT(14) | BIT(18) | BIT(21) | BIT(22) | BIT(29)), 0);
+	r = ask(0, 7, 0);
+	assert_int_equal(r.eax, 1);
+	/* TSC_ADJUST SGX HLE PQM RTM MPX PQE PT; all of AVX512, whose state is not switched */
+	assert_int_equal(r.ebx & (BIT(1) | BIT(2) | BIT(4) | BIT(11) | BIT(12) | BIT(14) | BIT(15) | BIT(25) |
+				  BIT(16) | BIT(17) | BIT(21) | BIT(30) | BIT(31)), 0);
+	assert_int_equal(r.ecx & (BIT(3) | BIT(4) | BIT(5) | BIT(16) | BIT(30)), 0);
+	assert_int_equal(r.edx & (BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(30) | BIT(31)), 0);
+	assert_true(r.ebx & BIT(5));	/* AVX2 stays */
+	assert_zero(ask(0, 5, 0));
+	assert_zero(ask(0, 0xa, 0));
+	r = ask(0, 6, 0);
+	assert_int_equal(r.eax, BIT(2));
+	r = ask(0, 0x80000001, 0);
+	assert_int_equal(r.ecx & (BIT(2) | BIT(3) | BIT(9) | BIT(10) | BIT(12) | BIT(13) | BIT(15) | BIT(19) |
+				  BIT(23) | BIT(24) | BIT(26) | BIT(29)), 0);
+	assert_int_equal(r.edx & BIT(26), 0);	/* 1 GiB pages only if x86 says so */
+	r = ask(0, 0x80000007, 0);
+	assert_int_equal(r.edx, 0);
+	assert_zero(ask(0, 0x8000000a, 0));
+	assert_zero(ask(0, 0x8000001f, 0));
+	assert_int_equal(ask(0, 0x80000000, 0).eax, 0x80000021);
+	assert_zero(ask(0, 0x80000022, 0));
+	assert_zero(ask(0, 0x8fffffff, 0));
+	assert_zero(ask(0, 0xe, 0));
+	assert_zero(ask(0, 0x1f, 0));
+	assert_zero(ask(0, 0xffffffff, 0xffffffff));
+	assert_int_equal(ask(0, 0, 0).eax, 0xd);
+}
+
+static void test_bare_machine(void **state)
+{
+	struct cpuid_regs r;
+
+	(void)state;
+	start(false, 0, 1, 0x80000008, 1);
+	policy();
+	r = ask(0, 1, 0);
+	assert_int_equal(r.ecx, BIT(21) | BIT(24) | BIT(31));
+	assert_int_equal(r.edx, BIT(9));
+	assert_zero(ask(0, 7, 0));
+	assert_zero(ask(0, 0xd, 0));
+	assert_int_equal(cpuid_xcr0_allowed(&mock_domain), 0);
+	assert_int_equal(cpuid_efer_allowed(&mock_domain), EFER_SCE | EFER_LME | EFER_LMA);
+	assert_int_equal(cpuid_cr4_allowed(&mock_domain) & (CR4_SMEP | CR4_SMAP | CR4_OSXSAVE | CR4_UMIP |
+							     CR4_FSGSBASE | BIT(17) | BIT(22)), 0);
+	assert_false(cpuid_has_tsc_aux(&mock_domain));
+}
+
+static void test_topology(void **state)
+{
+	struct cpuid_regs r;
+
+	(void)state;
+	for (unsigned int n = 1; n <= MOCK_VCPUS; n++) {
+		unsigned int order = n == 1 ? 0 : n == 2 ? 1 : 2;
+
+		start(false, ~0U, 0x10, 0x8000001e, n);
+		policy();
+		for (unsigned int i = 0; i < n; i++) {
+			r = ask(i, 1, 0);
+			assert_int_equal(r.ebx >> 24, i);
+			assert_int_equal(r.ebx >> 16 & 0xff, n);
+			assert_int_equal(!!(r.edx & BIT(28)), n > 1);
+			r = ask(i, 0xb, 0);
+			assert_int_equal(r.eax, 0);
+			assert_int_equal(r.ebx, 1);
+			assert_int_equal(r.ecx, 0x100);
+			assert_int_equal(r.edx, i);
+			r = ask(i, 0xb, 1);
+			assert_int_equal(r.eax, order);
+			assert_int_equal(r.ebx, n);
+			assert_int_equal(r.ecx, 0x201);
+			assert_int_equal(r.edx, i);
+			r = ask(i, 0xb, 2);
+			assert_int_equal(r.ebx, 0);
+			assert_int_equal(r.ecx, 2);
+			r = ask(i, 0x8000001e, 0);
+			assert_int_equal(r.eax, i);
+			assert_int_equal(r.ebx, i);
+		}
+		r = ask(0, 0x80000008, 0);
+		assert_int_equal(r.eax & 0xff, 40);
+		assert_int_equal(r.ecx, (n - 1) | order << 12);
+		assert_int_equal(ask(0, 0x8000001d, 0).eax >> 14, 0);
+		assert_int_equal(ask(0, 0x8000001d, 3).eax >> 14 & 0xfff, n - 1);
+		assert_zero(ask(0, 0x8000001d, 4));
+		assert_zero(ask(0, 0x8000001d, 99));
+		cpuid_policy_free(&mock_domain);
+	}
+	start(true, ~0U, 0x20, 0x80000008, 3);
+	policy();
+	assert_int_equal(ask(0, 4, 0).eax, 3U << 26 | 1 << 5 | 1);
+	assert_int_equal(ask(0, 4, 3).eax, 3U << 26 | 3 << 14 | 3 << 5 | 1);
+	assert_zero(ask(0, 4, 4));
+	/* Beyond the limit Intel answers with the last basic leaf. */
+	assert_int_equal(ask(0, 0x30, 0).eax, ask(0, 0xd, 0).eax);
+	assert_int_equal(ask(0, 0x80000001, 0).ecx & BIT(1), 0);
+}
+
+static void test_xsave(void **state)
+{
+	struct vcpu *v = vcpu_nr(0);
+	struct cpuid_regs r;
+
+	(void)state;
+	start(false, ~0U, 0xd, 0x80000008, 1);
+	x86.xcr0_mask = BIT(0) | BIT(1) | BIT(2) | BIT(9);
+	x86.xsave = x86.xsaveopt = x86.xsavec = true;
+	policy();
+	v->xcr0 = 1;
+	r = ask(0, 0xd, 0);
+	assert_int_equal(r.eax, x86.xcr0_mask);
+	assert_int_equal(r.ebx, 576);
+	assert_int_equal(r.ecx, 1024 + 9 * 64 + 64);
+	v->xcr0 = 7;
+	assert_int_equal(ask(0, 0xd, 0).ebx, 832);
+	r = ask(0, 0xd, 1);
+	assert_int_equal(r.eax, 3);	/* not XSAVES */
+	assert_int_equal(r.ebx, 832);
+	v->xcr0 = 0x207;
+	assert_int_equal(ask(0, 0xd, 1).ebx, 896);	/* compacted */
+	r = ask(0, 0xd, 2);
+	assert_int_equal(r.eax, 256);
+	assert_int_equal(r.ebx, 576);
+	assert_zero(ask(0, 0xd, 3));
+	assert_zero(ask(0, 0xd, 64));
+	/* Bits that follow CR4. */
+	assert_false(ask(0, 1, 0).ecx & BIT(27));
+	assert_false(ask(0, 7, 0).ecx & BIT(4));
+	assert_true(ask(0, 7, 0).ecx & BIT(3));
+	mock_vcpus[0].mode.cr4 = CR4_OSXSAVE | BIT(22);
+	assert_true(ask(0, 1, 0).ecx & BIT(27));
+	assert_true(ask(0, 7, 0).ecx & BIT(4));
+	cpuid_policy_free(&mock_domain);
+	/* Without XSAVE there is neither AVX nor what builds on it. */
+	start(false, ~0U, 0xd, 0x80000008, 1);
+	mock_vcpus[0].mode.cr4 = CR4_OSXSAVE;
+	policy();
+	assert_int_equal(ask(0, 1, 0).ecx & (BIT(26) | BIT(27) | BIT(28) | BIT(12)), 0);
+	assert_int_equal(ask(0, 7, 0).ebx & BIT(5), 0);
+}
+
+static void test_xen_leaves(void **state)
+{
+	struct cpuid_regs r;
+
+	(void)state;
+	start(false, ~0U, 0xd, 0x80000008, 2);
+	x86.tsc_hz = 2500000000;
+	x86.invariant_tsc = true;
+	policy();
+	r = ask(1, 0x40000000, 0);
+	assert_memory_equal(&r.ebx, "XenVMMXenVMM", 12);
+	assert_true(r.eax >= 0x40000004 && r.eax < 0x40000100);
+	assert_int_equal(ask(1, 0x40000001, 0).eax, 0x40011);
+	r = ask(1, 0x40000002, 0);
+	assert_int_equal(r.eax, 1);
+	assert_int_equal(r.ebx, 0x40000000);
+	r = ask(1, 0x40000003, 0);
+	assert_int_equal(r.eax, 6);
+	assert_int_equal(r.ecx, 2500000);
+	r = ask(1, 0x40000003, 1);
+	/* One second of ticks gives one second of nanoseconds. */
+	assert_in_range((x86.tsc_hz >> -(s32)r.edx) * r.ecx >> 32, 999999998, 1000000000);
+	assert_int_equal(ask(1, 0x40000003, 2).eax, 2500000);
+	r = ask(1, 0x40000004, 0);
+	assert_int_equal(r.eax, BIT(3) | BIT(4));
+	assert_int_equal(r.ebx, 1);
+	assert_int_equal(r.ecx, 7);
+	assert_zero(ask(1, 0x40000100, 0));
+	assert_zero(ask(1, 0x400000ff, 0));
+	assert_int_equal(ask(1, 0x80000007, 0).edx, BIT(8));
+	cpuid_policy_free(&mock_domain);
+	start(false, ~0U, 0xd, 0x80000008, 2);
+	x86.tsc_hz = 300000000;
+	policy();
+	r = ask(1, 0x40000003, 1);
+	assert_in_range((x86.tsc_hz << (s32)r.edx) * r.ecx >> 32, 999999998, 1000000000);
+}
+
+/* What the policy shows may be used, and nothing else. */
+static void test_limits(void **state)
+{
+	u64 cr4;
+
+	(void)state;
+	start(false, ~0U, 0xd, 0x80000008, 1);
+	x86.xcr0_mask = 7;
+	x86.xsave = true;
+	policy();
+	cr4 = cpuid_cr4_allowed(&mock_domain);
+	assert_int_equal(cr4 & (CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_SMEP | CR4_SMAP | CR4_OSXSAVE |
+				CR4_FSGSBASE | CR4_UMIP | BIT(17)),
+			 CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_SMEP | CR4_SMAP | CR4_OSXSAVE | CR4_FSGSBASE |
+				 CR4_UMIP | BIT(17));
+	assert_int_equal(cr4 & (CR4_MCE | CR4_LA57 | BIT(13) | BIT(14) | BIT(22)), 0);
+	assert_int_equal(cpuid_efer_allowed(&mock_domain),
+			 EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR);
+	assert_int_equal(cpuid_xcr0_allowed(&mock_domain), 7);
+	assert_true(cpuid_has_tsc_aux(&mock_domain));
+}
+
+#define TEST(f) cmocka_unit_test_teardown(f, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_hidden), TEST(test_bare_machine), TEST(test_topology), TEST(test_xsave),
+		TEST(test_xen_leaves), TEST(test_limits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

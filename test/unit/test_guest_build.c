@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The PVH builder on a guest memory made of host memory: layout, kernel, initrd, start info, errors; and
+ * its ACPI tables, read back by Margay's own parser.
+ * unit-sources: arch/x86/guest/build.c arch/x86/guest/build_acpi.c common/elf.c
+ * unit-sources: drivers/acpi.c drivers/acpi_madt.c drivers/acpi_srat.c
+ */
+#include "host.h"
+
+#include <margay/acpi.h>
+#include <margay/arch.h>
+#include <margay/build.h>
+#include <margay/console.h>
+#include <margay/errno.h>
+#include <margay/guest_copy.h>
+#include <margay/hvm.h>
+
+#include <xen/arch-x86/hvm/start_info.h>
+
+#define RAM (8UL << 20)
+#define KERNEL_AT 0x200000UL
+
+struct x86_features x86 = { .phys_bits = 40 };
+
+static u8 *ram;		/* of the guest, from 0 on */
+static u64 pages_left;	/* of the machine */
+static unsigned int chunks, singles;
+static u64 mapped_high;
+static struct vcpu vcpu0;
+static struct domain dom;
+static struct vcpu_hvm_context context;
+static unsigned int attached;
+static struct boot_guest bg;
+static u8 image[4096];
+
+int dom_alloc(struct domain *d, unsigned int order, mfn_t *mfn)
+{
+	u64 n = 1UL << order;
+
+	if (d->tot_pages + n > d->max_pages)
+		return -E2BIG;
+	if (n > pages_left)
+		return -ENOMEM;
+	pages_left -= n;
+	d->tot_pages += n;
+	*(order ? &chunks : &singles) += 1;
+	*mfn = 1;
+	return 0;
+}
+
+void dom_free(struct domain *d, mfn_t mfn, unsigned int order)
+{
+	(void)mfn;
+	d->tot_pages -= 1UL << order;
+}
+
+int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned int order, enum p2m_type type)
+{
+	(void)d;
+	(void)mfn;
+	assert_int_equal(type, P2M_RAM);
+	assert_true(IS_ALIGNED(gfn, 1UL << order));
+	if (gfn >= GUEST_HIGH_BASE >> PAGE_SHIFT)
+		mapped_high += PAGE_SIZE << order;
+	else
+		assert_true((gfn + (1UL << order)) << PAGE_SHIFT <= GUEST_LOW_TOP);
+	return 0;
+}
+
+int copy_to_gpa(struct domain *d, gpaddr_t dst, const void *src, size_t n)
+{
+	(void)d;
+	if (dst > RAM || n > RAM - dst)
+		return -EFAULT;
+	memcpy(ram + dst, src, n);
+	return 0;
+}
+
+void *alloc_pages(unsigned int n, unsigned int node)
+{
+	(void)node;
+	return calloc(n, PAGE_SIZE);
+}
+
+void free_pages(void *va, unsigned int n)
+{
+	(void)n;
+	free(va);
+}
+
+int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
+{
+	assert_ptr_equal(v, &vcpu0);
+	context = *ctx;
+	return 0;
+}
+
+int console_attach(struct domain *d)
+{
+	(void)d;
+	attached++;
+	return 0;
+}
+
+static void put(void *at, u64 val, unsigned int n)
+{
+	memcpy(at, &val, n);
+}
+
+/* ELF64 with one segment and a PVH note. */
+static void make_image(u64 paddr, u64 memsz)
+{
+	memset(image, 0, sizeof(image));
+	memcpy(image, "\177ELF\2\1\1", 7);
+	put(image + 16, 2, 2);
+	put(image + 18, 62, 2);
+	put(image + 20, 1, 4);
+	put(image + 24, paddr, 8);
+	put(image + 32, 64, 8);
+	put(image + 52, 64, 2);
+	put(image + 54, 56, 2);
+	put(image + 56, 2, 2);
+	put(image + 64, 1, 4);			/* PT_LOAD */
+	put(image + 64 + 8, 0x400, 8);
+	put(image + 64 + 16, paddr, 8);
+	put(image + 64 + 24, paddr, 8);
+	put(image + 64 + 32, 0x100, 8);
+	put(image + 64 + 40, memsz, 8);
+	put(image + 120, 4, 4);			/* PT_NOTE */
+	put(image + 120 + 8, 0x300, 8);
+	put(image + 120 + 32, 20, 8);
+	put(image + 120 + 40, 20, 8);
+	put(image + 0x300, 4, 4);
+	put(image + 0x304, 4, 4);
+	put(image + 0x308, 18, 4);
+	memcpy(image + 0x30c, "Xen", 4);
+	put(image + 0x310, paddr + 0x10, 4);
+	memset(image + 0x400, 0x5a, 0x100);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	host_log_clear();
+	ram = calloc(1, RAM);
+	memset(&dom, 0, sizeof(dom));
+	memset(&context, 0, sizeof(context));
+	snprintf(dom.name, sizeof(dom.name), "g1");
+	dom.nr_vcpus = 2;
+	dom.vcpus[0] = &vcpu0;
+	dom.max_pages = RAM >> PAGE_SHIFT;
+	pages_left = 1UL << 30;
+	chunks = singles = attached = 0;
+	mapped_high = 0;
+	bg = (struct boot_guest){ .image = image, .image_size = sizeof(image) };
+	bg.spec.mem = RAM;
+	bg.spec.vcpus = 2;
+	bg.spec.cmdline = "console=hvc0 quiet";
+	make_image(KERNEL_AT, 0x3000);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	free(ram);
+	return 0;
+}
+
+static void test_layout(void **state)
+{
+	struct mem_range map[GUEST_MEM_MAP_MAX];
+	struct guest_layout l;
+
+	(void)state;
+	assert_int_equal(guest_layout(RAM, 5, &l), 0);
+	assert_int_equal(l.console, RAM - 0x1000);
+	assert_int_equal(l.cmdline, RAM - 0x3000);
+	assert_int_equal(l.acpi, RAM - 0x4000);
+	assert_int_equal(guest_memory_map(&l, map), 3);
+	for (unsigned int i = 0; i < 2; i++)
+		assert_int_equal(map[i].base + map[i].size, map[i + 1].base);
+	assert_int_equal(map[2].base + map[2].size, RAM);
+	assert_int_equal(map[0].type, MEM_RAM);
+	assert_int_equal(map[2].type, MEM_RESERVED);
+	assert_int_equal(guest_layout(5UL << 30, 0xfff, &l), 0);
+	assert_int_equal(l.low, GUEST_LOW_TOP);
+	assert_int_equal(l.high, 2UL << 30);
+	assert_int_equal(l.cmdline, GUEST_LOW_TOP - 0x3000);
+	assert_int_equal(guest_memory_map(&l, map), 4);
+	assert_int_equal(map[3].base, GUEST_HIGH_BASE);
+	assert_int_equal(map[3].size, 2UL << 30);
+	assert_int_equal(guest_layout(RAM, 0x1000, &l), 0);
+	assert_int_equal(l.cmdline, RAM - 0x4000);
+	assert_int_equal(guest_layout(4096, 0, &l), -EINVAL);
+	assert_int_equal(guest_layout(RAM + 1, 0, &l), -EINVAL);
+	assert_int_equal(guest_layout(RAM, 1UL << 20, &l), -EINVAL);
+}
+
+static void test_guest(void **state)
+{
+	static u8 initrd[0x1801];
+	const struct hvm_start_info *si;
+	const struct hvm_modlist_entry *mod;
+	const struct hvm_memmap_table_entry *map;
+	const struct vcpu_hvm_x86_32 *r = &context.cpu_regs.x86_32;
+
+	(void)state;
+	memset(initrd, 0x77, sizeof(initrd));
+	bg.initrd = initrd;
+	bg.initrd_size = sizeof(initrd);
+	assert_int_equal(arch_build_guest(&dom, &bg), 0);
+	assert_silent();
+	assert_int_equal(chunks, 4);
+	assert_int_equal(singles, 0);
+	assert_int_equal(dom.tot_pages, dom.max_pages);
+	assert_int_equal(dom.max_gfn, (RAM >> PAGE_SHIFT) - 1);
+	assert_int_equal(ram[KERNEL_AT], 0x5a);
+	assert_int_equal(ram[KERNEL_AT + 0xff], 0x5a);
+	assert_int_equal(ram[KERNEL_AT + 0x100], 0);
+
+	assert_int_equal(context.mode, VCPU_HVM_MODE_32B);
+	assert_int_equal(r->eip, KERNEL_AT + 0x10);
+	assert_int_equal(r->cr0 & 0x80000001, 1);
+	assert_int_equal(r->eflags, 2);
+	assert_int_equal(r->cs_limit, 0xffffffff);
+	si = (void *)(ram + r->ebx);
+	assert_int_equal(si->magic, 0x336ec578);
+	assert_int_equal(si->version, 1);
+	assert_int_equal(si->flags, 0);
+	assert_string_equal((char *)ram + si->cmdline_paddr, "console=hvc0 quiet");
+	assert_memory_equal(ram + si->rsdp_paddr, "RSD PTR ", 8);
+	assert_int_equal(si->nr_modules, 1);
+	mod = (void *)(ram + si->modlist_paddr);
+	assert_int_equal(mod->size, sizeof(initrd));
+	assert_true(IS_ALIGNED(mod->paddr, PAGE_SIZE));
+	assert_memory_equal(ram + mod->paddr, initrd, sizeof(initrd));
+	map = (void *)(ram + si->memmap_paddr);
+	assert_int_equal(si->memmap_entries, 3);
+	assert_int_equal(map[0].addr, 0);
+	assert_true(mod->paddr + mod->size <= map[0].size);
+	/* What the guest must not use as RAM is not marked so. */
+	assert_true(r->ebx >= map[0].size && si->cmdline_paddr >= map[0].size);
+	assert_int_equal(dom.hvm_params[HVM_PARAM_CONSOLE_PFN], (RAM >> PAGE_SHIFT) - 1);
+	assert_int_equal(dom.hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON], SHUTDOWN_reboot);
+	assert_int_equal(attached, 1);
+}
+
+static void test_initial(void **state)
+{
+	const struct hvm_start_info *si;
+
+	(void)state;
+	bg.spec.initial = true;
+	assert_int_equal(arch_build_guest(&dom, &bg), 0);
+	si = (void *)(ram + context.cpu_regs.x86_32.ebx);
+	assert_int_equal(si->flags, SIF_INITDOMAIN | SIF_PRIVILEGED);
+	assert_int_equal(si->nr_modules, 0);
+	assert_int_equal(dom.hvm_params[HVM_PARAM_CONSOLE_PFN], 0);
+	assert_int_equal(attached, 0);
+}
+
+static void test_memory_shapes(void **state)
+{
+	(void)state;
+	bg.spec.mem = RAM - 3 * PAGE_SIZE;
+	assert_int_equal(arch_build_guest(&dom, &bg), 0);
+	assert_int_equal(chunks, 3);
+	assert_int_equal(singles, 509);
+	/* No whole chunk left in the machine, but pages. */
+	teardown(NULL);
+	setup(NULL);
+	bg.spec.mem = 2 * CHUNK_SIZE;
+	pages_left = 2 * CHUNK_PAGES - 1;
+	assert_int_equal(arch_build_guest(&dom, &bg), -ENOMEM);
+	assert_int_equal(chunks, 1);
+	assert_int_equal(singles, CHUNK_PAGES - 1);
+	assert_logged("guest g1");
+}
+
+static void test_errors(void **state)
+{
+	static u8 big[RAM];
+
+	(void)state;
+	dom.max_pages = 600;
+	assert_int_equal(arch_build_guest(&dom, &bg), -E2BIG);
+	assert_logged("guest g1: no memory after");
+	free(ram);
+	setup(NULL);
+	make_image(RAM - 0x4000, 0x1000);
+	assert_int_equal(arch_build_guest(&dom, &bg), -E2BIG);
+	assert_logged("guest g1: its kernel wants");
+	free(ram);
+	setup(NULL);
+	make_image(KERNEL_AT, 1UL << 40);
+	assert_int_not_equal(arch_build_guest(&dom, &bg), 0);
+	assert_logged("guest g1");
+	free(ram);
+	setup(NULL);
+	image[0x310 - 8] = 1;
+	assert_int_equal(arch_build_guest(&dom, &bg), -ENOEXEC);
+	assert_logged("guest g1: its kernel can not be started");
+	free(ram);
+	setup(NULL);
+	bg.initrd = big;
+	bg.initrd_size = RAM - KERNEL_AT - 0x3000 - 0x3fff;
+	assert_int_equal(arch_build_guest(&dom, &bg), -E2BIG);
+	assert_logged("no room for an initrd");
+	free(ram);
+	setup(NULL);
+	bg.initrd = big;
+	bg.initrd_size = RAM - KERNEL_AT - 0x3000 - 0x4000;
+	assert_int_equal(arch_build_guest(&dom, &bg), 0);
+	bg.spec.mem = 1UL << 50;
+	assert_int_equal(arch_build_guest(&dom, &bg), -EINVAL);
+	assert_logged("guest g1: can not have");
+}
+
+static u8 tables[GUEST_ACPI_SIZE];
+#define TABLES_AT 0x7ffc000UL
+
+static const void *map_table(paddr_t pa, size_t len)
+{
+	if (pa < TABLES_AT || pa - TABLES_AT > sizeof(tables) || len > sizeof(tables) - (pa - TABLES_AT))
+		return NULL;
+	return tables + (pa - TABLES_AT);
+}
+
+static const struct acpi_ops ops = { map_table };
+
+/* The table with this signature, its checksum tested. */
+static const u8 *table(const char *signature)
+{
+	u64 xsdt_at = *(u64 *)(tables + 24), at;
+	const u8 *xsdt = map_table(xsdt_at, 52), *t;
+
+	assert_non_null(xsdt);
+	for (unsigned int i = 36; i < 52; i += 8) {
+		u8 sum = 0;
+
+		memcpy(&at, xsdt + i, 8);
+		t = map_table(at, 36);
+		assert_non_null(t);
+		assert_non_null(map_table(at, *(const u32 *)(t + 4)));
+		for (u32 j = 0; j < *(const u32 *)(t + 4); j++)
+			sum = (u8)(sum + t[j]);
+		assert_int_equal(sum, 0);
+		if (!memcmp(t, signature, 4))
+			return t;
+	}
+	fail_msg("no %s", signature);
+	return NULL;
+}
+
+static void test_acpi(void **state)
+{
+	static struct acpi_info info;
+	static const u8 dsdt_aml[] = { 0x10, 0x06, '\\', '_', 'S', 'B', '_' };
+	const u8 *fadt, *dsdt;
+	u64 dsdt_at;
+
+	(void)state;
+	for (unsigned int n = 1; n <= 64; n += 21) {
+		host_log_clear();
+		memset(tables, 0xcc, sizeof(tables));
+		assert_in_range(acpi_build(tables, sizeof(tables), TABLES_AT, n), 400, sizeof(tables));
+		memset(&info, 0, sizeof(info));
+		assert_int_equal(acpi_parse(NULL, 0, TABLES_AT, &ops, &info), 0);
+		assert_silent();
+		assert_int_equal(info.nr_cpus, n);
+		assert_int_equal(info.nr_enabled, n);
+		for (unsigned int i = 0; i < n; i++) {
+			assert_int_equal(info.cpus[i].apic_id, i);
+			assert_int_equal(info.cpus[i].uid, i);
+		}
+		assert_int_equal(info.lapic_base, 0xfee00000);
+		assert_int_equal(info.nr_ioapics, 0);
+		assert_false(info.pcat);
+		assert_int_equal(info.pm1a_cnt, 0);
+	}
+	fadt = table("FACP");
+	assert_int_equal(fadt[8], 5);
+	assert_true(*(const u32 *)(fadt + 112) & BIT(20));
+	memcpy(&dsdt_at, fadt + 140, 8);
+	assert_int_equal(*(const u32 *)(fadt + 40), dsdt_at);
+	dsdt = map_table(dsdt_at, 36 + sizeof(dsdt_aml));
+	assert_non_null(dsdt);
+	assert_memory_equal(dsdt, "DSDT", 4);
+	assert_memory_equal(dsdt + 36, dsdt_aml, sizeof(dsdt_aml));
+	/* More than one page holds, and APIC ids beyond xAPIC's. */
+	assert_int_equal(acpi_build(tables, 512, TABLES_AT, 64), 0);
+	assert_int_equal(acpi_build(tables, 32, TABLES_AT, 1), 0);
+	assert_int_not_equal(acpi_build(tables, sizeof(tables), TABLES_AT, 256), 0);
+	memset(&info, 0, sizeof(info));
+	assert_int_equal(acpi_parse(NULL, 0, TABLES_AT, &ops, &info), 0);
+	assert_int_equal(info.nr_enabled, 256);
+	assert_int_equal(info.cpus[255].apic_id, 255);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_layout), TEST(test_guest), TEST(test_initial), TEST(test_memory_shapes),
+		TEST(test_errors), TEST(test_acpi),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

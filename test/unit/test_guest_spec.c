@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Strings of boot modules.
+ * unit-sources: common/guest_spec.c common/cmdline.c
+ */
+#include "host.h"
+
+#include <margay/cmdline.h>
+#include <margay/errno.h>
+#include <margay/lib.h>
+
+static struct guest_spec g;
+
+static int setup(void **state)
+{
+	(void)state;
+	host_log_clear();
+	memset(&g, 0xaa, sizeof(g));
+	return 0;
+}
+
+static void test_minimal(void **state)
+{
+	(void)state;
+	assert_int_equal(guest_spec_parse("guest name=a", &g), 0);
+	assert_silent();
+	assert_int_equal(g.kind, MODULE_GUEST);
+	assert_string_equal(g.name, "a");
+	assert_int_equal(g.vcpus, 1);
+	assert_int_equal(g.mem, 128UL << 20);
+	assert_false(g.initial);
+	assert_false(g.control);
+	assert_int_equal(g.on_reboot, GUEST_RESTART);
+	assert_int_equal(g.on_crash, GUEST_DESTROY);
+	assert_int_equal(g.nr_pin, 0);
+	assert_string_equal(g.cmdline, "");
+}
+
+static void test_whole(void **state)
+{
+	static const char args[] = "  guest vcpus=3 name=Node_0.a-b mem=1G initial control "
+				   "pin=5,0-1 on_reboot=destroy on_crash=restart --  "
+				   "console=hvc0 -- x=\"a b\" ";
+
+	(void)state;
+	assert_int_equal(guest_spec_parse(args, &g), 0);
+	assert_silent();
+	assert_string_equal(g.name, "Node_0.a-b");
+	assert_int_equal(g.vcpus, 3);
+	assert_int_equal(g.mem, 1UL << 30);
+	assert_true(g.initial);
+	assert_true(g.control);
+	assert_int_equal(g.on_reboot, GUEST_DESTROY);
+	assert_int_equal(g.on_crash, GUEST_RESTART);
+	assert_int_equal(g.nr_pin, 3);
+	assert_int_equal(g.pin[0], 0x23);
+	assert_string_equal(g.cmdline, "console=hvc0 -- x=\"a b\" ");
+}
+
+static void test_affinity(void **state)
+{
+	u64 mask[4];
+
+	(void)state;
+	assert_int_equal(guest_spec_parse("guest name=a vcpus=3 pin=200,0-1", &g), 0);
+	guest_spec_affinity(&g, 0, mask);
+	assert_true(mask[0] == 0 && mask[1] == 0 && mask[2] == 0 && mask[3] == BIT(200 - 192));
+	guest_spec_affinity(&g, 2, mask);
+	assert_true(mask[0] == 2 && mask[3] == 0);
+	guest_spec_affinity(&g, 3, mask); /* no such vCPU */
+	assert_true(mask[0] == 3 && mask[3] == BIT(200 - 192));
+
+	assert_int_equal(guest_spec_parse("guest name=a vcpus=2 pin=0-255", &g), 0);
+	assert_int_equal(g.nr_pin, 256);
+	guest_spec_affinity(&g, 1, mask);
+	assert_true(mask[0] == ~0UL && mask[3] == ~0UL);
+
+	assert_int_equal(guest_spec_parse("guest name=a vcpus=2 pin=3", &g), 0);
+	guest_spec_affinity(&g, 1, mask);
+	assert_true(mask[0] == 8 && mask[1] == 0);
+
+	assert_int_equal(guest_spec_parse("guest name=a vcpus=2", &g), 0);
+	guest_spec_affinity(&g, 1, mask);
+	assert_true(mask[0] == ~0UL && mask[3] == ~0UL);
+
+	/* A later pin= replaces an earlier one. */
+	assert_int_equal(guest_spec_parse("guest name=a pin=3 pin=4", &g), 0);
+	assert_int_equal(g.nr_pin, 1);
+	assert_int_equal(g.pin[0], 16);
+}
+
+static void test_other_kinds(void **state)
+{
+	(void)state;
+	assert_int_equal(guest_spec_parse("initrd for=a", &g), 0);
+	assert_int_equal(g.kind, MODULE_INITRD);
+	assert_string_equal(g.name, "a");
+	assert_silent();
+	assert_int_equal(guest_spec_parse("initrd", &g), -EINVAL);
+	assert_logged("initrd module without for=");
+	assert_int_equal(guest_spec_parse("initrd for=a mem=1", &g), -EINVAL);
+	assert_logged("mem=1: unknown word of an initrd");
+	assert_int_equal(guest_spec_parse("initrd for", &g), -EINVAL);
+	assert_int_equal(guest_spec_parse("policy credit", &g), -EOPNOTSUPP);
+	assert_int_equal(g.kind, MODULE_POLICY);
+	assert_logged("module (policy credit): policies are not supported yet");
+}
+
+static void test_bad(void **state)
+{
+	static const struct {
+		const char *args, *message;
+	} bad[] = {
+		{ "", "module (): must start with guest or initrd" },
+		{ "--", "must start with" },
+		{ "kernel name=a", "module (kernel name=a): must start with" },
+		{ "guest=1 name=a", "must start with" },
+		{ "guests name=a", "must start with" },
+		{ "guest", "guest module without name=" },
+		{ "guest -- name=a", "guest module without name=" },
+		{ "guest name", "name: unknown word" },
+		{ "guest name=", "name=: a name has 1 to 31" },
+		{ "guest name=a/b", "name=a/b: a name has only" },
+		{ "guest name=a:", "a name has only" },
+		{ "guest name=0123456789012345678901234567890x", "a name has 1 to 31" },
+		{ "guest name=a foo", "module for guest a: foo: unknown word" },
+		{ "guest foo=1 name=a", "(no name): foo=1: unknown word" },
+		{ "guest name=a initial=1", "initial=1: unknown word" },
+		{ "guest name=a vcpus", "vcpus: unknown word" },
+		{ "guest name=a vcpus=0", "vcpus=0: must be 1 to 64" },
+		{ "guest name=a vcpus=65", "vcpus=65: must be 1 to 64" },
+		{ "guest name=a vcpus=two", "vcpus=two: must be 1 to 64" },
+		{ "guest name=a mem=512", "mem=512: must be 2M to 16T" },
+		{ "guest name=a mem=1M", "mem=1M: must be" },
+		{ "guest name=a mem=17T", "mem=17T: must be" },
+		{ "guest name=a mem=2049K", "mem=2049K: must be" },
+		{ "guest name=a mem=-1G", "mem=-1G: must be" },
+		{ "guest name=a mem=99999999999999999999G", "must be" },
+		{ "guest name=a on_reboot=maybe", "on_reboot=maybe: must be restart or destroy" },
+		{ "guest name=a on_crash=", "on_crash=: must be restart or destroy" },
+		{ "guest name=a pin=", "pin=: not a list" },
+		{ "guest name=a pin=1,", "pin=1,: not a list" },
+		{ "guest name=a pin=,1", "not a list" },
+		{ "guest name=a pin=1-", "not a list" },
+		{ "guest name=a pin=-1", "not a list" },
+		{ "guest name=a pin=3-2", "CPUs are 0 to 255" },
+		{ "guest name=a pin=256", "CPUs are 0 to 255" },
+		{ "guest name=a pin=0-4294967295", "CPUs are 0 to 255" },
+		{ "guest name=a pin=0-18446744073709551615", "CPUs are 0 to 255" },
+		{ "guest name=a pin=1,0-2", "a CPU is listed twice" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		setup(state);
+		if (guest_spec_parse(bad[i].args, &g) != -EINVAL)
+			fail_msg("'%s' was taken", bad[i].args);
+		assert_logged(bad[i].message);
+		assert_int_equal(host_logged("\n"), 1);
+		assert_true(strnlen(g.name, sizeof(g.name)) < sizeof(g.name));
+		assert_non_null(g.cmdline);
+	}
+	/* All errors are told, and the name is known afterwards. */
+	setup(state);
+	assert_int_equal(guest_spec_parse("guest vcpus=0 mem=0 name=z", &g), -EINVAL);
+	assert_int_equal(host_logged("\n"), 2);
+	assert_string_equal(g.name, "z");
+}
+
+static void test_name_length(void **state)
+{
+	(void)state;
+	assert_int_equal(guest_spec_parse("guest name=0123456789012345678901234567890", &g), 0);
+	assert_int_equal(strlen(g.name), 31);
+	assert_int_equal(guest_spec_parse("guest name=longer name=b", &g), 0);
+	assert_string_equal(g.name, "b");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_minimal, setup),
+		cmocka_unit_test_setup(test_whole, setup),
+		cmocka_unit_test_setup(test_affinity, setup),
+		cmocka_unit_test_setup(test_other_kinds, setup),
+		cmocka_unit_test_setup(test_bad, setup),
+		cmocka_unit_test_setup(test_name_length, setup),
+	};
+
+	return cmocka_run_group_tests_name("guest_spec", tests, NULL, NULL);
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which event goes in at an entry: combinations of exceptions, priorities, windows, nothing lost.
+ * unit-sources: arch/x86/guest/inject.c arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c
+ * unit-sources: arch/x86/guest/vlapic_ipi.c test/unit/mock_vcpu.c
+ */
+#include "mock_vcpu.h"
+
+#include <margay/x86.h>
+
+#define CALLBACK 0xf3
+
+static unsigned int triple_faults;
+static struct vcpu *v;
+
+void guest_triple_fault(struct vcpu *who)
+{
+	assert_ptr_equal(who, v);
+	triple_faults++;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	mock_vcpu_init(true);
+	triple_faults = 0;
+	v = vcpu_nr(0);
+	assert_int_equal(vlapic_write(v, 0xf0, 0x1ff), 0);
+	mock_domain.callback_vector = CALLBACK;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	mock_vcpu_free();
+	return 0;
+}
+
+static void expect(unsigned int type, unsigned int vector)
+{
+	assert_true(v->inject.valid);
+	assert_int_equal(v->inject.type, type);
+	assert_int_equal(v->inject.vector, vector);
+	v->inject.valid = false;
+}
+
+static void raise_upcall(void)
+{
+	v->info->evtchn_upcall_pending = 1;
+	vcpu_post(v, VCPU_WORK_EVENT);
+}
+
+/* SDM 3A table 6-5. */
+static void test_exceptions(void **state)
+{
+	static const struct { u8 first, second, result; } cases[] = {
+		{ 1, 13, 13 }, { 3, 14, 14 }, { 6, 6, 6 }, { 13, 6, 6 }, { 14, 1, 1 }, { 16, 13, 13 },
+		{ 13, 13, 8 }, { 0, 11, 8 }, { 12, 10, 8 }, { 21, 0, 8 }, { 13, 14, 14 },
+		{ 14, 13, 8 }, { 14, 14, 8 }, { 14, 0, 8 }, { 20, 14, 8 }, { 8, 6, 6 },
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(cases); i++) {
+		inject_exception(v, cases[i].first, true, 5);
+		inject_exception(v, cases[i].second, true, 7);
+		if (v->inject.vector != cases[i].result)
+			fail_msg("case %u: vector %u", i, v->inject.vector);
+		assert_int_equal(v->inject.error, cases[i].result == 8 ? 0 : 7);
+		assert_true(v->inject.has_error);
+		v->inject.valid = false;
+	}
+	for (u8 second = 10; second <= 14; second++) {
+		inject_exception(v, 8, true, 0);
+		inject_exception(v, second, true, 0);
+		assert_false(v->inject.valid);
+	}
+	assert_int_equal(triple_faults, 5);
+}
+
+static void test_exception_over_interrupt(void **state)
+{
+	(void)state;
+	/* From the APIC: the vector waits in IRR again. */
+	vlapic_set_irq(v, 0x55, false);
+	assert_false(vcpu_prepare_entry(v, true));
+	assert_true(v->inject.valid);
+	inject_exception(v, 14, true, 2);
+	assert_true(v->work & VCPU_WORK_LAPIC);
+	assert_true(vcpu_prepare_entry(v, true));
+	expect(INJ_EXCEPTION, 14);
+	assert_false(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, 0x55);
+	assert_int_equal(vlapic_write(v, 0xb0, 0), 0);
+	/* The callback vector: still pending in the shared page. */
+	raise_upcall();
+	vcpu_prepare_entry(v, true);
+	assert_int_equal(v->inject.vector, CALLBACK);
+	inject_exception(v, 13, true, 0);
+	assert_true(vcpu_prepare_entry(v, true));
+	expect(INJ_EXCEPTION, 13);
+	vcpu_prepare_entry(v, true);
+	expect(INJ_EXTINT, CALLBACK);
+	v->info->evtchn_upcall_pending = 0;
+	/* NMI. */
+	v->nmi_pending = true;
+	vcpu_prepare_entry(v, true);
+	inject_exception(v, 14, true, 0);
+	assert_true(v->nmi_pending);
+	assert_false(v->nmi_blocked);
+	expect(INJ_EXCEPTION, 14);
+	vcpu_prepare_entry(v, true);
+	expect(INJ_NMI, 2);
+}
+
+static void test_priority(void **state)
+{
+	(void)state;
+	v->nmi_pending = true;
+	raise_upcall();
+	vlapic_set_irq(v, 0xfe, false);
+	assert_true(vcpu_prepare_entry(v, true));
+	expect(INJ_NMI, 2);
+	assert_true(v->nmi_blocked);
+	assert_true(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, CALLBACK);
+	v->info->evtchn_upcall_pending = 0;
+	assert_false(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, 0xfe);
+	assert_false(vcpu_prepare_entry(v, true));
+	assert_false(v->inject.valid);
+	assert_int_equal(v->work | v->deferred, 0);
+	assert_int_equal(v->injected, 3);
+}
+
+static void test_window(void **state)
+{
+	(void)state;
+	raise_upcall();
+	vlapic_set_irq(v, 0x40, false);
+	assert_true(vcpu_prepare_entry(v, false));
+	assert_false(v->inject.valid);
+	/* The loop must not see work that nobody can do now. */
+	assert_int_equal(v->work, 0);
+	assert_int_equal(v->deferred, VCPU_WORK_EVENT | VCPU_WORK_LAPIC);
+	vcpu_post(v, VCPU_WORK_WINDOW);
+	assert_true(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, CALLBACK);
+	/* The guest has taken the upcall and cleared it; the APIC's turn. */
+	v->info->evtchn_upcall_pending = 0;
+	vcpu_post(v, VCPU_WORK_WINDOW);
+	assert_false(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, 0x40);
+	assert_int_equal(v->deferred, 0);
+}
+
+/* The handler has not come to clearing the byte yet: no window for what it will see anyway. */
+static void test_callback_no_window_in_handler(void **state)
+{
+	(void)state;
+	raise_upcall();
+	assert_false(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, CALLBACK);
+	vcpu_post(v, VCPU_WORK_TIME);
+	assert_false(vcpu_prepare_entry(v, false));
+	assert_false(v->inject.valid);
+	/* It returned without clearing it: the level is taken again. */
+	vcpu_post(v, VCPU_WORK_TIME);
+	assert_false(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, CALLBACK);
+	assert_int_equal(mock_vcpus[0].time_updates, 2);
+}
+
+static void test_no_callback(void **state)
+{
+	(void)state;
+	mock_domain.callback_vector = 0;
+	raise_upcall();
+	assert_false(vcpu_prepare_entry(v, true));
+	assert_false(v->inject.valid);
+	assert_false(arch_vcpu_has_interrupt(v));
+	v->info = NULL;
+	vcpu_post(v, VCPU_WORK_EVENT);
+	assert_false(vcpu_prepare_entry(v, true));
+}
+
+static void test_upcall_vector(void **state)
+{
+	(void)state;
+	v->upcall_vector = 0xf0;
+	raise_upcall();
+	assert_true(arch_vcpu_has_interrupt(v));
+	assert_false(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, 0xf0);
+	/* An edge: one interrupt each, through the APIC's in-service register. */
+	assert_int_equal(vlapic_write(v, 0xb0, 0), 0);
+	vcpu_post(v, VCPU_WORK_TIME);
+	assert_false(vcpu_prepare_entry(v, true));
+	assert_false(v->inject.valid);
+	raise_upcall();
+	assert_true(vcpu_prepare_entry(v, false));
+	v->info->evtchn_upcall_pending = 0;
+	assert_false(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, 0xf0);
+}
+
+static void test_reinjection_goes_first(void **state)
+{
+	(void)state;
+	v->inject = (struct injection){ .valid = true, .type = INJ_EXTINT, .vector = 0x30 };
+	vlapic_set_irq(v, 0x80, false);
+	assert_true(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, 0x30);
+	assert_false(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, 0x80);
+}
+
+static void test_nmi(void **state)
+{
+	(void)state;
+	/* With IF clear it goes in. */
+	v->regs.rflags = 2;
+	v->nmi_pending = true;
+	vcpu_post(v, VCPU_WORK_NMI);
+	assert_true(arch_vcpu_has_interrupt(v));
+	assert_false(vcpu_prepare_entry(v, false));
+	expect(INJ_NMI, 2);
+	/* The next one waits for IRET, without a window. */
+	v->nmi_pending = true;
+	vcpu_post(v, VCPU_WORK_NMI);
+	assert_false(arch_vcpu_has_interrupt(v));
+	assert_false(vcpu_prepare_entry(v, false));
+	assert_false(v->inject.valid);
+	/* The guest is about to execute IRET: not yet. */
+	v->nmi_blocked = false;
+	vcpu_post(v, VCPU_WORK_NMI);
+	assert_true(vcpu_prepare_entry(v, false));
+	assert_false(v->inject.valid);
+	assert_false(vcpu_prepare_entry(v, true));
+	expect(INJ_NMI, 2);
+	v->nmi_blocked = false;
+	/* In a shadow with IF set it waits, too. */
+	v->regs.rflags = RFLAGS_IF;
+	v->nmi_pending = true;
+	assert_true(vcpu_prepare_entry(v, false));
+	assert_false(vcpu_prepare_entry(v, true));
+	expect(INJ_NMI, 2);
+}
+
+static void test_has_interrupt(void **state)
+{
+	(void)state;
+	assert_false(arch_vcpu_has_interrupt(v));
+	vlapic_set_irq(v, 0x40, false);
+	assert_true(arch_vcpu_has_interrupt(v));
+	v->regs.rflags = 2;
+	assert_false(arch_vcpu_has_interrupt(v));
+	raise_upcall();
+	assert_false(arch_vcpu_has_interrupt(v));
+	v->regs.rflags = RFLAGS_IF;
+	vlapic_accept(v, 0x40);
+	assert_true(arch_vcpu_has_interrupt(v));
+}
+
+static void test_other_work(void **state)
+{
+	(void)state;
+	vcpu_post(v, VCPU_WORK_FLUSH | VCPU_WORK_TIME | VCPU_WORK_STOP);
+	assert_false(vcpu_prepare_entry(v, true));
+	assert_int_equal(mock_vcpus[0].flushes, 1);
+	assert_int_equal(mock_vcpus[0].time_updates, 1);
+	assert_int_equal(v->work, VCPU_WORK_STOP);	/* the run loop's */
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(test_exceptions), TEST(test_exception_over_interrupt), TEST(test_priority),
+		TEST(test_window), TEST(test_callback_no_window_in_handler), TEST(test_no_callback),
+		TEST(test_upcall_vector), TEST(test_reinjection_goes_first), TEST(test_nmi),
+		TEST(test_has_interrupt), TEST(test_other_work),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
