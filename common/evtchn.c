@@ -204,7 +204,12 @@ int evtchn_init(struct domain *d)
 
 int evtchn_teardown(struct domain *d)
 {
-	return d->evtchn ? evtchn_close_all(d, false) : 0;
+	if (!d->evtchn)
+		return 0;
+	spin_lock(&d->evtchn->lock);
+	d->evtchn->dying = true;
+	spin_unlock(&d->evtchn->lock);
+	return evtchn_close_all(d, false);
 }
 
 void evtchn_free(struct domain *d)
@@ -241,8 +246,8 @@ void evtchn_dump(struct domain *d)
 			snprintf(to, sizeof(to), " for domain %u", chn->remote);
 		else if (chn->state == ECS_VIRQ)
 			snprintf(to, sizeof(to), " %u", chn->virq);
-		printk("  port %u: %s%s, vCPU %u, pending %d, masked %d\n", port,
-		       names[chn->state], to, chn->vcpu, evtchn_pending(d, port),
+		printk("  port %u: %s%s, vCPU %u, pending %d, masked %d\n", port, names[chn->state],
+		       to, chn->vcpu, evtchn_pending(d, port),
 		       test_bit(port, d->shared_info->evtchn_mask));
 	}
 	spin_unlock(&t->lock);

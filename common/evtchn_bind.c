@@ -17,7 +17,7 @@ static int get_free_port(struct domain *d)
 	for (w = 0; w < ARRAY_SIZE(t->used); w++)
 		if (~t->used[w])
 			break;
-	if (w == ARRAY_SIZE(t->used))
+	if (t->dying || w == ARRAY_SIZE(t->used))
 		return -ENOSPC;
 	port = w * 64 + (unsigned)__builtin_ctzl(~t->used[w]);
 	if (!t->bucket[port / PORTS_PER_BUCKET]) {

@@ -39,6 +39,7 @@ struct evtchn {
 
 struct evtchn_table {
 	struct spinlock lock;
+	bool dying;		/* no new ports */
 	u64 used[EVTCHN_MAX / 64];
 	u64 pollers;		/* vCPUs that may be in SCHEDOP_poll; poll_ports is the truth */
 	struct evtchn *bucket[NR_BUCKETS];

@@ -11,17 +11,6 @@
 /* Users of one entry for reading, and for writing. */
 #define PIN_MAX 128U
 
-int p2m_get_own_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn)
-{
-	int err = p2m_get_page(d, gfn, write, mfn);
-
-	if (!err && page_owner(*mfn) != d->id) {
-		page_put(*mfn);
-		err = -EINVAL;
-	}
-	return err;
-}
-
 static int grow(struct grant_table *t, unsigned nr)
 {
 	if (nr > GRANT_MAX_FRAMES)
@@ -100,8 +89,8 @@ static int set_status(struct grant_entry_v1 *e, domid_t who, bool write, bool pi
 		if (write && old & GTF_readonly)
 			return GNTST_general_error;
 		if (__atomic_compare_exchange_n(word, &old,
-						old | GTF_reading | (write ? GTF_writing : 0), false,
-						__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+						old | GTF_reading | (write ? GTF_writing : 0),
+						false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 			return GNTST_okay;
 	}
 	return GNTST_general_error;
@@ -116,6 +105,10 @@ int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t
 	bool pinned;
 
 	spin_lock(&t->lock);
+	if (t->dying) {
+		st = GNTST_bad_domain;
+		goto out;
+	}
 	e = shared_at(t, ref);
 	if (!e)
 		goto out;
@@ -132,8 +125,8 @@ int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t
 			goto out;
 	}
 	if (!pinned) {
-		if (p2m_get_own_page(rd, READ_ONCE(e->frame), write, &a->mfn)) {
-			atomic_and(&e->flags, (u16)~(GTF_reading | GTF_writing));
+		if (p2m_get_page(rd, READ_ONCE(e->frame), write, &a->mfn)) {
+			atomic_and(&e->flags, (u16) ~(GTF_reading | GTF_writing));
 			st = GNTST_bad_page;
 			goto out;
 		}

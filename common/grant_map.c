@@ -106,7 +106,12 @@ void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op)
 
 	spin_lock(&ld->grants->lock);
 	*maptrack_at(ld->grants, handle) = (struct maptrack){
-		.rd = rd, .gfn = gfn, .mfn = mfn, .ref = op->ref, .write = write, .state = MT_MAPPED,
+		.rd = rd,
+		.gfn = gfn,
+		.mfn = mfn,
+		.ref = op->ref,
+		.write = write,
+		.state = MT_MAPPED,
 	};
 	spin_unlock(&ld->grants->lock);
 	op->handle = handle;
@@ -170,7 +175,12 @@ int grant_teardown(struct domain *d)
 	unsigned done = 0;
 	u32 handle;
 
-	for (handle = 0; t && handle < t->nr_handles; handle++) {
+	if (!t)
+		return 0;
+	spin_lock(&t->lock);
+	t->dying = true;
+	spin_unlock(&t->lock);
+	for (handle = 0; handle < t->nr_handles; handle++) {
 		struct maptrack *m = maptrack_at(t, handle);
 
 		if (m->state != MT_MAPPED)
@@ -213,7 +223,7 @@ static int copy_claim(struct domain *ld, const struct gnttab_copy_ptr *p, struct
 		c->ref = p->u.ref;
 		return grant_pin(c->d, c->ref, ld->id, c->write, &c->mfn);
 	}
-	return p2m_get_own_page(c->d, p->u.gmfn, c->write, &c->mfn) ? GNTST_bad_page : GNTST_okay;
+	return p2m_get_page(c->d, p->u.gmfn, c->write, &c->mfn) ? GNTST_bad_page : GNTST_okay;
 }
 
 static void copy_release(struct copy_end *c)

@@ -34,6 +34,7 @@ struct maptrack {
 
 struct grant_table {
 	struct spinlock lock;
+	bool dying;		/* nobody may begin to use an entry: the p2m is going away */
 	unsigned nr_frames;
 	struct grant_entry_v1 *frame[GRANT_MAX_FRAMES];
 	struct active *active[GRANT_MAX_FRAMES];	/* made when first used */

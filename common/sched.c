@@ -125,6 +125,7 @@ void vcpu_wake(struct vcpu *v)
 		return;
 	}
 	v->wakeups++;
+	v->halted = false;
 	if (c->current == v) {	/* still on its way to sleep */
 		v->state = RUN_RUNNING;
 		spin_unlock(&c->runq.lock);

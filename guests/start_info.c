@@ -70,8 +70,8 @@ int main(void)
 	e = entry_of((uintptr_t)image_start);
 	CHECK(e && e->type == XEN_HVM_MEMMAP_TYPE_RAM, "this image is not in RAM");
 	e = entry_of((uintptr_t)start_info);
-	CHECK(e && e->type == XEN_HVM_MEMMAP_TYPE_RAM, "start info at %p is not in RAM",
-	      (const void *)start_info);
+	CHECK(!e || e->type <= XEN_HVM_MEMMAP_TYPE_ACPI, "start info at %p is in memory of type %u",
+	      (const void *)start_info, e ? e->type : 0);
 	for (unsigned int i = 0; i < start_info->nr_modules; i++) {
 		e = entry_of(mod[i].paddr);
 		CHECK(e && e->type == XEN_HVM_MEMMAP_TYPE_RAM && mod[i].size &&

@@ -54,10 +54,6 @@ bool hypercall(struct vcpu *v)
 	struct hcall_args h;
 	long ret;
 
-	if (unlikely(!arch_hypercall_allowed(v, &ret))) {
-		r->rax = (u64)ret;
-		return false;
-	}
 	h.a[0] = r->rdi;
 	h.a[1] = r->rsi;
 	h.a[2] = r->rdx;
@@ -79,7 +75,7 @@ bool hypercall(struct vcpu *v)
 bool hcall_preempt(void)
 {
 	arch_poll_irqs();
-	return READ_ONCE(this_cpu()->work) != 0 || (READ_ONCE(current_vcpu()->work) & VCPU_WORK_STOP);
+	return READ_ONCE(this_cpu()->work) || READ_ONCE(current_vcpu()->work) & VCPU_WORK_STOP;
 }
 
 long hcall_unsupported(struct vcpu *v, const char *what, u64 op)

@@ -53,8 +53,8 @@ static bool populate(struct domain *d, gfn_t gfn, unsigned order)
 	if (step && !dom_alloc(d, step, &mfn)) {
 		if (!p2m_map(d, gfn, mfn, step, P2M_RAM))
 			return true;
+		/* There is a table of small mappings already: they are replaced one by one. */
 		dom_free(d, mfn, step);
-		return false;
 	}
 	for (i = 0; i < n; i++) {
 		if (dom_alloc(d, 0, &mfn))
@@ -92,8 +92,8 @@ static long reservation(struct vcpu *v, struct hcall_args *h)
 	struct xen_memory_reservation r;
 	struct domain *d = v->domain;
 
-	if (guest_read(&r, h->a[1], 0) || r.nr_extents > ~0U >> CMD_BITS ||
-	    start >= r.nr_extents || own_domain(v, r.domid) || r.extent_order > MAX_ORDER)
+	if (guest_read(&r, h->a[1], 0) || r.nr_extents > ~0U >> CMD_BITS || start >= r.nr_extents ||
+	    own_domain(v, r.domid) || r.extent_order > MAX_ORDER)
 		return (long)start;
 	if (op == XENMEM_increase_reservation) {
 		hcall_unsupported(v, "memory_op", op);
@@ -101,6 +101,7 @@ static long reservation(struct vcpu *v, struct hcall_args *h)
 	}
 	for (i = start; i < r.nr_extents; i++) {
 		xen_pfn_t gfn;
+		bool ok;
 
 		if (i > start && hcall_preempt()) {
 			h->a[0] = op | i << CMD_BITS;
@@ -108,7 +109,9 @@ static long reservation(struct vcpu *v, struct hcall_args *h)
 		}
 		if (guest_read(&gfn, handle_va(r.extent_start), i))
 			break;
-		if (!(op == XENMEM_populate_physmap ? populate : depopulate)(d, gfn, r.extent_order))
+		ok = op == XENMEM_populate_physmap ? populate(d, gfn, r.extent_order) :
+						     depopulate(d, gfn, r.extent_order);
+		if (!ok)
 			break;
 	}
 	return (long)i;
@@ -310,8 +313,8 @@ static long memory_map(struct vcpu *v, gvaddr_t arg)
 
 	if (guest_read(&map, arg, 0))
 		return -EFAULT;
-	map.nr_entries = arch_memory_map(v->domain, e,
-					 min(map.nr_entries, (unsigned)ARRAY_SIZE(e)));
+	map.nr_entries =
+		arch_memory_map(v->domain, e, min(map.nr_entries, (unsigned)ARRAY_SIZE(e)));
 	if (copy_to_guest(handle_va(map.buffer), e, map.nr_entries * sizeof(e[0])))
 		return -EFAULT;
 	return guest_write(arg, 0, &map);

@@ -7,7 +7,6 @@
  * d->lock serialises registrations. An area that v may be using now is replaced by v itself only.
  */
 #include <margay/arch.h>
-#include <margay/grant.h>
 #include <margay/sched.h>
 
 #include "hypercall_priv.h"
@@ -37,7 +36,7 @@ static int get_area(struct domain *d, gvaddr_t va, size_t size, mfn_t *mfn, unsi
 		gpaddr_t gpa;
 
 		err = guest_translate(i ? last : va, true, &gpa);
-		if (!err && p2m_get_own_page(d, gpa >> PAGE_SHIFT, true, &mfn[i]))
+		if (!err && p2m_get_page(d, gpa >> PAGE_SHIFT, true, &mfn[i]))
 			err = -EFAULT;
 		if (err) {
 			put_area(mfn, i);
@@ -62,7 +61,7 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 	spin_lock(&d->lock);
 	/* Only once, and by itself or while it is down. */
 	if (v->info_mfn != INVALID_MFN || (v != cur && READ_ONCE(v->state) != RUN_OFFLINE) ||
-	    p2m_get_own_page(d, a.mfn, true, &mfn))
+	    p2m_get_page(d, a.mfn, true, &mfn))
 		goto out;
 	v->info_mfn = mfn;
 	evtchn_move_vcpu_info(v, (struct vcpu_info *)((char *)mfn_to_virt(mfn) + a.offset));

@@ -23,15 +23,16 @@ struct boot_guest {
 #define GUEST_MEM_MAP_MAX 4
 
 /*
- * The top pages of a guest's low RAM, which its memory map takes out: nothing extra is mapped, so that
- * large pages stay whole.
+ * What the builder puts at the top of a guest's low RAM, downwards. The first two are not RAM in the
+ * guest's memory map: nothing extra is mapped, so that large pages stay whole. The start info and what
+ * belongs to it are in RAM, as Xen has it; below them the initrd.
  */
 struct guest_layout {
 	u64 low, high;		/* RAM in bytes from 0 and from 4 GiB */
 	gpaddr_t console;	/* the PV console's ring */
+	gpaddr_t acpi;		/* the tables */
 	gpaddr_t start_info;	/* with the memory map and the module list */
 	gpaddr_t cmdline;
-	gpaddr_t acpi;		/* tables; ends at cmdline */
 };
 
 /* 0 or -EINVAL when mem is below what any guest needs. */

@@ -9,7 +9,10 @@
 #define GRANT_PER_FRAME 512U
 
 int grant_init(struct domain *d);
-/* Unmaps all that d has mapped of others: -ERESTART until done. What others map of d stays referenced. */
+/*
+ * Unmaps all that d has mapped of others: -ERESTART until done. What others map of d stays referenced, and
+ * they can begin nothing new, so p2m_teardown() comes after this.
+ */
 int grant_teardown(struct domain *d);
 /* At the last domain_put(): others may unmap d's grants until then. */
 void grant_free(struct domain *d);
@@ -28,11 +31,5 @@ void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op);
 void grant_unmap(struct domain *ld, struct gnttab_unmap_grant_ref *op);
 void grant_copy(struct domain *ld, struct gnttab_copy *op);
 int grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b);
-
-/*
- * As p2m_get_page(), but only a page of d's own RAM will do: not one that d has mapped of another domain,
- * nor one of Margay's.
- */
-int p2m_get_own_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn);
 
 #endif

@@ -26,16 +26,14 @@ typedef long hcall_fn(struct vcpu *v, struct hcall_args *h);
 bool hcall_preempt(void);
 
 /*
- * The exit handler's entry: by v->regs. The result is in RAX then; true when the call has to be executed
- * again instead, with RIP as it is.
+ * The exit handler's entry: by v->regs, from 64-bit code at CPL 0 (a back-end answers -EPERM to a higher
+ * CPL and -ENOSYS to other modes). The result is in RAX then; true when the call has to be executed again
+ * instead, with RIP as it is.
  */
 bool hypercall(struct vcpu *v);
 
 /* One call of a multicall: the number and arguments given. */
 long hypercall_one(struct vcpu *v, u64 nr, struct hcall_args *h);
-
-/* Architecture: v is in 64-bit mode at CPL 0. If not, *err is what to answer (-EPERM, -ENOSYS). */
-bool arch_hypercall_allowed(struct vcpu *v, long *err);
 
 /* By number, for traces and the console; NULL for those not served. */
 extern const char *const hypercall_names[NR_HYPERCALLS];
@@ -55,7 +53,10 @@ void vcpu_timers_stop(struct vcpu *v);
 void domain_watchdog_init(struct domain *d);
 void domain_watchdog_stop(struct domain *d);
 
-/* Puts the pages that v's guest registered: vcpu_info, runstate, time. v does not run any more. */
+/*
+ * Puts the pages that v's guest registered: vcpu_info, runstate, time. v does not run any more, and nothing
+ * can send it events: timers are stopped, evtchn_teardown() is done.
+ */
 void hcall_vcpu_cleanup(struct vcpu *v);
 
 /*

@@ -75,6 +75,7 @@ struct vcpu {
 	/* Scheduling: under the lock of cpus[cpu]->runq. */
 	struct cpu *cpu;
 	enum run_state state;
+	bool halted;			/* sleeps by HLT with interrupts off */
 	int pause_count;
 	struct list runq_link;
 	u64 affinity[MAX_CPUS / 64];

@@ -15,6 +15,8 @@ void vlapic_reset(struct vcpu *v);
 void vlapic_set_irq(struct vcpu *v, u8 vector, bool level);
 /* The highest deliverable vector by PPR, or -1. */
 int vlapic_pending(struct vcpu *v);
+/* Nothing but the TPR keeps a vector back: the guest's next write to CR8 must not go unnoticed. */
+bool vlapic_held_by_tpr(struct vcpu *v);
 /* The vector was injected: IRR to ISR. */
 void vlapic_accept(struct vcpu *v, u8 vector);
 /* CR8 as the guest sees it. */

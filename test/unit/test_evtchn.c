@@ -317,6 +317,8 @@ static void test_death(void **state)
 	(void)state;
 	connect_ports(A, B, &a, &b);
 	connect_ports(A, C, &a2, &c);
+	assert_int_equal(evtchn_teardown(A), 0);
+	assert_int_equal(evtchn_alloc_unbound(A, 2), -ENOSPC);
 	mock_destroy(A);
 	assert_null(mock_dom[1]);
 	assert_int_equal(st_of(B, b).status, EVTCHNSTAT_unbound);

@@ -211,6 +211,8 @@ static void test_deaths(void **state)
 	/* The granter first: its pages and table last until they are unmapped. */
 	grant(A, 200, C, 300, 0);
 	assert_int_equal(map(C, A, 200, 50, 0, &h), GNTST_okay);
+	assert_int_equal(grant_teardown(A), 0);
+	assert_int_equal(map(C, A, 200, 51, 0, NULL), GNTST_bad_domain);
 	mock_destroy(A);
 	assert_non_null(mock_dom[1]);
 	memset(mfn_to_virt(p2m_lookup(C, 50).mfn), 1, PAGE_SIZE);
@@ -260,7 +262,8 @@ static void test_frames(void **state)
 	assert_int_equal(grant_frame(A, GRANT_MAX_FRAMES - 1, &mfn), 0);
 	assert_int_equal(grant_nr_frames(A), GRANT_MAX_FRAMES);
 	grant(A, GRANT_MAX_FRAMES * GRANT_PER_FRAME - 1, B, 16, 0);
-	assert_int_equal(map(B, A, GRANT_MAX_FRAMES * GRANT_PER_FRAME - 1, 16, 0, NULL), GNTST_okay);
+	assert_int_equal(map(B, A, GRANT_MAX_FRAMES * GRANT_PER_FRAME - 1, 16, 0, NULL),
+			 GNTST_okay);
 }
 
 static int copy(struct domain *d, struct gnttab_copy op)

@@ -175,8 +175,9 @@ static void test_layout(void **state)
 	(void)state;
 	assert_int_equal(guest_layout(RAM, 5, &l), 0);
 	assert_int_equal(l.console, RAM - 0x1000);
-	assert_int_equal(l.cmdline, RAM - 0x3000);
-	assert_int_equal(l.acpi, RAM - 0x4000);
+	assert_int_equal(l.acpi, RAM - 0x2000);
+	assert_int_equal(l.start_info, RAM - 0x3000);
+	assert_int_equal(l.cmdline, RAM - 0x4000);
 	assert_int_equal(guest_memory_map(&l, map), 3);
 	for (unsigned int i = 0; i < 2; i++)
 		assert_int_equal(map[i].base + map[i].size, map[i + 1].base);
@@ -186,12 +187,12 @@ static void test_layout(void **state)
 	assert_int_equal(guest_layout(5UL << 30, 0xfff, &l), 0);
 	assert_int_equal(l.low, GUEST_LOW_TOP);
 	assert_int_equal(l.high, 2UL << 30);
-	assert_int_equal(l.cmdline, GUEST_LOW_TOP - 0x3000);
+	assert_int_equal(l.cmdline, GUEST_LOW_TOP - 0x4000);
 	assert_int_equal(guest_memory_map(&l, map), 4);
 	assert_int_equal(map[3].base, GUEST_HIGH_BASE);
 	assert_int_equal(map[3].size, 2UL << 30);
 	assert_int_equal(guest_layout(RAM, 0x1000, &l), 0);
-	assert_int_equal(l.cmdline, RAM - 0x4000);
+	assert_int_equal(l.cmdline, RAM - 0x5000);
 	assert_int_equal(guest_layout(4096, 0, &l), -EINVAL);
 	assert_int_equal(guest_layout(RAM + 1, 0, &l), -EINVAL);
 	assert_int_equal(guest_layout(RAM, 1UL << 20, &l), -EINVAL);
@@ -238,9 +239,11 @@ static void test_guest(void **state)
 	map = (void *)(ram + si->memmap_paddr);
 	assert_int_equal(si->memmap_entries, 3);
 	assert_int_equal(map[0].addr, 0);
-	assert_true(mod->paddr + mod->size <= map[0].size);
-	/* What the guest must not use as RAM is not marked so. */
-	assert_true(r->ebx >= map[0].size && si->cmdline_paddr >= map[0].size);
+	/* The initrd, the command line and the start info do not overlap, and are in RAM. */
+	assert_true(mod->paddr + mod->size <= si->cmdline_paddr);
+	assert_true(si->cmdline_paddr + PAGE_SIZE <= r->ebx);
+	assert_true(r->ebx + PAGE_SIZE <= map[0].size);
+	assert_int_equal(si->rsdp_paddr, map[1].addr);
 	assert_int_equal(dom.hvm_params[HVM_PARAM_CONSOLE_PFN], (RAM >> PAGE_SHIFT) - 1);
 	assert_int_equal(dom.hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON], SHUTDOWN_reboot);
 	assert_int_equal(attached, 1);

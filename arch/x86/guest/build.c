@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Builds a PVH guest: RAM from 0 to at most 3 GiB and on from 4 GiB, the kernel's segments where they
- * want to be, the initrd as high as it can be below 4 GiB, and above it the tables and pages that the
- * guest's memory map keeps apart (build.h). vCPU 0 then starts in 32-bit flat mode with EBX pointing at
- * the start info. On an error the caller tears the domain down. xen/arch-x86/hvm/start_info.h.
+ * want to be, the initrd as high as it can be below 4 GiB, above it the start info and the pages that the
+ * memory map keeps apart (build.h). vCPU 0 then starts in 32-bit flat mode with EBX pointing at the start
+ * info. On an error the caller tears the domain down. xen/arch-x86/hvm/start_info.h.
  */
 #include <margay/arch.h>
 #include <margay/build.h>
@@ -40,17 +40,17 @@ int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l)
 	l->low = min(mem, GUEST_LOW_TOP);
 	l->high = mem - l->low;
 	l->console = l->low - PAGE_SIZE;
-	l->start_info = l->console - PAGE_SIZE;
+	l->acpi = l->console - GUEST_ACPI_SIZE;
+	l->start_info = l->acpi - PAGE_SIZE;
 	l->cmdline = l->start_info - ALIGN_UP(cmdline_len + 1, PAGE_SIZE);
-	l->acpi = l->cmdline - GUEST_ACPI_SIZE;
 	return 0;
 }
 
 unsigned int guest_memory_map(const struct guest_layout *l, struct mem_range map[GUEST_MEM_MAP_MAX])
 {
 	map[0] = (struct mem_range){ 0, l->acpi, MEM_RAM };
-	map[1] = (struct mem_range){ l->acpi, l->cmdline - l->acpi, MEM_ACPI };
-	map[2] = (struct mem_range){ l->cmdline, l->low - l->cmdline, MEM_RESERVED };
+	map[1] = (struct mem_range){ l->acpi, l->console - l->acpi, MEM_ACPI };
+	map[2] = (struct mem_range){ l->console, l->low - l->console, MEM_RESERVED };
 	map[3] = (struct mem_range){ GUEST_HIGH_BASE, l->high, MEM_RAM };
 	return l->high ? 4 : 3;
 }
@@ -101,9 +101,9 @@ static int load_kernel(struct domain *d, const struct boot_guest *bg, const stru
 	for (unsigned i = 0; i < elf->nr_segs; i++) {
 		const struct elf_segment *s = &elf->seg[i];
 
-		if (s->memsz > l->acpi || s->paddr > l->acpi - s->memsz) {
+		if (s->memsz > l->cmdline || s->paddr > l->cmdline - s->memsz) {
 			pr_err("guest %s: its kernel wants %lx to %lx, its memory ends at %lx\n", d->name,
-			       s->paddr, s->paddr + s->memsz, l->acpi);
+			       s->paddr, s->paddr + s->memsz, l->cmdline);
 			return -E2BIG;
 		}
 		rc = copy_to_gpa(d, s->paddr, (const u8 *)bg->image + s->offset, s->filesz);
@@ -113,16 +113,17 @@ static int load_kernel(struct domain *d, const struct boot_guest *bg, const stru
 	return 0;
 }
 
-/* Just below the tables. */
+/* Just below the command line. */
 static int load_initrd(struct domain *d, const struct boot_guest *bg, const struct guest_layout *l,
 		       gpaddr_t kernel_end, struct hvm_modlist_entry *mod)
 {
-	if (bg->initrd_size > l->acpi || l->acpi - bg->initrd_size < ALIGN_UP(kernel_end, PAGE_SIZE)) {
+	if (bg->initrd_size > l->cmdline ||
+	    l->cmdline - bg->initrd_size < ALIGN_UP(kernel_end, PAGE_SIZE)) {
 		pr_err("guest %s: no room for an initrd of %lu KiB in %lu MiB\n", d->name,
 		       bg->initrd_size >> 10, bg->spec.mem >> 20);
 		return -E2BIG;
 	}
-	mod->paddr = ALIGN_DOWN(l->acpi - bg->initrd_size, PAGE_SIZE);
+	mod->paddr = ALIGN_DOWN(l->cmdline - bg->initrd_size, PAGE_SIZE);
 	mod->size = bg->initrd_size;
 	return copy_to_gpa(d, mod->paddr, bg->initrd, bg->initrd_size);
 }

@@ -26,6 +26,7 @@ static void set_xcr0(u64 v)
 static void fpu_save(struct vcpu *v)
 {
 	if (x86.xsave) {
+		vcpu_xcr0(v);
 		set_xcr0(x86.xcr0_mask);
 		__asm__ volatile("xsave64 (%0)" ::"r"(v->xsave), "a"((u32)x86.xcr0_mask),
 				 "d"((u32)(x86.xcr0_mask >> 32)) : "memory");
@@ -76,7 +77,7 @@ static void reset_context(struct vcpu *v)
 	*(u32 *)(x + 24) = MXCSR_RESET;
 	/* XSTATE_BV: the two words above count; all else is in its initial state. */
 	*(u64 *)(x + FXSAVE_SIZE) = 3;
-	v->xcr0 = 1;
+	v->xcr0 = x86.xsave;
 	memset(v->dr, 0, sizeof(v->dr));
 	v->msr_tsc_aux = 0;
 	v->inject.valid = false;
@@ -179,12 +180,6 @@ void arch_vcpu_dump(struct vcpu *v)
 	hvm->dump(v);
 }
 
-/* Back-ends check before they call exit_hypercall(), where they have the mode at hand. */
-bool arch_hypercall_allowed(struct vcpu *v __unused, long *err __unused)
-{
-	return true;
-}
-
 unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max_entries)
 {
 	struct mem_range r[GUEST_MEM_MAP_MAX];
@@ -204,15 +199,13 @@ unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max_
  * Time is a linear function of the TSC that never changes, so a record is written when its place or the
  * guest's TSC offset changes, and never again. xen.h, struct vcpu_time_info.
  */
-void arch_update_time(struct vcpu *v)
+static void put_time(const struct vcpu *v, struct vcpu_time_info *t)
 {
-	struct vcpu_time_info *t = &v->info->time;
-	u32 version = v->pvclock_version + 2;
+	u32 version = v->pvclock_version;
 	u32 mul;
 	s8 shift;
 
 	tsc_pvclock_scale(&mul, &shift);
-	v->pvclock_version = version;
 	WRITE_ONCE(t->version, version - 1);
 	barrier();
 	t->tsc_timestamp = tsc_base() + v->tsc_offset;
@@ -222,4 +215,14 @@ void arch_update_time(struct vcpu *v)
 	t->flags = tsc_skew_max() ? 0 : XEN_PVCLOCK_TSC_STABLE_BIT;
 	barrier();
 	WRITE_ONCE(t->version, version);
+}
+
+void arch_update_time(struct vcpu *v)
+{
+	mfn_t area = atomic_load(&v->time_info_mfn);
+
+	v->pvclock_version += 2;
+	put_time(v, &v->info->time);
+	if (area != INVALID_MFN)
+		put_time(v, (struct vcpu_time_info *)((char *)mfn_to_virt(area) + v->time_info_off));
 }

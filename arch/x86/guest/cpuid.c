@@ -358,28 +358,10 @@ static u64 guest_cr4(struct vcpu *v)
 	return m.cr4;
 }
 
-/* ns = ((tsc << shift) * mul) >> 32, as pvclock has it; shift may be negative. */
-static void time_scale(u64 hz, u32 *mul, s32 *shift)
-{
-	u64 ns = 1000000000UL;
-
-	*shift = 0;
-	if (!hz)
-		return;
-	while (hz > 2 * ns || hz >> 32) {
-		hz >>= 1;
-		(*shift)--;
-	}
-	while (hz <= ns) {
-		hz <<= 1;
-		(*shift)++;
-	}
-	*mul = (u32)((ns << 32) / hz);
-}
-
 static void xen_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
 {
 	u32 khz = (u32)(x86.tsc_hz / 1000);
+	s8 shift;
 
 	switch (leaf - XEN_CPUID_FIRST_LEAF) {
 	case 0:
@@ -399,7 +381,9 @@ static void xen_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
 			out->eax = (x86.invariant_tsc ? 2U : 0) | (v->domain->cpuid->tsc_aux ? 4U : 0);
 			out->ecx = khz;
 		} else if (sub == 1) {
-			time_scale(x86.tsc_hz, &out->ecx, (s32 *)&out->edx);
+			/* As pvclock has it: ns = ((tsc << shift) * mul) >> 32. */
+			tsc_pvclock_scale(&out->ecx, &shift);
+			out->edx = (u32)shift;
 		} else if (sub == 2) {
 			out->eax = khz;
 		}
@@ -449,14 +433,14 @@ static void basic_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out
 	case 0xd:
 		if (sub == 0) {
 			if (p->xcr0)
-				out->ebx = xsave_size(p, v->xcr0);
+				out->ebx = xsave_size(p, vcpu_xcr0(v));
 			break;
 		}
 		*out = (struct cpuid_regs){ 0 };
 		if (sub < NR_XSTATES)
 			*out = p->xstate[index_nospec(sub, NR_XSTATES)];
 		if (sub == 1 && (out->eax & 2))
-			out->ebx = xsavec_size(p, v->xcr0);
+			out->ebx = xsavec_size(p, vcpu_xcr0(v));
 		break;
 	}
 }

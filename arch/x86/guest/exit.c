@@ -6,6 +6,7 @@
 #include <margay/arch.h>
 #include <margay/cpuid_policy.h>
 #include <margay/errno.h>
+#include <margay/evtchn.h>
 #include <margay/exit.h>
 #include <margay/hvm.h>
 #include <margay/hypercall.h>
@@ -68,28 +69,29 @@ void exit_wrmsr(struct vcpu *v, unsigned insn_len)
 		guest_skip(v, insn_len);
 }
 
-/* Nobody is left who could wake v by an NMI or INIT, and interrupts it does not take. */
-static bool halted_for_good(const struct vcpu *v)
+/* All sleep without taking interrupts, or are off: nobody is left to wake another by NMI or INIT. */
+static bool halted_for_good(const struct domain *d)
 {
-	const struct domain *d = v->domain;
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		const struct vcpu *v = d->vcpus[i];
+		enum run_state s = READ_ONCE(v->state);
 
-	if ((v->regs.rflags & RFLAGS_IF) || v->nmi_pending)
-		return false;
-	for (unsigned i = 0; i < d->nr_vcpus; i++)
-		if (d->vcpus[i] && d->vcpus[i] != v &&
-		    READ_ONCE(d->vcpus[i]->state) != RUN_OFFLINE)
+		if (s != RUN_OFFLINE && !(s == RUN_BLOCKED && READ_ONCE(v->halted)))
 			return false;
+	}
 	return true;
 }
 
-/* As on Xen, the last vCPU's CLI; HLT powers the guest off. */
+/* As on Xen, the last vCPU's CLI; HLT powers the guest off. Each looks after it has gone to sleep. */
 void exit_hlt(struct vcpu *v, unsigned insn_len)
 {
 	guest_skip(v, insn_len);
-	if (unlikely(halted_for_good(v)))
+	/* A poll that an interrupt ended must not let a masked event end this sleep. */
+	evtchn_poll_end(v);
+	v->halted = !(v->regs.rflags & RFLAGS_IF);
+	vcpu_block(v);
+	if (unlikely(v->halted) && halted_for_good(v->domain))
 		domain_shutdown(v->domain, SHUTDOWN_poweroff);
-	else
-		vcpu_block(v);
 }
 
 void exit_hypercall(struct vcpu *v, unsigned insn_len)

@@ -104,6 +104,15 @@ int vlapic_pending(struct vcpu *v)
 	return irr;
 }
 
+bool vlapic_held_by_tpr(struct vcpu *v)
+{
+	const struct vlapic *vl = v->vlapic;
+	int irr = highest(vl->irr), isr = highest(vl->isr);
+
+	return irr >= 0 && vlapic_enabled(vl) && irr >> 4 <= (int)vl->tpr >> 4 &&
+	       (isr < 0 || irr >> 4 > isr >> 4);
+}
+
 void vlapic_accept(struct vcpu *v, u8 vector)
 {
 	clear_bit(vector, v->vlapic->irr);
@@ -223,7 +232,8 @@ static int write_reg(struct vlapic *vl, u32 offset, u32 val)
 		if (strict && val >> 8)
 			return -EPERM;
 		vl->tpr = val & 0xff;
-		look_again(vl);
+		/* Even with nothing waiting: the back-end copies it to the hardware's CR8. */
+		atomic_or(&vl->v->work, VCPU_WORK_LAPIC);
 		return 0;
 	case APIC_SVR:
 		if (strict && (val & ~SVR_VALID))
