@@ -199,6 +199,8 @@ static bool teardown_step(struct domain *d)
 			if (d->vcpus[i] && READ_ONCE(d->vcpus[i]->on_cpu))
 				return false;
 		domain_watchdog_stop(d);
+		if (opt.loglevel == LOGLEVEL_DEBUG)
+			domain_show_exits(d);
 		for (unsigned i = 0; i < d->nr_vcpus; i++)
 			if (d->vcpus[i])
 				vcpu_timers_stop(d->vcpus[i]);

@@ -504,27 +504,46 @@ static const struct kept *__init kept_overlap(paddr_t base, paddr_t end)
 	return NULL;
 }
 
-/* The image's chunk first; then the highest RAM below 4 GiB that is not kept. */
+/* The highest place in [base, end) that is not kept; 0 when there is none. */
+static paddr_t __init highest_free(paddr_t base, paddr_t end, u64 size)
+{
+	while (end >= base + size) {
+		paddr_t at = ALIGN_DOWN(end - size, PAGE_SIZE);
+		const struct kept *k = at >= base ? kept_overlap(at, at + size) : NULL;
+
+		if (at < base)
+			break;
+		if (!k)
+			return at;
+		end = k->base;
+	}
+	return 0;
+}
+
+/* Upwards in the image's chunk while that goes; then the highest RAM below 4 GiB that is not kept. */
 void *__init early_alloc(u64 size)
 {
 	paddr_t at = early_next;
+	const struct kept *k;
 
 	size = ALIGN_UP(size, PAGE_SIZE);
-	if (at + size > early_end || !mem_is_ram(boot->mem, boot->nr_mem, at, size) ||
-	    (kept_overlap(at, at + size))) {
-		for (at = (1UL << 32) - size; at >= CHUNK_SIZE; at -= PAGE_SIZE) {
-			const struct kept *k = kept_overlap(at, at + size);
-
-			if (!k && mem_is_ram(boot->mem, boot->nr_mem, at, size))
-				break;
-		}
-		if (at < CHUNK_SIZE)
-			panic("no %lu KiB of memory below 4 GiB for Margay's tables\n", size >> 10);
+	while (at + size <= early_end && (k = kept_overlap(at, at + size)) != NULL)
+		at = k->end;
+	if (at + size <= early_end && mem_is_ram(boot->mem, boot->nr_mem, at, size)) {
+		early_next = at + size;
 	} else {
-		early_next += size;
+		at = 0;
+		for (unsigned i = boot->nr_mem; i-- > 0 && !at;) {
+			const struct mem_range *r = &boot->mem[i];
+
+			if (r->type == MEM_RAM && r->base < 1UL << 32)
+				at = highest_free(r->base, min(r->base + r->size, 1UL << 32), size);
+		}
+		if (!at)
+			panic("no %lu KiB of memory below 4 GiB for Margay's tables\n", size >> 10);
 	}
-	/* One growing entry for the image's chunk keeps the list short. */
-	if (nr_kept && kept[nr_kept - 1].end == at && kept[nr_kept - 1].owner == OWNER_MARGAY)
+	/* One growing entry a run keeps the list short. */
+	if (kept[nr_kept - 1].end == at && kept[nr_kept - 1].owner == OWNER_MARGAY)
 		kept[nr_kept - 1].end += size;
 	else
 		keep(at, at + size, OWNER_MARGAY);

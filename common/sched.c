@@ -124,6 +124,11 @@ void vcpu_wake(struct vcpu *v)
 		spin_unlock(&c->runq.lock);
 		return;
 	}
+	/* A sleep with interrupts off ends by an NMI or INIT, not by any event. */
+	if (v->halted && !vcpu_has_work(v)) {
+		spin_unlock(&c->runq.lock);
+		return;
+	}
 	v->wakeups++;
 	v->halted = false;
 	if (c->current == v) {	/* still on its way to sleep */

@@ -9,9 +9,6 @@
 
 static const char denied[] = "<denied>";
 
-/* Copies a string to a field of the ABI's fixed size, which is zero behind it. */
-#define field(dst, s) strcopy((dst), (s), sizeof(dst))
-
 static long string_out(gvaddr_t to, const char *s, size_t size)
 {
 	char buf[1024] = "";
@@ -49,10 +46,11 @@ long do_xen_version(struct vcpu *v, struct hcall_args *h)
 	case XENVER_extraversion:
 		return string_out(arg, ".0-margay", XEN_EXTRAVERSION_LEN);
 	case XENVER_compile_info: {
-		struct xen_compile_info info = { 0 };
+		struct xen_compile_info info = {
+			.compiler = "gcc " __VERSION__,
+			.compile_by = "margay",
+		};
 
-		field(info.compiler, "gcc " __VERSION__);
-		field(info.compile_by, "margay");
 		return guest_write(arg, 0, &info);
 	}
 	case XENVER_capabilities:

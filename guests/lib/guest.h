@@ -8,6 +8,7 @@
 #include "cpu.h"
 #include "events.h"
 #include "grants.h"
+#include "hostile.h"
 #include "hypercall.h"
 #include "lapic.h"
 #include "smp.h"

@@ -39,7 +39,7 @@ struct io_exit {
 	u16 port;
 	u8 size;		/* 1, 2, 4 */
 	bool in, string, rep;
-	u8 addr_size;		/* 2, 4, 8; string forms */
+	u8 addr_size;		/* 2, 4, 8; string forms; 0: the hardware does not tell */
 	u8 seg;			/* of OUTS; 3 = DS in ES CS SS DS FS GS order */
 	u64 next_rip;
 };
@@ -62,7 +62,7 @@ void exit_npf(struct vcpu *v, const struct npf_exit *npf);
  *
  * It may replace v's state (INIT, SIPI) or take v offline: VCPU_WORK_STOP is to be looked at afterwards.
  * Work bits of what could not be injected go to v->deferred. When it injects an NMI it sets v->nmi_blocked; the
- * back-end clears that at IRET and posts VCPU_WORK_NMI if nmi_pending is set again.
+ * back-end clears that after IRET and posts VCPU_WORK_NMI if nmi_pending is set again.
  */
 bool vcpu_prepare_entry(struct vcpu *v, bool can_take);
 

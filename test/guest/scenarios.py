@@ -35,7 +35,7 @@ FIELDS = {
     'count': [],                # {line=REGEX, least=N [, most=N]}
     'same': [],                 # regexes with one group that must match the same text each time
     'input': [],                # {after=REGEX, send=TEXT}, in this order
-    'clock': None,              # {start=REGEX, end=REGEX, tolerance=SECONDS}
+    'clock': None,              # {start=REGEX, end=REGEX, tolerance=SECONDS [, wall=REGEX]}
     'ends': 'off',              # 'off': the machine must power itself off; 'any'
     'timeout': 60,
     'long': False,              # only in check-long

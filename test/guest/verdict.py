@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Judges one run of one scenario from its serial lines, while it runs and at its end."""
 import re
+import time
 
 from beds import Watcher
 from scenarios import FORBIDDEN, PANIC
@@ -8,6 +9,8 @@ from scenarios import FORBIDDEN, PANIC
 AFTER_FAILURE = 1.0     # seconds to let a register dump or backtrace come out
 POWER_OFF = 20.0        # seconds to power off in, once all expected lines came
 CLOCK_TOLERANCE = 0.5   # seconds
+WALL_TOLERANCE = 3.0    # seconds; a machine's clock chip counts whole ones
+CLOCK_MARKS = {'start', 'end', 'wall'}
 
 
 class Verdict(Watcher):
@@ -39,10 +42,11 @@ class Verdict(Watcher):
             match = pattern.search(text)
             if match:
                 values.append(match[1])
-        for mark in ('start', 'end') if self.scenario['clock'] else ():
+        for mark in CLOCK_MARKS.intersection(self.scenario['clock'] or ()):
             match = re.search(self.scenario['clock'][mark], text)
             if match:
-                self.clock[mark] = (float(match[1]), now)
+                ours = time.time() if mark == 'wall' else now
+                self.clock[mark] = (float(match[1]), ours)
         for pattern in self.forbidden:
             if pattern.search(text) and not self.failure:
                 self.failure = f'forbidden line: {text.strip()}'
@@ -69,8 +73,11 @@ class Verdict(Watcher):
         return self.end
 
     def judge_clock(self):
-        if len(self.clock) < 2:
+        if not CLOCK_MARKS.intersection(self.scenario['clock']) <= set(self.clock):
             return 'the clock marks did not come'
+        if 'wall' in self.clock and abs(self.clock['wall'][0] - self.clock['wall'][1]) > \
+                WALL_TOLERANCE:
+            return "guest's date: {:.0f}, ours {:.0f}".format(*self.clock['wall'])
         guest = self.clock['end'][0] - self.clock['start'][0]
         ours = self.clock['end'][1] - self.clock['start'][1]
         tolerance = self.scenario['clock'].get('tolerance', CLOCK_TOLERANCE)

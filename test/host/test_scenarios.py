@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../guest'))
@@ -77,6 +78,11 @@ class Judging(unittest.TestCase):
         self.assertIsNone(judge(['start 100.0', 'end 101.2', passed], **fields))
         self.assertIn('guest clock', judge(['start 100.0', 'end 102.0', passed], **fields))
         self.assertIn('marks', judge(['start 100.0', passed], **fields))
+        fields['clock']['wall'] = 'wall ([0-9]+)'
+        lines = ['start 100.0', 'wall {:.0f}', 'end 102.2', passed]
+        self.assertIsNone(judge([s.format(time.time()) for s in lines], **fields))
+        self.assertIn('date', judge([s.format(time.time() + 99) for s in lines], **fields))
+        self.assertIn('marks', judge(lines[:1] + lines[2:], **fields))
 
     def test_input(self):
         fields = {'expect': ['^answer 42'], 'input': [{'after': 'linux# ', 'send': 'answer\r'},

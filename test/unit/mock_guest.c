@@ -120,6 +120,11 @@ void dom_free(struct domain *d, mfn_t mfn, unsigned order)
 		page[mfn].used = false;
 }
 
+mfn_t mock_page(struct domain *d)
+{
+	return page_new(d->id);
+}
+
 mfn_t mock_ram(struct domain *d, gfn_t gfn)
 {
 	mfn_t m = page_new(d->id);
@@ -173,6 +178,15 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 	return 0;
 }
 
+int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *old)
+{
+	*old = p2m_lookup(d, gfn);
+	if (old->type == P2M_NONE)
+		return -ENOENT;
+	p2m[d->id][gfn].type = P2M_NONE;
+	return 0;
+}
+
 int p2m_get_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);
@@ -206,7 +220,7 @@ void domain_put(struct domain *d)
 	for (i = 0; i < MOCK_VCPUS; i++)
 		free(d->vcpus[i]);
 	mock_dom[d->id] = NULL;
-	free(d->shared_info);
+	free_page(d->shared_info);
 	free(d);
 }
 
@@ -293,7 +307,7 @@ int mock_setup(void **state)
 		d->refs = 1;
 		d->state = DOM_RUNNING;
 		snprintf(d->name, sizeof(d->name), "d%u", i);
-		d->shared_info = calloc(1, PAGE_SIZE);
+		d->shared_info = alloc_page();
 		d->nr_vcpus = MOCK_VCPUS;
 		for (j = 0; j < MOCK_VCPUS; j++) {
 			struct vcpu *v = calloc(1, sizeof(*v));

@@ -34,6 +34,8 @@ void mock_clear_events(void);
 
 /* A page of RAM at gfn; its mfn. */
 mfn_t mock_ram(struct domain *d, gfn_t gfn);
+/* A page of d's that is nowhere mapped. */
+mfn_t mock_page(struct domain *d);
 unsigned mock_page_refs(mfn_t mfn);
 unsigned mock_pages_in_use(void);
 

@@ -3,6 +3,7 @@
  * The CPUID policy, on machines that claim everything, nothing, or what one vendor has.
  * unit-sources: arch/x86/guest/cpuid.c test/unit/mock_vcpu.c
  * unit-sources: arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c arch/x86/guest/vlapic_ipi.c
+ * unit-sources: arch/x86/guest/inject.c
  */
 #include "mock_vcpu.h"
 
@@ -35,6 +36,12 @@ void cpuid_machine(u32 leaf, u32 sub, struct cpuid_regs *r)
 		*r = (struct cpuid_regs){ sub == 2 ? 256 : 64, sub == 2 ? 576 : 1024 + sub * 64, 2, 0 };
 	else if (leaf == 7 && sub == 0)
 		r->eax = 1;
+}
+
+void guest_triple_fault(struct vcpu *v)
+{
+	(void)v;
+	fail_msg("triple fault");
 }
 
 void tsc_pvclock_scale(u32 *mul, s8 *shift)

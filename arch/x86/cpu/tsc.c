@@ -14,7 +14,8 @@
 #define PIT_CH2 0x42
 #define PIT_CMD 0x43
 #define PIT_GATE 0x61
-#define CALIBRATE_MS 5
+#define CALIBRATE_MS 2		/* for the HPET, and for the PIT as its check */
+#define CALIBRATE_ALONE_MS 10	/* for the PIT's coarser ticks, where nothing checks them */
 
 #define HPET_PERIOD 0x004
 #define HPET_CONFIG 0x010
@@ -79,10 +80,10 @@ void udelay(unsigned us)
 		cpu_relax();
 }
 
-/* TSC ticks per second as the PIT's channel 2 counts CALIBRATE_MS; 0 when it does not count. */
-static u64 __init pit_calibrate(void)
+/* TSC ticks per second as the PIT's channel 2 counts ms; 0 when it does not count. */
+static u64 __init pit_calibrate(unsigned ms)
 {
-	u32 count = PIT_HZ * CALIBRATE_MS / 1000;
+	u32 count = PIT_HZ * ms / 1000;
 	u64 start, spins = 0;
 
 	outb(PIT_GATE, (u8)((inb(PIT_GATE) & ~2) | 1));
@@ -161,11 +162,13 @@ static bool __init differs(u64 a, u64 b)
 
 void __init tsc_init(void)
 {
-	u64 hpet = hpet_calibrate(boot_acpi.hpet_base), pit = pit_calibrate(), id = cpuid_tsc_hz();
+	u64 hpet = hpet_calibrate(boot_acpi.hpet_base), id = cpuid_tsc_hz();
+	unsigned ms = hpet ? CALIBRATE_MS : CALIBRATE_ALONE_MS;
+	u64 pit = pit_calibrate(ms);
 
 	/* The PIT's end is seen late by whatever interrupts the wait: of three the shortest. */
 	for (unsigned i = 0; i < 2 && pit && (!hpet || differs(hpet, pit)); i++) {
-		u64 again = pit_calibrate();
+		u64 again = pit_calibrate(ms);
 
 		pit = again ? min(pit, again) : pit;
 	}

@@ -111,13 +111,36 @@ static bool context_valid(const struct vcpu *v, u64 cr0, u64 cr3, u64 cr4, u64 e
 	return (!need_long || lma) && cr3 < 1UL << x86.phys_bits;
 }
 
+#define AR_TYPE_CODE BIT(3)
+#define AR_TYPE_WRITE BIT(1)
+#define AR_S BIT(4)
+#define AR_P BIT(7)
+#define AR_L BIT(9)
+#define AR_UNUSED 0xf000U
+
+/* Code and stack must be there; data segments may be absent. */
+static bool segments_valid(const struct vcpu_hvm_x86_32 *x)
+{
+	const u16 data[] = { x->ds_ar, x->es_ar };
+
+	if ((x->cs_ar & (AR_P | AR_S | AR_TYPE_CODE | AR_L | AR_UNUSED)) != (AR_P | AR_S | AR_TYPE_CODE))
+		return false;
+	if ((x->ss_ar & (AR_P | AR_S | AR_TYPE_CODE | AR_TYPE_WRITE | AR_UNUSED)) !=
+	    (AR_P | AR_S | AR_TYPE_WRITE))
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
+		if ((data[i] & AR_P) && (data[i] & (AR_S | AR_UNUSED)) != AR_S)
+			return false;
+	return (x->tr_ar & (AR_P | AR_S | AR_UNUSED)) == AR_P;
+}
+
 int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 {
 	const struct vcpu_hvm_x86_32 *a = &ctx->cpu_regs.x86_32;
 	const struct vcpu_hvm_x86_64 *b = &ctx->cpu_regs.x86_64;
 
 	if (ctx->mode == VCPU_HVM_MODE_32B) {
-		if (!context_valid(v, a->cr0, a->cr3, a->cr4, a->efer, false))
+		if (!context_valid(v, a->cr0, a->cr3, a->cr4, a->efer, false) || !segments_valid(a))
 			return -EINVAL;
 	} else if (ctx->mode == VCPU_HVM_MODE_64B) {
 		if (!context_valid(v, b->cr0, b->cr3, b->cr4, b->efer, true))

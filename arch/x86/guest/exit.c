@@ -22,6 +22,8 @@ const char *const exit_names[NR_EXITS] = {
 #undef EXIT
 };
 
+#define X86_DB 1
+
 /* The components of XCR0, SDM 1 13.1. */
 #define XCR0_X87 BIT(0)
 #define XCR0_SSE BIT(1)
@@ -34,6 +36,9 @@ void guest_skip(struct vcpu *v, unsigned insn_len)
 {
 	v->regs.rip += insn_len;
 	hvm->skip_shadow(v);
+	/* The trap of a single step over the instruction; skip_shadow() has told DR6. */
+	if (unlikely(v->regs.rflags & RFLAGS_TF))
+		inject_exception(v, X86_DB, false, 0);
 }
 
 void exit_cpuid(struct vcpu *v, unsigned insn_len)

@@ -74,15 +74,10 @@ static void inject_extint(struct vcpu *v, u8 vector)
 	v->injected++;
 }
 
-/*
- * NMIs need no IF. But one that waited for the end of another may find the guest just before its IRET,
- * in a shadow, with IF clear: it takes the next window instead.
- */
+/* NMIs need no IF; with IF set and an interrupt refused there is a shadow, which holds them, too. */
 static bool nmi_allowed(const struct vcpu *v, bool can_take)
 {
-	if (v->inject.valid || v->nmi_blocked)
-		return false;
-	return can_take || !((v->regs.rflags & RFLAGS_IF) || (v->deferred & VCPU_WORK_NMI));
+	return !v->inject.valid && !v->nmi_blocked && (can_take || !(v->regs.rflags & RFLAGS_IF));
 }
 
 bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
@@ -127,7 +122,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 		} else if (v->domain->callback_vector) {
 			if (can_take && !v->inject.valid) {
 				inject_extint(v, v->domain->callback_vector);
-			} else if (work & VCPU_WORK_EVENT) {
+			} else {
 				keep |= VCPU_WORK_EVENT;
 				window = true;
 			}

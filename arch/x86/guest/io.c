@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * I/O ports: there is no device behind any. Reads give 0 rather than all ones, since 0 ends the loops
- * with which kernels calibrate clocks or wait for a busy bit. Two ports reset the guest as on a PC.
+ * with which kernels calibrate clocks or wait for a busy bit. The ports of PCI's configuration space do
+ * give all ones: to 0 a kernel answers with a search of all buses, over a thousand exits. Two ports reset
+ * the guest as on a PC.
  */
 #include <margay/exit.h>
 #include <margay/guest_copy.h>
@@ -13,6 +15,8 @@
 #define KEYBOARD_PULSE_RESET 0xfe
 #define PORT_RESET_CONTROL 0xcf9
 #define RESET_CONTROL_RST_CPU 0x04
+
+#define PORT_PCI_CONFIG 0xcf8	/* and the seven after it */
 
 #define STRING_STEPS 512U	/* elements in one exit */
 #define RFLAGS_DF BIT(10)
@@ -35,6 +39,19 @@ static void set_width(u64 *reg, u64 val, unsigned bytes)
 		*reg = val & width_mask(bytes);
 }
 
+static u32 read_port(u16 port)
+{
+	return (port & ~7) == PORT_PCI_CONFIG ? ~0U : 0;
+}
+
+static void set_rax(struct vcpu *v, u8 size, u32 val)
+{
+	if (size == 4)
+		v->regs.rax = val;
+	else
+		v->regs.rax = (v->regs.rax & ~width_mask(size)) | (val & width_mask(size));
+}
+
 static void write_port(struct vcpu *v, u16 port, u8 val)
 {
 	if ((port == PORT_KEYBOARD && val == KEYBOARD_PULSE_RESET) ||
@@ -52,10 +69,10 @@ static void outs(struct vcpu *v, const struct io_exit *io, u64 count)
 		set_width(&v->regs.rcx, 0, io->addr_size);
 }
 
-/* INS: zeros to ES:RDI. False when it is to be executed again: more to do, or a page fault. */
+/* INS: to ES:RDI. False when it is to be executed again: more to do, or a page fault. */
 static bool ins(struct vcpu *v, const struct io_exit *io, u64 count)
 {
-	static const u32 zero;
+	u32 val = read_port(io->port);
 	u64 step = (v->regs.rflags & RFLAGS_DF) ? -(u64)io->size : io->size;
 	struct vcpu_mode m;
 	u64 base;
@@ -65,7 +82,7 @@ static bool ins(struct vcpu *v, const struct io_exit *io, u64 count)
 	for (unsigned i = 0; i < STRING_STEPS && count; i++, count--) {
 		gvaddr_t va = base + (v->regs.rdi & width_mask(io->addr_size));
 
-		if (copy_to_guest(m.width == 64 ? va : (u32)va, &zero, io->size)) {
+		if (copy_to_guest(m.width == 64 ? va : (u32)va, &val, io->size)) {
 			hvm->set_cr2(v, va);
 			inject_exception(v, X86_PF, true, PF_WRITE | (m.cpl == 3 ? PF_USER : 0));
 			return false;
@@ -77,16 +94,29 @@ static bool ins(struct vcpu *v, const struct io_exit *io, u64 count)
 	return count == 0;
 }
 
-void exit_io(struct vcpu *v, const struct io_exit *io)
+/* Not all hardware tells the address size (QEMU's does not): then it is that of the code. */
+static u8 code_width(struct vcpu *v)
 {
-	u64 count = io->rep ? v->regs.rcx & width_mask(io->addr_size) : 1;
+	struct vcpu_mode m;
 
+	hvm->mode(v, &m);
+	return m.width / 8;
+}
+
+void exit_io(struct vcpu *v, const struct io_exit *exit)
+{
+	struct io_exit copy = *exit, *io = &copy;
+	u64 count;
+
+	if (io->string && !io->addr_size)
+		io->addr_size = code_width(v);
+	count = io->rep ? v->regs.rcx & width_mask(io->addr_size) : 1;
 	if (io->string && !io->in)
 		outs(v, io, count);
 	else if (io->string && !ins(v, io, count))
 		return;
 	else if (!io->string && io->in)
-		v->regs.rax = io->size == 4 ? 0 : v->regs.rax & ~width_mask(io->size);
+		set_rax(v, io->size, read_port(io->port));
 	else if (!io->string)
 		write_port(v, io->port, (u8)v->regs.rax);
 	guest_skip(v, (unsigned)(io->next_rip - v->regs.rip));

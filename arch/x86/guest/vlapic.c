@@ -4,6 +4,7 @@
  * vlapic_timer.c, interprocessor interrupts in vlapic_ipi.c. Other CPUs add to IRR atomically; there is
  * no lock. APIC id = vCPU id, which is below 255 in any case. SDM 3A 11.
  */
+#include <margay/arch.h>
 #include <margay/errno.h>
 #include <margay/sched.h>
 #include <margay/vlapic.h>
@@ -155,10 +156,11 @@ void vlapic_set_irq(struct vcpu *v, u8 vector, bool level)
 		set_bit(vector, vl->tmr);
 	else if (test_bit(vector, vl->tmr))
 		clear_bit(vector, vl->tmr);
-	/* If it was set already, whoever set it has told the vCPU. */
+	/* If it was set already, whoever set it has told the vCPU. HLT with IF clear goes on. */
 	if (!test_and_set_bit(vector, vl->irr)) {
 		vcpu_post(v, VCPU_WORK_LAPIC);
-		vcpu_wake(v);
+		if (!READ_ONCE(v->halted) || arch_vcpu_has_interrupt(v))
+			vcpu_wake(v);
 	}
 }
 
@@ -189,7 +191,7 @@ u8 vlapic_get_cr8(struct vcpu *v)
 void vlapic_set_cr8(struct vcpu *v, u8 cr8)
 {
 	v->vlapic->tpr = (cr8 & 0xfU) << 4;
-	look_again(v->vlapic);
+	atomic_or(&v->work, VCPU_WORK_LAPIC);
 }
 
 static void write_svr(struct vlapic *vl, u32 val)

@@ -65,17 +65,43 @@ static void write_event(struct vcpu *v, struct vmcb *m)
 	v->inject.valid = false;
 }
 
+/*
+ * The guest is at the IRET that ends an NMI's handler and another NMI waits: a single step over the IRET
+ * tells when it is done. APM2 15.20.
+ */
+static void step_over_iret(struct vcpu *v, struct svm_vcpu *s)
+{
+	if (!v->nmi_pending || v->nmi_blocked || s->iret_rip != v->regs.rip)
+		return;
+	v->nmi_blocked = true;
+	s->nmi_step = true;
+	v->regs.rflags |= RFLAGS_TF;
+}
+
 static void before_entry(struct vcpu *v)
 {
 	struct vmcb *m = vmcb_of(v);
+	bool window;
 
 	if (v->work & VCPU_WORK_FLUSH)
 		svm(v)->asid_generation = 0;
-	if (vcpu_prepare_entry(v, can_take_interrupt(v)))
+	if (unlikely(svm(v)->iret_rip))
+		step_over_iret(v, svm(v));
+	window = vcpu_prepare_entry(v, can_take_interrupt(v));
+	if (window)
 		open_window(m);
 	else if (m->intercept1 & INTERCEPT_VINTR)
 		close_window(m);
 	m->v_tpr = vlapic_get_cr8(v);
+	m->tsc_offset = v->tsc_offset;
+	/*
+	 * MOV to CR8 goes without an exit unless something waits for the priority to fall, or a window
+	 * is open: QEMU 7.2 does not survive it then.
+	 */
+	if (unlikely(window || vlapic_held_by_tpr(v)))
+		m->intercept_cr |= INTERCEPT_CR8_WRITE;
+	else
+		m->intercept_cr &= ~INTERCEPT_CR8_WRITE;
 }
 
 static void enter(struct vcpu *v)
@@ -208,12 +234,16 @@ void svm_exit(struct vcpu *v)
 		atomic_or(&v->work, VCPU_WORK_WINDOW);
 		break;
 	case VMEXIT_IRET:
-		/* The IRET comes next; nothing is injected before it (interrupt shadow). */
+		/* The IRET comes next; see step_over_iret(). */
 		COUNT(IRET);
 		m->intercept1 &= ~INTERCEPT_IRET;
-		m->int_state |= INT_SHADOW;
+		svm(v)->iret_rip = v->regs.rip;
 		v->nmi_blocked = false;
 		atomic_or(&v->work, VCPU_WORK_NMI);
+		break;
+	case VMEXIT_CR8_WRITE:
+		COUNT(CR);
+		svm_write_cr8(v);
 		break;
 	case VMEXIT_XSETBV:
 		COUNT(XSETBV);
@@ -229,6 +259,14 @@ void svm_exit(struct vcpu *v)
 		break;
 	case VMEXIT_DB:
 		COUNT(EXCEPTION);
+		if (unlikely(svm(v)->nmi_step)) {
+			svm(v)->nmi_step = false;
+			svm(v)->iret_rip = 0;
+			m->dr6 &= ~DR6_BS;
+			v->nmi_blocked = false;
+			atomic_or(&v->work, VCPU_WORK_NMI);
+			break;
+		}
 		inject_exception(v, 1, false, 0);
 		break;
 	case VMEXIT_AC:
@@ -261,9 +299,15 @@ void svm_exit(struct vcpu *v)
 		break;
 	case VMEXIT_SHUTDOWN:
 		COUNT(SHUTDOWN);
-		domain_crash(v->domain, v, "triple fault");
+		guest_triple_fault(v);
 		break;
 	case VMEXIT_INVALID:
+	case (u32)VMEXIT_INVALID:
+		/* QEMU's word for reserved bits in CR4, too. */
+		if (svm_at_cr4_write(v)) {
+			inject_gp(v);
+			break;
+		}
 		domain_crash(v->domain, v, "AMD-V refuses the guest's state (VMEXIT_INVALID)");
 		break;
 	case VMEXIT_TASK_SWITCH:
@@ -282,7 +326,8 @@ void svm_run(struct vcpu *v)
 	struct vmcb *m = vmcb_of(v);
 
 	for (;;) {
-		if (unlikely(v->work))
+		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
+		if (unlikely(v->work | v->deferred | v->info->evtchn_upcall_pending))
 			before_entry(v);
 		clgi();
 		WRITE_ONCE(v->in_guest, true);

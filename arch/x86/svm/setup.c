@@ -300,7 +300,11 @@ static int svm_set_msr(struct vcpu *v, u32 msr, u64 val)
 
 static void svm_skip_shadow(struct vcpu *v)
 {
-	vmcb_of(v)->int_state &= ~INT_SHADOW;
+	struct vmcb *m = vmcb_of(v);
+
+	m->int_state &= ~INT_SHADOW;
+	if (unlikely(v->regs.rflags & RFLAGS_TF))
+		m->dr6 |= DR6_BS;
 }
 
 static void svm_set_cr2(struct vcpu *v, u64 cr2)

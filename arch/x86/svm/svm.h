@@ -12,6 +12,8 @@ struct svm_vcpu {
 	paddr_t pa;
 	u64 asid_generation;	/* of the CPU asid_cpu; stale means: take a new ASID */
 	struct cpu *asid_cpu;
+	u64 iret_rip;		/* of the last IRET that ended an NMI */
+	bool nmi_step;		/* steps over it, so that the next NMI comes after it */
 };
 
 struct svm_cpu {
@@ -40,5 +42,8 @@ void svm_run(struct vcpu *v);
 void svm_take_asid(struct vcpu *v);
 void svm_dump(struct vcpu *v);
 void svm_exit(struct vcpu *v);
+/* movcr.c */
+void svm_write_cr8(struct vcpu *v);
+bool svm_at_cr4_write(struct vcpu *v);
 
 #endif

@@ -56,6 +56,8 @@ _Static_assert(offsetof(struct vmcb, efer) == 0x4d0, "APM2 B-2");
 _Static_assert(offsetof(struct vmcb, cr4) == 0x548, "APM2 B-2");
 _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 
+/* intercept_cr: reads in bits 15:0, writes above */
+#define INTERCEPT_CR8_WRITE (1U << 24)
 /* intercept1 */
 #define INTERCEPT_INTR (1U << 0)
 #define INTERCEPT_NMI (1U << 1)
@@ -81,6 +83,7 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 #define INTERCEPT_XSETBV (1U << 13)
 #define INTERCEPT_RDPRU (1U << 14)
 
+#define DR6_BS BIT(14)
 #define V_IRQ 0x01		/* in v_irq */
 #define V_IGN_TPR 0x10		/* in v_intr_prio, with the priority in bits 3:0 */
 #define V_INTR_MASKING 0x01	/* in v_intr_masking */
@@ -90,7 +93,7 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 #define EVENT_ERROR BIT(11)
 
 enum svm_exit {
-	VMEXIT_EXC = 0x40, VMEXIT_DB = 0x41, VMEXIT_AC = 0x51, VMEXIT_MC = 0x52, VMEXIT_INTR = 0x60,
+	VMEXIT_CR8_WRITE = 0x18, VMEXIT_EXC = 0x40, VMEXIT_DB = 0x41, VMEXIT_AC = 0x51, VMEXIT_MC = 0x52, VMEXIT_INTR = 0x60,
 	VMEXIT_NMI = 0x61, VMEXIT_INIT = 0x63, VMEXIT_VINTR = 0x64, VMEXIT_RDPMC = 0x6f,
 	VMEXIT_CPUID = 0x72, VMEXIT_RSM = 0x73, VMEXIT_IRET = 0x74, VMEXIT_INVD = 0x76,
 	VMEXIT_HLT = 0x78, VMEXIT_INVLPGA = 0x7a, VMEXIT_IOIO = 0x7b, VMEXIT_MSR = 0x7c,

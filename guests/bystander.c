@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Scenario: the victim of a pair (see hostile_a). It watches its memory, its clock, its channels
+ * and its grants for some seconds: nothing of it may change.
+ */
+#include "guest.h"
+
+#define CHANNELS	16u
+#define REF		FIRST_GRANT
+#define NOBODY		0x7123
+
+static evtchn_port_t open[CHANNELS], loop[2];
+
+static void check_channels(void)
+{
+	struct evtchn_status st;
+
+	for (unsigned int i = 0; i < CHANNELS; i++) {
+		CHECK_RET(evtchn_status(open[i], &st), 0);
+		CHECK(st.status == EVTCHNSTAT_unbound, "port %u has status %u", open[i], st.status);
+		CHECK(!evtchn_pending(open[i]), "somebody sent on port %u", open[i]);
+	}
+	CHECK(!evtchn_pending(loop[1]), "somebody sent on port %u", loop[1]);
+	CHECK_RET(evtchn_send(loop[0]), 0);
+	CHECK(evtchn_clear(loop[1]), "an event of our own was lost");
+}
+
+int main(void)
+{
+	uint64_t end = now_ns() + cmdline_number("seconds", 10) * NS_PER_S, last = 0, now;
+	uint8_t *page = page_alloc(1);
+	unsigned int rounds = 0;
+
+	canary_init(512);
+	grants_init();
+	for (unsigned int i = 0; i < CHANNELS; i++)
+		open[i] = (evtchn_port_t)evtchn_alloc_unbound(NOBODY);
+	loop[0] = (evtchn_port_t)evtchn_alloc_unbound(DOMID_SELF);
+	loop[1] = (evtchn_port_t)evtchn_bind_interdomain(DOMID_SELF, loop[0]);
+	evtchn_clear(loop[1]);
+	grant(REF, NOBODY, page, 0);
+	do {
+		now = now_ns();
+		CHECK(now >= last, "the clock went back by %lu ns", last - now);
+		last = now;
+		check_channels();
+		CHECK(!grant_in_use(REF), "a grant to nobody is in use: flags %x",
+		      grant_table[REF].flags);
+		canary_check("a while");
+		rounds++;
+		sched_op(SCHEDOP_yield, NULL);
+	} while (now < end);
+	printf("%u rounds undisturbed\n", rounds);
+	pass();
+}

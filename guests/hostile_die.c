@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest that ends badly, in the way how=N of its command line says. There is no PASS: the runner
+ * waits for the line by which the hypervisor says that the guest ended, and that it goes on.
+ */
+#include "guest.h"
+
+extern uint64_t page_tables[512];
+
+static void triple_fault(void)
+{
+	struct {
+		uint16_t limit;
+		uint64_t base;
+	} __attribute__((packed)) none = { 0, 0 };
+
+	asm volatile("lidt %0; ud2" :: "m"(none));
+}
+
+int main(void)
+{
+	uint64_t how = cmdline_number("how", 0);
+	uintptr_t hole = hole_alloc(1);
+
+	printf("dying in way %lu\n", how);
+	console_flush();
+	switch (how) {
+	case 0:
+		triple_fault();
+		break;
+	case 1:						/* code in a hole */
+		((void (*)(void))hole)();
+		break;
+	case 2:						/* code in the LAPIC's page */
+		((void (*)(void))0xfee00000)();
+		break;
+	case 3:						/* page tables in a hole */
+		write_cr3(hole);
+		break;
+	case 4:						/* page tables in the LAPIC's page */
+		write_cr3(0xfee00000);
+		break;
+	case 5:						/* an access to the LAPIC nobody decodes */
+		asm volatile("movups %%xmm0, (%0)" :: "r"(0xfee00080) : "memory");
+		break;
+	case 6:						/* the crash a guest asks for */
+		sched_shutdown(SHUTDOWN_crash);
+		break;
+	case 7: {					/* a watchdog bites */
+		struct sched_watchdog w = { .timeout = 1 };
+
+		sched_op(SCHEDOP_watchdog, &w);
+		for (;;)
+			cpu_pause();
+	}
+	}
+	fail("way %lu of dying did not work", how);
+}

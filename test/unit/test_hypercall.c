@@ -1,0 +1,756 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Hypercalls from the registers down: who may call what, calls that stop and are executed again, and what
+ * the guest's memory and areas look like afterwards.
+ * unit-sources: common/evtchn.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c hypercall/dispatch.c hypercall/version.c hypercall/console_io.c hypercall/event_channel.c hypercall/timers.c hypercall/sched_op.c hypercall/vcpu_op.c hypercall/vcpu_area.c hypercall/hvm_op.c hypercall/grant_table.c hypercall/memory_op.c
+ */
+#include "mock_guest.h"
+
+#include <margay/arch.h>
+#include <margay/boot_state.h>
+#include <margay/console.h>
+#include <margay/hypercall.h>
+#include <margay/sched.h>
+
+#define A mock_dom[1]
+#define B mock_dom[2]
+#define V0 (A->vcpus[0])
+#define BAD_PTR 0x1000UL
+
+struct boot_info boot_info = { .cmdline = "secret" };
+
+/* Preemption is asked for at every n-th look; 0: never. */
+static unsigned preempt_every, looks;
+static stime_t clock_ns = 1000;
+static int shut_down;
+static bool blocked;
+static struct timer *set_last;
+static char console[1024];
+static size_t console_len;
+
+void arch_poll_irqs(void)
+{
+	host_cpu->work = preempt_every && ++looks % preempt_every == 0;
+}
+
+/* A guest's linear addresses are the test's pointers, or fault. */
+static bool faults(gvaddr_t va, size_t n)
+{
+	return n && (va < 0x10000 || va + n >= 1UL << 47 || va + n < va);
+}
+
+int copy_from_guest(void *dst, gvaddr_t src, size_t n)
+{
+	if (faults(src, n))
+		return -EFAULT;
+	memcpy(dst, (const void *)src, n);
+	return 0;
+}
+
+int copy_to_guest(gvaddr_t dst, const void *src, size_t n)
+{
+	if (faults(dst, n))
+		return -EFAULT;
+	memcpy((void *)dst, src, n);
+	return 0;
+}
+
+/* For areas, linear is physical. */
+int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa)
+{
+	(void)write;
+	*gpa = va;
+	return 0;
+}
+
+stime_t now(void)
+{
+	return clock_ns;
+}
+
+void timer_init(struct timer *t, void (*fn)(struct timer *t))
+{
+	t->fn = fn;
+	t->expires = 0;
+}
+
+void timer_set(struct timer *t, stime_t expires)
+{
+	t->expires = expires;
+	set_last = t;
+}
+
+void timer_stop(struct timer *t)
+{
+	t->expires = 0;
+}
+
+void domain_shutdown(struct domain *d, unsigned code)
+{
+	assert_ptr_equal(d, A);
+	shut_down = (int)code;
+}
+
+void vcpu_block(struct vcpu *v)
+{
+	assert_ptr_equal(v, V0);
+	blocked = true;
+}
+
+void vcpu_yield(struct vcpu *v)
+{
+	assert_ptr_equal(v, V0);
+}
+
+void vcpu_up(struct vcpu *v)
+{
+	v->state = RUN_RUNNABLE;
+}
+
+void vcpu_down(struct vcpu *v)
+{
+	v->state = RUN_OFFLINE;
+}
+
+void vcpu_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
+{
+	*out = v->runstate;
+}
+
+int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
+{
+	(void)v;
+	return ctx->mode > VCPU_HVM_MODE_64B ? -EINVAL : 0;
+}
+
+void arch_update_time(struct vcpu *v)
+{
+	assert_ptr_equal(v, V0);
+}
+
+unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max_entries)
+{
+	(void)d;
+	if (max_entries)
+		map[0] = (struct e820_entry){ 0, 4096, 1 };
+	return max_entries ? 1 : 0;
+}
+
+void console_guest_write(struct domain *d, const char *s, size_t n)
+{
+	(void)d;
+	memcpy(console + console_len, s, n);
+	console_len += n;
+}
+
+size_t console_guest_read(struct domain *d, char *s, size_t n)
+{
+	(void)d;
+	memset(s, 'r', n < 3 ? n : 3);
+	return n < 3 ? n : 3;
+}
+
+void p2m_flush(struct domain *d)
+{
+	(void)d;
+}
+
+/* No 2 MiB chunks here: large extents are made of pages. */
+int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
+{
+	if (order)
+		return -ENOMEM;
+	if (d->tot_pages == d->max_pages)
+		return -E2BIG;
+	*mfn = mock_page(d);
+	d->tot_pages++;
+	return 0;
+}
+
+/* As the assembly would: executed again until it has an answer. */
+static long call_counted(unsigned nr, u64 a0, u64 a1, u64 a2, unsigned *restarts)
+{
+	struct regs *r = &V0->regs;
+
+	*r = (struct regs){ .rax = nr, .rdi = a0, .rsi = a1, .rdx = a2 };
+	for (*restarts = 0; hypercall(V0); ++*restarts)
+		assert_int_equal(r->rax, nr);
+	return (long)r->rax;
+}
+
+static long call(unsigned nr, u64 a0, u64 a1, u64 a2)
+{
+	unsigned restarts;
+
+	return call_counted(nr, a0, a1, a2, &restarts);
+}
+
+#define P(x) ((u64)&(x))
+#define MEM(op, arg) call(__HYPERVISOR_memory_op, op, P(arg), 0)
+
+static int setup(void **state)
+{
+	unsigned i;
+
+	mock_setup(state);
+	preempt_every = looks = 0;
+	blocked = false;
+	shut_down = -1;
+	console_len = 0;
+	A->max_pages = 1000;
+	for (i = 0; i < MOCK_VCPUS; i++) {
+		struct vcpu *v = A->vcpus[i];
+
+		v->hypercalls = calloc(NR_HYPERCALLS, sizeof(u64));
+		v->info_mfn = v->time_info_mfn = INVALID_MFN;
+		v->state = i ? RUN_OFFLINE : RUN_RUNNING;
+		vcpu_timers_init(v);
+	}
+	domain_watchdog_init(A);
+	host_cpu->current = V0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	unsigned i;
+
+	for (i = 0; i < MOCK_VCPUS; i++) {
+		hcall_vcpu_cleanup(A->vcpus[i]);
+		free(A->vcpus[i]->hypercalls);
+	}
+	return mock_teardown(state);
+}
+
+static void test_dispatch(void **state)
+{
+	char buf[1024];
+
+	(void)state;
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_version, 0, 0), 4 << 16 | 17);
+	assert_int_equal(V0->hypercalls[__HYPERVISOR_xen_version], 1);
+	assert_int_equal(A->refusals, 0);
+	assert_int_equal(call(63, 0, 0, 0), -ENOSYS);
+	assert_int_equal(call(64, 0, 0, 0), -ENOSYS);
+	assert_int_equal(call(~0U, 0, 0, 0), -ENOSYS);
+	assert_int_equal(A->refusals, 3);
+	assert_int_equal(call(__HYPERVISOR_domctl, 0, 0, 0), -EPERM);
+	assert_int_equal(A->refusals, 3);
+	A->control = true;
+	assert_int_equal(call(__HYPERVISOR_domctl, 0, 0, 0), -ENOSYS);
+	A->control = false;
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_commandline, P(buf), 0), 0);
+	assert_string_equal(buf, "<denied>");
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_commandline, BAD_PTR, 0), -EFAULT);
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_build_id, P(buf), 0), -EPERM);
+	A->initial = true;
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_commandline, P(buf), 0), 0);
+	assert_string_equal(buf, "secret");
+}
+
+static void test_console_io(void **state)
+{
+	unsigned restarts, i;
+	char text[1000];
+
+	(void)state;
+	for (i = 0; i < sizeof(text); i++)
+		text[i] = (char)('a' + i % 26);
+	assert_int_equal(call(__HYPERVISOR_console_io, CONSOLEIO_write, 5, P(text)), -EPERM);
+	A->initial = true;
+	preempt_every = 1;
+	assert_int_equal(call_counted(__HYPERVISOR_console_io, CONSOLEIO_write, sizeof(text),
+				      P(text), &restarts),
+			 0);
+	assert_int_equal(restarts, 3);
+	assert_int_equal(console_len, sizeof(text));
+	assert_memory_equal(console, text, sizeof(text));
+	assert_int_equal(call(__HYPERVISOR_console_io, CONSOLEIO_read, 2, P(text)), 2);
+	assert_int_equal(call(__HYPERVISOR_console_io, CONSOLEIO_read, 200, P(text)), 3);
+	assert_int_equal(call(__HYPERVISOR_console_io, CONSOLEIO_write, 1UL << 31, P(text)),
+			 -E2BIG);
+	assert_int_equal(call(__HYPERVISOR_console_io, CONSOLEIO_write, 1, BAD_PTR), -EFAULT);
+	assert_int_equal(call(__HYPERVISOR_console_io, 2, 1, 0), -ENOSYS);
+}
+
+static void test_populate(void **state)
+{
+	xen_pfn_t gfns[100];
+	struct xen_memory_reservation r = { .nr_extents = 100, .domid = DOMID_SELF };
+	unsigned restarts, i;
+
+	(void)state;
+	r.extent_start.p = gfns;
+	for (i = 0; i < 100; i++)
+		gfns[i] = 500 + i;
+	preempt_every = 7;
+	assert_int_equal(call_counted(__HYPERVISOR_memory_op, XENMEM_populate_physmap, P(r), 0,
+				      &restarts),
+			 100);
+	assert_in_range(restarts, 10, 20);
+	assert_int_equal(A->tot_pages, 100);
+	assert_int_equal(p2m_lookup(A, 599).type, P2M_RAM);
+	assert_int_equal(call_counted(__HYPERVISOR_memory_op, XENMEM_decrease_reservation, P(r), 0,
+				      &restarts),
+			 100);
+	assert_true(restarts > 0);
+	assert_int_equal(p2m_lookup(A, 500).type, P2M_NONE);
+	assert_int_equal(MEM(XENMEM_decrease_reservation, r), 0);
+
+	/* At the limit: as far as it goes. */
+	A->tot_pages = 0;
+	A->max_pages = 50;
+	assert_int_equal(MEM(XENMEM_populate_physmap, r), 50);
+	assert_int_equal(MEM(XENMEM_current_reservation, r.domid), 50);
+	assert_int_equal(MEM(XENMEM_maximum_reservation, r.domid), 50);
+	/* An extent is done whole or not at all. */
+	A->max_pages = 50 + 511;
+	r.nr_extents = 2;
+	r.extent_order = 9;
+	gfns[0] = 1024;
+	assert_int_equal(MEM(XENMEM_populate_physmap, r), 0);
+	assert_int_equal(p2m_lookup(A, 1024).type, P2M_NONE);
+	A->tot_pages = 50; /* the mock does not count pages that go */
+	A->max_pages = 50 + 512;
+	assert_int_equal(MEM(XENMEM_populate_physmap, r), 1);
+	assert_int_equal(p2m_lookup(A, 1024 + 511).type, P2M_RAM);
+
+	r.extent_order = 10;
+	assert_int_equal(MEM(XENMEM_populate_physmap, r), 0);
+	r.extent_order = 0;
+	r.domid = 2;
+	assert_int_equal(MEM(XENMEM_populate_physmap, r), 0);
+	r.domid = DOMID_SELF;
+	r.nr_extents = ~0UL;
+	assert_int_equal(MEM(XENMEM_populate_physmap, r), 0);
+	r.nr_extents = 1;
+	r.extent_start.p = (xen_pfn_t *)BAD_PTR;
+	assert_int_equal(MEM(XENMEM_populate_physmap, r), 0);
+	/* A guest may claim to continue what it never began. */
+	assert_int_equal(MEM(XENMEM_populate_physmap | 5UL << 6, r), 5);
+	r.extent_start.p = gfns;
+	gfns[0] = ~0UL;
+	r.extent_order = 9;
+	assert_int_equal(MEM(XENMEM_populate_physmap, r), 0);
+	assert_int_equal(MEM(XENMEM_decrease_reservation, r), 0);
+}
+
+static void test_physmap(void **state)
+{
+	struct xen_add_to_physmap x = { .domid = DOMID_SELF, .space = XENMAPSPACE_shared_info };
+	struct xen_remove_from_physmap rm = { .domid = DOMID_SELF, .gpfn = 21 };
+	unsigned restarts, i, before;
+	mfn_t ram = mock_ram(A, 30);
+	xen_ulong_t idxs[10];
+	xen_pfn_t gpfns[10];
+	int errs[10];
+	struct xen_add_to_physmap_batch b = { .domid = DOMID_SELF, .size = 10,
+					      .space = XENMAPSPACE_grant_table };
+	struct gnttab_setup_table t = { .dom = DOMID_SELF, .nr_frames = 4 };
+
+	(void)state;
+	x.gpfn = 20;
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), 0);
+	assert_int_equal(p2m_lookup(A, 20).type, P2M_SHARED);
+	x.gpfn = 21;
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), 0);
+	assert_int_equal(p2m_lookup(A, 20).type, P2M_NONE);
+	assert_int_equal(p2m_lookup(A, 21).mfn, virt_to_mfn(A->shared_info));
+	x.idx = 1;
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), -EINVAL);
+	assert_int_equal(MEM(XENMEM_remove_from_physmap, rm), 0);
+	assert_int_equal(MEM(XENMEM_remove_from_physmap, rm), -ENOENT);
+
+	/* A page of RAM moves; what was there before is given back. */
+	mock_ram(A, 31);
+	before = mock_pages_in_use();
+	x = (struct xen_add_to_physmap){ .domid = DOMID_SELF, .space = XENMAPSPACE_gmfn,
+					 .idx = 30, .gpfn = 31 };
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), 0);
+	assert_int_equal(p2m_lookup(A, 30).type, P2M_NONE);
+	assert_int_equal(p2m_lookup(A, 31).mfn, ram);
+	assert_int_equal(mock_pages_in_use(), before - 1);
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), -EINVAL);
+	/* Nowhere to go: it stays. */
+	x.idx = 31;
+	x.gpfn = MOCK_GFNS;
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), -EINVAL);
+	assert_int_equal(p2m_lookup(A, 31).mfn, ram);
+	x.space = XENMAPSPACE_gmfn_foreign;
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), -ENOSYS);
+	x.domid = 2;
+	x.space = XENMAPSPACE_gmfn;
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), -EPERM);
+	x.domid = 77;
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), -ESRCH);
+
+	b.idxs.p = idxs;
+	b.gpfns.p = gpfns;
+	b.errs.p = errs;
+	for (i = 0; i < 10; i++) {
+		idxs[i] = i == 9 ? GRANT_MAX_FRAMES : 9 - i;
+		gpfns[i] = 100 + i;
+		errs[i] = 99;
+	}
+	preempt_every = 3;
+	assert_int_equal(call_counted(__HYPERVISOR_memory_op, XENMEM_add_to_physmap_batch, P(b), 0,
+				      &restarts),
+			 0);
+	assert_int_equal(restarts, 3);
+	for (i = 0; i < 9; i++)
+		assert_int_equal(errs[i], 0);
+	assert_int_equal(errs[9], -EINVAL);
+	assert_int_equal(grant_nr_frames(A), 10);
+	t.frame_list.p = gpfns;
+	assert_int_equal(call(__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, P(t), 1), 0);
+	assert_int_equal(t.status, GNTST_okay);
+	assert_true(gpfns[0] == ~0UL); /* index 0 has not been placed */
+	assert_int_equal(gpfns[1], 108);
+	assert_int_equal(gpfns[3], 106);
+	b.space = XENMAPSPACE_gmfn_range;
+	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), -EOPNOTSUPP);
+	b.space = XENMAPSPACE_grant_table;
+	assert_int_equal(MEM(XENMEM_add_to_physmap_batch | 11UL << 6, b), -EILSEQ);
+	b.idxs.p = (void *)BAD_PTR;
+	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), -EFAULT);
+}
+
+/* A mapping by grant is not for memory operations to take away or replace. */
+static void test_grant_mapping_stays(void **state)
+{
+	struct xen_add_to_physmap x = { .domid = DOMID_SELF, .gpfn = 40 };
+	struct xen_remove_from_physmap rm = { .domid = DOMID_SELF, .gpfn = 40 };
+	xen_pfn_t gfn = 40;
+	struct xen_memory_reservation r = { .nr_extents = 1, .domid = DOMID_SELF };
+	struct gnttab_map_grant_ref m[3] = { 0 };
+	struct gnttab_unmap_grant_ref u = { .host_addr = 40UL << PAGE_SHIFT };
+	struct grant_entry_v1 *e;
+	unsigned restarts, i;
+	mfn_t mfn;
+
+	(void)state;
+	grant_frame(B, 0, &mfn);
+	e = mfn_to_virt(mfn);
+	for (i = 0; i < 3; i++) {
+		mock_ram(B, 10 + i);
+		e[8 + i] = (struct grant_entry_v1){ GTF_permit_access, 1, 10 + i };
+		m[i] = (struct gnttab_map_grant_ref){ .host_addr = (40UL + i) << PAGE_SHIFT,
+			.flags = GNTMAP_host_map, .ref = 8 + i, .dom = 2, .status = 99 };
+	}
+	preempt_every = 1;
+	assert_int_equal(call_counted(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, P(m), 3,
+				      &restarts),
+			 0);
+	assert_int_equal(restarts, 2);
+	for (i = 0; i < 3; i++)
+		assert_int_equal(m[i].status, GNTST_okay);
+	preempt_every = 0;
+	r.extent_start.p = &gfn;
+	assert_int_equal(MEM(XENMEM_populate_physmap, r), 0);
+	assert_int_equal(MEM(XENMEM_decrease_reservation, r), 0);
+	assert_int_equal(MEM(XENMEM_remove_from_physmap, rm), -ENOENT);
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), -EINVAL);
+	x.space = XENMAPSPACE_gmfn;
+	mock_ram(A, 30);
+	x.idx = 30;
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), -EINVAL);
+	x.idx = 40;
+	x.gpfn = 50;
+	assert_int_equal(MEM(XENMEM_add_to_physmap, x), -EINVAL);
+	u.handle = m[0].handle;
+	assert_int_equal(call(__HYPERVISOR_grant_table_op, GNTTABOP_unmap_grant_ref, P(u), 1), 0);
+	assert_int_equal(u.status, GNTST_okay);
+	assert_int_equal(call(__HYPERVISOR_grant_table_op, GNTTABOP_transfer, P(u), 1), -ENOSYS);
+	assert_int_equal(call(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, P(m), ~0U),
+			 -EINVAL);
+	assert_int_equal(call(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, BAD_PTR, 1),
+			 -EFAULT);
+	assert_int_equal(call(__HYPERVISOR_grant_table_op, GNTTABOP_map_grant_ref, BAD_PTR, 0), 0);
+}
+
+static void test_multicall(void **state)
+{
+	xen_pfn_t gfns[20];
+	struct xen_memory_reservation r = { .nr_extents = 20, .domid = DOMID_SELF };
+	struct multicall_entry e[4] = {
+		{ .op = __HYPERVISOR_xen_version, .args = { XENVER_version } },
+		{ .op = __HYPERVISOR_memory_op, .args = { XENMEM_populate_physmap, P(r) } },
+		{ .op = __HYPERVISOR_multicall },
+		{ .op = 1UL << 40 },
+	};
+	unsigned restarts, i;
+
+	(void)state;
+	r.extent_start.p = gfns;
+	for (i = 0; i < 20; i++)
+		gfns[i] = 60 + i;
+	preempt_every = 4;
+	assert_int_equal(call_counted(__HYPERVISOR_multicall, P(e), 4, 0, &restarts), 0);
+	assert_true(restarts >= 4);
+	assert_int_equal(e[0].result, 4 << 16 | 17);
+	assert_int_equal(e[1].result, 20);
+	assert_int_equal(A->tot_pages, 20);
+	assert_int_equal((long)e[2].result, -EINVAL);
+	assert_int_equal((long)e[3].result, -ENOSYS);
+	assert_int_equal(call(__HYPERVISOR_multicall, BAD_PTR, 1, 0), -EFAULT);
+	assert_int_equal(call(__HYPERVISOR_multicall, BAD_PTR, 0, 0), 0);
+}
+
+static long vcpu_op(unsigned op, unsigned vcpu, u64 arg)
+{
+	return call(__HYPERVISOR_vcpu_op, op, vcpu, arg);
+}
+
+static void test_vcpu_info_area(void **state)
+{
+	struct vcpu_register_vcpu_info a = { .mfn = 10, .offset = 64 };
+	mfn_t mfn = mock_ram(A, 10);
+
+	(void)state;
+	a.offset = PAGE_SIZE - 56;
+	assert_int_equal(vcpu_op(VCPUOP_register_vcpu_info, 0, P(a)), -EINVAL);
+	a.offset = 63;
+	assert_int_equal(vcpu_op(VCPUOP_register_vcpu_info, 0, P(a)), -EINVAL);
+	a.offset = PAGE_SIZE - 64;
+	a.mfn = 11;
+	assert_int_equal(vcpu_op(VCPUOP_register_vcpu_info, 0, P(a)), -EINVAL);
+	a.mfn = 10;
+	A->vcpus[1]->state = RUN_BLOCKED;
+	assert_int_equal(vcpu_op(VCPUOP_register_vcpu_info, 1, P(a)), -EINVAL);
+	assert_int_equal(vcpu_op(VCPUOP_register_vcpu_info, MOCK_VCPUS, P(a)), -ENOENT);
+	assert_int_equal(mock_page_refs(mfn), 0);
+	assert_int_equal(vcpu_op(VCPUOP_register_vcpu_info, 0, P(a)), 0);
+	assert_int_equal(mock_page_refs(mfn), 1);
+	assert_ptr_equal(V0->info, (char *)mfn_to_virt(mfn) + PAGE_SIZE - 64);
+	assert_int_equal(V0->info->evtchn_upcall_pending, 1);
+	assert_int_equal(vcpu_op(VCPUOP_register_vcpu_info, 0, P(a)), -EINVAL);
+	/* The guest gives the page away, and it is still there to be written to. */
+	p2m_unmap(A, 10);
+	assert_int_equal(page_owner(mfn), 1);
+}
+
+static void test_runstate_area(void **state)
+{
+	struct vcpu_register_runstate_memory_area a = { .addr.p = (41UL << PAGE_SHIFT) - 20 };
+	struct vcpu_runstate_info rs, *at;
+	mfn_t m0 = mock_ram(A, 40), m1 = mock_ram(A, 41);
+	unsigned i;
+
+	(void)state;
+	V0->runstate = (struct vcpu_runstate_info){ 1, 0x1122334455667788, { 1, 2, 3, 4 } };
+	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 0, P(a)), 0);
+	for (i = 0; i < 2; i++) {
+		memcpy(&rs, (char *)mfn_to_virt(m0) + PAGE_SIZE - 20, 20);
+		memcpy((char *)&rs + 20, mfn_to_virt(m1), sizeof(rs) - 20);
+		assert_memory_equal(&rs, &V0->runstate, sizeof(rs));
+		assert_int_equal(call(__HYPERVISOR_vm_assist, VMASST_CMD_enable,
+				      VMASST_TYPE_runstate_update_flag, 0),
+				 0);
+		V0->runstate.time[3] = 99;
+		runstate_update(V0);
+	}
+	assert_int_equal(mock_page_refs(m0) + mock_page_refs(m1), 2);
+	a.addr.p = 40UL << PAGE_SHIFT;
+	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 0, P(a)), 0);
+	assert_int_equal(mock_page_refs(m0), 1);
+	assert_int_equal(mock_page_refs(m1), 0);
+	at = mfn_to_virt(m0);
+	assert_int_equal(at->time[3], 99);
+	a.addr.p = 90UL << PAGE_SHIFT;
+	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 0, P(a)), -EFAULT);
+	a.addr.p = (42UL << PAGE_SHIFT) - 20; /* the second page is missing */
+	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 0, P(a)), -EFAULT);
+	assert_int_equal(mock_page_refs(m1), 0);
+	a.addr.p = ~0UL - 8;
+	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 0, P(a)), -EINVAL);
+	/* Another vCPU's: the first time only. */
+	a.addr.p = 41UL << PAGE_SHIFT;
+	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 1, P(a)), 0);
+	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 1, P(a)), -EINVAL);
+	a.addr.p = 0;
+	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 0, P(a)), 0);
+	assert_int_equal(mock_page_refs(m0), 0);
+	assert_int_equal(mock_page_refs(m1), 1);
+	V0->runstate.time[3] = 100;
+	runstate_update(V0);
+	assert_int_equal(at->time[3], 99);
+}
+
+static void test_vcpus(void **state)
+{
+	struct vcpu_hvm_context ctx = { .mode = VCPU_HVM_MODE_64B };
+	struct vcpu_set_singleshot_timer ss = { .timeout_abs_ns = 999,
+						.flags = VCPU_SSHOTTMR_future };
+	struct vcpu_set_periodic_timer per = { .period_ns = 999999 };
+
+	(void)state;
+	assert_int_equal(vcpu_op(VCPUOP_up, 1, 0), -EINVAL);
+	ctx.mode = 2;
+	assert_int_equal(vcpu_op(VCPUOP_initialise, 1, P(ctx)), -EINVAL);
+	ctx.mode = VCPU_HVM_MODE_64B;
+	assert_int_equal(vcpu_op(VCPUOP_initialise, 1, P(ctx)), 0);
+	assert_int_equal(vcpu_op(VCPUOP_initialise, 1, P(ctx)), -EEXIST);
+	assert_int_equal(vcpu_op(VCPUOP_is_up, 1, 0), 0);
+	assert_int_equal(vcpu_op(VCPUOP_up, 1, 0), 0);
+	assert_int_equal(vcpu_op(VCPUOP_is_up, 1, 0), 1);
+	assert_int_equal(vcpu_op(VCPUOP_down, 0, 0), 0);
+	assert_int_equal(V0->state, RUN_OFFLINE);
+	assert_int_equal(shut_down, -1);
+	assert_int_equal(vcpu_op(VCPUOP_down, 1, 0), 0); /* the last one */
+	assert_int_equal(shut_down, SHUTDOWN_poweroff);
+
+	assert_int_equal(vcpu_op(VCPUOP_set_singleshot_timer, 1, P(ss)), -EINVAL);
+	assert_int_equal(vcpu_op(VCPUOP_set_singleshot_timer, 0, P(ss)), -ETIME);
+	ss.flags = 0;
+	assert_int_equal(vcpu_op(VCPUOP_set_singleshot_timer, 0, P(ss)), 0);
+	assert_int_equal(V0->timer.expires, 999);
+	assert_int_equal(vcpu_op(VCPUOP_set_periodic_timer, 1, P(per)), -EINVAL);
+	per.period_ns = 1000000;
+	assert_int_equal(vcpu_op(VCPUOP_set_periodic_timer, 1, P(per)), 0);
+	assert_int_equal(A->vcpus[1]->periodic.expires, 1001000);
+	assert_int_equal(evtchn_bind_virq(A, VIRQ_TIMER, 1), 1);
+	clock_ns = 1001500;
+	A->vcpus[1]->periodic.fn(&A->vcpus[1]->periodic);
+	assert_true(evtchn_pending(A, 1));
+	assert_int_equal(A->vcpus[1]->periodic.expires, 2001000);
+	clock_ns = 5001500; /* ticks were missed */
+	A->vcpus[1]->periodic.fn(&A->vcpus[1]->periodic);
+	assert_int_equal(A->vcpus[1]->periodic.expires, 6001500);
+	assert_int_equal(vcpu_op(VCPUOP_get_physid, 0, P(ss)), -EINVAL);
+	assert_int_equal(vcpu_op(77, 0, 0), -ENOSYS);
+
+	assert_int_equal(call(__HYPERVISOR_set_timer_op, 7000000, 0, 0), 0);
+	assert_int_equal(V0->timer.expires, 7000000);
+	assert_int_equal(call(__HYPERVISOR_set_timer_op, ~0UL, 0, 0), 0);
+	assert_int_equal(V0->timer.expires, clock_ns + 100000000);
+	assert_int_equal(call(__HYPERVISOR_set_timer_op, 0, 0, 0), 0);
+	assert_int_equal(V0->timer.expires, 0);
+	clock_ns = 1000;
+}
+
+static long sched_op(unsigned op, u64 arg)
+{
+	return call(__HYPERVISOR_sched_op, op, arg, 0);
+}
+
+static void test_sched_op(void **state)
+{
+	struct sched_watchdog w = { .timeout = 2 };
+	struct sched_shutdown s = { .reason = SHUTDOWN_reboot };
+	struct sched_remote_shutdown rs = { .domain_id = 2 };
+	evtchn_port_t ports[129] = { 0 };
+	struct sched_poll p = { .nr_ports = 129, .timeout = 5000 };
+
+	(void)state;
+	assert_int_equal(sched_op(SCHEDOP_watchdog, P(w)), 1);
+	assert_int_equal(A->watchdog[0].expires, 2000001000);
+	assert_int_equal(sched_op(SCHEDOP_watchdog, P(w)), 2);
+	assert_int_equal(sched_op(SCHEDOP_watchdog, P(w)), -ENOSPC);
+	w = (struct sched_watchdog){ 2, 0 };
+	assert_int_equal(sched_op(SCHEDOP_watchdog, P(w)), 0);
+	assert_int_equal(A->watchdog[1].expires, 0);
+	assert_int_equal(sched_op(SCHEDOP_watchdog, P(w)), -EINVAL);
+	w.id = 3;
+	assert_int_equal(sched_op(SCHEDOP_watchdog, P(w)), -EINVAL);
+	w = (struct sched_watchdog){ 1, 9 };
+	assert_int_equal(sched_op(SCHEDOP_watchdog, P(w)), 0);
+	A->watchdog[0].fn(&A->watchdog[0]);
+	assert_int_equal(shut_down, SHUTDOWN_watchdog);
+
+	p.ports.p = ports;
+	assert_int_equal(sched_op(SCHEDOP_poll, P(p)), -EINVAL);
+	p.nr_ports = 128;
+	ports[127] = EVTCHN_MAX;
+	assert_int_equal(sched_op(SCHEDOP_poll, P(p)), -EINVAL);
+	assert_int_equal(V0->poll_ports, 0);
+	assert_int_equal(evtchn_bind_ipi(A, 0), 1);
+	set_bit(1, A->shared_info->evtchn_mask);
+	ports[127] = 1;
+	mock_clear_events();
+	assert_int_equal(sched_op(SCHEDOP_poll, P(p)), 0);
+	assert_int_equal(V0->poll_timer.expires, 5000);
+	assert_int_equal(mock_wakes[1][0], 0);
+	assert_int_equal(evtchn_send(A, 1), 0);
+	assert_int_equal(mock_wakes[1][0], 1);
+	/* Pending already: the sleep is taken back, and no timer set. */
+	mock_wakes[1][0] = 0;
+	assert_int_equal(sched_op(SCHEDOP_poll, P(p)), 0);
+	assert_int_equal(mock_wakes[1][0], 1);
+	assert_int_equal(V0->poll_timer.expires, 0);
+	clear_bit(1, A->shared_info->evtchn_pending);
+	p.nr_ports = 1;
+	assert_int_equal(sched_op(SCHEDOP_poll, P(p)), 0);
+	mock_wakes[1][0] = 0;
+	V0->poll_timer.fn(&V0->poll_timer);
+	V0->poll_timer.fn(&V0->poll_timer);
+	assert_int_equal(mock_wakes[1][0], 1);
+
+	V0->info->evtchn_upcall_mask = 1;
+	blocked = false;
+	assert_int_equal(sched_op(SCHEDOP_block, 0), 0);
+	assert_true(blocked);
+	assert_int_equal(V0->info->evtchn_upcall_mask, 0);
+	assert_int_equal(sched_op(SCHEDOP_remote_shutdown, P(rs)), -EPERM);
+	rs.domain_id = DOMID_SELF;
+	assert_int_equal(sched_op(SCHEDOP_remote_shutdown, P(rs)), -ESRCH);
+	assert_int_equal(sched_op(SCHEDOP_pin_override, P(rs)), -EPERM);
+	A->shutdown_code = SHUTDOWN_CODE_NONE;
+	assert_int_equal(sched_op(SCHEDOP_shutdown_code, P(s)), 0);
+	assert_int_equal(A->shutdown_code, SHUTDOWN_reboot);
+	s.reason = SHUTDOWN_crash;
+	assert_int_equal(sched_op(SCHEDOP_shutdown_code, P(s)), 0);
+	assert_int_equal(A->shutdown_code, SHUTDOWN_reboot);
+	assert_int_equal(sched_op(SCHEDOP_shutdown, BAD_PTR), -EFAULT);
+	assert_int_equal(sched_op(SCHEDOP_shutdown, P(s)), 0);
+	assert_int_equal(shut_down, SHUTDOWN_crash);
+	assert_int_equal(sched_op(8, 0), -ENOSYS);
+}
+
+static void test_params(void **state)
+{
+	struct xen_hvm_param p = { .domid = DOMID_SELF, .index = HVM_PARAM_CALLBACK_IRQ };
+	struct xen_hvm_evtchn_upcall_vector u = { .vcpu = 1, .vector = 15 };
+
+	(void)state;
+	p.value = 2UL << 56 | 0xf3;
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_set_param, P(p), 0), 0);
+	assert_int_equal(A->callback_vector, 0xf3);
+	p.value = 1UL << 56;
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_set_param, P(p), 0), -ENOSYS);
+	assert_int_equal(A->callback_vector, 0xf3);
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_get_param, P(p), 0), 0);
+	assert_true(p.value == (2UL << 56 | 0xf3));
+	p.index = HVM_NR_PARAMS;
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_get_param, P(p), 0), -EINVAL);
+	p.index = HVM_PARAM_STORE_PFN;
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_set_param, P(p), 0), -EPERM);
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_get_param, P(p), 0), 0);
+	assert_int_equal(p.value, 0);
+	p.index = HVM_PARAM_IDENT_PT;
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_get_param, P(p), 0), -EPERM);
+	p.index = HVM_PARAM_DM_DOMAIN;
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_get_param, P(p), 0), -ENODATA);
+	p.domid = 2;
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_get_param, P(p), 0), -EPERM);
+	p.domid = 99;
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_get_param, P(p), 0), -ESRCH);
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_set_evtchn_upcall_vector, P(u), 0),
+			 -EINVAL);
+	u.vector = 0x40;
+	assert_int_equal(call(__HYPERVISOR_hvm_op, HVMOP_set_evtchn_upcall_vector, P(u), 0), 0);
+	assert_int_equal(A->vcpus[1]->upcall_vector, 0x40);
+	assert_int_equal(call(__HYPERVISOR_vm_assist, VMASST_CMD_enable, 4, 0), -EINVAL);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_dispatch),	  TEST(test_console_io),     TEST(test_populate),
+		TEST(test_physmap),	  TEST(test_multicall),	     TEST(test_grant_mapping_stays),
+		TEST(test_vcpu_info_area), TEST(test_runstate_area), TEST(test_vcpus),
+		TEST(test_sched_op),	  TEST(test_params),
+	};
+
+	return cmocka_run_group_tests_name("hypercall", tests, NULL, NULL);
+}
