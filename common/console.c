@@ -152,6 +152,15 @@ void panic_poll(void)
 			__asm__ volatile("cli; hlt");
 }
 
+void console_flush(void)
+{
+	spin_lock(&lock);
+	while (out_tail != out_head)
+		uart_putc_sync(out[out_tail++ % OUT_SIZE]);
+	uart_drain();
+	spin_unlock(&lock);
+}
+
 /* A guest's ring. */
 
 static struct guest_console *console_of(struct domain *d)

@@ -136,8 +136,33 @@ static void key_help(void)
 		printk("%c  %s\n", keys[i].key, keys[i].what);
 }
 
+/*
+ * A terminal's own reports (ESC [ ... letter), say of where its cursor is, are no keys: an R in one must
+ * not reboot the machine.
+ */
+static bool part_of_escape(char key)
+{
+	static enum { NO, ESCAPE, SEQUENCE } state;
+
+	if (key == 0x1b) {
+		state = ESCAPE;
+		return true;
+	}
+	if (state == ESCAPE) {
+		state = key == '[' || key == 'O' ? SEQUENCE : NO;
+		return true;
+	}
+	if (state == SEQUENCE) {
+		state = key >= '@' && key <= '~' ? NO : SEQUENCE;
+		return true;
+	}
+	return false;
+}
+
 void console_key(char key)
 {
+	if (part_of_escape(key))
+		return;
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
 		if (keys[i].key == key)
 			keys[i].fn();

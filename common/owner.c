@@ -386,10 +386,17 @@ int page_get(const struct domain *d, mfn_t mfn)
 
 	if (c >= nr_chunks)
 		return -EINVAL;
-	if (!READ_ONCE(chunks[c].split) && !(spare = alloc_page()))
-		return -ENOMEM;
+	c = index_nospec(c, nr_chunks);
 	n = lock_chunk(c);
-	if (!chunks[c].split && chunks[c].owner == d->id && spare) {
+	if (!chunks[c].split && chunks[c].owner == d->id) {
+		/* Allocated without the lock; the chunk may have been split, or gone, when we are back. */
+		spin_unlock(&n->lock);
+		spare = alloc_page();
+		if (!spare)
+			return -ENOMEM;
+		n = lock_chunk(c);
+	}
+	if (!chunks[c].split && chunks[c].owner == d->id) {
 		split_chunk(n, c, spare, SELF_NONE);
 		spare = NULL;
 	}
@@ -424,15 +431,24 @@ void page_put(mfn_t mfn)
 	merge_unlock(n, c);
 }
 
+static u16 owner_locked(mfn_t mfn)
+{
+	const struct chunk *k = &chunks[mfn / CHUNK_PAGES];
+
+	return k->split ? k->split->owner[mfn % CHUNK_PAGES] : k->owner;
+}
+
 u16 page_owner(mfn_t mfn)
 {
-	u64 c = mfn / CHUNK_PAGES;
-	struct split *s;
+	struct node *n;
+	u16 owner;
 
-	if (c >= nr_chunks)
+	if (mfn / CHUNK_PAGES >= nr_chunks)
 		return OWNER_NONE;
-	s = READ_ONCE(chunks[c].split);
-	return s ? s->owner[mfn % CHUNK_PAGES] : chunks[c].owner;
+	n = lock_chunk(mfn / CHUNK_PAGES);
+	owner = owner_locked(mfn);
+	spin_unlock(&n->lock);
+	return owner;
 }
 
 void mem_stats(struct mem_stats *st)
@@ -452,7 +468,7 @@ void owner_give(paddr_t base, u64 size)
 {
 	for (mfn_t mfn = base >> PAGE_SHIFT; mfn < (base + size) >> PAGE_SHIFT; mfn++) {
 		struct node *n = lock_chunk(mfn / CHUNK_PAGES);
-		u16 owner = page_owner(mfn);
+		u16 owner = owner_locked(mfn);
 
 		BUG_ON(owner != OWNER_MARGAY && owner != OWNER_NONE);
 		if (owner == OWNER_MARGAY)

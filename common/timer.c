@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Timers: a pairing heap per CPU under its own lock, and the hardware set to the first. */
 #include <margay/arch.h>
+#include <margay/atomic.h>
 #include <margay/percpu.h>
 #include <margay/timer.h>
 
@@ -88,7 +89,10 @@ void timers_init_cpu(struct timer_heap *h)
 	h->programmed = ~0UL;
 }
 
-/* The lock of the heap that t is in or was in last. */
+/*
+ * Locks the heap that t is in or was in last. t->cpu changes only under that lock while t is not armed, so
+ * an armed timer is always in the heap of t->cpu.
+ */
 static struct timer_heap *lock_heap_of(struct timer *t)
 {
 	for (;;) {
@@ -103,29 +107,36 @@ static struct timer_heap *lock_heap_of(struct timer *t)
 	}
 }
 
+static void disarm(struct timer_heap *h, struct timer *t)
+{
+	if (t->armed)
+		heap_remove(h, t);
+	t->armed = false;
+}
+
 void timer_set(struct timer *t, stime_t expires)
 {
 	struct cpu *self = this_cpu();
-	struct timer_heap *h = lock_heap_of(t);
+	struct timer_heap *h;
 
-	if (h) {
-		if (t->armed)
-			heap_remove(h, t);
-		t->armed = false;
-		if (t->cpu != self)
-			t->cpu = self;
-		spin_unlock(&h->lock);
-	} else {
+	if (!READ_ONCE(t->cpu))
+		(void)atomic_cas(&t->cpu, (struct cpu *)NULL, self);
+	for (;;) {
+		h = lock_heap_of(t);
+		disarm(h, t);
+		/*
+		 * While its function runs on another CPU it stays there, so that timer_stop() has one place
+		 * to wait for. That CPU sets its hardware on the way out.
+		 */
+		if (h == &self->timers || h->running == t)
+			break;
 		t->cpu = self;
+		spin_unlock(&h->lock);
 	}
-	h = &self->timers;
-	spin_lock(&h->lock);
-	if (t->armed)	/* somebody else set it meanwhile, here: the later call wins */
-		heap_remove(h, t);
 	t->expires = expires;
 	t->armed = true;
 	heap_insert(h, t);
-	if (h->root == t && expires < h->programmed) {
+	if (h == &self->timers && h->root == t && expires < h->programmed) {
 		h->programmed = expires;
 		arch_timer_program(expires);
 	}
@@ -134,29 +145,33 @@ void timer_set(struct timer *t, stime_t expires)
 
 void timer_stop(struct timer *t)
 {
-	struct timer_heap *h = lock_heap_of(t);
+	struct timer_heap *h;
+	bool busy;
 
-	if (!h)
-		return;
-	if (t->armed)
-		heap_remove(h, t);
-	t->armed = false;
-	spin_unlock(&h->lock);
-	while (READ_ONCE(h->running) == t && h != &this_cpu()->timers)
-		cpu_relax();
+	/* The function may set its timer once more while we wait for it. */
+	do {
+		h = lock_heap_of(t);
+		if (!h)
+			return;
+		disarm(h, t);
+		busy = h->running == t && h != &this_cpu()->timers;
+		spin_unlock(&h->lock);
+		while (busy && READ_ONCE(h->running) == t)
+			cpu_relax();
+	} while (busy);
 }
 
 void timers_run(void)
 {
 	struct timer_heap *h = &this_cpu()->timers;
-	stime_t first;
+	stime_t first, due = now();
 
+	/* What becomes due meanwhile waits for the next time: guests' timers must not keep a CPU here. */
 	spin_lock(&h->lock);
-	while (h->root && h->root->expires <= now()) {
+	while (h->root && h->root->expires <= due) {
 		struct timer *t = h->root;
 
-		heap_remove(h, t);
-		t->armed = false;
+		disarm(h, t);
 		h->running = t;
 		spin_unlock(&h->lock);
 		t->fn(t);

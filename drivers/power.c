@@ -2,6 +2,7 @@
 /* The machine's power button and reset: ACPI S5, the ACPI reset register, then older ways. ACPI 4.8. */
 #include <margay/arch.h>
 #include <margay/boot_state.h>
+#include <margay/console.h>
 #include <margay/printk.h>
 #include <margay/x86.h>
 
@@ -13,6 +14,7 @@ void arch_poweroff(void)
 	const struct acpi_info *a = &boot_acpi;
 
 	irq_disable();
+	console_flush();
 	if (a->s5_valid && a->pm1a_cnt) {
 		if (a->smi_cmd && a->acpi_enable && !(inw(a->pm1a_cnt) & SCI_EN)) {
 			outb(a->smi_cmd, a->acpi_enable);
@@ -38,6 +40,7 @@ void arch_reboot(void)
 	} __packed none = { 0, 0 };
 
 	irq_disable();
+	console_flush();
 	if (a->reset_valid && a->reset_reg.space == ACPI_SPACE_IO) {
 		outb((u16)a->reset_reg.addr, a->reset_value);
 		udelay(100000);

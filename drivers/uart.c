@@ -8,6 +8,7 @@ enum { THR = 0, RBR = 0, DLL = 0, IER = 1, DLM = 1, FCR = 2, IIR = 2, LCR = 3, M
 #define LCR_DLAB 0x80
 #define LSR_DR 0x01
 #define LSR_THRE 0x20
+#define LSR_TEMT 0x40
 #define IER_RX 0x01
 #define IER_TX 0x02
 #define FCR_ENABLE_CLEAR_14 0xc7
@@ -19,10 +20,18 @@ static u16 base = 0x3f8;
 static bool present;
 static u8 tx_room;
 
+void uart_drain(void)
+{
+	for (unsigned i = 0; i < 100000 && present && !(inb(base + LSR) & LSR_TEMT); i++)
+		;
+}
+
 void uart_init(u16 iobase, u32 baud, u8 lcr)
 {
 	u32 divisor = baud && baud <= UART_CLOCK ? UART_CLOCK / baud : 1;
 
+	/* Setting up clears the FIFO: what is in it goes out first. */
+	uart_drain();
 	base = iobase;
 	outb(base + SCR, 0x5a);
 	present = inb(base + SCR) == 0x5a;

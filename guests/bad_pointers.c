@@ -5,7 +5,9 @@
  */
 #include "guest.h"
 
-static const struct { uint16_t nr, op; } calls[] = {
+static const struct {
+	uint16_t nr, op;
+} calls[] = {
 	{ __HYPERVISOR_xen_version, XENVER_extraversion },
 	{ __HYPERVISOR_xen_version, XENVER_compile_info },
 	{ __HYPERVISOR_xen_version, XENVER_capabilities },

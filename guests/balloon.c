@@ -40,8 +40,8 @@ static void check_contents(const uint64_t *p)
 	for (unsigned int i = 0; i < N * PAGE_SIZE / 8; i++) {
 		if (i % 512 == 0)
 			first = p[i];
-		CHECK(p[i] == first && (!first || first == MARK),
-		      "a page came back with %lx in it", p[i]);
+		CHECK(p[i] == first && (!first || first == MARK), "a page came back with %lx in it",
+		      p[i]);
 	}
 }
 
@@ -71,8 +71,7 @@ int main(void)
 	/* They may come back anywhere. */
 	list_pages((uintptr_t)elsewhere);
 	CHECK_RET(reservation(XENMEM_populate_physmap, N, 0), N);
-	CHECK(current() == start, "reservation %ld after populating, %ld before", current(),
-	      start);
+	CHECK(current() == start, "reservation %ld after populating, %ld before", current(), start);
 	check_contents(elsewhere);
 	fill(elsewhere);
 	for (unsigned int i = 0; i < N * PAGE_SIZE / 8; i++)

@@ -45,7 +45,8 @@ static void check_base_leaves(void)
 	CHECK(r.c & CPUID1_C_HYPERVISOR, "hypervisor bit clear");
 	CHECK(!(r.c & CPUID1_C_MONITOR), "MONITOR offered");
 	CHECK(!(r.c & CPUID1_C_VMX), "VMX offered");
-	CHECK((r.d & CPUID1_D_WANTED) == CPUID1_D_WANTED, "leaf 1 EDX %x, wanted %x", r.d, CPUID1_D_WANTED);
+	CHECK((r.d & CPUID1_D_WANTED) == CPUID1_D_WANTED, "leaf 1 EDX %x, wanted %x", r.d,
+	      CPUID1_D_WANTED);
 	CHECK(r.b >> 24 == lapic_id(), "APIC ID %u by CPUID, %u by LAPIC", r.b >> 24, lapic_id());
 	r = cpuid(0x80000000, 0);
 	CHECK(r.a >= 0x80000008 && r.a < 0x80000100, "last extended leaf %x", r.a);

@@ -36,7 +36,7 @@ static void check_registers(void)
 	write_dr2(0x1111111111111111);
 	write_dr3(0x2222222222222222);
 	CHECK(read_dr0() == 0x123456789abcdef0 && read_dr1() == 0xfedcba9876543210 &&
-	      read_dr2() == 0x1111111111111111 && read_dr3() == 0x2222222222222222,
+		      read_dr2() == 0x1111111111111111 && read_dr3() == 0x2222222222222222,
 	      "DR0 %lx DR1 %lx DR2 %lx DR3 %lx", read_dr0(), read_dr1(), read_dr2(), read_dr3());
 	write_dr6(DR6_RESET);
 	CHECK((read_dr6() & 0xefff) == (DR6_RESET & 0xefff), "DR6 %lx", read_dr6());

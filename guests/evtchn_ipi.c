@@ -46,8 +46,8 @@ int main(void)
 	evtchn_unmask((evtchn_port_t)ipi);
 	for (unsigned int i = 1; i <= ROUNDS; i++) {
 		CHECK_RET(evtchn_send((evtchn_port_t)ipi), 0);
-		CHECK(WAIT_FOR(hits_of(1) == i, NS_PER_S), "vCPU 1 got %u of %u events",
-		      hits_of(1), i);
+		CHECK(WAIT_FOR(hits_of(1) == i, NS_PER_S), "vCPU 1 got %u of %u events", hits_of(1),
+		      i);
 	}
 	CHECK(!hits_of(0), "vCPU 0 got an event of vCPU 1");
 

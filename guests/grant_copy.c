@@ -50,8 +50,8 @@ static void check_copied(unsigned int from, unsigned int to, unsigned int len)
 	for (unsigned int i = 0; i < PAGE_SIZE; i++) {
 		uint8_t want = i >= to && i < to + len ? src[from + i - to] : 0xee;
 
-		CHECK(READ_ONCE(dst[i]) == want, "byte %u is %x, wanted %x (%u bytes, %u to %u)",
-		      i, dst[i], want, len, from, to);
+		CHECK(READ_ONCE(dst[i]) == want, "byte %u is %x, wanted %x (%u bytes, %u to %u)", i,
+		      dst[i], want, len, from, to);
 	}
 }
 
@@ -124,8 +124,8 @@ static void check_batch(void)
 	batch[2] = between(3, 16, 16, 16);
 	CHECK_RET(grant_table_op(GNTTABOP_copy, batch, 3), 0);
 	CHECK(batch[0].status == GNTST_okay && batch[1].status == GNTST_bad_copy_arg &&
-	      batch[2].status == GNTST_okay, "batch: %d, %d, %d", batch[0].status,
-	      batch[1].status, batch[2].status);
+		      batch[2].status == GNTST_okay,
+	      "batch: %d, %d, %d", batch[0].status, batch[1].status, batch[2].status);
 	check_copied(0, 0, 32);
 }
 

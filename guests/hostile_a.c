@@ -49,8 +49,10 @@ static void attack(domid_t dom, uintptr_t where)
 	refused("shared info", dom, memory_op(XENMEM_add_to_physmap, &map));
 	refused("reservation", dom, memory_op(XENMEM_current_reservation, &dom));
 	set_xen_guest_handle(table.frame_list, frames);
-	refused("grant table", dom, grant_table_op(GNTTABOP_setup_table, &table, 1) ?: table.status);
-	refused("grant table size", dom, grant_table_op(GNTTABOP_query_size, &size, 1) ?: size.status);
+	refused("grant table", dom,
+		grant_table_op(GNTTABOP_setup_table, &table, 1) ?: table.status);
+	refused("grant table size", dom,
+		grant_table_op(GNTTABOP_query_size, &size, 1) ?: size.status);
 }
 
 /* Ports of ours that name the other as remote may exist; they must reach nobody. */

@@ -33,9 +33,9 @@ static bool harmful(unsigned int nr, unsigned int op, bool readable)
 	case __HYPERVISOR_console_io:
 		return readable;
 	case __HYPERVISOR_memory_op:
-		return readable && (op == XENMEM_decrease_reservation ||
-				    op == XENMEM_remove_from_physmap ||
-				    op == XENMEM_add_to_physmap || op == XENMEM_exchange);
+		return readable &&
+		       (op == XENMEM_decrease_reservation || op == XENMEM_remove_from_physmap ||
+			op == XENMEM_add_to_physmap || op == XENMEM_exchange);
 	}
 	return false;
 }
@@ -43,8 +43,9 @@ static bool harmful(unsigned int nr, unsigned int op, bool readable)
 static void fill(unsigned int kind)
 {
 	for (unsigned int i = 0; i < ARRAY_SIZE(garbage); i++)
-		garbage[i] = kind == 0 ? ~0ul : kind == 1 ? random_u64() :
-			     random_u64() & 0x0000001f0000000f;
+		garbage[i] = kind == 0 ? ~0ul :
+			     kind == 1 ? random_u64() :
+					 random_u64() & 0x0000001f0000000f;
 }
 
 /* Addresses without memory: counts may be anything. */
@@ -57,7 +58,9 @@ static void try_bad(unsigned int nr, unsigned int op)
 
 		hypercall5(nr, op, p, p, p, p);
 		hypercall5(nr, op, p, counts[i % ARRAY_SIZE(counts)], p, p);
-		hypercall5(nr, p, op, op, op, op);
+		/* An address as operation; cut to 32 bits it may be SCHEDOP_block. */
+		if (nr != __HYPERVISOR_sched_op)
+			hypercall5(nr, p, op, op, op, op);
 		if (nr == __HYPERVISOR_vcpu_op)
 			hypercall5(nr, op, 0, p, 0, 0);
 	}

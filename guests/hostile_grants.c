@@ -12,7 +12,8 @@ static domid_t self;
 static uint64_t odd_frame(void)
 {
 	static const uint64_t odd[] = {
-		0xfee00, 0xfffff, 0x100000, 0x7ffffffff, 0xfffffffff, 0x10000000000, ~0ul, 1ul << 51,
+		0xfee00,     0xfffff,       0x100000, 0x7ffffffff,
+		0xfffffffff, 0x10000000000, ~0ul,     1ul << 51,
 	};
 
 	return odd[random_u64() % ARRAY_SIZE(odd)];

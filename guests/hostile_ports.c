@@ -16,7 +16,7 @@ static void note(long port, uint8_t status)
 {
 	if (port < 0) {
 		CHECK(port == -XEN_ENOSPC || port == -XEN_EINVAL || port == -XEN_EEXIST ||
-		      port == -XEN_ENOENT || port == -XEN_ESRCH || port == -XEN_EPERM,
+			      port == -XEN_ENOENT || port == -XEN_ESRCH || port == -XEN_EPERM,
 		      "error %ld", port);
 		return;
 	}

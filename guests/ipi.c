@@ -84,8 +84,8 @@ static void expect_one(const char *what, uint32_t dest, uint32_t low)
 {
 	memset(hits, 0, sizeof(hits));
 	lapic_icr(dest, low | ICR_ASSERT | VECTOR);
-	CHECK(WAIT_FOR(READ_ONCE(hits[0]) + READ_ONCE(hits[1]) + READ_ONCE(hits[2]) == 1,
-		       NS_PER_S), "%s: %u, %u, %u interrupts", what, hits[0], hits[1], hits[2]);
+	CHECK(WAIT_FOR(READ_ONCE(hits[0]) + READ_ONCE(hits[1]) + READ_ONCE(hits[2]) == 1, NS_PER_S),
+	      "%s: %u, %u, %u interrupts", what, hits[0], hits[1], hits[2]);
 }
 
 static void check_common(uint32_t broadcast)

@@ -19,8 +19,7 @@ static void check_registers(void)
 
 	CHECK((version & 0xff) >= 0x10 && (version & 0xff) <= 0x1f, "version %x", version);
 	CHECK(max_lvt >= 3 && max_lvt <= 6, "%u LVT entries", max_lvt + 1);
-	CHECK(lapic_id() == cpu_apic_id(0), "APIC ID %u, MADT says %u", lapic_id(),
-	      cpu_apic_id(0));
+	CHECK(lapic_id() == cpu_apic_id(0), "APIC ID %u, MADT says %u", lapic_id(), cpu_apic_id(0));
 
 	lapic_enable();
 	for (unsigned int i = 0; i < ARRAY_SIZE(lvts); i++) {
@@ -74,8 +73,8 @@ static void check_x2apic(void)
 	for (unsigned int i = 0; i < ARRAY_SIZE(read_only); i++) {
 		CHECK(rdmsr_safe(msr_of(read_only[i]), &v) < 0, "register %x: #GP when read",
 		      read_only[i]);
-		CHECK(wrmsr_safe(msr_of(read_only[i]), 0) == X86_GP,
-		      "register %x can be written", read_only[i]);
+		CHECK(wrmsr_safe(msr_of(read_only[i]), 0) == X86_GP, "register %x can be written",
+		      read_only[i]);
 	}
 	for (unsigned int i = 0; i < ARRAY_SIZE(absent); i++) {
 		CHECK(rdmsr_safe(msr_of(absent[i]), &v) == X86_GP, "register %x can be read",
@@ -100,8 +99,9 @@ static void check_base(void)
 	CHECK(wrmsr_safe(MSR_APIC_BASE, base | 1) == X86_GP, "APIC base takes a reserved bit");
 	if (!(cpuid(1, 0).c & 1u << 21))
 		return;
-	CHECK(wrmsr_safe(MSR_APIC_BASE, (base & ~(uint64_t)APIC_BASE_ENABLE) | APIC_BASE_X2APIC)
-	      == X86_GP, "x2APIC without enable");
+	CHECK(wrmsr_safe(MSR_APIC_BASE, (base & ~(uint64_t)APIC_BASE_ENABLE) | APIC_BASE_X2APIC) ==
+		      X86_GP,
+	      "x2APIC without enable");
 	CHECK(lapic_enter_x2apic(), "no x2APIC");
 	CHECK(lapic_is_x2apic(), "x2APIC mode did not hold");
 	CHECK(wrmsr_safe(MSR_APIC_BASE, base) == X86_GP, "from x2APIC straight to xAPIC mode");

@@ -30,8 +30,7 @@ static void check_reservations(void)
 	/* The page of shared info, or of firmware tables, may or may not be counted. */
 	CHECK(current > ram - 512 && current < ram + 4096, "current reservation %ld, RAM %ld",
 	      current, ram);
-	CHECK(maximum < 0 || maximum >= current, "maximum reservation %ld < %ld", maximum,
-	      current);
+	CHECK(maximum < 0 || maximum >= current, "maximum reservation %ld < %ld", maximum, current);
 	CHECK(memory_op(XENMEM_maximum_gpfn, &self) > 0, "maximum gpfn");
 	CHECK(memory_op(XENMEM_maximum_ram_page, NULL) > 0, "maximum RAM page");
 	ret = memory_op(XENMEM_current_reservation, &nobody);

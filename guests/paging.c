@@ -42,7 +42,8 @@ static void check_rights(void)
 	CHECK((READ_ONCE(pt[1]) & (PTE_A | PTE_D)) == PTE_A, "PTE %lx after a read", pt[1]);
 	p[1] = 0x42;
 	CHECK(READ_ONCE(page[1]) == 0x42, "4K page lost a write");
-	CHECK((READ_ONCE(pt[1]) & (PTE_A | PTE_D)) == (PTE_A | PTE_D), "PTE %lx after a write", pt[1]);
+	CHECK((READ_ONCE(pt[1]) & (PTE_A | PTE_D)) == (PTE_A | PTE_D), "PTE %lx after a write",
+	      pt[1]);
 	((void (*)(void))p)();
 
 	set_pte(PTE_P | PTE_RW | PTE_NX);
@@ -70,7 +71,8 @@ static void check_rights(void)
 
 static void check_large(void)
 {
-	uint64_t *two_m = (uint64_t *)(WINDOW + 0x200000), *one_g = (uint64_t *)(WINDOW + (1ul << 30));
+	uint64_t *two_m = (uint64_t *)(WINDOW + 0x200000),
+		 *one_g = (uint64_t *)(WINDOW + (1ul << 30));
 	uintptr_t base = (uintptr_t)page & ~0x1ffffful;
 	volatile uint8_t *p;
 

@@ -35,10 +35,10 @@ int main(void)
 	t[2] = now_ns();
 	get(0, &two[1]);
 	t[3] = now_ns();
-	CHECK(two[0].state == RUNSTATE_running && two[1].state == RUNSTATE_running,
-	      "states %d, %d", two[0].state, two[1].state);
+	CHECK(two[0].state == RUNSTATE_running && two[1].state == RUNSTATE_running, "states %d, %d",
+	      two[0].state, two[1].state);
 	CHECK(total(&two[1]) - total(&two[0]) >= t[2] - t[1] &&
-	      total(&two[1]) - total(&two[0]) <= t[3] - t[0],
+		      total(&two[1]) - total(&two[0]) <= t[3] - t[0],
 	      "%lu ns in all states together, while %lu to %lu passed",
 	      total(&two[1]) - total(&two[0]), t[2] - t[1], t[3] - t[0]);
 	blocked = two[1].time[RUNSTATE_blocked] - two[0].time[RUNSTATE_blocked];

@@ -46,8 +46,7 @@ int main(void)
 		least = work[i] < least ? work[i] : least;
 		most = work[i] > most ? work[i] : most;
 	}
-	printf("work %lu to %lu, longest gap on vCPU 0 %lu us\n", least, most,
-	       worst_gap[0] / 1000);
+	printf("work %lu to %lu, longest gap on vCPU 0 %lu us\n", least, most, worst_gap[0] / 1000);
 	CHECK(least * 4 >= most, "one vCPU did %lu rounds, another %lu", least, most);
 	pass();
 }

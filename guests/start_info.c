@@ -24,8 +24,8 @@ static void check_map(void)
 	for (unsigned int i = 0; i < memory_map_entries; i++) {
 		const struct hvm_memmap_table_entry *e = &memory_map[i];
 
-		CHECK(e->size && e->addr + e->size > e->addr, "map entry %u: %lx + %lx", i,
-		      e->addr, e->size);
+		CHECK(e->size && e->addr + e->size > e->addr, "map entry %u: %lx + %lx", i, e->addr,
+		      e->size);
 		CHECK(e->type >= XEN_HVM_MEMMAP_TYPE_RAM && e->type <= XEN_HVM_MEMMAP_TYPE_PMEM,
 		      "map entry %u has type %u", i, e->type);
 		if (i)
@@ -47,7 +47,8 @@ static void check_hypercall_map(void)
 	      arg.nr_entries, memory_map_entries);
 	for (unsigned int i = 0; i < arg.nr_entries; i++)
 		CHECK(e820[i].addr == memory_map[i].addr && e820[i].size == memory_map[i].size &&
-		      e820[i].type == memory_map[i].type, "map entry %u differs", i);
+			      e820[i].type == memory_map[i].type,
+		      "map entry %u differs", i);
 }
 
 int main(void)
@@ -75,7 +76,7 @@ int main(void)
 	for (unsigned int i = 0; i < start_info->nr_modules; i++) {
 		e = entry_of(mod[i].paddr);
 		CHECK(e && e->type == XEN_HVM_MEMMAP_TYPE_RAM && mod[i].size &&
-		      mod[i].paddr + mod[i].size <= e->addr + e->size,
+			      mod[i].paddr + mod[i].size <= e->addr + e->size,
 		      "module %u at %lx + %lx is not in RAM", i, mod[i].paddr, mod[i].size);
 	}
 

@@ -47,7 +47,8 @@ int main(void)
 			CHECK(cpu_apic_id(i) != cpu_apic_id(j), "vCPUs %u and %u share APIC ID %u",
 			      i, j, cpu_apic_id(i));
 		CHECK(leaf1[i].a == leaf1[0].a && leaf1[i].c == leaf1[0].c &&
-		      leaf1[i].d == leaf1[0].d, "vCPU %u: leaf 1 differs from vCPU 0", i);
+			      leaf1[i].d == leaf1[0].d,
+		      "vCPU %u: leaf 1 differs from vCPU 0", i);
 		CHECK(!memcmp(&leaf7[i], &leaf7[0], sizeof(leaf7[0])),
 		      "vCPU %u: leaf 7 differs from vCPU 0", i);
 		CHECK(ext1[i].c == ext1[0].c && ext1[i].d == ext1[0].d,

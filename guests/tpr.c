@@ -62,7 +62,8 @@ static void check_all(void)
 
 	send_all();
 	CHECK(lapic_vector_bit(LAPIC_IRR, LOW) && lapic_vector_bit(LAPIC_IRR, MID) &&
-	      lapic_vector_bit(LAPIC_IRR, HIGH), "vectors do not wait in IRR");
+		      lapic_vector_bit(LAPIC_IRR, HIGH),
+	      "vectors do not wait in IRR");
 	open_window();
 	check_order(3, by_priority);
 

@@ -50,12 +50,13 @@ static void check_level(void)
 	delay_ns(NS_PER_MS);
 	CHECK(entries == 4, "%u upcalls, wanted 4", entries);
 
-	/* Set by the guest itself, the flag asks as well. */
+	/* Set by the guest itself, the flag asks as well, once the hypervisor is entered. */
 	irq_disable();
 	entries = keep = 0;
 	this_cpu()->info->evtchn_upcall_pending = 1;
 	irq_enable();
-	CHECK(WAIT_FOR((xen_version(XENVER_version, NULL), READ_ONCE(entries) == 1), NS_PER_S), "no upcall for a flag set by hand");
+	CHECK(WAIT_FOR((xen_version(XENVER_version, NULL), READ_ONCE(entries) == 1), NS_PER_S),
+	      "no upcall for a flag set by hand");
 	irq_disable();
 }
 

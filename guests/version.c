@@ -58,9 +58,9 @@ int main(void)
 	CHECK(terminated(extra, sizeof(extra)), "extraversion has no end");
 	CHECK_RET(xen_version(XENVER_compile_info, &compile), 0);
 	CHECK(terminated(compile.compiler, sizeof(compile.compiler)) &&
-	      terminated(compile.compile_by, sizeof(compile.compile_by)) &&
-	      terminated(compile.compile_domain, sizeof(compile.compile_domain)) &&
-	      terminated(compile.compile_date, sizeof(compile.compile_date)),
+		      terminated(compile.compile_by, sizeof(compile.compile_by)) &&
+		      terminated(compile.compile_domain, sizeof(compile.compile_domain)) &&
+		      terminated(compile.compile_date, sizeof(compile.compile_date)),
 	      "a compile info string has no end");
 	CHECK_RET(xen_version(XENVER_capabilities, caps), 0);
 	CHECK(terminated(caps, sizeof(caps)), "capabilities have no end");
@@ -74,7 +74,8 @@ int main(void)
 	CHECK_RET(xen_version(XENVER_commandline, hv_cmdline), 0);
 	CHECK(terminated(hv_cmdline, sizeof(hv_cmdline)), "command line has no end");
 	ret = xen_version(XENVER_build_id, NULL);
-	CHECK(ret > 0 || ret == -XEN_ENODATA || ret == -XEN_EPERM, "length of the build id %ld", ret);
+	CHECK(ret > 0 || ret == -XEN_ENODATA || ret == -XEN_EPERM, "length of the build id %ld",
+	      ret);
 
 	CHECK_RET(xen_version(99, NULL), -XEN_ENOSYS);
 	CHECK_RET(xen_version(XENVER_extraversion, UNMAPPED), -XEN_EFAULT);

@@ -23,7 +23,8 @@ int main(void)
 	write_cr4(read_cr4() | CR4_OSXSAVE);
 	offered = cpuid(0xd, 0).a | (uint64_t)cpuid(0xd, 0).d << 32;
 	CHECK((offered & 3) == 3, "offered %lx", offered);
-	CHECK(xgetbv(0) == XCR0_X87 || xgetbv(0) == (XCR0_X87 | XCR0_SSE), "XCR0 starts as %lx", xgetbv(0));
+	CHECK(xgetbv(0) == XCR0_X87 || xgetbv(0) == (XCR0_X87 | XCR0_SSE), "XCR0 starts as %lx",
+	      xgetbv(0));
 
 	CHECK(FAULT_OF(xsetbv(0, XCR0_X87 | XCR0_SSE)) < 0, "x87 and SSE");
 	CHECK(xgetbv(0) == 3, "XCR0 reads %lx", xgetbv(0));
@@ -37,8 +38,8 @@ int main(void)
 	CHECK(FAULT_OF(xsetbv(0, 1ull << 63 | 3)) == X86_GP, "bit 63");
 	for (volatile unsigned int bit = 2; bit < 63; bit++)
 		if (!(offered & 1ull << bit))
-			CHECK(FAULT_OF(xsetbv(0, 3 | 1ull << bit)) == X86_GP,
-			      "bit %u, not offered", bit);
+			CHECK(FAULT_OF(xsetbv(0, 3 | 1ull << bit)) == X86_GP, "bit %u, not offered",
+			      bit);
 	CHECK(xgetbv(0) == offered, "XCR0 %lx after refusals", xgetbv(0));
 	if (offered & XCR0_AVX) {
 		asm volatile("vpcmpeqd %%xmm0, %%xmm0, %%xmm0" ::: "memory");

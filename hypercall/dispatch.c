@@ -8,7 +8,7 @@
 
 #include "hypercall_priv.h"
 
-enum { ANY, CONTROL };
+enum { NOBODY, ANY, CONTROL };
 
 static const struct {
 	hcall_fn *fn;
@@ -36,10 +36,12 @@ static inline long dispatch(struct vcpu *v, u64 nr, struct hcall_args *h)
 		return hcall_unsupported(v, "hypercall", nr);
 	nr = index_nospec(nr, NR_HYPERCALLS);
 	v->hypercalls[nr]++;
-	if (unlikely(!table[nr].fn))
-		return hcall_unsupported(v, "hypercall", nr);
-	if (unlikely(table[nr].who == CONTROL && !v->domain->control))
-		return -EPERM;
+	if (unlikely(table[nr].who != ANY)) {
+		if (table[nr].who == NOBODY)
+			return hcall_unsupported(v, "hypercall", nr);
+		if (!v->domain->control)
+			return -EPERM;
+	}
 	return table[nr].fn(v, h);
 }
 
@@ -51,21 +53,21 @@ long hypercall_one(struct vcpu *v, u64 nr, struct hcall_args *h)
 bool hypercall(struct vcpu *v)
 {
 	struct regs *r = &v->regs;
-	struct hcall_args h;
+	struct hcall_args *h = &v->hcall;
 	long ret;
 
-	h.a[0] = r->rdi;
-	h.a[1] = r->rsi;
-	h.a[2] = r->rdx;
-	h.a[3] = r->r10;
-	h.a[4] = r->r8;
-	ret = dispatch(v, r->rax, &h);
+	h->a[0] = r->rdi;
+	h->a[1] = r->rsi;
+	h->a[2] = r->rdx;
+	h->a[3] = r->r10;
+	h->a[4] = r->r8;
+	ret = dispatch(v, r->rax, h);
 	if (unlikely(ret == HCALL_RESTART)) {
-		r->rdi = h.a[0];
-		r->rsi = h.a[1];
-		r->rdx = h.a[2];
-		r->r10 = h.a[3];
-		r->r8 = h.a[4];
+		r->rdi = h->a[0];
+		r->rsi = h->a[1];
+		r->rdx = h->a[2];
+		r->r10 = h->a[3];
+		r->r8 = h->a[4];
 		return true;
 	}
 	r->rax = (u64)ret;

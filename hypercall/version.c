@@ -34,15 +34,13 @@ static long get_features(struct domain *d, gvaddr_t arg)
 	return guest_write(arg, 0, &fi);
 }
 
-long do_xen_version(struct vcpu *v, struct hcall_args *h)
+static __noinline long describe(struct vcpu *v, struct hcall_args *h)
 {
 	struct domain *d = v->domain;
 	bool privileged = d->initial || d->control;
 	gvaddr_t arg = h->a[1];
 
 	switch ((s32)h->a[0]) {
-	case XENVER_version:
-		return XEN_MAJOR << 16 | XEN_MINOR;
 	case XENVER_extraversion:
 		return string_out(arg, ".0-margay", XEN_EXTRAVERSION_LEN);
 	case XENVER_compile_info: {
@@ -82,4 +80,12 @@ long do_xen_version(struct vcpu *v, struct hcall_args *h)
 	default:
 		return hcall_unsupported(v, "xen_version", h->a[0]);
 	}
+}
+
+/* XENVER_version is what guests call to have an event delivered: it is kept free of the rest's buffers. */
+long do_xen_version(struct vcpu *v, struct hcall_args *h)
+{
+	if (likely((s32)h->a[0] == XENVER_version))
+		return XEN_MAJOR << 16 | XEN_MINOR;
+	return describe(v, h);
 }

@@ -13,7 +13,8 @@ OPTIONS ?=
 RUN_ISO := $(O)/margay.iso
 LINUX_GUESTS := $(O)/guests/linux-cloud $(O)/guests/linux-generic
 INITRAMFS := $(O)/guests/initramfs.gz
-CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-guests check-boot check-oracle
+CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-guests check-boot \
+	check-oracle
 LONG_PARTS ?= check-format check-host check-unit check-fuzz-long docs check-guests-long \
 	check-boot-long check-oracle
 AGAIN = +$(Q)$(MAKE) --no-print-directory

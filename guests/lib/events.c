@@ -112,7 +112,8 @@ bool evtchn_pending(evtchn_port_t port)
 bool evtchn_clear(evtchn_port_t port)
 {
 	return __atomic_fetch_and(&shared_info->evtchn_pending[port / BITS_PER_WORD], ~bit(port),
-				  __ATOMIC_SEQ_CST) & bit(port);
+				  __ATOMIC_SEQ_CST) &
+	       bit(port);
 }
 
 void evtchn_mask(evtchn_port_t port)
@@ -141,8 +142,8 @@ static void deliver(struct vcpu_info *vi)
 			bits = READ_ONCE(shared_info->evtchn_pending[word]) &
 			       ~READ_ONCE(shared_info->evtchn_mask[word]);
 			for (; bits; bits &= bits - 1) {
-				evtchn_port_t port = word * BITS_PER_WORD +
-						     (unsigned int)__builtin_ctzl(bits);
+				evtchn_port_t port =
+					word * BITS_PER_WORD + (unsigned int)__builtin_ctzl(bits);
 
 				if (evtchn_clear(port) && handlers[port])
 					handlers[port](port);

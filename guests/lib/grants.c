@@ -39,8 +39,7 @@ void ungrant(grant_ref_t ref)
 	mfence();
 }
 
-int map_grant(domid_t dom, grant_ref_t ref, uint32_t flags, uintptr_t where,
-	      grant_handle_t *handle)
+int map_grant(domid_t dom, grant_ref_t ref, uint32_t flags, uintptr_t where, grant_handle_t *handle)
 {
 	struct gnttab_map_grant_ref m = {
 		.host_addr = where, .flags = flags, .ref = ref, .dom = dom,

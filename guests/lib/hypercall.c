@@ -24,19 +24,6 @@ void hypercall_init(void)
 	}
 }
 
-long hypercall5(unsigned int nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
-{
-	register uint64_t r10 asm("r10") = d;
-	register uint64_t r8 asm("r8") = e;
-	uint8_t *entry = hypercall_page + nr * 32ul;
-	long ret;
-
-	asm volatile("call *%[entry]"
-		     : "=a"(ret), "+D"(a), "+S"(b), "+d"(c), "+r"(r10), "+r"(r8)
-		     : [entry] "r"(entry) : "memory", "rcx", "r11");
-	return ret;
-}
-
 const char *cmdline(void)
 {
 	return start_info->cmdline_paddr ? (const char *)start_info->cmdline_paddr : "";

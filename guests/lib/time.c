@@ -18,8 +18,8 @@ uint64_t pvclock_ns(const struct vcpu_time_info *t)
 	do {
 		version = READ_ONCE(t->version);
 		barrier();
-		ns = t->system_time + scale(rdtsc() - t->tsc_timestamp, t->tsc_to_system_mul,
-					    t->tsc_shift);
+		ns = t->system_time +
+		     scale(rdtsc() - t->tsc_timestamp, t->tsc_to_system_mul, t->tsc_shift);
 		barrier();
 	} while ((version & 1) || version != READ_ONCE(t->version));
 	return ns;

@@ -159,9 +159,17 @@ static inline void irq_enable_and_halt(void)
 	asm volatile("sti; hlt" ::: "memory");
 }
 
+/*
+ * For every turn of a waiting loop. STI right before CLI lets no interrupt in, so it changes nothing; but
+ * Bochs 2.7 lets the host's interrupts end a guest that it entered with IF clear only after IF changed.
+ */
 static inline void cpu_pause(void)
 {
-	asm volatile("pause" ::: "memory");
+	uint64_t flags;
+
+	asm volatile("pause; pushfq; pop %0" : "=r"(flags) :: "memory");
+	if (!(flags & 0x200))
+		asm volatile("sti; cli" ::: "memory");
 }
 
 static inline void mfence(void)

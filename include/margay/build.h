@@ -14,11 +14,11 @@ struct boot_guest {
 	struct guest_spec spec;
 	const void *image;
 	size_t image_size;
-	const void *initrd;	/* NULL when there is none */
+	const void *initrd; /* NULL when there is none */
 	size_t initrd_size;
 };
 
-#define GUEST_LOW_TOP 0xc0000000UL	/* RAM goes on at 4 GiB */
+#define GUEST_LOW_TOP 0xc0000000UL /* RAM goes on at 4 GiB */
 #define GUEST_HIGH_BASE 0x100000000UL
 #define GUEST_MEM_MAP_MAX 4
 
@@ -28,10 +28,10 @@ struct boot_guest {
  * belongs to it are in RAM, as Xen has it; below them the initrd.
  */
 struct guest_layout {
-	u64 low, high;		/* RAM in bytes from 0 and from 4 GiB */
-	gpaddr_t console;	/* the PV console's ring */
-	gpaddr_t acpi;		/* the tables */
-	gpaddr_t start_info;	/* with the memory map and the module list */
+	u64 low, high;       /* RAM in bytes from 0 and from 4 GiB */
+	gpaddr_t console;    /* the PV console's ring */
+	gpaddr_t acpi;       /* the tables */
+	gpaddr_t start_info; /* with the memory map and the module list */
 	gpaddr_t cmdline;
 };
 
@@ -39,7 +39,8 @@ struct guest_layout {
 int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l);
 
 /* The memory map, also for XENMEM_memory_map; the number of entries. */
-unsigned int guest_memory_map(const struct guest_layout *l, struct mem_range map[GUEST_MEM_MAP_MAX]);
+unsigned int guest_memory_map(const struct guest_layout *l,
+			      struct mem_range map[GUEST_MEM_MAP_MAX]);
 
 /*
  * RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT in `buf` of `size` bytes, which the guest will see

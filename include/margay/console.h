@@ -12,6 +12,7 @@ struct domain;
 
 void console_early_init(void);		/* polled output at the default port */
 void console_init(void);		/* after the command line: port and speed, then interrupts */
+void console_flush(void);		/* all is sent when it returns */
 void console_irq(void);			/* from the UART's interrupt */
 void console_guests_started(void);	/* input goes to the first of them */
 void console_work(void);		/* CPU_WORK_CONSOLE: input, and rings that waited for room */
@@ -43,5 +44,6 @@ void uart_tx(char c);
 int uart_rx(void);			/* a character or -1 */
 void uart_enable_irqs(bool tx);
 bool uart_present(void);
+void uart_drain(void);			/* waits until the last character is on the line */
 
 #endif

@@ -29,7 +29,6 @@ void exit_cpuid(struct vcpu *v, unsigned insn_len);
 void exit_rdmsr(struct vcpu *v, unsigned insn_len);
 void exit_wrmsr(struct vcpu *v, unsigned insn_len);
 void exit_hlt(struct vcpu *v, unsigned insn_len);
-void exit_hypercall(struct vcpu *v, unsigned insn_len);
 void exit_xsetbv(struct vcpu *v, unsigned insn_len);
 
 /* Ends the guest as HVM_PARAM_TRIPLE_FAULT_REASON says, with a dump. */

@@ -10,10 +10,6 @@
 
 #define NR_HYPERCALLS 64U
 
-struct hcall_args {
-	u64 a[5];	/* RDI RSI RDX R10 R8 */
-};
-
 typedef long hcall_fn(struct vcpu *v, struct hcall_args *h);
 
 /*

@@ -16,9 +16,9 @@ void printk_at(enum loglevel level, const char *fmt, ...) __printf(2, 3);
 #define pr_info(...) printk_at(LOG_INFO, __VA_ARGS__)
 #define pr_debug(...) printk_at(LOG_DEBUG, __VA_ARGS__)
 
-#ifndef MARGAY_HOST
 void __noreturn panic(const char *fmt, ...) __printf(1, 2);
 
+#ifndef MARGAY_HOST
 /* Only for invariants of our own: never for what a guest or a firmware table can cause. */
 #define BUG_ON(cond)                                                                      \
 	do {                                                                              \

@@ -43,6 +43,7 @@ typedef u64 stime_t;	/* Margay's system time: nanoseconds since boot */
 #define __aligned(n) __attribute__((aligned(n)))
 #define __section(s) __attribute__((section(s)))
 #define __noreturn __attribute__((noreturn))
+#define __noinline __attribute__((noinline))
 #define __printf(f, a) __attribute__((format(printf, f, a)))
 #define __unused __attribute__((unused))
 #define __must_check __attribute__((warn_unused_result))

@@ -24,6 +24,10 @@ struct regs {
 	u64 rip, rflags;
 };
 
+struct hcall_args {
+	u64 a[5];	/* RDI RSI RDX R10 R8 */
+};
+
 /* Reasons for a look before the next guest entry; set with vcpu_post(). */
 enum vcpu_work {
 	VCPU_WORK_EVENT = 1 << 0,	/* evtchn_upcall_pending may have been set */
@@ -62,7 +66,8 @@ enum inj_type { INJ_EXTINT = 0, INJ_NMI = 2, INJ_EXCEPTION = 3, INJ_SOFT = 4 };
 
 struct vcpu {
 	struct regs regs;		/* first: the assembly knows the offsets */
-	u64 exit_info1, exit_info2;	/* the back-end's qualification words */
+	bool shadow;			/* the instruction that exited was in STI's or MOV SS's shadow */
+	struct hcall_args hcall;	/* of the hypercall it is in */
 
 	volatile u32 work;		/* enum vcpu_work */
 	u32 deferred;			/* work that waits for an interrupt or NMI window */

@@ -3,6 +3,7 @@
 test/guest/bootmatrix. Logs are left in $O/test/BED/NAME.log."""
 import concurrent.futures
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -29,7 +30,8 @@ class Outcome:
             text += f': {self.reason}'
         if self.verdict == 'FAIL' and self.log and os.path.exists(self.log):
             with open(self.log, encoding='utf-8', errors='replace') as file:
-                lines = beds.ESCAPES.sub('', file.read()).rstrip('\n').split('\n')[-TAIL:]
+                log = beds.ESCAPES.sub('', file.read()).replace('\0', '?')
+            lines = log.rstrip('\n').split('\n')[-TAIL:]
             text += f'\n     the last lines of {self.log}:\n'
             text += '\n'.join('     | ' + line for line in lines)
         with say_lock:
@@ -68,10 +70,19 @@ def missing_file(scenario, bed):
     return next((path for path in files if not os.path.exists(path)), None)
 
 
+def remove(path):
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    elif os.path.exists(path):
+        os.remove(path)
+
+
 def run_one(scenario, bed):
     name = scenario['name']
     directory = os.path.join(beds.OUT, 'test', bed)
-    log, image = (os.path.join(directory, name + ext) for ext in ('.log', '.' + scenario['kind']))
+    log = os.path.join(directory, name + '.log')
+    # Not shared with another run of the same scenario at the same time.
+    image = os.path.join(directory, f'{name}.{os.getpid()}.{scenario["kind"]}')
     if os.path.exists(log):
         os.remove(log)
     missing = missing_file(scenario, bed)
@@ -87,9 +98,9 @@ def run_one(scenario, bed):
                          scenario['timeout'])
     except beds.BedError as error:
         return Outcome(name, bed, 'FAIL', str(error), time.monotonic() - start, log)
+    finally:
+        remove(image)
     reason = verdict.judge(ended)
-    if not reason and scenario['kind'] != 'net' and os.path.exists(image):
-        os.remove(image)
     return Outcome(name, bed, 'FAIL' if reason else 'ok', reason or '', ended.seconds, log)
 
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* printk for tests on the build host: formats into a buffer, drops what does not fit. */
+/* printk for tests on the build host: formats into a buffer, drops what does not fit. A panic aborts. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <margay/printk.h>
@@ -40,6 +41,16 @@ void printk_at(enum loglevel level, const char *fmt, ...)
 	va_start(ap, fmt);
 	add(fmt, ap);
 	va_end(ap);
+}
+
+void panic(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	abort();
 }
 
 void host_log_clear(void)

@@ -58,7 +58,8 @@ void mock_vcpu_init(bool lapic)
 	mock_crashes = 0;
 	snprintf(mock_domain.name, sizeof(mock_domain.name), "mock");
 	mock_domain.nr_vcpus = MOCK_VCPUS;
-	x86 = (struct x86_features){ .tsc_hz = 1000000000, .phys_bits = 40,
+	x86 = (struct x86_features){ .tsc_hz = 1000000000,
+				     .phys_bits = 40,
 				     .vendor = X86_VENDOR_AMD };
 	for (unsigned int i = 0; i < MOCK_VCPUS; i++) {
 		struct vcpu *v = vcpu_nr(i);

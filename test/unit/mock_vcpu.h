@@ -22,13 +22,13 @@ struct mock_vcpu {
 	struct vcpu_info info;
 	struct vcpu_mode mode;
 	unsigned int woken, downs, ups, resets, time_updates, flushes, shadow_drops;
-	int sipi_vector;	/* of the last start, -1 when there was none */
+	int sipi_vector; /* of the last start, -1 when there was none */
 };
 
 extern struct domain mock_domain;
 extern struct mock_vcpu mock_vcpus[MOCK_VCPUS];
-extern stime_t mock_now;	/* the TSC counts the same nanoseconds */
-extern int mock_shutdown;	/* SHUTDOWN_*, -1 when there was none */
+extern stime_t mock_now;  /* the TSC counts the same nanoseconds */
+extern int mock_shutdown; /* SHUTDOWN_*, -1 when there was none */
 extern unsigned int mock_crashes;
 
 /* Everything anew; with local APICs if asked for. */

@@ -9,7 +9,7 @@
 
 #include <margay/x86.h>
 
-static u32 features;	/* all feature words of the machine */
+static u32 features; /* all feature words of the machine */
 static u32 max_basic, max_ext;
 
 static void cache(u32 sub, struct cpuid_regs *r)
@@ -33,7 +33,8 @@ void cpuid_machine(u32 leaf, u32 sub, struct cpuid_regs *r)
 	else if (leaf == 4 || leaf == 0x8000001d)
 		cache(sub, r);
 	else if (leaf == 0xd && sub >= 2)
-		*r = (struct cpuid_regs){ sub == 2 ? 256 : 64, sub == 2 ? 576 : 1024 + sub * 64, 2, 0 };
+		*r = (struct cpuid_regs){ sub == 2 ? 256 : 64, sub == 2 ? 576 : 1024 + sub * 64, 2,
+					  0 };
 	else if (leaf == 7 && sub == 0)
 		r->eax = 1;
 }
@@ -98,25 +99,30 @@ static void test_hidden(void **state)
 	x86.xsave = true;
 	policy();
 	r = ask(0, 1, 0);
-	assert_int_equal(r.ecx & (BIT(2) | BIT(3) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(15) | BIT(18)), 0);
+	assert_int_equal(r.ecx & (BIT(2) | BIT(3) | BIT(5) | BIT(6) | BIT(7) | BIT(8) | BIT(15) |
+				  BIT(18)),
+			 0);
 	assert_int_equal(r.ecx & (BIT(21) | BIT(24) | BIT(31)), BIT(21) | BIT(24) | BIT(31));
-	assert_int_equal(r.edx & (BIT(7) | BIT(12) | BIT(14) | BIT(18) | BIT(21) | BIT(22) | BIT(29)), 0);
+	assert_int_equal(
+		r.edx & (BIT(7) | BIT(12) | BIT(14) | BIT(18) | BIT(21) | BIT(22) | BIT(29)), 0);
 	r = ask(0, 7, 0);
 	assert_int_equal(r.eax, 1);
 	/* TSC_ADJUST SGX HLE PQM RTM MPX PQE PT; all of AVX512, whose state is not switched */
-	assert_int_equal(r.ebx & (BIT(1) | BIT(2) | BIT(4) | BIT(11) | BIT(12) | BIT(14) | BIT(15) | BIT(25) |
-				  BIT(16) | BIT(17) | BIT(21) | BIT(30) | BIT(31)), 0);
+	assert_int_equal(r.ebx & (BIT(1) | BIT(2) | BIT(4) | BIT(11) | BIT(12) | BIT(14) | BIT(15) |
+				  BIT(25) | BIT(16) | BIT(17) | BIT(21) | BIT(30) | BIT(31)),
+			 0);
 	assert_int_equal(r.ecx & (BIT(3) | BIT(4) | BIT(5) | BIT(16) | BIT(30)), 0);
 	assert_int_equal(r.edx & (BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(30) | BIT(31)), 0);
-	assert_true(r.ebx & BIT(5));	/* AVX2 stays */
+	assert_true(r.ebx & BIT(5)); /* AVX2 stays */
 	assert_zero(ask(0, 5, 0));
 	assert_zero(ask(0, 0xa, 0));
 	r = ask(0, 6, 0);
 	assert_int_equal(r.eax, BIT(2));
 	r = ask(0, 0x80000001, 0);
-	assert_int_equal(r.ecx & (BIT(2) | BIT(3) | BIT(9) | BIT(10) | BIT(12) | BIT(13) | BIT(15) | BIT(19) |
-				  BIT(23) | BIT(24) | BIT(26) | BIT(29)), 0);
-	assert_int_equal(r.edx & BIT(26), 0);	/* 1 GiB pages only if x86 says so */
+	assert_int_equal(r.ecx & (BIT(2) | BIT(3) | BIT(9) | BIT(10) | BIT(12) | BIT(13) | BIT(15) |
+				  BIT(19) | BIT(23) | BIT(24) | BIT(26) | BIT(29)),
+			 0);
+	assert_int_equal(r.edx & BIT(26), 0); /* 1 GiB pages only if x86 says so */
 	r = ask(0, 0x80000007, 0);
 	assert_int_equal(r.edx, 0);
 	assert_zero(ask(0, 0x8000000a, 0));
@@ -144,8 +150,10 @@ static void test_bare_machine(void **state)
 	assert_zero(ask(0, 0xd, 0));
 	assert_int_equal(cpuid_xcr0_allowed(&mock_domain), 0);
 	assert_int_equal(cpuid_efer_allowed(&mock_domain), EFER_SCE | EFER_LME | EFER_LMA);
-	assert_int_equal(cpuid_cr4_allowed(&mock_domain) & (CR4_SMEP | CR4_SMAP | CR4_OSXSAVE | CR4_UMIP |
-							     CR4_FSGSBASE | BIT(17) | BIT(22)), 0);
+	assert_int_equal(cpuid_cr4_allowed(&mock_domain) &
+				 (CR4_SMEP | CR4_SMAP | CR4_OSXSAVE | CR4_UMIP | CR4_FSGSBASE |
+				  BIT(17) | BIT(22)),
+			 0);
 	assert_false(cpuid_has_tsc_aux(&mock_domain));
 }
 
@@ -218,10 +226,10 @@ static void test_xsave(void **state)
 	v->xcr0 = 7;
 	assert_int_equal(ask(0, 0xd, 0).ebx, 832);
 	r = ask(0, 0xd, 1);
-	assert_int_equal(r.eax, 3);	/* not XSAVES */
+	assert_int_equal(r.eax, 3); /* not XSAVES */
 	assert_int_equal(r.ebx, 832);
 	v->xcr0 = 0x207;
-	assert_int_equal(ask(0, 0xd, 1).ebx, 896);	/* compacted */
+	assert_int_equal(ask(0, 0xd, 1).ebx, 896); /* compacted */
 	r = ask(0, 0xd, 2);
 	assert_int_equal(r.eax, 256);
 	assert_int_equal(r.ebx, 576);
@@ -289,8 +297,8 @@ static void test_limits(void **state)
 	cr4 = cpuid_cr4_allowed(&mock_domain);
 	assert_int_equal(cr4 & (CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_SMEP | CR4_SMAP | CR4_OSXSAVE |
 				CR4_FSGSBASE | CR4_UMIP | BIT(17)),
-			 CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_SMEP | CR4_SMAP | CR4_OSXSAVE | CR4_FSGSBASE |
-				 CR4_UMIP | BIT(17));
+			 CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_SMEP | CR4_SMAP | CR4_OSXSAVE |
+				 CR4_FSGSBASE | CR4_UMIP | BIT(17));
 	assert_int_equal(cr4 & (CR4_MCE | CR4_LA57 | BIT(13) | BIT(14) | BIT(22)), 0);
 	assert_int_equal(cpuid_efer_allowed(&mock_domain),
 			 EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR);
@@ -303,8 +311,8 @@ static void test_limits(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_hidden), TEST(test_bare_machine), TEST(test_topology), TEST(test_xsave),
-		TEST(test_xen_leaves), TEST(test_limits),
+		TEST(test_hidden), TEST(test_bare_machine), TEST(test_topology),
+		TEST(test_xsave),  TEST(test_xen_leaves),   TEST(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,8 +22,8 @@
 
 struct x86_features x86 = { .phys_bits = 40 };
 
-static u8 *ram;		/* of the guest, from 0 on */
-static u64 pages_left;	/* of the machine */
+static u8 *ram;        /* of the guest, from 0 on */
+static u64 pages_left; /* of the machine */
 static unsigned int chunks, singles;
 static u64 mapped_high;
 static struct vcpu vcpu0;
@@ -120,13 +120,13 @@ static void make_image(u64 paddr, u64 memsz)
 	put(image + 52, 64, 2);
 	put(image + 54, 56, 2);
 	put(image + 56, 2, 2);
-	put(image + 64, 1, 4);			/* PT_LOAD */
+	put(image + 64, 1, 4); /* PT_LOAD */
 	put(image + 64 + 8, 0x400, 8);
 	put(image + 64 + 16, paddr, 8);
 	put(image + 64 + 24, paddr, 8);
 	put(image + 64 + 32, 0x100, 8);
 	put(image + 64 + 40, memsz, 8);
-	put(image + 120, 4, 4);			/* PT_NOTE */
+	put(image + 120, 4, 4); /* PT_NOTE */
 	put(image + 120 + 8, 0x300, 8);
 	put(image + 120 + 32, 20, 8);
 	put(image + 120 + 40, 20, 8);
@@ -325,7 +325,8 @@ static u8 tables[GUEST_ACPI_SIZE];
 
 static const void *map_table(paddr_t pa, size_t len)
 {
-	if (pa < TABLES_AT || pa - TABLES_AT > sizeof(tables) || len > sizeof(tables) - (pa - TABLES_AT))
+	if (pa < TABLES_AT || pa - TABLES_AT > sizeof(tables) ||
+	    len > sizeof(tables) - (pa - TABLES_AT))
 		return NULL;
 	return tables + (pa - TABLES_AT);
 }
@@ -367,7 +368,8 @@ static void test_acpi(void **state)
 	for (unsigned int n = 1; n <= 64; n += 21) {
 		host_log_clear();
 		memset(tables, 0xcc, sizeof(tables));
-		assert_in_range(acpi_build(tables, sizeof(tables), TABLES_AT, n), 400, sizeof(tables));
+		assert_in_range(acpi_build(tables, sizeof(tables), TABLES_AT, n), 400,
+				sizeof(tables));
 		memset(&info, 0, sizeof(info));
 		assert_int_equal(acpi_parse(NULL, 0, TABLES_AT, &ops, &info), 0);
 		assert_silent();
@@ -406,8 +408,8 @@ static void test_acpi(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_layout), TEST(test_guest), TEST(test_initial), TEST(test_memory_shapes),
-		TEST(test_errors), TEST(test_acpi),
+		TEST(test_layout),        TEST(test_guest),  TEST(test_initial),
+		TEST(test_memory_shapes), TEST(test_errors), TEST(test_acpi),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

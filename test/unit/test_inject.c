@@ -54,10 +54,13 @@ static void raise_upcall(void)
 /* SDM 3A table 6-5. */
 static void test_exceptions(void **state)
 {
-	static const struct { u8 first, second, result; } cases[] = {
-		{ 1, 13, 13 }, { 3, 14, 14 }, { 6, 6, 6 }, { 13, 6, 6 }, { 14, 1, 1 }, { 16, 13, 13 },
-		{ 13, 13, 8 }, { 0, 11, 8 }, { 12, 10, 8 }, { 21, 0, 8 }, { 13, 14, 14 },
-		{ 14, 13, 8 }, { 14, 14, 8 }, { 14, 0, 8 }, { 20, 14, 8 }, { 8, 6, 6 },
+	static const struct {
+		u8 first, second, result;
+	} cases[] = {
+		{ 1, 13, 13 }, { 3, 14, 14 },  { 6, 6, 6 },    { 13, 6, 6 },
+		{ 14, 1, 1 },  { 16, 13, 13 }, { 13, 13, 8 },  { 0, 11, 8 },
+		{ 12, 10, 8 }, { 21, 0, 8 },   { 13, 14, 14 }, { 14, 13, 8 },
+		{ 14, 14, 8 }, { 14, 0, 8 },   { 20, 14, 8 },  { 8, 6, 6 },
 	};
 
 	(void)state;
@@ -270,7 +273,7 @@ static void test_other_work(void **state)
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_int_equal(mock_vcpus[0].flushes, 1);
 	assert_int_equal(mock_vcpus[0].time_updates, 1);
-	assert_int_equal(v->work, VCPU_WORK_STOP);	/* the run loop's */
+	assert_int_equal(v->work, VCPU_WORK_STOP); /* the run loop's */
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -278,10 +281,17 @@ static void test_other_work(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_exceptions), TEST(test_exception_over_interrupt), TEST(test_priority),
-		TEST(test_window), TEST(test_callback_level), TEST(test_no_callback),
-		TEST(test_upcall_vector), TEST(test_reinjection_goes_first), TEST(test_nmi),
-		TEST(test_has_interrupt), TEST(test_other_work),
+		TEST(test_exceptions),
+		TEST(test_exception_over_interrupt),
+		TEST(test_priority),
+		TEST(test_window),
+		TEST(test_callback_level),
+		TEST(test_no_callback),
+		TEST(test_upcall_vector),
+		TEST(test_reinjection_goes_first),
+		TEST(test_nmi),
+		TEST(test_has_interrupt),
+		TEST(test_other_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

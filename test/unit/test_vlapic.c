@@ -82,16 +82,19 @@ static void test_reset(void **state)
 static void test_modes(void **state)
 {
 	struct vcpu *v = vcpu_nr(1);
-	static const struct { u64 val; int rc; } steps[] = {
-		{ BASE(APIC_BASE_EN), 0 },			/* the same */
-		{ BASE(APIC_BASE_EXTD), -EPERM },		/* no such mode */
-		{ 0xfed00000 | APIC_BASE_EN, -EPERM },		/* relocation */
-		{ BASE(APIC_BASE_EN | 1), -EPERM },		/* reserved bits */
+	static const struct {
+		u64 val;
+		int rc;
+	} steps[] = {
+		{ BASE(APIC_BASE_EN), 0 },             /* the same */
+		{ BASE(APIC_BASE_EXTD), -EPERM },      /* no such mode */
+		{ 0xfed00000 | APIC_BASE_EN, -EPERM }, /* relocation */
+		{ BASE(APIC_BASE_EN | 1), -EPERM },    /* reserved bits */
 		{ BASE(APIC_BASE_EN) | BIT(45), -EPERM },
 		{ BASE(APIC_BASE_EN | APIC_BASE_EXTD), 0 },
-		{ BASE(APIC_BASE_EN), -EPERM },			/* x2APIC to xAPIC */
+		{ BASE(APIC_BASE_EN), -EPERM }, /* x2APIC to xAPIC */
 		{ BASE(0), 0 },
-		{ BASE(APIC_BASE_EN | APIC_BASE_EXTD), -EPERM },	/* disabled to x2APIC */
+		{ BASE(APIC_BASE_EN | APIC_BASE_EXTD), -EPERM }, /* disabled to x2APIC */
 		{ BASE(APIC_BASE_EN), 0 },
 		{ BASE(0), 0 },
 	};
@@ -114,21 +117,44 @@ static void test_modes(void **state)
 static void test_x2apic_registers(void **state)
 {
 	struct vcpu *v = vcpu_nr(2);
-	static const struct { u32 offset; u64 val; int rc; } writes[] = {
-		{ APIC_TPR, 0xff, 0 }, { APIC_TPR, 0x100, -EPERM }, { APIC_EOI, 0, 0 },
-		{ APIC_EOI, 1, -EPERM }, { APIC_ESR, 1, -EPERM }, { APIC_ESR, 0, 0 },
-		{ APIC_SVR, 0x1ff, 0 }, { APIC_SVR, 0x200, -EPERM }, { APIC_ID, 0, -EPERM },
-		{ APIC_VERSION, 0, -EPERM }, { APIC_PPR, 0, -EPERM }, { APIC_LDR, 0, -EPERM },
-		{ APIC_DFR, 0, -EPERM }, { APIC_ICR_HIGH, 0, -EPERM }, { APIC_ISR, 0, -EPERM },
-		{ APIC_LVT, 0x300ff, 0 }, { APIC_LVT, 0x70000, -EPERM }, { APIC_LVT, 0x80000, -EPERM },
-		{ APIC_LVT, 0x200, -EPERM }, { APIC_LVT + 0x50, 0x100fe, 0 },
-		{ APIC_LVT + 0x50, 0x700, -EPERM }, { APIC_TMICT, 1UL << 32, -EPERM },
-		{ APIC_TMCCT, 0, -EPERM }, { APIC_TDCR, 0xb, 0 }, { APIC_TDCR, 4, -EPERM },
-		{ APIC_ICR, 0x1000, -EPERM }, { APIC_ICR, 0x100000, -EPERM },
-		{ APIC_SELF_IPI, 0x100, -EPERM }, { 0x2f0, 0, -EPERM }, { 0xff0, 0, -EPERM },
+	static const struct {
+		u32 offset;
+		u64 val;
+		int rc;
+	} writes[] = {
+		{ APIC_TPR, 0xff, 0 },
+		{ APIC_TPR, 0x100, -EPERM },
+		{ APIC_EOI, 0, 0 },
+		{ APIC_EOI, 1, -EPERM },
+		{ APIC_ESR, 1, -EPERM },
+		{ APIC_ESR, 0, 0 },
+		{ APIC_SVR, 0x1ff, 0 },
+		{ APIC_SVR, 0x200, -EPERM },
+		{ APIC_ID, 0, -EPERM },
+		{ APIC_VERSION, 0, -EPERM },
+		{ APIC_PPR, 0, -EPERM },
+		{ APIC_LDR, 0, -EPERM },
+		{ APIC_DFR, 0, -EPERM },
+		{ APIC_ICR_HIGH, 0, -EPERM },
+		{ APIC_ISR, 0, -EPERM },
+		{ APIC_LVT, 0x300ff, 0 },
+		{ APIC_LVT, 0x70000, -EPERM },
+		{ APIC_LVT, 0x80000, -EPERM },
+		{ APIC_LVT, 0x200, -EPERM },
+		{ APIC_LVT + 0x50, 0x100fe, 0 },
+		{ APIC_LVT + 0x50, 0x700, -EPERM },
+		{ APIC_TMICT, 1UL << 32, -EPERM },
+		{ APIC_TMCCT, 0, -EPERM },
+		{ APIC_TDCR, 0xb, 0 },
+		{ APIC_TDCR, 4, -EPERM },
+		{ APIC_ICR, 0x1000, -EPERM },
+		{ APIC_ICR, 0x100000, -EPERM },
+		{ APIC_SELF_IPI, 0x100, -EPERM },
+		{ 0x2f0, 0, -EPERM },
+		{ 0xff0, 0, -EPERM },
 	};
-	static const u32 unreadable[] = { APIC_EOI, APIC_DFR, APIC_ICR_HIGH, APIC_SELF_IPI, 0, 0x2f0,
-					  APIC_APR, 0xff0 };
+	static const u32 unreadable[] = { APIC_EOI, APIC_DFR, APIC_ICR_HIGH, APIC_SELF_IPI,
+					  0,        0x2f0,    APIC_APR,      0xff0 };
 	u64 val;
 
 	(void)state;
@@ -151,7 +177,7 @@ static void test_priorities(void **state)
 
 	(void)state;
 	vlapic_set_irq(v, 0x41, false);
-	assert_int_equal(vlapic_pending(v), -1);	/* disabled by SVR */
+	assert_int_equal(vlapic_pending(v), -1); /* disabled by SVR */
 	wr(0, APIC_SVR, 0x1ff);
 	assert_int_equal(vlapic_pending(v), 0x41);
 	assert_true(v->work & VCPU_WORK_LAPIC);
@@ -159,7 +185,7 @@ static void test_priorities(void **state)
 	assert_int_equal(rd(0, APIC_ISR + 0x20), 2);
 	assert_int_equal(rd(0, APIC_IRR + 0x20), 0);
 	assert_int_equal(rd(0, APIC_PPR), 0x40);
-	vlapic_set_irq(v, 0x4f, false);		/* same class: waits */
+	vlapic_set_irq(v, 0x4f, false); /* same class: waits */
 	assert_int_equal(vlapic_pending(v), -1);
 	vlapic_set_irq(v, 0xf0, true);
 	assert_int_equal(vlapic_pending(v), 0xf0);
@@ -179,7 +205,7 @@ static void test_priorities(void **state)
 	assert_int_equal(rd(0, APIC_TPR), 0x30);
 	assert_true(v->work & VCPU_WORK_LAPIC);
 	assert_int_equal(vlapic_pending(v), 0x4f);
-	wr(0, APIC_EOI, 0);	/* nothing in service */
+	wr(0, APIC_EOI, 0); /* nothing in service */
 }
 
 static void test_set_once_wakes_once(void **state)
@@ -197,16 +223,16 @@ static void test_esr(void **state)
 	enable_all();
 	wr(0, APIC_LVT + 16 * LVT_ERROR, 0xfe);
 	vlapic_set_irq(vcpu_nr(0), 3, false);
-	assert_int_equal(rd(0, APIC_ESR), 0);	/* only a write shows it */
+	assert_int_equal(rd(0, APIC_ESR), 0); /* only a write shows it */
 	wr(0, APIC_ESR, 0);
 	assert_int_equal(rd(0, APIC_ESR), 0x40);
 	assert_int_equal(vlapic_pending(vcpu_nr(0)), 0xfe);
 	wr(0, APIC_ESR, 0);
 	assert_int_equal(rd(0, APIC_ESR), 0);
-	wr(0, APIC_ICR, 15 | 1 << 18);		/* vector too low */
+	wr(0, APIC_ICR, 15 | 1 << 18); /* vector too low */
 	wr(0, APIC_ESR, 0);
 	assert_int_equal(rd(0, APIC_ESR), 0x20);
-	wr(0, 0x2f0, 1);			/* no register */
+	wr(0, 0x2f0, 1); /* no register */
 	assert_int_equal(rd(0, 0x400), 0);
 	wr(0, APIC_ESR, 0);
 	assert_int_equal(rd(0, APIC_ESR), 0x80);
@@ -245,18 +271,18 @@ static void test_ipi_xapic(void **state)
 	assert_int_equal(ipi(2, 0x4041), 1 << 2);
 	assert_int_equal(ipi(9, 0x4041), 0);
 	assert_int_equal(ipi(0xff, 0x4041), 0xf);
-	assert_int_equal(ipi(0, 0x40041 | 0x4000), 1);		/* self */
-	assert_int_equal(ipi(0, 0x84041), 0xf);			/* all */
-	assert_int_equal(ipi(0, 0xc4041), 0xe);			/* others */
+	assert_int_equal(ipi(0, 0x40041 | 0x4000), 1); /* self */
+	assert_int_equal(ipi(0, 0x84041), 0xf);        /* all */
+	assert_int_equal(ipi(0, 0xc4041), 0xe);        /* others */
 	for (unsigned int i = 0; i < MOCK_VCPUS; i++)
 		wr(i, APIC_LDR, 1U << (24 + i));
-	assert_int_equal(ipi(0x0a, 0x4841), 0xa);		/* flat */
+	assert_int_equal(ipi(0x0a, 0x4841), 0xa); /* flat */
 	assert_int_equal(ipi(0xff, 0x4841), 0xf);
 	for (unsigned int i = 0; i < MOCK_VCPUS; i++) {
 		wr(i, APIC_DFR, 0x0fffffff);
 		wr(i, APIC_LDR, (i / 2) << 28 | 1U << (24 + i % 2));
 	}
-	assert_int_equal(ipi(0x13, 0x4841), 0xc);		/* cluster 1, both */
+	assert_int_equal(ipi(0x13, 0x4841), 0xc); /* cluster 1, both */
 	assert_int_equal(ipi(0x02, 0x4841), 0x2);
 	/* Lowest priority: the one with the lowest, or the first of them. */
 	wr(2, APIC_TPR, 0x20);
@@ -271,7 +297,7 @@ static void test_ipi_xapic(void **state)
 	/* Reserved modes and shorthands that are not allowed do nothing. */
 	assert_int_equal(ipi(1, 0x4341), 0);
 	assert_int_equal(ipi(1, 0x4741), 0);
-	wr(0, APIC_ICR, 0x84400);	/* NMI to all including itself */
+	wr(0, APIC_ICR, 0x84400); /* NMI to all including itself */
 	for (unsigned int i = 0; i < MOCK_VCPUS; i++)
 		assert_false(vcpu_nr(i)->nmi_pending);
 }
@@ -291,12 +317,13 @@ static void test_ipi_x2apic(void **state)
 	assert_int_equal(vlapic_pending(vcpu_nr(3)), 0x52);
 	assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR), 0xffffffff00004053), 0);
 	assert_int_equal(vlapic_pending(vcpu_nr(1)), 0x53);
-	assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR), 0xff00004054), 0);	/* no broadcast here */
+	assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR), 0xff00004054),
+			 0); /* no broadcast here */
 	assert_int_equal(vlapic_pending(vcpu_nr(1)), 0x53);
-	assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR), 0x0000000400004855), 0);	/* logical */
+	assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR), 0x0000000400004855), 0); /* logical */
 	assert_int_equal(vlapic_pending(vcpu_nr(2)), 0x55);
 	assert_int_equal(vlapic_pending(vcpu_nr(1)), 0x53);
-	assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR), 0x0001000400004856), 0);	/* cluster 1 */
+	assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR), 0x0001000400004856), 0); /* cluster 1 */
 	assert_int_equal(vlapic_pending(vcpu_nr(2)), 0x55);
 	assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_SELF_IPI), 0x60), 0);
 	assert_int_equal(vlapic_pending(v), 0x60);
@@ -369,7 +396,7 @@ static void test_nmi(void **state)
 	assert_true(vcpu_nr(2)->work & VCPU_WORK_NMI);
 	wr(0, APIC_ICR, 0xc4400);
 	assert_false(vcpu_nr(0)->nmi_pending);
-	assert_false(vcpu_nr(1)->nmi_pending);	/* waits for SIPI */
+	assert_false(vcpu_nr(1)->nmi_pending); /* waits for SIPI */
 	assert_true(vcpu_nr(3)->nmi_pending);
 }
 
@@ -380,14 +407,14 @@ static void test_timer(void **state)
 
 	(void)state;
 	enable_all();
-	wr(0, APIC_TDCR, 3);		/* by 16 */
+	wr(0, APIC_TDCR, 3); /* by 16 */
 	wr(0, APIC_LVT, 0x40);
 	wr(0, APIC_TMICT, 1000);
 	assert_int_equal(rd(0, APIC_TMICT), 1000);
 	mock_time_to(t0 + 8000);
 	assert_int_equal(rd(0, APIC_TMCCT), 500);
 	assert_int_equal(vlapic_pending(v), -1);
-	wr(0, APIC_TDCR, 0xb);		/* by 1: the rest passes faster */
+	wr(0, APIC_TDCR, 0xb); /* by 1: the rest passes faster */
 	assert_int_equal(rd(0, APIC_TMCCT), 500);
 	mock_time_to(t0 + 8499);
 	assert_int_equal(vlapic_pending(v), -1);
@@ -455,7 +482,7 @@ static void test_timer_deadline(void **state)
 	v->tsc_offset = -500UL;
 	assert_int_equal(vlapic_wrmsr(v, MSR_TSC_DEADLINE, ~0UL), 0);
 	assert_int_equal(vlapic_rdmsr(v, MSR_TSC_DEADLINE, &val), 0);
-	assert_int_equal(val, 0);		/* not in that mode */
+	assert_int_equal(val, 0); /* not in that mode */
 	wr(0, APIC_LVT, 0x40040);
 	wr(0, APIC_TMICT, 1000);
 	assert_int_equal(rd(0, APIC_TMICT), 0);
@@ -480,7 +507,7 @@ static void test_timer_deadline(void **state)
 	mock_time_to(mock_now + 1000000000000);
 	assert_int_equal(vlapic_pending(v), -1);
 	assert_int_equal(vlapic_wrmsr(v, MSR_TSC_DEADLINE, mock_now + 10000), 0);
-	wr(0, APIC_LVT, 0x40);			/* leaving the mode disarms */
+	wr(0, APIC_LVT, 0x40); /* leaving the mode disarms */
 	mock_time_to(mock_now + 20000);
 	assert_int_equal(vlapic_pending(v), -1);
 }
@@ -490,10 +517,19 @@ static void test_timer_deadline(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_reset), TEST(test_modes), TEST(test_x2apic_registers),
-		TEST(test_priorities), TEST(test_set_once_wakes_once), TEST(test_esr),
-		TEST(test_ipi_xapic), TEST(test_ipi_x2apic), TEST(test_startup), TEST(test_nmi),
-		TEST(test_timer), TEST(test_timer_periodic), TEST(test_timer_deadline),
+		TEST(test_reset),
+		TEST(test_modes),
+		TEST(test_x2apic_registers),
+		TEST(test_priorities),
+		TEST(test_set_once_wakes_once),
+		TEST(test_esr),
+		TEST(test_ipi_xapic),
+		TEST(test_ipi_x2apic),
+		TEST(test_startup),
+		TEST(test_nmi),
+		TEST(test_timer),
+		TEST(test_timer_periodic),
+		TEST(test_timer_deadline),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,8 +102,8 @@ static int load_kernel(struct domain *d, const struct boot_guest *bg, const stru
 		const struct elf_segment *s = &elf->seg[i];
 
 		if (s->memsz > l->cmdline || s->paddr > l->cmdline - s->memsz) {
-			pr_err("guest %s: its kernel wants %lx to %lx, its memory ends at %lx\n", d->name,
-			       s->paddr, s->paddr + s->memsz, l->cmdline);
+			pr_err("guest %s: its kernel wants %lx to %lx, its memory ends at %lx\n",
+			       d->name, s->paddr, s->paddr + s->memsz, l->cmdline);
 			return -E2BIG;
 		}
 		rc = copy_to_gpa(d, s->paddr, (const u8 *)bg->image + s->offset, s->filesz);
@@ -163,7 +163,7 @@ static int load_start_info(struct domain *d, const struct boot_guest *bg,
 	for (unsigned i = 0; i < sp.info.memmap_entries; i++) {
 		sp.map[i].addr = map[i].base;
 		sp.map[i].size = map[i].size;
-		sp.map[i].type = map[i].type;	/* both count as E820 does */
+		sp.map[i].type = map[i].type; /* both count as E820 does */
 	}
 	rc = copy_to_gpa(d, l->cmdline, bg->spec.cmdline, strlen(bg->spec.cmdline) + 1);
 	return rc ? rc : copy_to_gpa(d, l->start_info, &sp, sizeof(sp));

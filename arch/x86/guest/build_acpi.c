@@ -11,9 +11,9 @@
 
 #define RSDP_SIZE 36
 #define XSDT_SIZE (sizeof(struct acpi_header) + 2 * sizeof(u64))
-#define FADT_SIZE 268U		/* revision 5 */
+#define FADT_SIZE 268U /* revision 5 */
 #define FADT_WBINVD BIT(0)
-#define FADT_PWR_BUTTON BIT(4)	/* no fixed power and sleep buttons */
+#define FADT_PWR_BUTTON BIT(4) /* no fixed power and sleep buttons */
 #define FADT_SLP_BUTTON BIT(5)
 #define FADT_HW_REDUCED BIT(20)
 #define FADT_NO_VGA BIT(2)

@@ -149,6 +149,7 @@ int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 		return -EINVAL;
 	}
 	reset_context(v);
+	v->sipi_wait = false; /* a SIPI does not start it a second time */
 	hvm->set_context(v, ctx);
 	return 0;
 }

@@ -15,18 +15,18 @@
 #define MAX_EXT 0x21U
 #define NR_CACHES 5
 #define NR_XSTATES 20
-#define XSAVE_LEGACY 576U	/* the FXSAVE area and the XSAVE header */
+#define XSAVE_LEGACY 576U /* the FXSAVE area and the XSAVE header */
 
 struct cpuid_policy {
-	u32 max_basic, max_ext;		/* max_ext without the 0x80000000 */
+	u32 max_basic, max_ext; /* max_ext without the 0x80000000 */
 	u32 nr_vcpus;
 	bool intel;
 	struct cpuid_regs basic[MAX_BASIC + 1];
 	struct cpuid_regs ext[MAX_EXT + 1];
-	struct cpuid_regs cache[NR_CACHES];	/* leaf 4 or 0x8000001d, whichever the vendor has */
-	struct cpuid_regs feat1;		/* leaf 7, subleaf 1 */
-	struct cpuid_regs topo[2];		/* leaf 0xb: threads, cores */
-	struct cpuid_regs xstate[NR_XSTATES];	/* leaf 0xd, from subleaf 1; those beyond are zero */
+	struct cpuid_regs cache[NR_CACHES];   /* leaf 4 or 0x8000001d, whichever the vendor has */
+	struct cpuid_regs feat1;              /* leaf 7, subleaf 1 */
+	struct cpuid_regs topo[2];            /* leaf 0xb: threads, cores */
+	struct cpuid_regs xstate[NR_XSTATES]; /* leaf 0xd, from subleaf 1; those beyond are zero */
 	u64 cr4, efer, xcr0;
 	bool tsc_aux;
 };
@@ -40,15 +40,15 @@ struct cpuid_policy {
 #define L1C_OSXSAVE BIT(27)
 #define L1C_AVX BIT(28)
 #define L1C_HYPERVISOR BIT(31)
-#define L1C_NEEDS_AVX (BIT(12) | BIT(28) | BIT(29))	/* FMA AVX F16C */
-#define L1C_ALLOW                                                                             \
-	(L1C_SSE3 | BIT(1) /* PCLMULQDQ */ | BIT(9) /* SSSE3 */ | BIT(12) /* FMA */ |         \
-	 BIT(13) /* CX16 */ | L1C_PCID | BIT(19) | BIT(20) /* SSE4.1, 4.2 */ |                \
-	 BIT(22) /* MOVBE */ | BIT(23) /* POPCNT */ | BIT(25) /* AES */ | L1C_XSAVE |         \
-	 L1C_AVX | BIT(29) /* F16C */ | BIT(30) /* RDRAND */)
+#define L1C_NEEDS_AVX (BIT(12) | BIT(28) | BIT(29)) /* FMA AVX F16C */
+#define L1C_ALLOW                                                                               \
+	(L1C_SSE3 | BIT(1) /* PCLMULQDQ */ | BIT(9) /* SSSE3 */ | BIT(12) /* FMA */ |           \
+	 BIT(13) /* CX16 */ | L1C_PCID | BIT(19) | BIT(20) /* SSE4.1, 4.2 */ |                  \
+	 BIT(22) /* MOVBE */ | BIT(23) /* POPCNT */ | BIT(25) /* AES */ | L1C_XSAVE | L1C_AVX | \
+	 BIT(29) /* F16C */ | BIT(30) /* RDRAND */)
 
-/* Not here: MCE MCA MTRR (the guest has no device memory whose type would matter) PSN DS ACPI SS TM PBE. */
-#define L1D_FPU_TO_PAE 0x7fU	/* FPU VME DE PSE TSC MSR PAE */
+/* Not here: MCE MCA MTRR (no device memory whose type would matter) PSN DS ACPI SS TM PBE. */
+#define L1D_FPU_TO_PAE 0x7fU /* FPU VME DE PSE TSC MSR PAE */
 #define L1D_APIC BIT(9)
 #define L1D_SEP BIT(11)
 #define L1D_HTT BIT(28)
@@ -57,27 +57,27 @@ struct cpuid_policy {
 	 BIT(15) /* CMOV */ | BIT(16) /* PAT */ | BIT(17) /* PSE36 */ | BIT(19) /* CLFSH */ | \
 	 BIT(23) | BIT(24) | BIT(25) | BIT(26) /* MMX FXSR SSE SSE2 */)
 
-/* Leaf 7. Not here: TSC_ADJUST (its checks would exit) SGX HLE RTM PQM MPX PQE PT, SPEC_CTRL and its kin. */
+/* Leaf 7. Not here: TSC_ADJUST (its checks would exit) SGX HLE RTM PQM MPX PQE PT SPEC_CTRL. */
 #define L7B_FSGSBASE BIT(0)
 #define L7B_SMEP BIT(7)
 #define L7B_INVPCID BIT(10)
 #define L7B_SMAP BIT(20)
 #define L7B_AVX512F BIT(16)
-#define L7B_AVX512                                                                            \
+#define L7B_AVX512 \
 	(L7B_AVX512F | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) | BIT(30) | BIT(31))
-#define L7B_ALLOW                                                                             \
-	(L7B_FSGSBASE | BIT(3) /* BMI1 */ | BIT(5) /* AVX2 */ | BIT(6) | L7B_SMEP |           \
-	 BIT(8) /* BMI2 */ | BIT(9) /* ERMS */ | L7B_INVPCID | BIT(13) | BIT(18) | BIT(19) |  \
+#define L7B_ALLOW                                                                            \
+	(L7B_FSGSBASE | BIT(3) /* BMI1 */ | BIT(5) /* AVX2 */ | BIT(6) | L7B_SMEP |          \
+	 BIT(8) /* BMI2 */ | BIT(9) /* ERMS */ | L7B_INVPCID | BIT(13) | BIT(18) | BIT(19) | \
 	 L7B_SMAP | BIT(23) | BIT(24) | BIT(29) /* SHA */ | L7B_AVX512)
 #define L7C_UMIP BIT(2)
 #define L7C_PKU BIT(3)
 #define L7C_OSPKE BIT(4)
 #define L7C_RDPID BIT(22)
 #define L7C_AVX512 (BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14))
-#define L7C_NEEDS_AVX (BIT(9) | BIT(10))	/* VAES VPCLMULQDQ */
-#define L7C_ALLOW                                                                             \
-	(BIT(0) | L7C_UMIP | L7C_PKU | BIT(8) /* GFNI */ | L7C_NEEDS_AVX | L7C_RDPID |        \
-	 BIT(25) | BIT(27) | BIT(28) | L7C_AVX512)
+#define L7C_NEEDS_AVX (BIT(9) | BIT(10)) /* VAES VPCLMULQDQ */
+#define L7C_ALLOW                                                                                \
+	(BIT(0) | L7C_UMIP | L7C_PKU | BIT(8) /* GFNI */ | L7C_NEEDS_AVX | L7C_RDPID | BIT(25) | \
+	 BIT(27) | BIT(28) | L7C_AVX512)
 #define L7D_AVX512 (BIT(2) | BIT(3) | BIT(8) | BIT(23))
 #define L7D_ALLOW (BIT(4) /* FSRM */ | BIT(10) /* MD_CLEAR */ | BIT(14) | L7D_AVX512)
 #define L71A_NEEDS_AVX BIT(4)
@@ -87,9 +87,9 @@ struct cpuid_policy {
 /* Leaf 0x80000001. Not here: SVM EXTAPIC OSVW IBS SKINIT WDT LWP NODEID PERFCTR* DBX MWAITX. */
 #define E1C_CMP_LEGACY BIT(1)
 #define E1C_TOPOEXT BIT(22)
-#define E1C_NEEDS_AVX (BIT(11) | BIT(16))	/* XOP FMA4 */
-#define E1C_ALLOW                                                                             \
-	(BIT(0) /* LAHF */ | BIT(4) /* CR8_LEGACY */ | BIT(5) /* ABM */ | BIT(6) | BIT(7) |   \
+#define E1C_NEEDS_AVX (BIT(11) | BIT(16)) /* XOP FMA4 */
+#define E1C_ALLOW                                                                           \
+	(BIT(0) /* LAHF */ | BIT(4) /* CR8_LEGACY */ | BIT(5) /* ABM */ | BIT(6) | BIT(7) | \
 	 BIT(8) | E1C_NEEDS_AVX | BIT(21) /* TBM */ | E1C_TOPOEXT)
 #define E1D_SYSCALL BIT(11)
 #define E1D_NX BIT(20)
@@ -97,10 +97,10 @@ struct cpuid_policy {
 #define E1D_PAGE1G BIT(26)
 #define E1D_RDTSCP BIT(27)
 #define E1D_LM BIT(29)
-#define E1D_AMD_COPY 0x0183f3ffU	/* bits that repeat leaf 1 on AMD */
-#define E1D_ALLOW                                                                             \
-	(E1D_SYSCALL | E1D_NX | BIT(22) | E1D_FFXSR | E1D_PAGE1G | E1D_RDTSCP | E1D_LM |      \
-	 BIT(30) | BIT(31))
+#define E1D_AMD_COPY 0x0183f3ffU /* bits that repeat leaf 1 on AMD */
+#define E1D_ALLOW                                                                                  \
+	(E1D_SYSCALL | E1D_NX | BIT(22) | E1D_FFXSR | E1D_PAGE1G | E1D_RDTSCP | E1D_LM | BIT(30) | \
+	 BIT(31))
 #define E7D_INVARIANT_TSC BIT(8)
 #define E8B_ALLOW (BIT(0) /* CLZERO */ | BIT(2) /* RSTR_FP_ERR_PTRS */ | BIT(9) /* WBNOINVD */)
 /* NO_NESTED_DATA_BP, LFENCE_RDTSC, NULL_SEL_CLR_BASE */
@@ -162,7 +162,7 @@ static u32 xsavec_size(const struct cpuid_policy *p, u64 xcr0)
 	for (unsigned i = 2; i < NR_XSTATES; i++) {
 		if (!(xcr0 >> i & 1))
 			continue;
-		if (p->xstate[i].ecx & 2)	/* aligned to 64 bytes */
+		if (p->xstate[i].ecx & 2) /* aligned to 64 bytes */
 			size = ALIGN_UP(size, 64U);
 		size += p->xstate[i].eax;
 	}
@@ -295,9 +295,10 @@ static void make_limits(struct cpuid_policy *p)
 	/* VME PVI TSD DE PSE PAE follow leaf 1; PCE may be set, RDPMC does not work all the same. */
 	p->cr4 = (l1->edx & BIT(1) ? 3U : 0) | 0x3cU | CR4_PGE | BIT(8) | CR4_OSFXSR |
 		 CR4_OSXMMEXCPT | CR4_IF(l7->ecx & L7C_UMIP, CR4_UMIP) |
-		 CR4_IF(l7->ebx & L7B_FSGSBASE, CR4_FSGSBASE) | CR4_IF(l1->ecx & L1C_PCID, BIT(17)) |
-		 CR4_IF(l1->ecx & L1C_XSAVE, CR4_OSXSAVE) | CR4_IF(l7->ebx & L7B_SMEP, CR4_SMEP) |
-		 CR4_IF(l7->ebx & L7B_SMAP, CR4_SMAP) | CR4_IF(l7->ecx & L7C_PKU, BIT(22));
+		 CR4_IF(l7->ebx & L7B_FSGSBASE, CR4_FSGSBASE) |
+		 CR4_IF(l1->ecx & L1C_PCID, BIT(17)) | CR4_IF(l1->ecx & L1C_XSAVE, CR4_OSXSAVE) |
+		 CR4_IF(l7->ebx & L7B_SMEP, CR4_SMEP) | CR4_IF(l7->ebx & L7B_SMAP, CR4_SMAP) |
+		 CR4_IF(l7->ecx & L7C_PKU, BIT(22));
 	p->efer = EFER_SCE | EFER_LME | EFER_LMA | CR4_IF(p->ext[1].edx & E1D_NX, EFER_NXE) |
 		  CR4_IF(p->ext[1].edx & E1D_FFXSR, EFER_FFXSR);
 	p->tsc_aux = (p->ext[1].edx & E1D_RDTSCP) || (l7->ecx & L7C_RDPID);
@@ -374,11 +375,12 @@ static void xen_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
 		break;
 	case 2:
 		out->eax = 1;
-		out->ebx = 0x40000000;	/* MSR of the hypercall page */
+		out->ebx = 0x40000000; /* MSR of the hypercall page */
 		break;
 	case 3:
 		if (sub == 0) {
-			out->eax = (x86.invariant_tsc ? 2U : 0) | (v->domain->cpuid->tsc_aux ? 4U : 0);
+			out->eax = (x86.invariant_tsc ? 2U : 0) |
+				   (v->domain->cpuid->tsc_aux ? 4U : 0);
 			out->ecx = khz;
 		} else if (sub == 1) {
 			/* As pvclock has it: ns = ((tsc << shift) * mul) >> 32. */

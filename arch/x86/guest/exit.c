@@ -32,13 +32,19 @@ const char *const exit_names[NR_EXITS] = {
 #define XCR0_BNDCSR BIT(4)
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 
+static __noinline void end_shadow_and_step(struct vcpu *v)
+{
+	hvm->skip_shadow(v);
+	/* The trap of a single step over the instruction; skip_shadow() has told DR6. */
+	if (v->regs.rflags & RFLAGS_TF)
+		inject_exception(v, X86_DB, false, 0);
+}
+
 void guest_skip(struct vcpu *v, unsigned insn_len)
 {
 	v->regs.rip += insn_len;
-	hvm->skip_shadow(v);
-	/* The trap of a single step over the instruction; skip_shadow() has told DR6. */
-	if (unlikely(v->regs.rflags & RFLAGS_TF))
-		inject_exception(v, X86_DB, false, 0);
+	if (unlikely(v->shadow || (v->regs.rflags & RFLAGS_TF)))
+		end_shadow_and_step(v);
 }
 
 void exit_cpuid(struct vcpu *v, unsigned insn_len)
@@ -97,12 +103,6 @@ void exit_hlt(struct vcpu *v, unsigned insn_len)
 	vcpu_block(v);
 	if (unlikely(v->halted) && halted_for_good(v->domain))
 		domain_shutdown(v->domain, SHUTDOWN_poweroff);
-}
-
-void exit_hypercall(struct vcpu *v, unsigned insn_len)
-{
-	if (likely(!hypercall(v)))
-		guest_skip(v, insn_len);
 }
 
 static bool xcr0_valid(const struct domain *d, u64 val)

@@ -24,11 +24,27 @@ enum { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, NR_LVT
 
 /* Register offsets in the xAPIC page; x2APIC MSR = 0x800 + offset / 16. SDM 3A table 11-1. */
 enum {
-	APIC_ID = 0x20, APIC_VERSION = 0x30, APIC_TPR = 0x80, APIC_APR = 0x90, APIC_PPR = 0xa0,
-	APIC_EOI = 0xb0, APIC_RRD = 0xc0, APIC_LDR = 0xd0, APIC_DFR = 0xe0, APIC_SVR = 0xf0,
-	APIC_ISR = 0x100, APIC_TMR = 0x180, APIC_IRR = 0x200, APIC_ESR = 0x280,
-	APIC_ICR = 0x300, APIC_ICR_HIGH = 0x310, APIC_LVT = 0x320, APIC_TMICT = 0x380,
-	APIC_TMCCT = 0x390, APIC_TDCR = 0x3e0, APIC_SELF_IPI = 0x3f0,
+	APIC_ID = 0x20,
+	APIC_VERSION = 0x30,
+	APIC_TPR = 0x80,
+	APIC_APR = 0x90,
+	APIC_PPR = 0xa0,
+	APIC_EOI = 0xb0,
+	APIC_RRD = 0xc0,
+	APIC_LDR = 0xd0,
+	APIC_DFR = 0xe0,
+	APIC_SVR = 0xf0,
+	APIC_ISR = 0x100,
+	APIC_TMR = 0x180,
+	APIC_IRR = 0x200,
+	APIC_ESR = 0x280,
+	APIC_ICR = 0x300,
+	APIC_ICR_HIGH = 0x310,
+	APIC_LVT = 0x320,
+	APIC_TMICT = 0x380,
+	APIC_TMCCT = 0x390,
+	APIC_TDCR = 0x3e0,
+	APIC_SELF_IPI = 0x3f0,
 };
 
 #define APIC_BASE_BSP BIT(8)
@@ -54,17 +70,17 @@ enum {
  */
 struct vlapic {
 	struct vcpu *v;
-	u64 base;		/* IA32_APIC_BASE */
+	u64 base; /* IA32_APIC_BASE */
 	u32 tpr, ldr, dfr, svr, esr;
 	u64 icr;
 	u32 lvt[NR_LVTS];
 	u32 tmict, tdcr;
 	u64 irr[4], isr[4], tmr[4];
-	u32 esr_new;		/* errors since the last write to ESR */
+	u32 esr_new; /* errors since the last write to ESR */
 	u32 startup;
 	struct timer timer;
-	stime_t expires;	/* of the count now running; 0 when stopped */
-	stime_t period;		/* 0 unless periodic */
+	stime_t expires; /* of the count now running; 0 when stopped */
+	stime_t period;  /* 0 unless periodic */
 	u64 tsc_deadline;
 };
 
@@ -87,7 +103,7 @@ static inline bool vlapic_enabled(const struct vlapic *vl)
 u8 vlapic_ppr(const struct vlapic *vl);
 void vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt);
 void vlapic_error(struct vlapic *vl, u32 bits);
-void vlapic_init_regs(struct vlapic *vl);	/* the state INIT leaves; IA32_APIC_BASE stays */
+void vlapic_init_regs(struct vlapic *vl); /* the state INIT leaves; IA32_APIC_BASE stays */
 
 /* vlapic_ipi.c */
 void vlapic_send_icr(struct vlapic *vl);
@@ -102,11 +118,11 @@ static inline bool vlapic_startup_pending(const struct vcpu *v)
 /* vlapic_timer.c */
 void vlapic_timer_init(struct vlapic *vl);
 void vlapic_timer_stop(struct vlapic *vl);
-void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt);	/* the timer's LVT was written */
-void vlapic_timer_start(struct vlapic *vl, u32 count);	/* write to TMICT */
+void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt); /* the timer's LVT was written */
+void vlapic_timer_start(struct vlapic *vl, u32 count); /* write to TMICT */
 u32 vlapic_timer_count(const struct vlapic *vl);
 void vlapic_timer_divide(struct vlapic *vl, u32 tdcr);
-void vlapic_timer_deadline(struct vlapic *vl, u64 tsc);	/* a guest TSC value; 0 disarms */
+void vlapic_timer_deadline(struct vlapic *vl, u64 tsc); /* a guest TSC value; 0 disarms */
 
 /* Puts an accepted interrupt back into IRR, if it came from the APIC. */
 void vlapic_unaccept(struct vcpu *v, u8 vector);

@@ -59,8 +59,11 @@ void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 	} else if (v->inject.valid) {
 		put_back(v);
 	}
-	v->inject = (struct injection){ .valid = true, .type = INJ_EXCEPTION, .vector = vector,
-					.has_error = has_error, .error = error };
+	v->inject = (struct injection){ .valid = true,
+					.type = INJ_EXCEPTION,
+					.vector = vector,
+					.has_error = has_error,
+					.error = error };
 }
 
 static bool upcall_pending(const struct vcpu *v)
@@ -101,7 +104,8 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 
 	if (v->nmi_pending) {
 		if (nmi_allowed(v, can_take)) {
-			v->inject = (struct injection){ .valid = true, .type = INJ_NMI, .vector = 2 };
+			v->inject =
+				(struct injection){ .valid = true, .type = INJ_NMI, .vector = 2 };
 			v->nmi_pending = false;
 			v->nmi_blocked = true;
 			v->injected++;

@@ -16,9 +16,9 @@
 #define PORT_RESET_CONTROL 0xcf9
 #define RESET_CONTROL_RST_CPU 0x04
 
-#define PORT_PCI_CONFIG 0xcf8	/* and the seven after it */
+#define PORT_PCI_CONFIG 0xcf8 /* and the seven after it */
 
-#define STRING_STEPS 512U	/* elements in one exit */
+#define STRING_STEPS 512U /* elements in one exit */
 #define RFLAGS_DF BIT(10)
 #define PF_WRITE BIT(1)
 #define PF_USER BIT(2)

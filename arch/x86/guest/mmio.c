@@ -47,7 +47,8 @@ static void write_gpr(struct vcpu *v, const struct insn *in, u64 val)
 	u64 *r = &v->regs.gpr[in->reg & 15];
 
 	if (in->high_byte)
-		v->regs.gpr[in->reg & 3] = (v->regs.gpr[in->reg & 3] & ~0xff00UL) | (val & 0xff) << 8;
+		v->regs.gpr[in->reg & 3] = (v->regs.gpr[in->reg & 3] & ~0xff00UL) | (val & 0xff)
+											    << 8;
 	else if (in->size >= 4)
 		*r = val & size_mask(in->size);
 	else
@@ -119,7 +120,7 @@ static void apic_store(struct vcpu *v, u32 offset, unsigned size, u64 val)
 struct access {
 	gpaddr_t gpa;
 	enum { TO_APIC, TO_HOLE, TO_READ_ONLY } kind;
-	bool reg_first;		/* CMP reg, mem: the decoder's result does not tell */
+	bool reg_first; /* CMP reg, mem: the decoder's result does not tell */
 };
 
 static u64 load(struct vcpu *v, const struct access *acc, unsigned size)
@@ -166,10 +167,11 @@ static void emulate(struct vcpu *v, const struct insn *in, const struct access *
 		break;
 	default: {
 		/* The destination is the left operand, be it memory or the register. */
-		bool to_reg = in->has_reg && !in->mem_dest && in->op != INSN_CMP && in->op != INSN_TEST;
-		u64 r = to_reg || (in->op == INSN_CMP && acc->reg_first)
-				? compute(in->op, operand, mem, in->size, &flags)
-				: compute(in->op, mem, operand, in->size, &flags);
+		bool to_reg = in->has_reg && !in->mem_dest && in->op != INSN_CMP &&
+			      in->op != INSN_TEST;
+		u64 r = to_reg || (in->op == INSN_CMP && acc->reg_first) ?
+				compute(in->op, operand, mem, in->size, &flags) :
+				compute(in->op, mem, operand, in->size, &flags);
 
 		if (in->mem_dest)
 			store(v, acc, in->mem_size, r);
@@ -213,7 +215,8 @@ static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct acc
 	if (!bytes || !len) {
 		gvaddr_t pc = m.cs_base + v->regs.rip;
 
-		len = guest_fetch(v, mode == INSN_MODE_64 ? v->regs.rip : (u32)pc, buf, sizeof(buf));
+		len = guest_fetch(v, mode == INSN_MODE_64 ? v->regs.rip : (u32)pc, buf,
+				  sizeof(buf));
 		/* The guest has unmapped its code meanwhile and will find that out itself. */
 		if (!len)
 			return;
@@ -244,7 +247,8 @@ void exit_npf(struct vcpu *v, const struct npf_exit *npf)
 			acc.kind = TO_READ_ONLY;
 	}
 	if (npf->in_walk)
-		domain_crash(v->domain, v, "page tables in %s at %lx", kind_names[acc.kind], acc.gpa);
+		domain_crash(v->domain, v, "page tables in %s at %lx", kind_names[acc.kind],
+			     acc.gpa);
 	else if (npf->fetch)
 		domain_crash(v->domain, v, "execution in %s at %lx", kind_names[acc.kind], acc.gpa);
 	else

@@ -24,9 +24,9 @@
 
 struct msr_rule {
 	u32 first, last;
-	u64 value;	/* what a read gives when rd is NULL */
+	u64 value; /* what a read gives when rd is NULL */
 	int (*rd)(struct vcpu *v, u32 msr, u64 *val);
-	int (*wr)(struct vcpu *v, u32 msr, u64 val);	/* NULL: #GP */
+	int (*wr)(struct vcpu *v, u32 msr, u64 val); /* NULL: #GP */
 	enum { ANY, AMD_ONLY, INTEL_ONLY } vendor;
 };
 
@@ -168,7 +168,8 @@ static const struct msr_rule rules[] = {
 	{ MSR_PLATFORM_ID, MSR_PLATFORM_ID, 0, NULL, NULL, INTEL_ONLY },
 	{ MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, FEATURE_CONTROL_LOCK, NULL, NULL, INTEL_ONLY },
 	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE,
-	  MISC_ENABLE_FAST_STRING | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS, NULL, drop, INTEL_ONLY },
+	  MISC_ENABLE_FAST_STRING | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS, NULL, drop,
+	  INTEL_ONLY },
 	/* Linux complains about a TSC that does not count at the P0 rate, and sets LFENCE itself. */
 	{ MSR_HWCR, MSR_HWCR, HWCR_TSC_FREQ_SEL, NULL, drop, AMD_ONLY },
 	{ MSR_DE_CFG, MSR_DE_CFG, DE_CFG_LFENCE_SERIALIZE, NULL, drop, AMD_ONLY },

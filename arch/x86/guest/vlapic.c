@@ -16,12 +16,12 @@
 #define SVR_VALID 0x1ffU
 #define TDCR_VALID 0xbU
 #define DFR_FLAT 0xffffffffU
-#define NOT_A_REGISTER 1	/* from read_reg() and write_reg(), beside 0 and -EPERM */
+#define NOT_A_REGISTER 1 /* from read_reg() and write_reg(), beside 0 and -EPERM */
 
 /* Writable bits; delivery status (12) and remote IRR (14) read 0 and may be written in any mode. */
 static const u32 lvt_valid[NR_LVTS] = {
 	[LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
-	[LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff, [LVT_ERROR] = 0x100ff,
+	[LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
 };
 #define LVT_READ_ONLY 0x5000U
 
@@ -379,7 +379,7 @@ int vlapic_write(struct vcpu *v, u32 offset, u32 val)
 	case APIC_RRD:
 	case APIC_ISR ... APIC_IRR + 0x70:
 	case APIC_TMCCT:
-		break;	/* read-only, silently */
+		break; /* read-only, silently */
 	default:
 		if (write_reg(vl, offset, val))
 			vlapic_error(vl, ESR_ILLEGAL_REG);
@@ -457,6 +457,7 @@ int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val)
 			vlapic_set_irq(v, (u8)val, false);
 		return 0;
 	default:
-		return val >> 32 || write_reg(vl, (msr - MSR_X2APIC_BASE) * 16, (u32)val) ? -EPERM : 0;
+		return val >> 32 || write_reg(vl, (msr - MSR_X2APIC_BASE) * 16, (u32)val) ? -EPERM :
+											    0;
 	}
 }

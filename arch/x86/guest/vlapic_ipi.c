@@ -66,8 +66,7 @@ static void send_sipi(struct vcpu *t, u8 vector)
 		old = atomic_load(word);
 		if ((old & STARTUP_SIPI) || (!(old & STARTUP_INIT) && !READ_ONCE(t->sipi_wait)))
 			return;
-	} while (!atomic_cas(word, old,
-			     old | STARTUP_SIPI | (u32)vector << STARTUP_VECTOR_SHIFT));
+	} while (!atomic_cas(word, old, old | STARTUP_SIPI | (u32)vector << STARTUP_VECTOR_SHIFT));
 	vcpu_post(t, VCPU_WORK_LAPIC);
 	vcpu_up(t);
 	vcpu_wake(t);

@@ -12,7 +12,7 @@
 
 /* A guest's periodic timer costs the CPU where it was armed; ticks that come late are one. */
 #define MIN_PERIOD 20000UL
-#define FAR_FUTURE BIT(58)	/* in TSC ticks, years; keeps the conversion in range */
+#define FAR_FUTURE BIT(58) /* in TSC ticks, years; keeps the conversion in range */
 
 static unsigned divide_shift(u32 tdcr)
 {

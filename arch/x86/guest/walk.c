@@ -7,9 +7,14 @@
 #include <margay/hvm.h>
 #include <margay/x86.h>
 
+/* One copy: the vCPU's mode, and the mapping of the p2m that was used last, for the next access is near. */
 struct walk {
 	struct domain *d;
 	struct vcpu_mode m;
+	gpaddr_t base;		/* of that mapping, with its size (0: none yet) and place */
+	u64 size;
+	u8 *host;
+	bool writable;
 };
 
 /* Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. */
@@ -24,27 +29,38 @@ static void copy_end(struct vcpu *v)
 	atomic_store(&v->in_copy, false);
 }
 
-/* Machine memory behind a guest physical address, if it is RAM or may be used like it. */
-static void *gpa_to_ptr(struct domain *d, gpaddr_t gpa, bool write)
+static __noinline bool find_mapping(struct walk *w, gpaddr_t gpa)
 {
-	struct p2m_entry e = p2m_lookup(d, gpa >> PAGE_SHIFT);
+	struct p2m_entry e = p2m_lookup(w->d, gpa >> PAGE_SHIFT);
 
-	if (e.type == P2M_NONE || e.type == P2M_MMIO || (write && e.type == P2M_GRANT_RO))
+	if (e.type == P2M_NONE || e.type == P2M_MMIO)
+		return false;
+	w->size = PAGE_SIZE << e.order;
+	w->base = gpa & -w->size;
+	w->host = (u8 *)mfn_to_virt(e.mfn) - ((gpa & PAGE_MASK) - w->base);
+	w->writable = e.type != P2M_GRANT_RO;
+	return true;
+}
+
+/* Machine memory behind a guest physical address, if it is RAM or may be used like it. */
+static inline void *gpa_to_ptr(struct walk *w, gpaddr_t gpa, bool write)
+{
+	if (unlikely(gpa - w->base >= w->size) && !find_mapping(w, gpa))
 		return NULL;
-	return (u8 *)mfn_to_virt(e.mfn) + (gpa & ~PAGE_MASK);
+	return unlikely(write && !w->writable) ? NULL : w->host + (gpa - w->base);
 }
 
 /* One entry, with the accessed (and for the last level of a write the dirty) bit set in it. */
 static bool read_entry(struct walk *w, gpaddr_t gpa, bool wide, u64 set, u64 *out)
 {
-	u8 *p = gpa_to_ptr(w->d, gpa, false);
+	u8 *p = gpa_to_ptr(w, gpa, false);
 	u64 e;
 
 	if (!p)
 		return false;
 	e = wide ? READ_ONCE(*(u64 *)p) : READ_ONCE(*(u32 *)p);
 	*out = e;
-	if ((e & PTE_P) && (e & set) != set && gpa_to_ptr(w->d, gpa, true)) {
+	if ((e & PTE_P) && (e & set) != set && gpa_to_ptr(w, gpa, true)) {
 		if (wide)
 			atomic_or((u64 *)p, set);
 		else
@@ -103,12 +119,14 @@ static int copy_linear(struct vcpu *v, gvaddr_t va, void *buf, size_t n, bool to
 		gpaddr_t gpa;
 		u8 *p;
 
-		if (!walk(&w, va, to_guest, &gpa) || !(p = gpa_to_ptr(w.d, gpa, to_guest))) {
+		if (!walk(&w, va, to_guest, &gpa) || !(p = gpa_to_ptr(&w, gpa, to_guest))) {
 			rc = -EFAULT;
 			break;
 		}
 		if (part == 8)
 			*(u64 *)(to_guest ? p : b) = *(u64 *)(to_guest ? b : p);
+		else if (part == 4)
+			*(u32 *)(to_guest ? p : b) = *(u32 *)(to_guest ? b : p);
 		else
 			memcpy(to_guest ? p : b, to_guest ? b : p, part);
 		va += part;
@@ -158,6 +176,7 @@ static int copy_gpa(struct domain *d, gpaddr_t gpa, void *buf, size_t n, bool to
 {
 	struct vcpu *v = this_cpu()->current;
 	bool own = v && v->domain == d, free = d->state == DOM_BUILDING;
+	struct walk w = { .d = d };
 	u8 *b = buf;
 	int rc = 0;
 
@@ -169,7 +188,7 @@ static int copy_gpa(struct domain *d, gpaddr_t gpa, void *buf, size_t n, bool to
 		u8 *p;
 
 		if (own || free) {
-			p = gpa_to_ptr(d, gpa, to_guest);
+			p = gpa_to_ptr(&w, gpa, to_guest);
 		} else {
 			p = p2m_get_page(d, gpa >> PAGE_SHIFT, to_guest, &mfn) ?
 				    NULL : (u8 *)mfn_to_virt(mfn) + (gpa & ~PAGE_MASK);

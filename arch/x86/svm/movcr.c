@@ -11,7 +11,7 @@
 
 #include "svm.h"
 
-#define PREFIX_LOCK 0xf0	/* stands for REX.R on AMD */
+#define PREFIX_LOCK 0xf0 /* stands for REX.R on AMD */
 #define REX_R 4
 #define REX_B 1
 

@@ -6,6 +6,7 @@
 #include <margay/arch.h>
 #include <margay/exit.h>
 #include <margay/hvm.h>
+#include <margay/hypercall.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/vlapic.h>
@@ -29,7 +30,6 @@ void svm_take_asid(struct vcpu *v)
 	}
 	s->vmcb->asid = c->next_asid++;
 	s->asid_generation = c->generation;
-	s->asid_cpu = v->cpu;
 }
 
 static bool can_take_interrupt(struct vcpu *v)
@@ -92,7 +92,7 @@ static void before_entry(struct vcpu *v)
 		open_window(m);
 	else if (m->intercept1 & INTERCEPT_VINTR)
 		close_window(m);
-	m->v_tpr = vlapic_get_cr8(v);
+	m->v_tpr = svm(v)->tpr = vlapic_get_cr8(v);
 	m->tsc_offset = v->tsc_offset;
 	/*
 	 * MOV to CR8 goes without an exit unless something waits for the priority to fall, or a window
@@ -104,13 +104,9 @@ static void before_entry(struct vcpu *v)
 		m->intercept_cr &= ~INTERCEPT_CR8_WRITE;
 }
 
-static void enter(struct vcpu *v)
+static void enter(struct vcpu *v, struct svm_vcpu *s, struct vmcb *m, const struct svm_cpu *c)
 {
-	struct svm_vcpu *s = svm(v);
-	struct vmcb *m = s->vmcb;
-	struct svm_cpu *c = v->cpu->hvm;
-
-	if (unlikely(s->asid_generation != c->generation || s->asid_cpu != v->cpu))
+	if (unlikely(s->asid_generation != c->generation))
 		svm_take_asid(v);
 	if (v->inject.valid)
 		write_event(v, m);
@@ -124,6 +120,7 @@ static void enter(struct vcpu *v)
 	v->regs.rip = m->rip;
 	v->regs.rflags = m->rflags;
 	m->tlb_control = 0;
+	v->shadow = m->int_state & INT_SHADOW;
 }
 
 /* An event was on its way when the guest left: it goes in again, unless re-executing raises it anew. */
@@ -142,12 +139,11 @@ static void save_interrupted_event(struct vcpu *v, const struct vmcb *m)
 		v->nmi_blocked = false;
 }
 
-static unsigned insn_len(struct vcpu *v, unsigned known)
+static unsigned insn_len(const struct vcpu *v, const struct vmcb *m, unsigned known)
 {
-	u64 next = vmcb_of(v)->nrip;
+	u64 len = m->nrip - v->regs.rip;
 
-	return svm_nrips && next > v->regs.rip && next - v->regs.rip <= 15 ?
-		       (unsigned)(next - v->regs.rip) : known;
+	return svm_nrips && len - 1 < 15 ? (unsigned)len : known;
 }
 
 static void io_exit(struct vcpu *v, const struct vmcb *m)
@@ -182,24 +178,37 @@ static void vmmcall(struct vcpu *v, const struct vmcb *m)
 	} else if (unlikely(!(m->cs.attr & 0x200) || !(m->efer & EFER_LMA))) {
 		v->regs.rax = (u32)-ENOSYS;
 		guest_skip(v, 3);
-	} else {
-		exit_hypercall(v, insn_len(v, 3));
+	} else if (likely(!hypercall(v))) {
+		guest_skip(v, insn_len(v, m, 3));
 	}
+}
+
+/*
+ * The intercept shows DR6 as the handler is to see it. Bochs exits before it writes DR6: what caused the
+ * trap is then told by what is armed.
+ */
+static void complete_dr6(const struct vcpu *v, struct vmcb *m)
+{
+	if (m->dr6 & (DR6_BS | DR6_BD | DR6_B))
+		return;
+	if (v->regs.rflags & RFLAGS_TF)
+		m->dr6 |= DR6_BS;
+	for (unsigned i = 0; i < 4 && !(v->regs.rflags & RFLAGS_TF); i++)
+		if (m->dr7 >> 2 * i & 3)
+			m->dr6 |= BIT(i);
 }
 
 #define COUNT(reason) v->exits[EXIT_##reason]++
 
-void svm_exit(struct vcpu *v)
+static void handle_exit(struct vcpu *v, struct vmcb *m)
 {
-	struct vmcb *m = vmcb_of(v);
-
-	v->exit_info1 = m->exitinfo1;
-	v->exit_info2 = m->exitinfo2;
-	switch (m->exitcode) {
-	case VMEXIT_VMMCALL:
+	/* The most frequent one is spared the search. */
+	if (likely(m->exitcode == VMEXIT_VMMCALL)) {
 		COUNT(HYPERCALL);
 		vmmcall(v, m);
-		break;
+		return;
+	}
+	switch (m->exitcode) {
 	case VMEXIT_INTR:
 		COUNT(INTR);
 		arch_poll_irqs();
@@ -210,15 +219,15 @@ void svm_exit(struct vcpu *v)
 		break;
 	case VMEXIT_CPUID:
 		COUNT(CPUID);
-		exit_cpuid(v, insn_len(v, 2));
+		exit_cpuid(v, insn_len(v, m, 2));
 		break;
 	case VMEXIT_MSR:
 		if (m->exitinfo1) {
 			COUNT(WRMSR);
-			exit_wrmsr(v, insn_len(v, 2));
+			exit_wrmsr(v, insn_len(v, m, 2));
 		} else {
 			COUNT(RDMSR);
-			exit_rdmsr(v, insn_len(v, 2));
+			exit_rdmsr(v, insn_len(v, m, 2));
 		}
 		break;
 	case VMEXIT_NPF:
@@ -247,7 +256,7 @@ void svm_exit(struct vcpu *v)
 		break;
 	case VMEXIT_XSETBV:
 		COUNT(XSETBV);
-		exit_xsetbv(v, insn_len(v, 3));
+		exit_xsetbv(v, insn_len(v, m, 3));
 		break;
 	case VMEXIT_NMI:
 		/* Taken through our IDT as soon as GIF was set. */
@@ -267,6 +276,7 @@ void svm_exit(struct vcpu *v)
 			atomic_or(&v->work, VCPU_WORK_NMI);
 			break;
 		}
+		complete_dr6(v, m);
 		inject_exception(v, 1, false, 0);
 		break;
 	case VMEXIT_AC:
@@ -277,7 +287,7 @@ void svm_exit(struct vcpu *v)
 	case VMEXIT_WBINVD:
 		/* RAM is coherent and no device of the guest's is not: nothing to write back. */
 		COUNT(WBINVD);
-		guest_skip(v, insn_len(v, 2));
+		guest_skip(v, insn_len(v, m, 2));
 		break;
 	case VMEXIT_VMRUN:
 	case VMEXIT_VMLOAD ... VMEXIT_SKINIT:
@@ -323,8 +333,10 @@ void svm_exit(struct vcpu *v)
 void svm_run(struct vcpu *v)
 {
 	struct cpu *c = this_cpu();
-	struct vmcb *m = vmcb_of(v);
+	struct svm_vcpu *s = svm(v);
+	struct vmcb *m = s->vmcb;
 
+	write_cr2(m->cr2);	/* VMRUN does that; Bochs 2.7 does not */
 	for (;;) {
 		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
 		if (unlikely(v->work | v->deferred | v->info->evtchn_upcall_pending))
@@ -339,13 +351,13 @@ void svm_run(struct vcpu *v)
 				return;
 			continue;
 		}
-		enter(v);
+		enter(v, s, m, c->hvm);
 		WRITE_ONCE(v->in_guest, false);
 		stgi();
 		if (unlikely(m->exitintinfo & EVENT_VALID))
 			save_interrupted_event(v, m);
-		if (unlikely((m->v_tpr & 15) != vlapic_get_cr8(v)))
+		if (unlikely((m->v_tpr & 15) != s->tpr))
 			vlapic_set_cr8(v, m->v_tpr & 15);
-		svm_exit(v);
+		handle_exit(v, m);
 	}
 }

@@ -90,7 +90,7 @@ static int svm_cpu_init(struct cpu *c)
 	s->host_pa = virt_to_phys(host);
 	s->max_asid = max_asid;
 	s->next_asid = 1;
-	s->generation = 1;
+	s->generation = (u64)c->id << 48 | 1;
 	c->hvm = s;
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, virt_to_phys(hsave));

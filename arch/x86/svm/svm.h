@@ -10,15 +10,15 @@
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	paddr_t pa;
-	u64 asid_generation;	/* of the CPU asid_cpu; stale means: take a new ASID */
-	struct cpu *asid_cpu;
+	u64 asid_generation;	/* as the CPU had it; no other CPU has the same. Stale: take a new ASID */
 	u64 iret_rip;		/* of the last IRET that ended an NMI */
 	bool nmi_step;		/* steps over it, so that the next NMI comes after it */
+	u8 tpr;			/* V_TPR as of the last entry's set-up: the guest may change it */
 };
 
 struct svm_cpu {
 	paddr_t host_pa;	/* VMSAVE area of the host's hidden segment state */
-	u64 generation;
+	u64 generation;		/* the CPU's id from bit 48 on */
 	u32 next_asid, max_asid;
 };
 
@@ -41,7 +41,6 @@ void svm_run(struct vcpu *v);
 /* An ASID of this CPU's that no stale translation is tagged with. */
 void svm_take_asid(struct vcpu *v);
 void svm_dump(struct vcpu *v);
-void svm_exit(struct vcpu *v);
 /* movcr.c */
 void svm_write_cr8(struct vcpu *v);
 bool svm_at_cr4_write(struct vcpu *v);

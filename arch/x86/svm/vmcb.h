@@ -83,6 +83,8 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 #define INTERCEPT_XSETBV (1U << 13)
 #define INTERCEPT_RDPRU (1U << 14)
 
+#define DR6_B 0xfUL
+#define DR6_BD BIT(13)
 #define DR6_BS BIT(14)
 #define V_IRQ 0x01		/* in v_irq */
 #define V_IGN_TPR 0x10		/* in v_intr_prio, with the priority in bits 3:0 */

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Sphinx's settings for the book. Only what Debian's python3-sphinx has is used."""
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ext'))
+
+project = 'Margay'
+author = 'the Margay developers'
+copyright = '2026, ' + author    # pylint: disable=redefined-builtin
+extensions = ['source_tree', 'markdown_page']
+exclude_patterns = ['exercises/**', 'figures.rst', 'failing.rst']
+html_theme = 'alabaster'
+html_theme_options = {
+    'description': 'A small hypervisor for x86_64 nodes',
+    'fixed_sidebar': True,
+    'page_width': '64rem',
+}
+html_sidebars = {'**': ['about.html', 'localtoc.html', 'navigation.html', 'searchbox.html']}
+html_copy_source = False
+html_show_sphinx = False
+highlight_language = 'none'
+nitpicky = True

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The book, and the exercises at its chapters' ends; included by the top Makefile.
+
+SPHINXBUILD ?= sphinx-build
+EXERCISES ?= $(patsubst Documentation/exercises/%/check,%,$(sort $(wildcard Documentation/exercises/*/check)))
+
+.PHONY: docs check-exercises
+
+docs:
+	$(Q)O=$(O) $(SETUP) docs
+	$(Q)$(SPHINXBUILD) -q -W --keep-going -b html -d $(O)/docs/doctrees Documentation $(O)/docs/html
+	@echo "the book: $(O)/docs/html/index.html"
+
+# Each exercise's reference solution, tried in a copy of the tree, passes the exercise's own check.
+check-exercises: $(O)/margay guests
+	$(Q)failed=; for e in $(EXERCISES); do \
+		O=$(O) Documentation/exercises/$$e/check --solution || failed="$$failed $$e"; \
+	done; \
+	if [ "$$failed" ]; then echo "FAILED exercises:$$failed" >&2; exit 1; fi

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Directives that show the source tree as it is. What they name must be there, else the build fails.
+
+    .. c-source:: arch/x86/svm/run.c svm_run svm_take_asid
+
+shows C functions, structures, enumerations or tables by name, with the comments above them;
+
+    .. def-table:: hypercall/table.def
+       :macro: HYPERCALL
+       :columns: Number, Name, Handler, Caller
+
+makes a table of a file of macro calls. Paths count from the top of the tree.
+"""
+import os
+import re
+
+from docutils import nodes
+from docutils.parsers.rst import Directive, directives
+
+TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
+
+
+def read(directive, path):
+    full = os.path.join(TOP, path)
+    directive.state.document.settings.env.note_dependency(full)
+    directive.state.document.settings.record_dependencies.add(full)
+    try:
+        with open(full, encoding='utf-8') as file:
+            return file.read().split('\n')
+    except OSError as error:
+        raise directive.error(f'{path}: {error.strerror}') from error
+
+
+def find(lines, name):
+    """The first and last line of the definition of name, or None."""
+    word = re.escape(name)
+    starts = (rf'[A-Za-z_][^;]*\b{word}\([^;]*$',                    # a function
+              rf'(static )?(const )?(struct|enum|union) {word} \{{$',
+              rf'[A-Za-z_}}].*\b{word}(\[[^=]*\])? = \{{$')         # a table
+    for first, line in enumerate(lines):
+        if any(re.match(start, line) for start in starts):
+            last = first + 1
+            # A body ends at a brace at the line's start; a declaration at a semicolon before it.
+            while last < len(lines) and lines[last][:1] != '}' and not lines[last - 1].endswith(');'):
+                last += 1
+                if lines[last - 1][:1] == '{':
+                    last += next((n for n, text in enumerate(lines[last:]) if text[:1] == '}'), 0)
+                    break
+            while line.startswith('}'):     # a table of a nameless structure
+                first -= 1
+                line = lines[first] if lines[first][:1] not in ('', ' ', '\t') else '}'
+            if last < len(lines) and lines[last][:1] == '}':
+                return first, last
+    macro = [n for n, line in enumerate(lines) if re.match(rf'#define {word}\b', line)]
+    if macro:
+        last = macro[0]
+        while lines[last].endswith('\\'):
+            last += 1
+        return macro[0], last
+    return None
+
+
+def with_comment(lines, first):
+    """The line at which the comment starts that stands right above, else first."""
+    at = first - 1
+    if at < 0 or not lines[at].endswith('*/'):
+        return first
+    while at > 0 and '/*' not in lines[at]:
+        at -= 1
+    return at
+
+
+class CSource(Directive):
+    """c-source: PATH NAME..."""
+    required_arguments = 2
+    final_argument_whitespace = True
+    option_spec = {'without-comment': directives.flag}
+
+    def run(self):
+        path, names = self.arguments[0], self.arguments[1].split()
+        lines, parts = read(self, path), []
+        for name in names:
+            found = find(lines, name)
+            if not found:
+                raise self.error(f'{path}: no definition of {name}')
+            first = found[0] if 'without-comment' in self.options else \
+                with_comment(lines, found[0])
+            parts.append('\n'.join(lines[first:found[1] + 1]))
+        text = '\n\n'.join(parts).expandtabs(8)
+        block = nodes.literal_block(text, text, language='c')
+        title = nodes.caption('', '', nodes.literal(path, path))
+        return [nodes.container('', title, block, literal_block=True,
+                                classes=['literal-block-wrapper'])]
+
+
+def split_arguments(text):
+    """Cut macro arguments at the commas that stand outside of quotes and parentheses."""
+    result, depth, quoted, word = [], 0, False, ''
+    for char in text:
+        if char == '"':
+            quoted = not quoted
+        elif not quoted and char in '()':
+            depth += 1 if char == '(' else -1
+        if char == ',' and not quoted and not depth:
+            result.append(word.strip())
+            word = ''
+        else:
+            word += char
+    return [part.strip('"') for part in result + [word.strip()]]
+
+
+class DefTable(Directive):
+    """def-table: PATH, with :macro: (a regular expression) and :columns: (or - to leave one out)"""
+    required_arguments = 1
+    option_spec = {'macro': directives.unchanged_required,
+                   'columns': directives.unchanged_required,
+                   'last': directives.flag}      # the last column is the macro's last argument
+
+    def run(self):
+        path = self.arguments[0]
+        columns = [column.strip() for column in self.options['columns'].split(',')]
+        kept = [n for n, column in enumerate(columns) if column != '-']
+        call = re.compile(rf'\s*\{{?\s*(?:{self.options["macro"]})\((.*)\)[,;]?\s*$')
+        rows = []
+        for line in read(self, path):
+            match = call.match(line)
+            if match and not line.startswith('#'):
+                cells = split_arguments(match[1])
+                if 'last' in self.options:
+                    cells = cells[:len(columns) - 1] + cells[-1:]
+                rows.append([cells[n] for n in kept])
+        if not rows:
+            raise self.error(f'{path}: no line of the form {self.options["macro"]}(...)')
+        return [make_table([columns[n] for n in kept], rows)]
+
+
+def make_table(header, rows):
+    def row_of(cells):
+        row = nodes.row()
+        for cell in cells:
+            row += nodes.entry('', nodes.paragraph('', cell))
+        return row
+
+    group = nodes.tgroup(cols=len(header))
+    for _ in header:
+        group += nodes.colspec(colwidth=1)
+    group += nodes.thead('', row_of(header))
+    group += nodes.tbody('', *[row_of(cells) for cells in rows])
+    return nodes.table('', group, classes=['colwidths-auto'])
+
+
+def setup(app):
+    app.add_directive('c-source', CSource)
+    app.add_directive('def-table', DefTable)
+    return {'parallel_read_safe': True, 'parallel_write_safe': True}

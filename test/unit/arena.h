@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A machine's memory for unit tests of the owner table and what stands on it: an arena behind the direct
+ * map, two NUMA nodes, a hole, all of it dirty at first. Link with common/owner.c and common/memmap.c.
+ */
+#ifndef TEST_UNIT_ARENA_H
+#define TEST_UNIT_ARENA_H
+
+#include "host.h"
+
+#include <margay/domain.h>
+#include <margay/owner.h>
+
+#define ARENA_SIZE (64UL << 20)
+#define ARENA_NODE1 (40UL << 20) /* from here on memory is node 1's */
+#define ARENA_IMAGE (2UL << 20)
+#define ARENA_IMAGE_SIZE 0x23000UL
+
+int arena_setup(void **state);
+bool arena_is_zero(const void *p, size_t n);
+
+/* Since the set-up or the last call nothing leaked: what is free, and the chunks whole again. */
+void arena_mark(void);
+void arena_check(void);
+
+/* Takes all free memory but n pages; arena_give() returns it. */
+void arena_take_all_but(unsigned n);
+void arena_give(void);
+
+u32 arena_random(void);
+
+#endif

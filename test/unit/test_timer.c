@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Timers: the order of the heap against a sorted model, re-arming, moving between CPUs, and what the
+ * hardware is set to.
+ * unit-sources: common/timer.c
+ */
+#include "host.h"
+
+#include <margay/arch.h>
+#include <margay/percpu.h>
+
+#define TIMERS 200
+#define CPUS 3
+
+static struct cpu cpu[CPUS];
+struct cpu *host_cpu;
+static stime_t clock_now;
+static stime_t hardware[CPUS];
+static void (*relax)(void);
+
+stime_t now(void)
+{
+	return clock_now;
+}
+
+void arch_timer_program(stime_t at)
+{
+	hardware[host_cpu - cpu] = at;
+}
+
+/* What another CPU does while this one waits. */
+void cpu_relax(void)
+{
+	if (!relax)
+		fail_msg("waits for ever");
+	relax();
+}
+
+static struct model {
+	struct timer t;
+	bool armed;
+	stime_t at;
+	unsigned cpu;
+	unsigned fired;
+	stime_t again; /* the function sets the timer this much later */
+} model[TIMERS];
+static stime_t last_fired;
+
+static void fn(struct timer *t)
+{
+	struct model *m = container_of(t, struct model, t);
+
+	assert_false(timer_armed(t));
+	assert_true(m->armed);
+	assert_true(m->at <= clock_now);
+	assert_true(m->at >= last_fired); /* in order */
+	assert_int_equal(m->cpu, host_cpu - cpu);
+	assert_false(spin_is_locked(&host_cpu->timers.lock));
+	last_fired = m->at;
+	m->armed = false;
+	m->fired++;
+	if (m->again) {
+		m->at = clock_now + m->again;
+		m->armed = true;
+		timer_set(t, m->at);
+	}
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	clock_now = 1000;
+	last_fired = 0;
+	relax = NULL;
+	for (unsigned i = 0; i < CPUS; i++) {
+		cpu[i] = (struct cpu){ .id = i };
+		timers_init_cpu(&cpu[i].timers);
+		hardware[i] = ~0UL;
+	}
+	host_cpu = &cpu[0];
+	for (unsigned i = 0; i < TIMERS; i++) {
+		model[i] = (struct model){ 0 };
+		timer_init(&model[i].t, fn);
+	}
+	return 0;
+}
+
+static void set(unsigned i, stime_t at)
+{
+	model[i].armed = true;
+	model[i].at = at;
+	model[i].cpu = (unsigned)(host_cpu - cpu);
+	timer_set(&model[i].t, at);
+}
+
+static void stop(unsigned i)
+{
+	model[i].armed = false;
+	timer_stop(&model[i].t);
+}
+
+static stime_t first_of(unsigned c)
+{
+	stime_t first = ~0UL;
+
+	for (unsigned i = 0; i < TIMERS; i++)
+		if (model[i].armed && model[i].cpu == c)
+			first = min(first, model[i].at);
+	return first;
+}
+
+static void check(void)
+{
+	for (unsigned i = 0; i < TIMERS; i++)
+		assert_int_equal(timer_armed(&model[i].t), model[i].armed);
+	for (unsigned c = 0; c < CPUS; c++) {
+		const struct timer *root = cpu[c].timers.root;
+
+		assert_int_equal(root ? root->expires : ~0UL, first_of(c));
+		/* Never late; early is only a look in vain. */
+		assert_true(hardware[c] <= first_of(c));
+	}
+}
+
+static void run(unsigned c)
+{
+	host_cpu = &cpu[c];
+	last_fired = 0;
+	timers_run();
+	for (unsigned i = 0; i < TIMERS; i++)
+		if (model[i].cpu == c && !model[i].again)
+			assert_false(model[i].armed && model[i].at <= clock_now);
+	assert_int_equal(hardware[c], first_of(c));
+}
+
+static void test_basics(void **state)
+{
+	(void)state;
+	run(0);
+	assert_int_equal(hardware[0], ~0UL);
+	set(0, 5000);
+	assert_int_equal(hardware[0], 5000);
+	set(1, 3000);
+	assert_int_equal(hardware[0], 3000);
+	set(2, 4000);
+	set(1, 6000); /* later than it was */
+	check();
+	clock_now = 4500;
+	run(0);
+	assert_int_equal(model[2].fired, 1);
+	assert_int_equal(hardware[0], 5000);
+	stop(0);
+	stop(0);
+	clock_now = 10000;
+	run(0);
+	assert_int_equal(model[0].fired, 0);
+	assert_int_equal(model[1].fired, 1);
+	/* One that has passed fires as soon as the CPU looks. */
+	set(3, 1);
+	assert_int_equal(hardware[0], 1);
+	run(0);
+	assert_int_equal(model[3].fired, 1);
+	timer_stop(&model[4].t); /* never set */
+	check();
+}
+
+static void test_periodic(void **state)
+{
+	(void)state;
+	set(0, 1010);
+	model[0].again = 10;
+	for (unsigned i = 0; i < 50; i++) {
+		clock_now += 10;
+		run(0);
+	}
+	assert_int_equal(model[0].fired, 50);
+	/* It does not make up for what it missed, and a short period does not keep the CPU in the loop. */
+	clock_now += 100000;
+	run(0);
+	assert_int_equal(model[0].fired, 51);
+	model[0].again = 0;
+	stop(0);
+	check();
+}
+
+static void past(struct timer *t)
+{
+	struct model *m = container_of(t, struct model, t);
+
+	m->fired++;
+	clock_now += 100; /* slow, so that it is due again at once */
+	timer_set(t, clock_now - 50);
+}
+
+static void test_no_endless_run(void **state)
+{
+	(void)state;
+	timer_init(&model[0].t, past);
+	timer_set(&model[0].t, clock_now);
+	timers_run();
+	assert_int_equal(model[0].fired, 1);
+	assert_true(hardware[0] <= clock_now); /* the next look comes at once */
+	timers_run();
+	assert_int_equal(model[0].fired, 2);
+}
+
+/* Another CPU sets or stops a timer: it moves, or leaves the other's heap. */
+static void test_move(void **state)
+{
+	(void)state;
+	set(0, 5000);
+	set(1, 6000);
+	host_cpu = &cpu[1];
+	set(0, 5500);
+	assert_int_equal(hardware[1], 5500);
+	check();
+	host_cpu = &cpu[2];
+	stop(1);
+	check();
+	clock_now = 7000;
+	run(0);
+	assert_int_equal(model[0].fired, 0);
+	run(1);
+	assert_int_equal(model[0].fired, 1);
+	run(2);
+	check();
+}
+
+/* While a timer's function runs on CPU 0, CPU 1 does something to the timer. */
+static enum { SETS, STOPS } other;
+static bool finish;
+static unsigned waits;
+
+static void other_cpu(struct timer *t)
+{
+	struct model *m = container_of(t, struct model, t);
+
+	m->fired++;
+	host_cpu = &cpu[1];
+	if (other == SETS) {
+		timer_set(t, 9000);
+		m->armed = true;
+		m->at = 9000;
+		assert_int_equal(hardware[1], ~0UL);
+	} else {
+		/* It has set itself already when the other CPU comes to stop it. */
+		host_cpu = &cpu[0];
+		timer_set(t, 8000);
+		host_cpu = &cpu[1];
+		timer_stop(t);
+		assert_true(waits);
+		assert_false(timer_armed(t));
+	}
+	host_cpu = &cpu[0];
+}
+
+/* The function on CPU 0 ends after it has set its timer once more. */
+static void relax_end(void)
+{
+	waits++;
+	if (!finish) {
+		host_cpu = &cpu[0];
+		timer_set(&model[0].t, 8500);
+		host_cpu = &cpu[1];
+		finish = true;
+	}
+	cpu[0].timers.running = NULL;
+}
+
+static void test_while_running(void **state)
+{
+	(void)state;
+	timer_init(&model[0].t, other_cpu);
+	other = SETS;
+	set(0, 1000);
+	model[0].armed = false;
+	timers_run();
+	/* It stays where its function ran, and that CPU has set its hardware. */
+	assert_ptr_equal(model[0].t.cpu, &cpu[0]);
+	assert_int_equal(hardware[0], 9000);
+	assert_null(cpu[1].timers.root);
+	check();
+
+	other = STOPS;
+	relax = relax_end;
+	set(0, 1000);
+	model[0].armed = false;
+	timers_run();
+	assert_true(finish);
+	check();
+	assert_null(cpu[0].timers.root);
+}
+
+static void test_random(void **state)
+{
+	(void)state;
+	srand(1);
+	for (unsigned n = 0; n < 200000; n++) {
+		unsigned i = (unsigned)rand() % TIMERS;
+
+		host_cpu = &cpu[rand() % CPUS];
+		switch (rand() % 8) {
+		case 0:
+			stop(i);
+			break;
+		case 1:
+			clock_now += (stime_t)rand() % 50;
+			run((unsigned)rand() % CPUS);
+			break;
+		case 2:
+			model[i].again = rand() % 3 ? 0 : 1 + (stime_t)rand() % 100;
+			break;
+		default:
+			/* Many alike, to try equal times. */
+			set(i, clock_now + (stime_t)rand() % 300);
+		}
+		if (n % 64 == 0)
+			check();
+	}
+	for (unsigned i = 0; i < TIMERS; i++) {
+		model[i].again = 0;
+		if (i % 2)
+			stop(i);
+	}
+	clock_now += 1000;
+	for (unsigned c = 0; c < CPUS; c++) {
+		run(c);
+		assert_null(cpu[c].timers.root);
+	}
+}
+
+/* The heap alone, with a chain as long as a thousand vCPUs make it, taken out in any order. */
+static void test_heap(void **state)
+{
+	static struct timer t[1000];
+	struct timer_heap h = { .root = NULL };
+	stime_t last = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		t[i].expires = (i * 7919) % 1000;
+		heap_insert(&h, &t[i]);
+	}
+	for (unsigned i = 0; i < 1000; i += 3)
+		heap_remove(&h, &t[i]);
+	for (unsigned i = 0; i < 1000; i += 3)
+		heap_insert(&h, &t[i]);
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_non_null(h.root);
+		assert_int_equal(h.root->expires, i);
+		assert_true(h.root->expires >= last);
+		last = h.root->expires;
+		heap_remove(&h, h.root);
+	}
+	assert_null(h.root);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_basics, setup),
+		cmocka_unit_test_setup(test_periodic, setup),
+		cmocka_unit_test_setup(test_no_endless_run, setup),
+		cmocka_unit_test_setup(test_move, setup),
+		cmocka_unit_test_setup(test_while_running, setup),
+		cmocka_unit_test_setup(test_random, setup),
+		cmocka_unit_test(test_heap),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
