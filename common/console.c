@@ -126,14 +126,14 @@ void console_write(struct domain *d, const char *s, size_t n)
 
 void console_panic_start(void)
 {
-	if (panicking) {
+	/* Of several CPUs that panic at once, one goes on. */
+	if (atomic_xchg(&panicking, true)) {
 		if (panic_cpu == this_cpu())
 			return;
 		for (;;)
 			__asm__ volatile("cli; hlt");
 	}
 	panic_cpu = this_cpu();
-	panicking = true;
 	smp_mb();
 	for (unsigned i = 0; i < nr_cpus; i++)
 		if (cpus[i] != this_cpu())
@@ -168,15 +168,21 @@ static struct guest_console *console_of(struct domain *d)
 	return d->console;
 }
 
-/* Takes what the guest wrote while there is room for it. True when the guest must be told. */
+/*
+ * Takes what the guest wrote while there is room for it. True when the guest must be told. All under the
+ * lock: its event and the UART's interrupt may bring two CPUs here.
+ */
 static bool drain(struct guest_console *c)
 {
 	struct xencons_interface *r = c->ring;
-	u32 prod = READ_ONCE(r->out_prod), cons = r->out_cons, start = cons;
+	u32 prod, cons, start;
 
+	spin_lock(&lock);
+	prod = READ_ONCE(r->out_prod);
+	cons = start = READ_ONCE(r->out_cons);
+	barrier();
 	if (prod - cons > sizeof(r->out))	/* nonsense: all of it is dropped */
 		cons = prod;
-	spin_lock(&lock);
 	while (cons != prod && room() > OUT_SPARE) {
 		char ch = r->out[cons++ % sizeof(r->out)];
 
@@ -184,9 +190,9 @@ static bool drain(struct guest_console *c)
 	}
 	finish_output();
 	c->waiting = cons != prod;
-	spin_unlock(&lock);
 	barrier();
 	WRITE_ONCE(r->out_cons, cons);
+	spin_unlock(&lock);
 	return cons != start;
 }
 
@@ -238,6 +244,16 @@ fail:
 	return rc;
 }
 
+/* What it wrote last shall be seen, slow line or not. */
+bool console_drained(struct domain *d)
+{
+	struct guest_console *c = console_of(d);
+
+	if (c && c->ring)
+		drain(c);
+	return !c || !c->waiting;
+}
+
 void console_detach(struct domain *d)
 {
 	struct guest_console *c = console_of(d);
@@ -249,13 +265,6 @@ void console_detach(struct domain *d)
 	if (focus == d)
 		focus = NULL;
 	spin_unlock(&domains_lock);
-	/* What it wrote last shall be seen, slow line or not. */
-	while (c->ring && drain(c) && c->waiting) {
-		spin_lock(&lock);
-		while (out_tail != out_head)
-			uart_putc_sync(out[out_tail++ % OUT_SIZE]);
-		spin_unlock(&lock);
-	}
 	spin_lock(&lock);
 	if (line_open && line_owner == d) {
 		put_string("\r\n");
@@ -269,9 +278,16 @@ void console_detach(struct domain *d)
 	kfree(c);
 }
 
-void console_guest_write(struct domain *d, const char *s, size_t n)
+size_t console_guest_write(struct domain *d, const char *s, size_t n)
 {
-	console_write(d, s, n);
+	size_t done = 0;
+
+	spin_lock(&lock);
+	while (done < n && room() > OUT_SPARE)
+		put_tagged(d, s[done++]);
+	finish_output();
+	spin_unlock(&lock);
+	return done;
 }
 
 size_t console_guest_read(struct domain *d, char *s, size_t n)
@@ -305,7 +321,7 @@ static bool give(struct domain *d, char ch)
 		spin_unlock(&lock);
 		return true;
 	}
-	prod = c->ring->in_prod;
+	prod = READ_ONCE(c->ring->in_prod);
 	if (prod - READ_ONCE(c->ring->in_cons) >= sizeof(c->ring->in))
 		return false;
 	c->ring->in[prod % sizeof(c->ring->in)] = ch;
@@ -407,7 +423,8 @@ void console_irq(void)
 	int ch;
 
 	spin_lock(&lock);
-	while ((ch = uart_rx()) >= 0) {
+	/* A UART that is gone answers for ever. */
+	for (unsigned i = 0; i < IN_SIZE && (ch = uart_rx()) >= 0; i++) {
 		if (in_head - in_tail < IN_SIZE)
 			in[in_head++ % IN_SIZE] = (char)ch;
 		work = true;

@@ -34,7 +34,8 @@ struct domain *domain_get(domid_t id)
 		id = current_domain()->id;
 	spin_lock(&domains_lock);
 	list_for_each(d, &domain_list, link)
-		if (d->id == id && d->state < DOM_DYING) {
+		/* One that is being built has not got all its parts yet. */
+		if (d->id == id && (d->state == DOM_RUNNING || d->state == DOM_SHUTDOWN)) {
 			found = d;
 			atomic_add(&d->refs, 1);
 			break;
@@ -190,30 +191,70 @@ void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...)
 	domain_shutdown(d, SHUTDOWN_crash);
 }
 
+/* Off their CPUs, and paused, so that they stay so: who shuts a domain down may not be through with it. */
+static bool all_stopped(const struct domain *d)
+{
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		const struct vcpu *v = d->vcpus[i];
+
+		if (v && (!READ_ONCE(v->pause_count) || READ_ONCE(v->on_cpu)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A CPU that looked a domain up (with a reference, or under a lock that is free again) before it began to
+ * die may still be using its parts, which references do not keep. It is done when it has come to its loop.
+ */
+static u32 rounds_before[MAX_CPUS];
+
+static void rounds_start(void)
+{
+	smp_mb();
+	for (unsigned i = 0; i < nr_cpus; i++) {
+		rounds_before[i] = cpus[i]->rounds;
+		cpu_raise(cpus[i], CPU_WORK_RESCHED);
+	}
+}
+
+static bool rounds_over(void)
+{
+	for (unsigned i = 0; i < nr_cpus; i++)
+		if (cpus[i] != this_cpu() && cpus[i]->rounds == rounds_before[i])
+			return false;
+	return true;
+}
+
 /* One bounded step of a dead domain's end; true when all is given back. */
 static bool teardown_step(struct domain *d)
 {
 	switch (d->teardown_step) {
 	case 0:
-		for (unsigned i = 0; i < d->nr_vcpus; i++)
-			if (d->vcpus[i] && READ_ONCE(d->vcpus[i]->on_cpu))
-				return false;
+		if (!all_stopped(d))
+			return false;
 		domain_watchdog_stop(d);
 		if (opt.loglevel == LOGLEVEL_DEBUG)
 			domain_show_exits(d);
 		for (unsigned i = 0; i < d->nr_vcpus; i++)
 			if (d->vcpus[i])
 				vcpu_timers_stop(d->vcpus[i]);
-		console_detach(d);
+		rounds_start();
 		d->teardown_step++;
 		return false;
 	case 1:
-		d->teardown_step += d->grants && grant_teardown(d) ? 0 : 1;
+		if (!rounds_over() || !console_drained(d))
+			return false;
+		console_detach(d);
+		d->teardown_step++;
 		return false;
 	case 2:
-		d->teardown_step += d->evtchn && evtchn_teardown(d) ? 0 : 1;
+		d->teardown_step += d->grants && grant_teardown(d) ? 0 : 1;
 		return false;
 	case 3:
+		d->teardown_step += d->evtchn && evtchn_teardown(d) ? 0 : 1;
+		return false;
+	case 4:
 		for (unsigned i = 0; i < d->nr_vcpus; i++) {
 			if (d->vcpus[i])
 				vcpu_destroy(d->vcpus[i]);
@@ -233,6 +274,9 @@ static bool teardown_step(struct domain *d)
 void domain_destroy(struct domain *d)
 {
 	d->state = DOM_DYING;
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		if (d->vcpus[i])
+			vcpu_pause_nosync(d->vcpus[i]);
 	while (!teardown_step(d))
 		;
 	spin_lock(&domains_lock);

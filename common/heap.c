@@ -48,14 +48,14 @@ static struct heap_page *new_page(unsigned shift)
 
 static void *alloc_large(size_t size)
 {
-	unsigned n = (unsigned)((size + sizeof(struct heap_page) + PAGE_SIZE - 1) >> PAGE_SHIFT);
-	struct heap_page *p = alloc_pages(n, NODE_ANY);
+	size_t n = (size + sizeof(struct heap_page) + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	struct heap_page *p = size < CHUNK_SIZE ? alloc_pages((unsigned)n, NODE_ANY) : NULL;
 
 	if (!p)
 		return NULL;
 	p->magic = HEAP_MAGIC;
 	p->large = 1;
-	p->npages = n;
+	p->npages = (u32)n;
 	return p + 1;
 }
 

@@ -114,6 +114,11 @@ static void key_events(void)
 	for_each_domain(evtchn_dump);
 }
 
+static void key_panic(void)
+{
+	panic("asked for by a key\n");
+}
+
 static void key_help(void);
 
 static const struct {
@@ -126,6 +131,7 @@ static const struct {
 	{ 'e', key_exits, "exits by reason, hypercalls by number" },
 	{ 'm', key_memory, "memory" },
 	{ 'c', key_events, "event channels" },
+	{ '!', key_panic, "panic on purpose, to see what one looks like" },
 	{ 'R', arch_reboot, "reboot the machine" },
 	{ 'P', arch_poweroff, "power the machine off" },
 };

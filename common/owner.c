@@ -251,6 +251,47 @@ static mfn_t node_alloc_chunk(struct node *n, u16 owner)
 	return c * CHUNK_PAGES;
 }
 
+/* 512 chunks in a row at a multiple of a gigabyte, all whole and free; taken off the list. */
+static mfn_t node_alloc_giga(struct node *n, u16 owner)
+{
+	u64 base, c = 0;
+	u32 *link;
+
+	spin_lock(&n->lock);
+	for (base = 0; base + CHUNK_PAGES <= nr_chunks; base += CHUNK_PAGES) {
+		for (c = 0; c < CHUNK_PAGES; c++) {
+			struct chunk *k = &chunks[base + c];
+
+			if (k->split || k->owner != OWNER_FREE || &nodes[k->node] != n)
+				break;
+		}
+		if (c == CHUNK_PAGES)
+			break;
+	}
+	if (c < CHUNK_PAGES) {
+		spin_unlock(&n->lock);
+		return INVALID_MFN;
+	}
+	for (link = &n->free; *link != NO_CHUNK;) {
+		u64 i = *link;
+
+		if (i - base < CHUNK_PAGES) {
+			*link = chunks[i].next;
+			chunks[i].owner = owner;
+		} else {
+			link = &chunks[i].next;
+		}
+	}
+	n->free_pages -= CHUNK_PAGES * CHUNK_PAGES;
+	spin_unlock(&n->lock);
+	for (c = base; c < base + CHUNK_PAGES; c++) {
+		if (chunks[c].dirty)
+			scrub(c * CHUNK_PAGES, CHUNK_PAGES);
+		chunks[c].dirty = false;
+	}
+	return base * CHUNK_PAGES;
+}
+
 /* The asked node first, then the others in turn. */
 static mfn_t alloc_on(unsigned node, unsigned count, u16 owner)
 {
@@ -258,7 +299,8 @@ static mfn_t alloc_on(unsigned node, unsigned count, u16 owner)
 
 	for (unsigned i = 0; i < nr_nodes; i++) {
 		struct node *n = &nodes[(first + i) % nr_nodes];
-		mfn_t mfn = count == CHUNK_PAGES ? node_alloc_chunk(n, owner) :
+		mfn_t mfn = count > CHUNK_PAGES	 ? node_alloc_giga(n, owner) :
+			    count == CHUNK_PAGES ? node_alloc_chunk(n, owner) :
 						   node_alloc_pages(n, count, owner);
 
 		if (mfn != INVALID_MFN)

@@ -96,7 +96,9 @@ void panic(const char *fmt, ...)
 	printk("panic on CPU %u:\n", this_cpu()->id);
 	vprint(fmt, ap);
 	va_end(ap);
-	trap_backtrace((u64)__builtin_return_address(0), (u64)__builtin_frame_address(0));
+	printk("RSP %016lx CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx\n",
+	       (u64)__builtin_frame_address(0), read_cr0(), read_cr2(), read_cr3(), read_cr4());
+	trap_backtrace((u64)__builtin_return_address(0), *(u64 *)__builtin_frame_address(0));
 	printk("panic: the machine %s\n", opt.noreboot ? "stays halted" : "reboots in 5 seconds");
 	if (opt.noreboot)
 		for (;;)

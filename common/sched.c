@@ -106,6 +106,8 @@ static void put_runnable(struct cpu *c, struct vcpu *v)
 	}
 	if (v->state == RUN_RUNNABLE && !v->pause_count && !queued(v) && c->current != v) {
 		enqueue(c, v);
+		/* Taken: the next one that wakes finds another idle CPU. */
+		clear_bit(c->id, idle_cpus);
 		spin_unlock(&c->runq.lock);
 		cpu_raise(c, CPU_WORK_RESCHED);
 		return;
@@ -150,7 +152,9 @@ void vcpu_block(struct vcpu *v)
 {
 	struct cpu *c = lock_vcpu(v);
 
-	v->state = RUN_BLOCKED;
+	/* Taken down by another meanwhile: it stays so. */
+	if (v->state == RUN_RUNNING)
+		v->state = RUN_BLOCKED;
 	spin_unlock(&c->runq.lock);
 	smp_mb();
 	/* Whoever posts from now on wakes; what was posted before is seen here. */
@@ -168,6 +172,17 @@ void vcpu_yield(struct vcpu *v)
 	cpu_raise(v->cpu, CPU_WORK_RESCHED);
 }
 
+static void unload(struct cpu *c)
+{
+	struct vcpu *v = c->loaded;
+
+	if (!v)
+		return;
+	arch_vcpu_save(v);
+	c->loaded = NULL;
+	atomic_store(&v->on_cpu, false);
+}
+
 void vcpu_pause_nosync(struct vcpu *v)
 {
 	struct cpu *c = lock_vcpu(v);
@@ -183,7 +198,14 @@ void vcpu_pause_nosync(struct vcpu *v)
 
 void vcpu_pause(struct vcpu *v)
 {
+	struct cpu *self = this_cpu();
+
 	vcpu_pause_nosync(v);
+	/* Asleep with its registers in this very CPU: nobody else can take them out. */
+	spin_lock(&self->runq.lock);
+	if (self->loaded == v && self->current != v)
+		unload(self);
+	spin_unlock(&self->runq.lock);
 	while (READ_ONCE(v->on_cpu))
 		cpu_relax();
 }
@@ -206,6 +228,7 @@ void vcpu_up(struct vcpu *v)
 		spin_unlock(&c->runq.lock);
 		return;
 	}
+	v->halted = false;
 	if (c->current == v) {	/* went down in this very moment */
 		v->state = RUN_RUNNING;
 		spin_unlock(&c->runq.lock);
@@ -232,8 +255,11 @@ void vcpu_down(struct vcpu *v)
 
 void vcpu_set_affinity(struct vcpu *v, const u64 *mask)
 {
-	struct cpu *c = lock_vcpu(v);
+	struct cpu *c;
 
+	if (find_next_bit(mask, nr_cpus, 0) >= nr_cpus)
+		return;
+	c = lock_vcpu(v);
 	memcpy(v->affinity, mask, sizeof(v->affinity));
 	if (queued(v) && !may_run_on(v, c)) {
 		dequeue(c, v);
@@ -308,17 +334,6 @@ static void retire(struct cpu *c, struct vcpu *v)
 	c->current = NULL;
 }
 
-static void unload(struct cpu *c)
-{
-	struct vcpu *v = c->loaded;
-
-	if (!v)
-		return;
-	arch_vcpu_save(v);
-	c->loaded = NULL;
-	atomic_store(&v->on_cpu, false);
-}
-
 static bool must_unload(const struct cpu *c)
 {
 	const struct vcpu *v = c->loaded;
@@ -326,11 +341,55 @@ static bool must_unload(const struct cpu *c)
 	return v->pause_count || v->state == RUN_OFFLINE || !may_run_on(v, c);
 }
 
-/* Chooses this CPU's next vCPU and makes it current; NULL: nothing to run. */
+/* The first in the queue that may run here. Locked. */
+static struct vcpu *pick(struct cpu *c)
+{
+	struct vcpu *v;
+
+	list_for_each(v, &c->runq.queue, runq_link)
+		if (may_run_on(v, c)) {
+			dequeue(c, v);
+			return v;
+		}
+	return NULL;
+}
+
+/*
+ * Those that woke or were preempted here but may not run here (any more) go elsewhere. None of them is
+ * loaded: place() finds them another CPU. Locked, but opened in between.
+ */
+static void move_misplaced(struct cpu *c)
+{
+	struct vcpu *v;
+
+	list_for_each(v, &c->runq.queue, runq_link) {
+		if (may_run_on(v, c))
+			continue;
+		dequeue(c, v);
+		put_runnable(c, v);
+		spin_lock(&c->runq.lock);
+		v = list_entry(&c->runq.queue, struct vcpu, runq_link);	/* from the start */
+	}
+}
+
+/* Somebody still waits here: an idle CPU that may run it is told to look. Locked. */
+static void offer(struct cpu *c)
+{
+	const struct vcpu *v = list_first(&c->runq.queue, struct vcpu, runq_link);
+	unsigned i;
+
+	for_each_bit(i, idle_cpus, nr_cpus)
+		if (test_bit(i, v->affinity)) {
+			clear_bit(i, idle_cpus);
+			cpu_raise(cpus[i], CPU_WORK_RESCHED);
+			return;
+		}
+}
+
+/* Chooses this CPU's next vCPU and makes it current; NULL: nothing to run, or look again. */
 static struct vcpu *schedule(struct cpu *c)
 {
-	struct vcpu *prev = c->current, *v = NULL;
-	bool requeue = false;
+	struct vcpu *prev = c->current, *v;
 
 	spin_lock(&c->runq.lock);
 	if (prev) {
@@ -339,20 +398,13 @@ static struct vcpu *schedule(struct cpu *c)
 			return prev;
 		}
 		retire(c, prev);
-		requeue = prev->state == RUN_RUNNABLE && !prev->pause_count;
+		if (prev->state == RUN_RUNNABLE && !prev->pause_count)
+			enqueue(c, prev);
 	}
-	if (requeue && may_run_on(prev, c))
-		enqueue(c, prev);
-	if (!list_empty(&c->runq.queue)) {
-		v = list_first(&c->runq.queue, struct vcpu, runq_link);
-		dequeue(c, v);
-	}
+	v = pick(c);
 	if (c->loaded && c->loaded != v && (v || must_unload(c)))
 		unload(c);
-	if (requeue && !may_run_on(prev, c)) {
-		put_runnable(c, prev);
-		spin_lock(&c->runq.lock);
-	}
+	move_misplaced(c);
 	if (!v) {
 		spin_unlock(&c->runq.lock);
 		v = steal(c);
@@ -365,14 +417,20 @@ static struct vcpu *schedule(struct cpu *c)
 		spin_unlock(&c->runq.lock);
 		return NULL;
 	}
+	if (!may_run_on(v, c)) {
+		put_runnable(c, v);
+		return NULL;
+	}
 	if (c->loaded != v)
 		unload(c);
 	v->on_cpu = true;
 	v->state = RUN_RUNNING;
 	set_runstate(v, RUNSTATE_running);
 	v->slice_end = now() + opt.sched_slice * 1000UL;
-	if (!list_empty(&c->runq.queue))
+	if (!list_empty(&c->runq.queue)) {
 		timer_set(&c->slice, v->slice_end);
+		offer(c);
+	}
 	c->current = v;
 	spin_unlock(&c->runq.lock);
 	return v;
@@ -416,6 +474,7 @@ void sched_loop(void)
 	for (;;) {
 		struct vcpu *v;
 
+		c->rounds++;
 		while (READ_ONCE(c->work))
 			do_work(c);
 		v = schedule(c);

@@ -4,6 +4,7 @@
 #include <margay/evtchn.h>
 #include <margay/exit.h>
 #include <margay/hypercall.h>
+#include <margay/printk.h>
 #include <margay/sched.h>
 
 struct vcpu *domain_vcpu(struct domain *d, u32 id)
@@ -35,7 +36,12 @@ struct vcpu *vcpu_create(struct domain *d, unsigned id)
 	first = find_next_bit(v->affinity, nr_cpus, id % nr_cpus);
 	if (first >= nr_cpus)
 		first = find_next_bit(v->affinity, nr_cpus, 0);
-	v->cpu = cpus[first < nr_cpus ? first : 0];
+	if (first >= nr_cpus) {
+		pr_warn("guest %s: vCPU %u is pinned to CPUs that are not there: it runs on any\n", d->name, id);
+		memset(v->affinity, 0xff, sizeof(v->affinity));
+		first = id % nr_cpus;
+	}
+	v->cpu = cpus[first];
 	v->exits = kzalloc(NR_EXITS * sizeof(u64));
 	v->hypercalls = kzalloc(NR_HYPERCALLS * sizeof(u64));
 	d->vcpus[id] = v;

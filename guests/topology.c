@@ -25,6 +25,7 @@ static void look(void)
 			break;
 		CHECK((r.a & 0x1f) < 32 && r.d == cpu_apic_id(id), "leaf 0xb.%u: shift %u, ID %u",
 		      sub, r.a & 0x1f, r.d);
+		CHECK(r.b & 0xffff, "leaf 0xb.%u: a level of 0 logical processors", sub);
 	}
 }
 

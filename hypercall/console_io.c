@@ -8,21 +8,22 @@
 
 static long console_write(struct vcpu *v, struct hcall_args *h)
 {
-	u32 count = (u32)h->a[1], done, n;
+	u32 count = (u32)h->a[1], done = 0, n, taken;
 	char buf[CHUNK];
 
-	for (done = 0; done < count; done += n) {
-		if (done && hcall_preempt()) {
-			h->a[1] = count - done;
-			h->a[2] += done;
-			return HCALL_RESTART;
-		}
+	do {
 		n = min(count - done, CHUNK);
 		if (copy_from_guest(buf, h->a[2] + done, n))
 			return -EFAULT;
-		console_guest_write(v->domain, buf, n);
-	}
-	return 0;
+		taken = (u32)console_guest_write(v->domain, buf, n);
+		done += taken;
+		/* When a slow line has no room the guest waits, and its CPU can do other things. */
+	} while (done < count && taken == n && !hcall_preempt());
+	if (done == count)
+		return 0;
+	h->a[1] = count - done;
+	h->a[2] += done;
+	return HCALL_RESTART;
 }
 
 static long console_read(struct vcpu *v, u32 count, gvaddr_t to)

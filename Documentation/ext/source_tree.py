@@ -41,7 +41,9 @@ def find(lines, name):
         if any(re.match(start, line) for start in starts):
             last = first + 1
             # A body ends at a brace at the line's start; a declaration at a semicolon before it.
-            while last < len(lines) and lines[last][:1] != '}' and not lines[last - 1].endswith(');'):
+            brace = line.endswith('{')
+            while last < len(lines) and lines[last][:1] != '}' and \
+                    (brace or not lines[last - 1].endswith(');')):
                 last += 1
                 if lines[last - 1][:1] == '{':
                     last += next((n for n, text in enumerate(lines[last:]) if text[:1] == '}'), 0)

@@ -34,7 +34,8 @@ const char *cmdline(void);
 uint64_t cmdline_number(const char *key, uint64_t dflt);
 
 /* Any hypercall, by number, with up to five arguments. Inline, so that bench measures little else. */
-static inline long hypercall5(unsigned int nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e)
+static inline long hypercall5(unsigned int nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+			      uint64_t e)
 {
 	register uint64_t r10 asm("r10") = d;
 	register uint64_t r8 asm("r8") = e;

@@ -20,7 +20,8 @@ struct boot_guest {
 
 #define GUEST_LOW_TOP 0xc0000000UL /* RAM goes on at 4 GiB */
 #define GUEST_HIGH_BASE 0x100000000UL
-#define GUEST_MEM_MAP_MAX 4
+#define GUEST_BOOT_TOP 0x40000000UL	/* as far as Linux's first page tables reach */
+#define GUEST_MEM_MAP_MAX 5
 
 /*
  * What the builder puts at the top of a guest's low RAM, downwards. The first two are not RAM in the
@@ -29,6 +30,7 @@ struct boot_guest {
  */
 struct guest_layout {
 	u64 low, high;       /* RAM in bytes from 0 and from 4 GiB */
+	gpaddr_t top;     /* the end of the console's page and of all below */
 	gpaddr_t console;    /* the PV console's ring */
 	gpaddr_t acpi;       /* the tables */
 	gpaddr_t start_info; /* with the memory map and the module list */

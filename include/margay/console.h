@@ -24,10 +24,12 @@ void panic_poll(void);
 
 /* A guest's PV console ring is served from now on: needs HVM_PARAM_CONSOLE_PFN; sets CONSOLE_EVTCHN. */
 int console_attach(struct domain *d);
+/* All that a guest wrote is taken: ask again until it is, then detach. */
+bool console_drained(struct domain *d);
 void console_detach(struct domain *d);
 
-/* console_io of the initial domain. Length already bounded by the caller. */
-void console_guest_write(struct domain *d, const char *s, size_t n);
+/* console_io of the initial domain: how many characters there was room for, or were there. */
+size_t console_guest_write(struct domain *d, const char *s, size_t n);
 size_t console_guest_read(struct domain *d, char *s, size_t n);
 
 /* One of Margay's keys: name, what it does. */

@@ -18,6 +18,7 @@ struct hvm_ops {
 	void (*vcpu_free)(struct vcpu *v);
 	void (*run)(struct vcpu *v);		/* arch_vcpu_run */
 	void (*mode)(struct vcpu *v, struct vcpu_mode *m);
+	void (*paging)(struct vcpu *v);		/* v->paging */
 	void (*dump)(struct vcpu *v);
 
 	/* Reset to INIT state (real mode, CS f000:fff0), then one of the two starts below may follow. */

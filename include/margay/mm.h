@@ -72,7 +72,7 @@ void kfree(void *p);	/* NULL is fine */
 
 /*
  * Pages of a domain: counted in d->tot_pages (4 KiB units) against d->max_pages.
- * order is 0 (one page) or 9 (a 2 MiB chunk). Zeroed. 0, -E2BIG at the limit, or -ENOMEM.
+ * order is 0 (one page), 9 (a 2 MiB chunk) or 18 (a gigabyte, for dom_alloc only). Zeroed. 0, -E2BIG at the limit, or -ENOMEM.
  */
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn) __must_check;
 

@@ -28,6 +28,7 @@ struct p2m_entry {
 struct p2m {
 	struct spinlock lock;
 	u64 *root;
+	u64 generation;		/* counts flushes */
 	u64 entries[3];		/* leaf mappings by level: 4K, 2M, 1G */
 	u64 table_pages;	/* page-table pages, charged to the domain */
 };

@@ -40,6 +40,7 @@ struct cpu {
 	u32 apic_id;
 	u8 node;
 	bool online;
+	volatile u32 rounds;		/* of its loop; from one to the next it holds nothing it looked up */
 	u8 lock_depth;
 	u8 lock_levels[8];		/* lock order check, DEBUG builds */
 

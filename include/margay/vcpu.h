@@ -54,6 +54,19 @@ struct vcpu_mode {
 	u64 cs_base, ss_base, ds_base;
 };
 
+/* What the walk of the guest's own page tables needs; hvm_ops.paging() brings it up to date. */
+struct vcpu_paging {
+	u64 cr0, cr3, cr4, efer;
+};
+
+/* A mapping of the p2m that was used, and the p2m's generation then. walk.c */
+struct p2m_window {
+	gpaddr_t base;
+	u64 size, generation;
+	u8 *host;
+	bool writable;
+};
+
 /* An event to inject at the next entry, or one whose delivery was interrupted. */
 struct injection {
 	bool valid, has_error, soft;
@@ -117,6 +130,9 @@ struct vcpu {
 	u64 msr_tsc_aux, msr_xss;
 	u64 tsc_offset;
 	u32 pvclock_version;
+
+	struct vcpu_paging paging;
+	struct p2m_window map;
 
 	void *hvm;			/* the back-end's: VMCB and the like */
 	u64 *exits;			/* counters by shared exit reason, NR_EXITS (exit.h) */

@@ -58,7 +58,7 @@ static void start(bool is_intel, u32 words, u32 basic, u32 ext, unsigned int vcp
 	max_ext = ext;
 	mock_vcpu_init(false);
 	x86.vendor = is_intel ? X86_VENDOR_INTEL : X86_VENDOR_AMD;
-	mock_domain.nr_vcpus = vcpus;
+	mock_domain.spec.vcpus = vcpus;
 	mock_domain.id = 7;
 }
 

@@ -187,10 +187,14 @@ static void test_layout(void **state)
 	assert_int_equal(guest_layout(5UL << 30, 0xfff, &l), 0);
 	assert_int_equal(l.low, GUEST_LOW_TOP);
 	assert_int_equal(l.high, 2UL << 30);
-	assert_int_equal(l.cmdline, GUEST_LOW_TOP - 0x4000);
-	assert_int_equal(guest_memory_map(&l, map), 4);
-	assert_int_equal(map[3].base, GUEST_HIGH_BASE);
-	assert_int_equal(map[3].size, 2UL << 30);
+	/* Linux reaches the first gigabyte only when it looks at these. */
+	assert_int_equal(l.cmdline, GUEST_BOOT_TOP - 0x4000);
+	assert_int_equal(guest_memory_map(&l, map), 5);
+	assert_int_equal(map[3].base, GUEST_BOOT_TOP);
+	assert_int_equal(map[3].size, GUEST_LOW_TOP - GUEST_BOOT_TOP);
+	assert_int_equal(map[3].type, MEM_RAM);
+	assert_int_equal(map[4].base, GUEST_HIGH_BASE);
+	assert_int_equal(map[4].size, 2UL << 30);
 	assert_int_equal(guest_layout(RAM, 0x1000, &l), 0);
 	assert_int_equal(l.cmdline, RAM - 0x5000);
 	assert_int_equal(guest_layout(4096, 0, &l), -EINVAL);

@@ -136,11 +136,12 @@ unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max_
 	return max_entries ? 1 : 0;
 }
 
-void console_guest_write(struct domain *d, const char *s, size_t n)
+size_t console_guest_write(struct domain *d, const char *s, size_t n)
 {
 	(void)d;
 	memcpy(console + console_len, s, n);
 	console_len += n;
+	return n;
 }
 
 size_t console_guest_read(struct domain *d, char *s, size_t n)

@@ -46,10 +46,14 @@ start32:
 	cld
 	mov edi, eax
 	mov esi, ebx
+	rdtsc
 	lea esp, [ebx + 8]
 	call .here
 .here:	pop ebp
 	sub ebp, .here - base			; ebp: the image's physical address
+	extern entry_tsc
+	mov [ebp + entry_tsc - IMAGE], eax
+	mov [ebp + entry_tsc + 4 - IMAGE], edx
 
 	mov eax, 0x80000000
 	cpuid

@@ -23,9 +23,10 @@ extern u64 __stack_chk_guard;
 void __noreturn boot_main(u32 magic, paddr_t info, paddr_t image);
 
 static __initdata struct cpu early_cpu;
-static u64 entry_tsc, wallclock_base;
+u64 entry_tsc;		/* of the first instruction; entry.asm */
+static u64 wallclock_base;
 
-static void __init step(const char *what)
+static void step(const char *what)
 {
 	if (opt.perf_boot)
 		printk("boot: %s at %lu ticks\n", what, rdtsc() - entry_tsc);
@@ -62,8 +63,21 @@ static void main_on_own_stack(void *arg __unused)
 	step("all CPUs up");
 	console_init();
 	paging_end_init();
+	if (opt.perf_boot)
+		memory_show();
 	boot_guests();
 	sched_loop();
+}
+
+void boot_guest_entered(void)
+{
+	static bool before;
+
+	if (before)
+		return;
+	before = true;
+	step("first guest entry");
+	memory_show();
 }
 
 void __init boot_main(u32 magic, paddr_t info, paddr_t image)
@@ -71,7 +85,6 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	static const struct acpi_ops acpi_ops = { .map = acpi_map_table };
 	struct cpu *c;
 
-	entry_tsc = rdtsc();
 	__stack_chk_guard ^= entry_tsc * 0x9e3779b97f4a7c15UL << 8;
 	early_cpu.self = &early_cpu;
 	wrmsr(MSR_GS_BASE, (u64)&early_cpu);

@@ -85,6 +85,8 @@ static void machine_check(struct trap_frame *f)
 {
 	u64 status = 0, addr = 0;
 
+	/* It may have come while this CPU held the console's lock. */
+	console_panic_start();
 	for (unsigned i = 0; i < 32; i++) {
 		if (!rdmsr_safe(0x401 + 4 * i, &status))
 			break;

@@ -39,7 +39,8 @@ int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l)
 		return -EINVAL;
 	l->low = min(mem, GUEST_LOW_TOP);
 	l->high = mem - l->low;
-	l->console = l->low - PAGE_SIZE;
+	l->top = min(l->low, GUEST_BOOT_TOP);
+	l->console = l->top - PAGE_SIZE;
 	l->acpi = l->console - GUEST_ACPI_SIZE;
 	l->start_info = l->acpi - PAGE_SIZE;
 	l->cmdline = l->start_info - ALIGN_UP(cmdline_len + 1, PAGE_SIZE);
@@ -48,11 +49,16 @@ int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l)
 
 unsigned int guest_memory_map(const struct guest_layout *l, struct mem_range map[GUEST_MEM_MAP_MAX])
 {
-	map[0] = (struct mem_range){ 0, l->acpi, MEM_RAM };
-	map[1] = (struct mem_range){ l->acpi, l->console - l->acpi, MEM_ACPI };
-	map[2] = (struct mem_range){ l->console, l->low - l->console, MEM_RESERVED };
-	map[3] = (struct mem_range){ GUEST_HIGH_BASE, l->high, MEM_RAM };
-	return l->high ? 4 : 3;
+	unsigned n = 0;
+
+	map[n++] = (struct mem_range){ 0, l->acpi, MEM_RAM };
+	map[n++] = (struct mem_range){ l->acpi, l->console - l->acpi, MEM_ACPI };
+	map[n++] = (struct mem_range){ l->console, l->top - l->console, MEM_RESERVED };
+	if (l->low > l->top)
+		map[n++] = (struct mem_range){ l->top, l->low - l->top, MEM_RAM };
+	if (l->high)
+		map[n++] = (struct mem_range){ GUEST_HIGH_BASE, l->high, MEM_RAM };
+	return n;
 }
 
 /* RAM for [gpa, gpa + size): whole chunks where there are some, single pages for the rest. */
@@ -62,13 +68,15 @@ static int add_ram(struct domain *d, gpaddr_t gpa, u64 size)
 
 	d->max_gfn = max(d->max_gfn, (end >> PAGE_SHIFT) - 1);
 	while (gpa < end) {
-		bool chunk = IS_ALIGNED(gpa, CHUNK_SIZE) && end - gpa >= CHUNK_SIZE;
-		unsigned order = chunk ? CHUNK_SHIFT - PAGE_SHIFT : 0;
+		unsigned order = x86.page1g ? 18 : 9;
 		mfn_t mfn;
-		int rc = dom_alloc(d, order, &mfn);
+		int rc;
 
-		if (rc == -ENOMEM && order) {
-			order = 0;
+		while (order && (!IS_ALIGNED(gpa, PAGE_SIZE << order) || end - gpa < PAGE_SIZE << order))
+			order -= 9;
+		rc = dom_alloc(d, order, &mfn);
+		while (rc == -ENOMEM && order) {
+			order -= 9;
 			rc = dom_alloc(d, order, &mfn);
 		}
 		if (rc) {
@@ -79,7 +87,8 @@ static int add_ram(struct domain *d, gpaddr_t gpa, u64 size)
 		}
 		rc = p2m_map(d, gpa >> PAGE_SHIFT, mfn, order, P2M_RAM);
 		if (rc) {
-			dom_free(d, mfn, order);
+			for (u64 i = 0; i < 1UL << order; i += CHUNK_PAGES)
+				dom_free(d, mfn + i, min(order, 9U));
 			pr_err("guest %s: no memory for its page tables\n", d->name);
 			return rc;
 		}

@@ -4,7 +4,9 @@
  * registers, TSC_AUX; and the vCPU's life as far as the processor is concerned. SDM 1 13, 3A 9.1, 17.2.
  */
 #include <margay/arch.h>
+#include <margay/boot_state.h>
 #include <margay/build.h>
+#include <margay/cmdline.h>
 #include <margay/cpuid_policy.h>
 #include <margay/hvm.h>
 #include <margay/hypercall.h>
@@ -65,6 +67,8 @@ void arch_vcpu_save(struct vcpu *v)
 
 void arch_vcpu_run(struct vcpu *v)
 {
+	if (unlikely(opt.perf_boot))
+		boot_guest_entered();
 	hvm->run(v);
 }
 

@@ -310,7 +310,7 @@ int cpuid_policy_init(struct domain *d)
 
 	if (!p)
 		return -ENOMEM;
-	p->nr_vcpus = d->nr_vcpus;
+	p->nr_vcpus = d->spec.vcpus;
 	p->intel = x86.vendor == X86_VENDOR_INTEL;
 	make_basic(p);
 	make_ext(p);

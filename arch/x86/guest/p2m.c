@@ -16,6 +16,8 @@
 #define TABLE (PTE_P | PTE_W | PTE_U)
 #define GFN_LIMIT (1UL << 36)	/* 4 levels */
 #define TEARDOWN_BATCH 64
+#define TEARDOWN_CHUNK 32	/* what a chunk to scrub, or a table, counts for in a batch */
+#define TEARDOWN_TABLE 4
 
 static u64 leaf(mfn_t mfn, enum p2m_type type, unsigned level)
 {
@@ -48,9 +50,15 @@ static unsigned index_at(gfn_t gfn, unsigned level)
 	return gfn >> 9 * level & 511;
 }
 
+/* A guest may spread its pages over all addresses: not at the cost of everybody's memory. */
+static u64 table_limit(const struct domain *d)
+{
+	return 128 + d->max_pages / 128;
+}
+
 static u64 *new_table(struct domain *d)
 {
-	u64 *t = alloc_pages(1, d->node);
+	u64 *t = d->p2m.table_pages < table_limit(d) ? alloc_pages(1, d->node) : NULL;
 
 	if (t)
 		d->p2m.table_pages++;
@@ -254,6 +262,7 @@ void p2m_flush(struct domain *d)
 {
 	struct vcpu *self = this_cpu()->current;
 
+	atomic_add(&d->p2m.generation, 1);
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		struct vcpu *v = d->vcpus[i];
 
@@ -276,6 +285,11 @@ void p2m_flush(struct domain *d)
 	}
 }
 
+static void use_batch(unsigned *left, unsigned n)
+{
+	*left -= min(*left, n);
+}
+
 /* Depth first; leaves and then tables go, until the batch is used up. */
 static bool teardown_table(struct domain *d, u64 *t, unsigned level, unsigned *left)
 {
@@ -286,26 +300,21 @@ static bool teardown_table(struct domain *d, u64 *t, unsigned level, unsigned *l
 			continue;
 		if (!*left)
 			return false;
+		/* A gigabyte is 512 chunks to scrub: by the chunk, over many steps. */
+		if (level == 2 && is_leaf(e, level) && type_of(e) == P2M_RAM && !shatter(d, &t[i], level))
+			e = t[i];
 		if (is_leaf(e, level)) {
 			t[i] = 0;
 			d->p2m.entries[level]--;
-			/* A gigabyte is 512 chunks to scrub: by the chunk, over many steps. */
-			if (level == 2 && type_of(e) == P2M_RAM) {
-				t[i] = e;
-				d->p2m.entries[level]++;
-				if (shatter(d, &t[i], level))
-					return false;
-				i--;
-				continue;
-			}
 			release(d, e, level);
-			*left -= level ? min(*left, 32U) : 1U;
+			use_batch(left, level ? TEARDOWN_CHUNK : 1);
 		} else {
 			if (!teardown_table(d, table_at(e), level - 1, left))
 				return false;
 			t[i] = 0;
 			free_page(table_at(e));
 			d->p2m.table_pages--;
+			use_batch(left, TEARDOWN_TABLE);
 		}
 	}
 	return true;

@@ -7,31 +7,30 @@
 #include <margay/hvm.h>
 #include <margay/x86.h>
 
-/* One copy: the vCPU's mode, and the mapping of the p2m that was used last, for the next access is near. */
-struct walk {
-	struct domain *d;
-	struct vcpu_mode m;
-	gpaddr_t base;		/* of that mapping, with its size (0: none yet) and place */
-	u64 size;
-	u8 *host;
-	bool writable;
-};
-
-/* Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. */
-static void copy_begin(struct vcpu *v)
+/*
+ * Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. The mapping that
+ * the last copy ended with is still good, unless p2m_flush() has been at work: it counts first and waits for
+ * in_copy then, so either it waits for us or we see the new count.
+ */
+static inline void copy_begin(struct vcpu *v)
 {
+	u64 generation;
+
 	v->in_copy = true;
 	smp_mb();
+	generation = READ_ONCE(v->domain->p2m.generation);
+	if (unlikely(v->map.generation != generation))
+		v->map = (struct p2m_window){ .generation = generation };
 }
 
-static void copy_end(struct vcpu *v)
+static inline void copy_end(struct vcpu *v)
 {
 	atomic_store(&v->in_copy, false);
 }
 
-static __noinline bool find_mapping(struct walk *w, gpaddr_t gpa)
+static __noinline bool move_window(struct domain *d, struct p2m_window *w, gpaddr_t gpa)
 {
-	struct p2m_entry e = p2m_lookup(w->d, gpa >> PAGE_SHIFT);
+	struct p2m_entry e = p2m_lookup(d, gpa >> PAGE_SHIFT);
 
 	if (e.type == P2M_NONE || e.type == P2M_MMIO)
 		return false;
@@ -43,132 +42,133 @@ static __noinline bool find_mapping(struct walk *w, gpaddr_t gpa)
 }
 
 /* Machine memory behind a guest physical address, if it is RAM or may be used like it. */
-static inline void *gpa_to_ptr(struct walk *w, gpaddr_t gpa, bool write)
+static inline void *gpa_to_ptr(struct domain *d, struct p2m_window *w, gpaddr_t gpa, bool write)
 {
-	if (unlikely(gpa - w->base >= w->size) && !find_mapping(w, gpa))
+	if (unlikely(gpa - w->base >= w->size) && !move_window(d, w, gpa))
 		return NULL;
 	return unlikely(write && !w->writable) ? NULL : w->host + (gpa - w->base);
 }
 
-/* One entry, with the accessed (and for the last level of a write the dirty) bit set in it. */
-static bool read_entry(struct walk *w, gpaddr_t gpa, bool wide, u64 set, u64 *out)
+/* Sets accessed and dirty bits in an entry of the guest's tables, if it lies where the guest may write. */
+static __noinline void mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 set)
 {
-	u8 *p = gpa_to_ptr(w, gpa, false);
-	u64 e;
+	void *p = gpa_to_ptr(v->domain, &v->map, gpa, true);
 
-	if (!p)
-		return false;
-	e = wide ? READ_ONCE(*(u64 *)p) : READ_ONCE(*(u32 *)p);
-	*out = e;
-	if ((e & PTE_P) && (e & set) != set && gpa_to_ptr(w, gpa, true)) {
-		if (wide)
-			atomic_or((u64 *)p, set);
-		else
-			atomic_or((u32 *)p, (u32)set);
-	}
-	return true;
+	if (p && wide)
+		atomic_or((u64 *)p, set);
+	else if (p)
+		atomic_or((u32 *)p, (u32)set);
 }
 
-static bool walk(struct walk *w, gvaddr_t va, bool write, gpaddr_t *gpa)
+#define NO_ADDRESS (~0UL)
+
+/* By the tables of one paging mode; the flags are constants where it is called. */
+static inline __attribute__((always_inline)) gpaddr_t walk_tables(struct vcpu *v, gvaddr_t va, bool write,
+								   bool longmode, bool pae)
 {
-	bool pae = w->m.cr4 & CR4_PAE, longmode = w->m.efer & EFER_LMA;
-	unsigned levels = longmode ? (w->m.cr4 & CR4_LA57 ? 5 : 4) : pae ? 3 : 2;
-	unsigned bits = pae ? 9 : 10, shift;
-	u64 base = w->m.cr3 & (longmode ? PTE_ADDR : pae ? 0xffffffe0UL : 0xfffff000UL), e;
+	const struct vcpu_paging *p = &v->paging;
+	unsigned bits = pae ? 9 : 10, levels = longmode ? (p->cr4 & CR4_LA57 ? 5 : 4) : pae ? 3 : 2;
+	unsigned shift = PAGE_SHIFT + bits * (levels - 1), unused = 64 - PAGE_SHIFT - 9 * levels;
+	gpaddr_t base = p->cr3 & (longmode ? PTE_ADDR : pae ? 0xffffffe0UL : 0xfffff000UL), at;
+	u64 addr_mask = pae ? PTE_ADDR : 0xfffff000UL, e, set;
 
-	if (!(w->m.cr0 & CR0_PG)) {
-		*gpa = va & 0xffffffff;
-		return true;
-	}
-	if (!longmode)
-		va &= 0xffffffff;
-	else if ((u64)((s64)(va << (64 - 9 * levels - 12)) >> (64 - 9 * levels - 12)) != va)
-		return false;	/* not canonical */
-	while (levels--) {
-		bool top_pae = !longmode && pae && levels == 2, last;
+	if (longmode && unlikely((u64)((s64)(va << unused) >> unused) != va))
+		return NO_ADDRESS;	/* not canonical */
+	for (;; shift -= bits) {
+		bool pdpte = !longmode && pae && shift == 30, last;
+		const void *entry;
 
-		shift = PAGE_SHIFT + bits * levels;
-		if (!read_entry(w, base + (va >> shift & ((1U << bits) - 1)) * (pae ? 8 : 4), pae,
-				top_pae ? 0 : PTE_A, &e))
-			return false;
-		if (!(e & PTE_P) || (!top_pae && write && !(e & PTE_W) && (w->m.cr0 & CR0_WP)))
-			return false;
-		last = !levels || (!top_pae && levels < 3 && (e & PTE_PS) &&
-				   (longmode || levels == 1));
+		at = base + (va >> shift & ((1U << bits) - 1)) * (pae ? 8 : 4);
+		entry = gpa_to_ptr(v->domain, &v->map, at, false);
+		if (unlikely(!entry))
+			return NO_ADDRESS;
+		e = pae ? READ_ONCE(*(const u64 *)entry) : READ_ONCE(*(const u32 *)entry);
+		if (unlikely(!(e & PTE_P)) ||
+		    (write && !pdpte && unlikely(!(e & PTE_W)) && (p->cr0 & CR0_WP)))
+			return NO_ADDRESS;
+		last = shift == PAGE_SHIFT || ((e & PTE_PS) && !pdpte && shift <= 30);
+		set = (pdpte ? 0 : PTE_A) | (last && write ? PTE_D : 0);
+		if (unlikely((e & set) != set))
+			mark_entry(v, at, pae, set);
 		if (last)
 			break;
-		base = e & (pae ? PTE_ADDR : 0xfffff000UL);
+		base = e & addr_mask;
 	}
-	if (write && !(e & PTE_D))
-		read_entry(w, base + (va >> shift & ((1U << bits) - 1)) * (pae ? 8 : 4), pae,
-			   PTE_A | PTE_D, &e);
-	*gpa = (e & (pae ? PTE_ADDR : 0xfffff000UL) & ~((1UL << shift) - 1)) | (va & ((1UL << shift) - 1));
-	return true;
+	return (e & addr_mask & -(1UL << shift)) | (va & ((1UL << shift) - 1));
 }
 
-static int copy_linear(struct vcpu *v, gvaddr_t va, void *buf, size_t n, bool to_guest, size_t *done)
+static __noinline gpaddr_t walk_legacy(struct vcpu *v, gvaddr_t va, bool write)
 {
-	struct walk w = { .d = v->domain };
-	u8 *b = buf;
-	int rc = 0;
+	va = (u32)va;
+	if (!(v->paging.cr0 & CR0_PG))
+		return va;
+	return v->paging.cr4 & CR4_PAE ? walk_tables(v, va, write, false, true) :
+					 walk_tables(v, va, write, false, false);
+}
 
-	hvm->mode(v, &w.m);
+static inline gpaddr_t walk(struct vcpu *v, gvaddr_t va, bool write)
+{
+	return likely(v->paging.efer & EFER_LMA) ? walk_tables(v, va, write, true, true) :
+						   walk_legacy(v, va, write);
+}
+
+/* Copies up to n bytes and returns how many, which are fewer only where the guest has no memory. */
+static inline __attribute__((always_inline)) size_t copy_linear(struct vcpu *v, gvaddr_t va, void *buf,
+								 size_t n, bool to_guest)
+{
+	size_t done = 0;
+
+	hvm->paging(v);
 	copy_begin(v);
-	while (n) {
-		size_t part = min(n, PAGE_SIZE - (va & ~PAGE_MASK));
-		gpaddr_t gpa;
-		u8 *p;
+	while (done < n) {
+		size_t part = min(n - done, PAGE_SIZE - (va & ~PAGE_MASK));
+		gpaddr_t gpa = walk(v, va, to_guest);
+		u8 *b = (u8 *)buf + done, *p;
 
-		if (!walk(&w, va, to_guest, &gpa) || !(p = gpa_to_ptr(&w, gpa, to_guest))) {
-			rc = -EFAULT;
+		if (unlikely(gpa == NO_ADDRESS))
 			break;
-		}
-		if (part == 8)
-			*(u64 *)(to_guest ? p : b) = *(u64 *)(to_guest ? b : p);
-		else if (part == 4)
+		p = gpa_to_ptr(v->domain, &v->map, gpa, to_guest);
+		if (unlikely(!p))
+			break;
+		if (part == 4)
 			*(u32 *)(to_guest ? p : b) = *(u32 *)(to_guest ? b : p);
+		else if (part == 8)
+			*(u64 *)(to_guest ? p : b) = *(u64 *)(to_guest ? b : p);
 		else
 			memcpy(to_guest ? p : b, to_guest ? b : p, part);
 		va += part;
-		b += part;
-		n -= part;
+		done += part;
 	}
 	copy_end(v);
-	if (done)
-		*done = (size_t)(b - (u8 *)buf);
-	return rc;
+	return done;
 }
 
 int copy_from_guest(void *dst, gvaddr_t src, size_t n)
 {
-	return copy_linear(this_cpu()->current, src, dst, n, false, NULL);
+	return likely(copy_linear(this_cpu()->current, src, dst, n, false) == n) ? 0 : -EFAULT;
 }
 
 int copy_to_guest(gvaddr_t dst, const void *src, size_t n)
 {
-	return copy_linear(this_cpu()->current, dst, (void *)(uintptr_t)src, n, true, NULL);
+	void *from = (void *)(uintptr_t)src;
+
+	return likely(copy_linear(this_cpu()->current, dst, from, n, true) == n) ? 0 : -EFAULT;
 }
 
 unsigned guest_fetch(struct vcpu *v, gvaddr_t va, void *buf, unsigned n)
 {
-	size_t done = 0;
-
-	if (copy_linear(v, va, buf, n, false, &done))
-		return (unsigned)done;
-	return n;
+	return (unsigned)copy_linear(v, va, buf, n, false);
 }
 
 int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa)
 {
 	struct vcpu *v = this_cpu()->current;
-	struct walk w = { .d = v->domain };
-	bool ok;
 
-	hvm->mode(v, &w.m);
+	hvm->paging(v);
 	copy_begin(v);
-	ok = walk(&w, va, write, gpa);
+	*gpa = walk(v, va, write);
 	copy_end(v);
-	return ok ? 0 : -EFAULT;
+	return *gpa == NO_ADDRESS ? -EFAULT : 0;
 }
 
 /* Its own memory under in_copy; a domain nobody runs yet needs no care; others' pages by reference. */
@@ -176,10 +176,11 @@ static int copy_gpa(struct domain *d, gpaddr_t gpa, void *buf, size_t n, bool to
 {
 	struct vcpu *v = this_cpu()->current;
 	bool own = v && v->domain == d, free = d->state == DOM_BUILDING;
-	struct walk w = { .d = d };
+	struct p2m_window *w, other = { 0 };
 	u8 *b = buf;
 	int rc = 0;
 
+	w = own ? &v->map : &other;
 	if (own)
 		copy_begin(v);
 	while (n) {
@@ -188,7 +189,7 @@ static int copy_gpa(struct domain *d, gpaddr_t gpa, void *buf, size_t n, bool to
 		u8 *p;
 
 		if (own || free) {
-			p = gpa_to_ptr(&w, gpa, to_guest);
+			p = gpa_to_ptr(d, w, gpa, to_guest);
 		} else {
 			p = p2m_get_page(d, gpa >> PAGE_SHIFT, to_guest, &mfn) ?
 				    NULL : (u8 *)mfn_to_virt(mfn) + (gpa & ~PAGE_MASK);

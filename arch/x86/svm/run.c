@@ -268,6 +268,7 @@ static void handle_exit(struct vcpu *v, struct vmcb *m)
 		break;
 	case VMEXIT_DB:
 		COUNT(EXCEPTION);
+		arch_poll_irqs();	/* see svm_run() */
 		if (unlikely(svm(v)->nmi_step)) {
 			svm(v)->nmi_step = false;
 			svm(v)->iret_rip = 0;
@@ -354,8 +355,11 @@ void svm_run(struct vcpu *v)
 		enter(v, s, m, c->hvm);
 		WRITE_ONCE(v->in_guest, false);
 		stgi();
-		if (unlikely(m->exitintinfo & EVENT_VALID))
+		if (unlikely(m->exitintinfo & EVENT_VALID)) {
 			save_interrupted_event(v, m);
+			/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
+			arch_poll_irqs();
+		}
 		if (unlikely((m->v_tpr & 15) != s->tpr))
 			vlapic_set_cr8(v, m->v_tpr & 15);
 		handle_exit(v, m);

@@ -259,6 +259,13 @@ static void svm_mode(struct vcpu *v, struct vcpu_mode *out)
 	out->ds_base = out->width == 64 ? 0 : m->ds.base;
 }
 
+static void svm_paging(struct vcpu *v)
+{
+	const struct vmcb *m = vmcb_of(v);
+
+	v->paging = (struct vcpu_paging){ m->cr0, m->cr3, m->cr4, m->efer };
+}
+
 static u64 *msr_word(struct vmcb *m, u32 msr)
 {
 	switch (msr) {
@@ -354,6 +361,7 @@ const struct hvm_ops svm_ops = {
 	.vcpu_free = svm_vcpu_free,
 	.run = svm_run,
 	.mode = svm_mode,
+	.paging = svm_paging,
 	.dump = svm_dump,
 	.reset = svm_reset,
 	.start_sipi = svm_start_sipi,

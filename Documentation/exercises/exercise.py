@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the exercises' `check` scripts have in common. Without arguments a check looks at this tree, with
+--solution at a copy of it under $O/exercises to which the reference solution was applied."""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
+OUT = os.path.abspath(os.environ.get('O', os.path.join(ROOT, 'build')))
+COPIED = ('arch', 'common', 'drivers', 'guests', 'hypercall', 'include', 'iommu', 'scripts', 'test',
+          'tools', 'Makefile')
+LIMIT = 60      # seconds for one boot
+
+
+class Fail(Exception):
+    """The work is not done; the text says why."""
+
+
+def apply_patch(tree, path):
+    """Apply a unified diff. Hunks are found by their text, wherever the lines have moved to."""
+    with open(path, encoding='utf-8') as file:
+        parts = re.split(r'^--- .*\n\+\+\+ [^/\n]*/(\S+).*\n', file.read(), flags=re.M)
+    for name, hunks in zip(parts[1::2], parts[2::2]):
+        target = os.path.join(tree, name)
+        with open(target, encoding='utf-8') as file:
+            text = file.read()
+        for hunk in re.split(r'^@@.*\n', hunks, flags=re.M)[1:]:
+            lines = hunk.splitlines(keepends=True)
+            old = ''.join(line[1:] for line in lines if line[0] in ' -')
+            new = ''.join(line[1:] for line in lines if line[0] in ' +')
+            if text.count(old) != 1:
+                raise Fail(f'the solution is out of date: {path} does not fit {name}')
+            text = text.replace(old, new)
+        with open(target, 'w', encoding='utf-8') as file:
+            file.write(text)
+
+
+class Exercise:
+    """One exercise: where its tree is, and what one does with it."""
+    def __init__(self, script):
+        self.dir = os.path.dirname(os.path.abspath(script))
+        self.name = os.path.basename(self.dir)
+        parser = argparse.ArgumentParser(description=f'Check the exercise "{self.name}".')
+        parser.add_argument('--solution', action='store_true', help='try the reference solution')
+        self.solution = parser.parse_args().solution
+        self.tree, self.out = ROOT, OUT
+        self.work = os.path.join(OUT, 'exercises', self.name)
+
+    def run(self, check):
+        """Call check(self) and say how it went; returns the exit status."""
+        os.makedirs(self.work, exist_ok=True)
+        try:
+            check(self)
+        except Fail as error:
+            print(f'FAIL {self.name}: {error}')
+            return 1
+        print(f'PASS {self.name}')
+        return 0
+
+    def file(self, name):
+        """The reader's file of that name in the exercise's directory, or the solution's."""
+        path = os.path.join(self.dir, *(['solution'] if self.solution else []), name)
+        if not os.path.exists(path):
+            raise Fail(f'no file {os.path.relpath(path, ROOT)}; begin with a copy from start/')
+        return path
+
+    def answers(self, names):
+        """Read NAME = NUMBER lines of the file `answers`; all names must have a number."""
+        path, found = self.file('answers'), {}
+        with open(path, encoding='utf-8') as file:
+            for line in file:
+                match = re.match(r'(\w+) *= *(0x[0-9a-fA-F]+|\d+)?\s*(#.*)?$', line)
+                if match and match[2]:
+                    found[match[1]] = int(match[2], 0)
+        for name in names:
+            if name not in found:
+                raise Fail(f'{os.path.relpath(path, ROOT)} gives no number for {name}')
+        return found
+
+    def copy_tree(self):
+        """A copy with the build's objects, so that only what changes is compiled again."""
+        self.tree = os.path.join(self.work, 'tree')
+        self.out = os.path.join(self.tree, 'build')
+        shutil.rmtree(self.tree, ignore_errors=True)
+        os.makedirs(self.out)
+        for name in COPIED:
+            source, target = os.path.join(ROOT, name), os.path.join(self.tree, name)
+            if os.path.isdir(source):
+                shutil.copytree(source, target, symlinks=True)
+            elif os.path.exists(source):
+                shutil.copy2(source, target)
+        for name in ('obj', 'guests/obj'):
+            if os.path.isdir(os.path.join(OUT, name)):
+                shutil.copytree(os.path.join(OUT, name), os.path.join(self.out, name))
+        solution = os.path.join(self.dir, 'solution')
+        for where, _, files in os.walk(solution):
+            for name in files:
+                path = os.path.join(where, name)
+                if name.endswith('.patch'):
+                    apply_patch(self.tree, path)
+                else:
+                    target = os.path.join(self.tree, os.path.relpath(path, solution))
+                    os.makedirs(os.path.dirname(target), exist_ok=True)
+                    shutil.copyfile(path, target)
+
+    def build(self, guests):
+        """Build Margay and guests, in the reader's tree or in a copy with the solution."""
+        for name in guests:
+            if not self.solution and not os.path.exists(f'{ROOT}/guests/{name}.c'):
+                raise Fail(f'no guests/{name}.c; begin with a copy from start/')
+        if self.solution:
+            self.copy_tree()
+        command = ['make', '--no-print-directory', f'O={os.path.relpath(self.out, self.tree)}',
+                   'margay', *[f'{os.path.relpath(self.out, self.tree)}/guests/{g}' for g in guests]]
+        done = subprocess.run(command, cwd=self.tree, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode:
+            raise Fail('it does not build:\n' + done.stdout.strip()[-2000:])
+
+    def boot(self, modules, options='', cpus=1, mem=256, qemu=(), typed=(), label='run'):
+        """Boot Margay with modules (guest, string) and return the lines of the console. typed is a
+        list of (regular expression, text): the text is typed once a line matches."""
+        # pylint: disable=too-many-arguments,import-outside-toplevel
+        sys.path.insert(0, os.path.join(ROOT, 'test/guest'))
+        os.chdir(ROOT)
+        import beds
+
+        class Watch(beds.Watcher):
+            """Keeps the lines, and types."""
+            def __init__(self):
+                self.lines, self.todo = [], list(typed)
+
+            def line(self, text, now):
+                self.lines.append(text)
+
+            def waiting(self, partial, now):
+                if self.todo and any(re.search(self.todo[0][0], x) for x in self.lines + [partial]):
+                    return self.todo.pop(0)[1]
+                return None
+
+        image = os.path.join(self.work, label + '.iso')
+        command = [os.path.join(ROOT, 'scripts/mkimage'), '-o', image, '--options',
+                   f'when_empty=poweroff {options}', '--cache', os.path.join(OUT, 'cache/grub')]
+        for guest, text in modules:
+            command += ['--module', f'{self.out}/guests/{guest}={text}']
+        done = subprocess.run([*command, os.path.join(self.out, 'margay')], check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise Fail(f'no image: {done.stdout.strip()}')
+        watch = Watch()
+        machine = beds.Machine(image, cpus=cpus, mem=mem, extra=qemu)
+        try:
+            ended = beds.run('qemu', machine, watch, os.path.join(self.work, label + '.log'), LIMIT)
+        except beds.BedError as error:
+            raise Fail(f'QEMU: {error}') from error
+        for line in watch.lines:
+            if re.search(r'^(\[[^]]*\] )?FAIL |\(margay\) panic', line):
+                raise Fail(f'{line.strip()} (see {self.work}/{label}.log)')
+        if ended.how != 'off':
+            raise Fail(f'the machine did not end within {LIMIT} s (see {self.work}/{label}.log)')
+        return watch.lines
+
+
+def want(lines, pattern):
+    """The first match of pattern in the lines; there must be one."""
+    for line in lines:
+        match = re.search(pattern, line)
+        if match:
+            return match
+    raise Fail(f"no line on the console matches '{pattern}'")

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exercise: how long a vCPU waits while another one has its CPU. For 2 vCPUs on 1 CPU. */
+#include "guest.h"
+
+#define RUN_TIME NS_PER_S
+
+static volatile uint64_t gap[2];	/* the largest one that each vCPU has seen, ns */
+
+static void spin(void)
+{
+	/* Read the clock until RUN_TIME has passed, and find the largest gap. */
+}
+
+int main(void)
+{
+	uint64_t largest;
+
+	cpu_start_all(spin);
+	spin();
+	largest = (gap[0] > gap[1] ? gap[0] : gap[1]) / NS_PER_US;
+	printf("slice %lu us\n", largest);
+	pass();
+}

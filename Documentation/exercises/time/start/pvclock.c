@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exercise: system time in nanoseconds, from a pvclock record and a TSC value not before its time stamp. */
+#include <stdint.h>
+
+struct pvclock {
+	uint64_t tsc_timestamp, system_time;
+	uint32_t tsc_to_system_mul;
+	int8_t tsc_shift;
+};
+
+static uint64_t pvclock_ns(const struct pvclock *t, uint64_t tsc)
+{
+	/* Mind products of more than 64 bits, and shifts below zero. */
+	return t->system_time + (tsc - t->tsc_timestamp);
+}

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Runs under QEMU's -icount, where time is the number of instructions executed, and what is read from
+their serial lines. The same tree gives the same figures on every host. Used by scripts/perf."""
+import os
+import re
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '../guest'))
+# pylint: disable=wrong-import-position
+import beds  # noqa: E402
+
+ROOT = os.path.join(HERE, '../..')
+ICOUNT = ['-icount', 'shift=0,sleep=off', '-seed', '1', '-rtc',
+          'base=2026-01-01T00:00:00,clock=vm']
+BENCH = re.compile(r'bench (\w+) (\d+) (\d+)')
+STEP = re.compile(r'\(margay\) boot: (.+) at (\d+) ticks')
+OWN = re.compile(r"\(margay\) memory: .* Margay's own (\d+) KiB")
+EXITS = re.compile(r'\(margay\) (\S+) exits (\S+) (\d+)')
+HYPERCALLS = re.compile(r'\(margay\) (\S+) hypercall (\S+) (\d+)')
+
+
+class PerfError(Exception):
+    """A run did not give what it should; the text says which and where its log is."""
+
+
+class Lines(beds.Watcher):
+    """Keeps all lines. A line that matches `end` ends the run, for machines that do not switch
+    themselves off."""
+    def __init__(self, end=None):
+        self.text, self.end, self.over = [], end and re.compile(end), None
+
+    def line(self, text, now):
+        self.text.append(text)
+        if self.end and self.end.search(text):
+            self.over = now
+
+    def deadline(self, now):
+        return self.over
+
+    def find(self, expression):
+        return [match for match in map(expression.search, self.text) if match]
+
+
+def guest(name):
+    return os.path.join(beds.OUT, 'guests', name)
+
+
+def finish(lines, ended, log, sign):
+    """Take the lines of a run in which `sign` must have come."""
+    if ended.how == 'limit' or not lines.find(re.compile(sign)):
+        raise PerfError(f'no line {sign} in {log}')
+    return lines
+
+
+def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=600):
+    """Boot Margay by GRUB with (file, arguments) modules."""
+    directory = os.path.join(beds.OUT, 'perf')
+    os.makedirs(directory, exist_ok=True)
+    image, log = (os.path.join(directory, name + ext) for ext in ('.iso', '.log'))
+    command = [os.path.join(ROOT, 'scripts/mkimage'), '-o', image, '--cache',
+               os.path.join(beds.CACHE, 'grub'), '--options', f'when_empty=poweroff {options}']
+    for file, args in modules:
+        command += ['-m', f'{file}={args}']
+    done = subprocess.run([*command, os.path.join(beds.OUT, 'margay')], capture_output=True,
+                          text=True, check=False)
+    if done.returncode:
+        raise PerfError(done.stderr.strip())
+    lines = Lines()
+    machine = beds.Machine(image, cpus=cpus, mem=mem, extra=ICOUNT)
+    ended = beds.run_qemu(machine, lines, log, limit)
+    os.remove(image)
+    return finish(lines, ended, log, sign)
+
+
+def on_xen(name, elf, sign, vcpus=1, cpus=1, mem=1024, limit=600):
+    """Boot elf as the initial domain of Xen."""
+    log = os.path.join(beds.OUT, 'perf', name + '.log')
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    machine = beds.Machine(elf, cpus=cpus, mem=mem, extra=ICOUNT)
+    machine.oracle_vcpus = vcpus
+    lines = Lines(end=sign)
+    return finish(lines, beds.run_oracle(machine, lines, log, limit), log, sign)
+
+
+def bench_of(lines):
+    """{name: {min, mean}} of what the bench guest printed, in its order."""
+    return {m[1]: {'min': int(m[2]), 'mean': int(m[3])} for m in lines.find(BENCH)}
+
+
+def bench(xen=True):
+    """The bench guest on Margay and on Xen, each with 2 CPUs and 2 vCPUs."""
+    result = {'margay': bench_of(on_margay(
+        'bench', [(guest('bench'), 'guest name=bench vcpus=2 mem=64M')], 'PASS bench', cpus=2))}
+    if xen:
+        result['xen'] = bench_of(on_xen('bench-xen', guest('bench'), 'PASS bench', vcpus=2, cpus=2))
+    return result
+
+
+def boot():
+    """Instructions from Margay's entry to each step of its boot, for one and two CPUs."""
+    result = {}
+    for cpus in (1, 2):
+        lines = on_margay(f'boot-{cpus}', [(guest('hello'), 'guest name=hello mem=64M')],
+                          'PASS hello', 'perf_boot', cpus=cpus)
+        result[f'{cpus} CPU' + 's' * (cpus > 1)] = {m[1]: int(m[2]) for m in lines.find(STEP)}
+    return result
+
+
+def memory():
+    """Margay's own memory in KiB on a machine of 2 CPUs and 2 GiB, without and with guests."""
+    result = {}
+    for name, elf, extra in (('hello, 1 vCPU, 64 MiB', 'hello', 'vcpus=1 mem=64M'),
+                             ('hello, 2 vCPUs, 1 GiB', 'hello', 'vcpus=2 mem=1G')):
+        lines = on_margay('memory', [(guest(elf), f'guest name=hello {extra}')], 'PASS hello',
+                          'perf_boot', cpus=2, mem=2048)
+        own = [int(m[1]) for m in lines.find(OWN)]
+        if len(own) != 2:
+            raise PerfError(f'Margay printed its memory {len(own)} times, not twice')
+        result['no guest'], result[name] = own
+    return result
+
+
+def linux(kernel='linux-cloud'):
+    """What the boot of a stock kernel to the end of test=boot costs: exits and hypercalls."""
+    result = {}
+    for vcpus in (1, 2):
+        args = (f'guest name=linux vcpus={vcpus} mem=256M -- console=hvc0 margay.test=boot '
+                f'margay.cpus={vcpus}')
+        lines = on_margay(f'linux-{vcpus}', [(guest(kernel), args), (guest('initramfs.gz'),
+                                                                     'initrd for=linux')],
+                          'PASS boot', 'loglevel=debug', cpus=vcpus)
+        result[f'{vcpus} vCPU' + 's' * (vcpus > 1)] = {
+            'exits': {m[2]: int(m[3]) for m in lines.find(EXITS)},
+            'hypercalls': {m[2]: int(m[3]) for m in lines.find(HYPERCALLS)}}
+    return result

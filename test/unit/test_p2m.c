@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The physical-to-machine map over the real owner table: mapping, splitting, looking up, what is given
+ * back, flushes, and that a tear-down leaves nothing.
+ * unit-sources: arch/x86/guest/p2m.c common/owner.c common/memmap.c test/unit/arena.c
+ */
+#include "arena.h"
+
+#include <margay/arch.h>
+#include <margay/vcpu.h>
+#include <margay/x86.h>
+
+static struct cpu cpu[2];
+struct cpu *host_cpu = &cpu[0];
+static struct vcpu vcpu[2];
+static struct domain d, other;
+static unsigned kicks;
+
+void arch_cpu_kick(struct cpu *c)
+{
+	assert_ptr_equal(c, &cpu[1]);
+	kicks++;
+}
+
+/* The other CPU leaves the guest, or ends its copy. */
+void cpu_relax(void)
+{
+	vcpu[1].in_guest = vcpu[1].in_copy = false;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	d = (struct domain){ .id = 1, .max_pages = 8192, .nr_vcpus = 2, .vcpus = { &vcpu[0], &vcpu[1] } };
+	other = (struct domain){ .id = 2, .max_pages = 8192 };
+	for (unsigned i = 0; i < 2; i++)
+		vcpu[i] = (struct vcpu){ .domain = &d, .cpu = &cpu[i] };
+	cpu[0].current = &vcpu[0];
+	kicks = 0;
+	arena_mark();
+	assert_int_equal(p2m_init(&d), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	unsigned steps = 0;
+
+	(void)state;
+	while (p2m_teardown(&d) == -ERESTART)
+		assert_true(++steps < 10000);
+	assert_int_equal(p2m_teardown(&d), 0);
+	assert_int_equal(d.tot_pages, 0);
+	assert_int_equal(d.p2m.table_pages, 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(d.p2m.entries[i], 0);
+	arena_check();
+	return 0;
+}
+
+static mfn_t ram(unsigned order)
+{
+	mfn_t mfn;
+
+	assert_int_equal(dom_alloc(&d, order, &mfn), 0);
+	return mfn;
+}
+
+static void assert_entry(gfn_t gfn, mfn_t mfn, enum p2m_type type, unsigned order)
+{
+	struct p2m_entry e = p2m_lookup(&d, gfn);
+
+	if (e.mfn != mfn || e.type != type || (type && e.order != order))
+		fail_msg("gfn %lx: mfn %lx type %d order %d", (unsigned long)gfn,
+			 (unsigned long)e.mfn, e.type, e.order);
+}
+
+static void assert_nothing(gfn_t gfn)
+{
+	assert_entry(gfn, INVALID_MFN, P2M_NONE, 0);
+}
+
+static void test_basics(void **state)
+{
+	mfn_t a = ram(0), chunk = ram(9);
+	struct p2m_entry e;
+
+	(void)state;
+	assert_nothing(0);
+	assert_nothing(1UL << 36);
+	assert_nothing(~0UL);
+	assert_int_equal(p2m_map(&d, 1UL << 36, a, 0, P2M_RAM), -EINVAL);
+	assert_int_equal(p2m_map(&d, ~0UL, a, 0, P2M_RAM), -EINVAL);
+	assert_int_equal(p2m_map(&d, 1, chunk, 9, P2M_RAM), -EINVAL);
+	assert_int_equal(p2m_map(&d, 512, a | 1, 9, P2M_RAM), -EINVAL);
+	assert_int_equal(p2m_map(&d, 0, 0, 27, P2M_RAM), -EINVAL);
+	assert_int_equal(p2m_map(&d, 0, 0, 5, P2M_RAM), -EINVAL);
+
+	assert_int_equal(p2m_map(&d, (1UL << 36) - 1, a, 0, P2M_RAM), 0);
+	assert_int_equal(d.max_gfn, (1UL << 36) - 1);
+	assert_entry((1UL << 36) - 1, a, P2M_RAM, 0);
+	assert_int_equal(p2m_map(&d, 1024, chunk, 9, P2M_RAM), 0);
+	assert_entry(1024, chunk, P2M_RAM, 9);
+	assert_entry(1024 + 511, chunk + 511, P2M_RAM, 9);
+	assert_nothing(1023);
+	assert_nothing(1536);
+	assert_int_equal(d.p2m.entries[0], 1);
+	assert_int_equal(d.p2m.entries[1], 1);
+	assert_int_equal(kicks, 0);
+
+	/* A page out of the middle: the mapping is split, the page goes back. */
+	assert_int_equal(p2m_unmap(&d, 1024 + 7), 0);
+	assert_int_equal(p2m_unmap(&d, 1024 + 7), -ENOENT);
+	assert_nothing(1024 + 7);
+	assert_entry(1024 + 6, chunk + 6, P2M_RAM, 0);
+	assert_entry(1024 + 511, chunk + 511, P2M_RAM, 0);
+	assert_int_equal(d.p2m.entries[1], 0);
+	assert_int_equal(d.p2m.entries[0], 512);
+	assert_int_equal(d.tot_pages, 512);
+	assert_true(page_owner(chunk + 7) >= OWNER_NONE);
+	/* A chunk does not replace single pages. */
+	assert_int_equal(p2m_map(&d, 1024, chunk, 9, P2M_RAM), -EBUSY);
+
+	/* Taken, not given back. */
+	assert_int_equal(p2m_take(&d, 1024 + 8, &e), 0);
+	assert_int_equal(e.mfn, chunk + 8);
+	assert_int_equal(e.type, P2M_RAM);
+	assert_int_equal(page_owner(chunk + 8), 1);
+	assert_int_equal(p2m_map(&d, 77, e.mfn, 0, P2M_RAM), 0);
+	assert_int_equal(p2m_take(&d, 1024 + 8, &e), -ENOENT);
+	assert_int_equal(p2m_unmap(&d, ~0UL), -ENOENT);
+}
+
+static void test_replace(void **state)
+{
+	mfn_t a = ram(0), b = ram(0), chunk = ram(9), shared = virt_to_mfn(alloc_page());
+
+	(void)state;
+	assert_int_equal(p2m_map(&d, 5, a, 0, P2M_RAM), 0);
+	assert_int_equal(p2m_map(&d, 5, b, 0, P2M_RAM), 0);
+	assert_int_equal(d.p2m.entries[0], 1);
+	assert_int_equal(d.tot_pages, 513);
+	assert_int_equal(page_owner(a), OWNER_FREE);
+	/* Margay's own page is not freed by anything the map does. */
+	assert_int_equal(p2m_map(&d, 5, shared, 0, P2M_SHARED), 0);
+	assert_int_equal(d.tot_pages, 512);
+	assert_entry(5, shared, P2M_SHARED, 0);
+	assert_int_equal(p2m_map(&d, 512, chunk, 9, P2M_RAM), 0);
+	assert_int_equal(p2m_map(&d, 600, shared, 0, P2M_SHARED), 0);
+	assert_int_equal(d.tot_pages, 511);
+	assert_int_equal(p2m_unmap(&d, 5), 0);
+	assert_int_equal(p2m_unmap(&d, 600), 0);
+	assert_int_equal(page_owner(shared), OWNER_MARGAY);
+	free_page(mfn_to_virt(shared));
+}
+
+static void test_grants(void **state)
+{
+	mfn_t page, got;
+
+	(void)state;
+	assert_int_equal(dom_alloc(&other, 0, &page), 0);
+	assert_int_equal(page_get(&other, page), 0);
+	assert_int_equal(p2m_map(&d, 9, page, 0, P2M_GRANT_RO), 0);
+	assert_entry(9, page, P2M_GRANT_RO, 0);
+	/* Others' pages are not for the guest to pass on. */
+	assert_int_equal(p2m_get_page(&d, 9, false, &got), -EINVAL);
+	/* Its owner gives it up and it stays until the mapping goes. */
+	dom_free(&other, page, 0);
+	assert_int_equal(page_owner(page), 2);
+	assert_int_equal(p2m_unmap(&d, 9), 0);
+	assert_int_equal(page_owner(page), OWNER_FREE);
+
+	assert_int_equal(p2m_map(&d, 10, ram(9), 0, P2M_RAM), 0);
+	assert_int_equal(p2m_get_page(&d, 11, true, &got), -EINVAL);
+	assert_int_equal(p2m_get_page(&d, 1UL << 50, true, &got), -EINVAL);
+	assert_int_equal(p2m_get_page(&d, 10, true, &got), 0);
+	/* The reference keeps it over the unmapping. */
+	assert_int_equal(p2m_unmap(&d, 10), 0);
+	assert_int_equal(page_owner(got), 1);
+	page_put(got);
+	assert_true(page_owner(got) >= OWNER_NONE);
+	for (unsigned i = 1; i < 512; i++)
+		dom_free(&d, got + i, 0);
+}
+
+/* A gigabyte that is not RAM of the arena's, to see the sizes. */
+static void test_sizes(void **state)
+{
+	const mfn_t device = 4UL << 18;
+
+	(void)state;
+	assert_int_equal(p2m_map(&d, 1UL << 18, device, 18, P2M_MMIO), 0);
+	assert_entry((1UL << 18) + 0x2fedc, device + 0x2fedc, P2M_MMIO, 18);
+	assert_int_equal(d.p2m.entries[2], 1);
+	assert_int_equal(p2m_unmap(&d, (1UL << 18) + 0x12345), 0);
+	assert_nothing((1UL << 18) + 0x12345);
+	assert_entry((1UL << 18) + 0x12344, device + 0x12344, P2M_MMIO, 0);
+	assert_entry((1UL << 18) + 0x3ffff, device + 0x3ffff, P2M_MMIO, 9);
+	assert_int_equal(d.p2m.entries[2], 0);
+	assert_int_equal(d.p2m.entries[1], 511);
+	assert_int_equal(d.p2m.entries[0], 511);
+	assert_int_equal(p2m_map(&d, 3UL << 18, device, 18, P2M_MMIO), 0);
+}
+
+/* The leaf's rights, as APM2 15.25 and 5.3 have them. */
+static void test_rights(void **state)
+{
+	static const struct {
+		enum p2m_type type;
+		u64 set, clear;
+	} want[] = {
+		{ P2M_SHARED, PTE_P | PTE_W | PTE_U | PTE_NX, PTE_PCD },
+		{ P2M_GRANT_RW, PTE_P | PTE_W | PTE_U | PTE_NX, PTE_PCD },
+		{ P2M_GRANT_RO, PTE_P | PTE_U | PTE_NX, PTE_W },
+		{ P2M_MMIO, PTE_P | PTE_W | PTE_U | PTE_NX | PTE_PCD, 0 },
+		{ P2M_RAM, PTE_P | PTE_W | PTE_U, PTE_NX | PTE_PCD },
+	};
+	mfn_t page = ram(0);
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(want); i++) {
+		struct p2m_entry gone;
+		const u64 *t = d.p2m.root;
+
+		assert_int_equal(p2m_map(&d, 0, page, 0, want[i].type), 0);
+		for (unsigned l = 3; l; l--)
+			t = phys_to_virt(t[0] & PTE_ADDR);
+		assert_int_equal(t[0] & want[i].set, want[i].set);
+		assert_int_equal(t[0] & want[i].clear, 0);
+		if (want[i].type != P2M_RAM)
+			assert_int_equal(p2m_take(&d, 0, &gone), 0);
+	}
+}
+
+static void test_flush(void **state)
+{
+	(void)state;
+	assert_int_equal(p2m_map(&d, 0, ram(0), 0, P2M_RAM), 0);
+	assert_int_equal(vcpu[1].work, 0);
+	vcpu[1].in_guest = true;
+	assert_int_equal(p2m_unmap(&d, 0), 0);
+	assert_int_equal(kicks, 1);
+	assert_false(vcpu[1].in_guest); /* waited for */
+	assert_true(vcpu[0].work & VCPU_WORK_FLUSH);
+	assert_true(vcpu[1].work & VCPU_WORK_FLUSH);
+	/* A copy on another CPU is waited for, without a kick. */
+	assert_int_equal(p2m_map(&d, 0, ram(0), 0, P2M_RAM), 0);
+	vcpu[1].in_copy = true;
+	assert_int_equal(p2m_unmap(&d, 0), 0);
+	assert_false(vcpu[1].in_copy);
+	assert_int_equal(kicks, 1);
+}
+
+/* Without memory for a table nothing changes; and a guest can not take all of it for tables. */
+static void test_no_memory(void **state)
+{
+	mfn_t chunk = ram(9), page = ram(0);
+	u64 before, n = 0;
+
+	(void)state;
+	assert_int_equal(p2m_map(&d, 512, chunk, 9, P2M_RAM), 0);
+	arena_take_all_but(0);
+	assert_int_equal(p2m_unmap(&d, 513), -ENOMEM);
+	assert_int_equal(p2m_map(&d, 1UL << 30, page, 0, P2M_RAM), -ENOMEM);
+	assert_entry(513, chunk + 1, P2M_RAM, 9);
+	assert_int_equal(d.p2m.entries[1], 1);
+	arena_give();
+	assert_int_equal(p2m_map(&d, 0, page, 0, P2M_RAM), 0);
+	before = d.p2m.table_pages;
+
+	page = virt_to_mfn(alloc_page());
+	while (!p2m_map(&d, (gfn_t)(n + 1) << 18, page, 0, P2M_SHARED))
+		assert_true(++n < 10000);
+	assert_true(n > 20);
+	assert_true(d.p2m.table_pages > before);
+	assert_true(d.p2m.table_pages <= 128 + d.max_pages / 128);
+	for (u64 i = 0; i < n; i++)
+		assert_int_equal(p2m_unmap(&d, (gfn_t)(i + 1) << 18), 0);
+	free_page(mfn_to_virt(page));
+}
+
+/* Each step of a tear-down does a bounded part. */
+static void test_steps(void **state)
+{
+	unsigned steps = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(p2m_map(&d, 512 * i, ram(9), 9, P2M_RAM), 0);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(p2m_map(&d, 8192 + i, ram(0), 0, P2M_RAM), 0);
+	for (;;) {
+		u64 before = d.tot_pages;
+		int rc = p2m_teardown(&d);
+
+		assert_true(before - d.tot_pages <= 1024);
+		steps++;
+		if (!rc)
+			break;
+		assert_int_equal(rc, -ERESTART);
+	}
+	assert_true(steps >= 10 && steps < 100);
+}
+
+#define GFNS 4096
+static struct { mfn_t mfn; enum p2m_type type; } model[GFNS];
+
+static void model_clear(gfn_t gfn)
+{
+	model[gfn].type = P2M_NONE;
+	model[gfn].mfn = INVALID_MFN;
+}
+
+static void random_map(gfn_t gfn)
+{
+	unsigned kind = arena_random() % 8;
+	mfn_t mfn;
+	int rc;
+
+	if (!kind) {
+		gfn &= ~511UL;
+		if (dom_alloc(&d, 9, &mfn))
+			return;
+		rc = p2m_map(&d, gfn, mfn, 9, P2M_RAM);
+		if (rc) {
+			assert_int_equal(rc, -EBUSY);
+			dom_free(&d, mfn, 9);
+			return;
+		}
+		for (unsigned i = 0; i < 512; i++) {
+			model[gfn + i].mfn = mfn + i;
+			model[gfn + i].type = P2M_RAM;
+		}
+	} else if (kind < 5) {
+		if (dom_alloc(&d, 0, &mfn))
+			return;
+		assert_int_equal(p2m_map(&d, gfn, mfn, 0, P2M_RAM), 0);
+		model[gfn].mfn = mfn;
+		model[gfn].type = P2M_RAM;
+	} else {
+		enum p2m_type type = kind % 2 ? P2M_GRANT_RW : P2M_GRANT_RO;
+
+		if (dom_alloc(&other, 0, &mfn))
+			return;
+		assert_int_equal(page_get(&other, mfn), 0);
+		dom_free(&other, mfn, 0);
+		assert_int_equal(p2m_map(&d, gfn, mfn, 0, type), 0);
+		model[gfn].mfn = mfn;
+		model[gfn].type = type;
+	}
+}
+
+static void test_random(void **state)
+{
+	(void)state;
+	for (gfn_t g = 0; g < GFNS; g++)
+		model_clear(g);
+	d.max_pages = 4000;
+	for (unsigned n = 0; n < 30000; n++) {
+		gfn_t gfn = arena_random() % GFNS, to = arena_random() % GFNS;
+		struct p2m_entry e;
+		mfn_t mfn;
+
+		switch (arena_random() % 6) {
+		case 0:
+		case 1:
+			random_map(gfn);
+			break;
+		case 2:
+		case 3:
+			assert_int_equal(p2m_unmap(&d, gfn), model[gfn].type ? 0 : -ENOENT);
+			model_clear(gfn);
+			break;
+		case 4:
+			if (model[gfn].type != P2M_RAM || model[to].type)
+				break;
+			assert_int_equal(p2m_take(&d, gfn, &e), 0);
+			assert_int_equal(e.mfn, model[gfn].mfn);
+			assert_int_equal(p2m_map(&d, to, e.mfn, 0, P2M_RAM), 0);
+			model[to] = model[gfn];
+			model_clear(gfn);
+			break;
+		case 5:
+			assert_int_equal(p2m_get_page(&d, gfn, true, &mfn),
+					 model[gfn].type == P2M_RAM ? 0 : -EINVAL);
+			if (model[gfn].type == P2M_RAM)
+				page_put(mfn);
+			break;
+		}
+		if (n % 2000 == 0)
+			for (gfn_t g = 0; g < GFNS; g++) {
+				e = p2m_lookup(&d, g);
+				assert_int_equal(e.type, model[g].type);
+				assert_int_equal(e.mfn, model[g].mfn);
+				if (e.type == P2M_RAM)
+					assert_int_equal(page_owner(e.mfn), d.id);
+			}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_basics, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_grants, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rights, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_flush, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, arena_setup, NULL);
+}
