@@ -64,7 +64,7 @@ void evtchn_poll_begin(struct vcpu *v, unsigned nr, unsigned port)
 	atomic_or(&v->domain->evtchn->pollers, 1UL << v->id);
 }
 
-static void wake_pollers(struct domain *d, unsigned port)
+static __noinline void wake_pollers(struct domain *d, unsigned port)
 {
 	u64 pollers = READ_ONCE(d->evtchn->pollers);
 	unsigned i;

@@ -112,14 +112,12 @@ static int reset(struct vcpu *v, gvaddr_t arg)
 	return ret;
 }
 
-long do_event_channel_op(struct vcpu *v, struct hcall_args *h)
+static __noinline long rare_op(struct vcpu *v, struct hcall_args *h)
 {
 	gvaddr_t arg = h->a[1];
 	evtchn_port_t port;
 
 	switch ((s32)h->a[0]) {
-	case EVTCHNOP_send:
-		return guest_read(&port, arg, 0) ? -EFAULT : evtchn_send(v->domain, port);
 	case EVTCHNOP_unmask:
 		return guest_read(&port, arg, 0) ? -EFAULT : evtchn_unmask(v->domain, port);
 	case EVTCHNOP_close:
@@ -141,4 +139,13 @@ long do_event_channel_op(struct vcpu *v, struct hcall_args *h)
 	default:
 		return hcall_unsupported(v, "event_channel_op", h->a[0]);
 	}
+}
+
+long do_event_channel_op(struct vcpu *v, struct hcall_args *h)
+{
+	evtchn_port_t port;
+
+	if (unlikely((s32)h->a[0] != EVTCHNOP_send))
+		return rare_op(v, h);
+	return guest_read(&port, h->a[1], 0) ? -EFAULT : evtchn_send(v->domain, port);
 }

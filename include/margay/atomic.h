@@ -41,14 +41,16 @@ static inline bool test_bit(unsigned n, const volatile void *p)
 
 static inline bool test_and_set_bit(unsigned n, volatile void *p)
 {
-	return __atomic_fetch_or((volatile u64 *)p + n / 64, 1UL << (n % 64), __ATOMIC_SEQ_CST) >>
-		       (n % 64) & 1;
+	u64 mask = 1UL << (n % 64);	/* in this form the compiler finds LOCK BTS */
+
+	return __atomic_fetch_or((volatile u64 *)p + n / 64, mask, __ATOMIC_SEQ_CST) & mask;
 }
 
 static inline bool test_and_clear_bit(unsigned n, volatile void *p)
 {
-	return __atomic_fetch_and((volatile u64 *)p + n / 64, ~(1UL << (n % 64)), __ATOMIC_SEQ_CST) >>
-		       (n % 64) & 1;
+	u64 mask = 1UL << (n % 64);
+
+	return __atomic_fetch_and((volatile u64 *)p + n / 64, ~mask, __ATOMIC_SEQ_CST) & mask;
 }
 
 static inline void set_bit(unsigned n, volatile void *p)

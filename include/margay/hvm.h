@@ -18,7 +18,7 @@ struct hvm_ops {
 	void (*vcpu_free)(struct vcpu *v);
 	void (*run)(struct vcpu *v);		/* arch_vcpu_run */
 	void (*mode)(struct vcpu *v, struct vcpu_mode *m);
-	void (*paging)(struct vcpu *v);		/* v->paging */
+	bool (*paging)(struct vcpu *v);		/* brings v->paging up to date: did it change? */
 	void (*dump)(struct vcpu *v);
 
 	/* Reset to INIT state (real mode, CS f000:fff0), then one of the two starts below may follow. */
@@ -44,7 +44,7 @@ struct x86_features {
 	u64 xcr0_mask;			/* XSAVE components that guests may enable */
 	u32 xsave_size;			/* of xcr0_mask */
 	u64 tsc_hz;
-	bool invariant_tsc, tsc_deadline, x2apic, page1g, xsave, xsaveopt, xsavec, rdtscp;
+	bool invariant_tsc, tsc_deadline, x2apic, page1g, xsave, xsaveopt, xsavec, rdtscp, ibpb;
 	u8 phys_bits;
 	u8 vendor;			/* X86_VENDOR_* */
 };

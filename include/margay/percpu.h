@@ -35,6 +35,7 @@ struct cpu {
 	u64 stack_top;			/* GS:8, for the assembly entries */
 	struct vcpu *current;		/* GS:16; NULL when idle */
 	volatile u32 work;		/* enum cpu_work; any CPU sets bits */
+	u32 last_domain;		/* id + 1 of the guest whose branches the predictor has seen */
 	struct vcpu *loaded;		/* whose registers (FPU, debug) this CPU holds; may be asleep */
 	unsigned id;
 	u32 apic_id;

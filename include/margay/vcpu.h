@@ -67,6 +67,16 @@ struct p2m_window {
 	bool writable;
 };
 
+/* The translation that was made last, and the entries of the guest's tables it came from. walk.c */
+struct vcpu_walk {
+	gvaddr_t page;
+	bool write;
+	u8 *host;
+	struct walk_step {
+		u64 *at, val;
+	} steps[5], *end;
+};
+
 /* An event to inject at the next entry, or one whose delivery was interrupted. */
 struct injection {
 	bool valid, has_error, soft;
@@ -133,6 +143,7 @@ struct vcpu {
 
 	struct vcpu_paging paging;
 	struct p2m_window map;
+	struct vcpu_walk walked;
 
 	void *hvm;			/* the back-end's: VMCB and the like */
 	u64 *exits;			/* counters by shared exit reason, NR_EXITS (exit.h) */

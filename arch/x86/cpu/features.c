@@ -43,6 +43,7 @@ void __init features_init(void)
 	if (max_ext >= 0x80000008) {
 		cpuid_count(0x80000008, 0, &a, &b, &c, &d);
 		x86.phys_bits = (u8)a;
+		x86.ibpb = b >> 12 & 1;
 	}
 	if (max_ext >= 0x80000007) {
 		cpuid_count(0x80000007, 0, &a, &b, &c, &d);

@@ -51,6 +51,12 @@ static void fpu_restore(struct vcpu *v)
 
 void arch_vcpu_load(struct vcpu *v)
 {
+	struct cpu *c = this_cpu();
+
+	/* What one guest taught the branch predictor must not steer another. */
+	if (x86.ibpb && c->last_domain != v->domain->id + 1U)
+		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
+	c->last_domain = v->domain->id + 1U;
 	fpu_restore(v);
 	__asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3" ::"r"(v->dr[0]),
 			 "r"(v->dr[1]), "r"(v->dr[2]), "r"(v->dr[3]));

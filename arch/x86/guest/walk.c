@@ -7,20 +7,26 @@
 #include <margay/hvm.h>
 #include <margay/x86.h>
 
+#define NO_ADDRESS (~0UL)
+#define NO_PAGE 1UL
+
 /*
- * Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. The mapping that
- * the last copy ended with is still good, unless p2m_flush() has been at work: it counts first and waits for
- * in_copy then, so either it waits for us or we see the new count.
+ * Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. The last copy's
+ * p2m mapping is still good, unless p2m_flush() has been at work: it counts first and waits for in_copy
+ * then, so either it waits for us or we see the new count.
  */
 static inline void copy_begin(struct vcpu *v)
 {
+	bool changed = hvm->paging(v);
 	u64 generation;
 
 	v->in_copy = true;
 	smp_mb();
 	generation = READ_ONCE(v->domain->p2m.generation);
-	if (unlikely(v->map.generation != generation))
+	if (unlikely(changed || v->map.generation != generation)) {
 		v->map = (struct p2m_window){ .generation = generation };
+		v->walked.page = NO_PAGE;
+	}
 }
 
 static inline void copy_end(struct vcpu *v)
@@ -60,8 +66,6 @@ static __noinline void mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 s
 		atomic_or((u32 *)p, (u32)set);
 }
 
-#define NO_ADDRESS (~0UL)
-
 /* By the tables of one paging mode; the flags are constants where it is called. */
 static inline __attribute__((always_inline)) gpaddr_t walk_tables(struct vcpu *v, gvaddr_t va, bool write,
 								   bool longmode, bool pae)
@@ -69,6 +73,7 @@ static inline __attribute__((always_inline)) gpaddr_t walk_tables(struct vcpu *v
 	const struct vcpu_paging *p = &v->paging;
 	unsigned bits = pae ? 9 : 10, levels = longmode ? (p->cr4 & CR4_LA57 ? 5 : 4) : pae ? 3 : 2;
 	unsigned shift = PAGE_SHIFT + bits * (levels - 1), unused = 64 - PAGE_SHIFT - 9 * levels;
+	struct walk_step *step = v->walked.steps;
 	gpaddr_t base = p->cr3 & (longmode ? PTE_ADDR : pae ? 0xffffffe0UL : 0xfffff000UL), at;
 	u64 addr_mask = pae ? PTE_ADDR : 0xfffff000UL, e, set;
 
@@ -76,7 +81,7 @@ static inline __attribute__((always_inline)) gpaddr_t walk_tables(struct vcpu *v
 		return NO_ADDRESS;	/* not canonical */
 	for (;; shift -= bits) {
 		bool pdpte = !longmode && pae && shift == 30, last;
-		const void *entry;
+		void *entry;
 
 		at = base + (va >> shift & ((1U << bits) - 1)) * (pae ? 8 : 4);
 		entry = gpa_to_ptr(v->domain, &v->map, at, false);
@@ -90,16 +95,20 @@ static inline __attribute__((always_inline)) gpaddr_t walk_tables(struct vcpu *v
 		set = (pdpte ? 0 : PTE_A) | (last && write ? PTE_D : 0);
 		if (unlikely((e & set) != set))
 			mark_entry(v, at, pae, set);
+		if (longmode)
+			*step++ = (struct walk_step){ entry, e | set };
 		if (last)
 			break;
 		base = e & addr_mask;
 	}
+	v->walked.end = step;
 	return (e & addr_mask & -(1UL << shift)) | (va & ((1UL << shift) - 1));
 }
 
 static __noinline gpaddr_t walk_legacy(struct vcpu *v, gvaddr_t va, bool write)
 {
 	va = (u32)va;
+	v->walked.end = v->walked.steps;
 	if (!(v->paging.cr0 & CR0_PG))
 		return va;
 	return v->paging.cr4 & CR4_PAE ? walk_tables(v, va, write, false, true) :
@@ -112,59 +121,103 @@ static inline gpaddr_t walk(struct vcpu *v, gvaddr_t va, bool write)
 						   walk_legacy(v, va, write);
 }
 
-/* Copies up to n bytes and returns how many, which are fewer only where the guest has no memory. */
-static inline __attribute__((always_inline)) size_t copy_linear(struct vcpu *v, gvaddr_t va, void *buf,
-								 size_t n, bool to_guest)
+/*
+ * The page of the guest's at va, if it is the one that was translated last: the entries that led to it are
+ * looked at again, since a guest changes its tables without an exit.
+ */
+static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
+{
+	const struct vcpu_walk *w = &v->walked;
+	const struct walk_step *s = w->steps;
+
+	if (w->page != (va & PAGE_MASK) || (write && !w->write))
+		return NULL;
+	do {
+		if (unlikely(READ_ONCE(*s->at) != s->val))
+			return NULL;
+	} while (++s != w->end);
+	return w->host + (va & ~PAGE_MASK);
+}
+
+static u8 *translate(struct vcpu *v, gvaddr_t va, bool write)
+{
+	gpaddr_t gpa = walk(v, va, write);
+	u8 *p = gpa == NO_ADDRESS ? NULL : gpa_to_ptr(v->domain, &v->map, gpa, write);
+
+	v->walked.page = p && v->walked.end != v->walked.steps ? va & PAGE_MASK : NO_PAGE;
+	v->walked.host = (u8 *)((u64)p & PAGE_MASK);
+	v->walked.write = write;
+	return p;
+}
+
+static inline void copy_part(u8 *to, const u8 *from, size_t n)
+{
+	if (n == 4)
+		*(u32 *)to = *(const u32 *)from;
+	else if (n == 8)
+		*(u64 *)to = *(const u64 *)from;
+	else
+		memcpy(to, from, n);
+}
+
+/* Within copy_begin() and copy_end(). How many bytes, which are fewer only where the guest has no memory. */
+static __noinline size_t copy_pages(struct vcpu *v, gvaddr_t va, u8 *buf, size_t n, bool to_guest)
 {
 	size_t done = 0;
 
-	hvm->paging(v);
-	copy_begin(v);
 	while (done < n) {
 		size_t part = min(n - done, PAGE_SIZE - (va & ~PAGE_MASK));
-		gpaddr_t gpa = walk(v, va, to_guest);
-		u8 *b = (u8 *)buf + done, *p;
+		u8 *p = translate(v, va, to_guest);
 
-		if (unlikely(gpa == NO_ADDRESS))
+		if (!p)
 			break;
-		p = gpa_to_ptr(v->domain, &v->map, gpa, to_guest);
-		if (unlikely(!p))
-			break;
-		if (part == 4)
-			*(u32 *)(to_guest ? p : b) = *(u32 *)(to_guest ? b : p);
-		else if (part == 8)
-			*(u64 *)(to_guest ? p : b) = *(u64 *)(to_guest ? b : p);
-		else
-			memcpy(to_guest ? p : b, to_guest ? b : p, part);
+		copy_part(to_guest ? p : buf + done, to_guest ? buf + done : p, part);
 		va += part;
 		done += part;
 	}
-	copy_end(v);
 	return done;
+}
+
+static inline int copy_linear(gvaddr_t va, void *buf, size_t n, bool to_guest)
+{
+	struct vcpu *v = this_cpu()->current;
+	int rc = 0;
+	u8 *p;
+
+	copy_begin(v);
+	p = same_page(v, va, to_guest);
+	if (likely(p && n <= PAGE_SIZE - (va & ~PAGE_MASK)))
+		copy_part(to_guest ? p : buf, to_guest ? buf : p, n);
+	else if (copy_pages(v, va, buf, n, to_guest) != n)
+		rc = -EFAULT;
+	copy_end(v);
+	return rc;
 }
 
 int copy_from_guest(void *dst, gvaddr_t src, size_t n)
 {
-	return likely(copy_linear(this_cpu()->current, src, dst, n, false) == n) ? 0 : -EFAULT;
+	return copy_linear(src, dst, n, false);
 }
 
 int copy_to_guest(gvaddr_t dst, const void *src, size_t n)
 {
-	void *from = (void *)(uintptr_t)src;
-
-	return likely(copy_linear(this_cpu()->current, dst, from, n, true) == n) ? 0 : -EFAULT;
+	return copy_linear(dst, (void *)(uintptr_t)src, n, true);
 }
 
 unsigned guest_fetch(struct vcpu *v, gvaddr_t va, void *buf, unsigned n)
 {
-	return (unsigned)copy_linear(v, va, buf, n, false);
+	size_t done;
+
+	copy_begin(v);
+	done = copy_pages(v, va, buf, n, false);
+	copy_end(v);
+	return (unsigned)done;
 }
 
 int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa)
 {
 	struct vcpu *v = this_cpu()->current;
 
-	hvm->paging(v);
 	copy_begin(v);
 	*gpa = walk(v, va, write);
 	copy_end(v);

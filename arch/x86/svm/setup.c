@@ -259,11 +259,15 @@ static void svm_mode(struct vcpu *v, struct vcpu_mode *out)
 	out->ds_base = out->width == 64 ? 0 : m->ds.base;
 }
 
-static void svm_paging(struct vcpu *v)
+static bool svm_paging(struct vcpu *v)
 {
 	const struct vmcb *m = vmcb_of(v);
+	struct vcpu_paging *p = &v->paging;
 
-	v->paging = (struct vcpu_paging){ m->cr0, m->cr3, m->cr4, m->efer };
+	if (likely(p->cr3 == m->cr3 && p->cr0 == m->cr0 && p->cr4 == m->cr4 && p->efer == m->efer))
+		return false;
+	*p = (struct vcpu_paging){ m->cr0, m->cr3, m->cr4, m->efer };
+	return true;
 }
 
 static u64 *msr_word(struct vmcb *m, u32 msr)
