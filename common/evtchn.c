@@ -78,7 +78,7 @@ static __noinline void wake_pollers(struct domain *d, unsigned port)
 	}
 }
 
-void evtchn_set_pending(struct domain *d, unsigned vcpu, unsigned port)
+static inline void set_pending(struct domain *d, unsigned vcpu, unsigned port)
 {
 	struct shared_info *s = d->shared_info;
 	struct vcpu *v = d->vcpus[vcpu];
@@ -90,6 +90,11 @@ void evtchn_set_pending(struct domain *d, unsigned vcpu, unsigned port)
 		vcpu_mark_events_pending(v);
 	if (unlikely(READ_ONCE(d->evtchn->pollers)))
 		wake_pollers(d, port);
+}
+
+void evtchn_set_pending(struct domain *d, unsigned vcpu, unsigned port)
+{
+	set_pending(d, vcpu, port);
 }
 
 bool evtchn_pending(struct domain *d, unsigned port)
@@ -131,36 +136,36 @@ void evtchn_notify(struct domain *d, unsigned port)
 	evtchn_unlock(d);
 }
 
+/* To a port without a guest behind it. Releases the lock. */
+static __noinline int send_to_none(struct domain *d, const struct evtchn *chn)
+{
+	struct margay_end end = { 0 };
+	int rc = chn->state == ECS_MARGAY || chn->state == ECS_UNBOUND ? 0 : -EINVAL;
+
+	if (chn->state == ECS_MARGAY)
+		end = *chn->end;
+	evtchn_unlock(d);
+	if (end.fn)
+		end.fn(d, end.arg);
+	return rc;
+}
+
 int evtchn_send(struct domain *d, u32 port)
 {
 	struct evtchn *chn = evtchn_lock(d, port);
-	struct margay_end end;
-	struct domain *rd;
-	struct evtchn *peer;
+	struct domain *to = d;
 
 	if (unlikely(!chn))
 		return -EINVAL;
-	switch (chn->state) {
-	case ECS_IPI:
-		evtchn_set_pending(d, chn->vcpu, port);
-		break;
-	case ECS_INTERDOMAIN:
+	if (chn->state == ECS_INTERDOMAIN) {
 		/* Our lock keeps the connection; the peer's vCPU number is valid whenever it is read. */
-		rd = chn->peer;
-		peer = evtchn_at(rd, chn->port);
-		evtchn_set_pending(rd, READ_ONCE(peer->vcpu), chn->port);
-		break;
-	case ECS_MARGAY:
-		end = *chn->end;
-		evtchn_unlock(d);
-		end.fn(d, end.arg);
-		return 0;
-	case ECS_UNBOUND:
-		break;
-	default:
-		evtchn_unlock(d);
-		return -EINVAL;
+		to = chn->peer;
+		port = chn->port;
+		chn = evtchn_known(to, port);
+	} else if (chn->state != ECS_IPI) {
+		return send_to_none(d, chn);
 	}
+	set_pending(to, READ_ONCE(chn->vcpu), port);
 	evtchn_unlock(d);
 	return 0;
 }

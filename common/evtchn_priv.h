@@ -60,6 +60,12 @@ static inline struct evtchn *evtchn_at(struct domain *d, u32 port)
 	return likely(b) ? &b[port % PORTS_PER_BUCKET] : NULL;
 }
 
+/* The same for a port number of our own making, whose bucket is there. */
+static inline struct evtchn *evtchn_known(struct domain *d, unsigned port)
+{
+	return &d->evtchn->bucket[port / PORTS_PER_BUCKET][port % PORTS_PER_BUCKET];
+}
+
 static inline struct evtchn *evtchn_lock(struct domain *d, u32 port)
 {
 	struct evtchn *chn = evtchn_at(d, port);

@@ -4,141 +4,100 @@
 
 #include "hypercall_priv.h"
 
-static int alloc_unbound(struct vcpu *v, gvaddr_t arg)
-{
-	struct evtchn_alloc_unbound a;
-	struct domain *d;
-	int ret;
+union evtchn_arg {
+	evtchn_port_t port;
+	struct evtchn_alloc_unbound alloc;
+	struct evtchn_bind_interdomain inter;
+	struct evtchn_bind_virq virq;
+	struct evtchn_bind_ipi ipi;
+	struct evtchn_status status;
+	struct evtchn_bind_vcpu vcpu;
+	struct evtchn_reset reset;
+};
 
-	if (guest_read(&a, arg, 0))
-		return -EFAULT;
-	ret = hcall_domain(v, a.dom, &d);
-	if (ret)
-		return ret;
-	ret = evtchn_alloc_unbound(d, a.remote_dom == DOMID_SELF ? v->domain->id : a.remote_dom);
-	domain_put(d);
-	if (ret < 0)
-		return ret;
-	a.port = (evtchn_port_t)ret;
-	return guest_write(arg, 0, &a);
+/* The length of an operation's argument; 0: not served. */
+static size_t arg_size(s32 op)
+{
+	switch (op) {
+	case EVTCHNOP_unmask:
+	case EVTCHNOP_close: return sizeof(evtchn_port_t);
+	case EVTCHNOP_alloc_unbound: return sizeof(struct evtchn_alloc_unbound);
+	case EVTCHNOP_bind_interdomain: return sizeof(struct evtchn_bind_interdomain);
+	case EVTCHNOP_bind_virq: return sizeof(struct evtchn_bind_virq);
+	case EVTCHNOP_bind_ipi: return sizeof(struct evtchn_bind_ipi);
+	case EVTCHNOP_status: return sizeof(struct evtchn_status);
+	case EVTCHNOP_bind_vcpu: return sizeof(struct evtchn_bind_vcpu);
+	case EVTCHNOP_reset: return sizeof(struct evtchn_reset);
+	default: return 0;
+	}
 }
 
-static int bind_interdomain(struct vcpu *v, gvaddr_t arg)
+/* The domain that an operation is about: the caller, but where the argument names one. */
+static int target(struct vcpu *v, s32 op, const union evtchn_arg *a, struct domain **d)
 {
-	struct evtchn_bind_interdomain a;
-	struct domain *rd;
-	int ret;
-
-	if (guest_read(&a, arg, 0))
-		return -EFAULT;
-	rd = domain_get(a.remote_dom);
-	if (!rd)
-		return -ESRCH;
-	ret = evtchn_bind_interdomain(v->domain, rd, a.remote_port);
-	domain_put(rd);
-	if (ret < 0)
-		return ret;
-	a.local_port = (evtchn_port_t)ret;
-	return guest_write(arg, 0, &a);
+	switch (op) {
+	case EVTCHNOP_alloc_unbound: return hcall_domain(v, a->alloc.dom, d);
+	case EVTCHNOP_status: return hcall_domain(v, a->status.dom, d);
+	case EVTCHNOP_reset: return hcall_domain(v, a->reset.dom, d);
+	case EVTCHNOP_bind_interdomain: *d = domain_get(a->inter.remote_dom); break;
+	default: *d = domain_get(DOMID_SELF);
+	}
+	return *d ? 0 : -ESRCH;
 }
 
-static int bind_virq(struct vcpu *v, gvaddr_t arg)
+/* Does it; a new port goes to *port. */
+static int operate(struct vcpu *v, s32 op, union evtchn_arg *a, struct domain *d, evtchn_port_t **port)
 {
-	struct evtchn_bind_virq a;
-	int ret;
-
-	if (guest_read(&a, arg, 0))
-		return -EFAULT;
-	ret = evtchn_bind_virq(v->domain, a.virq, a.vcpu);
-	if (ret < 0)
-		return ret;
-	a.port = (evtchn_port_t)ret;
-	return guest_write(arg, 0, &a);
-}
-
-static int bind_ipi(struct vcpu *v, gvaddr_t arg)
-{
-	struct evtchn_bind_ipi a;
-	int ret;
-
-	if (guest_read(&a, arg, 0))
-		return -EFAULT;
-	ret = evtchn_bind_ipi(v->domain, a.vcpu);
-	if (ret < 0)
-		return ret;
-	a.port = (evtchn_port_t)ret;
-	return guest_write(arg, 0, &a);
-}
-
-static int status(struct vcpu *v, gvaddr_t arg)
-{
-	struct evtchn_status a;
-	struct domain *d;
-	int ret;
-
-	if (guest_read(&a, arg, 0))
-		return -EFAULT;
-	ret = hcall_domain(v, a.dom, &d);
-	if (ret)
-		return ret;
-	ret = evtchn_status(d, a.port, &a);
-	domain_put(d);
-	return ret ? ret : guest_write(arg, 0, &a);
-}
-
-static int bind_vcpu(struct vcpu *v, gvaddr_t arg)
-{
-	struct evtchn_bind_vcpu a;
-
-	if (guest_read(&a, arg, 0))
-		return -EFAULT;
-	return evtchn_bind_vcpu(v->domain, a.port, a.vcpu);
-}
-
-static int reset(struct vcpu *v, gvaddr_t arg)
-{
-	struct evtchn_reset a;
-	struct domain *d;
-	int ret;
-
-	if (guest_read(&a, arg, 0))
-		return -EFAULT;
-	ret = hcall_domain(v, a.dom, &d);
-	if (ret)
-		return ret;
-	/* Another domain would have to be paused for it, which nobody can do yet. */
-	ret = d == v->domain ? evtchn_reset(d) : -EINVAL;
-	domain_put(d);
-	return ret;
+	switch (op) {
+	case EVTCHNOP_unmask:
+		return evtchn_unmask(d, a->port);
+	case EVTCHNOP_close:
+		return evtchn_close(d, a->port);
+	case EVTCHNOP_alloc_unbound:
+		*port = &a->alloc.port;
+		return evtchn_alloc_unbound(d, a->alloc.remote_dom == DOMID_SELF ? v->domain->id :
+										    a->alloc.remote_dom);
+	case EVTCHNOP_bind_interdomain:
+		*port = &a->inter.local_port;
+		return evtchn_bind_interdomain(v->domain, d, a->inter.remote_port);
+	case EVTCHNOP_bind_virq:
+		*port = &a->virq.port;
+		return evtchn_bind_virq(d, a->virq.virq, a->virq.vcpu);
+	case EVTCHNOP_bind_ipi:
+		*port = &a->ipi.port;
+		return evtchn_bind_ipi(d, a->ipi.vcpu);
+	case EVTCHNOP_status:
+		return evtchn_status(d, a->status.port, &a->status);
+	case EVTCHNOP_bind_vcpu:
+		return evtchn_bind_vcpu(d, a->vcpu.port, a->vcpu.vcpu);
+	default: /* reset; another domain would have to be paused for it, which nobody can do yet */
+		return d == v->domain ? evtchn_reset(d) : -EINVAL;
+	}
 }
 
 static __noinline long rare_op(struct vcpu *v, struct hcall_args *h)
 {
-	gvaddr_t arg = h->a[1];
-	evtchn_port_t port;
+	s32 op = (s32)h->a[0];
+	size_t size = arg_size(op);
+	evtchn_port_t *port = NULL;
+	union evtchn_arg a;
+	struct domain *d;
+	int ret;
 
-	switch ((s32)h->a[0]) {
-	case EVTCHNOP_unmask:
-		return guest_read(&port, arg, 0) ? -EFAULT : evtchn_unmask(v->domain, port);
-	case EVTCHNOP_close:
-		return guest_read(&port, arg, 0) ? -EFAULT : evtchn_close(v->domain, port);
-	case EVTCHNOP_alloc_unbound:
-		return alloc_unbound(v, arg);
-	case EVTCHNOP_bind_interdomain:
-		return bind_interdomain(v, arg);
-	case EVTCHNOP_bind_virq:
-		return bind_virq(v, arg);
-	case EVTCHNOP_bind_ipi:
-		return bind_ipi(v, arg);
-	case EVTCHNOP_status:
-		return status(v, arg);
-	case EVTCHNOP_bind_vcpu:
-		return bind_vcpu(v, arg);
-	case EVTCHNOP_reset:
-		return reset(v, arg);
-	default:
+	if (!size)
 		return hcall_unsupported(v, "event_channel_op", h->a[0]);
-	}
+	if (copy_from_guest(&a, h->a[1], size))
+		return -EFAULT;
+	ret = target(v, op, &a, &d);
+	if (ret)
+		return ret;
+	ret = operate(v, op, &a, d, &port);
+	domain_put(d);
+	if (ret < 0 || (!port && op != EVTCHNOP_status))
+		return ret;
+	if (port)
+		*port = (evtchn_port_t)ret;
+	return copy_to_guest(h->a[1], &a, size);
 }
 
 long do_event_channel_op(struct vcpu *v, struct hcall_args *h)

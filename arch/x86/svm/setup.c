@@ -152,29 +152,29 @@ static struct vmcb_seg from_context(u32 base, u32 limit, u32 ar)
 	return (struct vmcb_seg){ .attr = ar & 0xfff, .limit = limit, .base = base };
 }
 
+static void set_control(struct vmcb *m, u64 cr0, u64 cr3, u64 cr4, u64 efer)
+{
+	m->cr0 = cr0 | CR0_ET;
+	m->cr3 = cr3;
+	m->cr4 = cr4;
+	m->efer = efer | EFER_SVME;
+}
+
 static void svm_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 {
 	struct vmcb *m = vmcb_of(v);
 
 	clear_state(m);
 	memset(&v->regs, 0, sizeof(v->regs));
+	/* Both forms list the general registers in encoding order, then RIP and RFLAGS. */
 	if (ctx->mode == VCPU_HVM_MODE_32B) {
 		const struct vcpu_hvm_x86_32 *x = &ctx->cpu_regs.x86_32;
 
-		v->regs.rax = x->eax;
-		v->regs.rcx = x->ecx;
-		v->regs.rdx = x->edx;
-		v->regs.rbx = x->ebx;
-		v->regs.rsp = x->esp;
-		v->regs.rbp = x->ebp;
-		v->regs.rsi = x->esi;
-		v->regs.rdi = x->edi;
+		for (unsigned i = 0; i < 8; i++)
+			v->regs.gpr[i] = (&x->eax)[i];
 		v->regs.rip = x->eip;
 		v->regs.rflags = x->eflags | 2;
-		m->cr0 = x->cr0 | CR0_ET;
-		m->cr3 = x->cr3;
-		m->cr4 = x->cr4;
-		m->efer = x->efer | EFER_SVME;
+		set_control(m, x->cr0, x->cr3, x->cr4, x->efer);
 		m->cs = from_context(x->cs_base, x->cs_limit, x->cs_ar);
 		m->ss = from_context(x->ss_base, x->ss_limit, x->ss_ar);
 		m->ds = from_context(x->ds_base, x->ds_limit, x->ds_ar);
@@ -184,20 +184,11 @@ static void svm_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 	} else {
 		const struct vcpu_hvm_x86_64 *x = &ctx->cpu_regs.x86_64;
 
-		v->regs.rax = x->rax;
-		v->regs.rcx = x->rcx;
-		v->regs.rdx = x->rdx;
-		v->regs.rbx = x->rbx;
-		v->regs.rsp = x->rsp;
-		v->regs.rbp = x->rbp;
-		v->regs.rsi = x->rsi;
-		v->regs.rdi = x->rdi;
+		for (unsigned i = 0; i < 8; i++)
+			v->regs.gpr[i] = (&x->rax)[i];
 		v->regs.rip = x->rip;
 		v->regs.rflags = x->rflags | 2;
-		m->cr0 = x->cr0 | CR0_ET;
-		m->cr3 = x->cr3;
-		m->cr4 = x->cr4;
-		m->efer = x->efer | EFER_SVME;
+		set_control(m, x->cr0, x->cr3, x->cr4, x->efer);
 		m->cs = flat(0x08, ATTR_CODE64, ~0U);
 		m->ss = m->ds = m->es = m->fs = m->gs = flat(0x10, ATTR_DATA32, ~0U);
 	}
