@@ -3,7 +3,8 @@
 # The book, and the exercises at its chapters' ends; included by the top Makefile.
 
 SPHINXBUILD ?= sphinx-build
-EXERCISES ?= $(patsubst Documentation/exercises/%/check,%,$(sort $(wildcard Documentation/exercises/*/check)))
+EXERCISES ?= $(patsubst Documentation/exercises/%/check,%,$(sort \
+	$(wildcard Documentation/exercises/*/check)))
 
 .PHONY: docs check-exercises
 
@@ -14,7 +15,11 @@ docs:
 
 # Each exercise's reference solution, tried in a copy of the tree, passes the exercise's own check.
 check-exercises: $(O)/margay guests
-	$(Q)failed=; for e in $(EXERCISES); do \
-		O=$(O) Documentation/exercises/$$e/check --solution || failed="$$failed $$e"; \
+	$(Q)passed=0; failed=0; for e in $(EXERCISES); do \
+		if O=$(O) Documentation/exercises/$$e/check --solution; then \
+			passed=$$((passed + 1)); \
+		else \
+			failed=$$((failed + 1)); \
+		fi; \
 	done; \
-	if [ "$$failed" ]; then echo "FAILED exercises:$$failed" >&2; exit 1; fi
+	echo "$$passed passed, $$failed failed, 0 skipped"; [ $$failed = 0 ]

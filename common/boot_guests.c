@@ -15,22 +15,29 @@ static struct boot_guest *find_guest(struct boot_guest **guests, unsigned n, con
 	return NULL;
 }
 
-int boot_guest_start(struct boot_guest *bg)
+static struct domain *build(struct boot_guest *bg)
 {
 	struct domain *d = domain_create(INITIAL_DOMID, &bg->spec);
-	int rc;
 
 	if (!d)
-		return -ENOMEM;
-	rc = arch_build_guest(d, bg);
-	if (rc) {
+		return NULL;
+	if (arch_build_guest(d, bg)) {
 		pr_err("guest %s: not started\n", bg->spec.name);
 		domain_destroy(d);
-		return rc;
+		return NULL;
 	}
 	d->boot = bg;
 	pr_info("guest %s: domain %u, %u vCPU%s, %lu MiB\n", d->name, d->id, d->nr_vcpus,
 		d->nr_vcpus == 1 ? "" : "s", d->max_pages >> 8);
+	return d;
+}
+
+int boot_guest_start(struct boot_guest *bg)
+{
+	struct domain *d = build(bg);
+
+	if (!d)
+		return -ENOMEM;
 	domain_start(d);
 	return 0;
 }
@@ -87,6 +94,7 @@ static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_gu
 void boot_guests(void)
 {
 	static struct boot_guest *guests[BOOT_MAX_MODULES], *initrds[BOOT_MAX_MODULES];
+	static struct domain *built[BOOT_MAX_MODULES];
 	unsigned n = 0, nr_initrds = 0, started = 0;
 
 	for (unsigned i = 0; i < boot_info.nr_mods; i++) {
@@ -104,8 +112,14 @@ void boot_guests(void)
 	}
 	for (unsigned i = 0; i < nr_initrds; i++)
 		attach_initrd(guests, n, initrds[i]);
+	/* All are built before one runs: zeroing much memory takes long, and this CPU's guests would wait. */
 	for (unsigned i = 0; i < n; i++)
-		started += boot_guest_start(guests[i]) == 0;
+		built[i] = build(guests[i]);
+	for (unsigned i = 0; i < n; i++)
+		if (built[i]) {
+			domain_start(built[i]);
+			started++;
+		}
 	if (!started) {
 		pr_warn("no guest was started: give some as boot modules\n");
 		if (opt.when_empty == WHEN_EMPTY_POWEROFF)

@@ -129,15 +129,14 @@ static int set_flag(bool *flag, const char *v, size_t len)
 {
 	static const char *const yes[] = { "", "1", "yes", "on", "true" };
 	static const char *const no[] = { "0", "no", "off", "false" };
-	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(yes); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(yes); i++) {
 		if (word_is(v, len, yes[i])) {
 			*flag = true;
 			return 0;
 		}
 	}
-	for (i = 0; i < ARRAY_SIZE(no); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(no); i++) {
 		if (word_is(v, len, no[i])) {
 			*flag = false;
 			return 0;
@@ -149,7 +148,6 @@ static int set_flag(bool *flag, const char *v, size_t len)
 static int set_option(const struct option *o, const char *v, size_t len)
 {
 	u64 n;
-	u32 i;
 	int ret;
 
 	switch (o->kind) {
@@ -179,7 +177,7 @@ static int set_option(const struct option *o, const char *v, size_t len)
 		((char *)o->value)[len] = 0;
 		return 0;
 	case KIND_ENUM:
-		for (i = 0; o->words[i]; i++) {
+		for (u32 i = 0; o->words[i]; i++) {
 			if (word_is(v, len, o->words[i])) {
 				*(u32 *)o->value = i;
 				return 0;
@@ -196,17 +194,11 @@ static const char *describe(const struct option *o, char *buf, size_t size)
 
 	buf[0] = 0;
 	switch (o->kind) {
-	case KIND_FLAG:
-		return "yes or no";
-	case KIND_LETTER:
-		return "a letter";
+	case KIND_FLAG: return "yes or no";
+	case KIND_LETTER: return "a letter";
 	case KIND_UINT:
-	case KIND_SIZE:
-		snprintf(buf, size, "%lu to %lu", o->lo, o->hi);
-		break;
-	case KIND_STRING:
-		snprintf(buf, size, "at most %lu characters", o->hi);
-		break;
+	case KIND_SIZE: snprintf(buf, size, "%lu to %lu", o->lo, o->hi); break;
+	case KIND_STRING: snprintf(buf, size, "at most %lu characters", o->hi); break;
 	case KIND_ENUM:
 		for (i = 0; o->words[i] && at < size; i++)
 			at += snprintf(buf + at, size - at, "%s%s", i ? "|" : "", o->words[i]);
@@ -220,9 +212,8 @@ static bool one_option(const char *word, size_t len)
 	const char *eq = memchr(word, '=', len);
 	size_t name_len = eq ? (size_t)(eq - word) : len;
 	char buf[80];
-	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(options); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(options); i++) {
 		const struct option *o = &options[i];
 
 		if (!word_is(word, name_len, o->name))
@@ -257,31 +248,20 @@ unsigned int cmdline_parse(const char *line)
 
 void cmdline_help(void)
 {
-	unsigned int i;
 	char buf[80];
 
-	for (i = 0; i < ARRAY_SIZE(options); i++) {
+	for (unsigned int i = 0; i < ARRAY_SIZE(options); i++) {
 		const struct option *o = &options[i];
 
 		switch (o->kind) {
 		case KIND_FLAG:
 			snprintf(buf, sizeof(buf), "%s", *(bool *)o->value ? "yes" : "no");
 			break;
-		case KIND_UINT:
-			snprintf(buf, sizeof(buf), "%u", *(u32 *)o->value);
-			break;
-		case KIND_SIZE:
-			snprintf(buf, sizeof(buf), "%#lx", *(u64 *)o->value);
-			break;
-		case KIND_LETTER:
-			snprintf(buf, sizeof(buf), "%c", *(char *)o->value);
-			break;
-		case KIND_STRING:
-			snprintf(buf, sizeof(buf), "%s", (char *)o->value);
-			break;
-		case KIND_ENUM:
-			snprintf(buf, sizeof(buf), "%s", o->words[*(u32 *)o->value]);
-			break;
+		case KIND_UINT: snprintf(buf, sizeof(buf), "%u", *(u32 *)o->value); break;
+		case KIND_SIZE: snprintf(buf, sizeof(buf), "%#lx", *(u64 *)o->value); break;
+		case KIND_LETTER: snprintf(buf, sizeof(buf), "%c", *(char *)o->value); break;
+		case KIND_STRING: snprintf(buf, sizeof(buf), "%s", (char *)o->value); break;
+		case KIND_ENUM: snprintf(buf, sizeof(buf), "%s", o->words[*(u32 *)o->value]); break;
 		}
 		printk("  %s=%s  %s\n", o->name, buf, o->help);
 		if (o->kind == KIND_ENUM)

@@ -146,6 +146,7 @@ struct domain *domain_create(domid_t id, const struct guest_spec *spec)
 
 void domain_start(struct domain *d)
 {
+	d->vcpus[0]->initialised = true;
 	d->state = DOM_RUNNING;
 	vcpu_up(d->vcpus[0]);
 }
@@ -338,6 +339,7 @@ void domains_reap(void)
 	struct domain *d = next_to_reap();
 	struct boot_guest *bg;
 	struct mem_stats st;
+	stime_t begin = now(), took;
 	unsigned code;
 
 	if (!d)
@@ -346,7 +348,9 @@ void domains_reap(void)
 	if (!reap_timer.fn)
 		timer_init(&reap_timer, reap_again);
 	if (!teardown_step(d)) {
-		timer_set(&reap_timer, now() + REAP_PAUSE_NS);
+		/* Scrubbing takes half of this CPU's time at most. */
+		took = now() - begin;
+		timer_set(&reap_timer, now() + max(took, (stime_t)REAP_PAUSE_NS));
 		return;
 	}
 	spin_lock(&domains_lock);
@@ -355,7 +359,6 @@ void domains_reap(void)
 	spin_unlock(&domains_lock);
 	bg = d->boot;
 	code = d->shutdown_code;
-	mem_stats(&st);
 	printk("guest %s ended: %s\n", d->name, shutdown_name(code));
 	domain_put(d);
 	mem_stats(&st);

@@ -92,9 +92,7 @@ static const char *add_segment(struct elf_image *out, const struct phdr *ph)
 
 static bool in_segment(const struct elf_image *out, u64 addr)
 {
-	unsigned int i;
-
-	for (i = 0; i < out->nr_segs; i++) {
+	for (unsigned int i = 0; i < out->nr_segs; i++) {
 		if (addr >= out->seg[i].paddr && addr - out->seg[i].paddr < out->seg[i].filesz)
 			return true;
 	}

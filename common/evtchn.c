@@ -11,6 +11,8 @@
 
 #include "evtchn_priv.h"
 
+#define DUMP_MAX 64
+
 struct vcpu_info dummy_vcpu_info = { .evtchn_upcall_mask = 1 };
 
 void vcpu_mark_events_pending(struct vcpu *v)
@@ -219,24 +221,22 @@ int evtchn_teardown(struct domain *d)
 
 void evtchn_free(struct domain *d)
 {
-	unsigned i;
-
 	if (!d->evtchn)
 		return;
-	for (i = 0; i < NR_BUCKETS; i++)
+	for (unsigned i = 0; i < NR_BUCKETS; i++)
 		if (d->evtchn->bucket[i])
 			free_page(d->evtchn->bucket[i]);
 	kfree(d->evtchn);
 	d->evtchn = NULL;
 }
 
-/* Under the lock, which is for the console to bear: it is a debugging key. */
+/* Under the lock and on a slow line: not more than some, so that no guest's senders wait for long. */
 void evtchn_dump(struct domain *d)
 {
 	static const char *const names[] = { "free", "reserved", "unbound", "interdomain",
 					     "virq", "ipi",	 "margay" };
 	struct evtchn_table *t = d->evtchn;
-	unsigned port;
+	unsigned port, shown = 0;
 
 	spin_lock(&t->lock);
 	for_each_bit(port, t->used, EVTCHN_MAX) {
@@ -245,6 +245,10 @@ void evtchn_dump(struct domain *d)
 
 		if (chn->state == ECS_RESERVED)
 			continue;
+		if (shown++ == DUMP_MAX) {
+			printk("  and more\n");
+			break;
+		}
 		if (chn->state == ECS_INTERDOMAIN)
 			snprintf(to, sizeof(to), " to %s:%u", chn->peer->name, chn->port);
 		else if (chn->state == ECS_UNBOUND)

@@ -181,11 +181,10 @@ int evtchn_bind_vcpu(struct domain *d, u32 port, u32 vcpu)
 static void close_locked(struct domain *d, u32 port, struct evtchn *chn)
 {
 	struct evtchn *peer;
-	unsigned i;
 
 	switch (chn->state) {
 	case ECS_VIRQ:
-		for (i = 0; i < d->nr_vcpus; i++)
+		for (unsigned i = 0; i < d->nr_vcpus; i++)
 			if (d->vcpus[i] && d->vcpus[i]->virq_port[chn->virq] == port)
 				WRITE_ONCE(d->vcpus[i]->virq_port[chn->virq], 0);
 		break;

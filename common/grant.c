@@ -79,10 +79,9 @@ static struct active *active_at(struct grant_table *t, grant_ref_t ref, bool mak
 static int set_status(struct grant_entry_v1 *e, domid_t who, bool write, bool pinned)
 {
 	u32 *word = (u32 *)e, old = READ_ONCE(*word);
-	unsigned tries;
 
 	_Static_assert(offsetof(struct grant_entry_v1, domid) == 2, "flags and domid are one word");
-	for (tries = 0; tries < 5; tries++) {
+	for (unsigned tries = 0; tries < 5; tries++) {
 		if (!pinned &&
 		    ((old & GTF_type_mask) != GTF_permit_access || (domid_t)(old >> 16) != who))
 			return GNTST_general_error;
@@ -211,15 +210,14 @@ int grant_init(struct domain *d)
 void grant_free(struct domain *d)
 {
 	struct grant_table *t = d->grants;
-	unsigned i;
 
 	if (!t)
 		return;
-	for (i = 0; i < t->nr_frames; i++) {
+	for (unsigned i = 0; i < t->nr_frames; i++) {
 		free_page(t->frame[i]);
 		kfree(t->active[i]);
 	}
-	for (i = 0; i < t->nr_handles / MAPTRACK_PER_PAGE; i++)
+	for (unsigned i = 0; i < t->nr_handles / MAPTRACK_PER_PAGE; i++)
 		free_page(t->maptrack[i]);
 	kfree(t);
 	d->grants = NULL;

@@ -173,14 +173,13 @@ int grant_teardown(struct domain *d)
 {
 	struct grant_table *t = d->grants;
 	unsigned done = 0;
-	u32 handle;
 
 	if (!t)
 		return 0;
 	spin_lock(&t->lock);
 	t->dying = true;
 	spin_unlock(&t->lock);
-	for (handle = 0; handle < t->nr_handles; handle++) {
+	for (u32 handle = 0; handle < t->nr_handles; handle++) {
 		struct maptrack *m = maptrack_at(t, handle);
 
 		if (m->state != MT_MAPPED)

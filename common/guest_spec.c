@@ -43,11 +43,9 @@ static int bad_word(const struct guest_spec *g, const struct word *w, const char
 
 static int set_name(struct guest_spec *g, const struct word *w)
 {
-	size_t i;
-
 	if (!w->val_len || w->val_len > GUEST_NAME_LEN)
 		return bad_word(g, w, "a name has 1 to 31 characters");
-	for (i = 0; i < w->val_len; i++) {
+	for (size_t i = 0; i < w->val_len; i++) {
 		char c = w->val[i];
 
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

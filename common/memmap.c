@@ -11,16 +11,11 @@
 static unsigned int __init severity(u32 type)
 {
 	switch (type) {
-	case MEM_RAM:
-		return 1;
-	case MEM_ACPI:
-		return 2;
-	case MEM_NVS:
-		return 3;
-	case MEM_UNUSABLE:
-		return 5;
-	default:
-		return 4;
+	case MEM_RAM: return 1;
+	case MEM_ACPI: return 2;
+	case MEM_NVS: return 3;
+	case MEM_UNUSABLE: return 5;
+	default: return 4;
 	}
 }
 
@@ -107,9 +102,7 @@ unsigned int __init mem_subtract(struct mem_range *r, unsigned int n, unsigned i
 
 bool __init mem_is_ram(const struct mem_range *r, unsigned int n, paddr_t base, u64 size)
 {
-	unsigned int i;
-
-	for (i = 0; i < n; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		if (r[i].type == MEM_RAM && base >= r[i].base && base - r[i].base < r[i].size &&
 		    size <= r[i].size - (base - r[i].base))
 			return true;
@@ -119,9 +112,7 @@ bool __init mem_is_ram(const struct mem_range *r, unsigned int n, paddr_t base, 
 
 void __init boot_protect(struct boot_info *bi, paddr_t base, u64 size, const char *what)
 {
-	unsigned int i;
-
-	for (i = 0; i < bi->nr_mods; i++) {
+	for (unsigned int i = 0; i < bi->nr_mods; i++) {
 		struct boot_module *m = &bi->mods[i];
 
 		if (m->bad || m->start >= base + size || base >= m->start + m->size)

@@ -37,7 +37,8 @@ struct vcpu *vcpu_create(struct domain *d, unsigned id)
 	if (first >= nr_cpus)
 		first = find_next_bit(v->affinity, nr_cpus, 0);
 	if (first >= nr_cpus) {
-		pr_warn("guest %s: vCPU %u is pinned to CPUs that are not there: it runs on any\n", d->name, id);
+		pr_warn("guest %s: vCPU %u is pinned to CPUs that are not there: it runs on any\n",
+			d->name, id);
 		memset(v->affinity, 0xff, sizeof(v->affinity));
 		first = id % nr_cpus;
 	}

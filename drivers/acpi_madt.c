@@ -30,22 +30,14 @@ enum madt_entry {
 static u8 __init entry_size(u8 type)
 {
 	switch (type) {
-	case MADT_LAPIC:
-		return 8;
-	case MADT_IOAPIC:
-		return 12;
-	case MADT_OVERRIDE:
-		return 10;
-	case MADT_LAPIC_NMI:
-		return 6;
-	case MADT_LAPIC_OVERRIDE:
-		return 12;
-	case MADT_X2APIC:
-		return 16;
-	case MADT_X2APIC_NMI:
-		return 12;
-	default:
-		return 2;
+	case MADT_LAPIC: return 8;
+	case MADT_IOAPIC: return 12;
+	case MADT_OVERRIDE: return 10;
+	case MADT_LAPIC_NMI: return 6;
+	case MADT_LAPIC_OVERRIDE: return 12;
+	case MADT_X2APIC: return 16;
+	case MADT_X2APIC_NMI: return 12;
+	default: return 2;
 	}
 }
 
@@ -53,11 +45,10 @@ static void __init add_cpu(struct acpi_info *out, u32 apic_id, u32 uid, u32 flag
 			   bool want_enabled)
 {
 	bool enabled = flags & CPU_ENABLED;
-	unsigned int i;
 
 	if (enabled != want_enabled || !(flags & (CPU_ENABLED | CPU_ONLINE_CAPABLE)))
 		return;
-	for (i = 0; i < out->nr_cpus; i++) {
+	for (unsigned int i = 0; i < out->nr_cpus; i++) {
 		if (out->cpus[i].apic_id != apic_id)
 			continue;
 		/* Listed as LAPIC and as x2APIC: usual. */
@@ -103,13 +94,11 @@ static void __init add_ioapic(struct acpi_info *out, const u8 *e)
 
 static void __init add_override(struct acpi_info *out, const u8 *e)
 {
-	unsigned int i;
-
 	if (e[2] || e[3] >= 16) {
 		pr_warn("acpi: APIC: override of bus %u interrupt %u ignored\n", e[2], e[3]);
 		return;
 	}
-	for (i = 0; i < out->nr_overrides; i++) {
+	for (unsigned int i = 0; i < out->nr_overrides; i++) {
 		if (out->overrides[i].irq == e[3]) {
 			pr_warn("acpi: APIC: second override of interrupt %u ignored\n", e[3]);
 			return;
@@ -132,15 +121,9 @@ static void __init one_entry(struct acpi_info *out, const u8 *e)
 {
 	switch (e[0]) {
 	case MADT_LAPIC:
-	case MADT_X2APIC:
-		add_cpu_entry(out, e, true);
-		break;
-	case MADT_IOAPIC:
-		add_ioapic(out, e);
-		break;
-	case MADT_OVERRIDE:
-		add_override(out, e);
-		break;
+	case MADT_X2APIC: add_cpu_entry(out, e, true); break;
+	case MADT_IOAPIC: add_ioapic(out, e); break;
+	case MADT_OVERRIDE: add_override(out, e); break;
 	case MADT_LAPIC_NMI:
 		add_nmi(out, e[2] == 0xff ? ACPI_UID_ALL : e[2], get_u16(e + 3), e[5]);
 		break;

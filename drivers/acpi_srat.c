@@ -37,9 +37,7 @@ static int __init node_of(struct acpi_info *out, u32 pxm, unsigned int *nr)
 
 static void __init set_cpu_node(struct acpi_info *out, u32 apic_id, int node)
 {
-	unsigned int i;
-
-	for (i = 0; node >= 0 && i < out->nr_cpus; i++) {
+	for (unsigned int i = 0; node >= 0 && i < out->nr_cpus; i++) {
 		if (out->cpus[i].apic_id == apic_id)
 			out->cpus[i].node = node;
 	}

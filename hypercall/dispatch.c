@@ -45,11 +45,6 @@ static inline long dispatch(struct vcpu *v, u64 nr, struct hcall_args *h)
 	return table[nr].fn(v, h);
 }
 
-long hypercall_one(struct vcpu *v, u64 nr, struct hcall_args *h)
-{
-	return dispatch(v, nr, h);
-}
-
 bool hypercall(struct vcpu *v)
 {
 	struct regs *r = &v->regs;
@@ -105,11 +100,21 @@ int hcall_domain(struct vcpu *v, domid_t id, struct domain **d)
 	*d = domain_get(id);
 	if (!*d)
 		return -ESRCH;
-	if (!v->domain->control) {
-		domain_put(*d);
-		return -EPERM;
-	}
-	return 0;
+	if (v->domain->control)
+		return 0;
+	domain_put(*d);
+	return -EPERM;
+}
+
+int hcall_own_domain(struct vcpu *v, domid_t id)
+{
+	struct domain *d;
+	int err = hcall_domain(v, id, &d);
+
+	if (err)
+		return err;
+	domain_put(d);
+	return d == v->domain ? 0 : -EPERM;
 }
 
 /*
@@ -132,7 +137,7 @@ long do_multicall(struct vcpu *v, struct hcall_args *h)
 		if (guest_read(&e, h->a[0], 0))
 			return -EFAULT;
 		memcpy(args.a, e.args, sizeof(args.a));
-		ret = e.op == __HYPERVISOR_multicall ? -EINVAL : hypercall_one(v, e.op, &args);
+		ret = e.op == __HYPERVISOR_multicall ? -EINVAL : dispatch(v, e.op, &args);
 		if (ret == HCALL_RESTART) {
 			memcpy(e.args, args.a, sizeof(args.a));
 			if (guest_write(h->a[0], 0, &e))

@@ -10,7 +10,7 @@
 /* Runs one operation for each of count structures; a macro because only the types differ. */
 #define FOR_EACH_OP(type, operation)                                                          \
 	do {                                                                                  \
-		for (i = 0; i < count; i++, h->a[1] += sizeof(type)) {                        \
+		for (u32 i = 0; i < count; i++, h->a[1] += sizeof(type)) {                    \
 			type op;                                                              \
 			if (i && hcall_preempt()) {                                           \
 				h->a[2] = count - i;                                          \
@@ -49,12 +49,11 @@ static long query_size(struct vcpu *v, gvaddr_t arg)
 /* The list gets the guest frames that table pages are mapped at: in this ABI the guest maps them itself. */
 static s16 setup(struct domain *d, const struct gnttab_setup_table *op)
 {
-	unsigned i;
 	mfn_t mfn;
 
 	if (op->nr_frames > GRANT_MAX_FRAMES)
 		return GNTST_general_error;
-	for (i = 0; i < op->nr_frames; i++) {
+	for (unsigned i = 0; i < op->nr_frames; i++) {
 		gfn_t gfn;
 
 		if (grant_frame(d, i, &mfn))
@@ -86,14 +85,12 @@ static long setup_table(struct vcpu *v, gvaddr_t arg)
 static long set_version(struct vcpu *v, gvaddr_t arg)
 {
 	struct gnttab_set_version op;
-	long ret = -EINVAL;
+	long ret;
 
 	if (guest_read(&op, arg, 0))
 		return -EFAULT;
-	if (op.version == 1)
-		ret = 0;
-	else if (op.version == 2)
-		ret = hcall_unsupported(v, "grant table version", 2);
+	ret = op.version == 1 ? 0 : op.version != 2 ? -EINVAL :
+	      hcall_unsupported(v, "grant table version", 2);
 	op.version = 1;
 	return guest_write(arg, 0, &op) ? -EFAULT : ret;
 }
@@ -117,7 +114,7 @@ static long get_version(struct vcpu *v, gvaddr_t arg)
 long do_grant_table_op(struct vcpu *v, struct hcall_args *h)
 {
 	struct domain *d = v->domain;
-	u32 cmd = (u32)h->a[0], count = (u32)h->a[2], i;
+	u32 cmd = (u32)h->a[0], count = (u32)h->a[2];
 	gvaddr_t arg = h->a[1];
 
 	if ((s32)count < 0)
@@ -132,15 +129,10 @@ long do_grant_table_op(struct vcpu *v, struct hcall_args *h)
 	case GNTTABOP_swap_grant_ref:
 		FOR_EACH_OP(struct gnttab_swap_grant_ref,
 			    op.status = (s16)grant_swap(d, op.ref_a, op.ref_b));
-	case GNTTABOP_query_size:
-		return count == 1 ? query_size(v, arg) : -EINVAL;
-	case GNTTABOP_setup_table:
-		return count == 1 ? setup_table(v, arg) : -EINVAL;
-	case GNTTABOP_set_version:
-		return set_version(v, arg);
-	case GNTTABOP_get_version:
-		return get_version(v, arg);
-	default:
-		return hcall_unsupported(v, "grant_table_op", cmd);
+	case GNTTABOP_query_size: return count == 1 ? query_size(v, arg) : -EINVAL;
+	case GNTTABOP_setup_table: return count == 1 ? setup_table(v, arg) : -EINVAL;
+	case GNTTABOP_set_version: return set_version(v, arg);
+	case GNTTABOP_get_version: return get_version(v, arg);
+	default: return hcall_unsupported(v, "grant_table_op", cmd);
 	}
 }

@@ -25,13 +25,12 @@ static const u8 param_access[HVM_NR_PARAMS] = {
 static long set_callback(struct vcpu *v, u64 value)
 {
 	struct domain *d = v->domain;
-	unsigned i;
 
 	if (value && value >> 56 != HVM_PARAM_CALLBACK_TYPE_VECTOR)
 		return hcall_unsupported(v, "callback type", value >> 56);
 	WRITE_ONCE(d->callback_vector, (u8)value);
 	/* What waited for a way to be told. */
-	for (i = 0; value && i < d->nr_vcpus; i++) {
+	for (unsigned i = 0; value && i < d->nr_vcpus; i++) {
 		struct vcpu *to = d->vcpus[i];
 
 		if (to && READ_ONCE(to->info->evtchn_upcall_pending)) {
@@ -44,7 +43,6 @@ static long set_callback(struct vcpu *v, u64 value)
 
 static long set_param(struct vcpu *v, u32 index, u64 value)
 {
-	struct domain *d = v->domain;
 	long ret = 0;
 
 	if (!(param_access[index] & PARAM_WRITE))
@@ -54,14 +52,13 @@ static long set_param(struct vcpu *v, u32 index, u64 value)
 	if (index == HVM_PARAM_X87_FIP_WIDTH && value != 0 && value != 4 && value != 8)
 		ret = -EINVAL;
 	if (!ret)
-		WRITE_ONCE(d->hvm_params[index], value);
+		WRITE_ONCE(v->domain->hvm_params[index], value);
 	return ret;
 }
 
 static long param(struct vcpu *v, gvaddr_t arg, bool set)
 {
 	struct xen_hvm_param p;
-	struct domain *d;
 	u32 index;
 	int ret;
 
@@ -70,12 +67,9 @@ static long param(struct vcpu *v, gvaddr_t arg, bool set)
 	if (p.index >= HVM_NR_PARAMS)
 		return -EINVAL;
 	index = (u32)index_nospec(p.index, HVM_NR_PARAMS);
-	ret = hcall_domain(v, p.domid, &d);
+	ret = hcall_own_domain(v, p.domid);
 	if (ret)
 		return ret;
-	domain_put(d);
-	if (d != v->domain)
-		return -EPERM;
 	if (index == HVM_PARAM_DM_DOMAIN || index == HVM_PARAM_BUFIOREQ_EVTCHN)
 		return set ? -EPERM : -ENODATA;
 	if (set)
@@ -109,12 +103,9 @@ long do_hvm_op(struct vcpu *v, struct hcall_args *h)
 	gvaddr_t arg = h->a[1];
 
 	switch (h->a[0]) {
-	case HVMOP_set_param:
-		return param(v, arg, true);
-	case HVMOP_get_param:
-		return param(v, arg, false);
-	case HVMOP_set_evtchn_upcall_vector:
-		return set_upcall_vector(v, arg);
+	case HVMOP_set_param: return param(v, arg, true);
+	case HVMOP_get_param: return param(v, arg, false);
+	case HVMOP_set_evtchn_upcall_vector: return set_upcall_vector(v, arg);
 	case HVMOP_flush_tlbs:
 		/* Dropping the nested translations drops the guest's own along with them. */
 		if (arg)
@@ -139,16 +130,16 @@ long do_hvm_op(struct vcpu *v, struct hcall_args *h)
 
 long do_vm_assist(struct vcpu *v, struct hcall_args *h)
 {
-	struct domain *d = v->domain;
+	u32 flag = 1U << VMASST_TYPE_runstate_update_flag;
 
 	if ((u32)h->a[1] != VMASST_TYPE_runstate_update_flag)
 		return -EINVAL;
 	switch ((u32)h->a[0]) {
 	case VMASST_CMD_enable:
-		atomic_or(&d->vm_assist, 1U << VMASST_TYPE_runstate_update_flag);
+		atomic_or(&v->domain->vm_assist, flag);
 		return 0;
 	case VMASST_CMD_disable:
-		atomic_and(&d->vm_assist, ~(1U << VMASST_TYPE_runstate_update_flag));
+		atomic_and(&v->domain->vm_assist, ~flag);
 		return 0;
 	default:
 		return -ENOSYS;

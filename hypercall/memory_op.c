@@ -19,18 +19,6 @@ static bool may_unmap(enum p2m_type type)
 	return type == P2M_RAM || type == P2M_SHARED;
 }
 
-/* Own pages only; the initial domain is no exception yet. */
-static int own_domain(struct vcpu *v, domid_t id)
-{
-	struct domain *d;
-	int err = hcall_domain(v, id, &d);
-
-	if (err)
-		return err;
-	domain_put(d);
-	return d == v->domain ? 0 : -EPERM;
-}
-
 /* Reservations */
 
 static bool remove_page(struct domain *d, gfn_t gfn)
@@ -73,9 +61,7 @@ static bool populate(struct domain *d, gfn_t gfn, unsigned order)
 
 static bool depopulate(struct domain *d, gfn_t gfn, unsigned order)
 {
-	unsigned i;
-
-	for (i = 0; i < 1U << order; i++)
+	for (unsigned i = 0; i < 1U << order; i++)
 		if (!remove_page(d, gfn + i))
 			return false;
 	return true;
@@ -93,7 +79,7 @@ static long reservation(struct vcpu *v, struct hcall_args *h)
 	struct domain *d = v->domain;
 
 	if (guest_read(&r, h->a[1], 0) || r.nr_extents > ~0U >> CMD_BITS || start >= r.nr_extents ||
-	    own_domain(v, r.domid) || r.extent_order > MAX_ORDER)
+	    hcall_own_domain(v, r.domid) || r.extent_order > MAX_ORDER)
 		return (long)start;
 	if (op == XENMEM_increase_reservation) {
 		hcall_unsupported(v, "memory_op", op);
@@ -141,9 +127,8 @@ static long query(struct vcpu *v, u32 op, gvaddr_t arg)
 static long maximum_ram_page(void)
 {
 	paddr_t end = 0;
-	unsigned i;
 
-	for (i = 0; i < boot_info.nr_mem; i++)
+	for (unsigned i = 0; i < boot_info.nr_mem; i++)
 		if (boot_info.mem[i].type == MEM_RAM)
 			end = max(end, boot_info.mem[i].base + boot_info.mem[i].size);
 	return (long)(end >> PAGE_SHIFT);
@@ -201,34 +186,25 @@ static int add_one(struct vcpu *v, unsigned space, u64 idx, gfn_t gfn)
 	mfn_t mfn;
 	int err;
 
+	guard(&d->lock);
 	switch (space) {
 	case XENMAPSPACE_shared_info:
-		if (idx)
-			return -EINVAL;
-		spin_lock(&d->lock);
-		err = place_shared(d, gfn, virt_to_mfn(d->shared_info), &d->shared_info_gfn, 0);
-		break;
+		return idx ? -EINVAL : place_shared(d, gfn, virt_to_mfn(d->shared_info),
+						    &d->shared_info_gfn, 0);
 	case XENMAPSPACE_grant_table:
 		if (idx >= GRANT_MAX_FRAMES)
 			return -EINVAL;
-		spin_lock(&d->lock);
 		err = grant_frame(d, (unsigned)idx, &mfn);
-		if (!err)
-			err = place_shared(d, gfn, mfn, grant_frame_gfn(d, (unsigned)idx),
-					   INVALID_GFN);
-		break;
+		return err ? err : place_shared(d, gfn, mfn, grant_frame_gfn(d, (unsigned)idx),
+						INVALID_GFN);
 	case XENMAPSPACE_gmfn:
 	case XENMAPSPACE_gmfn_range:
-		spin_lock(&d->lock);
-		err = move_page(d, idx, gfn);
-		break;
+		return move_page(d, idx, gfn);
 	case XENMAPSPACE_gmfn_foreign:
 		return d->control ? (int)hcall_unsupported(v, "add_to_physmap", space) : -EPERM;
 	default:
 		return -EINVAL;
 	}
-	spin_unlock(&d->lock);
-	return err;
 }
 
 static long add_to_physmap(struct vcpu *v, struct hcall_args *h)
@@ -241,7 +217,7 @@ static long add_to_physmap(struct vcpu *v, struct hcall_args *h)
 		return -EFAULT;
 	if (a.space == XENMAPSPACE_gmfn_foreign)
 		return -ENOSYS;
-	err = own_domain(v, a.domid);
+	err = hcall_own_domain(v, a.domid);
 	if (err)
 		return err;
 	if (a.space != XENMAPSPACE_gmfn_range)
@@ -270,7 +246,7 @@ static long add_to_physmap_batch(struct vcpu *v, struct hcall_args *h)
 		return -EFAULT;
 	if (a.space == XENMAPSPACE_gmfn_range)
 		return -EOPNOTSUPP;
-	err = own_domain(v, a.domid);
+	err = hcall_own_domain(v, a.domid);
 	if (err)
 		return err;
 	if (done > a.size || (done && done == a.size))
@@ -300,10 +276,8 @@ static long remove_from_physmap(struct vcpu *v, gvaddr_t arg)
 
 	if (guest_read(&a, arg, 0))
 		return -EFAULT;
-	err = own_domain(v, a.domid);
-	if (err)
-		return err;
-	return remove_page(v->domain, a.gpfn) ? 0 : -ENOENT;
+	err = hcall_own_domain(v, a.domid);
+	return err ? err : remove_page(v->domain, a.gpfn) ? 0 : -ENOENT;
 }
 
 static long memory_map(struct vcpu *v, gvaddr_t arg)
@@ -329,26 +303,19 @@ long do_memory_op(struct vcpu *v, struct hcall_args *h)
 	switch (op) {
 	case XENMEM_increase_reservation:
 	case XENMEM_decrease_reservation:
-	case XENMEM_populate_physmap:
-		return reservation(v, h);
-	case XENMEM_add_to_physmap:
-		return add_to_physmap(v, h);
-	case XENMEM_add_to_physmap_batch:
-		return add_to_physmap_batch(v, h);
+	case XENMEM_populate_physmap: return reservation(v, h);
+	case XENMEM_add_to_physmap: return add_to_physmap(v, h);
+	case XENMEM_add_to_physmap_batch: return add_to_physmap_batch(v, h);
 	}
 	if (continued)
 		return -EINVAL;
 	switch (op) {
-	case XENMEM_maximum_ram_page:
-		return maximum_ram_page();
+	case XENMEM_maximum_ram_page: return maximum_ram_page();
 	case XENMEM_current_reservation:
 	case XENMEM_maximum_reservation:
-	case XENMEM_maximum_gpfn:
-		return query(v, op, arg);
-	case XENMEM_remove_from_physmap:
-		return remove_from_physmap(v, arg);
-	case XENMEM_memory_map:
-		return memory_map(v, arg);
+	case XENMEM_maximum_gpfn: return query(v, op, arg);
+	case XENMEM_remove_from_physmap: return remove_from_physmap(v, arg);
+	case XENMEM_memory_map: return memory_map(v, arg);
 	case XENMEM_exchange:
 	case XENMEM_get_vnumainfo:
 		hcall_unsupported(v, "memory_op", op);

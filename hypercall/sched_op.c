@@ -11,9 +11,7 @@
 /* Copies the list once; true in *hit when one of the ports is pending. */
 static int poll_check(struct domain *d, gvaddr_t ports, unsigned nr, bool *hit)
 {
-	unsigned i;
-
-	for (i = 0; i < nr && !*hit; i++) {
+	for (unsigned i = 0; i < nr && !*hit; i++) {
 		evtchn_port_t port;
 
 		if (guest_read(&port, ports, i))
@@ -71,12 +69,9 @@ static long watchdog(struct domain *d, u32 id, u32 timeout)
 	if (!id) {
 		while (id < ARRAY_SIZE(d->watchdog) && d->watchdog_inuse & 1U << id)
 			id++;
-		if (id < ARRAY_SIZE(d->watchdog)) {
-			d->watchdog_inuse |= 1U << id;
-			ret = ++id;
-		} else {
-			ret = -ENOSPC;
-		}
+		ret = id < ARRAY_SIZE(d->watchdog) ? (long)id + 1 : -ENOSPC;
+		if (ret > 0)
+			d->watchdog_inuse |= 1U << id++;
 	} else if (!(d->watchdog_inuse & 1U << (id - 1))) {
 		ret = -EINVAL;
 	} else if (!timeout) {
@@ -110,31 +105,25 @@ long do_sched_op(struct vcpu *v, struct hcall_args *h)
 		return 0;
 	case SCHEDOP_poll:
 		return poll(v, arg);
-	case SCHEDOP_shutdown: {
-		struct sched_shutdown s;
-
-		if (guest_read(&s, arg, 0))
-			return -EFAULT;
-		domain_shutdown(d, (u8)s.reason);
-		return 0;
-	}
+	case SCHEDOP_shutdown:
 	case SCHEDOP_shutdown_code: {
 		struct sched_shutdown s;
 
 		if (guest_read(&s, arg, 0))
 			return -EFAULT;
-		spin_lock(&d->lock);
+		if ((s32)h->a[0] == SCHEDOP_shutdown) {
+			domain_shutdown(d, (u8)s.reason);
+			return 0;
+		}
+		guard(&d->lock);
 		if (d->shutdown_code == SHUTDOWN_CODE_NONE)
 			d->shutdown_code = (u8)s.reason;
-		spin_unlock(&d->lock);
 		return 0;
 	}
 	case SCHEDOP_watchdog: {
 		struct sched_watchdog w;
 
-		if (guest_read(&w, arg, 0))
-			return -EFAULT;
-		return watchdog(d, w.id, w.timeout);
+		return guest_read(&w, arg, 0) ? -EFAULT : watchdog(d, w.id, w.timeout);
 	}
 	case SCHEDOP_remote_shutdown: {
 		struct sched_remote_shutdown s;

@@ -25,14 +25,14 @@ static void put_area(mfn_t *mfn, unsigned n)
 static int get_area(struct domain *d, gvaddr_t va, size_t size, mfn_t *mfn, unsigned n)
 {
 	gvaddr_t last = va + size - 1;
-	unsigned i, pages = 1 + ((va ^ last) >> PAGE_SHIFT != 0);
+	unsigned pages = 1 + ((va ^ last) >> PAGE_SHIFT != 0);
 	int err;
 
-	for (i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++)
 		mfn[i] = INVALID_MFN;
 	if (pages > n || last < va)
 		return -EINVAL;
-	for (i = 0; i < pages; i++) {
+	for (unsigned i = 0; i < pages; i++) {
 		gpaddr_t gpa;
 
 		err = guest_translate(i ? last : va, true, &gpa);
@@ -50,7 +50,6 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 {
 	struct domain *d = v->domain;
 	struct vcpu_register_vcpu_info a;
-	long ret = -EINVAL;
 	mfn_t mfn;
 
 	if (guest_read(&a, arg, 0))
@@ -58,21 +57,18 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 	/* Not aligned to its words, atomic operations on it would split a cache line. */
 	if (a.offset > PAGE_SIZE - sizeof(struct vcpu_info) || a.offset % sizeof(u64))
 		return -EINVAL;
-	spin_lock(&d->lock);
+	guard(&d->lock);
 	/* Only once, and by itself or while it is down. */
 	if (v->info_mfn != INVALID_MFN || (v != cur && READ_ONCE(v->state) != RUN_OFFLINE) ||
 	    p2m_get_page(d, a.mfn, true, &mfn))
-		goto out;
+		return -EINVAL;
 	v->info_mfn = mfn;
 	evtchn_move_vcpu_info(v, (struct vcpu_info *)((char *)mfn_to_virt(mfn) + a.offset));
 	if (v == cur)
 		arch_update_time(v);
 	else
 		vcpu_post(v, VCPU_WORK_TIME);
-	ret = 0;
-out:
-	spin_unlock(&d->lock);
-	return ret;
+	return 0;
 }
 
 /* n bytes to offset at of v's run state area. */
@@ -134,11 +130,10 @@ long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 	ret = a.addr.p ? get_area(d, a.addr.p, sizeof(rs), mfn, 2) : 0;
 	if (ret)
 		return ret;
-	spin_lock(&d->lock);
+	guard(&d->lock);
 	if (v != cur && v->runstate_va) {
 		if (a.addr.p)
 			put_area(mfn, 2);
-		spin_unlock(&d->lock);
 		return -EINVAL;
 	}
 	if (v->runstate_va)
@@ -153,7 +148,6 @@ long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 		/* From here on the scheduler writes it. */
 		atomic_store(&v->runstate_va, a.addr.p);
 	}
-	spin_unlock(&d->lock);
 	return 0;
 }
 
@@ -171,10 +165,9 @@ long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 	ret = a.addr.p ? get_area(d, a.addr.p, sizeof(struct vcpu_time_info), &mfn, 1) : 0;
 	if (ret)
 		return ret;
-	spin_lock(&d->lock);
+	guard(&d->lock);
 	if (v != cur && v->time_info_va) {
 		put_area(&mfn, 1);
-		spin_unlock(&d->lock);
 		return -EINVAL;
 	}
 	if (v->time_info_va)
@@ -187,7 +180,6 @@ long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 		arch_update_time(v);
 	else
 		vcpu_post(v, VCPU_WORK_TIME);
-	spin_unlock(&d->lock);
 	return 0;
 }
 

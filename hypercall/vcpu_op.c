@@ -20,51 +20,41 @@ static bool is_up(const struct vcpu *v)
 static long initialise(struct vcpu *v, gvaddr_t arg)
 {
 	struct vcpu_hvm_context ctx;
-	struct domain *d = v->domain;
-	long ret = -EEXIST;
+	long ret;
 
 	if (v->info == &dummy_vcpu_info)
 		return -EINVAL;
 	if (guest_read(&ctx, arg, 0))
 		return -EFAULT;
-	spin_lock(&d->lock);
-	if (!v->initialised) {
-		ret = arch_vcpu_set_context(v, &ctx);
-		if (!ret)
-			v->initialised = true;
-	}
-	spin_unlock(&d->lock);
+	guard(&v->domain->lock);
+	if (v->initialised)
+		return -EEXIST;
+	ret = arch_vcpu_set_context(v, &ctx);
+	v->initialised = !ret;
 	return ret;
 }
 
 static long up(struct vcpu *v)
 {
-	long ret = -EINVAL;
-
-	spin_lock(&v->domain->lock);
-	if (v->initialised) {
-		if (!is_up(v))
-			vcpu_up(v);
-		ret = 0;
-	}
-	spin_unlock(&v->domain->lock);
-	return ret;
+	guard(&v->domain->lock);
+	if (!v->initialised)
+		return -EINVAL;
+	if (!is_up(v))
+		vcpu_up(v);
+	return 0;
 }
 
 /* The last one down ends the domain. */
 static long down(struct vcpu *v)
 {
 	struct domain *d = v->domain;
-	unsigned i;
+	bool last = true;
 
-	for (i = 0; i < d->nr_vcpus; i++)
-		if (d->vcpus[i] && d->vcpus[i] != v && is_up(d->vcpus[i]))
-			break;
-	if (i == d->nr_vcpus) {
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		last &= !d->vcpus[i] || d->vcpus[i] == v || !is_up(d->vcpus[i]);
+	if (last)
 		domain_shutdown(d, SHUTDOWN_poweroff);
-		return 0;
-	}
-	if (is_up(v))
+	else if (is_up(v))
 		vcpu_down(v);
 	return 0;
 }
@@ -77,10 +67,9 @@ static long set_periodic(struct vcpu *v, gvaddr_t arg)
 		return -EFAULT;
 	if (set.period_ns < PERIOD_MIN || set.period_ns > PERIOD_MAX)
 		return -EINVAL;
-	spin_lock(&v->domain->lock);
+	guard(&v->domain->lock);
 	WRITE_ONCE(v->period, set.period_ns);
 	timer_set(&v->periodic, now() + set.period_ns);
-	spin_unlock(&v->domain->lock);
 	return 0;
 }
 
@@ -98,9 +87,8 @@ static long set_singleshot(struct vcpu *v, gvaddr_t arg)
 
 long do_vcpu_op(struct vcpu *cur, struct hcall_args *h)
 {
-	struct domain *d = cur->domain;
 	gvaddr_t arg = h->a[2];
-	struct vcpu *v = domain_vcpu(d, (u32)h->a[1]);
+	struct vcpu *v = domain_vcpu(cur->domain, (u32)h->a[1]);
 
 	if (!v)
 		return -ENOENT;
@@ -118,26 +106,19 @@ long do_vcpu_op(struct vcpu *cur, struct hcall_args *h)
 		WRITE_ONCE(v->period, 0);
 		timer_stop(&v->periodic);
 		return 0;
-	case VCPUOP_initialise:
-		return initialise(v, arg);
-	case VCPUOP_up:
-		return up(v);
-	case VCPUOP_down:
-		return down(v);
-	case VCPUOP_is_up:
-		return is_up(v);
+	case VCPUOP_initialise: return initialise(v, arg);
+	case VCPUOP_up: return up(v);
+	case VCPUOP_down: return down(v);
+	case VCPUOP_is_up: return is_up(v);
 	case VCPUOP_get_runstate_info: {
 		struct vcpu_runstate_info info;
 
 		vcpu_runstate(v, &info);
 		return guest_write(arg, 0, &info);
 	}
-	case VCPUOP_register_runstate_memory_area:
-		return register_runstate(cur, v, arg);
-	case VCPUOP_register_vcpu_info:
-		return register_vcpu_info(cur, v, arg);
-	case VCPUOP_register_vcpu_time_memory_area:
-		return register_time(cur, v, arg);
+	case VCPUOP_register_runstate_memory_area: return register_runstate(cur, v, arg);
+	case VCPUOP_register_vcpu_info: return register_vcpu_info(cur, v, arg);
+	case VCPUOP_register_vcpu_time_memory_area: return register_time(cur, v, arg);
 	case VCPUOP_send_nmi:
 		if (arg)
 			return -EINVAL;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the exercises' `check` scripts have in common. Without arguments a check looks at this tree, with
---solution at a copy of it under $O/exercises to which the reference solution was applied."""
+"""What the exercises' `check` scripts have in common. Without arguments a check looks at this tree,
+with --solution at a copy of it under $O/exercises to which the reference solution was applied."""
 import argparse
 import os
 import re
@@ -84,7 +84,10 @@ class Exercise:
     def copy_tree(self):
         """A copy with the build's objects, so that only what changes is compiled again."""
         self.tree = os.path.join(self.work, 'tree')
-        self.out = os.path.join(self.tree, 'build')
+        # Make's dependency files name the objects as the build called them.
+        rel = os.path.relpath(OUT, ROOT)
+        reuse = not rel.startswith('..')
+        self.out = os.path.join(self.tree, rel if reuse else 'build')
         shutil.rmtree(self.tree, ignore_errors=True)
         os.makedirs(self.out)
         for name in COPIED:
@@ -94,7 +97,7 @@ class Exercise:
             elif os.path.exists(source):
                 shutil.copy2(source, target)
         for name in ('obj', 'guests/obj'):
-            if os.path.isdir(os.path.join(OUT, name)):
+            if reuse and os.path.isdir(os.path.join(OUT, name)):
                 shutil.copytree(os.path.join(OUT, name), os.path.join(self.out, name))
         solution = os.path.join(self.dir, 'solution')
         for where, _, files in os.walk(solution):
@@ -114,9 +117,12 @@ class Exercise:
                 raise Fail(f'no guests/{name}.c; begin with a copy from start/')
         if self.solution:
             self.copy_tree()
-        command = ['make', '--no-print-directory', f'O={os.path.relpath(self.out, self.tree)}',
-                   'margay', *[f'{os.path.relpath(self.out, self.tree)}/guests/{g}' for g in guests]]
-        done = subprocess.run(command, cwd=self.tree, stdout=subprocess.PIPE,
+        out = os.path.relpath(self.out, self.tree)
+        command = ['make', '--no-print-directory', f'O={out}', 'margay',
+                   *[f'{out}/guests/{guest}' for guest in guests]]
+        environment = {key: value for key, value in os.environ.items()
+                       if key not in ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'O')}
+        done = subprocess.run(command, cwd=self.tree, stdout=subprocess.PIPE, env=environment,
                               stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
             raise Fail('it does not build:\n' + done.stdout.strip()[-2000:])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Directives that show the source tree as it is. What they name must be there, else the build fails.
+"""Directives that show the source tree as it is. If what they name is gone, the build fails.
 
     .. c-source:: arch/x86/svm/run.c svm_run svm_take_asid
 
@@ -11,12 +11,15 @@ shows C functions, structures, enumerations or tables by name, with the comments
 
 makes a table of a file of macro calls. Paths count from the top of the tree.
 """
+import glob
 import os
 import re
 
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
+from sphinx.util import logging
 
+logger = logging.getLogger(__name__)
 TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
 
 
@@ -151,7 +154,39 @@ def make_table(header, rows):
     return nodes.table('', group, classes=['colwidths-auto'])
 
 
+SOURCES = ('arch', 'common', 'drivers', 'guests', 'hypercall', 'include')
+PATH = re.compile(rf'({"|".join(SOURCES)}|test|tools|scripts|Documentation)/[\w./*-]+')
+
+
+def identifiers():
+    """Every word of the sources, the exercises' included."""
+    words = set()
+    for top in SOURCES + ('Documentation/exercises',):
+        for where, _, files in os.walk(os.path.join(TOP, top)):
+            for name in files:
+                with open(os.path.join(where, name), encoding='utf-8', errors='replace') as file:
+                    words.update(re.findall(r'\w+', file.read()))
+    return words
+
+
+def check_names(app, doctree):
+    """What the text calls a function() or a path/of/a/file must be in the tree."""
+    words = app.env.temp_data.setdefault('tree_words', None) or identifiers()
+    app.env.temp_data['tree_words'] = words
+    for node in doctree.findall(nodes.literal):
+        text = node.astext()
+        name = re.fullmatch(r'(\w+)\([\w]*\)', text)
+        if name and name[1] not in words:
+            logger.warning('there is no %s in the tree', text, location=node)
+        elif PATH.fullmatch(text) and 'NAME' not in text and not (
+                glob.glob(os.path.join(TOP, text)) or
+                glob.glob(os.path.join(TOP, 'Documentation/exercises/*/*', text)) or
+                os.path.basename(text) in ('answers', 'input', 'pvclock.c')):
+            logger.warning('there is no file %s', text, location=node)
+
+
 def setup(app):
+    app.connect('doctree-read', check_names)
     app.add_directive('c-source', CSource)
     app.add_directive('def-table', DefTable)
     return {'parallel_read_safe': True, 'parallel_write_safe': True}

@@ -28,9 +28,6 @@ bool hcall_preempt(void);
  */
 bool hypercall(struct vcpu *v);
 
-/* One call of a multicall: the number and arguments given. */
-long hypercall_one(struct vcpu *v, u64 nr, struct hcall_args *h);
-
 /* By number, for traces and the console; NULL for those not served. */
 extern const char *const hypercall_names[NR_HYPERCALLS];
 

@@ -78,6 +78,20 @@ static inline bool spin_is_locked(const struct spinlock *l)
 }
 #endif
 
+/* Holds the lock until the end of the block that this declaration stands in. */
+#define guard(lock) \
+	struct spinlock *guarded __attribute__((cleanup(__guard_leave))) = __guard_enter(lock)
+static inline struct spinlock *__guard_enter(struct spinlock *l)
+{
+	spin_lock(l);
+	return l;
+}
+
+static inline void __guard_leave(struct spinlock **l)
+{
+	spin_unlock(*l);
+}
+
 /* Takes two locks of one level in address order; a == b is taken once. */
 void spin_lock_pair(struct spinlock *a, struct spinlock *b);
 void spin_unlock_pair(struct spinlock *a, struct spinlock *b);

@@ -122,16 +122,26 @@ def memory():
     return result
 
 
-def linux(kernel='linux-cloud'):
-    """What the boot of a stock kernel to the end of test=boot costs: exits and hypercalls."""
+def linux_run(name, vcpus, cmdline, sign):
+    """Exits and hypercalls of a stock kernel from its entry to its power-off."""
+    args = f'guest name=linux vcpus={vcpus} mem=256M -- console=hvc0 {cmdline}'
+    lines = on_margay(name, [(guest('linux-cloud'), args),
+                             (guest('initramfs.gz'), 'initrd for=linux')],
+                      sign, 'loglevel=debug', cpus=vcpus)
+    return {'exits': {m[2]: int(m[3]) for m in lines.find(EXITS)},
+            'hypercalls': {m[2]: int(m[3]) for m in lines.find(HYPERCALLS)}}
+
+
+def linux():
+    """A boot whose first process powers off at once, all kernel messages on the console; the same
+    with `quiet`; and one that runs the test `boot`, with its shell and some twenty processes."""
     result = {}
     for vcpus in (1, 2):
-        args = (f'guest name=linux vcpus={vcpus} mem=256M -- console=hvc0 margay.test=boot '
-                f'margay.cpus={vcpus}')
-        lines = on_margay(f'linux-{vcpus}', [(guest(kernel), args), (guest('initramfs.gz'),
-                                                                     'initrd for=linux')],
-                          'PASS boot', 'loglevel=debug', cpus=vcpus)
-        result[f'{vcpus} vCPU' + 's' * (vcpus > 1)] = {
-            'exits': {m[2]: int(m[3]) for m in lines.find(EXITS)},
-            'hypercalls': {m[2]: int(m[3]) for m in lines.find(HYPERCALLS)}}
+        name = f'{vcpus} vCPU' + 's' * (vcpus > 1)
+        for what, cmdline, sign in (
+                ('', 'rdinit=/bin/busybox -- poweroff -f', 'guest linux ended: power-off'),
+                (', quiet', 'quiet rdinit=/bin/busybox -- poweroff -f',
+                 'guest linux ended: power-off'),
+                (', test', f'margay.test=boot margay.cpus={vcpus}', 'PASS boot')):
+            result[name + what] = linux_run(f'linux-{vcpus}{what[2:]}', vcpus, cmdline, sign)
     return result

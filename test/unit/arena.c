@@ -14,8 +14,8 @@ static unsigned nr_taken;
 int arena_setup(void **state)
 {
 	(void)state;
-	host_directmap = mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			      -1, 0);
+	host_directmap =
+		mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(host_directmap != MAP_FAILED);
 	memset(host_directmap, 0xa5, ARENA_SIZE);
 	bi.nr_mem = 3;

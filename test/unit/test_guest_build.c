@@ -263,8 +263,9 @@ static void test_initial(void **state)
 	si = (void *)(ram + context.cpu_regs.x86_32.ebx);
 	assert_int_equal(si->flags, SIF_INITDOMAIN | SIF_PRIVILEGED);
 	assert_int_equal(si->nr_modules, 0);
+	/* No ring, but input is for it, too. */
 	assert_int_equal(dom.hvm_params[HVM_PARAM_CONSOLE_PFN], 0);
-	assert_int_equal(attached, 0);
+	assert_int_equal(attached, 1);
 }
 
 static void test_memory_shapes(void **state)

@@ -436,8 +436,7 @@ static void check_model(void)
 		assert_int_equal(dom[i].tot_pages, pages[i]);
 	/* What is neither free nor used holds splits, at most a page each. */
 	assert_true(st.free_pages + model_pages <= initial_free);
-	assert_true(initial_free - st.free_pages - model_pages <=
-		    st.split_chunks - initial_split);
+	assert_true(initial_free - st.free_pages - model_pages <= st.split_chunks - initial_split);
 	assert_int_equal(node_free_pages(0) + node_free_pages(1), st.free_pages);
 }
 
@@ -463,7 +462,7 @@ static void test_random(void **state)
 {
 	static void (*const ops[])(void) = { random_alloc, random_free,	 random_dom_alloc,
 					     random_dom_alloc, random_dom_free, random_get,
-					     random_get, random_put };
+					     random_get,       random_put };
 	struct mem_stats st;
 
 	(void)state;

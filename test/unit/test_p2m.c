@@ -31,7 +31,9 @@ void cpu_relax(void)
 static int setup(void **state)
 {
 	(void)state;
-	d = (struct domain){ .id = 1, .max_pages = 8192, .nr_vcpus = 2, .vcpus = { &vcpu[0], &vcpu[1] } };
+	d = (struct domain){
+		.id = 1, .max_pages = 8192, .nr_vcpus = 2, .vcpus = { &vcpu[0], &vcpu[1] }
+	};
 	other = (struct domain){ .id = 2, .max_pages = 8192 };
 	for (unsigned i = 0; i < 2; i++)
 		vcpu[i] = (struct vcpu){ .domain = &d, .cpu = &cpu[i] };
@@ -304,7 +306,10 @@ static void test_steps(void **state)
 }
 
 #define GFNS 4096
-static struct { mfn_t mfn; enum p2m_type type; } model[GFNS];
+static struct {
+	mfn_t mfn;
+	enum p2m_type type;
+} model[GFNS];
 
 static void model_clear(gfn_t gfn)
 {

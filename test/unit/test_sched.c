@@ -22,17 +22,47 @@ static stime_t clock_now;
 static stime_t hardware[CPUS];
 static unsigned runs[VCPUS];
 
-stime_t now(void) { return clock_now; }
-void arch_timer_program(stime_t at) { hardware[host_cpu->id] = at; }
-void arch_cpu_kick(struct cpu *c) { assert_ptr_not_equal(c, host_cpu); }
-void arch_idle(void) { }
-void cpu_relax(void) { fail_msg("waits for ever"); }
-void cpu_do_call(struct cpu *c) { (void)c; }
-void console_work(void) { }
-void domains_reap(void) { }
-void runstate_update(struct vcpu *v) { (void)v; }
-bool arch_vcpu_has_interrupt(struct vcpu *v) { return has_work[v->id]; }
-void cpu_raise(struct cpu *c, u32 work) { c->work |= work; }
+stime_t now(void)
+{
+	return clock_now;
+}
+void arch_timer_program(stime_t at)
+{
+	hardware[host_cpu->id] = at;
+}
+void arch_cpu_kick(struct cpu *c)
+{
+	assert_ptr_not_equal(c, host_cpu);
+}
+void arch_idle(void)
+{
+}
+void cpu_relax(void)
+{
+	fail_msg("waits for ever");
+}
+void cpu_do_call(struct cpu *c)
+{
+	(void)c;
+}
+void console_work(void)
+{
+}
+void domains_reap(void)
+{
+}
+void runstate_update(struct vcpu *v)
+{
+	(void)v;
+}
+bool arch_vcpu_has_interrupt(struct vcpu *v)
+{
+	return has_work[v->id];
+}
+void cpu_raise(struct cpu *c, u32 work)
+{
+	c->work |= work;
+}
 
 void arch_vcpu_load(struct vcpu *v)
 {
@@ -100,14 +130,14 @@ static void check(void)
 		if (current)
 			assert_int_not_equal(v->state, RUN_RUNNABLE);
 		/* One that must go is told so. */
-		if (v->on_cpu && (v->pause_count || v->state == RUN_OFFLINE ||
-				  !may_run_on(v, v->cpu)))
+		if (v->on_cpu &&
+		    (v->pause_count || v->state == RUN_OFFLINE || !may_run_on(v, v->cpu)))
 			assert_true(v->cpu->work & CPU_WORK_RESCHED);
-		assert_int_equal(v->runstate.state,
-				 v->state == RUN_RUNNING || current ? RUNSTATE_running :
-				 v->state == RUN_RUNNABLE	    ? RUNSTATE_runnable :
-				 v->state == RUN_BLOCKED	    ? RUNSTATE_blocked :
-								      RUNSTATE_offline);
+		assert_int_equal(v->runstate.state, v->state == RUN_RUNNING || current ?
+							    RUNSTATE_running :
+						    v->state == RUN_RUNNABLE ? RUNSTATE_runnable :
+						    v->state == RUN_BLOCKED  ? RUNSTATE_blocked :
+									       RUNSTATE_offline);
 	}
 }
 
@@ -330,7 +360,8 @@ static void test_round_robin(void **state)
 		assert_ptr_not_equal(cpu[0].current, before);
 	}
 	for (unsigned i = 0; i < 4; i++)
-		assert_int_equal(vcpu[i].runstate.time[RUNSTATE_running] / 1000, 10 * opt.sched_slice);
+		assert_int_equal(vcpu[i].runstate.time[RUNSTATE_running] / 1000,
+				 10 * opt.sched_slice);
 	/* Alone it has no timer at all. */
 	for (unsigned i = 0; i < 4; i++)
 		if (&vcpu[i] != cpu[0].current)
@@ -454,7 +485,9 @@ static void test_stolen(void **state)
 			break;
 		}
 		settle();
-		assert_int_equal(v->state, act == 2 ? RUN_OFFLINE : act == 3 ? RUN_RUNNABLE : RUN_RUNNING);
+		assert_int_equal(v->state, act == 2 ? RUN_OFFLINE :
+					   act == 3 ? RUN_RUNNABLE :
+						      RUN_RUNNING);
 		assert_int_equal(v->on_cpu, act != 2 && act != 3);
 	}
 }

@@ -49,7 +49,6 @@ static unsigned int nr_raw __initdata;
 static void __init add_range(u64 base, u64 size, u32 type)
 {
 	struct mem_range *last = nr_raw ? &raw_map[nr_raw - 1] : NULL, *least = NULL;
-	unsigned int i;
 
 	if (!size || base >= PADDR_TOP)
 		return;
@@ -63,7 +62,7 @@ static void __init add_range(u64 base, u64 size, u32 type)
 		raw_map[nr_raw++] = (struct mem_range){ base, size, type };
 		return;
 	}
-	for (i = 0; i < nr_raw; i++) {
+	for (unsigned int i = 0; i < nr_raw; i++) {
 		if (raw_map[i].type == MEM_RAM && (!least || raw_map[i].size < least->size))
 			least = &raw_map[i];
 	}
@@ -99,13 +98,12 @@ static u32 __init efi_mem_type(u32 efi_type)
 static int __init read_map(const char *what, const u8 *tag, u32 size, u32 min_entry, bool efi)
 {
 	u32 step = size < MB2_MMAP_HEADER ? 0 : get_u32(tag + 8);
-	u32 at;
 
 	if (step < min_entry) {
 		pr_err("multiboot2: %s: entry size %u is wrong\n", what, step);
 		return -EINVAL;
 	}
-	for (at = MB2_MMAP_HEADER; size - at >= step; at += step) {
+	for (u32 at = MB2_MMAP_HEADER; size - at >= step; at += step) {
 		const u8 *e = tag + at;
 
 		if (efi)

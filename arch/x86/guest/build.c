@@ -231,9 +231,8 @@ int arch_build_guest(struct domain *d, struct boot_guest *bg)
 	d->hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
 	d->hvm_params[HVM_PARAM_STORE_PFN] = 0;
 	d->hvm_params[HVM_PARAM_STORE_EVTCHN] = 0;
-	if (bg->spec.initial)
-		return 0;
-	d->hvm_params[HVM_PARAM_CONSOLE_PFN] = l.console >> PAGE_SHIFT;
+	if (!bg->spec.initial)
+		d->hvm_params[HVM_PARAM_CONSOLE_PFN] = l.console >> PAGE_SHIFT;
 	rc = console_attach(d);
 	if (rc)
 		pr_err("guest %s: no console (error %d)\n", d->name, -rc);

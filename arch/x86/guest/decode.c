@@ -39,10 +39,9 @@ static u8 next(struct cursor *c)
 /* A sign-extended little-endian number of n bytes. */
 static s64 next_imm(struct cursor *c, unsigned int n)
 {
-	unsigned int i;
 	u64 v = 0;
 
-	for (i = 0; i < n; i++)
+	for (unsigned int i = 0; i < n; i++)
 		v |= (u64)next(c) << (8 * i);
 	return n ? (s64)(v << (64 - 8 * n)) >> (64 - 8 * n) : 0;
 }
@@ -54,15 +53,9 @@ static u8 prefixes(struct cursor *c)
 		u8 b = next(c);
 
 		switch (b) {
-		case 0x66:
-			c->opsize = true;
-			break;
-		case 0x67:
-			c->addrsize = true;
-			break;
-		case 0xf0:
-			c->lock = true;
-			break;
+		case 0x66: c->opsize = true; break;
+		case 0x67: c->addrsize = true; break;
+		case 0xf0: c->lock = true; break;
 		case 0x26: /* segments: the exit gives the address */
 		case 0x2e:
 		case 0x36:
@@ -183,17 +176,11 @@ static void decode_group(struct cursor *c, struct insn *out, u8 opcode)
 	switch (opcode) {
 	case 0x80:
 	case 0x81:
-	case 0x83:
-		op = alu_op(field);
-		break;
+	case 0x83: op = alu_op(field); break;
 	case 0xc6:
-	case 0xc7:
-		op = field == 0 ? INSN_MOV : -1;
-		break;
+	case 0xc7: op = field == 0 ? INSN_MOV : -1; break;
 	case 0xf6:
-	case 0xf7:
-		op = field == 0 ? INSN_TEST : field == 2 ? INSN_NOT : -1;
-		break;
+	case 0xf7: op = field == 0 ? INSN_TEST : field == 2 ? INSN_NOT : -1; break;
 	}
 	if (op < 0 && !c->err)
 		c->err = -EOPNOTSUPP;

@@ -80,15 +80,9 @@ static u64 compute(enum insn_op op, u64 a, u64 b, unsigned size, u64 *flags)
 		f |= a < b ? RFLAGS_CF : 0;
 		f |= (a ^ b) & (a ^ r) & sign ? RFLAGS_OF : 0;
 		break;
-	case INSN_OR:
-		r = a | b;
-		break;
-	case INSN_XOR:
-		r = a ^ b;
-		break;
-	default:
-		r = a & b;
-		break;
+	case INSN_OR: r = a | b; break;
+	case INSN_XOR: r = a ^ b; break;
+	default: r = a & b; break;
 	}
 	if (sub || op == INSN_ADD)
 		f |= (a ^ b ^ r) & RFLAGS_AF;

@@ -44,6 +44,8 @@ void vlapic_destroy(struct vcpu *v)
 	if (!v->vlapic)
 		return;
 	vlapic_timer_stop(v->vlapic);
+	/* Also waits for a timer that has fired and is still about to raise its interrupt. */
+	timer_stop(&v->vlapic->timer);
 	kfree(v->vlapic);
 	v->vlapic = NULL;
 }
@@ -334,15 +336,9 @@ int vlapic_read(struct vcpu *v, u32 offset, u32 *val)
 		return -EPERM;
 	*val = 0;
 	switch (offset) {
-	case APIC_APR:
-		*val = vlapic_ppr(vl);
-		break;
-	case APIC_DFR:
-		*val = vl->dfr;
-		break;
-	case APIC_ICR_HIGH:
-		*val = (u32)(vl->icr >> 32);
-		break;
+	case APIC_APR: *val = vlapic_ppr(vl); break;
+	case APIC_DFR: *val = vl->dfr; break;
+	case APIC_ICR_HIGH: *val = (u32)(vl->icr >> 32); break;
 	case APIC_EOI:
 	case APIC_RRD:
 		break;
@@ -364,15 +360,9 @@ int vlapic_write(struct vcpu *v, u32 offset, u32 val)
 		vl->icr = (vl->icr & ~0xffffffffUL) | (val & 0xccfff);
 		vlapic_send_icr(vl);
 		break;
-	case APIC_ICR_HIGH:
-		vl->icr = (u32)vl->icr | (u64)(val & 0xff000000) << 32;
-		break;
-	case APIC_LDR:
-		vl->ldr = val & 0xff000000;
-		break;
-	case APIC_DFR:
-		vl->dfr = val | 0x0fffffff;
-		break;
+	case APIC_ICR_HIGH: vl->icr = (u32)vl->icr | (u64)(val & 0xff000000) << 32; break;
+	case APIC_LDR: vl->ldr = val & 0xff000000; break;
+	case APIC_DFR: vl->dfr = val | 0x0fffffff; break;
 	case APIC_ID:
 	case APIC_VERSION:
 	case APIC_APR ... APIC_PPR:
