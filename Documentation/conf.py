@@ -10,7 +10,7 @@ project = 'Margay'
 author = 'the Margay developers'
 copyright = '2026, ' + author    # pylint: disable=redefined-builtin
 extensions = ['source_tree', 'markdown_page']
-exclude_patterns = ['exercises/**', 'figures.rst', 'failing.rst']
+exclude_patterns = ['exercises/**']
 html_theme = 'alabaster'
 html_theme_options = {
     'description': 'A small hypervisor for x86_64 nodes',

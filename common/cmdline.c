@@ -8,60 +8,70 @@
 #include <margay/lib.h>
 #include <margay/printk.h>
 
-enum opt_kind { KIND_FLAG, KIND_UINT, KIND_SIZE, KIND_LETTER, KIND_STRING, KIND_ENUM };
+enum opt_kind { KIND_FLAG, KIND_UINT, KIND_LETTER, KIND_STRING, KIND_ENUM };
 
 struct option {
 	const char *name;
 	enum opt_kind kind;
-	void *value;
-	u64 lo, hi;		  /* UINT, SIZE: bounds; STRING: hi is the longest */
-	const char *const *words; /* ENUM: ends with NULL */
+	void *value;		  /* a string or a u32 */
+	u32 lo, hi;		  /* bounds of the number; STRING: hi is the longest */
+	const char *const *words; /* FLAG, ENUM: ends with NULL */
 	const char *help;
 };
 
-#define OPT_FLAG(name, def, help) .name = def,
-#define OPT_UINT(name, def, lo, hi, help) .name = def,
-#define OPT_SIZE(name, def, lo, hi, help) .name = def,
-#define OPT_LETTER(name, def, help) .name = def,
+/* The odd ones mean yes. */
+static const char *const flag_words[] = { "no",  "yes",	  "0",	  "1", "off",
+					  "on", "false", "true", NULL };
+
+#define OPT_NUMBER(name, def, kind, lo, hi, help) .name = def,
 #define OPT_STRING(name, def, len, help) .name = def,
 #define OPT_ENUM(name, def, words, help) .name = def,
 struct margay_options opt = {
 #include <margay/options.def>
 };
 
-#define OPT_FLAG(name, def, help)
-#define OPT_UINT(name, def, lo, hi, help)
-#define OPT_SIZE(name, def, lo, hi, help)
-#define OPT_LETTER(name, def, help)
-#define OPT_STRING(name, def, len, help)
-#define OPT_WORD(constant, word) word,
-#define OPT_ENUM(name, def, words, help) \
-	static const char *const words_##name[] = { words(OPT_WORD) NULL };
-#include <margay/options.def>
-#undef OPT_WORD
-
-#define OPT_FLAG(name, def, help) { #name, KIND_FLAG, &opt.name, 0, 1, NULL, help },
-#define OPT_UINT(name, def, lo, hi, help) { #name, KIND_UINT, &opt.name, lo, hi, NULL, help },
-#define OPT_SIZE(name, def, lo, hi, help) { #name, KIND_SIZE, &opt.name, lo, hi, NULL, help },
-#define OPT_LETTER(name, def, help) { #name, KIND_LETTER, &opt.name, 'a', 'z', NULL, help },
+#define OPT_NUMBER(name, def, kind, lo, hi, help) { #name, kind, &opt.name, lo, hi, flag_words, help },
 #define OPT_STRING(name, def, len, help) { #name, KIND_STRING, opt.name, 0, len, NULL, help },
-#define OPT_ENUM(name, def, words, help) { #name, KIND_ENUM, &opt.name, 0, 0, words_##name, help },
+#define OPT_WORD(constant, word) word,
+#define OPT_ENUM(name, def, words, help)                                                      \
+	{ #name, KIND_ENUM, &opt.name, 0, ~0U, (const char *const[]){ words(OPT_WORD) NULL }, help },
 static const struct option options[] = {
 #include <margay/options.def>
 };
 
-size_t next_word(const char **s, const char **word)
+static bool is_blank(char c)
 {
-	const char *p = *s, *start;
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
 
-	while (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r')
+bool next_word(const char **s, struct word *w)
+{
+	const char *p = *s;
+
+	while (is_blank(*p))
 		p++;
-	start = p;
-	while (*p && *p != ' ' && *p != '\t' && *p != '\n' && *p != '\r')
-		p++;
-	*word = start;
+	for (*w = (struct word){ .s = p }; *p && !is_blank(*p); p++)
+		if (*p == '=' && !w->val)
+			w->val = p + 1;
+	w->len = p - w->s;
+	w->val_len = w->val ? p - w->val : 0;
 	*s = p;
-	return p - start;
+	return w->len;
+}
+
+static bool word_is(const char *word, size_t len, const char *s)
+{
+	return strlen(s) == len && !memcmp(word, s, len);
+}
+
+bool key_is(const struct word *w, const char *key)
+{
+	return word_is(w->s, w->val ? (size_t)(w->val - 1 - w->s) : w->len, key);
+}
+
+bool val_is(const struct word *w, const char *val)
+{
+	return w->val && word_is(w->val, w->val_len, val);
 }
 
 static int digit(char c)
@@ -120,129 +130,90 @@ int parse_size(const char *s, size_t len, u64 *out)
 	return 0;
 }
 
-static bool word_is(const char *word, size_t len, const char *s)
+/* False, with nothing changed, for a bad value. */
+static bool set_option(const struct option *o, const char *v, size_t len)
 {
-	return strlen(s) == len && !memcmp(word, s, len);
-}
-
-static int set_flag(bool *flag, const char *v, size_t len)
-{
-	static const char *const yes[] = { "", "1", "yes", "on", "true" };
-	static const char *const no[] = { "0", "no", "off", "false" };
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(yes); i++) {
-		if (word_is(v, len, yes[i])) {
-			*flag = true;
-			return 0;
-		}
-	}
-	for (unsigned int i = 0; i < ARRAY_SIZE(no); i++) {
-		if (word_is(v, len, no[i])) {
-			*flag = false;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-static int set_option(const struct option *o, const char *v, size_t len)
-{
-	u64 n;
-	int ret;
+	bool ok = true;
+	u64 n = 0;
 
 	switch (o->kind) {
-	case KIND_FLAG:
-		return set_flag(o->value, v, len);
-	case KIND_UINT:
-	case KIND_SIZE:
-		ret = o->kind == KIND_UINT ? parse_uint(v, len, &n) : parse_size(v, len, &n);
-		if (ret)
-			return ret;
-		if (n < o->lo || n > o->hi)
-			return -ERANGE;
-		if (o->kind == KIND_UINT)
-			*(u32 *)o->value = n;
-		else
-			*(u64 *)o->value = n;
-		return 0;
-	case KIND_LETTER:
-		if (len != 1 || *v < 'a' || *v > 'z')
-			return -EINVAL;
-		*(char *)o->value = *v;
-		return 0;
 	case KIND_STRING:
-		if (len > o->hi)
-			return -ERANGE;
+		if (!len || len > o->hi)
+			return false;
 		memcpy(o->value, v, len);
 		((char *)o->value)[len] = 0;
-		return 0;
+		return true;
+	case KIND_UINT:
+		ok = !parse_uint(v, len, &n);
+		break;
+	case KIND_LETTER:
+		ok = len == 1;
+		n = (u8)*v;
+		break;
+	case KIND_FLAG:
 	case KIND_ENUM:
-		for (u32 i = 0; o->words[i]; i++) {
-			if (word_is(v, len, o->words[i])) {
-				*(u32 *)o->value = i;
-				return 0;
-			}
-		}
+		while (o->words[n] && !word_is(v, len, o->words[n]))
+			n++;
+		ok = o->words[n];
+		n &= o->kind == KIND_FLAG ? 1 : ~0UL;
+		break;
 	}
-	return -EINVAL;
+	if (!ok || n < o->lo || n > o->hi)
+		return false;
+	*(u32 *)o->value = (u32)n;
+	return true;
 }
 
 /* The values an option takes, for messages. */
 static const char *describe(const struct option *o, char *buf, size_t size)
 {
-	size_t at = 0, i;
+	size_t at = 0;
 
-	buf[0] = 0;
 	switch (o->kind) {
 	case KIND_FLAG: return "yes or no";
 	case KIND_LETTER: return "a letter";
-	case KIND_UINT:
-	case KIND_SIZE: snprintf(buf, size, "%lu to %lu", o->lo, o->hi); break;
-	case KIND_STRING: snprintf(buf, size, "at most %lu characters", o->hi); break;
+	case KIND_UINT: snprintf(buf, size, "%u to %u", o->lo, o->hi); break;
+	case KIND_STRING: snprintf(buf, size, "at most %u characters", o->hi); break;
 	case KIND_ENUM:
-		for (i = 0; o->words[i] && at < size; i++)
+		for (size_t i = 0; o->words[i] && at < size; i++)
 			at += snprintf(buf + at, size - at, "%s%s", i ? "|" : "", o->words[i]);
 		break;
 	}
 	return buf;
 }
 
-static bool one_option(const char *word, size_t len)
+static bool one_option(const struct word *w)
 {
-	const char *eq = memchr(word, '=', len);
-	size_t name_len = eq ? (size_t)(eq - word) : len;
 	char buf[80];
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(options); i++) {
 		const struct option *o = &options[i];
 
-		if (!word_is(word, name_len, o->name))
+		if (!key_is(w, o->name))
 			continue;
-		if (!eq && o->kind != KIND_FLAG) {
+		if (!w->val && o->kind != KIND_FLAG) {
 			pr_err("option %s needs a value: %s\n", o->name,
 			       describe(o, buf, sizeof(buf)));
 			return false;
 		}
-		if ((eq && eq + 1 == word + len) ||
-		    set_option(o, eq ? eq + 1 : "", eq ? word + len - eq - 1 : 0)) {
-			pr_err("option %.*s: bad value, it takes %s\n", (int)min(len, 80UL), word,
-			       describe(o, buf, sizeof(buf)));
+		if (!set_option(o, w->val ? w->val : "yes", w->val ? w->val_len : 3)) {
+			pr_err("option %.*s: bad value, it takes %s\n", (int)min(w->len, 80UL),
+			       w->s, describe(o, buf, sizeof(buf)));
 			return false;
 		}
 		return true;
 	}
-	pr_err("unknown option: %.*s\n", (int)min(len, 80UL), word);
+	pr_err("unknown option: %.*s\n", (int)min(w->len, 80UL), w->s);
 	return false;
 }
 
 unsigned int cmdline_parse(const char *line)
 {
 	unsigned int bad = 0;
-	const char *word;
-	size_t len;
+	struct word w;
 
-	while ((len = next_word(&line, &word)))
-		bad += !one_option(word, len);
+	while (next_word(&line, &w))
+		bad += !one_option(&w);
 	return bad;
 }
 
@@ -252,16 +223,13 @@ void cmdline_help(void)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(options); i++) {
 		const struct option *o = &options[i];
+		u32 n = *(u32 *)o->value;
 
 		switch (o->kind) {
-		case KIND_FLAG:
-			snprintf(buf, sizeof(buf), "%s", *(bool *)o->value ? "yes" : "no");
-			break;
-		case KIND_UINT: snprintf(buf, sizeof(buf), "%u", *(u32 *)o->value); break;
-		case KIND_SIZE: snprintf(buf, sizeof(buf), "%#lx", *(u64 *)o->value); break;
-		case KIND_LETTER: snprintf(buf, sizeof(buf), "%c", *(char *)o->value); break;
-		case KIND_STRING: snprintf(buf, sizeof(buf), "%s", (char *)o->value); break;
-		case KIND_ENUM: snprintf(buf, sizeof(buf), "%s", o->words[*(u32 *)o->value]); break;
+		case KIND_UINT: snprintf(buf, sizeof(buf), "%u", n); break;
+		case KIND_LETTER: snprintf(buf, sizeof(buf), "%c", (char)n); break;
+		case KIND_STRING: strcopy(buf, o->value, sizeof(buf)); break;
+		default: strcopy(buf, o->words[n], sizeof(buf)); break;
 		}
 		printk("  %s=%s  %s\n", o->name, buf, o->help);
 		if (o->kind == KIND_ENUM)

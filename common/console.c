@@ -7,7 +7,6 @@
 #include <margay/arch.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
-#include <margay/console_out.h>
 #include <margay/evtchn.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
@@ -163,11 +162,6 @@ void console_flush(void)
 
 /* A guest's ring. */
 
-static struct guest_console *console_of(struct domain *d)
-{
-	return d->console;
-}
-
 /*
  * Takes what the guest wrote while there is room for it. True when the guest must be told. All under the
  * lock: its event and the UART's interrupt may bring two CPUs here.
@@ -177,29 +171,25 @@ static bool drain(struct guest_console *c)
 	struct xencons_interface *r = c->ring;
 	u32 prod, cons, start;
 
-	spin_lock(&lock);
+	guard(&lock);
 	prod = READ_ONCE(r->out_prod);
 	cons = start = READ_ONCE(r->out_cons);
 	barrier();
 	if (prod - cons > sizeof(r->out))	/* nonsense: all of it is dropped */
 		cons = prod;
-	while (cons != prod && room() > OUT_SPARE) {
-		char ch = r->out[cons++ % sizeof(r->out)];
-
-		put_tagged(c->d, ch);
-	}
+	while (cons != prod && room() > OUT_SPARE)
+		put_tagged(c->d, r->out[cons++ % sizeof(r->out)]);
 	finish_output();
 	c->waiting = cons != prod;
 	barrier();
 	WRITE_ONCE(r->out_cons, cons);
-	spin_unlock(&lock);
 	return cons != start;
 }
 
 /* The guest's event: it wrote, or it read and has room for more input. */
 static void ring_event(struct domain *d, void *arg __unused)
 {
-	struct guest_console *c = console_of(d);
+	struct guest_console *c = d->console;
 
 	if (!c || !c->ring)
 		return;
@@ -247,7 +237,7 @@ fail:
 /* What it wrote last shall be seen, slow line or not. */
 bool console_drained(struct domain *d)
 {
-	struct guest_console *c = console_of(d);
+	struct guest_console *c = d->console;
 
 	if (c && c->ring)
 		drain(c);
@@ -256,7 +246,7 @@ bool console_drained(struct domain *d)
 
 void console_detach(struct domain *d)
 {
-	struct guest_console *c = console_of(d);
+	struct guest_console *c = d->console;
 
 	if (!c)
 		return;
@@ -282,25 +272,23 @@ size_t console_guest_write(struct domain *d, const char *s, size_t n)
 {
 	size_t done = 0;
 
-	spin_lock(&lock);
+	guard(&lock);
 	while (done < n && room() > OUT_SPARE)
 		put_tagged(d, s[done++]);
 	finish_output();
-	spin_unlock(&lock);
 	return done;
 }
 
 size_t console_guest_read(struct domain *d, char *s, size_t n)
 {
-	struct guest_console *c = console_of(d);
+	struct guest_console *c = d->console;
 	size_t got = 0;
 
 	if (!c)
 		return 0;
-	spin_lock(&lock);
+	guard(&lock);
 	while (got < n && c->in_cons != c->in_prod)
 		s[got++] = c->in[c->in_cons++ % IN_SIZE];
-	spin_unlock(&lock);
 	return got;
 }
 
@@ -309,16 +297,15 @@ size_t console_guest_read(struct domain *d, char *s, size_t n)
 /* False when the guest has no room for it now. */
 static bool give(struct domain *d, char ch)
 {
-	struct guest_console *c = console_of(d);
+	struct guest_console *c = d->console;
 	u32 prod;
 
 	if (!c)
 		return true;
 	if (!c->ring) {
-		spin_lock(&lock);
+		guard(&lock);
 		if (c->in_prod - c->in_cons < IN_SIZE)
 			c->in[c->in_prod++ % IN_SIZE] = ch;
-		spin_unlock(&lock);
 		return true;
 	}
 	prod = READ_ONCE(c->ring->in_prod);
@@ -333,7 +320,7 @@ static bool give(struct domain *d, char ch)
 /* Guests in turn, then Margay. Under domains_lock. */
 static void rotate_focus(void)
 {
-	struct guest_console *c = focus ? console_of(focus) : NULL;
+	struct guest_console *c = focus ? focus->console : NULL;
 	struct list *next = c ? c->link.next : consoles.next;
 
 	focus = next == &consoles ? NULL : list_entry(next, struct guest_console, link)->d;
@@ -342,12 +329,8 @@ static void rotate_focus(void)
 
 static void say_focus(void)
 {
-	char sw = opt.conswitch;
-
-	if (focus)
-		printk("input goes to %s; Ctrl-%c three times switches\n", focus_name, sw - 32);
-	else
-		printk("input goes to Margay, h for help; Ctrl-%c three times switches\n", sw - 32);
+	printk("input goes to %s; Ctrl-%c three times switches\n",
+	       focus ? focus_name : "Margay, h for help", (char)opt.conswitch - 32);
 }
 
 void console_guests_started(void)
@@ -368,7 +351,7 @@ static void take_input(void)
 	while (in_tail != in_head) {
 		char ch = in[in_tail % IN_SIZE];
 
-		if (ch == (opt.conswitch & 0x1f)) {
+		if (ch == (char)(opt.conswitch & 0x1f)) {
 			in_tail++;
 			if (++escapes < 3)
 				continue;
@@ -394,7 +377,7 @@ static void take_input(void)
 		}
 	}
 	if (told && told == focus) {
-		struct guest_console *c = console_of(told);
+		struct guest_console *c = told->console;
 
 		if (c && c->ring)
 			evtchn_notify(told, (unsigned)c->port);
@@ -409,11 +392,10 @@ void console_work(void)
 	struct guest_console *c;
 
 	take_input();
-	spin_lock(&domains_lock);
+	guard(&domains_lock);
 	list_for_each(c, &consoles, link)
 		if (c->waiting && c->ring && drain(c))
 			evtchn_notify(c->d, (unsigned)c->port);
-	spin_unlock(&domains_lock);
 }
 
 /* Reads and writes what the UART has and takes; the rest is work for the CPU's loop. */

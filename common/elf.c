@@ -6,7 +6,6 @@
 #include <margay/bytes.h>
 #include <margay/elf.h>
 #include <margay/errno.h>
-#include <margay/lib.h>
 
 #include <xen/elfnote.h>
 
@@ -31,20 +30,13 @@ struct phdr {
 	u64 offset, paddr, filesz, memsz;
 };
 
-static void read_phdr(const u8 *p, bool is64, struct phdr *ph)
+static struct phdr read_phdr(const u8 *p, bool is64)
 {
-	ph->type = get_u32(p);
-	if (is64) {
-		ph->offset = get_u64(p + 8);
-		ph->paddr = get_u64(p + 24);
-		ph->filesz = get_u64(p + 32);
-		ph->memsz = get_u64(p + 40);
-	} else {
-		ph->offset = get_u32(p + 4);
-		ph->paddr = get_u32(p + 12);
-		ph->filesz = get_u32(p + 16);
-		ph->memsz = get_u32(p + 20);
-	}
+	if (is64)
+		return (struct phdr){ get_u32(p), get_u64(p + 8), get_u64(p + 24), get_u64(p + 32),
+				      get_u64(p + 40) };
+	return (struct phdr){ get_u32(p), get_u32(p + 4), get_u32(p + 12), get_u32(p + 16),
+			      get_u32(p + 20) };
 }
 
 /* Look for the PVH entry in `len` bytes of notes; 0 if it is not there. */
@@ -137,7 +129,7 @@ static const char *parse(const u8 *p, size_t size, struct elf_image *out)
 		return "program headers beyond the end of the file";
 
 	for (i = 0; i < phnum; i++) {
-		read_phdr(p + phoff + (u64)i * phentsize, out->is64, &ph);
+		ph = read_phdr(p + phoff + (u64)i * phentsize, out->is64);
 		if (ph.type != PT_LOAD && ph.type != PT_NOTE)
 			continue;
 		if (ph.offset > size || ph.filesz > size - ph.offset)

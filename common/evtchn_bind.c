@@ -55,11 +55,10 @@ int evtchn_alloc_unbound(struct domain *d, domid_t remote)
 {
 	int port;
 
-	spin_lock(&d->evtchn->lock);
+	guard(&d->evtchn->lock);
 	port = get_free_port(d);
 	if (port > 0)
 		take_port(d, port, ECS_UNBOUND, 0)->remote = remote;
-	evtchn_unlock(d);
 	return port;
 }
 
@@ -122,13 +121,12 @@ int evtchn_bind_virq(struct domain *d, u32 virq, u32 vcpu)
 	v = domain_vcpu(d, vcpu);
 	if (!v)
 		return -ENOENT;
-	spin_lock(&d->evtchn->lock);
+	guard(&d->evtchn->lock);
 	port = v->virq_port[virq] ? -EEXIST : get_free_port(d);
 	if (port > 0) {
 		take_port(d, port, ECS_VIRQ, v->id)->virq = (u16)virq;
 		atomic_store(&v->virq_port[virq], (u16)port);
 	}
-	evtchn_unlock(d);
 	return port;
 }
 
@@ -139,42 +137,28 @@ int evtchn_bind_ipi(struct domain *d, u32 vcpu)
 
 	if (!v)
 		return -ENOENT;
-	spin_lock(&d->evtchn->lock);
+	guard(&d->evtchn->lock);
 	port = get_free_port(d);
 	if (port > 0)
 		take_port(d, port, ECS_IPI, v->id);
-	evtchn_unlock(d);
 	return port;
 }
 
 int evtchn_bind_vcpu(struct domain *d, u32 port, u32 vcpu)
 {
 	struct vcpu *v = domain_vcpu(d, vcpu);
-	struct evtchn *chn;
-	int err = 0;
+	struct evtchn *chn = evtchn_at(d, port);
 
 	if (!v)
 		return -ENOENT;
-	chn = evtchn_lock(d, port);
 	if (!chn)
 		return -EINVAL;
-	switch (chn->state) {
-	case ECS_VIRQ:
-		if (!virq_is_global(chn->virq)) {
-			err = -EINVAL;
-			break;
-		}
-		/* fall through */
-	case ECS_UNBOUND:
-	case ECS_INTERDOMAIN:
-	case ECS_MARGAY:
-		WRITE_ONCE(chn->vcpu, (u8)v->id);
-		break;
-	default:
-		err = -EINVAL;
-	}
-	evtchn_unlock(d);
-	return err;
+	guard(&d->evtchn->lock);
+	if (chn->state <= ECS_RESERVED || chn->state == ECS_IPI ||
+	    (chn->state == ECS_VIRQ && !virq_is_global(chn->virq)))
+		return -EINVAL;
+	WRITE_ONCE(chn->vcpu, (u8)v->id);
+	return 0;
 }
 
 /* Closes one that has no other domain at its end, or whose peer's lock is held as well. */
@@ -203,47 +187,31 @@ static void close_locked(struct domain *d, u32 port, struct evtchn *chn)
 
 static int do_close(struct domain *d, u32 port, bool guests_only)
 {
-	struct domain *rd = NULL;
-	struct evtchn *chn;
+	struct evtchn *chn = evtchn_at(d, port);
+	struct domain *rd = d, *peer;
 	int err = -EINVAL;
 
+	if (!chn)
+		return -EINVAL;
 	/*
-	 * A peer's lock comes in address order, so ours is dropped in between. The reference, taken while
-	 * the connection is certain, keeps the peer; the connection is looked at again.
+	 * Two locks come in address order, so that of a peer is taken in a second round. The reference,
+	 * taken while the connection is certain, keeps the peer; the connection is looked at again.
 	 */
-	for (;;) {
-		if (rd) {
-			chn = evtchn_at(d, port);
-			spin_lock_pair(&d->evtchn->lock, &rd->evtchn->lock);
-		} else {
-			chn = evtchn_lock(d, port);
-			if (!chn)
-				return -EINVAL;
-		}
-		if (chn->state <= ECS_RESERVED || (guests_only && chn->state == ECS_MARGAY))
-			break;
-		if (chn->state != ECS_INTERDOMAIN || chn->peer == d || chn->peer == rd) {
+	for (domain_hold(rd);; rd = peer) {
+		peer = NULL;
+		spin_lock_pair(&d->evtchn->lock, &rd->evtchn->lock);
+		if (chn->state == ECS_INTERDOMAIN && chn->peer != d && chn->peer != rd) {
+			peer = chn->peer;
+			domain_hold(peer);
+		} else if (chn->state > ECS_RESERVED && !(guests_only && chn->state == ECS_MARGAY)) {
 			close_locked(d, port, chn);
 			err = 0;
-			break;
 		}
-		if (rd) {
-			spin_unlock_pair(&d->evtchn->lock, &rd->evtchn->lock);
-			domain_put(rd);
-			rd = NULL;
-		} else {
-			rd = chn->peer;
-			domain_hold(rd);
-			evtchn_unlock(d);
-		}
-	}
-	if (rd) {
 		spin_unlock_pair(&d->evtchn->lock, &rd->evtchn->lock);
 		domain_put(rd);
-	} else {
-		evtchn_unlock(d);
+		if (!peer)
+			return err;
 	}
-	return err;
 }
 
 int evtchn_close(struct domain *d, u32 port)
@@ -253,10 +221,11 @@ int evtchn_close(struct domain *d, u32 port)
 
 int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st)
 {
-	struct evtchn *chn = evtchn_lock(d, port);
+	struct evtchn *chn = evtchn_at(d, port);
 
 	if (!chn)
 		return -EINVAL;
+	guard(&d->evtchn->lock);
 	st->vcpu = chn->vcpu;
 	switch (chn->state) {
 	case ECS_UNBOUND:
@@ -283,7 +252,6 @@ int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st)
 	default:
 		st->status = EVTCHNSTAT_closed;
 	}
-	evtchn_unlock(d);
 	return 0;
 }
 

@@ -75,10 +75,7 @@ static inline struct evtchn *evtchn_lock(struct domain *d, u32 port)
 	return chn;
 }
 
-static inline void evtchn_unlock(struct domain *d)
-{
-	spin_unlock(&d->evtchn->lock);
-}
+static inline void evtchn_unlock(struct domain *d) { spin_unlock(&d->evtchn->lock); }
 
 /* Raises a port for one of d's vCPUs. No lock needed. */
 void evtchn_set_pending(struct domain *d, unsigned vcpu, unsigned port);

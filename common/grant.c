@@ -34,11 +34,10 @@ int grant_frame(struct domain *d, unsigned idx, mfn_t *mfn)
 	if (idx >= GRANT_MAX_FRAMES)
 		return -EINVAL;
 	idx = (unsigned)index_nospec(idx, GRANT_MAX_FRAMES);
-	spin_lock(&t->lock);
+	guard(&t->lock);
 	err = grow(t, idx + 1);
 	if (!err)
 		*mfn = virt_to_mfn(t->frame[idx]);
-	spin_unlock(&t->lock);
 	return err;
 }
 
@@ -74,9 +73,9 @@ static struct active *active_at(struct grant_table *t, grant_ref_t ref, bool mak
 
 /*
  * Marks the entry as in use, unless the granter does not (or no longer) allow it. Flags and domain are one
- * word, and the guest may change it at any time, so this is a compare-and-swap. A GNTST_*.
+ * word, and the guest may change it at any time, so this is a compare-and-swap.
  */
-static int set_status(struct grant_entry_v1 *e, domid_t who, bool write, bool pinned)
+static bool set_status(struct grant_entry_v1 *e, domid_t who, bool write, bool pinned)
 {
 	u32 *word = (u32 *)e, old = READ_ONCE(*word);
 
@@ -84,15 +83,15 @@ static int set_status(struct grant_entry_v1 *e, domid_t who, bool write, bool pi
 	for (unsigned tries = 0; tries < 5; tries++) {
 		if (!pinned &&
 		    ((old & GTF_type_mask) != GTF_permit_access || (domid_t)(old >> 16) != who))
-			return GNTST_general_error;
+			return false;
 		if (write && old & GTF_readonly)
-			return GNTST_general_error;
+			return false;
 		if (__atomic_compare_exchange_n(word, &old,
 						old | GTF_reading | (write ? GTF_writing : 0),
 						false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-			return GNTST_okay;
+			return true;
 	}
-	return GNTST_general_error;
+	return false;
 }
 
 int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t *mfn)
@@ -100,34 +99,26 @@ int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t
 	struct grant_table *t = rd->grants;
 	struct grant_entry_v1 *e;
 	struct active *a;
-	int st = GNTST_bad_gntref;
 	bool pinned;
 
-	spin_lock(&t->lock);
-	if (t->dying) {
-		st = GNTST_bad_domain;
-		goto out;
-	}
+	guard(&t->lock);
+	if (t->dying)
+		return GNTST_bad_domain;
 	e = shared_at(t, ref);
 	if (!e)
-		goto out;
-	st = GNTST_general_error;
+		return GNTST_bad_gntref;
 	a = active_at(t, ref, true);
 	if (!a)
-		goto out;
+		return GNTST_general_error;
 	pinned = a->reads + a->writes;
 	if (pinned && (a->domid != who || a->reads >= PIN_MAX || a->writes >= PIN_MAX))
-		goto out;
-	if (!pinned || (write && !a->writes)) {
-		st = set_status(e, who, write, pinned);
-		if (st != GNTST_okay)
-			goto out;
-	}
+		return GNTST_general_error;
+	if ((!pinned || (write && !a->writes)) && !set_status(e, who, write, pinned))
+		return GNTST_general_error;
 	if (!pinned) {
 		if (p2m_get_page(rd, READ_ONCE(e->frame), write, &a->mfn)) {
 			atomic_and(&e->flags, (u16) ~(GTF_reading | GTF_writing));
-			st = GNTST_bad_page;
-			goto out;
+			return GNTST_bad_page;
 		}
 		a->domid = who;
 	}
@@ -136,10 +127,7 @@ int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t
 	else
 		a->reads++;
 	*mfn = a->mfn;
-	st = GNTST_okay;
-out:
-	spin_unlock(&t->lock);
-	return st;
+	return GNTST_okay;
 }
 
 void grant_unpin(struct domain *rd, grant_ref_t ref, bool write)
@@ -148,7 +136,7 @@ void grant_unpin(struct domain *rd, grant_ref_t ref, bool write)
 	struct grant_entry_v1 *e;
 	struct active *a;
 
-	spin_lock(&t->lock);
+	guard(&t->lock);
 	e = shared_at(t, ref);
 	a = active_at(t, ref, false);
 	if (write && !--a->writes)
@@ -159,7 +147,6 @@ void grant_unpin(struct domain *rd, grant_ref_t ref, bool write)
 		page_put(a->mfn);
 		atomic_and(&e->flags, (u16)~GTF_reading);
 	}
-	spin_unlock(&t->lock);
 }
 
 int grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b)
@@ -167,28 +154,22 @@ int grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b)
 	struct grant_table *t = d->grants;
 	struct grant_entry_v1 *ea, *eb, tmp;
 	struct active *aa, *ab;
-	int st = GNTST_bad_gntref;
 
-	spin_lock(&t->lock);
+	guard(&t->lock);
 	ea = shared_at(t, a);
 	eb = shared_at(t, b);
 	if (!ea || !eb)
-		goto out;
-	st = GNTST_okay;
+		return GNTST_bad_gntref;
 	if (ea == eb)
-		goto out;
+		return GNTST_okay;
 	aa = active_at(t, a, false);
 	ab = active_at(t, b, false);
-	st = GNTST_eagain;
 	if ((aa && aa->reads + aa->writes) || (ab && ab->reads + ab->writes))
-		goto out;
+		return GNTST_eagain;
 	tmp = *ea;
 	*ea = *eb;
 	*eb = tmp;
-	st = GNTST_okay;
-out:
-	spin_unlock(&t->lock);
-	return st;
+	return GNTST_okay;
 }
 
 int grant_init(struct domain *d)

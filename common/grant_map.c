@@ -15,44 +15,38 @@ static struct maptrack *maptrack_at(struct grant_table *t, u32 handle)
 /* A busy entry, of which only the caller knows; NO_HANDLE at the limit. */
 static u32 maptrack_get(struct grant_table *t)
 {
+	struct maptrack *m;
 	u32 handle;
 
-	spin_lock(&t->lock);
+	guard(&t->lock);
 	if (t->free_handle == NO_HANDLE && t->nr_handles < MAPTRACK_PAGES * MAPTRACK_PER_PAGE) {
-		struct maptrack *m = alloc_page();
-		unsigned i;
-
-		if (m) {
-			for (i = 0; i < MAPTRACK_PER_PAGE; i++)
-				m[i].next = t->nr_handles + i + 1;
-			m[i - 1].next = NO_HANDLE;
-			t->maptrack[t->nr_handles / MAPTRACK_PER_PAGE] = m;
-			t->free_handle = t->nr_handles;
-			t->nr_handles += MAPTRACK_PER_PAGE;
-		}
+		m = alloc_page();
+		if (!m)
+			return NO_HANDLE;
+		for (u32 i = 0; i < MAPTRACK_PER_PAGE; i++)
+			m[i].next = i + 1 < MAPTRACK_PER_PAGE ? t->nr_handles + i + 1 : NO_HANDLE;
+		t->maptrack[t->nr_handles / MAPTRACK_PER_PAGE] = m;
+		t->free_handle = t->nr_handles;
+		t->nr_handles += MAPTRACK_PER_PAGE;
 	}
 	handle = t->free_handle;
-	if (handle != NO_HANDLE) {
-		struct maptrack *m = maptrack_at(t, handle);
-
-		t->free_handle = m->next;
-		m->state = MT_BUSY;
-	}
-	spin_unlock(&t->lock);
+	if (handle == NO_HANDLE)
+		return NO_HANDLE;
+	m = maptrack_at(t, handle);
+	t->free_handle = m->next;
+	m->state = MT_BUSY;
 	return handle;
 }
 
 static void maptrack_put(struct grant_table *t, u32 handle)
 {
-	struct maptrack *m;
+	struct maptrack *m = maptrack_at(t, handle);
 
-	spin_lock(&t->lock);
-	m = maptrack_at(t, handle);
+	guard(&t->lock);
 	m->state = MT_FREE;
 	m->rd = NULL;
 	m->next = t->free_handle;
 	t->free_handle = handle;
-	spin_unlock(&t->lock);
 }
 
 static bool is_grant(enum p2m_type type)
@@ -106,12 +100,7 @@ void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op)
 
 	spin_lock(&ld->grants->lock);
 	*maptrack_at(ld->grants, handle) = (struct maptrack){
-		.rd = rd,
-		.gfn = gfn,
-		.mfn = mfn,
-		.ref = op->ref,
-		.write = write,
-		.state = MT_MAPPED,
+		.rd = rd, .gfn = gfn, .mfn = mfn, .ref = op->ref, .write = write, .state = MT_MAPPED,
 	};
 	spin_unlock(&ld->grants->lock);
 	op->handle = handle;

@@ -3,7 +3,6 @@
  * Small objects: power-of-two sizes from 32 to 1024 bytes cut from pages, larger ones as whole pages.
  * A page of small objects starts with its header; it goes back when its last object does.
  */
-#include <margay/lib.h>
 #include <margay/list.h>
 #include <margay/lock.h>
 #include <margay/mm.h>

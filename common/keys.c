@@ -15,10 +15,9 @@ static void for_each_domain(void (*fn)(struct domain *d))
 {
 	struct domain *d;
 
-	spin_lock(&domains_lock);
+	guard(&domains_lock);
 	list_for_each(d, &domain_list, link)
 		fn(d);
-	spin_unlock(&domains_lock);
 }
 
 static void show_domain(struct domain *d)
@@ -52,7 +51,7 @@ static void key_domains(void)
 	}
 }
 
-static void show_exits(struct domain *d)
+void domain_show_exits(struct domain *d)
 {
 	u64 all = 0;
 
@@ -79,12 +78,7 @@ static void show_exits(struct domain *d)
 
 static void key_exits(void)
 {
-	for_each_domain(show_exits);
-}
-
-void domain_show_exits(struct domain *d)
-{
-	show_exits(d);
+	for_each_domain(domain_show_exits);
 }
 
 static void show_memory(struct domain *d)

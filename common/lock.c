@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Pairs of locks of one level, and in debug builds the check of the order that lock.h gives. */
 #include <margay/arch.h>
-#include <margay/lock.h>
-#include <margay/percpu.h>
 #include <margay/printk.h>
 
 void spin_lock_slow(struct spinlock *l, u16 ticket)

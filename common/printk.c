@@ -3,7 +3,6 @@
 #include <margay/arch.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
-#include <margay/console_out.h>
 #include <margay/printk.h>
 #include <margay/x86.h>
 

@@ -5,7 +5,6 @@
  */
 #include <margay/acpi.h>
 #include <margay/bytes.h>
-#include <margay/lib.h>
 #include <margay/printk.h>
 
 #define MADT_LAPIC_ADDR 36

@@ -2,7 +2,6 @@
 /* IO-APIC: all pins masked but those Margay uses itself (the UART's). Intel 82093AA, 3.2. */
 #include <margay/boot_state.h>
 #include <margay/errno.h>
-#include <margay/printk.h>
 #include <margay/x86.h>
 
 enum { IOREGSEL = 0x00, IOWIN = 0x10, IOAPICVER = 1, IOREDTBL = 0x10 };

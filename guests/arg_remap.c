@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: the guest changes its page tables at every level, CR3, and what lies behind a page, none of
- * which the hypervisor is told of. The next hypercall's argument must be found by the new ones.
+ * Scenario: the guest changes its page tables at every level, CR3, and what lies behind a page. The
+ * hypervisor is told of none of it and must find the next hypercall's argument all the same.
  */
 #include "guest.h"
 
@@ -95,7 +95,7 @@ static long reservation(unsigned int op, xen_pfn_t gfn)
 	return memory_op(op, &r);
 }
 
-/* The page is given back and taken anew: behind the same address there is nothing, then another page. */
+/* The page is given back and taken anew: behind the address is nothing, then another page. */
 static void behind(void)
 {
 	xen_pfn_t gfn = (uintptr_t)page[1] / PAGE_SIZE;

@@ -6,7 +6,7 @@
 
 #define CHUNK 256U
 
-static long console_write(struct vcpu *v, struct hcall_args *h)
+static long io_write(struct vcpu *v, struct hcall_args *h)
 {
 	u32 count = (u32)h->a[1], done = 0, n, taken;
 	char buf[CHUNK];
@@ -26,7 +26,7 @@ static long console_write(struct vcpu *v, struct hcall_args *h)
 	return HCALL_RESTART;
 }
 
-static long console_read(struct vcpu *v, u32 count, gvaddr_t to)
+static long io_read(struct vcpu *v, u32 count, gvaddr_t to)
 {
 	char buf[CHUNK];
 	size_t n = console_guest_read(v->domain, buf, min(count, CHUNK));
@@ -44,8 +44,8 @@ long do_console_io(struct vcpu *v, struct hcall_args *h)
 		if ((u32)h->a[1] > INT32_MAX)
 			return -E2BIG;
 		if ((u32)h->a[0] == CONSOLEIO_write)
-			return console_write(v, h);
-		return console_read(v, (u32)h->a[1], h->a[2]);
+			return io_write(v, h);
+		return io_read(v, (u32)h->a[1], h->a[2]);
 	default:
 		return hcall_unsupported(v, "console_io", h->a[0]);
 	}

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* event_channel_op: takes the arguments apart for common/evtchn.c. xen/event_channel.h */
-#include <margay/evtchn.h>
-
 #include "hypercall_priv.h"
 
 union evtchn_arg {

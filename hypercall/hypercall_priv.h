@@ -3,6 +3,7 @@
 #ifndef HYPERCALL_PRIV_H
 #define HYPERCALL_PRIV_H
 
+#include <margay/evtchn.h>
 #include <margay/hypercall.h>
 
 #define HYPERCALL(nr, name, handler, who) hcall_fn handler;
@@ -11,6 +12,11 @@
 
 /* For operations that a domain may do on itself only: 0, or hcall_domain()'s error, or -EPERM. */
 int hcall_own_domain(struct vcpu *v, domid_t id);
+
+/* Registering a vCPU's areas: `cur` asks, for `v` of the same domain. vcpu_area.c */
+long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
+long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
+long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 
 /* Address in a guest handle; handles are plain pointers in the 64-bit ABI. */
 #define handle_va(h) ((gvaddr_t)(h).p)

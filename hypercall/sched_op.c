@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sched_op: a guest gives the CPU away, waits for events, or ends. xen/sched.h */
-#include <margay/evtchn.h>
 #include <margay/sched.h>
 
 #include "hypercall_priv.h"

@@ -3,7 +3,6 @@
  * set_timer_op, and the timers of vCPUs and domains that hypercalls set: VIRQ_TIMER once and periodic,
  * the end of a poll, watchdogs.
  */
-#include <margay/evtchn.h>
 #include <margay/sched.h>
 
 #include "hypercall_priv.h"

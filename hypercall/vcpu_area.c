@@ -10,7 +10,6 @@
 #include <margay/sched.h>
 
 #include "hypercall_priv.h"
-#include "vcpu_area.h"
 
 static void put_area(mfn_t *mfn, unsigned n)
 {

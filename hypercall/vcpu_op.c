@@ -7,7 +7,6 @@
 #include <margay/sched.h>
 
 #include "hypercall_priv.h"
-#include "vcpu_area.h"
 
 #define PERIOD_MIN 1000000UL	/* ns */
 #define PERIOD_MAX (~0UL >> 2)

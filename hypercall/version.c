@@ -82,7 +82,7 @@ static __noinline long describe(struct vcpu *v, struct hcall_args *h)
 	}
 }
 
-/* XENVER_version is what guests call to have an event delivered: it is kept free of the rest's buffers. */
+/* Guests call XENVER_version to have an event delivered: it is kept free of the rest's buffers. */
 long do_xen_version(struct vcpu *v, struct hcall_args *h)
 {
 	if (likely((s32)h->a[0] == XENVER_version))

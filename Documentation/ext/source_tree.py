@@ -185,7 +185,22 @@ def check_names(app, doctree):
             logger.warning('there is no file %s', text, location=node)
 
 
+def check_readme(app):    # pylint: disable=unused-argument
+    """The README's tables must have every option and every word of a guest module."""
+    def text_of(path):
+        with open(os.path.join(TOP, path), encoding='utf-8') as file:
+            return file.read()
+
+    readme = text_of('README.md')
+    names = re.findall(r'^OPT_[A-Z]+\((\w+),', text_of('include/margay/options.def'), flags=re.M)
+    names += re.findall(r'key_is\(w, "(\w+)"\)', text_of('common/guest_spec.c'))
+    for name in names:
+        if not re.search(rf'(^\| `|initrd ){name}\b', readme, flags=re.M):
+            logger.warning('README.md says nothing about %s', name)
+
+
 def setup(app):
+    app.connect('builder-inited', check_readme)
     app.connect('doctree-read', check_names)
     app.add_directive('c-source', CSource)
     app.add_directive('def-table', DefTable)

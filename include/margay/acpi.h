@@ -20,7 +20,6 @@
 /* Address space ids of a generic address structure (ACPI 5.2.3.2). */
 #define ACPI_SPACE_MEM 0
 #define ACPI_SPACE_IO 1
-#define ACPI_SPACE_PCI 2
 
 struct acpi_cpu {
 	u32 apic_id;

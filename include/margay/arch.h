@@ -22,8 +22,6 @@ void arch_vcpu_start_sipi(struct vcpu *v, u8 vector);
 /* VCPUOP_initialise; 0 or -EINVAL. */
 int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx);
 
-/* Fills in paging and mode words of a vCPU that is not running (or is current). */
-void arch_vcpu_mode(struct vcpu *v, struct vcpu_mode *m);
 void arch_vcpu_dump(struct vcpu *v);
 
 /* Interrupts wait for the guest that it would take if it ran now (vLAPIC, NMI). */

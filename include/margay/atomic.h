@@ -23,15 +23,9 @@
 					    __ATOMIC_SEQ_CST);                                \
 	})
 
-static inline void barrier(void)
-{
-	__asm__ volatile("" ::: "memory");
-}
+static inline void barrier(void) { __asm__ volatile("" ::: "memory"); }
 
-static inline void smp_mb(void)
-{
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
+static inline void smp_mb(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 /* Bitmaps of u64 words; the atomic ones may be used on memory shared with a guest. */
 static inline bool test_bit(unsigned n, const volatile void *p)
@@ -53,15 +47,9 @@ static inline bool test_and_clear_bit(unsigned n, volatile void *p)
 	return __atomic_fetch_and((volatile u64 *)p + n / 64, ~mask, __ATOMIC_SEQ_CST) & mask;
 }
 
-static inline void set_bit(unsigned n, volatile void *p)
-{
-	(void)test_and_set_bit(n, p);
-}
+static inline void set_bit(unsigned n, volatile void *p) { (void)test_and_set_bit(n, p); }
 
-static inline void clear_bit(unsigned n, volatile void *p)
-{
-	(void)test_and_clear_bit(n, p);
-}
+static inline void clear_bit(unsigned n, volatile void *p) { (void)test_and_clear_bit(n, p); }
 
 /* Index of the lowest set bit at or after from; nbits when there is none. */
 static inline unsigned find_next_bit(const u64 *p, unsigned nbits, unsigned from)

@@ -9,33 +9,15 @@
 #include <margay/lib.h>
 #include <margay/types.h>
 
-static inline u8 get_u8(const void *p)
-{
-	return *(const u8 *)p;
-}
-
-static inline u16 get_u16(const void *p)
-{
-	u16 v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static inline u32 get_u32(const void *p)
-{
-	u32 v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-static inline u64 get_u64(const void *p)
-{
-	u64 v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
+#define DEFINE_GET(type)                                                                      \
+	static inline type get_##type(const void *p)                                          \
+	{                                                                                     \
+		type v;                                                                       \
+		memcpy(&v, p, sizeof(v));                                                     \
+		return v;                                                                     \
+	}
+DEFINE_GET(u16)
+DEFINE_GET(u32)
+DEFINE_GET(u64)
 
 #endif

@@ -8,20 +8,14 @@
 
 #include <margay/types.h>
 
-#define OPT_FLAG(name, def, help)
-#define OPT_UINT(name, def, lo, hi, help)
-#define OPT_SIZE(name, def, lo, hi, help)
-#define OPT_LETTER(name, def, help)
+#define OPT_NUMBER(name, def, kind, lo, hi, help)
 #define OPT_STRING(name, def, len, help)
 #define OPT_WORD(constant, word) constant,
 #define OPT_ENUM(name, def, words, help) enum opt_##name { words(OPT_WORD) };
 #include <margay/options.def>
 #undef OPT_WORD
 
-#define OPT_FLAG(name, def, help) bool name;
-#define OPT_UINT(name, def, lo, hi, help) u32 name;
-#define OPT_SIZE(name, def, lo, hi, help) u64 name;
-#define OPT_LETTER(name, def, help) char name;
+#define OPT_NUMBER(name, def, kind, lo, hi, help) u32 name;
 #define OPT_STRING(name, def, len, help) char name[(len) + 1];
 #define OPT_ENUM(name, def, words, help) u32 name; /* enum opt_##name */
 struct margay_options {
@@ -91,7 +85,15 @@ void guest_spec_affinity(const struct guest_spec *g, unsigned int v, u64 mask[4]
 int parse_uint(const char *s, size_t len, u64 *out);
 int parse_size(const char *s, size_t len, u64 *out);
 
-/* The word (without blanks) at or after *s; moves *s behind it. Its length, 0 at the end. */
-size_t next_word(const char **s, const char **word);
+/* A word of such a string: `key` or `key=value`. */
+struct word {
+	const char *s, *val; /* val: NULL without `=` */
+	size_t len, val_len;
+};
+
+/* The word (without blanks) at or after *s; moves *s behind it. False at the end. */
+bool next_word(const char **s, struct word *w);
+bool key_is(const struct word *w, const char *key);
+bool val_is(const struct word *w, const char *val);
 
 #endif

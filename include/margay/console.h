@@ -28,6 +28,9 @@ int console_attach(struct domain *d);
 bool console_drained(struct domain *d);
 void console_detach(struct domain *d);
 
+/* One writer's text onto the shared line: d NULL is Margay itself. Tags lines. Any context but NMI. */
+void console_write(struct domain *d, const char *s, size_t n);
+
 /* console_io of the initial domain: how many characters there was room for, or were there. */
 size_t console_guest_write(struct domain *d, const char *s, size_t n);
 size_t console_guest_read(struct domain *d, char *s, size_t n);

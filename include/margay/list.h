@@ -11,15 +11,9 @@ struct list {
 
 #define LIST_INIT(name) { &(name), &(name) }
 
-static inline void list_init(struct list *l)
-{
-	l->next = l->prev = l;
-}
+static inline void list_init(struct list *l) { l->next = l->prev = l; }
 
-static inline bool list_empty(const struct list *l)
-{
-	return l->next == l;
-}
+static inline bool list_empty(const struct list *l) { return l->next == l; }
 
 static inline void list_add_before(struct list *n, struct list *at)
 {
@@ -29,15 +23,9 @@ static inline void list_add_before(struct list *n, struct list *at)
 	at->prev = n;
 }
 
-static inline void list_add_tail(struct list *n, struct list *head)
-{
-	list_add_before(n, head);
-}
+static inline void list_add_tail(struct list *n, struct list *head) { list_add_before(n, head); }
 
-static inline void list_add(struct list *n, struct list *head)
-{
-	list_add_before(n, head->next);
-}
+static inline void list_add(struct list *n, struct list *head) { list_add_before(n, head->next); }
 
 /* Leaves n empty, so that deleting it again is harmless. */
 static inline void list_del(struct list *n)
@@ -52,10 +40,5 @@ static inline void list_del(struct list *n)
 #define list_for_each(p, head, member)                                                        \
 	for ((p) = list_first((head), __typeof__(*(p)), member); &(p)->member != (head);      \
 	     (p) = list_first(&(p)->member, __typeof__(*(p)), member))
-#define list_for_each_safe(p, n, head, member)                                                \
-	for ((p) = list_first((head), __typeof__(*(p)), member),                              \
-	    (n) = list_first(&(p)->member, __typeof__(*(p)), member);                         \
-	     &(p)->member != (head);                                                          \
-	     (p) = (n), (n) = list_first(&(n)->member, __typeof__(*(n)), member))
 
 #endif

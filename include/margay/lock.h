@@ -87,10 +87,7 @@ static inline struct spinlock *__guard_enter(struct spinlock *l)
 	return l;
 }
 
-static inline void __guard_leave(struct spinlock **l)
-{
-	spin_unlock(*l);
-}
+static inline void __guard_leave(struct spinlock **l) { spin_unlock(*l); }
 
 /* Takes two locks of one level in address order; a == b is taken once. */
 void spin_lock_pair(struct spinlock *a, struct spinlock *b);

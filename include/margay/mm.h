@@ -19,27 +19,15 @@ extern u8 *host_directmap;
 #define phys_to_virt(pa) ((void *)(host_directmap + (pa)))
 #define virt_to_phys(va) ((paddr_t)((const u8 *)(va) - host_directmap))
 #else
-static inline void *phys_to_virt(paddr_t pa)
-{
-	return (void *)(DIRECTMAP_BASE + pa);
-}
+static inline void *phys_to_virt(paddr_t pa) { return (void *)(DIRECTMAP_BASE + pa); }
 
 /* Only for addresses in the direct map, which all heap and page allocations are. */
-static inline paddr_t virt_to_phys(const void *va)
-{
-	return (paddr_t)va - DIRECTMAP_BASE;
-}
+static inline paddr_t virt_to_phys(const void *va) { return (paddr_t)va - DIRECTMAP_BASE; }
 #endif
 
-static inline void *mfn_to_virt(mfn_t mfn)
-{
-	return phys_to_virt(mfn << PAGE_SHIFT);
-}
+static inline void *mfn_to_virt(mfn_t mfn) { return phys_to_virt(mfn << PAGE_SHIFT); }
 
-static inline mfn_t virt_to_mfn(const void *va)
-{
-	return virt_to_phys(va) >> PAGE_SHIFT;
-}
+static inline mfn_t virt_to_mfn(const void *va) { return virt_to_phys(va) >> PAGE_SHIFT; }
 
 /* Owners that are no domain. Domain ids are below DOMID_FIRST_RESERVED (0x7ff0). */
 enum {
@@ -57,14 +45,8 @@ enum {
  */
 void *alloc_pages(unsigned n, unsigned node) __must_check;	/* contiguous, n <= 512 */
 void free_pages(void *va, unsigned n);
-static inline void *alloc_page(void)
-{
-	return alloc_pages(1, NODE_ANY);
-}
-static inline void free_page(void *va)
-{
-	free_pages(va, 1);
-}
+static inline void *alloc_page(void) { return alloc_pages(1, NODE_ANY); }
+static inline void free_page(void *va) { free_pages(va, 1); }
 
 /* Small objects, zeroed, 16-byte aligned; any size up to 2 MiB. NULL when there is no memory. */
 void *kzalloc(size_t size) __must_check;

@@ -72,10 +72,7 @@ static inline struct cpu *this_cpu(void)
 }
 #endif
 
-static inline struct vcpu *current_vcpu(void)
-{
-	return this_cpu()->current;
-}
+static inline struct vcpu *current_vcpu(void) { return this_cpu()->current; }
 
 /* Sets work bits for a CPU and makes it notice soon: it leaves its guest or its sleep. Any context. */
 void cpu_raise(struct cpu *c, u32 work);

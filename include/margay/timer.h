@@ -30,10 +30,7 @@ void timer_init(struct timer *t, void (*fn)(struct timer *t));
 void timer_set(struct timer *t, stime_t expires);
 /* After return the function does not run any more unless re-armed (waits for one running elsewhere). */
 void timer_stop(struct timer *t);
-static inline bool timer_armed(const struct timer *t)
-{
-	return t->armed;
-}
+static inline bool timer_armed(const struct timer *t) { return t->armed; }
 /* Runs what is due and programs the hardware. Called by each CPU for itself. */
 void timers_run(void);
 void timers_init_cpu(struct timer_heap *h);

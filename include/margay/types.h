@@ -37,13 +37,14 @@ typedef u64 stime_t;	/* Margay's system time: nanoseconds since boot */
 
 #define INVALID_MFN (~(mfn_t)0)
 #define INVALID_GFN (~(gfn_t)0)
-#define INVALID_PADDR (~(paddr_t)0)
 
 #define __packed __attribute__((packed))
 #define __aligned(n) __attribute__((aligned(n)))
 #define __section(s) __attribute__((section(s)))
 #define __noreturn __attribute__((noreturn))
 #define __noinline __attribute__((noinline))
+#undef __always_inline /* the C library of the unit tests has one */
+#define __always_inline inline __attribute__((always_inline))
 #define __printf(f, a) __attribute__((format(printf, f, a)))
 #define __unused __attribute__((unused))
 #define __must_check __attribute__((warn_unused_result))

@@ -89,7 +89,7 @@ enum inj_type { INJ_EXTINT = 0, INJ_NMI = 2, INJ_EXCEPTION = 3, INJ_SOFT = 4 };
 
 struct vcpu {
 	struct regs regs;		/* first: the assembly knows the offsets */
-	bool shadow;			/* the instruction that exited was in STI's or MOV SS's shadow */
+	bool shadow;			/* what exited was in the shadow of STI or MOV SS */
 	struct hcall_args hcall;	/* of the hypercall it is in */
 
 	volatile u32 work;		/* enum vcpu_work */

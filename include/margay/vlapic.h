@@ -9,7 +9,6 @@
 
 int vlapic_create(struct vcpu *v);
 void vlapic_destroy(struct vcpu *v);
-void vlapic_reset(struct vcpu *v);
 
 /* An edge- or level-triggered interrupt message arrives. Any CPU; wakes the vCPU. Vectors below 16 set ESR. */
 void vlapic_set_irq(struct vcpu *v, u8 vector, bool level);

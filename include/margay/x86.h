@@ -14,12 +14,10 @@
 #define CR0_ET BIT(4)
 #define CR0_NE BIT(5)
 #define CR0_WP BIT(16)
-#define CR0_AM BIT(18)
 #define CR0_NW BIT(29)
 #define CR0_CD BIT(30)
 #define CR0_PG BIT(31)
 
-#define CR4_PSE BIT(4)
 #define CR4_PAE BIT(5)
 #define CR4_MCE BIT(6)
 #define CR4_PGE BIT(7)
@@ -32,6 +30,15 @@
 #define CR4_SMEP BIT(20)
 #define CR4_SMAP BIT(21)
 
+/* The components of XCR0, SDM 1 13.1. */
+#define XCR0_X87 BIT(0)
+#define XCR0_SSE BIT(1)
+#define XCR0_AVX BIT(2)
+#define XCR0_BNDREGS BIT(3)
+#define XCR0_BNDCSR BIT(4)
+#define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
+#define XCR0_PKRU BIT(9)
+
 #define EFER_SCE BIT(0)
 #define EFER_LME BIT(8)
 #define EFER_LMA BIT(10)
@@ -41,8 +48,6 @@
 
 #define RFLAGS_TF BIT(8)
 #define RFLAGS_IF BIT(9)
-#define RFLAGS_RF BIT(16)
-#define RFLAGS_VM BIT(17)
 
 #define PTE_P BIT(0)
 #define PTE_W BIT(1)
@@ -58,7 +63,6 @@
 
 #define MSR_TSC 0x10
 #define MSR_APIC_BASE 0x1b
-#define MSR_TSC_ADJUST 0x3b
 #define MSR_PRED_CMD 0x49
 #define PRED_CMD_IBPB 1
 #define MSR_SYSENTER_CS 0x174
@@ -67,7 +71,6 @@
 #define MSR_PAT 0x277
 #define MSR_TSC_DEADLINE 0x6e0
 #define MSR_X2APIC_BASE 0x800
-#define MSR_XSS 0xda0
 #define MSR_EFER 0xc0000080
 #define MSR_STAR 0xc0000081
 #define MSR_LSTAR 0xc0000082
@@ -142,51 +145,32 @@ DEFINE_CR(2)
 DEFINE_CR(3)
 DEFINE_CR(4)
 
-static inline u8 inb(u16 port)
+static inline void write_xcr0(u64 v __unused)
 {
-	u8 v;
-
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
+#ifndef MARGAY_HOST
+	__asm__ volatile("xsetbv" ::"c"(0), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
+#endif
 }
 
-static inline u16 inw(u16 port)
-{
-	u16 v;
+#define DEFINE_IO(size, type)                                                                 \
+	static inline type in##size(u16 port)                                                 \
+	{                                                                                     \
+		type v;                                                                       \
+		__asm__ volatile("in" #size " %1, %0" : "=a"(v) : "Nd"(port));                \
+		return v;                                                                     \
+	}                                                                                     \
+	static inline void out##size(u16 port, type v)                                        \
+	{                                                                                     \
+		__asm__ volatile("out" #size " %0, %1" ::"a"(v), "Nd"(port));                 \
+	}
+DEFINE_IO(b, u8)
+DEFINE_IO(w, u16)
 
-	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
+static inline void irq_enable(void) { __asm__ volatile("sti" ::: "memory"); }
 
-static inline void outb(u16 port, u8 v)
-{
-	__asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port));
-}
+static inline void irq_disable(void) { __asm__ volatile("cli" ::: "memory"); }
 
-static inline void outw(u16 port, u16 v)
-{
-	__asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(port));
-}
-
-static inline void outl(u16 port, u32 v)
-{
-	__asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port));
-}
-
-static inline void irq_enable(void)
-{
-	__asm__ volatile("sti" ::: "memory");
-}
-
-static inline void irq_disable(void)
-{
-	__asm__ volatile("cli" ::: "memory");
-}
-
-static inline void invlpg(const void *va)
-{
-	__asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
-}
+static inline void invlpg(const void *va) { __asm__ volatile("invlpg (%0)" ::"r"(va) : "memory"); }
 
 /* What traps.asm pushes; the order of its stores. */
 struct trap_frame {

@@ -6,7 +6,6 @@
 #include <margay/boot.h>
 #include <margay/bytes.h>
 #include <margay/errno.h>
-#include <margay/lib.h>
 #include <margay/printk.h>
 
 enum mb2_tag {
@@ -35,7 +34,6 @@ enum mb2_tag {
 
 struct mb2_tags {
 	const u8 *mmap, *efi_mmap;
-	u32 mmap_size, efi_mmap_size;
 };
 
 /* The map as the loader gave it. */
@@ -48,31 +46,30 @@ static unsigned int nr_raw __initdata;
  */
 static void __init add_range(u64 base, u64 size, u32 type)
 {
-	struct mem_range *last = nr_raw ? &raw_map[nr_raw - 1] : NULL, *least = NULL;
+	struct mem_range *last = nr_raw ? &raw_map[nr_raw - 1] : NULL, *least = NULL, new;
 
 	if (!size || base >= PADDR_TOP)
 		return;
 	size = min(size, PADDR_TOP - base);
+	new = (struct mem_range){ base, size, type };
 
 	if (last && last->type == type && last->base + last->size == base) {
 		last->size += size;
 		return;
 	}
 	if (nr_raw < BOOT_MAX_MEM) {
-		raw_map[nr_raw++] = (struct mem_range){ base, size, type };
+		raw_map[nr_raw++] = new;
 		return;
 	}
 	for (unsigned int i = 0; i < nr_raw; i++) {
 		if (raw_map[i].type == MEM_RAM && (!least || raw_map[i].size < least->size))
 			least = &raw_map[i];
 	}
-	if (!least || (type == MEM_RAM && size <= least->size)) {
-		pr_warn("memory map: too many entries, %#lx-%#lx ignored\n", base, base + size);
-		return;
+	if (least && (type != MEM_RAM || size > least->size)) {
+		new = *least;
+		*least = (struct mem_range){ base, size, type };
 	}
-	pr_warn("memory map: too many entries, %#lx-%#lx ignored\n", least->base,
-		least->base + least->size);
-	*least = (struct mem_range){base, size, type};
+	pr_warn("memory map: too many entries, %#lx-%#lx ignored\n", new.base, new.base + new.size);
 }
 
 static u32 __init efi_mem_type(u32 efi_type)
@@ -84,23 +81,21 @@ static u32 __init efi_mem_type(u32 efi_type)
 	case 4: /* EfiBootServicesData */
 	case 7: /* EfiConventionalMemory */
 		return MEM_RAM;
-	case 8: /* EfiUnusableMemory */
-		return MEM_UNUSABLE;
-	case 9: /* EfiACPIReclaimMemory */
-		return MEM_ACPI;
-	case 10: /* EfiACPIMemoryNVS */
-		return MEM_NVS;
-	default:
-		return MEM_RESERVED;
+	case 8: return MEM_UNUSABLE; /* EfiUnusableMemory */
+	case 9: return MEM_ACPI; /* EfiACPIReclaimMemory */
+	case 10: return MEM_NVS; /* EfiACPIMemoryNVS */
+	default: return MEM_RESERVED;
 	}
 }
 
-static int __init read_map(const char *what, const u8 *tag, u32 size, u32 min_entry, bool efi)
+static int __init read_map(const u8 *tag, bool efi)
 {
-	u32 step = size < MB2_MMAP_HEADER ? 0 : get_u32(tag + 8);
+	u32 size = tag ? get_u32(tag + 4) : 0, step = size < MB2_MMAP_HEADER ? 0 : get_u32(tag + 8);
 
-	if (step < min_entry) {
-		pr_err("multiboot2: %s: entry size %u is wrong\n", what, step);
+	if (step < (efi ? EFI_MEMORY_DESC : MB2_MMAP_ENTRY)) {
+		if (tag)
+			pr_err("multiboot2: %smemory map: entry size %u is wrong\n", efi ? "EFI " : "",
+			       step);
 		return -EINVAL;
 	}
 	for (u32 at = MB2_MMAP_HEADER; size - at >= step; at += step) {
@@ -201,11 +196,9 @@ static void __init one_tag(struct boot_info *bi, struct mb2_tags *tags, const u8
 		break;
 	case MB2_TAG_MMAP:
 		tags->mmap = tag;
-		tags->mmap_size = size;
 		break;
 	case MB2_TAG_EFI_MMAP:
 		tags->efi_mmap = tag;
-		tags->efi_mmap_size = size;
 		bi->efi = true;
 		break;
 	case MB2_TAG_EFI64:
@@ -232,7 +225,6 @@ int __init mb2_parse(const void *info, size_t limit, struct boot_info *bi)
 	const u8 *base = info;
 	struct mb2_tags tags = { 0 };
 	u32 total, at, size;
-	int ret = -EINVAL;
 	u64 step;
 
 	memset(bi, 0, sizeof(*bi));
@@ -259,12 +251,7 @@ int __init mb2_parse(const void *info, size_t limit, struct boot_info *bi)
 			break;
 	}
 
-	if (tags.mmap)
-		ret = read_map("memory map", tags.mmap, tags.mmap_size, MB2_MMAP_ENTRY, false);
-	if (ret && tags.efi_mmap)
-		ret = read_map("EFI memory map", tags.efi_mmap, tags.efi_mmap_size, EFI_MEMORY_DESC,
-			       true);
-	if (!ret)
+	if (!read_map(tags.mmap, false) || !read_map(tags.efi_mmap, true))
 		bi->nr_mem = mem_sanitise(raw_map, nr_raw, bi->mem, BOOT_MAX_MEM);
 	if (!bi->nr_mem) {
 		pr_err("multiboot2: no memory map\n");

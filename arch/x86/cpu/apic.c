@@ -3,27 +3,16 @@
  * The host's local APICs: x2APIC by MSR where the CPU has it, else xAPIC through its page. Physical
  * destinations only. The timer is TSC-deadline or a calibrated one-shot. SDM 3A 11, APM2 16.
  */
+#include <margay/apic_regs.h>
 #include <margay/arch.h>
 #include <margay/cmdline.h>
 #include <margay/hvm.h>
 #include <margay/printk.h>
 #include <margay/x86.h>
 
-enum {
-	APIC_ID = 0x20, APIC_TPR = 0x80, APIC_EOI = 0xb0, APIC_SVR = 0xf0, APIC_ESR = 0x280,
-	APIC_ICR = 0x300, APIC_ICR_HIGH = 0x310, APIC_LVT_TIMER = 0x320, APIC_LVT_THERMAL = 0x330,
-	APIC_LVT_PERF = 0x340, APIC_LVT_LINT0 = 0x350, APIC_LVT_LINT1 = 0x360, APIC_LVT_ERROR = 0x370,
-	APIC_TIMER_INIT = 0x380, APIC_TIMER_CUR = 0x390, APIC_TIMER_DIV = 0x3e0,
-};
-
-#define SVR_ENABLE 0x100U
-#define LVT_MASKED 0x10000U
-#define LVT_NMI 0x400U
-#define LVT_TSC_DEADLINE 0x40000U
+#define LVT(n) (APIC_LVT + 0x10 * (n))
 #define ICR_PENDING 0x1000U
 #define DIVIDE_BY_1 0xbU
-#define BASE_EXTD BIT(10)
-#define BASE_ENABLE BIT(11)
 #define TIMER_MAX 0xffffffffU
 
 static volatile u8 *regs;	/* NULL in x2APIC mode */
@@ -57,19 +46,19 @@ void __init apic_init(paddr_t base, bool allow_x2apic)
 
 void apic_init_cpu(void)
 {
-	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLE);
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_EN);
 	if (!regs)
-		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLE | BASE_EXTD);
+		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_EN | APIC_BASE_EXTD);
 	apic_write(APIC_TPR, 0);
 	apic_write(APIC_SVR, SVR_ENABLE | VEC_SPURIOUS);
-	apic_write(APIC_LVT_TIMER,
-		   x86.tsc_deadline ? LVT_TSC_DEADLINE | VEC_TIMER : LVT_MASKED | VEC_TIMER);
-	apic_write(APIC_LVT_LINT0, LVT_MASKED);
-	apic_write(APIC_LVT_LINT1, LVT_NMI);
-	apic_write(APIC_LVT_ERROR, VEC_ERROR);
-	apic_write(APIC_TIMER_DIV, DIVIDE_BY_1);
+	apic_write(LVT(LVT_TIMER),
+		   x86.tsc_deadline ? LVT_DEADLINE | VEC_TIMER : LVT_MASKED | VEC_TIMER);
+	apic_write(LVT(LVT_LINT0), LVT_MASKED);
+	apic_write(LVT(LVT_LINT1), LVT_NMI);
+	apic_write(LVT(LVT_ERROR), VEC_ERROR);
+	apic_write(APIC_TDCR, DIVIDE_BY_1);
 	if (!x86.tsc_deadline)
-		apic_write(APIC_LVT_TIMER, VEC_TIMER);
+		apic_write(LVT(LVT_TIMER), VEC_TIMER);
 }
 
 u32 apic_id(void)
@@ -102,15 +91,15 @@ void __init apic_timer_calibrate(u64 tsc_hz)
 
 	if (x86.tsc_deadline)
 		return;
-	apic_write(APIC_LVT_TIMER, LVT_MASKED | VEC_TIMER);
-	apic_write(APIC_TIMER_INIT, TIMER_MAX);
+	apic_write(LVT(LVT_TIMER), LVT_MASKED | VEC_TIMER);
+	apic_write(APIC_TMICT, TIMER_MAX);
 	t0 = rdtsc();
-	ticks = apic_read(APIC_TIMER_CUR);
+	ticks = apic_read(APIC_TMCCT);
 	udelay(2000);
-	ticks -= apic_read(APIC_TIMER_CUR);
+	ticks -= apic_read(APIC_TMCCT);
 	tsc = rdtsc() - t0;
-	apic_write(APIC_TIMER_INIT, 0);
-	apic_write(APIC_LVT_TIMER, VEC_TIMER);
+	apic_write(APIC_TMICT, 0);
+	apic_write(LVT(LVT_TIMER), VEC_TIMER);
 	ticks = ticks * tsc_hz / tsc;
 	timer_mul = (ticks << 32) / 1000000000U;
 	pr_debug("APIC timer: %lu kHz\n", ticks / 1000);
@@ -126,12 +115,12 @@ void arch_timer_program(stime_t at)
 		return;
 	}
 	if (at == ~0UL) {
-		apic_write(APIC_TIMER_INIT, 0);
+		apic_write(APIC_TMICT, 0);
 		return;
 	}
 	t = now();
 	ticks = at > t ? (u64)((unsigned __int128)(at - t) * timer_mul >> 32) + 1 : 1;
-	apic_write(APIC_TIMER_INIT, ticks > TIMER_MAX ? TIMER_MAX : (u32)ticks);
+	apic_write(APIC_TMICT, ticks > TIMER_MAX ? TIMER_MAX : (u32)ticks);
 }
 
 void arch_cpu_kick(struct cpu *c)

@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the CPU has, read once on the boot CPU, and the control registers every CPU runs with. */
 #include <margay/hvm.h>
-#include <margay/printk.h>
 #include <margay/x86.h>
 
 struct x86_features x86;
 
 static u64 cr4_bits = CR4_PAE | CR4_PGE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
-/* The XSAVE components that Margay switches: x87, SSE, AVX, AVX-512, PKRU. */
-#define XCR0_KNOWN 0x2e7UL
-
-static void write_xcr0(u64 v)
-{
-	__asm__ volatile("xsetbv" ::"c"(0), "a"((u32)v), "d"((u32)(v >> 32)));
-}
+/* The XSAVE components that Margay switches. */
+#define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
 void __init features_init(void)
 {
@@ -53,8 +47,8 @@ void __init features_init(void)
 		cpuid_count(0xd, 0, &a, &b, &c, &d);
 		x86.xcr0_mask = ((u64)d << 32 | a) & XCR0_KNOWN;
 		/* AVX-512's three parts, or none. */
-		if ((x86.xcr0_mask & 0xe0) != 0xe0)
-			x86.xcr0_mask &= ~0xe0UL;
+		if ((x86.xcr0_mask & XCR0_AVX512) != XCR0_AVX512)
+			x86.xcr0_mask &= ~XCR0_AVX512;
 		cpuid_count(0xd, 1, &a, &b, &c, &d);
 		x86.xsaveopt = a & 1;
 		x86.xsavec = a >> 1 & 1;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Each CPU's segments: a GDT, and the TSS with its stacks for #DF, NMI and #MC. SDM 3A 7.7, 6.14.5. */
-#include <margay/errno.h>
 #include <margay/printk.h>
 #include <margay/x86.h>
 

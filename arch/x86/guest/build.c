@@ -9,7 +9,6 @@
 #include <margay/build.h>
 #include <margay/console.h>
 #include <margay/elf.h>
-#include <margay/errno.h>
 #include <margay/guest_copy.h>
 #include <margay/hvm.h>
 #include <margay/printk.h>

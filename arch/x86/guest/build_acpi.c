@@ -5,8 +5,6 @@
  * down and up again. ACPI 6.4, chapter 5.
  */
 #include <margay/build.h>
-#include <margay/errno.h>
-#include <margay/lib.h>
 #include <margay/vlapic.h>
 
 #define RSDP_SIZE 36

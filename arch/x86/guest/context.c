@@ -10,7 +10,6 @@
 #include <margay/cpuid_policy.h>
 #include <margay/hvm.h>
 #include <margay/hypercall.h>
-#include <margay/printk.h>
 #include <margay/vlapic.h>
 #include <margay/x86.h>
 
@@ -19,17 +18,12 @@
 #define FCW_RESET 0x037f
 #define MXCSR_RESET 0x1f80
 
-static void set_xcr0(u64 v)
-{
-	__asm__ volatile("xsetbv" ::"c"(0), "a"((u32)v), "d"((u32)(v >> 32)));
-}
-
 /* Components XSAVEOPT finds unchanged are still written when the state moved: plain XSAVE is safe. */
 static void fpu_save(struct vcpu *v)
 {
 	if (x86.xsave) {
 		vcpu_xcr0(v);
-		set_xcr0(x86.xcr0_mask);
+		write_xcr0(x86.xcr0_mask);
 		__asm__ volatile("xsave64 (%0)" ::"r"(v->xsave), "a"((u32)x86.xcr0_mask),
 				 "d"((u32)(x86.xcr0_mask >> 32)) : "memory");
 	} else {
@@ -40,10 +34,10 @@ static void fpu_save(struct vcpu *v)
 static void fpu_restore(struct vcpu *v)
 {
 	if (x86.xsave) {
-		set_xcr0(x86.xcr0_mask);
+		write_xcr0(x86.xcr0_mask);
 		__asm__ volatile("xrstor64 (%0)" ::"r"(v->xsave), "a"((u32)x86.xcr0_mask),
 				 "d"((u32)(x86.xcr0_mask >> 32)) : "memory");
-		set_xcr0(v->xcr0);
+		write_xcr0(v->xcr0);
 	} else {
 		__asm__ volatile("fxrstor64 (%0)" ::"r"(v->xsave) : "memory");
 	}
@@ -173,19 +167,16 @@ int arch_vcpu_init(struct vcpu *v)
 	if (!v->xsave)
 		return -ENOMEM;
 	rc = hvm->vcpu_init(v);
-	if (rc)
-		return rc;
-	rc = vlapic_create(v);
-	if (rc)
-		return rc;
-	reset_context(v);
-	return 0;
+	if (!rc)
+		rc = vlapic_create(v);
+	if (!rc)
+		reset_context(v);
+	return rc;
 }
 
 void arch_vcpu_free(struct vcpu *v)
 {
-	if (v->vlapic)
-		vlapic_destroy(v);
+	vlapic_destroy(v);
 	hvm->vcpu_free(v);
 	if (v->xsave)
 		free_pages(v->xsave, (x86.xsave_size + 4095U) / 4096U + (x86.xsave_size == 0));
@@ -199,14 +190,7 @@ int arch_domain_init(struct domain *d)
 
 void arch_domain_free(struct domain *d)
 {
-	if (d->cpuid)
-		cpuid_policy_free(d);
-	d->cpuid = NULL;
-}
-
-void arch_vcpu_mode(struct vcpu *v, struct vcpu_mode *m)
-{
-	hvm->mode(v, m);
+	cpuid_policy_free(d);
 }
 
 void arch_vcpu_dump(struct vcpu *v)

@@ -32,7 +32,6 @@ struct cpuid_policy {
 };
 
 /* Leaf 1. Not here: DTES64 MONITOR DS_CPL VMX SMX EIST TM2 CNXT_ID SDBG xTPR PDCM DCA. */
-#define L1C_SSE3 BIT(0)
 #define L1C_PCID BIT(17)
 #define L1C_X2APIC BIT(21)
 #define L1C_TSC_DEADLINE BIT(24)
@@ -42,32 +41,29 @@ struct cpuid_policy {
 #define L1C_HYPERVISOR BIT(31)
 #define L1C_NEEDS_AVX (BIT(12) | BIT(28) | BIT(29)) /* FMA AVX F16C */
 #define L1C_ALLOW                                                                               \
-	(L1C_SSE3 | BIT(1) /* PCLMULQDQ */ | BIT(9) /* SSSE3 */ | BIT(12) /* FMA */ |           \
+	(BIT(0) /* SSE3 */ | BIT(1) /* PCLMULQDQ */ | BIT(9) /* SSSE3 */ | BIT(12) /* FMA */ |           \
 	 BIT(13) /* CX16 */ | L1C_PCID | BIT(19) | BIT(20) /* SSE4.1, 4.2 */ |                  \
 	 BIT(22) /* MOVBE */ | BIT(23) /* POPCNT */ | BIT(25) /* AES */ | L1C_XSAVE | L1C_AVX | \
 	 BIT(29) /* F16C */ | BIT(30) /* RDRAND */)
 
 /* Not here: MCE MCA MTRR (no device memory whose type would matter) PSN DS ACPI SS TM PBE. */
-#define L1D_FPU_TO_PAE 0x7fU /* FPU VME DE PSE TSC MSR PAE */
 #define L1D_APIC BIT(9)
-#define L1D_SEP BIT(11)
 #define L1D_HTT BIT(28)
 #define L1D_ALLOW                                                                             \
-	(L1D_FPU_TO_PAE | BIT(8) /* CX8 */ | L1D_APIC | L1D_SEP | BIT(13) /* PGE */ |         \
+	(0x7fU /* FPU to PAE */ | BIT(8) /* CX8 */ | L1D_APIC | BIT(11) /* SEP */ | BIT(13) | \
 	 BIT(15) /* CMOV */ | BIT(16) /* PAT */ | BIT(17) /* PSE36 */ | BIT(19) /* CLFSH */ | \
 	 BIT(23) | BIT(24) | BIT(25) | BIT(26) /* MMX FXSR SSE SSE2 */)
 
 /* Leaf 7. Not here: TSC_ADJUST (its checks would exit) SGX HLE RTM PQM MPX PQE PT SPEC_CTRL. */
 #define L7B_FSGSBASE BIT(0)
 #define L7B_SMEP BIT(7)
-#define L7B_INVPCID BIT(10)
 #define L7B_SMAP BIT(20)
 #define L7B_AVX512F BIT(16)
 #define L7B_AVX512 \
 	(L7B_AVX512F | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) | BIT(30) | BIT(31))
 #define L7B_ALLOW                                                                            \
 	(L7B_FSGSBASE | BIT(3) /* BMI1 */ | BIT(5) /* AVX2 */ | BIT(6) | L7B_SMEP |          \
-	 BIT(8) /* BMI2 */ | BIT(9) /* ERMS */ | L7B_INVPCID | BIT(13) | BIT(18) | BIT(19) | \
+	 BIT(8) /* BMI2 */ | BIT(9) /* ERMS */ | BIT(10) | BIT(13) | BIT(18) | BIT(19) | \
 	 L7B_SMAP | BIT(23) | BIT(24) | BIT(29) /* SHA */ | L7B_AVX512)
 #define L7C_UMIP BIT(2)
 #define L7C_PKU BIT(3)
@@ -91,25 +87,20 @@ struct cpuid_policy {
 #define E1C_ALLOW                                                                           \
 	(BIT(0) /* LAHF */ | BIT(4) /* CR8_LEGACY */ | BIT(5) /* ABM */ | BIT(6) | BIT(7) | \
 	 BIT(8) | E1C_NEEDS_AVX | BIT(21) /* TBM */ | E1C_TOPOEXT)
-#define E1D_SYSCALL BIT(11)
 #define E1D_NX BIT(20)
 #define E1D_FFXSR BIT(25)
 #define E1D_PAGE1G BIT(26)
 #define E1D_RDTSCP BIT(27)
-#define E1D_LM BIT(29)
 #define E1D_AMD_COPY 0x0183f3ffU /* bits that repeat leaf 1 on AMD */
 #define E1D_ALLOW                                                                                  \
-	(E1D_SYSCALL | E1D_NX | BIT(22) | E1D_FFXSR | E1D_PAGE1G | E1D_RDTSCP | E1D_LM | BIT(30) | \
-	 BIT(31))
+	(BIT(11) /* SYSCALL */ | E1D_NX | BIT(22) | E1D_FFXSR | E1D_PAGE1G | E1D_RDTSCP | BIT(29) | \
+	 BIT(30) | BIT(31)) /* LM 3DNOWEXT 3DNOW */
 #define E7D_INVARIANT_TSC BIT(8)
 #define E8B_ALLOW (BIT(0) /* CLZERO */ | BIT(2) /* RSTR_FP_ERR_PTRS */ | BIT(9) /* WBNOINVD */)
 /* NO_NESTED_DATA_BP, LFENCE_RDTSC, NULL_SEL_CLR_BASE */
 #define E21A_ALLOW (BIT(0) | BIT(2) | BIT(6))
 
 #define L6A_ARAT BIT(2)
-#define XCR0_AVX512_ALL (BIT(5) | BIT(6) | BIT(7))
-#define XCR0_AVX BIT(2)
-#define XCR0_PKRU BIT(9)
 
 /* Bits an APIC id needs for n cores. */
 static u32 order_of(u32 n)
@@ -133,7 +124,7 @@ static void drop_vector_features(struct cpuid_policy *p)
 		p->feat1.eax &= ~(u32)L71A_NEEDS_AVX;
 		p->ext[1].ecx &= ~(u32)E1C_NEEDS_AVX;
 	}
-	if ((p->xcr0 & XCR0_AVX512_ALL) != XCR0_AVX512_ALL || !(l7->ebx & L7B_AVX512F)) {
+	if ((p->xcr0 & XCR0_AVX512) != XCR0_AVX512 || !(l7->ebx & L7B_AVX512F)) {
 		l7->ebx &= ~(u32)L7B_AVX512;
 		l7->ecx &= ~(u32)L7C_AVX512;
 		l7->edx &= ~(u32)L7D_AVX512;
@@ -143,28 +134,19 @@ static void drop_vector_features(struct cpuid_policy *p)
 		l7->ecx &= ~(u32)L7C_PKU;
 }
 
-/* Size of the standard XSAVE format for these components. */
-static u32 xsave_size(const struct cpuid_policy *p, u64 xcr0)
-{
-	u32 size = XSAVE_LEGACY;
-
-	for (unsigned i = 2; i < NR_XSTATES; i++)
-		if (xcr0 >> i & 1)
-			size = max(size, p->xstate[i].eax + p->xstate[i].ebx);
-	return size;
-}
-
-/* The same for the compacted format. */
-static u32 xsavec_size(const struct cpuid_policy *p, u64 xcr0)
+/* Size of the standard or the compacted XSAVE format for these components. */
+static u32 xsave_size(const struct cpuid_policy *p, u64 xcr0, bool compact)
 {
 	u32 size = XSAVE_LEGACY;
 
 	for (unsigned i = 2; i < NR_XSTATES; i++) {
+		const struct cpuid_regs *c = &p->xstate[i];
+
 		if (!(xcr0 >> i & 1))
 			continue;
-		if (p->xstate[i].ecx & 2) /* aligned to 64 bytes */
+		if (compact && (c->ecx & 2)) /* aligned to 64 bytes */
 			size = ALIGN_UP(size, 64U);
-		size += p->xstate[i].eax;
+		size = compact ? size + c->eax : max(size, c->eax + c->ebx);
 	}
 	return size;
 }
@@ -173,12 +155,11 @@ static void make_xstate(struct cpuid_policy *p)
 {
 	struct cpuid_regs r;
 
-	p->xcr0 = x86.xcr0_mask & (BIT(NR_XSTATES) - 1);
 	if (!x86.xsave) {
 		p->basic[1].ecx &= ~(u32)L1C_XSAVE;
-		p->xcr0 = 0;
 		return;
 	}
+	p->xcr0 = x86.xcr0_mask & (BIT(NR_XSTATES) - 1);
 	for (unsigned i = 2; i < NR_XSTATES; i++) {
 		if (!(p->xcr0 >> i & 1))
 			continue;
@@ -186,7 +167,7 @@ static void make_xstate(struct cpuid_policy *p)
 		p->xstate[i] = (struct cpuid_regs){ r.eax, r.ebx, r.ecx & 2, 0 };
 	}
 	p->xstate[1].eax = (x86.xsaveopt ? 1U : 0) | (x86.xsavec ? 2U : 0);
-	p->basic[0xd] = (struct cpuid_regs){ (u32)p->xcr0, 0, xsave_size(p, p->xcr0),
+	p->basic[0xd] = (struct cpuid_regs){ (u32)p->xcr0, 0, xsave_size(p, p->xcr0, false),
 					     (u32)(p->xcr0 >> 32) };
 }
 
@@ -331,25 +312,10 @@ void cpuid_policy_free(struct domain *d)
 	d->cpuid = NULL;
 }
 
-u64 cpuid_cr4_allowed(const struct domain *d)
-{
-	return d->cpuid->cr4;
-}
-
-u64 cpuid_efer_allowed(const struct domain *d)
-{
-	return d->cpuid->efer;
-}
-
-u64 cpuid_xcr0_allowed(const struct domain *d)
-{
-	return d->cpuid->xcr0;
-}
-
-bool cpuid_has_tsc_aux(const struct domain *d)
-{
-	return d->cpuid->tsc_aux;
-}
+u64 cpuid_cr4_allowed(const struct domain *d) { return d->cpuid->cr4; }
+u64 cpuid_efer_allowed(const struct domain *d) { return d->cpuid->efer; }
+u64 cpuid_xcr0_allowed(const struct domain *d) { return d->cpuid->xcr0; }
+bool cpuid_has_tsc_aux(const struct domain *d) { return d->cpuid->tsc_aux; }
 
 static u64 guest_cr4(struct vcpu *v)
 {
@@ -435,14 +401,14 @@ static void basic_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out
 	case 0xd:
 		if (sub == 0) {
 			if (p->xcr0)
-				out->ebx = xsave_size(p, vcpu_xcr0(v));
+				out->ebx = xsave_size(p, vcpu_xcr0(v), false);
 			break;
 		}
 		*out = (struct cpuid_regs){ 0 };
 		if (sub < NR_XSTATES)
 			*out = p->xstate[index_nospec(sub, NR_XSTATES)];
 		if (sub == 1 && (out->eax & 2))
-			out->ebx = xsavec_size(p, vcpu_xcr0(v));
+			out->ebx = xsave_size(p, vcpu_xcr0(v), true);
 		break;
 	}
 }

@@ -6,7 +6,6 @@
 #include <margay/bytes.h>
 #include <margay/decode.h>
 #include <margay/errno.h>
-#include <margay/lib.h>
 
 #define REX_W BIT(3)
 #define REX_R BIT(2)
@@ -21,19 +20,19 @@ struct cursor {
 	int err;
 };
 
+static void fail(struct cursor *c)
+{
+	if (!c->err)
+		c->err = -EOPNOTSUPP;
+}
+
 static u8 next(struct cursor *c)
 {
-	if (c->err)
-		return 0;
-	if (c->at >= INSN_MAX_LEN) {
-		c->err = -EOPNOTSUPP;
-		return 0;
-	}
-	if (c->at >= c->len) {
+	if (c->at >= INSN_MAX_LEN)
+		fail(c);
+	else if (c->at >= c->len && !c->err)
 		c->err = -ENODATA;
-		return 0;
-	}
-	return c->p[c->at++];
+	return c->err ? 0 : c->p[c->at++];
 }
 
 /* A sign-extended little-endian number of n bytes. */
@@ -102,10 +101,10 @@ static u8 address_size(const struct cursor *c)
 static u8 modrm_mem(struct cursor *c)
 {
 	u8 modrm = next(c), mod = modrm >> 6, rm = modrm & 7;
-	unsigned int disp = mod == 1 ? 1 : 0;
+	unsigned int disp = mod == 1;
 
-	if (mod == 3 && !c->err)
-		c->err = -EOPNOTSUPP;
+	if (mod == 3)
+		fail(c);
 	if (address_size(c) == 2) {
 		if (mod == 2 || (mod == 0 && rm == 6))
 			disp = 2;
@@ -155,107 +154,78 @@ static int alu_op(u8 n)
 	return ops[n & 7];
 }
 
-static void decode_alu(struct cursor *c, struct insn *out, u8 opcode)
+/* Opcode groups, where the reg field selects the operation; -1 for those not supported. */
+static int group_op(u8 opcode, u8 field)
 {
-	int op = alu_op(opcode >> 3);
-
-	if (op < 0 || (opcode & 7) > 3) {
-		c->err = -EOPNOTSUPP;
-		return;
+	switch (opcode) {
+	case 0x80 ... 0x83: return alu_op(field);
+	case 0xc6 ... 0xc7: return field == 0 ? INSN_MOV : -1;
+	default: return field == 0 ? INSN_TEST : field == 2 ? INSN_NOT : -1; /* f6, f7 */
 	}
-	set_op(out, op, !(opcode & 2));
-	set_reg(c, out, modrm_mem(c), out->size);
 }
 
-/* Opcode groups, where the reg field selects the operation. */
 static void decode_group(struct cursor *c, struct insn *out, u8 opcode)
 {
-	u8 field = modrm_mem(c);
-	int op = -1;
+	int op = group_op(opcode, modrm_mem(c));
 
-	switch (opcode) {
-	case 0x80:
-	case 0x81:
-	case 0x83: op = alu_op(field); break;
-	case 0xc6:
-	case 0xc7: op = field == 0 ? INSN_MOV : -1; break;
-	case 0xf6:
-	case 0xf7: op = field == 0 ? INSN_TEST : field == 2 ? INSN_NOT : -1; break;
-	}
-	if (op < 0 && !c->err)
-		c->err = -EOPNOTSUPP;
-	if (op < 0)
+	if (op < 0) {
+		fail(c);
 		return;
+	}
 	set_op(out, op, true);
 	if (op != INSN_NOT)
 		set_imm(c, out, opcode == 0x83 ? 1 : min(out->size, (u8)4));
 }
 
-/* Two-byte opcodes: MOVZX and MOVSX. */
-static void decode_0f(struct cursor *c, struct insn *out)
+/* What goes between a register and memory: the operation and the sizes. False: none of these. */
+static bool decode_op(struct cursor *c, struct insn *out, u8 opcode)
 {
-	u8 opcode = next(c);
-
 	switch (opcode) {
-	case 0xb6:
-	case 0xb7:
-	case 0xbe:
-	case 0xbf:
+	case 0x0f: /* two-byte opcodes: MOVZX and MOVSX */
+		opcode = next(c);
+		if ((opcode & 0xf6) != 0xb6)
+			return false;
 		set_op(out, opcode < 0xb8 ? INSN_MOVZX : INSN_MOVSX, false);
 		out->size = operand_size(c);
 		out->mem_size = opcode & 1 ? 2 : 1;
-		set_reg(c, out, modrm_mem(c), out->size);
-		break;
-	default:
-		if (!c->err)
-			c->err = -EOPNOTSUPP;
+		return true;
+	case 0x63: /* MOVSXD, where it extends anything; vendors differ on the other forms */
+		set_op(out, INSN_MOVSX, false);
+		out->size = 8;
+		out->mem_size = 4;
+		return c->rex & REX_W;
+	case 0x84 ... 0x85: set_op(out, INSN_TEST, true); return true;
+	case 0x86 ... 0x87: set_op(out, INSN_XCHG, true); return true;
+	case 0x88 ... 0x8b: set_op(out, INSN_MOV, opcode < 0x8a); return true;
+	case 0x00 ... 0x0e:
+	case 0x10 ... 0x3f:
+		set_op(out, (enum insn_op)alu_op(opcode >> 3), !(opcode & 2));
+		return alu_op(opcode >> 3) >= 0 && (opcode & 7) <= 3;
+	default: return false;
 	}
 }
 
 static void decode_one(struct cursor *c, struct insn *out, u8 opcode)
 {
 	out->size = out->mem_size = opcode & 1 ? operand_size(c) : 1;
-
 	switch (opcode) {
-	case 0x0f:
-		decode_0f(c, out);
-		return;
-	case 0x63: /* MOVSXD, where it extends anything; vendors differ on the other forms */
-		if (!(c->rex & REX_W))
-			break;
-		set_op(out, INSN_MOVSX, false);
-		out->size = 8;
-		out->mem_size = 4;
-		set_reg(c, out, modrm_mem(c), out->size);
-		return;
-	case 0x84 ... 0x85:
-		set_op(out, INSN_TEST, true);
-		set_reg(c, out, modrm_mem(c), out->size);
-		return;
-	case 0x86 ... 0x87:
-		set_op(out, INSN_XCHG, true);
-		set_reg(c, out, modrm_mem(c), out->size);
-		return;
-	case 0x88 ... 0x8b:
-		set_op(out, INSN_MOV, opcode < 0x8a);
-		set_reg(c, out, modrm_mem(c), out->size);
-		return;
 	case 0xa0 ... 0xa3: /* address behind the opcode, register is rAX */
 		set_op(out, INSN_MOV, opcode > 0xa1);
 		out->has_reg = true;
 		next_imm(c, address_size(c));
-		return;
+		break;
 	case 0x80 ... 0x81:
 	case 0x83:
 	case 0xc6 ... 0xc7:
 	case 0xf6 ... 0xf7:
 		decode_group(c, out, opcode);
-		return;
+		break;
+	default:
+		if (decode_op(c, out, opcode))
+			set_reg(c, out, modrm_mem(c), out->size);
+		else
+			fail(c);
 	}
-	if (opcode < 0x40)
-		decode_alu(c, out, opcode);
-	else
-		c->err = -EOPNOTSUPP;
 }
 
 int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct insn *out)
@@ -267,8 +237,8 @@ int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct i
 	if (!c.err)
 		decode_one(&c, out, opcode);
 	/* LOCK is an error unless memory is read and written. */
-	if (!c.err && c.lock && !(out->mem_read && out->mem_dest))
-		c.err = -EOPNOTSUPP;
+	if (c.lock && !(out->mem_read && out->mem_dest))
+		fail(&c);
 	out->lock = c.lock;
 	out->len = c.at;
 	return c.err;

@@ -5,11 +5,9 @@
  */
 #include <margay/arch.h>
 #include <margay/cpuid_policy.h>
-#include <margay/errno.h>
 #include <margay/evtchn.h>
 #include <margay/exit.h>
 #include <margay/hvm.h>
-#include <margay/hypercall.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/x86.h>
@@ -23,14 +21,6 @@ const char *const exit_names[NR_EXITS] = {
 };
 
 #define X86_DB 1
-
-/* The components of XCR0, SDM 1 13.1. */
-#define XCR0_X87 BIT(0)
-#define XCR0_SSE BIT(1)
-#define XCR0_AVX BIT(2)
-#define XCR0_BNDREGS BIT(3)
-#define XCR0_BNDCSR BIT(4)
-#define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 
 static __noinline void end_shadow_and_step(struct vcpu *v)
 {
@@ -118,16 +108,6 @@ static bool xcr0_valid(const struct domain *d, u64 val)
 	return !mpx || mpx == (XCR0_BNDREGS | XCR0_BNDCSR);
 }
 
-/* The guest's XCR0 is in the CPU while the vCPU is: eager switching. */
-static void load_xcr0(u64 val)
-{
-#ifndef MARGAY_HOST
-	__asm__ volatile("xsetbv" ::"c"(0), "a"((u32)val), "d"((u32)(val >> 32)) : "memory");
-#else
-	(void)val;
-#endif
-}
-
 /* The intercept is taken before the CPU looks at the privilege level. */
 void exit_xsetbv(struct vcpu *v, unsigned insn_len)
 {
@@ -141,7 +121,8 @@ void exit_xsetbv(struct vcpu *v, unsigned insn_len)
 		inject_gp(v);
 	} else {
 		v->xcr0 = val;
-		load_xcr0(val);
+		/* It is in the CPU while the vCPU is: eager switching. */
+		write_xcr0(val);
 		guest_skip(v, insn_len);
 	}
 }

@@ -3,6 +3,7 @@
 #ifndef GUEST_GUEST_H
 #define GUEST_GUEST_H
 
+#include <margay/apic_regs.h>
 #include <margay/timer.h>
 #include <margay/vcpu.h>
 
@@ -20,44 +21,17 @@
 #define MSR_MMIO_CONF_BASE 0xc0010058
 #define MSR_DE_CFG 0xc0011029
 
-enum { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, NR_LVTS };
-
-/* Register offsets in the xAPIC page; x2APIC MSR = 0x800 + offset / 16. SDM 3A table 11-1. */
-enum {
-	APIC_ID = 0x20,
-	APIC_VERSION = 0x30,
-	APIC_TPR = 0x80,
-	APIC_APR = 0x90,
-	APIC_PPR = 0xa0,
-	APIC_EOI = 0xb0,
-	APIC_RRD = 0xc0,
-	APIC_LDR = 0xd0,
-	APIC_DFR = 0xe0,
-	APIC_SVR = 0xf0,
-	APIC_ISR = 0x100,
-	APIC_TMR = 0x180,
-	APIC_IRR = 0x200,
-	APIC_ESR = 0x280,
-	APIC_ICR = 0x300,
-	APIC_ICR_HIGH = 0x310,
-	APIC_LVT = 0x320,
-	APIC_TMICT = 0x380,
-	APIC_TMCCT = 0x390,
-	APIC_TDCR = 0x3e0,
-	APIC_SELF_IPI = 0x3f0,
-};
-
-#define APIC_BASE_BSP BIT(8)
-#define APIC_BASE_EXTD BIT(10)
-#define APIC_BASE_EN BIT(11)
-#define SVR_ENABLE BIT(8)
-#define LVT_MASKED BIT(16)
-#define LVT_MODE (3U << 17)
-#define LVT_PERIODIC (1U << 17)
-#define LVT_DEADLINE (2U << 17)
 #define ESR_SEND_ILLEGAL BIT(5)
 #define ESR_RECV_ILLEGAL BIT(6)
 #define ESR_ILLEGAL_REG BIT(7)
+
+static inline u64 size_mask(unsigned bytes) { return bytes == 8 ? ~0UL : (1UL << bytes * 8) - 1; }
+
+/* As an instruction of that size does: 32-bit writes clear the upper half, smaller ones leave the rest. */
+static inline void set_register(u64 *r, u64 val, unsigned bytes)
+{
+	*r = (bytes < 4 ? *r & ~size_mask(bytes) : 0) | (val & size_mask(bytes));
+}
 
 /* INIT and SIPI on their way: bits of vlapic.startup. */
 #define STARTUP_INIT BIT(0)
@@ -84,15 +58,9 @@ struct vlapic {
 	u64 tsc_deadline;
 };
 
-static inline bool vlapic_x2apic(const struct vlapic *vl)
-{
-	return vl->base & APIC_BASE_EXTD;
-}
+static inline bool vlapic_x2apic(const struct vlapic *vl) { return vl->base & APIC_BASE_EXTD; }
 
-static inline bool vlapic_hw_enabled(const struct vlapic *vl)
-{
-	return vl->base & APIC_BASE_EN;
-}
+static inline bool vlapic_hw_enabled(const struct vlapic *vl) { return vl->base & APIC_BASE_EN; }
 
 /* Takes fixed interrupts: enabled in IA32_APIC_BASE and in SVR. */
 static inline bool vlapic_enabled(const struct vlapic *vl)

@@ -25,31 +25,9 @@
 #define X86_PF 14
 #define SEG_ES 0
 
-static u64 width_mask(unsigned bytes)
-{
-	return bytes == 8 ? ~0UL : (1UL << bytes * 8) - 1;
-}
-
-/* Stores into a register as an instruction of that address size does. */
-static void set_width(u64 *reg, u64 val, unsigned bytes)
-{
-	if (bytes == 2)
-		*reg = (*reg & ~0xffffUL) | (val & 0xffff);
-	else
-		*reg = val & width_mask(bytes);
-}
-
 static u32 read_port(u16 port)
 {
 	return (port & ~7) == PORT_PCI_CONFIG ? ~0U : 0;
-}
-
-static void set_rax(struct vcpu *v, u8 size, u32 val)
-{
-	if (size == 4)
-		v->regs.rax = val;
-	else
-		v->regs.rax = (v->regs.rax & ~width_mask(size)) | (val & width_mask(size));
 }
 
 static void write_port(struct vcpu *v, u16 port, u8 val)
@@ -64,9 +42,9 @@ static void outs(struct vcpu *v, const struct io_exit *io, u64 count)
 {
 	u64 step = (v->regs.rflags & RFLAGS_DF) ? -(u64)io->size : io->size;
 
-	set_width(&v->regs.rsi, v->regs.rsi + step * count, io->addr_size);
+	set_register(&v->regs.rsi, v->regs.rsi + step * count, io->addr_size);
 	if (io->rep)
-		set_width(&v->regs.rcx, 0, io->addr_size);
+		set_register(&v->regs.rcx, 0, io->addr_size);
 }
 
 /* INS: to ES:RDI. False when it is to be executed again: more to do, or a page fault. */
@@ -80,16 +58,16 @@ static bool ins(struct vcpu *v, const struct io_exit *io, u64 count)
 	hvm->mode(v, &m);
 	base = m.width == 64 ? 0 : hvm->seg_base(v, SEG_ES);
 	for (unsigned i = 0; i < STRING_STEPS && count; i++, count--) {
-		gvaddr_t va = base + (v->regs.rdi & width_mask(io->addr_size));
+		gvaddr_t va = base + (v->regs.rdi & size_mask(io->addr_size));
 
 		if (copy_to_guest(m.width == 64 ? va : (u32)va, &val, io->size)) {
 			hvm->set_cr2(v, va);
 			inject_exception(v, X86_PF, true, PF_WRITE | (m.cpl == 3 ? PF_USER : 0));
 			return false;
 		}
-		set_width(&v->regs.rdi, v->regs.rdi + step, io->addr_size);
+		set_register(&v->regs.rdi, v->regs.rdi + step, io->addr_size);
 		if (io->rep)
-			set_width(&v->regs.rcx, v->regs.rcx - 1, io->addr_size);
+			set_register(&v->regs.rcx, v->regs.rcx - 1, io->addr_size);
 	}
 	return count == 0;
 }
@@ -110,13 +88,13 @@ void exit_io(struct vcpu *v, const struct io_exit *exit)
 
 	if (io->string && !io->addr_size)
 		io->addr_size = code_width(v);
-	count = io->rep ? v->regs.rcx & width_mask(io->addr_size) : 1;
+	count = io->rep ? v->regs.rcx & size_mask(io->addr_size) : 1;
 	if (io->string && !io->in)
 		outs(v, io, count);
 	else if (io->string && !ins(v, io, count))
 		return;
 	else if (!io->string && io->in)
-		set_rax(v, io->size, read_port(io->port));
+		set_register(&v->regs.rax, read_port(io->port), io->size);
 	else if (!io->string)
 		write_port(v, io->port, (u8)v->regs.rax);
 	guest_skip(v, (unsigned)(io->next_rip - v->regs.rip));

@@ -6,7 +6,6 @@
  * read-only page it raises #GP, again as on Xen. Instruction fetches and page walks in such places end it.
  */
 #include <margay/decode.h>
-#include <margay/errno.h>
 #include <margay/exit.h>
 #include <margay/guest_copy.h>
 #include <margay/hvm.h>
@@ -23,11 +22,6 @@
 #define RFLAGS_OF BIT(11)
 #define RFLAGS_ARITH (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
-static u64 size_mask(unsigned size)
-{
-	return size == 8 ? ~0UL : (1UL << size * 8) - 1;
-}
-
 static u64 read_operand(const struct vcpu *v, const struct insn *in)
 {
 	u64 val;
@@ -41,18 +35,14 @@ static u64 read_operand(const struct vcpu *v, const struct insn *in)
 	return val & size_mask(in->size);
 }
 
-/* As the CPU does: 32-bit writes clear the upper half, smaller ones leave the rest. */
 static void write_gpr(struct vcpu *v, const struct insn *in, u64 val)
 {
-	u64 *r = &v->regs.gpr[in->reg & 15];
+	u64 *r = &v->regs.gpr[in->reg & (in->high_byte ? 3 : 15)];
 
 	if (in->high_byte)
-		v->regs.gpr[in->reg & 3] = (v->regs.gpr[in->reg & 3] & ~0xff00UL) | (val & 0xff)
-											    << 8;
-	else if (in->size >= 4)
-		*r = val & size_mask(in->size);
+		*r = (*r & ~0xff00UL) | (val & 0xff) << 8;
 	else
-		*r = (*r & ~size_mask(in->size)) | (val & size_mask(in->size));
+		set_register(r, val, in->size);
 }
 
 static u64 sign_extend(u64 val, unsigned size)
@@ -114,7 +104,6 @@ static void apic_store(struct vcpu *v, u32 offset, unsigned size, u64 val)
 struct access {
 	gpaddr_t gpa;
 	enum { TO_APIC, TO_HOLE, TO_READ_ONLY } kind;
-	bool reg_first; /* CMP reg, mem: the decoder's result does not tell */
 };
 
 static u64 load(struct vcpu *v, const struct access *acc, unsigned size)
@@ -137,7 +126,7 @@ static void store(struct vcpu *v, const struct access *acc, unsigned size, u64 v
 static void emulate(struct vcpu *v, const struct insn *in, const struct access *acc)
 {
 	u64 mem = in->mem_read ? load(v, acc, in->mem_size) : 0;
-	u64 operand = read_operand(v, in), flags;
+	u64 operand = read_operand(v, in), flags, r;
 
 	switch (in->op) {
 	case INSN_MOV:
@@ -146,34 +135,22 @@ static void emulate(struct vcpu *v, const struct insn *in, const struct access *
 		else
 			write_gpr(v, in, mem);
 		break;
-	case INSN_MOVZX:
-		write_gpr(v, in, mem);
-		break;
-	case INSN_MOVSX:
-		write_gpr(v, in, sign_extend(mem, in->mem_size));
-		break;
+	case INSN_MOVZX: write_gpr(v, in, mem); break;
+	case INSN_MOVSX: write_gpr(v, in, sign_extend(mem, in->mem_size)); break;
+	case INSN_NOT: store(v, acc, in->mem_size, ~mem); break;
 	case INSN_XCHG:
 		store(v, acc, in->mem_size, operand);
 		write_gpr(v, in, mem);
 		break;
-	case INSN_NOT:
-		store(v, acc, in->mem_size, ~mem);
-		break;
-	default: {
-		/* The destination is the left operand, be it memory or the register. */
-		bool to_reg = in->has_reg && !in->mem_dest && in->op != INSN_CMP &&
-			      in->op != INSN_TEST;
-		u64 r = to_reg || (in->op == INSN_CMP && acc->reg_first) ?
-				compute(in->op, operand, mem, in->size, &flags) :
-				compute(in->op, mem, operand, in->size, &flags);
-
+	default:
+		r = in->mem_left ? compute(in->op, mem, operand, in->size, &flags) :
+				   compute(in->op, operand, mem, in->size, &flags);
 		if (in->mem_dest)
 			store(v, acc, in->mem_size, r);
-		else if (to_reg)
+		else if (!in->mem_left && in->op != INSN_CMP)
 			write_gpr(v, in, r);
 		v->regs.rflags = (v->regs.rflags & ~RFLAGS_ARITH) | flags;
 		break;
-	}
 	}
 	guest_skip(v, in->len);
 }
@@ -202,7 +179,6 @@ static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct acc
 	enum insn_mode mode;
 	struct vcpu_mode m;
 	struct insn in;
-	int prefixes;
 
 	hvm->mode(v, &m);
 	mode = m.width == 64 ? INSN_MODE_64 : m.width == 32 ? INSN_MODE_32 : INSN_MODE_16;
@@ -216,13 +192,10 @@ static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct acc
 			return;
 		bytes = buf;
 	}
-	prefixes = insn_prefix_len(bytes, len, mode);
-	if (prefixes < 0 || insn_decode(bytes, len, mode, &in)) {
+	if (insn_decode(bytes, len, mode, &in))
 		refuse(v, acc, bytes, len);
-		return;
-	}
-	acc->reg_first = (bytes[prefixes] & 0xfe) == 0x3a;
-	emulate(v, &in, acc);
+	else
+		emulate(v, &in, acc);
 }
 
 void exit_npf(struct vcpu *v, const struct npf_exit *npf)

@@ -6,7 +6,6 @@
  */
 #include <margay/arch.h>
 #include <margay/cpuid_policy.h>
-#include <margay/errno.h>
 #include <margay/guest_copy.h>
 #include <margay/hvm.h>
 #include <margay/vlapic.h>

@@ -5,7 +5,6 @@
  * no lock. APIC id = vCPU id, which is below 255 in any case. SDM 3A 11.
  */
 #include <margay/arch.h>
-#include <margay/errno.h>
 #include <margay/sched.h>
 #include <margay/vlapic.h>
 #include <margay/x86.h>
@@ -16,7 +15,7 @@
 #define SVR_VALID 0x1ffU
 #define TDCR_VALID 0xbU
 #define DFR_FLAT 0xffffffffU
-#define NOT_A_REGISTER 1 /* from read_reg() and write_reg(), beside 0 and -EPERM */
+#define NOT_A_REGISTER 1 /* from write_reg(), beside 0 and -EPERM */
 
 /* Writable bits; delivery status (12) and remote IRR (14) read 0 and may be written in any mode. */
 static const u32 lvt_valid[NR_LVTS] = {
@@ -35,7 +34,8 @@ int vlapic_create(struct vcpu *v)
 	v->vlapic = vl;
 	v->sipi_wait = v->id != 0;
 	vlapic_timer_init(vl);
-	vlapic_reset(v);
+	vl->base = VLAPIC_BASE | APIC_BASE_EN | (v->id == 0 ? APIC_BASE_BSP : 0);
+	vlapic_init_regs(vl);
 	return 0;
 }
 
@@ -66,14 +66,6 @@ void vlapic_init_regs(struct vlapic *vl)
 		vl->isr[i] = 0;
 	}
 	atomic_store(&vl->esr_new, 0);
-}
-
-void vlapic_reset(struct vcpu *v)
-{
-	struct vlapic *vl = v->vlapic;
-
-	vl->base = VLAPIC_BASE | APIC_BASE_EN | (v->id == 0 ? APIC_BASE_BSP : 0);
-	vlapic_init_regs(vl);
 }
 
 static int highest(const u64 *bits)
@@ -221,106 +213,73 @@ static void write_lvt(struct vlapic *vl, unsigned i, u32 val)
 		vlapic_timer_lvt(vl, old);
 }
 
-/* Registers that both modes have, but for ID, LDR and ICR. x2APIC: reserved bits raise #GP. */
-static int write_reg(struct vlapic *vl, u32 offset, u32 val)
+/* Bits that may be set in a register; in x2APIC mode others raise #GP. */
+static u32 valid_bits(u32 offset)
 {
-	bool strict = vlapic_x2apic(vl);
-
 	switch (offset) {
 	case APIC_EOI:
-		if (strict && val)
-			return -EPERM;
-		eoi(vl);
-		return 0;
+	case APIC_ESR: return 0;
+	case APIC_TPR: return 0xff;
+	case APIC_SVR: return SVR_VALID;
+	case APIC_TDCR: return TDCR_VALID;
+	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1):
+		return lvt_valid[index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS)] | LVT_READ_ONLY;
+	default: return ~0U;
+	}
+}
+
+/* Registers that both modes have, but for ID, LDR and ICR. */
+static int write_reg(struct vlapic *vl, u32 offset, u32 val)
+{
+	if (vlapic_x2apic(vl) &&
+	    ((val & ~valid_bits(offset)) ||
+	     (offset == APIC_LVT + 0x10 * LVT_TIMER && (val & LVT_MODE) == LVT_MODE)))
+		return -EPERM;
+	switch (offset) {
+	case APIC_EOI: eoi(vl); break;
+	case APIC_SVR: write_svr(vl, val); break;
+	case APIC_ESR: vl->esr = atomic_xchg(&vl->esr_new, 0); break;
+	case APIC_TMICT: vlapic_timer_start(vl, val); break;
+	case APIC_TDCR: vlapic_timer_divide(vl, val & TDCR_VALID); break;
 	case APIC_TPR:
-		if (strict && val >> 8)
-			return -EPERM;
 		vl->tpr = val & 0xff;
 		/* Even with nothing waiting: the back-end copies it to the hardware's CR8. */
 		atomic_or(&vl->v->work, VCPU_WORK_LAPIC);
-		return 0;
-	case APIC_SVR:
-		if (strict && (val & ~SVR_VALID))
-			return -EPERM;
-		write_svr(vl, val);
-		return 0;
-	case APIC_ESR:
-		if (strict && val)
-			return -EPERM;
-		vl->esr = atomic_xchg(&vl->esr_new, 0);
-		return 0;
-	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1): {
-		u32 i = (u32)index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS);
-
-		if (strict && ((val & ~(lvt_valid[i] | LVT_READ_ONLY)) ||
-			       (i == LVT_TIMER && (val & LVT_MODE) == LVT_MODE)))
-			return -EPERM;
-		write_lvt(vl, i, val);
-		return 0;
+		break;
+	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1):
+		write_lvt(vl, (u32)index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS), val);
+		break;
+	default:
+		return NOT_A_REGISTER;
 	}
-	case APIC_TMICT:
-		vlapic_timer_start(vl, val);
-		return 0;
-	case APIC_TDCR:
-		if (strict && (val & ~TDCR_VALID))
-			return -EPERM;
-		vlapic_timer_divide(vl, val & TDCR_VALID);
-		return 0;
-	}
-	return NOT_A_REGISTER;
+	return 0;
 }
 
-static int read_reg(struct vlapic *vl, u32 offset, u32 *val)
+/* The register's value, or -1. */
+static s64 read_reg(struct vlapic *vl, u32 offset)
 {
-	u64 word;
+	const u64 *const sets[] = { vl->isr, vl->tmr, vl->irr };
+	u32 i;
 
 	switch (offset) {
-	case APIC_ID:
-		*val = vlapic_x2apic(vl) ? vl->v->id : vl->v->id << 24;
-		return 0;
-	case APIC_VERSION:
-		*val = APIC_VERSION_VALUE;
-		return 0;
-	case APIC_TPR:
-		*val = vl->tpr;
-		return 0;
-	case APIC_PPR:
-		*val = vlapic_ppr(vl);
-		return 0;
-	case APIC_LDR:
-		*val = vlapic_x2apic(vl) ? vlapic_logical_id(vl) : vl->ldr;
-		return 0;
-	case APIC_SVR:
-		*val = vl->svr;
-		return 0;
-	case APIC_ISR ... APIC_IRR + 0x70: {
-		const u64 *const sets[] = { vl->isr, vl->tmr, vl->irr };
-		u32 i = (offset - APIC_ISR) / 0x10;
-
-		word = READ_ONCE(sets[index_nospec(i / 8, 3)][i % 8 / 2]);
-		*val = (u32)(i & 1 ? word >> 32 : word);
-		return 0;
-	}
-	case APIC_ESR:
-		*val = vl->esr;
-		return 0;
-	case APIC_ICR:
-		*val = (u32)vl->icr;
-		return 0;
+	case APIC_ID: return vlapic_x2apic(vl) ? vl->v->id : vl->v->id << 24;
+	case APIC_VERSION: return APIC_VERSION_VALUE;
+	case APIC_TPR: return vl->tpr;
+	case APIC_PPR: return vlapic_ppr(vl);
+	case APIC_LDR: return vlapic_x2apic(vl) ? vlapic_logical_id(vl) : vl->ldr;
+	case APIC_SVR: return vl->svr;
+	case APIC_ESR: return vl->esr;
+	case APIC_ICR: return (u32)vl->icr;
+	case APIC_TMICT: return vl->tmict;
+	case APIC_TMCCT: return vlapic_timer_count(vl);
+	case APIC_TDCR: return vl->tdcr;
+	case APIC_ISR ... APIC_IRR + 0x70:
+		i = (offset - APIC_ISR) / 0x10;
+		return (u32)(READ_ONCE(sets[index_nospec(i / 8, 3)][i % 8 / 2]) >> i % 2 * 32);
 	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1):
-		*val = vl->lvt[index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS)];
-		return 0;
-	case APIC_TMICT:
-		*val = vl->tmict;
-		return 0;
-	case APIC_TMCCT:
-		*val = vlapic_timer_count(vl);
-		return 0;
-	case APIC_TDCR:
-		*val = vl->tdcr;
-		return 0;
+		return vl->lvt[index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS)];
+	default: return -1;
 	}
-	return NOT_A_REGISTER;
 }
 
 bool vlapic_mmio_enabled(struct vcpu *v)
@@ -331,19 +290,20 @@ bool vlapic_mmio_enabled(struct vcpu *v)
 int vlapic_read(struct vcpu *v, u32 offset, u32 *val)
 {
 	struct vlapic *vl = v->vlapic;
+	s64 reg;
 
 	if (!vlapic_mmio_enabled(v))
 		return -EPERM;
-	*val = 0;
 	switch (offset) {
 	case APIC_APR: *val = vlapic_ppr(vl); break;
 	case APIC_DFR: *val = vl->dfr; break;
 	case APIC_ICR_HIGH: *val = (u32)(vl->icr >> 32); break;
 	case APIC_EOI:
-	case APIC_RRD:
-		break;
+	case APIC_RRD: *val = 0; break;
 	default:
-		if (read_reg(vl, offset, val))
+		reg = read_reg(vl, offset);
+		*val = reg < 0 ? 0 : (u32)reg;
+		if (reg < 0)
 			vlapic_error(vl, ESR_ILLEGAL_REG);
 	}
 	return 0;
@@ -399,7 +359,7 @@ static int write_base(struct vlapic *vl, u64 val)
 int vlapic_rdmsr(struct vcpu *v, u32 msr, u64 *val)
 {
 	struct vlapic *vl = v->vlapic;
-	u32 low;
+	s64 reg;
 
 	if (msr == MSR_APIC_BASE) {
 		*val = vl->base;
@@ -409,15 +369,10 @@ int vlapic_rdmsr(struct vcpu *v, u32 msr, u64 *val)
 		*val = READ_ONCE(vl->tsc_deadline);
 		return 0;
 	}
-	if (!vlapic_x2apic(vl))
+	reg = vlapic_x2apic(vl) ? read_reg(vl, (msr - MSR_X2APIC_BASE) * 16) : -1;
+	if (reg < 0)
 		return -EPERM;
-	if (msr == MSR_X2APIC_BASE + APIC_ICR / 16) {
-		*val = vl->icr;
-		return 0;
-	}
-	if (read_reg(vl, (msr - MSR_X2APIC_BASE) * 16, &low))
-		return -EPERM;
-	*val = low;
+	*val = msr == MSR_X2APIC_BASE + APIC_ICR / 16 ? vl->icr : (u64)reg;
 	return 0;
 }
 

@@ -6,7 +6,6 @@
  * An INIT takes the first vCPU down like the others. SDM 3A 9.4 and 11.6.
  */
 #include <margay/arch.h>
-#include <margay/hvm.h>
 #include <margay/sched.h>
 #include <margay/vlapic.h>
 

@@ -11,9 +11,9 @@
 #define NO_PAGE 1UL
 
 /*
- * Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. The last copy's
- * p2m mapping is still good, unless p2m_flush() has been at work: it counts first and waits for in_copy
- * then, so either it waits for us or we see the new count.
+ * Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. The last
+ * copy's p2m mapping is still good, unless p2m_flush() has been at work: it counts first and waits
+ * for in_copy then, so either it waits for us or we see the new count.
  */
 static inline void copy_begin(struct vcpu *v)
 {
@@ -55,7 +55,7 @@ static inline void *gpa_to_ptr(struct domain *d, struct p2m_window *w, gpaddr_t 
 	return unlikely(write && !w->writable) ? NULL : w->host + (gpa - w->base);
 }
 
-/* Sets accessed and dirty bits in an entry of the guest's tables, if it lies where the guest may write. */
+/* Sets bits in an entry of the guest's tables, if it lies where the guest may write. */
 static __noinline void mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 set)
 {
 	void *p = gpa_to_ptr(v->domain, &v->map, gpa, true);
@@ -67,8 +67,8 @@ static __noinline void mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 s
 }
 
 /* By the tables of one paging mode; the flags are constants where it is called. */
-static inline __attribute__((always_inline)) gpaddr_t walk_tables(struct vcpu *v, gvaddr_t va, bool write,
-								   bool longmode, bool pae)
+static __always_inline gpaddr_t walk_tables(struct vcpu *v, gvaddr_t va, bool write, bool longmode,
+					    bool pae)
 {
 	const struct vcpu_paging *p = &v->paging;
 	unsigned bits = pae ? 9 : 10, levels = longmode ? (p->cr4 & CR4_LA57 ? 5 : 4) : pae ? 3 : 2;
@@ -160,7 +160,7 @@ static inline void copy_part(u8 *to, const u8 *from, size_t n)
 		memcpy(to, from, n);
 }
 
-/* Within copy_begin() and copy_end(). How many bytes, which are fewer only where the guest has no memory. */
+/* Within copy_begin() and copy_end(). Returns how many bytes: fewer where the guest has no memory. */
 static __noinline size_t copy_pages(struct vcpu *v, gvaddr_t va, u8 *buf, size_t n, bool to_guest)
 {
 	size_t done = 0;

@@ -10,7 +10,7 @@
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	paddr_t pa;
-	u64 asid_generation;	/* as the CPU had it; no other CPU has the same. Stale: take a new ASID */
+	u64 asid_generation;	/* the CPU's when it was taken; no other CPU has the same */
 	u64 iret_rip;		/* of the last IRET that ended an NMI */
 	bool nmi_step;		/* steps over it, so that the next NMI comes after it */
 	u8 tpr;			/* V_TPR as of the last entry's set-up: the guest may change it */

@@ -5,12 +5,10 @@
 #define RUN_TIME NS_PER_S
 #define GAPS 64
 
-static uint64_t gap[2];		/* a typical gap of each vCPU, ns */
+static volatile uint64_t seen[2];	/* each vCPU's last reading of the clock, ns */
+static uint64_t gap[2];			/* a typical gap of each vCPU, ns */
 
-/*
- * The largest gap of all may be the emulator's fault, so of those gaps that are no mere noise the one in
- * the middle counts.
- */
+/* The largest gap of all may be the emulator's fault, so the one in the middle counts. */
 static uint64_t middle(uint64_t *list, unsigned int n)
 {
 	for (unsigned int i = 1; i < n; i++)
@@ -23,19 +21,20 @@ static uint64_t middle(uint64_t *list, unsigned int n)
 	return n ? list[n / 2] : 0;
 }
 
+/* It was the other one's turn if that has read the clock since we did; else we were merely late. */
 static void spin(void)
 {
+	unsigned int me = this_cpu()->id, n = 0;
 	uint64_t last = now_ns(), end = last + RUN_TIME, list[GAPS];
-	unsigned int n = 0;
 
 	while (last < end && n < GAPS) {
 		uint64_t t = now_ns();
 
-		if (t - last > NS_PER_MS)
+		if (seen[!me] > last)
 			list[n++] = t - last;
-		last = t;
+		seen[me] = last = t;
 	}
-	gap[this_cpu()->id] = middle(list, n);
+	gap[me] = middle(list, n);
 }
 
 int main(void)

@@ -4,11 +4,14 @@
 
 #define RUN_TIME NS_PER_S
 
-static volatile uint64_t gap[2];	/* the largest one that each vCPU has seen, ns */
+static volatile uint64_t gap[2];	/* how long the other vCPU's turns are, ns */
 
 static void spin(void)
 {
-	/* Read the clock until RUN_TIME has passed, and find the largest gap. */
+	/*
+	 * Read the clock until RUN_TIME has passed. A gap between two readings is a turn of the other vCPU, if
+	 * that has read the clock in between.
+	 */
 }
 
 int main(void)
