@@ -82,7 +82,8 @@ static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_gu
 		pr_err("guest %s: a guest of that name was there before, this one is ignored\n",
 		       g->spec.name);
 	else if (g->spec.initial && initial)
-		pr_err("guest %s: only one guest can be initial, this one is ignored\n", g->spec.name);
+		pr_err("guest %s: only one guest can be initial, this one is ignored\n",
+		       g->spec.name);
 	else {
 		guests[n] = g;
 		return n + 1;

@@ -30,11 +30,15 @@ struct margay_options opt = {
 #include <margay/options.def>
 };
 
-#define OPT_NUMBER(name, def, kind, lo, hi, help) { #name, kind, &opt.name, lo, hi, flag_words, help },
+#define OPT_NUMBER(name, def, kind, lo, hi, help) \
+	{ #name, kind, &opt.name, lo, hi, flag_words, help },
 #define OPT_STRING(name, def, len, help) { #name, KIND_STRING, opt.name, 0, len, NULL, help },
 #define OPT_WORD(constant, word) word,
-#define OPT_ENUM(name, def, words, help)                                                      \
-	{ #name, KIND_ENUM, &opt.name, 0, ~0U, (const char *const[]){ words(OPT_WORD) NULL }, help },
+#define OPT_ENUM(name, def, words, help)                                                            \
+	{                                                                                           \
+		#name, KIND_ENUM, &opt.name, 0, ~0U, (const char *const[]){ words(OPT_WORD) NULL }, \
+		help                                                                                \
+	},
 static const struct option options[] = {
 #include <margay/options.def>
 };

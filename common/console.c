@@ -31,7 +31,7 @@ struct guest_console {
 };
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_CONSOLE);
-static struct list consoles = LIST_INIT(consoles);	/* in the order of arrival; under domains_lock */
+static struct list consoles = LIST_INIT(consoles); /* in the order of arrival; under domains_lock */
 
 static char out[OUT_SIZE];
 static u32 out_head, out_tail;
@@ -437,7 +437,9 @@ void console_init(void)
 	com1_parse(opt.com1, &c);
 	uart_init(c.iobase, c.baud,
 		  (u8)((c.data_bits - 5) | (c.stop_bits == 2 ? 4 : 0) |
-		       (c.parity == 'o' ? 0x08 : c.parity == 'e' ? 0x18 : 0)));
+		       (c.parity == 'o' ? 0x08 :
+			c.parity == 'e' ? 0x18 :
+					  0)));
 	if (!uart_present()) {
 		sync = true;
 		return;

@@ -69,7 +69,8 @@ static bool id_in_use(domid_t id)
 static domid_t next_id(void)
 {
 	do
-		last_id = last_id + 1U < DOMID_FIRST_RESERVED ? (domid_t)(last_id + 1) : FIRST_DOMID;
+		last_id = last_id + 1U < DOMID_FIRST_RESERVED ? (domid_t)(last_id + 1) :
+								FIRST_DOMID;
 	while (id_in_use(last_id));
 	return last_id;
 }

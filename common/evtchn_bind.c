@@ -203,7 +203,8 @@ static int do_close(struct domain *d, u32 port, bool guests_only)
 		if (chn->state == ECS_INTERDOMAIN && chn->peer != d && chn->peer != rd) {
 			peer = chn->peer;
 			domain_hold(peer);
-		} else if (chn->state > ECS_RESERVED && !(guests_only && chn->state == ECS_MARGAY)) {
+		} else if (chn->state > ECS_RESERVED &&
+			   !(guests_only && chn->state == ECS_MARGAY)) {
 			close_locked(d, port, chn);
 			err = 0;
 		}

@@ -100,7 +100,12 @@ void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op)
 
 	spin_lock(&ld->grants->lock);
 	*maptrack_at(ld->grants, handle) = (struct maptrack){
-		.rd = rd, .gfn = gfn, .mfn = mfn, .ref = op->ref, .write = write, .state = MT_MAPPED,
+		.rd = rd,
+		.gfn = gfn,
+		.mfn = mfn,
+		.ref = op->ref,
+		.write = write,
+		.state = MT_MAPPED,
 	};
 	spin_unlock(&ld->grants->lock);
 	op->handle = handle;

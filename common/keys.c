@@ -83,9 +83,9 @@ static void key_exits(void)
 
 static void show_memory(struct domain *d)
 {
-	printk("%s: %lu of %lu pages, mappings 4K %lu 2M %lu 1G %lu, page tables %lu pages\n", d->name,
-	       d->tot_pages, d->max_pages, d->p2m.entries[0], d->p2m.entries[1], d->p2m.entries[2],
-	       d->p2m.table_pages);
+	printk("%s: %lu of %lu pages, mappings 4K %lu 2M %lu 1G %lu, page tables %lu pages\n",
+	       d->name, d->tot_pages, d->max_pages, d->p2m.entries[0], d->p2m.entries[1],
+	       d->p2m.entries[2], d->p2m.table_pages);
 }
 
 void memory_show(void)

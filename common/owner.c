@@ -299,7 +299,7 @@ static mfn_t alloc_on(unsigned node, unsigned count, u16 owner)
 
 	for (unsigned i = 0; i < nr_nodes; i++) {
 		struct node *n = &nodes[(first + i) % nr_nodes];
-		mfn_t mfn = count > CHUNK_PAGES	 ? node_alloc_giga(n, owner) :
+		mfn_t mfn = count > CHUNK_PAGES  ? node_alloc_giga(n, owner) :
 			    count == CHUNK_PAGES ? node_alloc_chunk(n, owner) :
 						   node_alloc_pages(n, count, owner);
 
@@ -536,7 +536,8 @@ static void __init keep(paddr_t base, paddr_t end, u16 owner)
 {
 	if (nr_kept == MAX_KEPT)
 		panic("too many boot modules and reserved ranges\n");
-	kept[nr_kept++] = (struct kept){ ALIGN_DOWN(base, PAGE_SIZE), ALIGN_UP(end, PAGE_SIZE), owner };
+	kept[nr_kept++] =
+		(struct kept){ ALIGN_DOWN(base, PAGE_SIZE), ALIGN_UP(end, PAGE_SIZE), owner };
 }
 
 void __init early_reserve(paddr_t base, u64 size)

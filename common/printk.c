@@ -75,7 +75,8 @@ void trap_backtrace(u64 rip, u64 rbp)
 	printk("backtrace:\n");
 	print_symbol(rip);
 	/* Frames must climb, and stay near: a broken chain ends the list. */
-	for (unsigned i = 0; i < 24 && rbp >= DIRECTMAP_BASE && rbp % 8 == 0 && rbp - low < 0x8000; i++) {
+	for (unsigned i = 0; i < 24 && rbp >= DIRECTMAP_BASE && rbp % 8 == 0 && rbp - low < 0x8000;
+	     i++) {
 		const u64 *frame = (const u64 *)rbp;
 
 		if (frame[0] <= rbp)

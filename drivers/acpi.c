@@ -37,11 +37,7 @@
 #define HPET_ADDRESS 40
 #define HPET_MIN_SIZE 56
 
-struct parser {
-	const struct acpi_ops *ops;
-	struct acpi_info *out;
-	bool madt, srat, fadt, hpet;
-};
+static const struct acpi_ops *ops __initdata;
 
 static bool __init sum_ok(const u8 *p, u32 len)
 {
@@ -62,7 +58,7 @@ static bool __init rsdp_ok(const u8 *p, size_t size)
 	       sum_ok(p, get_u32(p + 20));
 }
 
-static const u8 *__init map_rsdp(const struct acpi_ops *ops, paddr_t pa, size_t *size)
+static const u8 *__init map_rsdp(paddr_t pa, size_t *size)
 {
 	const u8 *p = ops->map(pa, RSDP_SIZE_V1);
 
@@ -74,7 +70,7 @@ static const u8 *__init map_rsdp(const struct acpi_ops *ops, paddr_t pa, size_t 
 	return p;
 }
 
-static paddr_t __init scan_rsdp(const struct acpi_ops *ops, paddr_t from, size_t len)
+static paddr_t __init scan_rsdp(paddr_t from, size_t len)
 {
 	size_t size;
 	paddr_t pa;
@@ -84,40 +80,39 @@ static paddr_t __init scan_rsdp(const struct acpi_ops *ops, paddr_t from, size_t
 
 		if (!p || memcmp(p, "RSD PTR ", 8))
 			continue;
-		p = map_rsdp(ops, pa, &size);
+		p = map_rsdp(pa, &size);
 		if (p && rsdp_ok(p, size))
 			return pa;
 	}
 	return 0;
 }
 
-paddr_t __init acpi_find_rsdp(const struct acpi_ops *ops)
+/* In the EBDA or the BIOS area; 0 if there is none. */
+static paddr_t __init find_rsdp(void)
 {
 	const u8 *ebda = ops->map(0x40e, 2);
 	paddr_t pa = ebda ? (paddr_t)get_u16(ebda) << 4 : 0;
 
 	if (pa >= 0x80000 && pa < 0xa0000)
-		pa = scan_rsdp(ops, pa, 1024);
+		pa = scan_rsdp(pa, 1024);
 	else
 		pa = 0;
-	return pa ? pa : scan_rsdp(ops, 0xe0000, 0x20000);
+	return pa ? pa : scan_rsdp(0xe0000, 0x20000);
 }
 
 /* Map a whole table and check it. `expect` is its signature, NULL for any. */
-static const u8 *__init map_table(const struct acpi_ops *ops, paddr_t pa, const char *expect)
+static const u8 *__init map_table(paddr_t pa, const char *expect)
 {
 	const u8 *t = pa ? ops->map(pa, HEADER_SIZE) : NULL;
 	char name[5] = "?";
-	u32 len, i;
+	u32 len;
 
-	if (t) {
-		for (i = 0; i < 4; i++)
-			name[i] = t[i] >= ' ' && t[i] < 127 ? t[i] : '?';
-	}
 	if (!t) {
 		pr_err("acpi: %s: nothing at %#lx, ignored\n", expect ? expect : "table", pa);
 		return NULL;
 	}
+	for (u32 i = 0; i < 4; i++)
+		name[i] = t[i] >= ' ' && t[i] < 127 ? t[i] : '?';
 	if (expect && memcmp(t, expect, 4)) {
 		pr_err("acpi: %s: table at %#lx is called %s, ignored\n", expect, pa, name);
 		return NULL;
@@ -137,6 +132,23 @@ static const u8 *__init map_table(const struct acpi_ops *ops, paddr_t pa, const 
 		return NULL;
 	}
 	return t;
+}
+
+u32 __init acpi_check_entries(const u8 *t, u32 at, const char *name, const u8 *min_size, u32 nr)
+{
+	u32 len = get_u32(t + 4), need;
+
+	if (len < at)
+		pr_err("acpi: %s: length %u is too short, ignored\n", name, len);
+	for (; len >= at + 2; at += t[at + 1]) {
+		need = t[at] < nr && min_size[t[at]] ? min_size[t[at]] : 2;
+		if (t[at + 1] < need || t[at + 1] > len - at) {
+			pr_err("acpi: %s: entry type %u at %u: length %u is wrong, rest ignored\n",
+			       name, t[at], at, t[at + 1]);
+			break;
+		}
+	}
+	return at;
 }
 
 /* An AML integer that fits a sleep type (ACPI 20.2.3); returns its length, 0 if it is another thing. */
@@ -202,9 +214,8 @@ static u16 __init fadt_port(const u8 *t, u32 len, u32 old, u32 ext, const char *
 	return addr;
 }
 
-static void __init parse_fadt(struct parser *ps, const u8 *t, u32 len)
+static void __init parse_fadt(const u8 *t, u32 len, struct acpi_info *out)
 {
-	struct acpi_info *out = ps->out;
 	const u8 *dsdt;
 	u64 pa;
 
@@ -226,7 +237,7 @@ static void __init parse_fadt(struct parser *ps, const u8 *t, u32 len)
 	}
 
 	pa = len >= FADT_X_DSDT + 8 ? get_u64(t + FADT_X_DSDT) : 0;
-	dsdt = map_table(ps->ops, pa ? pa : get_u32(t + FADT_DSDT), "DSDT");
+	dsdt = map_table(pa ? pa : get_u32(t + FADT_DSDT), "DSDT");
 	if (dsdt)
 		find_s5(dsdt, get_u32(dsdt + 4), out);
 }
@@ -239,86 +250,66 @@ static void __init parse_hpet(const u8 *t, u32 len, struct acpi_info *out)
 		out->hpet_base = get_u64(t + HPET_ADDRESS + 4);
 }
 
-/* True, once, for a table of which there is to be one. */
-static bool __init first(bool *seen, const char *name)
-{
-	if (*seen) {
-		pr_warn("acpi: %s: second table of this name, ignored\n", name);
-		return false;
-	}
-	*seen = true;
-	return true;
-}
+/* Tables that are used; only complaints about them are of use. SRAT refers to the CPUs of the MADT. */
+static const struct {
+	char name[5];
+	bool many;
+	void (*parse)(const u8 *t, u32 len, struct acpi_info *out);
+} kinds[] __initdata = {
+	{ "APIC", false, acpi_parse_madt }, { "FACP", false, parse_fadt },
+	{ "HPET", false, parse_hpet },	    { "SSDT", true, find_s5 },
+	{ "SRAT", false, acpi_parse_srat },
+};
 
-static void __init one_table(struct parser *ps, paddr_t pa)
+/* All tables of one kind. What can not be read at all is complained about with the first kind. */
+static void __init tables_of_kind(const u8 *root, u32 n, u32 width, u32 kind, struct acpi_info *out)
 {
-	const u8 *sig = pa ? ps->ops->map(pa, HEADER_SIZE) : NULL, *t;
-	u32 len;
+	bool seen = false;
 
-	/* Only those that are used are read, and only complaints about them are of use. */
-	if (sig && memcmp(sig, "APIC", 4) && memcmp(sig, "SRAT", 4) && memcmp(sig, "FACP", 4) &&
-	    memcmp(sig, "HPET", 4) && memcmp(sig, "SSDT", 4))
-		return;
-	t = map_table(ps->ops, pa, NULL);
-	if (!t)
-		return;
-	len = get_u32(t + 4);
-	if (!memcmp(t, "APIC", 4)) {
-		if (first(&ps->madt, "APIC"))
-			acpi_parse_madt(t, len, ps->out);
-	} else if (!memcmp(t, "SRAT", 4)) {
-		if (first(&ps->srat, "SRAT"))
-			acpi_parse_srat(t, len, ps->out);
-	} else if (!memcmp(t, "FACP", 4)) {
-		if (first(&ps->fadt, "FACP"))
-			parse_fadt(ps, t, len);
-	} else if (!memcmp(t, "HPET", 4)) {
-		if (first(&ps->hpet, "HPET"))
-			parse_hpet(t, len, ps->out);
-	} else {
-		find_s5(t, len, ps->out);
+	for (u32 i = 0; i < n; i++) {
+		const u8 *e = root + HEADER_SIZE + i * width;
+		paddr_t pa = width == 8 ? get_u64(e) : get_u32(e);
+		const u8 *t = pa ? ops->map(pa, HEADER_SIZE) : NULL;
+
+		if (t ? memcmp(t, kinds[kind].name, 4) != 0 : kind != 0)
+			continue;
+		t = map_table(pa, NULL);
+		if (t && seen && !kinds[kind].many)
+			pr_warn("acpi: %s: second table of this name, ignored\n", kinds[kind].name);
+		else if (t)
+			kinds[kind].parse(t, get_u32(t + 4), out);
+		seen |= t != NULL;
 	}
 }
 
-/* SRAT refers to the CPUs of the MADT, so tables are read in two rounds. */
-static void __init all_tables(struct parser *ps, const u8 *root, u32 width)
+static void __init all_tables(const u8 *root, u32 width, struct acpi_info *out)
 {
-	u32 n = (get_u32(root + 4) - HEADER_SIZE) / width, i, round;
+	u32 n = (get_u32(root + 4) - HEADER_SIZE) / width;
 
 	if (n > MAX_TABLES) {
 		pr_warn("acpi: %u tables, only %u are read\n", n, MAX_TABLES);
 		n = MAX_TABLES;
 	}
-	for (round = 0; round < 2; round++) {
-		for (i = 0; i < n; i++) {
-			const u8 *e = root + HEADER_SIZE + i * width;
-			paddr_t pa = width == 8 ? get_u64(e) : get_u32(e);
-			const u8 *t = pa ? ps->ops->map(pa, HEADER_SIZE) : NULL;
-			bool srat = t && !memcmp(t, "SRAT", 4);
-
-			if (srat == (round == 1))
-				one_table(ps, pa);
-		}
-	}
+	for (u32 kind = 0; kind < ARRAY_SIZE(kinds); kind++)
+		tables_of_kind(root, n, width, kind, out);
 }
 
-static const u8 *__init root_table(const u8 *rsdp, const struct acpi_ops *ops, u32 *width)
+static const u8 *__init root_table(const u8 *rsdp, u32 *width)
 {
 	const u8 *root = NULL;
 
 	if (rsdp[15] >= 2 && get_u64(rsdp + 24)) {
 		*width = 8;
-		root = map_table(ops, get_u64(rsdp + 24), "XSDT");
+		root = map_table(get_u64(rsdp + 24), "XSDT");
 	}
 	if (!root && get_u32(rsdp + 16)) {
 		*width = 4;
-		root = map_table(ops, get_u32(rsdp + 16), "RSDT");
+		root = map_table(get_u32(rsdp + 16), "RSDT");
 	}
 	return root;
 }
 
-static const u8 *__init get_rsdp(const void *copy, size_t size, paddr_t pa,
-				 const struct acpi_ops *ops)
+static const u8 *__init get_rsdp(const void *copy, size_t size, paddr_t pa)
 {
 	const u8 *p = copy;
 
@@ -327,33 +318,33 @@ static const u8 *__init get_rsdp(const void *copy, size_t size, paddr_t pa,
 	if (p)
 		pr_err("acpi: RSDP from the boot loader is corrupt, ignored\n");
 	if (pa) {
-		p = map_rsdp(ops, pa, &size);
+		p = map_rsdp(pa, &size);
 		if (p && rsdp_ok(p, size))
 			return p;
 		pr_err("acpi: RSDP at %#lx is corrupt, ignored\n", pa);
 	}
-	pa = acpi_find_rsdp(ops);
-	return pa ? map_rsdp(ops, pa, &size) : NULL;
+	pa = find_rsdp();
+	return pa ? map_rsdp(pa, &size) : NULL;
 }
 
 int __init acpi_parse(const void *rsdp_copy, size_t rsdp_copy_size, paddr_t rsdp_phys,
-		      const struct acpi_ops *ops, struct acpi_info *out)
+		      const struct acpi_ops *acpi_ops, struct acpi_info *out)
 {
-	struct parser ps = { .ops = ops, .out = out };
 	const u8 *rsdp, *root = NULL;
 	u32 width;
 
+	ops = acpi_ops;
 	memset(out, 0, sizeof(*out));
 	out->lapic_base = LAPIC_DEFAULT_BASE;
 	out->nr_nodes = 1;
 
-	rsdp = get_rsdp(rsdp_copy, rsdp_copy_size, rsdp_phys, ops);
+	rsdp = get_rsdp(rsdp_copy, rsdp_copy_size, rsdp_phys);
 	if (!rsdp) {
 		pr_err("acpi: no RSDP\n");
 	} else {
-		root = root_table(rsdp, ops, &width);
+		root = root_table(rsdp, &width);
 		if (root)
-			all_tables(&ps, root, width);
+			all_tables(root, width, out);
 		else
 			pr_err("acpi: no root table (XSDT or RSDT)\n");
 	}

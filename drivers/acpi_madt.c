@@ -26,19 +26,11 @@ enum madt_entry {
 };
 
 /* The shortest valid form of each entry; others are not looked at. */
-static u8 __init entry_size(u8 type)
-{
-	switch (type) {
-	case MADT_LAPIC: return 8;
-	case MADT_IOAPIC: return 12;
-	case MADT_OVERRIDE: return 10;
-	case MADT_LAPIC_NMI: return 6;
-	case MADT_LAPIC_OVERRIDE: return 12;
-	case MADT_X2APIC: return 16;
-	case MADT_X2APIC_NMI: return 12;
-	default: return 2;
-	}
-}
+static const u8 entry_size[] __initdata = {
+	[MADT_LAPIC] = 8,       [MADT_IOAPIC] = 12,         [MADT_OVERRIDE] = 10,
+	[MADT_LAPIC_NMI] = 6,   [MADT_LAPIC_OVERRIDE] = 12, [MADT_X2APIC] = 16,
+	[MADT_X2APIC_NMI] = 12,
+};
 
 static void __init add_cpu(struct acpi_info *out, u32 apic_id, u32 uid, u32 flags,
 			   bool want_enabled)
@@ -137,26 +129,16 @@ static void __init one_entry(struct acpi_info *out, const u8 *e)
 
 void __init acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out)
 {
-	u32 at, end;
+	u32 end = acpi_check_entries(t, MADT_ENTRIES, "APIC", entry_size, ARRAY_SIZE(entry_size));
 
-	if (len < MADT_ENTRIES) {
-		pr_err("acpi: APIC: length %u is too short, ignored\n", len);
+	if (len < MADT_ENTRIES)
 		return;
-	}
 	if (get_u32(t + MADT_LAPIC_ADDR))
 		out->lapic_base = get_u32(t + MADT_LAPIC_ADDR);
 	out->pcat = get_u32(t + MADT_FLAGS) & MADT_PCAT_COMPAT;
-
-	for (at = MADT_ENTRIES; len - at >= 2; at += t[at + 1]) {
-		if (t[at + 1] < entry_size(t[at]) || t[at + 1] > len - at) {
-			pr_err("acpi: APIC: entry type %u at %u: length %u is wrong, rest ignored\n",
-			       t[at], at, t[at + 1]);
-			break;
-		}
+	for (u32 at = MADT_ENTRIES; at < end; at += t[at + 1])
 		one_entry(out, t + at);
-	}
 	/* CPUs that are not there yet come last, so that they cannot crowd out those that are. */
-	end = at;
-	for (at = MADT_ENTRIES; end - at >= 2; at += t[at + 1])
+	for (u32 at = MADT_ENTRIES; at < end; at += t[at + 1])
 		add_cpu_entry(out, t + at, false);
 }

@@ -66,22 +66,13 @@ static void __init add_mem(struct acpi_info *out, const u8 *e, unsigned int *nr)
 
 void __init acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out)
 {
+	static const u8 size[] = { [SRAT_LAPIC] = 16, [SRAT_MEM] = 40, [SRAT_X2APIC] = 24 };
+	u32 end = acpi_check_entries(t, SRAT_ENTRIES, "SRAT", size, ARRAY_SIZE(size)), pxm;
 	unsigned int nr = 0;
-	u32 at, pxm;
 
-	if (len < SRAT_ENTRIES) {
-		pr_err("acpi: SRAT: length %u is too short, ignored\n", len);
-		return;
-	}
-	for (at = SRAT_ENTRIES; len - at >= 2; at += t[at + 1]) {
+	for (u32 at = SRAT_ENTRIES; len > SRAT_ENTRIES && at < end; at += t[at + 1]) {
 		const u8 *e = t + at;
-		u8 need = e[0] == SRAT_LAPIC ? 16 : e[0] == SRAT_MEM ? 40 : 24;
 
-		if (e[1] > len - at || e[1] < (e[0] > SRAT_X2APIC ? 2 : need)) {
-			pr_err("acpi: SRAT: entry type %u at %u: length %u is wrong, rest ignored\n",
-			       e[0], at, e[1]);
-			break;
-		}
 		if (e[0] == SRAT_LAPIC && (get_u32(e + 4) & ENTRY_ENABLED)) {
 			/* Revision 1 has 8 bits of domain; the others were reserved then. */
 			pxm = e[2];

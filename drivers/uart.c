@@ -3,7 +3,19 @@
 #include <margay/console.h>
 #include <margay/x86.h>
 
-enum { THR = 0, RBR = 0, DLL = 0, IER = 1, DLM = 1, FCR = 2, IIR = 2, LCR = 3, MCR = 4, LSR = 5, SCR = 7 };
+enum {
+	THR = 0,
+	RBR = 0,
+	DLL = 0,
+	IER = 1,
+	DLM = 1,
+	FCR = 2,
+	IIR = 2,
+	LCR = 3,
+	MCR = 4,
+	LSR = 5,
+	SCR = 7
+};
 
 #define LCR_DLAB 0x80
 #define LSR_DR 0x01

@@ -34,17 +34,24 @@ static size_t arg_size(s32 op)
 static int target(struct vcpu *v, s32 op, const union evtchn_arg *a, struct domain **d)
 {
 	switch (op) {
-	case EVTCHNOP_alloc_unbound: return hcall_domain(v, a->alloc.dom, d);
-	case EVTCHNOP_status: return hcall_domain(v, a->status.dom, d);
-	case EVTCHNOP_reset: return hcall_domain(v, a->reset.dom, d);
-	case EVTCHNOP_bind_interdomain: *d = domain_get(a->inter.remote_dom); break;
-	default: *d = domain_get(DOMID_SELF);
+	case EVTCHNOP_alloc_unbound:
+		return hcall_domain(v, a->alloc.dom, d);
+	case EVTCHNOP_status:
+		return hcall_domain(v, a->status.dom, d);
+	case EVTCHNOP_reset:
+		return hcall_domain(v, a->reset.dom, d);
+	case EVTCHNOP_bind_interdomain:
+		*d = domain_get(a->inter.remote_dom);
+		break;
+	default:
+		*d = domain_get(DOMID_SELF);
 	}
 	return *d ? 0 : -ESRCH;
 }
 
 /* Does it; a new port goes to *port. */
-static int operate(struct vcpu *v, s32 op, union evtchn_arg *a, struct domain *d, evtchn_port_t **port)
+static int operate(struct vcpu *v, s32 op, union evtchn_arg *a, struct domain *d,
+		   evtchn_port_t **port)
 {
 	switch (op) {
 	case EVTCHNOP_unmask:
@@ -53,8 +60,8 @@ static int operate(struct vcpu *v, s32 op, union evtchn_arg *a, struct domain *d
 		return evtchn_close(d, a->port);
 	case EVTCHNOP_alloc_unbound:
 		*port = &a->alloc.port;
-		return evtchn_alloc_unbound(d, a->alloc.remote_dom == DOMID_SELF ? v->domain->id :
-										    a->alloc.remote_dom);
+		return evtchn_alloc_unbound(
+			d, a->alloc.remote_dom == DOMID_SELF ? v->domain->id : a->alloc.remote_dom);
 	case EVTCHNOP_bind_interdomain:
 		*port = &a->inter.local_port;
 		return evtchn_bind_interdomain(v->domain, d, a->inter.remote_port);

@@ -89,8 +89,9 @@ static long set_version(struct vcpu *v, gvaddr_t arg)
 
 	if (guest_read(&op, arg, 0))
 		return -EFAULT;
-	ret = op.version == 1 ? 0 : op.version != 2 ? -EINVAL :
-	      hcall_unsupported(v, "grant table version", 2);
+	ret = op.version == 1 ? 0 :
+	      op.version != 2 ? -EINVAL :
+				hcall_unsupported(v, "grant table version", 2);
 	op.version = 1;
 	return guest_write(arg, 0, &op) ? -EFAULT : ret;
 }

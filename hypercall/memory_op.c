@@ -189,14 +189,16 @@ static int add_one(struct vcpu *v, unsigned space, u64 idx, gfn_t gfn)
 	guard(&d->lock);
 	switch (space) {
 	case XENMAPSPACE_shared_info:
-		return idx ? -EINVAL : place_shared(d, gfn, virt_to_mfn(d->shared_info),
-						    &d->shared_info_gfn, 0);
+		return idx ? -EINVAL :
+			     place_shared(d, gfn, virt_to_mfn(d->shared_info), &d->shared_info_gfn,
+					  0);
 	case XENMAPSPACE_grant_table:
 		if (idx >= GRANT_MAX_FRAMES)
 			return -EINVAL;
 		err = grant_frame(d, (unsigned)idx, &mfn);
-		return err ? err : place_shared(d, gfn, mfn, grant_frame_gfn(d, (unsigned)idx),
-						INVALID_GFN);
+		return err ? err :
+			     place_shared(d, gfn, mfn, grant_frame_gfn(d, (unsigned)idx),
+					  INVALID_GFN);
 	case XENMAPSPACE_gmfn:
 	case XENMAPSPACE_gmfn_range:
 		return move_page(d, idx, gfn);

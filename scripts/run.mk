@@ -13,9 +13,9 @@ OPTIONS ?=
 RUN_ISO := $(O)/margay.iso
 LINUX_GUESTS := $(O)/guests/linux-cloud $(O)/guests/linux-generic
 INITRAMFS := $(O)/guests/initramfs.gz
-CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-guests check-boot \
+CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-exercises check-guests check-boot \
 	check-oracle
-LONG_PARTS ?= check-format check-host check-unit check-fuzz-long docs check-guests-long \
+LONG_PARTS ?= check-format check-host check-unit check-fuzz-long docs check-exercises check-guests-long \
 	check-boot-long check-oracle
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 

@@ -11,11 +11,11 @@
 struct domain;
 
 void console_early_init(void);		/* polled output at the default port */
-void console_init(void);		/* after the command line: port and speed, then interrupts */
+void console_init(void);           /* after the command line: port and speed, then interrupts */
 void console_flush(void);		/* all is sent when it returns */
 void console_irq(void);			/* from the UART's interrupt */
 void console_guests_started(void);	/* input goes to the first of them */
-void console_work(void);		/* CPU_WORK_CONSOLE: input, and rings that waited for room */
+void console_work(void);           /* CPU_WORK_CONSOLE: input, and rings that waited for room */
 
 /* A panic begins: output is forced and polled from now on, other CPUs are stopped. */
 void console_panic_start(void);

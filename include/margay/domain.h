@@ -59,7 +59,7 @@ struct domain {
 	struct cpuid_policy *cpuid;
 	struct guest_console *console;
 	struct guest_spec spec;
-	struct boot_guest *boot;		/* how to build it again on restart; set once it has run */
+	struct boot_guest *boot; /* how to build it again on restart; set once it has run */
 
 	s64 time_offset_sec;			/* added to Margay's wall clock */
 	u8 shutdown_code;			/* SHUTDOWN_* */

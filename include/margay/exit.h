@@ -49,7 +49,7 @@ struct npf_exit {
 	gpaddr_t gpa;
 	bool write, fetch;
 	bool in_walk;		/* while walking the guest's own page tables */
-	const u8 *insn;		/* instruction bytes if the hardware gave them (decode assist), else NULL */
+	const u8 *insn; /* instruction bytes if the hardware gave them (decode assist), else NULL */
 	unsigned insn_len;
 };
 void exit_npf(struct vcpu *v, const struct npf_exit *npf);

@@ -10,7 +10,7 @@
 
 struct hvm_ops {
 	const char *name;
-	bool (*probe)(void);			/* the CPU has it, and says why not when it does not */
+	bool (*probe)(void);            /* the CPU has it, and says why not when it does not */
 	int (*cpu_init)(struct cpu *c);		/* on that CPU; 0 or reported error */
 	int (*domain_init)(struct domain *d);
 	void (*domain_free)(struct domain *d);

@@ -12,7 +12,7 @@
 enum p2m_type {
 	P2M_NONE,	/* nothing there */
 	P2M_RAM,	/* a page of the domain's own; freed when it is unmapped */
-	P2M_SHARED,	/* Margay's page shared with the guest (shared_info, grant table): not freed */
+	P2M_SHARED, /* Margay's page shared with the guest (shared_info, grant table): not freed */
 	P2M_GRANT_RW,	/* another domain's page, by grant */
 	P2M_GRANT_RO,
 	P2M_FOREIGN,	/* another domain's page, by privilege */

@@ -35,13 +35,13 @@ struct cpu {
 	u64 stack_top;			/* GS:8, for the assembly entries */
 	struct vcpu *current;		/* GS:16; NULL when idle */
 	volatile u32 work;		/* enum cpu_work; any CPU sets bits */
-	u32 last_domain;		/* id + 1 of the guest whose branches the predictor has seen */
-	struct vcpu *loaded;		/* whose registers (FPU, debug) this CPU holds; may be asleep */
+	u32 last_domain;      /* id + 1 of the guest whose branches the predictor has seen */
+	struct vcpu *loaded;  /* whose registers (FPU, debug) this CPU holds; may be asleep */
 	unsigned id;
 	u32 apic_id;
 	u8 node;
 	bool online;
-	volatile u32 rounds;		/* of its loop; from one to the next it holds nothing it looked up */
+	volatile u32 rounds; /* of its loop; from one to the next it holds nothing it looked up */
 	u8 lock_depth;
 	u8 lock_levels[8];		/* lock order check, DEBUG builds */
 

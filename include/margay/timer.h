@@ -13,7 +13,7 @@ struct cpu;
 struct timer {
 	stime_t expires;		/* ns of system time; meaningful while armed */
 	void (*fn)(struct timer *t);
-	struct timer *child, *next, *prev;	/* pairing heap; prev is the parent for a first child */
+	struct timer *child, *next, *prev; /* pairing heap; prev is the parent for a first child */
 	struct cpu *cpu;		/* whose heap holds or held it last */
 	bool armed;
 };
@@ -35,7 +35,7 @@ static inline bool timer_armed(const struct timer *t) { return t->armed; }
 void timers_run(void);
 void timers_init_cpu(struct timer_heap *h);
 
-stime_t now(void);		/* system time: ns since boot, the same on all CPUs, never goes back */
+stime_t now(void); /* system time: ns since boot, the same on all CPUs, never goes back */
 
 /* The pure heap, apart from locks and hardware, for tests. */
 void heap_insert(struct timer_heap *h, struct timer *t);

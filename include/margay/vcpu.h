@@ -112,9 +112,9 @@ struct vcpu {
 	/* Xen's ABI. */
 	struct vcpu_info *info;		/* in shared_info or the guest's registered page */
 	mfn_t info_mfn;			/* registered page, referenced; INVALID_MFN when none */
-	bool initialised;		/* has a state to start from: builder, SIPI, VCPUOP_initialise */
+	bool initialised;       /* has a state to start from: builder, SIPI, VCPUOP_initialise */
 	u8 upcall_vector;		/* HVMOP_set_evtchn_upcall_vector; 0 when none */
-	unsigned poll_ports;		/* SCHEDOP_poll: number of ports polled, 0 when not polling */
+	unsigned poll_ports;    /* SCHEDOP_poll: number of ports polled, 0 when not polling */
 	u16 poll_port;			/* the only one, when poll_ports is 1 */
 	struct timer timer;		/* set_timer_op and singleshot */
 	struct timer periodic;

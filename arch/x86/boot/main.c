@@ -52,8 +52,13 @@ static void __init choose_backend(void)
 {
 	if (svm_ops.probe())
 		hvm = &svm_ops;
-	if (!hvm)
-		panic("no hardware virtualization that Margay can use: it needs AMD-V with nested paging\n");
+	if (!hvm) {
+		printk("no hardware virtualization that Margay can use: it needs AMD-V with nested paging\n");
+		printk("halted\n");
+		console_flush();
+		for (;;)
+			__asm__ volatile("cli; hlt");
+	}
 	pr_info("guests run by %s\n", hvm->name);
 }
 
@@ -99,7 +104,8 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	read_boot_info(info);
 	paging_init(&boot_info);
 	step("paging");
-	if (acpi_parse(boot_info.rsdp_copy, boot_info.rsdp_copy_size, boot_info.rsdp, &acpi_ops, &boot_acpi))
+	if (acpi_parse(boot_info.rsdp_copy, boot_info.rsdp_copy_size, boot_info.rsdp, &acpi_ops,
+		       &boot_acpi))
 		pr_warn("no ACPI tables: one CPU, no power-off\n");
 	owner_init(&boot_info, &boot_acpi);
 	step("memory and ACPI");

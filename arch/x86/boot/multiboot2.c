@@ -81,10 +81,14 @@ static u32 __init efi_mem_type(u32 efi_type)
 	case 4: /* EfiBootServicesData */
 	case 7: /* EfiConventionalMemory */
 		return MEM_RAM;
-	case 8: return MEM_UNUSABLE; /* EfiUnusableMemory */
-	case 9: return MEM_ACPI; /* EfiACPIReclaimMemory */
-	case 10: return MEM_NVS; /* EfiACPIMemoryNVS */
-	default: return MEM_RESERVED;
+	case 8:
+		return MEM_UNUSABLE; /* EfiUnusableMemory */
+	case 9:
+		return MEM_ACPI; /* EfiACPIReclaimMemory */
+	case 10:
+		return MEM_NVS; /* EfiACPIMemoryNVS */
+	default:
+		return MEM_RESERVED;
 	}
 }
 
@@ -94,8 +98,8 @@ static int __init read_map(const u8 *tag, bool efi)
 
 	if (step < (efi ? EFI_MEMORY_DESC : MB2_MMAP_ENTRY)) {
 		if (tag)
-			pr_err("multiboot2: %smemory map: entry size %u is wrong\n", efi ? "EFI " : "",
-			       step);
+			pr_err("multiboot2: %smemory map: entry size %u is wrong\n",
+			       efi ? "EFI " : "", step);
 		return -EINVAL;
 	}
 	for (u32 at = MB2_MMAP_HEADER; size - at >= step; at += step) {

@@ -188,7 +188,9 @@ void __init tsc_init(void)
 	tsc_mul = (x86.tsc_hz << TSC_SHIFT) / 1000000000UL;
 	base = rdtsc();
 	pr_info("TSC: %lu.%03lu MHz by %s\n", x86.tsc_hz / 1000000, x86.tsc_hz / 1000 % 1000,
-		hpet ? "HPET" : pit ? "PIT" : "CPUID");
+		hpet ? "HPET" :
+		pit  ? "PIT" :
+		       "CPUID");
 }
 
 /*

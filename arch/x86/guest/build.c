@@ -71,7 +71,8 @@ static int add_ram(struct domain *d, gpaddr_t gpa, u64 size)
 		mfn_t mfn;
 		int rc;
 
-		while (order && (!IS_ALIGNED(gpa, PAGE_SIZE << order) || end - gpa < PAGE_SIZE << order))
+		while (order &&
+		       (!IS_ALIGNED(gpa, PAGE_SIZE << order) || end - gpa < PAGE_SIZE << order))
 			order -= 9;
 		rc = dom_alloc(d, order, &mfn);
 		while (rc == -ENOMEM && order) {

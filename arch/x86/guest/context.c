@@ -25,7 +25,8 @@ static void fpu_save(struct vcpu *v)
 		vcpu_xcr0(v);
 		write_xcr0(x86.xcr0_mask);
 		__asm__ volatile("xsave64 (%0)" ::"r"(v->xsave), "a"((u32)x86.xcr0_mask),
-				 "d"((u32)(x86.xcr0_mask >> 32)) : "memory");
+				 "d"((u32)(x86.xcr0_mask >> 32))
+				 : "memory");
 	} else {
 		__asm__ volatile("fxsave64 (%0)" ::"r"(v->xsave) : "memory");
 	}
@@ -36,7 +37,8 @@ static void fpu_restore(struct vcpu *v)
 	if (x86.xsave) {
 		write_xcr0(x86.xcr0_mask);
 		__asm__ volatile("xrstor64 (%0)" ::"r"(v->xsave), "a"((u32)x86.xcr0_mask),
-				 "d"((u32)(x86.xcr0_mask >> 32)) : "memory");
+				 "d"((u32)(x86.xcr0_mask >> 32))
+				 : "memory");
 		write_xcr0(v->xcr0);
 	} else {
 		__asm__ volatile("fxrstor64 (%0)" ::"r"(v->xsave) : "memory");
@@ -52,8 +54,9 @@ void arch_vcpu_load(struct vcpu *v)
 		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
 	c->last_domain = v->domain->id + 1U;
 	fpu_restore(v);
-	__asm__ volatile("mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3" ::"r"(v->dr[0]),
-			 "r"(v->dr[1]), "r"(v->dr[2]), "r"(v->dr[3]));
+	__asm__ volatile(
+		"mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3" ::"r"(v->dr[0]),
+		"r"(v->dr[1]), "r"(v->dr[2]), "r"(v->dr[3]));
 	if (x86.rdtscp)
 		wrmsr(MSR_TSC_AUX, v->msr_tsc_aux);
 }
@@ -108,7 +111,8 @@ static bool context_valid(const struct vcpu *v, u64 cr0, u64 cr3, u64 cr4, u64 e
 
 	if ((cr0 >> 32) || (pg && !(cr0 & CR0_PE)) || ((cr0 & CR0_NW) && !(cr0 & CR0_CD)))
 		return false;
-	if ((cr4 & ~cpuid_cr4_allowed(v->domain)) || (efer & ~(cpuid_efer_allowed(v->domain) | EFER_LMA)))
+	if ((cr4 & ~cpuid_cr4_allowed(v->domain)) ||
+	    (efer & ~(cpuid_efer_allowed(v->domain) | EFER_LMA)))
 		return false;
 	if (lma != (pg && (efer & EFER_LME)) || (lma && !(cr4 & CR4_PAE)))
 		return false;
@@ -127,7 +131,8 @@ static bool segments_valid(const struct vcpu_hvm_x86_32 *x)
 {
 	const u16 data[] = { x->ds_ar, x->es_ar };
 
-	if ((x->cs_ar & (AR_P | AR_S | AR_TYPE_CODE | AR_L | AR_UNUSED)) != (AR_P | AR_S | AR_TYPE_CODE))
+	if ((x->cs_ar & (AR_P | AR_S | AR_TYPE_CODE | AR_L | AR_UNUSED)) !=
+	    (AR_P | AR_S | AR_TYPE_CODE))
 		return false;
 	if ((x->ss_ar & (AR_P | AR_S | AR_TYPE_CODE | AR_TYPE_WRITE | AR_UNUSED)) !=
 	    (AR_P | AR_S | AR_TYPE_WRITE))
@@ -163,7 +168,8 @@ int arch_vcpu_init(struct vcpu *v)
 	int rc;
 
 	/* Of page size or less for all that CPUs of today have but AMX, which guests are not shown. */
-	v->xsave = alloc_pages((x86.xsave_size + 4095U) / 4096U + (x86.xsave_size == 0), v->domain->node);
+	v->xsave = alloc_pages((x86.xsave_size + 4095U) / 4096U + (x86.xsave_size == 0),
+			       v->domain->node);
 	if (!v->xsave)
 		return -ENOMEM;
 	rc = hvm->vcpu_init(v);
@@ -242,5 +248,6 @@ void arch_update_time(struct vcpu *v)
 	v->pvclock_version += 2;
 	put_time(v, &v->info->time);
 	if (area != INVALID_MFN)
-		put_time(v, (struct vcpu_time_info *)((char *)mfn_to_virt(area) + v->time_info_off));
+		put_time(v,
+			 (struct vcpu_time_info *)((char *)mfn_to_virt(area) + v->time_info_off));
 }

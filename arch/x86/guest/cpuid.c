@@ -41,7 +41,7 @@ struct cpuid_policy {
 #define L1C_HYPERVISOR BIT(31)
 #define L1C_NEEDS_AVX (BIT(12) | BIT(28) | BIT(29)) /* FMA AVX F16C */
 #define L1C_ALLOW                                                                               \
-	(BIT(0) /* SSE3 */ | BIT(1) /* PCLMULQDQ */ | BIT(9) /* SSSE3 */ | BIT(12) /* FMA */ |           \
+	(BIT(0) /* SSE3 */ | BIT(1) /* PCLMULQDQ */ | BIT(9) /* SSSE3 */ | BIT(12) /* FMA */ |  \
 	 BIT(13) /* CX16 */ | L1C_PCID | BIT(19) | BIT(20) /* SSE4.1, 4.2 */ |                  \
 	 BIT(22) /* MOVBE */ | BIT(23) /* POPCNT */ | BIT(25) /* AES */ | L1C_XSAVE | L1C_AVX | \
 	 BIT(29) /* F16C */ | BIT(30) /* RDRAND */)
@@ -93,8 +93,8 @@ struct cpuid_policy {
 #define E1D_RDTSCP BIT(27)
 #define E1D_AMD_COPY 0x0183f3ffU /* bits that repeat leaf 1 on AMD */
 #define E1D_ALLOW                                                                                  \
-	(BIT(11) /* SYSCALL */ | E1D_NX | BIT(22) | E1D_FFXSR | E1D_PAGE1G | E1D_RDTSCP | BIT(29) | \
-	 BIT(30) | BIT(31)) /* LM 3DNOWEXT 3DNOW */
+	(BIT(11) /* SYSCALL */ | E1D_NX | BIT(22) | E1D_FFXSR | E1D_PAGE1G | E1D_RDTSCP | \
+	 BIT(29) | BIT(30) | BIT(31)) /* LM 3DNOWEXT 3DNOW */
 #define E7D_INVARIANT_TSC BIT(8)
 #define E8B_ALLOW (BIT(0) /* CLZERO */ | BIT(2) /* RSTR_FP_ERR_PTRS */ | BIT(9) /* WBNOINVD */)
 /* NO_NESTED_DATA_BP, LFENCE_RDTSC, NULL_SEL_CLR_BASE */

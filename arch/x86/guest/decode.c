@@ -158,9 +158,12 @@ static int alu_op(u8 n)
 static int group_op(u8 opcode, u8 field)
 {
 	switch (opcode) {
-	case 0x80 ... 0x83: return alu_op(field);
-	case 0xc6 ... 0xc7: return field == 0 ? INSN_MOV : -1;
-	default: return field == 0 ? INSN_TEST : field == 2 ? INSN_NOT : -1; /* f6, f7 */
+	case 0x80 ... 0x83:
+		return alu_op(field);
+	case 0xc6 ... 0xc7:
+		return field == 0 ? INSN_MOV : -1;
+	default:
+		return field == 0 ? INSN_TEST : field == 2 ? INSN_NOT : -1; /* f6, f7 */
 	}
 }
 
@@ -194,9 +197,15 @@ static bool decode_op(struct cursor *c, struct insn *out, u8 opcode)
 		out->size = 8;
 		out->mem_size = 4;
 		return c->rex & REX_W;
-	case 0x84 ... 0x85: set_op(out, INSN_TEST, true); return true;
-	case 0x86 ... 0x87: set_op(out, INSN_XCHG, true); return true;
-	case 0x88 ... 0x8b: set_op(out, INSN_MOV, opcode < 0x8a); return true;
+	case 0x84 ... 0x85:
+		set_op(out, INSN_TEST, true);
+		return true;
+	case 0x86 ... 0x87:
+		set_op(out, INSN_XCHG, true);
+		return true;
+	case 0x88 ... 0x8b:
+		set_op(out, INSN_MOV, opcode < 0x8a);
+		return true;
 	case 0x00 ... 0x0e:
 	case 0x10 ... 0x3f:
 		set_op(out, (enum insn_op)alu_op(opcode >> 3), !(opcode & 2));

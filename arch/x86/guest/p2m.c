@@ -84,10 +84,9 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 		if (!(e & PTE_P))
 			return (struct p2m_entry){ INVALID_MFN, P2M_NONE, 0 };
 		if (is_leaf(e, level))
-			return (struct p2m_entry){
-				((e & PTE_ADDR) >> PAGE_SHIFT) + (gfn & ((1UL << 9 * level) - 1)),
-				type_of(e), (u8)(9 * level)
-			};
+			return (struct p2m_entry){ ((e & PTE_ADDR) >> PAGE_SHIFT) +
+							   (gfn & ((1UL << 9 * level) - 1)),
+						   type_of(e), (u8)(9 * level) };
 		t = table_at(e);
 	}
 }
@@ -170,7 +169,8 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 	if (rc)
 		goto out;
 	old = *e;
-	if ((old & PTE_P) && !is_leaf(old, level)) {	/* smaller mappings are there: not replaced at once */
+	if ((old & PTE_P) &&
+	    !is_leaf(old, level)) { /* smaller mappings are there: not replaced at once */
 		rc = -EBUSY;
 		goto out;
 	}
@@ -301,7 +301,8 @@ static bool teardown_table(struct domain *d, u64 *t, unsigned level, unsigned *l
 		if (!*left)
 			return false;
 		/* A gigabyte is 512 chunks to scrub: by the chunk, over many steps. */
-		if (level == 2 && is_leaf(e, level) && type_of(e) == P2M_RAM && !shatter(d, &t[i], level))
+		if (level == 2 && is_leaf(e, level) && type_of(e) == P2M_RAM &&
+		    !shatter(d, &t[i], level))
 			e = t[i];
 		if (is_leaf(e, level)) {
 			t[i] = 0;

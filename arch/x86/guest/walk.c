@@ -245,7 +245,8 @@ static int copy_gpa(struct domain *d, gpaddr_t gpa, void *buf, size_t n, bool to
 			p = gpa_to_ptr(d, w, gpa, to_guest);
 		} else {
 			p = p2m_get_page(d, gpa >> PAGE_SHIFT, to_guest, &mfn) ?
-				    NULL : (u8 *)mfn_to_virt(mfn) + (gpa & ~PAGE_MASK);
+				    NULL :
+				    (u8 *)mfn_to_virt(mfn) + (gpa & ~PAGE_MASK);
 		}
 		if (!p) {
 			rc = -EFAULT;

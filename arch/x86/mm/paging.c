@@ -130,7 +130,8 @@ void __init paging_init(const struct boot_info *bi)
 			continue;
 		map_direct(base, min(end, image_paddr));
 		if (base < image_paddr + CHUNK_SIZE && end > image_paddr)
-			map_or_die(DIRECTMAP_BASE + image_paddr, image_paddr, CHUNK_SIZE, RIGHTS_RW, 0);
+			map_or_die(DIRECTMAP_BASE + image_paddr, image_paddr, CHUNK_SIZE, RIGHTS_RW,
+				   0);
 		map_direct(max(base, image_paddr + CHUNK_SIZE), end);
 	}
 	paging_load_cpu();
@@ -148,7 +149,8 @@ const void *acpi_map_table(paddr_t pa, size_t len)
 
 	if (pa + len < pa || pa + len > 1UL << x86.phys_bits)
 		return NULL;
-	if (map_range(DIRECTMAP_BASE + base, base, ALIGN_UP(pa + len - base, PAGE_SIZE), RIGHTS_RO, 0))
+	if (map_range(DIRECTMAP_BASE + base, base, ALIGN_UP(pa + len - base, PAGE_SIZE), RIGHTS_RO,
+		      0))
 		return NULL;
 	return phys_to_virt(pa);
 }

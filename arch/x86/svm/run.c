@@ -56,8 +56,8 @@ static void write_event(struct vcpu *v, struct vmcb *m)
 {
 	const struct injection *e = &v->inject;
 
-	m->eventinj = e->vector | (u64)e->type << 8 | (e->has_error ? EVENT_ERROR : 0) | EVENT_VALID |
-		      (u64)e->error << 32;
+	m->eventinj = e->vector | (u64)e->type << 8 | (e->has_error ? EVENT_ERROR : 0) |
+		      EVENT_VALID | (u64)e->error << 32;
 	if (e->type == INJ_NMI) {
 		v->nmi_blocked = true;
 		m->intercept1 |= INTERCEPT_IRET;

@@ -58,7 +58,7 @@ static void __init msr_direct(u32 msr)
 {
 	u32 bit = msr < 0x2000 ? msr : 0x2000 + (msr - 0xc0000000);
 
-	msrpm[bit / 4] &= (u8)~(3 << (bit % 4 * 2));
+	msrpm[bit / 4] &= (u8) ~(3 << (bit % 4 * 2));
 }
 
 static void __init make_bitmaps(void)
@@ -209,7 +209,7 @@ static int svm_vcpu_init(struct vcpu *v)
 	s->vmcb = m;
 	s->pa = virt_to_phys(m);
 	v->hvm = s;
-	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18;	/* #DB #AC (endless loops) and #MC */
+	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18; /* #DB #AC (endless loops) and #MC */
 	m->intercept1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
 			INTERCEPT_CPUID | INTERCEPT_RSM | INTERCEPT_INVD | INTERCEPT_HLT |
 			INTERCEPT_INVLPGA | INTERCEPT_IO | INTERCEPT_MSR | INTERCEPT_TASK_SWITCH |
@@ -244,7 +244,9 @@ static void svm_mode(struct vcpu *v, struct vcpu_mode *out)
 	out->cr4 = m->cr4;
 	out->efer = m->efer & ~EFER_SVME;
 	out->cpl = m->cpl;
-	out->width = (m->efer & EFER_LMA) && (m->cs.attr & 0x200) ? 64 : m->cs.attr & 0x400 ? 32 : 16;
+	out->width = (m->efer & EFER_LMA) && (m->cs.attr & 0x200) ? 64 :
+		     m->cs.attr & 0x400                           ? 32 :
+								    16;
 	out->cs_base = out->width == 64 ? 0 : m->cs.base;
 	out->ss_base = out->width == 64 ? 0 : m->ss.base;
 	out->ds_base = out->width == 64 ? 0 : m->ds.base;
@@ -332,17 +334,18 @@ void svm_dump(struct vcpu *v)
 	const struct vmcb *m = vmcb_of(v);
 	const struct regs *r = &v->regs;
 	const struct vmcb_seg *s = &m->es;
-	static const char name[10][5] = { "ES", "CS", "SS", "DS", "FS", "GS", "GDTR", "LDTR", "IDTR", "TR" };
+	static const char name[10][5] = { "ES", "CS",   "SS",   "DS",   "FS",
+					  "GS", "GDTR", "LDTR", "IDTR", "TR" };
 
-	printk("%s vcpu %u: exit %#lx info %lx %lx intinfo %lx\n", v->domain->name, v->id, m->exitcode,
-	       m->exitinfo1, m->exitinfo2, m->exitintinfo);
+	printk("%s vcpu %u: exit %#lx info %lx %lx intinfo %lx\n", v->domain->name, v->id,
+	       m->exitcode, m->exitinfo1, m->exitinfo2, m->exitintinfo);
 	printk("RIP %016lx RFLAGS %08lx RSP %016lx CPL %u\n", r->rip, r->rflags, r->rsp, m->cpl);
 	printk("RAX %016lx RBX %016lx RCX %016lx RDX %016lx\n", r->rax, r->rbx, r->rcx, r->rdx);
 	printk("RSI %016lx RDI %016lx RBP %016lx R8  %016lx\n", r->rsi, r->rdi, r->rbp, r->r8);
 	printk("R9  %016lx R10 %016lx R11 %016lx R12 %016lx\n", r->r9, r->r10, r->r11, r->r12);
 	printk("R13 %016lx R14 %016lx R15 %016lx\n", r->r13, r->r14, r->r15);
-	printk("CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx EFER %05lx\n", m->cr0, m->cr2, m->cr3, m->cr4,
-	       m->efer);
+	printk("CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx EFER %05lx\n", m->cr0, m->cr2, m->cr3,
+	       m->cr4, m->efer);
 	for (unsigned i = 0; i < 10; i++)
 		printk("%-4s %04x attr %03x limit %08x base %016lx\n", name[i], s[i].sel, s[i].attr,
 		       s[i].limit, s[i].base);
