@@ -87,12 +87,12 @@ static paddr_t __init scan_rsdp(paddr_t from, size_t len)
 	return 0;
 }
 
-/* In the EBDA or the BIOS area; 0 if there is none. */
-static paddr_t __init find_rsdp(void)
+paddr_t __init acpi_find_rsdp(const struct acpi_ops *acpi_ops)
 {
-	const u8 *ebda = ops->map(0x40e, 2);
+	const u8 *ebda = acpi_ops->map(0x40e, 2);
 	paddr_t pa = ebda ? (paddr_t)get_u16(ebda) << 4 : 0;
 
+	ops = acpi_ops;
 	if (pa >= 0x80000 && pa < 0xa0000)
 		pa = scan_rsdp(pa, 1024);
 	else
@@ -255,7 +255,7 @@ static const struct {
 	char name[5];
 	bool many;
 	void (*parse)(const u8 *t, u32 len, struct acpi_info *out);
-} kinds[] __initdata = {
+} kinds[] = {
 	{ "APIC", false, acpi_parse_madt }, { "FACP", false, parse_fadt },
 	{ "HPET", false, parse_hpet },	    { "SSDT", true, find_s5 },
 	{ "SRAT", false, acpi_parse_srat },
@@ -323,7 +323,7 @@ static const u8 *__init get_rsdp(const void *copy, size_t size, paddr_t pa)
 			return p;
 		pr_err("acpi: RSDP at %#lx is corrupt, ignored\n", pa);
 	}
-	pa = find_rsdp();
+	pa = acpi_find_rsdp(ops);
 	return pa ? map_rsdp(pa, &size) : NULL;
 }
 

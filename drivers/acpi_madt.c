@@ -26,7 +26,7 @@ enum madt_entry {
 };
 
 /* The shortest valid form of each entry; others are not looked at. */
-static const u8 entry_size[] __initdata = {
+static const u8 entry_size[] = {
 	[MADT_LAPIC] = 8,       [MADT_IOAPIC] = 12,         [MADT_OVERRIDE] = 10,
 	[MADT_LAPIC_NMI] = 6,   [MADT_LAPIC_OVERRIDE] = 12, [MADT_X2APIC] = 16,
 	[MADT_X2APIC_NMI] = 12,

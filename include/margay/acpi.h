@@ -105,6 +105,9 @@ struct acpi_ops {
 int acpi_parse(const void *rsdp_copy, size_t rsdp_copy_size, paddr_t rsdp_phys,
 	       const struct acpi_ops *ops, struct acpi_info *out);
 
+/* The physical address of the RSDP, found in the EBDA or the BIOS area; 0 if there is none. */
+paddr_t acpi_find_rsdp(const struct acpi_ops *ops);
+
 /* One table each; `t` points to `len` bytes with a valid header and checksum. For acpi_parse(). */
 void acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out);

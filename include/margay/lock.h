@@ -80,7 +80,8 @@ static inline bool spin_is_locked(const struct spinlock *l)
 
 /* Holds the lock until the end of the block that this declaration stands in. */
 #define guard(lock) \
-	struct spinlock *guarded __attribute__((cleanup(__guard_leave))) = __guard_enter(lock)
+	struct spinlock *guarded __unused __attribute__((cleanup(__guard_leave))) = \
+		__guard_enter(lock)
 static inline struct spinlock *__guard_enter(struct spinlock *l)
 {
 	spin_lock(l);
