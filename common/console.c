@@ -440,11 +440,9 @@ void console_init(void)
 		       (c.parity == 'o' ? 0x08 :
 			c.parity == 'e' ? 0x18 :
 					  0)));
-	if (!uart_present()) {
-		sync = true;
+	sync = opt.console_sync || !uart_present();
+	if (!uart_present())
 		return;
-	}
-	sync = opt.console_sync;
 	if (ioapic_route_isa(c.iobase == 0x2f8 || c.iobase == 0x2e8 ? 3 : 4, VEC_UART)) {
 		pr_warn("no interrupt for the serial port: it is polled\n");
 		sync = true;

@@ -77,18 +77,19 @@ static struct active *active_at(struct grant_table *t, grant_ref_t ref, bool mak
  */
 static bool set_status(struct grant_entry_v1 *e, domid_t who, bool write, bool pinned)
 {
-	u32 *word = (u32 *)e, old = READ_ONCE(*word);
+	u32 *word = (u32 *)e;
 
-	_Static_assert(offsetof(struct grant_entry_v1, domid) == 2, "flags and domid are one word");
+	_Static_assert(offsetof(struct grant_entry_v1, domid) == 2,
+		       "flags and domain are one word");
 	for (unsigned tries = 0; tries < 5; tries++) {
+		u32 old = READ_ONCE(*word);
+
 		if (!pinned &&
 		    ((old & GTF_type_mask) != GTF_permit_access || (domid_t)(old >> 16) != who))
 			return false;
 		if (write && old & GTF_readonly)
 			return false;
-		if (__atomic_compare_exchange_n(word, &old,
-						old | GTF_reading | (write ? GTF_writing : 0),
-						false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		if (atomic_cas(word, old, old | GTF_reading | (write ? GTF_writing : 0)))
 			return true;
 	}
 	return false;

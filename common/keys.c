@@ -11,15 +11,6 @@
 static const char *const dom_states[] = { "building", "running", "shut down", "dying", "dead" };
 static const char *const run_states[] = { "offline", "blocked", "runnable", "running" };
 
-static void for_each_domain(void (*fn)(struct domain *d))
-{
-	struct domain *d;
-
-	guard(&domains_lock);
-	list_for_each(d, &domain_list, link)
-		fn(d);
-}
-
 static void show_domain(struct domain *d)
 {
 	printk("domain %u %s: %s%s, %lu MiB, %u vCPUs, refused requests %lu\n", d->id, d->name,
@@ -38,9 +29,8 @@ static void show_domain(struct domain *d)
 	}
 }
 
-static void key_domains(void)
+static void show_cpus(void)
 {
-	for_each_domain(show_domain);
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		struct cpu *c = cpus[i];
 		struct vcpu *v = c->current;
@@ -76,11 +66,6 @@ void domain_show_exits(struct domain *d)
 	}
 }
 
-static void key_exits(void)
-{
-	for_each_domain(domain_show_exits);
-}
-
 static void show_memory(struct domain *d)
 {
 	printk("%s: %lu of %lu pages, mappings 4K %lu 2M %lu 1G %lu, page tables %lu pages\n",
@@ -97,17 +82,6 @@ void memory_show(void)
 	       st.total_pages >> 8, st.free_pages >> 8, st.margay_pages << 2, st.split_chunks);
 }
 
-static void key_memory(void)
-{
-	memory_show();
-	for_each_domain(show_memory);
-}
-
-static void key_events(void)
-{
-	for_each_domain(evtchn_dump);
-}
-
 static void key_panic(void)
 {
 	panic("asked for by a key\n");
@@ -118,16 +92,17 @@ static void key_help(void);
 static const struct {
 	char key;
 	void (*fn)(void);
+	void (*each)(struct domain *d);	/* after fn, for every domain */
 	const char *what;
 } keys[] = {
-	{ 'h', key_help, "this list" },
-	{ 'd', key_domains, "domains, vCPUs and CPUs" },
-	{ 'e', key_exits, "exits by reason, hypercalls by number" },
-	{ 'm', key_memory, "memory" },
-	{ 'c', key_events, "event channels" },
-	{ '!', key_panic, "panic on purpose, to see what one looks like" },
-	{ 'R', arch_reboot, "reboot the machine" },
-	{ 'P', arch_poweroff, "power the machine off" },
+	{ 'h', key_help, NULL, "this list" },
+	{ 'd', show_cpus, show_domain, "CPUs, domains and vCPUs" },
+	{ 'e', NULL, domain_show_exits, "exits by reason, hypercalls by number" },
+	{ 'm', memory_show, show_memory, "memory" },
+	{ 'c', NULL, evtchn_dump, "event channels" },
+	{ '!', key_panic, NULL, "panic on purpose, to see what one looks like" },
+	{ 'R', arch_reboot, NULL, "reboot the machine" },
+	{ 'P', arch_poweroff, NULL, "power the machine off" },
 };
 
 static void key_help(void)
@@ -161,9 +136,18 @@ static bool part_of_escape(char key)
 
 void console_key(char key)
 {
+	struct domain *d;
+
 	if (part_of_escape(key))
 		return;
-	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
-		if (keys[i].key == key)
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (keys[i].key != key)
+			continue;
+		if (keys[i].fn)
 			keys[i].fn();
+		guard(&domains_lock);
+		list_for_each(d, &domain_list, link)
+			if (keys[i].each)
+				keys[i].each(d);
+	}
 }

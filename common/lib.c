@@ -58,11 +58,7 @@ void *memchr(const void *s, int c, size_t n)
 
 size_t strlen(const char *s)
 {
-	size_t n = 0;
-
-	while (s[n])
-		n++;
-	return n;
+	return strnlen(s, ~(size_t)0);
 }
 
 size_t strnlen(const char *s, size_t max)

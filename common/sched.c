@@ -448,7 +448,7 @@ static void run_current(struct cpu *c, struct vcpu *v)
 		atomic_or(&c->work, CPU_WORK_RESCHED);
 		return;
 	}
-	if (v->runstate_va)
+	if (v->runstate_area.va)
 		runstate_update(v);
 	arch_vcpu_run(v);
 }

@@ -25,7 +25,7 @@ struct vcpu *vcpu_create(struct domain *d, unsigned id)
 	v->id = id;
 	v->state = RUN_OFFLINE;
 	list_init(&v->runq_link);
-	v->info_mfn = v->time_info_mfn = v->runstate_mfn[0] = v->runstate_mfn[1] = INVALID_MFN;
+	v->info_mfn = INVALID_MFN;
 	v->info = id < XEN_LEGACY_MAX_VCPUS ? &d->shared_info->vcpu_info[id] : &dummy_vcpu_info;
 	v->runstate.state = RUNSTATE_offline;
 	v->runstate.state_entry_time = now();

@@ -44,9 +44,7 @@ static bool populate(struct domain *d, gfn_t gfn, unsigned order)
 		/* There is a table of small mappings already: they are replaced one by one. */
 		dom_free(d, mfn, step);
 	}
-	for (i = 0; i < n; i++) {
-		if (dom_alloc(d, 0, &mfn))
-			break;
+	for (i = 0; i < n && !dom_alloc(d, 0, &mfn); i++) {
 		if (p2m_map(d, gfn + i, mfn, 0, P2M_RAM)) {
 			dom_free(d, mfn, 0);
 			break;
@@ -114,12 +112,11 @@ static long query(struct vcpu *v, u32 op, gvaddr_t arg)
 	ret = hcall_domain(v, id, &d);
 	if (ret)
 		return ret;
-	if (op == XENMEM_current_reservation)
-		ret = (long)READ_ONCE(d->tot_pages);
-	else if (op == XENMEM_maximum_reservation)
-		ret = (long)READ_ONCE(d->max_pages);
-	else
-		ret = (long)READ_ONCE(d->max_gfn);
+	switch (op) {
+	case XENMEM_current_reservation: ret = (long)READ_ONCE(d->tot_pages); break;
+	case XENMEM_maximum_reservation: ret = (long)READ_ONCE(d->max_pages); break;
+	default: ret = (long)READ_ONCE(d->max_gfn); break;
+	}
 	domain_put(d);
 	return ret;
 }

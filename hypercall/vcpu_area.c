@@ -11,38 +11,46 @@
 
 #include "hypercall_priv.h"
 
-static void put_area(mfn_t *mfn, unsigned n)
+static void put_area(struct guest_area *a)
 {
-	while (n--) {
-		if (mfn[n] != INVALID_MFN)
-			page_put(mfn[n]);
-		mfn[n] = INVALID_MFN;
-	}
+	for (unsigned i = 0; a->va && i < 2; i++)
+		if (a->mfn[i] != INVALID_MFN)
+			page_put(a->mfn[i]);
+	a->va = 0;
 }
 
-/* References the n = 1 or 2 pages that [va, va + size) lies in; with one page it must not cross. */
-static int get_area(struct domain *d, gvaddr_t va, size_t size, mfn_t *mfn, unsigned n)
+/* References the pages that [a->va, a->va + size) lies in, if it is not 0; at most max of them. */
+static int get_area(struct domain *d, struct guest_area *a, size_t size, unsigned max)
 {
-	gvaddr_t last = va + size - 1;
-	unsigned pages = 1 + ((va ^ last) >> PAGE_SHIFT != 0);
+	gvaddr_t last = a->va + size - 1;
+	unsigned pages = 1 + ((a->va ^ last) >> PAGE_SHIFT != 0);
 	int err;
 
-	for (unsigned i = 0; i < n; i++)
-		mfn[i] = INVALID_MFN;
-	if (pages > n || last < va)
+	a->mfn[0] = a->mfn[1] = INVALID_MFN;
+	a->off = a->va % PAGE_SIZE;
+	if (a->va && (pages > max || last < a->va))
 		return -EINVAL;
-	for (unsigned i = 0; i < pages; i++) {
+	for (unsigned i = 0; a->va && i < pages; i++) {
 		gpaddr_t gpa;
 
-		err = guest_translate(i ? last : va, true, &gpa);
-		if (!err && p2m_get_page(d, gpa >> PAGE_SHIFT, true, &mfn[i]))
+		err = guest_translate(i ? last : a->va, true, &gpa);
+		if (!err && p2m_get_page(d, gpa >> PAGE_SHIFT, true, &a->mfn[i]))
 			err = -EFAULT;
 		if (err) {
-			put_area(mfn, i);
+			a->mfn[i] = INVALID_MFN;
+			put_area(a);
 			return err;
 		}
 	}
 	return 0;
+}
+
+static void renew_time(struct vcpu *cur, struct vcpu *v)
+{
+	if (v == cur)
+		arch_update_time(v);
+	else
+		vcpu_post(v, VCPU_WORK_TIME);
 }
 
 long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
@@ -63,28 +71,25 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 		return -EINVAL;
 	v->info_mfn = mfn;
 	evtchn_move_vcpu_info(v, (struct vcpu_info *)((char *)mfn_to_virt(mfn) + a.offset));
-	if (v == cur)
-		arch_update_time(v);
-	else
-		vcpu_post(v, VCPU_WORK_TIME);
+	renew_time(cur, v);
 	return 0;
 }
 
 /* n bytes to offset at of v's run state area. */
 static void put_runstate(struct vcpu *v, unsigned at, const void *src, unsigned n)
 {
-	unsigned off = v->runstate_off + at, first;
+	unsigned off = v->runstate_area.off + at, first;
 
 	if (off < PAGE_SIZE) {
 		first = min(n, (unsigned)PAGE_SIZE - off);
-		memcpy((char *)mfn_to_virt(v->runstate_mfn[0]) + off, src, first);
+		memcpy((char *)mfn_to_virt(v->runstate_area.mfn[0]) + off, src, first);
 		if (first == n)
 			return;
 		src = (const char *)src + first;
 		n -= first;
 		off = PAGE_SIZE;
 	}
-	memcpy((char *)mfn_to_virt(v->runstate_mfn[1]) + off - PAGE_SIZE, src, n);
+	memcpy((char *)mfn_to_virt(v->runstate_area.mfn[1]) + off - PAGE_SIZE, src, n);
 }
 
 static void write_runstate(struct vcpu *v, struct vcpu_runstate_info *rs)
@@ -110,87 +115,73 @@ void runstate_update(struct vcpu *v)
 {
 	struct vcpu_runstate_info rs;
 
-	if (!atomic_load(&v->runstate_va))
+	if (!atomic_load(&v->runstate_area.va))
 		return;
 	rs = v->runstate;
 	write_runstate(v, &rs);
 }
 
-long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
+/* `new` takes the place of v's area. What fill writes is there before the scheduler writes it. */
+static long register_area(struct vcpu *cur, struct vcpu *v, struct guest_area *area,
+			  struct guest_area *new, void (*fill)(struct vcpu *v))
 {
-	struct vcpu_register_runstate_memory_area a;
-	struct domain *d = v->domain;
-	struct vcpu_runstate_info rs;
-	mfn_t mfn[2];
-	long ret;
-
-	if (guest_read(&a, arg, 0))
-		return -EFAULT;
-	ret = a.addr.p ? get_area(d, a.addr.p, sizeof(rs), mfn, 2) : 0;
-	if (ret)
-		return ret;
-	guard(&d->lock);
-	if (v != cur && v->runstate_va) {
-		if (a.addr.p)
-			put_area(mfn, 2);
+	guard(&v->domain->lock);
+	if (v != cur && area->va) {
+		put_area(new);
 		return -EINVAL;
 	}
-	if (v->runstate_va)
-		put_area(v->runstate_mfn, 2);
-	atomic_store(&v->runstate_va, 0);
-	if (a.addr.p) {
-		v->runstate_mfn[0] = mfn[0];
-		v->runstate_mfn[1] = mfn[1];
-		v->runstate_off = a.addr.p % PAGE_SIZE;
-		vcpu_runstate(v, &rs);
-		write_runstate(v, &rs);
-		/* From here on the scheduler writes it. */
-		atomic_store(&v->runstate_va, a.addr.p);
-	}
+	put_area(area);
+	memcpy(area->mfn, new->mfn, sizeof(area->mfn));
+	area->off = new->off;
+	if (fill && new->va)
+		fill(v);
+	atomic_store(&area->va, new->va);
 	return 0;
+}
+
+static void fill_runstate(struct vcpu *v)
+{
+	struct vcpu_runstate_info rs;
+
+	vcpu_runstate(v, &rs);
+	write_runstate(v, &rs);
+}
+
+long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
+{
+	struct guest_area new;
+	long ret;
+
+	if (guest_read(&new.va, arg, 0))
+		return -EFAULT;
+	ret = get_area(v->domain, &new, sizeof(struct vcpu_runstate_info), 2);
+	return ret ? ret : register_area(cur, v, &v->runstate_area, &new, fill_runstate);
 }
 
 long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 {
-	struct vcpu_register_time_memory_area a;
-	struct domain *d = v->domain;
-	mfn_t mfn = INVALID_MFN;
+	struct guest_area new;
 	long ret;
 
-	if (guest_read(&a, arg, 0))
+	if (guest_read(&new.va, arg, 0))
 		return -EFAULT;
-	if (a.addr.p % sizeof(u64))
+	if (new.va % sizeof(u64))
 		return -EINVAL;
-	ret = a.addr.p ? get_area(d, a.addr.p, sizeof(struct vcpu_time_info), &mfn, 1) : 0;
-	if (ret)
-		return ret;
-	guard(&d->lock);
-	if (v != cur && v->time_info_va) {
-		put_area(&mfn, 1);
-		return -EINVAL;
-	}
-	if (v->time_info_va)
-		put_area(&v->time_info_mfn, 1);
-	v->time_info_off = a.addr.p % PAGE_SIZE;
-	v->time_info_va = a.addr.p;
-	/* Last: this is what arch_update_time() looks at. */
-	atomic_store(&v->time_info_mfn, mfn);
-	if (v == cur)
-		arch_update_time(v);
-	else
-		vcpu_post(v, VCPU_WORK_TIME);
-	return 0;
+	ret = get_area(v->domain, &new, sizeof(struct vcpu_time_info), 1);
+	if (!ret)
+		ret = register_area(cur, v, &v->time_area, &new, NULL);
+	if (!ret)
+		renew_time(cur, v);
+	return ret;
 }
 
 void hcall_vcpu_cleanup(struct vcpu *v)
 {
 	/* Whoever still looks for events of this vCPU finds the words in a place that stays. */
 	atomic_store(&v->info, &dummy_vcpu_info);
-	put_area(&v->info_mfn, 1);
-	if (v->runstate_va)
-		put_area(v->runstate_mfn, 2);
-	v->runstate_va = 0;
-	if (v->time_info_va)
-		put_area(&v->time_info_mfn, 1);
-	v->time_info_va = 0;
+	if (v->info_mfn != INVALID_MFN)
+		page_put(v->info_mfn);
+	v->info_mfn = INVALID_MFN;
+	put_area(&v->runstate_area);
+	put_area(&v->time_area);
 }

@@ -41,8 +41,7 @@ static __noinline long describe(struct vcpu *v, struct hcall_args *h)
 	gvaddr_t arg = h->a[1];
 
 	switch ((s32)h->a[0]) {
-	case XENVER_extraversion:
-		return string_out(arg, ".0-margay", XEN_EXTRAVERSION_LEN);
+	case XENVER_extraversion: return string_out(arg, ".0-margay", XEN_EXTRAVERSION_LEN);
 	case XENVER_compile_info: {
 		struct xen_compile_info info = {
 			.compiler = "gcc " __VERSION__,
@@ -54,31 +53,24 @@ static __noinline long describe(struct vcpu *v, struct hcall_args *h)
 	case XENVER_capabilities:
 		return string_out(arg, "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ",
 				  XEN_CAPABILITIES_INFO_LEN);
-	case XENVER_changeset:
-		return string_out(arg, "margay", XEN_CHANGESET_INFO_LEN);
+	case XENVER_changeset: return string_out(arg, "margay", XEN_CHANGESET_INFO_LEN);
 	case XENVER_platform_parameters: {
 		struct xen_platform_parameters p = { 0 };
 
 		return guest_write(arg, 0, &p);
 	}
-	case XENVER_get_features:
-		return get_features(d, arg);
-	case XENVER_pagesize:
-		return (long)PAGE_SIZE;
+	case XENVER_get_features: return get_features(d, arg);
+	case XENVER_pagesize: return (long)PAGE_SIZE;
 	case XENVER_guest_handle: {
 		xen_domain_handle_t handle = { 0 };
 
 		return guest_write(arg, 0, &handle);
 	}
-	case XENVER_commandline: {
-		const char *s = privileged ? boot_info.cmdline : denied;
-
-		return string_out(arg, s, privileged ? sizeof(xen_commandline_t) : sizeof(denied));
-	}
-	case XENVER_build_id:
-		return privileged ? -ENODATA : -EPERM;
-	default:
-		return hcall_unsupported(v, "xen_version", h->a[0]);
+	case XENVER_commandline:
+		return privileged ? string_out(arg, boot_info.cmdline, sizeof(xen_commandline_t)) :
+				    string_out(arg, denied, sizeof(denied));
+	case XENVER_build_id: return privileged ? -ENODATA : -EPERM;
+	default: return hcall_unsupported(v, "xen_version", h->a[0]);
 	}
 }
 

@@ -40,6 +40,7 @@ static inline void spin_init(struct spinlock *l, enum lock_level level)
 #ifdef MARGAY_HOST
 static inline void spin_lock(struct spinlock *l) { l->owner++; }
 static inline void spin_unlock(struct spinlock *l) { l->owner--; }
+/* For tests. */
 static inline bool spin_is_locked(const struct spinlock *l) { return l->owner != 0; }
 #else
 void spin_lock_slow(struct spinlock *l, u16 ticket);
@@ -69,12 +70,6 @@ static inline void spin_unlock(struct spinlock *l)
 {
 	lock_order_leave(l);
 	__atomic_store_n(&l->owner, (u16)(l->owner + 1), __ATOMIC_RELEASE);
-}
-
-static inline bool spin_is_locked(const struct spinlock *l)
-{
-	return __atomic_load_n(&l->owner, __ATOMIC_RELAXED) !=
-	       __atomic_load_n(&l->next, __ATOMIC_RELAXED);
 }
 #endif
 

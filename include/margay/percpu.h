@@ -27,7 +27,7 @@ struct runq {
 };
 
 struct cpu_stats {
-	u64 irqs, kicks, timer_irqs, switches, nmis;
+	u64 kicks, timer_irqs, switches, nmis;
 };
 
 struct cpu {

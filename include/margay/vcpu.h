@@ -77,6 +77,13 @@ struct vcpu_walk {
 	} steps[5], *end;
 };
 
+/* Memory of the guest's that it has registered for Margay to write. */
+struct guest_area {
+	gvaddr_t va;		/* 0 when there is none; set last */
+	mfn_t mfn[2];		/* the page or pages it lies in, referenced */
+	u32 off;
+};
+
 /* An event to inject at the next entry, or one whose delivery was interrupted. */
 struct injection {
 	bool valid, has_error, soft;
@@ -121,13 +128,8 @@ struct vcpu {
 	stime_t period;			/* 0 when off */
 	struct timer poll_timer;
 	u16 virq_port[24];		/* NR_VIRQS */
-	gvaddr_t runstate_va;		/* registered area, 0 when none */
-	mfn_t runstate_mfn[2];		/* the page(s) it lies in, referenced */
-	u32 runstate_off;
+	struct guest_area runstate_area, time_area;
 	struct vcpu_runstate_info runstate;
-	gvaddr_t time_info_va;
-	mfn_t time_info_mfn;
-	u32 time_info_off;
 
 	/* Processor state beyond regs. */
 	struct vlapic *vlapic;
@@ -137,7 +139,7 @@ struct vcpu {
 	void *xsave;			/* 64-byte aligned, of the policy's XCR0 size */
 	u64 xcr0;
 	u64 dr[4];
-	u64 msr_tsc_aux, msr_xss;
+	u64 msr_tsc_aux;
 	u64 tsc_offset;
 	u32 pvclock_version;
 

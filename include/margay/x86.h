@@ -113,17 +113,6 @@ static inline bool rdmsr_safe(u32 msr, u64 *val)
 	return ok;
 }
 
-static inline bool wrmsr_safe(u32 msr, u64 val)
-{
-	bool ok = false;
-
-	__asm__ volatile("1: wrmsr; movb $1, %0; 2:\n" EXTABLE("1b", "2b")
-			 : "+r"(ok)
-			 : "c"(msr), "a"((u32)val), "d"((u32)(val >> 32))
-			 : "memory");
-	return ok;
-}
-
 static inline void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d)
 {
 	__asm__ volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(sub));
@@ -166,11 +155,7 @@ static inline void write_xcr0(u64 v __unused)
 DEFINE_IO(b, u8)
 DEFINE_IO(w, u16)
 
-static inline void irq_enable(void) { __asm__ volatile("sti" ::: "memory"); }
-
 static inline void irq_disable(void) { __asm__ volatile("cli" ::: "memory"); }
-
-static inline void invlpg(const void *va) { __asm__ volatile("invlpg (%0)" ::"r"(va) : "memory"); }
 
 /* What traps.asm pushes; the order of its stores. */
 struct trap_frame {

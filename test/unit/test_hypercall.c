@@ -203,7 +203,7 @@ static int setup(void **state)
 		struct vcpu *v = A->vcpus[i];
 
 		v->hypercalls = calloc(NR_HYPERCALLS, sizeof(u64));
-		v->info_mfn = v->time_info_mfn = INVALID_MFN;
+		v->info_mfn = INVALID_MFN;
 		v->state = i ? RUN_OFFLINE : RUN_RUNNING;
 		vcpu_timers_init(v);
 	}

@@ -7,8 +7,6 @@
 #include <margay/build.h>
 #include <margay/vlapic.h>
 
-#define RSDP_SIZE 36
-#define XSDT_SIZE (sizeof(struct acpi_header) + 2 * sizeof(u64))
 #define FADT_SIZE 268U /* revision 5 */
 #define FADT_WBINVD BIT(0)
 #define FADT_PWR_BUTTON BIT(4) /* no fixed power and sleep buttons */
@@ -17,10 +15,6 @@
 #define FADT_NO_VGA BIT(2)
 #define FADT_NO_ASPM BIT(4)
 #define FADT_NO_RTC BIT(5)
-#define FADT_FLAGS_OFFSET 112
-#define FADT_BOOT_ARCH_OFFSET 109
-#define FADT_X_DSDT_OFFSET 140
-#define FADT_DSDT_OFFSET 40
 #define MADT_LAPIC 0
 #define MADT_X2APIC 9
 #define MADT_ENABLED 1U
@@ -36,19 +30,46 @@ struct acpi_header {
 	u32 creator_revision;
 } __packed;
 
+/* As they follow one another in the guest's memory. */
 struct tables {
-	u8 *buf;
-	size_t size, used;
-	gpaddr_t gpa;
+	struct {
+		char signature[8];
+		u8 checksum;
+		char oem_id[6];
+		u8 revision;
+		u32 rsdt, length;
+		u64 xsdt;
+		u8 checksum_all, reserved[3];
+	} __packed rsdp;
+	struct {
+		struct acpi_header header;
+		u64 fadt, madt;
+	} __packed __aligned(16) xsdt;
+	struct {
+		struct acpi_header header;
+		u8 aml[7];
+	} __packed __aligned(16) dsdt;
+	struct {
+		struct acpi_header header;
+		u32 facs, dsdt;
+		u8 legacy[65];
+		u16 boot_arch;
+		u8 reserved;
+		u32 flags;
+		u8 reset[24];
+		u64 x_dsdt;
+		u8 x_legacy[FADT_SIZE - 148];
+	} __packed __aligned(16) fadt;
+	struct {
+		struct acpi_header header;
+		u32 lapic, flags;
+		u8 entries[];
+	} __packed __aligned(16) madt;
 };
 
-static void put(u8 *at, u64 val, unsigned bytes)
+static u8 checksum(const void *table, size_t n)
 {
-	memcpy(at, &val, bytes);
-}
-
-static u8 checksum(const u8 *p, size_t n)
-{
+	const u8 *p = table;
 	u8 sum = 0;
 
 	while (n--)
@@ -56,14 +77,9 @@ static u8 checksum(const u8 *p, size_t n)
 	return (u8)-sum;
 }
 
-/* Room for a table, zeroed but for its header; NULL when there is none. */
-static u8 *new_table(struct tables *t, const char *signature, u8 revision, size_t size)
+/* Makes a table of the header and what follows it. */
+static void finish(struct acpi_header *h, const char *signature, u8 revision, size_t size)
 {
-	struct acpi_header *h = (struct acpi_header *)(t->buf + t->used);
-
-	if (size > t->size - t->used)
-		return NULL;
-	memset(h, 0, size);
 	memcpy(h->signature, signature, 4);
 	h->length = (u32)size;
 	h->revision = revision;
@@ -72,99 +88,53 @@ static u8 *new_table(struct tables *t, const char *signature, u8 revision, size_
 	h->oem_revision = 1;
 	memcpy(h->creator_id, "MRGY", 4);
 	h->creator_revision = 1;
-	t->used = min(ALIGN_UP(t->used + size, 16), t->size);
-	return (u8 *)h;
+	h->checksum = checksum(h, size);
 }
 
-static gpaddr_t seal(const struct tables *t, u8 *table)
+/* The entry of one vCPU; its size. With e NULL only that. */
+static size_t madt_entry(u8 *e, u32 id)
 {
-	struct acpi_header *h = (struct acpi_header *)table;
+	const u32 x2apic[] = { MADT_X2APIC | 16 << 8, id, MADT_ENABLED, id };
+	const u32 xapic[] = { MADT_LAPIC | 8 << 8 | id << 16 | id << 24, MADT_ENABLED };
+	size_t size = id <= XAPIC_MAX_ID ? sizeof(xapic) : sizeof(x2apic);
 
-	h->checksum = checksum(table, h->length);
-	return t->gpa + (gpaddr_t)(table - t->buf);
-}
-
-/* Scope (\_SB) {} */
-static gpaddr_t build_dsdt(struct tables *t)
-{
-	static const u8 aml[] = { 0x10, 0x06, '\\', '_', 'S', 'B', '_' };
-	u8 *p = new_table(t, "DSDT", 2, sizeof(struct acpi_header) + sizeof(aml));
-
-	if (!p)
-		return 0;
-	memcpy(p + sizeof(struct acpi_header), aml, sizeof(aml));
-	return seal(t, p);
-}
-
-static gpaddr_t build_fadt(struct tables *t, gpaddr_t dsdt)
-{
-	u8 *p = new_table(t, "FACP", 5, FADT_SIZE);
-
-	if (!p)
-		return 0;
-	put(p + FADT_DSDT_OFFSET, dsdt, 4);
-	put(p + FADT_X_DSDT_OFFSET, dsdt, 8);
-	put(p + FADT_BOOT_ARCH_OFFSET, FADT_NO_VGA | FADT_NO_ASPM | FADT_NO_RTC, 2);
-	put(p + FADT_FLAGS_OFFSET,
-	    FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_HW_REDUCED, 4);
-	return seal(t, p);
-}
-
-static gpaddr_t build_madt(struct tables *t, unsigned int nr_vcpus)
-{
-	size_t size = sizeof(struct acpi_header) + 8;
-	u8 *p, *e;
-
-	for (unsigned int i = 0; i < nr_vcpus; i++)
-		size += i <= XAPIC_MAX_ID ? 8 : 16;
-	p = new_table(t, "APIC", 4, size);
-	if (!p)
-		return 0;
-	e = p + sizeof(struct acpi_header);
-	put(e, VLAPIC_BASE, 4);
-	e += 8;
-	for (unsigned int i = 0; i < nr_vcpus; i++) {
-		if (i <= XAPIC_MAX_ID) {
-			e[0] = MADT_LAPIC;
-			e[1] = 8;
-			e[2] = e[3] = (u8)i;
-			put(e + 4, MADT_ENABLED, 4);
-		} else {
-			e[0] = MADT_X2APIC;
-			e[1] = 16;
-			put(e + 4, i, 4);
-			put(e + 8, MADT_ENABLED, 4);
-			put(e + 12, i, 4);
-		}
-		e += e[1];
-	}
-	return seal(t, p);
+	if (e)
+		memcpy(e, id <= XAPIC_MAX_ID ? xapic : x2apic, size);
+	return size;
 }
 
 size_t acpi_build(void *buf, size_t size, gpaddr_t gpa, unsigned int nr_vcpus)
 {
-	struct tables t = { .buf = buf, .size = size, .used = 64, .gpa = gpa };
-	gpaddr_t dsdt, fadt, madt;
-	u8 *rsdp = buf, *xsdt;
+	static const u8 scope_sb[] = { 0x10, 0x06, '\\', '_', 'S', 'B', '_' }; /* Scope (\_SB) {} */
+	size_t used = sizeof(struct tables), at = 0;
+	struct tables *t = buf;
 
-	if (size < 64)
+	for (unsigned int i = 0; i < nr_vcpus; i++)
+		used += madt_entry(NULL, i);
+	if (size < used)
 		return 0;
-	memset(rsdp, 0, 64);
-	xsdt = new_table(&t, "XSDT", 1, XSDT_SIZE);
-	dsdt = build_dsdt(&t);
-	fadt = dsdt ? build_fadt(&t, dsdt) : 0;
-	madt = fadt ? build_madt(&t, nr_vcpus) : 0;
-	if (!xsdt || !madt)
-		return 0;
-	put(xsdt + sizeof(struct acpi_header), fadt, 8);
-	put(xsdt + sizeof(struct acpi_header) + 8, madt, 8);
+	memset(t, 0, used);
+	memcpy(t->rsdp.signature, "RSD PTR ", 8);
+	memcpy(t->rsdp.oem_id, "MARGAY", 6);
+	t->rsdp.revision = 2;
+	t->rsdp.length = sizeof(t->rsdp);
+	t->rsdp.xsdt = gpa + offsetof(struct tables, xsdt);
+	t->rsdp.checksum = checksum(&t->rsdp, 20);
+	t->rsdp.checksum_all = checksum(&t->rsdp, sizeof(t->rsdp));
 
-	memcpy(rsdp, "RSD PTR ", 8);
-	memcpy(rsdp + 9, "MARGAY", 6);
-	rsdp[15] = 2;
-	put(rsdp + 20, RSDP_SIZE, 4);
-	put(rsdp + 24, seal(&t, xsdt), 8);
-	rsdp[8] = checksum(rsdp, 20);
-	rsdp[32] = checksum(rsdp, RSDP_SIZE);
-	return t.used;
+	t->xsdt.fadt = gpa + offsetof(struct tables, fadt);
+	t->xsdt.madt = gpa + offsetof(struct tables, madt);
+	finish(&t->xsdt.header, "XSDT", 1, sizeof(struct acpi_header) + 2 * sizeof(u64));
+	memcpy(t->dsdt.aml, scope_sb, sizeof(scope_sb));
+	finish(&t->dsdt.header, "DSDT", 2, sizeof(struct acpi_header) + sizeof(scope_sb));
+	t->fadt.x_dsdt = gpa + offsetof(struct tables, dsdt);
+	t->fadt.dsdt = (u32)t->fadt.x_dsdt;
+	t->fadt.boot_arch = FADT_NO_VGA | FADT_NO_ASPM | FADT_NO_RTC;
+	t->fadt.flags = FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_HW_REDUCED;
+	finish(&t->fadt.header, "FACP", 5, FADT_SIZE);
+	t->madt.lapic = VLAPIC_BASE;
+	for (unsigned int i = 0; i < nr_vcpus; i++)
+		at += madt_entry(t->madt.entries + at, i);
+	finish(&t->madt.header, "APIC", 4, sizeof(struct acpi_header) + 8 + at);
+	return used;
 }

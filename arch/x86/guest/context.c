@@ -243,11 +243,10 @@ static void put_time(const struct vcpu *v, struct vcpu_time_info *t)
 
 void arch_update_time(struct vcpu *v)
 {
-	mfn_t area = atomic_load(&v->time_info_mfn);
+	const struct guest_area *a = &v->time_area;
 
 	v->pvclock_version += 2;
 	put_time(v, &v->info->time);
-	if (area != INVALID_MFN)
-		put_time(v,
-			 (struct vcpu_time_info *)((char *)mfn_to_virt(area) + v->time_info_off));
+	if (atomic_load(&a->va))
+		put_time(v, (struct vcpu_time_info *)((char *)mfn_to_virt(a->mfn[0]) + a->off));
 }

@@ -52,7 +52,8 @@ static inline void *gpa_to_ptr(struct domain *d, struct p2m_window *w, gpaddr_t 
 {
 	if (unlikely(gpa - w->base >= w->size) && !move_window(d, w, gpa))
 		return NULL;
-	return unlikely(write && !w->writable) ? NULL : w->host + (gpa - w->base);
+	return unlikely(write && !w->writable) ? NULL :
+						 w->host + index_nospec(gpa - w->base, w->size);
 }
 
 /* Sets bits in an entry of the guest's tables, if it lies where the guest may write. */
