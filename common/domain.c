@@ -161,14 +161,9 @@ static const char *shutdown_name(unsigned code)
 	return code < ARRAY_SIZE(shutdown_names) ? shutdown_names[code] : "unknown";
 }
 
-static bool take_down(struct domain *d, enum dom_state from)
-{
-	return atomic_cas(&d->state, from, DOM_SHUTDOWN);
-}
-
 void domain_shutdown(struct domain *d, unsigned code)
 {
-	if (!take_down(d, DOM_RUNNING))
+	if (!atomic_cas(&d->state, DOM_RUNNING, DOM_SHUTDOWN))
 		return;
 	if (d->shutdown_code == SHUTDOWN_CODE_NONE)
 		d->shutdown_code = (u8)code;
@@ -273,6 +268,15 @@ static bool teardown_step(struct domain *d)
 	}
 }
 
+/* Nobody finds it any more; it goes when the last reference does. */
+static void unlist(struct domain *d)
+{
+	spin_lock(&domains_lock);
+	list_del(&d->link);
+	d->state = DOM_DEAD;
+	spin_unlock(&domains_lock);
+}
+
 void domain_destroy(struct domain *d)
 {
 	d->state = DOM_DYING;
@@ -281,10 +285,7 @@ void domain_destroy(struct domain *d)
 			vcpu_pause_nosync(d->vcpus[i]);
 	while (!teardown_step(d))
 		;
-	spin_lock(&domains_lock);
-	list_del(&d->link);
-	d->state = DOM_DEAD;
-	spin_unlock(&domains_lock);
+	unlist(d);
 	domain_put(d);
 }
 
@@ -354,10 +355,7 @@ void domains_reap(void)
 		timer_set(&reap_timer, now() + max(took, (stime_t)REAP_PAUSE_NS));
 		return;
 	}
-	spin_lock(&domains_lock);
-	list_del(&d->link);
-	d->state = DOM_DEAD;
-	spin_unlock(&domains_lock);
+	unlist(d);
 	bg = d->boot;
 	code = d->shutdown_code;
 	printk("guest %s ended: %s\n", d->name, shutdown_name(code));

@@ -115,6 +115,19 @@ static void put_runnable(struct cpu *c, struct vcpu *v)
 	spin_unlock(&c->runq.lock);
 }
 
+/* v, asleep or off, runs again. Its CPU's queue is locked, and unlocked here. */
+static void resume(struct cpu *c, struct vcpu *v)
+{
+	if (c->current == v) {	/* still on its way out: it just stays */
+		v->state = RUN_RUNNING;
+		spin_unlock(&c->runq.lock);
+		return;
+	}
+	v->state = RUN_RUNNABLE;
+	set_runstate(v, RUNSTATE_runnable);
+	put_runnable(c, v);
+}
+
 void vcpu_wake(struct vcpu *v)
 {
 	struct cpu *c;
@@ -133,14 +146,7 @@ void vcpu_wake(struct vcpu *v)
 	}
 	v->wakeups++;
 	v->halted = false;
-	if (c->current == v) {	/* still on its way to sleep */
-		v->state = RUN_RUNNING;
-		spin_unlock(&c->runq.lock);
-		return;
-	}
-	v->state = RUN_RUNNABLE;
-	set_runstate(v, RUNSTATE_runnable);
-	put_runnable(c, v);
+	resume(c, v);
 }
 
 bool vcpu_has_work(struct vcpu *v)
@@ -229,14 +235,7 @@ void vcpu_up(struct vcpu *v)
 		return;
 	}
 	v->halted = false;
-	if (c->current == v) {	/* went down in this very moment */
-		v->state = RUN_RUNNING;
-		spin_unlock(&c->runq.lock);
-		return;
-	}
-	v->state = RUN_RUNNABLE;
-	set_runstate(v, RUNSTATE_runnable);
-	put_runnable(c, v);
+	resume(c, v);
 }
 
 void vcpu_down(struct vcpu *v)
