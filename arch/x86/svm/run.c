@@ -52,17 +52,28 @@ static void close_window(struct vmcb *m)
 	m->intercept1 &= ~INTERCEPT_VINTR;
 }
 
+/*
+ * Events go in by EVENTINJ, but under QEMU's TCG an interrupt goes in as a virtual interrupt unless V_IRQ is
+ * needed as the window (svm_probe()). vcpu_prepare_entry() picks an interrupt only when it can be taken,
+ * so that either way it comes before the next instruction.
+ */
 static void write_event(struct vcpu *v, struct vmcb *m)
 {
 	const struct injection *e = &v->inject;
 
+	v->inject.valid = false;
+	if (svm_inject_virq && e->type == INJ_EXTINT && !(m->intercept1 & INTERCEPT_VINTR)) {
+		m->v_irq = V_IRQ;
+		m->v_intr_prio = V_IGN_TPR | 0xf;
+		m->v_vector = e->vector;
+		return;
+	}
 	m->eventinj = e->vector | (u64)e->type << 8 | (e->has_error ? EVENT_ERROR : 0) |
 		      EVENT_VALID | (u64)e->error << 32;
 	if (e->type == INJ_NMI) {
 		v->nmi_blocked = true;
 		m->intercept1 |= INTERCEPT_IRET;
 	}
-	v->inject.valid = false;
 }
 
 /*
@@ -137,6 +148,19 @@ static void save_interrupted_event(struct vcpu *v, const struct vmcb *m)
 	};
 	if (type == INJ_NMI)
 		v->nmi_blocked = false;
+}
+
+/* The guest wrote its CR8, or left before it took the interrupt it was given. */
+static void see_virtual_interrupt(struct vcpu *v, struct vmcb *m)
+{
+	if (m->v_irq & V_IRQ && !(m->intercept1 & INTERCEPT_VINTR)) {
+		v->inject = (struct injection){ .valid = true,
+						.type = INJ_EXTINT,
+						.vector = m->v_vector };
+		m->v_irq = 0;
+	}
+	if ((m->v_tpr & 15) != svm(v)->tpr)
+		vlapic_set_cr8(v, m->v_tpr & 15);
 }
 
 static unsigned insn_len(const struct vcpu *v, const struct vmcb *m, unsigned known)
@@ -360,8 +384,8 @@ void svm_run(struct vcpu *v)
 			/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
 			arch_poll_irqs();
 		}
-		if (unlikely((m->v_tpr & 15) != s->tpr))
-			vlapic_set_cr8(v, m->v_tpr & 15);
+		if (unlikely((m->v_tpr_irq & V_TPR_AND_IRQ) != s->tpr))
+			see_virtual_interrupt(v, m);
 		handle_exit(v, m);
 	}
 }

@@ -25,9 +25,22 @@
 #define ATTR_LDT 0x082
 #define ATTR_TSS 0x08b
 
-bool svm_nrips;
+bool svm_nrips, svm_inject_virq;
 static u32 max_asid;
 static u8 *msrpm, *iopm;
+
+/*
+ * QEMU's VMRUN leaves an interrupt of EVENTINJ noted as an exception to raise: when a request of the
+ * emulator's own comes before anything else clears that, the guest gets the interrupt a second time,
+ * whatever its IF says. (Bochs in turn holds back a virtual interrupt given with IF set.)
+ */
+static bool __init under_tcg(void)
+{
+	u32 a, b, c, d;
+
+	cpuid_count(0x40000000, 0, &a, &b, &c, &d);
+	return b == 0x54474354 && c == 0x43544743 && d == 0x47435447;	/* TCGTCGTCGTCG */
+}
 
 static bool __init svm_probe(void)
 {
@@ -49,6 +62,7 @@ static bool __init svm_probe(void)
 		return false;
 	}
 	svm_nrips = d & FEATURE_NRIPS;
+	svm_inject_virq = under_tcg();
 	max_asid = b;
 	return true;
 }

@@ -13,7 +13,7 @@ struct svm_vcpu {
 	u64 asid_generation;	/* the CPU's when it was taken; no other CPU has the same */
 	u64 iret_rip;		/* of the last IRET that ended an NMI */
 	bool nmi_step;		/* steps over it, so that the next NMI comes after it */
-	u8 tpr;			/* V_TPR as of the last entry's set-up: the guest may change it */
+	u16 tpr;		/* V_TPR as of the last entry's set-up: the guest may change it */
 };
 
 struct svm_cpu {
@@ -22,7 +22,7 @@ struct svm_cpu {
 	u32 next_asid, max_asid;
 };
 
-extern bool svm_nrips;
+extern bool svm_nrips, svm_inject_virq;
 
 static inline struct svm_vcpu *svm(struct vcpu *v)
 {

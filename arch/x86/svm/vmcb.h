@@ -21,7 +21,14 @@ struct vmcb {
 	u64 iopm_pa, msrpm_pa, tsc_offset;
 	u32 asid;
 	u8 tlb_control, reserved1[3];
-	u8 v_tpr, v_irq, v_intr_prio, v_intr_masking;	/* 0x60: one byte a group */
+	/* 0x60: one byte a group */
+	union {
+		struct {
+			u8 v_tpr, v_irq;
+		};
+		u16 v_tpr_irq;
+	};
+	u8 v_intr_prio, v_intr_masking;
 	u8 v_vector, reserved2[3];
 	u64 int_state;
 	u64 exitcode, exitinfo1, exitinfo2, exitintinfo, np_enable;
@@ -87,6 +94,7 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 #define DR6_BD BIT(13)
 #define DR6_BS BIT(14)
 #define V_IRQ 0x01		/* in v_irq */
+#define V_TPR_AND_IRQ 0x010f	/* in v_tpr_irq */
 #define V_IGN_TPR 0x10		/* in v_intr_prio, with the priority in bits 3:0 */
 #define V_INTR_MASKING 0x01	/* in v_intr_masking */
 #define INT_SHADOW 1UL		/* in int_state */
