@@ -13,13 +13,11 @@
 #define RSDP_SIZE_V2 36
 #define HEADER_SIZE 36
 #define TABLE_MAX (16U << 20)
-#define MAX_TABLES 1024
 
 #define LAPIC_DEFAULT_BASE 0xfee00000UL
 
 /* FADT fields (ACPI table 5.9) */
 #define FADT_DSDT 40
-#define FADT_SCI_INT 46
 #define FADT_SMI_CMD 48
 #define FADT_ACPI_ENABLE 52
 #define FADT_PM1A_CNT 64
@@ -37,7 +35,7 @@
 #define HPET_ADDRESS 40
 #define HPET_MIN_SIZE 56
 
-static const struct acpi_ops *ops __initdata;
+static acpi_map_fn *map __initdata;
 
 static bool __init sum_ok(const u8 *p, u32 len)
 {
@@ -58,52 +56,10 @@ static bool __init rsdp_ok(const u8 *p, size_t size)
 	       sum_ok(p, get_u32(p + 20));
 }
 
-static const u8 *__init map_rsdp(paddr_t pa, size_t *size)
-{
-	const u8 *p = ops->map(pa, RSDP_SIZE_V1);
-
-	*size = RSDP_SIZE_V1;
-	if (p && !memcmp(p, "RSD PTR ", 8) && p[15] >= 2) {
-		*size = RSDP_SIZE_V2;
-		p = ops->map(pa, RSDP_SIZE_V2);
-	}
-	return p;
-}
-
-static paddr_t __init scan_rsdp(paddr_t from, size_t len)
-{
-	size_t size;
-	paddr_t pa;
-
-	for (pa = from; pa + RSDP_SIZE_V2 <= from + len; pa += 16) {
-		const u8 *p = ops->map(pa, 8);
-
-		if (!p || memcmp(p, "RSD PTR ", 8))
-			continue;
-		p = map_rsdp(pa, &size);
-		if (p && rsdp_ok(p, size))
-			return pa;
-	}
-	return 0;
-}
-
-paddr_t __init acpi_find_rsdp(const struct acpi_ops *acpi_ops)
-{
-	const u8 *ebda = acpi_ops->map(0x40e, 2);
-	paddr_t pa = ebda ? (paddr_t)get_u16(ebda) << 4 : 0;
-
-	ops = acpi_ops;
-	if (pa >= 0x80000 && pa < 0xa0000)
-		pa = scan_rsdp(pa, 1024);
-	else
-		pa = 0;
-	return pa ? pa : scan_rsdp(0xe0000, 0x20000);
-}
-
 /* Map a whole table and check it. `expect` is its signature, NULL for any. */
 static const u8 *__init map_table(paddr_t pa, const char *expect)
 {
-	const u8 *t = pa ? ops->map(pa, HEADER_SIZE) : NULL;
+	const u8 *t = pa ? map(pa, HEADER_SIZE) : NULL;
 	char name[5] = "?";
 	u32 len;
 
@@ -122,7 +78,7 @@ static const u8 *__init map_table(paddr_t pa, const char *expect)
 		pr_err("acpi: %s: length %u is wrong, ignored\n", name, len);
 		return NULL;
 	}
-	t = ops->map(pa, len);
+	t = map(pa, len);
 	if (!t) {
 		pr_err("acpi: %s: %u bytes at %#lx cannot be read, ignored\n", name, len, pa);
 		return NULL;
@@ -195,23 +151,20 @@ static void __init find_s5(const u8 *t, u32 len, struct acpi_info *out)
 	}
 }
 
-/* A 16-bit port out of an old field or the generic address that replaces it. */
+static u16 __init port(u8 space, u64 addr, const char *what)
+{
+	if (space == ACPI_SPACE_IO && addr <= 0xffff)
+		return (u16)addr;
+	pr_warn("acpi: FACP: %s %#lx is not a port, ignored\n", what, addr);
+	return 0;
+}
+
+/* A port out of an old field or the generic address that replaces it. */
 static u16 __init fadt_port(const u8 *t, u32 len, u32 old, u32 ext, const char *what)
 {
-	u64 addr = get_u32(t + old);
-
-	if (len >= ext + GAS_SIZE && get_u64(t + ext + 4)) {
-		if (t[ext] != ACPI_SPACE_IO) {
-			pr_warn("acpi: FACP: %s is not a port, ignored\n", what);
-			return 0;
-		}
-		addr = get_u64(t + ext + 4);
-	}
-	if (addr > 0xffff) {
-		pr_warn("acpi: FACP: %s %#lx is not a port, ignored\n", what, addr);
-		return 0;
-	}
-	return addr;
+	if (len >= ext + GAS_SIZE && get_u64(t + ext + 4))
+		return port(t[ext], get_u64(t + ext + 4), what);
+	return port(ACPI_SPACE_IO, get_u32(t + old), what);
 }
 
 static void __init parse_fadt(const u8 *t, u32 len, struct acpi_info *out)
@@ -223,17 +176,15 @@ static void __init parse_fadt(const u8 *t, u32 len, struct acpi_info *out)
 		pr_err("acpi: FACP: length %u is too short, ignored\n", len);
 		return;
 	}
-	out->sci = get_u16(t + FADT_SCI_INT);
 	if (get_u32(t + FADT_SMI_CMD) <= 0xffff)
 		out->smi_cmd = get_u32(t + FADT_SMI_CMD);
 	out->acpi_enable = t[FADT_ACPI_ENABLE];
 	out->pm1a_cnt = fadt_port(t, len, FADT_PM1A_CNT, FADT_X_PM1A_CNT, "PM1a control");
 	out->pm1b_cnt = fadt_port(t, len, FADT_PM1B_CNT, FADT_X_PM1B_CNT, "PM1b control");
 	if (len > FADT_RESET_VALUE && (get_u32(t + FADT_FLAGS) & FADT_RESET_REG_SUP)) {
-		out->reset_reg = (struct acpi_reg){ t[FADT_RESET_REG], t[FADT_RESET_REG + 1],
-						    get_u64(t + FADT_RESET_REG + 4) };
+		out->reset_port =
+			port(t[FADT_RESET_REG], get_u64(t + FADT_RESET_REG + 4), "reset register");
 		out->reset_value = t[FADT_RESET_VALUE];
-		out->reset_valid = out->reset_reg.addr != 0;
 	}
 
 	pa = len >= FADT_X_DSDT + 8 ? get_u64(t + FADT_X_DSDT) : 0;
@@ -269,7 +220,7 @@ static void __init tables_of_kind(const u8 *root, u32 n, u32 width, u32 kind, st
 	for (u32 i = 0; i < n; i++) {
 		const u8 *e = root + HEADER_SIZE + i * width;
 		paddr_t pa = width == 8 ? get_u64(e) : get_u32(e);
-		const u8 *t = pa ? ops->map(pa, HEADER_SIZE) : NULL;
+		const u8 *t = pa ? map(pa, HEADER_SIZE) : NULL;
 
 		if (t ? memcmp(t, kinds[kind].name, 4) != 0 : kind != 0)
 			continue;
@@ -286,10 +237,6 @@ static void __init all_tables(const u8 *root, u32 width, struct acpi_info *out)
 {
 	u32 n = (get_u32(root + 4) - HEADER_SIZE) / width;
 
-	if (n > MAX_TABLES) {
-		pr_warn("acpi: %u tables, only %u are read\n", n, MAX_TABLES);
-		n = MAX_TABLES;
-	}
 	for (u32 kind = 0; kind < ARRAY_SIZE(kinds); kind++)
 		tables_of_kind(root, n, width, kind, out);
 }
@@ -309,50 +256,28 @@ static const u8 *__init root_table(const u8 *rsdp, u32 *width)
 	return root;
 }
 
-static const u8 *__init get_rsdp(const void *copy, size_t size, paddr_t pa)
+int __init acpi_parse(const void *rsdp, size_t rsdp_size, acpi_map_fn *map_fn,
+		      struct acpi_info *out)
 {
-	const u8 *p = copy;
-
-	if (p && rsdp_ok(p, size))
-		return p;
-	if (p)
-		pr_err("acpi: RSDP from the boot loader is corrupt, ignored\n");
-	if (pa) {
-		p = map_rsdp(pa, &size);
-		if (p && rsdp_ok(p, size))
-			return p;
-		pr_err("acpi: RSDP at %#lx is corrupt, ignored\n", pa);
-	}
-	pa = acpi_find_rsdp(ops);
-	return pa ? map_rsdp(pa, &size) : NULL;
-}
-
-int __init acpi_parse(const void *rsdp_copy, size_t rsdp_copy_size, paddr_t rsdp_phys,
-		      const struct acpi_ops *acpi_ops, struct acpi_info *out)
-{
-	const u8 *rsdp, *root = NULL;
+	const u8 *root = NULL;
 	u32 width;
 
-	ops = acpi_ops;
+	map = map_fn;
 	memset(out, 0, sizeof(*out));
 	out->lapic_base = LAPIC_DEFAULT_BASE;
 	out->nr_nodes = 1;
 
-	rsdp = get_rsdp(rsdp_copy, rsdp_copy_size, rsdp_phys);
-	if (!rsdp) {
-		pr_err("acpi: no RSDP\n");
-	} else {
+	if (!rsdp || !rsdp_ok(rsdp, rsdp_size))
+		pr_err("acpi: %s\n", rsdp ? "the boot loader's RSDP is corrupt" : "no RSDP");
+	else
 		root = root_table(rsdp, &width);
-		if (root)
-			all_tables(root, width, out);
-		else
-			pr_err("acpi: no root table (XSDT or RSDT)\n");
-	}
-	if (!out->nr_enabled) {
+	if (root)
+		all_tables(root, width, out);
+	else
+		pr_err("acpi: no root table (XSDT or RSDT)\n");
+	if (!out->nr_cpus) {
 		pr_err("acpi: no CPU in a MADT (APIC table): using one CPU\n");
-		memset(out->cpus, 0, sizeof(out->cpus));
-		out->cpus[0].enabled = true;
-		out->nr_cpus = out->nr_enabled = 1;
+		out->nr_cpus = 1;
 	}
 	return root ? 0 : -ENOENT;
 }

@@ -8,36 +8,27 @@
 #include <margay/printk.h>
 
 #define MADT_LAPIC_ADDR 36
-#define MADT_FLAGS 40
 #define MADT_ENTRIES 44
-#define MADT_PCAT_COMPAT BIT(0)
 
 #define CPU_ENABLED BIT(0)
-#define CPU_ONLINE_CAPABLE BIT(1)
 
 enum madt_entry {
 	MADT_LAPIC = 0,
 	MADT_IOAPIC = 1,
 	MADT_OVERRIDE = 2,
-	MADT_LAPIC_NMI = 4,
 	MADT_LAPIC_OVERRIDE = 5,
 	MADT_X2APIC = 9,
-	MADT_X2APIC_NMI = 10,
 };
 
 /* The shortest valid form of each entry; others are not looked at. */
 static const u8 entry_size[] = {
 	[MADT_LAPIC] = 8,       [MADT_IOAPIC] = 12,         [MADT_OVERRIDE] = 10,
-	[MADT_LAPIC_NMI] = 6,   [MADT_LAPIC_OVERRIDE] = 12, [MADT_X2APIC] = 16,
-	[MADT_X2APIC_NMI] = 12,
+	[MADT_LAPIC_OVERRIDE] = 12, [MADT_X2APIC] = 16,
 };
 
-static void __init add_cpu(struct acpi_info *out, u32 apic_id, u32 uid, u32 flags,
-			   bool want_enabled)
+static void __init add_cpu(struct acpi_info *out, u32 apic_id, u32 uid, u32 flags)
 {
-	bool enabled = flags & CPU_ENABLED;
-
-	if (enabled != want_enabled || !(flags & (CPU_ENABLED | CPU_ONLINE_CAPABLE)))
+	if (!(flags & CPU_ENABLED))
 		return;
 	for (unsigned int i = 0; i < out->nr_cpus; i++) {
 		if (out->cpus[i].apic_id != apic_id)
@@ -47,23 +38,11 @@ static void __init add_cpu(struct acpi_info *out, u32 apic_id, u32 uid, u32 flag
 			pr_warn("acpi: APIC: second CPU with APIC id %u, ignored\n", apic_id);
 		return;
 	}
-	if (out->nr_cpus == ACPI_MAX_CPUS) {
-		if (enabled)
-			pr_warn("acpi: APIC: more than %u CPUs, APIC id %u ignored\n",
-				ACPI_MAX_CPUS, apic_id);
-		return;
-	}
-	out->cpus[out->nr_cpus++] = (struct acpi_cpu){ apic_id, uid, enabled, 0 };
-	out->nr_enabled += enabled;
-}
-
-static void __init add_cpu_entry(struct acpi_info *out, const u8 *e, bool want_enabled)
-{
-	/* APIC ids of all ones are placeholders. */
-	if (e[0] == MADT_LAPIC && e[3] != 0xff)
-		add_cpu(out, e[3], e[2], get_u32(e + 4), want_enabled);
-	else if (e[0] == MADT_X2APIC && get_u32(e + 4) != 0xffffffffU)
-		add_cpu(out, get_u32(e + 4), get_u32(e + 12), get_u32(e + 8), want_enabled);
+	if (out->nr_cpus == ACPI_MAX_CPUS)
+		pr_warn("acpi: APIC: more than %u CPUs, APIC id %u ignored\n", ACPI_MAX_CPUS,
+			apic_id);
+	else
+		out->cpus[out->nr_cpus++] = (struct acpi_cpu){ apic_id, uid, 0 };
 }
 
 static void __init add_ioapic(struct acpi_info *out, const u8 *e)
@@ -80,7 +59,7 @@ static void __init add_ioapic(struct acpi_info *out, const u8 *e)
 		pr_warn("acpi: APIC: IO-APIC %u at %#x ignored\n", e[2], base);
 	else
 		out->ioapics[out->nr_ioapics++] =
-			(struct acpi_ioapic){ e[2], get_u32(e + 8), base };
+			(struct acpi_ioapic){ get_u32(e + 8), base };
 }
 
 static void __init add_override(struct acpi_info *out, const u8 *e)
@@ -100,30 +79,21 @@ static void __init add_override(struct acpi_info *out, const u8 *e)
 		(struct acpi_override){ e[3], get_u16(e + 8), get_u32(e + 4) };
 }
 
-static void __init add_nmi(struct acpi_info *out, u32 uid, u16 flags, u8 lint)
-{
-	if (lint > 1 || out->nr_nmis == ACPI_MAX_NMIS)
-		pr_warn("acpi: APIC: NMI at LINT%u of CPU %#x ignored\n", lint, uid);
-	else
-		out->nmis[out->nr_nmis++] = (struct acpi_lapic_nmi){ uid, flags, lint };
-}
-
 static void __init one_entry(struct acpi_info *out, const u8 *e)
 {
 	switch (e[0]) {
+	/* APIC ids of all ones are placeholders. */
 	case MADT_LAPIC:
-	case MADT_X2APIC: add_cpu_entry(out, e, true); break;
+		if (e[3] != 0xff)
+			add_cpu(out, e[3], e[2], get_u32(e + 4));
+		break;
+	case MADT_X2APIC:
+		if (get_u32(e + 4) != 0xffffffffU)
+			add_cpu(out, get_u32(e + 4), get_u32(e + 12), get_u32(e + 8));
+		break;
 	case MADT_IOAPIC: add_ioapic(out, e); break;
 	case MADT_OVERRIDE: add_override(out, e); break;
-	case MADT_LAPIC_NMI:
-		add_nmi(out, e[2] == 0xff ? ACPI_UID_ALL : e[2], get_u16(e + 3), e[5]);
-		break;
-	case MADT_X2APIC_NMI:
-		add_nmi(out, get_u32(e + 4), get_u16(e + 2), e[8]);
-		break;
-	case MADT_LAPIC_OVERRIDE:
-		out->lapic_base = get_u64(e + 4);
-		break;
+	case MADT_LAPIC_OVERRIDE: out->lapic_base = get_u64(e + 4); break;
 	}
 }
 
@@ -135,10 +105,6 @@ void __init acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out)
 		return;
 	if (get_u32(t + MADT_LAPIC_ADDR))
 		out->lapic_base = get_u32(t + MADT_LAPIC_ADDR);
-	out->pcat = get_u32(t + MADT_FLAGS) & MADT_PCAT_COMPAT;
 	for (u32 at = MADT_ENTRIES; at < end; at += t[at + 1])
 		one_entry(out, t + at);
-	/* CPUs that are not there yet come last, so that they cannot crowd out those that are. */
-	for (u32 at = MADT_ENTRIES; at < end; at += t[at + 1])
-		add_cpu_entry(out, t + at, false);
 }

@@ -9,7 +9,6 @@
 
 #define SRAT_ENTRIES 48
 #define ENTRY_ENABLED BIT(0)
-#define MEM_HOTPLUG BIT(1)
 
 enum srat_entry {
 	SRAT_LAPIC = 0,
@@ -60,8 +59,7 @@ static void __init add_mem(struct acpi_info *out, const u8 *e, unsigned int *nr)
 	}
 	node = node_of(out, get_u32(e + 2), nr);
 	if (node >= 0)
-		out->mem[out->nr_mem++] =
-			(struct acpi_mem){ base, size, node, get_u32(e + 28) & MEM_HOTPLUG };
+		out->mem[out->nr_mem++] = (struct acpi_mem){ base, size, node };
 }
 
 void __init acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out)

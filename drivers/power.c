@@ -41,8 +41,8 @@ void arch_reboot(void)
 
 	irq_disable();
 	console_flush();
-	if (a->reset_valid && a->reset_reg.space == ACPI_SPACE_IO) {
-		outb((u16)a->reset_reg.addr, a->reset_value);
+	if (a->reset_port) {
+		outb(a->reset_port, a->reset_value);
 		udelay(100000);
 	}
 	outb(0xcf9, 0x02);

@@ -11,11 +11,8 @@
 #define ACPI_MAX_CPUS 256
 #define ACPI_MAX_IOAPICS 32
 #define ACPI_MAX_OVERRIDES 24
-#define ACPI_MAX_NMIS 16
 #define ACPI_MAX_MEM 128
 #define ACPI_MAX_NODES 64
-
-#define ACPI_UID_ALL 0xffffffffu
 
 /* Address space ids of a generic address structure (ACPI 5.2.3.2). */
 #define ACPI_SPACE_MEM 0
@@ -24,12 +21,10 @@
 struct acpi_cpu {
 	u32 apic_id;
 	u32 uid;
-	bool enabled; /* false: may be plugged in later, do not start */
-	u8 node;      /* index into nodes */
+	u8 node; /* index into nodes */
 };
 
 struct acpi_ioapic {
-	u32 id;
 	u32 gsi_base;
 	paddr_t base;
 };
@@ -40,37 +35,20 @@ struct acpi_override {
 	u32 gsi;
 };
 
-struct acpi_lapic_nmi {
-	u32 uid; /* or ACPI_UID_ALL */
-	u16 flags;
-	u8 lint;
-};
-
 struct acpi_mem {
 	paddr_t base;
 	u64 size;
 	u8 node;
-	bool hotplug;
-};
-
-struct acpi_reg {
-	u8 space;
-	u8 width; /* bits */
-	u64 addr;
 };
 
 struct acpi_info {
-	struct acpi_cpu cpus[ACPI_MAX_CPUS]; /* enabled ones first */
+	struct acpi_cpu cpus[ACPI_MAX_CPUS]; /* those that are there; at least one */
 	unsigned int nr_cpus;
-	unsigned int nr_enabled;
 	struct acpi_ioapic ioapics[ACPI_MAX_IOAPICS];
 	unsigned int nr_ioapics;
 	struct acpi_override overrides[ACPI_MAX_OVERRIDES];
 	unsigned int nr_overrides;
-	struct acpi_lapic_nmi nmis[ACPI_MAX_NMIS];
-	unsigned int nr_nmis;
 	paddr_t lapic_base;
-	bool pcat; /* a pair of 8259s is there too and must be masked */
 
 	/* node number -> proximity domain; at least one node */
 	u32 nodes[ACPI_MAX_NODES];
@@ -81,32 +59,24 @@ struct acpi_info {
 	paddr_t hpet_base; /* 0: none */
 
 	/* 0 where the machine has none */
-	u16 sci;
 	u16 smi_cmd;
 	u8 acpi_enable;
 	u16 pm1a_cnt, pm1b_cnt;
 	bool s5_valid;
 	u8 s5_typ_a, s5_typ_b;
-	bool reset_valid;
-	struct acpi_reg reset_reg;
+	u16 reset_port;
 	u8 reset_value;
 };
 
-struct acpi_ops {
-	/* A readable view of `len` bytes at `pa`, good until acpi_parse() returns, or NULL. */
-	const void *(*map)(paddr_t pa, size_t len);
-};
+/* A readable view of `len` bytes at `pa`, good until acpi_parse() returns, or NULL. */
+typedef const void *acpi_map_fn(paddr_t pa, size_t len);
 
 /*
- * Read the tables into `out`. The RSDP is taken from the loader's copy, else from `rsdp_phys`, else
- * it is searched where a BIOS puts it. A bad table is reported and skipped, so `out` can always be
- * used: with no MADT it lists one CPU with APIC id 0. -ENOENT: no RSDP or no root table.
+ * Read the tables into `out`, from the loader's copy of the RSDP (NULL: none). A bad table is reported and
+ * skipped, so `out` can always be used: with no MADT it lists one CPU with APIC id 0. -ENOENT: no RSDP or
+ * no root table.
  */
-int acpi_parse(const void *rsdp_copy, size_t rsdp_copy_size, paddr_t rsdp_phys,
-	       const struct acpi_ops *ops, struct acpi_info *out);
-
-/* The physical address of the RSDP, found in the EBDA or the BIOS area; 0 if there is none. */
-paddr_t acpi_find_rsdp(const struct acpi_ops *ops);
+int acpi_parse(const void *rsdp, size_t rsdp_size, acpi_map_fn *map, struct acpi_info *out);
 
 /* One table each; `t` points to `len` bytes with a valid header and checksum. For acpi_parse(). */
 void acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out);

@@ -36,20 +36,18 @@ struct boot_module {
 
 struct boot_info {
 	const char *cmdline; /* never NULL */
-	const char *loader;  /* never NULL */
-	paddr_t rsdp;	     /* physical address, 0 if unknown */
-	const void *rsdp_copy;
-	size_t rsdp_copy_size;
+	const void *rsdp; /* the loader's copy, or NULL */
+	size_t rsdp_size;
 	struct mem_range mem[BOOT_MAX_MEM]; /* sorted, disjoint, merged */
 	unsigned int nr_mem;
 	struct boot_module mods[BOOT_MAX_MODULES];
 	unsigned int nr_mods;
-	bool efi;
 };
 
 /*
  * Read a multiboot2 information structure of which `limit` bytes are mapped. Unusable modules
- * stay in the list with `bad` set. -EINVAL: the structure itself is broken, or has no memory map.
+ * stay in the list with `bad` set. -EINVAL: the structure itself is broken, or has no memory map that can
+ * be used.
  */
 int mb2_parse(const void *info, size_t limit, struct boot_info *bi);
 

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(r->size && r->size <= (1UL << 52) - r->base);
 		CHECK(!i || r[-1].base + r[-1].size <= r->base);
 	}
-	len = strlen(bi.cmdline) + strlen(bi.loader);
+	len = strlen(bi.cmdline);
 	for (i = 0; i < bi.nr_mods; i++) {
 		const struct boot_module *m = &bi.mods[i];
 
@@ -32,8 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(m->bad || mem_is_ram(bi.mem, bi.nr_mem, m->start, m->size));
 	}
 	CHECK(len <= size);
-	if (bi.rsdp_copy)
-		CHECK((const uint8_t *)bi.rsdp_copy + bi.rsdp_copy_size <= data + size);
+	if (bi.rsdp)
+		CHECK((const uint8_t *)bi.rsdp + bi.rsdp_size <= data + size);
 
 	boot_protect(&bi, 0x100000, 0x200000, "Margay");
 	bi.nr_mem = mem_subtract(bi.mem, bi.nr_mem, BOOT_MAX_MEM, 0x100000, 0x200000);

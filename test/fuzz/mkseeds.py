@@ -23,18 +23,18 @@ def mb2():
 
     ranges = [(0, 0x9fc00, 1), (0x9fc00, 0x400, 2), (0x100000, 0x3fee0000, 1), (0x3ffe0000, 0x20000, 3)]
     mmap = tag(6, struct.pack("<II", 24, 0) + b"".join(struct.pack("<QQII", *r, 0) for r in ranges))
-    efi = tag(17, struct.pack("<II", 48, 1) + b"".join(
-        struct.pack("<IIQQQQQ", t, 0, base, 0, pages, 15, 0)
-        for t, base, pages in ((7, 0, 160), (4, 0x100000, 0x3000), (9, 0x3100000, 16), (6, 0x3200000, 1))))
+    other = tag(6, struct.pack("<II", 32, 0) + b"".join(
+        struct.pack("<QQIIQ", base, size, t, 0, 0)
+        for t, base, size in ((7, 0, 160), (1, 0x100000, 0x3000000), (3, 0x2ff0000, 0x20000), (4, 0x3200000, 1))))
     mods = [tag(3, struct.pack("<II", a, b) + s + b"\0") for a, b, s in (
         (0x1000000, 0x1400000, b"guest name=a vcpus=2"), (0x1400000, 0x1500000, b"initrd for=a"),
         (0x13ff000, 0x1500000, b"overlap"), (0xa0000, 0xb0000, b"hole"))]
     rsdp1, rsdp2 = tag(14, b"RSD PTR ".ljust(20, b"\0")), tag(15, b"RSD PTR ".ljust(36, b"\0"))
-    line, loader = tag(1, b"com1=115200 loglevel=debug\0"), tag(2, b"GRUB 2.06\0")
-    yield info(line, loader, *mods[:2], mmap, rsdp1)
-    yield info(line, efi, mods[0], tag(12, bytes(8)), tag(18, b""), rsdp2)
-    yield info(mmap, efi, *mods)
-    yield info(efi, rsdp1, rsdp2, tag(99, b"x"))
+    line = tag(1, b"com1=115200 loglevel=debug\0")
+    yield info(line, *mods[:2], mmap, rsdp1)
+    yield info(line, other, mods[0], tag(12, bytes(8)), tag(18, b""), rsdp2)
+    yield info(mmap, other, *mods)
+    yield info(other, rsdp1, rsdp2, tag(99, b"x"))
 
 
 def acpi():

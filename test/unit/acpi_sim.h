@@ -13,14 +13,10 @@
 #define BASE 0x7ff00000UL
 
 extern u8 sim_mem[65536];	 /* at BASE */
-extern u8 sim_low[0x20000 + 16]; /* at 0xe0000 */
-extern u8 sim_ebda[1024];	 /* at 0x9fc00 */
-extern u16 sim_ebda_seg;	 /* what the BIOS says of it */
 extern size_t sim_used;		 /* bytes of sim_mem */
 extern paddr_t sim_tables[16];
 extern unsigned int sim_nr_tables;
 extern u8 sim_rsdp[36];
-extern const struct acpi_ops sim_ops;
 
 /* The result of the last parse. */
 extern struct acpi_info sim_info;
@@ -47,13 +43,10 @@ size_t sim_hpet(void);
 /* A SRAT entry for memory. */
 void sim_mem_node(u8 *e, u64 base, u64 size, u32 pxm, u32 flags);
 
-/* The last table, and the RSDP; then parse with a copy of that, or from anywhere. */
+/* The last table, and the RSDP; then parse with a copy of that, or with any. */
 void sim_root(const char *sig, u32 width);
 int sim_parse(void);
-int sim_parse_at(const void *copy, size_t size, paddr_t pa);
-
-/* After direct calls with sim_ops */
-void sim_drop_views(void);
+int sim_parse_at(const void *rsdp, size_t size);
 
 /* All tables of a usual machine. */
 void sim_q35(void);

@@ -34,7 +34,7 @@ static void test_madt_entries(void **state)
 		2, 10, 0, 16, 2, 0, 0, 0, 0, 0, /* no ISA interrupt */
 		2, 10, 0, 3, 3, 0, 0, 0, 0, 0,
 		2, 10, 0, 3, 4, 0, 0, 0, 0, 0, /* twice */
-		4, 6, 0, 0, 0, 2, /* LINT2 */
+		4, 6, 0, 0, 0, 1, /* an NMI: of no use */
 		1, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* no address */
 		1, 12, 1, 0, 0, 0, 0xc0, 0xfe, 0, 0, 0, 0,
 		1, 12, 2, 0, 0, 0, 0xc0, 0xfe, 24, 0, 0, 0, /* twice */
@@ -45,7 +45,7 @@ static void test_madt_entries(void **state)
 	(void)state;
 	madt_with(zero, sizeof(zero));
 	assert_logged("entry type 0 at 52: length 0 is wrong");
-	assert_int_equal(sim_info.nr_enabled, 1);
+	assert_int_equal(sim_info.nr_cpus, 1);
 	madt_with(shorter, sizeof(shorter));
 	assert_logged("entry type 1 at 52: length 11 is wrong");
 	assert_int_equal(sim_info.nr_ioapics, 0);
@@ -55,7 +55,7 @@ static void test_madt_entries(void **state)
 	assert_silent();
 	madt_with(twice, sizeof(twice));
 	assert_logged("second CPU with APIC id 4");
-	assert_int_equal(sim_info.nr_enabled, 1);
+	assert_int_equal(sim_info.nr_cpus, 1);
 	madt_with(over, sizeof(over));
 	assert_true(sim_info.lapic_base == 0x1fee00000);
 
@@ -63,20 +63,18 @@ static void test_madt_entries(void **state)
 	assert_logged("override of bus 1 interrupt 1 ignored");
 	assert_logged("override of bus 0 interrupt 16 ignored");
 	assert_logged("second override of interrupt 3 ignored");
-	assert_logged("NMI at LINT2 of CPU 0 ignored");
 	assert_logged("IO-APIC 0 at 0 ignored");
 	assert_logged("second IO-APIC at 0xfec00000");
 	assert_int_equal(sim_info.nr_overrides, 1);
 	assert_int_equal(sim_info.nr_ioapics, 1);
 	sim_assert_one_cpu();
 
-	/* 255 disabled CPUs do not crowd out the enabled ones behind them. */
+	/* 250 CPUs that are not there do not crowd out those behind them. */
 	for (i = 0; i < 255; i++)
 		memcpy(many + i * 8, (u8[]){ 0, 8, i, i, i < 250 ? 2 : 1, 0, 0, 0 }, 8);
 	madt_with(many, 255 * 8);
 	assert_silent();
-	assert_int_equal(sim_info.nr_cpus, 255);
-	assert_int_equal(sim_info.nr_enabled, 5);
+	assert_int_equal(sim_info.nr_cpus, 5);
 	assert_int_equal(sim_info.cpus[0].apic_id, 250);
 	for (i = 0; i < 256; i++) {
 		u8 id = i < 254 ? 1 : 2;
@@ -84,7 +82,7 @@ static void test_madt_entries(void **state)
 		memcpy(x2 + i * 16, (u8[16]){ 9, 16, 0, 0, i, id, 0, 0, 1, 0, 0, 0, i }, 16);
 	}
 	madt_with(x2, sizeof(x2));
-	assert_int_equal(sim_info.nr_enabled, 256);
+	assert_int_equal(sim_info.nr_cpus, 256);
 	assert_silent();
 }
 
@@ -233,7 +231,7 @@ static void test_fadt(void **state)
 		assert_int_equal(sim_parse(), 0);
 		assert_int_equal(host_logged("FACP") + host_logged("DSDT"), 0);
 		assert_int_equal(sim_info.pm1a_cnt, 0x604);
-		assert_int_equal(sim_info.reset_valid, len > 128);
+		assert_int_equal(sim_info.reset_port, len > 128 ? 0xcf9 : 0);
 	}
 
 	/* The 64-bit fields come first. */
@@ -262,10 +260,28 @@ static void test_fadt(void **state)
 	sim_close(at);
 	sim_root("XSDT", 8);
 	assert_int_equal(sim_parse(), 0);
-	assert_logged("PM1a control is not a port");
+	assert_logged("PM1a control 0xfed80000 is not a port");
 	assert_logged("DSDT: nothing at 0x1000");
 	assert_false(sim_info.s5_valid);
-	assert_false(sim_info.reset_valid);
+	assert_int_equal(sim_info.reset_port, 0);
+
+	/* A reset register that is no port, and one that can not be. */
+	sim_setup(NULL);
+	at = sim_fadt(244);
+	sim_mem[at + 116] = ACPI_SPACE_MEM;
+	sim_close(at);
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_logged("reset register 0xcf9 is not a port");
+	assert_int_equal(sim_info.reset_port, 0);
+	sim_setup(NULL);
+	at = sim_fadt(244);
+	sim_put(at + 120, 0x10cf9, 8);
+	sim_close(at);
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_logged("reset register 0x10cf9 is not a port");
+	assert_int_equal(sim_info.reset_port, 0);
 }
 
 int main(void)

@@ -87,7 +87,6 @@ void boot_guest_entered(void)
 
 void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 {
-	static const struct acpi_ops acpi_ops = { .map = acpi_map_table };
 	struct cpu *c;
 
 	__stack_chk_guard ^= entry_tsc * 0x9e3779b97f4a7c15UL << 8;
@@ -104,8 +103,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	read_boot_info(info);
 	paging_init(&boot_info);
 	step("paging");
-	if (acpi_parse(boot_info.rsdp_copy, boot_info.rsdp_copy_size, boot_info.rsdp, &acpi_ops,
-		       &boot_acpi))
+	if (acpi_parse(boot_info.rsdp, boot_info.rsdp_size, acpi_map_table, &boot_acpi))
 		pr_warn("no ACPI tables: one CPU, no power-off\n");
 	owner_init(&boot_info, &boot_acpi);
 	step("memory and ACPI");

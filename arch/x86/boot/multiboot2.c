@@ -11,106 +11,46 @@
 enum mb2_tag {
 	MB2_TAG_END = 0,
 	MB2_TAG_CMDLINE = 1,
-	MB2_TAG_LOADER = 2,
 	MB2_TAG_MODULE = 3,
 	MB2_TAG_MMAP = 6,
-	MB2_TAG_EFI64 = 12,
 	MB2_TAG_ACPI_OLD = 14,
 	MB2_TAG_ACPI_NEW = 15,
-	MB2_TAG_EFI_MMAP = 17,
-	MB2_TAG_EFI_BS = 18,
-	MB2_TAG_EFI64_IH = 20,
 };
 
 #define MB2_INFO_HEADER 8	/* total size, reserved */
 #define MB2_TAG_HEADER 8	/* type, size */
-#define MB2_MMAP_HEADER 16	/* tag header, entry size, version; the EFI map has the same */
+#define MB2_MMAP_HEADER 16	/* tag header, entry size, version */
 #define MB2_MMAP_ENTRY 24	/* base, length, type, reserved */
 #define MB2_MODULE_HEADER 16	/* tag header, start, end */
-#define EFI_MEMORY_DESC 40	/* UEFI 7.2: type, pad, physical, virtual, pages, attributes */
 #define RSDP_V1_SIZE 20
 
 #define PADDR_TOP (1UL << 52)	/* no x86 CPU addresses more */
-
-struct mb2_tags {
-	const u8 *mmap, *efi_mmap;
-};
+#define MAX_MAP 1024
 
 /* The map as the loader gave it. */
-static struct mem_range raw_map[BOOT_MAX_MEM] __initdata;
+static struct mem_range raw_map[MAX_MAP] __initdata;
 static unsigned int nr_raw __initdata;
 
-/*
- * When the list is full, the smallest RAM goes: losing RAM is harmless, losing a reservation that
- * lies in RAM is not.
- */
-static void __init add_range(u64 base, u64 size, u32 type)
+static int __init read_map(const u8 *tag, u32 size)
 {
-	struct mem_range *last = nr_raw ? &raw_map[nr_raw - 1] : NULL, *least = NULL, new;
+	u32 step = size < MB2_MMAP_HEADER ? 0 : get_u32(tag + 8);
 
-	if (!size || base >= PADDR_TOP)
-		return;
-	size = min(size, PADDR_TOP - base);
-	new = (struct mem_range){ base, size, type };
-
-	if (last && last->type == type && last->base + last->size == base) {
-		last->size += size;
-		return;
-	}
-	if (nr_raw < BOOT_MAX_MEM) {
-		raw_map[nr_raw++] = new;
-		return;
-	}
-	for (unsigned int i = 0; i < nr_raw; i++) {
-		if (raw_map[i].type == MEM_RAM && (!least || raw_map[i].size < least->size))
-			least = &raw_map[i];
-	}
-	if (least && (type != MEM_RAM || size > least->size)) {
-		new = *least;
-		*least = (struct mem_range){ base, size, type };
-	}
-	pr_warn("memory map: too many entries, %#lx-%#lx ignored\n", new.base, new.base + new.size);
-}
-
-static u32 __init efi_mem_type(u32 efi_type)
-{
-	switch (efi_type) {
-	case 1: /* EfiLoaderCode */
-	case 2: /* EfiLoaderData */
-	case 3: /* EfiBootServicesCode */
-	case 4: /* EfiBootServicesData */
-	case 7: /* EfiConventionalMemory */
-		return MEM_RAM;
-	case 8:
-		return MEM_UNUSABLE; /* EfiUnusableMemory */
-	case 9:
-		return MEM_ACPI; /* EfiACPIReclaimMemory */
-	case 10:
-		return MEM_NVS; /* EfiACPIMemoryNVS */
-	default:
-		return MEM_RESERVED;
-	}
-}
-
-static int __init read_map(const u8 *tag, bool efi)
-{
-	u32 size = tag ? get_u32(tag + 4) : 0, step = size < MB2_MMAP_HEADER ? 0 : get_u32(tag + 8);
-
-	if (step < (efi ? EFI_MEMORY_DESC : MB2_MMAP_ENTRY)) {
-		if (tag)
-			pr_err("multiboot2: %smemory map: entry size %u is wrong\n",
-			       efi ? "EFI " : "", step);
+	if (step < MB2_MMAP_ENTRY) {
+		pr_err("multiboot2: memory map: entry size %u is wrong\n", step);
 		return -EINVAL;
 	}
 	for (u32 at = MB2_MMAP_HEADER; size - at >= step; at += step) {
-		const u8 *e = tag + at;
+		u64 base = get_u64(tag + at), len = get_u64(tag + at + 8);
 
-		if (efi)
-			add_range(get_u64(e + 8),
-				  min(get_u64(e + 24), PADDR_TOP / PAGE_SIZE) * PAGE_SIZE,
-				  efi_mem_type(get_u32(e)));
-		else
-			add_range(get_u64(e), get_u64(e + 8), get_u32(e + 16));
+		if (!len || base >= PADDR_TOP)
+			continue;
+		/* What is left out might be a reservation that lies in RAM. */
+		if (nr_raw == MAX_MAP) {
+			pr_err("multiboot2: memory map: more than %u entries\n", MAX_MAP);
+			return -EINVAL;
+		}
+		raw_map[nr_raw++] = (struct mem_range){ base, min(len, PADDR_TOP - base),
+							get_u32(tag + at + 16) };
 	}
 	return 0;
 }
@@ -155,84 +95,68 @@ static void __init add_module(struct boot_info *bi, const u8 *tag, u32 size)
 
 static void __init check_modules(struct boot_info *bi)
 {
-	struct boot_module *a, *b, *end = bi->mods + bi->nr_mods;
+	for (unsigned i = 0; i < bi->nr_mods; i++) {
+		struct boot_module *m = &bi->mods[i];
 
-	for (a = bi->mods; a < end; a++) {
-		if (a->bad || mem_is_ram(bi->mem, bi->nr_mem, a->start, a->size))
+		if (m->bad || mem_is_ram(bi->mem, bi->nr_mem, m->start, m->size))
 			continue;
-		a->bad = "is not in RAM";
-		pr_err("module %lu (%s) at %#lx-%#lx is not in RAM, not used\n",
-		       (unsigned long)(a - bi->mods), a->args, a->start, a->start + a->size);
+		m->bad = "is not in RAM";
+		pr_err("module %u (%s) at %#lx-%#lx is not in RAM, not used\n", i, m->args,
+		       m->start, m->start + m->size);
 	}
 	/* Of two that overlap, one has overwritten the other: trust neither. */
-	for (a = bi->mods; a < end; a++) {
-		for (b = a + 1; b < end; b++) {
+	for (unsigned i = 0; i < bi->nr_mods; i++) {
+		for (unsigned j = i + 1; j < bi->nr_mods; j++) {
+			struct boot_module *a = &bi->mods[i], *b = &bi->mods[j];
+
 			if (!a->size || !b->size || a->start >= b->start + b->size ||
 			    b->start >= a->start + a->size)
 				continue;
-			pr_err("modules %lu (%s) and %lu (%s) overlap, neither is used\n",
-			       (unsigned long)(a - bi->mods), a->args,
-			       (unsigned long)(b - bi->mods), b->args);
+			pr_err("modules %u (%s) and %u (%s) overlap, neither is used\n", i, a->args,
+			       j, b->args);
 			a->bad = b->bad = "overlaps another module";
 		}
 	}
 }
 
-static void __init one_tag(struct boot_info *bi, struct mb2_tags *tags, const u8 *tag, u32 size)
+static int __init one_tag(struct boot_info *bi, const u8 *tag, u32 size)
 {
 	u32 type = get_u32(tag);
 	const char *s;
 
 	switch (type) {
 	case MB2_TAG_CMDLINE:
-	case MB2_TAG_LOADER:
 		s = tag_string(tag, size, MB2_TAG_HEADER);
-		if (!s)
-			pr_err("multiboot2: %s does not end, ignored\n",
-			       type == MB2_TAG_CMDLINE ? "command line" : "loader name");
-		else if (type == MB2_TAG_CMDLINE)
+		if (s)
 			bi->cmdline = s;
 		else
-			bi->loader = s;
+			pr_err("multiboot2: command line does not end, ignored\n");
 		break;
-	case MB2_TAG_MODULE:
-		add_module(bi, tag, size);
-		break;
-	case MB2_TAG_MMAP:
-		tags->mmap = tag;
-		break;
-	case MB2_TAG_EFI_MMAP:
-		tags->efi_mmap = tag;
-		bi->efi = true;
-		break;
-	case MB2_TAG_EFI64:
-	case MB2_TAG_EFI_BS:
-	case MB2_TAG_EFI64_IH:
-		bi->efi = true;
-		break;
+	case MB2_TAG_MODULE: add_module(bi, tag, size); break;
+	case MB2_TAG_MMAP: return read_map(tag, size);
 	case MB2_TAG_ACPI_OLD:
 	case MB2_TAG_ACPI_NEW:
 		/* The new one wins, wherever it stands. */
 		if (size - MB2_TAG_HEADER < RSDP_V1_SIZE) {
 			pr_err("multiboot2: RSDP of %u bytes is too short, ignored\n",
 			       size - MB2_TAG_HEADER);
-		} else if (type == MB2_TAG_ACPI_NEW || !bi->rsdp_copy) {
-			bi->rsdp_copy = tag + MB2_TAG_HEADER;
-			bi->rsdp_copy_size = size - MB2_TAG_HEADER;
+		} else if (type == MB2_TAG_ACPI_NEW || !bi->rsdp) {
+			bi->rsdp = tag + MB2_TAG_HEADER;
+			bi->rsdp_size = size - MB2_TAG_HEADER;
 		}
 		break;
 	}
+	return 0;
 }
 
 int __init mb2_parse(const void *info, size_t limit, struct boot_info *bi)
 {
 	const u8 *base = info;
-	struct mb2_tags tags = { 0 };
 	u32 total, at, size;
 	u64 step;
 
 	memset(bi, 0, sizeof(*bi));
-	bi->cmdline = bi->loader = "";
+	bi->cmdline = "";
 	nr_raw = 0;
 
 	total = limit < MB2_INFO_HEADER ? 0 : get_u32(base);
@@ -249,14 +173,14 @@ int __init mb2_parse(const void *info, size_t limit, struct boot_info *bi)
 		}
 		if (get_u32(base + at) == MB2_TAG_END)
 			break;
-		one_tag(bi, &tags, base + at, size);
+		if (one_tag(bi, base + at, size))
+			return -EINVAL;
 		step = ALIGN_UP((u64)size, 8);
 		if (step > total - at)
 			break;
 	}
 
-	if (!read_map(tags.mmap, false) || !read_map(tags.efi_mmap, true))
-		bi->nr_mem = mem_sanitise(raw_map, nr_raw, bi->mem, BOOT_MAX_MEM);
+	bi->nr_mem = mem_sanitise(raw_map, nr_raw, bi->mem, BOOT_MAX_MEM);
 	if (!bi->nr_mem) {
 		pr_err("multiboot2: no memory map\n");
 		return -EINVAL;

@@ -102,7 +102,7 @@ static bool __init start_ap(struct cpu *c)
 
 void __init smp_boot_aps(void)
 {
-	unsigned n = min(boot_acpi.nr_enabled, opt.maxcpus);
+	unsigned n = min(boot_acpi.nr_cpus, opt.maxcpus);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct cpu *c;
