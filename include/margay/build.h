@@ -45,10 +45,10 @@ unsigned int guest_memory_map(const struct guest_layout *l,
 			      struct mem_range map[GUEST_MEM_MAP_MAX]);
 
 /*
- * RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT in `buf` of `size` bytes, which the guest will see
- * at gpa; the RSDP comes first. Returns the bytes used, 0 when there is not room.
+ * RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT in the page, which the guest will see at gpa; the RSDP
+ * comes first.
  */
-size_t acpi_build(void *buf, size_t size, gpaddr_t gpa, unsigned int nr_vcpus);
+void acpi_build(void *page, gpaddr_t gpa, unsigned int nr_vcpus);
 
 #define GUEST_ACPI_SIZE 4096UL
 

@@ -11,7 +11,7 @@
 #define INSN_MAX_LEN 15
 
 /* Code size of the guest's current segment. */
-enum insn_mode { INSN_MODE_16, INSN_MODE_32, INSN_MODE_64 };
+enum insn_mode { INSN_MODE_16 = 16, INSN_MODE_32 = 32, INSN_MODE_64 = 64 };
 
 enum insn_op {
 	INSN_MOV,
@@ -36,10 +36,8 @@ struct insn {
 	bool mem_read; /* memory is read */
 	bool mem_dest; /* memory is written */
 	bool mem_left; /* memory is the left operand: that of `cmp [mem], reg` */
-	bool has_reg;  /* the other operand is register `reg` (0 = rax ... 15 = r15) */
 	bool high_byte; /* reg is 0..3 and means AH, CH, DH, BH */
-	bool has_imm;  /* the other operand is `imm` */
-	bool lock;
+	bool has_imm;  /* the other operand is `imm`; else register `reg` (0 = rax ... 15 = r15) */
 	u8 reg;
 	s64 imm; /* sign-extended */
 };

@@ -26,9 +26,9 @@ void vlapic_set_cr8(struct vcpu *v, u8 cr8);
 int vlapic_rdmsr(struct vcpu *v, u32 msr, u64 *val);
 int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val);
 
-/* Aligned 32-bit register access at offset in the page, xAPIC mode. -EPERM when the APIC is not in that mode. */
-int vlapic_read(struct vcpu *v, u32 offset, u32 *val);
-int vlapic_write(struct vcpu *v, u32 offset, u32 val);
+/* Aligned 32-bit register access at offset in the page, in xAPIC mode. */
 bool vlapic_mmio_enabled(struct vcpu *v);
+u32 vlapic_read(struct vcpu *v, u32 offset);
+void vlapic_write(struct vcpu *v, u32 offset, u32 val);
 
 #endif

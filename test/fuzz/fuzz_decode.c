@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!size)
 		return 0;
-	mode = data[0] % 3;
+	mode = INSN_MODE_16 << data[0] % 3;
 	data++;
 	len = size - 1 > 32 ? 32 : size - 1;
 
@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(a.len <= len && a.len <= INSN_MAX_LEN && prefix >= 0 && prefix + 2 <= a.len);
 	CHECK(a.reg < 16 && (a.mem_read || a.mem_dest || a.op == INSN_CMP));
 	CHECK(a.size == 1 || a.size == 2 || a.size == 4 || a.size == 8);
-	CHECK(a.mem_size <= a.size && !(a.has_reg && a.has_imm));
+	CHECK(a.mem_size <= a.size);
 
 	/* The bytes behind it do not matter, each of its own does. */
 	CHECK(!decode(data, a.len, mode, &b) && !memcmp(&a, &b, sizeof(a)));

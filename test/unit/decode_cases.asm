@@ -4,11 +4,10 @@
 
 R	equ 1	; memory is read
 W	equ 2	; memory is written
-G	equ 4	; other operand: register
-I	equ 8	; other operand: immediate
-H	equ 16	; the register is a high byte
-L	equ 32	; LOCK
-F	equ 64	; memory comes first, but is not written
+G	equ 0	; other operand: register
+I	equ 4	; other operand: immediate
+H	equ 8	; the register is a high byte
+F	equ 16	; memory comes first, but is not written
 
 ; CASE bits, "operation", size, memory size, flags, register, immediate, instruction
 %macro CASE 8+
@@ -63,13 +62,13 @@ CASE 64, "movsx", 4, 1, R|G, 1, 0, movsx ecx, byte [rsp]
 CASE 64, "movsx", 8, 2, R|G, 10, 0, movsx r10, word [rsp+8]
 CASE 64, "movsx", 8, 4, R|G, 11, 0, movsxd r11, dword [rbp]
 CASE 64, "xchg", 1, 1, R|W|G, 5, 0, xchg [rax], bpl
-CASE 64, "xchg", 8, 8, R|W|G|L, 2, 0, lock xchg [rax], rdx
+CASE 64, "xchg", 8, 8, R|W|G, 2, 0, lock xchg [rax], rdx
 CASE 64, "mov", 4, 4, W|G, 3, 0, mov [gs:rax], ebx
 ; Arithmetic
 CASE 64, "or", 4, 4, R|W|G, 0, 0, or [rdi], eax
 CASE 64, "or", 4, 4, R|G, 0, 0, or eax, [rdi]
 CASE 64, "and", 4, 4, R|W|I, 0, -17, and dword [rdi], byte -17
-CASE 64, "and", 4, 4, R|W|I|L, 0, 0x7fffffff, lock and dword [rdi], 0x7fffffff
+CASE 64, "and", 4, 4, R|W|I, 0, 0x7fffffff, lock and dword [rdi], 0x7fffffff
 CASE 64, "add", 8, 8, R|W|I, 0, 0x12345678, add qword [rdi], 0x12345678
 CASE 64, "sub", 1, 1, R|W|I, 0, 1, sub byte [rdi], 1
 CASE 64, "sub", 2, 2, R|G, 1, 0, sub cx, [rdi]
@@ -82,7 +81,7 @@ CASE 64, "test", 1, 1, R|F|I, 0, 0x10, test byte [rdi+1], 0x10
 CASE 64, "test", 4, 4, R|F|G, 0, 0, test [rdi], eax
 CASE 64, "test", 8, 8, R|F|I, 0, -2, test qword [rdi], -2
 CASE 64, "not", 4, 4, R|W, 0, 0, not dword [rdi]
-CASE 64, "not", 1, 1, R|W|L, 0, 0, lock not byte [rdi]
+CASE 64, "not", 1, 1, R|W, 0, 0, lock not byte [rdi]
 ; 32 bit
 CASE 32, "mov", 4, 4, W|G, 0, 0, mov [0xfee000b0], eax
 CASE 32, "mov", 4, 4, W|G, 1, 0, mov [0xfee000b0], ecx

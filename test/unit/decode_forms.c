@@ -40,13 +40,12 @@ static bool is_prefix(unsigned int b, enum insn_mode mode)
 
 static void try(const u8 *insn, enum insn_mode mode)
 {
-	static const int bits[] = { 16, 32, 64 };
 	struct insn out;
 	unsigned int i;
 
 	if (insn_decode(insn, INSN_MAX_LEN, mode, &out))
 		return;
-	printf("%d %u %s %u %u ", bits[mode], out.len, op_names[out.op], out.size, out.mem_size);
+	printf("%d %u %s %u %u ", mode, out.len, op_names[out.op], out.size, out.mem_size);
 	for (i = 0; i < INSN_MAX_LEN; i++)
 		printf("%02x", insn[i]);
 	printf("\n");
@@ -58,7 +57,7 @@ int main(void)
 	unsigned int mode, p, opcode, modrm, s;
 	u8 insn[32];
 
-	for (mode = INSN_MODE_16; mode <= INSN_MODE_64; mode++)
+	for (mode = INSN_MODE_16; mode <= INSN_MODE_64; mode *= 2)
 		for (p = 0; p < ARRAY_SIZE(prefixes); p++)
 			for (opcode = 0; opcode < 512; opcode++)
 				for (modrm = 0; modrm < 256; modrm += 7)

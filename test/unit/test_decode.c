@@ -30,9 +30,8 @@ static enum insn_mode mode_of(u8 bits)
 
 static u8 flags_of(const struct insn *i)
 {
-	return (i->mem_read ? 1 : 0) | (i->mem_dest ? 2 : 0) | (i->has_reg ? 4 : 0) |
-	       (i->has_imm ? 8 : 0) | (i->high_byte ? 16 : 0) | (i->lock ? 32 : 0) |
-	       (i->mem_left && !i->mem_dest ? 64 : 0);
+	return (i->mem_read ? 1 : 0) | (i->mem_dest ? 2 : 0) | (i->has_imm ? 4 : 0) |
+	       (i->high_byte ? 8 : 0) | (i->mem_left && !i->mem_dest ? 16 : 0);
 }
 
 static void test_cases(void **state)

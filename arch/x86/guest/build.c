@@ -139,15 +139,14 @@ static int load_initrd(struct domain *d, const struct boot_guest *bg, const stru
 
 static int load_acpi(struct domain *d, const struct guest_layout *l)
 {
-	void *buf = alloc_page();
-	size_t used;
+	void *page = alloc_page();
 	int rc;
 
-	if (!buf)
+	if (!page)
 		return -ENOMEM;
-	used = acpi_build(buf, GUEST_ACPI_SIZE, l->acpi, d->nr_vcpus);
-	rc = used ? copy_to_gpa(d, l->acpi, buf, used) : -E2BIG;
-	free_page(buf);
+	acpi_build(page, l->acpi, d->nr_vcpus);
+	rc = copy_to_gpa(d, l->acpi, page, GUEST_ACPI_SIZE);
+	free_page(page);
 	return rc;
 }
 
@@ -227,10 +226,8 @@ int arch_build_guest(struct domain *d, struct boot_guest *bg)
 		return rc;
 	}
 
-	/* 0 tells that there is no xenstore. The initial domain talks by console_io, as on Xen. */
+	/* Those of the store stay 0: there is none. The initial domain talks by console_io, as on Xen. */
 	d->hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
-	d->hvm_params[HVM_PARAM_STORE_PFN] = 0;
-	d->hvm_params[HVM_PARAM_STORE_EVTCHN] = 0;
 	if (!bg->spec.initial)
 		d->hvm_params[HVM_PARAM_CONSOLE_PFN] = l.console >> PAGE_SHIFT;
 	rc = console_attach(d);

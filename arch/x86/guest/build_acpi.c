@@ -16,9 +16,7 @@
 #define FADT_NO_ASPM BIT(4)
 #define FADT_NO_RTC BIT(5)
 #define MADT_LAPIC 0
-#define MADT_X2APIC 9
 #define MADT_ENABLED 1U
-#define XAPIC_MAX_ID 254U
 
 struct acpi_header {
 	char signature[4];
@@ -63,9 +61,14 @@ struct tables {
 	struct {
 		struct acpi_header header;
 		u32 lapic, flags;
-		u8 entries[];
+		struct madt_lapic {
+			u8 type, length, uid, id;
+			u32 flags;
+		} __packed entries[GUEST_MAX_VCPUS];
 	} __packed __aligned(16) madt;
 };
+
+_Static_assert(sizeof(struct tables) <= GUEST_ACPI_SIZE, "the tables have a page");
 
 static u8 checksum(const void *table, size_t n)
 {
@@ -91,29 +94,12 @@ static void finish(struct acpi_header *h, const char *signature, u8 revision, si
 	h->checksum = checksum(h, size);
 }
 
-/* The entry of one vCPU; its size. With e NULL only that. */
-static size_t madt_entry(u8 *e, u32 id)
-{
-	const u32 x2apic[] = { MADT_X2APIC | 16 << 8, id, MADT_ENABLED, id };
-	const u32 xapic[] = { MADT_LAPIC | 8 << 8 | id << 16 | id << 24, MADT_ENABLED };
-	size_t size = id <= XAPIC_MAX_ID ? sizeof(xapic) : sizeof(x2apic);
-
-	if (e)
-		memcpy(e, id <= XAPIC_MAX_ID ? xapic : x2apic, size);
-	return size;
-}
-
-size_t acpi_build(void *buf, size_t size, gpaddr_t gpa, unsigned int nr_vcpus)
+void acpi_build(void *page, gpaddr_t gpa, unsigned int nr_vcpus)
 {
 	static const u8 scope_sb[] = { 0x10, 0x06, '\\', '_', 'S', 'B', '_' }; /* Scope (\_SB) {} */
-	size_t used = sizeof(struct tables), at = 0;
-	struct tables *t = buf;
+	struct tables *t = page;
 
-	for (unsigned int i = 0; i < nr_vcpus; i++)
-		used += madt_entry(NULL, i);
-	if (size < used)
-		return 0;
-	memset(t, 0, used);
+	memset(t, 0, sizeof(*t));
 	memcpy(t->rsdp.signature, "RSD PTR ", 8);
 	memcpy(t->rsdp.oem_id, "MARGAY", 6);
 	t->rsdp.revision = 2;
@@ -134,7 +120,8 @@ size_t acpi_build(void *buf, size_t size, gpaddr_t gpa, unsigned int nr_vcpus)
 	finish(&t->fadt.header, "FACP", 5, FADT_SIZE);
 	t->madt.lapic = VLAPIC_BASE;
 	for (unsigned int i = 0; i < nr_vcpus; i++)
-		at += madt_entry(t->madt.entries + at, i);
-	finish(&t->madt.header, "APIC", 4, sizeof(struct acpi_header) + 8 + at);
-	return used;
+		t->madt.entries[i] = (struct madt_lapic){ MADT_LAPIC, sizeof(struct madt_lapic),
+							  (u8)i, (u8)i, MADT_ENABLED };
+	finish(&t->madt.header, "APIC", 4,
+	       sizeof(struct acpi_header) + 8 + nr_vcpus * sizeof(struct madt_lapic));
 }

@@ -121,7 +121,6 @@ static u8 modrm_mem(struct cursor *c)
 /* A register operand of `size` bytes out of a 3-bit field. */
 static void set_reg(const struct cursor *c, struct insn *out, u8 field, u8 size)
 {
-	out->has_reg = true;
 	if (size == 1 && !c->rex && field >= 4) {
 		out->high_byte = true;
 		out->reg = field - 4;
@@ -130,16 +129,14 @@ static void set_reg(const struct cursor *c, struct insn *out, u8 field, u8 size)
 	}
 }
 
-static void set_imm(struct cursor *c, struct insn *out, unsigned int bytes)
+/* What an operation does with its memory operand, when memory is on the left; -1: not supported. */
+static void set_op(struct cursor *c, struct insn *out, int op, bool mem_left)
 {
-	out->has_imm = true;
-	out->imm = next_imm(c, bytes);
-}
-
-/* What an operation does with its memory operand, when memory is on the left. */
-static void set_op(struct insn *out, enum insn_op op, bool mem_left)
-{
-	out->op = op;
+	if (op < 0) {
+		fail(c);
+		return;
+	}
+	out->op = (enum insn_op)op;
 	out->mem_read = op != INSN_MOV || !mem_left;
 	out->mem_left = mem_left;
 	out->mem_dest = mem_left && op != INSN_CMP && op != INSN_TEST;
@@ -167,74 +164,44 @@ static int group_op(u8 opcode, u8 field)
 	}
 }
 
-static void decode_group(struct cursor *c, struct insn *out, u8 opcode)
-{
-	int op = group_op(opcode, modrm_mem(c));
-
-	if (op < 0) {
-		fail(c);
-		return;
-	}
-	set_op(out, op, true);
-	if (op != INSN_NOT)
-		set_imm(c, out, opcode == 0x83 ? 1 : min(out->size, (u8)4));
-}
-
-/* What goes between a register and memory: the operation and the sizes. False: none of these. */
-static bool decode_op(struct cursor *c, struct insn *out, u8 opcode)
-{
-	switch (opcode) {
-	case 0x0f: /* two-byte opcodes: MOVZX and MOVSX */
-		opcode = next(c);
-		if ((opcode & 0xf6) != 0xb6)
-			return false;
-		set_op(out, opcode < 0xb8 ? INSN_MOVZX : INSN_MOVSX, false);
-		out->size = operand_size(c);
-		out->mem_size = opcode & 1 ? 2 : 1;
-		return true;
-	case 0x63: /* MOVSXD, where it extends anything; vendors differ on the other forms */
-		set_op(out, INSN_MOVSX, false);
-		out->size = 8;
-		out->mem_size = 4;
-		return c->rex & REX_W;
-	case 0x84 ... 0x85:
-		set_op(out, INSN_TEST, true);
-		return true;
-	case 0x86 ... 0x87:
-		set_op(out, INSN_XCHG, true);
-		return true;
-	case 0x88 ... 0x8b:
-		set_op(out, INSN_MOV, opcode < 0x8a);
-		return true;
-	case 0x00 ... 0x0e:
-	case 0x10 ... 0x3f:
-		set_op(out, (enum insn_op)alu_op(opcode >> 3), !(opcode & 2));
-		return alu_op(opcode >> 3) >= 0 && (opcode & 7) <= 3;
-	default: return false;
-	}
-}
-
 static void decode_one(struct cursor *c, struct insn *out, u8 opcode)
 {
 	out->size = out->mem_size = opcode & 1 ? operand_size(c) : 1;
 	switch (opcode) {
-	case 0xa0 ... 0xa3: /* address behind the opcode, register is rAX */
-		set_op(out, INSN_MOV, opcode > 0xa1);
-		out->has_reg = true;
-		next_imm(c, address_size(c));
+	case 0x0f: /* two-byte opcodes: MOVZX and MOVSX */
+		opcode = next(c);
+		set_op(c, out,
+		       (opcode & 0xf6) != 0xb6 ? -1 :
+		       opcode < 0xb8           ? INSN_MOVZX :
+						 INSN_MOVSX,
+		       false);
+		out->mem_size = opcode & 1 ? 2 : 1;
 		break;
+	case 0x63: /* MOVSXD, where it extends anything; vendors differ on the other forms */
+		set_op(c, out, c->rex & REX_W ? INSN_MOVSX : -1, false);
+		out->mem_size = 4;
+		break;
+	case 0x84 ... 0x85: set_op(c, out, INSN_TEST, true); break;
+	case 0x86 ... 0x87: set_op(c, out, INSN_XCHG, true); break;
+	case 0x88 ... 0x8b: set_op(c, out, INSN_MOV, opcode < 0x8a); break;
 	case 0x80 ... 0x81:
 	case 0x83:
 	case 0xc6 ... 0xc7:
 	case 0xf6 ... 0xf7:
-		decode_group(c, out, opcode);
-		break;
+		set_op(c, out, group_op(opcode, modrm_mem(c)), true);
+		out->has_imm = out->op != INSN_NOT;
+		if (out->has_imm)
+			out->imm = next_imm(c, opcode == 0x83 ? 1 : min(out->size, (u8)4));
+		return;
+	case 0xa0 ... 0xa3: /* address behind the opcode, register is rAX */
+		set_op(c, out, INSN_MOV, opcode > 0xa1);
+		next_imm(c, address_size(c));
+		return;
 	default:
-		if (decode_op(c, out, opcode))
-			set_reg(c, out, modrm_mem(c), out->size);
-		else
-			fail(c);
+		set_op(c, out, opcode < 0x40 && (opcode & 7) <= 3 ? alu_op(opcode >> 3) : -1,
+		       !(opcode & 2));
 	}
+	set_reg(c, out, modrm_mem(c), out->size);
 }
 
 int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct insn *out)
@@ -248,7 +215,6 @@ int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct i
 	/* LOCK is an error unless memory is read and written. */
 	if (c.lock && !(out->mem_read && out->mem_dest))
 		fail(&c);
-	out->lock = c.lock;
 	out->len = c.at;
 	return c.err;
 }

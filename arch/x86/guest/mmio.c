@@ -24,14 +24,10 @@
 
 static u64 read_operand(const struct vcpu *v, const struct insn *in)
 {
-	u64 val;
+	u64 val = in->has_imm   ? (u64)in->imm :
+		  in->high_byte ? v->regs.gpr[in->reg & 3] >> 8 :
+				  v->regs.gpr[in->reg & 15];
 
-	if (in->has_imm)
-		val = (u64)in->imm;
-	else if (in->has_reg)
-		val = in->high_byte ? v->regs.gpr[in->reg & 3] >> 8 : v->regs.gpr[in->reg & 15];
-	else
-		return 0;
 	return val & size_mask(in->size);
 }
 
@@ -55,27 +51,24 @@ static u64 sign_extend(u64 val, unsigned size)
 /* a op b, with the flags of the result in *flags. SDM 1 3.4.3.1. */
 static u64 compute(enum insn_op op, u64 a, u64 b, unsigned size, u64 *flags)
 {
-	u64 mask = size_mask(size), sign = 1UL << (size * 8 - 1), r, f = 0;
-	bool sub = op == INSN_SUB || op == INSN_CMP;
+	u64 sign = 1UL << (size * 8 - 1), r, f = 0;
 
 	switch (op) {
 	case INSN_ADD:
-		r = (a + b) & mask;
-		f |= r < a ? RFLAGS_CF : 0;
+		r = (a + b) & size_mask(size);
+		f |= (r < a ? RFLAGS_CF : 0) | ((a ^ b ^ r) & RFLAGS_AF);
 		f |= ~(a ^ b) & (a ^ r) & sign ? RFLAGS_OF : 0;
 		break;
 	case INSN_SUB:
 	case INSN_CMP:
-		r = (a - b) & mask;
-		f |= a < b ? RFLAGS_CF : 0;
+		r = (a - b) & size_mask(size);
+		f |= (a < b ? RFLAGS_CF : 0) | ((a ^ b ^ r) & RFLAGS_AF);
 		f |= (a ^ b) & (a ^ r) & sign ? RFLAGS_OF : 0;
 		break;
 	case INSN_OR: r = a | b; break;
 	case INSN_XOR: r = a ^ b; break;
 	default: r = a & b; break;
 	}
-	if (sub || op == INSN_ADD)
-		f |= (a ^ b ^ r) & RFLAGS_AF;
 	f |= (r ? 0 : RFLAGS_ZF) | (r & sign ? RFLAGS_SF : 0);
 	f |= __builtin_parity((unsigned)(r & 0xff)) ? 0 : RFLAGS_PF;
 	*flags = f;
@@ -88,17 +81,9 @@ static u64 compute(enum insn_op op, u64 a, u64 b, unsigned size, u64 *flags)
  */
 static u64 apic_load(struct vcpu *v, u32 offset, unsigned size)
 {
-	u32 val = 0;
+	u32 val = offset & 0xc ? 0 : vlapic_read(v, offset & ~3U);
 
-	if ((offset & 0xc) || vlapic_read(v, offset & ~3U, &val))
-		return 0;
 	return (val >> (offset & 3) * 8) & size_mask(size);
-}
-
-static void apic_store(struct vcpu *v, u32 offset, unsigned size, u64 val)
-{
-	if (size >= 4 && !(offset & 0xf))
-		(void)!vlapic_write(v, offset, (u32)val);
 }
 
 struct access {
@@ -119,8 +104,8 @@ static u64 load(struct vcpu *v, const struct access *acc, unsigned size)
 
 static void store(struct vcpu *v, const struct access *acc, unsigned size, u64 val)
 {
-	if (acc->kind == TO_APIC)
-		apic_store(v, acc->gpa & ~PAGE_MASK, size, val);
+	if (acc->kind == TO_APIC && size >= 4 && !(acc->gpa & 0xf))
+		vlapic_write(v, acc->gpa & ~PAGE_MASK, (u32)val);
 }
 
 static void emulate(struct vcpu *v, const struct insn *in, const struct access *acc)
@@ -143,8 +128,8 @@ static void emulate(struct vcpu *v, const struct insn *in, const struct access *
 		write_gpr(v, in, mem);
 		break;
 	default:
-		r = in->mem_left ? compute(in->op, mem, operand, in->size, &flags) :
-				   compute(in->op, operand, mem, in->size, &flags);
+		r = compute(in->op, in->mem_left ? mem : operand, in->mem_left ? operand : mem,
+			    in->size, &flags);
 		if (in->mem_dest)
 			store(v, acc, in->mem_size, r);
 		else if (!in->mem_left && in->op != INSN_CMP)
@@ -176,23 +161,20 @@ static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct acc
 	u8 buf[INSN_MAX_LEN];
 	const u8 *bytes = npf->insn;
 	unsigned len = min(npf->insn_len, (unsigned)INSN_MAX_LEN);
-	enum insn_mode mode;
 	struct vcpu_mode m;
 	struct insn in;
 
 	hvm->mode(v, &m);
-	mode = m.width == 64 ? INSN_MODE_64 : m.width == 32 ? INSN_MODE_32 : INSN_MODE_16;
 	if (!bytes || !len) {
 		gvaddr_t pc = m.cs_base + v->regs.rip;
 
-		len = guest_fetch(v, mode == INSN_MODE_64 ? v->regs.rip : (u32)pc, buf,
-				  sizeof(buf));
+		len = guest_fetch(v, m.width == 64 ? v->regs.rip : (u32)pc, buf, sizeof(buf));
 		/* The guest has unmapped its code meanwhile and will find that out itself. */
 		if (!len)
 			return;
 		bytes = buf;
 	}
-	if (insn_decode(bytes, len, mode, &in))
+	if (insn_decode(bytes, len, (enum insn_mode)m.width, &in))
 		refuse(v, acc, bytes, len);
 	else
 		emulate(v, &in, acc);

@@ -15,9 +15,9 @@
 #define TYPE_MASK (7UL << TYPE_SHIFT)
 #define TABLE (PTE_P | PTE_W | PTE_U)
 #define GFN_LIMIT (1UL << 36)	/* 4 levels */
-#define TEARDOWN_BATCH 64
-#define TEARDOWN_CHUNK 32	/* what a chunk to scrub, or a table, counts for in a batch */
-#define TEARDOWN_TABLE 4
+#define TEARDOWN_BATCH 64U
+#define TEARDOWN_CHUNK 32U	/* what a chunk to scrub, or a table, counts for in a batch */
+#define TEARDOWN_TABLE 4U
 
 static u64 leaf(mfn_t mfn, enum p2m_type type, unsigned level)
 {
@@ -91,46 +91,49 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 	}
 }
 
-/* Replaces a large leaf by a table of the next smaller ones. */
-static int shatter(struct domain *d, u64 *e, unsigned level)
+/* Replaces a large leaf by a table of the next smaller ones, or nothing by an empty table. */
+static int make_table(struct domain *d, u64 *e, unsigned level)
 {
 	u64 *t = new_table(d), old = *e, step = 1UL << (PAGE_SHIFT + 9 * (level - 1));
 
 	if (!t)
 		return -ENOMEM;
-	if (level == 1)
-		old &= ~PTE_PS;
-	for (unsigned i = 0; i < 512; i++)
-		t[i] = old + i * step;
-	d->p2m.entries[level]--;
-	d->p2m.entries[level - 1] += 512;
+	if (old & PTE_P) {
+		if (level == 1)
+			old &= ~PTE_PS;
+		for (unsigned i = 0; i < 512; i++)
+			t[i] = old + i * step;
+		d->p2m.entries[level]--;
+		d->p2m.entries[level - 1] += 512;
+	}
 	WRITE_ONCE(*e, virt_to_phys(t) | TABLE);
 	return 0;
 }
 
-/* The entry for gfn at the level, with tables made and large leaves split on the way. */
-static int find_entry(struct domain *d, gfn_t gfn, unsigned level, u64 **out)
+/*
+ * Sets the entry for gfn at the level, with tables made and large leaves split on the way. -EBUSY: smaller
+ * mappings are there, which are not replaced at once.
+ */
+static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u64 *old)
 {
-	u64 *t = d->p2m.root;
+	u64 *t = d->p2m.root, *e;
 
+	guard(&d->p2m.lock);
 	for (unsigned l = 3; l > level; l--) {
-		u64 *e = &t[index_at(gfn, l)];
-
-		if (!(*e & PTE_P)) {
-			u64 *next = new_table(d);
-
-			if (!next)
-				return -ENOMEM;
-			WRITE_ONCE(*e, virt_to_phys(next) | TABLE);
-		} else if (is_leaf(*e, l)) {
-			int rc = shatter(d, e, l);
+		e = &t[index_at(gfn, l)];
+		if (!(*e & PTE_P) || is_leaf(*e, l)) {
+			int rc = make_table(d, e, l);
 
 			if (rc)
 				return rc;
 		}
 		t = table_at(*e);
 	}
-	*out = &t[index_at(gfn, level)];
+	e = &t[index_at(gfn, level)];
+	if ((*e & PTE_P) && !is_leaf(*e, level))
+		return -EBUSY;
+	*old = atomic_xchg(e, new);
+	d->p2m.entries[level] += !!(new &PTE_P) - !!(*old & PTE_P);
 	return 0;
 }
 
@@ -159,58 +162,33 @@ static void release(struct domain *d, u64 e, unsigned level)
 int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
 {
 	unsigned level = order / 9;
-	u64 *e, old;
+	u64 old;
 	int rc;
 
 	if (gfn >= GFN_LIMIT || ((gfn | mfn) & ((1UL << order) - 1)) || order % 9 || level > 2)
 		return -EINVAL;
-	spin_lock(&d->p2m.lock);
-	rc = find_entry(d, gfn, level, &e);
+	rc = set_entry(d, gfn, level, leaf(mfn, type, level), &old);
 	if (rc)
-		goto out;
-	old = *e;
-	if ((old & PTE_P) &&
-	    !is_leaf(old, level)) { /* smaller mappings are there: not replaced at once */
-		rc = -EBUSY;
-		goto out;
-	}
-	WRITE_ONCE(*e, leaf(mfn, type, level));
-	if (!(old & PTE_P))
-		d->p2m.entries[level]++;
-	spin_unlock(&d->p2m.lock);
-	if (gfn + (1UL << order) - 1 > d->max_gfn)
-		d->max_gfn = gfn + (1UL << order) - 1;
+		return rc;
+	d->max_gfn = max(d->max_gfn, gfn + (1UL << order) - 1);
 	if (old & PTE_P) {
 		p2m_flush(d);
 		release(d, old, level);
 	}
 	return 0;
-out:
-	spin_unlock(&d->p2m.lock);
-	return rc;
 }
 
 /* Clears the 4K entry of gfn and flushes. */
 static int clear_entry(struct domain *d, gfn_t gfn, u64 *old)
 {
-	u64 *e;
-	int rc;
+	int rc = p2m_lookup(d, gfn).type == P2M_NONE ? -ENOENT : set_entry(d, gfn, 0, 0, old);
 
-	if (gfn >= GFN_LIMIT || p2m_lookup(d, gfn).type == P2M_NONE)
+	if (rc)
+		return rc;
+	if (!(*old & PTE_P))
 		return -ENOENT;
-	spin_lock(&d->p2m.lock);
-	rc = find_entry(d, gfn, 0, &e);
-	if (!rc) {
-		*old = atomic_xchg(e, 0UL);
-		if (*old & PTE_P)
-			d->p2m.entries[0]--;
-		else
-			rc = -ENOENT;
-	}
-	spin_unlock(&d->p2m.lock);
-	if (!rc)
-		p2m_flush(d);
-	return rc;
+	p2m_flush(d);
+	return 0;
 }
 
 int p2m_unmap(struct domain *d, gfn_t gfn)
@@ -233,7 +211,7 @@ int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *out)
 	return rc;
 }
 
-int p2m_get_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn)
+int p2m_get_page(struct domain *d, gfn_t gfn, bool write __unused, mfn_t *mfn)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);
 	int rc;
@@ -241,7 +219,6 @@ int p2m_get_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn)
 	/* Only the domain's own pages: what others lent is theirs to take away. */
 	if (e.type != P2M_RAM)
 		return -EINVAL;
-	(void)write;
 	rc = page_get(d, e.mfn);
 	if (rc)
 		return rc;
@@ -269,9 +246,7 @@ void p2m_flush(struct domain *d)
 		if (!v)
 			continue;
 		atomic_or(&v->work, VCPU_WORK_FLUSH);
-		if (v == self)
-			continue;
-		if (READ_ONCE(v->in_guest))
+		if (v != self && READ_ONCE(v->in_guest))
 			arch_cpu_kick(v->cpu);
 	}
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
@@ -283,11 +258,6 @@ void p2m_flush(struct domain *d)
 		       READ_ONCE(v->in_copy))
 			cpu_relax();
 	}
-}
-
-static void use_batch(unsigned *left, unsigned n)
-{
-	*left -= min(*left, n);
 }
 
 /* Depth first; leaves and then tables go, until the batch is used up. */
@@ -302,20 +272,20 @@ static bool teardown_table(struct domain *d, u64 *t, unsigned level, unsigned *l
 			return false;
 		/* A gigabyte is 512 chunks to scrub: by the chunk, over many steps. */
 		if (level == 2 && is_leaf(e, level) && type_of(e) == P2M_RAM &&
-		    !shatter(d, &t[i], level))
+		    !make_table(d, &t[i], level))
 			e = t[i];
 		if (is_leaf(e, level)) {
 			t[i] = 0;
 			d->p2m.entries[level]--;
 			release(d, e, level);
-			use_batch(left, level ? TEARDOWN_CHUNK : 1);
+			*left -= min(*left, level ? TEARDOWN_CHUNK : 1U);
 		} else {
 			if (!teardown_table(d, table_at(e), level - 1, left))
 				return false;
 			t[i] = 0;
 			free_page(table_at(e));
 			d->p2m.table_pages--;
-			use_batch(left, TEARDOWN_TABLE);
+			*left -= min(*left, TEARDOWN_TABLE);
 		}
 	}
 	return true;

@@ -15,7 +15,7 @@
 #define SVR_VALID 0x1ffU
 #define TDCR_VALID 0xbU
 #define DFR_FLAT 0xffffffffU
-#define NOT_A_REGISTER 1 /* from write_reg(), beside 0 and -EPERM */
+#define ICR_VALID 0xccfffU
 
 /* Writable bits; delivery status (12) and remote IRR (14) read 0 and may be written in any mode. */
 static const u32 lvt_valid[NR_LVTS] = {
@@ -228,13 +228,13 @@ static u32 valid_bits(u32 offset)
 	}
 }
 
-/* Registers that both modes have, but for ID, LDR and ICR. */
-static int write_reg(struct vlapic *vl, u32 offset, u32 val)
+/* Registers that both modes have, but for ID, LDR and ICR. False: there is none, or it can't have that value. */
+static bool write_reg(struct vlapic *vl, u32 offset, u32 val)
 {
 	if (vlapic_x2apic(vl) &&
 	    ((val & ~valid_bits(offset)) ||
 	     (offset == APIC_LVT + 0x10 * LVT_TIMER && (val & LVT_MODE) == LVT_MODE)))
-		return -EPERM;
+		return false;
 	switch (offset) {
 	case APIC_EOI: eoi(vl); break;
 	case APIC_SVR: write_svr(vl, val); break;
@@ -249,10 +249,9 @@ static int write_reg(struct vlapic *vl, u32 offset, u32 val)
 	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1):
 		write_lvt(vl, (u32)index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS), val);
 		break;
-	default:
-		return NOT_A_REGISTER;
+	default: return false;
 	}
-	return 0;
+	return true;
 }
 
 /* The register's value, or -1. */
@@ -287,37 +286,32 @@ bool vlapic_mmio_enabled(struct vcpu *v)
 	return vlapic_hw_enabled(v->vlapic) && !vlapic_x2apic(v->vlapic);
 }
 
-int vlapic_read(struct vcpu *v, u32 offset, u32 *val)
+u32 vlapic_read(struct vcpu *v, u32 offset)
 {
 	struct vlapic *vl = v->vlapic;
 	s64 reg;
 
-	if (!vlapic_mmio_enabled(v))
-		return -EPERM;
 	switch (offset) {
-	case APIC_APR: *val = vlapic_ppr(vl); break;
-	case APIC_DFR: *val = vl->dfr; break;
-	case APIC_ICR_HIGH: *val = (u32)(vl->icr >> 32); break;
+	case APIC_APR: return vlapic_ppr(vl);
+	case APIC_DFR: return vl->dfr;
+	case APIC_ICR_HIGH: return (u32)(vl->icr >> 32);
 	case APIC_EOI:
-	case APIC_RRD: *val = 0; break;
-	default:
-		reg = read_reg(vl, offset);
-		*val = reg < 0 ? 0 : (u32)reg;
-		if (reg < 0)
-			vlapic_error(vl, ESR_ILLEGAL_REG);
+	case APIC_RRD: return 0;
 	}
+	reg = read_reg(vl, offset);
+	if (reg >= 0)
+		return (u32)reg;
+	vlapic_error(vl, ESR_ILLEGAL_REG);
 	return 0;
 }
 
-int vlapic_write(struct vcpu *v, u32 offset, u32 val)
+void vlapic_write(struct vcpu *v, u32 offset, u32 val)
 {
 	struct vlapic *vl = v->vlapic;
 
-	if (!vlapic_mmio_enabled(v))
-		return -EPERM;
 	switch (offset) {
 	case APIC_ICR:
-		vl->icr = (vl->icr & ~0xffffffffUL) | (val & 0xccfff);
+		vl->icr = (vl->icr & ~0xffffffffUL) | (val & ICR_VALID);
 		vlapic_send_icr(vl);
 		break;
 	case APIC_ICR_HIGH: vl->icr = (u32)vl->icr | (u64)(val & 0xff000000) << 32; break;
@@ -331,10 +325,9 @@ int vlapic_write(struct vcpu *v, u32 offset, u32 val)
 	case APIC_TMCCT:
 		break; /* read-only, silently */
 	default:
-		if (write_reg(vl, offset, val))
+		if (!write_reg(vl, offset, val))
 			vlapic_error(vl, ESR_ILLEGAL_REG);
 	}
-	return 0;
 }
 
 /* SDM 3A 11.12.5: disabled -> xAPIC -> x2APIC -> disabled; the page does not move. */
@@ -379,6 +372,7 @@ int vlapic_rdmsr(struct vcpu *v, u32 msr, u64 *val)
 int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val)
 {
 	struct vlapic *vl = v->vlapic;
+	u32 offset;
 
 	if (msr == MSR_TSC_DEADLINE) {
 		vlapic_timer_deadline(vl, val);
@@ -388,9 +382,10 @@ int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val)
 		return write_base(vl, val);
 	if (!vlapic_x2apic(vl))
 		return -EPERM;
-	switch ((msr - MSR_X2APIC_BASE) * 16) {
+	offset = (msr - MSR_X2APIC_BASE) * 16;
+	switch (offset) {
 	case APIC_ICR:
-		if ((u32)val & ~0xccfffU)
+		if ((u32)val & ~ICR_VALID)
 			return -EPERM;
 		vl->icr = val;
 		vlapic_send_icr(vl);
@@ -401,8 +396,6 @@ int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val)
 		if (vl->svr & SVR_ENABLE)
 			vlapic_set_irq(v, (u8)val, false);
 		return 0;
-	default:
-		return val >> 32 || write_reg(vl, (msr - MSR_X2APIC_BASE) * 16, (u32)val) ? -EPERM :
-											    0;
 	}
+	return !(val >> 32) && write_reg(vl, offset, (u32)val) ? 0 : -EPERM;
 }
