@@ -44,7 +44,7 @@ struct x86_features {
 	u64 xcr0_mask;			/* XSAVE components that guests may enable */
 	u32 xsave_size;			/* of xcr0_mask */
 	u64 tsc_hz;
-	bool invariant_tsc, tsc_deadline, x2apic, page1g, xsave, xsaveopt, xsavec, rdtscp, ibpb;
+	bool invariant_tsc, tsc_deadline, x2apic, page1g, xsave, rdtscp, ibpb;
 	u8 phys_bits;
 	u8 vendor;			/* X86_VENDOR_* */
 };

@@ -21,6 +21,21 @@ static void cache(u32 sub, struct cpuid_regs *r)
 		*r = (struct cpuid_regs){ 0xfc01c000 | levels[sub] << 5 | 1, 0x1c0003f, 0x3f, 0 };
 }
 
+/* What XSAVE needs for the components in the CPU's XCR0, which is the vCPU's. */
+static u32 xsave_size(bool compact)
+{
+	u64 xcr0 = mock_vcpus[0].v.xcr0;
+	u32 size = 576;
+
+	for (u32 i = 2; i < 64; i++) {
+		u32 need = i == 2 ? 256 : 64, at = i == 2 ? 576 : 1024 + i * 64;
+
+		if (xcr0 >> i & 1)
+			size = compact ? size + need : max(size, at + need);
+	}
+	return size;
+}
+
 void cpuid_machine(u32 leaf, u32 sub, struct cpuid_regs *r)
 {
 	*r = (struct cpuid_regs){ features, features, features, features };
@@ -32,7 +47,9 @@ void cpuid_machine(u32 leaf, u32 sub, struct cpuid_regs *r)
 		r->eax = 0x800f12;
 	else if (leaf == 4 || leaf == 0x8000001d)
 		cache(sub, r);
-	else if (leaf == 0xd && sub >= 2)
+	else if (leaf == 0xd && sub < 2)
+		r->ebx = xsave_size(sub == 1);
+	else if (leaf == 0xd)
 		*r = (struct cpuid_regs){ sub == 2 ? 256 : 64, sub == 2 ? 576 : 1024 + sub * 64, 2,
 					  0 };
 	else if (leaf == 7 && sub == 0)
@@ -216,7 +233,8 @@ static void test_xsave(void **state)
 	(void)state;
 	start(false, ~0U, 0xd, 0x80000008, 1);
 	x86.xcr0_mask = BIT(0) | BIT(1) | BIT(2) | BIT(9);
-	x86.xsave = x86.xsaveopt = x86.xsavec = true;
+	x86.xsave = true;
+	x86.xsave_size = 1024 + 9 * 64 + 64;
 	policy();
 	v->xcr0 = 1;
 	r = ask(0, 0xd, 0);

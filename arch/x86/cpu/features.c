@@ -49,9 +49,6 @@ void __init features_init(void)
 		/* AVX-512's three parts, or none. */
 		if ((x86.xcr0_mask & XCR0_AVX512) != XCR0_AVX512)
 			x86.xcr0_mask &= ~XCR0_AVX512;
-		cpuid_count(0xd, 1, &a, &b, &c, &d);
-		x86.xsaveopt = a & 1;
-		x86.xsavec = a >> 1 & 1;
 	}
 }
 

@@ -14,8 +14,6 @@
 #define MAX_BASIC 0xdU
 #define MAX_EXT 0x21U
 #define NR_CACHES 5
-#define NR_XSTATES 20
-#define XSAVE_LEGACY 576U /* the FXSAVE area and the XSAVE header */
 
 struct cpuid_policy {
 	u32 max_basic, max_ext; /* max_ext without the 0x80000000 */
@@ -26,7 +24,6 @@ struct cpuid_policy {
 	struct cpuid_regs cache[NR_CACHES];   /* leaf 4 or 0x8000001d, whichever the vendor has */
 	struct cpuid_regs feat1;              /* leaf 7, subleaf 1 */
 	struct cpuid_regs topo[2];            /* leaf 0xb: threads, cores */
-	struct cpuid_regs xstate[NR_XSTATES]; /* leaf 0xd, from subleaf 1; those beyond are zero */
 	u64 cr4, efer, xcr0;
 	bool tsc_aux;
 };
@@ -102,6 +99,11 @@ struct cpuid_policy {
 
 #define L6A_ARAT BIT(2)
 
+/* Leaf 0xd, subleaf 1: XSAVEOPT and XSAVEC, not XSAVES. Beyond: the component is aligned when compacted. */
+#define XSAVE_XSAVEC BIT(1)
+#define XSAVE_ALLOW (BIT(0) | XSAVE_XSAVEC)
+#define XSAVE_ALIGN BIT(1)
+
 /* Bits an APIC id needs for n cores. */
 static u32 order_of(u32 n)
 {
@@ -134,43 +136,6 @@ static void drop_vector_features(struct cpuid_policy *p)
 		l7->ecx &= ~(u32)L7C_PKU;
 }
 
-/* Size of the standard or the compacted XSAVE format for these components. */
-static u32 xsave_size(const struct cpuid_policy *p, u64 xcr0, bool compact)
-{
-	u32 size = XSAVE_LEGACY;
-
-	for (unsigned i = 2; i < NR_XSTATES; i++) {
-		const struct cpuid_regs *c = &p->xstate[i];
-
-		if (!(xcr0 >> i & 1))
-			continue;
-		if (compact && (c->ecx & 2)) /* aligned to 64 bytes */
-			size = ALIGN_UP(size, 64U);
-		size = compact ? size + c->eax : max(size, c->eax + c->ebx);
-	}
-	return size;
-}
-
-static void make_xstate(struct cpuid_policy *p)
-{
-	struct cpuid_regs r;
-
-	if (!x86.xsave) {
-		p->basic[1].ecx &= ~(u32)L1C_XSAVE;
-		return;
-	}
-	p->xcr0 = x86.xcr0_mask & (BIT(NR_XSTATES) - 1);
-	for (unsigned i = 2; i < NR_XSTATES; i++) {
-		if (!(p->xcr0 >> i & 1))
-			continue;
-		cpuid_machine(0xd, i, &r);
-		p->xstate[i] = (struct cpuid_regs){ r.eax, r.ebx, r.ecx & 2, 0 };
-	}
-	p->xstate[1].eax = (x86.xsaveopt ? 1U : 0) | (x86.xsavec ? 2U : 0);
-	p->basic[0xd] = (struct cpuid_regs){ (u32)p->xcr0, 0, xsave_size(p, p->xcr0, false),
-					     (u32)(p->xcr0 >> 32) };
-}
-
 /* Deterministic cache parameters: only the numbers of sharers are ours. */
 static void make_caches(struct cpuid_policy *p, u32 leaf)
 {
@@ -194,77 +159,88 @@ static void make_caches(struct cpuid_policy *p, u32 leaf)
 	}
 }
 
-static void make_basic(struct cpuid_policy *p)
+/* What shines through of the machine's leaves; the others are empty or made below. */
+static const struct {
+	u32 first, last;
+	struct cpuid_regs allow;
+} machine_leaves[] = {
+	{ 1, 1, { ~0U, 0xff00, L1C_ALLOW, L1D_ALLOW } },
+	{ 7, 7, { ~0U, L7B_ALLOW, L7C_ALLOW, L7D_ALLOW } },
+	{ 0x80000001, 0x80000001, { ~0U, ~0U, E1C_ALLOW, E1D_ALLOW } },
+	{ 0x80000002, 0x80000006, { ~0U, ~0U, ~0U, ~0U } }, /* the CPU's name, caches and TLBs */
+	{ 0x80000008, 0x80000008, { 0xff00, E8B_ALLOW, 0, 0 } },
+	{ 0x80000019, 0x8000001a, { ~0U, ~0U, ~0U, ~0U } }, /* TLBs, speed of instructions */
+	{ 0x80000021, 0x80000021, { E21A_ALLOW, 0, 0, 0 } },
+};
+
+static void copy_leaf(struct cpuid_policy *p, u32 leaf, const struct cpuid_regs *allow)
 {
-	struct cpuid_regs *b = p->basic, r;
+	struct cpuid_regs *out = leaf >> 31 ? &p->ext[leaf & 0xff] : &p->basic[leaf];
+
+	if ((leaf & 0xff) > (leaf >> 31 ? p->max_ext : p->max_basic))
+		return;
+	cpuid_machine(leaf, 0, out);
+	out->eax &= allow->eax;
+	out->ebx &= allow->ebx;
+	out->ecx &= allow->ecx;
+	out->edx &= allow->edx;
+}
+
+static void copy_machine(struct cpuid_policy *p)
+{
+	struct cpuid_regs *b = p->basic, *e = p->ext;
 
 	cpuid_machine(0, 0, &b[0]);
 	p->max_basic = b[0].eax = min(b[0].eax, MAX_BASIC);
-
-	cpuid_machine(1, 0, &r);
-	b[1].eax = r.eax;
-	b[1].ebx = (r.ebx & 0xff00) | p->nr_vcpus << 16;
-	b[1].ecx = (r.ecx & L1C_ALLOW) | L1C_X2APIC | L1C_TSC_DEADLINE | L1C_HYPERVISOR;
-	b[1].edx = (r.edx & L1D_ALLOW) | L1D_APIC | (p->nr_vcpus > 1 ? L1D_HTT : 0);
-
+	cpuid_machine(0x80000000, 0, &e[0]);
+	p->max_ext = min(e[0].eax - 0x80000000, p->intel ? 8 : MAX_EXT);
+	e[0].eax = 0x80000000 + p->max_ext;
+	for (unsigned i = 0; i < ARRAY_SIZE(machine_leaves); i++)
+		for (u32 l = machine_leaves[i].first; l <= machine_leaves[i].last; l++)
+			copy_leaf(p, l, &machine_leaves[i].allow);
 	if (p->intel)
 		cpuid_machine(2, 0, &b[2]);
-	b[6].eax = L6A_ARAT;
-	if (p->max_basic >= 7) {
-		cpuid_machine(7, 0, &r);
-		b[7] = (struct cpuid_regs){ r.eax ? 1 : 0, r.ebx & L7B_ALLOW, r.ecx & L7C_ALLOW,
-					    r.edx & L7D_ALLOW };
-		if (r.eax) {
-			cpuid_machine(7, 1, &r);
-			p->feat1.eax = r.eax & L71A_ALLOW;
-		}
+	if (b[7].eax) {
+		cpuid_machine(7, 1, &p->feat1);
+		p->feat1 = (struct cpuid_regs){ .eax = p->feat1.eax & L71A_ALLOW };
+		b[7].eax = 1;
 	}
-	p->topo[0] = (struct cpuid_regs){ 0, 1, 0x100, 0 };
-	p->topo[1] = (struct cpuid_regs){ order_of(p->nr_vcpus), p->nr_vcpus, 0x201, 0 };
 }
 
-static void make_ext(struct cpuid_policy *p)
+static void make_leaves(struct cpuid_policy *p)
 {
-	struct cpuid_regs *e = p->ext, r;
+	struct cpuid_regs *b = p->basic, *e = p->ext;
+	u32 n = p->nr_vcpus;
 
-	cpuid_machine(0x80000000, 0, &e[0]);
-	p->max_ext = e[0].eax >> 16 == 0x8000 ? min(e[0].eax & 0xffff, MAX_EXT) : 0;
-	if (p->intel)
-		p->max_ext = min(p->max_ext, 8U);
-	e[0].eax = 0x80000000 + p->max_ext;
-	if (p->max_ext < 8)
-		return;
-
-	cpuid_machine(0x80000001, 0, &r);
-	e[1].eax = r.eax;
-	e[1].ebx = r.ebx;
-	e[1].ecx = r.ecx & E1C_ALLOW;
-	e[1].edx = r.edx & E1D_ALLOW;
+	b[1].ebx |= n << 16;
+	b[1].ecx |= L1C_X2APIC | L1C_TSC_DEADLINE | L1C_HYPERVISOR;
+	b[1].edx |= L1D_APIC | (n > 1 ? L1D_HTT : 0);
+	b[6].eax = L6A_ARAT;
+	p->topo[0] = (struct cpuid_regs){ 0, 1, 0x100, 0 };
+	p->topo[1] = (struct cpuid_regs){ order_of(n), n, 0x201, 0 };
 	if (!x86.page1g)
 		e[1].edx &= ~(u32)E1D_PAGE1G;
-	for (u32 i = 2; i <= 6; i++)
-		cpuid_machine(0x80000000 + i, 0, &e[i]);
 	e[7].edx = x86.invariant_tsc ? E7D_INVARIANT_TSC : 0;
-	cpuid_machine(0x80000008, 0, &r);
-	e[8].eax = x86.phys_bits | (r.eax & 0xff00);
-	e[8].ebx = r.ebx & E8B_ALLOW;
+	e[8].eax |= x86.phys_bits;
 	if (p->intel)
 		return;
-
-	e[1].edx |= p->basic[1].edx & E1D_AMD_COPY;
-	if (p->nr_vcpus > 1)
-		e[1].ecx |= E1C_CMP_LEGACY;
+	e[1].edx |= b[1].edx & E1D_AMD_COPY;
+	e[1].ecx |= n > 1 ? E1C_CMP_LEGACY : 0;
 	if (p->max_ext < 0x1e)
 		e[1].ecx &= ~(u32)E1C_TOPOEXT;
-	e[8].ecx = (p->nr_vcpus - 1) | order_of(p->nr_vcpus) << 12;
-	if (p->max_ext >= 0x1a) {
-		cpuid_machine(0x80000019, 0, &e[0x19]);
-		cpuid_machine(0x8000001a, 0, &e[0x1a]);
+	e[8].ecx = (n - 1) | order_of(n) << 12;
+}
+
+/* The sizes and places of XSAVE's components are the CPU's own: xsave_leaf(). */
+static void make_xsave(struct cpuid_policy *p)
+{
+	if (!x86.xsave) {
+		p->basic[1].ecx &= ~(u32)L1C_XSAVE;
+		return;
 	}
-	if (p->max_ext >= 0x21) {
-		cpuid_machine(0x80000021, 0, &r);
-		e[0x21].eax = r.eax & E21A_ALLOW;
-	}
+	p->xcr0 = x86.xcr0_mask;
+	p->basic[0xd] = (struct cpuid_regs){ (u32)p->xcr0, 0, x86.xsave_size,
+					     (u32)(p->xcr0 >> 32) };
 }
 
 #define CR4_IF(cond, bits) ((cond) ? (bits) : 0)
@@ -293,13 +269,13 @@ int cpuid_policy_init(struct domain *d)
 		return -ENOMEM;
 	p->nr_vcpus = d->spec.vcpus;
 	p->intel = x86.vendor == X86_VENDOR_INTEL;
-	make_basic(p);
-	make_ext(p);
+	copy_machine(p);
+	make_leaves(p);
 	if (p->intel && p->max_basic >= 4)
 		make_caches(p, 4);
 	else if (p->ext[1].ecx & E1C_TOPOEXT)
 		make_caches(p, 0x8000001d);
-	make_xstate(p);
+	make_xsave(p);
 	drop_vector_features(p);
 	make_limits(p);
 	d->cpuid = p;
@@ -367,6 +343,26 @@ static void xen_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
 	}
 }
 
+/* The machine answers by the guest's XCR0, which is in the CPU. */
+static void xsave_leaf(const struct cpuid_policy *p, u32 sub, struct cpuid_regs *out)
+{
+	struct cpuid_regs r;
+
+	if (!p->xcr0)
+		return;
+	cpuid_machine(0xd, sub, &r);
+	if (sub == 0) {
+		out->ebx = r.ebx;
+		return;
+	}
+	*out = (struct cpuid_regs){ 0 };
+	if (sub == 1)
+		*out = (struct cpuid_regs){ r.eax & XSAVE_ALLOW,
+					    r.eax & XSAVE_XSAVEC ? r.ebx : 0, 0, 0 };
+	else if (sub < 64 && (p->xcr0 >> sub & 1))
+		*out = (struct cpuid_regs){ r.eax, r.ebx, r.ecx & XSAVE_ALIGN, 0 };
+}
+
 static void basic_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
 {
 	const struct cpuid_policy *p = v->domain->cpuid;
@@ -399,16 +395,7 @@ static void basic_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out
 		out->edx = v->id;
 		break;
 	case 0xd:
-		if (sub == 0) {
-			if (p->xcr0)
-				out->ebx = xsave_size(p, vcpu_xcr0(v), false);
-			break;
-		}
-		*out = (struct cpuid_regs){ 0 };
-		if (sub < NR_XSTATES)
-			*out = p->xstate[index_nospec(sub, NR_XSTATES)];
-		if (sub == 1 && (out->eax & 2))
-			out->ebx = xsave_size(p, vcpu_xcr0(v), true);
+		xsave_leaf(p, sub, out);
 		break;
 	}
 }
