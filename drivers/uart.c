@@ -3,19 +3,8 @@
 #include <margay/console.h>
 #include <margay/x86.h>
 
-enum {
-	THR = 0,
-	RBR = 0,
-	DLL = 0,
-	IER = 1,
-	DLM = 1,
-	FCR = 2,
-	IIR = 2,
-	LCR = 3,
-	MCR = 4,
-	LSR = 5,
-	SCR = 7
-};
+enum { DATA = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5, SCR = 7 };
+enum { DLL = 0, DLM = 1 }; /* while LCR_DLAB is set */
 
 #define LCR_DLAB 0x80
 #define LSR_DR 0x01
@@ -66,7 +55,7 @@ void uart_putc_sync(char c)
 	/* A line that does not move (no hardware, flow stopped) must not stop Margay. */
 	for (unsigned i = 0; i < 100000 && !(inb(base + LSR) & LSR_THRE); i++)
 		;
-	outb(base + THR, (u8)c);
+	outb(base + DATA, (u8)c);
 }
 
 bool uart_tx_ready(void)
@@ -78,13 +67,13 @@ bool uart_tx_ready(void)
 
 void uart_tx(char c)
 {
-	outb(base + THR, (u8)c);
+	outb(base + DATA, (u8)c);
 	tx_room--;
 }
 
 int uart_rx(void)
 {
-	return present && (inb(base + LSR) & LSR_DR) ? inb(base + RBR) : -1;
+	return present && (inb(base + LSR) & LSR_DR) ? inb(base + DATA) : -1;
 }
 
 void uart_enable_irqs(bool tx)

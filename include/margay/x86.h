@@ -39,6 +39,10 @@
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 #define XCR0_PKRU BIT(9)
 
+/* The parts of an XSAVE area that are always there. */
+#define FXSAVE_SIZE 512U
+#define XSAVE_HEADER_SIZE 64U
+
 #define EFER_SCE BIT(0)
 #define EFER_LME BIT(8)
 #define EFER_LMA BIT(10)
@@ -206,11 +210,11 @@ void features_init_cpu(void);
 void tsc_init(void);
 u64 tsc_to_ns(u64 tsc);
 u64 ns_to_tsc(u64 ns);
-u64 tsc_base(void);			/* TSC at system time 0 */
+extern u64 tsc_base;			/* TSC at system time 0 */
 void udelay(unsigned us);
 void tsc_sync_bsp(struct cpu *c);
 void tsc_sync_ap(void);
-u64 tsc_skew_max(void);
+extern u64 tsc_skew_max; /* ticks by which one TSC is behind another; 0: they agree */
 void tsc_pvclock_scale(u32 *mul, s8 *shift);
 
 /* arch/x86/mm */
@@ -218,7 +222,7 @@ struct boot_info;
 void paging_init(const struct boot_info *bi);
 void paging_load_cpu(void);
 void *map_mmio(paddr_t pa, size_t size);
-void *map_stack(unsigned pages);		/* top of a stack with a guard page below; NULL */
+void *map_stack(unsigned pages);		/* top of a stack with a guard page below */
 void paging_end_init(void);			/* gives init memory back */
 extern paddr_t image_paddr;			/* where the image's first byte lies */
 void *image_early_page(void);

@@ -51,14 +51,11 @@ void apic_init_cpu(void)
 		wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_EN | APIC_BASE_EXTD);
 	apic_write(APIC_TPR, 0);
 	apic_write(APIC_SVR, SVR_ENABLE | VEC_SPURIOUS);
-	apic_write(LVT(LVT_TIMER),
-		   x86.tsc_deadline ? LVT_DEADLINE | VEC_TIMER : LVT_MASKED | VEC_TIMER);
+	apic_write(LVT(LVT_TIMER), x86.tsc_deadline ? LVT_DEADLINE | VEC_TIMER : VEC_TIMER);
 	apic_write(LVT(LVT_LINT0), LVT_MASKED);
 	apic_write(LVT(LVT_LINT1), LVT_NMI);
 	apic_write(LVT(LVT_ERROR), VEC_ERROR);
 	apic_write(APIC_TDCR, DIVIDE_BY_1);
-	if (!x86.tsc_deadline)
-		apic_write(LVT(LVT_TIMER), VEC_TIMER);
 }
 
 u32 apic_id(void)
@@ -91,7 +88,6 @@ void __init apic_timer_calibrate(u64 tsc_hz)
 
 	if (x86.tsc_deadline)
 		return;
-	apic_write(LVT(LVT_TIMER), LVT_MASKED | VEC_TIMER);
 	apic_write(APIC_TMICT, TIMER_MAX);
 	t0 = rdtsc();
 	ticks = apic_read(APIC_TMCCT);
@@ -99,7 +95,6 @@ void __init apic_timer_calibrate(u64 tsc_hz)
 	ticks -= apic_read(APIC_TMCCT);
 	tsc = rdtsc() - t0;
 	apic_write(APIC_TMICT, 0);
-	apic_write(LVT(LVT_TIMER), VEC_TIMER);
 	ticks = ticks * tsc_hz / tsc;
 	timer_mul = (ticks << 32) / 1000000000U;
 	pr_debug("APIC timer: %lu kHz\n", ticks / 1000);
@@ -111,7 +106,7 @@ void arch_timer_program(stime_t at)
 	u64 ticks;
 
 	if (x86.tsc_deadline) {
-		wrmsr(MSR_TSC_DEADLINE, at == ~0UL ? 0 : tsc_base() + ns_to_tsc(at) + 1);
+		wrmsr(MSR_TSC_DEADLINE, at == ~0UL ? 0 : tsc_base + ns_to_tsc(at) + 1);
 		return;
 	}
 	if (at == ~0UL) {

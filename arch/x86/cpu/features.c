@@ -12,7 +12,7 @@ static u64 cr4_bits = CR4_PAE | CR4_PGE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 void __init features_init(void)
 {
-	u32 a, b, c, d, max, max_ext;
+	u32 a, b, c, d, max;
 
 	cpuid_count(0, 0, &max, &b, &c, &d);
 	x86.vendor = b == 0x756e6547 ? X86_VENDOR_INTEL :	/* Genu(ineIntel) */
@@ -29,20 +29,15 @@ void __init features_init(void)
 		cr4_bits |= (b >> 7 & 1 ? CR4_SMEP : 0) | (b >> 20 & 1 ? CR4_SMAP : 0) |
 			    (c >> 2 & 1 ? CR4_UMIP : 0);
 	}
-	cpuid_count(0x80000000, 0, &max_ext, &b, &c, &d);
 	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
 	x86.page1g = d >> 26 & 1;
 	x86.rdtscp = d >> 27 & 1;
-	x86.phys_bits = 36;
-	if (max_ext >= 0x80000008) {
-		cpuid_count(0x80000008, 0, &a, &b, &c, &d);
-		x86.phys_bits = (u8)a;
-		x86.ibpb = b >> 12 & 1;
-	}
-	if (max_ext >= 0x80000007) {
-		cpuid_count(0x80000007, 0, &a, &b, &c, &d);
-		x86.invariant_tsc = d >> 8 & 1;
-	}
+	/* Whatever has nested paging has these. */
+	cpuid_count(0x80000007, 0, &a, &b, &c, &d);
+	x86.invariant_tsc = d >> 8 & 1;
+	cpuid_count(0x80000008, 0, &a, &b, &c, &d);
+	x86.phys_bits = (u8)a;
+	x86.ibpb = b >> 12 & 1;
 	if (x86.xsave) {
 		cpuid_count(0xd, 0, &a, &b, &c, &d);
 		x86.xcr0_mask = ((u64)d << 32 | a) & XCR0_KNOWN;
@@ -67,6 +62,6 @@ void features_init_cpu(void)
 		x86.xsave_size = b;
 	} else {
 		x86.xcr0_mask = 3;
-		x86.xsave_size = 512;
+		x86.xsave_size = FXSAVE_SIZE + XSAVE_HEADER_SIZE;
 	}
 }

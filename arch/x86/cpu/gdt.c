@@ -24,11 +24,8 @@ void gdt_init_cpu(struct cpu *c)
 	if (!d)
 		panic("no memory for CPU %u's descriptor tables\n", c->id);
 	c->arch = d;
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < 3; i++)
 		d->tss.ist[i] = (u64)map_stack(1);
-		if (!d->tss.ist[i])
-			panic("no memory for CPU %u's exception stacks\n", c->id);
-	}
 	d->tss.iomap = sizeof(d->tss);
 
 	u64 base = (u64)&d->tss;

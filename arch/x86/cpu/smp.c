@@ -33,8 +33,6 @@ struct cpu *__init cpu_create(unsigned id, const struct acpi_cpu *a)
 	c->apic_id = a->apic_id;
 	c->node = a->node;
 	c->stack_top = (u64)map_stack(STACK_PAGES);
-	if (!c->stack_top)
-		panic("no memory for CPU %u's stack\n", id);
 	gdt_init_cpu(c);
 	sched_init_cpu(c);
 	return c;
@@ -55,7 +53,6 @@ static void ap_main(void *arg)
 {
 	struct cpu *c = arg;
 
-	paging_load_cpu();
 	cpu_init_here(c);
 	atomic_store(&ap_alive, true);
 	tsc_sync_ap();
@@ -80,14 +77,12 @@ static bool __init wait_alive(unsigned ms)
 
 static bool __init start_ap(struct cpu *c)
 {
-	u8 *page = phys_to_virt(TRAMPOLINE);
-
-	memcpy(page, ap_trampoline, (size_t)(ap_trampoline_end - ap_trampoline));
-	*(u64 *)(page + ((u8 *)&ap_cr3 - ap_trampoline)) =
-		image_paddr + (u64)((u8 *)boot_pml4 - image_start);
+	ap_cr3 = image_paddr + (u64)((u8 *)boot_pml4 - image_start);
 	/* A stack that the boot page tables map: below the boot stack's user, in its lower half. */
-	*(u64 *)(page + ((u8 *)&ap_stack - ap_trampoline)) = (u64)boot_pml4 + 8 * PAGE_SIZE + 3072;
-	*(u64 *)(page + ((u8 *)&ap_entry - ap_trampoline)) = (u64)ap_start;
+	ap_stack = (u64)boot_pml4 + 8 * PAGE_SIZE + 3072;
+	ap_entry = (u64)ap_start;
+	memcpy(phys_to_virt(TRAMPOLINE), ap_trampoline,
+	       (size_t)(ap_trampoline_end - ap_trampoline));
 	starting = c;
 	ap_alive = false;
 	apic_send_ipi(c->apic_id, ICR_INIT);
@@ -122,16 +117,14 @@ void __init smp_boot_aps(void)
 	}
 	pr_info("%u CPU%s on %u node%s; TSCs %s\n", nr_cpus, nr_cpus == 1 ? "" : "s",
 		boot_acpi.nr_nodes, boot_acpi.nr_nodes == 1 ? "" : "s",
-		tsc_skew_max() ? "differ" : "agree");
+		tsc_skew_max ? "differ" : "agree");
 }
 
 void cpu_raise(struct cpu *c, u32 work)
 {
-	if (c == this_cpu()) {
-		atomic_or(&c->work, work);
-		return;
-	}
-	if ((atomic_or(&c->work, work) & work) != work)
+	bool known = (atomic_or(&c->work, work) & work) == work;
+
+	if (!known && c != this_cpu())
 		arch_cpu_kick(c);
 }
 
@@ -143,7 +136,7 @@ void on_all_cpus(void (*fn)(void *arg), void *arg)
 {
 	struct cpu *self = this_cpu();
 
-	spin_lock(&call_lock);
+	guard(&call_lock);
 	calls_left = nr_cpus - 1;
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		if (cpus[i] == self)
@@ -155,7 +148,6 @@ void on_all_cpus(void (*fn)(void *arg), void *arg)
 	fn(arg);
 	while (atomic_load(&calls_left))
 		cpu_relax();
-	spin_unlock(&call_lock);
 }
 
 void cpu_do_call(struct cpu *c)

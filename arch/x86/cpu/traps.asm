@@ -22,39 +22,24 @@ trap_stubs:
 %assign v v + 1
 %endrep
 
+%macro push_each 1-*
+%rep %0
+	push %1
+%rotate 1
+%endrep
+%endmacro
+%macro pop_each 1-*
+%rep %0
+	pop %1
+%rotate 1
+%endrep
+%endmacro
+
 trap_common:	cld
-	push rax
-	push rcx
-	push rdx
-	push rbx
-	push rbp
-	push rsi
-	push rdi
-	push r8
-	push r9
-	push r10
-	push r11
-	push r12
-	push r13
-	push r14
-	push r15
+	push_each rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
 	mov rdi, rsp
 	call trap_handler
-	pop r15
-	pop r14
-	pop r13
-	pop r12
-	pop r11
-	pop r10
-	pop r9
-	pop r8
-	pop rdi
-	pop rsi
-	pop rbp
-	pop rbx
-	pop rdx
-	pop rcx
-	pop rax
+	pop_each r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax
 	add rsp, 16
 	iretq
 

@@ -23,12 +23,12 @@
 #define FEMTO 1000000000000000UL
 #define FEMTO_PER_NANO 1000000UL
 
-static u64 base;		/* TSC at system time 0 */
+u64 tsc_base, tsc_skew_max;
 static u32 ns_mul;		/* ns = tsc delta * ns_mul >> ns_shift */
 static u8 ns_shift;
-static u64 tsc_mul;		/* tsc delta = ns * tsc_mul >> TSC_SHIFT */
 #define TSC_SHIFT 28
-static u64 skew_max;
+static u64 tsc_mul =
+	3UL << TSC_SHIFT; /* tsc delta = ns * tsc_mul >> TSC_SHIFT; until it is known 3 GHz */
 
 u64 rdtsc(void)
 {
@@ -41,11 +41,6 @@ u64 rdtsc(void)
 void cpu_relax(void)
 {
 	__asm__ volatile("pause" ::: "memory");
-}
-
-u64 tsc_base(void)
-{
-	return base;
 }
 
 u64 tsc_to_ns(u64 tsc)
@@ -67,15 +62,13 @@ void tsc_pvclock_scale(u32 *mul, s8 *shift)
 
 stime_t now(void)
 {
-	return tsc_to_ns(rdtsc() - base);
+	return tsc_to_ns(rdtsc() - tsc_base);
 }
 
 void udelay(unsigned us)
 {
 	u64 end = rdtsc() + ns_to_tsc(us * 1000UL);
 
-	if (!x86.tsc_hz)
-		end = rdtsc() + us * 3000UL;
 	while ((s64)(rdtsc() - end) < 0)
 		cpu_relax();
 }
@@ -186,7 +179,7 @@ void __init tsc_init(void)
 		ns_shift--;
 	ns_mul = (u32)((1000000000UL << ns_shift) / x86.tsc_hz);
 	tsc_mul = (x86.tsc_hz << TSC_SHIFT) / 1000000000UL;
-	base = rdtsc();
+	tsc_base = rdtsc();
 	pr_info("TSC: %lu.%03lu MHz by %s\n", x86.tsc_hz / 1000000, x86.tsc_hz / 1000 % 1000,
 		hpet ? "HPET" :
 		pit  ? "PIT" :
@@ -209,8 +202,8 @@ static void sync_side(u32 parity)
 
 		u64 t = rdtsc();
 
-		if (i && (s64)(sync_stamp - t) > (s64)skew_max)
-			skew_max = sync_stamp - t;
+		if (i && (s64)(sync_stamp - t) > (s64)tsc_skew_max)
+			tsc_skew_max = sync_stamp - t;
 		sync_stamp = t;
 		smp_mb();
 		sync_turn = i + 1;
@@ -219,23 +212,18 @@ static void sync_side(u32 parity)
 
 void tsc_sync_bsp(struct cpu *c)
 {
-	u64 before = skew_max;
+	u64 before = tsc_skew_max;
 
 	sync_side(0);
 	while (READ_ONCE(sync_turn) != 2 * SYNC_ROUNDS)
 		cpu_relax();
 	sync_turn = 0;
-	if (skew_max > before)
+	if (tsc_skew_max > before)
 		pr_warn("CPU %u: its TSC is up to %lu ticks behind the others: clocks may step back by that\n",
-			c->id, skew_max);
+			c->id, tsc_skew_max);
 }
 
 void tsc_sync_ap(void)
 {
 	sync_side(1);
-}
-
-u64 tsc_skew_max(void)
-{
-	return skew_max;
 }

@@ -13,8 +13,6 @@
 #include <margay/vlapic.h>
 #include <margay/x86.h>
 
-#define FXSAVE_SIZE 512
-#define XSAVE_HEADER_SIZE 64
 #define FCW_RESET 0x037f
 #define MXCSR_RESET 0x1f80
 
@@ -79,7 +77,7 @@ static void reset_context(struct vcpu *v)
 {
 	u8 *x = v->xsave;
 
-	memset(x, 0, max((size_t)x86.xsave_size, (size_t)FXSAVE_SIZE + XSAVE_HEADER_SIZE));
+	memset(x, 0, x86.xsave_size);
 	*(u16 *)x = FCW_RESET;
 	*(u32 *)(x + 24) = MXCSR_RESET;
 	/* XSTATE_BV: the two words above count; all else is in its initial state. */
@@ -163,13 +161,17 @@ int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 	return 0;
 }
 
+/* One for all that CPUs of today have but AMX, which guests are not shown. */
+static unsigned xsave_pages(void)
+{
+	return (unsigned)(ALIGN_UP(x86.xsave_size, PAGE_SIZE) >> PAGE_SHIFT);
+}
+
 int arch_vcpu_init(struct vcpu *v)
 {
 	int rc;
 
-	/* Of page size or less for all that CPUs of today have but AMX, which guests are not shown. */
-	v->xsave = alloc_pages((x86.xsave_size + 4095U) / 4096U + (x86.xsave_size == 0),
-			       v->domain->node);
+	v->xsave = alloc_pages(xsave_pages(), v->domain->node);
 	if (!v->xsave)
 		return -ENOMEM;
 	rc = hvm->vcpu_init(v);
@@ -185,7 +187,7 @@ void arch_vcpu_free(struct vcpu *v)
 	vlapic_destroy(v);
 	hvm->vcpu_free(v);
 	if (v->xsave)
-		free_pages(v->xsave, (x86.xsave_size + 4095U) / 4096U + (x86.xsave_size == 0));
+		free_pages(v->xsave, xsave_pages());
 	v->xsave = NULL;
 }
 
@@ -232,11 +234,11 @@ static void put_time(const struct vcpu *v, struct vcpu_time_info *t)
 	tsc_pvclock_scale(&mul, &shift);
 	WRITE_ONCE(t->version, version - 1);
 	barrier();
-	t->tsc_timestamp = tsc_base() + v->tsc_offset;
+	t->tsc_timestamp = tsc_base + v->tsc_offset;
 	t->system_time = 0;
 	t->tsc_to_system_mul = mul;
 	t->tsc_shift = shift;
-	t->flags = tsc_skew_max() ? 0 : XEN_PVCLOCK_TSC_STABLE_BIT;
+	t->flags = tsc_skew_max ? 0 : XEN_PVCLOCK_TSC_STABLE_BIT;
 	barrier();
 	WRITE_ONCE(t->version, version);
 }

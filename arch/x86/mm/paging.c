@@ -46,29 +46,24 @@ static unsigned index_at(u64 va, unsigned level)
 static int map_range(u64 va, paddr_t pa, u64 size, u64 rights, unsigned max_level)
 {
 	while (size) {
-		unsigned level = max_level;
-		u64 *t = root;
+		unsigned level = max_level, l = 3;
+		u64 *e = &root[index_at(va, l)], *t, page, step;
 
 		while (level && (((va | pa) & ((PAGE_SIZE << 9 * level) - 1)) ||
 				 size < PAGE_SIZE << 9 * level))
 			level--;
-		for (unsigned l = 3; l > level; l--) {
-			u64 *e = &t[index_at(va, l)];
-
-			if (*e & PTE_PS && l < 3) {	/* inside a large page already */
-				level = l;
-				goto next;
-			}
+		while (l > level || (l && (*e & PTE_P) && !(*e & PTE_PS))) {
+			if (*e & PTE_PS)
+				break;
 			t = next_table(e);
 			if (!t)
 				return -ENOMEM;
+			e = &t[index_at(va, --l)];
 		}
-		if (!(t[index_at(va, level)] & PTE_P))
-			t[index_at(va, level)] = pa | rights | (level ? PTE_PS : 0);
-next:;
-		u64 step = (PAGE_SIZE << 9 * level) - (va & ((PAGE_SIZE << 9 * level) - 1));
-
-		step = min(step, size);
+		if (!(*e & PTE_P))
+			*e = pa | rights | (l ? PTE_PS : 0);
+		page = PAGE_SIZE << 9 * l;
+		step = min(page - (va & (page - 1)), size);
 		va += step;
 		pa += step;
 		size -= step;
@@ -107,10 +102,7 @@ static void __init map_section(const u8 *from, const u8 *to, u64 rights)
 
 static void __init map_direct(paddr_t base, paddr_t end)
 {
-	unsigned level = x86.page1g ? 2 : 1;
-
-	if (base < end)
-		map_or_die(DIRECTMAP_BASE + base, base, end - base, RIGHTS_RW, level);
+	map_or_die(DIRECTMAP_BASE + base, base, end - base, RIGHTS_RW, x86.page1g ? 2 : 1);
 }
 
 void __init paging_init(const struct boot_info *bi)
@@ -123,16 +115,10 @@ void __init paging_init(const struct boot_info *bi)
 	map_direct(0, 1 << 20);
 	for (unsigned i = 0; i < bi->nr_mem; i++) {
 		const struct mem_range *r = &bi->mem[i];
-		paddr_t base = ALIGN_DOWN(r->base, PAGE_SIZE);
-		paddr_t end = ALIGN_UP(r->base + r->size, PAGE_SIZE);
 
-		if (r->type != MEM_RAM && r->type != MEM_ACPI && r->type != MEM_NVS)
-			continue;
-		map_direct(base, min(end, image_paddr));
-		if (base < image_paddr + CHUNK_SIZE && end > image_paddr)
-			map_or_die(DIRECTMAP_BASE + image_paddr, image_paddr, CHUNK_SIZE, RIGHTS_RW,
-				   0);
-		map_direct(max(base, image_paddr + CHUNK_SIZE), end);
+		if (r->type == MEM_RAM || r->type == MEM_ACPI || r->type == MEM_NVS)
+			map_direct(ALIGN_DOWN(r->base, PAGE_SIZE),
+				   ALIGN_UP(r->base + r->size, PAGE_SIZE));
 	}
 	paging_load_cpu();
 }
@@ -174,7 +160,7 @@ void *map_stack(unsigned pages)
 		void *p = alloc_page();
 
 		if (!p || map_range(va + i * PAGE_SIZE, virt_to_phys(p), PAGE_SIZE, RIGHTS_RW, 0))
-			return NULL;
+			panic("no memory for a stack\n");
 	}
 	stack_next = va + pages * PAGE_SIZE;
 	return (void *)stack_next;
