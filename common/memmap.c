@@ -61,45 +61,6 @@ unsigned int __init mem_sanitise(const struct mem_range *in, unsigned int n, str
 	}
 }
 
-unsigned int __init mem_subtract(struct mem_range *r, unsigned int n, unsigned int max,
-				 paddr_t base, u64 size)
-{
-	u64 end = size > ~0UL - base ? ~0UL : base + size;
-	unsigned int i = 0;
-
-	while (size && i < n) {
-		u64 r_end = range_end(&r[i]);
-		struct mem_range low = { r[i].base, base - r[i].base, r[i].type };
-		struct mem_range high = { end, r_end - end, r[i].type };
-		bool has_low = r[i].base < base, has_high = r_end > end;
-
-		if (r_end <= base || r[i].base >= end) {
-			i++;
-			continue;
-		}
-		if (has_low && has_high && n == max) {
-			has_low = low.size >= high.size;
-			has_high = !has_low;
-			pr_warn("memory map: no room for %#lx-%#lx, ignored\n",
-				has_low ? high.base : low.base, has_low ? r_end : base);
-		}
-		if (has_low && has_high) {
-			memmove(&r[i + 2], &r[i + 1], (n - i - 1) * sizeof(*r));
-			n++;
-			r[i++] = low;
-			r[i++] = high;
-		} else if (has_low) {
-			r[i++] = low;
-		} else if (has_high) {
-			r[i++] = high;
-		} else {
-			n--;
-			memmove(&r[i], &r[i + 1], (n - i) * sizeof(*r));
-		}
-	}
-	return n;
-}
-
 bool __init mem_is_ram(const struct mem_range *r, unsigned int n, paddr_t base, u64 size)
 {
 	for (unsigned int i = 0; i < n; i++) {

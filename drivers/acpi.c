@@ -265,7 +265,6 @@ int __init acpi_parse(const void *rsdp, size_t rsdp_size, acpi_map_fn *map_fn,
 	map = map_fn;
 	memset(out, 0, sizeof(*out));
 	out->lapic_base = LAPIC_DEFAULT_BASE;
-	out->nr_nodes = 1;
 
 	if (!rsdp || !rsdp_ok(rsdp, rsdp_size))
 		pr_err("acpi: %s\n", rsdp ? "the boot loader's RSDP is corrupt" : "no RSDP");
@@ -279,5 +278,6 @@ int __init acpi_parse(const void *rsdp, size_t rsdp_size, acpi_map_fn *map_fn,
 		pr_err("acpi: no CPU in a MADT (APIC table): using one CPU\n");
 		out->nr_cpus = 1;
 	}
+	out->nr_nodes = max(out->nr_nodes, 1U);
 	return root ? 0 : -ENOENT;
 }

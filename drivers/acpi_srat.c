@@ -17,11 +17,11 @@ enum srat_entry {
 };
 
 /* The node of a proximity domain, which gets the next free number when it is new; -1: too many. */
-static int __init node_of(struct acpi_info *out, u32 pxm, unsigned int *nr)
+static int __init node_of(struct acpi_info *out, u32 pxm)
 {
 	unsigned int i;
 
-	for (i = 0; i < *nr; i++) {
+	for (i = 0; i < out->nr_nodes; i++) {
 		if (out->nodes[i] == pxm)
 			return i;
 	}
@@ -29,7 +29,7 @@ static int __init node_of(struct acpi_info *out, u32 pxm, unsigned int *nr)
 		pr_warn("acpi: SRAT: more than %u nodes, domain %u ignored\n", i, pxm);
 		return -1;
 	}
-	out->nodes[(*nr)++] = pxm;
+	out->nodes[out->nr_nodes++] = pxm;
 	return i;
 }
 
@@ -41,7 +41,7 @@ static void __init set_cpu_node(struct acpi_info *out, u32 apic_id, int node)
 	}
 }
 
-static void __init add_mem(struct acpi_info *out, const u8 *e, unsigned int *nr)
+static void __init add_mem(struct acpi_info *out, const u8 *e)
 {
 	u64 base = get_u64(e + 8), size = get_u64(e + 16);
 	int node;
@@ -57,7 +57,7 @@ static void __init add_mem(struct acpi_info *out, const u8 *e, unsigned int *nr)
 			base);
 		return;
 	}
-	node = node_of(out, get_u32(e + 2), nr);
+	node = node_of(out, get_u32(e + 2));
 	if (node >= 0)
 		out->mem[out->nr_mem++] = (struct acpi_mem){ base, size, node };
 }
@@ -66,7 +66,6 @@ void __init acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out)
 {
 	static const u8 size[] = { [SRAT_LAPIC] = 16, [SRAT_MEM] = 40, [SRAT_X2APIC] = 24 };
 	u32 end = acpi_check_entries(t, SRAT_ENTRIES, "SRAT", size, ARRAY_SIZE(size)), pxm;
-	unsigned int nr = 0;
 
 	for (u32 at = SRAT_ENTRIES; len > SRAT_ENTRIES && at < end; at += t[at + 1]) {
 		const u8 *e = t + at;
@@ -76,13 +75,11 @@ void __init acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out)
 			pxm = e[2];
 			if (t[8] >= 2)
 				pxm |= (u32)e[9] << 8 | (u32)e[10] << 16 | (u32)e[11] << 24;
-			set_cpu_node(out, e[3], node_of(out, pxm, &nr));
+			set_cpu_node(out, e[3], node_of(out, pxm));
 		} else if (e[0] == SRAT_X2APIC && (get_u32(e + 12) & ENTRY_ENABLED)) {
-			set_cpu_node(out, get_u32(e + 8), node_of(out, get_u32(e + 4), &nr));
+			set_cpu_node(out, get_u32(e + 8), node_of(out, get_u32(e + 4)));
 		} else if (e[0] == SRAT_MEM && (get_u32(e + 28) & ENTRY_ENABLED)) {
-			add_mem(out, e, &nr);
+			add_mem(out, e);
 		}
 	}
-	if (nr)
-		out->nr_nodes = nr;
 }

@@ -10,7 +10,7 @@ enum { IOREGSEL = 0x00, IOWIN = 0x10, IOAPICVER = 1, IOREDTBL = 0x10 };
 #define RTE_LEVEL 0x8000U
 #define RTE_LOW 0x2000U
 
-static struct {
+static struct ioapic {
 	volatile u8 *regs;
 	u32 gsi_base, pins;
 } ioapics[ACPI_MAX_IOAPICS];
@@ -32,15 +32,14 @@ void __init ioapic_init(void)
 {
 	for (unsigned i = 0; i < boot_acpi.nr_ioapics; i++) {
 		volatile u8 *r = map_mmio(boot_acpi.ioapics[i].base, PAGE_SIZE);
+		u32 pins;
 
 		if (!r)
 			continue;
-		ioapics[nr_ioapics].regs = r;
-		ioapics[nr_ioapics].gsi_base = boot_acpi.ioapics[i].gsi_base;
-		ioapics[nr_ioapics].pins = (io_read(r, IOAPICVER) >> 16 & 0xff) + 1;
-		for (u32 p = 0; p < ioapics[nr_ioapics].pins; p++)
+		pins = (io_read(r, IOAPICVER) >> 16 & 0xff) + 1;
+		for (u32 p = 0; p < pins; p++)
 			io_write(r, IOREDTBL + 2 * p, RTE_MASKED);
-		nr_ioapics++;
+		ioapics[nr_ioapics++] = (struct ioapic){ r, boot_acpi.ioapics[i].gsi_base, pins };
 	}
 }
 
@@ -68,17 +67,9 @@ int __init ioapic_route_isa(unsigned irq, u8 vector)
 	return -ENODEV;
 }
 
-/* Both 8259s: moved away from the exceptions' vectors and masked. */
+/* Both 8259s: masked. What they might still say ends at the masked LINT0 of every local APIC. */
 void __init legacy_pic_off(void)
 {
-	outb(0x20, 0x11);
-	outb(0xa0, 0x11);
-	outb(0x21, 0x20);
-	outb(0xa1, 0x28);
-	outb(0x21, 4);
-	outb(0xa1, 2);
-	outb(0x21, 1);
-	outb(0xa1, 1);
 	outb(0x21, 0xff);
 	outb(0xa1, 0xff);
 }

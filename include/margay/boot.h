@@ -61,13 +61,6 @@ void boot_protect(struct boot_info *bi, paddr_t base, u64 size, const char *what
 unsigned int mem_sanitise(const struct mem_range *in, unsigned int n, struct mem_range *out,
 			  unsigned int max);
 
-/*
- * Take [base, base + size) out of the n disjoint ranges in `r`, which has room for `max`. Returns
- * the new number. If a split needs an entry too many, the smaller part is dropped and reported.
- */
-unsigned int mem_subtract(struct mem_range *r, unsigned int n, unsigned int max, paddr_t base,
-			  u64 size);
-
 /* Is [base, base + size) within one range of RAM? */
 bool mem_is_ram(const struct mem_range *r, unsigned int n, paddr_t base, u64 size);
 

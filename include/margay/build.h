@@ -9,6 +9,8 @@
 #include <margay/boot.h>
 #include <margay/cmdline.h>
 
+#include <xen/arch-x86/hvm/start_info.h>
+
 /* All that is needed to build the guest, again and again. The images are in the direct map. */
 struct boot_guest {
 	struct guest_spec spec;
@@ -40,9 +42,8 @@ struct guest_layout {
 /* 0 or -EINVAL when mem is below what any guest needs. */
 int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l);
 
-/* The memory map, also for XENMEM_memory_map; the number of entries. */
-unsigned int guest_memory_map(const struct guest_layout *l,
-			      struct mem_range map[GUEST_MEM_MAP_MAX]);
+/* The memory map, of at most GUEST_MEM_MAP_MAX entries, also for XENMEM_memory_map; how many there are. */
+unsigned int guest_memory_map(const struct guest_layout *l, struct hvm_memmap_table_entry *map);
 
 /*
  * RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT in the page, which the guest will see at gpa; the RSDP

@@ -56,8 +56,8 @@ void dom_free(struct domain *d, mfn_t mfn, unsigned int order)
 
 int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned int order, enum p2m_type type)
 {
-	(void)d;
 	(void)mfn;
+	d->max_gfn = max(d->max_gfn, gfn + (1UL << order) - 1);
 	assert_int_equal(type, P2M_RAM);
 	assert_true(IS_ALIGNED(gfn, 1UL << order));
 	if (gfn >= GUEST_HIGH_BASE >> PAGE_SHIFT)
@@ -169,7 +169,7 @@ static int teardown(void **state)
 
 static void test_layout(void **state)
 {
-	struct mem_range map[GUEST_MEM_MAP_MAX];
+	struct hvm_memmap_table_entry map[GUEST_MEM_MAP_MAX];
 	struct guest_layout l;
 
 	(void)state;
@@ -180,8 +180,8 @@ static void test_layout(void **state)
 	assert_int_equal(l.cmdline, RAM - 0x4000);
 	assert_int_equal(guest_memory_map(&l, map), 3);
 	for (unsigned int i = 0; i < 2; i++)
-		assert_int_equal(map[i].base + map[i].size, map[i + 1].base);
-	assert_int_equal(map[2].base + map[2].size, RAM);
+		assert_int_equal(map[i].addr + map[i].size, map[i + 1].addr);
+	assert_int_equal(map[2].addr + map[2].size, RAM);
 	assert_int_equal(map[0].type, MEM_RAM);
 	assert_int_equal(map[2].type, MEM_RESERVED);
 	assert_int_equal(guest_layout(5UL << 30, 0xfff, &l), 0);
@@ -190,10 +190,10 @@ static void test_layout(void **state)
 	/* Linux reaches the first gigabyte only when it looks at these. */
 	assert_int_equal(l.cmdline, GUEST_BOOT_TOP - 0x4000);
 	assert_int_equal(guest_memory_map(&l, map), 5);
-	assert_int_equal(map[3].base, GUEST_BOOT_TOP);
+	assert_int_equal(map[3].addr, GUEST_BOOT_TOP);
 	assert_int_equal(map[3].size, GUEST_LOW_TOP - GUEST_BOOT_TOP);
 	assert_int_equal(map[3].type, MEM_RAM);
-	assert_int_equal(map[4].base, GUEST_HIGH_BASE);
+	assert_int_equal(map[4].addr, GUEST_HIGH_BASE);
 	assert_int_equal(map[4].size, 2UL << 30);
 	assert_int_equal(guest_layout(RAM, 0x1000, &l), 0);
 	assert_int_equal(l.cmdline, RAM - 0x5000);

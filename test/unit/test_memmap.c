@@ -87,43 +87,6 @@ static void test_sanitise_random(void **state)
 	}
 }
 
-static void test_subtract(void **state)
-{
-	struct mem_range r[4] = {
-		{ 0x1000, 0x1000, 1 },
-		{ 0x3000, 0x3000, 1 },
-		{ 0x8000, 0x1000, 1 },
-	};
-	unsigned int n = 3;
-
-	(void)state;
-	n = mem_subtract(r, n, 4, 0x2000, 0x1000); /* nothing there */
-	assert_int_equal(n, 3);
-	n = mem_subtract(r, n, 4, 0x4000, 0); /* nothing to take */
-	assert_int_equal(n, 3);
-	n = mem_subtract(r, n, 4, 0x4000, 0x1000); /* a split */
-	assert_int_equal(n, 4);
-	assert_int_equal(r[1].size, 0x1000);
-	assert_int_equal(r[2].base, 0x5000);
-	assert_int_equal(r[2].size, 0x1000);
-	assert_int_equal(r[3].base, 0x8000);
-	host_log_clear();
-	n = mem_subtract(r, n, 4, 0x8400, 0x100); /* a split without room: the larger part stays */
-	assert_int_equal(n, 4);
-	assert_int_equal(r[3].base, 0x8500);
-	assert_int_equal(r[3].size, 0xb00);
-	assert_logged("no room for 0x8000-0x8400");
-	n = mem_subtract(r, n, 4, 0x1800, 0x4000); /* cuts two, removes one */
-	assert_int_equal(n, 3);
-	assert_int_equal(r[0].size, 0x800);
-	assert_int_equal(r[1].base, 0x5800);
-	assert_int_equal(r[1].size, 0x800);
-	n = mem_subtract(r, n, 4, 0, ~0UL);
-	assert_int_equal(n, 0);
-	n = mem_subtract(r, n, 4, ~0UL - 1, 100);
-	assert_int_equal(n, 0);
-}
-
 static void test_is_ram(void **state)
 {
 	static const struct mem_range r[] = {
@@ -146,7 +109,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sanitise),
 		cmocka_unit_test(test_sanitise_random),
-		cmocka_unit_test(test_subtract),
 		cmocka_unit_test(test_is_ram),
 	};
 

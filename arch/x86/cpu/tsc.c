@@ -17,9 +17,8 @@
 #define CALIBRATE_MS 2		/* for the HPET, and for the PIT as its check */
 #define CALIBRATE_ALONE_MS 10	/* for the PIT's coarser ticks, where nothing checks them */
 
-#define HPET_PERIOD 0x004
-#define HPET_CONFIG 0x010
-#define HPET_COUNTER 0x0f0
+/* Registers of 32 bits. */
+enum { HPET_PERIOD = 0x004 / 4, HPET_CONFIG = 0x010 / 4, HPET_COUNTER = 0x0f0 / 4 };
 #define FEMTO 1000000000000000UL
 #define FEMTO_PER_NANO 1000000UL
 
@@ -94,14 +93,14 @@ static u64 __init pit_calibrate(unsigned ms)
  * The counter and the TSC at one moment: of several tries the one with the shortest time between two TSC
  * readings, for an interruption (SMI, a busy emulator) makes the others longer.
  */
-static u32 __init hpet_stamp(volatile u8 *h, u64 *tsc)
+static u32 __init hpet_stamp(const volatile u32 *h, u64 *tsc)
 {
 	u64 best = ~0UL;
 	u32 count = 0;
 
 	for (unsigned i = 0; i < 5; i++) {
 		u64 before = rdtsc();
-		u32 c = *(volatile u32 *)(h + HPET_COUNTER);
+		u32 c = h[HPET_COUNTER];
 		u64 took = rdtsc() - before;
 
 		if (took < best) {
@@ -115,19 +114,16 @@ static u32 __init hpet_stamp(volatile u8 *h, u64 *tsc)
 
 static u64 __init hpet_calibrate(paddr_t pa)
 {
-	volatile u8 *h = pa ? map_mmio(pa, 0x400) : NULL;
-	u64 period, t0 = 0, t1 = 0, spins = 0;
+	volatile u32 *h = pa ? map_mmio(pa, 0x400) : NULL;
+	u64 period = h ? h[HPET_PERIOD] : 0, t0 = 0, t1 = 0, spins = 0;
 	u32 c0, ticks;
 
-	if (!h)
-		return 0;
-	period = *(volatile u32 *)(h + HPET_PERIOD);
 	if (!period || period > 100000000)	/* HPET 2.3.4: at most 100 ns */
 		return 0;
-	*(volatile u32 *)(h + HPET_CONFIG) |= 1;
+	h[HPET_CONFIG] |= 1;
 	ticks = (u32)(FEMTO / 1000 * CALIBRATE_MS / period);
 	c0 = hpet_stamp(h, &t0);
-	while (*(volatile u32 *)(h + HPET_COUNTER) - c0 < ticks)
+	while (h[HPET_COUNTER] - c0 < ticks)
 		if (++spins > 50000000)
 			return 0;
 	ticks = hpet_stamp(h, &t1) - c0;

@@ -14,8 +14,6 @@
 #include <margay/printk.h>
 #include <margay/x86.h>
 
-#include <xen/arch-x86/hvm/start_info.h>
-
 #define MIN_MEM (1UL << 20)
 #define MAX_CMDLINE (64UL << 10)
 
@@ -46,17 +44,17 @@ int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l)
 	return 0;
 }
 
-unsigned int guest_memory_map(const struct guest_layout *l, struct mem_range map[GUEST_MEM_MAP_MAX])
+unsigned int guest_memory_map(const struct guest_layout *l, struct hvm_memmap_table_entry *map)
 {
 	unsigned n = 0;
 
-	map[n++] = (struct mem_range){ 0, l->acpi, MEM_RAM };
-	map[n++] = (struct mem_range){ l->acpi, l->console - l->acpi, MEM_ACPI };
-	map[n++] = (struct mem_range){ l->console, l->top - l->console, MEM_RESERVED };
+	map[n++] = (struct hvm_memmap_table_entry){ 0, l->acpi, MEM_RAM, 0 };
+	map[n++] = (struct hvm_memmap_table_entry){ l->acpi, GUEST_ACPI_SIZE, MEM_ACPI, 0 };
+	map[n++] = (struct hvm_memmap_table_entry){ l->console, PAGE_SIZE, MEM_RESERVED, 0 };
 	if (l->low > l->top)
-		map[n++] = (struct mem_range){ l->top, l->low - l->top, MEM_RAM };
+		map[n++] = (struct hvm_memmap_table_entry){ l->top, l->low - l->top, MEM_RAM, 0 };
 	if (l->high)
-		map[n++] = (struct mem_range){ GUEST_HIGH_BASE, l->high, MEM_RAM };
+		map[n++] = (struct hvm_memmap_table_entry){ GUEST_HIGH_BASE, l->high, MEM_RAM, 0 };
 	return n;
 }
 
@@ -65,7 +63,6 @@ static int add_ram(struct domain *d, gpaddr_t gpa, u64 size)
 {
 	gpaddr_t end = gpa + size;
 
-	d->max_gfn = max(d->max_gfn, (end >> PAGE_SHIFT) - 1);
 	while (gpa < end) {
 		unsigned order = x86.page1g ? 18 : 9;
 		mfn_t mfn;
@@ -154,7 +151,6 @@ static int load_start_info(struct domain *d, const struct boot_guest *bg,
 			   const struct guest_layout *l, const struct hvm_modlist_entry *mod)
 {
 	struct start_page sp = { .info = { .magic = XEN_HVM_START_MAGIC_VALUE, .version = 1 } };
-	struct mem_range map[GUEST_MEM_MAP_MAX];
 	int rc;
 
 	sp.info.cmdline_paddr = l->cmdline;
@@ -166,13 +162,8 @@ static int load_start_info(struct domain *d, const struct boot_guest *bg,
 		sp.info.nr_modules = 1;
 		sp.info.modlist_paddr = l->start_info + offsetof(struct start_page, mod);
 	}
-	sp.info.memmap_entries = guest_memory_map(l, map);
+	sp.info.memmap_entries = guest_memory_map(l, sp.map);
 	sp.info.memmap_paddr = l->start_info + offsetof(struct start_page, map);
-	for (unsigned i = 0; i < sp.info.memmap_entries; i++) {
-		sp.map[i].addr = map[i].base;
-		sp.map[i].size = map[i].size;
-		sp.map[i].type = map[i].type; /* both count as E820 does */
-	}
 	rc = copy_to_gpa(d, l->cmdline, bg->spec.cmdline, strlen(bg->spec.cmdline) + 1);
 	return rc ? rc : copy_to_gpa(d, l->start_info, &sp, sizeof(sp));
 }
@@ -207,11 +198,10 @@ int arch_build_guest(struct domain *d, struct boot_guest *bg)
 		return -EINVAL;
 	}
 	rc = add_ram(d, 0, l.low);
-	if (!rc && l.high)
+	if (!rc)
 		rc = add_ram(d, GUEST_HIGH_BASE, l.high);
-	if (rc)
-		return rc;
-	rc = load_kernel(d, bg, &l, &elf);
+	if (!rc)
+		rc = load_kernel(d, bg, &l, &elf);
 	if (!rc && bg->initrd_size)
 		rc = load_initrd(d, bg, &l, elf.end, &mod);
 	if (rc)

@@ -30,7 +30,7 @@ struct acpi_header {
 
 /* As they follow one another in the guest's memory. */
 struct tables {
-	struct {
+	struct rsdp {
 		char signature[8];
 		u8 checksum;
 		char oem_id[6];
@@ -83,14 +83,10 @@ static u8 checksum(const void *table, size_t n)
 /* Makes a table of the header and what follows it. */
 static void finish(struct acpi_header *h, const char *signature, u8 revision, size_t size)
 {
+	*h = (struct acpi_header){ .length = (u32)size, .revision = revision, .oem_id = "MARGAY",
+				   .oem_table_id = "PVHGUEST", .oem_revision = 1,
+				   .creator_id = "MRGY", .creator_revision = 1 };
 	memcpy(h->signature, signature, 4);
-	h->length = (u32)size;
-	h->revision = revision;
-	memcpy(h->oem_id, "MARGAY", 6);
-	memcpy(h->oem_table_id, "PVHGUEST", 8);
-	h->oem_revision = 1;
-	memcpy(h->creator_id, "MRGY", 4);
-	h->creator_revision = 1;
 	h->checksum = checksum(h, size);
 }
 
@@ -100,11 +96,9 @@ void acpi_build(void *page, gpaddr_t gpa, unsigned int nr_vcpus)
 	struct tables *t = page;
 
 	memset(t, 0, sizeof(*t));
-	memcpy(t->rsdp.signature, "RSD PTR ", 8);
-	memcpy(t->rsdp.oem_id, "MARGAY", 6);
-	t->rsdp.revision = 2;
-	t->rsdp.length = sizeof(t->rsdp);
-	t->rsdp.xsdt = gpa + offsetof(struct tables, xsdt);
+	t->rsdp = (struct rsdp){ .signature = "RSD PTR ", .oem_id = "MARGAY", .revision = 2,
+				 .length = sizeof(t->rsdp),
+				 .xsdt = gpa + offsetof(struct tables, xsdt) };
 	t->rsdp.checksum = checksum(&t->rsdp, 20);
 	t->rsdp.checksum_all = checksum(&t->rsdp, sizeof(t->rsdp));
 

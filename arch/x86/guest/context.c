@@ -208,7 +208,7 @@ void arch_vcpu_dump(struct vcpu *v)
 
 unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max_entries)
 {
-	struct mem_range r[GUEST_MEM_MAP_MAX];
+	struct hvm_memmap_table_entry r[GUEST_MEM_MAP_MAX];
 	struct guest_layout l;
 	unsigned n;
 
@@ -217,7 +217,7 @@ unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max_
 	n = guest_memory_map(&l, r);
 	n = min(n, max_entries);
 	for (unsigned i = 0; i < n; i++)
-		map[i] = (struct e820_entry){ r[i].base, r[i].size, r[i].type };
+		map[i] = (struct e820_entry){ r[i].addr, r[i].size, r[i].type };
 	return n;
 }
 

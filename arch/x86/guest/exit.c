@@ -97,15 +97,13 @@ void exit_hlt(struct vcpu *v, unsigned insn_len)
 
 static bool xcr0_valid(const struct domain *d, u64 val)
 {
-	u64 avx512 = val & XCR0_AVX512, mpx = val & (XCR0_BNDREGS | XCR0_BNDCSR);
+	u64 avx512 = val & XCR0_AVX512;
 
 	if (!(val & XCR0_X87) || (val & ~cpuid_xcr0_allowed(d)))
 		return false;
 	if ((val & XCR0_AVX) && !(val & XCR0_SSE))
 		return false;
-	if (avx512 && (avx512 != XCR0_AVX512 || !(val & XCR0_AVX)))
-		return false;
-	return !mpx || mpx == (XCR0_BNDREGS | XCR0_BNDCSR);
+	return !avx512 || (avx512 == XCR0_AVX512 && (val & XCR0_AVX));
 }
 
 /* The intercept is taken before the CPU looks at the privilege level. */
