@@ -4,6 +4,7 @@
 #define MARGAY_CPUID_POLICY_H
 
 #include <margay/vcpu.h>
+#include <margay/x86.h>
 
 struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
@@ -15,9 +16,7 @@ void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out);
 #else
 static inline void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out)
 {
-	__asm__ volatile("cpuid"
-			 : "=a"(out->eax), "=b"(out->ebx), "=c"(out->ecx), "=d"(out->edx)
-			 : "a"(leaf), "c"(subleaf));
+	cpuid_count(leaf, subleaf, &out->eax, &out->ebx, &out->ecx, &out->edx);
 }
 #endif
 
@@ -26,23 +25,6 @@ int cpuid_policy_init(struct domain *d);
 void cpuid_policy_free(struct domain *d);
 /* The answer for v; what depends on the vCPU or its state (APIC id, OSXSAVE, XSAVE size) is filled in. */
 void cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_regs *out);
-
-/*
- * XCR0 as it is now. While the vCPU's registers are in the CPU that is the place to ask: not every
- * emulator intercepts XSETBV.
- */
-static inline u64 vcpu_xcr0(struct vcpu *v)
-{
-#ifndef MARGAY_HOST
-	u32 lo, hi;
-
-	if (v->xcr0 && this_cpu()->loaded == v) {
-		__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
-		v->xcr0 = (u64)hi << 32 | lo;
-	}
-#endif
-	return v->xcr0;
-}
 
 /* Bits a guest may set, derived from the policy. */
 u64 cpuid_cr4_allowed(const struct domain *d);

@@ -120,12 +120,7 @@ start32:
 	jmp rax
 .high64:
 	mov eax, 0x10
-	mov ds, eax
-	mov es, eax
-	mov ss, eax
-	xor eax, eax
-	mov fs, eax
-	mov gs, eax
+	mov ss, eax				; the others can wait for gdt_load()
 	lea rsp, [rel boot_stack.top]
 	mov edi, edi				; magic
 	mov esi, esi				; information
@@ -196,12 +191,7 @@ ap_trampoline:
 	jmp far dword [ap_far - ap_trampoline]
 	bits 64
 .long:	mov eax, 0x10
-	mov ds, eax
-	mov es, eax
 	mov ss, eax
-	xor eax, eax
-	mov fs, eax
-	mov gs, eax
 	mov rsp, [rel ap_stack]
 	xor ebp, ebp
 	jmp [rel ap_entry]

@@ -19,28 +19,32 @@
 /* Components XSAVEOPT finds unchanged are still written when the state moved: plain XSAVE is safe. */
 static void fpu_save(struct vcpu *v)
 {
-	if (x86.xsave) {
-		vcpu_xcr0(v);
-		write_xcr0(x86.xcr0_mask);
-		__asm__ volatile("xsave64 (%0)" ::"r"(v->xsave), "a"((u32)x86.xcr0_mask),
-				 "d"((u32)(x86.xcr0_mask >> 32))
-				 : "memory");
-	} else {
+	u32 lo, hi;
+
+	if (!x86.xsave) {
 		__asm__ volatile("fxsave64 (%0)" ::"r"(v->xsave) : "memory");
+		return;
 	}
+	/* Not every emulator intercepts XSETBV: the CPU knows what the guest has set. */
+	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+	v->xcr0 = (u64)hi << 32 | lo;
+	write_xcr0(x86.xcr0_mask);
+	lo = (u32)x86.xcr0_mask;
+	hi = (u32)(x86.xcr0_mask >> 32);
+	__asm__ volatile("xsave64 (%0)" ::"r"(v->xsave), "a"(lo), "d"(hi) : "memory");
 }
 
 static void fpu_restore(struct vcpu *v)
 {
-	if (x86.xsave) {
-		write_xcr0(x86.xcr0_mask);
-		__asm__ volatile("xrstor64 (%0)" ::"r"(v->xsave), "a"((u32)x86.xcr0_mask),
-				 "d"((u32)(x86.xcr0_mask >> 32))
-				 : "memory");
-		write_xcr0(v->xcr0);
-	} else {
+	u32 lo = (u32)x86.xcr0_mask, hi = (u32)(x86.xcr0_mask >> 32);
+
+	if (!x86.xsave) {
 		__asm__ volatile("fxrstor64 (%0)" ::"r"(v->xsave) : "memory");
+		return;
 	}
+	write_xcr0(x86.xcr0_mask);
+	__asm__ volatile("xrstor64 (%0)" ::"r"(v->xsave), "a"(lo), "d"(hi) : "memory");
+	write_xcr0(v->xcr0);
 }
 
 void arch_vcpu_load(struct vcpu *v)

@@ -84,7 +84,7 @@ static inline bool vlapic_startup_pending(const struct vcpu *v)
 }
 
 /* vlapic_timer.c */
-void vlapic_timer_init(struct vlapic *vl);
+void vlapic_timer_fired(struct timer *t);
 void vlapic_timer_stop(struct vlapic *vl);
 void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt); /* the timer's LVT was written */
 void vlapic_timer_start(struct vlapic *vl, u32 count); /* write to TMICT */

@@ -48,21 +48,18 @@ static void outs(struct vcpu *v, const struct io_exit *io, u64 count)
 }
 
 /* INS: to ES:RDI. False when it is to be executed again: more to do, or a page fault. */
-static bool ins(struct vcpu *v, const struct io_exit *io, u64 count)
+static bool ins(struct vcpu *v, const struct io_exit *io, u64 count, const struct vcpu_mode *m)
 {
 	u32 val = read_port(io->port);
 	u64 step = (v->regs.rflags & RFLAGS_DF) ? -(u64)io->size : io->size;
-	struct vcpu_mode m;
-	u64 base;
+	u64 base = m->width == 64 ? 0 : hvm->seg_base(v, SEG_ES);
 
-	hvm->mode(v, &m);
-	base = m.width == 64 ? 0 : hvm->seg_base(v, SEG_ES);
 	for (unsigned i = 0; i < STRING_STEPS && count; i++, count--) {
 		gvaddr_t va = base + (v->regs.rdi & size_mask(io->addr_size));
 
-		if (copy_to_guest(m.width == 64 ? va : (u32)va, &val, io->size)) {
+		if (copy_to_guest(m->width == 64 ? va : (u32)va, &val, io->size)) {
 			hvm->set_cr2(v, va);
-			inject_exception(v, X86_PF, true, PF_WRITE | (m.cpl == 3 ? PF_USER : 0));
+			inject_exception(v, X86_PF, true, PF_WRITE | (m->cpl == 3 ? PF_USER : 0));
 			return false;
 		}
 		set_register(&v->regs.rdi, v->regs.rdi + step, io->addr_size);
@@ -72,26 +69,21 @@ static bool ins(struct vcpu *v, const struct io_exit *io, u64 count)
 	return count == 0;
 }
 
-/* Not all hardware tells the address size (QEMU's does not): then it is that of the code. */
-static u8 code_width(struct vcpu *v)
-{
-	struct vcpu_mode m;
-
-	hvm->mode(v, &m);
-	return m.width / 8;
-}
-
 void exit_io(struct vcpu *v, const struct io_exit *exit)
 {
 	struct io_exit copy = *exit, *io = &copy;
+	struct vcpu_mode m;
 	u64 count;
 
+	if (io->string)
+		hvm->mode(v, &m);
+	/* Not all hardware tells the address size (QEMU's does not): then it is that of the code. */
 	if (io->string && !io->addr_size)
-		io->addr_size = code_width(v);
+		io->addr_size = m.width / 8;
 	count = io->rep ? v->regs.rcx & size_mask(io->addr_size) : 1;
 	if (io->string && !io->in)
 		outs(v, io, count);
-	else if (io->string && !ins(v, io, count))
+	else if (io->string && !ins(v, io, count, &m))
 		return;
 	else if (!io->string && io->in)
 		set_register(&v->regs.rax, read_port(io->port), io->size);

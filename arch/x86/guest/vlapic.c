@@ -33,7 +33,7 @@ int vlapic_create(struct vcpu *v)
 	vl->v = v;
 	v->vlapic = vl;
 	v->sipi_wait = v->id != 0;
-	vlapic_timer_init(vl);
+	timer_init(&vl->timer, vlapic_timer_fired);
 	vl->base = VLAPIC_BASE | APIC_BASE_EN | (v->id == 0 ? APIC_BASE_BSP : 0);
 	vlapic_init_regs(vl);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The vLAPIC's timer over struct timer. Its bus clock is 1 GHz, so one tick at divide 1 is a nanosecond
- * of system time. Registers are written on the vCPU's own CPU; timer_fired() may run on another one when
+ * of system time. Registers are written on the vCPU's own CPU; vlapic_timer_fired() may run on another one when
  * the vCPU has moved since. SDM 3A 11.5.4.
  */
 #include <margay/arch.h>
@@ -21,7 +21,7 @@ static unsigned divide_shift(u32 tdcr)
 	return (code + 1) & 7;
 }
 
-static void timer_fired(struct timer *t)
+void vlapic_timer_fired(struct timer *t)
 {
 	struct vlapic *vl = container_of(t, struct vlapic, timer);
 	stime_t period = READ_ONCE(vl->period), due = READ_ONCE(vl->expires), next, late = now();
@@ -39,13 +39,8 @@ static void timer_fired(struct timer *t)
 	vlapic_lvt_deliver(vl, LVT_TIMER);
 }
 
-void vlapic_timer_init(struct vlapic *vl)
-{
-	timer_init(&vl->timer, timer_fired);
-}
-
 /*
- * When expires is 0, timer_fired() has done all but raise the interrupt. The first stop waits for it; it
+ * When expires is 0, vlapic_timer_fired() has done all but raise the interrupt. The first stop waits for it; it
  * may have armed itself again with the old period.
  */
 void vlapic_timer_stop(struct vlapic *vl)
