@@ -18,7 +18,7 @@ enum lock_level {
 	LOCK_EVTCHN,	/* one domain's event channels */
 	LOCK_VLAPIC,	/* one vCPU's local APIC mode and timer */
 	LOCK_RUNQ,	/* one CPU's run queue and the states of its vCPUs */
-	LOCK_TIMER,	/* one CPU's timer heap */
+	LOCK_TIMER,	/* one CPU's timers */
 	LOCK_HEAP,	/* small-object heap; takes pages without holding it */
 	LOCK_OWNER,	/* one NUMA node's page owner table and free lists */
 	LOCK_CONSOLE,	/* console buffers and the UART; innermost, so that anyone may print */

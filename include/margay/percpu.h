@@ -46,7 +46,7 @@ struct cpu {
 	u8 lock_levels[8];		/* lock order check, DEBUG builds */
 
 	struct runq runq;
-	struct timer_heap timers;
+	struct timer_queue timers;
 	struct timer slice;
 
 	void *arch;			/* GDT, TSS, IST stacks: arch/x86/cpu */

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One-shot timers on per-CPU heaps; there is no periodic tick. A timer's function runs on the CPU where
+ * One-shot timers in per-CPU lists; there is no periodic tick. A timer's function runs on the CPU where
  * it was armed, with no lock held and interrupts off, and may arm it again.
  */
 #ifndef MARGAY_TIMER_H
 #define MARGAY_TIMER_H
 
+#include <margay/list.h>
 #include <margay/lock.h>
 
 struct cpu;
 
 struct timer {
+	struct list link;		/* in the list of cpu while armed, sorted by expires */
 	stime_t expires;		/* ns of system time; meaningful while armed */
 	void (*fn)(struct timer *t);
-	struct timer *child, *next, *prev; /* pairing heap; prev is the parent for a first child */
-	struct cpu *cpu;		/* whose heap holds or held it last */
-	bool armed;
+	struct cpu *cpu;		/* whose list holds or held it last */
 };
 
-struct timer_heap {
+struct timer_queue {
 	struct spinlock lock;
-	struct timer *root;
+	struct list armed;
 	struct timer *running;		/* its function runs now, lock not held */
 	stime_t programmed;		/* what the hardware is set to; ~0 when off */
 };
@@ -30,15 +30,11 @@ void timer_init(struct timer *t, void (*fn)(struct timer *t));
 void timer_set(struct timer *t, stime_t expires);
 /* After return the function does not run any more unless re-armed (waits for one running elsewhere). */
 void timer_stop(struct timer *t);
-static inline bool timer_armed(const struct timer *t) { return t->armed; }
+static inline bool timer_armed(const struct timer *t) { return !list_empty(&t->link); }
 /* Runs what is due and programs the hardware. Called by each CPU for itself. */
 void timers_run(void);
-void timers_init_cpu(struct timer_heap *h);
+void timers_init_cpu(struct timer_queue *q);
 
 stime_t now(void); /* system time: ns since boot, the same on all CPUs, never goes back */
-
-/* The pure heap, apart from locks and hardware, for tests. */
-void heap_insert(struct timer_heap *h, struct timer *t);
-void heap_remove(struct timer_heap *h, struct timer *t);
 
 #endif

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Timers: the order of the heap against a sorted model, re-arming, moving between CPUs, and what the
+ * Timers: their order against a model, re-arming, moving between CPUs, and what the
  * hardware is set to.
- * unit-sources: common/timer.c
+ * The file itself is included, to see the lists.
  */
 #include "host.h"
 
-#include <margay/arch.h>
-#include <margay/percpu.h>
+#include "../../common/timer.c"
 
 #define TIMERS 200
 #define CPUS 3
@@ -114,9 +113,15 @@ static void check(void)
 	for (unsigned i = 0; i < TIMERS; i++)
 		assert_int_equal(timer_armed(&model[i].t), model[i].armed);
 	for (unsigned c = 0; c < CPUS; c++) {
-		const struct timer *root = cpu[c].timers.root;
+		const struct timer *t;
+		stime_t last = 0;
 
-		assert_int_equal(root ? root->expires : ~0UL, first_of(c));
+		list_for_each(t, &cpu[c].timers.armed, link) {
+			assert_true(t->expires >= last);
+			assert_ptr_equal(t->cpu, &cpu[c]);
+			last = t->expires;
+		}
+		assert_int_equal(first_expiry(&cpu[c].timers), first_of(c));
 		/* Never late; early is only a look in vain. */
 		assert_true(hardware[c] <= first_of(c));
 	}
@@ -278,7 +283,7 @@ static void test_while_running(void **state)
 	/* It stays where its function ran, and that CPU has set its hardware. */
 	assert_ptr_equal(model[0].t.cpu, &cpu[0]);
 	assert_int_equal(hardware[0], 9000);
-	assert_null(cpu[1].timers.root);
+	assert_true(list_empty(&cpu[1].timers.armed));
 	check();
 
 	other = STOPS;
@@ -288,7 +293,7 @@ static void test_while_running(void **state)
 	timers_run();
 	assert_true(finish);
 	check();
-	assert_null(cpu[0].timers.root);
+	assert_true(list_empty(&cpu[0].timers.armed));
 }
 
 static void test_random(void **state)
@@ -325,34 +330,42 @@ static void test_random(void **state)
 	clock_now += 1000;
 	for (unsigned c = 0; c < CPUS; c++) {
 		run(c);
-		assert_null(cpu[c].timers.root);
+		assert_true(list_empty(&cpu[c].timers.armed));
 	}
 }
 
-/* The heap alone, with a chain as long as a thousand vCPUs make it, taken out in any order. */
-static void test_heap(void **state)
-{
-	static struct timer t[1000];
-	struct timer_heap h = { .root = NULL };
-	stime_t last = 0;
+/* Many, set in any order, some taken out and set again: they fire in order, those of one time as set. */
+static unsigned order[TIMERS], fired;
 
+static void note(struct timer *t)
+{
+	order[fired++] = (unsigned)(container_of(t, struct model, t) - model);
+}
+
+static void test_order(void **state)
+{
 	(void)state;
-	for (unsigned i = 0; i < 1000; i++) {
-		t[i].expires = (i * 7919) % 1000;
-		heap_insert(&h, &t[i]);
+	for (unsigned i = 0; i < TIMERS; i++) {
+		timer_init(&model[i].t, note);
+		timer_set(&model[i].t, 2000 + i * 79 % TIMERS / 2);
 	}
-	for (unsigned i = 0; i < 1000; i += 3)
-		heap_remove(&h, &t[i]);
-	for (unsigned i = 0; i < 1000; i += 3)
-		heap_insert(&h, &t[i]);
-	for (unsigned i = 0; i < 1000; i++) {
-		assert_non_null(h.root);
-		assert_int_equal(h.root->expires, i);
-		assert_true(h.root->expires >= last);
-		last = h.root->expires;
-		heap_remove(&h, h.root);
-	}
-	assert_null(h.root);
+	for (unsigned i = 0; i < TIMERS; i += 3)
+		timer_stop(&model[i].t);
+	for (unsigned i = 0; i < TIMERS; i += 3)
+		timer_set(&model[i].t, 2000 + i * 79 % TIMERS / 2);
+	clock_now = 2000 + TIMERS;
+	fired = 0;
+	timers_run();
+	assert_int_equal(fired, TIMERS);
+	for (unsigned i = 1; i < TIMERS; i++)
+		assert_true(model[order[i]].t.expires >= model[order[i - 1]].t.expires);
+	/* Two of each time; the one that was set again comes second. */
+	for (unsigned i = 0; i < TIMERS; i += 2)
+		if ((order[i] % 3 == 0) == (order[i + 1] % 3 == 0))
+			assert_true(order[i] < order[i + 1]);
+		else
+			assert_int_equal(order[i + 1] % 3, 0);
+	assert_int_equal(hardware[0], ~0UL);
 }
 
 int main(void)
@@ -364,7 +377,7 @@ int main(void)
 		cmocka_unit_test_setup(test_move, setup),
 		cmocka_unit_test_setup(test_while_running, setup),
 		cmocka_unit_test_setup(test_random, setup),
-		cmocka_unit_test(test_heap),
+		cmocka_unit_test_setup(test_order, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
