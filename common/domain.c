@@ -168,7 +168,7 @@ void domain_shutdown(struct domain *d, unsigned code)
 	if (d->shutdown_code == SHUTDOWN_CODE_NONE)
 		d->shutdown_code = (u8)code;
 	for (unsigned i = 0; i < d->nr_vcpus; i++)
-		vcpu_pause_nosync(d->vcpus[i]);
+		vcpu_stop(d->vcpus[i]);
 	cpu_raise(cpus[0], CPU_WORK_REAP);
 }
 
@@ -188,13 +188,13 @@ void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...)
 	domain_shutdown(d, SHUTDOWN_crash);
 }
 
-/* Off their CPUs, and paused, so that they stay so: who shuts a domain down may not be through with it. */
+/* Off their CPUs, for good: who shuts a domain down may not be through with stopping them. */
 static bool all_stopped(const struct domain *d)
 {
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		const struct vcpu *v = d->vcpus[i];
 
-		if (v && (!READ_ONCE(v->pause_count) || READ_ONCE(v->on_cpu)))
+		if (v && (!READ_ONCE(v->stopped) || READ_ONCE(v->on_cpu)))
 			return false;
 	}
 	return true;
@@ -282,7 +282,7 @@ void domain_destroy(struct domain *d)
 	d->state = DOM_DYING;
 	for (unsigned i = 0; i < d->nr_vcpus; i++)
 		if (d->vcpus[i])
-			vcpu_pause_nosync(d->vcpus[i]);
+			vcpu_stop(d->vcpus[i]);
 	while (!teardown_step(d))
 		;
 	unlist(d);

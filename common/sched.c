@@ -67,57 +67,27 @@ static bool may_run_on(const struct vcpu *v, const struct cpu *c)
 	return test_bit(c->id, v->affinity);
 }
 
-/* An idle CPU, the old one and its node preferred; else the old one, or the least queued allowed. */
+/* An idle CPU, the old one and its node preferred; else the old one. */
 static struct cpu *place(struct vcpu *v)
 {
 	struct cpu *best = NULL;
 	unsigned i;
 
-	if (v->on_cpu)
+	if (v->on_cpu || test_bit(v->cpu->id, idle_cpus))
 		return v->cpu;
-	if (may_run_on(v, v->cpu) && test_bit(v->cpu->id, idle_cpus))
-		return v->cpu;
-	for_each_bit(i, idle_cpus, nr_cpus) {
-		if (!test_bit(i, v->affinity))
-			continue;
-		if (!best || (cpus[i]->node == v->cpu->node && best->node != v->cpu->node))
-			best = cpus[i];
-	}
-	if (best)
-		return best;
-	if (may_run_on(v, v->cpu))
-		return v->cpu;
-	for_each_bit(i, v->affinity, nr_cpus)
-		if (!best || cpus[i]->runq.nr_queued < best->runq.nr_queued)
+	for_each_bit(i, idle_cpus, nr_cpus)
+		if (may_run_on(v, cpus[i]) &&
+		    (!best || (cpus[i]->node == v->cpu->node && best->node != v->cpu->node)))
 			best = cpus[i];
 	return best ? best : v->cpu;
-}
-
-/* v became runnable; its CPU's queue is locked, and unlocked here. Finds it a CPU and tells that one. */
-static void put_runnable(struct cpu *c, struct vcpu *v)
-{
-	struct cpu *to = place(v);
-
-	if (to != c) {
-		v->cpu = to;
-		spin_unlock(&c->runq.lock);
-		to = lock_vcpu(v);
-		c = to;
-	}
-	if (v->state == RUN_RUNNABLE && !v->pause_count && !queued(v) && c->current != v) {
-		enqueue(c, v);
-		/* Taken: the next one that wakes finds another idle CPU. */
-		clear_bit(c->id, idle_cpus);
-		spin_unlock(&c->runq.lock);
-		cpu_raise(c, CPU_WORK_RESCHED);
-		return;
-	}
-	spin_unlock(&c->runq.lock);
 }
 
 /* v, asleep or off, runs again. Its CPU's queue is locked, and unlocked here. */
 static void resume(struct cpu *c, struct vcpu *v)
 {
+	struct cpu *to;
+
+	v->halted = false;
 	if (c->current == v) {	/* still on its way out: it just stays */
 		v->state = RUN_RUNNING;
 		spin_unlock(&c->runq.lock);
@@ -125,7 +95,20 @@ static void resume(struct cpu *c, struct vcpu *v)
 	}
 	v->state = RUN_RUNNABLE;
 	set_runstate(v, RUNSTATE_runnable);
-	put_runnable(c, v);
+	to = place(v);
+	if (to != c) {
+		v->cpu = to;
+		spin_unlock(&c->runq.lock);
+		c = lock_vcpu(v);
+	}
+	/* Others may have done something to it while the lock was open. */
+	if (v->state == RUN_RUNNABLE && !v->stopped && !queued(v)) {
+		enqueue(c, v);
+		/* Taken: the next one that wakes finds another idle CPU. */
+		clear_bit(c->id, idle_cpus);
+	}
+	spin_unlock(&c->runq.lock);
+	cpu_raise(c, CPU_WORK_RESCHED);
 }
 
 void vcpu_wake(struct vcpu *v)
@@ -135,23 +118,13 @@ void vcpu_wake(struct vcpu *v)
 	if (READ_ONCE(v->state) != RUN_BLOCKED)
 		return;
 	c = lock_vcpu(v);
-	if (v->state != RUN_BLOCKED) {
-		spin_unlock(&c->runq.lock);
-		return;
-	}
 	/* A sleep with interrupts off ends by an NMI or INIT, not by any event. */
-	if (v->halted && !vcpu_has_work(v)) {
+	if (v->state != RUN_BLOCKED || (v->halted && !arch_vcpu_has_interrupt(v))) {
 		spin_unlock(&c->runq.lock);
 		return;
 	}
 	v->wakeups++;
-	v->halted = false;
 	resume(c, v);
-}
-
-bool vcpu_has_work(struct vcpu *v)
-{
-	return arch_vcpu_has_interrupt(v);
 }
 
 void vcpu_block(struct vcpu *v)
@@ -164,7 +137,7 @@ void vcpu_block(struct vcpu *v)
 	spin_unlock(&c->runq.lock);
 	smp_mb();
 	/* Whoever posts from now on wakes; what was posted before is seen here. */
-	if (vcpu_has_work(v))
+	if (arch_vcpu_has_interrupt(v))
 		vcpu_wake(v);
 	else
 		cpu_raise(c, CPU_WORK_RESCHED);
@@ -178,22 +151,11 @@ void vcpu_yield(struct vcpu *v)
 	cpu_raise(v->cpu, CPU_WORK_RESCHED);
 }
 
-static void unload(struct cpu *c)
-{
-	struct vcpu *v = c->loaded;
-
-	if (!v)
-		return;
-	arch_vcpu_save(v);
-	c->loaded = NULL;
-	atomic_store(&v->on_cpu, false);
-}
-
-void vcpu_pause_nosync(struct vcpu *v)
+void vcpu_stop(struct vcpu *v)
 {
 	struct cpu *c = lock_vcpu(v);
 
-	v->pause_count++;
+	v->stopped = true;
 	if (queued(v))
 		dequeue(c, v);
 	atomic_or(&v->work, VCPU_WORK_STOP);
@@ -202,40 +164,14 @@ void vcpu_pause_nosync(struct vcpu *v)
 		cpu_raise(c, CPU_WORK_RESCHED);
 }
 
-void vcpu_pause(struct vcpu *v)
-{
-	struct cpu *self = this_cpu();
-
-	vcpu_pause_nosync(v);
-	/* Asleep with its registers in this very CPU: nobody else can take them out. */
-	spin_lock(&self->runq.lock);
-	if (self->loaded == v && self->current != v)
-		unload(self);
-	spin_unlock(&self->runq.lock);
-	while (READ_ONCE(v->on_cpu))
-		cpu_relax();
-}
-
-void vcpu_unpause(struct vcpu *v)
-{
-	struct cpu *c = lock_vcpu(v);
-
-	if (--v->pause_count == 0 && v->state == RUN_RUNNABLE)
-		put_runnable(c, v);
-	else
-		spin_unlock(&c->runq.lock);
-}
-
 void vcpu_up(struct vcpu *v)
 {
 	struct cpu *c = lock_vcpu(v);
 
-	if (v->state != RUN_OFFLINE) {
+	if (v->state == RUN_OFFLINE)
+		resume(c, v);
+	else
 		spin_unlock(&c->runq.lock);
-		return;
-	}
-	v->halted = false;
-	resume(c, v);
 }
 
 void vcpu_down(struct vcpu *v)
@@ -252,34 +188,11 @@ void vcpu_down(struct vcpu *v)
 		cpu_raise(c, CPU_WORK_RESCHED);
 }
 
-void vcpu_set_affinity(struct vcpu *v, const u64 *mask)
-{
-	struct cpu *c;
-
-	if (find_next_bit(mask, nr_cpus, 0) >= nr_cpus)
-		return;
-	c = lock_vcpu(v);
-	memcpy(v->affinity, mask, sizeof(v->affinity));
-	if (queued(v) && !may_run_on(v, c)) {
-		dequeue(c, v);
-		put_runnable(c, v);
-		return;
-	}
-	spin_unlock(&c->runq.lock);
-	if (v->on_cpu)
-		cpu_raise(c, CPU_WORK_RESCHED);
-}
-
-void vcpu_kick(struct vcpu *v)
-{
-	if (READ_ONCE(v->in_guest) && v->cpu != this_cpu())
-		arch_cpu_kick(v->cpu);
-}
-
 void vcpu_post(struct vcpu *v, u32 work)
 {
 	atomic_or(&v->work, work);
-	vcpu_kick(v);
+	if (READ_ONCE(v->in_guest) && v->cpu != this_cpu())
+		arch_cpu_kick(v->cpu);
 }
 
 /* Takes a waiting vCPU from another CPU's queue for this one, which has none. */
@@ -291,16 +204,14 @@ static struct vcpu *steal(struct cpu *self)
 
 		if (!READ_ONCE(c->runq.nr_queued))
 			continue;
-		spin_lock(&c->runq.lock);
+		guard(&c->runq.lock);
 		list_for_each(v, &c->runq.queue, runq_link) {
 			if (v->on_cpu || !may_run_on(v, self))
 				continue;
 			dequeue(c, v);
 			v->cpu = self;
-			spin_unlock(&c->runq.lock);
 			return v;
 		}
-		spin_unlock(&c->runq.lock);
 	}
 	return NULL;
 }
@@ -308,67 +219,39 @@ static struct vcpu *steal(struct cpu *self)
 /* The running vCPU leaves this CPU or not: by its state, the others waiting and its slice. Locked. */
 static bool keep_running(struct cpu *c, struct vcpu *v)
 {
-	stime_t t;
-
-	if (v->state != RUN_RUNNING || v->pause_count || !may_run_on(v, c))
+	if (v->state != RUN_RUNNING || v->stopped)
 		return false;
 	if (list_empty(&c->runq.queue))
 		return true;
-	t = now();
-	if (t >= v->slice_end)
+	if (now() >= v->slice_end)
 		return false;
 	if (!timer_armed(&c->slice))
 		timer_set(&c->slice, v->slice_end);
 	return true;
 }
 
+/* The current vCPU is not current any more; it goes to the queue's end if it can go on. Locked. */
 static void retire(struct cpu *c, struct vcpu *v)
 {
-	if (v->state == RUN_RUNNING) {
-		v->state = RUN_RUNNABLE;
-		set_runstate(v, RUNSTATE_runnable);
-	} else {
-		set_runstate(v, v->state == RUN_OFFLINE ? RUNSTATE_offline : RUNSTATE_blocked);
-	}
 	c->current = NULL;
-}
-
-static bool must_unload(const struct cpu *c)
-{
-	const struct vcpu *v = c->loaded;
-
-	return v->pause_count || v->state == RUN_OFFLINE || !may_run_on(v, c);
-}
-
-/* The first in the queue that may run here. Locked. */
-static struct vcpu *pick(struct cpu *c)
-{
-	struct vcpu *v;
-
-	list_for_each(v, &c->runq.queue, runq_link)
-		if (may_run_on(v, c)) {
-			dequeue(c, v);
-			return v;
-		}
-	return NULL;
-}
-
-/*
- * Those that woke or were preempted here but may not run here (any more) go elsewhere. None of them is
- * loaded: place() finds them another CPU. Locked, but opened in between.
- */
-static void move_misplaced(struct cpu *c)
-{
-	struct vcpu *v;
-
-	list_for_each(v, &c->runq.queue, runq_link) {
-		if (may_run_on(v, c))
-			continue;
-		dequeue(c, v);
-		put_runnable(c, v);
-		spin_lock(&c->runq.lock);
-		v = list_entry(&c->runq.queue, struct vcpu, runq_link);	/* from the start */
+	if (v->state != RUN_RUNNING) {
+		set_runstate(v, v->state == RUN_OFFLINE ? RUNSTATE_offline : RUNSTATE_blocked);
+		return;
 	}
+	v->state = RUN_RUNNABLE;
+	set_runstate(v, RUNSTATE_runnable);
+	if (!v->stopped)
+		enqueue(c, v);
+}
+
+/* This CPU lets go of the registers it holds. */
+static void unload(struct cpu *c)
+{
+	struct vcpu *v = c->loaded;
+
+	arch_vcpu_save(v);
+	c->loaded = NULL;
+	atomic_store(&v->on_cpu, false);
 }
 
 /* Somebody still waits here: an idle CPU that may run it is told to look. Locked. */
@@ -378,49 +261,48 @@ static void offer(struct cpu *c)
 	unsigned i;
 
 	for_each_bit(i, idle_cpus, nr_cpus)
-		if (test_bit(i, v->affinity)) {
+		if (may_run_on(v, cpus[i])) {
 			clear_bit(i, idle_cpus);
 			cpu_raise(cpus[i], CPU_WORK_RESCHED);
 			return;
 		}
 }
 
+/* The next to run here, from this CPU's queue or another's. NULL: none. Locked, but opened in between. */
+static struct vcpu *pick(struct cpu *c)
+{
+	struct vcpu *v;
+
+	if (!list_empty(&c->runq.queue)) {
+		v = list_first(&c->runq.queue, struct vcpu, runq_link);
+		dequeue(c, v);
+		return v;
+	}
+	spin_unlock(&c->runq.lock);
+	v = steal(c);
+	spin_lock(&c->runq.lock);
+	/* The lock was open: it is ours to run only if nobody stopped or moved it. */
+	if (v && (v->state != RUN_RUNNABLE || v->stopped || queued(v) || v->cpu != c))
+		return NULL;
+	return v;
+}
+
 /* Chooses this CPU's next vCPU and makes it current; NULL: nothing to run, or look again. */
 static struct vcpu *schedule(struct cpu *c)
 {
-	struct vcpu *prev = c->current, *v;
+	struct vcpu *v = c->current;
 
-	spin_lock(&c->runq.lock);
-	if (prev) {
-		if (keep_running(c, prev)) {
-			spin_unlock(&c->runq.lock);
-			return prev;
-		}
-		retire(c, prev);
-		if (prev->state == RUN_RUNNABLE && !prev->pause_count)
-			enqueue(c, prev);
-	}
-	v = pick(c);
-	if (c->loaded && c->loaded != v && (v || must_unload(c)))
+	guard(&c->runq.lock);
+	if (v && keep_running(c, v))
+		return v;
+	if (v)
+		retire(c, v);
+	if (c->loaded && (c->loaded->stopped || c->loaded->state == RUN_OFFLINE))
 		unload(c);
-	move_misplaced(c);
-	if (!v) {
-		spin_unlock(&c->runq.lock);
-		v = steal(c);
-		if (!v)
-			return NULL;
-		spin_lock(&c->runq.lock);
-	}
-	/* The lock was open: it is ours to run only if nobody stopped or moved it. */
-	if (v->state != RUN_RUNNABLE || v->pause_count || queued(v) || v->cpu != c) {
-		spin_unlock(&c->runq.lock);
+	v = pick(c);
+	if (!v)
 		return NULL;
-	}
-	if (!may_run_on(v, c)) {
-		put_runnable(c, v);
-		return NULL;
-	}
-	if (c->loaded != v)
+	if (c->loaded && c->loaded != v)
 		unload(c);
 	v->on_cpu = true;
 	v->state = RUN_RUNNING;
@@ -431,7 +313,6 @@ static struct vcpu *schedule(struct cpu *c)
 		offer(c);
 	}
 	c->current = v;
-	spin_unlock(&c->runq.lock);
 	return v;
 }
 
@@ -443,7 +324,7 @@ static void run_current(struct cpu *c, struct vcpu *v)
 		c->stats.switches++;
 	}
 	atomic_and(&v->work, ~(u32)VCPU_WORK_STOP);
-	if (READ_ONCE(v->pause_count)) {	/* stopped between the choice and here */
+	if (READ_ONCE(v->stopped)) {	/* between the choice and here */
 		atomic_or(&c->work, CPU_WORK_RESCHED);
 		return;
 	}

@@ -43,12 +43,13 @@ static long up(struct vcpu *v)
 	return 0;
 }
 
-/* The last one down ends the domain. */
+/* The last one down ends the domain. The lock: of two that go at once the second must see the first gone. */
 static long down(struct vcpu *v)
 {
 	struct domain *d = v->domain;
 	bool last = true;
 
+	guard(&d->lock);
 	for (unsigned i = 0; i < d->nr_vcpus; i++)
 		last &= !d->vcpus[i] || d->vcpus[i] == v || !is_up(d->vcpus[i]);
 	if (last)

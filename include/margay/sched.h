@@ -10,24 +10,17 @@ void vcpu_wake(struct vcpu *v);
 
 /*
  * The current vCPU wants to sleep: blocked unless it already has a reason to run
- * (vcpu_has_work()). Takes effect when the exit handler returns to the run loop.
+ * (arch_vcpu_has_interrupt()). Takes effect when the exit handler returns to the run loop.
  */
 void vcpu_block(struct vcpu *v);
 void vcpu_yield(struct vcpu *v);
 
-/* An event, interrupt or NMI waits that the guest would take if it ran: so do not sleep. */
-bool vcpu_has_work(struct vcpu *v);
-
-/* Stops a vCPU; returns when it is off its CPU (never call for the current one: use the nosync form). */
-void vcpu_pause(struct vcpu *v);
-void vcpu_pause_nosync(struct vcpu *v);
-void vcpu_unpause(struct vcpu *v);
+/* Never runs again; off its CPU when v->on_cpu is clear, which takes that CPU a moment. Any context. */
+void vcpu_stop(struct vcpu *v);
 
 /* VCPUOP_up/down and INIT/SIPI. vcpu_down on the current one takes effect on return to the loop. */
 void vcpu_up(struct vcpu *v);
 void vcpu_down(struct vcpu *v);
-
-void vcpu_set_affinity(struct vcpu *v, const u64 *mask);
 
 /* Reads the run state's times up to now into *out. */
 void vcpu_runstate(struct vcpu *v, struct vcpu_runstate_info *out);

@@ -36,7 +36,7 @@ enum vcpu_work {
 	VCPU_WORK_FLUSH = 1 << 3,	/* the nested translations must be flushed */
 	VCPU_WORK_TIME = 1 << 4,	/* pvclock must be written anew */
 	VCPU_WORK_WINDOW = 1 << 5,	/* the guest can take an interrupt now (window exit) */
-	VCPU_WORK_STOP = 1 << 6,	/* paused, or the domain ends: do not enter */
+	VCPU_WORK_STOP = 1 << 6,	/* the domain ends: do not enter */
 };
 
 enum run_state {
@@ -111,7 +111,7 @@ struct vcpu {
 	struct cpu *cpu;
 	enum run_state state;
 	bool halted;			/* sleeps by HLT with interrupts off */
-	int pause_count;
+	bool stopped;			/* for good: its domain ends */
 	struct list runq_link;
 	u64 affinity[MAX_CPUS / 64];
 	stime_t slice_end;
@@ -155,8 +155,6 @@ struct vcpu {
 
 /* Marks work and makes the vCPU notice: wakes nothing, but leaves guest mode if it runs elsewhere. */
 void vcpu_post(struct vcpu *v, u32 work);
-/* Out of guest mode if it is in it now; returns at once. */
-void vcpu_kick(struct vcpu *v);
 
 struct vcpu *vcpu_create(struct domain *d, unsigned id);
 void vcpu_destroy(struct vcpu *v);

@@ -81,7 +81,7 @@ void arch_vcpu_run(struct vcpu *v)
 	assert_ptr_equal(host_cpu->current, v);
 	assert_ptr_equal(host_cpu->loaded, v);
 	assert_int_equal(v->state, RUN_RUNNING);
-	assert_int_equal(v->pause_count, 0);
+	assert_false(v->stopped);
 	assert_true(may_run_on(v, host_cpu));
 	runs[v->id]++;
 }
@@ -119,19 +119,19 @@ static void check(void)
 			loaded += cpu[c].loaded == v;
 		}
 		assert_true(queues <= 1 && current <= 1 && loaded <= 1);
+		assert_true(may_run_on(v, v->cpu));
 		assert_int_equal(queues, queued_on(v->cpu, v));
 		assert_int_equal(current, v->cpu->current == v);
 		assert_int_equal(loaded, v->on_cpu);
 		assert_int_equal(loaded, v->cpu->loaded == v);
 		/* Never lost when it could run, never there when it must not. */
-		assert_int_equal(queues, v->state == RUN_RUNNABLE && !v->pause_count);
+		assert_int_equal(queues, v->state == RUN_RUNNABLE && !v->stopped);
 		if (v->state == RUN_RUNNING)
 			assert_int_equal(current, 1);
 		if (current)
 			assert_int_not_equal(v->state, RUN_RUNNABLE);
 		/* One that must go is told so. */
-		if (v->on_cpu &&
-		    (v->pause_count || v->state == RUN_OFFLINE || !may_run_on(v, v->cpu)))
+		if (v->on_cpu && (v->stopped || v->state == RUN_OFFLINE))
 			assert_true(v->cpu->work & CPU_WORK_RESCHED);
 		assert_int_equal(v->runstate.state, v->state == RUN_RUNNING || current ?
 							    RUNSTATE_running :
@@ -168,11 +168,11 @@ static void settle(void)
 			step(c);
 }
 
+/* As at its creation: before it runs. */
 static void set_affinity(unsigned i, u64 mask)
 {
-	u64 m[MAX_CPUS / 64] = { mask };
-
-	vcpu_set_affinity(&vcpu[i], m);
+	vcpu[i].affinity[0] = mask;
+	vcpu[i].cpu = &cpu[__builtin_ctzl(mask)];
 }
 
 static int setup(void **state)
@@ -317,20 +317,23 @@ static void test_spread(void **state)
 static void test_offer(void **state)
 {
 	(void)state;
-	set_affinity(0, 1);
-	set_affinity(1, 1);
+	set_affinity(0, 3);
+	set_affinity(1, 3);
 	vcpu_up(&vcpu[0]);
-	vcpu_up(&vcpu[1]);
 	settle();
+	assert_int_equal(where(0), 0);
+	clear_bit(
+		1,
+		idle_cpus); /* CPU 1 has looked for work in vain, and not yet said that it sleeps */
+	vcpu_up(&vcpu[1]);
+	set_bit(1, idle_cpus);
 	assert_int_equal(cpu[0].runq.nr_queued, 1);
-	set_affinity(0, 7);
-	set_affinity(1, 7);
-	cpu[0].work |= CPU_WORK_RESCHED;
 	clock_now += opt.sched_slice * 1000UL;
+	cpu[0].work |= CPU_WORK_RESCHED;
+	cpu[1].work = 0;
 	step(0); /* takes turns, and offers the other */
-	assert_true((cpu[1].work | cpu[2].work) & CPU_WORK_RESCHED);
+	assert_true(cpu[1].work & CPU_WORK_RESCHED);
 	step(1);
-	step(2);
 	assert_int_equal(cpu[0].runq.nr_queued, 0);
 	assert_int_equal(vcpu[0].state, RUN_RUNNING);
 	assert_int_equal(vcpu[1].state, RUN_RUNNING);
@@ -373,75 +376,72 @@ static void test_round_robin(void **state)
 	assert_int_equal(hardware[0], ~0UL);
 }
 
-static void test_pause(void **state)
+static void test_stop(void **state)
 {
-	struct vcpu *v = &vcpu[0];
+	struct vcpu *v = &vcpu[0], *w = &vcpu[1], *asleep = &vcpu[2];
 
 	(void)state;
+	/* On a queue: it never runs. */
 	vcpu_up(v);
-	vcpu_pause_nosync(v);
+	vcpu_stop(v);
 	assert_false(queued(v));
 	settle();
 	assert_int_equal(runs[0], 0);
-	vcpu_pause_nosync(v);
-	vcpu_unpause(v);
-	settle();
-	assert_int_equal(runs[0], 0);
-	vcpu_unpause(v);
-	settle();
-	assert_true(runs[0]);
 	/* While it runs: it goes, and its registers with it. */
-	vcpu_pause_nosync(v);
+	vcpu_up(w);
 	settle();
-	assert_false(v->on_cpu);
-	assert_int_equal(v->state, RUN_RUNNABLE);
-	vcpu_unpause(v);
+	assert_true(w->on_cpu);
+	vcpu_stop(w);
 	settle();
-	assert_int_equal(v->state, RUN_RUNNING);
-	/* Paused and let go before its CPU noticed. */
-	vcpu_pause_nosync(v);
-	vcpu_unpause(v);
+	assert_false(w->on_cpu);
+	assert_int_equal(w->state, RUN_RUNNABLE);
+	/* Asleep with its registers in a CPU; what would wake it does no more. */
+	vcpu_up(asleep);
 	settle();
-	assert_int_equal(v->state, RUN_RUNNING);
-	/* Asleep in the very CPU that pauses it, which is idle: no waiting for itself. */
-	vcpu_block(v);
+	host_cpu = asleep->cpu;
+	vcpu_block(asleep);
 	settle();
-	assert_true(v->on_cpu);
-	host_cpu = v->cpu;
-	vcpu_pause(v);
-	assert_false(v->on_cpu);
-	vcpu_wake(v);
-	check();
-	vcpu_unpause(v);
+	assert_true(asleep->on_cpu);
+	vcpu_stop(asleep);
+	vcpu_wake(asleep);
 	settle();
-	assert_int_equal(v->state, RUN_RUNNING);
+	assert_false(asleep->on_cpu);
+	/* Nor does its being taken down and up. */
+	vcpu_down(w);
+	vcpu_up(w);
+	settle();
+	assert_false(queued(v) || queued(w) || queued(asleep));
+	assert_false(w->on_cpu);
 }
 
 static void test_affinity(void **state)
 {
-	struct vcpu *v = &vcpu[0];
-
 	(void)state;
-	vcpu_up(v);
-	settle();
 	for (unsigned c = 0; c < CPUS; c++) {
-		set_affinity(0, BIT(c));
-		settle();
-		assert_int_equal(where(0), c);
-		assert_int_equal(v->state, RUN_RUNNING);
+		set_affinity(c, BIT(c));
+		vcpu_up(&vcpu[c]);
+		assert_int_equal(where(c), c);
 	}
-	/* No such CPU: refused. */
-	set_affinity(0, BIT(17));
-	assert_int_equal(v->affinity[0], BIT(2));
-	/* Asleep with its registers in CPU 2, sent to 1, and woken before CPU 2 has let go. */
-	vcpu_block(v);
-	step(2);
-	set_affinity(0, BIT(1));
-	vcpu_wake(v);
-	check();
 	settle();
-	assert_int_equal(where(0), 1);
-	assert_int_equal(v->state, RUN_RUNNING);
+	/* Others that may not run on the CPU that is idle wait all the same. */
+	set_affinity(3, BIT(0));
+	set_affinity(4, BIT(0) | BIT(2));
+	vcpu_up(&vcpu[3]);
+	host_cpu = &cpu[1];
+	vcpu_block(&vcpu[1]);
+	settle();
+	assert_int_equal(where(3), 0);
+	assert_null(cpu[1].current);
+	vcpu_up(&vcpu[4]);
+	settle();
+	assert_null(cpu[1].current);
+	/* CPU 2 has nothing to do: it takes the one it may run. */
+	host_cpu = &cpu[2];
+	vcpu_block(&vcpu[2]);
+	settle();
+	assert_int_equal(where(4), 2);
+	assert_int_equal(vcpu[4].state, RUN_RUNNING);
+	assert_int_equal(where(3), 0);
 }
 
 /* Another CPU acts while this one has taken a vCPU from a queue and not yet made it current. */
@@ -450,45 +450,33 @@ static void test_stolen(void **state)
 	struct vcpu *v = &vcpu[0];
 
 	(void)state;
-	for (unsigned act = 0; act < 5; act++) {
+	for (unsigned act = 0; act < 4; act++) {
 		setup(NULL);
-		set_affinity(0, BIT(0));
 		vcpu_up(v);
-		set_affinity(0, 7);
+		assert_int_equal(where(0), 0);
 		host_cpu = &cpu[1];
 		assert_ptr_equal(steal(&cpu[1]), v);
 		assert_ptr_equal(v->cpu, &cpu[1]);
 		host_cpu = &cpu[2];
+		vcpu_down(v);
+		vcpu_up(v);
 		switch (act) {
-		case 0:
-			vcpu_pause(v);
-			vcpu_unpause(v);
-			break;
 		case 1:
 			vcpu_down(v);
-			vcpu_up(v);
 			break;
 		case 2:
-			vcpu_down(v);
-			vcpu_up(v);
-			vcpu_down(v);
+			vcpu_stop(v);
 			break;
 		case 3:
-			vcpu_pause(v);
-			vcpu_pause(v);
-			vcpu_unpause(v);
-			break;
-		case 4: /* and nothing: what schedule() does next */
-			host_cpu = &cpu[1];
-			spin_lock(&v->cpu->runq.lock);
-			put_runnable(v->cpu, v);
+			vcpu_down(v);
+			vcpu_up(v);
 			break;
 		}
 		settle();
-		assert_int_equal(v->state, act == 2 ? RUN_OFFLINE :
-					   act == 3 ? RUN_RUNNABLE :
+		assert_int_equal(v->state, act == 1 ? RUN_OFFLINE :
+					   act == 2 ? RUN_RUNNABLE :
 						      RUN_RUNNING);
-		assert_int_equal(v->on_cpu, act != 2 && act != 3);
+		assert_int_equal(v->on_cpu, act != 1 && act != 2);
 	}
 }
 
@@ -516,11 +504,8 @@ static void random_op(void)
 		}
 		break;
 	case 4:
-		vcpu_pause_nosync(v);
-		break;
-	case 5:
-		if (v->pause_count)
-			vcpu_unpause(v);
+		if (!pick_random(200))
+			vcpu_stop(v);
 		break;
 	case 6:
 		vcpu_up(v);
@@ -529,8 +514,9 @@ static void random_op(void)
 		if (!pick_random(3))
 			vcpu_down(v);
 		break;
+	case 5:
 	case 8:
-		set_affinity(v->id, pick_random(2) ? 7 : pick_random(16));
+		vcpu_up(v);
 		break;
 	case 9:
 		if (c->current)
@@ -559,7 +545,7 @@ static void check_progress(void)
 			step(c);
 	}
 	for (unsigned i = 0; i < VCPUS; i++)
-		if (vcpu[i].state >= RUN_RUNNABLE && !vcpu[i].pause_count)
+		if (vcpu[i].state >= RUN_RUNNABLE && !vcpu[i].stopped)
 			assert_true(runs[i] > before[i]);
 	for (unsigned c = 0; c < CPUS; c++)
 		if (!cpu[c].current)
@@ -572,6 +558,11 @@ static void test_random(void **state)
 	(void)state;
 	srand(7);
 	for (unsigned n = 0; n < 200000; n++) {
+		if (n % 4000 == 0) {
+			setup(NULL);
+			for (unsigned i = 0; i < VCPUS; i++)
+				set_affinity(i, pick_random(2) ? 7 : 1 + pick_random(7));
+		}
 		random_op();
 		if (pick_random(2))
 			step(pick_random(CPUS));
@@ -589,7 +580,7 @@ int main(void)
 		cmocka_unit_test_setup(test_spread, setup),
 		cmocka_unit_test_setup(test_offer, setup),
 		cmocka_unit_test_setup(test_round_robin, setup),
-		cmocka_unit_test_setup(test_pause, setup),
+		cmocka_unit_test_setup(test_stop, setup),
 		cmocka_unit_test_setup(test_affinity, setup),
 		cmocka_unit_test_setup(test_stolen, setup),
 		cmocka_unit_test_setup(test_random, setup),
