@@ -54,7 +54,8 @@ void kfree(void *p);	/* NULL is fine */
 
 /*
  * Pages of a domain: counted in d->tot_pages (4 KiB units) against d->max_pages.
- * order is 0 (one page), 9 (a 2 MiB chunk) or 18 (a gigabyte, for dom_alloc only). Zeroed. 0, -E2BIG at the limit, or -ENOMEM.
+ * order is 0 (one page), 9 (a 2 MiB chunk) or 18 (a gigabyte, for dom_alloc only). Zeroed. 0, -E2BIG at
+ * the limit, or -ENOMEM.
  */
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn) __must_check;
 
@@ -70,7 +71,6 @@ void dom_free(struct domain *d, mfn_t mfn, unsigned order);
  */
 int page_get(const struct domain *d, mfn_t mfn) __must_check;
 void page_put(mfn_t mfn);
-u16 page_owner(mfn_t mfn);	/* OWNER_* or a domain id */
 
 struct mem_stats {
 	u64 total_pages, free_pages, margay_pages, split_chunks;

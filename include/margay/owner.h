@@ -18,9 +18,6 @@ void *early_or_alloc_page(void);		/* whichever exists by now; NULL: none */
 
 void owner_init(const struct boot_info *bi, const struct acpi_info *acpi);
 
-/* Pages that were kept (OWNER_NONE) become free: init memory, modules no longer needed. */
-void owner_give(paddr_t base, u64 size);
-
 extern unsigned nr_nodes;
 
 #endif

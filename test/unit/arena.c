@@ -4,6 +4,8 @@
 
 #include <sys/mman.h>
 
+#include "../../common/owner.c"
+
 u8 *host_directmap;
 static struct boot_info bi;
 static struct acpi_info acpi;
@@ -32,6 +34,11 @@ int arena_setup(void **state)
 	owner_init(&bi, &acpi);
 	arena_mark();
 	return 0;
+}
+
+u16 page_owner(mfn_t mfn)
+{
+	return mfn / CHUNK_PAGES < nr_chunks ? owner_locked(mfn) : OWNER_NONE;
 }
 
 bool arena_is_zero(const void *p, size_t n)

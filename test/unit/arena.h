@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A machine's memory for unit tests of the owner table and what stands on it: an arena behind the direct
- * map, two NUMA nodes, a hole, all of it dirty at first. Link with common/owner.c and common/memmap.c.
+ * map, two NUMA nodes, a hole, all of it dirty at first. Includes common/owner.c; link with common/memmap.c.
  */
 #ifndef TEST_UNIT_ARENA_H
 #define TEST_UNIT_ARENA_H
@@ -17,6 +17,8 @@
 #define ARENA_IMAGE_SIZE 0x23000UL
 
 int arena_setup(void **state);
+/* OWNER_* or a domain's id. */
+u16 page_owner(mfn_t mfn);
 bool arena_is_zero(const void *p, size_t n);
 
 /* Since the set-up or the last call nothing leaked: what is free, and the chunks whole again. */

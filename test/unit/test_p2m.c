@@ -2,7 +2,7 @@
 /*
  * The physical-to-machine map over the real owner table: mapping, splitting, looking up, what is given
  * back, flushes, and that a tear-down leaves nothing.
- * unit-sources: arch/x86/guest/p2m.c common/owner.c common/memmap.c test/unit/arena.c
+ * unit-sources: arch/x86/guest/p2m.c common/memmap.c test/unit/arena.c
  */
 #include "arena.h"
 

@@ -186,13 +186,17 @@ static void unmap_init(const u8 *from, const u8 *to)
 	}
 }
 
+static void free_init(const u8 *from, const u8 *to)
+{
+	free_pages(phys_to_virt(image_paddr + (u64)(from - image_start)),
+		   (unsigned)((u64)(to - from) >> PAGE_SHIFT));
+}
+
 void paging_end_init(void)
 {
 	unmap_init(init_text_start, init_text_end);
 	unmap_init(init_data_start, init_data_end);
 	on_all_cpus(flush_all, NULL);
-	owner_give(image_paddr + (u64)(init_text_start - image_start),
-		   (u64)(init_text_end - init_text_start));
-	owner_give(image_paddr + (u64)(init_data_start - image_start),
-		   (u64)(init_data_end - init_data_start));
+	free_init(init_text_start, init_text_end);
+	free_init(init_data_start, init_data_end);
 }
