@@ -68,12 +68,15 @@ static void print_symbol(u64 addr)
 		printk("  %016lx\n", addr);
 }
 
-void trap_backtrace(u64 rip, u64 rbp)
+void trap_backtrace(u64 rip, u64 rsp, u64 rbp)
 {
-	u64 low = rbp & ~0x3fffUL;
+	u64 low = rbp & ~0x3fffUL, off;
 
 	printk("backtrace:\n");
 	print_symbol(rip);
+	/* A function without a frame, as memcpy(), has its caller on top of the stack. */
+	if (stack_area(rsp) == STACK_PAGE && rsp % 8 == 0 && symbol_of(*(u64 *)rsp, &off))
+		print_symbol(*(u64 *)rsp);
 	/* Frames must climb, and stay near: a broken chain ends the list. */
 	for (unsigned i = 0; i < 24 && rbp >= DIRECTMAP_BASE && rbp % 8 == 0 && rbp - low < 0x8000;
 	     i++) {
@@ -98,7 +101,7 @@ void panic(const char *fmt, ...)
 	va_end(ap);
 	printk("RSP %016lx CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx\n",
 	       (u64)__builtin_frame_address(0), read_cr0(), read_cr2(), read_cr3(), read_cr4());
-	trap_backtrace((u64)__builtin_return_address(0), *(u64 *)__builtin_frame_address(0));
+	trap_backtrace((u64)__builtin_return_address(0), 0, *(u64 *)__builtin_frame_address(0));
 	printk("panic: the machine %s\n", opt.noreboot ? "stays halted" : "reboots in 5 seconds");
 	if (opt.noreboot)
 		for (;;)
@@ -112,5 +115,5 @@ void __stack_chk_fail(void);
 
 void __stack_chk_fail(void)
 {
-	panic("stack overrun in the function above\n");
+	panic("stack overrun in the caller of __stack_chk_fail\n");
 }

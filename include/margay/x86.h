@@ -189,7 +189,8 @@ void gdt_init_cpu(struct cpu *c);
 void gdt_load(struct cpu *c);
 void __noreturn stack_switch(void *top, void (*fn)(void *arg), void *arg);
 void nmi_unblock(void);
-void trap_backtrace(u64 rip, u64 rbp);
+void machine_check_init(void);
+void trap_backtrace(u64 rip, u64 rsp, u64 rbp);
 
 /* Local APIC of the host: MMIO or x2APIC. arch/x86/cpu/apic.c */
 void apic_init(paddr_t base, bool allow_x2apic);
@@ -221,6 +222,7 @@ void paging_init(const struct boot_info *bi);
 void paging_load_cpu(void);
 void *map_mmio(paddr_t pa, size_t size);
 void *map_stack(unsigned pages);		/* top of a stack with a guard page below */
+enum stack_area { STACK_NONE, STACK_PAGE, STACK_GUARD } stack_area(u64 va);
 void paging_end_init(void);			/* gives init memory back */
 extern paddr_t image_paddr;			/* where the image's first byte lies */
 void *image_early_page(void);

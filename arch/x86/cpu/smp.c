@@ -11,6 +11,7 @@
 
 #define TRAMPOLINE 0x8000UL
 #define STACK_PAGES 2
+#define XAPIC_BROADCAST 255U
 
 struct cpu *cpus[MAX_CPUS];
 unsigned nr_cpus;
@@ -44,6 +45,7 @@ void cpu_init_here(struct cpu *c)
 	gdt_load(c);
 	idt_load();
 	features_init_cpu();
+	machine_check_init();
 	apic_init_cpu();
 	if (hvm->cpu_init(c))
 		panic("CPU %u can not run guests\n", c->id);
@@ -106,6 +108,11 @@ void __init smp_boot_aps(void)
 			continue;
 		if (nr_cpus == MAX_CPUS)
 			break;
+		if (!x86.x2apic && boot_acpi.cpus[i].apic_id >= XAPIC_BROADCAST) {
+			pr_warn("CPU with APIC id %u needs x2APIC mode: not started\n",
+				boot_acpi.cpus[i].apic_id);
+			continue;
+		}
 		c = cpu_create(nr_cpus, &boot_acpi.cpus[i]);
 		if (!start_ap(c)) {
 			pr_err("CPU with APIC id %u did not start\n", c->apic_id);

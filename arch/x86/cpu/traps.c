@@ -28,6 +28,12 @@ static struct idt_gate idt[256] __aligned(4096);
 
 #define GATE_INTERRUPT 0x8e
 
+#define MSR_MCG_CAP 0x179
+#define MC_BANKS 32U
+#define MSR_MC_CTL(bank) (0x400 + 4 * (bank))
+#define MSR_MC_STATUS(bank) (0x401 + 4 * (bank))
+#define MSR_MC_ADDR(bank) (0x402 + 4 * (bank))
+
 static const char *const exception_names[32] = {
 	"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", NULL, "#TS", "#NP", "#SS",
 	"#GP", "#PF", NULL, "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
@@ -81,21 +87,32 @@ static void dump_frame(const struct trap_frame *f)
 	       f->error);
 }
 
+/* On each CPU: every bank tells all it can; what it tells of the time before is wiped. SDM 3B 15.8. */
+void machine_check_init(void)
+{
+	u64 cap = 0;
+
+	rdmsr_safe(MSR_MCG_CAP, &cap);
+	for (u32 i = 0; i < min((u32)cap & 0xff, MC_BANKS); i++) {
+		wrmsr(MSR_MC_CTL(i), ~0UL);
+		wrmsr(MSR_MC_STATUS(i), 0);
+	}
+}
+
 static void machine_check(struct trap_frame *f)
 {
 	u64 status = 0, addr = 0;
 
 	/* It may have come while this CPU held the console's lock. */
 	console_panic_start();
-	for (unsigned i = 0; i < 32; i++) {
-		if (!rdmsr_safe(0x401 + 4 * i, &status))
-			break;
+	for (u32 i = 0; i < MC_BANKS && rdmsr_safe(MSR_MC_STATUS(i), &status); i++) {
 		if (status >> 63 == 0)
 			continue;
-		rdmsr_safe(0x402 + 4 * i, &addr);
+		rdmsr_safe(MSR_MC_ADDR(i), &addr);
 		printk("machine check: bank %u status %016lx address %016lx\n", i, status, addr);
 	}
 	dump_frame(f);
+	trap_backtrace(f->rip, f->rsp, f->rbp);
 	panic("machine check on CPU %u\n", this_cpu()->id);
 }
 
@@ -142,7 +159,10 @@ void trap_handler(struct trap_frame *f)
 	console_panic_start();
 	printk("exception %lu %s on CPU %u\n", f->vector,
 	       exception_names[f->vector] ? exception_names[f->vector] : "(reserved)", c->id);
+	if ((f->vector == VEC_DF || f->vector == 14) && stack_area(read_cr2()) == STACK_GUARD)
+		printk("stack overflow: the guard page at %016lx was hit\n",
+		       ALIGN_DOWN(read_cr2(), PAGE_SIZE));
 	dump_frame(f);
-	trap_backtrace(f->rip, f->rbp);
+	trap_backtrace(f->rip, f->rsp, f->rbp);
 	panic("unexpected exception in the hypervisor\n");
 }

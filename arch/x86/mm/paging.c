@@ -166,6 +166,13 @@ void *map_stack(unsigned pages)
 	return (void *)stack_next;
 }
 
+enum stack_area stack_area(u64 va)
+{
+	const u64 *pte = va >= STACK_BASE && va < stack_next ? find_pte(va) : NULL;
+
+	return !pte ? STACK_NONE : *pte & PTE_P ? STACK_PAGE : STACK_GUARD;
+}
+
 static void flush_all(void *arg __unused)
 {
 	u64 cr4 = read_cr4();
