@@ -184,6 +184,7 @@ enum {
 #define SEL_TSS 0x18
 
 void idt_init(void);
+void idt_use_stacks(void);
 void idt_load(void);
 void gdt_init_cpu(struct cpu *c);
 void gdt_load(struct cpu *c);

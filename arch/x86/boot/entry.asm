@@ -119,6 +119,9 @@ start32:
 .low64:	mov rax, .high64
 	jmp rax
 .high64:
+	lea rax, [rel boot_gdt]			; where it stays mapped, for exceptions read it
+	mov [rel boot_gdt_ptr + 2], rax
+	lgdt [rel boot_gdt_ptr]
 	mov eax, 0x10
 	mov ss, eax				; the others can wait for gdt_load()
 	lea rsp, [rel boot_stack.top]

@@ -43,6 +43,7 @@ struct cpu *__init cpu_create(unsigned id, const struct acpi_cpu *a)
 void cpu_init_here(struct cpu *c)
 {
 	gdt_load(c);
+	idt_use_stacks();
 	idt_load();
 	features_init_cpu();
 	machine_check_init();

@@ -50,9 +50,16 @@ void __init idt_init(void)
 			.offset_high = (u32)(a >> 32),
 			.selector = SEL_CODE,
 			.type = GATE_INTERRUPT,
-			.ist = v == VEC_DF ? 1 : v == VEC_NMI ? 2 : v == VEC_MC ? 3 : 0,
 		};
 	}
+}
+
+/* From when the CPU has a TSS: before, an exception through these gates would be a triple fault. */
+void idt_use_stacks(void)
+{
+	idt[VEC_DF].ist = 1;
+	idt[VEC_NMI].ist = 2;
+	idt[VEC_MC].ist = 3;
 }
 
 void idt_load(void)
