@@ -13,14 +13,14 @@ OPTIONS ?=
 RUN_ISO := $(O)/margay.iso
 LINUX_GUESTS := $(O)/guests/linux-cloud $(O)/guests/linux-generic
 INITRAMFS := $(O)/guests/initramfs.gz
-CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-exercises check-guests check-boot \
-	check-oracle
+CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-exercises check-guests check-faults \
+	check-boot check-oracle
 LONG_PARTS ?= check-format check-host check-unit check-fuzz-long docs check-exercises check-guests-long \
-	check-boot-long check-oracle
+	check-faults check-boot-long check-oracle
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
 .PHONY: setup iso run debug check check-long check-format format check-host check-guests \
-	check-guests-long check-oracle check-boot check-boot-long perf test-images FORCE
+	check-guests-long check-oracle check-boot check-boot-long check-faults perf test-images FORCE
 
 setup:
 	$(Q)O=$(O) $(SETUP)
@@ -101,6 +101,9 @@ check-boot: test-images
 
 check-boot-long: test-images
 	$(Q)O=$(O) test/guest/bootmatrix --all
+
+check-faults: $(O)/margay guests
+	$(Q)O=$(O) test/guest/faults
 
 perf: test-images
 	$(Q)O=$(O) scripts/perf

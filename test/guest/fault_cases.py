@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Cases of test/guest/faults: exceptions, NMIs and machine checks in Margay and in a guest.
+
+A case is a function that gdb calls while the machine stands at its first instruction; its decorator
+says what must come of it. The file is read by the runner and, for the function, by gdb.
+"""
+import gdbkit as k
+
+CASES = {}
+NOREBOOT = 'noreboot'
+END = r'^\(margay\) panic: the machine stays halted$'
+HELLO = r'^\[hello\] PASS hello$'
+
+
+class Case:
+    """What to boot and what must come; the defaults are a panic that halts."""
+    # pylint: disable=too-many-instance-attributes
+    cpus, ram, cpu, qemu, firmware, timeout = 2, '512M', None, [], 'bios', 60
+    options, expect, forbid, ordered, input = NOREBOOT, [], [], True, []
+    panics, halts, ends = True, True, 'any'
+
+    def __init__(self, name, what, inject, changes):
+        self.name, self.what, self.inject = name, what, inject
+        for key, value in changes.items():
+            if not hasattr(self, key):
+                raise AttributeError(f'{name}: {key}')
+            setattr(self, key, value)
+
+
+def case(cases=None, **changes):
+    def add(function):
+        name = function.__name__.replace('_', '-')
+        what = function.__doc__.split('\n', maxsplit=1)[0]
+        (CASES if cases is None else cases)[name] = Case(name, what, function, changes)
+        return function
+    return add
+
+
+def exception(name, *backtrace, cpu=0, error=None, before=()):
+    """The lines of a panic by an exception: its name and CPU, registers, backtrace, and the end."""
+    number = {'#DF': 8, '#GP': 13, '#PF': 14, '#UD': 6}[name]
+    lines = [rf'^\(margay\) exception {number} {name} on CPU {cpu}$', *before]
+    return lines + panic(cpu, backtrace, error)
+
+
+def registers(error=None):
+    error = '[0-9a-f]+' if error is None else format(error, 'x')
+    word = '[0-9a-f]{16}'
+    return [rf'^\(margay\) RIP {word} CS 0008 RFLAGS [0-9a-f]+ RSP {word} SS 00[01]0$',
+            rf'^\(margay\) RAX {word} RBX {word} RCX {word} RDX {word}$',
+            rf'^\(margay\) R13 {word} R14 {word} R15 {word} CR2 {word}$',
+            rf'^\(margay\) CR0 [0-9a-f]+ CR3 {word} CR4 [0-9a-f]+ error {error}$']
+
+
+def panic(cpu, backtrace, error=None):
+    symbols = [rf'^\(margay\)   [0-9a-f]{{16}}{name}' for name in backtrace]
+    return registers(error) + [r'^\(margay\) backtrace:$', *symbols,
+                               rf'^\(margay\) panic on CPU {cpu}:$', END]
+
+
+GOES_ON = {'panics': False, 'halts': False, 'ends': 'off', 'options': 'loglevel=debug'}
+PLAIN = '$'     # an address outside of Margay's code has no name
+
+
+@case(expect=exception('#PF', r' memset\+', r' svm_run\+', r' sched_loop\+', cpu=1, error=3))
+def write_text():
+    """Code is not writable."""
+    k.stop('hypercall', cpu=1)
+    k.here_calls('memset', k.address('hypercall'), 0xcc, 1)
+
+
+@case(expect=exception('#PF', r' memset\+', error=3))
+def write_text_direct():
+    """Code is not writable through the direct map either."""
+    k.stop('boot_guests')
+    k.here_calls('memset', k.phys(k.value('image_paddr')), 0xcc, 1)
+
+
+@case(expect=exception('#PF', r' memset\+', error=3))
+def write_rodata():
+    """Constants are not writable."""
+    k.stop('boot_guests')
+    k.here_calls('memset', k.address('sym_name'), 0xcc, 1)
+
+
+@case(expect=exception('#PF', PLAIN, error=0x11))
+def execute_data():
+    """Variables are not executable."""
+    k.stop('boot_guests')
+    k.here_jumps(k.address('boot_info'))
+
+
+@case(expect=exception('#PF', PLAIN, error=0x11))
+def execute_direct():
+    """Code is not executable through the direct map."""
+    k.stop('boot_guests')
+    k.here_jumps(k.phys(k.value('image_paddr')) + k.address('memset') - k.address('image_start'))
+
+
+@case(expect=exception('#PF', PLAIN, error=0x11))
+def execute_stack():
+    """The stack is not executable."""
+    k.stop('boot_guests')
+    k.write(k.value('$rsp') - 256, b'\xeb\xfe')
+    k.here_jumps(k.value('$rsp') - 256)
+
+
+@case(expect=exception('#PF', r' init_text_start\+0x0', r' svm_run\+', cpu=1, error=0x10))
+def execute_init():
+    """Code that only boot needs is gone once guests run."""
+    k.stop('hypercall', cpu=1)
+    k.here_jumps(k.address('init_text_start'))
+
+
+@case(expect=exception('#PF', PLAIN, error=0x10))
+def execute_null():
+    """A call through a null pointer."""
+    k.stop('boot_guests')
+    k.here_jumps(0)
+
+
+@case(expect=exception('#DF', r' svm_run\+|hypercall\+', cpu=1,
+                       before=[r'^\(margay\) stack overflow: the guard page at [0-9a-f]+ was hit']))
+def stack_overflow():
+    """A stack that grows into its guard page: the double fault has a stack of its own."""
+    k.stop('hypercall', cpu=1)
+    k.put('rsp', k.value('cpus[1]->stack_top') - 2 * k.PAGE)
+
+
+@case(expect=exception('#PF', r' memset\+', error=2,
+                       before=[r'^\(margay\) stack overflow: the guard page at [0-9a-f]+ was hit']))
+def guard_page():
+    """A write below the stack, as through an array on it."""
+    k.stop('boot_guests')
+    k.here_calls('memset', k.value('cpus[0]->stack_top') - 2 * k.PAGE - 1, 0, 1)
+
+
+@case(expect=exception('#PF', r' memcpy\+')[:-3] + exception('#PF', r' trap_backtrace\+'))
+def recursive_fault():
+    """A broken frame pointer: the backtrace itself must not fault for ever."""
+    k.stop('boot_guests')
+    k.put('rbp', 0xffffd00000000000)
+    k.here_calls('memcpy', k.value('$rsp') - 256, 0xffffd00000000000, 8)
+
+
+@case(expect=exception('#PF', PLAIN, r' main_on_own_stack\+', error=0x11))
+def smep():
+    """A user's page is not executed."""
+    k.stop('boot_guests')
+    k.here_jumps(k.make_user_page())
+
+
+@case(expect=exception('#PF', r' memcpy\+', r' main_on_own_stack\+', error=1))
+def smap_read():
+    """A user's page is not read."""
+    k.stop('boot_guests')
+    k.here_calls('memcpy', k.value('$rsp') - 256, k.make_user_page(), 1)
+
+
+@case(expect=exception('#PF', r' memset\+', r' main_on_own_stack\+', error=3))
+def smap_write():
+    """A user's page is not written."""
+    k.stop('boot_guests')
+    k.here_calls('memset', k.make_user_page(), 0, 1)
+
+
+@case(cpu='max,+svm', expect=exception('#GP')[:4] + [
+    r'CR4 00[0-9a-f]*[37bf][0-9a-f]{2}[89a-f][0-9a-f]{2} '])
+def control_bits():
+    """SMEP, SMAP and UMIP are on where the CPU has them."""
+    k.stop('boot_guests')
+    k.here_calls('memcpy', k.value('$rsp') - 256, 0x8000000000000000, 8)
+
+
+@case(expect=[r'^\(margay\) panic on CPU 0:$', r'^\(margay\) stack overrun', r'backtrace:',
+              r' __stack_chk_fail\+', r' vprint\+', END])
+def stack_protector():
+    """A canary that was written over ends in a panic that names the function."""
+    k.stop('boot_guests')
+    k.stop('vsnprintf')         # called by vprint(), which has an array and so a canary
+    guard = k.read(k.address('__stack_chk_guard'), 8)
+    at = k.value('$rsp')
+    frame = k.read(at, -at % k.PAGE)
+    k.write(at + frame.index(guard), b'overrun!')
+
+
+def expect_nmi(cpu):
+    """Let the machine run until an NMI's handler starts; nothing else may come first."""
+    k.stop('trap_handler', cpu=cpu)
+    vector = k.read_u64(k.value('$rdi') + 15 * 8)
+    if vector != 2:
+        raise k.gdb.GdbError(f'vector {vector} instead of an NMI')
+
+
+@case(expect=[HELLO, r'^\(margay\) hello exits hypercall'], forbid=['hello exits nmi'], **GOES_ON)
+def nmi_in_margay():
+    """An NMI while Margay runs does nothing."""
+    k.stop('hypercall', cpu=1)
+    k.monitor('nmi')
+    expect_nmi(1)
+
+
+@case(expect=[HELLO], **GOES_ON)
+def nmi_early():
+    """An NMI while Margay boots, when there are no stacks for exceptions yet."""
+    k.stop('acpi_parse')
+    k.monitor('nmi')
+    expect_nmi(0)
+
+
+@case(expect=[HELLO, r'^\(margay\) hello exits nmi 1$'], **GOES_ON)
+def nmi_in_guest():
+    """An NMI while a guest runs ends its turn, and the guest goes on as if nothing was."""
+    k.stop('svm_switch', cpu=1)     # GIF is clear: it waits until VMRUN
+    k.monitor('nmi')
+    expect_nmi(1)
+    if k.value('cpus[1]->current->exits[EXIT_NMI]'):
+        raise k.gdb.GdbError('the exit was handled before the NMI')
+
+
+@case(expect=exception('#UD', r'', error=0), options=NOREBOOT)
+def undefined():
+    """An instruction that is none."""
+    k.stop('boot_guests')
+    k.write(k.value('$rip'), b'\x0f\x0b')
+
+
+@case(expect=exception('#PF', PLAIN, r' boot_main\+', error=0x10))
+def early():
+    """A fault before the CPU has its own stack and data."""
+    k.stop('acpi_map_table')
+    k.here_jumps(0)
+
+
+@case(expect=exception('#DF', PLAIN, r' boot_main\+'))
+def early_double():
+    """A double fault then."""
+    k.stop('acpi_map_table')
+    k.write(k.address('idt') + 14 * 16 + 5, b'\x0e')   # no gate for #PF
+    k.put('rip', 0)
+
+
+@case(options='', halts=False, ends='off', expect=exception('#PF', PLAIN)[:-1] + [
+    r'^\(margay\) panic: the machine reboots in 5 seconds$'])
+def reboot():
+    """Without `noreboot` the machine reboots after the panic."""
+    k.stop('boot_guests')
+    k.here_jumps(0)
+
+
+def machine_check(cpu, status, *backtrace):
+    return [rf'^\(margay\) machine check: bank 2 status {status:x} address 0+123456000$',
+            *panic(cpu, backtrace)[:-1], rf'^\(margay\) machine check on CPU {cpu}$', END]
+
+
+@case(expect=machine_check(0, 0xbe << 56, r' boot_guests\+', r' main_on_own_stack\+'))
+def mce_in_margay():
+    """A machine check in Margay is printed with its bank and ends in a panic.
+
+    The bank has an older entry, corrected, which Margay wipes: else the new one would say overflow.
+    """
+    k.stop('boot_main')
+    k.monitor('mce 0 2 0x9c00000000000000 0 0x1000 0')
+    k.stop('boot_guests')
+    k.monitor('mce 0 2 0xbe00000000000000 4 0x123456000 0')
+
+
+@case(expect=machine_check(1, 0x9c << 56, r' svm_run\+'))
+def mce_in_guest():
+    """A machine check that ends a guest's turn.
+
+    TCG has no intercept of it: the exit's reason is written here. The bank says corrected, of which
+    the emulator makes an entry in the bank and no exception.
+    """
+    k.stop('svm_switch', cpu=1)
+    vmcb = k.phys(k.value('$rsi'))
+    k.monitor('mce 1 2 0x9c00000000000000 0 0x123456000 0')
+    k.stop('*' + hex(k.read_u64(k.value('$rsp'))), cpu=1)
+    k.write_u64(vmcb + 0x70, 0x52)
