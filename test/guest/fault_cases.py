@@ -105,11 +105,11 @@ def execute_stack():
     k.here_jumps(k.value('$rsp') - 256)
 
 
-@case(expect=exception('#PF', r' init_text_start\+0x0', r' svm_run\+', cpu=1, error=0x10))
+@case(expect=exception('#PF', r' boot_main\+0x0', r' svm_run\+', cpu=1, error=0x10))
 def execute_init():
     """Code that only boot needs is gone once guests run."""
     k.stop('hypercall', cpu=1)
-    k.here_jumps(k.address('init_text_start'))
+    k.here_jumps(k.address('boot_main'))
 
 
 @case(expect=exception('#PF', PLAIN, error=0x10))
