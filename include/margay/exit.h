@@ -25,6 +25,12 @@ void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error);
 static inline void inject_ud(struct vcpu *v) { inject_exception(v, 6, false, 0); }
 static inline void inject_gp(struct vcpu *v) { inject_exception(v, 13, true, 0); }
 
+/*
+ * An event that was on its way when the guest left goes in again, unless re-executing raises it anew.
+ * info: vector in bits 7:0, type in 10:8 and bit 11 for an error code, as both vendors have it.
+ */
+void vcpu_interrupted_event(struct vcpu *v, u64 info, u32 error);
+
 void exit_cpuid(struct vcpu *v, unsigned insn_len);
 void exit_rdmsr(struct vcpu *v, unsigned insn_len);
 void exit_wrmsr(struct vcpu *v, unsigned insn_len);

@@ -17,6 +17,7 @@ enum p2m_type {
 	P2M_GRANT_RO,
 	P2M_FOREIGN,	/* another domain's page, by privilege */
 	P2M_MMIO,	/* a device's page, owned by no domain */
+	NR_P2M_TYPES
 };
 
 struct p2m_entry {

@@ -54,6 +54,21 @@ struct vcpu_mode {
 	u64 cs_base, ss_base, ds_base;
 };
 
+/* A segment; rights as in Xen's ABI and the VMCB: 12 bits, without the limit's part of a descriptor. */
+struct vcpu_seg {
+	u16 sel, attr;
+	u32 limit;
+	u64 base;
+};
+
+enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGS };
+
+/* Where a vCPU starts, beside its general registers. */
+struct vcpu_state {
+	u64 cr0, cr3, cr4, efer;
+	struct vcpu_seg seg[NR_SEGS];
+};
+
 /* What the walk of the guest's own page tables needs; hvm_ops.paging() brings it up to date. */
 struct vcpu_paging {
 	u64 cr0, cr3, cr4, efer;
@@ -86,9 +101,8 @@ struct guest_area {
 
 /* An event to inject at the next entry, or one whose delivery was interrupted. */
 struct injection {
-	bool valid, has_error, soft;
+	bool valid, has_error;
 	u8 vector, type;	/* type: INJ_* */
-	u8 insn_len;
 	u32 error;
 };
 

@@ -25,6 +25,7 @@
 #define CR4_OSXMMEXCPT BIT(10)
 #define CR4_UMIP BIT(11)
 #define CR4_LA57 BIT(12)
+#define CR4_VMXE BIT(13)
 #define CR4_FSGSBASE BIT(16)
 #define CR4_OSXSAVE BIT(18)
 #define CR4_SMEP BIT(20)
@@ -48,6 +49,11 @@
 #define EFER_SVME BIT(12)
 #define EFER_FFXSR BIT(14)
 
+#define DR6_B 0xfUL
+#define DR6_BD BIT(13)
+#define DR6_BS BIT(14)
+#define DR7_GD BIT(13)
+
 #define RFLAGS_TF BIT(8)
 #define RFLAGS_IF BIT(9)
 
@@ -65,6 +71,7 @@
 
 #define MSR_TSC 0x10
 #define MSR_APIC_BASE 0x1b
+#define MSR_FEATURE_CONTROL 0x3a
 #define MSR_PRED_CMD 0x49
 #define PRED_CMD_IBPB 1
 #define MSR_SYSENTER_CS 0x174
@@ -120,21 +127,22 @@ static inline void cpuid_count(u32 leaf, u32 sub, u32 *a, u32 *b, u32 *c, u32 *d
 	__asm__ volatile("cpuid" : "=a"(*a), "=b"(*b), "=c"(*c), "=d"(*d) : "a"(leaf), "c"(sub));
 }
 
-#define DEFINE_CR(n)                                                                          \
-	static inline u64 read_cr##n(void)                                                    \
+#define DEFINE_REG(name)                                                                      \
+	static inline u64 read_##name(void)                                                   \
 	{                                                                                     \
 		u64 v;                                                                        \
-		__asm__ volatile("mov %%cr" #n ", %0" : "=r"(v));                             \
+		__asm__ volatile("mov %%" #name ", %0" : "=r"(v));                            \
 		return v;                                                                     \
 	}                                                                                     \
-	static inline void write_cr##n(u64 v)                                                 \
+	static inline void write_##name(u64 v)                                                \
 	{                                                                                     \
-		__asm__ volatile("mov %0, %%cr" #n ::"r"(v) : "memory");                      \
+		__asm__ volatile("mov %0, %%" #name ::"r"(v) : "memory");                     \
 	}
-DEFINE_CR(0)
-DEFINE_CR(2)
-DEFINE_CR(3)
-DEFINE_CR(4)
+DEFINE_REG(cr0)
+DEFINE_REG(cr2)
+DEFINE_REG(cr3)
+DEFINE_REG(cr4)
+DEFINE_REG(dr6)
 
 static inline void write_xcr0(u64 v __unused)
 {
@@ -188,6 +196,9 @@ void idt_use_stacks(void);
 void idt_load(void);
 void gdt_init_cpu(struct cpu *c);
 void gdt_load(struct cpu *c);
+u64 gdt_base(const struct cpu *c);
+u64 gdt_tss_base(const struct cpu *c);
+u64 idt_base(void);
 void __noreturn stack_switch(void *top, void (*fn)(void *arg), void *arg);
 void nmi_unblock(void);
 void machine_check_init(void);

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The beds: emulated machines on which an image boots, with a time limit.
 
-qemu (AMD-V by QEMU's TCG), ryzen (AMD-V by Bochs), oracle (a guest ELF as the initial domain of
-Debian's Xen 4.17 under QEMU). All are headless. A watcher sees every serial line as it comes, may
+qemu (AMD-V by QEMU's TCG), ryzen (AMD-V by Bochs), broadwell, ivy and skylake (VT-x by Bochs, with
+and without APIC virtualization and 1 GiB pages), strict (broadwell, where an MSR that Bochs does not
+know raises #GP), oracle (a guest ELF as the initial domain of Debian's Xen 4.17 under QEMU). In a
+table of scenarios `vtx` stands for all that have VT-x. All are headless. A watcher sees every serial line as it comes, may
 answer with input (not on Bochs), and may end the run early.
 """
 import ctypes
+import functools
 import os
 import re
 import select
@@ -37,6 +40,7 @@ class Machine:
     def __init__(self, image, kind='iso', firmware='bios', cpus=2, mem=512, extra=()):
         self.image, self.kind, self.firmware = image, kind, firmware
         self.cpus, self.mem, self.extra = cpus, mem, list(extra)
+        self.model = None               # of Bochs, in place of the bed's
         self.oracle_args = ''           # the guest's own command line (oracle only)
         self.oracle_initrd = None
         self.oracle_vcpus = 1
@@ -218,7 +222,7 @@ def run_oracle(machine, watcher, log_path, limit):
     return run_piped(command, watcher, log_path, limit)
 
 
-def run_bochs(machine, watcher, log_path, limit):
+def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
     """Bochs writes its serial line to a file, which is followed."""
     need('bochs-bin', 'bochs')
     if machine.kind != 'iso' or machine.firmware != 'bios':
@@ -227,8 +231,8 @@ def run_bochs(machine, watcher, log_path, limit):
         raise BedError('Bochs has at most 2048 MiB here')
     with tempfile.TemporaryDirectory() as work, open(log_path, 'wb') as log:
         serial, rc, commands = (os.path.join(work, n) for n in ('serial', 'bochsrc', 'commands'))
-        values = {'MODEL': 'ryzen', 'CPUS': machine.cpus, 'MEGS': machine.mem, 'SERIAL': serial,
-                  'IMAGE': os.path.abspath(machine.image), 'LOG': log_path + '.bochs',
+        values = {'MODEL': machine.model or model, 'CPUS': machine.cpus, 'MEGS': machine.mem, 'SERIAL': serial,
+                  'IMAGE': os.path.abspath(machine.image), 'LOG': log_path + '.bochs', 'IGNORE': int(not strict),
                   'MSRS': os.path.join(HERE, 'msrs.def')}
         with open(os.path.join(HERE, 'bochsrc'), encoding='utf-8') as file:
             text = re.sub('@([A-Z]+)@', lambda m: str(values[m[1]]), file.read())
@@ -256,7 +260,21 @@ def run_bochs(machine, watcher, log_path, limit):
         return Ended(how, status, line.now())
 
 
-BEDS = {'qemu': run_qemu, 'ryzen': run_bochs, 'oracle': run_oracle}
+def bochs(model, strict=False):
+    """A bed of that model of Bochs."""
+    return functools.partial(run_bochs, model=model, strict=strict)
+
+
+BEDS = {
+    'qemu': run_qemu,
+    'ryzen': bochs('ryzen'),
+    'broadwell': bochs('broadwell_ult'),
+    'ivy': bochs('corei7_ivy_bridge_3770k'),
+    'skylake': bochs('corei7_skylake_x'),
+    'strict': bochs('broadwell_ult', strict=True),
+    'oracle': run_oracle,
+}
+GROUPS = {'vtx': ('broadwell', 'ivy', 'skylake')}
 
 
 def run(bed, machine, watcher, log_path, limit):

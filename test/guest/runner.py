@@ -25,7 +25,7 @@ class Outcome:
         self.seconds, self.log = seconds, log
 
     def report(self):
-        text = f'{self.verdict:4} {self.bed:7} {self.name} ({self.seconds:.1f} s)'
+        text = f'{self.verdict:4} {self.bed:9} {self.name} ({self.seconds:.1f} s)'
         if self.reason:
             text += f': {self.reason}'
         if self.verdict == 'FAIL' and self.log and os.path.exists(self.log):
@@ -52,6 +52,7 @@ def make_image(scenario, path):
 def machine_for(scenario, bed, image):
     machine = beds.Machine(image, scenario['kind'], scenario['firmware'], scenario['cpus'],
                            scenario['ram'], scenario['qemu'])
+    machine.model = scenario['model']
     if bed == 'oracle':
         guest = scenario['guests'][0]
         machine.image = scenarios.guest_file(guest['elf'])
@@ -122,9 +123,9 @@ def table_of(outcomes):
     names = sorted({o.name for o in outcomes})
     width = max([8] + [len(name) for name in names])
     cells = {(o.name, o.bed): o.verdict for o in outcomes}
-    lines = [f'{"":{width}}  ' + ' '.join(f'{bed:7}' for bed in columns).rstrip()]
+    lines = [f'{"":{width}}  ' + ' '.join(f'{bed:9}' for bed in columns).rstrip()]
     for name in names:
-        row = ' '.join(f'{cells.get((name, bed), "-"):7}' for bed in columns)
+        row = ' '.join(f'{cells.get((name, bed), "-"):9}' for bed in columns)
         lines.append(f'{name:{width}}  {row}'.rstrip())
     return '\n'.join(lines)
 

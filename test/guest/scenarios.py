@@ -10,7 +10,7 @@ import re
 import shlex
 import tomllib
 
-from beds import BEDS, OUT
+from beds import BEDS, GROUPS, OUT
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOML = os.path.join(HERE, 'scenarios.toml')
@@ -42,6 +42,7 @@ FIELDS = {
     'kind': 'iso',
     'firmware': 'bios',
     'qemu': [],                 # more arguments for QEMU
+    'model': None,              # of Bochs, in place of the bed's
     'modules': [],              # more boot modules: [FILE, ARGUMENTS]
 }
 GUEST_FIELDS = {'name': None, 'elf': None, 'vcpus': 1, 'mem': None, 'flags': '', 'cmdline': None,
@@ -90,6 +91,7 @@ def check(scenario, where):
     name = scenario['name']
     if not name or not re.fullmatch(r'[\w.+-]+', name):
         raise TableError(f"{where}: bad scenario name '{name}'")
+    scenario['beds'] = [bed for word in scenario['beds'] for bed in GROUPS.get(word, (word,))]
     for bed in scenario['beds']:
         if bed not in BEDS:
             raise TableError(f"{where}: unknown bed '{bed}' (known: {' '.join(BEDS)})")

@@ -50,10 +50,10 @@ static void __init read_boot_info(paddr_t info)
 
 static void __init choose_backend(void)
 {
-	if (svm_ops.probe())
-		hvm = &svm_ops;
+	hvm = svm_ops.probe() ? &svm_ops : vmx_ops.probe() ? &vmx_ops : NULL;
 	if (!hvm) {
-		printk("no hardware virtualization that Margay can use: it needs AMD-V with nested paging\n");
+		printk("no hardware virtualization that Margay can use: it needs AMD-V with nested paging,\n"
+		       "or VT-x with extended page tables and unrestricted guests\n");
 		printk("halted\n");
 		console_flush();
 		for (;;)

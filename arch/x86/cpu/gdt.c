@@ -37,6 +37,16 @@ void gdt_init_cpu(struct cpu *c)
 	d->gdt[SEL_TSS / 8 + 1] = base >> 32;
 }
 
+u64 gdt_base(const struct cpu *c)
+{
+	return (u64)((const struct cpu_desc *)c->arch)->gdt;
+}
+
+u64 gdt_tss_base(const struct cpu *c)
+{
+	return (u64) & ((const struct cpu_desc *)c->arch)->tss;
+}
+
 /* Loads them on the CPU itself; GS then leads to struct cpu. */
 void gdt_load(struct cpu *c)
 {

@@ -72,6 +72,11 @@ void idt_load(void)
 	__asm__ volatile("lidt %0" ::"m"(r));
 }
 
+u64 idt_base(void)
+{
+	return (u64)idt;
+}
+
 static bool fixup(struct trap_frame *f)
 {
 	for (const struct extable_entry *e = extable_start; e < extable_end; e++)

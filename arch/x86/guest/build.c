@@ -64,7 +64,7 @@ static int add_ram(struct domain *d, gpaddr_t gpa, u64 size)
 	gpaddr_t end = gpa + size;
 
 	while (gpa < end) {
-		unsigned order = x86.page1g ? 18 : 9;
+		unsigned order = x86.nested_page1g ? 18 : 9;
 		mfn_t mfn;
 		int rc;
 

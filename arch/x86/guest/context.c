@@ -10,11 +10,20 @@
 #include <margay/cpuid_policy.h>
 #include <margay/hvm.h>
 #include <margay/hypercall.h>
+#include <margay/printk.h>
 #include <margay/vlapic.h>
 #include <margay/x86.h>
 
 #define FCW_RESET 0x037f
 #define MXCSR_RESET 0x1f80
+#define RFLAGS_FIXED 2UL
+
+#define ATTR_CODE16 0x09b
+#define ATTR_DATA16 0x093
+#define ATTR_CODE64 0xa9b
+#define ATTR_DATA32 0xc93
+#define ATTR_LDT 0x082
+#define ATTR_TSS 0x08b
 
 /* Components XSAVEOPT finds unchanged are still written when the state moved: plain XSAVE is safe. */
 static void fpu_save(struct vcpu *v)
@@ -51,6 +60,8 @@ void arch_vcpu_load(struct vcpu *v)
 {
 	struct cpu *c = this_cpu();
 
+	if (hvm->load)
+		hvm->load(v);
 	/* What one guest taught the branch predictor must not steer another. */
 	if (x86.ibpb && c->last_domain != v->domain->id + 1U)
 		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
@@ -65,6 +76,8 @@ void arch_vcpu_load(struct vcpu *v)
 
 void arch_vcpu_save(struct vcpu *v)
 {
+	if (hvm->save)
+		hvm->save(v);
 	fpu_save(v);
 	__asm__ volatile("mov %%dr0, %0; mov %%dr1, %1; mov %%dr2, %2; mov %%dr3, %3"
 			 : "=r"(v->dr[0]), "=r"(v->dr[1]), "=r"(v->dr[2]), "=r"(v->dr[3]));
@@ -96,15 +109,41 @@ static void reset_context(struct vcpu *v)
 		arch_vcpu_load(v);
 }
 
+static struct vcpu_seg segment(u16 sel, u16 attr, u32 limit, u64 base)
+{
+	return (struct vcpu_seg){ sel, attr, limit, base };
+}
+
+static struct vcpu_state empty_state(void)
+{
+	return (struct vcpu_state){ .cr0 = CR0_ET,
+				    .seg[SEG_LDTR] = segment(0, ATTR_LDT, 0xffff, 0),
+				    .seg[SEG_TR] = segment(0, ATTR_TSS, 0xffff, 0) };
+}
+
+/* SDM 3A table 9-1, APM2 14.1.3. */
+static void start_real_mode(struct vcpu *v, u16 cs, u64 cs_base, u64 rip)
+{
+	struct vcpu_state st = empty_state();
+
+	for (unsigned i = SEG_ES; i <= SEG_GS; i++)
+		st.seg[i] = segment(0, ATTR_DATA16, 0xffff, 0);
+	st.seg[SEG_CS] = segment(cs, ATTR_CODE16, 0xffff, cs_base);
+	memset(&v->regs, 0, sizeof(v->regs));
+	v->regs.rip = rip;
+	v->regs.rflags = RFLAGS_FIXED;
+	hvm->set_state(v, &st);
+}
+
 void arch_vcpu_reset(struct vcpu *v)
 {
 	reset_context(v);
-	hvm->reset(v);
+	start_real_mode(v, 0xf000, 0xffff0000, 0xfff0);
 }
 
 void arch_vcpu_start_sipi(struct vcpu *v, u8 vector)
 {
-	hvm->start_sipi(v, vector);
+	start_real_mode(v, (u16)(vector << 8), (u64)vector << 12, 0);
 }
 
 static bool context_valid(const struct vcpu *v, u64 cr0, u64 cr3, u64 cr4, u64 efer, bool need_long)
@@ -145,8 +184,43 @@ static bool segments_valid(const struct vcpu_hvm_x86_32 *x)
 	return (x->tr_ar & (AR_P | AR_S | AR_UNUSED)) == AR_P;
 }
 
+static void context_32(struct vcpu *v, const struct vcpu_hvm_x86_32 *x, struct vcpu_state *st)
+{
+	/* The general registers come in encoding order. */
+	for (unsigned i = 0; i < 8; i++)
+		v->regs.gpr[i] = (&x->eax)[i];
+	v->regs.rip = x->eip;
+	v->regs.rflags = x->eflags | RFLAGS_FIXED;
+	st->cr0 = x->cr0 | CR0_ET;
+	st->cr3 = x->cr3;
+	st->cr4 = x->cr4;
+	st->efer = x->efer;
+	st->seg[SEG_CS] = segment(0, x->cs_ar & 0xfff, x->cs_limit, x->cs_base);
+	st->seg[SEG_SS] = segment(0, x->ss_ar & 0xfff, x->ss_limit, x->ss_base);
+	st->seg[SEG_DS] = segment(0, x->ds_ar & 0xfff, x->ds_limit, x->ds_base);
+	st->seg[SEG_ES] = segment(0, x->es_ar & 0xfff, x->es_limit, x->es_base);
+	st->seg[SEG_FS] = st->seg[SEG_GS] = st->seg[SEG_ES];
+	st->seg[SEG_TR] = segment(0, x->tr_ar & 0xfff, x->tr_limit, x->tr_base);
+}
+
+static void context_64(struct vcpu *v, const struct vcpu_hvm_x86_64 *x, struct vcpu_state *st)
+{
+	for (unsigned i = 0; i < 8; i++)
+		v->regs.gpr[i] = (&x->rax)[i];
+	v->regs.rip = x->rip;
+	v->regs.rflags = x->rflags | RFLAGS_FIXED;
+	st->cr0 = x->cr0 | CR0_ET;
+	st->cr3 = x->cr3;
+	st->cr4 = x->cr4;
+	st->efer = x->efer;
+	for (unsigned i = SEG_ES; i <= SEG_GS; i++)
+		st->seg[i] = segment(0x10, ATTR_DATA32, ~0U, 0);
+	st->seg[SEG_CS] = segment(0x08, ATTR_CODE64, ~0U, 0);
+}
+
 int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 {
+	struct vcpu_state st = empty_state();
 	const struct vcpu_hvm_x86_32 *a = &ctx->cpu_regs.x86_32;
 	const struct vcpu_hvm_x86_64 *b = &ctx->cpu_regs.x86_64;
 
@@ -161,7 +235,12 @@ int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 	}
 	reset_context(v);
 	v->sipi_wait = false; /* a SIPI does not start it a second time */
-	hvm->set_context(v, ctx);
+	memset(&v->regs, 0, sizeof(v->regs));
+	if (ctx->mode == VCPU_HVM_MODE_32B)
+		context_32(v, a, &st);
+	else
+		context_64(v, b, &st);
+	hvm->set_state(v, &st);
 	return 0;
 }
 
@@ -182,7 +261,7 @@ int arch_vcpu_init(struct vcpu *v)
 	if (!rc)
 		rc = vlapic_create(v);
 	if (!rc)
-		reset_context(v);
+		arch_vcpu_reset(v);
 	return rc;
 }
 
@@ -207,6 +286,14 @@ void arch_domain_free(struct domain *d)
 
 void arch_vcpu_dump(struct vcpu *v)
 {
+	const struct regs *r = &v->regs;
+
+	printk("%s vcpu %u: RIP %016lx RFLAGS %08lx RSP %016lx\n", v->domain->name, v->id, r->rip,
+	       r->rflags, r->rsp);
+	printk("RAX %016lx RBX %016lx RCX %016lx RDX %016lx\n", r->rax, r->rbx, r->rcx, r->rdx);
+	printk("RSI %016lx RDI %016lx RBP %016lx R8  %016lx\n", r->rsi, r->rdi, r->rbp, r->r8);
+	printk("R9  %016lx R10 %016lx R11 %016lx R12 %016lx\n", r->r9, r->r10, r->r11, r->r12);
+	printk("R13 %016lx R14 %016lx R15 %016lx\n", r->r13, r->r14, r->r15);
 	hvm->dump(v);
 }
 

@@ -9,7 +9,6 @@
 
 /* MSRs that only a guest's eyes see; the others are in x86.h. */
 #define MSR_PLATFORM_ID 0x17
-#define MSR_FEATURE_CONTROL 0x3a
 #define MSR_PATCH_LEVEL 0x8b
 #define MSR_MISC_ENABLE 0x1a0
 #define MSR_DEBUGCTL 0x1d9

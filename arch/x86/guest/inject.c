@@ -14,7 +14,8 @@
 
 #include "guest.h"
 
-enum { X86_DE = 0, X86_DF = 8, X86_TS = 10, X86_NP, X86_SS, X86_GP, X86_PF, X86_VE = 20, X86_CP };
+enum { X86_DE, X86_BP = 3, X86_OF, X86_DF = 8, X86_TS = 10, X86_NP, X86_SS, X86_GP, X86_PF,
+       X86_VE = 20, X86_CP };
 
 static bool contributory(u8 vector)
 {
@@ -64,6 +65,21 @@ void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 					.vector = vector,
 					.has_error = has_error,
 					.error = error };
+}
+
+void vcpu_interrupted_event(struct vcpu *v, u64 info, u32 error)
+{
+	u8 type = info >> 8 & 7, vector = (u8)info;
+
+	if (type >= INJ_SOFT || (type == INJ_EXCEPTION && (vector == X86_BP || vector == X86_OF)))
+		return;
+	v->inject = (struct injection){ .valid = true,
+					.vector = vector,
+					.type = type,
+					.has_error = info & BIT(11),
+					.error = error };
+	if (type == INJ_NMI)
+		v->nmi_blocked = false;
 }
 
 static bool upcall_pending(const struct vcpu *v)

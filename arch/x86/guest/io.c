@@ -23,7 +23,6 @@
 #define PF_WRITE BIT(1)
 #define PF_USER BIT(2)
 #define X86_PF 14
-#define SEG_ES 0
 
 static u32 read_port(u16 port)
 {

@@ -7,13 +7,14 @@
  */
 #include <margay/arch.h>
 #include <margay/domain.h>
+#include <margay/hvm.h>
 #include <margay/printk.h>
 #include <margay/vcpu.h>
 #include <margay/x86.h>
 
 #define TYPE_SHIFT 52		/* ignored by both vendors' hardware */
 #define TYPE_MASK (7UL << TYPE_SHIFT)
-#define TABLE (PTE_P | PTE_W | PTE_U)
+#define TABLE (PTE_P | PTE_W | PTE_U)	/* in EPT's words: read, write, execute */
 #define GFN_LIMIT (1UL << 36)	/* 4 levels */
 #define TEARDOWN_BATCH 64U
 #define TEARDOWN_CHUNK 32U	/* what a chunk to scrub, or a table, counts for in a batch */
@@ -21,13 +22,7 @@
 
 static u64 leaf(mfn_t mfn, enum p2m_type type, unsigned level)
 {
-	u64 e = mfn << PAGE_SHIFT | (u64)type << TYPE_SHIFT | PTE_P | PTE_U | PTE_A | PTE_D;
-
-	e |= type == P2M_GRANT_RO ? 0 : PTE_W;
-	/* Only the domain's own memory is executable. */
-	e |= type == P2M_RAM ? 0 : PTE_NX;
-	e |= type == P2M_MMIO ? PTE_PCD | PTE_PWT : 0;
-	return e | (level ? PTE_PS : 0);
+	return mfn << PAGE_SHIFT | (u64)type << TYPE_SHIFT | hvm->leaf[type] | (level ? PTE_PS : 0);
 }
 
 static enum p2m_type type_of(u64 e)

@@ -134,22 +134,6 @@ static void enter(struct vcpu *v, struct svm_vcpu *s, struct vmcb *m, const stru
 	v->shadow = m->int_state & INT_SHADOW;
 }
 
-/* An event was on its way when the guest left: it goes in again, unless re-executing raises it anew. */
-static void save_interrupted_event(struct vcpu *v, const struct vmcb *m)
-{
-	u64 e = m->exitintinfo;
-	u8 type = e >> 8 & 7, vector = (u8)e;
-
-	if (type == INJ_SOFT || (type == INJ_EXCEPTION && (vector == 3 || vector == 4)))
-		return;
-	v->inject = (struct injection){
-		.valid = true, .vector = vector, .type = type,
-		.has_error = e & EVENT_ERROR, .error = (u32)(e >> 32),
-	};
-	if (type == INJ_NMI)
-		v->nmi_blocked = false;
-}
-
 /* The guest wrote its CR8, or left before it took the interrupt it was given. */
 static void see_virtual_interrupt(struct vcpu *v, struct vmcb *m)
 {
@@ -380,7 +364,7 @@ void svm_run(struct vcpu *v)
 		WRITE_ONCE(v->in_guest, false);
 		stgi();
 		if (unlikely(m->exitintinfo & EVENT_VALID)) {
-			save_interrupted_event(v, m);
+			vcpu_interrupted_event(v, m->exitintinfo, (u32)(m->exitintinfo >> 32));
 			/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
 			arch_poll_irqs();
 		}

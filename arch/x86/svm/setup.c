@@ -17,14 +17,6 @@
 #define DR6_RESET 0xffff0ff0UL
 #define DR7_RESET 0x400UL
 
-#define ATTR_CODE16 0x09b
-#define ATTR_DATA16 0x093
-#define ATTR_CODE32 0xc9b
-#define ATTR_CODE64 0xa9b
-#define ATTR_DATA32 0xc93
-#define ATTR_LDT 0x082
-#define ATTR_TSS 0x08b
-
 bool svm_nrips, svm_inject_virq;
 static u32 max_asid;
 static u8 *msrpm, *iopm;
@@ -61,6 +53,7 @@ static bool __init svm_probe(void)
 		pr_err("AMD-V of this CPU has no nested paging\n");
 		return false;
 	}
+	x86.nested_page1g = x86.page1g;
 	svm_nrips = d & FEATURE_NRIPS;
 	svm_inject_virq = under_tcg();
 	max_asid = b;
@@ -112,18 +105,21 @@ static int svm_cpu_init(struct cpu *c)
 	return 0;
 }
 
-static struct vmcb_seg flat(u16 sel, u16 attr, u32 limit)
+/* The VMCB's segments are in the order of their encoding, and of the type the state has. */
+static void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
 {
-	return (struct vmcb_seg){ .sel = sel, .attr = attr, .limit = limit };
-}
+	struct vmcb *m = vmcb_of(v);
 
-static void clear_state(struct vmcb *m)
-{
 	memset(&m->es, 0, sizeof(*m) - offsetof(struct vmcb, es));
-	m->ldtr = flat(0, ATTR_LDT, 0xffff);
-	m->tr = flat(0, ATTR_TSS, 0xffff);
+	memcpy(&m->es, &st->seg[SEG_ES], 6 * sizeof(m->es));
+	m->ldtr = st->seg[SEG_LDTR];
+	m->tr = st->seg[SEG_TR];
 	m->gdtr.limit = m->idtr.limit = 0xffff;
-	m->efer = EFER_SVME;
+	m->cpl = (m->ss.attr >> 5) & 3;
+	m->cr0 = st->cr0;
+	m->cr3 = st->cr3;
+	m->cr4 = st->cr4;
+	m->efer = st->efer | EFER_SVME;
 	m->dr6 = DR6_RESET;
 	m->dr7 = DR7_RESET;
 	m->rflags = 2;
@@ -133,80 +129,6 @@ static void clear_state(struct vmcb *m)
 	m->v_irq = 0;
 	m->v_tpr = 0;
 	m->intercept1 &= ~(INTERCEPT_VINTR | INTERCEPT_IRET);
-}
-
-/* SDM 3A table 9-1, APM2 14.1.3. */
-static void svm_reset(struct vcpu *v)
-{
-	struct vmcb *m = vmcb_of(v);
-
-	clear_state(m);
-	m->es = m->ss = m->ds = m->fs = m->gs = flat(0, ATTR_DATA16, 0xffff);
-	m->cs = flat(0xf000, ATTR_CODE16, 0xffff);
-	m->cs.base = 0xffff0000;
-	m->cr0 = CR0_ET;
-	memset(&v->regs, 0, sizeof(v->regs));
-	v->regs.rip = 0xfff0;
-	v->regs.rflags = 2;
-}
-
-static void svm_start_sipi(struct vcpu *v, u8 vector)
-{
-	struct vmcb *m = vmcb_of(v);
-
-	svm_reset(v);
-	m->cs.sel = (u16)(vector << 8);
-	m->cs.base = (u64)vector << 12;
-	v->regs.rip = 0;
-}
-
-static struct vmcb_seg from_context(u32 base, u32 limit, u32 ar)
-{
-	/* Xen's access rights are laid out as the VMCB's. */
-	return (struct vmcb_seg){ .attr = ar & 0xfff, .limit = limit, .base = base };
-}
-
-static void set_control(struct vmcb *m, u64 cr0, u64 cr3, u64 cr4, u64 efer)
-{
-	m->cr0 = cr0 | CR0_ET;
-	m->cr3 = cr3;
-	m->cr4 = cr4;
-	m->efer = efer | EFER_SVME;
-}
-
-static void svm_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
-{
-	struct vmcb *m = vmcb_of(v);
-
-	clear_state(m);
-	memset(&v->regs, 0, sizeof(v->regs));
-	/* Both forms list the general registers in encoding order, then RIP and RFLAGS. */
-	if (ctx->mode == VCPU_HVM_MODE_32B) {
-		const struct vcpu_hvm_x86_32 *x = &ctx->cpu_regs.x86_32;
-
-		for (unsigned i = 0; i < 8; i++)
-			v->regs.gpr[i] = (&x->eax)[i];
-		v->regs.rip = x->eip;
-		v->regs.rflags = x->eflags | 2;
-		set_control(m, x->cr0, x->cr3, x->cr4, x->efer);
-		m->cs = from_context(x->cs_base, x->cs_limit, x->cs_ar);
-		m->ss = from_context(x->ss_base, x->ss_limit, x->ss_ar);
-		m->ds = from_context(x->ds_base, x->ds_limit, x->ds_ar);
-		m->es = from_context(x->es_base, x->es_limit, x->es_ar);
-		m->fs = m->gs = m->es;
-		m->tr = from_context(x->tr_base, x->tr_limit, x->tr_ar);
-	} else {
-		const struct vcpu_hvm_x86_64 *x = &ctx->cpu_regs.x86_64;
-
-		for (unsigned i = 0; i < 8; i++)
-			v->regs.gpr[i] = (&x->rax)[i];
-		v->regs.rip = x->rip;
-		v->regs.rflags = x->rflags | 2;
-		set_control(m, x->cr0, x->cr3, x->cr4, x->efer);
-		m->cs = flat(0x08, ATTR_CODE64, ~0U);
-		m->ss = m->ds = m->es = m->fs = m->gs = flat(0x10, ATTR_DATA32, ~0U);
-	}
-	m->cpl = (m->ss.attr >> 5) & 3;
 }
 
 static int svm_vcpu_init(struct vcpu *v)
@@ -235,7 +157,6 @@ static int svm_vcpu_init(struct vcpu *v)
 	m->v_intr_masking = V_INTR_MASKING;
 	m->np_enable = 1;
 	m->n_cr3 = virt_to_phys(v->domain->p2m.root);
-	svm_reset(v);
 	return 0;
 }
 
@@ -343,21 +264,15 @@ static u64 svm_seg_base(struct vcpu *v, unsigned seg)
 	return flat64 && seg < 4 ? 0 : (&m->es)[seg].base;
 }
 
-void svm_dump(struct vcpu *v)
+static void svm_dump(struct vcpu *v)
 {
 	const struct vmcb *m = vmcb_of(v);
-	const struct regs *r = &v->regs;
-	const struct vmcb_seg *s = &m->es;
+	const struct vcpu_seg *s = &m->es;
 	static const char name[10][5] = { "ES", "CS",   "SS",   "DS",   "FS",
 					  "GS", "GDTR", "LDTR", "IDTR", "TR" };
 
-	printk("%s vcpu %u: exit %#lx info %lx %lx intinfo %lx\n", v->domain->name, v->id,
-	       m->exitcode, m->exitinfo1, m->exitinfo2, m->exitintinfo);
-	printk("RIP %016lx RFLAGS %08lx RSP %016lx CPL %u\n", r->rip, r->rflags, r->rsp, m->cpl);
-	printk("RAX %016lx RBX %016lx RCX %016lx RDX %016lx\n", r->rax, r->rbx, r->rcx, r->rdx);
-	printk("RSI %016lx RDI %016lx RBP %016lx R8  %016lx\n", r->rsi, r->rdi, r->rbp, r->r8);
-	printk("R9  %016lx R10 %016lx R11 %016lx R12 %016lx\n", r->r9, r->r10, r->r11, r->r12);
-	printk("R13 %016lx R14 %016lx R15 %016lx\n", r->r13, r->r14, r->r15);
+	printk("exit %#lx info %lx %lx intinfo %lx CPL %u\n", m->exitcode, m->exitinfo1,
+	       m->exitinfo2, m->exitintinfo, m->cpl);
 	printk("CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx EFER %05lx\n", m->cr0, m->cr2, m->cr3,
 	       m->cr4, m->efer);
 	for (unsigned i = 0; i < 10; i++)
@@ -365,8 +280,19 @@ void svm_dump(struct vcpu *v)
 		       s[i].limit, s[i].base);
 }
 
+#define NPT_LEAF (PTE_P | PTE_U | PTE_A | PTE_D)
+#define NPT_DATA (NPT_LEAF | PTE_NX) /* only the domain's own memory is executable */
+
 const struct hvm_ops svm_ops = {
 	.name = "AMD-V",
+	.leaf = {
+		[P2M_RAM] = NPT_LEAF | PTE_W,
+		[P2M_SHARED] = NPT_DATA | PTE_W,
+		[P2M_GRANT_RW] = NPT_DATA | PTE_W,
+		[P2M_GRANT_RO] = NPT_DATA,
+		[P2M_FOREIGN] = NPT_DATA | PTE_W,
+		[P2M_MMIO] = NPT_DATA | PTE_W | PTE_PCD | PTE_PWT,
+	},
 	.probe = svm_probe,
 	.cpu_init = svm_cpu_init,
 	.vcpu_init = svm_vcpu_init,
@@ -375,9 +301,7 @@ const struct hvm_ops svm_ops = {
 	.mode = svm_mode,
 	.paging = svm_paging,
 	.dump = svm_dump,
-	.reset = svm_reset,
-	.start_sipi = svm_start_sipi,
-	.set_context = svm_set_context,
+	.set_state = svm_set_state,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
 	.skip_shadow = svm_skip_shadow,

@@ -40,7 +40,6 @@ void svm_switch(struct vcpu *v, paddr_t vmcb, paddr_t host);
 void svm_run(struct vcpu *v);
 /* An ASID of this CPU's that no stale translation is tagged with. */
 void svm_take_asid(struct vcpu *v);
-void svm_dump(struct vcpu *v);
 /* movcr.c */
 void svm_write_cr8(struct vcpu *v);
 bool svm_at_cr4_write(struct vcpu *v);

@@ -3,13 +3,7 @@
 #ifndef SVM_VMCB_H
 #define SVM_VMCB_H
 
-#include <margay/types.h>
-
-struct vmcb_seg {
-	u16 sel, attr;
-	u32 limit;
-	u64 base;
-};
+#include <margay/vcpu.h>
 
 struct vmcb {
 	u32 intercept_cr;
@@ -39,7 +33,7 @@ struct vmcb {
 	u8 insn_len, insn[15];
 	u8 reserved5[0x400 - 0x0e0];
 
-	struct vmcb_seg es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
+	struct vcpu_seg es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
 	u8 reserved6[0x4cb - 0x4a0];
 	u8 cpl;
 	u32 reserved7;
@@ -90,9 +84,6 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 #define INTERCEPT_XSETBV (1U << 13)
 #define INTERCEPT_RDPRU (1U << 14)
 
-#define DR6_B 0xfUL
-#define DR6_BD BIT(13)
-#define DR6_BS BIT(14)
 #define V_IRQ 0x01		/* in v_irq */
 #define V_TPR_AND_IRQ 0x010f	/* in v_tpr_irq */
 #define V_IGN_TPR 0x10		/* in v_intr_prio, with the priority in bits 3:0 */

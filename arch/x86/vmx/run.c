@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * VT-x's run loop: what is done before an entry, the entry, and the switch over exit reasons. The guest's
+ * words pass between VMCS and struct vcpu here and in vcpu.c. Each VMREAD and VMWRITE costs, so what a
+ * hypercall does not need is not read, and what did not change is not written. SDM 3C 25 to 27.
+ */
+#include <margay/arch.h>
+#include <margay/cpuid_policy.h>
+#include <margay/exit.h>
+#include <margay/hypercall.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+#include <margay/vlapic.h>
+#include <margay/x86.h>
+
+#include "vmx.h"
+
+#define APIC_PAGE_VTPR 0x80
+
+static void set_cpu_controls(struct vmx_vcpu *s, u32 want)
+{
+	if (s->cpu_controls != want)
+		vmwrite(CPU_CONTROLS, s->cpu_controls = want);
+}
+
+/*
+ * The shadow of STI or MOV SS is over if the instruction that exited was carried out; not to clear it
+ * where nothing waits saves an access and delays what comes by one instruction at most.
+ */
+static u64 read_blocking(struct vcpu *v, const struct vmx_vcpu *s)
+{
+	u64 b = vmread(INTERRUPTIBILITY);
+
+	if ((b & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS)) && v->regs.rip != s->rip) {
+		b &= ~(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS);
+		vmwrite(INTERRUPTIBILITY, b);
+	}
+	return b;
+}
+
+static void before_entry(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx(v);
+	u64 blocked = read_blocking(v, s);
+	u32 controls = vmx_caps.cpu;
+	bool can_take = (v->regs.rflags & RFLAGS_IF) &&
+			!(blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
+
+	/* An NMI can not go in after MOV SS either. SDM 3C 26.3.1.5. */
+	v->nmi_blocked = blocked & (BLOCKED_BY_NMI | BLOCKED_BY_MOV_SS);
+	if (vcpu_prepare_entry(v, can_take))
+		controls |= CPU_INTR_WINDOW;
+	if (v->nmi_pending)
+		controls |= CPU_NMI_WINDOW;
+	set_cpu_controls(s, controls);
+
+	s->tpr = vlapic_get_cr8(v);
+	s->apic_page[APIC_PAGE_VTPR] = (u8)(s->tpr << 4);
+	/* MOV to CR8 goes without an exit unless something waits for the priority to fall. */
+	u32 threshold = vlapic_held_by_tpr(v) ? s->tpr : 0;
+
+	if (unlikely(s->tpr_threshold != threshold))
+		vmwrite(TPR_THRESHOLD, s->tpr_threshold = threshold);
+	if (unlikely(s->tsc_offset != v->tsc_offset))
+		vmwrite(TSC_OFFSET, s->tsc_offset = v->tsc_offset);
+}
+
+static void write_event(struct vcpu *v)
+{
+	const struct injection *e = &v->inject;
+	/* Real mode has no error codes. SDM 3C 26.2.1.3. */
+	bool error = e->has_error && (vmread(GUEST_CR0) & CR0_PE);
+
+	if (e->type == INJ_NMI)
+		vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) & ~BLOCKED_BY_NMI);
+	if (error)
+		vmwrite(ENTRY_EVENT_ERROR, e->error);
+	vmwrite(ENTRY_EVENT,
+		e->vector | (u64)e->type << 8 | (error ? EVENT_ERROR : 0) | EVENT_VALID);
+	v->inject.valid = false;
+}
+
+/* Returns the exit reason; ~0 when there was no entry. */
+static u64 enter(struct vcpu *v, struct vmx_vcpu *s)
+{
+	u64 reason;
+
+	if (unlikely(s->flush)) {
+		invept(INV_SINGLE, s->eptp);
+		s->flush = false;
+	}
+	if (v->inject.valid)
+		write_event(v);
+	if (v->regs.rip != s->rip)
+		vmwrite(GUEST_RIP, v->regs.rip);
+	if (v->regs.rsp != s->rsp)
+		vmwrite(GUEST_RSP, v->regs.rsp);
+	if (v->regs.rflags != s->rflags)
+		vmwrite(GUEST_RFLAGS, v->regs.rflags);
+	if (unlikely(vmx_switch(v, s->launched, &s->host_rsp)))
+		return ~0UL;
+	s->launched = true;
+	reason = vmread(EXIT_REASON);
+	v->regs.rip = s->rip = vmread(GUEST_RIP);
+	v->regs.rflags = s->rflags = vmread(GUEST_RFLAGS);
+	/* No hypercall looks at the stack pointer; what it finds is what the VMCS had when it was read last. */
+	if (reason != VMEXIT_VMCALL)
+		v->regs.rsp = s->rsp = vmread(GUEST_RSP);
+	return reason;
+}
+
+/* An IRET that ended an NMI's handler has faulted: it is still the handler's. SDM 3C 27.2.3. */
+static void nmi_still_blocked(void)
+{
+	vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) | BLOCKED_BY_NMI);
+}
+
+static void event_exit(struct vcpu *v)
+{
+	u64 info = vmread(EXIT_EVENT), causes;
+
+	if ((info & EVENT_NMI_UNBLOCKED) && (u8)info != 8 && !v->inject.valid)
+		nmi_still_blocked();
+	if ((info >> 8 & 7) == INJ_NMI) {
+		v->exits[EXIT_NMI]++;
+		__asm__ volatile("int $2");	/* its IRET lets NMIs in again */
+		return;
+	}
+	if ((u8)info == VEC_MC) {
+		v->exits[EXIT_MCE]++;
+		__asm__ volatile("int $18");
+		return;
+	}
+	v->exits[EXIT_EXCEPTION]++;
+	/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
+	arch_poll_irqs();
+	if ((u8)info != 1) {
+		inject_exception(v, (u8)info, info & EVENT_ERROR, 0);
+		return;
+	}
+	causes = vmread(QUALIFICATION) & DBQ_CAUSES;
+	write_dr6((read_dr6() & ~DR6_B) | causes);
+	if (causes & DR6_BD)
+		vmwrite(GUEST_DR7, vmread(GUEST_DR7) & ~DR7_GD);
+	inject_exception(v, 1, false, 0);
+}
+
+static void io_exit(struct vcpu *v, unsigned len)
+{
+	u64 q = vmread(QUALIFICATION);
+	struct io_exit io = {
+		.port = (u16)(q >> 16), .size = (u8)((q & 7) + 1), .in = q & IOQ_IN,
+		.string = q & IOQ_STRING, .rep = q & IOQ_REP, .next_rip = v->regs.rip + len,
+	};
+
+	if (io.string && (vmx_caps.basic & BASIC_INS_OUTS))
+		io.addr_size = (u8)(2 << (vmread(EXIT_INSN_INFO) >> 7 & 3));
+	exit_io(v, &io);
+}
+
+static void ept_violation(struct vcpu *v)
+{
+	u64 q = vmread(QUALIFICATION);
+	struct npf_exit npf = {
+		.gpa = vmread(GUEST_PHYSICAL), .write = q & EPTV_WRITE, .fetch = q & EPTV_FETCH,
+		.in_walk = (q & EPTV_LINEAR) && !(q & EPTV_FINAL),
+	};
+
+	if ((q & EVENT_NMI_UNBLOCKED) && !v->inject.valid)
+		nmi_still_blocked();
+	v->exits[npf.gpa >> PAGE_SHIFT == VLAPIC_BASE >> PAGE_SHIFT ? EXIT_NPF_APIC : EXIT_NPF]++;
+	exit_npf(v, &npf);
+}
+
+/*
+ * The guest wants to change a bit of CR0 that is not its own. It gets the shadow, and the instruction
+ * another try: then the bit is no reason to exit, and the CPU does and checks all the rest.
+ */
+static void write_cr0_shadow(struct vcpu *v, u64 val)
+{
+	if (val >> 32 || ((val & CR0_PG) && !(val & CR0_PE)) || ((val & CR0_NW) && !(val & CR0_CD)))
+		inject_gp(v);
+	else
+		vmwrite(CR0_SHADOW, val & CR0_OWNED);
+}
+
+static void cr_exit(struct vcpu *v)
+{
+	u64 q = vmread(QUALIFICATION), val = v->regs.gpr[q >> 8 & 15];
+
+	switch (q & CRQ_MASK) {
+	case CRQ_TO(0):
+		/* A guest in 32-bit mode has no upper halves. */
+		write_cr0_shadow(v, vmread(GUEST_CS_RIGHTS) & RIGHTS_L ? val : (u32)val);
+		break;
+	case CRQ_TO(4):
+		inject_gp(v);	/* a bit that it may not set: their shadows are 0 */
+		break;
+	default:
+		domain_crash(v->domain, v, "unexpected access to a control register (%lx)", q);
+	}
+}
+
+static void vmcall(struct vcpu *v)
+{
+	if (unlikely(vmread(GUEST_SS_RIGHTS) & 0x60)) {
+		v->regs.rax = (u64)-EPERM;
+		guest_skip(v, 3);
+	} else if (unlikely(!(vmread(GUEST_CS_RIGHTS) & RIGHTS_L))) {
+		v->regs.rax = (u32)-ENOSYS;
+		guest_skip(v, 3);
+	} else if (likely(!hypercall(v))) {
+		guest_skip(v, 3);
+	}
+}
+
+/* An event was on its way when the guest left. SDM 3C 27.2.4. */
+static void save_interrupted_event(struct vcpu *v)
+{
+	u64 info = vmread(IDT_EVENT);
+
+	if (likely(!(info & EVENT_VALID)))
+		return;
+	vcpu_interrupted_event(v, info, info & EVENT_ERROR ? (u32)vmread(IDT_EVENT_ERROR) : 0);
+}
+
+#define COUNT(reason) v->exits[EXIT_##reason]++
+
+static void handle_exit(struct vcpu *v, u64 reason)
+{
+	unsigned len;
+
+	/* The most frequent one is spared the search. */
+	if (likely(reason == VMEXIT_VMCALL)) {
+		COUNT(HYPERCALL);
+		vmcall(v);
+		return;
+	}
+	len = (unsigned)vmread(EXIT_INSN_LEN);
+	switch (reason) {
+	case VMEXIT_EXTINT:
+		COUNT(INTR);
+		arch_poll_irqs();
+		break;
+	case VMEXIT_HLT:
+		COUNT(HLT);
+		exit_hlt(v, len);
+		break;
+	case VMEXIT_CPUID:
+		COUNT(CPUID);
+		exit_cpuid(v, len);
+		break;
+	case VMEXIT_RDMSR:
+		COUNT(RDMSR);
+		exit_rdmsr(v, len);
+		break;
+	case VMEXIT_WRMSR:
+		COUNT(WRMSR);
+		exit_wrmsr(v, len);
+		break;
+	case VMEXIT_EPT_VIOLATION:
+		save_interrupted_event(v);
+		ept_violation(v);
+		break;
+	case VMEXIT_IO:
+		COUNT(IO);
+		io_exit(v, len);
+		break;
+	case VMEXIT_INTR_WINDOW:
+	case VMEXIT_NMI_WINDOW:
+		COUNT(WINDOW);
+		atomic_or(&v->work, VCPU_WORK_WINDOW);
+		break;
+	case VMEXIT_TPR_BELOW:
+		COUNT(CR);
+		break;
+	case VMEXIT_CR:
+		COUNT(CR);
+		cr_exit(v);
+		break;
+	case VMEXIT_XSETBV:
+		COUNT(XSETBV);
+		exit_xsetbv(v, len);
+		break;
+	case VMEXIT_EVENT:
+		save_interrupted_event(v);
+		event_exit(v);
+		break;
+	case VMEXIT_INVD:
+	case VMEXIT_WBINVD:
+		/* RAM is coherent and no device of the guest's is not: nothing to write back. */
+		COUNT(WBINVD);
+		guest_skip(v, len);
+		break;
+	case VMEXIT_VMCLEAR ... VMEXIT_VMXON:
+	case VMEXIT_INVEPT:
+	case VMEXIT_INVVPID:
+	case VMEXIT_GETSEC:
+	case VMEXIT_MONITOR:
+	case VMEXIT_MWAIT:
+	case VMEXIT_RSM:
+		COUNT(UNDEF);
+		inject_ud(v);
+		break;
+	case VMEXIT_RDPMC:
+		COUNT(UNDEF);
+		inject_gp(v);
+		break;
+	case VMEXIT_INIT:
+	case VMEXIT_SIPI:
+		COUNT(INIT);
+		break;
+	case VMEXIT_TRIPLE_FAULT:
+		COUNT(SHUTDOWN);
+		guest_triple_fault(v);
+		break;
+	case VMEXIT_TASK_SWITCH:
+		COUNT(OTHER);
+		domain_crash(v->domain, v, "hardware task switch");
+		break;
+	case EXIT_ENTRY_FAILED | VMEXIT_BAD_STATE:
+	case EXIT_ENTRY_FAILED | VMEXIT_BAD_MSR:
+		COUNT(OTHER);
+		domain_crash(v->domain, v, "VT-x refuses the guest's state (entry failure %lu)",
+			     (u64)(u16)reason);
+		break;
+	case EXIT_ENTRY_FAILED | VMEXIT_ENTRY_MC:
+		COUNT(MCE);
+		__asm__ volatile("int $18");
+		break;
+	case ~0UL:
+		COUNT(OTHER);
+		domain_crash(v->domain, v, "VT-x refuses the entry (instruction error %lu)",
+			     vmread(INSN_ERROR));
+		break;
+	default:
+		COUNT(OTHER);
+		domain_crash(v->domain, v, "unexpected exit %#lx", reason);
+	}
+}
+
+/* Runs v until this CPU has other work. Interrupts are off: one that comes late ends the guest at once. */
+void vmx_run(struct vcpu *v)
+{
+	struct cpu *c = this_cpu();
+	struct vmx_vcpu *s = vmx(v);
+	u64 reason;
+
+	for (;;) {
+		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
+		if (unlikely(v->work | v->deferred | v->info->evtchn_upcall_pending))
+			before_entry(v);
+		WRITE_ONCE(v->in_guest, true);
+		smp_mb();
+		if (unlikely(c->work | v->work)) {
+			WRITE_ONCE(v->in_guest, false);
+			if (c->work || (v->work & VCPU_WORK_STOP))
+				return;
+			continue;
+		}
+		reason = enter(v, s);
+		WRITE_ONCE(v->in_guest, false);
+		if (unlikely(s->apic_page[APIC_PAGE_VTPR] >> 4 != s->tpr))
+			vlapic_set_cr8(v, s->apic_page[APIC_PAGE_VTPR] >> 4);
+		handle_exit(v, reason);
+	}
+}

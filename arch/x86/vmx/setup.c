@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* VT-x: what the CPU must have, and each CPU's set-up. SDM 3C 23.7, 31.5, appendix A. */
+#include <margay/printk.h>
+#include <margay/x86.h>
+
+#include "vmx.h"
+
+#define FEATURE_CONTROL_LOCK BIT(0)
+#define FEATURE_CONTROL_VMXON BIT(2)
+
+struct vmx_caps vmx_caps;
+static u8 *msr_bitmap;
+
+/* The controls to run with, and those without which it does not go. */
+static const struct control {
+	u32 msr;
+	u32 need, want;
+	u32 *out;
+	const char *what;
+} controls[] = {
+	{ MSR_VMX_TRUE_PINBASED, PIN_EXTINT | PIN_NMI | PIN_VIRTUAL_NMI, 0, &vmx_caps.pin,
+	  "pin-based controls (virtual NMIs)" },
+	{ MSR_VMX_TRUE_PROCBASED,
+	  CPU_TSC_OFFSET | CPU_HLT | CPU_MWAIT | CPU_RDPMC | CPU_TPR_SHADOW | CPU_IO |
+		  CPU_MSR_BITMAP | CPU_MONITOR | CPU_SECONDARY,
+	  0, &vmx_caps.cpu, "processor-based controls (TPR shadow, MSR bitmaps)" },
+	{ MSR_VMX_PROCBASED2, CPU2_EPT, CPU2_UNRESTRICTED, &vmx_caps.cpu2, "extended page tables" },
+	{ MSR_VMX_PROCBASED2, CPU2_EPT | CPU2_UNRESTRICTED | CPU2_WBINVD,
+	  CPU2_RDTSCP | CPU2_VPID | CPU2_INVPCID, &vmx_caps.cpu2, "unrestricted guest" },
+	{ MSR_VMX_TRUE_EXIT,
+	  EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
+		  EXIT_LOAD_EFER,
+	  0, &vmx_caps.exit, "VM-exit controls (PAT and EFER)" },
+	{ MSR_VMX_TRUE_ENTRY, ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER, 0,
+	  &vmx_caps.entry, "VM-entry controls (PAT and EFER)" },
+};
+
+/* The low half of a capability MSR has the bits that must be 1, the high half those that may. A.3. */
+static bool __init take_controls(const struct control *c)
+{
+	u64 cap = rdmsr(c->msr);
+	u32 must = (u32)cap, may = (u32)(cap >> 32);
+
+	*c->out = must | c->need | (c->want & may);
+	if (!(*c->out & ~may))
+		return true;
+	pr_err("VT-x of this CPU lacks %s (bits %x of MSR %x)\n", c->what, *c->out & ~may, c->msr);
+	return false;
+}
+
+static bool __init has_secondary(void)
+{
+	if (rdmsr(MSR_VMX_BASIC) & BASIC_TRUE &&
+	    rdmsr(MSR_VMX_TRUE_PROCBASED) >> 32 & CPU_SECONDARY)
+		return true;
+	pr_err("VT-x of this CPU is of the first generation: no extended page tables\n");
+	return false;
+}
+
+/* Firmware that left the MSR open leaves the choice to us. */
+static bool feature_control(void)
+{
+	u64 fc = rdmsr(MSR_FEATURE_CONTROL);
+
+	if (!(fc & FEATURE_CONTROL_LOCK)) {
+		wrmsr(MSR_FEATURE_CONTROL, fc | FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMXON);
+		return true;
+	}
+	return fc & FEATURE_CONTROL_VMXON;
+}
+
+bool __init vmx_probe(void)
+{
+	const u64 ept_need = EPT_CAP_4_LEVELS | EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_INVEPT |
+			     EPT_CAP_INVEPT_SINGLE | EPT_CAP_INVEPT_ALL;
+	u32 a, b, c, d;
+
+	cpuid_count(1, 0, &a, &b, &c, &d);
+	if (x86.vendor != X86_VENDOR_INTEL || !(c >> 5 & 1))
+		return false;
+	if (!feature_control()) {
+		pr_err("VT-x is switched off by the firmware (FEATURE_CONTROL is locked without it): "
+		       "enable it in its set-up\n");
+		return false;
+	}
+	if (!has_secondary())
+		return false;
+	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
+		if (!take_controls(&controls[i]))
+			return false;
+	vmx_caps.basic = rdmsr(MSR_VMX_BASIC);
+	vmx_caps.ept = rdmsr(MSR_VMX_EPT_VPID_CAP);
+	if ((vmx_caps.ept & ept_need) != ept_need) {
+		pr_err("VT-x of this CPU has EPT without 2 MiB pages, write-back or INVEPT\n");
+		return false;
+	}
+	x86.nested_page1g = vmx_caps.ept & EPT_CAP_1G;
+	pr_info("VT-x: EPT with%s 1 GiB pages%s%s\n", x86.nested_page1g ? "" : "out",
+		vmx_caps.ept & EPT_CAP_AD ? ", accessed and dirty bits" : "",
+		vmx_caps.cpu2 & CPU2_VPID ? ", VPID" : "");
+	return true;
+}
+
+/* Reads and writes of an MSR go to the CPU's own without an exit. SDM 3C 24.6.9. */
+static void __init msr_direct(u32 msr)
+{
+	u32 bit = msr < 0x2000 ? msr : 0x2000 + (msr - 0xc0000000);
+	u32 byte = msr < 0x2000 ? bit / 8 : 1024 + (bit - 0x2000) / 8;
+
+	msr_bitmap[byte] &= (u8) ~(1 << bit % 8);
+	msr_bitmap[byte + 2048] &= (u8) ~(1 << bit % 8);
+}
+
+static void __init make_bitmap(void)
+{
+	static const u32 direct[] = {
+		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE,
+		MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
+	};
+
+	msr_bitmap = alloc_page();
+	if (!msr_bitmap)
+		panic("no memory for VT-x's MSR bitmap\n");
+	memset(msr_bitmap, 0xff, PAGE_SIZE);
+	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
+		msr_direct(direct[i]);
+}
+
+paddr_t vmx_msr_bitmap(void)
+{
+	return virt_to_phys(msr_bitmap);
+}
+
+int vmx_cpu_init(struct cpu *c)
+{
+	u32 *region = alloc_pages(1, c->node);
+
+	if (!region)
+		return -ENOMEM;
+	if (!msr_bitmap)
+		make_bitmap();
+	if (!feature_control()) {
+		pr_err("CPU %u: VT-x is switched off by the firmware\n", c->id);
+		return -EINVAL;
+	}
+	*region = (u32)(vmx_caps.basic & BASIC_REVISION);
+	write_cr4(read_cr4() | CR4_VMXE);
+	if (vmxon(virt_to_phys(region))) {
+		pr_err("CPU %u: VMXON fails\n", c->id);
+		return -EINVAL;
+	}
+	/* Whoever used VT-x before us may have left translations. */
+	invept(INV_ALL, 0);
+	if (vmx_caps.ept & EPT_CAP_INVVPID_ALL)
+		invvpid(INV_ALL, 0);
+	return 0;
+}

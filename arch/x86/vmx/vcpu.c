@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * VT-x: a vCPU's VMCS. It is in one CPU at a time, from vmx_load() to vmx_save(), and written only there:
+ * a state given to a vCPU that is in none is kept until it is loaded. SDM 3C 24, 26.3.1.
+ */
+#include <margay/cpuid_policy.h>
+#include <margay/guest_copy.h>
+#include <margay/printk.h>
+#include <margay/x86.h>
+
+#include "vmx.h"
+
+#define PAT_RESET 0x0007040600070406UL
+#define DR6_RESET 0xffff0ff0UL
+#define DR7_RESET 0x400UL
+#define EXCEPTIONS (BIT(1) | BIT(17) | BIT(18)) /* #DB #AC (endless loops) and #MC */
+
+static const u32 kept_msrs[NR_KEPT] = {
+	[KEPT_STAR] = MSR_STAR,
+	[KEPT_LSTAR] = MSR_LSTAR,
+	[KEPT_CSTAR] = MSR_CSTAR,
+	[KEPT_SFMASK] = MSR_SFMASK,
+	[KEPT_KERNEL_GS] = MSR_KERNEL_GS_BASE,
+};
+
+static bool is_loaded(const struct vcpu *v)
+{
+	return this_cpu()->loaded == v;
+}
+
+/* What is the same for all of a vCPU's life. No field has a value before it is written. */
+static void write_constants(struct vcpu *v, struct vmx_vcpu *s)
+{
+	static const u16 zero[] = {
+		0x4006, 0x4008, /* page-fault error-code mask and match */
+		0x400a,		/* CR3-target count */
+		0x400e, 0x4010, 0x4014, /* MSRs to store and load */
+		TSC_OFFSET, ENTRY_EVENT, TPR_THRESHOLD, GUEST_DEBUGCTL, 0x4826 /* activity */,
+		0x4c00, 0x6c10, 0x6c12 /* host SYSENTER */, 0x6c06 /* host FS base */,
+		HOST_FS_SEL, HOST_GS_SEL,
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
+		vmwrite(zero[i], 0);
+	vmwrite(PIN_CONTROLS, vmx_caps.pin);
+	vmwrite(CPU_CONTROLS, s->cpu_controls);
+	vmwrite(CPU_CONTROLS2, vmx_caps.cpu2);
+	vmwrite(EXIT_CONTROLS, vmx_caps.exit);
+	vmwrite(EXCEPTION_BITMAP, EXCEPTIONS);
+	vmwrite(MSR_BITMAP, vmx_msr_bitmap());
+	vmwrite(VIRTUAL_APIC_PAGE, virt_to_phys(s->apic_page));
+	vmwrite(EPT_POINTER, s->eptp);
+	vmwrite(LINK_POINTER, ~0UL);
+	/* Translations are tagged by the EPT's root as well: ids need to differ in a domain only. */
+	if (vmx_caps.cpu2 & CPU2_VPID)
+		vmwrite(VPID, v->id + 1);
+	vmwrite(CR0_MASK, CR0_OWNED);
+	vmwrite(CR4_MASK, ~cpuid_cr4_allowed(v->domain));
+	vmwrite(HOST_CS_SEL, SEL_CODE);
+	vmwrite(HOST_SS_SEL, SEL_DATA);
+	vmwrite(HOST_DS_SEL, SEL_DATA);
+	vmwrite(HOST_ES_SEL, SEL_DATA);
+	vmwrite(HOST_TR_SEL, SEL_TSS);
+	vmwrite(HOST_EFER, rdmsr(MSR_EFER));
+	vmwrite(HOST_PAT, rdmsr(MSR_PAT));
+	vmwrite(HOST_RIP, (u64)vmx_exit);
+	s->written = true;
+}
+
+/* What differs from CPU to CPU. */
+static void write_host(const struct cpu *c, struct vmx_vcpu *s)
+{
+	vmwrite(HOST_CR0, read_cr0());
+	vmwrite(HOST_CR3, read_cr3());
+	vmwrite(HOST_CR4, read_cr4());
+	vmwrite(HOST_GS_BASE, (u64)c);
+	vmwrite(HOST_TR_BASE, gdt_tss_base(c));
+	vmwrite(HOST_GDTR_BASE, gdt_base(c));
+	vmwrite(HOST_IDTR_BASE, idt_base());
+	s->host_rsp = 0;
+	s->flush = true;
+	s->flushed_on = c;
+}
+
+/* An entry checks what loading a segment register would have checked or done. SDM 3C 26.3.1.2. */
+static void write_segment(unsigned n, const struct vcpu_seg *seg)
+{
+	u32 limit = seg->limit, rights = (seg->attr & 0xffU) | (seg->attr & 0xf00U) << 4;
+
+	if (limit >> 20)
+		limit |= 0xfff;
+	rights = limit >> 20 ? rights | RIGHTS_G : rights & ~(u32)RIGHTS_G;
+	if (!(rights & 0x80))
+		rights = RIGHTS_UNUSABLE;
+	else if (n == SEG_TR)
+		rights |= 0xb; /* a busy TSS */
+	else if (n != SEG_LDTR)
+		rights |= 1; /* accessed */
+	vmwrite(GUEST_ES_SEL + 2 * n, seg->sel);
+	vmwrite(GUEST_ES_LIMIT + 2 * n, limit);
+	vmwrite(GUEST_ES_RIGHTS + 2 * n, rights);
+	vmwrite(GUEST_ES_BASE + 2 * n, seg->base);
+}
+
+/* With PAE paging the four entries of the top level are part of the state. */
+static void write_pdptes(struct vcpu *v, const struct vcpu_state *st)
+{
+	u64 pdpte[4] = { 0 };
+
+	if ((st->cr0 & CR0_PG) && (st->cr4 & CR4_PAE) && !(st->efer & EFER_LMA) &&
+	    copy_from_gpa(v->domain, pdpte, st->cr3 & 0xffffffe0, sizeof(pdpte)))
+		pdpte[0] = 0;
+	for (unsigned i = 0; i < 4; i++)
+		vmwrite(GUEST_PDPTE0 + 2 * i, pdpte[i] & PTE_P ? pdpte[i] : 0);
+}
+
+static void write_start(struct vcpu *v, struct vmx_vcpu *s)
+{
+	static const u16 zero[] = { INTERRUPTIBILITY,	PENDING_DEBUG,	    GUEST_SYSENTER_CS,
+				    GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP, ENTRY_EVENT,
+				    GUEST_GDTR_BASE,	GUEST_IDTR_BASE };
+	const struct vcpu_state *st = &s->start;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
+		vmwrite(zero[i], 0);
+	vmwrite(ENTRY_CONTROLS, vmx_caps.entry | (st->efer & EFER_LMA ? ENTRY_IA32E : 0));
+	vmwrite(GUEST_CR0, (st->cr0 & ~CR0_OWNED) | CR0_NE);
+	vmwrite(CR0_SHADOW, st->cr0);
+	vmwrite(GUEST_CR3, st->cr3);
+	vmwrite(GUEST_CR4, st->cr4 | CR4_VMXE | CR4_MCE);
+	vmwrite(CR4_SHADOW, 0);
+	vmwrite(GUEST_EFER, st->efer);
+	vmwrite(GUEST_PAT, PAT_RESET);
+	vmwrite(GUEST_DR7, DR7_RESET);
+	vmwrite(GUEST_GDTR_LIMIT, 0xffff);
+	vmwrite(GUEST_IDTR_LIMIT, 0xffff);
+	vmwrite(GUEST_RIP, s->rip = v->regs.rip);
+	vmwrite(GUEST_RSP, s->rsp = v->regs.rsp);
+	vmwrite(GUEST_RFLAGS, s->rflags = v->regs.rflags);
+	for (unsigned i = 0; i < NR_SEGS; i++)
+		write_segment(i, &st->seg[i]);
+	write_pdptes(v, st);
+	for (unsigned i = 0; i < NR_KEPT; i++)
+		wrmsr(kept_msrs[i], 0);
+	write_cr2(0);
+	write_dr6(DR6_RESET);
+	if (vmx_caps.ept & EPT_CAP_INVVPID_SINGLE)
+		invvpid(INV_SINGLE, v->id + 1);
+	s->started = true;
+}
+
+static void vmx_set_state(struct vcpu *v, const struct vcpu_state *st)
+{
+	struct vmx_vcpu *s = vmx(v);
+
+	s->start = *st;
+	s->started = false;
+	if (is_loaded(v))
+		write_start(v, s);
+}
+
+static void vmx_load(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx(v);
+	struct cpu *c = this_cpu();
+
+	BUG_ON(vmptrld(s->pa));
+	if (!s->written)
+		write_constants(v, s);
+	if (s->flushed_on != c)
+		write_host(c, s);
+	for (unsigned i = 0; i < NR_KEPT; i++)
+		wrmsr(kept_msrs[i], s->kept[i]);
+	write_cr2(s->cr2);
+	write_dr6(s->dr6);
+	if (!s->started)
+		write_start(v, s);
+}
+
+static void vmx_save(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx(v);
+
+	for (unsigned i = 0; i < NR_KEPT; i++)
+		s->kept[i] = rdmsr(kept_msrs[i]);
+	s->cr2 = read_cr2();
+	s->dr6 = read_dr6();
+	vmclear(s->pa);
+	s->launched = false;
+}
+
+static int vmx_vcpu_init(struct vcpu *v)
+{
+	struct vmx_vcpu *s = kzalloc(sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	v->hvm = s;
+	s->vmcs = alloc_page();
+	s->apic_page = alloc_page();
+	if (!s->vmcs || !s->apic_page)
+		return -ENOMEM;
+	s->pa = virt_to_phys(s->vmcs);
+	*s->vmcs = (u32)(vmx_caps.basic & BASIC_REVISION);
+	vmclear(s->pa);
+	s->cpu_controls = vmx_caps.cpu;
+	s->eptp = virt_to_phys(v->domain->p2m.root) | EPTP_WB | EPTP_4_LEVELS |
+		  (vmx_caps.ept & EPT_CAP_AD ? EPTP_AD : 0);
+	return 0;
+}
+
+static void vmx_vcpu_free(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx(v);
+
+	if (!s)
+		return;
+	if (s->vmcs)
+		free_page(s->vmcs);
+	if (s->apic_page)
+		free_page(s->apic_page);
+	kfree(s);
+	v->hvm = NULL;
+}
+
+static u64 guest_cr0(void)
+{
+	return owned_bits(vmread(GUEST_CR0), vmread(CR0_SHADOW), CR0_OWNED);
+}
+
+static u64 guest_cr4(const struct vcpu *v)
+{
+	return vmread(GUEST_CR4) & cpuid_cr4_allowed(v->domain);
+}
+
+static void vmx_mode(struct vcpu *v, struct vcpu_mode *out)
+{
+	u64 cs = vmread(GUEST_CS_RIGHTS);
+
+	out->cr0 = guest_cr0();
+	out->cr2 = read_cr2();
+	out->cr3 = vmread(GUEST_CR3);
+	out->cr4 = guest_cr4(v);
+	out->efer = vmread(GUEST_EFER);
+	out->cpl = vmread(GUEST_SS_RIGHTS) >> 5 & 3;
+	out->width = (out->efer & EFER_LMA) && (cs & RIGHTS_L) ? 64 : cs & RIGHTS_D ? 32 : 16;
+	out->cs_base = out->width == 64 ? 0 : vmread(GUEST_CS_BASE);
+	out->ss_base = out->width == 64 ? 0 : vmread(GUEST_SS_BASE);
+	out->ds_base = out->width == 64 ? 0 : vmread(GUEST_DS_BASE);
+}
+
+static bool vmx_paging(struct vcpu *v)
+{
+	struct vcpu_paging *p = &v->paging, is;
+
+	is = (struct vcpu_paging){ vmread(GUEST_CR0), vmread(GUEST_CR3), vmread(GUEST_CR4),
+				   vmread(GUEST_EFER) };
+	if (likely(p->cr3 == is.cr3 && p->cr0 == is.cr0 && p->cr4 == is.cr4 && p->efer == is.efer))
+		return false;
+	*p = is;
+	return true;
+}
+
+static enum vmcs_field msr_field(u32 msr)
+{
+	switch (msr) {
+	case MSR_EFER: return GUEST_EFER;
+	case MSR_PAT: return GUEST_PAT;
+	}
+	return 0;
+}
+
+/* All other MSRs of the guest's own it reaches without us. */
+static int vmx_get_msr(struct vcpu *v __unused, u32 msr, u64 *val)
+{
+	enum vmcs_field f = msr_field(msr);
+
+	if (!f)
+		return -ENOENT;
+	*val = vmread(f);
+	return 0;
+}
+
+static int vmx_set_msr(struct vcpu *v __unused, u32 msr, u64 val)
+{
+	enum vmcs_field f = msr_field(msr);
+
+	if (!f)
+		return -ENOENT;
+	vmwrite(f, val);
+	return 0;
+}
+
+static void vmx_skip_shadow(struct vcpu *v)
+{
+	vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) & ~(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
+	if (unlikely(v->regs.rflags & RFLAGS_TF))
+		write_dr6(read_dr6() | DR6_BS);
+}
+
+static void vmx_set_cr2(struct vcpu *v __unused, u64 cr2)
+{
+	write_cr2(cr2);
+}
+
+static void vmx_request_flush(struct vcpu *v)
+{
+	vmx(v)->flush = true;
+}
+
+static u64 vmx_seg_base(struct vcpu *v __unused, unsigned seg)
+{
+	bool flat64 = (vmread(GUEST_EFER) & EFER_LMA) && (vmread(GUEST_CS_RIGHTS) & RIGHTS_L);
+
+	return flat64 && seg < SEG_FS ? 0 : vmread(GUEST_ES_BASE + 2 * seg);
+}
+
+/* Read, write, execute; write-back, or uncached where the type is 0. SDM 3C 28.3.2. */
+#define EPT_R BIT(0)
+#define EPT_W BIT(1)
+#define EPT_X BIT(2)
+#define EPT_WB (6UL << 3)
+#define EPT_AD (BIT(8) | BIT(9))
+
+const struct hvm_ops vmx_ops = {
+	.name = "VT-x",
+	.leaf = {
+		[P2M_RAM] = EPT_R | EPT_W | EPT_X | EPT_WB | EPT_AD,
+		[P2M_SHARED] = EPT_R | EPT_W | EPT_WB | EPT_AD,
+		[P2M_GRANT_RW] = EPT_R | EPT_W | EPT_WB | EPT_AD,
+		[P2M_GRANT_RO] = EPT_R | EPT_WB | EPT_AD,
+		[P2M_FOREIGN] = EPT_R | EPT_W | EPT_WB | EPT_AD,
+		[P2M_MMIO] = EPT_R | EPT_W | EPT_AD,
+	},
+	.probe = vmx_probe,
+	.cpu_init = vmx_cpu_init,
+	.vcpu_init = vmx_vcpu_init,
+	.vcpu_free = vmx_vcpu_free,
+	.load = vmx_load,
+	.save = vmx_save,
+	.run = vmx_run,
+	.mode = vmx_mode,
+	.paging = vmx_paging,
+	.dump = vmx_dump,
+	.set_state = vmx_set_state,
+	.get_msr = vmx_get_msr,
+	.set_msr = vmx_set_msr,
+	.skip_shadow = vmx_skip_shadow,
+	.set_cr2 = vmx_set_cr2,
+	.request_flush = vmx_request_flush,
+	.seg_base = vmx_seg_base,
+};

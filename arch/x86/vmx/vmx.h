@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* VT-x's own parts of a vCPU and a CPU. */
+#ifndef VMX_VMX_H
+#define VMX_VMX_H
+
+#include <margay/hvm.h>
+#include <margay/vcpu.h>
+
+#include "vmcs.h"
+
+/* MSRs that the VMCS does not switch: in the CPU while the vCPU is. */
+enum { KEPT_STAR, KEPT_LSTAR, KEPT_CSTAR, KEPT_SFMASK, KEPT_KERNEL_GS, NR_KEPT };
+
+struct vmx_vcpu {
+	u32 *vmcs;
+	paddr_t pa;
+	u8 *apic_page;		/* of its words hardware uses VTPR */
+	u64 eptp;
+	u64 rip, rsp, rflags;	/* as the VMCS has them */
+	u64 host_rsp, tsc_offset;
+	u32 cpu_controls, tpr_threshold;
+	u8 tpr;			/* CR8 as of the last entry's set-up: the guest may change it */
+	bool launched;		/* since VMCLEAR */
+	bool written;		/* the fields that stay the same have been written */
+	bool started;		/* the state to start from has been written */
+	bool flush;		/* nested translations, before the next entry */
+	const struct cpu *flushed_on;	/* no other CPU holds newer translations than this one */
+	struct vcpu_state start;
+	u64 cr2, dr6, kept[NR_KEPT];	/* while it is in no CPU */
+};
+
+/* What the machine's VT-x has; the controls to run with. */
+struct vmx_caps {
+	u32 pin, cpu, cpu2, exit, entry;
+	u64 basic, ept;
+};
+
+extern struct vmx_caps vmx_caps;
+
+static inline struct vmx_vcpu *vmx(struct vcpu *v)
+{
+	return v->hvm;
+}
+
+/* The bits of CR0 and CR4 that are not the guest's: it sees their shadows. */
+#define CR0_OWNED (CR0_NE | CR0_NW | CR0_CD)
+
+static inline u64 owned_bits(u64 real, u64 shadow, u64 mask)
+{
+	return (real & ~mask) | (shadow & mask);
+}
+
+/* The world switch (switch.asm). Called and returns with interrupts off; saves all guest registers in v. */
+bool vmx_switch(struct vcpu *v, bool launched, u64 *host_rsp);
+void vmx_exit(void);
+
+bool vmx_probe(void);
+int vmx_cpu_init(struct cpu *c);
+/* The MSR bitmap all guests share. */
+paddr_t vmx_msr_bitmap(void);
+
+void vmx_run(struct vcpu *v);
+void vmx_dump(struct vcpu *v);
+
+#endif
