@@ -14,8 +14,6 @@
 #define HEADER_SIZE 36
 #define TABLE_MAX (16U << 20)
 
-#define LAPIC_DEFAULT_BASE 0xfee00000UL
-
 /* FADT fields (ACPI table 5.9) */
 #define FADT_DSDT 40
 #define FADT_SMI_CMD 48
@@ -264,7 +262,6 @@ int __init acpi_parse(const void *rsdp, size_t rsdp_size, acpi_map_fn *map_fn,
 
 	map = map_fn;
 	memset(out, 0, sizeof(*out));
-	out->lapic_base = LAPIC_DEFAULT_BASE;
 
 	if (!rsdp || !rsdp_ok(rsdp, rsdp_size))
 		pr_err("acpi: %s\n", rsdp ? "the boot loader's RSDP is corrupt" : "no RSDP");

@@ -7,7 +7,6 @@
 #include <margay/bytes.h>
 #include <margay/printk.h>
 
-#define MADT_LAPIC_ADDR 36
 #define MADT_ENTRIES 44
 
 #define CPU_ENABLED BIT(0)
@@ -16,14 +15,13 @@ enum madt_entry {
 	MADT_LAPIC = 0,
 	MADT_IOAPIC = 1,
 	MADT_OVERRIDE = 2,
-	MADT_LAPIC_OVERRIDE = 5,
 	MADT_X2APIC = 9,
 };
 
 /* The shortest valid form of each entry; others are not looked at. */
 static const u8 entry_size[] = {
 	[MADT_LAPIC] = 8,       [MADT_IOAPIC] = 12,         [MADT_OVERRIDE] = 10,
-	[MADT_LAPIC_OVERRIDE] = 12, [MADT_X2APIC] = 16,
+	[MADT_X2APIC] = 16,
 };
 
 static void __init add_cpu(struct acpi_info *out, u32 apic_id, u32 uid, u32 flags)
@@ -93,7 +91,6 @@ static void __init one_entry(struct acpi_info *out, const u8 *e)
 		break;
 	case MADT_IOAPIC: add_ioapic(out, e); break;
 	case MADT_OVERRIDE: add_override(out, e); break;
-	case MADT_LAPIC_OVERRIDE: out->lapic_base = get_u64(e + 4); break;
 	}
 }
 
@@ -103,8 +100,6 @@ void __init acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out)
 
 	if (len < MADT_ENTRIES)
 		return;
-	if (get_u32(t + MADT_LAPIC_ADDR))
-		out->lapic_base = get_u32(t + MADT_LAPIC_ADDR);
 	for (u32 at = MADT_ENTRIES; at < end; at += t[at + 1])
 		one_entry(out, t + at);
 }

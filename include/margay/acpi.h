@@ -48,7 +48,6 @@ struct acpi_info {
 	unsigned int nr_ioapics;
 	struct acpi_override overrides[ACPI_MAX_OVERRIDES];
 	unsigned int nr_overrides;
-	paddr_t lapic_base;
 
 	/* node number -> proximity domain; at least one node */
 	u32 nodes[ACPI_MAX_NODES];

@@ -183,7 +183,6 @@ enum {
 	VEC_UART = 0xf0,
 	VEC_TIMER = 0xf1,
 	VEC_KICK = 0xf2,
-	VEC_ERROR = 0xfe,
 	VEC_SPURIOUS = 0xff,
 };
 
@@ -205,7 +204,7 @@ void machine_check_init(void);
 void trap_backtrace(u64 rip, u64 rsp, u64 rbp);
 
 /* Local APIC of the host: MMIO or x2APIC. arch/x86/cpu/apic.c */
-void apic_init(paddr_t base, bool allow_x2apic);
+void apic_init(bool allow_x2apic);
 void apic_init_cpu(void);
 u32 apic_id(void);
 void apic_eoi(void);

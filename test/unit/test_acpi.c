@@ -19,7 +19,6 @@ static void test_q35(void **state)
 	assert_int_equal(sim_info.cpus[1].apic_id, 1);
 	assert_int_equal(sim_info.cpus[2].apic_id, 0x100);
 	assert_int_equal(sim_info.cpus[2].uid, 7);
-	assert_int_equal(sim_info.lapic_base, 0xfee00000);
 	assert_int_equal(sim_info.nr_ioapics, 1);
 	assert_int_equal(sim_info.ioapics[0].base, 0xfec00000);
 	assert_int_equal(sim_info.nr_overrides, 2);

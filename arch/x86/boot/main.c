@@ -111,7 +111,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	tsc_init();
 	wallclock_base = rtc_read_wallclock();
 	choose_backend();
-	apic_init(boot_acpi.lapic_base, !opt.nox2apic);
+	apic_init(!opt.nox2apic);
 
 	/* The boot CPU is whichever entry of the MADT has its id. */
 	struct acpi_cpu self = { .apic_id = 0 };

@@ -33,10 +33,10 @@ static void apic_write(u32 reg, u32 val)
 		wrmsr(MSR_X2APIC_BASE + (reg >> 4), val);
 }
 
-void __init apic_init(paddr_t base, bool allow_x2apic)
+void __init apic_init(bool allow_x2apic)
 {
 	if (!x86.x2apic || !allow_x2apic) {
-		regs = map_mmio(base, PAGE_SIZE);
+		regs = map_mmio(rdmsr(MSR_APIC_BASE) & PTE_ADDR, PAGE_SIZE);
 		if (!regs)
 			panic("no memory to map the local APIC\n");
 	}
@@ -54,7 +54,7 @@ void apic_init_cpu(void)
 	apic_write(LVT(LVT_TIMER), x86.tsc_deadline ? LVT_DEADLINE | VEC_TIMER : VEC_TIMER);
 	apic_write(LVT(LVT_LINT0), LVT_MASKED);
 	apic_write(LVT(LVT_LINT1), LVT_NMI);
-	apic_write(LVT(LVT_ERROR), VEC_ERROR);
+	apic_write(LVT(LVT_ERROR), LVT_MASKED);
 	apic_write(APIC_TDCR, DIVIDE_BY_1);
 }
 

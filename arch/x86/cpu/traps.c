@@ -155,9 +155,6 @@ void trap_handler(struct trap_frame *f)
 		apic_eoi();
 		console_irq();
 		return;
-	case VEC_ERROR:
-		apic_eoi();
-		return;
 	case VEC_SPURIOUS:
 		return;
 	}

@@ -75,29 +75,23 @@ static u64 compute(enum insn_op op, u64 a, u64 b, unsigned size, u64 *flags)
 	return r;
 }
 
-/*
- * The APIC's registers are 32 bits wide at multiples of 16. Narrower reads get their part; whatever
- * touches the gaps reads 0, and other writes do nothing (SDM 3A 11.4.1: undefined).
- */
-static u64 apic_load(struct vcpu *v, u32 offset, unsigned size)
-{
-	u32 val = offset & 0xc ? 0 : vlapic_read(v, offset & ~3U);
-
-	return (val >> (offset & 3) * 8) & size_mask(size);
-}
-
 struct access {
 	gpaddr_t gpa;
 	enum { TO_APIC, TO_HOLE, TO_READ_ONLY } kind;
 };
 
+/*
+ * The APIC's registers are 32 bits wide at multiples of 16. Narrower reads get their part; whatever
+ * touches the gaps reads 0, and other writes do nothing (SDM 3A 11.4.1: undefined).
+ */
 static u64 load(struct vcpu *v, const struct access *acc, unsigned size)
 {
+	u32 offset = acc->gpa & ~PAGE_MASK;
 	u64 val = ~0UL;
 
 	if (acc->kind == TO_APIC)
-		return apic_load(v, acc->gpa & ~PAGE_MASK, size);
-	if (acc->kind == TO_READ_ONLY && copy_from_gpa(v->domain, &val, acc->gpa, size))
+		val = offset & 0xc ? 0 : vlapic_read(v, offset & ~3U) >> (offset & 3) * 8;
+	else if (acc->kind == TO_READ_ONLY && copy_from_gpa(v->domain, &val, acc->gpa, size))
 		val = ~0UL;
 	return val & size_mask(size);
 }

@@ -26,7 +26,7 @@ struct msr_rule {
 	u64 value; /* what a read gives when rd is NULL */
 	int (*rd)(struct vcpu *v, u32 msr, u64 *val);
 	int (*wr)(struct vcpu *v, u32 msr, u64 val); /* NULL: #GP */
-	enum { ANY, AMD_ONLY, INTEL_ONLY } vendor;
+	enum { INTEL_ONLY = X86_VENDOR_INTEL, AMD_ONLY = X86_VENDOR_AMD, ANY } vendor;
 };
 
 static int drop(struct vcpu *v __unused, u32 msr __unused, u64 val __unused)
@@ -183,12 +183,8 @@ static const struct msr_rule *find_rule(u32 msr)
 	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
 		const struct msr_rule *r = &rules[i];
 
-		if (msr < r->first || msr > r->last)
-			continue;
-		if ((r->vendor == AMD_ONLY && x86.vendor != X86_VENDOR_AMD) ||
-		    (r->vendor == INTEL_ONLY && x86.vendor != X86_VENDOR_INTEL))
-			return NULL;
-		return r;
+		if (msr >= r->first && msr <= r->last)
+			return r->vendor == ANY || r->vendor == x86.vendor ? r : NULL;
 	}
 	return NULL;
 }

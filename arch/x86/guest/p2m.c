@@ -71,19 +71,18 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 {
 	u64 *t = d->p2m.root;
 
-	if (unlikely(gfn >= GFN_LIMIT))
-		return (struct p2m_entry){ INVALID_MFN, P2M_NONE, 0 };
-	for (unsigned level = 3;; level--) {
+	for (unsigned level = 3; gfn < GFN_LIMIT; level--) {
 		u64 e = READ_ONCE(t[index_at(gfn, level)]);
 
 		if (!(e & PTE_P))
-			return (struct p2m_entry){ INVALID_MFN, P2M_NONE, 0 };
+			break;
 		if (is_leaf(e, level))
 			return (struct p2m_entry){ ((e & PTE_ADDR) >> PAGE_SHIFT) +
 							   (gfn & ((1UL << 9 * level) - 1)),
 						   type_of(e), (u8)(9 * level) };
 		t = table_at(e);
 	}
+	return (struct p2m_entry){ INVALID_MFN, P2M_NONE, 0 };
 }
 
 /* Replaces a large leaf by a table of the next smaller ones, or nothing by an empty table. */
@@ -209,12 +208,9 @@ int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *out)
 int p2m_get_page(struct domain *d, gfn_t gfn, bool write __unused, mfn_t *mfn)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);
-	int rc;
-
 	/* Only the domain's own pages: what others lent is theirs to take away. */
-	if (e.type != P2M_RAM)
-		return -EINVAL;
-	rc = page_get(d, e.mfn);
+	int rc = e.type == P2M_RAM ? page_get(d, e.mfn) : -EINVAL;
+
 	if (rc)
 		return rc;
 	/* The mapping may have gone while we took the reference. */

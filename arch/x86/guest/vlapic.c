@@ -182,10 +182,16 @@ u8 vlapic_get_cr8(struct vcpu *v)
 	return (u8)(v->vlapic->tpr >> 4);
 }
 
+/* Even with nothing waiting it is work: the back-end copies it to the hardware's CR8. */
+static void set_tpr(struct vlapic *vl, u32 tpr)
+{
+	vl->tpr = tpr & 0xff;
+	atomic_or(&vl->v->work, VCPU_WORK_LAPIC);
+}
+
 void vlapic_set_cr8(struct vcpu *v, u8 cr8)
 {
-	v->vlapic->tpr = (cr8 & 0xfU) << 4;
-	atomic_or(&v->work, VCPU_WORK_LAPIC);
+	set_tpr(v->vlapic, (u32)cr8 << 4);
 }
 
 static void write_svr(struct vlapic *vl, u32 val)
@@ -241,11 +247,7 @@ static bool write_reg(struct vlapic *vl, u32 offset, u32 val)
 	case APIC_ESR: vl->esr = atomic_xchg(&vl->esr_new, 0); break;
 	case APIC_TMICT: vlapic_timer_start(vl, val); break;
 	case APIC_TDCR: vlapic_timer_divide(vl, val & TDCR_VALID); break;
-	case APIC_TPR:
-		vl->tpr = val & 0xff;
-		/* Even with nothing waiting: the back-end copies it to the hardware's CR8. */
-		atomic_or(&vl->v->work, VCPU_WORK_LAPIC);
-		break;
+	case APIC_TPR: set_tpr(vl, val); break;
 	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1):
 		write_lvt(vl, (u32)index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS), val);
 		break;
