@@ -187,7 +187,7 @@ static bool drain(struct guest_console *c)
 }
 
 /* The guest's event: it wrote, or it read and has room for more input. */
-static void ring_event(struct domain *d, void *arg __unused)
+static void ring_event(struct domain *d)
 {
 	struct guest_console *c = d->console;
 
@@ -214,7 +214,7 @@ int console_attach(struct domain *d)
 		if (rc)
 			goto fail;
 		c->ring = mfn_to_virt(c->mfn);
-		c->port = evtchn_alloc_margay(d, 0, ring_event, NULL);
+		c->port = evtchn_alloc_margay(d, ring_event);
 		if (c->port < 0) {
 			rc = c->port;
 			page_put(c->mfn);

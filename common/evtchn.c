@@ -15,7 +15,8 @@
 
 struct vcpu_info dummy_vcpu_info = { .evtchn_upcall_mask = 1 };
 
-void vcpu_mark_events_pending(struct vcpu *v)
+/* Sets evtchn_upcall_pending and makes the vCPU notice. */
+static void mark_events_pending(struct vcpu *v)
 {
 	struct vcpu_info *info = READ_ONCE(v->info);
 
@@ -44,7 +45,7 @@ void evtchn_move_vcpu_info(struct vcpu *v, struct vcpu_info *to)
 	/* A sender may have set bits in the old place meanwhile: a spurious event is harmless. */
 	to->evtchn_upcall_pending = 0;
 	atomic_store(&to->evtchn_pending_sel, ~0UL);
-	vcpu_mark_events_pending(v);
+	mark_events_pending(v);
 }
 
 /*
@@ -80,7 +81,7 @@ static __noinline void wake_pollers(struct domain *d, unsigned port)
 	}
 }
 
-static inline void set_pending(struct domain *d, unsigned vcpu, unsigned port)
+inline void evtchn_set_pending(struct domain *d, unsigned vcpu, unsigned port)
 {
 	struct shared_info *s = d->shared_info;
 	struct vcpu *v = d->vcpus[vcpu];
@@ -89,14 +90,9 @@ static inline void set_pending(struct domain *d, unsigned vcpu, unsigned port)
 		return;
 	if (!test_bit(port, s->evtchn_mask) &&
 	    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
-		vcpu_mark_events_pending(v);
+		mark_events_pending(v);
 	if (unlikely(READ_ONCE(d->evtchn->pollers)))
 		wake_pollers(d, port);
-}
-
-void evtchn_set_pending(struct domain *d, unsigned vcpu, unsigned port)
-{
-	set_pending(d, vcpu, port);
 }
 
 bool evtchn_pending(struct domain *d, unsigned port)
@@ -129,65 +125,63 @@ void evtchn_virq(struct vcpu *v, unsigned virq)
 
 void evtchn_notify(struct domain *d, unsigned port)
 {
-	struct evtchn *chn = evtchn_lock(d, port);
+	struct evtchn *chn = evtchn_known(d, port);
 
-	if (!chn)
-		return;
+	guard(&d->evtchn->lock);
 	if (chn->state == ECS_MARGAY)
 		evtchn_set_pending(d, chn->vcpu, port);
-	evtchn_unlock(d);
-}
-
-/* To a port without a guest behind it. Releases the lock. */
-static __noinline int send_to_none(struct domain *d, const struct evtchn *chn)
-{
-	struct margay_end end = { 0 };
-	int rc = chn->state == ECS_MARGAY || chn->state == ECS_UNBOUND ? 0 : -EINVAL;
-
-	if (chn->state == ECS_MARGAY)
-		end = *chn->end;
-	evtchn_unlock(d);
-	if (end.fn)
-		end.fn(d, end.arg);
-	return rc;
 }
 
 int evtchn_send(struct domain *d, u32 port)
 {
-	struct evtchn *chn = evtchn_lock(d, port);
-	struct domain *to = d;
+	struct evtchn *chn = evtchn_at(d, port);
+	evtchn_margay_fn *fn = NULL;
+	struct domain *peer;
+	int rc = 0;
 
 	if (unlikely(!chn))
 		return -EINVAL;
-	if (chn->state == ECS_INTERDOMAIN) {
+	spin_lock(&d->evtchn->lock);
+	switch (chn->state) {
+	case ECS_IPI:
+		evtchn_set_pending(d, chn->vcpu, port);
+		break;
+	case ECS_INTERDOMAIN:
 		/* Our lock keeps the connection; the peer's vCPU number is valid whenever it is read. */
-		to = chn->peer;
+		peer = chn->peer;
 		port = chn->port;
-		chn = evtchn_known(to, port);
-	} else if (chn->state != ECS_IPI) {
-		return send_to_none(d, chn);
+		evtchn_set_pending(peer, READ_ONCE(evtchn_known(peer, port)->vcpu), port);
+		break;
+	case ECS_MARGAY:
+		fn = chn->fn;
+		break;
+	case ECS_UNBOUND:
+		break;
+	default:
+		rc = -EINVAL;
 	}
-	set_pending(to, READ_ONCE(chn->vcpu), port);
-	evtchn_unlock(d);
-	return 0;
+	spin_unlock(&d->evtchn->lock);
+	if (fn)
+		fn(d);
+	return rc;
 }
 
 int evtchn_unmask(struct domain *d, u32 port)
 {
 	struct shared_info *s = d->shared_info;
-	struct evtchn *chn = evtchn_lock(d, port);
+	struct evtchn *chn = evtchn_at(d, port);
 	struct vcpu *v;
 
 	if (!chn)
 		return -EINVAL;
-	if (chn->state > ECS_RESERVED) {
-		v = d->vcpus[chn->vcpu];
-		/* In this order, which is evtchn_set_pending()'s: no event falls in between. */
-		if (test_and_clear_bit(port, s->evtchn_mask) && test_bit(port, s->evtchn_pending) &&
-		    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
-			vcpu_mark_events_pending(v);
-	}
-	evtchn_unlock(d);
+	guard(&d->evtchn->lock);
+	if (chn->state <= ECS_RESERVED)
+		return 0;
+	v = d->vcpus[chn->vcpu];
+	/* In this order, which is evtchn_set_pending()'s: no event falls in between. */
+	if (test_and_clear_bit(port, s->evtchn_mask) && test_bit(port, s->evtchn_pending) &&
+	    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
+		mark_events_pending(v);
 	return 0;
 }
 
@@ -216,7 +210,7 @@ int evtchn_teardown(struct domain *d)
 	spin_lock(&d->evtchn->lock);
 	d->evtchn->dying = true;
 	spin_unlock(&d->evtchn->lock);
-	return evtchn_close_all(d, false);
+	return evtchn_reset(d);
 }
 
 void evtchn_free(struct domain *d)
@@ -238,7 +232,7 @@ void evtchn_dump(struct domain *d)
 	struct evtchn_table *t = d->evtchn;
 	unsigned port, shown = 0;
 
-	spin_lock(&t->lock);
+	guard(&t->lock);
 	for_each_bit(port, t->used, EVTCHN_MAX) {
 		struct evtchn *chn = evtchn_at(d, port);
 		char to[64] = "";
@@ -247,7 +241,7 @@ void evtchn_dump(struct domain *d)
 			continue;
 		if (shown++ == DUMP_MAX) {
 			printk("  and more\n");
-			break;
+			return;
 		}
 		if (chn->state == ECS_INTERDOMAIN)
 			snprintf(to, sizeof(to), " to %s:%u", chn->peer->name, chn->port);
@@ -259,5 +253,4 @@ void evtchn_dump(struct domain *d)
 		       to, chn->vcpu, evtchn_pending(d, port),
 		       test_bit(port, d->shared_info->evtchn_mask));
 	}
-	spin_unlock(&t->lock);
 }

@@ -42,10 +42,7 @@ static struct evtchn *take_port(struct domain *d, int port, enum evtchn_state st
 
 static void put_port(struct domain *d, u32 port, struct evtchn *chn)
 {
-	chn->state = ECS_FREE;
-	chn->vcpu = 0;
-	chn->port = 0;
-	chn->peer = NULL;
+	*chn = (struct evtchn){ .state = ECS_FREE };
 	d->evtchn->used[port / 64] &= ~(1UL << (port % 64));
 	/* An old event must not surprise the next user of the port. */
 	clear_bit(port, d->shared_info->evtchn_pending);
@@ -62,22 +59,14 @@ int evtchn_alloc_unbound(struct domain *d, domid_t remote)
 	return port;
 }
 
-int evtchn_alloc_margay(struct domain *d, unsigned vcpu, evtchn_xen_fn *fn, void *arg)
+int evtchn_alloc_margay(struct domain *d, evtchn_margay_fn *fn)
 {
-	struct margay_end *end = kzalloc(sizeof(*end));
 	int port;
 
-	if (!end)
-		return -ENOMEM;
-	end->fn = fn;
-	end->arg = arg;
-	spin_lock(&d->evtchn->lock);
+	guard(&d->evtchn->lock);
 	port = get_free_port(d);
 	if (port > 0)
-		take_port(d, port, ECS_MARGAY, vcpu)->end = end;
-	evtchn_unlock(d);
-	if (port < 0)
-		kfree(end);
+		take_port(d, port, ECS_MARGAY, 0)->fn = fn;
 	return port;
 }
 
@@ -166,26 +155,20 @@ static void close_locked(struct domain *d, u32 port, struct evtchn *chn)
 {
 	struct evtchn *peer;
 
-	switch (chn->state) {
-	case ECS_VIRQ:
+	if (chn->state == ECS_VIRQ) {
 		for (unsigned i = 0; i < d->nr_vcpus; i++)
 			if (d->vcpus[i] && d->vcpus[i]->virq_port[chn->virq] == port)
 				WRITE_ONCE(d->vcpus[i]->virq_port[chn->virq], 0);
-		break;
-	case ECS_INTERDOMAIN:
+	} else if (chn->state == ECS_INTERDOMAIN) {
 		peer = evtchn_at(chn->peer, chn->port);
 		peer->state = ECS_UNBOUND;
 		peer->remote = d->id;
 		peer->peer = NULL;
-		break;
-	case ECS_MARGAY:
-		kfree(chn->end);
-		break;
 	}
 	put_port(d, port, chn);
 }
 
-static int do_close(struct domain *d, u32 port, bool guests_only)
+int evtchn_close(struct domain *d, u32 port)
 {
 	struct evtchn *chn = evtchn_at(d, port);
 	struct domain *rd = d, *peer;
@@ -203,8 +186,7 @@ static int do_close(struct domain *d, u32 port, bool guests_only)
 		if (chn->state == ECS_INTERDOMAIN && chn->peer != d && chn->peer != rd) {
 			peer = chn->peer;
 			domain_hold(peer);
-		} else if (chn->state > ECS_RESERVED &&
-			   !(guests_only && chn->state == ECS_MARGAY)) {
+		} else if (chn->state > ECS_RESERVED) {
 			close_locked(d, port, chn);
 			err = 0;
 		}
@@ -215,61 +197,42 @@ static int do_close(struct domain *d, u32 port, bool guests_only)
 	}
 }
 
-int evtchn_close(struct domain *d, u32 port)
-{
-	return do_close(d, port, false);
-}
-
 int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st)
 {
+	static const u8 status[] = {
+		[ECS_FREE] = EVTCHNSTAT_closed,		     [ECS_RESERVED] = EVTCHNSTAT_closed,
+		[ECS_UNBOUND] = EVTCHNSTAT_unbound,	     [ECS_VIRQ] = EVTCHNSTAT_virq,
+		[ECS_INTERDOMAIN] = EVTCHNSTAT_interdomain, [ECS_IPI] = EVTCHNSTAT_ipi,
+		[ECS_MARGAY] = EVTCHNSTAT_interdomain,
+	};
 	struct evtchn *chn = evtchn_at(d, port);
 
 	if (!chn)
 		return -EINVAL;
 	guard(&d->evtchn->lock);
 	st->vcpu = chn->vcpu;
-	switch (chn->state) {
-	case ECS_UNBOUND:
-		st->status = EVTCHNSTAT_unbound;
+	st->status = status[chn->state];
+	if (chn->state == ECS_UNBOUND) {
 		st->u.unbound.dom = chn->remote;
-		break;
-	case ECS_INTERDOMAIN:
-		st->status = EVTCHNSTAT_interdomain;
-		st->u.interdomain.dom = chn->peer->id;
-		st->u.interdomain.port = chn->port;
-		break;
-	case ECS_MARGAY:
-		st->status = EVTCHNSTAT_interdomain;
-		st->u.interdomain.dom = DOMID_XEN;
-		st->u.interdomain.port = 0;
-		break;
-	case ECS_VIRQ:
-		st->status = EVTCHNSTAT_virq;
+	} else if (chn->state == ECS_VIRQ) {
 		st->u.virq = chn->virq;
-		break;
-	case ECS_IPI:
-		st->status = EVTCHNSTAT_ipi;
-		break;
-	default:
-		st->status = EVTCHNSTAT_closed;
-	}
-	return 0;
-}
-
-int evtchn_close_all(struct domain *d, bool guests_only)
-{
-	struct evtchn_table *t = d->evtchn;
-	unsigned port, n = 0;
-
-	for (port = find_next_bit(t->used, EVTCHN_MAX, 1); port < EVTCHN_MAX;
-	     port = find_next_bit(t->used, EVTCHN_MAX, port + 1)) {
-		if (do_close(d, port, guests_only) == 0 && ++n == CLOSE_STEP)
-			return -ERESTART;
+	} else if (st->status == EVTCHNSTAT_interdomain) {
+		st->u.interdomain.dom = chn->state == ECS_MARGAY ? DOMID_XEN : chn->peer->id;
+		st->u.interdomain.port = chn->state == ECS_MARGAY ? 0 : chn->port;
 	}
 	return 0;
 }
 
 int evtchn_reset(struct domain *d)
 {
-	return evtchn_close_all(d, true);
+	struct evtchn_table *t = d->evtchn;
+	unsigned port, n = 0;
+
+	for_each_bit(port, t->used, EVTCHN_MAX) {
+		if (READ_ONCE(evtchn_known(d, port)->state) == ECS_MARGAY && !t->dying)
+			continue;
+		if (!evtchn_close(d, port) && ++n == CLOSE_STEP)
+			return -ERESTART;
+	}
+	return 0;
 }

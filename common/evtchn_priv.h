@@ -15,12 +15,7 @@ enum evtchn_state {
 	ECS_INTERDOMAIN,	/* connected to `port` of `peer` */
 	ECS_VIRQ,
 	ECS_IPI,
-	ECS_MARGAY,		/* connected to `end` */
-};
-
-struct margay_end {
-	evtchn_xen_fn *fn;
-	void *arg;
+	ECS_MARGAY,		/* its events call `fn` */
 };
 
 struct evtchn {
@@ -33,7 +28,7 @@ struct evtchn {
 	};
 	union {
 		struct domain *peer;
-		struct margay_end *end;
+		evtchn_margay_fn *fn;
 	};
 };
 
@@ -66,21 +61,7 @@ static inline struct evtchn *evtchn_known(struct domain *d, unsigned port)
 	return &d->evtchn->bucket[port / PORTS_PER_BUCKET][port % PORTS_PER_BUCKET];
 }
 
-static inline struct evtchn *evtchn_lock(struct domain *d, u32 port)
-{
-	struct evtchn *chn = evtchn_at(d, port);
-
-	if (chn)
-		spin_lock(&d->evtchn->lock);
-	return chn;
-}
-
-static inline void evtchn_unlock(struct domain *d) { spin_unlock(&d->evtchn->lock); }
-
 /* Raises a port for one of d's vCPUs. No lock needed. */
 void evtchn_set_pending(struct domain *d, unsigned vcpu, unsigned port);
-
-/* In bounded steps: -ERESTART until done. */
-int evtchn_close_all(struct domain *d, bool guests_only);
 
 #endif

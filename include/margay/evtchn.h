@@ -18,15 +18,12 @@ void evtchn_virq(struct vcpu *v, unsigned virq);
 /* True for a VIRQ_* that is bound once per domain, not once per vCPU. */
 bool virq_is_global(unsigned virq);
 
-/* Margay's own end of a channel: an unbound port of d whose sends call fn in the sender's context. */
-typedef void evtchn_xen_fn(struct domain *d, void *arg);
-/* The port, or -ENOSPC, -ENOMEM. fn is called with no lock held. */
-int evtchn_alloc_margay(struct domain *d, unsigned vcpu, evtchn_xen_fn *fn, void *arg);
+/* Margay's own end of a channel: called for d's events, in the sender's context, with no lock held. */
+typedef void evtchn_margay_fn(struct domain *d);
+/* The port, or -ENOSPC, -ENOMEM. */
+int evtchn_alloc_margay(struct domain *d, evtchn_margay_fn *fn);
 /* Sets the guest's port pending: for Margay's own channels. */
 void evtchn_notify(struct domain *d, unsigned port);
-
-/* Sets evtchn_upcall_pending and makes the vCPU notice. Used after vcpu_info moved, too. */
-void vcpu_mark_events_pending(struct vcpu *v);
 
 /*
  * The guest's page or shared_info holds v's words from now on, instead of where they were; all events
@@ -61,7 +58,7 @@ int evtchn_send(struct domain *d, u32 port);
 int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st);
 int evtchn_bind_vcpu(struct domain *d, u32 port, u32 vcpu);
 int evtchn_unmask(struct domain *d, u32 port);
-/* Closes all ports but Margay's own, in bounded steps: -ERESTART until done. */
+/* Closes all ports, but Margay's own only once d dies. In bounded steps: -ERESTART until done. */
 int evtchn_reset(struct domain *d);
 
 /* For the console's keys. */
