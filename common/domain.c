@@ -21,27 +21,18 @@ struct spinlock domains_lock = SPINLOCK_INIT(LOCK_DOMAINS);
 static struct timer reap_timer;
 static domid_t last_id = FIRST_DOMID - 1;
 
-struct domain *current_domain(void)
-{
-	return this_cpu()->current->domain;
-}
-
 struct domain *domain_get(domid_t id)
 {
-	struct domain *d, *found = NULL;
+	struct domain *d;
 
-	if (id == DOMID_SELF)
-		id = current_domain()->id;
-	spin_lock(&domains_lock);
+	guard(&domains_lock);
 	list_for_each(d, &domain_list, link)
 		/* One that is being built has not got all its parts yet. */
 		if (d->id == id && (d->state == DOM_RUNNING || d->state == DOM_SHUTDOWN)) {
-			found = d;
-			atomic_add(&d->refs, 1);
-			break;
+			domain_hold(d);
+			return d;
 		}
-	spin_unlock(&domains_lock);
-	return found;
+	return NULL;
 }
 
 void domain_put(struct domain *d)

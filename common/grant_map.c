@@ -84,7 +84,7 @@ void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op)
 	if ((op->flags & ~(u32)GNTMAP_readonly) != GNTMAP_host_map)
 		return;
 	op->status = GNTST_bad_domain;
-	rd = op->dom == DOMID_SELF ? NULL : domain_get(op->dom);
+	rd = domain_get(op->dom);
 	if (!rd)
 		return;
 	op->status = GNTST_no_device_space;
@@ -136,31 +136,34 @@ static bool still_mapped(struct domain *ld, const struct maptrack *m)
 	return is_grant(e.type) && e.mfn == m->mfn;
 }
 
-void grant_unmap(struct domain *ld, struct gnttab_unmap_grant_ref *op)
+/* Makes the handle MT_BUSY for the caller, and copies what it stands for. A GNTST_*. */
+static int claim_mapping(struct domain *ld, const struct gnttab_unmap_grant_ref *op,
+			 struct maptrack *copy)
 {
 	struct grant_table *t = ld->grants;
-	struct maptrack *m, copy;
+	struct maptrack *m;
 
-	spin_lock(&t->lock);
+	guard(&t->lock);
 	m = maptrack_at(t, op->handle);
-	op->status = GNTST_bad_handle;
 	if (!m || m->state != MT_MAPPED)
-		goto out;
-	/* No address: the caller does not ask for the CPU mapping to go, and there is no other. */
-	op->status = GNTST_okay;
+		return GNTST_bad_handle;
+	/* The caller does not ask for the CPU mapping to go, and there is no other. */
 	if (!op->host_addr)
-		goto out;
-	op->status = GNTST_general_error;
+		return GNTST_okay;
 	if (m->gfn != op->host_addr >> PAGE_SHIFT || !still_mapped(ld, m))
-		goto out;
+		return GNTST_general_error;
 	m->state = MT_BUSY;
-	copy = *m;
-	spin_unlock(&t->lock);
-	drop_mapping(ld, op->handle, &copy, true);
-	op->status = GNTST_okay;
-	return;
-out:
-	spin_unlock(&t->lock);
+	*copy = *m;
+	return GNTST_okay;
+}
+
+void grant_unmap(struct domain *ld, struct gnttab_unmap_grant_ref *op)
+{
+	struct maptrack m = { .rd = NULL };
+
+	op->status = (s16)claim_mapping(ld, op, &m);
+	if (m.rd)
+		drop_mapping(ld, op->handle, &m, true);
 }
 
 int grant_teardown(struct domain *d)
@@ -190,16 +193,17 @@ int grant_teardown(struct domain *d)
 
 struct copy_end {
 	struct domain *d;
-	bool write, by_ref;
+	bool by_ref, write;
 	grant_ref_t ref;
 	mfn_t mfn;
 };
 
-static int copy_domain(struct domain *ld, const struct gnttab_copy_ptr *p, bool by_ref,
-		       struct copy_end *c)
+/* One end's domain and page, kept until copy_release(). A GNTST_*. */
+static int copy_claim(struct domain *ld, const struct gnttab_copy_ptr *p, struct copy_end *c)
 {
-	c->by_ref = by_ref;
-	if (p->domid != DOMID_SELF && !by_ref)
+	int st;
+
+	if (p->domid != DOMID_SELF && !c->by_ref)
 		return GNTST_permission_denied;
 	if (p->domid == DOMID_SELF || p->domid == ld->id) {
 		domain_hold(ld);
@@ -207,16 +211,16 @@ static int copy_domain(struct domain *ld, const struct gnttab_copy_ptr *p, bool 
 	} else {
 		c->d = domain_get(p->domid);
 	}
-	return c->d ? GNTST_okay : GNTST_bad_domain;
-}
-
-static int copy_claim(struct domain *ld, const struct gnttab_copy_ptr *p, struct copy_end *c)
-{
-	if (c->by_ref) {
-		c->ref = p->u.ref;
-		return grant_pin(c->d, c->ref, ld->id, c->write, &c->mfn);
-	}
-	return p2m_get_page(c->d, p->u.gmfn, c->write, &c->mfn) ? GNTST_bad_page : GNTST_okay;
+	if (!c->d)
+		return GNTST_bad_domain;
+	c->ref = p->u.ref;
+	if (c->by_ref)
+		st = grant_pin(c->d, c->ref, ld->id, c->write, &c->mfn);
+	else
+		st = p2m_get_page(ld, p->u.gmfn, c->write, &c->mfn) ? GNTST_bad_page : GNTST_okay;
+	if (st != GNTST_okay)
+		domain_put(c->d);
+	return st;
 }
 
 static void copy_release(struct copy_end *c)
@@ -225,36 +229,26 @@ static void copy_release(struct copy_end *c)
 		grant_unpin(c->d, c->ref, c->write);
 	else
 		page_put(c->mfn);
+	domain_put(c->d);
 }
 
 void grant_copy(struct domain *ld, struct gnttab_copy *op)
 {
-	struct copy_end src = { .d = NULL }, dst = { .d = NULL, .write = true };
-	int st;
+	struct copy_end src = { .by_ref = op->flags & GNTCOPY_source_gref };
+	struct copy_end dst = { .by_ref = op->flags & GNTCOPY_dest_gref, .write = true };
 
-	st = copy_domain(ld, &op->source, op->flags & GNTCOPY_source_gref, &src);
-	if (st == GNTST_okay)
-		st = copy_domain(ld, &op->dest, op->flags & GNTCOPY_dest_gref, &dst);
-	if (st != GNTST_okay)
-		goto put;
-	st = GNTST_bad_copy_arg;
-	if ((u32)op->source.offset + op->len > PAGE_SIZE ||
-	    (u32)op->dest.offset + op->len > PAGE_SIZE)
-		goto put;
-	st = copy_claim(ld, &op->source, &src);
-	if (st != GNTST_okay)
-		goto put;
-	st = copy_claim(ld, &op->dest, &dst);
-	if (st == GNTST_okay) {
-		memmove((char *)mfn_to_virt(dst.mfn) + op->dest.offset,
-			(char *)mfn_to_virt(src.mfn) + op->source.offset, op->len);
+	op->status = (s16)copy_claim(ld, &op->source, &src);
+	if (op->status != GNTST_okay)
+		return;
+	op->status = (s16)copy_claim(ld, &op->dest, &dst);
+	if (op->status == GNTST_okay) {
+		if ((u32)op->source.offset + op->len > PAGE_SIZE ||
+		    (u32)op->dest.offset + op->len > PAGE_SIZE)
+			op->status = GNTST_bad_copy_arg;
+		else
+			memmove((char *)mfn_to_virt(dst.mfn) + op->dest.offset,
+				(char *)mfn_to_virt(src.mfn) + op->source.offset, op->len);
 		copy_release(&dst);
 	}
 	copy_release(&src);
-put:
-	if (src.d)
-		domain_put(src.d);
-	if (dst.d)
-		domain_put(dst.d);
-	op->status = (s16)st;
 }

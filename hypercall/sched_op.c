@@ -130,7 +130,7 @@ long do_sched_op(struct vcpu *v, struct hcall_args *h)
 
 		if (guest_read(&s, arg, 0))
 			return -EFAULT;
-		rd = s.domain_id == DOMID_SELF ? NULL : domain_get(s.domain_id);
+		rd = domain_get(s.domain_id);
 		if (rd)
 			domain_put(rd);
 		return rd ? -EPERM : -ESRCH;

@@ -73,7 +73,7 @@ struct domain {
 extern struct list domain_list;
 extern struct spinlock domains_lock;
 
-/* With a reference; NULL when there is no such live domain. DOMID_SELF means the current one. */
+/* With a reference; NULL when there is no such live domain. DOMID_SELF is none: see hcall_domain(). */
 struct domain *domain_get(domid_t id);
 void domain_put(struct domain *d);
 /* One more reference, for a caller that has one or knows that another keeps d. */
@@ -81,8 +81,6 @@ static inline void domain_hold(struct domain *d)
 {
 	__atomic_add_fetch(&d->refs, 1, __ATOMIC_SEQ_CST);
 }
-
-struct domain *current_domain(void);
 
 struct domain *domain_create(domid_t id, const struct guest_spec *spec);
 /* The first vCPU starts to run. */
