@@ -40,15 +40,20 @@ static inline void set_register(u64 *r, u64 val, unsigned bytes)
 /*
  * Only the vCPU itself, on the CPU it runs on, changes the registers. Others touch irr, tmr, esr_new and
  * startup, atomically; lvt, period and tsc_deadline are read by the timer's function wherever it runs.
+ *
+ * TPR and ISR are in a page of the layout that hardware knows (SDM 3C 29.1, APM2 15.29). Interrupts arrive
+ * in irr[]; where hardware delivers them they are moved from there to the page's IRR.
  */
 struct vlapic {
 	struct vcpu *v;
+	u8 *page;
+	bool by_hardware;
 	u64 base; /* IA32_APIC_BASE */
-	u32 tpr, ldr, dfr, svr, esr;
+	u32 ldr, dfr, svr, esr;
 	u64 icr;
 	u32 lvt[NR_LVTS];
 	u32 tmict, tdcr;
-	u64 irr[4], isr[4], tmr[4];
+	u64 irr[4], tmr[4];
 	u32 esr_new; /* errors since the last write to ESR */
 	u32 startup;
 	struct timer timer;
@@ -65,6 +70,11 @@ static inline bool vlapic_hw_enabled(const struct vlapic *vl) { return vl->base 
 static inline bool vlapic_enabled(const struct vlapic *vl)
 {
 	return (vl->base & APIC_BASE_EN) && (vl->svr & SVR_ENABLE);
+}
+
+static inline u32 *vlapic_reg(const struct vlapic *vl, u32 offset)
+{
+	return (u32 *)(vl->page + offset);
 }
 
 u8 vlapic_ppr(const struct vlapic *vl);

@@ -149,7 +149,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 		}
 	}
 
-	vector = vlapic_pending(v);
+	vector = v->vlapic->by_hardware ? -1 : vlapic_pending(v);
 	if (vector >= 0) {
 		if (can_take && !v->inject.valid) {
 			vlapic_accept(v, (u8)vector);

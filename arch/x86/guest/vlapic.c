@@ -30,6 +30,11 @@ int vlapic_create(struct vcpu *v)
 
 	if (!vl)
 		return -ENOMEM;
+	vl->page = alloc_page();
+	if (!vl->page) {
+		kfree(vl);
+		return -ENOMEM;
+	}
 	vl->v = v;
 	v->vlapic = vl;
 	v->sipi_wait = v->id != 0;
@@ -46,6 +51,7 @@ void vlapic_destroy(struct vcpu *v)
 	vlapic_timer_stop(v->vlapic);
 	/* Also waits for a timer that has fired and is still about to raise its interrupt. */
 	timer_stop(&v->vlapic->timer);
+	free_page(v->vlapic->page);
 	kfree(v->vlapic);
 	v->vlapic = NULL;
 }
@@ -53,7 +59,8 @@ void vlapic_destroy(struct vcpu *v)
 void vlapic_init_regs(struct vlapic *vl)
 {
 	vlapic_timer_stop(vl);
-	vl->tpr = vl->ldr = vl->esr = vl->tmict = vl->tdcr = 0;
+	memset(vl->page, 0, PAGE_SIZE);
+	vl->ldr = vl->esr = vl->tmict = vl->tdcr = 0;
 	vl->dfr = DFR_FLAT;
 	vl->svr = 0xff;
 	vl->icr = 0;
@@ -63,7 +70,6 @@ void vlapic_init_regs(struct vlapic *vl)
 	for (unsigned i = 0; i < 4; i++) {
 		atomic_store(&vl->irr[i], 0);
 		atomic_store(&vl->tmr[i], 0);
-		vl->isr[i] = 0;
 	}
 	atomic_store(&vl->esr_new, 0);
 }
@@ -79,10 +85,37 @@ static int highest(const u64 *bits)
 	return -1;
 }
 
+/* Of one of the page's sets, 32 bits every 16 bytes. */
+static int highest_in_page(const struct vlapic *vl, u32 set)
+{
+	for (int i = 7; i >= 0; i--) {
+		u32 w = READ_ONCE(*vlapic_reg(vl, set + 0x10 * (u32)i));
+
+		if (w)
+			return i * 32 + 31 - __builtin_clz(w);
+	}
+	return -1;
+}
+
+static int highest_irr(const struct vlapic *vl)
+{
+	int irr = highest(vl->irr), in_page;
+
+	if (likely(!vl->by_hardware))
+		return irr;
+	in_page = highest_in_page(vl, APIC_IRR);
+	return max(irr, in_page);
+}
+
+static u32 *word_of(struct vlapic *vl, u32 set, u8 vector)
+{
+	return vlapic_reg(vl, set + 0x10U * (vector / 32));
+}
+
 u8 vlapic_ppr(const struct vlapic *vl)
 {
-	int isr = highest(vl->isr);
-	u8 tpr = (u8)vl->tpr;
+	int isr = highest_in_page(vl, APIC_ISR);
+	u8 tpr = (u8)*vlapic_reg(vl, APIC_TPR);
 
 	if (isr < 0 || tpr >> 4 >= isr >> 4)
 		return tpr;
@@ -92,7 +125,7 @@ u8 vlapic_ppr(const struct vlapic *vl)
 int vlapic_pending(struct vcpu *v)
 {
 	const struct vlapic *vl = v->vlapic;
-	int irr = highest(vl->irr);
+	int irr = highest_irr(vl);
 
 	if (irr < 0 || !vlapic_enabled(vl) || irr >> 4 <= vlapic_ppr(vl) >> 4)
 		return -1;
@@ -102,30 +135,62 @@ int vlapic_pending(struct vcpu *v)
 bool vlapic_held_by_tpr(struct vcpu *v)
 {
 	const struct vlapic *vl = v->vlapic;
-	int irr = highest(vl->irr), isr = highest(vl->isr);
+	int irr = highest(vl->irr), isr;
 
-	return irr >= 0 && vlapic_enabled(vl) && irr >> 4 <= (int)vl->tpr >> 4 &&
-	       (isr < 0 || irr >> 4 > isr >> 4);
+	if (irr < 0 || !vlapic_enabled(vl) || irr >> 4 > vlapic_get_cr8(v))
+		return false;
+	isr = highest_in_page(vl, APIC_ISR);
+	return isr < 0 || irr >> 4 > isr >> 4;
 }
 
 void vlapic_accept(struct vcpu *v, u8 vector)
 {
 	clear_bit(vector, v->vlapic->irr);
-	v->vlapic->isr[vector / 64] |= 1UL << vector % 64;
+	*word_of(v->vlapic, APIC_ISR, vector) |= 1U << vector % 32;
+}
+
+void *vlapic_page(struct vcpu *v)
+{
+	return v->vlapic->page;
+}
+
+/* Hardware knows the x2APIC's registers, and delivers whatever SVR says. */
+bool vlapic_by_hardware(struct vcpu *v, bool can)
+{
+	struct vlapic *vl = v->vlapic;
+
+	vl->by_hardware = can && vlapic_x2apic(vl) && vlapic_enabled(vl);
+	return vl->by_hardware;
+}
+
+u16 vlapic_to_page(struct vcpu *v)
+{
+	struct vlapic *vl = v->vlapic;
+	int irr, isr;
+
+	for (u32 i = 0; i < 4; i++) {
+		u64 w = READ_ONCE(vl->irr[i]) ? atomic_xchg(&vl->irr[i], 0UL) : 0;
+
+		*vlapic_reg(vl, APIC_IRR + 0x20 * i) |= (u32)w;
+		*vlapic_reg(vl, APIC_IRR + 0x20 * i + 0x10) |= (u32)(w >> 32);
+	}
+	irr = highest_in_page(vl, APIC_IRR);
+	isr = highest_in_page(vl, APIC_ISR);
+	return (u16)(max(irr, 0) | max(isr, 0) << 8);
 }
 
 void vlapic_unaccept(struct vcpu *v, u8 vector)
 {
-	if (highest(v->vlapic->isr) != vector)
+	if (highest_in_page(v->vlapic, APIC_ISR) != vector)
 		return;
-	v->vlapic->isr[vector / 64] &= ~(1UL << vector % 64);
+	*word_of(v->vlapic, APIC_ISR, vector) &= ~(1U << vector % 32);
 	set_bit(vector, v->vlapic->irr);
 }
 
 /* Something that was held back may be deliverable now. Own CPU. */
 static void look_again(struct vlapic *vl)
 {
-	if (highest(vl->irr) >= 0)
+	if (highest_irr(vl) >= 0)
 		atomic_or(&vl->v->work, VCPU_WORK_LAPIC);
 }
 
@@ -169,23 +234,23 @@ void vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt)
 
 static void eoi(struct vlapic *vl)
 {
-	int vector = highest(vl->isr);
+	int vector = highest_in_page(vl, APIC_ISR);
 
 	if (vector < 0)
 		return;
-	vl->isr[vector / 64] &= ~(1UL << vector % 64);
+	*word_of(vl, APIC_ISR, (u8)vector) &= ~(1U << vector % 32);
 	look_again(vl);
 }
 
 u8 vlapic_get_cr8(struct vcpu *v)
 {
-	return (u8)(v->vlapic->tpr >> 4);
+	return (u8)(*vlapic_reg(v->vlapic, APIC_TPR) >> 4);
 }
 
 /* Even with nothing waiting it is work: the back-end copies it to the hardware's CR8. */
 static void set_tpr(struct vlapic *vl, u32 tpr)
 {
-	vl->tpr = tpr & 0xff;
+	*vlapic_reg(vl, APIC_TPR) = tpr & 0xff;
 	atomic_or(&vl->v->work, VCPU_WORK_LAPIC);
 }
 
@@ -196,15 +261,10 @@ void vlapic_set_cr8(struct vcpu *v, u8 cr8)
 
 static void write_svr(struct vlapic *vl, u32 val)
 {
-	bool was = vl->svr & SVR_ENABLE;
-
 	vl->svr = val & SVR_VALID;
-	if (!(val & SVR_ENABLE)) {
-		for (unsigned i = 0; i < NR_LVTS; i++)
-			vl->lvt[i] |= LVT_MASKED;
-	} else if (!was) {
-		look_again(vl);
-	}
+	atomic_or(&vl->v->work, VCPU_WORK_LAPIC); /* who delivers may change */
+	for (unsigned i = 0; !(val & SVR_ENABLE) && i < NR_LVTS; i++)
+		vl->lvt[i] |= LVT_MASKED;
 }
 
 static void write_lvt(struct vlapic *vl, unsigned i, u32 val)
@@ -259,13 +319,13 @@ static bool write_reg(struct vlapic *vl, u32 offset, u32 val)
 /* The register's value, or -1. */
 static s64 read_reg(struct vlapic *vl, u32 offset)
 {
-	const u64 *const sets[] = { vl->isr, vl->tmr, vl->irr };
+	const u64 *set;
 	u32 i;
 
 	switch (offset) {
 	case APIC_ID: return vlapic_x2apic(vl) ? vl->v->id : vl->v->id << 24;
 	case APIC_VERSION: return APIC_VERSION_VALUE;
-	case APIC_TPR: return vl->tpr;
+	case APIC_TPR: return *vlapic_reg(vl, APIC_TPR);
 	case APIC_PPR: return vlapic_ppr(vl);
 	case APIC_LDR: return vlapic_x2apic(vl) ? vlapic_logical_id(vl) : vl->ldr;
 	case APIC_SVR: return vl->svr;
@@ -275,8 +335,12 @@ static s64 read_reg(struct vlapic *vl, u32 offset)
 	case APIC_TMCCT: return vlapic_timer_count(vl);
 	case APIC_TDCR: return vl->tdcr;
 	case APIC_ISR ... APIC_IRR + 0x70:
-		i = (offset - APIC_ISR) / 0x10;
-		return (u32)(READ_ONCE(sets[index_nospec(i / 8, 3)][i % 8 / 2]) >> i % 2 * 32);
+		i = offset / 0x10 % 8;
+		set = offset >= APIC_IRR ? vl->irr : vl->tmr;
+		if (offset < APIC_TMR)
+			return *vlapic_reg(vl, APIC_ISR + 0x10 * i);
+		/* The page's TMR stays empty: there is no EOI that hardware would have to tell. */
+		return (u32)(READ_ONCE(set[i / 2]) >> i % 2 * 32) | *vlapic_reg(vl, offset & ~0xfU);
 	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1):
 		return vl->lvt[index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS)];
 	default: return -1;
@@ -344,6 +408,7 @@ static int write_base(struct vlapic *vl, u64 val)
 	    ((old & APIC_BASE_EXTD) && mode == APIC_BASE_EN))
 		return -EPERM;
 	vl->base = VLAPIC_BASE | mode | (vl->base & APIC_BASE_BSP);
+	atomic_or(&vl->v->work, VCPU_WORK_LAPIC);
 	if (!mode && old)
 		vlapic_init_regs(vl);
 	else if ((mode & ~old) & APIC_BASE_EXTD)

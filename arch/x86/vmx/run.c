@@ -4,6 +4,7 @@
  * words pass between VMCS and struct vcpu here and in vcpu.c. Each VMREAD and VMWRITE costs, so what a
  * hypercall does not need is not read, and what did not change is not written. SDM 3C 25 to 27.
  */
+#include <margay/apic_regs.h>
 #include <margay/arch.h>
 #include <margay/cpuid_policy.h>
 #include <margay/exit.h>
@@ -14,8 +15,6 @@
 #include <margay/x86.h>
 
 #include "vmx.h"
-
-#define APIC_PAGE_VTPR 0x80
 
 static void set_cpu_controls(struct vmx_vcpu *s, u32 want)
 {
@@ -38,6 +37,16 @@ static u64 read_blocking(struct vcpu *v, const struct vmx_vcpu *s)
 	return b;
 }
 
+/* Hardware delivers the vLAPIC's interrupts from now on, or no longer. SDM 3C 29.2, 29.5. */
+static void change_delivery(struct vmx_vcpu *s, bool by_hardware)
+{
+	s->by_hardware = by_hardware;
+	vmwrite(CPU_CONTROLS2, vmx_caps.cpu2 | (by_hardware ? CPU2_APICV : 0));
+	vmwrite(MSR_BITMAP, vmx_msr_bitmap(by_hardware));
+	if (!by_hardware)
+		s->tpr_threshold = ~0U; /* written anew */
+}
+
 static void before_entry(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx(v);
@@ -46,6 +55,8 @@ static void before_entry(struct vcpu *v)
 	bool can_take = (v->regs.rflags & RFLAGS_IF) &&
 			!(blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
 
+	if (vlapic_by_hardware(v, vmx_caps.apicv) != s->by_hardware)
+		change_delivery(s, !s->by_hardware);
 	/* An NMI can not go in after MOV SS either. SDM 3C 26.3.1.5. */
 	v->nmi_blocked = blocked & (BLOCKED_BY_NMI | BLOCKED_BY_MOV_SS);
 	if (vcpu_prepare_entry(v, can_take))
@@ -54,13 +65,15 @@ static void before_entry(struct vcpu *v)
 		controls |= CPU_NMI_WINDOW;
 	set_cpu_controls(s, controls);
 
-	s->tpr = vlapic_get_cr8(v);
-	s->apic_page[APIC_PAGE_VTPR] = (u8)(s->tpr << 4);
-	/* MOV to CR8 goes without an exit unless something waits for the priority to fall. */
-	u32 threshold = vlapic_held_by_tpr(v) ? s->tpr : 0;
+	if (s->by_hardware) {
+		vmwrite(GUEST_INT_STATUS, vlapic_to_page(v));
+	} else {
+		/* MOV to CR8 goes without an exit unless something waits for the priority to fall. */
+		u32 threshold = vlapic_held_by_tpr(v) ? vlapic_get_cr8(v) : 0;
 
-	if (unlikely(s->tpr_threshold != threshold))
-		vmwrite(TPR_THRESHOLD, s->tpr_threshold = threshold);
+		if (unlikely(s->tpr_threshold != threshold))
+			vmwrite(TPR_THRESHOLD, s->tpr_threshold = threshold);
+	}
 	if (unlikely(s->tsc_offset != v->tsc_offset))
 		vmwrite(TSC_OFFSET, s->tsc_offset = v->tsc_offset);
 }
@@ -214,6 +227,14 @@ static void vmcall(struct vcpu *v)
 	}
 }
 
+/* To a vector below 16, which hardware leaves to us: the error is reported. SDM 3C 29.1.5. */
+static void self_ipi(struct vcpu *v)
+{
+	const u32 *reg = (const u32 *)((u8 *)vlapic_page(v) + APIC_SELF_IPI);
+
+	(void)!vlapic_wrmsr(v, MSR_X2APIC_BASE + APIC_SELF_IPI / 16, *reg & 0xff);
+}
+
 /* An event was on its way when the guest left. SDM 3C 27.2.4. */
 static void save_interrupted_event(struct vcpu *v)
 {
@@ -273,6 +294,12 @@ static void handle_exit(struct vcpu *v, u64 reason)
 		break;
 	case VMEXIT_TPR_BELOW:
 		COUNT(CR);
+		atomic_or(&v->work, VCPU_WORK_LAPIC);
+		break;
+	case VMEXIT_APIC_WRITE:
+		/* Only of the one register that is written without an exit and has no effect in hardware. */
+		COUNT(WRMSR);
+		self_ipi(v);
 		break;
 	case VMEXIT_CR:
 		COUNT(CR);
@@ -360,8 +387,6 @@ void vmx_run(struct vcpu *v)
 		}
 		reason = enter(v, s);
 		WRITE_ONCE(v->in_guest, false);
-		if (unlikely(s->apic_page[APIC_PAGE_VTPR] >> 4 != s->tpr))
-			vlapic_set_cr8(v, s->apic_page[APIC_PAGE_VTPR] >> 4);
 		handle_exit(v, reason);
 	}
 }

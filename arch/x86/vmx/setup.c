@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VT-x: what the CPU must have, and each CPU's set-up. SDM 3C 23.7, 31.5, appendix A. */
+#include <margay/apic_regs.h>
 #include <margay/printk.h>
 #include <margay/x86.h>
 
@@ -9,7 +10,7 @@
 #define FEATURE_CONTROL_VMXON BIT(2)
 
 struct vmx_caps vmx_caps;
-static u8 *msr_bitmap;
+static u8 *msr_bitmap, *apicv_bitmap;
 
 /* The controls to run with, and those without which it does not go. */
 static const struct control {
@@ -94,24 +95,39 @@ bool __init vmx_probe(void)
 		pr_err("VT-x of this CPU has EPT without 2 MiB pages, write-back or INVEPT\n");
 		return false;
 	}
+	vmx_caps.apicv = (rdmsr(MSR_VMX_PROCBASED2) >> 32 & CPU2_APICV) == CPU2_APICV;
 	x86.nested_page1g = vmx_caps.ept & EPT_CAP_1G;
-	pr_info("VT-x: EPT with%s 1 GiB pages%s%s\n", x86.nested_page1g ? "" : "out",
+	pr_info("VT-x: EPT with%s 1 GiB pages%s%s%s\n", x86.nested_page1g ? "" : "out",
 		vmx_caps.ept & EPT_CAP_AD ? ", accessed and dirty bits" : "",
-		vmx_caps.cpu2 & CPU2_VPID ? ", VPID" : "");
+		vmx_caps.cpu2 & CPU2_VPID ? ", VPID" : "",
+		vmx_caps.apicv ? ", virtual-interrupt delivery" : "");
 	return true;
 }
 
 /* Reads and writes of an MSR go to the CPU's own without an exit. SDM 3C 24.6.9. */
-static void __init msr_direct(u32 msr)
+static void __init msr_direct(u8 *bitmap, u32 msr, bool rd, bool wr)
 {
-	u32 bit = msr < 0x2000 ? msr : 0x2000 + (msr - 0xc0000000);
-	u32 byte = msr < 0x2000 ? bit / 8 : 1024 + (bit - 0x2000) / 8;
+	u8 *byte = bitmap + (msr & 0x1fff) / 8 + (msr >= 0xc0000000 ? 1024 : 0);
 
-	msr_bitmap[byte] &= (u8) ~(1 << bit % 8);
-	msr_bitmap[byte + 2048] &= (u8) ~(1 << bit % 8);
+	if (rd)
+		*byte &= (u8) ~(1 << msr % 8);
+	if (wr)
+		byte[2048] &= (u8) ~(1 << msr % 8);
 }
 
-static void __init make_bitmap(void)
+/* What of the x2APIC needs no exit: hardware keeps it in the vLAPIC's page. SDM 3C 29.5. */
+static void __init make_apicv_bitmap(void)
+{
+	memcpy(apicv_bitmap, msr_bitmap, PAGE_SIZE);
+	msr_direct(apicv_bitmap, MSR_X2APIC_BASE + APIC_TPR / 16, true, true);
+	msr_direct(apicv_bitmap, MSR_X2APIC_BASE + APIC_PPR / 16, true, false);
+	msr_direct(apicv_bitmap, MSR_X2APIC_BASE + APIC_EOI / 16, false, true);
+	msr_direct(apicv_bitmap, MSR_X2APIC_BASE + APIC_SELF_IPI / 16, false, true);
+	for (u32 i = 0; i < 8; i++)
+		msr_direct(apicv_bitmap, MSR_X2APIC_BASE + APIC_ISR / 16 + i, true, false);
+}
+
+static void __init make_bitmaps(void)
 {
 	static const u32 direct[] = {
 		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE,
@@ -119,16 +135,18 @@ static void __init make_bitmap(void)
 	};
 
 	msr_bitmap = alloc_page();
-	if (!msr_bitmap)
-		panic("no memory for VT-x's MSR bitmap\n");
+	apicv_bitmap = alloc_page();
+	if (!msr_bitmap || !apicv_bitmap)
+		panic("no memory for VT-x's MSR bitmaps\n");
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
 	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
-		msr_direct(direct[i]);
+		msr_direct(msr_bitmap, direct[i], true, true);
+	make_apicv_bitmap();
 }
 
-paddr_t vmx_msr_bitmap(void)
+paddr_t vmx_msr_bitmap(bool apicv)
 {
-	return virt_to_phys(msr_bitmap);
+	return virt_to_phys(apicv ? apicv_bitmap : msr_bitmap);
 }
 
 int vmx_cpu_init(struct cpu *c)
@@ -138,7 +156,7 @@ int vmx_cpu_init(struct cpu *c)
 	if (!region)
 		return -ENOMEM;
 	if (!msr_bitmap)
-		make_bitmap();
+		make_bitmaps();
 	if (!feature_control()) {
 		pr_err("CPU %u: VT-x is switched off by the firmware\n", c->id);
 		return -EINVAL;

@@ -6,6 +6,7 @@
 #include <margay/cpuid_policy.h>
 #include <margay/guest_copy.h>
 #include <margay/printk.h>
+#include <margay/vlapic.h>
 #include <margay/x86.h>
 
 #include "vmx.h"
@@ -47,8 +48,10 @@ static void write_constants(struct vcpu *v, struct vmx_vcpu *s)
 	vmwrite(CPU_CONTROLS2, vmx_caps.cpu2);
 	vmwrite(EXIT_CONTROLS, vmx_caps.exit);
 	vmwrite(EXCEPTION_BITMAP, EXCEPTIONS);
-	vmwrite(MSR_BITMAP, vmx_msr_bitmap());
-	vmwrite(VIRTUAL_APIC_PAGE, virt_to_phys(s->apic_page));
+	vmwrite(MSR_BITMAP, vmx_msr_bitmap(false));
+	vmwrite(VIRTUAL_APIC_PAGE, virt_to_phys(vlapic_page(v)));
+	for (unsigned i = 0; vmx_caps.apicv && i < 4; i++)
+		vmwrite(EOI_EXIT0 + 2 * i, 0);
 	vmwrite(EPT_POINTER, s->eptp);
 	vmwrite(LINK_POINTER, ~0UL);
 	/* Translations are tagged by the EPT's root as well: ids need to differ in a domain only. */
@@ -197,8 +200,7 @@ static int vmx_vcpu_init(struct vcpu *v)
 		return -ENOMEM;
 	v->hvm = s;
 	s->vmcs = alloc_page();
-	s->apic_page = alloc_page();
-	if (!s->vmcs || !s->apic_page)
+	if (!s->vmcs)
 		return -ENOMEM;
 	s->pa = virt_to_phys(s->vmcs);
 	*s->vmcs = (u32)(vmx_caps.basic & BASIC_REVISION);
@@ -217,8 +219,6 @@ static void vmx_vcpu_free(struct vcpu *v)
 		return;
 	if (s->vmcs)
 		free_page(s->vmcs);
-	if (s->apic_page)
-		free_page(s->apic_page);
 	kfree(s);
 	v->hvm = NULL;
 }

@@ -14,12 +14,11 @@ enum { KEPT_STAR, KEPT_LSTAR, KEPT_CSTAR, KEPT_SFMASK, KEPT_KERNEL_GS, NR_KEPT }
 struct vmx_vcpu {
 	u32 *vmcs;
 	paddr_t pa;
-	u8 *apic_page;		/* of its words hardware uses VTPR */
+	bool by_hardware;	/* delivers the vLAPIC's interrupts */
 	u64 eptp;
 	u64 rip, rsp, rflags;	/* as the VMCS has them */
 	u64 host_rsp, tsc_offset;
 	u32 cpu_controls, tpr_threshold;
-	u8 tpr;			/* CR8 as of the last entry's set-up: the guest may change it */
 	bool launched;		/* since VMCLEAR */
 	bool written;		/* the fields that stay the same have been written */
 	bool started;		/* the state to start from has been written */
@@ -32,6 +31,7 @@ struct vmx_vcpu {
 /* What the machine's VT-x has; the controls to run with. */
 struct vmx_caps {
 	u32 pin, cpu, cpu2, exit, entry;
+	bool apicv;		/* APIC-register virtualization and virtual-interrupt delivery */
 	u64 basic, ept;
 };
 
@@ -56,8 +56,8 @@ void vmx_exit(void);
 
 bool vmx_probe(void);
 int vmx_cpu_init(struct cpu *c);
-/* The MSR bitmap all guests share. */
-paddr_t vmx_msr_bitmap(void);
+/* The MSR bitmap all guests share, and the one for those whose x2APIC is hardware's. */
+paddr_t vmx_msr_bitmap(bool apicv);
 
 void vmx_run(struct vcpu *v);
 void vmx_dump(struct vcpu *v);
