@@ -88,21 +88,22 @@ static const u8 *__init map_table(paddr_t pa, const char *expect)
 	return t;
 }
 
-u32 __init acpi_check_entries(const u8 *t, u32 at, const char *name, const u8 *min_size, u32 nr)
+void __init acpi_each_entry(const u8 *t, u32 at, const u8 *min_size, u32 nr, acpi_entry_fn *fn,
+			    struct acpi_info *out)
 {
 	u32 len = get_u32(t + 4), need;
 
 	if (len < at)
-		pr_err("acpi: %s: length %u is too short, ignored\n", name, len);
+		pr_err("acpi: %.4s: length %u is too short, ignored\n", (const char *)t, len);
 	for (; len >= at + 2; at += t[at + 1]) {
 		need = t[at] < nr && min_size[t[at]] ? min_size[t[at]] : 2;
 		if (t[at + 1] < need || t[at + 1] > len - at) {
-			pr_err("acpi: %s: entry type %u at %u: length %u is wrong, rest ignored\n",
-			       name, t[at], at, t[at + 1]);
-			break;
+			pr_err("acpi: %.4s: entry type %u at %u: length %u is wrong, rest ignored\n",
+			       (const char *)t, t[at], at, t[at + 1]);
+			return;
 		}
+		fn(t + at, out);
 	}
-	return at;
 }
 
 /* An AML integer that fits a sleep type (ACPI 20.2.3); returns its length, 0 if it is another thing. */

@@ -77,7 +77,7 @@ static void __init add_override(struct acpi_info *out, const u8 *e)
 		(struct acpi_override){ e[3], get_u16(e + 8), get_u32(e + 4) };
 }
 
-static void __init one_entry(struct acpi_info *out, const u8 *e)
+static void __init one_entry(const u8 *e, struct acpi_info *out)
 {
 	switch (e[0]) {
 	/* APIC ids of all ones are placeholders. */
@@ -94,12 +94,7 @@ static void __init one_entry(struct acpi_info *out, const u8 *e)
 	}
 }
 
-void __init acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out)
+void __init acpi_parse_madt(const u8 *t, u32 len __unused, struct acpi_info *out)
 {
-	u32 end = acpi_check_entries(t, MADT_ENTRIES, "APIC", entry_size, ARRAY_SIZE(entry_size));
-
-	if (len < MADT_ENTRIES)
-		return;
-	for (u32 at = MADT_ENTRIES; at < end; at += t[at + 1])
-		one_entry(out, t + at);
+	acpi_each_entry(t, MADT_ENTRIES, entry_size, ARRAY_SIZE(entry_size), one_entry, out);
 }

@@ -16,6 +16,8 @@ enum srat_entry {
 	SRAT_X2APIC = 2,
 };
 
+static u8 revision __initdata; /* of the table */
+
 /* The node of a proximity domain, which gets the next free number when it is new; -1: too many. */
 static int __init node_of(struct acpi_info *out, u32 pxm)
 {
@@ -62,24 +64,27 @@ static void __init add_mem(struct acpi_info *out, const u8 *e)
 		out->mem[out->nr_mem++] = (struct acpi_mem){ base, size, node };
 }
 
-void __init acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out)
+static void __init one_entry(const u8 *e, struct acpi_info *out)
+{
+	u32 pxm;
+
+	if (e[0] == SRAT_LAPIC && (get_u32(e + 4) & ENTRY_ENABLED)) {
+		/* Revision 1 has 8 bits of domain; the others were reserved then. */
+		pxm = e[2];
+		if (revision >= 2)
+			pxm |= (u32)e[9] << 8 | (u32)e[10] << 16 | (u32)e[11] << 24;
+		set_cpu_node(out, e[3], node_of(out, pxm));
+	} else if (e[0] == SRAT_X2APIC && (get_u32(e + 12) & ENTRY_ENABLED)) {
+		set_cpu_node(out, get_u32(e + 8), node_of(out, get_u32(e + 4)));
+	} else if (e[0] == SRAT_MEM && (get_u32(e + 28) & ENTRY_ENABLED)) {
+		add_mem(out, e);
+	}
+}
+
+void __init acpi_parse_srat(const u8 *t, u32 len __unused, struct acpi_info *out)
 {
 	static const u8 size[] = { [SRAT_LAPIC] = 16, [SRAT_MEM] = 40, [SRAT_X2APIC] = 24 };
-	u32 end = acpi_check_entries(t, SRAT_ENTRIES, "SRAT", size, ARRAY_SIZE(size)), pxm;
 
-	for (u32 at = SRAT_ENTRIES; len > SRAT_ENTRIES && at < end; at += t[at + 1]) {
-		const u8 *e = t + at;
-
-		if (e[0] == SRAT_LAPIC && (get_u32(e + 4) & ENTRY_ENABLED)) {
-			/* Revision 1 has 8 bits of domain; the others were reserved then. */
-			pxm = e[2];
-			if (t[8] >= 2)
-				pxm |= (u32)e[9] << 8 | (u32)e[10] << 16 | (u32)e[11] << 24;
-			set_cpu_node(out, e[3], node_of(out, pxm));
-		} else if (e[0] == SRAT_X2APIC && (get_u32(e + 12) & ENTRY_ENABLED)) {
-			set_cpu_node(out, get_u32(e + 8), node_of(out, get_u32(e + 4)));
-		} else if (e[0] == SRAT_MEM && (get_u32(e + 28) & ENTRY_ENABLED)) {
-			add_mem(out, e);
-		}
-	}
+	revision = t[8];
+	acpi_each_entry(t, SRAT_ENTRIES, size, ARRAY_SIZE(size), one_entry, out);
 }

@@ -77,13 +77,16 @@ typedef const void *acpi_map_fn(paddr_t pa, size_t len);
  */
 int acpi_parse(const void *rsdp, size_t rsdp_size, acpi_map_fn *map, struct acpi_info *out);
 
-/* One table each; `t` points to `len` bytes with a valid header and checksum. For acpi_parse(). */
+/* One table each; `t` points to a whole one with a valid header and checksum. For acpi_parse(). */
 void acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out);
+
 /*
- * How far the entries (type, length, ...) from `at` on are right: whole, and as long as min_size has it
- * for their type (nr of them; 0: any). What is wrong is reported.
+ * Calls fn for the entries (type, length, ...) from `at` on that are right: whole, and as long as min_size
+ * has it for their type (nr of them; 0: any). At the first wrong one it stops and says so.
  */
-u32 acpi_check_entries(const u8 *t, u32 at, const char *name, const u8 *min_size, u32 nr);
+typedef void acpi_entry_fn(const u8 *e, struct acpi_info *out);
+void acpi_each_entry(const u8 *t, u32 at, const u8 *min_size, u32 nr, acpi_entry_fn *fn,
+		     struct acpi_info *out);
 
 #endif

@@ -4,21 +4,13 @@
 #define MARGAY_CPUID_POLICY_H
 
 #include <margay/vcpu.h>
-#include <margay/x86.h>
 
 struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
 };
 
 /* The machine's answer. Unit tests bring a machine of their own. */
-#ifdef MARGAY_HOST
 void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out);
-#else
-static inline void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out)
-{
-	cpuid_count(leaf, subleaf, &out->eax, &out->ebx, &out->ecx, &out->edx);
-}
-#endif
 
 /* 0 or -ENOMEM. d->nr_vcpus and `x86` (hvm.h) must be known. */
 int cpuid_policy_init(struct domain *d);

@@ -144,11 +144,9 @@ DEFINE_REG(cr3)
 DEFINE_REG(cr4)
 DEFINE_REG(dr6)
 
-static inline void write_xcr0(u64 v __unused)
+static inline void write_xcr0(u64 v)
 {
-#ifndef MARGAY_HOST
 	__asm__ volatile("xsetbv" ::"c"(0), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
-#endif
 }
 
 #define DEFINE_IO(size, type)                                                                 \

@@ -167,6 +167,7 @@ void arch_vcpu_reset(struct vcpu *v)
 {
 	of(v)->resets++;
 	v->regs.rflags = 2;
+	v->inject.valid = v->nmi_pending = v->nmi_blocked = false;
 }
 
 void arch_vcpu_start_sipi(struct vcpu *v, u8 vector)

@@ -112,12 +112,11 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	wallclock_base = rtc_read_wallclock();
 	choose_backend();
 	apic_init(!opt.nox2apic);
+	apic_init_cpu();
 
 	/* The boot CPU is whichever entry of the MADT has its id. */
-	struct acpi_cpu self = { .apic_id = 0 };
+	struct acpi_cpu self = { .apic_id = apic_id() };
 
-	apic_init_cpu();
-	self.apic_id = apic_id();
 	for (unsigned i = 0; i < boot_acpi.nr_cpus; i++)
 		if (boot_acpi.cpus[i].apic_id == self.apic_id)
 			self = boot_acpi.cpus[i];

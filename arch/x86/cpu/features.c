@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the CPU has, read once on the boot CPU, and the control registers every CPU runs with. */
+#include <margay/cpuid_policy.h>
 #include <margay/hvm.h>
 #include <margay/x86.h>
 
@@ -9,6 +10,11 @@ static u64 cr4_bits = CR4_PAE | CR4_PGE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 /* The XSAVE components that Margay switches. */
 #define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
+
+void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out)
+{
+	cpuid_count(leaf, subleaf, &out->eax, &out->ebx, &out->ecx, &out->edx);
+}
 
 void __init features_init(void)
 {
@@ -22,6 +28,7 @@ void __init features_init(void)
 	x86.x2apic = c >> 21 & 1;
 	x86.tsc_deadline = c >> 24 & 1;
 	x86.xsave = c >> 26 & 1;
+	x86.xsave_size = FXSAVE_SIZE + XSAVE_HEADER_SIZE;
 	if (x86.xsave)
 		cr4_bits |= CR4_OSXSAVE;
 	if (max >= 7) {
@@ -49,7 +56,7 @@ void __init features_init(void)
 
 void features_init_cpu(void)
 {
-	u32 a, b, c, d;
+	u32 a, c, d;
 
 	/* Some firmware and emulators start with caches off; TS and EM would trap our XSAVE. */
 	write_cr0((read_cr0() & ~(CR0_CD | CR0_NW | CR0_TS | CR0_EM)) | CR0_WP | CR0_NE | CR0_MP);
@@ -58,10 +65,6 @@ void features_init_cpu(void)
 	wrmsr(MSR_PAT, 0x0007010600070106);
 	if (x86.xsave) {
 		write_xcr0(x86.xcr0_mask);
-		cpuid_count(0xd, 0, &a, &b, &c, &d);
-		x86.xsave_size = b;
-	} else {
-		x86.xcr0_mask = 3;
-		x86.xsave_size = FXSAVE_SIZE + XSAVE_HEADER_SIZE;
+		cpuid_count(0xd, 0, &a, &x86.xsave_size, &c, &d);
 	}
 }

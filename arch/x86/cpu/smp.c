@@ -71,13 +71,6 @@ static void __init __noreturn ap_start(void)
 	stack_switch((void *)starting->stack_top, ap_main, starting);
 }
 
-static bool __init wait_alive(unsigned ms)
-{
-	for (unsigned i = 0; i < ms * 20 && !READ_ONCE(ap_alive); i++)
-		udelay(50);
-	return READ_ONCE(ap_alive);
-}
-
 static bool __init start_ap(struct cpu *c)
 {
 	ap_cr3 = image_paddr + (u64)((u8 *)boot_pml4 - image_start);
@@ -90,12 +83,13 @@ static bool __init start_ap(struct cpu *c)
 	ap_alive = false;
 	apic_send_ipi(c->apic_id, ICR_INIT);
 	udelay(200);
-	for (unsigned i = 0; i < 2; i++) {
-		apic_send_ipi(c->apic_id, ICR_SIPI | (u32)(TRAMPOLINE >> PAGE_SHIFT));
-		if (wait_alive(i ? 1000 : 10))
-			return true;
+	/* Again after 10 ms; given up after a second. */
+	for (unsigned i = 0; i < 20000 && !READ_ONCE(ap_alive); i++) {
+		if (i == 0 || i == 200)
+			apic_send_ipi(c->apic_id, ICR_SIPI | (u32)(TRAMPOLINE >> PAGE_SHIFT));
+		udelay(50);
 	}
-	return false;
+	return READ_ONCE(ap_alive);
 }
 
 void __init smp_boot_aps(void)

@@ -22,7 +22,7 @@ struct cpuid_policy {
 	struct cpuid_regs basic[MAX_BASIC + 1];
 	struct cpuid_regs ext[MAX_EXT + 1];
 	struct cpuid_regs cache[NR_CACHES];   /* leaf 4 or 0x8000001d, whichever the vendor has */
-	struct cpuid_regs feat1;              /* leaf 7, subleaf 1 */
+	u32 feat1;                            /* leaf 7, subleaf 1, EAX */
 	struct cpuid_regs topo[2];            /* leaf 0xb: threads, cores */
 	u64 cr4, efer, xcr0;
 	bool tsc_aux;
@@ -123,14 +123,14 @@ static void drop_vector_features(struct cpuid_policy *p)
 		p->basic[1].ecx &= ~(u32)L1C_NEEDS_AVX;
 		l7->ebx &= ~(u32)BIT(5);
 		l7->ecx &= ~(u32)L7C_NEEDS_AVX;
-		p->feat1.eax &= ~(u32)L71A_NEEDS_AVX;
+		p->feat1 &= ~(u32)L71A_NEEDS_AVX;
 		p->ext[1].ecx &= ~(u32)E1C_NEEDS_AVX;
 	}
 	if ((p->xcr0 & XCR0_AVX512) != XCR0_AVX512 || !(l7->ebx & L7B_AVX512F)) {
 		l7->ebx &= ~(u32)L7B_AVX512;
 		l7->ecx &= ~(u32)L7C_AVX512;
 		l7->edx &= ~(u32)L7D_AVX512;
-		p->feat1.eax &= ~(u32)L71A_AVX512;
+		p->feat1 &= ~(u32)L71A_AVX512;
 	}
 	if (!(p->xcr0 & XCR0_PKRU))
 		l7->ecx &= ~(u32)L7C_PKU;
@@ -188,7 +188,7 @@ static void copy_leaf(struct cpuid_policy *p, u32 leaf, const struct cpuid_regs 
 
 static void copy_machine(struct cpuid_policy *p)
 {
-	struct cpuid_regs *b = p->basic, *e = p->ext;
+	struct cpuid_regs *b = p->basic, *e = p->ext, r;
 
 	cpuid_machine(0, 0, &b[0]);
 	p->max_basic = b[0].eax = min(b[0].eax, MAX_BASIC);
@@ -201,8 +201,8 @@ static void copy_machine(struct cpuid_policy *p)
 	if (p->intel)
 		cpuid_machine(2, 0, &b[2]);
 	if (b[7].eax) {
-		cpuid_machine(7, 1, &p->feat1);
-		p->feat1 = (struct cpuid_regs){ .eax = p->feat1.eax & L71A_ALLOW };
+		cpuid_machine(7, 1, &r);
+		p->feat1 = r.eax & L71A_ALLOW;
 		b[7].eax = 1;
 	}
 }
@@ -380,10 +380,8 @@ static void basic_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out
 			*out = p->cache[index_nospec(sub, NR_CACHES)];
 		break;
 	case 7:
-		if (sub == 1)
-			*out = p->feat1;
-		else if (sub > 1)
-			*out = (struct cpuid_regs){ 0 };
+		if (sub)
+			*out = (struct cpuid_regs){ .eax = sub == 1 ? p->feat1 : 0 };
 		else if ((out->ecx & L7C_PKU) && (guest_cr4(v) & BIT(22)))
 			out->ecx |= L7C_OSPKE;
 		break;

@@ -118,17 +118,6 @@ static u8 modrm_mem(struct cursor *c)
 	return modrm >> 3 & 7;
 }
 
-/* A register operand of `size` bytes out of a 3-bit field. */
-static void set_reg(const struct cursor *c, struct insn *out, u8 field, u8 size)
-{
-	if (size == 1 && !c->rex && field >= 4) {
-		out->high_byte = true;
-		out->reg = field - 4;
-	} else {
-		out->reg = field + (c->rex & REX_R ? 8 : 0);
-	}
-}
-
 /* What an operation does with its memory operand, when memory is on the left; -1: not supported. */
 static void set_op(struct cursor *c, struct insn *out, int op, bool mem_left)
 {
@@ -166,6 +155,8 @@ static int group_op(u8 opcode, u8 field)
 
 static void decode_one(struct cursor *c, struct insn *out, u8 opcode)
 {
+	u8 field;
+
 	out->size = out->mem_size = opcode & 1 ? operand_size(c) : 1;
 	switch (opcode) {
 	case 0x0f: /* two-byte opcodes: MOVZX and MOVSX */
@@ -201,7 +192,9 @@ static void decode_one(struct cursor *c, struct insn *out, u8 opcode)
 		set_op(c, out, opcode < 0x40 && (opcode & 7) <= 3 ? alu_op(opcode >> 3) : -1,
 		       !(opcode & 2));
 	}
-	set_reg(c, out, modrm_mem(c), out->size);
+	field = modrm_mem(c);
+	out->high_byte = out->size == 1 && !c->rex && field >= 4;
+	out->reg = field + (out->high_byte ? -4 : c->rex & REX_R ? 8 : 0);
 }
 
 int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct insn *out)

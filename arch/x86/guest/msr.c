@@ -113,9 +113,7 @@ static int write_tsc_aux(struct vcpu *v, u32 msr __unused, u64 val)
 	if (val >> 32 || !cpuid_has_tsc_aux(v->domain))
 		return -EPERM;
 	v->msr_tsc_aux = val;
-#ifndef MARGAY_HOST
 	wrmsr(MSR_TSC_AUX, val);
-#endif
 	return 0;
 }
 

@@ -383,15 +383,12 @@ void vlapic_write(struct vcpu *v, u32 offset, u32 val)
 	case APIC_ICR_HIGH: vl->icr = (u32)vl->icr | (u64)(val & 0xff000000) << 32; break;
 	case APIC_LDR: vl->ldr = val & 0xff000000; break;
 	case APIC_DFR: vl->dfr = val | 0x0fffffff; break;
-	case APIC_ID:
-	case APIC_VERSION:
-	case APIC_APR ... APIC_PPR:
+	case APIC_APR:
 	case APIC_RRD:
-	case APIC_ISR ... APIC_IRR + 0x70:
-	case APIC_TMCCT:
-		break; /* read-only, silently */
+		break;
 	default:
-		if (!write_reg(vl, offset, val))
+		/* Those that can only be read are left alone, silently. */
+		if (!write_reg(vl, offset, val) && read_reg(vl, offset) < 0)
 			vlapic_error(vl, ESR_ILLEGAL_REG);
 	}
 }

@@ -84,8 +84,7 @@ bool vlapic_take_startup(struct vcpu *v)
 	if (word & STARTUP_INIT) {
 		vlapic_init_regs(vl);
 		arch_vcpu_reset(v);
-		v->inject.valid = false;
-		v->nmi_pending = v->nmi_blocked = v->initialised = false;
+		v->initialised = false;
 	} else if (!v->sipi_wait) {
 		return false;
 	}
