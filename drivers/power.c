@@ -34,10 +34,7 @@ void arch_poweroff(void)
 void arch_reboot(void)
 {
 	const struct acpi_info *a = &boot_acpi;
-	struct {
-		u16 limit;
-		u64 base;
-	} __packed none = { 0, 0 };
+	struct table_ptr none = { 0, 0 };
 
 	irq_disable();
 	console_flush();

@@ -184,6 +184,12 @@ enum {
 	VEC_SPURIOUS = 0xff,
 };
 
+/* What LGDT and LIDT take. */
+struct table_ptr {
+	u16 limit;
+	u64 base;
+} __packed;
+
 #define SEL_CODE 0x08
 #define SEL_DATA 0x10
 #define SEL_TSS 0x18

@@ -102,20 +102,17 @@ void __init apic_timer_calibrate(u64 tsc_hz)
 
 void arch_timer_program(stime_t at)
 {
+	u64 ticks = 1;
 	stime_t t;
-	u64 ticks;
 
 	if (x86.tsc_deadline) {
 		wrmsr(MSR_TSC_DEADLINE, at == ~0UL ? 0 : tsc_base + ns_to_tsc(at) + 1);
 		return;
 	}
-	if (at == ~0UL) {
-		apic_write(APIC_TMICT, 0);
-		return;
-	}
 	t = now();
-	ticks = at > t ? (u64)((unsigned __int128)(at - t) * timer_mul >> 32) + 1 : 1;
-	apic_write(APIC_TMICT, ticks > TIMER_MAX ? TIMER_MAX : (u32)ticks);
+	if (at > t)
+		ticks = (u64)((unsigned __int128)(at - t) * timer_mul >> 32) + 1;
+	apic_write(APIC_TMICT, at == ~0UL ? 0 : (u32)min(ticks, (u64)TIMER_MAX));
 }
 
 void arch_cpu_kick(struct cpu *c)

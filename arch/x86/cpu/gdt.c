@@ -51,10 +51,7 @@ u64 gdt_tss_base(const struct cpu *c)
 void gdt_load(struct cpu *c)
 {
 	struct cpu_desc *d = c->arch;
-	struct {
-		u16 limit;
-		u64 base;
-	} __packed r = { sizeof(d->gdt) - 1, (u64)d->gdt };
+	struct table_ptr r = { sizeof(d->gdt) - 1, (u64)d->gdt };
 
 	__asm__ volatile("lgdt %0\n\t"
 			 "mov %1, %%ds; mov %1, %%es; mov %1, %%ss\n\t"

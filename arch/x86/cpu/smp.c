@@ -96,13 +96,11 @@ void __init smp_boot_aps(void)
 {
 	unsigned n = min(boot_acpi.nr_cpus, opt.maxcpus);
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n && nr_cpus < MAX_CPUS; i++) {
 		struct cpu *c;
 
 		if (boot_acpi.cpus[i].apic_id == cpus[0]->apic_id)
 			continue;
-		if (nr_cpus == MAX_CPUS)
-			break;
 		if (!x86.x2apic && boot_acpi.cpus[i].apic_id >= XAPIC_BROADCAST) {
 			pr_warn("CPU with APIC id %u needs x2APIC mode: not started\n",
 				boot_acpi.cpus[i].apic_id);

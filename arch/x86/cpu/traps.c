@@ -64,10 +64,7 @@ void idt_use_stacks(void)
 
 void idt_load(void)
 {
-	struct {
-		u16 limit;
-		u64 base;
-	} __packed r = { sizeof(idt) - 1, (u64)idt };
+	struct table_ptr r = { sizeof(idt) - 1, (u64)idt };
 
 	__asm__ volatile("lidt %0" ::"m"(r));
 }
@@ -155,8 +152,7 @@ void trap_handler(struct trap_frame *f)
 		apic_eoi();
 		console_irq();
 		return;
-	case VEC_SPURIOUS:
-		return;
+	case VEC_SPURIOUS: return;
 	}
 	if (f->vector >= 32) {
 		pr_warn("CPU %u: unexpected interrupt vector %#lx\n", c->id, f->vector);

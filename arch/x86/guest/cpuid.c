@@ -312,9 +312,7 @@ static void xen_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
 					    XEN_CPUID_SIGNATURE_EBX, XEN_CPUID_SIGNATURE_ECX,
 					    XEN_CPUID_SIGNATURE_EDX };
 		break;
-	case 1:
-		out->eax = 4 << 16 | 17;
-		break;
+	case 1: out->eax = 4 << 16 | 17; break;
 	case 2:
 		out->eax = 1;
 		out->ebx = 0x40000000; /* MSR of the hypercall page */
@@ -392,9 +390,7 @@ static void basic_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out
 			out->ecx = sub & 0xff;
 		out->edx = v->id;
 		break;
-	case 0xd:
-		xsave_leaf(p, sub, out);
-		break;
+	case 0xd: xsave_leaf(p, sub, out); break;
 	}
 }
 

@@ -116,12 +116,8 @@ static void deliver(struct vcpu *t, unsigned mode, u8 vector)
 		vcpu_post(t, VCPU_WORK_NMI);
 		vcpu_wake(t);
 		break;
-	case ICR_INIT:
-		send_init(t);
-		break;
-	case ICR_SIPI:
-		send_sipi(t, vector);
-		break;
+	case ICR_INIT: send_init(t); break;
+	case ICR_SIPI: send_sipi(t, vector); break;
 	}
 }
 
