@@ -241,12 +241,17 @@ void cmdline_help(void)
 	}
 }
 
+/* PC16550D 8.1. The lowest bits are the word's length less 5. */
+#define LCR_STB 0x04
+#define LCR_PEN 0x08
+#define LCR_EPS 0x10
+
 int com1_parse(const char *s, struct com1_config *c)
 {
 	const char *end = s + strlen(s), *comma = memchr(s, ',', end - s), *p = comma;
 	u64 baud, iobase = 0x3f8;
 
-	*c = (struct com1_config){115200, 8, 'n', 1, 0x3f8};
+	*c = (struct com1_config){ 115200, 3, 0x3f8 };
 	if (parse_uint(s, (comma ? comma : end) - s, &baud) || !baud || baud > 115200 ||
 	    115200 % baud)
 		goto bad;
@@ -258,9 +263,10 @@ int com1_parse(const char *s, struct com1_config *c)
 			goto bad;
 		if (p[3] && (parse_uint(p + 4, end - p - 4, &iobase) || !iobase || iobase > 0xfff8))
 			goto bad;
-		c->data_bits = p[0] - '0';
-		c->parity = p[1];
-		c->stop_bits = p[2] - '0';
+		c->lcr = (u8)((p[0] - '5') | (p[2] == '2' ? LCR_STB : 0) |
+			      (p[1] == 'n' ? 0 :
+			       p[1] == 'o' ? LCR_PEN :
+					     LCR_PEN | LCR_EPS));
 	}
 	c->baud = baud;
 	c->iobase = iobase;

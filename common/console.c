@@ -22,12 +22,10 @@
 struct guest_console {
 	struct list link;
 	struct domain *d;
-	struct xencons_interface *ring;	/* NULL: console_io only */
-	mfn_t mfn;
-	int port;
-	bool waiting;			/* for room in the output buffer */
-	char in[IN_SIZE];		/* for console_io */
-	u32 in_prod, in_cons;
+	struct xencons_interface
+		*ring; /* the guest's; without one, a page of Margay's for console_io */
+	int port;      /* 0: without a ring of the guest's */
+	bool waiting;  /* for room in the output buffer */
 };
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_CONSOLE);
@@ -63,14 +61,19 @@ static void pump(void)
 		uart_tx(out[out_tail++ % OUT_SIZE]);
 }
 
+static void flush_one(void)
+{
+	uart_putc_sync(out[out_tail++ % OUT_SIZE]);
+}
+
 static void put_raw(char c)
 {
 	if (sync) {
 		uart_putc_sync(c);
 		return;
 	}
-	while (!room())		/* only Margay's own messages get here with a full buffer */
-		uart_putc_sync(out[out_tail++ % OUT_SIZE]);
+	if (!room())		/* only Margay's own messages get here with a full buffer */
+		flush_one();
 	out[out_head++ % OUT_SIZE] = c;
 }
 
@@ -80,13 +83,17 @@ static void put_string(const char *s)
 		put_raw(*s++);
 }
 
+static void end_line(void)
+{
+	put_string("\r\n");
+	line_open = false;
+}
+
 /* A line's start names its writer; another's unfinished line is ended first. */
 static void put_tagged(struct domain *d, char c)
 {
-	if (line_open && line_owner != d) {
-		put_string("\r\n");
-		line_open = false;
-	}
+	if (line_open && line_owner != d)
+		end_line();
 	if (!line_open) {
 		put_raw(d ? '[' : '(');
 		put_string(d ? d->name : "margay");
@@ -94,12 +101,10 @@ static void put_tagged(struct domain *d, char c)
 		line_open = true;
 		line_owner = d;
 	}
-	if (c == '\n') {
-		put_string("\r\n");
-		line_open = false;
-	} else {
+	if (c == '\n')
+		end_line();
+	else
 		put_raw(c);
-	}
 }
 
 static void finish_output(void)
@@ -140,7 +145,7 @@ void console_panic_start(void)
 	if (nr_cpus > 1)
 		udelay(1000);
 	while (out_tail != out_head)
-		uart_putc_sync(out[out_tail++ % OUT_SIZE]);
+		flush_one();
 	sync = true;
 }
 
@@ -153,11 +158,10 @@ void panic_poll(void)
 
 void console_flush(void)
 {
-	spin_lock(&lock);
+	guard(&lock);
 	while (out_tail != out_head)
-		uart_putc_sync(out[out_tail++ % OUT_SIZE]);
+		flush_one();
 	uart_drain();
-	spin_unlock(&lock);
 }
 
 /* A guest's ring. */
@@ -191,7 +195,7 @@ static void ring_event(struct domain *d)
 {
 	struct guest_console *c = d->console;
 
-	if (!c || !c->ring)
+	if (!c)
 		return;
 	if (drain(c))
 		evtchn_notify(d, (unsigned)c->port);
@@ -203,35 +207,33 @@ int console_attach(struct domain *d)
 {
 	struct guest_console *c = kzalloc(sizeof(*c));
 	u64 gfn = d->hvm_params[HVM_PARAM_CONSOLE_PFN];
-	int rc;
+	mfn_t mfn;
 
 	if (!c)
 		return -ENOMEM;
+	if (!gfn)
+		c->ring = alloc_page();
+	else if (!p2m_get_page(d, gfn, true, &mfn))
+		c->ring = mfn_to_virt(mfn);
+	if (!c->ring) {
+		kfree(c);
+		return -ENOMEM;
+	}
 	c->d = d;
-	c->mfn = INVALID_MFN;
+	list_init(&c->link);
+	d->console = c;
+	/* From here on it is console_detach() that gives things back. */
 	if (gfn) {
-		rc = p2m_get_page(d, gfn, true, &c->mfn);
-		if (rc)
-			goto fail;
-		c->ring = mfn_to_virt(c->mfn);
 		c->port = evtchn_alloc_margay(d, ring_event);
-		if (c->port < 0) {
-			rc = c->port;
-			page_put(c->mfn);
-			goto fail;
-		}
+		if (c->port < 0)
+			return c->port;
 		d->hvm_params[HVM_PARAM_CONSOLE_EVTCHN] = (u64)c->port;
 	}
-	d->console = c;
-	spin_lock(&domains_lock);
+	guard(&domains_lock);
 	list_add_tail(&c->link, &consoles);
 	if (focus_chosen && !focus && !strcmp(focus_name, d->name))
 		focus = d;
-	spin_unlock(&domains_lock);
 	return 0;
-fail:
-	kfree(c);
-	return rc;
 }
 
 /* What it wrote last shall be seen, slow line or not. */
@@ -239,7 +241,7 @@ bool console_drained(struct domain *d)
 {
 	struct guest_console *c = d->console;
 
-	if (c && c->ring)
+	if (c)
 		drain(c);
 	return !c || !c->waiting;
 }
@@ -256,15 +258,15 @@ void console_detach(struct domain *d)
 		focus = NULL;
 	spin_unlock(&domains_lock);
 	spin_lock(&lock);
-	if (line_open && line_owner == d) {
-		put_string("\r\n");
-		line_open = false;
-	}
+	if (line_open && line_owner == d)
+		end_line();
 	finish_output();
 	spin_unlock(&lock);
 	d->console = NULL;
-	if (c->mfn != INVALID_MFN)
-		page_put(c->mfn);
+	if (c->port)
+		page_put(virt_to_mfn(c->ring));
+	else
+		free_page(c->ring);
 	kfree(c);
 }
 
@@ -279,41 +281,36 @@ size_t console_guest_write(struct domain *d, const char *s, size_t n)
 	return done;
 }
 
+/* Only the domain itself calls this, for the ring that it has not got. */
 size_t console_guest_read(struct domain *d, char *s, size_t n)
 {
-	struct guest_console *c = d->console;
+	struct xencons_interface *r = d->console->ring;
 	size_t got = 0;
 
-	if (!c)
-		return 0;
 	guard(&lock);
-	while (got < n && c->in_cons != c->in_prod)
-		s[got++] = c->in[c->in_cons++ % IN_SIZE];
+	while (got < n && r->in_cons != READ_ONCE(r->in_prod))
+		s[got++] = r->in[r->in_cons++ % sizeof(r->in)];
 	return got;
 }
 
 /* Input. */
 
-/* False when the guest has no room for it now. */
+/* False when the guest has no room for it now. Under domains_lock. */
 static bool give(struct domain *d, char ch)
 {
 	struct guest_console *c = d->console;
-	u32 prod;
+	struct xencons_interface *r = c->ring;
+	u32 prod = READ_ONCE(r->in_prod);
 
-	if (!c)
-		return true;
-	if (!c->ring) {
-		guard(&lock);
-		if (c->in_prod - c->in_cons < IN_SIZE)
-			c->in[c->in_prod++ % IN_SIZE] = ch;
-		return true;
-	}
-	prod = READ_ONCE(c->ring->in_prod);
-	if (prod - READ_ONCE(c->ring->in_cons) >= sizeof(c->ring->in))
+	if (prod - READ_ONCE(r->in_cons) >= sizeof(r->in))
 		return false;
-	c->ring->in[prod % sizeof(c->ring->in)] = ch;
+	r->in[prod % sizeof(r->in)] = ch;
 	barrier();
-	WRITE_ONCE(c->ring->in_prod, prod + 1);
+	WRITE_ONCE(r->in_prod, prod + 1);
+	if (c->port)
+		evtchn_notify(d, (unsigned)c->port);
+	else
+		evtchn_virq(d->vcpus[0], VIRQ_CONSOLE);
 	return true;
 }
 
@@ -335,66 +332,45 @@ static void say_focus(void)
 
 void console_guests_started(void)
 {
-	spin_lock(&domains_lock);
+	guard(&domains_lock);
 	if (!focus)
 		rotate_focus();
 	focus_chosen = true;
-	spin_unlock(&domains_lock);
 	say_focus();
 }
 
-static void take_input(void)
+/* One character to whom it is for. False when the guest has no room for it now. */
+static bool take_input(char ch)
 {
-	struct domain *told = NULL;
+	char escape = (char)(opt.conswitch & 0x1f);
 
-	spin_lock(&domains_lock);
-	while (in_tail != in_head) {
-		char ch = in[in_tail % IN_SIZE];
-
-		if (ch == (char)(opt.conswitch & 0x1f)) {
-			in_tail++;
-			if (++escapes < 3)
-				continue;
+	if (ch == escape) {
+		if (++escapes == 3) {
 			escapes = 0;
 			rotate_focus();
-			spin_unlock(&domains_lock);
 			say_focus();
-			spin_lock(&domains_lock);
-			continue;
 		}
-		/* Fewer than three were meant for the guest. */
-		for (; escapes && focus; escapes--)
-			give(focus, (char)(opt.conswitch & 0x1f));
-		escapes = 0;
-		if (focus && !give(focus, ch))
-			break;
-		in_tail++;
-		told = focus;
-		if (!focus) {
-			spin_unlock(&domains_lock);
-			console_key(ch);
-			spin_lock(&domains_lock);
-		}
+		return true;
 	}
-	if (told && told == focus) {
-		struct guest_console *c = told->console;
-
-		if (c && c->ring)
-			evtchn_notify(told, (unsigned)c->port);
-		else if (c && told->nr_vcpus)
-			evtchn_virq(told->vcpus[0], VIRQ_CONSOLE);
-	}
-	spin_unlock(&domains_lock);
+	/* Fewer than three were meant for the guest. */
+	for (; escapes && focus; escapes--)
+		give(focus, escape);
+	escapes = 0;
+	if (focus)
+		return give(focus, ch);
+	console_key(ch);
+	return true;
 }
 
 void console_work(void)
 {
 	struct guest_console *c;
 
-	take_input();
 	guard(&domains_lock);
+	while (in_tail != in_head && take_input(in[in_tail % IN_SIZE]))
+		in_tail++;
 	list_for_each(c, &consoles, link)
-		if (c->waiting && c->ring && drain(c))
+		if (c->waiting && drain(c))
 			evtchn_notify(c->d, (unsigned)c->port);
 }
 
@@ -435,11 +411,7 @@ void console_init(void)
 	struct com1_config c;
 
 	com1_parse(opt.com1, &c);
-	uart_init(c.iobase, c.baud,
-		  (u8)((c.data_bits - 5) | (c.stop_bits == 2 ? 4 : 0) |
-		       (c.parity == 'o' ? 0x08 :
-			c.parity == 'e' ? 0x18 :
-					  0)));
+	uart_init(c.iobase, c.baud, c.lcr);
 	sync = opt.console_sync || !uart_present();
 	if (!uart_present())
 		return;

@@ -145,7 +145,6 @@ void console_key(char key)
 			continue;
 		if (keys[i].fn)
 			keys[i].fn();
-		guard(&domains_lock);
 		list_for_each(d, &domain_list, link)
 			if (keys[i].each)
 				keys[i].each(d);

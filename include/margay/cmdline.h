@@ -35,9 +35,7 @@ void cmdline_help(void);
 
 struct com1_config {
 	u32 baud;
-	u8 data_bits; /* 7 or 8 */
-	char parity;  /* 'n', 'o' or 'e' */
-	u8 stop_bits;
+	u8 lcr; /* the UART's line control register: data bits, parity, stop bits */
 	u16 iobase;
 };
 

@@ -35,7 +35,7 @@ void console_write(struct domain *d, const char *s, size_t n);
 size_t console_guest_write(struct domain *d, const char *s, size_t n);
 size_t console_guest_read(struct domain *d, char *s, size_t n);
 
-/* One of Margay's keys: name, what it does. */
+/* One of Margay's keys was pressed. Under domains_lock. */
 void console_key(char key);
 /* The same lists for other occasions: a guest's end, the end of boot. */
 void domain_show_exits(struct domain *d);
