@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tests of scripts/: check's sums, format's exceptions, mkimage's configuration."""
+"""Tests of scripts/: check's sums, format's exceptions, mkimage's configuration, qemu's look at KVM."""
 import importlib.machinery
 import importlib.util
 import os
@@ -39,6 +39,29 @@ class Check(unittest.TestCase):
         self.assertEqual(self.count('Ran 9 tests in 1s\n\nOK (skipped=2)'), (7, 0, 2))
         self.assertEqual(self.count('Ran 9 tests in 1s\n\nFAILED (failures=1, errors=2)', 1),
                          (6, 3, 0))
+
+
+class Kvm(unittest.TestCase):
+    """no_nested_svm(): why `make run ACCEL=kvm` cannot work on a host."""
+    def why(self, device, nested):
+        with tempfile.TemporaryDirectory() as root:
+            parameters = os.path.join(root, 'sys/module/kvm_amd/parameters')
+            os.makedirs(os.path.join(root, 'dev'))
+            os.makedirs(parameters)
+            if device:
+                with open(os.path.join(root, 'dev/kvm'), 'w', encoding='ascii'):
+                    pass
+            if nested is not None:
+                with open(os.path.join(parameters, 'nested'), 'w', encoding='ascii') as file:
+                    file.write(nested + '\n')
+            return load('qemu').no_nested_svm(root)
+
+    def test_hosts(self):
+        self.assertIn('/dev/kvm', self.why(False, '1'))
+        self.assertIn('no AMD-V', self.why(True, None))
+        self.assertIn('nested=1', self.why(True, '0'))
+        self.assertIsNone(self.why(True, '1'))
+        self.assertIsNone(self.why(True, 'Y'))
 
 
 class Format(unittest.TestCase):
