@@ -35,6 +35,8 @@ SRCS_C := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
 SRCS_S := $(sort $(wildcard $(addsuffix /*.asm,$(DIRS))))
 OBJS := $(SRCS_S:%.asm=$(O)/obj/%.asm.o) $(SRCS_C:%.c=$(O)/obj/%.o)
 LDS := arch/x86/boot/margay.lds
+# Only newer GNU ld warns of it, and only that knows the option.
+LDQUIET := $(if $(findstring no-warn-rwx-segments,$(shell $(LD) --help)),--no-warn-rwx-segments)
 
 all: margay guests
 
@@ -60,10 +62,10 @@ $(O)/margay: $(OBJS) $(LDS) scripts/mksyms
 	@echo "  LD      $@"
 	$(Q)scripts/mksyms </dev/null >$(O)/obj/syms0.S
 	$(Q)$(CC) -c -o $(O)/obj/syms0.o $(O)/obj/syms0.S
-	$(Q)$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack --no-warn-rwx-segments --gc-sections -T $(LDS) -o $@.tmp $(OBJS) $(O)/obj/syms0.o
+	$(Q)$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack $(LDQUIET) --gc-sections -T $(LDS) -o $@.tmp $(OBJS) $(O)/obj/syms0.o
 	$(Q)$(NM) -n $@.tmp | scripts/mksyms >$(O)/obj/syms.S
 	$(Q)$(CC) -c -o $(O)/obj/syms.o $(O)/obj/syms.S
-	$(Q)$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack --no-warn-rwx-segments --gc-sections -T $(LDS) -Map=$(O)/margay.map -o $@ $(OBJS) $(O)/obj/syms.o
+	$(Q)$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack $(LDQUIET) --gc-sections -T $(LDS) -Map=$(O)/margay.map -o $@ $(OBJS) $(O)/obj/syms.o
 	$(Q)rm -f $@.tmp
 
 -include $(OBJS:.o=.d)

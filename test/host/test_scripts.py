@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tests of scripts/: check's sums, format's exceptions, mkimage's configuration, qemu's look at KVM."""
+"""Tests of scripts/: check's sums, format's exceptions, mkimage's menus, qemu's look at KVM."""
 import importlib.machinery
 import importlib.util
 import os
