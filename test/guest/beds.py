@@ -40,7 +40,7 @@ class Machine:
     def __init__(self, image, kind='iso', firmware='bios', cpus=2, mem=512, extra=()):
         self.image, self.kind, self.firmware = image, kind, firmware
         self.cpus, self.mem, self.extra = cpus, mem, list(extra)
-        self.model = None               # of Bochs, in place of the bed's
+        self.bochs = {}                 # values for bochsrc, in place of the bed's
         self.oracle_args = ''           # the guest's own command line (oracle only)
         self.oracle_initrd = None
         self.oracle_vcpus = 1
@@ -231,9 +231,9 @@ def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
         raise BedError('Bochs has at most 2048 MiB here')
     with tempfile.TemporaryDirectory() as work, open(log_path, 'wb') as log:
         serial, rc, commands = (os.path.join(work, n) for n in ('serial', 'bochsrc', 'commands'))
-        values = {'MODEL': machine.model or model, 'CPUS': machine.cpus, 'MEGS': machine.mem, 'SERIAL': serial,
+        values = {'MODEL': model, 'ROM': 'BIOS-bochs-latest', 'CPUS': machine.cpus, 'MEGS': machine.mem, 'SERIAL': serial,
                   'IMAGE': os.path.abspath(machine.image), 'LOG': log_path + '.bochs', 'IGNORE': int(not strict),
-                  'MSRS': os.path.join(HERE, 'msrs.def')}
+                  'MSRS': os.path.join(HERE, 'msrs.def'), **machine.bochs}
         with open(os.path.join(HERE, 'bochsrc'), encoding='utf-8') as file:
             text = re.sub('@([A-Z]+)@', lambda m: str(values[m[1]]), file.read())
         for path, content in ((rc, text), (commands, 'c\nq\n'), (serial, '')):

@@ -44,6 +44,7 @@ def make_image(scenario, path):
                '--options', options, '--cache', os.path.join(beds.CACHE, 'grub')]
     for file, args in scenarios.modules(scenario):
         command += ['-m', f'{file}={args}']
+    command += [word for line in scenario['grub'] for word in ('--before', line)]
     done = subprocess.run([*command, MARGAY], capture_output=True, text=True, check=False)
     if done.returncode:
         raise beds.BedError(done.stderr.strip())
@@ -52,7 +53,7 @@ def make_image(scenario, path):
 def machine_for(scenario, bed, image):
     machine = beds.Machine(image, scenario['kind'], scenario['firmware'], scenario['cpus'],
                            scenario['ram'], scenario['qemu'])
-    machine.model = scenario['model']
+    machine.bochs = scenario['bochs']
     if bed == 'oracle':
         guest = scenario['guests'][0]
         machine.image = scenarios.guest_file(guest['elf'])

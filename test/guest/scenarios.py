@@ -42,7 +42,8 @@ FIELDS = {
     'kind': 'iso',
     'firmware': 'bios',
     'qemu': [],                 # more arguments for QEMU
-    'model': None,              # of Bochs, in place of the bed's
+    'grub': [],                 # commands for GRUB before it loads Margay
+    'bochs': {},                # MODEL and ROM, in place of the bed's
     'modules': [],              # more boot modules: [FILE, ARGUMENTS]
 }
 GUEST_FIELDS = {'name': None, 'elf': None, 'vcpus': 1, 'mem': None, 'flags': '', 'cmdline': None,
