@@ -13,7 +13,7 @@
 int copy_from_guest(void *dst, gvaddr_t src, size_t n) __must_check;
 int copy_to_guest(gvaddr_t dst, const void *src, size_t n) __must_check;
 
-/* By guest physical address of any domain. 0 or -EFAULT. RAM only. */
+/* By guest physical address, of the current domain or of one that is being built. 0 or -EFAULT. RAM only. */
 int copy_from_gpa(struct domain *d, void *dst, gpaddr_t src, size_t n) __must_check;
 int copy_to_gpa(struct domain *d, gpaddr_t dst, const void *src, size_t n) __must_check;
 

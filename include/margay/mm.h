@@ -10,9 +10,8 @@
 
 struct domain;
 
-/* All RAM is mapped here, not executable; Margay's own image is mapped apart, W^X. */
+/* All RAM is mapped here, not executable; Margay's own image is mapped apart (margay.lds), W^X. */
 #define DIRECTMAP_BASE 0xffff800000000000UL
-#define IMAGE_BASE 0xffffffff80000000UL
 
 #ifdef MARGAY_HOST
 extern u8 *host_directmap;

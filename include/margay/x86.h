@@ -203,7 +203,6 @@ u64 gdt_base(const struct cpu *c);
 u64 gdt_tss_base(const struct cpu *c);
 u64 idt_base(void);
 void __noreturn stack_switch(void *top, void (*fn)(void *arg), void *arg);
-void nmi_unblock(void);
 void machine_check_init(void);
 void trap_backtrace(u64 rip, u64 rsp, u64 rbp);
 
@@ -240,7 +239,6 @@ void *map_stack(unsigned pages);		/* top of a stack with a guard page below */
 enum stack_area { STACK_NONE, STACK_PAGE, STACK_GUARD } stack_area(u64 va);
 void paging_end_init(void);			/* gives init memory back */
 extern paddr_t image_paddr;			/* where the image's first byte lies */
-void *image_early_page(void);
 
 void smp_boot_aps(void);
 void ioapic_init(void);

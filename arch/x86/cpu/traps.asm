@@ -51,16 +51,3 @@ stack_switch:
 	xor ebp, ebp
 	call rsi
 	ud2
-
-; void self_nmi_window(void): NMIs that a guest's exit blocked are let in again (IRET unblocks them).
-	global nmi_unblock
-nmi_unblock:
-	mov rax, rsp
-	push 0x10
-	push rax
-	pushfq
-	push 0x08
-	lea rax, [rel .out]
-	push rax
-	iretq
-.out:	ret

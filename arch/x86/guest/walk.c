@@ -5,6 +5,7 @@
  */
 #include <margay/guest_copy.h>
 #include <margay/hvm.h>
+#include <margay/printk.h>
 #include <margay/x86.h>
 
 #define NO_ADDRESS (~0UL)
@@ -225,44 +226,31 @@ int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa)
 	return *gpa == NO_ADDRESS ? -EFAULT : 0;
 }
 
-/* Its own memory under in_copy; a domain nobody runs yet needs no care; others' pages by reference. */
+/* Its own memory under in_copy; a domain that is being built nobody runs yet. */
 static int copy_gpa(struct domain *d, gpaddr_t gpa, void *buf, size_t n, bool to_guest)
 {
 	struct vcpu *v = this_cpu()->current;
-	bool own = v && v->domain == d, free = d->state == DOM_BUILDING;
-	struct p2m_window *w, other = { 0 };
+	bool own = v && v->domain == d;
+	struct p2m_window other = { 0 }, *w = own ? &v->map : &other;
 	u8 *b = buf;
-	int rc = 0;
 
-	w = own ? &v->map : &other;
+	BUG_ON(!own && d->state != DOM_BUILDING);
 	if (own)
 		copy_begin(v);
 	while (n) {
 		size_t part = min(n, PAGE_SIZE - (gpa & ~PAGE_MASK));
-		mfn_t mfn = INVALID_MFN;
-		u8 *p;
+		u8 *p = gpa_to_ptr(d, w, gpa, to_guest);
 
-		if (own || free) {
-			p = gpa_to_ptr(d, w, gpa, to_guest);
-		} else {
-			p = p2m_get_page(d, gpa >> PAGE_SHIFT, to_guest, &mfn) ?
-				    NULL :
-				    (u8 *)mfn_to_virt(mfn) + (gpa & ~PAGE_MASK);
-		}
-		if (!p) {
-			rc = -EFAULT;
+		if (!p)
 			break;
-		}
 		memcpy(to_guest ? p : b, to_guest ? b : p, part);
-		if (mfn != INVALID_MFN)
-			page_put(mfn);
 		gpa += part;
 		b += part;
 		n -= part;
 	}
 	if (own)
 		copy_end(v);
-	return rc;
+	return n ? -EFAULT : 0;
 }
 
 int copy_from_gpa(struct domain *d, void *dst, gpaddr_t src, size_t n)
