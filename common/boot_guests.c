@@ -17,7 +17,7 @@ static struct boot_guest *find_guest(struct boot_guest **guests, unsigned n, con
 
 static struct domain *build(struct boot_guest *bg)
 {
-	struct domain *d = domain_create(INITIAL_DOMID, &bg->spec);
+	struct domain *d = domain_create(&bg->spec);
 
 	if (!d)
 		return NULL;
@@ -32,14 +32,12 @@ static struct domain *build(struct boot_guest *bg)
 	return d;
 }
 
-int boot_guest_start(struct boot_guest *bg)
+void boot_guest_start(struct boot_guest *bg)
 {
 	struct domain *d = build(bg);
 
-	if (!d)
-		return -ENOMEM;
-	domain_start(d);
-	return 0;
+	if (d)
+		domain_start(d);
 }
 
 static struct boot_guest *parse_guest(const struct boot_module *m, unsigned index)
@@ -61,11 +59,11 @@ static void attach_initrd(struct boot_guest **guests, unsigned n, struct boot_gu
 {
 	struct boot_guest *g = find_guest(guests, n, rd->spec.name);
 
-	if (!g)
+	if (!g) {
 		pr_err("initrd for=%s: there is no guest of that name\n", rd->spec.name);
-	else if (g->initrd)
+	} else if (g->initrd) {
 		pr_err("initrd for=%s: it has one already, this one is ignored\n", rd->spec.name);
-	if (g && !g->initrd) {
+	} else {
 		g->initrd = rd->image;
 		g->initrd_size = rd->image_size;
 	}
@@ -96,7 +94,7 @@ void boot_guests(void)
 {
 	static struct boot_guest *guests[BOOT_MAX_MODULES], *initrds[BOOT_MAX_MODULES];
 	static struct domain *built[BOOT_MAX_MODULES];
-	unsigned n = 0, nr_initrds = 0, started = 0;
+	unsigned n = 0, nr_initrds = 0;
 
 	for (unsigned i = 0; i < boot_info.nr_mods; i++) {
 		struct boot_guest *bg;
@@ -117,11 +115,9 @@ void boot_guests(void)
 	for (unsigned i = 0; i < n; i++)
 		built[i] = build(guests[i]);
 	for (unsigned i = 0; i < n; i++)
-		if (built[i]) {
+		if (built[i])
 			domain_start(built[i]);
-			started++;
-		}
-	if (!started) {
+	if (list_empty(&domain_list)) {
 		pr_warn("no guest was started: give some as boot modules\n");
 		if (opt.when_empty == WHEN_EMPTY_POWEROFF)
 			arch_poweroff();

@@ -14,11 +14,13 @@
 #include <margay/sched.h>
 
 #define REAP_PAUSE_NS 100000UL
+#define RESTART_NS 1000000000UL	/* from one start of a guest to the next, at least */
 
 struct list domain_list = LIST_INIT(domain_list);
 struct spinlock domains_lock = SPINLOCK_INIT(LOCK_DOMAINS);
 
 static struct timer reap_timer;
+static unsigned restarts_due;	/* guests that will start again; only CPU 0 counts */
 static domid_t last_id = FIRST_DOMID - 1;
 
 struct domain *domain_get(domid_t id)
@@ -79,11 +81,9 @@ static int domain_init(struct domain *d)
 	rc = rc ? rc : arch_domain_init(d);
 	if (rc)
 		return rc;
-	for (unsigned i = 0; i < d->spec.vcpus; i++) {
-		d->nr_vcpus = i + 1;
-		if (!vcpu_create(d, i))
+	while (d->nr_vcpus < d->spec.vcpus)
+		if (vcpu_create(d))
 			return -ENOMEM;
-	}
 	domain_watchdog_init(d);
 	domain_update_wallclock(d);
 	return 0;
@@ -106,10 +106,9 @@ static u8 choose_node(const struct guest_spec *spec)
 	return (u8)best;
 }
 
-struct domain *domain_create(domid_t id, const struct guest_spec *spec)
+struct domain *domain_create(const struct guest_spec *spec)
 {
 	struct domain *d = kzalloc(sizeof(*d));
-	int rc;
 
 	if (!d)
 		return NULL;
@@ -124,11 +123,10 @@ struct domain *domain_create(domid_t id, const struct guest_spec *spec)
 	d->max_pages = spec->mem >> PAGE_SHIFT;
 	spin_init(&d->lock, LOCK_DOMAIN);
 	spin_lock(&domains_lock);
-	d->id = spec->initial ? id : next_id();
+	d->id = spec->initial ? INITIAL_DOMID : next_id();
 	list_add_tail(&d->link, &domain_list);
 	spin_unlock(&domains_lock);
-	rc = domain_init(d);
-	if (rc) {
+	if (domain_init(d)) {
 		pr_err("guest %s: not enough memory for its virtual CPUs and tables\n", d->name);
 		domain_destroy(d);
 		return NULL;
@@ -139,6 +137,7 @@ struct domain *domain_create(domid_t id, const struct guest_spec *spec)
 void domain_start(struct domain *d)
 {
 	d->vcpus[0]->initialised = true;
+	d->boot->started = now();
 	d->state = DOM_RUNNING;
 	vcpu_up(d->vcpus[0]);
 }
@@ -185,7 +184,7 @@ static bool all_stopped(const struct domain *d)
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		const struct vcpu *v = d->vcpus[i];
 
-		if (v && (!READ_ONCE(v->stopped) || READ_ONCE(v->on_cpu)))
+		if (!READ_ONCE(v->stopped) || READ_ONCE(v->on_cpu))
 			return false;
 	}
 	return true;
@@ -214,74 +213,76 @@ static bool rounds_over(void)
 	return true;
 }
 
+static void stop_timers(struct domain *d)
+{
+	domain_watchdog_stop(d);
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		vcpu_timers_stop(d->vcpus[i]);
+}
+
 /* One bounded step of a dead domain's end; true when all is given back. */
 static bool teardown_step(struct domain *d)
 {
+	bool done = true;
+
 	switch (d->teardown_step) {
 	case 0:
-		if (!all_stopped(d))
-			return false;
-		domain_watchdog_stop(d);
-		if (opt.loglevel == LOGLEVEL_DEBUG)
+		done = all_stopped(d);
+		if (!done)
+			break;
+		if (d->boot && opt.loglevel == LOGLEVEL_DEBUG)
 			domain_show_exits(d);
-		for (unsigned i = 0; i < d->nr_vcpus; i++)
-			if (d->vcpus[i])
-				vcpu_timers_stop(d->vcpus[i]);
+		stop_timers(d);
 		rounds_start();
-		d->teardown_step++;
-		return false;
+		break;
 	case 1:
-		if (!rounds_over() || !console_drained(d))
-			return false;
-		console_detach(d);
-		d->teardown_step++;
-		return false;
+		done = rounds_over() && console_drained(d);
+		if (done)
+			console_detach(d);
+		break;
 	case 2:
-		d->teardown_step += d->grants && grant_teardown(d) ? 0 : 1;
-		return false;
+		done = !grant_teardown(d);
+		break;
 	case 3:
-		d->teardown_step += d->evtchn && evtchn_teardown(d) ? 0 : 1;
-		return false;
+		done = !evtchn_teardown(d);
+		break;
 	case 4:
-		for (unsigned i = 0; i < d->nr_vcpus; i++) {
-			if (d->vcpus[i])
-				vcpu_destroy(d->vcpus[i]);
-			d->vcpus[i] = NULL;
-		}
-		d->nr_vcpus = 0;
-		d->teardown_step++;
-		return false;
+		while (d->nr_vcpus)
+			vcpu_destroy(d->vcpus[--d->nr_vcpus]);
+		break;
 	default:
 		if (p2m_teardown(d))
 			return false;
 		arch_domain_free(d);
 		return true;
 	}
+	d->teardown_step += done;
+	return false;
 }
 
 /* Nobody finds it any more; it goes when the last reference does. */
 static void unlist(struct domain *d)
 {
-	spin_lock(&domains_lock);
+	guard(&domains_lock);
 	list_del(&d->link);
 	d->state = DOM_DEAD;
-	spin_unlock(&domains_lock);
 }
 
 void domain_destroy(struct domain *d)
 {
 	d->state = DOM_DYING;
 	for (unsigned i = 0; i < d->nr_vcpus; i++)
-		if (d->vcpus[i])
-			vcpu_stop(d->vcpus[i]);
+		vcpu_stop(d->vcpus[i]);
 	while (!teardown_step(d))
 		;
 	unlist(d);
 	domain_put(d);
 }
 
-static void last_guest_gone(void)
+static void if_last_guest_gone(void)
 {
+	if (!list_empty(&domain_list) || restarts_due)
+		return;
 	if (opt.when_empty == WHEN_EMPTY_POWEROFF) {
 		printk("no guests left: power off\n");
 		arch_poweroff();
@@ -293,33 +294,43 @@ static void last_guest_gone(void)
 	printk("no guests left\n");
 }
 
-/* The domain has ended and is off the list: what now. */
+static void start_again(struct timer *t)
+{
+	restarts_due--;
+	boot_guest_start(container_of(t, struct boot_guest, restart));
+	if_last_guest_gone();
+}
+
+/* The domain has ended and is off the list: what now. One that ends at once must not keep Margay busy. */
 static void after_end(struct boot_guest *bg, unsigned code)
 {
+	stime_t again = bg->started + RESTART_NS, t = now();
 	bool restart = false;
 
 	if (code == SHUTDOWN_reboot)
 		restart = bg->spec.on_reboot == GUEST_RESTART;
 	else if (code == SHUTDOWN_crash || code == SHUTDOWN_watchdog)
 		restart = bg->spec.on_crash == GUEST_RESTART;
-	if (restart && !boot_guest_start(bg))
-		return;
-	if (list_empty(&domain_list))
-		last_guest_gone();
+	if (restart) {
+		if (again > t)
+			printk("guest %s ended soon after its start: starts again in %lu ms\n",
+			       bg->spec.name, (again - t) / 1000000);
+		restarts_due++;
+		timer_init(&bg->restart, start_again);
+		timer_set(&bg->restart, again);
+	}
+	if_last_guest_gone();
 }
 
 static struct domain *next_to_reap(void)
 {
-	struct domain *d, *found = NULL;
+	struct domain *d;
 
-	spin_lock(&domains_lock);
+	guard(&domains_lock);
 	list_for_each(d, &domain_list, link)
-		if (d->state == DOM_SHUTDOWN || (d->state == DOM_DYING && d->boot)) {
-			found = d;
-			break;
-		}
-	spin_unlock(&domains_lock);
-	return found;
+		if (d->state == DOM_SHUTDOWN || (d->state == DOM_DYING && d->boot))
+			return d;
+	return NULL;
 }
 
 static void reap_again(struct timer *t __unused)

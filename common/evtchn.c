@@ -74,7 +74,7 @@ static __noinline void wake_pollers(struct domain *d, unsigned port)
 
 	for_each_bit(i, &pollers, d->nr_vcpus) {
 		struct vcpu *v = d->vcpus[i];
-		unsigned nr = v ? READ_ONCE(v->poll_ports) : 0;
+		unsigned nr = READ_ONCE(v->poll_ports);
 
 		if (nr && (nr > 1 || v->poll_port == port) && evtchn_poll_end(v))
 			vcpu_wake(v);

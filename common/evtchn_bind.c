@@ -157,7 +157,7 @@ static void close_locked(struct domain *d, u32 port, struct evtchn *chn)
 
 	if (chn->state == ECS_VIRQ) {
 		for (unsigned i = 0; i < d->nr_vcpus; i++)
-			if (d->vcpus[i] && d->vcpus[i]->virq_port[chn->virq] == port)
+			if (d->vcpus[i]->virq_port[chn->virq] == port)
 				WRITE_ONCE(d->vcpus[i]->virq_port[chn->virq], 0);
 	} else if (chn->state == ECS_INTERDOMAIN) {
 		peer = evtchn_at(chn->peer, chn->port);

@@ -20,8 +20,6 @@ static void show_domain(struct domain *d)
 		struct vcpu *v = d->vcpus[i];
 		struct vcpu_runstate_info rs;
 
-		if (!v)
-			continue;
 		vcpu_runstate(v, &rs);
 		printk("  vcpu %u: %s on CPU %u, ran %lu ms, waited %lu ms, %lu events, %lu wake-ups\n",
 		       i, run_states[v->state], v->cpu->id, rs.time[RUNSTATE_running] / 1000000,
@@ -49,7 +47,7 @@ void domain_show_exits(struct domain *d)
 		u64 n = 0;
 
 		for (unsigned i = 0; i < d->nr_vcpus; i++)
-			n += d->vcpus[i] ? d->vcpus[i]->exits[r] : 0;
+			n += d->vcpus[i]->exits[r];
 		all += n;
 		if (n)
 			printk("%s exits %s %lu\n", d->name, exit_names[r], n);
@@ -59,7 +57,7 @@ void domain_show_exits(struct domain *d)
 		u64 n = 0;
 
 		for (unsigned i = 0; i < d->nr_vcpus; i++)
-			n += d->vcpus[i] ? d->vcpus[i]->hypercalls[h] : 0;
+			n += d->vcpus[i]->hypercalls[h];
 		if (n)
 			printk("%s hypercall %s %lu\n", d->name,
 			       hypercall_names[h] ? hypercall_names[h] : "?", n);

@@ -14,13 +14,14 @@ struct vcpu *domain_vcpu(struct domain *d, u32 id)
 	return d->vcpus[index_nospec(id, MAX_VCPUS)];
 }
 
-struct vcpu *vcpu_create(struct domain *d, unsigned id)
+int vcpu_create(struct domain *d)
 {
 	struct vcpu *v = kzalloc(sizeof(*v));
-	unsigned first;
+	unsigned id = d->nr_vcpus, first;
 
 	if (!v)
-		return NULL;
+		return -ENOMEM;
+	d->vcpus[d->nr_vcpus++] = v;
 	v->domain = d;
 	v->id = id;
 	v->state = RUN_OFFLINE;
@@ -30,7 +31,6 @@ struct vcpu *vcpu_create(struct domain *d, unsigned id)
 	v->runstate.state = RUNSTATE_offline;
 	v->runstate.state_entry_time = now();
 	vcpu_timers_init(v);
-	memset(v->affinity, 0xff, sizeof(v->affinity));
 	guest_spec_affinity(&d->spec, id, v->affinity);
 	/* Where it starts looking for a CPU: spread over those allowed. */
 	first = find_next_bit(v->affinity, nr_cpus, id % nr_cpus);
@@ -45,11 +45,10 @@ struct vcpu *vcpu_create(struct domain *d, unsigned id)
 	v->cpu = cpus[first];
 	v->exits = kzalloc(NR_EXITS * sizeof(u64));
 	v->hypercalls = kzalloc(NR_HYPERCALLS * sizeof(u64));
-	d->vcpus[id] = v;
 	if (!v->exits || !v->hypercalls || arch_vcpu_init(v))
-		return NULL;	/* the domain's tear-down frees what is there */
+		return -ENOMEM;	/* the domain's tear-down frees what is there */
 	v->work = VCPU_WORK_TIME;
-	return v;
+	return 0;
 }
 
 void vcpu_destroy(struct vcpu *v)

@@ -33,7 +33,7 @@ static long set_callback(struct vcpu *v, u64 value)
 	for (unsigned i = 0; value && i < d->nr_vcpus; i++) {
 		struct vcpu *to = d->vcpus[i];
 
-		if (to && READ_ONCE(to->info->evtchn_upcall_pending)) {
+		if (READ_ONCE(to->info->evtchn_upcall_pending)) {
 			vcpu_post(to, VCPU_WORK_EVENT);
 			vcpu_wake(to);
 		}

@@ -51,7 +51,7 @@ static long down(struct vcpu *v)
 
 	guard(&d->lock);
 	for (unsigned i = 0; i < d->nr_vcpus; i++)
-		last &= !d->vcpus[i] || d->vcpus[i] == v || !is_up(d->vcpus[i]);
+		last &= d->vcpus[i] == v || !is_up(d->vcpus[i]);
 	if (last)
 		domain_shutdown(d, SHUTDOWN_poweroff);
 	else if (is_up(v))

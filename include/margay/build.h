@@ -8,6 +8,7 @@
 
 #include <margay/boot.h>
 #include <margay/cmdline.h>
+#include <margay/timer.h>
 
 #include <xen/arch-x86/hvm/start_info.h>
 
@@ -18,6 +19,8 @@ struct boot_guest {
 	size_t image_size;
 	const void *initrd; /* NULL when there is none */
 	size_t initrd_size;
+	stime_t started;	/* the last time */
+	struct timer restart;	/* the next time */
 };
 
 #define GUEST_LOW_TOP 0xc0000000UL /* RAM goes on at 4 GiB */

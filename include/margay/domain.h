@@ -59,7 +59,7 @@ struct domain {
 	struct cpuid_policy *cpuid;
 	struct guest_console *console;
 	struct guest_spec spec;
-	struct boot_guest *boot; /* how to build it again on restart; set once it has run */
+	struct boot_guest *boot; /* how to build it again on restart; set once it is built */
 
 	s64 time_offset_sec;			/* added to Margay's wall clock */
 	u8 shutdown_code;			/* SHUTDOWN_* */
@@ -82,13 +82,14 @@ static inline void domain_hold(struct domain *d)
 	__atomic_add_fetch(&d->refs, 1, __ATOMIC_SEQ_CST);
 }
 
-struct domain *domain_create(domid_t id, const struct guest_spec *spec);
+/* In the list, without memory; NULL, reported, when there is not enough for its tables. */
+struct domain *domain_create(const struct guest_spec *spec);
 /* The first vCPU starts to run. */
 void domain_start(struct domain *d);
 /* Takes a domain that never ran apart, at once. */
 void domain_destroy(struct domain *d);
-/* Creates, builds and starts; also on restart. common/boot_guests.c */
-int boot_guest_start(struct boot_guest *bg);
+/* Creates, builds and starts, or reports why not. common/boot_guests.c */
+void boot_guest_start(struct boot_guest *bg);
 /* Stops all vCPUs; the domain's death or restart follows as it was configured. Any context. */
 void domain_shutdown(struct domain *d, unsigned code);
 /* Ends a guest that Margay can not go on with; why is printed with a register dump of v if given. */

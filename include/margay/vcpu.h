@@ -170,7 +170,8 @@ struct vcpu {
 /* Marks work and makes the vCPU notice: wakes nothing, but leaves guest mode if it runs elsewhere. */
 void vcpu_post(struct vcpu *v, u32 work);
 
-struct vcpu *vcpu_create(struct domain *d, unsigned id);
+/* d's next one, off. -ENOMEM: the domain is to be destroyed. */
+int vcpu_create(struct domain *d);
 void vcpu_destroy(struct vcpu *v);
 
 /* Maps a hypercall's (domain, vcpu id) to the vCPU; NULL when out of range. Speculation-safe. */
