@@ -114,18 +114,10 @@ int parse_uint(const char *s, size_t len, u64 *out)
 int parse_size(const char *s, size_t len, u64 *out)
 {
 	static const char units[] = "kmgt";
-	unsigned int shift = 0;
-	const char *u;
-	int ret;
+	const char *u = len ? memchr(units, s[len - 1] | 0x20, 4) : NULL;
+	unsigned int shift = u ? 10 * (u - units + 1) : 0;
+	int ret = parse_uint(s, u ? len - 1 : len, out);
 
-	if (len) {
-		u = strchr(units, s[len - 1] | 0x20);
-		if (u && *u) {
-			shift = 10 * (u - units + 1);
-			len--;
-		}
-	}
-	ret = parse_uint(s, len, out);
 	if (ret)
 		return ret;
 	if (*out > ~0UL >> shift)

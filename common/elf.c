@@ -119,7 +119,6 @@ static const char *parse(const u8 *p, size_t size, struct elf_image *out)
 
 	if (why)
 		return why;
-	out->entry = out->is64 ? get_u64(p + 24) : get_u32(p + 24);
 	phoff = out->is64 ? get_u64(p + 32) : get_u32(p + 28);
 	phentsize = get_u16(p + (out->is64 ? 54 : 42));
 	phnum = get_u16(p + (out->is64 ? 56 : 44));

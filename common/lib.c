@@ -72,26 +72,8 @@ size_t strnlen(const char *s, size_t max)
 
 int strcmp(const char *a, const char *b)
 {
-	return strncmp(a, b, ~(size_t)0);
-}
-
-int strncmp(const char *a, const char *b, size_t n)
-{
-	for (; n--; a++, b++) {
-		if (*a != *b)
-			return (u8)*a < (u8)*b ? -1 : 1;
+	for (; *a == *b; a++, b++)
 		if (!*a)
-			break;
-	}
-	return 0;
-}
-
-char *strchr(const char *s, int c)
-{
-	for (;; s++) {
-		if (*s == (char)c)
-			return (char *)(uintptr_t)s;
-		if (!*s)
-			return NULL;
-	}
+			return 0;
+	return (u8)*a < (u8)*b ? -1 : 1;
 }

@@ -26,24 +26,17 @@ static void put_padded(struct out *o, const char *s, size_t n, size_t width, boo
 		put(o, ' ');
 }
 
-static void put_number(struct out *o, u64 v, bool negative, unsigned base, bool upper, size_t width,
-		       bool left, char pad)
+/* The digits of v before `end`; their number. */
+static size_t digits(char *end, u64 v, unsigned base)
 {
-	const char *digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
-	char tmp[24];
-	size_t i = sizeof(tmp);
+	size_t n = 0;
 
 	do {
-		tmp[--i] = digits[v % base];
+		*--end = "0123456789abcdef"[v % base];
+		n++;
 		v /= base;
 	} while (v);
-	if (negative && pad == '0') {
-		put(o, '-');
-		width -= width > 0;
-	} else if (negative) {
-		tmp[--i] = '-';
-	}
-	put_padded(o, tmp + i, sizeof(tmp) - i, width, left, pad);
+	return n;
 }
 
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
@@ -51,10 +44,11 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
 	struct out o = { buf, size, 0 };
 
 	for (; *fmt; fmt++) {
-		bool left = false, alt = false;
-		char pad = ' ';
-		size_t width = 0, prec = ~(size_t)0;
-		unsigned longs = 0;
+		char tmp[24], *end = tmp + sizeof(tmp), pad = ' ';
+		bool left = false, alt = false, wide;
+		size_t width = 0, n = ~0UL;
+		const char *s;
+		u64 v;
 
 		if (*fmt != '%') {
 			put(&o, *fmt);
@@ -65,76 +59,57 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
 			alt |= *fmt == '#';
 			pad = *fmt == '0' ? '0' : pad;
 		}
-		if (*fmt == '*') {
-			width = (size_t)va_arg(ap, int);
-			fmt++;
-		}
 		for (; *fmt >= '0' && *fmt <= '9'; fmt++)
 			width = width * 10 + (size_t)(*fmt - '0');
-		if (*fmt == '.') {
-			prec = 0;
-			if (*++fmt == '*') {
-				prec = (size_t)va_arg(ap, int);
-				fmt++;
-			}
-			for (; *fmt >= '0' && *fmt <= '9'; fmt++)
-				prec = prec * 10 + (size_t)(*fmt - '0');
+		if (fmt[0] == '.' && fmt[1] == '*') {
+			n = (size_t)va_arg(ap, int);
+			fmt += 2;
 		}
-		for (; *fmt == 'l' || *fmt == 'z'; fmt++)
-			longs++;
+		wide = *fmt == 'l';
+		fmt += wide;
 
 		switch (*fmt) {
-		case 'c': {
-			char c = (char)va_arg(ap, int);
-
-			put_padded(&o, &c, 1, width, left, ' ');
+		case '%':
+			put(&o, '%');
+			continue;
+		case 'c':
+			*--end = (char)va_arg(ap, int);
+			n = 1;
 			break;
-		}
-		case 's': {
-			const char *s = va_arg(ap, const char *);
-
-			s = s ? s : "(null)";
-			put_padded(&o, s, strnlen(s, prec), width, left, ' ');
-			break;
-		}
+		case 's':
+			s = va_arg(ap, const char *);
+			put_padded(&o, s, strnlen(s, n), width, left, ' ');
+			continue;
 		case 'd':
-		case 'i': {
-			s64 v = longs ? va_arg(ap, long) : va_arg(ap, int);
-
-			put_number(&o, v < 0 ? -(u64)v : (u64)v, v < 0, 10, false, width, left,
-				   left ? ' ' : pad);
+			v = wide ? (u64)va_arg(ap, long) : (u64)va_arg(ap, int);
+			n = digits(end, (s64)v < 0 ? -v : v, 10);
+			end -= n;
+			if ((s64)v < 0) {
+				*--end = '-';
+				n++;
+			}
 			break;
-		}
 		case 'u':
 		case 'x':
-		case 'X': {
-			u64 v = longs ? va_arg(ap, unsigned long) : va_arg(ap, unsigned);
-
-			if (alt && *fmt != 'u') {
+			v = wide ? va_arg(ap, unsigned long) : va_arg(ap, unsigned);
+			n = digits(end, v, *fmt == 'x' ? 16 : 10);
+			end -= n;
+			if (alt) {
 				put(&o, '0');
 				put(&o, 'x');
 			}
-			put_number(&o, v, false, *fmt == 'u' ? 10 : 16, *fmt == 'X', width, left,
-				   left ? ' ' : pad);
 			break;
-		}
-		case 'p':
-			put(&o, '0');
-			put(&o, 'x');
-			put_number(&o, (u64)va_arg(ap, void *), false, 16, false, width, left, '0');
-			break;
-		case '%':
+		default: /* a mistake of ours: shown as it is, with all that follows */
 			put(&o, '%');
-			break;
-		default: /* a mistake of ours: show it */
-			put(&o, '%');
-			put(&o, *fmt);
-			if (!*fmt)
-				fmt--;
+			while (*fmt)
+				put(&o, *fmt++);
+			goto out;
 		}
+		put_padded(&o, end, n, width, left, pad);
 	}
+out:
 	if (size)
-		buf[o.len < size ? o.len : size - 1] = 0;
+		buf[min(o.len, size - 1)] = 0;
 	return (int)o.len;
 }
 

@@ -19,7 +19,6 @@ struct elf_segment {
 
 struct elf_image {
 	bool is64;
-	u64 entry;	    /* e_entry, for information */
 	u32 pvh_entry;	    /* guest-physical, inside a segment */
 	gpaddr_t start, end; /* [start, end) covers all segments */
 	struct elf_segment seg[ELF_MAX_SEGMENTS];

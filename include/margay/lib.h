@@ -17,10 +17,11 @@ void *memchr(const void *s, int c, size_t n);
 size_t strlen(const char *s);
 size_t strnlen(const char *s, size_t max);
 int strcmp(const char *a, const char *b);
-int strncmp(const char *a, const char *b, size_t n);
-char *strchr(const char *s, int c);
 
-/* Formats: %c %s %p %d %i %u %x %X with -, 0, width, .precision, l, ll, z; %% . Returns as C99 does. */
+/*
+ * Formats: %c %s %d %u %x, each with a width and -, %.*s, %ld %lu %lx, 0 for u and x, # for x; %% . Returns
+ * as C99 does. What follows anything else is put out as it is.
+ */
 #include <stdarg.h>
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
 int snprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
