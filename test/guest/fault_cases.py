@@ -15,9 +15,9 @@ HELLO = r'^\[hello\] PASS hello$'
 class Case:
     """What to boot and what must come; the defaults are a panic that halts."""
     # pylint: disable=too-many-instance-attributes
-    cpus, ram, cpu, qemu, firmware, timeout = 2, '512M', None, [], 'bios', 60
-    options, expect, forbid, ordered, input = NOREBOOT, [], [], True, []
-    panics, halts, ends = True, True, 'any'
+    cpus, ram, cpu, qemu, timeout = 2, '512M', None, [], 60
+    options, expect, forbid, ordered, modules = NOREBOOT, [], [], True, []
+    panics, halts, ends, gdb = True, True, 'any', True
 
     def __init__(self, name, what, inject, changes):
         self.name, self.what, self.inject = name, what, inject
