@@ -26,6 +26,10 @@ static inline __attribute__((always_inline)) void measure(const char *name, void
 	uint64_t least = ~0ul, sum = 0;
 
 	op();
+	/* Bochs can be told to stop here: test/perf looks at the instructions between. Else it does nothing. */
+	asm volatile("xchg %%bx, %%bx" ::: "memory");
+	op();
+	asm volatile("xchg %%bx, %%bx" ::: "memory");
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		uint64_t start = rdtsc(), cost;
 

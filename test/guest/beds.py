@@ -41,6 +41,7 @@ class Machine:
         self.image, self.kind, self.firmware = image, kind, firmware
         self.cpus, self.mem, self.extra = cpus, mem, list(extra)
         self.bochs = {}                 # values for bochsrc, in place of the bed's
+        self.commands = 'c\nq\n'        # for Bochs's debugger
         self.oracle_args = ''           # the guest's own command line (oracle only)
         self.oracle_initrd = None
         self.oracle_vcpus = 1
@@ -231,15 +232,15 @@ def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
         raise BedError('Bochs has at most 2048 MiB here')
     with tempfile.TemporaryDirectory() as work, open(log_path, 'wb') as log:
         serial, rc, commands = (os.path.join(work, n) for n in ('serial', 'bochsrc', 'commands'))
-        values = {'MODEL': model, 'ROM': 'BIOS-bochs-latest', 'CPUS': machine.cpus, 'MEGS': machine.mem, 'SERIAL': serial,
+        values = {'MAGIC': 0, 'MODEL': model, 'ROM': 'BIOS-bochs-latest', 'CPUS': machine.cpus, 'MEGS': machine.mem, 'SERIAL': serial,
                   'IMAGE': os.path.abspath(machine.image), 'LOG': log_path + '.bochs', 'IGNORE': int(not strict),
                   'MSRS': os.path.join(HERE, 'msrs.def'), **machine.bochs}
         with open(os.path.join(HERE, 'bochsrc'), encoding='utf-8') as file:
             text = re.sub('@([A-Z]+)@', lambda m: str(values[m[1]]), file.read())
-        for path, content in ((rc, text), (commands, 'c\nq\n'), (serial, '')):
+        for path, content in ((rc, text), (commands, machine.commands), (serial, '')):
             with open(path, 'w', encoding='utf-8') as file:
                 file.write(content)
-        with open(os.path.join(work, 'console'), 'wb') as console, open(serial, 'rb') as tail, \
+        with open(log_path + '.console', 'wb') as console, open(serial, 'rb') as tail, \
                 subprocess.Popen(['bochs-bin', '-q', '-f', rc, '-rc', commands],
                                  stdin=subprocess.DEVNULL, stdout=console, stderr=console,
                                  env=dict(os.environ, TERM='xterm'),

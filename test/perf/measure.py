@@ -99,6 +99,41 @@ def bench(xen=True):
     return result
 
 
+def traced_accesses(text, names):
+    """{name: [VMREADs, VMWRITEs]} of what Bochs traced: the bench guest marks the start and the end of
+    one go of each operation by a magic breakpoint; the first is the empty one."""
+    parts = re.split(r'Magic breakpoint', text)[1::2][1:]
+    return {name: [len(re.findall(rf': {insn} ', part)) for insn in ('vmread', 'vmwrite')]
+            for name, part in zip(names, parts)}
+
+
+def vtx():
+    """The bench guest on Margay with VT-x, under Bochs, whose TSC counts instructions in steps of 5
+    where there are two CPUs; then one go of each operation, instruction by instruction."""
+    directory = os.path.join(beds.OUT, 'perf')
+    os.makedirs(directory, exist_ok=True)
+    image, log = (os.path.join(directory, 'bench-vtx' + ext) for ext in ('.iso', '.log'))
+    subprocess.run([os.path.join(ROOT, 'scripts/mkimage'), '-o', image, '--cache',
+                    os.path.join(beds.CACHE, 'grub'), '--options', 'when_empty=poweroff', '-m',
+                    guest('bench') + '=guest name=bench vcpus=2 mem=64M',
+                    os.path.join(beds.OUT, 'margay')], check=True)
+    machine, lines = beds.Machine(image, cpus=2), Lines()
+    costs = bench_of(finish(lines, beds.run('broadwell', machine, lines, log, 300), log,
+                            'PASS bench'))
+    marked = [name for name in costs if name != 'cross_vcpu_wake']
+    machine = beds.Machine(image, cpus=1)
+    machine.bochs = {'MAGIC': 1}
+    machine.commands = 'c\ntrace on\nc\ntrace off\n' * (len(marked) + 1) + 'q\n'
+    trace = log.replace('bench', 'trace')
+    beds.run('broadwell', machine, Lines(), trace, 300)
+    os.remove(image)
+    with open(trace + '.console', encoding='utf-8', errors='replace') as file:
+        accesses = traced_accesses(file.read(), marked)
+    if not accesses or not any(accesses['null_hypercall']):
+        raise PerfError(f'no VMREAD in {trace}.console')
+    return {name: {**cost, 'accesses': accesses.get(name)} for name, cost in costs.items()}
+
+
 def boot():
     """Instructions from Margay's entry to each step of its boot, for one and two CPUs."""
     result = {}
