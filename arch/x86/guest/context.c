@@ -146,18 +146,19 @@ void arch_vcpu_start_sipi(struct vcpu *v, u8 vector)
 	start_real_mode(v, (u16)(vector << 8), (u64)vector << 12, 0);
 }
 
-static bool context_valid(const struct vcpu *v, u64 cr0, u64 cr3, u64 cr4, u64 efer, bool need_long)
+static bool state_valid(const struct vcpu *v, const struct vcpu_state *st)
 {
-	bool pg = cr0 & CR0_PG, lma = efer & EFER_LMA;
+	bool pg = st->cr0 & CR0_PG, lma = st->efer & EFER_LMA;
 
-	if ((cr0 >> 32) || (pg && !(cr0 & CR0_PE)) || ((cr0 & CR0_NW) && !(cr0 & CR0_CD)))
+	if ((st->cr0 >> 32) || (pg && !(st->cr0 & CR0_PE)) ||
+	    ((st->cr0 & CR0_NW) && !(st->cr0 & CR0_CD)))
 		return false;
-	if ((cr4 & ~cpuid_cr4_allowed(v->domain)) ||
-	    (efer & ~(cpuid_efer_allowed(v->domain) | EFER_LMA)))
+	if ((st->cr4 & ~cpuid_cr4_allowed(v->domain)) ||
+	    (st->efer & ~(cpuid_efer_allowed(v->domain) | EFER_LMA)))
 		return false;
-	if (lma != (pg && (efer & EFER_LME)) || (lma && !(cr4 & CR4_PAE)))
+	if (lma != (pg && (st->efer & EFER_LME)) || (lma && !(st->cr4 & CR4_PAE)))
 		return false;
-	return (!need_long || lma) && cr3 < 1UL << x86.phys_bits;
+	return st->cr3 < 1UL << x86.phys_bits;
 }
 
 #define AR_TYPE_CODE BIT(3)
@@ -184,13 +185,13 @@ static bool segments_valid(const struct vcpu_hvm_x86_32 *x)
 	return (x->tr_ar & (AR_P | AR_S | AR_UNUSED)) == AR_P;
 }
 
-static void context_32(struct vcpu *v, const struct vcpu_hvm_x86_32 *x, struct vcpu_state *st)
+static void context_32(const struct vcpu_hvm_x86_32 *x, struct regs *r, struct vcpu_state *st)
 {
 	/* The general registers come in encoding order. */
 	for (unsigned i = 0; i < 8; i++)
-		v->regs.gpr[i] = (&x->eax)[i];
-	v->regs.rip = x->eip;
-	v->regs.rflags = x->eflags | RFLAGS_FIXED;
+		r->gpr[i] = (&x->eax)[i];
+	r->rip = x->eip;
+	r->rflags = x->eflags | RFLAGS_FIXED;
 	st->cr0 = x->cr0 | CR0_ET;
 	st->cr3 = x->cr3;
 	st->cr4 = x->cr4;
@@ -203,12 +204,12 @@ static void context_32(struct vcpu *v, const struct vcpu_hvm_x86_32 *x, struct v
 	st->seg[SEG_TR] = segment(0, x->tr_ar & 0xfff, x->tr_limit, x->tr_base);
 }
 
-static void context_64(struct vcpu *v, const struct vcpu_hvm_x86_64 *x, struct vcpu_state *st)
+static void context_64(const struct vcpu_hvm_x86_64 *x, struct regs *r, struct vcpu_state *st)
 {
 	for (unsigned i = 0; i < 8; i++)
-		v->regs.gpr[i] = (&x->rax)[i];
-	v->regs.rip = x->rip;
-	v->regs.rflags = x->rflags | RFLAGS_FIXED;
+		r->gpr[i] = (&x->rax)[i];
+	r->rip = x->rip;
+	r->rflags = x->rflags | RFLAGS_FIXED;
 	st->cr0 = x->cr0 | CR0_ET;
 	st->cr3 = x->cr3;
 	st->cr4 = x->cr4;
@@ -221,25 +222,21 @@ static void context_64(struct vcpu *v, const struct vcpu_hvm_x86_64 *x, struct v
 int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 {
 	struct vcpu_state st = empty_state();
-	const struct vcpu_hvm_x86_32 *a = &ctx->cpu_regs.x86_32;
-	const struct vcpu_hvm_x86_64 *b = &ctx->cpu_regs.x86_64;
+	struct regs regs = { 0 };
+	bool ok = false;
 
 	if (ctx->mode == VCPU_HVM_MODE_32B) {
-		if (!context_valid(v, a->cr0, a->cr3, a->cr4, a->efer, false) || !segments_valid(a))
-			return -EINVAL;
+		context_32(&ctx->cpu_regs.x86_32, &regs, &st);
+		ok = segments_valid(&ctx->cpu_regs.x86_32);
 	} else if (ctx->mode == VCPU_HVM_MODE_64B) {
-		if (!context_valid(v, b->cr0, b->cr3, b->cr4, b->efer, true))
-			return -EINVAL;
-	} else {
-		return -EINVAL;
+		context_64(&ctx->cpu_regs.x86_64, &regs, &st);
+		ok = st.efer & EFER_LMA;
 	}
+	if (!ok || !state_valid(v, &st))
+		return -EINVAL;
 	reset_context(v);
 	v->sipi_wait = false; /* a SIPI does not start it a second time */
-	memset(&v->regs, 0, sizeof(v->regs));
-	if (ctx->mode == VCPU_HVM_MODE_32B)
-		context_32(v, a, &st);
-	else
-		context_64(v, b, &st);
+	v->regs = regs;
 	hvm->set_state(v, &st);
 	return 0;
 }
