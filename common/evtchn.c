@@ -23,7 +23,7 @@ static void mark_events_pending(struct vcpu *v)
 	if (info == &dummy_vcpu_info || atomic_xchg(&info->evtchn_upcall_pending, 1))
 		return;
 	if (v->upcall_vector) {
-		vlapic_set_irq(v, v->upcall_vector, false);
+		vlapic_set_irq(v, v->upcall_vector);
 		return;
 	}
 	vcpu_post(v, VCPU_WORK_EVENT);

@@ -94,7 +94,7 @@ static long set_upcall_vector(struct vcpu *cur, gvaddr_t arg)
 		return -ENOENT;
 	WRITE_ONCE(v->upcall_vector, a.vector);
 	/* An event may have been announced in the old way, so announce it again. */
-	vlapic_set_irq(v, a.vector, false);
+	vlapic_set_irq(v, a.vector);
 	return 0;
 }
 

@@ -10,8 +10,8 @@
 int vlapic_create(struct vcpu *v);
 void vlapic_destroy(struct vcpu *v);
 
-/* An edge- or level-triggered interrupt message arrives. Any CPU; wakes the vCPU. Vectors below 16 set ESR. */
-void vlapic_set_irq(struct vcpu *v, u8 vector, bool level);
+/* An edge-triggered interrupt message arrives. Any CPU; wakes the vCPU. Vectors below 16 set ESR. */
+void vlapic_set_irq(struct vcpu *v, u8 vector);
 /* The highest deliverable vector by PPR, or -1. */
 int vlapic_pending(struct vcpu *v);
 /* Nothing but the TPR keeps a vector back: the guest's next write to CR8 must not go unnoticed. */

@@ -85,7 +85,7 @@ static void test_exception_over_interrupt(void **state)
 {
 	(void)state;
 	/* From the APIC: the vector waits in IRR again. */
-	vlapic_set_irq(v, 0x55, false);
+	vlapic_set_irq(v, 0x55);
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_true(v->inject.valid);
 	inject_exception(v, 14, true, 2);
@@ -121,7 +121,7 @@ static void test_priority(void **state)
 	(void)state;
 	v->nmi_pending = true;
 	raise_upcall();
-	vlapic_set_irq(v, 0xfe, false);
+	vlapic_set_irq(v, 0xfe);
 	assert_true(vcpu_prepare_entry(v, true));
 	expect(INJ_NMI, 2);
 	assert_true(v->nmi_blocked);
@@ -140,7 +140,7 @@ static void test_window(void **state)
 {
 	(void)state;
 	raise_upcall();
-	vlapic_set_irq(v, 0x40, false);
+	vlapic_set_irq(v, 0x40);
 	assert_true(vcpu_prepare_entry(v, false));
 	assert_false(v->inject.valid);
 	/* The loop must not see work that nobody can do now. */
@@ -214,7 +214,7 @@ static void test_reinjection_goes_first(void **state)
 {
 	(void)state;
 	v->inject = (struct injection){ .valid = true, .type = INJ_EXTINT, .vector = 0x30 };
-	vlapic_set_irq(v, 0x80, false);
+	vlapic_set_irq(v, 0x80);
 	assert_true(vcpu_prepare_entry(v, true));
 	expect(INJ_EXTINT, 0x30);
 	assert_false(vcpu_prepare_entry(v, true));
@@ -255,7 +255,7 @@ static void test_has_interrupt(void **state)
 {
 	(void)state;
 	assert_false(arch_vcpu_has_interrupt(v));
-	vlapic_set_irq(v, 0x40, false);
+	vlapic_set_irq(v, 0x40);
 	assert_true(arch_vcpu_has_interrupt(v));
 	v->regs.rflags = 2;
 	assert_false(arch_vcpu_has_interrupt(v));

@@ -173,7 +173,7 @@ static void test_priorities(void **state)
 	struct vcpu *v = vcpu_nr(0);
 
 	(void)state;
-	vlapic_set_irq(v, 0x41, false);
+	vlapic_set_irq(v, 0x41);
 	assert_int_equal(vlapic_pending(v), -1); /* disabled by SVR */
 	wr(0, APIC_SVR, 0x1ff);
 	assert_int_equal(vlapic_pending(v), 0x41);
@@ -182,11 +182,12 @@ static void test_priorities(void **state)
 	assert_int_equal(rd(0, APIC_ISR + 0x20), 2);
 	assert_int_equal(rd(0, APIC_IRR + 0x20), 0);
 	assert_int_equal(rd(0, APIC_PPR), 0x40);
-	vlapic_set_irq(v, 0x4f, false); /* same class: waits */
+	vlapic_set_irq(v, 0x4f); /* same class: waits */
 	assert_int_equal(vlapic_pending(v), -1);
-	vlapic_set_irq(v, 0xf0, true);
+	vlapic_set_irq(v, 0xf0);
 	assert_int_equal(vlapic_pending(v), 0xf0);
-	assert_int_equal(rd(0, APIC_TMR + 0x70), 0x10000);
+	assert_int_equal(rd(0, APIC_IRR + 0x70), 0x10000);
+	assert_int_equal(rd(0, APIC_TMR + 0x70), 0); /* all are edges */
 	vlapic_accept(v, 0xf0);
 	v->work = 0;
 	wr(0, APIC_EOI, 0);
@@ -209,8 +210,8 @@ static void test_set_once_wakes_once(void **state)
 {
 	(void)state;
 	enable_all();
-	vlapic_set_irq(vcpu_nr(1), 0x50, false);
-	vlapic_set_irq(vcpu_nr(1), 0x50, false);
+	vlapic_set_irq(vcpu_nr(1), 0x50);
+	vlapic_set_irq(vcpu_nr(1), 0x50);
 	assert_int_equal(mock_vcpus[1].woken, 1);
 }
 
@@ -219,7 +220,7 @@ static void test_esr(void **state)
 	(void)state;
 	enable_all();
 	wr(0, APIC_LVT + 16 * LVT_ERROR, 0xfe);
-	vlapic_set_irq(vcpu_nr(0), 3, false);
+	vlapic_set_irq(vcpu_nr(0), 3);
 	assert_int_equal(rd(0, APIC_ESR), 0); /* only a write shows it */
 	wr(0, APIC_ESR, 0);
 	assert_int_equal(rd(0, APIC_ESR), 0x40);
@@ -235,7 +236,7 @@ static void test_esr(void **state)
 	assert_int_equal(rd(0, APIC_ESR), 0x80);
 	/* An error LVT with a bad vector does not raise errors without end. */
 	wr(0, APIC_LVT + 16 * LVT_ERROR, 5);
-	vlapic_set_irq(vcpu_nr(0), 3, false);
+	vlapic_set_irq(vcpu_nr(0), 3);
 	/* Disabling masks the LVTs, and they stay so while it is off. */
 	wr(0, APIC_SVR, 0xff);
 	assert_int_equal(rd(0, APIC_LVT + 16 * LVT_ERROR), 0x10005);
@@ -355,7 +356,7 @@ static void test_startup(void **state)
 	t->regs.rflags = 2;
 	t->nmi_pending = true;
 	t->inject.valid = true;
-	vlapic_set_irq(t, 0x70, false);
+	vlapic_set_irq(t, 0x70);
 	wr(0, APIC_ICR, 0xc500);
 	assert_int_equal(m->resets, 0);
 	assert_true(arch_vcpu_has_interrupt(t));

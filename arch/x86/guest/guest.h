@@ -38,7 +38,7 @@ static inline void set_register(u64 *r, u64 val, unsigned bytes)
 #define STARTUP_VECTOR_SHIFT 8
 
 /*
- * Only the vCPU itself, on the CPU it runs on, changes the registers. Others touch irr, tmr, esr_new and
+ * Only the vCPU itself, on the CPU it runs on, changes the registers. Others touch irr, esr_new and
  * startup, atomically; lvt, period and tsc_deadline are read by the timer's function wherever it runs.
  *
  * TPR and ISR are in a page of the layout that hardware knows (SDM 3C 29.1, APM2 15.29). Interrupts arrive
@@ -53,7 +53,7 @@ struct vlapic {
 	u64 icr;
 	u32 lvt[NR_LVTS];
 	u32 tmict, tdcr;
-	u64 irr[4], tmr[4];
+	u64 irr[4];
 	u32 esr_new; /* errors since the last write to ESR */
 	u32 startup;
 	struct timer timer;

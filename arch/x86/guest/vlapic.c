@@ -67,10 +67,8 @@ void vlapic_init_regs(struct vlapic *vl)
 	vl->tsc_deadline = 0;
 	for (unsigned i = 0; i < NR_LVTS; i++)
 		vl->lvt[i] = LVT_MASKED;
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 4; i++)
 		atomic_store(&vl->irr[i], 0);
-		atomic_store(&vl->tmr[i], 0);
-	}
 	atomic_store(&vl->esr_new, 0);
 }
 
@@ -200,7 +198,7 @@ void vlapic_error(struct vlapic *vl, u32 bits)
 	vlapic_lvt_deliver(vl, LVT_ERROR);
 }
 
-void vlapic_set_irq(struct vcpu *v, u8 vector, bool level)
+void vlapic_set_irq(struct vcpu *v, u8 vector)
 {
 	struct vlapic *vl = v->vlapic;
 
@@ -211,10 +209,6 @@ void vlapic_set_irq(struct vcpu *v, u8 vector, bool level)
 			vlapic_lvt_deliver(vl, LVT_ERROR);
 		return;
 	}
-	if (level)
-		set_bit(vector, vl->tmr);
-	else if (test_bit(vector, vl->tmr))
-		clear_bit(vector, vl->tmr);
 	/* If it was set already, whoever set it has told the vCPU. HLT with IF clear goes on. */
 	if (!test_and_set_bit(vector, vl->irr)) {
 		vcpu_post(v, VCPU_WORK_LAPIC);
@@ -229,7 +223,7 @@ void vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt)
 	u32 val = READ_ONCE(vl->lvt[lvt]);
 
 	if (!(val & LVT_MASKED) && vlapic_enabled(vl))
-		vlapic_set_irq(vl->v, (u8)val, false);
+		vlapic_set_irq(vl->v, (u8)val);
 }
 
 static void eoi(struct vlapic *vl)
@@ -319,7 +313,6 @@ static bool write_reg(struct vlapic *vl, u32 offset, u32 val)
 /* The register's value, or -1. */
 static s64 read_reg(struct vlapic *vl, u32 offset)
 {
-	const u64 *set;
 	u32 i;
 
 	switch (offset) {
@@ -334,13 +327,12 @@ static s64 read_reg(struct vlapic *vl, u32 offset)
 	case APIC_TMICT: return vl->tmict;
 	case APIC_TMCCT: return vlapic_timer_count(vl);
 	case APIC_TDCR: return vl->tdcr;
-	case APIC_ISR ... APIC_IRR + 0x70:
+	/* TMR stays empty: nothing sends level-triggered interrupts. */
+	case APIC_ISR ... APIC_TMR + 0x70: return *vlapic_reg(vl, offset & ~0xfU);
+	case APIC_IRR ... APIC_IRR + 0x70:
 		i = offset / 0x10 % 8;
-		set = offset >= APIC_IRR ? vl->irr : vl->tmr;
-		if (offset < APIC_TMR)
-			return *vlapic_reg(vl, APIC_ISR + 0x10 * i);
-		/* The page's TMR stays empty: there is no EOI that hardware would have to tell. */
-		return (u32)(READ_ONCE(set[i / 2]) >> i % 2 * 32) | *vlapic_reg(vl, offset & ~0xfU);
+		return (u32)(READ_ONCE(vl->irr[i / 2]) >> i % 2 * 32) |
+		       *vlapic_reg(vl, offset & ~0xfU);
 	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1):
 		return vl->lvt[index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS)];
 	default: return -1;
@@ -458,7 +450,7 @@ int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val)
 		if (val >> 8)
 			return -EPERM;
 		if (vl->svr & SVR_ENABLE)
-			vlapic_set_irq(v, (u8)val, false);
+			vlapic_set_irq(v, (u8)val);
 		return 0;
 	}
 	return !(val >> 32) && write_reg(vl, offset, (u32)val) ? 0 : -EPERM;

@@ -107,7 +107,7 @@ static void deliver(struct vcpu *t, unsigned mode, u8 vector)
 	case ICR_FIXED:
 	case ICR_LOWEST:
 		if (vlapic_enabled(t->vlapic))
-			vlapic_set_irq(t, vector, false);
+			vlapic_set_irq(t, vector);
 		break;
 	case ICR_NMI:
 		if (READ_ONCE(t->sipi_wait))
