@@ -102,9 +102,13 @@ static void check_deadline(void)
 	CHECK(WAIT_FOR(READ_ONCE(fired) == 1, 2 * NS_PER_S), "deadline: %u interrupts", fired);
 	CHECK(rdtsc() >= when, "the deadline came %lu ticks early", when - rdtsc());
 	CHECK(!rdmsr(MSR_TSC_DEADLINE), "deadline still armed: %lx", rdmsr(MSR_TSC_DEADLINE));
-	fired = 0;
-	wrmsr(MSR_TSC_DEADLINE, rdtsc() + 3 * khz);
-	wrmsr(MSR_TSC_DEADLINE, 0);
+	/* Again where the machine was too busy to disarm it in time. */
+	do {
+		fired = 0;
+		when = rdtsc() + 3 * khz;
+		wrmsr(MSR_TSC_DEADLINE, when);
+		wrmsr(MSR_TSC_DEADLINE, 0);
+	} while (rdtsc() >= when);
 	delay_ns(6 * NS_PER_MS);
 	CHECK(!fired, "a disarmed deadline fired");
 	wrmsr(MSR_TSC_DEADLINE, 1);
