@@ -49,22 +49,16 @@ void domain_put(struct domain *d)
 	kfree(d);
 }
 
-static bool id_in_use(domid_t id)
+/* Under domains_lock. */
+static domid_t next_id(void)
 {
 	struct domain *d;
 
+again:
+	last_id = last_id + 1U < DOMID_FIRST_RESERVED ? (domid_t)(last_id + 1) : FIRST_DOMID;
 	list_for_each(d, &domain_list, link)
-		if (d->id == id)
-			return true;
-	return false;
-}
-
-static domid_t next_id(void)
-{
-	do
-		last_id = last_id + 1U < DOMID_FIRST_RESERVED ? (domid_t)(last_id + 1) :
-								FIRST_DOMID;
-	while (id_in_use(last_id));
+		if (d->id == last_id)
+			goto again;
 	return last_id;
 }
 
@@ -375,7 +369,6 @@ void domain_update_wallclock(struct domain *d)
 	u32 nsec;
 
 	arch_wallclock(&sec, &nsec);
-	sec += (u64)d->time_offset_sec;
 	s->wc_version++;
 	barrier();
 	s->wc_sec = (u32)sec;

@@ -375,11 +375,11 @@ int page_get(const struct domain *d, mfn_t mfn)
 		spare = alloc_page();
 		if (!spare)
 			return -ENOMEM;
-		n = lock_chunk(c);
-	}
-	if (!chunks[c].split && chunks[c].owner == d->id) {
-		split_chunk(c, spare);
-		spare = NULL;
+		spin_lock(&n->lock);
+		if (!chunks[c].split && chunks[c].owner == d->id) {
+			split_chunk(c, spare);
+			spare = NULL;
+		}
 	}
 
 	struct split *s = chunks[c].split;

@@ -22,15 +22,6 @@ static void vprint(const char *fmt, va_list ap)
 	console_write(NULL, line, strlen(line));
 }
 
-void printk(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vprint(fmt, ap);
-	va_end(ap);
-}
-
 void printk_at(enum loglevel level, const char *fmt, ...)
 {
 	va_list ap;

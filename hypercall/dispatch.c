@@ -111,10 +111,9 @@ int hcall_own_domain(struct vcpu *v, domid_t id)
 	struct domain *d;
 	int err = hcall_domain(v, id, &d);
 
-	if (err)
-		return err;
-	domain_put(d);
-	return d == v->domain ? 0 : -EPERM;
+	if (!err)
+		domain_put(d);
+	return err ? err : d == v->domain ? 0 : -EPERM;
 }
 
 /*

@@ -134,7 +134,7 @@ static long maximum_ram_page(void)
 /* The address space */
 
 /* Margay's page, or one of the grant table, moves to gfn from where it was. Under d->lock. */
-static int place_shared(struct domain *d, gfn_t gfn, mfn_t mfn, gfn_t *where, gfn_t nowhere)
+static int place_shared(struct domain *d, gfn_t gfn, mfn_t mfn, gfn_t *where)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);
 	int err;
@@ -144,11 +144,9 @@ static int place_shared(struct domain *d, gfn_t gfn, mfn_t mfn, gfn_t *where, gf
 	err = p2m_map(d, gfn, mfn, 0, P2M_SHARED);
 	if (err)
 		return err;
-	if (*where != nowhere && *where != gfn) {
-		e = p2m_lookup(d, *where);
-		if (e.type == P2M_SHARED && e.mfn == mfn)
-			p2m_unmap(d, *where);
-	}
+	e = p2m_lookup(d, *where);
+	if (*where != gfn && e.type == P2M_SHARED && e.mfn == mfn)
+		p2m_unmap(d, *where);
 	*where = gfn;
 	return 0;
 }
@@ -186,16 +184,13 @@ static int add_one(struct vcpu *v, unsigned space, u64 idx, gfn_t gfn)
 	guard(&d->lock);
 	switch (space) {
 	case XENMAPSPACE_shared_info:
-		return idx ? -EINVAL :
-			     place_shared(d, gfn, virt_to_mfn(d->shared_info), &d->shared_info_gfn,
-					  0);
+		mfn = virt_to_mfn(d->shared_info);
+		return idx ? -EINVAL : place_shared(d, gfn, mfn, &d->shared_info_gfn);
 	case XENMAPSPACE_grant_table:
 		if (idx >= GRANT_MAX_FRAMES)
 			return -EINVAL;
 		err = grant_frame(d, (unsigned)idx, &mfn);
-		return err ? err :
-			     place_shared(d, gfn, mfn, grant_frame_gfn(d, (unsigned)idx),
-					  INVALID_GFN);
+		return err ? err : place_shared(d, gfn, mfn, grant_frame_gfn(d, (unsigned)idx));
 	case XENMAPSPACE_gmfn:
 	case XENMAPSPACE_gmfn_range:
 		return move_page(d, idx, gfn);

@@ -75,21 +75,15 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 	return 0;
 }
 
-/* n bytes to offset at of v's run state area. */
+/* n bytes to offset at of v's run state area, which may begin in one page and end in the other. */
 static void put_runstate(struct vcpu *v, unsigned at, const void *src, unsigned n)
 {
-	unsigned off = v->runstate_area.off + at, first;
+	const struct guest_area *a = &v->runstate_area;
+	unsigned off = a->off + at, first = off < PAGE_SIZE ? min(n, (unsigned)PAGE_SIZE - off) : 0;
 
-	if (off < PAGE_SIZE) {
-		first = min(n, (unsigned)PAGE_SIZE - off);
-		memcpy((char *)mfn_to_virt(v->runstate_area.mfn[0]) + off, src, first);
-		if (first == n)
-			return;
-		src = (const char *)src + first;
-		n -= first;
-		off = PAGE_SIZE;
-	}
-	memcpy((char *)mfn_to_virt(v->runstate_area.mfn[1]) + off - PAGE_SIZE, src, n);
+	memcpy((char *)mfn_to_virt(a->mfn[0]) + off, src, first);
+	memcpy((char *)mfn_to_virt(a->mfn[1]) + (off + first) % PAGE_SIZE,
+	       (const char *)src + first, n - first);
 }
 
 static void write_runstate(struct vcpu *v, struct vcpu_runstate_info *rs)
@@ -113,12 +107,10 @@ static void write_runstate(struct vcpu *v, struct vcpu_runstate_info *rs)
 
 void runstate_update(struct vcpu *v)
 {
-	struct vcpu_runstate_info rs;
+	struct vcpu_runstate_info rs = v->runstate;
 
-	if (!atomic_load(&v->runstate_area.va))
-		return;
-	rs = v->runstate;
-	write_runstate(v, &rs);
+	if (atomic_load(&v->runstate_area.va))
+		write_runstate(v, &rs);
 }
 
 /* `new` takes the place of v's area. What fill writes is there before the scheduler writes it. */

@@ -49,7 +49,7 @@ struct domain {
 
 	/* Shared with the guest. */
 	struct shared_info *shared_info;	/* a page of Margay's */
-	gfn_t shared_info_gfn;			/* where the guest has put it; 0 when nowhere */
+	gfn_t shared_info_gfn;			/* where the guest has put it last */
 	u64 hvm_params[HVM_NR_PARAMS];
 	u32 vm_assist;				/* VMASST_TYPE_* bits */
 	u8 callback_vector;			/* HVM_PARAM_CALLBACK_IRQ by vector; 0 when none */
@@ -61,7 +61,6 @@ struct domain {
 	struct guest_spec spec;
 	struct boot_guest *boot; /* how to build it again on restart; set once it is built */
 
-	s64 time_offset_sec;			/* added to Margay's wall clock */
 	u8 shutdown_code;			/* SHUTDOWN_* */
 	u8 teardown_step;
 	struct timer watchdog[2];

@@ -24,15 +24,6 @@ static void add(const char *fmt, va_list ap)
 		used = sizeof(host_log) - 1;
 }
 
-void printk(const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	add(fmt, ap);
-	va_end(ap);
-}
-
 void printk_at(enum loglevel level, const char *fmt, ...)
 {
 	va_list ap;
