@@ -63,21 +63,17 @@ def new_madt(change):
     tables.replace('APIC', k.with_sum(madt[:MADT_ENTRIES] + b''.join(new)), PLACE)
 
 
-@tables_case(says('RSDP from the boot loader is corrupt, ignored'), cpus(2))
+@tables_case(says("the boot loader's RSDP is corrupt"), *ONE_CPU, HALTED, ends='any')
 def rsdp_checksum():
-    """The boot loader's copy of the RSDP is spoilt: the firmware's own is found."""
+    """The RSDP is spoilt: one CPU, and no power-off."""
     k.write(k.Tables().rsdp + 8, b'\x55')
 
 
-@tables_case(says('RSDP from the boot loader is corrupt, ignored'), says('no RSDP'), *ONE_CPU,
-             HALTED, ends='any')
-def rsdp_gone():
-    """No RSDP anywhere: one CPU, and no power-off."""
-    k.write(k.Tables().rsdp + 8, b'\x55')
-    bios = 0xe0000
-    memory, at = k.read(bios, 0x20000), -1
-    while (at := memory.find(b'RSD PTR ', at + 1)) >= 0:
-        k.write(bios + at, b'RSD PTR!')
+@tables_case(says('no RSDP'), *ONE_CPU, HALTED, ends='any')
+def rsdp_none():
+    """The boot loader gives no RSDP."""
+    k.stop('acpi_parse')
+    k.put('rdi', 0)
 
 
 @tables_case(says('RSDT: wrong checksum, ignored'), says(r'no root table \(XSDT or RSDT\)'),
