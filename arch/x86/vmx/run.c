@@ -84,8 +84,6 @@ static void write_event(struct vcpu *v)
 	/* Real mode has no error codes. SDM 3C 26.2.1.3. */
 	bool error = e->has_error && (vmread(GUEST_CR0) & CR0_PE);
 
-	if (e->type == INJ_NMI)
-		vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) & ~BLOCKED_BY_NMI);
 	if (error)
 		vmwrite(ENTRY_EVENT_ERROR, e->error);
 	vmwrite(ENTRY_EVENT,
@@ -243,6 +241,9 @@ static void save_interrupted_event(struct vcpu *v)
 	if (likely(!(info & EVENT_VALID)))
 		return;
 	vcpu_interrupted_event(v, info, info & EVENT_ERROR ? (u32)vmread(IDT_EVENT_ERROR) : 0);
+	/* An NMI that did not get through blocks no other; so it may go in again, or wait. */
+	if ((info >> 8 & 7) == INJ_NMI)
+		vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) & ~BLOCKED_BY_NMI);
 }
 
 #define COUNT(reason) v->exits[EXIT_##reason]++
