@@ -259,7 +259,6 @@ static void unlist(struct domain *d)
 {
 	guard(&domains_lock);
 	list_del(&d->link);
-	d->state = DOM_DEAD;
 }
 
 void domain_destroy(struct domain *d)

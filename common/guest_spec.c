@@ -85,10 +85,13 @@ static int set_action(const struct guest_spec *g, const struct word *w, enum gue
 	return 0;
 }
 
-static int guest_word(struct guest_spec *g, const struct word *w)
+static int one_word(struct guest_spec *g, const struct word *w)
 {
 	u64 n;
 
+	if (g->kind == MODULE_INITRD)
+		return w->val && key_is(w, "for") ? set_name(g, w) :
+						    bad_word(g, w, "unknown word of an initrd");
 	if (!w->val && key_is(w, "initial")) {
 		g->initial = true;
 	} else if (!w->val && key_is(w, "control")) {
@@ -118,12 +121,6 @@ static int guest_word(struct guest_spec *g, const struct word *w)
 	return 0;
 }
 
-static int initrd_word(struct guest_spec *g, const struct word *w)
-{
-	return w->val && key_is(w, "for") ? set_name(g, w) :
-					    bad_word(g, w, "unknown word of an initrd");
-}
-
 int guest_spec_parse(const char *args, struct guest_spec *g)
 {
 	const char *rest = args;
@@ -151,7 +148,7 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 			g->cmdline = rest;
 			break;
 		}
-		if (g->kind == MODULE_GUEST ? guest_word(g, &w) : initrd_word(g, &w))
+		if (one_word(g, &w))
 			ret = -EINVAL;
 	}
 	if (!g->name[0] && !ret) {

@@ -16,11 +16,8 @@ struct heap_page {
 	struct list link;	/* pages of this size with free objects */
 	void *free;		/* objects, chained by their first word */
 	u32 magic;
-	u16 used;
-	u8 shift;
-	u8 large;		/* this is the header of an n-page object */
-	u32 npages;
-	u32 reserved;
+	u16 used, shift;
+	u64 npages;		/* of a large object; else 0 */
 	u64 pad[3];		/* objects start 64 bytes in, 16-byte aligned */
 };
 
@@ -34,7 +31,7 @@ static struct heap_page *new_page(unsigned shift)
 	if (!p)
 		return NULL;
 	p->magic = HEAP_MAGIC;
-	p->shift = (u8)shift;
+	p->shift = (u16)shift;
 	list_init(&p->link);
 	for (size_t at = sizeof(*p); at + (1UL << shift) <= PAGE_SIZE; at += 1UL << shift) {
 		void **o = (void *)((u8 *)p + at);
@@ -53,15 +50,14 @@ static void *alloc_large(size_t size)
 	if (!p)
 		return NULL;
 	p->magic = HEAP_MAGIC;
-	p->large = 1;
-	p->npages = (u32)n;
+	p->npages = n;
 	return p + 1;
 }
 
 void *kzalloc(size_t size)
 {
 	unsigned shift = MIN_SHIFT;
-	struct heap_page *p, *fresh = NULL;
+	struct heap_page *p;
 	void **o;
 
 	while (shift <= MAX_SHIFT && 1UL << shift < size)
@@ -74,11 +70,11 @@ void *kzalloc(size_t size)
 		list_init(&partial[shift]);
 	if (list_empty(&partial[shift])) {
 		spin_unlock(&lock);
-		fresh = new_page(shift);
-		if (!fresh)
+		p = new_page(shift);
+		if (!p)
 			return NULL;
 		spin_lock(&lock);
-		list_add(&fresh->link, &partial[shift]);
+		list_add(&p->link, &partial[shift]);
 	}
 	p = list_first(&partial[shift], struct heap_page, link);
 	o = p->free;
@@ -93,12 +89,13 @@ void *kzalloc(size_t size)
 void kfree(void *o)
 {
 	struct heap_page *p = (void *)((uintptr_t)o & PAGE_MASK);
+	bool last;
 
 	if (!o)
 		return;
 	BUG_ON(p->magic != HEAP_MAGIC);
-	if (p->large) {
-		free_pages(p, p->npages);
+	if (p->npages) {
+		free_pages(p, (unsigned)p->npages);
 		return;
 	}
 	spin_lock(&lock);
@@ -106,11 +103,10 @@ void kfree(void *o)
 		list_add(&p->link, &partial[p->shift]);
 	*(void **)o = p->free;
 	p->free = o;
-	if (--p->used == 0) {
+	last = --p->used == 0;
+	if (last)
 		list_del(&p->link);
-		spin_unlock(&lock);
-		free_page(p);
-		return;
-	}
 	spin_unlock(&lock);
+	if (last)
+		free_page(p);
 }

@@ -8,7 +8,7 @@
 #include <margay/printk.h>
 #include <margay/sched.h>
 
-static const char *const dom_states[] = { "building", "running", "shut down", "dying", "dead" };
+static const char *const dom_states[] = { "building", "running", "shut down", "dying" };
 static const char *const run_states[] = { "offline", "blocked", "runnable", "running" };
 
 static void show_domain(struct domain *d)
@@ -31,11 +31,16 @@ static void show_cpus(void)
 {
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		struct cpu *c = cpus[i];
-		struct vcpu *v = c->current;
+		struct vcpu *v = c->current, *w;
+		unsigned waiting = 0;
 
+		spin_lock(&c->runq.lock);
+		list_for_each(w, &c->runq.queue, runq_link)
+			waiting++;
+		spin_unlock(&c->runq.lock);
 		printk("CPU %u node %u: %s%s%u, %u waiting, %lu switches, %lu timer interrupts, %lu kicks\n",
 		       i, c->node, v ? v->domain->name : "idle", v ? " vcpu " : " ", v ? v->id : 0,
-		       c->runq.nr_queued, c->stats.switches, c->stats.timer_irqs, c->stats.kicks);
+		       waiting, c->stats.switches, c->stats.timer_irqs, c->stats.kicks);
 	}
 }
 

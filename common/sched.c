@@ -50,18 +50,6 @@ static bool queued(const struct vcpu *v)
 	return !list_empty(&v->runq_link);
 }
 
-static void enqueue(struct cpu *c, struct vcpu *v)
-{
-	list_add_tail(&v->runq_link, &c->runq.queue);
-	c->runq.nr_queued++;
-}
-
-static void dequeue(struct cpu *c, struct vcpu *v)
-{
-	list_del(&v->runq_link);
-	c->runq.nr_queued--;
-}
-
 static bool may_run_on(const struct vcpu *v, const struct cpu *c)
 {
 	return test_bit(c->id, v->affinity);
@@ -103,7 +91,7 @@ static void resume(struct cpu *c, struct vcpu *v)
 	}
 	/* Others may have done something to it while the lock was open. */
 	if (v->state == RUN_RUNNABLE && !v->stopped && !queued(v)) {
-		enqueue(c, v);
+		list_add_tail(&v->runq_link, &c->runq.queue);
 		/* Taken: the next one that wakes finds another idle CPU. */
 		clear_bit(c->id, idle_cpus);
 	}
@@ -145,7 +133,7 @@ void vcpu_block(struct vcpu *v)
 
 void vcpu_yield(struct vcpu *v)
 {
-	if (!v->cpu->runq.nr_queued)
+	if (list_empty(&v->cpu->runq.queue))
 		return;
 	v->slice_end = 0;
 	cpu_raise(v->cpu, CPU_WORK_RESCHED);
@@ -156,8 +144,7 @@ void vcpu_stop(struct vcpu *v)
 	struct cpu *c = lock_vcpu(v);
 
 	v->stopped = true;
-	if (queued(v))
-		dequeue(c, v);
+	list_del(&v->runq_link);
 	atomic_or(&v->work, VCPU_WORK_STOP);
 	spin_unlock(&c->runq.lock);
 	if (v->on_cpu)
@@ -179,8 +166,7 @@ void vcpu_down(struct vcpu *v)
 	struct cpu *c = lock_vcpu(v);
 
 	v->state = RUN_OFFLINE;
-	if (queued(v))
-		dequeue(c, v);
+	list_del(&v->runq_link);
 	if (c->current != v)
 		set_runstate(v, RUNSTATE_offline);
 	spin_unlock(&c->runq.lock);
@@ -202,13 +188,13 @@ static struct vcpu *steal(struct cpu *self)
 		struct cpu *c = cpus[(self->id + i) % nr_cpus];
 		struct vcpu *v;
 
-		if (!READ_ONCE(c->runq.nr_queued))
+		if (list_empty(&c->runq.queue))
 			continue;
 		guard(&c->runq.lock);
 		list_for_each(v, &c->runq.queue, runq_link) {
 			if (v->on_cpu || !may_run_on(v, self))
 				continue;
-			dequeue(c, v);
+			list_del(&v->runq_link);
 			v->cpu = self;
 			return v;
 		}
@@ -241,7 +227,7 @@ static void retire(struct cpu *c, struct vcpu *v)
 	v->state = RUN_RUNNABLE;
 	set_runstate(v, RUNSTATE_runnable);
 	if (!v->stopped)
-		enqueue(c, v);
+		list_add_tail(&v->runq_link, &c->runq.queue);
 }
 
 /* This CPU lets go of the registers it holds. */
@@ -275,7 +261,7 @@ static struct vcpu *pick(struct cpu *c)
 
 	if (!list_empty(&c->runq.queue)) {
 		v = list_first(&c->runq.queue, struct vcpu, runq_link);
-		dequeue(c, v);
+		list_del(&v->runq_link);
 		return v;
 	}
 	spin_unlock(&c->runq.lock);
@@ -364,7 +350,7 @@ void sched_loop(void)
 		}
 		set_bit(c->id, idle_cpus);
 		/* Who queues something after this sees the idle bit or is seen here. */
-		if (!READ_ONCE(c->runq.nr_queued))
+		if (list_empty(&c->runq.queue))
 			arch_idle();
 		clear_bit(c->id, idle_cpus);
 	}

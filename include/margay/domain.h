@@ -25,8 +25,7 @@ enum dom_state {
 	DOM_BUILDING,
 	DOM_RUNNING,
 	DOM_SHUTDOWN,		/* all vCPUs stopped, shutdown_code says why */
-	DOM_DYING,		/* being torn down, preemptibly */
-	DOM_DEAD,		/* nothing left but references */
+	DOM_DYING,    /* being torn down, preemptibly; in the end nothing is left but references */
 };
 
 struct domain {

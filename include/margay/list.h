@@ -3,6 +3,7 @@
 #ifndef MARGAY_LIST_H
 #define MARGAY_LIST_H
 
+#include <margay/atomic.h>
 #include <margay/lib.h>
 
 struct list {
@@ -13,7 +14,9 @@ struct list {
 
 static inline void list_init(struct list *l) { l->next = l->prev = l; }
 
-static inline bool list_empty(const struct list *l) { return l->next == l; }
+/* Also without a lock, for a first look. */
+static inline bool list_empty(const struct list *l) { return READ_ONCE(l->next) == l; }
+
 
 static inline void list_add_before(struct list *n, struct list *at)
 {

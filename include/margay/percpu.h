@@ -23,7 +23,6 @@ enum cpu_work {
 struct runq {
 	struct spinlock lock;
 	struct list queue;		/* runnable vCPUs, not the running one */
-	unsigned nr_queued;
 };
 
 struct cpu_stats {
