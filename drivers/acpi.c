@@ -94,12 +94,12 @@ void __init acpi_each_entry(const u8 *t, u32 at, const u8 *min_size, u32 nr, acp
 	u32 len = get_u32(t + 4), need;
 
 	if (len < at)
-		pr_err("acpi: %.4s: length %u is too short, ignored\n", (const char *)t, len);
+		pr_err("acpi: %.*s: length %u is too short, ignored\n", 4, (const char *)t, len);
 	for (; len >= at + 2; at += t[at + 1]) {
 		need = t[at] < nr && min_size[t[at]] ? min_size[t[at]] : 2;
 		if (t[at + 1] < need || t[at + 1] > len - at) {
-			pr_err("acpi: %.4s: entry type %u at %u: length %u is wrong, rest ignored\n",
-			       (const char *)t, t[at], at, t[at + 1]);
+			pr_err("acpi: %.*s: entry type %u at %u: length %u is wrong, rest ignored\n",
+			       4, (const char *)t, t[at], at, t[at + 1]);
 			return;
 		}
 		fn(t + at, out);

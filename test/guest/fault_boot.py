@@ -24,7 +24,7 @@ def goes_on(*expect, **changes):
 
 def stops(message, before=()):
     """A panic before the options are read, so that it reboots."""
-    return case(CASES, halts=False, ends='off', expect=[
+    return case(CASES, halts=False, expect=[
         *before, r'^\(margay\) panic on CPU 0:$', rf'^\(margay\) {message}$',
         r'^\(margay\) backtrace:$', r' boot_main\+',
         r'^\(margay\) panic: the machine reboots in 5 seconds$'])
