@@ -102,8 +102,9 @@ class MakeImage(unittest.TestCase):
         self.assertEqual(sorted(names.values()), ['hello', 'hello.2'])
 
     def test_config(self):
-        config = load('mkimage').grub_config('when_empty=poweroff', [('hello', 'guest name=a')])
-        self.assertIn('multiboot2 /boot/margay when_empty=poweroff\n'
+        config = load('mkimage').grub_config('when_empty=poweroff', [('hello', 'guest name=a')],
+                                             ['set x=1'])
+        self.assertIn('set x=1\nmultiboot2 /boot/margay when_empty=poweroff\n'
                       'module2 /boot/hello guest name=a\nboot\n', config)
 
     def test_quoting(self):
