@@ -6,6 +6,7 @@
 #ifndef MARGAY_EXIT_H
 #define MARGAY_EXIT_H
 
+#include <margay/hypercall.h>
 #include <margay/vcpu.h>
 
 enum exit_reason {
@@ -30,6 +31,18 @@ static inline void inject_gp(struct vcpu *v) { inject_exception(v, 13, true, 0);
  * info: vector in bits 7:0, type in 10:8 and bit 11 for an error code, as both vendors have it.
  */
 void vcpu_interrupted_event(struct vcpu *v, u64 info, u32 error);
+
+/* Only 64-bit kernels may call. False: it wants to be executed again, so do not skip the instruction. */
+static inline bool exit_hypercall(struct vcpu *v, bool kernel, bool code64)
+{
+	if (unlikely(!kernel))
+		v->regs.rax = (u64)-EPERM;
+	else if (unlikely(!code64))
+		v->regs.rax = (u32)-ENOSYS;
+	else
+		return !hypercall(v);
+	return true;
+}
 
 void exit_cpuid(struct vcpu *v, unsigned insn_len);
 void exit_rdmsr(struct vcpu *v, unsigned insn_len);

@@ -276,6 +276,7 @@ BEDS = {
     'oracle': run_oracle,
 }
 GROUPS = {'vtx': ('broadwell', 'ivy', 'skylake')}
+LONG_BEDS = ('skylake',)    # in check-long, and when asked for
 
 
 def run(bed, machine, watcher, log_path, limit):

@@ -6,7 +6,6 @@
 #include <margay/arch.h>
 #include <margay/exit.h>
 #include <margay/hvm.h>
-#include <margay/hypercall.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/vlapic.h>
@@ -180,15 +179,8 @@ static void npf_exit(struct vcpu *v, const struct vmcb *m)
 
 static void vmmcall(struct vcpu *v, const struct vmcb *m)
 {
-	if (unlikely(m->cpl)) {
-		v->regs.rax = (u64)-EPERM;
-		guest_skip(v, 3);
-	} else if (unlikely(!(m->cs.attr & 0x200) || !(m->efer & EFER_LMA))) {
-		v->regs.rax = (u32)-ENOSYS;
-		guest_skip(v, 3);
-	} else if (likely(!hypercall(v))) {
+	if (likely(exit_hypercall(v, !m->cpl, (m->cs.attr & 0x200) && (m->efer & EFER_LMA))))
 		guest_skip(v, insn_len(v, m, 3));
-	}
 }
 
 /*

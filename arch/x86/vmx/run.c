@@ -8,7 +8,6 @@
 #include <margay/arch.h>
 #include <margay/cpuid_policy.h>
 #include <margay/exit.h>
-#include <margay/hypercall.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/vlapic.h>
@@ -212,17 +211,14 @@ static void cr_exit(struct vcpu *v)
 	}
 }
 
+/* The length is not asked for: no prefix is of use before VMCALL, and the hypercall page has none. */
+#define VMCALL_LEN 3
+
 static void vmcall(struct vcpu *v)
 {
-	if (unlikely(vmread(GUEST_SS_RIGHTS) & 0x60)) {
-		v->regs.rax = (u64)-EPERM;
-		guest_skip(v, 3);
-	} else if (unlikely(!(vmread(GUEST_CS_RIGHTS) & RIGHTS_L))) {
-		v->regs.rax = (u32)-ENOSYS;
-		guest_skip(v, 3);
-	} else if (likely(!hypercall(v))) {
-		guest_skip(v, 3);
-	}
+	if (likely(exit_hypercall(v, !(vmread(GUEST_SS_RIGHTS) & RIGHTS_DPL),
+				  vmread(GUEST_CS_RIGHTS) & RIGHTS_L)))
+		guest_skip(v, VMCALL_LEN);
 }
 
 /* To a vector below 16, which hardware leaves to us: the error is reported. SDM 3C 29.1.5. */

@@ -14,7 +14,8 @@
 #define PAT_RESET 0x0007040600070406UL
 #define DR6_RESET 0xffff0ff0UL
 #define DR7_RESET 0x400UL
-#define EXCEPTIONS (BIT(1) | BIT(17) | BIT(18)) /* #DB #AC (endless loops) and #MC */
+/* #DB #AC (endless loops) and #MC */
+#define EXCEPTIONS (BIT(1) | BIT(17) | BIT(18))
 
 static const u32 kept_msrs[NR_KEPT] = {
 	[KEPT_STAR] = MSR_STAR,
@@ -33,12 +34,12 @@ static bool is_loaded(const struct vcpu *v)
 static void write_constants(struct vcpu *v, struct vmx_vcpu *s)
 {
 	static const u16 zero[] = {
-		0x4006, 0x4008, /* page-fault error-code mask and match */
-		0x400a,		/* CR3-target count */
-		0x400e, 0x4010, 0x4014, /* MSRs to store and load */
-		TSC_OFFSET, ENTRY_EVENT, TPR_THRESHOLD, GUEST_DEBUGCTL, 0x4826 /* activity */,
-		0x4c00, 0x6c10, 0x6c12 /* host SYSENTER */, 0x6c06 /* host FS base */,
-		HOST_FS_SEL, HOST_GS_SEL,
+		PF_ERROR_MASK,	      PF_ERROR_MATCH,	   CR3_TARGET_COUNT,
+		EXIT_MSR_STORE_COUNT, EXIT_MSR_LOAD_COUNT, ENTRY_MSR_LOAD_COUNT,
+		TSC_OFFSET,	      TPR_THRESHOLD,	   GUEST_DEBUGCTL,
+		ACTIVITY,	      HOST_SYSENTER_CS,	   HOST_SYSENTER_ESP,
+		HOST_SYSENTER_EIP,    HOST_FS_BASE,	   HOST_FS_SEL,
+		HOST_GS_SEL,
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
@@ -82,7 +83,7 @@ static void write_host(const struct cpu *c, struct vmx_vcpu *s)
 	vmwrite(HOST_IDTR_BASE, idt_base());
 	s->host_rsp = 0;
 	s->flush = true;
-	s->flushed_on = c;
+	s->in_cpu = c;
 }
 
 /* An entry checks what loading a segment register would have checked or done. SDM 3C 26.3.1.2. */
@@ -93,12 +94,12 @@ static void write_segment(unsigned n, const struct vcpu_seg *seg)
 	if (limit >> 20)
 		limit |= 0xfff;
 	rights = limit >> 20 ? rights | RIGHTS_G : rights & ~(u32)RIGHTS_G;
-	if (!(rights & 0x80))
+	if (!(rights & RIGHTS_P))
 		rights = RIGHTS_UNUSABLE;
 	else if (n == SEG_TR)
-		rights |= 0xb; /* a busy TSS */
+		rights |= RIGHTS_BUSY_TSS;
 	else if (n != SEG_LDTR)
-		rights |= 1; /* accessed */
+		rights |= RIGHTS_ACCESSED;
 	vmwrite(GUEST_ES_SEL + 2 * n, seg->sel);
 	vmwrite(GUEST_ES_LIMIT + 2 * n, limit);
 	vmwrite(GUEST_ES_RIGHTS + 2 * n, rights);
@@ -170,7 +171,7 @@ static void vmx_load(struct vcpu *v)
 	BUG_ON(vmptrld(s->pa));
 	if (!s->written)
 		write_constants(v, s);
-	if (s->flushed_on != c)
+	if (s->in_cpu != c)
 		write_host(c, s);
 	for (unsigned i = 0; i < NR_KEPT; i++)
 		wrmsr(kept_msrs[i], s->kept[i]);
@@ -242,7 +243,7 @@ static void vmx_mode(struct vcpu *v, struct vcpu_mode *out)
 	out->cr3 = vmread(GUEST_CR3);
 	out->cr4 = guest_cr4(v);
 	out->efer = vmread(GUEST_EFER);
-	out->cpl = vmread(GUEST_SS_RIGHTS) >> 5 & 3;
+	out->cpl = (vmread(GUEST_SS_RIGHTS) & RIGHTS_DPL) >> 5;
 	out->width = (out->efer & EFER_LMA) && (cs & RIGHTS_L) ? 64 : cs & RIGHTS_D ? 32 : 16;
 	out->cs_base = out->width == 64 ? 0 : vmread(GUEST_CS_BASE);
 	out->ss_base = out->width == 64 ? 0 : vmread(GUEST_SS_BASE);

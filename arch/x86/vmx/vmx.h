@@ -23,7 +23,7 @@ struct vmx_vcpu {
 	bool written;		/* the fields that stay the same have been written */
 	bool started;		/* the state to start from has been written */
 	bool flush;		/* nested translations, before the next entry */
-	const struct cpu *flushed_on;	/* no other CPU holds newer translations than this one */
+	const struct cpu *in_cpu; /* now or last: only there its translations are flushed in time */
 	struct vcpu_state start;
 	u64 cr2, dr6, kept[NR_KEPT];	/* while it is in no CPU */
 };
