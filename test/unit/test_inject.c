@@ -266,6 +266,61 @@ static void test_has_interrupt(void **state)
 	assert_true(arch_vcpu_has_interrupt(v));
 }
 
+#define EVENT(type, vector) ((u64)(type) << 8 | (vector))
+
+/* What was cut off goes in again, but for what the instruction raises anew. SDM 3C 27.2.4, APM2 15.7.2. */
+static void test_interrupted_event(void **state)
+{
+	static const u64 again[] = {
+		EVENT(INJ_SOFT, 0x80), EVENT(5, 1), EVENT(6, 3), EVENT(INJ_EXCEPTION, 3),
+		EVENT(INJ_EXCEPTION, 4),
+	};
+
+	(void)state;
+	for (unsigned int i = 0; i < ARRAY_SIZE(again); i++) {
+		vcpu_interrupted_event(v, again[i] | BIT(31), 0);
+		assert_false(v->inject.valid);
+	}
+	vcpu_interrupted_event(v, EVENT(INJ_EXCEPTION, 14) | BIT(11) | BIT(31), 6);
+	assert_true(v->inject.has_error);
+	assert_int_equal(v->inject.error, 6);
+	expect(INJ_EXCEPTION, 14);
+	vcpu_interrupted_event(v, EVENT(INJ_EXTINT, 0x41) | BIT(31), 0);
+	assert_false(v->inject.has_error);
+	expect(INJ_EXTINT, 0x41);
+	v->nmi_blocked = true;
+	vcpu_interrupted_event(v, EVENT(INJ_NMI, 2) | BIT(31), 0);
+	expect(INJ_NMI, 2);
+	assert_false(v->nmi_blocked);
+}
+
+/* The vLAPIC's interrupts are hardware's to deliver; upcalls are not. */
+static void test_by_hardware(void **state)
+{
+	(void)state;
+	v->regs.rflags = RFLAGS_IF;
+	assert_false(vlapic_by_hardware(v, true)); /* an xAPIC */
+	assert_int_equal(vlapic_wrmsr(v, MSR_APIC_BASE, VLAPIC_BASE | 0xd00), 0);
+	assert_false(vlapic_by_hardware(v, false));
+	assert_true(vlapic_by_hardware(v, true));
+	vlapic_accept(v, 0x31);
+	vlapic_set_irq(v, 0x41, false);
+	vlapic_set_irq(v, 0x92, false);
+	assert_false(vcpu_prepare_entry(v, true));
+	assert_false(v->inject.valid);
+	assert_int_equal(v->deferred, 0);
+	assert_int_equal(vlapic_to_page(v), 0x92 | 0x31 << 8);
+	assert_true(arch_vcpu_has_interrupt(v));
+	assert_int_equal(vlapic_to_page(v), 0x92 | 0x31 << 8);
+	raise_upcall();
+	assert_true(vcpu_prepare_entry(v, false));
+	assert_false(vcpu_prepare_entry(v, true));
+	expect(INJ_EXTINT, CALLBACK);
+	/* Switched off by software, the APIC delivers nothing; hardware would not know. */
+	assert_int_equal(vlapic_wrmsr(v, MSR_X2APIC_BASE + 0xf, 0xff), 0);
+	assert_false(vlapic_by_hardware(v, true));
+}
+
 static void test_other_work(void **state)
 {
 	(void)state;
@@ -291,6 +346,8 @@ int main(void)
 		TEST(test_reinjection_goes_first),
 		TEST(test_nmi),
 		TEST(test_has_interrupt),
+		TEST(test_interrupted_event),
+		TEST(test_by_hardware),
 		TEST(test_other_work),
 	};
 
