@@ -9,7 +9,8 @@
 
 ; void svm_switch(struct vcpu *v, paddr_t vmcb, paddr_t host)
 ; GIF is clear on entry and return, so that no interrupt comes between. STI under GIF=0 makes RFLAGS.IF
-; set at VMRUN, by which physical interrupts end the guest (V_INTR_MASKING, APM2 15.21.1).
+; set at VMRUN, by which physical interrupts end the guest (V_INTR_MASKING, APM2 15.21.1). Its shadow is over
+; by then: QEMU would let it hold back a virtual interrupt for the guest's first instruction, as a CLI after HLT.
 	align 16
 	global svm_switch
 svm_switch:
@@ -38,8 +39,8 @@ svm_switch:
 	mov r14, G(14)
 	mov r15, G(15)
 	pop rax
-	vmload
 	sti
+	vmload
 	vmrun
 	cli
 	vmsave
