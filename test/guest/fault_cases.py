@@ -15,7 +15,7 @@ HELLO = r'^\[hello\] PASS hello$'
 class Case:
     """What to boot and what must come; the defaults are a panic that halts."""
     # pylint: disable=too-many-instance-attributes
-    cpus, ram, cpu, qemu, timeout = 2, '512M', None, [], 60
+    cpus, ram, cpu, qemu, timeout = 2, '512M', None, [], 90
     options, expect, forbid, ordered, modules = NOREBOOT, [], [], True, []
     panics, halts, ends, gdb = True, True, 'any', True
 
