@@ -304,8 +304,8 @@ static void test_by_hardware(void **state)
 	assert_false(vlapic_by_hardware(v, false));
 	assert_true(vlapic_by_hardware(v, true));
 	vlapic_accept(v, 0x31);
-	vlapic_set_irq(v, 0x41, false);
-	vlapic_set_irq(v, 0x92, false);
+	vlapic_set_irq(v, 0x41);
+	vlapic_set_irq(v, 0x92);
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_false(v->inject.valid);
 	assert_int_equal(v->deferred, 0);
