@@ -21,6 +21,12 @@ extern const char *const exit_names[NR_EXITS];
 /* Past the instruction; drops the interrupt shadow through the back-end. */
 void guest_skip(struct vcpu *v, unsigned insn_len);
 
+/*
+ * The interrupt or NMI in v->inject, which was not or not wholly delivered, waits again: for an exception
+ * that comes first, or because the guest may not be able to take it any more.
+ */
+void inject_put_back(struct vcpu *v);
+
 /* Queue an exception; a second one contributes to #DF or shutdown as SDM 3A 6.15 says. */
 void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error);
 static inline void inject_ud(struct vcpu *v) { inject_exception(v, 6, false, 0); }

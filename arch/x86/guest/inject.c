@@ -27,9 +27,9 @@ static bool page_fault(u8 vector)
 	return vector == X86_PF || vector == X86_VE;
 }
 
-/* An interrupt or NMI whose delivery was cut short makes room for an exception: it waits again. */
-static void put_back(struct vcpu *v)
+void inject_put_back(struct vcpu *v)
 {
+	v->inject.valid = false;
 	if (v->inject.type == INJ_NMI) {
 		v->nmi_blocked = false;
 		v->nmi_pending = true;
@@ -58,7 +58,7 @@ void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 			error = 0;
 		}
 	} else if (v->inject.valid) {
-		put_back(v);
+		inject_put_back(v);
 	}
 	v->inject = (struct injection){ .valid = true,
 					.type = INJ_EXCEPTION,

@@ -140,6 +140,7 @@ static void see_virtual_interrupt(struct vcpu *v, struct vmcb *m)
 		v->inject = (struct injection){ .valid = true,
 						.type = INJ_EXTINT,
 						.vector = m->v_vector };
+		inject_put_back(v);
 		m->v_irq = 0;
 	}
 	if ((m->v_tpr & 15) != svm(v)->tpr)
