@@ -98,6 +98,7 @@ static void before_entry(struct vcpu *v)
 	if (unlikely(svm(v)->iret_rip))
 		step_over_iret(v, svm(v));
 	window = vcpu_prepare_entry(v, can_take_interrupt(v));
+	svm(v)->enter = window && m->int_state & INT_SHADOW ? svm_switch_shadow : svm_switch;
 	if (window)
 		open_window(m);
 	else if (m->intercept1 & INTERCEPT_VINTR)
@@ -124,7 +125,7 @@ static void enter(struct vcpu *v, struct svm_vcpu *s, struct vmcb *m, const stru
 	m->rsp = v->regs.rsp;
 	m->rip = v->regs.rip;
 	m->rflags = v->regs.rflags;
-	svm_switch(v, s->pa, c->host_pa);
+	s->enter(v, s->pa, c->host_pa);
 	v->regs.rax = m->rax;
 	v->regs.rsp = m->rsp;
 	v->regs.rip = m->rip;

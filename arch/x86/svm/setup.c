@@ -144,6 +144,7 @@ static int svm_vcpu_init(struct vcpu *v)
 	}
 	s->vmcb = m;
 	s->pa = virt_to_phys(m);
+	s->enter = svm_switch;
 	v->hvm = s;
 	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18; /* #DB #AC (endless loops) and #MC */
 	m->intercept1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_RDPMC |

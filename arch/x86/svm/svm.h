@@ -10,6 +10,8 @@
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	paddr_t pa;
+	/* svm_switch(), or the one with the shadow while something waits for the shadow's end */
+	void (*enter)(struct vcpu *v, paddr_t vmcb, paddr_t host);
 	u64 asid_generation;	/* the CPU's when it was taken; no other CPU has the same */
 	u64 iret_rip;		/* of the last IRET that ended an NMI */
 	bool nmi_step;		/* steps over it, so that the next NMI comes after it */
@@ -36,6 +38,7 @@ static inline struct vmcb *vmcb_of(struct vcpu *v)
 
 /* The world switch (switch.asm). Called and returns with GIF clear; saves all guest registers in v. */
 void svm_switch(struct vcpu *v, paddr_t vmcb, paddr_t host);
+void svm_switch_shadow(struct vcpu *v, paddr_t vmcb, paddr_t host);
 
 void svm_run(struct vcpu *v);
 /* An ASID of this CPU's that no stale translation is tagged with. */

@@ -9,11 +9,14 @@
 
 ; void svm_switch(struct vcpu *v, paddr_t vmcb, paddr_t host)
 ; GIF is clear on entry and return, so that no interrupt comes between. STI under GIF=0 makes RFLAGS.IF
-; set at VMRUN, by which physical interrupts end the guest (V_INTR_MASKING, APM2 15.21.1). Its shadow is over
-; by then: QEMU would let it hold back a virtual interrupt for the guest's first instruction, as a CLI after HLT.
+; set at VMRUN, by which physical interrupts end the guest (V_INTR_MASKING, APM2 15.21.1).
+; svm_switch_shadow() is for a guest in the shadow of STI. The VMCB says so, but QEMU does not look there:
+; it takes the shadow of whatever STI came last before the guest's first instruction. So that of ours is
+; over before VMRUN in the one and not in the other.
+%macro SWITCH 2
 	align 16
-	global svm_switch
-svm_switch:
+	global %1
+%1:
 	push rbx
 	push rbp
 	push r12
@@ -39,8 +42,13 @@ svm_switch:
 	mov r14, G(14)
 	mov r15, G(15)
 	pop rax
+%if %2
+	vmload
+	sti
+%else
 	sti
 	vmload
+%endif
 	vmrun
 	cli
 	vmsave
@@ -77,3 +85,7 @@ svm_switch:
 	xor r10d, r10d
 	xor r11d, r11d
 	ret
+%endmacro
+
+	SWITCH svm_switch, 0
+	SWITCH svm_switch_shadow, 1
