@@ -37,6 +37,8 @@ OBJS := $(SRCS_S:%.asm=$(O)/obj/%.asm.o) $(SRCS_C:%.c=$(O)/obj/%.o)
 LDS := arch/x86/boot/margay.lds
 # Only newer GNU ld warns of it, and only that knows the option.
 LDQUIET := $(if $(findstring no-warn-rwx-segments,$(shell $(LD) --help)),--no-warn-rwx-segments)
+LDFLAGS := -nostdlib -z max-page-size=0x1000 -z noexecstack $(LDQUIET) --gc-sections \
+	--build-id=sha1 -T $(LDS)
 
 all: margay guests
 
@@ -62,14 +64,14 @@ $(O)/margay: $(OBJS) $(LDS) scripts/mksyms
 	@echo "  LD      $@"
 	$(Q)scripts/mksyms </dev/null >$(O)/obj/syms0.S
 	$(Q)$(CC) -c -o $(O)/obj/syms0.o $(O)/obj/syms0.S
-	$(Q)$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack $(LDQUIET) --gc-sections -T $(LDS) -o $@.tmp $(OBJS) $(O)/obj/syms0.o
+	$(Q)$(LD) $(LDFLAGS) -o $@.tmp $(OBJS) $(O)/obj/syms0.o
 	$(Q)$(NM) -n $@.tmp | scripts/mksyms >$(O)/obj/syms.S
 	$(Q)$(CC) -c -o $(O)/obj/syms.o $(O)/obj/syms.S
-	$(Q)$(LD) -nostdlib -z max-page-size=0x1000 -z noexecstack $(LDQUIET) --gc-sections -T $(LDS) -Map=$(O)/margay.map -o $@ $(OBJS) $(O)/obj/syms.o
+	$(Q)$(LD) $(LDFLAGS) -Map=$(O)/margay.map -o $@ $(OBJS) $(O)/obj/syms.o
 	$(Q)rm -f $@.tmp
 
 -include $(OBJS:.o=.d)
--include guests/guests.mk scripts/run.mk test/test.mk Documentation/docs.mk
+-include modules/modules.mk guests/guests.mk scripts/run.mk test/test.mk Documentation/docs.mk
 
 size:
 	@cloc --quiet --include-lang=C,"C/C++ Header",Assembly --force-lang=Assembly,asm --force-lang="C/C++ Header",def \
@@ -80,6 +82,7 @@ clean:
 
 help:
 	@echo 'make            build Margay and the guests of its own into $(O)/'
+	@echo 'make modules    the policy modules into $(O)/modules; install-headers: what others are made with'
 	@echo 'make iso        a bootable image with the demo guests'
 	@echo 'make run        boot it in QEMU, console on the terminal (ACCEL=kvm: nested KVM)'
 	@echo 'make debug      the same, stopped, with a gdb stub'

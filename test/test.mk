@@ -23,10 +23,18 @@ sources_of = $(shell sed -n 's,^.*$2-sources: *,,p' $1 | sed 's,\*/,,')
 # $(call objects_of,FILE,KIND): the objects a program of KIND (unit or fuzz) is made of
 objects_of = $(patsubst %,$(O)/$2/obj/%.o,$1 $(call sources_of,$1,$2) test/unit/host.c)
 
+# Policy modules in unit tests: each calls its description policy_module, here it is module_NAME.
+$(O)/unit/obj/modules/%.c.o: UNIT_DEFS = -Dpolicy_module=module_$(basename $(<F))
+
+# The loader's test reads the modules that were made.
+$(O)/unit/module_real: | $(MODULES) $(TEST_MODULES)
+$(O)/unit/obj/test/unit/test_module_real.c.o: UNIT_DEFS = -DMODULES='"$(O)/modules"' \
+	-DTEST_MODULES='"$(O)/test/modules"'
+
 $(O)/unit/obj/%.c.o: %.c test/test.mk
 	@mkdir -p $(@D)
 	@echo "  HOSTCC  $<"
-	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(SANITIZE) -MMD -MP -c -o $@ $<
+	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(UNIT_DEFS) $(SANITIZE) -MMD -MP -c -o $@ $<
 
 $(O)/unit/obj/%.asm.o: %.asm test/test.mk
 	@mkdir -p $(@D)
@@ -71,9 +79,9 @@ check-unit: unit $(O)/unit/decode_forms
 	if [ "$$failed" ]; then echo "FAILED unit tests:$$failed" >&2; exit 1; fi
 
 # Seeds are made by a script; test/fuzz/corpus/X holds inputs that once broke the parser X.
-$(O)/fuzz/seeds: test/fuzz/mkseeds.py
+$(O)/fuzz/seeds: test/fuzz/mkseeds.py $(MODULES) $(TEST_MODULES)
 	$(Q)mkdir -p $(@D)
-	$(Q)rm -rf $@ && test/fuzz/mkseeds.py $@
+	$(Q)rm -rf $@ && test/fuzz/mkseeds.py $@ $(MODULES) $(TEST_MODULES)
 
 # $(call run_fuzzers,SECONDS EACH)
 define run_fuzzers

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Write the fuzzers' seed inputs: mkseeds.py DIRECTORY (one sub-directory per fuzzer)."""
+"""Write the fuzzers' seed inputs: mkseeds.py DIRECTORY MODULE... (one sub-directory per fuzzer)."""
 import pathlib
 import struct
 import sys
@@ -116,9 +116,23 @@ def cmdline():
     yield b"gpolicy credit"
 
 
+def module():
+    """Policy modules as they were made, and with what else a section header or symbol may say."""
+    for path in sys.argv[2:]:
+        yield pathlib.Path(path).read_bytes()
+    data = bytearray(pathlib.Path(sys.argv[2]).read_bytes())
+    headers, = struct.unpack_from("<Q", data, 40)
+    count, = struct.unpack_from("<H", data, 60)
+    for i in range(count):
+        for field, value in ((4, 8), (8, 7), (32, 1 << 40), (48, 8192)):
+            changed = bytearray(data)
+            struct.pack_into("<I" if field == 4 else "<Q", changed, headers + 64 * i + field, value)
+            yield bytes(changed)
+
+
 def main():
     directory = pathlib.Path(sys.argv[1])
-    for maker in (mb2, acpi, elf, decode, cmdline):
+    for maker in (mb2, acpi, elf, decode, cmdline, module):
         write(directory, maker.__name__, maker())
 
 

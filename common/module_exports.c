@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What modules may call: the functions that margay/policy.h declares, and nothing else. */
+#include <margay/lib.h>
+#include <margay/module.h>
+
+#define EXPORT(fn) { #fn, (uintptr_t)(fn) }
+
+static const struct {
+	const char *name;
+	u64 addr;
+} exports[] = {
+	EXPORT(policy_now), EXPORT(policy_resched), EXPORT(policy_log), EXPORT(policy_exit_name),
+	EXPORT(memcpy),     EXPORT(memset),         EXPORT(memcmp),
+};
+
+u64 module_export(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(exports); i++)
+		if (!strcmp(exports[i].name, name))
+			return exports[i].addr;
+	return 0;
+}
+
+extern const u8 build_id_note[], build_id_end[];	/* margay.lds */
+
+const u8 *module_hypervisor_id(void)
+{
+	/* A note's header, "GNU" and the 20 bytes of a SHA-1. */
+	return build_id_end - build_id_note == 12 + 4 + 20 ? build_id_note + 12 + 4 : NULL;
+}

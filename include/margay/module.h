@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Policy modules as the loader leaves them. common/module.c */
+#ifndef MARGAY_MODULE_H
+#define MARGAY_MODULE_H
+
+#include <margay/policy.h>
+
+#define MODULE_FILE_MAX (1UL << 20)
+#define MODULE_MEM_MAX (1UL << 20)	/* all sections, each group rounded up to pages */
+#define MODULE_REASON 120
+
+/* Sections are laid out in three groups of whole pages, in this order. */
+enum module_group { MODULE_TEXT, MODULE_RODATA, MODULE_DATA, MODULE_GROUPS };
+
+struct module {
+	const struct policy_module *desc;	/* inside the module, checked */
+	char name[32];
+	u8 digest[32];				/* SHA-256 of the file */
+	u8 build_id[20];			/* of its GNU note; zero without one */
+	u64 base;				/* where it runs; its slot's address */
+	u64 group[MODULE_GROUPS];		/* offsets from base */
+	u64 size[MODULE_GROUPS];		/* bytes, whole pages; may be 0 */
+};
+
+/*
+ * Reads a relocatable ELF file of len bytes at file (not changed), to be run at address base, into memory
+ * at to, which has room for max bytes and is mapped nowhere else yet. 0, or negative errno with a line in
+ * reason (MODULE_REASON bytes) that names the section or symbol. Nothing is called. Pure: for unit tests
+ * and fuzzing as well.
+ */
+int module_link(const void *file, size_t len, u64 base, u8 *to, size_t max, struct module *m,
+		char *reason);
+
+/* What modules may import: by name, 0 when there is no such export. */
+u64 module_export(const char *name);
+
+/* The 20 bytes of this hypervisor's build-id note; NULL when it was linked without one. */
+const u8 *module_hypervisor_id(void);
+
+/* SHA-256, FIPS 180-4. */
+void sha256(const void *data, size_t len, u8 digest[32]);
+
+#endif

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# How policy modules for Margay are made. Included by a Makefile that says MODULE := NAME and, unless
+# that is NAME.c, its SRCS; the module is NAME.mod. CROSS_COMPILE= chooses other tools.
+# FOR=build/margay ties the module to that one build: no other loads it.
+
+MODULE_MK := $(lastword $(MAKEFILE_LIST))
+MODULE_INCLUDE ?= $(abspath $(dir $(MODULE_MK))../../include)
+MODULE_CC := $(CROSS_COMPILE)gcc
+MODULE_CFLAGS := -std=gnu11 -O2 -ffreestanding -nostdinc \
+	-isystem $(shell $(MODULE_CC) -print-file-name=include) -I$(MODULE_INCLUDE) \
+	-m64 -mcmodel=kernel -fno-pic -fno-pie -mgeneral-regs-only -mno-red-zone \
+	-fno-stack-protector -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common \
+	-fno-omit-frame-pointer -fno-delete-null-pointer-checks -fcf-protection=none \
+	-Wall -Wextra -Werror
+MODULE_LD := $(CROSS_COMPILE)ld -r --build-id=sha1 -z noexecstack
+
+ifdef MODULE
+SRCS ?= $(MODULE).c
+$(MODULE).mod: $(SRCS:.c=.o) $(if $(FOR),$(MODULE)-for.o)
+	$(MODULE_LD) -o $@ $^
+%.o: %.c $(MODULE_MK)
+	$(MODULE_CC) $(MODULE_CFLAGS) $(CFLAGS) -c -o $@ $<
+# A note of type 2 with the build-id's bytes.
+%-for.o: $(FOR)
+	id=$$($(CROSS_COMPILE)readelf -n $< | sed -n 's/.*Build ID: *//p' | sed 's/../,0x&/g;s/^,//'); test "$$id"; \
+	printf '.section .note.margay,"a",@note\n.balign 4\n.long 7,20,2\n.asciz "Margay"\n.balign 4\n.byte %s\n' \
+		"$$id" | $(MODULE_CC) -x assembler -c -o $@ -
+clean:
+	rm -f $(MODULE).mod $(MODULE)-for.o $(SRCS:.c=.o)
+.PHONY: clean
+endif

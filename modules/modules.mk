@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Policy modules, included by the top Makefile: modules/NAME.c becomes $(O)/modules/NAME.mod, and the
+# hostile ones of the tests, test/modules/NAME.c, $(O)/test/modules/NAME.mod.
+# install-headers puts what other modules are made with under $(DESTDIR)$(PREFIX).
+
+PREFIX ?= /usr/local
+MODULE_INCLUDE := include
+include modules/module.mk
+
+MODULES := $(patsubst modules/%.c,$(O)/modules/%.mod,$(wildcard modules/*.c))
+TEST_MODULES := $(patsubst test/modules/%.c,$(O)/test/modules/%.mod,$(wildcard test/modules/*.c))
+
+.PHONY: modules test-modules install-headers
+
+modules: $(MODULES)
+
+# For a test: of all modules only this one may be loaded.
+$(O)/modules/allowed: $(O)/modules/rr.mod
+	$(Q)sha256sum $< >$@
+test-modules: $(TEST_MODULES)
+
+define build_module
+	@mkdir -p $(@D)
+	@echo "  MOD     $<"
+	$(Q)$(MODULE_CC) $(MODULE_CFLAGS) -MMD -MP -MT $@ -MF $(@:.mod=.d) -c -o $(@:.mod=.o) $<
+	$(Q)$(MODULE_LD) -o $@ $(@:.mod=.o)
+endef
+$(O)/modules/%.mod: modules/%.c modules/module.mk
+	$(build_module)
+$(O)/test/modules/%.mod: test/modules/%.c modules/module.mk
+	$(build_module)
+-include $(MODULES:.mod=.d) $(TEST_MODULES:.mod=.d)
+
+install-headers:
+	install -d $(DESTDIR)$(PREFIX)/include/margay $(DESTDIR)$(PREFIX)/share/margay
+	install -m 644 include/margay/policy.h include/margay/policy_lib.h include/margay/types.h \
+		$(DESTDIR)$(PREFIX)/include/margay
+	install -m 644 modules/module.mk $(DESTDIR)$(PREFIX)/share/margay

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Margay's module loader as a program, for tests: prints each file's module name, or why it is refused. */
+#include <stdio.h>
+#include <string.h>
+
+#include <margay/module.h>
+
+#define BASE 0xffffffffc0000000UL
+
+u64 module_export(const char *name)
+{
+	static const char *const names[] = { "policy_now", "policy_resched", "policy_log",
+					     "policy_exit_name", "memcpy", "memset", "memcmp" };
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strcmp(names[i], name))
+			return 0xffffffff80001000UL + 16 * i;
+	return 0;
+}
+
+/* The build-id that the test's stand-in for Margay has. */
+const u8 *module_hypervisor_id(void)
+{
+	return (const u8 *)"ABCDEFGHIJKLMNOPQRST";
+}
+
+int main(int argc, char **argv)
+{
+	static u8 file[MODULE_FILE_MAX], mem[MODULE_MEM_MAX];
+	char reason[MODULE_REASON];
+	struct module m;
+
+	for (int i = 1; i < argc; i++) {
+		FILE *f = fopen(argv[i], "rb");
+		size_t size = f ? fread(file, 1, sizeof(file), f) : 0;
+
+		if (f)
+			fclose(f);
+		if (module_link(file, size, BASE, mem, sizeof(mem), &m, reason))
+			printf("refused: %s\n", reason);
+		else
+			printf("%s\n", m.name);
+	}
+	return 0;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* #GP: an address that is not canonical. */
+#include "hostile.h"
+
+static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)
+{
+	if (due())
+		return *OPAQUE((struct policy_vcpu **)0x8000000000000000UL);
+	return fair_pick(c, slice);
+}
+
+HOSTILE("gp", "follows a non-canonical pointer")

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* #PF: reads what no pointer points to. */
+#include "hostile.h"
+
+static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)
+{
+	if (due())
+		return *OPAQUE((struct policy_vcpu **)NULL);
+	return fair_pick(c, slice);
+}
+
+HOSTILE("null", "follows a null pointer")

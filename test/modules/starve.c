@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Picks nobody any more, though they wait. */
+#include "hostile.h"
+
+static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)
+{
+	if (due())
+		return *slice = SLICE, NULL;
+	return fair_pick(c, slice);
+}
+
+HOSTILE("starve", "picks nobody")
