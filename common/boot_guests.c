@@ -5,6 +5,7 @@
 #include <margay/build.h>
 #include <margay/console.h>
 #include <margay/domain.h>
+#include <margay/policies.h>
 #include <margay/printk.h>
 
 static struct boot_guest *find_guest(struct boot_guest **guests, unsigned n, const char *name)
@@ -90,11 +91,26 @@ static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_gu
 	return n;
 }
 
+/* What is allowed is known before anything is loaded; what is selected decides about the first guest. */
+static void boot_policies(struct boot_guest **policies, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (policies[i]->spec.kind == MODULE_ALLOWED)
+			policy_allow(policies[i]->image, policies[i]->image_size);
+	for (unsigned i = 0; i < n; i++) {
+		if (policies[i]->spec.kind == MODULE_POLICY)
+			policy_boot(&policies[i]->spec, policies[i]->image,
+				    policies[i]->image_size);
+		kfree(policies[i]);
+	}
+}
+
 void boot_guests(void)
 {
 	static struct boot_guest *guests[BOOT_MAX_MODULES], *initrds[BOOT_MAX_MODULES];
+	static struct boot_guest *policies[BOOT_MAX_MODULES];
 	static struct domain *built[BOOT_MAX_MODULES];
-	unsigned n = 0, nr_initrds = 0;
+	unsigned n = 0, nr_initrds = 0, nr_policies = 0;
 
 	for (unsigned i = 0; i < boot_info.nr_mods; i++) {
 		struct boot_guest *bg;
@@ -106,9 +122,12 @@ void boot_guests(void)
 			continue;
 		if (bg->spec.kind == MODULE_INITRD)
 			initrds[nr_initrds++] = bg;
-		else
+		else if (bg->spec.kind == MODULE_GUEST)
 			n = add_guest(guests, n, bg);
+		else
+			policies[nr_policies++] = bg;
 	}
+	boot_policies(policies, nr_policies);
 	for (unsigned i = 0; i < nr_initrds; i++)
 		attach_initrd(guests, n, initrds[i]);
 	/* All are built before one runs: zeroing much memory takes long, and this CPU's guests would wait. */

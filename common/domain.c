@@ -10,6 +10,7 @@
 #include <margay/evtchn.h>
 #include <margay/grant.h>
 #include <margay/hypercall.h>
+#include <margay/policies.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 
@@ -21,6 +22,7 @@ struct spinlock domains_lock = SPINLOCK_INIT(LOCK_DOMAINS);
 
 static struct timer reap_timer;
 static unsigned restarts_due;	/* guests that will start again; only CPU 0 counts */
+static u64 slots[POLICY_MAX_DOMAINS / 64];
 static domid_t last_id = FIRST_DOMID - 1;
 
 struct domain *domain_get(domid_t id)
@@ -97,12 +99,27 @@ static u8 choose_node(const struct guest_spec *spec)
 	for (unsigned n = 1; n < MAX_NODES; n++)
 		if (node_free_pages(n) > node_free_pages(best))
 			best = n;
-	return (u8)best;
+	return policy_node(spec->mem, spec->vcpus, (u8)best);
+}
+
+/* The first number that no living domain has, for policies' arrays; with the domains' lock. */
+static int take_slot(struct domain *d)
+{
+	unsigned n = 0;
+
+	while (n < POLICY_MAX_DOMAINS && test_bit(n, slots))
+		n++;
+	if (n == POLICY_MAX_DOMAINS)
+		return -ENOSPC;
+	set_bit(n, slots);
+	d->slot = (u16)n;
+	return 0;
 }
 
 struct domain *domain_create(const struct guest_spec *spec)
 {
 	struct domain *d = kzalloc(sizeof(*d));
+	int rc;
 
 	if (!d)
 		return NULL;
@@ -117,9 +134,17 @@ struct domain *domain_create(const struct guest_spec *spec)
 	d->max_pages = spec->mem >> PAGE_SHIFT;
 	spin_init(&d->lock, LOCK_DOMAIN);
 	spin_lock(&domains_lock);
-	d->id = spec->initial ? INITIAL_DOMID : next_id();
-	list_add_tail(&d->link, &domain_list);
+	rc = take_slot(d);
+	if (!rc) {
+		d->id = spec->initial ? INITIAL_DOMID : next_id();
+		list_add_tail(&d->link, &domain_list);
+	}
 	spin_unlock(&domains_lock);
+	if (rc) {
+		pr_err("guest %s: there are %u domains already\n", d->name, POLICY_MAX_DOMAINS);
+		kfree(d);
+		return NULL;
+	}
 	if (domain_init(d)) {
 		pr_err("guest %s: not enough memory for its virtual CPUs and tables\n", d->name);
 		domain_destroy(d);
@@ -244,6 +269,9 @@ static bool teardown_step(struct domain *d)
 		while (d->nr_vcpus)
 			vcpu_destroy(d->vcpus[--d->nr_vcpus]);
 		break;
+	case 5:
+		done = policy_domain_gone(d);
+		break;
 	default:
 		if (p2m_teardown(d))
 			return false;
@@ -259,6 +287,7 @@ static void unlist(struct domain *d)
 {
 	guard(&domains_lock);
 	list_del(&d->link);
+	clear_bit(d->slot, slots);
 }
 
 void domain_destroy(struct domain *d)

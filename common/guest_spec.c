@@ -6,6 +6,7 @@
 #include <margay/cmdline.h>
 #include <margay/errno.h>
 #include <margay/lib.h>
+#include <margay/policies.h>
 #include <margay/printk.h>
 
 #define MEM_DEFAULT (128UL << 20)
@@ -85,13 +86,10 @@ static int set_action(const struct guest_spec *g, const struct word *w, enum gue
 	return 0;
 }
 
-static int one_word(struct guest_spec *g, const struct word *w)
+static int guest_word(struct guest_spec *g, const struct word *w)
 {
 	u64 n;
 
-	if (g->kind == MODULE_INITRD)
-		return w->val && key_is(w, "for") ? set_name(g, w) :
-						    bad_word(g, w, "unknown word of an initrd");
 	if (!w->val && key_is(w, "initial")) {
 		g->initial = true;
 	} else if (!w->val && key_is(w, "control")) {
@@ -121,25 +119,75 @@ static int one_word(struct guest_spec *g, const struct word *w)
 	return 0;
 }
 
+static int initrd_word(struct guest_spec *g, const struct word *w)
+{
+	return w->val && key_is(w, "for") ? set_name(g, w) :
+					    bad_word(g, w, "unknown word of an initrd");
+}
+
+/* select=sched,idle: the points it is selected for at boot, of those it decides; select=none. */
+static int set_points(struct guest_spec *g, const struct word *w)
+{
+	const char *p = w->val, *end = w->val + w->val_len, *comma;
+
+	g->points = 0;
+	if (val_is(w, "none"))
+		return 0;
+	do {
+		comma = memchr(p, ',', end - p);
+
+		struct word item = { .s = p, .len = (comma ? comma : end) - p };
+		unsigned i = 0;
+
+		while (i < NR_POINTS && !key_is(&item, policy_point_names[i]))
+			i++;
+		if (i == NR_POINTS)
+			return bad_word(g, w, "must be none or of sched,idle,exit,place");
+		g->points |= BIT(i);
+		p = comma + 1;
+	} while (comma);
+	return 0;
+}
+
+static int policy_word(struct guest_spec *g, const struct word *w)
+{
+	if (w->val && key_is(w, "select"))
+		return set_points(g, w);
+	if (w->val && key_is(w, "cpus"))
+		return set_pin(g, w);
+	return bad_word(g, w, "unknown word of a policy");
+}
+
+static int spec_word(struct guest_spec *g, const struct word *w)
+{
+	switch (g->kind) {
+	case MODULE_GUEST: return guest_word(g, w);
+	case MODULE_INITRD: return initrd_word(g, w);
+	case MODULE_POLICY: return policy_word(g, w);
+	default: return bad_word(g, w, "unknown word of policies-allowed");
+	}
+}
+
 int guest_spec_parse(const char *args, struct guest_spec *g)
 {
 	const char *rest = args;
+	static const char *const kinds[] = { "guest", "initrd", "policy", "policies-allowed" };
+	unsigned kind = 0;
 	struct word w;
 	int ret = 0;
 
 	*g = (struct guest_spec){ .vcpus = 1, .mem = MEM_DEFAULT, .cmdline = "",
 				  .on_reboot = GUEST_RESTART, .on_crash = GUEST_DESTROY };
 	next_word(&rest, &w);
-	if (!w.val && key_is(&w, "policy")) {
-		g->kind = MODULE_POLICY;
-		pr_err("module (%s): policies are not supported yet\n", args);
-		return -EOPNOTSUPP;
-	}
-	if (w.val || (!key_is(&w, "guest") && !key_is(&w, "initrd"))) {
-		pr_err("module (%s): must start with guest or initrd\n", args);
+	while (kind < ARRAY_SIZE(kinds) && (w.val || !key_is(&w, kinds[kind])))
+		kind++;
+	if (kind == ARRAY_SIZE(kinds)) {
+		pr_err("module (%s): must start with guest, initrd, policy or policies-allowed\n",
+		       args);
 		return -EINVAL;
 	}
-	g->kind = key_is(&w, "guest") ? MODULE_GUEST : MODULE_INITRD;
+	g->kind = kind;
+	g->points = BIT(NR_POINTS) - 1;
 	/* Go on after an error, so that all are reported and the name is known for sure. */
 	while (next_word(&rest, &w)) {
 		if (!w.val && key_is(&w, "--")) {
@@ -148,10 +196,10 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 			g->cmdline = rest;
 			break;
 		}
-		if (one_word(g, &w))
+		if (spec_word(g, &w))
 			ret = -EINVAL;
 	}
-	if (!g->name[0] && !ret) {
+	if (g->kind <= MODULE_INITRD && !g->name[0] && !ret) {
 		pr_err("%s=\n", g->kind == MODULE_GUEST ? "guest module without name" :
 							  "initrd module without for");
 		ret = -EINVAL;

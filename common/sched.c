@@ -9,6 +9,7 @@
 #include <margay/cmdline.h>
 #include <margay/console.h>
 #include <margay/hypercall.h>
+#include <margay/policies.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/smp.h>
@@ -50,18 +51,44 @@ static bool queued(const struct vcpu *v)
 	return !list_empty(&v->runq_link);
 }
 
+static void enqueue(struct cpu *c, struct vcpu *v, enum policy_why why)
+{
+	list_add_tail(&v->runq_link, &c->runq.queue);
+	c->view.nr_queued++;
+	policy_enqueue(c, v, why);
+}
+
+static void unqueue(struct cpu *c, struct vcpu *v)
+{
+	list_del(&v->runq_link);
+	c->view.nr_queued--;
+}
+
+static void dequeue(struct cpu *c, struct vcpu *v)
+{
+	if (!queued(v))
+		return;
+	unqueue(c, v);
+	policy_dequeue(c, v);
+}
+
 static bool may_run_on(const struct vcpu *v, const struct cpu *c)
 {
 	return test_bit(c->id, v->affinity);
 }
 
-/* An idle CPU, the old one and its node preferred; else the old one. */
+/* What a policy says; else an idle CPU, the old one and its node preferred; else the old one. */
 static struct cpu *place(struct vcpu *v)
 {
-	struct cpu *best = NULL;
+	struct cpu *best;
 	unsigned i;
 
-	if (v->on_cpu || test_bit(v->cpu->id, idle_cpus))
+	if (v->on_cpu)
+		return v->cpu;
+	best = policy_place(v->cpu, v, idle_cpus);
+	if (best)
+		return best;
+	if (test_bit(v->cpu->id, idle_cpus))
 		return v->cpu;
 	for_each_bit(i, idle_cpus, nr_cpus)
 		if (may_run_on(v, cpus[i]) &&
@@ -91,7 +118,9 @@ static void resume(struct cpu *c, struct vcpu *v)
 	}
 	/* Others may have done something to it while the lock was open. */
 	if (v->state == RUN_RUNNABLE && !v->stopped && !queued(v)) {
-		list_add_tail(&v->runq_link, &c->runq.queue);
+		enqueue(c, v, POLICY_WOKEN);
+		if (policy_preempts(c, v))
+			c->current->slice_end = 0;
 		/* Taken: the next one that wakes finds another idle CPU. */
 		clear_bit(c->id, idle_cpus);
 	}
@@ -144,7 +173,7 @@ void vcpu_stop(struct vcpu *v)
 	struct cpu *c = lock_vcpu(v);
 
 	v->stopped = true;
-	list_del(&v->runq_link);
+	dequeue(c, v);
 	atomic_or(&v->work, VCPU_WORK_STOP);
 	spin_unlock(&c->runq.lock);
 	if (v->on_cpu)
@@ -166,7 +195,7 @@ void vcpu_down(struct vcpu *v)
 	struct cpu *c = lock_vcpu(v);
 
 	v->state = RUN_OFFLINE;
-	list_del(&v->runq_link);
+	dequeue(c, v);
 	if (c->current != v)
 		set_runstate(v, RUNSTATE_offline);
 	spin_unlock(&c->runq.lock);
@@ -191,10 +220,12 @@ static struct vcpu *steal(struct cpu *self)
 		if (list_empty(&c->runq.queue))
 			continue;
 		guard(&c->runq.lock);
+		if (!policy_balances(c) || c->held_back)
+			continue;
 		list_for_each(v, &c->runq.queue, runq_link) {
 			if (v->on_cpu || !may_run_on(v, self))
 				continue;
-			list_del(&v->runq_link);
+			dequeue(c, v);
 			v->cpu = self;
 			return v;
 		}
@@ -205,29 +236,22 @@ static struct vcpu *steal(struct cpu *self)
 /* The running vCPU leaves this CPU or not: by its state, the others waiting and its slice. Locked. */
 static bool keep_running(struct cpu *c, struct vcpu *v)
 {
+	bool alone = list_empty(&c->runq.queue);
+	stime_t t;
+
 	if (v->state != RUN_RUNNING || v->stopped)
 		return false;
-	if (list_empty(&c->runq.queue))
+	if (alone && !policy_of(c, POINT_SCHED))
 		return true;
-	if (now() >= v->slice_end)
+	t = now();
+	if (t >= v->slice_end || c->repick)
 		return false;
+	if (alone && v->slice_end == POLICY_FOREVER)
+		return true;
+	v->slice_end = min(v->slice_end, t + POLICY_STARVE_NS / 4);
 	if (!timer_armed(&c->slice))
 		timer_set(&c->slice, v->slice_end);
 	return true;
-}
-
-/* The current vCPU is not current any more; it goes to the queue's end if it can go on. Locked. */
-static void retire(struct cpu *c, struct vcpu *v)
-{
-	c->current = NULL;
-	if (v->state != RUN_RUNNING) {
-		set_runstate(v, v->state == RUN_OFFLINE ? RUNSTATE_offline : RUNSTATE_blocked);
-		return;
-	}
-	v->state = RUN_RUNNABLE;
-	set_runstate(v, RUNSTATE_runnable);
-	if (!v->stopped)
-		list_add_tail(&v->runq_link, &c->runq.queue);
 }
 
 /* This CPU lets go of the registers it holds. */
@@ -240,12 +264,52 @@ static void unload(struct cpu *c)
 	atomic_store(&v->on_cpu, false);
 }
 
+/* The policy wants v, which ran here, on another CPU. Locked, but opened in between. */
+static void send(struct cpu *c, struct vcpu *v, struct cpu *to)
+{
+	unload(c);
+	v->cpu = to;
+	spin_unlock(&c->runq.lock);
+	to = lock_vcpu(v);
+	if (v->state == RUN_RUNNABLE && !v->stopped && !queued(v)) {
+		enqueue(to, v, POLICY_MOVED);
+		clear_bit(to->id, idle_cpus);
+	}
+	spin_unlock(&to->runq.lock);
+	cpu_raise(to, CPU_WORK_RESCHED);
+	spin_lock(&c->runq.lock);
+}
+
+/* The current vCPU is not current any more; it goes to the queue's end if it can go on. Locked. */
+static void retire(struct cpu *c, struct vcpu *v)
+{
+	struct cpu *to;
+
+	c->current = NULL;
+	policy_charge(c, v);
+	if (v->state != RUN_RUNNING) {
+		set_runstate(v, v->state == RUN_OFFLINE ? RUNSTATE_offline : RUNSTATE_blocked);
+		return;
+	}
+	v->state = RUN_RUNNABLE;
+	set_runstate(v, RUNSTATE_runnable);
+	if (v->stopped)
+		return;
+	to = policy_place(c, v, idle_cpus);
+	if (to && to != c)
+		send(c, v, to);
+	else
+		enqueue(c, v, POLICY_PREEMPTED);
+}
+
 /* Somebody still waits here: an idle CPU that may run it is told to look. Locked. */
 static void offer(struct cpu *c)
 {
 	const struct vcpu *v = list_first(&c->runq.queue, struct vcpu, runq_link);
 	unsigned i;
 
+	if (!policy_balances(c))
+		return;
 	for_each_bit(i, idle_cpus, nr_cpus)
 		if (may_run_on(v, cpus[i])) {
 			clear_bit(i, idle_cpus);
@@ -255,27 +319,39 @@ static void offer(struct cpu *c)
 }
 
 /* The next to run here, from this CPU's queue or another's. NULL: none. Locked, but opened in between. */
-static struct vcpu *pick(struct cpu *c)
+static struct vcpu *pick(struct cpu *c, u64 *slice)
 {
 	struct vcpu *v;
 
-	if (!list_empty(&c->runq.queue)) {
-		v = list_first(&c->runq.queue, struct vcpu, runq_link);
-		list_del(&v->runq_link);
-		return v;
+	c->held_back = c->repick = false;
+	if (list_empty(&c->runq.queue)) {
+		spin_unlock(&c->runq.lock);
+		v = steal(c);
+		spin_lock(&c->runq.lock);
+		/* The lock was open: it is ours to run only if nobody stopped or moved it. */
+		if (!v || v->state != RUN_RUNNABLE || v->stopped || queued(v) || v->cpu != c)
+			return NULL;
+		if (!policy_of(c, POINT_SCHED))
+			return v;
+		enqueue(c, v, POLICY_MOVED);
 	}
-	spin_unlock(&c->runq.lock);
-	v = steal(c);
-	spin_lock(&c->runq.lock);
-	/* The lock was open: it is ours to run only if nobody stopped or moved it. */
-	if (v && (v->state != RUN_RUNNABLE || v->stopped || queued(v) || v->cpu != c))
+	*slice = opt.sched_slice * 1000UL;
+	v = policy_pick(c, slice);
+	if (!v && policy_of(c, POINT_SCHED)) {
+		c->held_back = true;
+		timer_set(&c->slice, now() + *slice);
 		return NULL;
+	}
+	if (!v)		/* no module, or one that was ejected just now */
+		v = list_first(&c->runq.queue, struct vcpu, runq_link);
+	unqueue(c, v);
 	return v;
 }
 
 /* Chooses this CPU's next vCPU and makes it current; NULL: nothing to run, or look again. */
 static struct vcpu *schedule(struct cpu *c)
 {
+	u64 slice = opt.sched_slice * 1000UL;
 	struct vcpu *v = c->current;
 
 	guard(&c->runq.lock);
@@ -285,7 +361,7 @@ static struct vcpu *schedule(struct cpu *c)
 		retire(c, v);
 	if (c->loaded && (c->loaded->stopped || c->loaded->state == RUN_OFFLINE))
 		unload(c);
-	v = pick(c);
+	v = pick(c, &slice);
 	if (!v)
 		return NULL;
 	if (c->loaded && c->loaded != v)
@@ -293,13 +369,33 @@ static struct vcpu *schedule(struct cpu *c)
 	v->on_cpu = true;
 	v->state = RUN_RUNNING;
 	set_runstate(v, RUNSTATE_running);
-	v->slice_end = now() + opt.sched_slice * 1000UL;
+	v->view.since = v->runstate.state_entry_time;
+	v->slice_end = slice == POLICY_FOREVER ? slice : v->view.since + slice;
 	if (!list_empty(&c->runq.queue)) {
 		timer_set(&c->slice, v->slice_end);
 		offer(c);
+	} else if (policy_of(c, POINT_SCHED) && slice != POLICY_FOREVER) {
+		timer_set(&c->slice, v->slice_end);
 	}
 	c->current = v;
 	return v;
+}
+
+void sched_set_policy(struct cpu *c, struct policy *p)
+{
+	struct vcpu *v;
+
+	guard(&c->runq.lock);
+	c->policy[POINT_SCHED] = p;
+	c->passed_over = 0;
+	memset(c->view.priv, 0, sizeof(c->view.priv));
+	list_for_each(v, &c->runq.queue, runq_link)
+		policy_enqueue(c, v, POLICY_MOVED);
+	/* Who runs goes on for a slice at most, as the one before may have let it run for ever. */
+	if (c->current)
+		c->current->slice_end =
+			min(c->current->slice_end, now() + opt.sched_slice * 1000UL);
+	cpu_raise(c, CPU_WORK_RESCHED);
 }
 
 static void run_current(struct cpu *c, struct vcpu *v)
@@ -316,6 +412,8 @@ static void run_current(struct cpu *c, struct vcpu *v)
 	}
 	if (v->runstate_area.va)
 		runstate_update(v);
+	if (unlikely(policy_of(c, POINT_EXIT)))
+		policy_observe(v);
 	arch_vcpu_run(v);
 }
 
@@ -331,6 +429,14 @@ static void do_work(struct cpu *c)
 		console_work();
 	if (work & CPU_WORK_REAP)
 		domains_reap();
+}
+
+static void idle(struct cpu *c)
+{
+	stime_t start = now();
+
+	policy_idle(c, c->slept);
+	c->slept = now() - start;
 }
 
 void sched_loop(void)
@@ -350,8 +456,8 @@ void sched_loop(void)
 		}
 		set_bit(c->id, idle_cpus);
 		/* Who queues something after this sees the idle bit or is seen here. */
-		if (list_empty(&c->runq.queue))
-			arch_idle();
+		if (list_empty(&c->runq.queue) || c->held_back)
+			idle(c);
 		clear_bit(c->id, idle_cpus);
 	}
 }
@@ -367,4 +473,6 @@ void __init sched_init_cpu(struct cpu *c)
 	list_init(&c->runq.queue);
 	timers_init_cpu(&c->timers);
 	timer_init(&c->slice, slice_end);
+	c->view.id = c->id;
+	c->view.node = c->node;
 }

@@ -43,7 +43,10 @@ int vcpu_create(struct domain *d)
 		first = id % nr_cpus;
 	}
 	v->cpu = cpus[first];
-	v->exits = kzalloc(NR_EXITS * sizeof(u64));
+	v->view = (struct policy_vcpu){ .domain = d->id, .slot = d->slot, .id = id, .cpu = first,
+					.nr_vcpus = d->spec.vcpus, .affinity = v->affinity };
+	v->exits = kzalloc(2 * NR_EXITS * sizeof(u64));
+	v->exits_seen = v->exits + NR_EXITS;
 	v->hypercalls = kzalloc(NR_HYPERCALLS * sizeof(u64));
 	if (!v->exits || !v->hypercalls || arch_vcpu_init(v))
 		return -ENOMEM;	/* the domain's tear-down frees what is there */

@@ -51,6 +51,22 @@ $(GUEST_OBJ)/%.asm.o: guests/%.asm
 	$(Q)mkdir -p $(@D)
 	$(Q)$(NASM) -f elf64 -MD $(@:.o=.d) -o $@ $<
 
+# The scenario of policies carries all modules in itself.
+$(GUEST_OBJ)/policies/modules.S: $(MODULES) $(TEST_MODULES) guests/guests.mk
+	$(Q)mkdir -p $(@D)
+	$(Q){ echo '.section .rodata'; \
+	for m in $(filter %.mod,$^); do n=$$(basename $$m .mod); \
+		printf '.balign 16\nm_%s: .incbin "%s"\n.equ e_%s, .\ns_%s: .asciz "%s"\n' \
+		$$n $$m $$n $$n $$n; done; \
+	printf '.balign 8\n.globl modules\nmodules:\n'; \
+	for m in $(filter %.mod,$^); do n=$$(basename $$m .mod); \
+		case $$m in */test/*) h=1 ;; *) h=0 ;; esac; \
+		printf '.quad s_%s, m_%s, e_%s - m_%s, %s\n' $$n $$n $$n $$n $$h; done; \
+	echo '.quad 0, 0, 0, 0'; echo '.section .note.GNU-stack,"",@progbits'; } >$@
+$(GUEST_OBJ)/policies/modules.o: $(GUEST_OBJ)/policies/modules.S
+	$(Q)$(CC) -c -o $@ $<
+$(O)/guests/policies: $(GUEST_OBJ)/policies/modules.o
+
 define guest_rule
 $(O)/guests/$(1): $(call guest_objs,$(1)) $(GUEST_LIB) guests/lib/guest.lds
 	$$(Q)$$(CC) $$(GUEST_LDFLAGS) -o $$@ $$(filter %.o,$$^)

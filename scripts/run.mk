@@ -85,7 +85,7 @@ format:
 check-host:
 	$(Q)python3 -B -m unittest discover -s test/host
 
-test-images: $(O)/margay guests $(LINUX_GUESTS) $(INITRAMFS) $(BAD_GUESTS)
+test-images: $(O)/margay guests $(LINUX_GUESTS) $(INITRAMFS) $(BAD_GUESTS) modules test-modules $(O)/modules/allowed
 
 check-guests: test-images
 	$(Q)O=$(O) test/guest/run --no-oracle

@@ -35,6 +35,8 @@ void arch_wallclock(u64 *sec, u32 *nsec);
 void arch_cpu_kick(struct cpu *c);	/* an IPI: out of guest mode or sleep */
 void arch_timer_program(stime_t at);	/* this CPU's next timer interrupt; ~0 for none */
 void arch_idle(void);			/* sleeps until an interrupt, unless this CPU has work */
+void arch_irqs_on(void);
+void arch_irqs_off(void);
 void arch_poll_irqs(void);		/* takes pending interrupts: a short window */
 void __noreturn arch_reboot(void);
 void __noreturn arch_poweroff(void);

@@ -46,7 +46,7 @@ int com1_parse(const char *s, struct com1_config *c);
 #define GUEST_NAME_LEN 31
 #define GUEST_MAX_VCPUS 64
 
-enum module_kind { MODULE_GUEST, MODULE_INITRD, MODULE_POLICY };
+enum module_kind { MODULE_GUEST, MODULE_INITRD, MODULE_POLICY, MODULE_ALLOWED };
 enum guest_action { GUEST_RESTART, GUEST_DESTROY };
 
 struct guest_spec {
@@ -58,6 +58,7 @@ struct guest_spec {
 	bool control;
 	enum guest_action on_reboot;
 	enum guest_action on_crash;
+	unsigned int points; /* of a policy: a bit per point to select it for */
 	unsigned int nr_pin; /* CPUs in pin; 0: may run anywhere */
 	u64 pin[4];
 	u8 pin_list[GUEST_MAX_VCPUS]; /* the first of them in the order given */
@@ -65,8 +66,7 @@ struct guest_spec {
 };
 
 /*
- * Take a boot module's string apart. Errors are reported and name the guest and the word:
- * -EINVAL bad string, -EOPNOTSUPP a kind of module that cannot be used (kind is set then).
+ * Take a boot module's string apart. Errors are reported and name the guest and the word: -EINVAL.
  */
 int guest_spec_parse(const char *args, struct guest_spec *g);
 

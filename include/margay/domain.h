@@ -30,6 +30,7 @@ enum dom_state {
 
 struct domain {
 	domid_t id;
+	u16 slot;			/* its number in policies' arrays */
 	enum dom_state state;
 	bool initial, control;
 	char name[32];

@@ -5,10 +5,12 @@
 
 #include <margay/list.h>
 #include <margay/lock.h>
+#include <margay/policy.h>
 #include <margay/timer.h>
 
 #define MAX_CPUS 256
 
+struct policy;
 struct vcpu;
 
 /* Work for a CPU, set by anyone with cpu_raise(), done before it next enters a guest or sleeps. */
@@ -33,6 +35,13 @@ struct cpu {
 	struct cpu *self;		/* at GS:0 */
 	u64 stack_top;			/* GS:8, for the assembly entries */
 	struct vcpu *current;		/* GS:16; NULL when idle */
+	u64 policy_stack;		/* GS:24; top of the stack that policies run on */
+	u64 policy_unwind;    /* GS:32; RSP to go on with after a policy's call; 0: in none */
+	u64 timer_tsc;            /* GS:40; when the timer interrupts, in TSC ticks; ~0 never */
+	struct policy *policy_in;	/* GS:48; whose call this CPU is in, or about to make */
+	u32 policy_strikes;		/* GS:56; timer interrupts during the call */
+	u32 policy_vector;		/* the exception that ended one, and where */
+	u64 policy_rip;
 	volatile u32 work;		/* enum cpu_work; any CPU sets bits */
 	u32 last_domain;      /* id + 1 of the guest whose branches the predictor has seen */
 	struct vcpu *loaded;  /* whose registers (FPU, debug) this CPU holds; may be asleep */
@@ -48,6 +57,13 @@ struct cpu {
 	struct timer_queue timers;
 	struct timer slice;
 
+	struct policy *policy[4];	/* by enum policy_point; NULL: the built-in one */
+	struct policy_cpu view;
+	u64 policy_answer;		/* where a policy writes its second answer */
+	u32 passed_over;		/* times that the first in the queue was not picked */
+	u64 slept;			/* ns of the last idle time */
+	bool repick;			/* policy_resched() */
+	bool held_back;			/* the policy picked none although some wait */
 	void *arch;			/* GDT, TSS, IST stacks: arch/x86/cpu */
 	void *hvm;			/* back-end's own: host save area */
 	void (*call_fn)(void *arg);

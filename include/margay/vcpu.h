@@ -36,6 +36,7 @@ enum vcpu_work {
 	VCPU_WORK_FLUSH = 1 << 3,	/* the nested translations must be flushed */
 	VCPU_WORK_TIME = 1 << 4,	/* pvclock must be written anew */
 	VCPU_WORK_WINDOW = 1 << 5,	/* the guest can take an interrupt now (window exit) */
+	VCPU_WORK_OBSERVE = 1 << 7,	/* a policy sees every exit */
 	VCPU_WORK_STOP = 1 << 6,	/* the domain ends: do not enter */
 };
 
@@ -129,6 +130,8 @@ struct vcpu {
 	struct list runq_link;
 	u64 affinity[MAX_CPUS / 64];
 	stime_t slice_end;
+	u64 policy_serial;		/* of the module that view.priv is for */
+	struct policy_vcpu view;
 
 	/* Xen's ABI. */
 	struct vcpu_info *info;		/* in shared_info or the guest's registered page */
@@ -162,6 +165,7 @@ struct vcpu {
 	struct vcpu_walk walked;
 
 	void *hvm;			/* the back-end's: VMCB and the like */
+	u64 *exits_seen;		/* the counters as the exit policy knows them */
 	u64 *exits;			/* counters by shared exit reason, NR_EXITS (exit.h) */
 	u64 *hypercalls;		/* counters by number, 64 */
 	u64 injected, wakeups;

@@ -68,6 +68,9 @@
 #define PTE_G BIT(8)
 #define PTE_NX BIT(63)
 #define PTE_ADDR 0x000ffffffffff000UL
+#define RIGHTS_RX (PTE_P | PTE_A | PTE_G)
+#define RIGHTS_RO (PTE_P | PTE_A | PTE_G | PTE_NX)
+#define RIGHTS_RW (PTE_P | PTE_A | PTE_D | PTE_G | PTE_W | PTE_NX)
 
 #define MSR_TSC 0x10
 #define MSR_APIC_BASE 0x1b
@@ -205,6 +208,7 @@ u64 idt_base(void);
 void __noreturn stack_switch(void *top, void (*fn)(void *arg), void *arg);
 void machine_check_init(void);
 void trap_backtrace(u64 rip, u64 rsp, u64 rbp);
+bool trap_in_policy(struct cpu *c, struct trap_frame *f);
 
 /* Local APIC of the host: MMIO or x2APIC. arch/x86/cpu/apic.c */
 void apic_init(bool allow_x2apic);
@@ -237,6 +241,12 @@ void paging_load_cpu(void);
 void *map_mmio(paddr_t pa, size_t size);
 void *map_stack(unsigned pages);		/* top of a stack with a guard page below */
 enum stack_area { STACK_NONE, STACK_PAGE, STACK_GUARD } stack_area(u64 va);
+/* Whole pages, 4 KiB each, with RIGHTS_*. 0 or -ENOMEM. Unmapping frees nothing and flushes nothing. */
+int map_pages(u64 va, paddr_t pa, u64 size, u64 rights);
+void unmap_pages(u64 va, u64 size);
+/* Makes whole pages of RAM read-only in the direct map, or writable again. 0 or -ENOMEM; no flush. */
+int protect_direct(paddr_t pa, u64 size, bool readonly);
+void flush_all_cpus(void);	/* all TLBs; waits; no locks held */
 void paging_end_init(void);			/* gives init memory back */
 extern paddr_t image_paddr;			/* where the image's first byte lies */
 

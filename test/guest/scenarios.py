@@ -177,7 +177,7 @@ def load():
 
 
 def guest_file(name):
-    return os.path.join(OUT, 'guests', name)
+    return os.path.join(OUT, name) if '/' in name else os.path.join(OUT, 'guests', name)
 
 
 def modules(scenario):

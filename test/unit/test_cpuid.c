@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The CPUID policy, on machines that claim everything, nothing, or what one vendor has.
- * unit-sources: arch/x86/guest/cpuid.c test/unit/mock_vcpu.c
+ * unit-sources: test/unit/no_policies.c arch/x86/guest/cpuid.c test/unit/mock_vcpu.c
  * unit-sources: arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c arch/x86/guest/vlapic_ipi.c
  * unit-sources: arch/x86/guest/inject.c
  */

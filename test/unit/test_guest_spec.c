@@ -101,9 +101,31 @@ static void test_other_kinds(void **state)
 	assert_int_equal(guest_spec_parse("initrd for=a mem=1", &g), -EINVAL);
 	assert_logged("mem=1: unknown word of an initrd");
 	assert_int_equal(guest_spec_parse("initrd for", &g), -EINVAL);
-	assert_int_equal(guest_spec_parse("policy credit", &g), -EOPNOTSUPP);
+	assert_int_equal(guest_spec_parse("policies-allowed", &g), 0);
+	assert_int_equal(g.kind, MODULE_ALLOWED);
+	assert_int_equal(guest_spec_parse("policies-allowed all", &g), -EINVAL);
+	assert_logged("all: unknown word of policies-allowed");
+}
+
+static void test_policies(void **state)
+{
+	(void)state;
+	assert_int_equal(guest_spec_parse("policy", &g), 0);
 	assert_int_equal(g.kind, MODULE_POLICY);
-	assert_logged("module (policy credit): policies are not supported yet");
+	assert_int_equal(g.points, 15);
+	assert_int_equal(g.nr_pin, 0);
+	assert_int_equal(guest_spec_parse("policy select=none", &g), 0);
+	assert_int_equal(g.points, 0);
+	assert_int_equal(guest_spec_parse("policy select=place,sched cpus=0,2-3", &g), 0);
+	assert_int_equal(g.points, 9);
+	assert_int_equal(g.pin[0], 13);
+	assert_silent();
+	assert_int_equal(guest_spec_parse("policy select=sched,", &g), -EINVAL);
+	assert_logged("select=sched,: must be none or of sched,idle,exit,place");
+	assert_int_equal(guest_spec_parse("policy select=fork", &g), -EINVAL);
+	assert_logged("select=fork: must be none or of");
+	assert_int_equal(guest_spec_parse("policy credit", &g), -EINVAL);
+	assert_logged("credit: unknown word of a policy");
 }
 
 static void test_bad(void **state)
@@ -111,7 +133,7 @@ static void test_bad(void **state)
 	static const struct {
 		const char *args, *message;
 	} bad[] = {
-		{ "", "module (): must start with guest or initrd" },
+		{ "", "module (): must start with guest, initrd, policy or policies-allowed" },
 		{ "--", "must start with" },
 		{ "kernel name=a", "module (kernel name=a): must start with" },
 		{ "guest=1 name=a", "must start with" },
@@ -183,6 +205,7 @@ int main(void)
 		cmocka_unit_test_setup(test_whole, setup),
 		cmocka_unit_test_setup(test_affinity, setup),
 		cmocka_unit_test_setup(test_other_kinds, setup),
+		cmocka_unit_test_setup(test_policies, setup),
 		cmocka_unit_test_setup(test_bad, setup),
 		cmocka_unit_test_setup(test_name_length, setup),
 	};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which event goes in at an entry: combinations of exceptions, priorities, windows, nothing lost.
- * unit-sources: arch/x86/guest/inject.c arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c
+ * unit-sources: test/unit/no_policies.c arch/x86/guest/inject.c arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c
  * unit-sources: arch/x86/guest/vlapic_ipi.c test/unit/mock_vcpu.c
  */
 #include "mock_vcpu.h"

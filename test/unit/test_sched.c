@@ -2,7 +2,7 @@
 /*
  * The scheduler's core: the states of a vCPU and the queues, step by step and by random sequences checked
  * against what must always hold. The file itself is included: each CPU's loop is done one round a time.
- * unit-sources: common/timer.c
+ * unit-sources: common/timer.c test/unit/no_policies.c
  */
 #include "host.h"
 

@@ -103,10 +103,12 @@ void __init apic_timer_calibrate(u64 tsc_hz)
 void arch_timer_program(stime_t at)
 {
 	u64 ticks = 1;
+	u64 tsc = at == ~0UL ? at : tsc_base + ns_to_tsc(at) + 1;
 	stime_t t;
 
+	this_cpu()->timer_tsc = tsc;
 	if (x86.tsc_deadline) {
-		wrmsr(MSR_TSC_DEADLINE, at == ~0UL ? 0 : tsc_base + ns_to_tsc(at) + 1);
+		wrmsr(MSR_TSC_DEADLINE, tsc == ~0UL ? 0 : tsc);
 		return;
 	}
 	t = now();

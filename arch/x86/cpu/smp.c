@@ -4,6 +4,7 @@
 #include <margay/cmdline.h>
 #include <margay/hvm.h>
 #include <margay/arch.h>
+#include <margay/policies.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/smp.h>
@@ -34,6 +35,7 @@ struct cpu *__init cpu_create(unsigned id, const struct acpi_cpu *a)
 	c->apic_id = a->apic_id;
 	c->node = a->node;
 	c->stack_top = (u64)map_stack(STACK_PAGES);
+	arch_policy_cpu_init(c);
 	gdt_init_cpu(c);
 	sched_init_cpu(c);
 	return c;
@@ -165,6 +167,16 @@ void arch_idle(void)
 		arch_poll_irqs();
 	else
 		__asm__ volatile("sti; hlt; cli" ::: "memory");
+}
+
+void arch_irqs_on(void)
+{
+	__asm__ volatile("sti" ::: "memory");
+}
+
+void arch_irqs_off(void)
+{
+	__asm__ volatile("cli" ::: "memory");
 }
 
 void arch_poll_irqs(void)

@@ -143,6 +143,7 @@ void trap_handler(struct trap_frame *f)
 		c->stats.timer_irqs++;
 		atomic_or(&c->work, CPU_WORK_TIMER);
 		apic_eoi();
+		trap_in_policy(c, f);
 		return;
 	case VEC_KICK:
 		c->stats.kicks++;
@@ -160,6 +161,8 @@ void trap_handler(struct trap_frame *f)
 		return;
 	}
 	if ((f->vector == 13 || f->vector == 14 || f->vector == 6) && fixup(f))
+		return;
+	if (trap_in_policy(c, f))
 		return;
 	console_panic_start();
 	printk("exception %lu %s on CPU %u\n", f->vector,

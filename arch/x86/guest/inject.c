@@ -8,6 +8,7 @@
 #include <margay/arch.h>
 #include <margay/exit.h>
 #include <margay/hvm.h>
+#include <margay/policies.h>
 #include <margay/sched.h>
 #include <margay/vlapic.h>
 #include <margay/x86.h>
@@ -113,6 +114,8 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 			return false;
 		}
 	}
+	if (unlikely(work & VCPU_WORK_OBSERVE) && policy_exit(v))
+		keep |= VCPU_WORK_OBSERVE;
 	if (work & VCPU_WORK_FLUSH)
 		hvm->request_flush(v);
 	if (work & VCPU_WORK_TIME)

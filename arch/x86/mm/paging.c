@@ -15,9 +15,6 @@
 #define STACK_BASE 0xffffc10000000000UL
 
 #define PTE_TABLE (PTE_P | PTE_W | PTE_A)
-#define RIGHTS_RX (PTE_P | PTE_A | PTE_G)
-#define RIGHTS_RO (PTE_P | PTE_A | PTE_G | PTE_NX)
-#define RIGHTS_RW (PTE_P | PTE_A | PTE_D | PTE_G | PTE_W | PTE_NX)
 
 extern u8 image_start[], text_end[], rodata_start[], rodata_end[], data_start[], image_end[];
 extern u8 init_text_start[], init_text_end[], init_data_start[], init_data_end[];
@@ -181,6 +178,60 @@ static void flush_all(void *arg __unused)
 	write_cr4(cr4);
 }
 
+void flush_all_cpus(void)
+{
+	on_all_cpus(flush_all, NULL);
+}
+
+int map_pages(u64 va, paddr_t pa, u64 size, u64 rights)
+{
+	return map_range(va, pa, size, rights, 0);
+}
+
+void unmap_pages(u64 va, u64 size)
+{
+	for (; size; size -= PAGE_SIZE, va += PAGE_SIZE) {
+		u64 *pte = find_pte(va);
+
+		if (pte)
+			*pte = 0;
+	}
+}
+
+/* The entry of the 4 KiB page at va; larger pages on the way are split, to the same effect. */
+static u64 *split_to_page(u64 va)
+{
+	u64 *t = root;
+
+	for (unsigned l = 3; l; l--) {
+		u64 *e = &t[index_at(va, l)];
+
+		if (*e & PTE_PS) {
+			u64 *lower = alloc_page(), step = PAGE_SIZE << 9 * (l - 1);
+
+			if (!lower)
+				return NULL;
+			for (unsigned i = 0; i < 512; i++)
+				lower[i] = ((*e & ~PTE_PS) + i * step) | (l > 1 ? PTE_PS : 0);
+			WRITE_ONCE(*e, virt_to_phys(lower) | PTE_TABLE);
+		}
+		t = phys_to_virt(*e & PTE_ADDR);
+	}
+	return &t[index_at(va, 0)];
+}
+
+int protect_direct(paddr_t pa, u64 size, bool readonly)
+{
+	for (; size; size -= PAGE_SIZE, pa += PAGE_SIZE) {
+		u64 *pte = split_to_page(DIRECTMAP_BASE + pa);
+
+		if (!pte)
+			return -ENOMEM;
+		*pte = pa | (readonly ? RIGHTS_RO : RIGHTS_RW);
+	}
+	return 0;
+}
+
 static void unmap_init(const u8 *from, const u8 *to)
 {
 	for (const u8 *p = from; p < to; p += PAGE_SIZE) {
@@ -203,7 +254,7 @@ void paging_end_init(void)
 {
 	unmap_init(init_text_start, init_text_end);
 	unmap_init(init_data_start, init_data_end);
-	on_all_cpus(flush_all, NULL);
+	flush_all_cpus();
 	free_init(init_text_start, init_text_end);
 	free_init(init_data_start, init_data_end);
 }

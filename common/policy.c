@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The registry of policy modules. Loading, selecting and unloading are control operations, one at a time;
+ * what they change is taken by each CPU when it next asks. A module that must not be called any more is
+ * ejected by one flag: whoever is about to call it sees the flag and does without, and the CPUs drop it
+ * when they next schedule. The core's own queues and states were right all the time.
+ */
+#include <margay/arch.h>
+#include <margay/exit.h>
+#include <margay/owner.h>
+#include <margay/policies.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+
+#define MAX_POLICIES 32
+#define LOG_PAUSE_NS 10000000UL
+
+static struct list policies = LIST_INIT(policies);
+static u32 slots_used;
+static u64 serial;
+static u32 control;		/* an operation is under way */
+static struct policy *placing;	/* POINT_PLACE's */
+
+bool policy_control_enter(void)
+{
+	return atomic_cas(&control, 0U, 1U);
+}
+
+void policy_control_leave(void)
+{
+	atomic_store(&control, 0U);
+}
+
+static const char *exception_name(u32 vector)
+{
+	static const char *const names[] = {
+		[0] = "#DE",  [6] = "#UD",  [8] = "#DF (its stack is full)",
+		[12] = "#SS", [13] = "#GP", [14] = "#PF"
+	};
+
+	return vector < ARRAY_SIZE(names) && names[vector] ? names[vector] : "an exception";
+}
+
+void policy_eject(struct policy *p, const char *what, const char *why, ...)
+{
+	char text[sizeof(p->why)];
+	va_list ap;
+
+	if (atomic_xchg(&p->ejected, true))
+		return;
+	va_start(ap, why);
+	vsnprintf(text, sizeof(text), why, ap);
+	va_end(ap);
+	p->ejections++;
+	strcopy(p->why, text, sizeof(p->why));
+	pr_warn("policy %s ejected: %s: %s; the built-in policy goes on\n", p->mod.name, what,
+		text);
+	for (unsigned i = 0; i < nr_cpus; i++)
+		cpu_raise(cpus[i], CPU_WORK_RESCHED);
+}
+
+void policy_eject_trap(struct policy *p, const char *what)
+{
+	const struct cpu *c = this_cpu();
+	u64 off = c->policy_rip - p->mod.base;
+
+	if (c->policy_vector >= 32)
+		policy_eject(p, what, "did not return within %u ms, at %s%#lx",
+			     (unsigned)(POLICY_CALL_NS / 1000000),
+			     off < p->mod.size[MODULE_TEXT] ? "+" : "",
+			     off < p->mod.size[MODULE_TEXT] ? off : c->policy_rip);
+	else
+		policy_eject(p, what, "%s at %s%#lx", exception_name(c->policy_vector),
+			     off < p->mod.size[MODULE_TEXT] ? "+" : "",
+			     off < p->mod.size[MODULE_TEXT] ? off : c->policy_rip);
+}
+
+bool policy_announce(struct policy *const *where, struct policy *p)
+{
+	struct cpu *self = this_cpu();
+
+	WRITE_ONCE(self->policy_in, p);
+	smp_mb();
+	if (READ_ONCE(*where) == p && !p->ejected)
+		return true;
+	atomic_store(&self->policy_in, NULL);
+	return false;
+}
+
+struct policy *policy_find(const char *name)
+{
+	struct policy *p;
+
+	list_for_each(p, &policies, link)
+		if (!strcmp(p->mod.name, name))
+			return p;
+	return NULL;
+}
+
+struct policy *policy_nth(unsigned i)
+{
+	struct policy *p;
+
+	list_for_each(p, &policies, link)
+		if (!i--)
+			return p;
+	return NULL;
+}
+
+struct policy *policy_last(void)
+{
+	return list_entry(policies.prev, struct policy, link);
+}
+
+struct policy *policy_selected(enum policy_point point, unsigned cpu)
+{
+	struct policy *p = point == POINT_PLACE ? placing : cpus[cpu]->policy[point];
+
+	return p && !p->ejected ? p : NULL;
+}
+
+static void discard(struct policy *p)
+{
+	slots_used &= ~BIT(p->slot);
+	if (p->pages)
+		free_pages(p->pages, p->nr_pages);
+	kfree(p);
+}
+
+int policy_load(const void *file, size_t len, char *why)
+{
+	struct policy *p = kzalloc(sizeof(*p));
+	int rc;
+
+	why[0] = 0;
+	if (!p)
+		return -ENOMEM;
+	p->serial = ++serial;
+	while (p->slot < MAX_POLICIES && slots_used & BIT(p->slot))
+		p->slot++;
+	if (p->slot == MAX_POLICIES) {
+		snprintf(why, MODULE_REASON, "there are %u modules already", MAX_POLICIES);
+		kfree(p);
+		return -ENOSPC;
+	}
+	slots_used |= BIT(p->slot);
+	p->nr_pages = MODULE_MEM_MAX >> PAGE_SHIFT;
+	p->pages = alloc_pages(p->nr_pages, NODE_ANY);
+	rc = p->pages ? module_link(file, len, arch_module_base(p->slot), p->pages, MODULE_MEM_MAX,
+				    &p->mod, why) :
+			-ENOMEM;
+	if (!rc && !policy_allowed(p->mod.digest)) {
+		snprintf(why, MODULE_REASON, "its SHA-256 is not in the list of allowed ones");
+		rc = -EPERM;
+	}
+	if (!rc && policy_find(p->mod.name)) {
+		snprintf(why, MODULE_REASON, "there is a module %s already", p->mod.name);
+		rc = -EEXIST;
+	}
+	if (!rc)
+		rc = arch_module_map(&p->mod, p->pages);
+	if (rc) {
+		discard(p);
+		return rc;
+	}
+	strcopy(p->summary, p->mod.desc->summary, sizeof(p->summary));
+	list_add_tail(&p->link, &policies);
+	pr_info("policy %s loaded: %s\n", p->mod.name, p->summary);
+	return 0;
+}
+
+static bool in_use(const struct policy *p)
+{
+	for (unsigned i = 0; i < nr_cpus; i++)
+		for (unsigned j = 0; j < NR_POINTS; j++)
+			if (cpus[i]->policy[j] == p)
+				return true;
+	return placing == p;
+}
+
+static void set_policy(struct cpu *c, enum policy_point point, struct policy *p)
+{
+	if (point == POINT_SCHED)
+		sched_set_policy(c, p);
+	else
+		WRITE_ONCE(c->policy[point], p);
+	cpu_raise(c, CPU_WORK_RESCHED);
+}
+
+/*
+ * A CPU that read its pointer to p before it was taken away may still call it, or be in a call. Calls of
+ * the scheduler's come under the queue's lock, by which the pointer was taken; others announce themselves
+ * first and look again then (policy_announce()). So no CPU begins a call after this has seen it in none.
+ */
+static void wait_unused(const struct policy *p)
+{
+	smp_mb();
+	for (unsigned i = 0; i < nr_cpus; i++)
+		while (READ_ONCE(cpus[i]->policy_in) == p)
+			cpu_relax();
+}
+
+int policy_unload(const char *name)
+{
+	struct policy *p = policy_find(name);
+
+	if (!p)
+		return -ENOENT;
+	if (p->ejected) {	/* nobody calls it any more, only the pointers are there */
+		for (unsigned i = 0; i < nr_cpus; i++)
+			for (unsigned j = 0; j < NR_POINTS; j++)
+				if (cpus[i]->policy[j] == p)
+					set_policy(cpus[i], j, NULL);
+		if (placing == p)
+			placing = NULL;
+	}
+	if (in_use(p))
+		return -EBUSY;
+	wait_unused(p);
+	list_del(&p->link);
+	arch_module_unmap(&p->mod, p->pages);
+	pr_info("policy %s unloaded\n", p->mod.name);
+	discard(p);
+	return 0;
+}
+
+static bool decides(const struct policy *p, enum policy_point point)
+{
+	const struct policy_module *d = p->mod.desc;
+
+	return point == POINT_SCHED ? d->sched != NULL :
+	       point == POINT_IDLE  ? d->idle != NULL :
+	       point == POINT_EXIT  ? d->exit != NULL :
+				      d->place != NULL;
+}
+
+static int start(struct policy *p)
+{
+	struct policy_ret r;
+
+	if (p->started)
+		return 0;
+	p->started = !p->mod.desc->start;
+	if (p->started)
+		return 0;
+	r = policy_do(p, "start", p->mod.desc->start, nr_cpus, 0, 0, 0);
+	if (r.failed)
+		return -EIO;
+	if ((s32)r.value < 0)
+		return (s32)r.value < -4095 ? -EINVAL : (s32)r.value;
+	p->started = true;
+	return 0;
+}
+
+int policy_select(enum policy_point point, struct policy *p, const u64 *cpumask)
+{
+	int rc = 0;
+	unsigned i;
+
+	if (p && !decides(p, point))
+		return -EOPNOTSUPP;
+	if (p && p->ejected)
+		return -EPERM;
+	if (point != POINT_PLACE && find_next_bit(cpumask, nr_cpus, 0) == nr_cpus)
+		return -EINVAL;
+	if (p)
+		rc = start(p);
+	if (rc)
+		return rc;
+	if (point == POINT_PLACE)
+		WRITE_ONCE(placing, p);
+	else
+		for_each_bit(i, cpumask, nr_cpus)
+			set_policy(cpus[i], point, p);
+	if (p)
+		p->selected++;
+	return 0;
+}
+
+int policy_set(struct policy *p, const struct domain *d, const char *name, u64 value)
+{
+	/* What the module reads must lie still: a copy that outlives the call. */
+	static char copy[32];
+	struct policy_ret r;
+	int rc;
+
+	if (!p->mod.desc->sched || !p->mod.desc->sched->set)
+		return -EOPNOTSUPP;
+	if (p->ejected)
+		return -EPERM;
+	rc = start(p);
+	if (rc)
+		return rc;
+	strcopy(copy, name, sizeof(copy));
+	r = policy_do(p, "set", p->mod.desc->sched->set, d ? d->slot : POLICY_MAX_DOMAINS,
+		      (u64)copy, value, 0);
+	if (r.failed)
+		return -EIO;
+	return (s32)r.value < -4095 || (s32)r.value > 0 ? -EINVAL : (s32)r.value;
+}
+
+/* The text must end within what the module owns: it may be anything. */
+static bool copy_text(const struct policy *p, u64 at, char *to, size_t size)
+{
+	u64 end = p->mod.group[MODULE_DATA] + p->mod.size[MODULE_DATA];
+
+	for (size_t i = 0; i < size; i++, at++) {
+		if (at - p->mod.base >= end)
+			return false;
+		/* Through the direct map: there are gaps between the groups, and it may change. */
+		to[i] = (char)READ_ONCE(p->pages[at - p->mod.base]);
+		if (!to[i])
+			return true;
+	}
+	to[size - 1] = 0;
+	return true;
+}
+
+bool policy_counter(struct policy *p, u32 i, char *name, u64 *value)
+{
+	struct cpu *c = this_cpu();
+	struct policy_ret r;
+
+	if (!p->mod.desc->counter || p->ejected)
+		return false;
+	c->policy_answer = 0;
+	r = policy_do(p, "counter", p->mod.desc->counter, i, (u64)&c->policy_answer, 0, 0);
+	if (r.failed || !r.value)
+		return false;
+	if (!copy_text(p, r.value, name, 32)) {
+		policy_eject(p, "counter", "a name outside of the module");
+		return false;
+	}
+	*value = c->policy_answer;
+	return true;
+}
+
+u8 policy_node(u64 mem, unsigned vcpus, u8 own)
+{
+	static struct place_node nodes[MAX_NODES];	/* guests are built on one CPU */
+	struct policy *p = READ_ONCE(placing);
+	struct policy_ret r;
+	struct domain *d;
+
+	if (!p)
+		return own;
+	for (unsigned n = 0; n < nr_nodes; n++)
+		nodes[n] = (struct place_node){ .free = node_free_pages(n) << PAGE_SHIFT };
+	for (unsigned i = 0; i < nr_cpus; i++)
+		nodes[cpus[i]->node].nr_cpus++;
+	spin_lock(&domains_lock);
+	list_for_each(d, &domain_list, link)
+		nodes[d->node].nr_vcpus += d->nr_vcpus;
+	spin_unlock(&domains_lock);
+	if (!policy_announce(&placing, p))
+		return own;
+	r = policy_do(p, "node", p->mod.desc->place->node, (u64)nodes, nr_nodes, mem, vcpus);
+	if (r.failed)
+		return own;
+	if ((u32)r.value >= nr_nodes) {
+		policy_eject(p, "node", "there is no node %u", (u32)r.value);
+		return own;
+	}
+	return (u8)r.value;
+}
+
+bool policy_domain_gone(const struct domain *d)
+{
+	struct policy *p;
+
+	if (!policy_control_enter())
+		return false;
+	list_for_each(p, &policies, link)
+		if (p->started && !p->ejected && p->mod.desc->sched &&
+		    p->mod.desc->sched->domain_gone)
+			policy_do(p, "domain_gone", p->mod.desc->sched->domain_gone, d->slot, 0, 0,
+				  0);
+	policy_control_leave();
+	return true;
+}
+
+/* What modules call: on the policy stack, with interrupts on, and any argument. */
+u64 policy_now(void)
+{
+	return now();
+}
+
+void policy_resched(u32 cpu)
+{
+	if (cpu >= nr_cpus)
+		return;
+	arch_irqs_off(); /* an interrupt between the two writes of an IPI may send one itself */
+	cpus[cpu]->repick = true;
+	cpu_raise(cpus[cpu], CPU_WORK_RESCHED);
+	arch_irqs_on();
+}
+
+const char *policy_exit_name(u32 reason)
+{
+	return reason < NR_EXITS ? exit_names[reason] : NULL;
+}
+
+void policy_log(const char *text)
+{
+	static stime_t last;
+	char copy[96];
+
+	/* Copied first: it may fault, and then no lock may be held. */
+	strcopy(copy, text, sizeof(copy));
+	arch_irqs_off();
+	if (now() - last > LOG_PAUSE_NS) {
+		last = now();
+		printk("policy %s: %s\n", this_cpu()->policy_in->mod.name, copy);
+	}
+	arch_irqs_on();
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Margay's own hypercall: policies are loaded, selected, asked and unloaded by a control domain. One
+ * operation at a time in the whole machine; another one waits by being executed again. include/public/margay.h
+ */
+#include <margay/policies.h>
+
+#include "../include/public/margay.h"
+#include "hypercall_priv.h"
+
+static void copy_name(char *to, const char *from, size_t size)
+{
+	memset(to, 0, size);
+	strcopy(to, from, size);
+}
+
+/*
+ * The file is copied before anything is looked at: its owner could change it meanwhile. Linking a file of
+ * the largest size is bounded work of a millisecond or two, and the privileged caller's own time.
+ */
+static long load(const struct margay_op *op)
+{
+	u64 size = op->u.load.size;
+	unsigned pages = (unsigned)(ALIGN_UP(size, PAGE_SIZE) >> PAGE_SHIFT);
+	char why[MODULE_REASON] = "";
+	void *file;
+	long rc;
+
+	if (!size || size > MODULE_FILE_MAX)
+		return -E2BIG;
+	file = alloc_pages(pages, NODE_ANY);
+	if (!file)
+		return -ENOMEM;
+	rc = copy_from_guest(file, op->u.load.file, size);
+	if (!rc)
+		rc = policy_load(file, size, why);
+	free_pages(file, pages);
+	if (rc && op->u.load.reason && copy_to_guest(op->u.load.reason, why, sizeof(why)))
+		return -EFAULT;
+	return rc;
+}
+
+static long list(struct margay_op *op)
+{
+	const struct policy *p = policy_nth(op->u.list.index);
+	const struct policy_module *d;
+
+	if (!p)
+		return -ENOENT;
+	d = p->mod.desc;
+	copy_name(op->name, p->mod.name, sizeof(op->name));
+	op->u.list.points = (d->sched ? 1U << POINT_SCHED : 0) | (d->idle ? 1U << POINT_IDLE : 0) |
+			    (d->exit ? 1U << POINT_EXIT : 0) | (d->place ? 1U << POINT_PLACE : 0);
+	memcpy(op->u.list.digest, p->mod.digest, sizeof(op->u.list.digest));
+	memcpy(op->u.list.build_id, p->mod.build_id, sizeof(op->u.list.build_id));
+	op->u.list.ejected = p->ejected;
+	op->u.list.selected = p->selected;
+	op->u.list.memory = p->mod.size[0] + p->mod.size[1] + p->mod.size[2];
+	copy_name(op->u.list.summary, p->summary, sizeof(op->u.list.summary));
+	copy_name(op->u.list.why, p->why, sizeof(op->u.list.why));
+	return 0;
+}
+
+static long select(const struct margay_op *op)
+{
+	struct policy *p = op->name[0] ? policy_find(op->name) : NULL;
+
+	if (op->name[0] && !p)
+		return -ENOENT;
+	if (op->u.select.point >= NR_POINTS)
+		return -EINVAL;
+	return policy_select(op->u.select.point, p, op->u.select.cpus);
+}
+
+static long selected(struct margay_op *op)
+{
+	const struct policy *p;
+
+	if (op->u.select.point >= NR_POINTS)
+		return -EINVAL;
+	if (op->u.select.cpu >= nr_cpus)
+		return -ENOENT;
+	p = policy_selected(op->u.select.point, index_nospec(op->u.select.cpu, MAX_CPUS));
+	copy_name(op->name, p ? p->mod.name : "", sizeof(op->name));
+	return 0;
+}
+
+static long set(struct vcpu *v, struct margay_op *op)
+{
+	struct policy *p = policy_find(op->name);
+	struct domain *d = NULL;
+	long rc;
+
+	op->u.set.name[sizeof(op->u.set.name) - 1] = 0;
+	if (!p)
+		return -ENOENT;
+	if (op->u.set.domain != MARGAY_POLICY_ITSELF) {
+		rc = hcall_domain(v, (domid_t)op->u.set.domain, &d);
+		if (rc)
+			return rc;
+	}
+	rc = policy_set(p, d, op->u.set.name, op->u.set.value);
+	if (d)
+		domain_put(d);
+	return rc;
+}
+
+static long counter(struct margay_op *op)
+{
+	struct policy *p = policy_find(op->name);
+
+	if (!p)
+		return -ENOENT;
+	memset(op->u.counter.name, 0, sizeof(op->u.counter.name));
+	return policy_counter(p, op->u.counter.index, op->u.counter.name, &op->u.counter.value) ?
+		       0 :
+		       -ENOENT;
+}
+
+static long do_op(struct vcpu *v, struct margay_op *op)
+{
+	switch (op->cmd) {
+	case MARGAY_POLICY_LOAD:
+		return load(op);
+	case MARGAY_POLICY_UNLOAD:
+		return policy_unload(op->name);
+	case MARGAY_POLICY_LIST:
+		return list(op);
+	case MARGAY_POLICY_SELECT:
+		return select(op);
+	case MARGAY_POLICY_SELECTED:
+		return selected(op);
+	case MARGAY_POLICY_SET:
+		return set(v, op);
+	case MARGAY_POLICY_COUNTER:
+		return counter(op);
+	}
+	return hcall_unsupported(v, "operation of Margay's own", op->cmd);
+}
+
+long do_margay_op(struct vcpu *v, struct hcall_args *h)
+{
+	struct margay_op op;
+	long rc;
+
+	if (copy_from_guest(&op, h->a[0], sizeof(op)))
+		return -EFAULT;
+	if (op.interface != MARGAY_INTERFACE)
+		return -EACCES;
+	op.name[sizeof(op.name) - 1] = 0;
+	if (!policy_control_enter())
+		return HCALL_RESTART;
+	rc = do_op(v, &op);
+	policy_control_leave();
+	if (!rc && copy_to_guest(h->a[0], &op, sizeof(op)))
+		return -EFAULT;
+	return rc;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* For tests of what asks policies: no module is selected anywhere. */
+#include <margay/arch.h>
+#include <margay/policies.h>
+
+void policy_enqueue(struct cpu *c __unused, struct vcpu *v __unused, enum policy_why why __unused)
+{
+}
+void policy_dequeue(struct cpu *c __unused, struct vcpu *v __unused)
+{
+}
+void policy_charge(struct cpu *c __unused, struct vcpu *v __unused)
+{
+}
+void policy_idle(struct cpu *c __unused, u64 slept __unused)
+{
+}
+
+bool policy_preempts(struct cpu *c __unused, struct vcpu *v __unused)
+{
+	return false;
+}
+
+struct vcpu *policy_pick(struct cpu *c __unused, u64 *slice __unused)
+{
+	return NULL;
+}
+
+struct cpu *policy_place(struct cpu *c __unused, struct vcpu *v __unused, const u64 *idle __unused)
+{
+	return NULL;
+}
+
+void policy_observe(struct vcpu *v __unused) {}
+
+bool policy_exit(struct vcpu *v __unused)
+{
+	return false;
+}
+
+u8 policy_node(u64 mem __unused, unsigned vcpus __unused, u8 own)
+{
+	return own;
+}
+
+bool policy_domain_gone(const struct domain *d __unused)
+{
+	return true;
+}
+
+long do_margay_op(struct vcpu *v __unused, struct hcall_args *h __unused);
+long do_margay_op(struct vcpu *v __unused, struct hcall_args *h __unused)
+{
+	return -ENOSYS;
+}
