@@ -71,7 +71,7 @@ $(O)/margay: $(OBJS) $(LDS) scripts/mksyms
 	$(Q)rm -f $@.tmp
 
 -include $(OBJS:.o=.d)
--include modules/modules.mk guests/guests.mk scripts/run.mk test/test.mk Documentation/docs.mk
+-include modules/modules.mk guests/guests.mk tools/tools.mk scripts/run.mk test/test.mk Documentation/docs.mk
 
 size:
 	@cloc --quiet --include-lang=C,"C/C++ Header",Assembly --force-lang=Assembly,asm --force-lang="C/C++ Header",def \
@@ -83,6 +83,7 @@ clean:
 help:
 	@echo 'make            build Margay and the guests of its own into $(O)/'
 	@echo 'make modules    the policy modules into $(O)/modules; install-headers: what others are made with'
+	@echo 'make tools      what a control domain uses: mgctl, in $(O)/tools'
 	@echo 'make iso        a bootable image with the demo guests'
 	@echo 'make run        boot it in QEMU, console on the terminal (ACCEL=kvm: nested KVM)'
 	@echo 'make debug      the same, stopped, with a gdb stub'

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mgctl without Margay: its command line, and what it asks, prints and answers when a made-up Margay, with
+ * two modules on three CPUs, is called.
+ * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c
+ */
+#include "host.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "../../tools/mgctl/mgctl.h"
+
+static char out[8192], err[4096];
+static struct margay_op last;	/* operation, besides LIST */
+static int answer;		/* to those that are not about what there is */
+static const char *reason;	/* of a refused load */
+static bool ejected;		/* is the second module? */
+static unsigned int allocated;
+
+static int fake_list(struct margay_op *op)
+{
+	static const char *const names[] = { "rr", "odd" };
+
+	if (op->u.list.index > 1)
+		return -ENOENT;
+	strcpy(op->name, names[op->u.list.index]);
+	op->u.list.points = op->u.list.index ? 6 : 1;
+	memset(op->u.list.digest, 0xa0 + (int)op->u.list.index, sizeof(op->u.list.digest));
+	op->u.list.selected = 3;
+	op->u.list.memory = 12288;
+	/* No room for a NUL in the summary, and what a terminal must not get. */
+	memset(op->u.list.summary, 's', sizeof(op->u.list.summary));
+	memcpy(op->u.list.summary, "\"\\\033[2J\n\351", 8);
+	if (op->u.list.index && ejected) {
+		op->u.list.ejected = 1;
+		strcpy(op->u.list.why, "#PF at +0x10");
+	}
+	return 0;
+}
+
+static int fake_call(struct mgctl *m, struct margay_op *op)
+{
+	(void)m;
+	if (op->cmd == MARGAY_POLICY_LIST)
+		return fake_list(op);
+	last = *op;
+	switch (op->cmd) {
+	case MARGAY_POLICY_SELECTED:
+		if (op->u.select.cpu > 2)
+			return -ENOENT;
+		if (op->u.select.cpu == 1 && op->u.select.point == MARGAY_POINT_SCHED)
+			strcpy(op->name, "rr");
+		return 0;
+	case MARGAY_POLICY_COUNTER:
+		if (op->u.counter.index > 1)
+			return -ENOENT;
+		memset(op->u.counter.name, 'c', sizeof(op->u.counter.name));
+		op->u.counter.value = UINT64_MAX - op->u.counter.index;
+		return 0;
+	case MARGAY_POLICY_LOAD:
+		if (reason)
+			strcpy((char *)(uintptr_t)op->u.load.reason, reason);
+		return answer;
+	}
+	return answer;
+}
+
+static void *fake_alloc(struct mgctl *m, size_t size)
+{
+	(void)m;
+	allocated++;
+	return malloc(size);
+}
+
+static void fake_free(struct mgctl *m, void *p)
+{
+	(void)m;
+	allocated--;
+	free(p);
+}
+
+static int parse(struct request *rq, const char *line)
+{
+	static char copy[512], *argv[32];
+	int argc = 1, rc;
+	FILE *f;
+
+	memset(err, 0, sizeof(err));
+	f = fmemopen(err, sizeof(err), "w");
+	argv[0] = (char *)"mgctl";
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *p = strtok(copy, " "); p; p = strtok(NULL, " "))
+		argv[argc++] = p;
+	argv[argc] = NULL;
+	rc = parse_args(argc, argv, rq, f);
+	fclose(f);
+	return rc;
+}
+
+/* The exit code of a whole command line; what it printed is in out and err. */
+static int run(const char *line)
+{
+	struct mgctl m = { .call = fake_call, .alloc = fake_alloc, .free = fake_free };
+	struct request rq;
+	int rc = parse(&rq, line);
+
+	memset(out, 0, sizeof(out));
+	if (rc)
+		return rc;
+	memset(&last, 0, sizeof(last));
+	m.out = fmemopen(out, sizeof(out), "w");
+	m.err = fmemopen(err, sizeof(err), "w");
+	rc = do_request(&m, &rq);
+	fclose(m.out);
+	fclose(m.err);
+	assert_int_equal(allocated, 0);
+	return rc;
+}
+
+#define assert_says(text, part)                                                        \
+	do {                                                                           \
+		if (!strstr(text, part))                                               \
+			fail_msg("no \"%s\" in \"%s\"", part, text);                   \
+	} while (0)
+#define assert_wrong(line, part)                                                       \
+	do {                                                                           \
+		assert_int_equal(run(line), MGCTL_USAGE);                              \
+		assert_says(err, part);                                                \
+		assert_string_equal(out, "");                                          \
+	} while (0)
+#define assert_refused(line, part)                                                     \
+	do {                                                                           \
+		assert_int_equal(run(line), MGCTL_REFUSED);                            \
+		assert_says(err, part);                                                \
+	} while (0)
+
+static int setup(void **state)
+{
+	(void)state;
+	answer = 0;
+	reason = NULL;
+	ejected = false;
+	return 0;
+}
+
+static void test_cpus(void **state)
+{
+	static const char *const bad[] = {
+		"", ",", "1,", "-3", "3-1", "256", "1-256", "0x", "1--2", "a", "1 2", "1-2-3",
+		"99999999999999999999",
+	};
+	uint64_t cpus[4];
+	FILE *f = fmemopen(err, sizeof(err), "w");
+
+	(void)state;
+	assert_true(parse_cpus("0-3,5", cpus, f));
+	assert_int_equal(cpus[0], 0x2f);
+	assert_int_equal(cpus[3], 0);
+	assert_true(parse_cpus("255,0x40-65,0", cpus, f));
+	assert_int_equal(cpus[0], 1);
+	assert_int_equal(cpus[1], 3);
+	assert_true(cpus[3] == 1ULL << 63);
+	assert_true(parse_cpus("0-255", cpus, f));
+	for (int i = 0; i < 4; i++)
+		assert_true(cpus[i] == UINT64_MAX);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (parse_cpus(bad[i], cpus, f))
+			fail_msg("'%s' was accepted", bad[i]);
+	fclose(f);
+}
+
+static void test_setting(void **state)
+{
+	static const char *const bad[] = {
+		"", "=1", "x", "x=", "x=-1", "x=1k", "x= 1", "x=1=2", "x=+1",
+		"x=18446744073709551616", "a2345678901234567890123456789012=1",
+	};
+	FILE *f = fmemopen(err, sizeof(err), "w");
+	uint64_t value;
+	char key[32];
+
+	(void)state;
+	assert_true(parse_setting("weight=512", key, sizeof(key), &value, f));
+	assert_string_equal(key, "weight");
+	assert_int_equal(value, 512);
+	assert_true(parse_setting("a=0xffffffffffffffff", key, sizeof(key), &value, f));
+	assert_true(value == UINT64_MAX);
+	assert_true(
+		parse_setting("a234567890123456789012345678901=08", key, sizeof(key), &value, f));
+	assert_int_equal(value, 8);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (parse_setting(bad[i], key, sizeof(key), &value, f))
+			fail_msg("'%s' was accepted", bad[i]);
+	fclose(f);
+}
+
+static void test_args(void **state)
+{
+	struct request rq;
+
+	(void)state;
+	assert_int_equal(parse(&rq, "policy select idle built-in --cpus 1,2 --json"), 0);
+	assert_int_equal(rq.command, SELECT);
+	assert_int_equal(rq.point, MARGAY_POINT_IDLE);
+	assert_string_equal(rq.name, "");
+	assert_int_equal(rq.cpus[0], 6);
+	assert_false(rq.all_cpus);
+	assert_true(rq.json);
+	assert_int_equal(parse(&rq, "-d 7 policy set edf budget_us=5"), 0);
+	assert_int_equal(rq.domain, 7);
+	assert_int_equal(parse(&rq, "policy set edf budget_us=5"), 0);
+	assert_int_equal(rq.domain, MARGAY_POLICY_ITSELF);
+	assert_int_equal(parse(&rq, "policy frobnicate --help"), 0);
+	assert_int_equal(rq.command, HELP);
+	assert_wrong("", "what?");
+	assert_wrong("policy", "what about it");
+	assert_wrong("police list", "'police'");
+	assert_wrong("policy frobnicate", "'frobnicate' is not a command");
+	assert_wrong("policy list rr", "usage: mgctl policy list (");
+	assert_wrong("policy load", "usage: mgctl policy load FILE");
+	assert_wrong("policy select cpu rr", "'cpu' is not a policy point");
+	assert_wrong("policy list --frobnicate", "no option '--frobnicate'");
+	assert_wrong("policy list --cpus", "needs a value");
+	assert_wrong("policy list --cpus 1", "--cpus goes with select");
+	assert_wrong("policy select place numa --cpus 1", "--cpus goes with select");
+	assert_wrong("policy select sched rr -d 1", "--domain goes with set");
+	assert_wrong("policy set rr a=1 -d 32752", "not a domain's number");
+	assert_wrong("policy select sched rr --cpus 9-8", "'9-8' is not a list of CPUs");
+	assert_wrong("policy unload a2345678901234567890123456789012", "cannot be a policy's name");
+}
+
+static void test_list(void **state)
+{
+	(void)state;
+	ejected = true;
+	assert_int_equal(run("policy list"), 0);
+	assert_says(out, "\nrr              sched             3     12288 \"\\?[2J??ss");
+	assert_says(out, "\nodd             idle,exit         3     12288 ");
+	assert_says(out, "\n  ejected: #PF at +0x10\n");
+	assert_int_equal(run("policy list --json"), 0);
+	assert_says(out, "{\"policies\": [{\"name\": \"rr\", \"summary\": "
+			 "\"\\\"\\\\\\u001b[2J\\u000a\\u00e9ss");
+	assert_says(out, "ss\", \"points\": [\"sched\"], \"ejected\": false, \"why\": \"\", "
+			 "\"selected\": 3, \"memory\": 12288, \"sha256\": \"a0a0a0a0");
+	assert_says(out, "a0\", \"build_id\": \"0000000000000000000000000000000000000000\"}, "
+			 "{\"name\": \"odd\"");
+	assert_says(out, "\"points\": [\"idle\", \"exit\"], \"ejected\": true, "
+			 "\"why\": \"#PF at +0x10\"");
+	assert_string_equal(out + strlen(out) - 4, "}]}\n");
+}
+
+static void test_show(void **state)
+{
+	(void)state;
+	assert_int_equal(run("policy show"), 0);
+	assert_string_equal(out, "CPU sched           idle            exit\n"
+				 "  0 built-in        built-in        built-in\n"
+				 "  1 rr              built-in        built-in\n"
+				 "  2 built-in        built-in        built-in\n"
+				 "place: built-in\n");
+	assert_int_equal(run("policy show -j"), 0);
+	assert_says(out,
+		    "{\"cpus\": [{\"cpu\": 0, \"sched\": \"built-in\", \"idle\": \"built-in\", "
+		    "\"exit\": \"built-in\"}, {\"cpu\": 1, \"sched\": \"rr\"");
+	assert_says(out, "}], \"place\": \"built-in\"}\n");
+}
+
+static void test_counters(void **state)
+{
+	(void)state;
+	assert_int_equal(run("policy counters rr"), 0);
+	assert_string_equal(out, "cccccccccccccccccccccccccccccccc 18446744073709551615\n"
+				 "cccccccccccccccccccccccccccccccc 18446744073709551614\n");
+	assert_int_equal(run("policy counters rr --json"), 0);
+	assert_string_equal(out, "{\"name\": \"rr\", \"counters\": ["
+				 "{\"name\": \"cccccccccccccccccccccccccccccccc\", "
+				 "\"value\": 18446744073709551615}, "
+				 "{\"name\": \"cccccccccccccccccccccccccccccccc\", "
+				 "\"value\": 18446744073709551614}]}\n");
+	assert_refused("policy counters none", "read counters of none: there is no such policy");
+	ejected = true;
+	assert_refused("policy counters odd", "it was ejected: #PF");
+}
+
+static void test_select(void **state)
+{
+	(void)state;
+	assert_int_equal(run("policy select exit odd -c 0-1"), 0);
+	assert_int_equal(last.cmd, MARGAY_POLICY_SELECT);
+	assert_string_equal(last.name, "odd");
+	assert_int_equal(last.u.select.point, MARGAY_POINT_EXIT);
+	assert_int_equal(last.u.select.cpus[0], 3);
+	assert_string_equal(out, "");
+	assert_int_equal(run("policy select sched built-in"), 0);
+	assert_string_equal(last.name, "");
+	assert_true(last.u.select.cpus[3] == UINT64_MAX);
+	assert_refused("policy select sched rr -c 0,3", "there is no CPU 3");
+	assert_int_equal(last.cmd, MARGAY_POLICY_SELECTED); /* nothing was selected */
+	answer = -ENOENT;
+	assert_refused("policy select sched none", "select none: there is no such policy");
+	answer = -EOPNOTSUPP;
+	assert_refused("policy select sched odd", "does not decide at that point");
+	answer = -EPERM;
+	ejected = true;
+	assert_refused("policy select sched odd", "it was ejected: #PF at +0x10");
+	answer = -EBUSY;
+	assert_refused("policy unload rr", "unload rr: it is selected");
+}
+
+static void test_set(void **state)
+{
+	(void)state;
+	assert_int_equal(run("policy set rr slice_us=2000"), 0);
+	assert_int_equal(last.cmd, MARGAY_POLICY_SET);
+	assert_int_equal(last.u.set.domain, MARGAY_POLICY_ITSELF);
+	assert_string_equal(last.u.set.name, "slice_us");
+	assert_int_equal(last.u.set.value, 2000);
+	assert_int_equal(run("policy set rr x=1 --domain self"), 0);
+	assert_int_equal(last.u.set.domain, 0x7ff0);
+	answer = -ENOENT;
+	assert_refused("policy set rr x=1", "no such parameter of its own");
+	assert_refused("policy set rr x=1 -d 1", "domains have no such parameter");
+	assert_refused("policy set none x=1", "there is no such policy");
+	answer = -ESRCH;
+	assert_refused("policy set rr x=1 -d 9", "no such domain");
+	answer = -EINVAL;
+	assert_refused("policy set rr x=1", "out of range");
+}
+
+static void test_load(void **state)
+{
+	char name[] = "/tmp/mgctlXXXXXX", line[64];
+	int fd = mkstemp(name);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "12345", 5), 5);
+	snprintf(line, sizeof(line), "policy load %s", name);
+	assert_int_equal(run(line), 0);
+	assert_int_equal(last.u.load.size, 5);
+	answer = -ENOEXEC;
+	reason = "section .text\033 is bad";
+	assert_refused(line, ": section .text? is bad\n");
+	reason = NULL;
+	answer = -ENOMEM;
+	assert_refused(line, "no memory left");
+	assert_int_equal(ftruncate(fd, 2 << 20), 0);
+	assert_wrong(line, "too large for a module");
+	close(fd);
+	unlink(name);
+	assert_wrong(line, "No such file");
+	assert_wrong("policy load /", "Is a directory");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_cpus, setup),
+		cmocka_unit_test_setup(test_setting, setup),
+		cmocka_unit_test_setup(test_args, setup),
+		cmocka_unit_test_setup(test_list, setup),
+		cmocka_unit_test_setup(test_show, setup),
+		cmocka_unit_test_setup(test_counters, setup),
+		cmocka_unit_test_setup(test_select, setup),
+		cmocka_unit_test_setup(test_set, setup),
+		cmocka_unit_test_setup(test_load, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* mgctl: a request is read, Margay is found, the request is done. */
+#include "mgctl.h"
+
+int main(int argc, char **argv)
+{
+	struct mgctl m = { .out = stdout, .err = stderr };
+	struct request rq;
+	int rc;
+
+	rc = parse_args(argc, argv, &rq, stderr);
+	if (rc)
+		return rc;
+	if (rq.command == HELP) {
+		print_help(stdout);
+		return MGCTL_OK;
+	}
+	rc = xen_open(&m);
+	if (rc)
+		return rc;
+	rc = do_request(&m, &rq);
+	xen_close(&m);
+	if (fflush(stdout) || ferror(stdout)) {
+		perror("mgctl: output");
+		return MGCTL_USAGE;
+	}
+	return rc;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Margay's refusals in words. It answers with an errno; what that means depends on the operation. */
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "mgctl.h"
+
+static const char *const tried[] = {
+	[LOAD] = "load", [UNLOAD] = "unload",	    [LIST] = "list policies", [SELECT] = "select",
+	[SHOW] = "show", [SET] = "set parameter of", [COUNTERS] = "read counters of",
+};
+
+static const char *load_why(int rc)
+{
+	switch (-rc) {
+	case E2BIG:  return "the file is empty or too large for a module";
+	case ENOMEM: return "Margay has no memory left for it";
+	case ENOEXEC: return "it is not a module";
+	case EEXIST: return "a module of that name is loaded already";
+	}
+	return NULL;
+}
+
+static const char *select_why(int rc)
+{
+	switch (-rc) {
+	case EOPNOTSUPP: return "it does not decide at that point";
+	case EINVAL: return "no CPU of the list exists, or the module does not start";
+	}
+	return NULL;
+}
+
+static const char *set_why(const struct request *rq, int rc)
+{
+	switch (-rc) {
+	case ENOENT:
+		return rq->domain == MARGAY_POLICY_ITSELF ?
+			       "it has no such parameter of its own (domains' need --domain)" :
+			       "domains have no such parameter there";
+	case ESRCH: return "there is no such domain";
+	case EOPNOTSUPP: return "it has no parameters";
+	case EINVAL: return "the value is out of range";
+	case ENOSPC: return "there is not that much left to give";
+	}
+	return NULL;
+}
+
+/* NULL: nothing better than the errno's own text. */
+static const char *why(const struct request *rq, int rc)
+{
+	switch (rq->command) {
+	case LOAD: return load_why(rc);
+	case SELECT: return select_why(rc);
+	case SET: return set_why(rq, rc);
+	case UNLOAD: return rc == -EBUSY ? "it is selected (mgctl policy show)" : NULL;
+	default: return NULL;
+	}
+}
+
+int refused(struct mgctl *m, const struct request *rq, int rc, const char *reason)
+{
+	struct margay_op found = { 0 };
+	const char *words = why(rq, rc);
+
+	fprintf(m->err, "mgctl: Margay refused to %s %s: ", tried[rq->command],
+		rq->command == LOAD ? rq->file :
+		rq->name[0]         ? rq->name :
+				      BUILT_IN);
+	if (reason && reason[0]) {
+		print_text(m->err, 0, reason, REASON_SIZE);
+	} else if (rq->command != LOAD && rq->name[0] && find_policy(m, rq->name, &found)) {
+		fputs("there is no such policy", m->err);
+	} else if (found.u.list.ejected) {
+		fputs("it was ejected: ", m->err);
+		print_text(m->err, 0, found.u.list.why, sizeof(found.u.list.why));
+	} else {
+		fputs(words ? words : strerror(-rc), m->err);
+	}
+	fputc('\n', m->err);
+	return MGCTL_REFUSED;
+}

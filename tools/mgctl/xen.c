@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The way to Margay: libxencall, over the kernel's /dev/xen/privcmd. Margay looks like Xen to its guests, so
+ * the first operation tells the two apart; it also tells whether this guest may do anything.
+ */
+#include <cpuid.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <xencall.h>	/* first: it has what the next one needs */
+#include <xen/xen.h>
+
+#include "mgctl.h"
+
+#define PRIVCMD "/dev/xen/privcmd"
+#define OPEN_SECONDS 3
+#define RESTRICTED                                                                \
+	"this kernel keeps hypercalls to itself (Xen's advisory 482): load its module " \
+	"xen-privcmd with unrestricted=1, or make this guest the initial domain"
+struct link {
+	xencall_handle *xc;
+	struct margay_op *op;
+};
+
+static bool on_xen(void)
+{
+	uint32_t eax, text[4] = { 0 };
+
+	for (uint32_t leaf = 0x40000000; leaf < 0x40010000; leaf += 0x100) {
+		__cpuid(leaf, eax, text[0], text[1], text[2]);
+		if (!strcmp((const char *)text, "XenVMMXenVMM"))
+			return true;
+	}
+	return false;
+}
+
+static int no_access(struct mgctl *m, const char *why)
+{
+	fprintf(m->err, "mgctl: %s\n", why);
+	return MGCTL_NO_ACCESS;
+}
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+}
+
+/*
+ * Kernels with the fix for XSA-482 do not open the device in a guest until a xenstore has told them which
+ * domain the guest may control. There may be none: wait a little only.
+ */
+static int open_device(void)
+{
+	const struct sigaction act = { .sa_handler = on_alarm }, old = { .sa_handler = SIG_DFL };
+	int fd, error;
+
+	sigaction(SIGALRM, &act, NULL);
+	alarm(OPEN_SECONDS);
+	fd = open(PRIVCMD, O_RDWR | O_CLOEXEC);
+	error = errno;
+	alarm(0);
+	sigaction(SIGALRM, &old, NULL);
+	errno = error;
+	return fd;
+}
+
+static int check_device(struct mgctl *m)
+{
+	int fd;
+
+	if (!on_xen())
+		return no_access(m, "this machine does not run on Margay");
+	fd = open_device();
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	if (errno == EINTR)
+		return no_access(m, RESTRICTED);
+	if (errno == EACCES || errno == EPERM)
+		return no_access(m, "no access to " PRIVCMD ": only root has it");
+	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
+		return no_access(m, "there is no " PRIVCMD
+				    ": load the kernel's module xen-privcmd, and mount /dev");
+	fprintf(m->err, "mgctl: cannot open " PRIVCMD ": %s\n", strerror(errno));
+	return MGCTL_NO_ACCESS;
+}
+
+static int xen_call(struct mgctl *m, struct margay_op *op)
+{
+	struct link *l = m->link;
+	int rc;
+
+	op->interface = MARGAY_INTERFACE;
+	*l->op = *op;
+	rc = xencall1(l->xc, MARGAY_HYPERCALL, (uint64_t)(uintptr_t)l->op) < 0 ? -errno : 0;
+	*op = *l->op;
+	return rc;
+}
+
+static void *xen_alloc(struct mgctl *m, size_t size)
+{
+	struct link *l = m->link;
+
+	return xencall_alloc_buffer(l->xc, size);
+}
+
+static void xen_free(struct mgctl *m, void *p)
+{
+	struct link *l = m->link;
+
+	xencall_free_buffer(l->xc, p);
+}
+
+/* Whom does the -EPERM come from? Any guest may ask Margay which version it is. */
+static bool kernel_forbids(struct mgctl *m)
+{
+	struct link *l = m->link;
+
+	return xencall2(l->xc, __HYPERVISOR_xen_version, 0, 0) < 0 && errno == EPERM;
+}
+
+/* The first call, which is allowed to anyone who is allowed any. */
+static int probe(struct mgctl *m)
+{
+	struct margay_op op = { .cmd = MARGAY_POLICY_LIST };
+
+	int rc = m->call(m, &op);
+
+	switch (-rc) {
+	case 0:
+	case ENOENT:
+		return 0;
+	case ENOSYS:
+		return no_access(
+			m, "the hypervisor here is not Margay: it has no hypercall 55 (on Xen "
+			   "there is nothing for mgctl to do)");
+	case EPERM:
+		if (kernel_forbids(m))
+			return no_access(m, RESTRICTED);
+		return no_access(m, "this guest does not have the control privilege (the word "
+				    "`control' among its words in Margay's boot configuration)");
+	case EACCES:
+		return no_access(m, "this Margay has another control interface than this mgctl");
+	default:
+		fprintf(m->err, "mgctl: Margay does not answer: %s\n", strerror(-rc));
+		return MGCTL_NO_ACCESS;
+	}
+}
+
+int xen_open(struct mgctl *m)
+{
+	struct link *l;
+	int rc = check_device(m);
+
+	if (rc)
+		return rc;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return no_access(m, "out of memory");
+	m->link = l;
+	m->call = xen_call;
+	m->alloc = xen_alloc;
+	m->free = xen_free;
+	l->xc = xencall_open(NULL, 0);
+	if (l->xc)
+		l->op = xencall_alloc_buffer(l->xc, sizeof(*l->op));
+	rc = l->op ? probe(m) : no_access(m, "libxencall cannot use " PRIVCMD);
+	if (rc)
+		xen_close(m);
+	return rc;
+}
+
+void xen_close(struct mgctl *m)
+{
+	struct link *l = m->link;
+
+	if (l->op)
+		xencall_free_buffer(l->xc, l->op);
+	if (l->xc)
+		xencall_close(l->xc);
+	free(l);
+	m->link = NULL;
+}

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The tools of a control domain, included by the top Makefile. mgctl is linked statically, so that it runs
+# in a guest that has nothing but a kernel and an initramfs.
+
+TOOL_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -fno-common -fstack-protector-strong $(WARN)
+MGCTL_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(wildcard tools/mgctl/*.c))
+
+.PHONY: tools
+
+tools: $(O)/tools/mgctl
+
+$(MGCTL_OBJS): $(O)/obj/%.o: %.c tools/tools.mk
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(TOOL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/tools/mgctl: $(MGCTL_OBJS)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ -lxencall -lxentoollog -lxentoolcore
+
+-include $(MGCTL_OBJS:.o=.d)
