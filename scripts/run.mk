@@ -13,6 +13,10 @@ OPTIONS ?=
 RUN_ISO := $(O)/margay.iso
 LINUX_GUESTS := $(O)/guests/linux-cloud $(O)/guests/linux-generic
 INITRAMFS := $(O)/guests/initramfs.gz
+# The same with what a control domain needs.
+CONTROL_INITRAMFS := $(O)/guests/initramfs-control.gz
+CONTROL_FILES = $(O)/tools/mgctl $(MODULES) $(TEST_MODULES) $(O)/cache/cloud/xen-privcmd.ko \
+	$(wildcard $(O)/cache/generic/xen-privcmd.ko)
 CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-exercises check-guests check-faults \
 	check-boot check-oracle
 LONG_PARTS ?= check-format check-host check-unit check-fuzz-long docs check-exercises check-guests-long \
@@ -26,7 +30,7 @@ setup:
 	$(Q)O=$(O) $(SETUP)
 
 # What set-up fetched: its absence is an error here, not a reason to fetch.
-$(O)/cache/%/vmlinuz $(O)/cache/%/busybox:
+$(O)/cache/%/vmlinuz $(O)/cache/%/busybox $(O)/cache/%/xen-privcmd.ko:
 	$(Q)echo "$@ is not there: run 'make setup'" >&2; exit 1
 
 $(O)/guests/linux-%: $(O)/cache/%/vmlinuz tools/host/extract-elf
@@ -38,18 +42,24 @@ $(INITRAMFS): $(O)/cache/busybox/busybox test/guest/mkinitramfs test/guest/initr
 	$(Q)mkdir -p $(@D)
 	$(Q)test/guest/mkinitramfs $< $@
 
+$(CONTROL_INITRAMFS): $(O)/cache/busybox/busybox test/guest/mkinitramfs test/guest/initramfs/init \
+		$(wildcard test/guest/initramfs/tests/*) $(CONTROL_FILES)
+	$(Q)mkdir -p $(@D)
+	$(Q)test/guest/mkinitramfs $< $@ $(CONTROL_FILES)
+
 BAD_GUESTS := $(addprefix $(O)/guests/bad-,text cut note class segment)
 
 $(BAD_GUESTS) &: $(O)/guests/hello test/guest/mkbad
 	$(Q)test/guest/mkbad $< $(@D)
 
-# The demonstration: a stock Debian kernel, which has the input, and our hello guest.
+# The demonstration: a stock Debian kernel, which has the input and the control privilege, and our
+# hello guest.
 RUN_MODULES := \
-	--module '$(O)/guests/linux-cloud=guest name=linux vcpus=2 mem=512M -- console=hvc0' \
-	--module '$(INITRAMFS)=initrd for=linux' \
+	--module '$(O)/guests/linux-cloud=guest name=linux vcpus=2 mem=512M control -- console=hvc0 margay.control' \
+	--module '$(CONTROL_INITRAMFS)=initrd for=linux' \
 	--module '$(O)/guests/hello=guest name=hello vcpus=1 mem=32M'
 
-$(RUN_ISO): $(O)/margay $(O)/guests/hello $(O)/guests/linux-cloud $(INITRAMFS) scripts/mkimage FORCE
+$(RUN_ISO): $(O)/margay $(O)/guests/hello $(O)/guests/linux-cloud $(CONTROL_INITRAMFS) scripts/mkimage FORCE
 	$(Q)scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(OPTIONS)' $(RUN_MODULES) $<
 
 FORCE:
@@ -85,7 +95,8 @@ format:
 check-host:
 	$(Q)python3 -B -m unittest discover -s test/host
 
-test-images: $(O)/margay guests $(LINUX_GUESTS) $(INITRAMFS) $(BAD_GUESTS) modules test-modules $(O)/modules/allowed
+test-images: $(O)/margay guests $(LINUX_GUESTS) $(INITRAMFS) $(CONTROL_INITRAMFS) $(BAD_GUESTS) \
+		modules test-modules $(O)/modules/allowed
 
 check-guests: test-images
 	$(Q)O=$(O) test/guest/run --no-oracle
