@@ -26,7 +26,7 @@ static const char *select_why(int rc)
 {
 	switch (-rc) {
 	case EOPNOTSUPP: return "it does not decide at that point";
-	case EINVAL: return "no CPU of the list exists, or the module does not start";
+	case EINVAL: return "its start function refused";
 	}
 	return NULL;
 }
