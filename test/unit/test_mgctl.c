@@ -2,7 +2,7 @@
 /*
  * mgctl without Margay: its command line, and what it asks, prints and answers when a made-up Margay, with
  * two modules on three CPUs, is called.
- * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c
+ * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/access.c
  */
 #include "host.h"
 
@@ -301,6 +301,8 @@ static void test_select(void **state)
 	assert_refused("policy select sched none", "select none: there is no such policy");
 	answer = -EOPNOTSUPP;
 	assert_refused("policy select sched odd", "does not decide at that point");
+	answer = -EINVAL;
+	assert_refused("policy select idle odd", "its start function refused");
 	answer = -EPERM;
 	ejected = true;
 	assert_refused("policy select sched odd", "it was ejected: #PF at +0x10");
@@ -326,6 +328,52 @@ static void test_set(void **state)
 	assert_refused("policy set rr x=1 -d 9", "no such domain");
 	answer = -EINVAL;
 	assert_refused("policy set rr x=1", "out of range");
+}
+
+static int answer_to_first(struct mgctl *m, struct margay_op *op)
+{
+	(void)m;
+	(void)op;
+	return answer;
+}
+
+static bool passes;
+
+static bool fake_may_call(struct mgctl *m)
+{
+	(void)m;
+	return passes;
+}
+
+static void test_access(void **state)
+{
+	struct mgctl m = { .call = answer_to_first, .may_call = fake_may_call };
+	static const struct {
+		int answer;
+		bool passes;
+		const char *says;
+	} cases[] = {
+		{ -ENOSYS, true, "is not Margay" },
+		{ -EPERM, true, "does not have the control privilege" },
+		{ -EPERM, false, "unrestricted=1" },
+		{ -EACCES, true, "another control interface" },
+		{ -EFAULT, true, "does not answer: Bad address" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		memset(err, 0, sizeof(err));
+		m.err = fmemopen(err, sizeof(err), "w");
+		answer = cases[i].answer;
+		passes = cases[i].passes;
+		assert_int_equal(check_access(&m), MGCTL_NO_ACCESS);
+		fclose(m.err);
+		assert_says(err, cases[i].says);
+	}
+	answer = 0;
+	assert_int_equal(check_access(&m), 0);
+	answer = -ENOENT;	/* no module is loaded */
+	assert_int_equal(check_access(&m), 0);
 }
 
 static void test_load(void **state)
@@ -364,6 +412,7 @@ int main(void)
 		cmocka_unit_test_setup(test_counters, setup),
 		cmocka_unit_test_setup(test_select, setup),
 		cmocka_unit_test_setup(test_set, setup),
+		cmocka_unit_test_setup(test_access, setup),
 		cmocka_unit_test_setup(test_load, setup),
 	};
 

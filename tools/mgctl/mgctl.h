@@ -41,6 +41,8 @@ struct mgctl {
 	void *link;			/* xen.c's or the test's own */
 	/* Makes the call; 0 or -errno. op is ordinary memory and is changed as Margay changes it. */
 	int (*call)(struct mgctl *m, struct margay_op *op);
+	/* Does the kernel let hypercalls pass? */
+	bool (*may_call)(struct mgctl *m);
 	/* Memory that an address in an operation may point to. */
 	void *(*alloc)(struct mgctl *m, size_t size);
 	void (*free)(struct mgctl *m, void *p);
@@ -60,6 +62,12 @@ int do_request(struct mgctl *m, const struct request *rq);
 int find_policy(struct mgctl *m, const char *name, struct margay_op *op);
 /* Says why Margay answered rc to the request, in words; reason is the answer's own, or empty. */
 int refused(struct mgctl *m, const struct request *rq, int rc, const char *reason);
+
+/* access.c: what is said when there is none; all return MGCTL_NO_ACCESS. */
+int no_access(struct mgctl *m, const char *why);
+int restricted(struct mgctl *m);
+/* 0, or MGCTL_NO_ACCESS after saying why: is it Margay, and may we? */
+int check_access(struct mgctl *m);
 
 /* xen.c: 0, or MGCTL_NO_ACCESS after saying why. */
 int xen_open(struct mgctl *m);

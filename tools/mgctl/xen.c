@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The way to Margay: libxencall, over the kernel's /dev/xen/privcmd. Margay looks like Xen to its guests, so
- * the first operation tells the two apart; it also tells whether this guest may do anything.
- */
+/* The way to Margay: libxencall, over the kernel's /dev/xen/privcmd. */
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <xencall.h>	/* first: it has what the next one needs */
@@ -18,9 +16,7 @@
 
 #define PRIVCMD "/dev/xen/privcmd"
 #define OPEN_SECONDS 3
-#define RESTRICTED                                                                \
-	"this kernel keeps hypercalls to itself (Xen's advisory 482): load its module " \
-	"xen-privcmd with unrestricted=1, or make this guest the initial domain"
+
 struct link {
 	xencall_handle *xc;
 	struct margay_op *op;
@@ -38,12 +34,6 @@ static bool on_xen(void)
 	return false;
 }
 
-static int no_access(struct mgctl *m, const char *why)
-{
-	fprintf(m->err, "mgctl: %s\n", why);
-	return MGCTL_NO_ACCESS;
-}
-
 static void on_alarm(int signal)
 {
 	(void)signal;
@@ -56,13 +46,15 @@ static void on_alarm(int signal)
 static int open_device(void)
 {
 	const struct sigaction act = { .sa_handler = on_alarm }, old = { .sa_handler = SIG_DFL };
+	/* Again every second: the first signal might come before open() is reached. */
+	const struct itimerval limit = { { 1, 0 }, { OPEN_SECONDS, 0 } }, none = { 0 };
 	int fd, error;
 
 	sigaction(SIGALRM, &act, NULL);
-	alarm(OPEN_SECONDS);
+	setitimer(ITIMER_REAL, &limit, NULL);
 	fd = open(PRIVCMD, O_RDWR | O_CLOEXEC);
 	error = errno;
-	alarm(0);
+	setitimer(ITIMER_REAL, &none, NULL);
 	sigaction(SIGALRM, &old, NULL);
 	errno = error;
 	return fd;
@@ -80,7 +72,7 @@ static int check_device(struct mgctl *m)
 		return 0;
 	}
 	if (errno == EINTR)
-		return no_access(m, RESTRICTED);
+		return restricted(m);
 	if (errno == EACCES || errno == EPERM)
 		return no_access(m, "no access to " PRIVCMD ": only root has it");
 	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
@@ -116,40 +108,12 @@ static void xen_free(struct mgctl *m, void *p)
 	xencall_free_buffer(l->xc, p);
 }
 
-/* Whom does the -EPERM come from? Any guest may ask Margay which version it is. */
-static bool kernel_forbids(struct mgctl *m)
+/* Any guest may ask Margay which version it is. */
+static bool xen_may_call(struct mgctl *m)
 {
 	struct link *l = m->link;
 
-	return xencall2(l->xc, __HYPERVISOR_xen_version, 0, 0) < 0 && errno == EPERM;
-}
-
-/* The first call, which is allowed to anyone who is allowed any. */
-static int probe(struct mgctl *m)
-{
-	struct margay_op op = { .cmd = MARGAY_POLICY_LIST };
-
-	int rc = m->call(m, &op);
-
-	switch (-rc) {
-	case 0:
-	case ENOENT:
-		return 0;
-	case ENOSYS:
-		return no_access(
-			m, "the hypervisor here is not Margay: it has no hypercall 55 (on Xen "
-			   "there is nothing for mgctl to do)");
-	case EPERM:
-		if (kernel_forbids(m))
-			return no_access(m, RESTRICTED);
-		return no_access(m, "this guest does not have the control privilege (the word "
-				    "`control' among its words in Margay's boot configuration)");
-	case EACCES:
-		return no_access(m, "this Margay has another control interface than this mgctl");
-	default:
-		fprintf(m->err, "mgctl: Margay does not answer: %s\n", strerror(-rc));
-		return MGCTL_NO_ACCESS;
-	}
+	return xencall2(l->xc, __HYPERVISOR_xen_version, 0, 0) >= 0 || errno != EPERM;
 }
 
 int xen_open(struct mgctl *m)
@@ -164,12 +128,13 @@ int xen_open(struct mgctl *m)
 		return no_access(m, "out of memory");
 	m->link = l;
 	m->call = xen_call;
+	m->may_call = xen_may_call;
 	m->alloc = xen_alloc;
 	m->free = xen_free;
 	l->xc = xencall_open(NULL, 0);
 	if (l->xc)
 		l->op = xencall_alloc_buffer(l->xc, sizeof(*l->op));
-	rc = l->op ? probe(m) : no_access(m, "libxencall cannot use " PRIVCMD);
+	rc = l->op ? check_access(m) : no_access(m, "libxencall cannot use " PRIVCMD);
 	if (rc)
 		xen_close(m);
 	return rc;
