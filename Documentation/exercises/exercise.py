@@ -11,8 +11,8 @@ import sys
 sys.dont_write_bytecode = True
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
 OUT = os.path.abspath(os.environ.get('O', os.path.join(ROOT, 'build')))
-COPIED = ('arch', 'common', 'drivers', 'guests', 'hypercall', 'include', 'iommu', 'scripts', 'test',
-          'tools', 'Makefile')
+COPIED = ('arch', 'common', 'drivers', 'guests', 'hypercall', 'include', 'iommu', 'modules',
+          'scripts', 'test', 'tools', 'Makefile')
 LIMIT = 60      # seconds for one boot
 
 
@@ -110,8 +110,8 @@ class Exercise:
                     os.makedirs(os.path.dirname(target), exist_ok=True)
                     shutil.copyfile(path, target)
 
-    def build(self, guests):
-        """Build Margay and guests, in the reader's tree or in a copy with the solution."""
+    def build(self, guests, targets=()):
+        """Build Margay, guests and other targets, in the reader's tree or in a copy with the solution."""
         for name in guests:
             if not self.solution and not os.path.exists(f'{ROOT}/guests/{name}.c'):
                 raise Fail(f'no guests/{name}.c; begin with a copy from start/')
@@ -119,7 +119,7 @@ class Exercise:
             self.copy_tree()
         out = os.path.relpath(self.out, self.tree)
         command = ['make', '--no-print-directory', f'O={out}', 'margay',
-                   *[f'{out}/guests/{guest}' for guest in guests]]
+                   *[f'{out}/guests/{guest}' for guest in guests], *targets]
         environment = {key: value for key, value in os.environ.items()
                        if key not in ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'O')}
         done = subprocess.run(command, cwd=self.tree, stdout=subprocess.PIPE, env=environment,

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Exercise: last come, first served. As it is, it is first come, first served. */
+#include <margay/policy_lib.h>
+
+POLICY_MODULE_NOTE
+
+#define SLICE 5000000UL		/* ns */
+
+/* Words of a CPU's priv: queue_add() and the like keep the queue in the first two. */
+enum { QUEUE };
+
+static void enqueue(struct policy_cpu *c, struct policy_vcpu *v, enum policy_why why __unused)
+{
+	queue_add(&c->priv[QUEUE], v);
+}
+
+static void dequeue(struct policy_cpu *c, struct policy_vcpu *v)
+{
+	queue_remove(&c->priv[QUEUE], v);
+}
+
+static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)
+{
+	struct policy_vcpu *v = queue_first(&c->priv[QUEUE]);
+
+	/* Your part: another one than the first. */
+	if (v)
+		queue_remove(&c->priv[QUEUE], v);
+	*slice = SLICE;
+	return v;
+}
+
+static const struct sched_policy sched = {
+	.enqueue = enqueue,
+	.dequeue = dequeue,
+	.pick = pick,
+};
+
+const struct policy_module policy_module = {
+	.name = "lifo",
+	.summary = "last come, first served, but nobody waits for long",
+	.sched = &sched,
+};
