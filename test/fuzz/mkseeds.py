@@ -113,7 +113,8 @@ def cmdline():
     yield b"gguest name=a vcpus=2 mem=512M pin=0,2-3 initial control on_reboot=destroy on_crash=restart -- console=hvc0"
     yield b"gguest name=node-1 vcpus=64 mem=0x80000K pin=0-63"
     yield b"ginitrd for=a"
-    yield b"gpolicy credit"
+    yield b"gpolicy select=sched,idle cpus=0,2-3"
+    yield b"gpolicies-allowed"
 
 
 def module():
