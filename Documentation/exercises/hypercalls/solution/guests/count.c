@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Exercise: tries hypercall 55, operation 0: the number of exits that the calling vCPU has had. */
+/* Exercise: tries hypercall 54, operation 0: the number of exits that the calling vCPU has had. */
 #include "console.h"
 #include "hypercall.h"
 #include "test.h"
@@ -10,16 +10,16 @@
 
 int main(void)
 {
-	long before = hypercall1(__HYPERVISOR_arch_7, OP_EXITS), after;
+	long before = hypercall1(__HYPERVISOR_arch_6, OP_EXITS), after;
 
 	CHECK(before > 0, "operation 0 gave %ld", before);
 	for (int i = 0; i < ROUNDS; i++)
 		cpuid(xen_leaf, 0);
-	after = hypercall1(__HYPERVISOR_arch_7, OP_EXITS);
+	after = hypercall1(__HYPERVISOR_arch_6, OP_EXITS);
 	/* Each CPUID, and the hypercall itself; a few more for interrupts. */
 	CHECK(after - before > ROUNDS && after - before < 2 * ROUNDS, "%ld exits for %d CPUIDs",
 	      after - before, ROUNDS);
-	CHECK_RET(hypercall1(__HYPERVISOR_arch_7, 77), -XEN_ENOSYS);
+	CHECK_RET(hypercall1(__HYPERVISOR_arch_6, 77), -XEN_ENOSYS);
 	printf("%ld exits\n", after - before);
 	pass();
 }

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* arch_7, operation 0: how many exits the calling vCPU has had. Its own CPU counts them, so no lock. */
+/* arch_6, operation 0: how many exits the calling vCPU has had. Its own CPU counts them, so no lock. */
 #include <margay/exit.h>
 
 #include "hypercall_priv.h"
 
 #define OP_EXITS 0
 
-long do_arch_7(struct vcpu *v, struct hcall_args *h)
+long do_arch_6(struct vcpu *v, struct hcall_args *h)
 {
 	u64 all = 0;
 
 	if (h->a[0] != OP_EXITS)
-		return hcall_unsupported(v, "arch_7", h->a[0]);
+		return hcall_unsupported(v, "arch_6", h->a[0]);
 	for (unsigned i = 0; i < NR_EXITS; i++)
 		all += v->exits[i];
 	return (long)all;
