@@ -136,7 +136,8 @@ static int set_points(struct guest_spec *g, const struct word *w)
 	do {
 		comma = memchr(p, ',', end - p);
 
-		struct word item = { .s = p, .len = (comma ? comma : end) - p };
+		const char *stop = comma ? comma : end;
+		struct word item = { .s = p, .len = stop - p };
 		unsigned i = 0;
 
 		while (i < NR_POINTS && !key_is(&item, policy_point_names[i]))
@@ -144,7 +145,7 @@ static int set_points(struct guest_spec *g, const struct word *w)
 		if (i == NR_POINTS)
 			return bad_word(g, w, "must be none or of sched,idle,exit,place");
 		g->points |= BIT(i);
-		p = comma + 1;
+		p = stop + 1;
 	} while (comma);
 	return 0;
 }
