@@ -73,12 +73,14 @@ static void run_changing(const uint8_t (*v)[2], unsigned int n, uint64_t data)
 	stop = false;
 	cpu_start(1, change);
 	while (now_ns() < end) {
-		uint64_t a = 0, c = 0, d = 0x61, di = data, si = 0;
+		/* Halves of two versions may use (%rbx), too. */
+		uint64_t a = 0, b = data, c = 0, d = 0x61, di = data, si = 0;
 
 		runs = runs + 1;
-		if (FAULT_OF(asm volatile("call *%5"
-					  : "+a"(a), "+c"(c), "+d"(d), "+D"(di), "+S"(si)
-					  : "r"(code) : "rbx", "memory")) >= 0)
+		if (FAULT_OF(asm volatile("call *%6"
+					  : "+a"(a), "+b"(b), "+c"(c), "+d"(d), "+D"(di),
+					    "+S"(si)
+					  : "r"(code) : "memory")) >= 0)
 			faults++;
 	}
 	stop = true;
