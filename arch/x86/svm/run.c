@@ -52,7 +52,7 @@ static void close_window(struct vmcb *m)
 }
 
 /*
- * Events go in by EVENTINJ, but under QEMU's TCG an interrupt goes in as a virtual interrupt unless V_IRQ is
+ * Events go in by EVENTINJ, but with svm_virq an interrupt goes in as a virtual interrupt unless V_IRQ is
  * needed as the window (svm_probe()). vcpu_prepare_entry() picks an interrupt only when it can be taken,
  * so that either way it comes before the next instruction.
  */

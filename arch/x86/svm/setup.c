@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* AMD-V: probing, each CPU's and each vCPU's set-up, and the rare operations of hvm_ops. APM2 15. */
+#include <margay/cmdline.h>
 #include <margay/exit.h>
 #include <margay/hvm.h>
 #include <margay/printk.h>
@@ -55,7 +56,7 @@ static bool __init svm_probe(void)
 	}
 	x86.nested_page1g = x86.page1g;
 	svm_nrips = d & FEATURE_NRIPS;
-	svm_inject_virq = under_tcg();
+	svm_inject_virq = opt.svm_virq && under_tcg();
 	max_asid = b;
 	return true;
 }
