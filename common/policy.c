@@ -43,18 +43,15 @@ static const char *exception_name(u32 vector)
 
 void policy_eject(struct policy *p, const char *what, const char *why, ...)
 {
-	char text[sizeof(p->why)];
 	va_list ap;
 
 	if (atomic_xchg(&p->ejected, true))
 		return;
 	va_start(ap, why);
-	vsnprintf(text, sizeof(text), why, ap);
+	vsnprintf(p->why, sizeof(p->why), why, ap);
 	va_end(ap);
-	p->ejections++;
-	strcopy(p->why, text, sizeof(p->why));
 	pr_warn("policy %s ejected: %s: %s; the built-in policy goes on\n", p->mod.name, what,
-		text);
+		p->why);
 	for (unsigned i = 0; i < nr_cpus; i++)
 		cpu_raise(cpus[i], CPU_WORK_RESCHED);
 }
@@ -63,16 +60,15 @@ void policy_eject_trap(struct policy *p, const char *what)
 {
 	const struct cpu *c = this_cpu();
 	u64 off = c->policy_rip - p->mod.base;
+	bool inside = off < p->mod.size[MODULE_TEXT];
+	const char *sign = inside ? "+" : "";
+	u64 at = inside ? off : c->policy_rip;
 
 	if (c->policy_vector >= 32)
 		policy_eject(p, what, "did not return within %u ms, at %s%#lx",
-			     (unsigned)(POLICY_CALL_NS / 1000000),
-			     off < p->mod.size[MODULE_TEXT] ? "+" : "",
-			     off < p->mod.size[MODULE_TEXT] ? off : c->policy_rip);
+			     (unsigned)(POLICY_CALL_NS / 1000000), sign, at);
 	else
-		policy_eject(p, what, "%s at %s%#lx", exception_name(c->policy_vector),
-			     off < p->mod.size[MODULE_TEXT] ? "+" : "",
-			     off < p->mod.size[MODULE_TEXT] ? off : c->policy_rip);
+		policy_eject(p, what, "%s at %s%#lx", exception_name(c->policy_vector), sign, at);
 }
 
 bool policy_announce(struct policy *const *where, struct policy *p)

@@ -97,6 +97,23 @@ static struct cpu *place(struct vcpu *v)
 	return best ? best : v->cpu;
 }
 
+/*
+ * v, runnable, waits on c from now on, unless others have done something to it while the lock was open. c's
+ * queue is locked, and unlocked here.
+ */
+static void put(struct cpu *c, struct vcpu *v, enum policy_why why)
+{
+	if (v->state == RUN_RUNNABLE && !v->stopped && !queued(v)) {
+		enqueue(c, v, why);
+		if (why == POLICY_WOKEN && policy_preempts(c, v))
+			c->current->slice_end = 0;
+		/* Taken: the next one that wakes finds another idle CPU. */
+		clear_bit(c->id, idle_cpus);
+	}
+	spin_unlock(&c->runq.lock);
+	cpu_raise(c, CPU_WORK_RESCHED);
+}
+
 /* v, asleep or off, runs again. Its CPU's queue is locked, and unlocked here. */
 static void resume(struct cpu *c, struct vcpu *v)
 {
@@ -116,16 +133,7 @@ static void resume(struct cpu *c, struct vcpu *v)
 		spin_unlock(&c->runq.lock);
 		c = lock_vcpu(v);
 	}
-	/* Others may have done something to it while the lock was open. */
-	if (v->state == RUN_RUNNABLE && !v->stopped && !queued(v)) {
-		enqueue(c, v, POLICY_WOKEN);
-		if (policy_preempts(c, v))
-			c->current->slice_end = 0;
-		/* Taken: the next one that wakes finds another idle CPU. */
-		clear_bit(c->id, idle_cpus);
-	}
-	spin_unlock(&c->runq.lock);
-	cpu_raise(c, CPU_WORK_RESCHED);
+	put(c, v, POLICY_WOKEN);
 }
 
 void vcpu_wake(struct vcpu *v)
@@ -270,13 +278,7 @@ static void send(struct cpu *c, struct vcpu *v, struct cpu *to)
 	unload(c);
 	v->cpu = to;
 	spin_unlock(&c->runq.lock);
-	to = lock_vcpu(v);
-	if (v->state == RUN_RUNNABLE && !v->stopped && !queued(v)) {
-		enqueue(to, v, POLICY_MOVED);
-		clear_bit(to->id, idle_cpus);
-	}
-	spin_unlock(&to->runq.lock);
-	cpu_raise(to, CPU_WORK_RESCHED);
+	put(lock_vcpu(v), v, POLICY_MOVED);
 	spin_lock(&c->runq.lock);
 }
 

@@ -23,7 +23,7 @@ struct policy {
 	volatile bool ejected;
 	char summary[64];
 	char why[96];		/* it was ejected for */
-	u64 selected, ejections;
+	u64 selected;
 };
 
 struct policy_ret {
