@@ -39,6 +39,7 @@ int main(void)
 	loop[1] = (evtchn_port_t)evtchn_bind_interdomain(DOMID_SELF, loop[0]);
 	evtchn_clear(loop[1]);
 	grant(REF, NOBODY, page, 0);
+	printf("watching\n");
 	do {
 		now = now_ns();
 		CHECK(now >= last, "the clock went back by %lu ns", last - now);
