@@ -74,7 +74,7 @@ $(O)/margay: $(OBJS) $(LDS) scripts/mksyms
 -include modules/modules.mk guests/guests.mk tools/tools.mk scripts/run.mk test/test.mk Documentation/docs.mk
 
 size:
-	@cloc --quiet --include-lang=C,"C/C++ Header",Assembly --force-lang=Assembly,asm --force-lang="C/C++ Header",def \
+	@cloc --quiet --include-lang=C,"C/C++ Header",Assembly --force-lang=Assembly,asm --force-lang=Assembly,inc --force-lang="C/C++ Header",def \
 		arch common drivers hypercall $(wildcard iommu) include
 
 clean:

@@ -2,6 +2,8 @@
 ; Into a policy module and back, whatever it does. It runs on the CPU's policy stack with interrupts on, so
 ; that the timer can end it; what C wants to find in its registers again lies on Margay's own stack.
 
+%include "arch/x86/guest/switch.inc"
+
 	section .text
 	extern policy_watch_ticks
 	extern arch_policy_watch
@@ -19,12 +21,7 @@
 	align 16
 	global policy_call
 policy_call:
-	push rbx
-	push rbp
-	push r12
-	push r13
-	push r14
-	push r15
+	PUSH_OURS
 	mov r10, rdx
 	rdtsc			; does a timer interrupt come in time?
 	shl rdx, 32
@@ -69,10 +66,5 @@ policy_unwound:
 	cld
 	mov qword [gs:POLICY_IN], 0
 	mov edx, 1
-	pop r15
-	pop r14
-	pop r13
-	pop r12
-	pop rbp
-	pop rbx
+	POP_OURS
 	ret
