@@ -88,7 +88,7 @@ help:
 	@echo 'make run        boot it in QEMU, console on the terminal (ACCEL=kvm: nested KVM)'
 	@echo 'make debug      the same, stopped, with a gdb stub'
 	@echo 'make check      all quick tests, as CI runs them; check-long: the others too'
-	@echo 'make perf       instruction counts under -icount'
+	@echo 'make perf       instruction counts under -icount; perf-diff: against the baseline in the tree'
 	@echo 'make docs       the book, in $(O)/docs'
 	@echo 'make size       lines of code'
 	@echo 'Variables: O=DIR V=1 DEBUG=1 CROSS_COMPILE='

@@ -24,7 +24,7 @@ LONG_PARTS ?= check-format check-host check-unit check-fuzz-long docs check-exer
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
 .PHONY: setup iso run debug check check-long check-format format check-host check-guests \
-	check-guests-long check-oracle check-boot check-boot-long check-faults perf test-images FORCE
+	check-guests-long check-oracle check-boot check-boot-long check-faults perf perf-diff perf-baseline test-images FORCE
 
 setup:
 	$(Q)O=$(O) $(SETUP)
@@ -46,6 +46,16 @@ $(CONTROL_INITRAMFS): $(O)/cache/busybox/busybox test/guest/mkinitramfs test/gue
 		$(wildcard test/guest/initramfs/tests/*) $(CONTROL_FILES)
 	$(Q)mkdir -p $(@D)
 	$(Q)test/guest/mkinitramfs $< $@ $(CONTROL_FILES)
+
+# Fixed work, to be done on the bare machine and in guests: test/perf/work.c.
+WORK_INITRAMFS := $(O)/guests/initramfs-work.gz
+
+$(O)/tools/work: test/perf/work.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TOOL_CFLAGS) -static -pthread -o $@ $<
+
+$(WORK_INITRAMFS): $(O)/cache/busybox/busybox test/guest/mkinitramfs $(O)/tools/work
+	$(Q)test/guest/mkinitramfs $< $@ $(O)/tools/work
 
 BAD_GUESTS := $(addprefix $(O)/guests/bad-,text cut note class segment)
 
@@ -116,5 +126,11 @@ check-boot-long: test-images
 check-faults: $(O)/margay guests
 	$(Q)O=$(O) test/guest/faults
 
-perf: test-images
+perf: test-images $(WORK_INITRAMFS)
 	$(Q)O=$(O) scripts/perf
+
+perf-diff: test-images $(WORK_INITRAMFS)
+	$(Q)O=$(O) scripts/perf --diff
+
+perf-baseline: test-images $(WORK_INITRAMFS)
+	$(Q)O=$(O) scripts/perf --baseline

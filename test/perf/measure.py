@@ -18,6 +18,10 @@ ICOUNT = ['-icount', 'shift=0,sleep=off', '-seed', '1', '-rtc',
 BENCH = re.compile(r'bench (\w+) (\d+) (\d+)')
 STEP = re.compile(r'\(margay\) boot: (.+) at (\d+) ticks')
 OWN = re.compile(r"\(margay\) memory: .* Margay's own (\d+) KiB")
+WORK = re.compile(r'work (\w+) (\d+)')
+# What both a bare machine and a guest have, so that a kernel does the same on both.
+SAME_CPU = beds.TCG_CPU + ',-rdtscp,-monitor,-smap,-xsave'
+SAME_KERNEL = 'rdinit=/bin/work norandmaps nokaslr mitigations=off quiet'
 EXITS = re.compile(r'\(margay\) (\S+) exits (\S+) (\d+)')
 HYPERCALLS = re.compile(r'\(margay\) (\S+) hypercall (\S+) (\d+)')
 
@@ -55,8 +59,9 @@ def finish(lines, ended, log, sign):
     return lines
 
 
-def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=200):
+def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=200, extra=()):
     """Boot Margay by GRUB with (file, arguments) modules."""
+    # pylint: disable=too-many-arguments
     directory = os.path.join(beds.OUT, 'perf')
     os.makedirs(directory, exist_ok=True)
     image, log = (os.path.join(directory, name + ext) for ext in ('.iso', '.log'))
@@ -69,7 +74,7 @@ def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=200):
     if done.returncode:
         raise PerfError(done.stderr.strip())
     lines = Lines()
-    machine = beds.Machine(image, cpus=cpus, mem=mem, extra=ICOUNT)
+    machine = beds.Machine(image, cpus=cpus, mem=mem, extra=[*ICOUNT, *extra])
     ended = beds.run_qemu(machine, lines, log, limit)
     os.remove(image)
     return finish(lines, ended, log, sign)
@@ -181,3 +186,27 @@ def linux():
                 (', test', f'margay.test=boot margay.cpus={vcpus}', 'PASS boot')):
             result[name + what] = linux_run(f'linux-{vcpus}{what[2:]}', vcpus, cmdline, sign)
     return result
+
+
+def on_bare_machine(name, kernel, initrd, cmdline, sign, limit=200):
+    """Boot a kernel on the emulator itself. QEMU starts an ELF with Xen's PVH note."""
+    log = os.path.join(beds.OUT, 'perf', name + '.log')
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    machine = beds.Machine(None, cpus=1, mem=512, extra=ICOUNT)
+    command = [*beds.qemu_base(machine, cpu=SAME_CPU), '-nic', 'none', '-kernel', kernel, '-initrd',
+               initrd, '-append', f'console=ttyS0 {cmdline}', '-serial', 'stdio']
+    lines = Lines()
+    return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
+
+
+def native():
+    """The same work in the same stock kernel on the bare machine and on Margay, one CPU each. Both
+    have the same features: -cpu is given twice, and QEMU takes the last."""
+    initrd = guest('initramfs-work.gz')
+    runs = {'native': on_bare_machine('work-native', guest('linux-cloud'), initrd, SAME_KERNEL,
+                                      'PASS work'),
+            'margay': on_margay('work-margay', [
+                (guest('linux-cloud'),
+                 f'guest name=linux vcpus=1 mem=512M -- console=hvc0 {SAME_KERNEL}'),
+                (initrd, 'initrd for=linux')], 'PASS work', extra=['-cpu', SAME_CPU])}
+    return {name: {m[1]: int(m[2]) for m in lines.find(WORK)} for name, lines in runs.items()}

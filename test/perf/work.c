@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The same work on the bare machine and in a guest: the first process of a Linux kernel. It prints
+ * `work NAME TICKS` for each part, and for what is not work `work NAME VALUE`; under QEMU's -icount a tick
+ * is an instruction, the kernel's and the hypervisor's among them. Then it powers off.
+ */
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MIB (1UL << 20)
+#define PING_PONGS 2000
+#define SLEEPS 200
+#define SPIN_TICKS 400000000UL	/* at a tick a nanosecond: 0.4 s */
+#define GAP 200			/* ticks: a turn of the spinning loop takes some ten */
+
+static volatile uint64_t sink;
+
+static inline uint64_t ticks(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+static void *memory(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED) {
+		perror("work: mmap");
+		_exit(1);
+	}
+	return p;
+}
+
+static void arithmetic(void)
+{
+	uint64_t x = 1;
+
+	for (unsigned i = 0; i < 5000000; i++) {
+		x = x * 6364136223846793005UL + 1442695040888963407UL;
+		x ^= x >> 29;
+	}
+	sink = x;
+}
+
+static double *a, *b, *c;
+
+static void streaming(void)
+{
+	const size_t n = 2 * MIB / sizeof(double);
+
+	for (unsigned round = 0; round < 8; round++)
+		for (size_t i = 0; i < n; i++)
+			a[i] = b[i] + 3.0 * c[i];
+}
+
+static uint32_t *chain;
+
+/* A chain through all of 8 MiB with no order in it. */
+static void make_chain(void)
+{
+	const uint32_t n = 8 * MIB / sizeof(*chain);
+	uint32_t at = 0;
+
+	chain = memory(8 * MIB);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t next = (at * 1664525U + 1013904223U) & (n - 1);
+
+		chain[at] = next;
+		at = next;
+	}
+}
+
+static void random_access(void)
+{
+	uint32_t at = 0;
+
+	for (unsigned i = 0; i < 3000000; i++)
+		at = chain[at];
+	sink = at;
+}
+
+static void system_calls(void)
+{
+	for (unsigned i = 0; i < 50000; i++)
+		syscall(SYS_getppid);
+}
+
+static void page_faults(void)
+{
+	for (unsigned round = 0; round < 4; round++) {
+		char *p = memory(16 * MIB);
+
+		for (size_t at = 0; at < 16 * MIB; at += 4096)
+			p[at] = 1;
+		munmap(p, 16 * MIB);
+	}
+}
+
+static void fork_exec(void)
+{
+	for (unsigned i = 0; i < 40; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			execl("/bin/work", "work", "end", NULL);
+			_exit(1);
+		}
+		waitpid(pid, NULL, 0);
+	}
+}
+
+static void pipes(void)
+{
+	int there[2], back[2];
+	char byte = 0;
+	pid_t pid;
+
+	if (pipe(there) || pipe(back))
+		return;
+	pid = fork();
+	for (unsigned i = 0; i < PING_PONGS; i++) {
+		if (pid) {
+			if (write(there[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
+				return;
+		} else if (read(there[0], &byte, 1) != 1 || write(back[1], &byte, 1) != 1) {
+			_exit(1);
+		}
+	}
+	if (!pid)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+}
+
+static uint32_t turn;
+
+static void wait_turn(uint32_t mine)
+{
+	uint32_t now;
+
+	while ((now = __atomic_load_n(&turn, __ATOMIC_ACQUIRE)) % 2 != mine)
+		syscall(SYS_futex, &turn, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
+}
+
+static void *player(void *arg)
+{
+	uint32_t mine = (uint32_t)(uintptr_t)arg;
+
+	for (unsigned i = 0; i < PING_PONGS; i++) {
+		wait_turn(mine);
+		__atomic_add_fetch(&turn, 1, __ATOMIC_RELEASE);
+		syscall(SYS_futex, &turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	}
+	return NULL;
+}
+
+static void futexes(void)
+{
+	pthread_t other;
+
+	turn = 0;
+	if (pthread_create(&other, NULL, player, (void *)1UL))
+		return;
+	player((void *)0UL);
+	pthread_join(other, NULL);
+}
+
+static void measure(const char *name, void (*work)(void))
+{
+	uint64_t start = ticks();
+
+	work();
+	printf("work %s %lu\n", name, ticks() - start);
+}
+
+/* How much longer than asked a sleep of 1 ms takes, in nanoseconds, on average. */
+static void sleeps(void)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	struct timespec from, to;
+	int64_t ns;
+
+	prctl(PR_SET_TIMERSLACK, 1UL);	/* 50 us by default */
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (unsigned i = 0; i < SLEEPS; i++)
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &ms, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	ns = (to.tv_sec - from.tv_sec) * 1000000000L + to.tv_nsec - from.tv_nsec;
+	printf("work sleep_excess %ld\n", ns / SLEEPS - ms.tv_nsec);
+}
+
+/* What is taken from a loop that wants to do nothing else. */
+static void gaps(void)
+{
+	uint64_t start = ticks(), last = start, sum = 0, largest = 0, nr = 0;
+
+	while (last - start < SPIN_TICKS) {
+		uint64_t t = ticks();
+
+		if (t - last > GAP) {
+			nr++;
+			sum += t - last;
+			largest = t - last > largest ? t - last : largest;
+		}
+		last = t;
+	}
+	printf("work gaps_count %lu\nwork gaps_sum %lu\nwork gaps_largest %lu\n", nr, sum, largest);
+}
+
+/* Xen's initial domain may have none that a process can open: the kernel's own messages come out. */
+static void open_console(void)
+{
+	struct stat st;
+	int fd;
+
+	if (!fstat(STDOUT_FILENO, &st))
+		return;
+	mkdir("/dev", 0755);
+	mount("dev", "/dev", "devtmpfs", 0, NULL);
+	/* As the three that a process starts with. */
+	do
+		fd = open("/dev/kmsg", O_RDWR);
+	while (fd >= 0 && fd < STDERR_FILENO);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "end"))
+		return 0;
+	open_console();
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	a = memory(2 * MIB);
+	b = memory(2 * MIB);
+	c = memory(2 * MIB);
+	memset(b, 1, 2 * MIB);
+	memset(c, 2, 2 * MIB);
+	streaming();	/* the pages of a come */
+	make_chain();
+	/* The kernel's own late work of its boot. */
+	sleep(1);
+	measure("arithmetic", arithmetic);
+	measure("streaming", streaming);
+	measure("random_access", random_access);
+	measure("system_calls", system_calls);
+	measure("page_faults", page_faults);
+	measure("fork_exec", fork_exec);
+	measure("pipe", pipes);
+	measure("futex", futexes);
+	sleeps();
+	gaps();
+	puts("PASS work");
+	sync();
+	reboot(RB_POWER_OFF);
+	return 0;
+}
