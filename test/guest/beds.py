@@ -4,8 +4,8 @@
 qemu (AMD-V by QEMU's TCG), ryzen (AMD-V by Bochs), broadwell, ivy and skylake (VT-x by Bochs, with
 and without APIC virtualization and 1 GiB pages), strict (broadwell, where an MSR that Bochs does not
 know raises #GP), oracle (a guest ELF as the initial domain of Debian's Xen 4.17 under QEMU). In a
-table of scenarios `vtx` stands for all that have VT-x. All are headless. A watcher sees every serial line as it comes, may
-answer with input (not on Bochs), and may end the run early.
+table of scenarios `vtx` stands for all that have VT-x. All are headless. A watcher sees every serial line
+as it comes, may answer with input, and may end the run early.
 """
 import ctypes
 import functools
@@ -14,6 +14,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -223,38 +224,62 @@ def run_oracle(machine, watcher, log_path, limit):
     return run_piped(command, watcher, log_path, limit)
 
 
+def connection(server, process):
+    """Bochs's serial line."""
+    server.settimeout(20)
+    try:
+        return server.accept()[0]
+    except TimeoutError:
+        raise BedError(f'Bochs has not started (status {stop(process)})') from None
+
+
+def follow(link, line, limit):
+    """The traffic of a serial line until the emulator or the watcher ends it: how it ended."""
+    while True:
+        if select.select([link], [], [], 0.05)[0]:
+            data = link.recv(65536)
+            if not data:
+                return 'off'
+            line.feed(data)
+        text = line.typed()
+        if text:
+            link.sendall(text.encode())
+        over = line.over(limit)
+        if over:
+            return over
+
+
 def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
-    """Bochs writes its serial line to a file, which is followed."""
+    """Bochs, whose serial line is a TCP connection to us."""
     need('bochs-bin', 'bochs')
     if machine.kind != 'iso' or machine.firmware != 'bios':
         raise BedError('Bochs boots an ISO by BIOS only')
     if machine.mem > 2048:
         raise BedError('Bochs has at most 2048 MiB here')
-    with tempfile.TemporaryDirectory() as work, open(log_path, 'wb') as log:
-        serial, rc, commands = (os.path.join(work, n) for n in ('serial', 'bochsrc', 'commands'))
-        values = {'MAGIC': 0, 'MODEL': model, 'ROM': 'BIOS-bochs-latest', 'CPUS': machine.cpus, 'MEGS': machine.mem, 'SERIAL': serial,
-                  'IMAGE': os.path.abspath(machine.image), 'LOG': log_path + '.bochs', 'IGNORE': int(not strict),
-                  'MSRS': os.path.join(HERE, 'msrs.def'), **machine.bochs}
+    with tempfile.TemporaryDirectory() as work, open(log_path, 'wb') as log, \
+            socket.create_server(('127.0.0.1', 0)) as server:
+        rc, commands = (os.path.join(work, name) for name in ('bochsrc', 'commands'))
+        values = {'MAGIC': 0, 'MODEL': model, 'ROM': 'BIOS-bochs-latest', 'CPUS': machine.cpus,
+                  'MEGS': machine.mem, 'SERIAL': f'127.0.0.1:{server.getsockname()[1]}',
+                  'IMAGE': os.path.abspath(machine.image), 'LOG': log_path + '.bochs',
+                  'IGNORE': int(not strict), 'MSRS': os.path.join(HERE, 'msrs.def'),
+                  **machine.bochs}
         with open(os.path.join(HERE, 'bochsrc'), encoding='utf-8') as file:
             text = re.sub('@([A-Z]+)@', lambda m: str(values[m[1]]), file.read())
-        for path, content in ((rc, text), (commands, machine.commands), (serial, '')):
+        for path, content in ((rc, text), (commands, machine.commands)):
             with open(path, 'w', encoding='utf-8') as file:
                 file.write(content)
-        with open(log_path + '.console', 'wb') as console, open(serial, 'rb') as tail, \
+        with open(log_path + '.console', 'wb') as console, \
                 subprocess.Popen(['bochs-bin', '-q', '-f', rc, '-rc', commands],
                                  stdin=subprocess.DEVNULL, stdout=console, stderr=console,
                                  env=dict(os.environ, TERM='xterm'),
                                  preexec_fn=die_with_parent) as process:
-            line, how = Line(watcher, log), None
+            line = Line(watcher, log)
             try:
-                while not how:
-                    running = process.poll() is None
-                    data = tail.read()
-                    if data:
-                        line.feed(data)
-                    line.typed()
-                    how = line.over(limit) if running else 'off'
-                    time.sleep(0.05)
+                with connection(server, process) as link:
+                    how = follow(link, line, limit)
+            except ConnectionError:     # it ended with something unread
+                how = 'off'
             finally:
                 status = stop(process)
                 line.finish()
