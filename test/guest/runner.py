@@ -3,12 +3,14 @@
 test/guest/bootmatrix. Logs are left in $O/test/BED/NAME.log."""
 import concurrent.futures
 import os
+import re
 import shutil
 import subprocess
 import threading
 import time
 
 import beds
+import bochsdbg
 import scenarios
 from verdict import Verdict
 
@@ -54,6 +56,8 @@ def machine_for(scenario, bed, image):
     machine = beds.Machine(image, scenario['kind'], scenario['firmware'], scenario['cpus'],
                            scenario['ram'], scenario['qemu'])
     machine.bochs = scenario['bochs']
+    if scenario['debugger']:
+        machine.commands = bochsdbg.commands(scenario['debugger'], MARGAY)
     if bed == 'oracle':
         guest = scenario['guests'][0]
         machine.image = scenarios.guest_file(guest['elf'])
@@ -79,6 +83,17 @@ def remove(path):
         os.remove(path)
 
 
+def debugger_silent(scenario, log):
+    """None, or that Bochs's debugger did not say what it should have said."""
+    if not scenario['debugger_says']:
+        return None
+    with open(log + '.console', encoding='utf-8', errors='replace') as file:
+        text = file.read()
+    return next((f"the debugger said nothing that matches '{pattern}'"
+                 for pattern in scenario['debugger_says']
+                 if not re.search(pattern, text, re.MULTILINE)), None)
+
+
 def run_one(scenario, bed):
     name = scenario['name']
     directory = os.path.join(beds.OUT, 'test', bed)
@@ -102,7 +117,7 @@ def run_one(scenario, bed):
         return Outcome(name, bed, 'FAIL', str(error), time.monotonic() - start, log)
     finally:
         remove(image)
-    reason = verdict.judge(ended)
+    reason = verdict.judge(ended) or debugger_silent(scenario, log)
     return Outcome(name, bed, 'FAIL' if reason else 'ok', reason or '', ended.seconds, log)
 
 

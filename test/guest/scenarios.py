@@ -39,11 +39,15 @@ FIELDS = {
     'ends': 'off',              # 'off': the machine must power itself off; 'any'
     'timeout': 60,
     'long': False,              # only in check-long
+    'long_beds': [],            # more beds, in check-long; Bochs is slow, hence
+    'long_timeout': 600,        # theirs
     'kind': 'iso',
     'firmware': 'bios',
     'qemu': [],                 # more arguments for QEMU
     'grub': [],                 # commands for GRUB before it loads Margay
     'bochs': {},                # MODEL and ROM, in place of the bed's
+    'debugger': [],             # for Bochs's: test/guest/bochsdbg.py
+    'debugger_says': [],        # regexes that must match lines of its output
     'modules': [],              # more boot modules: [FILE, ARGUMENTS]
 }
 GUEST_FIELDS = {'name': None, 'elf': None, 'vcpus': 1, 'mem': None, 'flags': '', 'cmdline': None,
@@ -92,8 +96,9 @@ def check(scenario, where):
     name = scenario['name']
     if not name or not re.fullmatch(r'[\w.+-]+', name):
         raise TableError(f"{where}: bad scenario name '{name}'")
-    scenario['beds'] = [bed for word in scenario['beds'] for bed in GROUPS.get(word, (word,))]
-    for bed in scenario['beds']:
+    for field in ('beds', 'long_beds'):
+        scenario[field] = [bed for word in scenario[field] for bed in GROUPS.get(word, (word,))]
+    for bed in scenario['beds'] + scenario['long_beds']:
         if bed not in BEDS:
             raise TableError(f"{where}: unknown bed '{bed}' (known: {' '.join(BEDS)})")
     if scenario['guests'] is None:
@@ -105,7 +110,7 @@ def check(scenario, where):
     if scenario['expect'] is None:
         scenario['expect'] = [PASS.format(re.escape(guest['name']), guest['test'] or
                                           re.escape(guest['elf'])) for guest in guests]
-    for pattern in scenario['expect'] + scenario['forbid'] + scenario['same']:
+    for pattern in scenario['expect'] + scenario['forbid'] + scenario['same'] + scenario['debugger_says']:
         try:
             re.compile(pattern)
         except re.error as error:

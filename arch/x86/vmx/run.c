@@ -326,6 +326,13 @@ static void handle_exit(struct vcpu *v, u64 reason)
 		COUNT(UNDEF);
 		inject_ud(v);
 		break;
+	case VMEXIT_PAUSE:
+		/* What it waits for may wait here for its turn. */
+		COUNT(PAUSE);
+		guest_skip(v, len);
+		arch_poll_irqs();
+		vcpu_yield(v);
+		break;
 	case VMEXIT_RDPMC:
 		COUNT(UNDEF);
 		inject_gp(v);

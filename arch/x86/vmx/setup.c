@@ -27,7 +27,8 @@ static const struct control {
 	  0, &vmx_caps.cpu, "processor-based controls (TPR shadow, MSR bitmaps)" },
 	{ MSR_VMX_PROCBASED2, CPU2_EPT, CPU2_UNRESTRICTED, &vmx_caps.cpu2, "extended page tables" },
 	{ MSR_VMX_PROCBASED2, CPU2_EPT | CPU2_UNRESTRICTED | CPU2_WBINVD,
-	  CPU2_RDTSCP | CPU2_VPID | CPU2_INVPCID, &vmx_caps.cpu2, "unrestricted guest" },
+	  CPU2_RDTSCP | CPU2_VPID | CPU2_INVPCID | CPU2_PAUSE_LOOP, &vmx_caps.cpu2,
+	  "unrestricted guest" },
 	{ MSR_VMX_TRUE_EXIT,
 	  EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
 		  EXIT_LOAD_EFER,

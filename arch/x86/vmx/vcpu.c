@@ -25,6 +25,10 @@ static const u32 kept_msrs[NR_KEPT] = {
 	[KEPT_KERNEL_GS] = MSR_KERNEL_GS_BASE,
 };
 
+/* A loop of PAUSEs at most so far apart, for so long, in TSC ticks, waits for another vCPU. SDM 3C 25.1.3. */
+#define PAUSE_GAP_TICKS 128
+#define PAUSE_WINDOW_TICKS 4096
+
 static bool is_loaded(const struct vcpu *v)
 {
 	return this_cpu()->loaded == v;
@@ -58,6 +62,10 @@ static void write_constants(struct vcpu *v, struct vmx_vcpu *s)
 	/* Translations are tagged by the EPT's root as well: ids need to differ in a domain only. */
 	if (vmx_caps.cpu2 & CPU2_VPID)
 		vmwrite(VPID, v->id + 1);
+	if (vmx_caps.cpu2 & CPU2_PAUSE_LOOP) {
+		vmwrite(PAUSE_GAP, PAUSE_GAP_TICKS);
+		vmwrite(PAUSE_WINDOW, PAUSE_WINDOW_TICKS);
+	}
 	vmwrite(CR0_MASK, CR0_OWNED);
 	vmwrite(CR4_MASK, ~cpuid_cr4_allowed(v->domain));
 	vmwrite(HOST_CS_SEL, SEL_CODE);
