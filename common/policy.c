@@ -31,14 +31,15 @@ void policy_control_leave(void)
 	atomic_store(&control, 0U);
 }
 
-static const char *exception_name(u32 vector)
+/* Nobody finds p any more, but may be in a call to it. */
+static void take_away(struct policy *p)
 {
-	static const char *const names[] = {
-		[0] = "#DE",  [6] = "#UD",  [8] = "#DF (its stack is full)",
-		[12] = "#SS", [13] = "#GP", [14] = "#PF"
-	};
-
-	return vector < ARRAY_SIZE(names) && names[vector] ? names[vector] : "an exception";
+	(void)atomic_cas(&placing, p, (struct policy *)NULL);
+	for (unsigned i = 0; i < nr_cpus; i++) {
+		for (unsigned j = 0; j < NR_POINTS; j++)
+			(void)atomic_cas(&cpus[i]->policy[j], p, (struct policy *)NULL);
+		cpu_raise(cpus[i], CPU_WORK_RESCHED);
+	}
 }
 
 void policy_eject(struct policy *p, const char *what, const char *why, ...)
@@ -52,23 +53,14 @@ void policy_eject(struct policy *p, const char *what, const char *why, ...)
 	va_end(ap);
 	pr_warn("policy %s ejected: %s: %s; the built-in policy goes on\n", p->mod.name, what,
 		p->why);
-	for (unsigned i = 0; i < nr_cpus; i++)
-		cpu_raise(cpus[i], CPU_WORK_RESCHED);
+	take_away(p);
 }
 
-void policy_eject_trap(struct policy *p, const char *what)
+struct policy *policy_called(const struct cpu *c)
 {
-	const struct cpu *c = this_cpu();
-	u64 off = c->policy_rip - p->mod.base;
-	bool inside = off < p->mod.size[MODULE_TEXT];
-	const char *sign = inside ? "+" : "";
-	u64 at = inside ? off : c->policy_rip;
+	const struct policy_fn *f = c->policy_called;
 
-	if (c->policy_vector >= 32)
-		policy_eject(p, what, "did not return within %u ms, at %s%#lx",
-			     (unsigned)(POLICY_CALL_NS / 1000000), sign, at);
-	else
-		policy_eject(p, what, "%s at %s%#lx", exception_name(c->policy_vector), sign, at);
+	return container_of(f - f->nr, struct policy, fn[0]);
 }
 
 bool policy_announce(struct policy *const *where, struct policy *p)
@@ -77,7 +69,7 @@ bool policy_announce(struct policy *const *where, struct policy *p)
 
 	WRITE_ONCE(self->policy_in, p);
 	smp_mb();
-	if (READ_ONCE(*where) == p && !p->ejected)
+	if (READ_ONCE(*where) == p)
 		return true;
 	atomic_store(&self->policy_in, NULL);
 	return false;
@@ -110,9 +102,7 @@ struct policy *policy_last(void)
 
 struct policy *policy_selected(enum policy_point point, unsigned cpu)
 {
-	struct policy *p = point == POINT_PLACE ? placing : cpus[cpu]->policy[point];
-
-	return p && !p->ejected ? p : NULL;
+	return point == POINT_PLACE ? placing : cpus[cpu]->policy[point];
 }
 
 static void discard(struct policy *p)
@@ -121,6 +111,23 @@ static void discard(struct policy *p)
 	if (p->pages)
 		free_pages(p->pages, p->nr_pages);
 	kfree(p);
+}
+
+static void take_functions(struct policy *p)
+{
+	const struct policy_module *d = p->mod.desc;
+	const void *const *sched = (const void *const *)d->sched;
+
+	_Static_assert(offsetof(struct sched_policy, pick) == FN_PICK * sizeof(void *), "order");
+	_Static_assert(offsetof(struct sched_policy, balance) == FN_IDLE * sizeof(void *), "order");
+	for (unsigned i = 0; i < NR_FNS; i++)
+		p->fn[i] = (struct policy_fn){ sched && i < FN_IDLE ? sched[i] : NULL, i };
+	p->fn[FN_IDLE].code = d->idle ? d->idle->idle : NULL;
+	p->fn[FN_EXIT].code = d->exit ? d->exit->exit : NULL;
+	p->fn[FN_NODE].code = d->place ? d->place->node : NULL;
+	p->fn[FN_START].code = d->start;
+	p->fn[FN_COUNTER].code = d->counter;
+	p->balance = sched && d->sched->balance;
 }
 
 int policy_load(const void *file, size_t len, char *why)
@@ -160,7 +167,9 @@ int policy_load(const void *file, size_t len, char *why)
 		return rc;
 	}
 	strcopy(p->summary, p->mod.desc->summary, sizeof(p->summary));
+	take_functions(p);
 	list_add_tail(&p->link, &policies);
+	arch_policy_nmis(true);
 	pr_info("policy %s loaded: %s\n", p->mod.name, p->summary);
 	return 0;
 }
@@ -191,9 +200,13 @@ static void set_policy(struct cpu *c, enum policy_point point, struct policy *p)
 static void wait_unused(const struct policy *p)
 {
 	smp_mb();
-	for (unsigned i = 0; i < nr_cpus; i++)
+	for (unsigned i = 0; i < nr_cpus; i++) {
+		/* Without the lock when it was ejected. */
+		spin_lock(&cpus[i]->runq.lock);
+		spin_unlock(&cpus[i]->runq.lock);
 		while (READ_ONCE(cpus[i]->policy_in) == p)
 			cpu_relax();
+	}
 }
 
 int policy_unload(const char *name)
@@ -202,18 +215,12 @@ int policy_unload(const char *name)
 
 	if (!p)
 		return -ENOENT;
-	if (p->ejected) {	/* nobody calls it any more, only the pointers are there */
-		for (unsigned i = 0; i < nr_cpus; i++)
-			for (unsigned j = 0; j < NR_POINTS; j++)
-				if (cpus[i]->policy[j] == p)
-					set_policy(cpus[i], j, NULL);
-		if (placing == p)
-			placing = NULL;
-	}
 	if (in_use(p))
 		return -EBUSY;
 	wait_unused(p);
 	list_del(&p->link);
+	if (list_empty(&policies))
+		arch_policy_nmis(false);
 	arch_module_unmap(&p->mod, p->pages);
 	pr_info("policy %s unloaded\n", p->mod.name);
 	discard(p);
@@ -222,28 +229,23 @@ int policy_unload(const char *name)
 
 static bool decides(const struct policy *p, enum policy_point point)
 {
-	const struct policy_module *d = p->mod.desc;
+	static const u8 needs[NR_POINTS] = { FN_PICK, FN_IDLE, FN_EXIT, FN_NODE };
 
-	return point == POINT_SCHED ? d->sched != NULL :
-	       point == POINT_IDLE  ? d->idle != NULL :
-	       point == POINT_EXIT  ? d->exit != NULL :
-				      d->place != NULL;
+	return p->fn[needs[point]].code != NULL;
 }
 
 static int start(struct policy *p)
 {
-	struct policy_ret r;
+	s32 rc = 0;
 
 	if (p->started)
 		return 0;
-	p->started = !p->mod.desc->start;
-	if (p->started)
-		return 0;
-	r = policy_do(p, "start", p->mod.desc->start, nr_cpus, 0, 0, 0);
-	if (r.failed)
+	if (p->fn[FN_START].code)
+		rc = (s32)policy_do(p, FN_START, nr_cpus, 0, 0, 0);
+	if (p->ejected)
 		return -EIO;
-	if ((s32)r.value < 0)
-		return (s32)r.value < -4095 ? -EINVAL : (s32)r.value;
+	if (rc < 0)
+		return rc < -4095 ? -EINVAL : rc;
 	p->started = true;
 	return 0;
 }
@@ -268,8 +270,12 @@ int policy_select(enum policy_point point, struct policy *p, const u64 *cpumask)
 	else
 		for_each_bit(i, cpumask, nr_cpus)
 			set_policy(cpus[i], point, p);
-	if (p)
-		p->selected++;
+	if (!p)
+		return 0;
+	p->selected++;
+	smp_mb();
+	if (p->ejected)		/* meanwhile: the pointers are there again */
+		take_away(p);
 	return 0;
 }
 
@@ -277,10 +283,9 @@ int policy_set(struct policy *p, const struct domain *d, const char *name, u64 v
 {
 	/* What the module reads must lie still: a copy that outlives the call. */
 	static char copy[32];
-	struct policy_ret r;
-	int rc;
+	s32 rc;
 
-	if (!p->mod.desc->sched || !p->mod.desc->sched->set)
+	if (!p->fn[FN_SET].code)
 		return -EOPNOTSUPP;
 	if (p->ejected)
 		return -EPERM;
@@ -288,11 +293,10 @@ int policy_set(struct policy *p, const struct domain *d, const char *name, u64 v
 	if (rc)
 		return rc;
 	strcopy(copy, name, sizeof(copy));
-	r = policy_do(p, "set", p->mod.desc->sched->set, d ? d->slot : POLICY_MAX_DOMAINS,
-		      (u64)copy, value, 0);
-	if (r.failed)
+	rc = (s32)policy_do(p, FN_SET, d ? d->slot : POLICY_MAX_DOMAINS, (u64)copy, value, 0);
+	if (p->ejected)
 		return -EIO;
-	return (s32)r.value < -4095 || (s32)r.value > 0 ? -EINVAL : (s32)r.value;
+	return rc < -4095 || rc > 0 ? -EINVAL : rc;
 }
 
 /* The text must end within what the module owns: it may be anything. */
@@ -315,15 +319,15 @@ static bool copy_text(const struct policy *p, u64 at, char *to, size_t size)
 bool policy_counter(struct policy *p, u32 i, char *name, u64 *value)
 {
 	struct cpu *c = this_cpu();
-	struct policy_ret r;
+	u64 at;
 
-	if (!p->mod.desc->counter || p->ejected)
+	if (!p->fn[FN_COUNTER].code || p->ejected)
 		return false;
 	c->policy_answer = 0;
-	r = policy_do(p, "counter", p->mod.desc->counter, i, (u64)&c->policy_answer, 0, 0);
-	if (r.failed || !r.value)
+	at = policy_do(p, FN_COUNTER, i, (u64)&c->policy_answer, 0, 0);
+	if (!at)
 		return false;
-	if (!copy_text(p, r.value, name, 32)) {
+	if (!copy_text(p, at, name, 32)) {
 		policy_eject(p, "counter", "a name outside of the module");
 		return false;
 	}
@@ -335,8 +339,8 @@ u8 policy_node(u64 mem, unsigned vcpus, u8 own)
 {
 	static struct place_node nodes[MAX_NODES];	/* guests are built on one CPU */
 	struct policy *p = READ_ONCE(placing);
-	struct policy_ret r;
 	struct domain *d;
+	u32 node;
 
 	if (!p)
 		return own;
@@ -350,14 +354,11 @@ u8 policy_node(u64 mem, unsigned vcpus, u8 own)
 	spin_unlock(&domains_lock);
 	if (!policy_announce(&placing, p))
 		return own;
-	r = policy_do(p, "node", p->mod.desc->place->node, (u64)nodes, nr_nodes, mem, vcpus);
-	if (r.failed)
-		return own;
-	if ((u32)r.value >= nr_nodes) {
-		policy_eject(p, "node", "there is no node %u", (u32)r.value);
-		return own;
-	}
-	return (u8)r.value;
+	node = (u32)policy_do(p, FN_NODE, (u64)nodes, nr_nodes, mem, vcpus);
+	if (node >= nr_nodes)
+		policy_eject(p, "node", "there is no node %u", node);
+	policy_done();
+	return p->ejected ? own : (u8)node;
 }
 
 bool policy_domain_gone(const struct domain *d)
@@ -367,10 +368,8 @@ bool policy_domain_gone(const struct domain *d)
 	if (!policy_control_enter())
 		return false;
 	list_for_each(p, &policies, link)
-		if (p->started && !p->ejected && p->mod.desc->sched &&
-		    p->mod.desc->sched->domain_gone)
-			policy_do(p, "domain_gone", p->mod.desc->sched->domain_gone, d->slot, 0, 0,
-				  0);
+		if (p->started && !p->ejected && p->fn[FN_DOMAIN_GONE].code)
+			policy_do(p, FN_DOMAIN_GONE, d->slot, 0, 0, 0);
 	policy_control_leave();
 	return true;
 }
@@ -406,7 +405,7 @@ void policy_log(const char *text)
 	arch_irqs_off();
 	if (now() - last > LOG_PAUSE_NS) {
 		last = now();
-		printk("policy %s: %s\n", this_cpu()->policy_in->mod.name, copy);
+		printk("policy %s: %s\n", policy_called(this_cpu())->mod.name, copy);
 	}
 	arch_irqs_on();
 }

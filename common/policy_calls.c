@@ -13,70 +13,53 @@
 #define SLICE_MAX (POLICY_STARVE_NS / 4)
 #define PASSED_OVER_MAX 8
 
-static bool asks(const struct cpu *c, struct policy **p, const struct sched_policy **ops)
+/* The module that decides for c, if it wants to hear of that. */
+static struct policy *asks(const struct cpu *c, enum policy_fn_nr nr)
 {
-	*p = policy_of(c, POINT_SCHED);
-	if (!*p)
-		return false;
-	*ops = (*p)->mod.desc->sched;
-	return true;
-}
+	struct policy *p = policy_of(c, POINT_SCHED);
 
-static void show(const struct cpu *c, struct vcpu *v)
-{
-	v->view.cpu = c->id;
-	v->view.since = v->runstate.state_entry_time;
-	v->view.runtime = v->runstate.time[RUNSTATE_running];
+	return p && p->fn[nr].code ? p : NULL;
 }
 
 void policy_enqueue(struct cpu *c, struct vcpu *v, enum policy_why why)
 {
-	const struct sched_policy *ops;
-	struct policy *p;
+	struct policy *p = policy_of(c, POINT_SCHED);
 
-	if (!asks(c, &p, &ops))
+	if (!p)
 		return;
 	if (v->policy_serial != p->serial) {
 		v->policy_serial = p->serial;
 		memset(v->view.priv, 0, sizeof(v->view.priv));
 		why = POLICY_MOVED;
 	}
-	show(c, v);
-	policy_do(p, "enqueue", ops->enqueue, (u64)&c->view, (u64)&v->view, why, 0);
+	v->view.runtime = v->runstate.time[RUNSTATE_running];
+	policy_do(p, FN_ENQUEUE, (u64)&c->view, (u64)&v->view, why, 0);
 }
 
 void policy_dequeue(struct cpu *c, struct vcpu *v)
 {
-	const struct sched_policy *ops;
-	struct policy *p;
+	struct policy *p = policy_of(c, POINT_SCHED);
 
-	if (!asks(c, &p, &ops))
-		return;
-	policy_do(p, "dequeue", ops->dequeue, (u64)&c->view, (u64)&v->view, 0, 0);
+	if (p)
+		policy_do(p, FN_DEQUEUE, (u64)&c->view, (u64)&v->view, 0, 0);
 }
 
 void policy_charge(struct cpu *c, struct vcpu *v)
 {
-	const struct sched_policy *ops;
-	struct policy *p;
+	struct policy *p = asks(c, FN_CHARGE);
 
 	/* One that ran before a swap is not this policy's to charge. */
-	if (asks(c, &p, &ops) && ops->charge && v->policy_serial == p->serial)
-		policy_do(p, "charge", ops->charge, (u64)&c->view, (u64)&v->view,
-			  now() - v->view.since, 0);
+	if (p && v->policy_serial == p->serial)
+		policy_do(p, FN_CHARGE, (u64)&c->view, (u64)&v->view, now() - v->view.since, 0);
 }
 
 bool policy_preempts(struct cpu *c, struct vcpu *v)
 {
-	const struct sched_policy *ops;
-	struct policy *p;
-	struct policy_ret r;
+	struct policy *p = c->current ? asks(c, FN_PREEMPTS) : NULL;
 
-	if (!c->current || !asks(c, &p, &ops) || !ops->preempts)
-		return false;
-	r = policy_do(p, "preempts", ops->preempts, (u64)&c->view, (u64)&v->view,
-		      (u64)&c->current->view, 0);
-	return !r.failed && (r.value & 1);
+	return p &&
+	       policy_do(p, FN_PREEMPTS, (u64)&c->view, (u64)&v->view, (u64)&c->current->view, 0) &
+		       1;
 }
 
 /* The one that has waited longest was passed over once more: that may not go on for ever. */
@@ -104,51 +87,40 @@ static struct vcpu *check_pick(struct cpu *c, struct policy *p, u64 answer)
 
 struct vcpu *policy_pick(struct cpu *c, u64 *slice)
 {
-	struct vcpu *first = list_first(&c->runq.queue, struct vcpu, runq_link), *v = NULL;
-	const struct sched_policy *ops;
-	struct policy_ret r;
-	struct policy *p;
+	struct vcpu *first = list_first(&c->runq.queue, struct vcpu, runq_link), *v = first;
+	struct policy *p = policy_of(c, POINT_SCHED);
+	u64 answer;
 
-	if (!asks(c, &p, &ops))
+	if (!p)
 		return NULL;
-	c->policy_answer = 0;
-	r = policy_do(p, "pick", ops->pick, (u64)&c->view, (u64)&c->policy_answer, 0, 0);
-	if (r.failed)
-		return NULL;
-	if (r.value) {
-		v = check_pick(c, p, r.value);
-		if (!v)
+	c->view.first = &first->view;
+	answer = policy_do(p, FN_PICK, (u64)&c->view, (u64)slice, 0, 0);
+	if (likely(answer == (u64)&first->view)) {
+		c->passed_over = 0;
+	} else {
+		v = answer ? check_pick(c, p, answer) : NULL;
+		if (p->ejected || starves(c, p, first))
 			return NULL;
 	}
-	if (v == first)
-		c->passed_over = 0;
-	else if (starves(c, p, first))
-		return NULL;
-	*slice = max(c->policy_answer, SLICE_MIN);
-	*slice = min(*slice, SLICE_MAX);
-	if (c->policy_answer == POLICY_FOREVER && v && c->view.nr_queued == 1)
-		*slice = POLICY_FOREVER;
+	if (unlikely(*slice - SLICE_MIN > SLICE_MAX - SLICE_MIN) &&
+	    !(*slice == POLICY_FOREVER && v && c->view.nr_queued == 1))
+		*slice = *slice < SLICE_MIN ? SLICE_MIN : SLICE_MAX;
 	return v;
 }
 
 struct cpu *policy_place(struct cpu *c, struct vcpu *v, const u64 *idle)
 {
-	const struct sched_policy *ops;
-	struct policy_ret r;
-	struct policy *p;
+	struct policy *p = asks(c, FN_PLACE);
 	u32 cpu;
 
-	if (!asks(c, &p, &ops) || !ops->place)
+	if (!p)
 		return NULL;
-	show(c, v);
-	r = policy_do(p, "place", ops->place, (u64)&v->view, (u64)idle, 0, 0);
-	cpu = (u32)r.value;
-	if (r.failed)
-		return NULL;
-	if (cpu < nr_cpus && test_bit(cpu, v->affinity))
-		return cpus[cpu];
-	policy_eject(p, "place", "%s vcpu %u may not run on CPU %u", v->domain->name, v->id, cpu);
-	return NULL;
+	v->view.runtime = v->runstate.time[RUNSTATE_running];
+	cpu = (u32)policy_do(p, FN_PLACE, (u64)&v->view, (u64)idle, 0, 0);
+	if (cpu >= nr_cpus || !test_bit(cpu, v->affinity))
+		policy_eject(p, "place", "%s vcpu %u may not run on CPU %u", v->domain->name, v->id,
+			     cpu);
+	return p->ejected ? NULL : cpus[cpu];
 }
 
 /* Looks for work for ns without halting; interrupts are let in all the time. */
@@ -165,19 +137,19 @@ static void poll(struct cpu *c, u64 ns)
 void policy_idle(struct cpu *c, u64 slept)
 {
 	struct policy *p = policy_of(c, POINT_IDLE);
-	struct policy_ret r;
+	enum idle_how how;
 
 	if (likely(!p) || !policy_announce(&c->policy[POINT_IDLE], p)) {
 		arch_idle();
 		return;
 	}
 	c->policy_answer = 0;
-	r = policy_do(p, "idle", p->mod.desc->idle->idle, (u64)&c->view, slept,
-		      (u64)&c->policy_answer, 0);
-	if (!r.failed && (u32)r.value == IDLE_POLL)
+	how = policy_do(p, FN_IDLE, (u64)&c->view, slept, (u64)&c->policy_answer, 0);
+	if (how != IDLE_POLL && how != IDLE_HALT)
+		policy_eject(p, "idle", "%u is no way to be idle", how);
+	policy_done();
+	if (how == IDLE_POLL)
 		poll(c, min(c->policy_answer, 1000000UL));
-	else if (!r.failed && (u32)r.value != IDLE_HALT)
-		policy_eject(p, "idle", "%u is no way to be idle", (u32)r.value);
 	else
 		arch_idle();
 }
@@ -197,8 +169,8 @@ bool policy_exit(struct vcpu *v)
 		for (; v->exits_seen[i] != v->exits[i]; v->exits_seen[i]++) {
 			if (!policy_announce(&c->policy[POINT_EXIT], p))
 				return false;
-			policy_do(p, "exit", p->mod.desc->exit->exit, (u64)&c->view, (u64)&v->view,
-				  i, 0);
+			policy_do(p, FN_EXIT, (u64)&c->view, (u64)&v->view, i, 0);
+			policy_done();
 		}
 	return true;
 }

@@ -84,7 +84,7 @@ void panic(const char *fmt, ...)
 {
 	va_list ap;
 
-	irq_disable();
+	arch_irqs_off();
 	console_panic_start();
 	va_start(ap, fmt);
 	printk("panic on CPU %u:\n", this_cpu()->id);

@@ -34,7 +34,7 @@ static void set_runstate(struct vcpu *v, int state)
 
 	v->runstate.time[v->runstate.state] += t - v->runstate.state_entry_time;
 	v->runstate.state = state;
-	v->runstate.state_entry_time = t;
+	v->runstate.state_entry_time = v->view.since = t;
 }
 
 void vcpu_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
@@ -70,6 +70,13 @@ static void dequeue(struct cpu *c, struct vcpu *v)
 		return;
 	unqueue(c, v);
 	policy_dequeue(c, v);
+}
+
+/* v, which waits nowhere, belongs to c from now on. Its CPU's queue is locked. */
+static void assign(struct vcpu *v, struct cpu *c)
+{
+	v->cpu = c;
+	v->view.cpu = c->id;
 }
 
 static bool may_run_on(const struct vcpu *v, const struct cpu *c)
@@ -129,7 +136,7 @@ static void resume(struct cpu *c, struct vcpu *v)
 	set_runstate(v, RUNSTATE_runnable);
 	to = place(v);
 	if (to != c) {
-		v->cpu = to;
+		assign(v, to);
 		spin_unlock(&c->runq.lock);
 		c = lock_vcpu(v);
 	}
@@ -234,7 +241,7 @@ static struct vcpu *steal(struct cpu *self)
 			if (v->on_cpu || !may_run_on(v, self))
 				continue;
 			dequeue(c, v);
-			v->cpu = self;
+			assign(v, self);
 			return v;
 		}
 	}
@@ -276,7 +283,7 @@ static void unload(struct cpu *c)
 static void send(struct cpu *c, struct vcpu *v, struct cpu *to)
 {
 	unload(c);
-	v->cpu = to;
+	assign(v, to);
 	spin_unlock(&c->runq.lock);
 	put(lock_vcpu(v), v, POLICY_MOVED);
 	spin_lock(&c->runq.lock);
@@ -344,8 +351,10 @@ static struct vcpu *pick(struct cpu *c, u64 *slice)
 		timer_set(&c->slice, now() + *slice);
 		return NULL;
 	}
-	if (!v)		/* no module, or one that was ejected just now */
+	if (!v) {	/* no module, or one that was ejected just now */
 		v = list_first(&c->runq.queue, struct vcpu, runq_link);
+		*slice = opt.sched_slice * 1000UL;
+	}
 	unqueue(c, v);
 	return v;
 }
@@ -371,7 +380,6 @@ static struct vcpu *schedule(struct cpu *c)
 	v->on_cpu = true;
 	v->state = RUN_RUNNING;
 	set_runstate(v, RUNSTATE_running);
-	v->view.since = v->runstate.state_entry_time;
 	v->slice_end = slice == POLICY_FOREVER ? slice : v->view.since + slice;
 	if (!list_empty(&c->runq.queue)) {
 		timer_set(&c->slice, v->slice_end);

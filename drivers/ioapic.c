@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* IO-APIC: all pins masked but those Margay uses itself (the UART's). Intel 82093AA, 3.2. */
+/* IO-APIC: all pins masked but those Margay uses itself (the UART's and the PIT's). Intel 82093AA, 3.2. */
 #include <margay/boot_state.h>
 #include <margay/errno.h>
 #include <margay/x86.h>
@@ -43,9 +43,9 @@ void __init ioapic_init(void)
 	}
 }
 
-int __init ioapic_route_isa(unsigned irq, u8 vector)
+int __init ioapic_route_isa(unsigned irq, u32 what)
 {
-	u32 gsi = irq, flags = 0, low = vector;
+	u32 gsi = irq, flags = 0, low = what;
 
 	for (unsigned i = 0; i < boot_acpi.nr_overrides; i++)
 		if (boot_acpi.overrides[i].irq == irq) {

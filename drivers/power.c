@@ -13,7 +13,7 @@ void arch_poweroff(void)
 {
 	const struct acpi_info *a = &boot_acpi;
 
-	irq_disable();
+	arch_irqs_off();
 	console_flush();
 	if (a->s5_valid && a->pm1a_cnt) {
 		if (a->smi_cmd && a->acpi_enable && !(inw(a->pm1a_cnt) & SCI_EN)) {
@@ -36,7 +36,7 @@ void arch_reboot(void)
 	const struct acpi_info *a = &boot_acpi;
 	struct table_ptr none = { 0, 0 };
 
-	irq_disable();
+	arch_irqs_off();
 	console_flush();
 	if (a->reset_port) {
 		outb(a->reset_port, a->reset_value);

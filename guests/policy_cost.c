@@ -9,6 +9,8 @@
 #include "../include/public/margay.h"
 
 #define ROUNDS 400
+#define CALLS 4		/* that two switches make: enqueue and pick, each twice */
+#define MOST 40		/* instructions, the module's own and all that Margay does for it */
 
 static volatile bool stop, yield;
 
@@ -74,7 +76,9 @@ int main(void)
 		select_rr(true, cpus);
 		module = yields();
 		printf("yield, two switches: built-in %lu, rr %lu, %lu more per call\n", built_in,
-		       module, (module - built_in) / 4);
+		       module, (module - built_in) / CALLS);
+		CHECK(module > built_in && module - built_in <= MOST * CALLS,
+		      "a call costs more than %u instructions", MOST);
 	}
 	stop = true;
 	pass();

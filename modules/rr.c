@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Round robin: whoever waits longest is next, and runs until it sleeps or its slice is over. There are no
- * priorities, and nothing to account. This is what Margay does without any module, and a good start for a
+ * priorities, nothing to account, and no queue: who waits longest the core knows. This is what Margay does without any module, and a good start for a
  * policy of your own.
  *
  * The one subtlety is that a vCPU which nobody waits behind gets no slice: no timer interrupts it. When
@@ -13,33 +13,30 @@ POLICY_MODULE_NOTE
 
 #define DEFAULT_SLICE 10000000UL	/* ns */
 
-/* Words of a CPU's priv: the two ends of its queue; does one run there without a slice? */
-enum { QUEUE, ALONE = 2 };
+/* The word of a CPU's priv: does one run there without a slice? */
+enum { ALONE };
 
 static u64 slice_ns = DEFAULT_SLICE;
 
-static void enqueue(struct policy_cpu *c, struct policy_vcpu *v, enum policy_why why)
+static void enqueue(struct policy_cpu *c, struct policy_vcpu *v __unused, enum policy_why why)
 {
-	queue_add(&c->priv[QUEUE], v);
-	if (c->priv[ALONE] && why != POLICY_PREEMPTED)
-		policy_resched(c->id);
+	if (!c->priv[ALONE])
+		return;
 	c->priv[ALONE] = false;
+	if (why != POLICY_PREEMPTED)
+		policy_resched(c->id);
 }
 
-static void dequeue(struct policy_cpu *c, struct policy_vcpu *v)
+static void dequeue(struct policy_cpu *c __unused, struct policy_vcpu *v __unused)
 {
-	queue_remove(&c->priv[QUEUE], v);
 }
 
+/* Whoever is picked does not wait any more. */
 static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)
 {
-	struct policy_vcpu *v = queue_first(&c->priv[QUEUE]);
-
-	if (v)
-		queue_remove(&c->priv[QUEUE], v);
-	c->priv[ALONE] = !queue_first(&c->priv[QUEUE]);
+	c->priv[ALONE] = c->nr_queued <= 1;
 	*slice = c->priv[ALONE] ? POLICY_FOREVER : slice_ns;
-	return v;
+	return c->first;
 }
 
 static int set(u32 slot, const char *name, u64 value)

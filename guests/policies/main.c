@@ -36,7 +36,7 @@ static void sleep_ns(uint64_t ns)
 
 static struct margay_op op;
 static char reason[120];
-static volatile bool stop, busy;
+static volatile bool stop, busy, resting;
 static uint64_t rounds[MAX_CPUS], sent[MAX_CPUS], got[MAX_CPUS];
 static evtchn_port_t ports[MAX_CPUS];
 
@@ -108,10 +108,10 @@ static bool listed(const char *name)
 /* Waits for it asleep, so that the CPUs are idle at times. */
 static bool ejected(const char *name)
 {
-	for (uint64_t end = now_ns() + 20 * NS_PER_S; now_ns() < end;) {
+	for (uint64_t end = now_ns() + 60 * NS_PER_S; now_ns() < end;) {
 		if (listed(name) && op.u.list.ejected)
 			return true;
-		sleep_ns(1000000);
+		sleep_ns(5000000);
 	}
 	return false;
 }
@@ -131,6 +131,11 @@ static void worker(void)
 
 	irq_enable();
 	while (!stop) {
+		if (resting) {
+			sleep_ns(20000000);
+			last = now_ns();
+			continue;
+		}
 		for (int i = 0; i < 200; i++)
 			cpu_pause();
 		now = now_ns();
@@ -257,6 +262,7 @@ static void hostile(unsigned int times)
 			}
 			/* Who is passed over for ever needs others that never sleep; who idles needs sleep. */
 			busy = op.u.list.points & 1u << MARGAY_POINT_SCHED;
+			resting = op.u.list.points == 1u << MARGAY_POINT_IDLE;
 			for (uint32_t point = 0, points = op.u.list.points; point < 3; point++)
 				if (points >> point & 1)
 					rc = select(name, point, 3);
@@ -268,7 +274,7 @@ static void hostile(unsigned int times)
 				if (!n)
 					printf("%s: %s\n", name, op.u.list.why);
 			}
-			busy = false;
+			busy = resting = false;
 			let_work(name);
 			unload(name);
 		}

@@ -11,6 +11,7 @@
 #define MAX_CPUS 256
 
 struct policy;
+struct policy_fn;
 struct vcpu;
 
 /* Work for a CPU, set by anyone with cpu_raise(), done before it next enters a guest or sleeps. */
@@ -37,11 +38,13 @@ struct cpu {
 	struct vcpu *current;		/* GS:16; NULL when idle */
 	u64 policy_stack;		/* GS:24; top of the stack that policies run on */
 	u64 policy_unwind;    /* GS:32; RSP to go on with after a policy's call; 0: in none */
-	u64 timer_tsc;            /* GS:40; when the timer interrupts, in TSC ticks; ~0 never */
-	struct policy *policy_in;	/* GS:48; whose call this CPU is in, or about to make */
-	u32 policy_strikes;		/* GS:56; timer interrupts during the call */
+	const struct policy_fn *policy_called; /* GS:40; the last that was */
+	u32 policy_watched;		/* GS:48; the timer interrupts soon enough for a call */
+	u32 policy_strikes;		/* times that a call was found to last too long */
 	u32 policy_vector;		/* the exception that ended one, and where */
 	u64 policy_rip;
+	struct policy *policy_in; /* whose call this CPU is about to make, or in, without a lock */
+	u64 timer_tsc;			/* when the timer interrupts, in TSC ticks; ~0 never */
 	volatile u32 work;		/* enum cpu_work; any CPU sets bits */
 	u32 last_domain;      /* id + 1 of the guest whose branches the predictor has seen */
 	struct vcpu *loaded;  /* whose registers (FPU, debug) this CPU holds; may be asleep */

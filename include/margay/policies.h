@@ -13,22 +13,47 @@ enum policy_point { POINT_SCHED, POINT_IDLE, POINT_EXIT, POINT_PLACE, NR_POINTS 
 static const char *const policy_point_names[NR_POINTS] __unused = { "sched", "idle", "exit",
 								    "place" };
 
+/* A module's functions: those of struct sched_policy in its order, then the others. */
+enum policy_fn_nr {
+	FN_ENQUEUE,
+	FN_DEQUEUE,
+	FN_PICK,
+	FN_CHARGE,
+	FN_PREEMPTS,
+	FN_PLACE,
+	FN_SET,
+	FN_DOMAIN_GONE,
+	FN_IDLE,
+	FN_EXIT,
+	FN_NODE,
+	FN_START,
+	FN_COUNTER,
+	NR_FNS
+};
+
+static const char *const policy_fn_names[NR_FNS] __unused = {
+	"enqueue",     "dequeue", "pick", "charge", "preempts", "place",   "set",
+	"domain_gone", "idle",    "exit", "node",   "start",    "counter",
+};
+
+struct policy_fn {
+	const void *code;	/* NULL: the module has none */
+	u64 nr;
+};
+
 struct policy {
 	struct list link;
 	struct module mod;
 	u8 *pages;		/* the module's, contiguous */
 	unsigned nr_pages, slot;
 	u64 serial;		/* no other module ever has it */
+	struct policy_fn fn[NR_FNS];
+	bool balance;		/* sched_policy.balance */
 	bool started;
-	volatile bool ejected;
+	volatile bool ejected;	/* nobody has a pointer to it any more, nor gets one */
 	char summary[64];
 	char why[96];		/* it was ejected for */
 	u64 selected;
-};
-
-struct policy_ret {
-	u64 value;
-	u64 failed;
 };
 
 /*
@@ -62,30 +87,31 @@ bool policy_counter(struct policy *p, u32 i, char *name, u64 *value);
 /* The selected module of this CPU or another, or NULL where the built-in policy decides. */
 static inline struct policy *policy_of(const struct cpu *c, enum policy_point point)
 {
-	struct policy *p = READ_ONCE(c->policy[point]);
-
-	return likely(!p) || p->ejected ? NULL : p;
+	return READ_ONCE(c->policy[point]);
 }
-
-/* policy_call.asm */
-struct policy_ret policy_call(u64 a, u64 b, u64 c, u64 d, const void *fn, struct policy *p);
-/* The call has ended by an exception or the timer, as this CPU remembers. */
-void policy_eject_trap(struct policy *p, const char *what);
 
 /*
- * Calls fn of p's with up to four arguments. failed: p is ejected, and value means nothing. Where the
- * pointer to p was found at *where without a lock, policy_announce() comes before: false: p is gone.
+ * Calls a function of a module's with up to four arguments: policy_call.asm. When the call ends by an
+ * exception or lasts too long the answer is 0, and the module was ejected.
  */
-static inline struct policy_ret policy_do(struct policy *p, const char *what, const void *fn, u64 a,
-					  u64 b, u64 c, u64 d)
-{
-	struct policy_ret r = policy_call(a, b, c, d, fn, p);
+u64 policy_call(u64 a, u64 b, u64 c, u64 d, const struct policy_fn *fn);
+/* Called then. */
+void policy_call_failed(void);
 
-	if (unlikely(r.failed))
-		policy_eject_trap(p, what);
-	return r;
+static inline u64 policy_do(const struct policy *p, enum policy_fn_nr nr, u64 a, u64 b, u64 c,
+			    u64 d)
+{
+	return policy_call(a, b, c, d, &p->fn[nr]);
 }
+
+/* What this CPU called last. */
+struct policy *policy_called(const struct cpu *c);
+
+/*
+ * Around a call for which the pointer to p was found at *where without a lock; false: p is gone.
+ */
 bool policy_announce(struct policy *const *where, struct policy *p);
+static inline void policy_done(void) { atomic_store(&this_cpu()->policy_in, NULL); }
 /* p answered nonsense or harms: nobody calls it again. Any context. */
 void policy_eject(struct policy *p, const char *what, const char *why, ...) __printf(3, 4);
 
@@ -97,7 +123,10 @@ void policy_enqueue(struct cpu *c, struct vcpu *v, enum policy_why why);
 void policy_dequeue(struct cpu *c, struct vcpu *v);
 void policy_charge(struct cpu *c, struct vcpu *v);
 bool policy_preempts(struct cpu *c, struct vcpu *v);
-/* NULL: none for now, or ejected meanwhile; *slice is for the answer, or till the next question. */
+/*
+ * NULL: none for now, or ejected meanwhile. *slice comes as the built-in policy's; it goes as that of the
+ * answer, or as the time till the next question.
+ */
 struct vcpu *policy_pick(struct cpu *c, u64 *slice);
 /* NULL: the core's choice. */
 struct cpu *policy_place(struct cpu *c, struct vcpu *v, const u64 *idle);
@@ -106,7 +135,7 @@ static inline bool policy_balances(const struct cpu *c)
 {
 	const struct policy *p = policy_of(c, POINT_SCHED);
 
-	return likely(!p) || p->mod.desc->sched->balance;
+	return !p || p->balance;
 }
 /* No lock held. */
 void policy_idle(struct cpu *c, u64 slept);
@@ -123,6 +152,7 @@ int arch_module_map(const struct module *m, const void *pages) __must_check;
 void arch_module_unmap(const struct module *m, const void *pages);
 void arch_policy_cpu_init(struct cpu *c);
 void arch_policy_watch(void);
-extern u64 policy_watch_ticks;
+/* Regular NMIs, by which calls end that have switched interrupts off: as long as there are modules. */
+void arch_policy_nmis(bool on);
 
 #endif

@@ -14,7 +14,7 @@
 #include <margay/types.h>
 
 /* Goes up when anything here changes. A module says in a note which one it was made for. */
-#define POLICY_ABI 1
+#define POLICY_ABI 2
 
 #define POLICY_MAX_CPUS 256
 #define POLICY_CALL_NS 10000000UL	/* the longest a call may take */
@@ -43,6 +43,7 @@ struct policy_cpu {
 	u32 id;
 	u32 node;
 	u32 nr_queued;		/* runnable vCPUs that wait here */
+	struct policy_vcpu *first; /* of them, who has waited longest; only pick may look here */
 	u64 priv[8];		/* the scheduling policy's own; zero when it is selected */
 };
 
@@ -61,8 +62,8 @@ struct sched_policy {
 	void (*enqueue)(struct policy_cpu *c, struct policy_vcpu *v, enum policy_why why);
 	void (*dequeue)(struct policy_cpu *c, struct policy_vcpu *v);
 	/*
-	 * One of those that wait on c, with *slice ns at most until pick is called again; or NULL: none
-	 * for now, ask again after *slice ns or when something changes. POLICY_FOREVER is no limit, also
+	 * One of those that wait on c, with *slice ns at most until pick is called again (as it comes, it is
+	 * the built-in policy's); or NULL: none for now, ask again after *slice ns or when something changes. POLICY_FOREVER is no limit, also
 	 * when others come to wait meanwhile: it is for policy_resched() then to end it.
 	 */
 	struct policy_vcpu *(*pick)(struct policy_cpu *c, u64 *slice);
@@ -137,8 +138,8 @@ int memcmp(const void *a, const void *b, size_t n);
 /* The notes that every module carries, by naming this once. */
 #define POLICY_MODULE_NOTE                                                      \
 	__asm__(".pushsection .note.margay, \"a\", @note\n"                     \
-		".balign 4\n.long 7, 4, 1\n.asciz \"Margay\"\n.balign 4\n.long 1\n" \
+		".balign 4\n.long 7, 4, 1\n.asciz \"Margay\"\n.balign 4\n.long 2\n" \
 		".popsection\n");
-_Static_assert(POLICY_ABI == 1, "the note above says 1, too");
+_Static_assert(POLICY_ABI == 2, "the note above says 2, too");
 
 #endif

@@ -166,8 +166,6 @@ static inline void write_xcr0(u64 v)
 DEFINE_IO(b, u8)
 DEFINE_IO(w, u16)
 
-static inline void irq_disable(void) { __asm__ volatile("cli" ::: "memory"); }
-
 /* What traps.asm pushes; the order of its stores. */
 struct trap_frame {
 	u64 r15, r14, r13, r12, r11, r10, r9, r8;
@@ -209,6 +207,9 @@ void __noreturn stack_switch(void *top, void (*fn)(void *arg), void *arg);
 void machine_check_init(void);
 void trap_backtrace(u64 rip, u64 rsp, u64 rbp);
 bool trap_in_policy(struct cpu *c, struct trap_frame *f);
+void policy_nmi(struct cpu *c, struct trap_frame *f);
+void policy_nmi_init(void);
+const char *exception_name(u64 vector);
 
 /* Local APIC of the host: MMIO or x2APIC. arch/x86/cpu/apic.c */
 void apic_init(bool allow_x2apic);
@@ -216,10 +217,19 @@ void apic_init_cpu(void);
 u32 apic_id(void);
 void apic_eoi(void);
 void apic_send_ipi(u32 apic_id, u32 icr_low);
+void apic_send_nmi(u32 apic_id);	/* from an NMI handler, too */
 void apic_timer_calibrate(u64 tsc_hz);
 #define ICR_INIT 0x4500U
 #define ICR_SIPI 0x4600U
 #define ICR_NMI 0x4400U
+
+/* The PIT: channel 2 to calibrate, channel 0 for regular NMIs. Intel 82C54. */
+#define PIT_HZ 1193182U
+#define PIT_CH0 0x40
+#define PIT_CH2 0x42
+#define PIT_CMD 0x43
+#define PIT_RATE 0x34		/* channel 0, both bytes, mode 2 */
+#define PIT_STOP 0x30		/* mode 0, which waits for a count */
 
 /* Machine features and time. */
 void features_init(void);
@@ -252,8 +262,9 @@ extern paddr_t image_paddr;			/* where the image's first byte lies */
 
 void smp_boot_aps(void);
 void ioapic_init(void);
-/* Routes an ISA interrupt (by its MADT override) to a vector on CPU 0. 0 or -ENODEV. */
-int ioapic_route_isa(unsigned irq, u8 vector);
+/* Routes an ISA interrupt (by its MADT override) to CPU 0: a vector, or RTE_NMI. 0 or -ENODEV. */
+#define RTE_NMI 0x400U
+int ioapic_route_isa(unsigned irq, u32 what);
 void legacy_pic_off(void);
 
 u64 rtc_read_wallclock(void);			/* seconds since 1970, UTC */

@@ -8,7 +8,7 @@
 
 struct sim sim;
 static const struct policy_module *policy_of[SIM_CPUS];
-static u64 random_state = 1;
+static u64 random_state = 1, turns;
 
 void sim_seed(u64 seed)
 {
@@ -50,6 +50,7 @@ static void enqueue(struct sim_cpu *c, struct sim_vcpu *v, enum policy_why why)
 	v->state = SIM_QUEUED;
 	v->view.cpu = c->view.id;
 	v->view.since = sim.now;
+	v->turn = ++turns;
 	c->view.nr_queued++;
 	ops(c)->enqueue(&c->view, &v->view, why);
 }
@@ -94,6 +95,18 @@ static bool steal(struct sim_cpu *c)
 	return false;
 }
 
+/* Who has waited longest on c. */
+static struct policy_vcpu *first(const struct sim_cpu *c)
+{
+	struct sim_vcpu *best = NULL;
+
+	for (struct sim_vcpu *v = sim.vcpu; v < sim.vcpu + sim.nr_vcpus; v++)
+		if (v->state == SIM_QUEUED && v->view.cpu == c->view.id &&
+		    (!best || v->turn < best->turn))
+			best = v;
+	return best ? &best->view : NULL;
+}
+
 static void schedule(struct sim_cpu *c)
 {
 	struct policy_vcpu *answer;
@@ -105,6 +118,7 @@ static void schedule(struct sim_cpu *c)
 		retire(c, true);
 	if (!c->view.nr_queued)
 		steal(c);
+	c->view.first = first(c);
 	answer = ops(c)->pick(&c->view, &slice);
 	sim.picks++;
 	c->began = sim.now;

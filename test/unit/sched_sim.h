@@ -21,6 +21,7 @@ struct sim_vcpu {
 	u64 left;		/* of the present turn of being busy */
 	u64 wakes;		/* when, asleep */
 	u64 ran, longest_wait, picks;
+	u64 turn;		/* in the order of all that ever came to wait */
 };
 
 struct sim_cpu {

@@ -127,6 +127,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	c->online = true;
 	apic_timer_calibrate(x86.tsc_hz);
 	ioapic_init();
+	policy_nmi_init();
 	step("boot CPU");
 	stack_switch((void *)c->stack_top, main_on_own_stack, NULL);
 }

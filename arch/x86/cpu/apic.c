@@ -82,6 +82,22 @@ void apic_send_ipi(u32 dest, u32 icr_low)
 	apic_write(APIC_ICR, icr_low);
 }
 
+void apic_send_nmi(u32 dest)
+{
+	u32 high;
+
+	if (!regs) {
+		apic_send_ipi(dest, ICR_NMI);
+		return;
+	}
+	/* Whom this interrupts may be about to send an IPI itself: it finds all as it was. */
+	high = apic_read(APIC_ICR_HIGH);
+	apic_send_ipi(dest, ICR_NMI);
+	while (apic_read(APIC_ICR) & ICR_PENDING)
+		cpu_relax();
+	apic_write(APIC_ICR_HIGH, high);
+}
+
 void __init apic_timer_calibrate(u64 tsc_hz)
 {
 	u64 t0, ticks, tsc;
@@ -107,6 +123,7 @@ void arch_timer_program(stime_t at)
 	stime_t t;
 
 	this_cpu()->timer_tsc = tsc;
+	this_cpu()->policy_watched = false;
 	if (x86.tsc_deadline) {
 		wrmsr(MSR_TSC_DEADLINE, tsc == ~0UL ? 0 : tsc);
 		return;

@@ -125,6 +125,13 @@ static void machine_check(struct trap_frame *f)
 	panic("machine check on CPU %u\n", this_cpu()->id);
 }
 
+const char *exception_name(u64 vector)
+{
+	const char *name = vector < ARRAY_SIZE(exception_names) ? exception_names[vector] : NULL;
+
+	return name ? name : "(reserved)";
+}
+
 /* Runs with interrupts off on the CPU's stack, or on an IST stack for #DF, NMI and #MC. */
 void trap_handler(struct trap_frame *f)
 {
@@ -135,12 +142,15 @@ void trap_handler(struct trap_frame *f)
 		/* Somebody wants this CPU out of what it does; the work bits say what for. */
 		c->stats.nmis++;
 		panic_poll();
+		policy_nmi(c, f);
 		return;
 	case VEC_MC:
 		machine_check(f);
 		return;
 	case VEC_TIMER:
 		c->stats.timer_irqs++;
+		c->timer_tsc = ~0UL;
+		c->policy_watched = false;
 		atomic_or(&c->work, CPU_WORK_TIMER);
 		apic_eoi();
 		trap_in_policy(c, f);
@@ -165,8 +175,7 @@ void trap_handler(struct trap_frame *f)
 	if (trap_in_policy(c, f))
 		return;
 	console_panic_start();
-	printk("exception %lu %s on CPU %u\n", f->vector,
-	       exception_names[f->vector] ? exception_names[f->vector] : "(reserved)", c->id);
+	printk("exception %lu %s on CPU %u\n", f->vector, exception_name(f->vector), c->id);
 	if ((f->vector == VEC_DF || f->vector == 14) && stack_area(read_cr2()) == STACK_GUARD)
 		printk("stack overflow: the guard page at %016lx was hit\n",
 		       ALIGN_DOWN(read_cr2(), PAGE_SIZE));

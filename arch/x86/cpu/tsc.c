@@ -10,9 +10,6 @@
 #include <margay/printk.h>
 #include <margay/x86.h>
 
-#define PIT_HZ 1193182U
-#define PIT_CH2 0x42
-#define PIT_CMD 0x43
 #define PIT_GATE 0x61
 #define CALIBRATE_MS 2		/* for the HPET, and for the PIT as its check */
 #define CALIBRATE_ALONE_MS 10	/* for the PIT's coarser ticks, where nothing checks them */
