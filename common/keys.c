@@ -7,6 +7,7 @@
 #include <margay/hypercall.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
+#include <margay/trace.h>
 
 static const char *const dom_states[] = { "building", "running", "shut down", "dying" };
 static const char *const run_states[] = { "offline", "blocked", "runnable", "running" };
@@ -23,7 +24,8 @@ static void show_domain(struct domain *d)
 		vcpu_runstate(v, &rs);
 		printk("  vcpu %u: %s on CPU %u, ran %lu ms, waited %lu ms, %lu events, %lu wake-ups\n",
 		       i, run_states[v->state], v->cpu->id, rs.time[RUNSTATE_running] / 1000000,
-		       rs.time[RUNSTATE_runnable] / 1000000, v->injected, v->wakeups);
+		       rs.time[RUNSTATE_runnable] / 1000000, v->stats.events + v->stats.interrupts,
+		       v->stats.wakeups);
 	}
 }
 
@@ -61,11 +63,43 @@ void domain_show_exits(struct domain *d)
 	for (unsigned h = 0; h < NR_HYPERCALLS; h++) {
 		u64 n = 0;
 
-		for (unsigned i = 0; i < d->nr_vcpus; i++)
-			n += d->vcpus[i]->hypercalls[h];
-		if (n)
-			printk("%s hypercall %s %lu\n", d->name,
-			       hypercall_names[h] ? hypercall_names[h] : "?", n);
+		for (unsigned i = 0; i < d->nr_vcpus * HCALL_SUBOPS; i++)
+			n += hypercall_counts(d->vcpus[i / HCALL_SUBOPS], h)[i % HCALL_SUBOPS];
+		if (n && hypercall_names[h])
+			printk("%s hypercall %s %lu\n", d->name, hypercall_names[h], n);
+	}
+}
+
+/* to: what the counters are of. */
+static void show_counter(void *to, const char *group, const char *name, u32 sub, u64 value)
+{
+	if (!value)
+		return;
+	printk("%s: %s %s", (const char *)to, group, name);
+	if (sub != NO_SUB)
+		printk(" %u", sub);
+	printk(" %lu\n", value);
+}
+
+static void show_machine(void)
+{
+	char who[16];
+
+	counters_of_machine(show_counter, (void *)(uintptr_t) "machine");
+	for (unsigned i = 0; i < nr_cpus; i++) {
+		snprintf(who, sizeof(who), "CPU %u", i);
+		counters_of_cpu(cpus[i], show_counter, who);
+	}
+}
+
+static void show_counters(struct domain *d)
+{
+	char who[48];
+
+	counters_of_domain(d, show_counter, d->name);
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		snprintf(who, sizeof(who), "%s vcpu %u", d->name, i);
+		counters_of_vcpu(d->vcpus[i], show_counter, who);
 	}
 }
 
@@ -101,6 +135,7 @@ static const struct {
 	{ 'h', key_help, NULL, "this list" },
 	{ 'd', show_cpus, show_domain, "CPUs, domains and vCPUs" },
 	{ 'e', NULL, domain_show_exits, "exits by reason, hypercalls by number" },
+	{ 's', show_machine, show_counters, "all counters, by CPU and vCPU" },
 	{ 'm', memory_show, show_memory, "memory" },
 	{ 'c', NULL, evtchn_dump, "event channels" },
 	{ '!', key_panic, NULL, "panic on purpose, to see what one looks like" },

@@ -11,6 +11,7 @@
 #include <margay/policies.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
+#include <margay/trace.h>
 
 #define MAX_POLICIES 32
 #define LOG_PAUSE_NS 10000000UL
@@ -185,6 +186,7 @@ static bool in_use(const struct policy *p)
 
 static void set_policy(struct cpu *c, enum policy_point point, struct policy *p)
 {
+	trace(POLICY, NULL, point | (u64)c->id << 8, p ? p->serial : 0);
 	if (point == POINT_SCHED)
 		sched_set_policy(c, p);
 	else

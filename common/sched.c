@@ -13,6 +13,7 @@
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/smp.h>
+#include <margay/trace.h>
 
 static u64 idle_cpus[MAX_CPUS / 64];
 
@@ -155,7 +156,8 @@ void vcpu_wake(struct vcpu *v)
 		spin_unlock(&c->runq.lock);
 		return;
 	}
-	v->wakeups++;
+	v->stats.wakeups++;
+	trace(WAKE, v, 0, 0);
 	resume(c, v);
 }
 
@@ -295,6 +297,7 @@ static void retire(struct cpu *c, struct vcpu *v)
 	struct cpu *to;
 
 	c->current = NULL;
+	trace(SCHED, v, v->state == RUN_RUNNING ? RUN_RUNNABLE : v->state, 0);
 	policy_charge(c, v);
 	if (v->state != RUN_RUNNING) {
 		set_runstate(v, v->state == RUN_OFFLINE ? RUNSTATE_offline : RUNSTATE_blocked);
@@ -388,6 +391,7 @@ static struct vcpu *schedule(struct cpu *c)
 		timer_set(&c->slice, v->slice_end);
 	}
 	c->current = v;
+	trace(SCHED, v, RUN_RUNNING, c->view.nr_queued);
 	return v;
 }
 
@@ -424,7 +428,9 @@ static void run_current(struct cpu *c, struct vcpu *v)
 		runstate_update(v);
 	if (unlikely(policy_of(c, POINT_EXIT)))
 		policy_observe(v);
+	c->ran -= rdtsc();
 	arch_vcpu_run(v);
+	c->ran += rdtsc();
 }
 
 static void do_work(struct cpu *c)
@@ -445,8 +451,10 @@ static void idle(struct cpu *c)
 {
 	stime_t start = now();
 
+	c->idled -= start;
 	policy_idle(c, c->slept);
 	c->slept = now() - start;
+	c->idled += start + c->slept;
 }
 
 void sched_loop(void)

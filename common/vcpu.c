@@ -47,7 +47,7 @@ int vcpu_create(struct domain *d)
 					.nr_vcpus = d->spec.vcpus, .affinity = v->affinity };
 	v->exits = kzalloc(2 * NR_EXITS * sizeof(u64));
 	v->exits_seen = v->exits + NR_EXITS;
-	v->hypercalls = kzalloc(NR_HYPERCALLS * sizeof(u64));
+	v->hypercalls = kzalloc(HCALL_ROWS * HCALL_SUBOPS * sizeof(u64));
 	if (!v->exits || !v->hypercalls || arch_vcpu_init(v))
 		return -ENOMEM;	/* the domain's tear-down frees what is there */
 	v->work = VCPU_WORK_TIME;

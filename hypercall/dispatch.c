@@ -5,16 +5,29 @@
  */
 #include <margay/arch.h>
 #include <margay/printk.h>
+#include <margay/trace.h>
 
 #include "hypercall_priv.h"
 
 enum { NOBODY, ANY, CONTROL };
 
-static const struct {
+enum {
+	ROW_UNSERVED,
+#define HYPERCALL(nr, name, handler, who) ROW_##name,
+#include "table.def"
+#undef HYPERCALL
+	NR_ROWS
+};
+_Static_assert(NR_ROWS <= HCALL_ROWS, "rows of counters");
+
+struct entry {
 	hcall_fn *fn;
 	u8 who;
-} table[NR_HYPERCALLS] = {
-#define HYPERCALL(nr, name, handler, who) [nr] = { handler, who },
+	u16 row;
+};
+
+static const struct entry table[NR_HYPERCALLS] = {
+#define HYPERCALL(nr, name, handler, who) [nr] = { handler, who, ROW_##name * HCALL_SUBOPS },
 #include "table.def"
 #undef HYPERCALL
 };
@@ -32,17 +45,26 @@ const char *const hypercall_names[NR_HYPERCALLS] = {
 
 static inline long dispatch(struct vcpu *v, u64 nr, struct hcall_args *h)
 {
+	const struct entry *e;
+
 	if (unlikely(nr >= NR_HYPERCALLS))
 		return hcall_unsupported(v, "hypercall", nr);
-	nr = index_nospec(nr, NR_HYPERCALLS);
-	v->hypercalls[nr]++;
-	if (unlikely(table[nr].who != ANY)) {
-		if (table[nr].who == NOBODY)
+	e = &table[mask_nospec(nr, NR_HYPERCALLS)];
+	v->hypercalls[e->row + min(h->a[0], HCALL_SUBOPS - 1)]++;
+	if (unlikely(e->who != ANY)) {
+		if (e->who == NOBODY)
 			return hcall_unsupported(v, "hypercall", nr);
-		if (!v->domain->control)
+		if (!v->domain->control) {
+			v->stats.denied++;
 			return -EPERM;
+		}
 	}
-	return table[nr].fn(v, h);
+	return e->fn(v, h);
+}
+
+const u64 *hypercall_counts(const struct vcpu *v, unsigned nr)
+{
+	return v->hypercalls + table[nr].row;
 }
 
 bool hypercall(struct vcpu *v)
@@ -54,15 +76,11 @@ bool hypercall(struct vcpu *v)
 	h->a[0] = r->rdi;
 	h->a[1] = r->rsi;
 	h->a[2] = r->rdx;
-	h->a[3] = r->r10;
-	h->a[4] = r->r8;
 	ret = dispatch(v, r->rax, h);
 	if (unlikely(ret == HCALL_RESTART)) {
 		r->rdi = h->a[0];
 		r->rsi = h->a[1];
 		r->rdx = h->a[2];
-		r->r10 = h->a[3];
-		r->r8 = h->a[4];
 		return true;
 	}
 	r->rax = (u64)ret;
@@ -79,6 +97,7 @@ long hcall_unsupported(struct vcpu *v, const char *what, u64 op)
 {
 	struct domain *d = v->domain;
 
+	v->stats.unknown++;
 	/* Only the first ones are worth a line: a guest must not fill the log. */
 	if (atomic_add(&d->refusals, 1) <= 16)
 		pr_debug("%s: %s %lu is not served\n", d->name, what, op);
@@ -136,6 +155,7 @@ long do_multicall(struct vcpu *v, struct hcall_args *h)
 		if (guest_read(&e, h->a[0], 0))
 			return -EFAULT;
 		memcpy(args.a, e.args, sizeof(args.a));
+		trace(HYPERCALL, v, e.op, args.a[0]);
 		ret = e.op == __HYPERVISOR_multicall ? -EINVAL : dispatch(v, e.op, &args);
 		if (ret == HCALL_RESTART) {
 			memcpy(e.args, args.a, sizeof(args.a));

@@ -18,6 +18,11 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 
+/* Parts of do_margay_op(): observe.c. */
+struct margay_op;
+long margay_stat(struct vcpu *v, struct margay_op *op);
+long margay_trace(struct margay_op *op);
+
 /* Address in a guest handle; handles are plain pointers in the 64-bit ABI. */
 #define handle_va(h) ((gvaddr_t)(h).p)
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Margay's own hypercall: policies are loaded, selected, asked and unloaded by a control domain. One
+ * Margay's own hypercall: policies are loaded, selected, asked and unloaded by a control domain, counters
+ * read, and the trace switched (observe.c). One
  * operation at a time in the whole machine; another one waits by being executed again. include/public/margay.h
  */
 #include <margay/policies.h>
@@ -134,6 +135,11 @@ static long do_op(struct vcpu *v, struct margay_op *op)
 		return set(v, op);
 	case MARGAY_POLICY_COUNTER:
 		return counter(op);
+	case MARGAY_STAT:
+		return margay_stat(v, op);
+	case MARGAY_TRACE:
+	case MARGAY_TRACE_RING:
+		return margay_trace(op);
 	}
 	return hcall_unsupported(v, "operation of Margay's own", op->cmd);
 }

@@ -6,17 +6,19 @@
  */
 #include <margay/boot_state.h>
 #include <margay/grant.h>
+#include <margay/trace.h>
 
 #include "hypercall_priv.h"
 
 #define CMD_BITS 6U
 #define CMD_MASK ((1UL << CMD_BITS) - 1)
 #define MAX_ORDER 9U	/* of an extent, for any domain */
+#define MAPSPACE_MARGAY ~0U /* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as Xen has it */
 
 /* One of d's mappings that a memory operation may replace or take away; the others end by their handles. */
 static bool may_unmap(enum p2m_type type)
 {
-	return type == P2M_RAM || type == P2M_SHARED;
+	return type == P2M_RAM || type == P2M_SHARED || type == P2M_SHARED_RO;
 }
 
 /* Reservations */
@@ -169,7 +171,7 @@ static int move_page(struct domain *d, gfn_t from, gfn_t to)
 	if (err && p2m_map(d, from, e.mfn, 0, e.type)) {
 		if (e.type == P2M_RAM)
 			dom_free(d, e.mfn, 0);
-		else if (e.type != P2M_SHARED)
+		else if (e.type != P2M_SHARED && e.type != P2M_SHARED_RO)
 			page_put(e.mfn);
 	}
 	return err;
@@ -196,6 +198,15 @@ static int add_one(struct vcpu *v, unsigned space, u64 idx, gfn_t gfn)
 		return move_page(d, idx, gfn);
 	case XENMAPSPACE_gmfn_foreign:
 		return d->control ? (int)hcall_unsupported(v, "add_to_physmap", space) : -EPERM;
+	case MAPSPACE_MARGAY: {
+		struct p2m_entry e = p2m_lookup(d, gfn);
+
+		if (!d->control)
+			return -EPERM;
+		if (!trace_page(idx) || (e.type != P2M_NONE && !may_unmap(e.type)))
+			return -EINVAL;
+		return p2m_map(d, gfn, idx, 0, P2M_SHARED_RO);
+	}
 	default:
 		return -EINVAL;
 	}
@@ -234,12 +245,16 @@ static long add_to_physmap_batch(struct vcpu *v, struct hcall_args *h)
 {
 	struct xen_add_to_physmap_batch a;
 	u64 done = h->a[0] >> CMD_BITS;
+	unsigned space;
 	int err;
 
 	if (guest_read(&a, h->a[1], 0))
 		return -EFAULT;
 	if (a.space == XENMAPSPACE_gmfn_range)
 		return -EOPNOTSUPP;
+	space = a.space == XENMAPSPACE_gmfn_foreign && a.u.foreign_domid == DOMID_XEN ?
+			MAPSPACE_MARGAY :
+			a.space;
 	err = hcall_own_domain(v, a.domid);
 	if (err)
 		return err;
@@ -252,7 +267,7 @@ static long add_to_physmap_batch(struct vcpu *v, struct hcall_args *h)
 		if (guest_read(&idx, handle_va(a.idxs), done) ||
 		    guest_read(&gpfn, handle_va(a.gpfns), done))
 			return -EFAULT;
-		err = add_one(v, a.space, idx, gpfn);
+		err = add_one(v, space, idx, gpfn);
 		if (guest_write(handle_va(a.errs), done, &err))
 			return -EFAULT;
 		if (++done < a.size && hcall_preempt()) {

@@ -41,6 +41,19 @@ void arch_poll_irqs(void);		/* takes pending interrupts: a short window */
 void __noreturn arch_reboot(void);
 void __noreturn arch_poweroff(void);
 u64 rdtsc(void);
+u64 tsc_to_ns(u64 tsc);
+u64 arch_tsc_hz(void);
+#ifdef MARGAY_HOST
+static inline u32 rdtsc_low(void) { return (u32)rdtsc(); }
+#else
+static inline u32 rdtsc_low(void)
+{
+	u32 low;
+
+	__asm__ volatile("rdtsc" : "=a"(low)::"rdx", "memory");
+	return low;
+}
+#endif
 void cpu_relax(void);
 
 /* Lays out a guest from its boot module and prepares vCPU 0. 0 or negative errno, reported. */

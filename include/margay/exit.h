@@ -19,7 +19,13 @@ enum exit_reason {
 extern const char *const exit_names[NR_EXITS];
 
 /* Past the instruction; drops the interrupt shadow through the back-end. */
-void guest_skip(struct vcpu *v, unsigned insn_len);
+void end_shadow_and_step(struct vcpu *v);
+static inline void guest_skip(struct vcpu *v, unsigned insn_len)
+{
+	v->regs.rip += insn_len;
+	if (unlikely(v->shadow || (v->regs.rflags & 1U << 8)))	/* TF */
+		end_shadow_and_step(v);
+}
 
 /*
  * The interrupt or NMI in v->inject, which was not or not wholly delivered, waits again: for an exception

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hypercalls. hypercall/table.def declares each once. A handler gets the five arguments as the guest's
+ * Hypercalls. hypercall/table.def declares each once. A handler gets the first three arguments as the guest's
  * registers hold them and returns what goes into RAX.
  */
 #ifndef MARGAY_HYPERCALL_H
@@ -28,8 +28,16 @@ bool hcall_preempt(void);
  */
 bool hypercall(struct vcpu *v);
 
-/* By number, for traces and the console; NULL for those not served. */
+/* By number, for the console; NULL for those not served. */
 extern const char *const hypercall_names[NR_HYPERCALLS];
+
+/*
+ * v->hypercalls has a row for each that is served and one for all others, in which the first argument, mostly an
+ * operation's number, chooses; the last is for all larger ones.
+ */
+#define HCALL_ROWS 24U
+#define HCALL_SUBOPS 32UL
+const u64 *hypercall_counts(const struct vcpu *v, unsigned nr);
 
 /* Counts and answers what is not there: -ENOSYS. */
 long hcall_unsupported(struct vcpu *v, const char *what, u64 op);

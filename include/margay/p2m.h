@@ -13,12 +13,18 @@ enum p2m_type {
 	P2M_NONE,	/* nothing there */
 	P2M_RAM,	/* a page of the domain's own; freed when it is unmapped */
 	P2M_SHARED, /* Margay's page shared with the guest (shared_info, grant table): not freed */
+	P2M_SHARED_RO,	/* ... that the guest may only read (a trace ring) */
 	P2M_GRANT_RW,	/* another domain's page, by grant */
 	P2M_GRANT_RO,
 	P2M_FOREIGN,	/* another domain's page, by privilege */
 	P2M_MMIO,	/* a device's page, owned by no domain */
 	NR_P2M_TYPES
 };
+
+static inline bool p2m_read_only(enum p2m_type t)
+{
+	return t == P2M_GRANT_RO || t == P2M_SHARED_RO;
+}
 
 struct p2m_entry {
 	mfn_t mfn;		/* of the very page asked for, also inside a large mapping */

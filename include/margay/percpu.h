@@ -10,6 +10,7 @@
 
 #define MAX_CPUS 256
 
+struct margay_trace_ring;
 struct policy;
 struct policy_fn;
 struct vcpu;
@@ -29,7 +30,18 @@ struct runq {
 };
 
 struct cpu_stats {
-	u64 kicks, timer_irqs, switches, nmis;
+#define VCPU_COUNTER(field, group, name)
+#define CPU_COUNTER(field, group, name) u64 field;
+#include <margay/counters.def>
+#undef CPU_COUNTER
+};
+struct vcpu_stats {
+#define CPU_COUNTER(field, group, name)
+#undef VCPU_COUNTER
+#define VCPU_COUNTER(field, group, name) u64 field;
+#include <margay/counters.def>
+#undef CPU_COUNTER
+#undef VCPU_COUNTER
 };
 
 struct cpu {
@@ -72,6 +84,11 @@ struct cpu {
 	void (*call_fn)(void *arg);
 	void *call_arg;
 	struct cpu_stats stats;
+	u64 exit_ticks;			/* of the TSC, between exits and entries */
+	u64 ran;	/* ticks that vCPUs took; while one does, less the TSC when it began */
+	stime_t idled;			/* the same for sleep, in ns */
+	u32 trace;			/* the records it writes: a bit per MARGAY_TRACE_* */
+	struct margay_trace_ring *ring;
 };
 
 extern struct cpu *cpus[MAX_CPUS];	/* by id; NULL when absent */
@@ -80,6 +97,7 @@ extern unsigned nr_cpus;		/* online CPUs are 0..nr_cpus-1 */
 #ifdef MARGAY_HOST
 extern struct cpu *host_cpu;
 static inline struct cpu *this_cpu(void) { return host_cpu; }
+static inline bool tracing(u32 events) { return host_cpu->trace & events; }
 #else
 static inline struct cpu *this_cpu(void)
 {
@@ -87,6 +105,16 @@ static inline struct cpu *this_cpu(void)
 
 	__asm__("movq %%gs:0, %0" : "=r"(c));
 	return c;
+}
+
+/* Does this CPU record any of these? In one instruction: it is asked at each exit. */
+static inline bool tracing(u32 events)
+{
+	bool yes;
+
+	__asm__ volatile("testl %1, %%gs:%c2"
+			 : "=@ccnz"(yes) : "er"(events), "i"(offsetof(struct cpu, trace)));
+	return yes;
 }
 #endif
 

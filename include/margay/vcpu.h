@@ -25,7 +25,7 @@ struct regs {
 };
 
 struct hcall_args {
-	u64 a[5];	/* RDI RSI RDX R10 R8 */
+	u64 a[3];	/* RDI RSI RDX; nobody needs R10 and R8 */
 };
 
 /* Reasons for a look before the next guest entry; set with vcpu_post(). */
@@ -167,8 +167,10 @@ struct vcpu {
 	void *hvm;			/* the back-end's: VMCB and the like */
 	u64 *exits_seen;		/* the counters as the exit policy knows them */
 	u64 *exits;			/* counters by shared exit reason, NR_EXITS (exit.h) */
-	u64 *hypercalls;		/* counters by number, 64 */
-	u64 injected, wakeups;
+	u64 *hypercalls;		/* counters by number and operation: hypercall.h */
+	struct vcpu_stats stats;
+	u32 exit_tsc;			/* of the last exit, its lower half */
+	u64 exit_ticks;			/* of the TSC, between exits and entries */
 };
 
 /* Marks work and makes the vCPU notice: wakes nothing, but leaves guest mode if it runs elsewhere. */

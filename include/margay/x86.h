@@ -235,7 +235,6 @@ void apic_timer_calibrate(u64 tsc_hz);
 void features_init(void);
 void features_init_cpu(void);
 void tsc_init(void);
-u64 tsc_to_ns(u64 tsc);
 u64 ns_to_tsc(u64 ns);
 extern u64 tsc_base;			/* TSC at system time 0 */
 void udelay(unsigned us);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Margay's own hypercall, number 55 (__HYPERVISOR_arch_7), for control domains: policies. The first
+ * Margay's own hypercall, number 55 (__HYPERVISOR_arch_7), for control domains: policies, counters, the trace. The first
  * argument points to a struct margay_op; the result is 0 or a negative Xen errno. All is 64-bit and little
  * endian; unused fields are zero.
  */
@@ -19,6 +19,9 @@
 #define MARGAY_POLICY_SELECTED 5 /* u.select.point and .cpu in; name out; -ENOENT: no such CPU */
 #define MARGAY_POLICY_SET 6	/* name, u.set */
 #define MARGAY_POLICY_COUNTER 7	/* name, u.counter by index; -ENOENT after the last */
+#define MARGAY_STAT 8		/* u.stat; -ENOENT: no such vCPU or CPU, -ESRCH: no such domain */
+#define MARGAY_TRACE 9		/* u.trace; -EINVAL: pages */
+#define MARGAY_TRACE_RING 10	/* u.ring; -ENOENT: no such CPU, or it never traced */
 
 #define MARGAY_POINT_SCHED 0
 #define MARGAY_POINT_IDLE 1
@@ -27,6 +30,55 @@
 
 #define MARGAY_ALL_CPUS 0xffffffffU
 #define MARGAY_POLICY_ITSELF 0x7ffeU	/* u.set.domain: no domain's, the policy's own parameter */
+
+#define MARGAY_STAT_MACHINE 0x7ffeU /* u.stat.domain: index is a CPU */
+#define MARGAY_STAT_WHOLE \
+	0xffffffffU         /* u.stat.index: the domain's or machine's own, not of a (v)CPU */
+#define MARGAY_NONE 0x7fffU /* no domain */
+
+/* What MARGAY_STAT writes an array of. Of exits and hypercalls only those that have happened. */
+struct margay_counter {
+	char group[12];
+	char name[20];
+	uint32_t sub;	/* a hypercall's operation (31: this or a larger one); else 0xffffffff */
+	uint32_t pad;
+	uint64_t value;	/* times are in ns, memory in bytes */
+};
+
+/* Kinds of trace records; in brackets a, then b. */
+#define MARGAY_TRACE_EXIT 0	/* (reason: the order of exits.def; RIP) */
+#define MARGAY_TRACE_ENTRY 1	/* (RIP; 0) */
+#define MARGAY_TRACE_HYPERCALL 2 /* (number; first argument) */
+#define MARGAY_TRACE_INJECT \
+	3 /* (vector, and the type in bits 8 to 10: 0 interrupt, 2 NMI, 3 exception; error) */
+#define MARGAY_TRACE_SCHED \
+	4 /* (what v is now: 0 offline, 1 blocked, 2 waits, 3 runs; how many others wait) */
+#define MARGAY_TRACE_WAKE 5 /* (0; 0) by this CPU */
+#define MARGAY_TRACE_POLICY \
+	6 /* (point, and the CPU from bit 8 on; serial number of the module, 0: built-in) */
+#define MARGAY_TRACE_FAULT \
+	7 /* a nested page fault (guest physical address; 1 write, 2 fetch, 4 in a table) */
+#define MARGAY_TRACE_EVENTS 8
+
+struct margay_trace {
+	uint64_t tsc;
+	uint8_t event, pad;
+	uint16_t cpu, domain, vcpu;	/* MARGAY_NONE: no domain's */
+	uint64_t a, b;
+};
+
+/*
+ * A CPU's ring: its first page. The records follow from the second one; record number n is at n % records.
+ * It wraps: of what is read, all is good whose number is above written - records, written being looked at
+ * after the reading.
+ */
+#define MARGAY_TRACE_VERSION 1U
+struct margay_trace_ring {
+	uint32_t version, cpu;
+	uint64_t written;	/* records, ever */
+	uint32_t records, pad;	/* room */
+	uint64_t tsc_hz;
+};
 
 struct margay_op {
 	uint32_t cmd;
@@ -66,6 +118,24 @@ struct margay_op {
 			char name[32];
 			uint64_t value;
 		} counter;
+		struct {
+			uint32_t domain; /* or MARGAY_STAT_MACHINE; its name comes in margay_op.name */
+			uint32_t index;		/* of a vCPU or CPU, or MARGAY_STAT_WHOLE */
+			uint64_t counters;	/* address of the array */
+			uint32_t max;		/* in: its room */
+			uint32_t nr;		/* out: how many there are, be there room or not */
+			uint32_t next; /* out: the domain with the next higher number; MARGAY_NONE: none */
+			uint32_t pad;
+		} stat;
+		struct {
+			uint32_t events; /* a bit per MARGAY_TRACE_* to record from now on; out: as it was */
+			uint32_t pages; /* of a CPU's ring, a power of two to 256; the first call decides */
+		} trace;
+		struct {
+			uint32_t cpu;		/* in */
+			uint32_t pages;		/* with the first */
+			uint64_t frame;		/* for XENMAPSPACE_gmfn_foreign from DOMID_XEN */
+		} ring;
 	} u;
 };
 

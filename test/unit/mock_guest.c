@@ -161,7 +161,7 @@ int p2m_unmap(struct domain *d, gfn_t gfn)
 	p2m[d->id][gfn].type = P2M_NONE;
 	if (e.type == P2M_RAM)
 		dom_free(d, e.mfn, 0);
-	else if (e.type != P2M_SHARED)
+	else if (e.type != P2M_SHARED && e.type != P2M_SHARED_RO)
 		page_put(e.mfn);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <margay/console.h>
 #include <margay/hypercall.h>
 #include <margay/sched.h>
+#include <margay/trace.h>
 
 #define A mock_dom[1]
 #define B mock_dom[2]
@@ -156,6 +157,13 @@ void p2m_flush(struct domain *d)
 	(void)d;
 }
 
+static mfn_t ring_page;
+
+bool trace_page(mfn_t mfn)
+{
+	return mfn == ring_page;
+}
+
 /* No 2 MiB chunks here: large extents are made of pages. */
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
 {
@@ -202,7 +210,7 @@ static int setup(void **state)
 	for (i = 0; i < MOCK_VCPUS; i++) {
 		struct vcpu *v = A->vcpus[i];
 
-		v->hypercalls = calloc(NR_HYPERCALLS, sizeof(u64));
+		v->hypercalls = calloc(HCALL_ROWS * HCALL_SUBOPS, sizeof(u64));
 		v->info_mfn = INVALID_MFN;
 		v->state = i ? RUN_OFFLINE : RUN_RUNNING;
 		vcpu_timers_init(v);
@@ -229,7 +237,7 @@ static void test_dispatch(void **state)
 
 	(void)state;
 	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_version, 0, 0), 4 << 16 | 17);
-	assert_int_equal(V0->hypercalls[__HYPERVISOR_xen_version], 1);
+	assert_int_equal(hypercall_counts(V0, __HYPERVISOR_xen_version)[XENVER_version], 1);
 	assert_int_equal(A->refusals, 0);
 	assert_int_equal(call(63, 0, 0, 0), -ENOSYS);
 	assert_int_equal(call(64, 0, 0, 0), -ENOSYS);
@@ -414,6 +422,42 @@ static void test_physmap(void **state)
 	assert_int_equal(MEM(XENMEM_add_to_physmap_batch | 11UL << 6, b), -EILSEQ);
 	b.idxs.p = (void *)BAD_PTR;
 	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), -EFAULT);
+}
+
+/* Margay's trace rings, as a control domain asks for them: foreign pages of DOMID_XEN, to be read only. */
+static void test_map_ring(void **state)
+{
+	xen_ulong_t idx;
+	xen_pfn_t gpfn = 50;
+	int err = 99;
+	struct xen_remove_from_physmap rm = { .domid = DOMID_SELF, .gpfn = 50 };
+	struct xen_add_to_physmap_batch b = { .domid = DOMID_SELF,
+					      .space = XENMAPSPACE_gmfn_foreign,
+					      .size = 1,
+					      .u.foreign_domid = DOMID_XEN };
+
+	(void)state;
+	idx = ring_page = 777;
+	b.idxs.p = &idx;
+	b.gpfns.p = &gpfn;
+	b.errs.p = &err;
+	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), 0);
+	assert_int_equal(err, -EPERM);
+	A->control = true;
+	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), 0);
+	assert_int_equal(err, 0);
+	assert_int_equal(p2m_lookup(A, 50).type, P2M_SHARED_RO);
+	assert_int_equal(p2m_lookup(A, 50).mfn, ring_page);
+	idx++;
+	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), 0);
+	assert_int_equal(err, -EINVAL);
+	idx--;
+	b.u.foreign_domid = 2;
+	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), 0);
+	assert_int_equal(err, -ENOSYS);
+	assert_int_equal(MEM(XENMEM_remove_from_physmap, rm), 0);
+	assert_int_equal(p2m_lookup(A, 50).type, P2M_NONE);
+	A->control = false;
 }
 
 /* A mapping by grant is not for memory operations to take away or replace. */
@@ -749,6 +793,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_dispatch),	  TEST(test_console_io),     TEST(test_populate),
 		TEST(test_physmap),	  TEST(test_multicall),	     TEST(test_grant_mapping_stays),
+		TEST(test_map_ring),
 		TEST(test_vcpu_info_area), TEST(test_runstate_area), TEST(test_vcpus),
 		TEST(test_sched_op),	  TEST(test_params),
 	};

@@ -133,7 +133,10 @@ static void test_priority(void **state)
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_false(v->inject.valid);
 	assert_int_equal(v->work | v->deferred, 0);
-	assert_int_equal(v->injected, 3);
+	assert_int_equal(v->stats.nmis, 1);
+	assert_int_equal(v->stats.events, 1);
+	assert_int_equal(v->stats.interrupts, 1);
+	assert_int_equal(v->stats.exceptions, 0);
 }
 
 static void test_window(void **state)

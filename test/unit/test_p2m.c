@@ -22,6 +22,7 @@ static const struct hvm_ops ops = {
 	.leaf = {
 		[P2M_RAM] = LEAF | PTE_W,
 		[P2M_SHARED] = LEAF | PTE_W | PTE_NX,
+		[P2M_SHARED_RO] = LEAF | PTE_NX,
 		[P2M_GRANT_RW] = LEAF | PTE_W | PTE_NX,
 		[P2M_GRANT_RO] = LEAF | PTE_NX,
 		[P2M_FOREIGN] = LEAF | PTE_W | PTE_NX,

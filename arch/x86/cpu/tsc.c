@@ -44,6 +44,11 @@ u64 tsc_to_ns(u64 tsc)
 	return (u64)((unsigned __int128)tsc * ns_mul >> ns_shift);
 }
 
+u64 arch_tsc_hz(void)
+{
+	return x86.tsc_hz;
+}
+
 u64 ns_to_tsc(u64 ns)
 {
 	return (u64)((unsigned __int128)ns * tsc_mul >> TSC_SHIFT);

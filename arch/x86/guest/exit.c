@@ -22,19 +22,12 @@ const char *const exit_names[NR_EXITS] = {
 
 #define X86_DB 1
 
-static __noinline void end_shadow_and_step(struct vcpu *v)
+void end_shadow_and_step(struct vcpu *v)
 {
 	hvm->skip_shadow(v);
 	/* The trap of a single step over the instruction; skip_shadow() has told DR6. */
 	if (v->regs.rflags & RFLAGS_TF)
 		inject_exception(v, X86_DB, false, 0);
-}
-
-void guest_skip(struct vcpu *v, unsigned insn_len)
-{
-	v->regs.rip += insn_len;
-	if (unlikely(v->shadow || (v->regs.rflags & RFLAGS_TF)))
-		end_shadow_and_step(v);
 }
 
 void exit_cpuid(struct vcpu *v, unsigned insn_len)
@@ -54,6 +47,7 @@ void exit_rdmsr(struct vcpu *v, unsigned insn_len)
 	u64 val;
 
 	if (guest_rdmsr(v, (u32)v->regs.rcx, &val)) {
+		v->stats.msrs++;
 		inject_gp(v);
 		return;
 	}
@@ -64,10 +58,12 @@ void exit_rdmsr(struct vcpu *v, unsigned insn_len)
 
 void exit_wrmsr(struct vcpu *v, unsigned insn_len)
 {
-	if (guest_wrmsr(v, (u32)v->regs.rcx, v->regs.rdx << 32 | (u32)v->regs.rax))
+	if (guest_wrmsr(v, (u32)v->regs.rcx, v->regs.rdx << 32 | (u32)v->regs.rax)) {
+		v->stats.msrs++;
 		inject_gp(v);
-	else
+	} else {
 		guest_skip(v, insn_len);
+	}
 }
 
 /* All sleep without taking interrupts, or are off: nobody is left to wake another by NMI or INIT. */

@@ -44,6 +44,7 @@ void inject_put_back(struct vcpu *v)
 
 void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 {
+	v->stats.exceptions++;
 	if (v->inject.valid && v->inject.type == INJ_EXCEPTION) {
 		u8 first = v->inject.vector;
 
@@ -91,7 +92,6 @@ static bool upcall_pending(const struct vcpu *v)
 static void inject_extint(struct vcpu *v, u8 vector)
 {
 	v->inject = (struct injection){ .valid = true, .type = INJ_EXTINT, .vector = vector };
-	v->injected++;
 }
 
 /* NMIs need no IF; with IF set and an interrupt refused there is a shadow, which holds them, too. */
@@ -127,7 +127,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 				(struct injection){ .valid = true, .type = INJ_NMI, .vector = 2 };
 			v->nmi_pending = false;
 			v->nmi_blocked = true;
-			v->injected++;
+			v->stats.nmis++;
 		} else {
 			keep |= VCPU_WORK_NMI;
 			window |= !v->nmi_blocked;
@@ -145,6 +145,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 		} else if (v->domain->callback_vector) {
 			if (can_take && !v->inject.valid) {
 				inject_extint(v, v->domain->callback_vector);
+				v->stats.events++;
 			} else {
 				keep |= VCPU_WORK_EVENT;
 				window = true;
@@ -157,6 +158,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 		if (can_take && !v->inject.valid) {
 			vlapic_accept(v, (u8)vector);
 			inject_extint(v, (u8)vector);
+			v->stats.interrupts++;
 		} else {
 			keep |= VCPU_WORK_LAPIC;
 			window = true;

@@ -9,6 +9,7 @@
 #include <margay/exit.h>
 #include <margay/guest_copy.h>
 #include <margay/hvm.h>
+#include <margay/trace.h>
 #include <margay/vlapic.h>
 #include <margay/x86.h>
 
@@ -179,14 +180,15 @@ void exit_npf(struct vcpu *v, const struct npf_exit *npf)
 	struct access acc = { .gpa = npf->gpa, .kind = TO_HOLE };
 	struct p2m_entry e;
 
+	trace(FAULT, v, npf->gpa, npf->write | npf->fetch << 1 | npf->in_walk << 2);
 	if ((npf->gpa & PAGE_MASK) == VLAPIC_BASE && vlapic_mmio_enabled(v)) {
 		acc.kind = TO_APIC;
 	} else {
 		e = p2m_lookup(v->domain, npf->gpa >> PAGE_SHIFT);
 		/* Mapped meanwhile by another vCPU: the guest tries again. */
-		if (e.type != P2M_NONE && (e.type != P2M_GRANT_RO || !npf->write))
+		if (e.type != P2M_NONE && (!p2m_read_only(e.type) || !npf->write))
 			return;
-		if (e.type == P2M_GRANT_RO)
+		if (p2m_read_only(e.type))
 			acc.kind = TO_READ_ONLY;
 	}
 	if (npf->in_walk)

@@ -44,7 +44,7 @@ static __noinline bool move_window(struct domain *d, struct p2m_window *w, gpadd
 	w->size = PAGE_SIZE << e.order;
 	w->base = gpa & -w->size;
 	w->host = (u8 *)mfn_to_virt(e.mfn) - ((gpa & PAGE_MASK) - w->base);
-	w->writable = e.type != P2M_GRANT_RO;
+	w->writable = !p2m_read_only(e.type);
 	return true;
 }
 

@@ -8,6 +8,7 @@
 #include <margay/hvm.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
+#include <margay/trace.h>
 #include <margay/vlapic.h>
 #include <margay/x86.h>
 
@@ -61,6 +62,7 @@ static void write_event(struct vcpu *v, struct vmcb *m)
 	const struct injection *e = &v->inject;
 
 	v->inject.valid = false;
+	trace(INJECT, v, e->vector | (u64)e->type << 8, e->error);
 	if (svm_inject_virq && e->type == INJ_EXTINT && !(m->intercept1 & INTERCEPT_VINTR)) {
 		m->v_irq = V_IRQ;
 		m->v_intr_prio = V_IGN_TPR | 0xf;
@@ -175,14 +177,18 @@ static void npf_exit(struct vcpu *v, const struct vmcb *m)
 		.insn = m->insn_len ? m->insn : NULL, .insn_len = m->insn_len & 15,
 	};
 
-	v->exits[npf.gpa >> PAGE_SHIFT == VLAPIC_BASE >> PAGE_SHIFT ? EXIT_NPF_APIC : EXIT_NPF]++;
+	count_exit(v,
+		   npf.gpa >> PAGE_SHIFT == VLAPIC_BASE >> PAGE_SHIFT ? EXIT_NPF_APIC : EXIT_NPF);
 	exit_npf(v, &npf);
 }
+
+/* No prefix is of use before VMMCALL, and the hypercall page has none: the length is not asked for. */
+#define VMMCALL_LEN 3
 
 static void vmmcall(struct vcpu *v, const struct vmcb *m)
 {
 	if (likely(exit_hypercall(v, !m->cpl, (m->cs.attr & 0x200) && (m->efer & EFER_LMA))))
-		guest_skip(v, insn_len(v, m, 3));
+		guest_skip(v, VMMCALL_LEN);
 }
 
 /*
@@ -200,7 +206,7 @@ static void complete_dr6(const struct vcpu *v, struct vmcb *m)
 			m->dr6 |= BIT(i);
 }
 
-#define COUNT(reason) v->exits[EXIT_##reason]++
+#define COUNT(reason) count_exit(v, EXIT_##reason)
 
 static void handle_exit(struct vcpu *v, struct vmcb *m)
 {
@@ -340,6 +346,7 @@ void svm_run(struct vcpu *v)
 	struct vmcb *m = s->vmcb;
 
 	write_cr2(m->cr2);	/* VMRUN does that; Bochs 2.7 does not */
+	time_exit(v);
 	for (;;) {
 		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
 		if (unlikely(v->work | v->deferred | v->info->evtchn_upcall_pending))
@@ -351,10 +358,13 @@ void svm_run(struct vcpu *v)
 			WRITE_ONCE(v->in_guest, false);
 			stgi();
 			if (c->work || (v->work & VCPU_WORK_STOP))
-				return;
+				break;
 			continue;
 		}
+		trace(ENTRY, v, v->regs.rip, 0);
+		time_entry(c, v);
 		enter(v, s, m, c->hvm);
+		time_exit(v);
 		WRITE_ONCE(v->in_guest, false);
 		stgi();
 		if (unlikely(m->exitintinfo & EVENT_VALID)) {
@@ -366,4 +376,5 @@ void svm_run(struct vcpu *v)
 			see_virtual_interrupt(v, m);
 		handle_exit(v, m);
 	}
+	time_entry(c, v);
 }

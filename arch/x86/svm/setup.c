@@ -290,6 +290,7 @@ const struct hvm_ops svm_ops = {
 	.leaf = {
 		[P2M_RAM] = NPT_LEAF | PTE_W,
 		[P2M_SHARED] = NPT_DATA | PTE_W,
+		[P2M_SHARED_RO] = NPT_DATA,
 		[P2M_GRANT_RW] = NPT_DATA | PTE_W,
 		[P2M_GRANT_RO] = NPT_DATA,
 		[P2M_FOREIGN] = NPT_DATA | PTE_W,

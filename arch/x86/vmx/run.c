@@ -10,6 +10,7 @@
 #include <margay/exit.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
+#include <margay/trace.h>
 #include <margay/vlapic.h>
 #include <margay/x86.h>
 
@@ -83,6 +84,7 @@ static void write_event(struct vcpu *v)
 	/* Real mode has no error codes. SDM 3C 26.2.1.3. */
 	bool error = e->has_error && (vmread(GUEST_CR0) & CR0_PE);
 
+	trace(INJECT, v, e->vector | (u64)e->type << 8, e->error);
 	if (error)
 		vmwrite(ENTRY_EVENT_ERROR, e->error);
 	vmwrite(ENTRY_EVENT,
@@ -132,16 +134,16 @@ static void event_exit(struct vcpu *v)
 	if ((info & EVENT_NMI_UNBLOCKED) && (u8)info != 8 && !v->inject.valid)
 		nmi_still_blocked();
 	if ((info >> 8 & 7) == INJ_NMI) {
-		v->exits[EXIT_NMI]++;
+		count_exit(v, EXIT_NMI);
 		__asm__ volatile("int $2");	/* its IRET lets NMIs in again */
 		return;
 	}
 	if ((u8)info == VEC_MC) {
-		v->exits[EXIT_MCE]++;
+		count_exit(v, EXIT_MCE);
 		__asm__ volatile("int $18");
 		return;
 	}
-	v->exits[EXIT_EXCEPTION]++;
+	count_exit(v, EXIT_EXCEPTION);
 	/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
 	arch_poll_irqs();
 	if ((u8)info != 1) {
@@ -178,7 +180,8 @@ static void ept_violation(struct vcpu *v)
 
 	if ((q & EVENT_NMI_UNBLOCKED) && !v->inject.valid)
 		nmi_still_blocked();
-	v->exits[npf.gpa >> PAGE_SHIFT == VLAPIC_BASE >> PAGE_SHIFT ? EXIT_NPF_APIC : EXIT_NPF]++;
+	count_exit(v,
+		   npf.gpa >> PAGE_SHIFT == VLAPIC_BASE >> PAGE_SHIFT ? EXIT_NPF_APIC : EXIT_NPF);
 	exit_npf(v, &npf);
 }
 
@@ -242,7 +245,7 @@ static void save_interrupted_event(struct vcpu *v)
 		vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) & ~BLOCKED_BY_NMI);
 }
 
-#define COUNT(reason) v->exits[EXIT_##reason]++
+#define COUNT(reason) count_exit(v, EXIT_##reason)
 
 static void handle_exit(struct vcpu *v, u64 reason)
 {
@@ -377,6 +380,7 @@ void vmx_run(struct vcpu *v)
 	struct vmx_vcpu *s = vmx(v);
 	u64 reason;
 
+	time_exit(v);
 	for (;;) {
 		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
 		if (unlikely(v->work | v->deferred | v->info->evtchn_upcall_pending))
@@ -386,11 +390,15 @@ void vmx_run(struct vcpu *v)
 		if (unlikely(c->work | v->work)) {
 			WRITE_ONCE(v->in_guest, false);
 			if (c->work || (v->work & VCPU_WORK_STOP))
-				return;
+				break;
 			continue;
 		}
+		trace(ENTRY, v, v->regs.rip, 0);
+		time_entry(c, v);
 		reason = enter(v, s);
+		time_exit(v);
 		WRITE_ONCE(v->in_guest, false);
 		handle_exit(v, reason);
 	}
+	time_entry(c, v);
 }

@@ -336,6 +336,7 @@ const struct hvm_ops vmx_ops = {
 	.leaf = {
 		[P2M_RAM] = EPT_R | EPT_W | EPT_X | EPT_WB | EPT_AD,
 		[P2M_SHARED] = EPT_R | EPT_W | EPT_WB | EPT_AD,
+		[P2M_SHARED_RO] = EPT_R | EPT_WB | EPT_AD,
 		[P2M_GRANT_RW] = EPT_R | EPT_W | EPT_WB | EPT_AD,
 		[P2M_GRANT_RO] = EPT_R | EPT_WB | EPT_AD,
 		[P2M_FOREIGN] = EPT_R | EPT_W | EPT_WB | EPT_AD,

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Trace rings: one per CPU, that only this CPU writes and control domains read, through mappings they can
+ * not write. The oldest records are overwritten; who reads sees by the count what was lost. A ring is made when
+ * tracing is first asked for and stays, so that no mapping of it is ever in the way.
+ */
+#include <margay/trace.h>
+
+void trace_write(unsigned event, const struct vcpu *v, u64 a, u64 b)
+{
+	struct cpu *c = this_cpu();
+	struct margay_trace_ring *r = c->ring;
+	u64 n = r->written;
+	struct margay_trace *t = (struct margay_trace *)((u8 *)r + PAGE_SIZE) + n % r->records;
+
+	/* The reader takes no record for good that may be the one written now: the count comes last. */
+	*t = (struct margay_trace){ .tsc = rdtsc(),
+				    .event = (u8)event,
+				    .cpu = (u16)c->id,
+				    .domain = v ? v->domain->id : MARGAY_NONE,
+				    .vcpu = v ? (u16)v->id : 0,
+				    .a = a,
+				    .b = b };
+	barrier();
+	WRITE_ONCE(r->written, n + 1);
+}
+
+void trace_exit(const struct vcpu *v, u32 reason)
+{
+	trace(EXIT, v, reason, v->regs.rip);
+	if (reason == EXIT_HYPERCALL)
+		trace(HYPERCALL, v, v->regs.rax, v->regs.rdi);
+}
+
+static int make_ring(struct cpu *c, u32 pages)
+{
+	struct margay_trace_ring *r = alloc_pages(1 + pages, c->node);
+
+	if (!r)
+		return -ENOMEM;
+	r->version = MARGAY_TRACE_VERSION;
+	r->cpu = c->id;
+	r->records = (u32)(pages * PAGE_SIZE / sizeof(struct margay_trace));
+	r->tsc_hz = arch_tsc_hz();
+	c->ring = r;
+	return 0;
+}
+
+int trace_set(u32 mask, u32 pages)
+{
+	int rc = pages && pages <= TRACE_MAX_PAGES && !(pages & (pages - 1)) ? 0 : -EINVAL;
+
+	for (unsigned i = 0; i < nr_cpus && !rc; i++)
+		if (!cpus[i]->ring)
+			rc = make_ring(cpus[i], pages);
+	smp_mb();
+	for (unsigned i = 0; i < nr_cpus && !rc; i++)
+		WRITE_ONCE(cpus[i]->trace, mask);
+	return rc;
+}
+
+bool trace_page(mfn_t mfn)
+{
+	for (unsigned i = 0; i < nr_cpus; i++) {
+		const struct margay_trace_ring *r = cpus[i]->ring;
+
+		if (r &&
+		    mfn - virt_to_mfn(r) <= r->records * sizeof(struct margay_trace) / PAGE_SIZE)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Scenario: a control domain reads Margay's counters and its trace, and both say exactly what this guest has
+ * done. Needs one CPU, so that there is one ring.
+ */
+#include "guest.h"
+
+#include "../include/public/margay.h"
+
+#define N 50u
+#define MAX 400u
+
+static struct margay_op op;
+static struct margay_counter got[MAX];
+static const struct margay_trace_ring *ring;
+static const struct margay_trace *records;
+static uint64_t seen;		/* records before those that are looked at */
+
+static long control(uint32_t cmd)
+{
+	op.cmd = cmd;
+	op.interface = MARGAY_INTERFACE;
+	return hypercall1(MARGAY_HYPERCALL, &op);
+}
+
+static long stat(uint32_t domain, uint32_t index, void *to, uint32_t max)
+{
+	memset(&op, 0, sizeof(op));
+	op.u.stat.domain = domain;
+	op.u.stat.index = index;
+	op.u.stat.counters = (uint64_t)to;
+	op.u.stat.max = max;
+	return control(MARGAY_STAT);
+}
+
+static bool same(const char *a, const char *b)
+{
+	return strlen(a) == strlen(b) && !strncmp(a, b, strlen(a));
+}
+
+/* In what was read last; 0 when it is not there. */
+static uint64_t value(const char *group, const char *name, uint32_t sub)
+{
+	for (uint32_t i = 0; i < op.u.stat.nr; i++)
+		if (same(got[i].group, group) && same(got[i].name, name) && got[i].sub == sub)
+			return got[i].value;
+	return 0;
+}
+
+static uint64_t own(const char *group, const char *name, uint32_t sub)
+{
+	memset(got, 0, sizeof(got));
+	CHECK_RET(stat(DOMID_SELF, 0, got, MAX), 0);
+	CHECK(op.u.stat.nr < MAX, "%u counters", op.u.stat.nr);
+	return value(group, name, sub);
+}
+
+/* What the counter gains by N times that, and by the reading itself. */
+#define GAINS(by, group, name, sub, ...)                                                     \
+	do {                                                                                 \
+		uint64_t before_ = own(group, name, sub), after_;                            \
+		for (unsigned int i = 0; i < N; i++) {                                       \
+			__VA_ARGS__;                                                         \
+		}                                                                            \
+		after_ = own(group, name, sub);                                              \
+		CHECK(after_ - before_ == (by), "%s %s %u: %lu, then %lu", group, name, sub, \
+		      before_, after_);                                                      \
+	} while (0)
+
+static unsigned int upcalls;
+
+static void on_upcall(evtchn_port_t port)
+{
+	(void)port;
+	upcalls++;
+}
+
+static void counters(void)
+{
+	const uint32_t none = ~0u;
+	evtchn_port_t a = (evtchn_port_t)evtchn_alloc_unbound(DOMID_SELF);
+	evtchn_port_t b = (evtchn_port_t)evtchn_bind_interdomain(DOMID_SELF, a);
+	uint64_t start, mine, msr;
+
+	GAINS(N, "hypercall", "xen_version", XENVER_version, xen_version(XENVER_version, NULL));
+	GAINS(N, "hypercall", "xen_version", 31, xen_version(31 + (int)i, NULL));
+	GAINS(2 * N + 1, "exit", "hypercall", none, xen_version(XENVER_version, NULL);
+	      sched_op(SCHEDOP_yield, NULL));
+	GAINS(N, "exit", "cpuid", none, cpuid(0, 0));
+	GAINS(N, "hypercall", "unserved", 3, hypercall1(63, 3));
+	GAINS(2 * N, "refused", "unknown", none, hypercall1(63, 3); hypercall1(100, 0));
+	GAINS(N, "refused", "msr", none, rdmsr_safe(0x12345, &msr));
+	GAINS(N, "inject", "exception", none, rdmsr_safe(0x12345, &msr));
+	GAINS(1, "hypercall", "arch_7", 31, (void)0);
+
+	upcalls = 0;
+	evtchn_clear(b);
+	this_cpu()->info->evtchn_upcall_pending = 0;
+	CHECK_RET(upcall_by_callback(UPCALL_VECTOR), 0);
+	evtchn_set_handler(b, on_upcall);
+	evtchn_unmask(b);
+	irq_enable();
+	GAINS(N, "inject", "event", none, evtchn_send(a));
+	irq_disable();
+	CHECK(upcalls == N, "%u upcalls", upcalls);
+
+	/* Sleeps: a wake-up each, and the time is told apart. */
+	start = own("time", "idle", none);
+	mine = own("sched", "wakeup", none);
+	for (unsigned int i = 0; i < 3; i++) {
+		struct sched_poll poll = { .timeout = now_ns() + 10000000 };
+
+		CHECK_RET(sched_op(SCHEDOP_poll, &poll), 0);
+	}
+	CHECK(own("sched", "wakeup", none) - mine == 3, "wake-ups: %lu",
+	      value("sched", "wakeup", none) - mine);
+	CHECK(value("time", "idle", none) - start >= 15000000, "asleep for 30 ms: %lu ns",
+	      value("time", "idle", none) - start);
+	start = value("time", "guest", none);
+	mine = value("time", "margay", none);
+	delay_ns(20000000);
+	CHECK(own("time", "guest", none) - start >= 10000000,
+	      "worked for 20 ms: %lu ns in the guest", value("time", "guest", none) - start);
+	CHECK(value("time", "margay", none) > mine, "no time in Margay");
+	CHECK(value("state", "run", none) == 3, "this vCPU does not run");
+}
+
+static void whole(void)
+{
+	const uint32_t none = ~0u;
+	char name[sizeof(op.name)];
+	uint32_t all;
+
+	CHECK_RET(stat(DOMID_SELF, MARGAY_STAT_WHOLE, got, MAX), 0);
+	CHECK(op.u.stat.domain == own_domid() && same(op.name, guest_name), "%u %s",
+	      op.u.stat.domain, op.name);
+	CHECK(value("state", "vcpus", none) == cpu_count(), "vCPUs");
+	CHECK(value("memory", "limit", none) >= value("memory", "bytes", none), "memory");
+	CHECK(value("p2m", "4K", none) * 4096 + value("p2m", "2M", none) * 2097152 >=
+		      value("memory", "bytes", none),
+	      "mappings");
+	CHECK(op.u.stat.next == MARGAY_NONE, "another domain: %u", op.u.stat.next);
+	memcpy(name, op.name, sizeof(name));
+
+	CHECK_RET(stat(MARGAY_STAT_MACHINE, MARGAY_STAT_WHOLE, got, MAX), 0);
+	CHECK(op.u.stat.next == own_domid(), "the first domain: %u", op.u.stat.next);
+	CHECK(value("cpu", "online", none) == 1, "CPUs");
+	CHECK(value("time", "up", none) + NS_PER_S >= now_ns(), "up");
+	CHECK_RET(stat(MARGAY_STAT_MACHINE, 0, got, MAX), 0);
+	CHECK(value("time", "guest", none) && value("time", "margay", none) &&
+		      value("time", "idle", none),
+	      "the CPU's times");
+
+	/* Room for some, for none, nowhere, and for what is not there. */
+	all = op.u.stat.nr;
+	got[1].value = 4711;
+	CHECK_RET(stat(MARGAY_STAT_MACHINE, 0, got, 1), 0);
+	CHECK(op.u.stat.nr == all && got[1].value == 4711, "more than there was room for");
+	CHECK_RET(stat(MARGAY_STAT_MACHINE, 0, NULL, 0), 0);
+	CHECK_RET(stat(MARGAY_STAT_MACHINE, 0, (void *)0xdead00000000, 9), -XEN_EFAULT);
+	CHECK_RET(stat(MARGAY_STAT_MACHINE, 1, got, MAX), -XEN_ENOENT);
+	CHECK_RET(stat(DOMID_SELF, cpu_count(), got, MAX), -XEN_ENOENT);
+	CHECK_RET(stat(4321, 0, got, MAX), -XEN_ESRCH);
+}
+
+static long trace(uint32_t events, uint32_t pages)
+{
+	memset(&op, 0, sizeof(op));
+	op.u.trace.events = events;
+	op.u.trace.pages = pages;
+	return control(MARGAY_TRACE);
+}
+
+static long ring_of(uint32_t cpu)
+{
+	memset(&op, 0, sizeof(op));
+	op.u.ring.cpu = cpu;
+	return control(MARGAY_TRACE_RING);
+}
+
+static int map_page(uint64_t frame, uintptr_t to)
+{
+	struct xen_add_to_physmap_batch b = { .domid = DOMID_SELF,
+					      .space = XENMAPSPACE_gmfn_foreign,
+					      .size = 1,
+					      .u.foreign_domid = DOMID_XEN };
+	xen_ulong_t idx = frame;
+	xen_pfn_t gpfn = to >> PAGE_SHIFT;
+	int err = 1;
+
+	set_xen_guest_handle(b.idxs, &idx);
+	set_xen_guest_handle(b.gpfns, &gpfn);
+	set_xen_guest_handle(b.errs, &err);
+	CHECK_RET(memory_op(XENMEM_add_to_physmap_batch, &b), 0);
+	return err;
+}
+
+static const struct margay_trace *record(uint64_t n)
+{
+	return &records[n % ring->records];
+}
+
+/* The records since `seen` of one kind; *last is the last. */
+static unsigned int count(unsigned int event, const struct margay_trace **last)
+{
+	unsigned int n = 0;
+
+	CHECK(ring->written - seen < ring->records, "overrun");
+	for (uint64_t i = seen; i < ring->written; i++)
+		if (record(i)->event == event) {
+			*last = record(i);
+			n++;
+		}
+	return n;
+}
+
+static void map_ring(void)
+{
+	uintptr_t at = hole_alloc(3);
+	uint64_t frame;
+
+	CHECK_RET(ring_of(0), -XEN_ENOENT);
+	CHECK_RET(trace(~0u, 0), -XEN_EINVAL);
+	CHECK_RET(trace(~0u, 3), -XEN_EINVAL);
+	CHECK_RET(trace(~0u, 512), -XEN_EINVAL);
+	CHECK_RET(trace(0, 2), 0);
+	CHECK_RET(trace(0, 1), 0);	/* it stays as large as it was made */
+	CHECK_RET(ring_of(1), -XEN_ENOENT);
+	CHECK_RET(ring_of(0), 0);
+	CHECK(op.u.ring.pages == 3, "%u pages", op.u.ring.pages);
+	frame = op.u.ring.frame;
+	CHECK_RET(map_page(frame - 1, at), -XEN_EINVAL);
+	CHECK_RET(map_page(frame + 3, at), -XEN_EINVAL);
+	for (unsigned int i = 0; i < 3; i++)
+		CHECK_RET(map_page(frame + i, at + i * PAGE_SIZE), 0);
+	ring = (void *)at;
+	records = (void *)(at + PAGE_SIZE);
+	CHECK(ring->version == MARGAY_TRACE_VERSION && ring->cpu == 0 && ring->records == 256 &&
+		      ring->tsc_hz && !ring->written,
+	      "the ring's first page");
+
+	/* To be read only, by the guest and by Margay in its name. */
+	WRITE_ONCE(*(uint64_t *)(at + 8), 5);
+	WRITE_ONCE(*(uint32_t *)(at + 16), 1u << 30);
+	CHECK_RET(stat(MARGAY_STAT_MACHINE, 0, (void *)(at + PAGE_SIZE), 1), -XEN_EFAULT);
+	CHECK(!ring->written && ring->records == 256, "the ring could be written");
+}
+
+static void hypercalls_traced(void)
+{
+	uint64_t last = 0;
+
+	CHECK_RET(trace(1u << MARGAY_TRACE_HYPERCALL, 2), 0);
+	CHECK(!op.u.trace.events, "it was on");
+	seen = ring->written;
+	for (unsigned int i = 0; i < N; i++)
+		xen_version(1000 + (int)i, NULL);
+	CHECK(ring->written - seen == N, "%lu records of %u calls", ring->written - seen, N);
+	for (unsigned int i = 0; i < N; i++) {
+		const struct margay_trace *r = record(seen + i);
+
+		CHECK(r->event == MARGAY_TRACE_HYPERCALL && r->a == __HYPERVISOR_xen_version &&
+			      r->b == 1000 + i && r->tsc > last && r->cpu == 0 &&
+			      r->domain == own_domid() && r->vcpu == 0,
+		      "record %u: event %u, %lu %lu, tsc %lu after %lu", i, r->event, r->a, r->b,
+		      r->tsc, last);
+		last = r->tsc;
+	}
+
+	/* More than there is room for: the last ones are there, the count goes on. */
+	seen = ring->written;
+	for (unsigned int i = 0; i < 1000; i++)
+		xen_version(2000 + (int)i, NULL);
+	CHECK(ring->written - seen == 1000, "%lu records of 1000 calls", ring->written - seen);
+	for (unsigned int i = 1000 - ring->records; i < 1000; i++)
+		CHECK(record(seen + i)->b == 2000 + i, "record %u is of call %lu", i,
+		      record(seen + i)->b);
+
+	CHECK_RET(trace(0, 2), 0);
+	CHECK(op.u.trace.events == 1u << MARGAY_TRACE_HYPERCALL, "it was not on");
+	seen = ring->written;
+	for (unsigned int i = 0; i < N; i++)
+		xen_version(XENVER_version, NULL);
+	CHECK(ring->written == seen, "records while it is off");
+}
+
+/* Every kind comes as often as it should, and exits and entries one after the other. */
+static void all_traced(void)
+{
+	struct sched_poll poll = { .timeout = now_ns() + 20000000 };
+	uint64_t msr;
+	const struct margay_trace *r;
+	unsigned int turn = MARGAY_TRACE_ENTRY, n;
+
+	irq_enable();
+	seen = ring->written;
+	lapic_enable();
+	CHECK_RET(trace(~0u, 2), 0);
+	cpuid(0, 0);
+	n = count(MARGAY_TRACE_EXIT, &r);
+	CHECK(n && count(MARGAY_TRACE_ENTRY, &r) == n + 1, "%u exits", n);
+	rdmsr_safe(0x12345, &msr);
+	CHECK(count(MARGAY_TRACE_INJECT, &r) && (r->a & 0xfff) == (13 | 3 << 8), "a #GP: %lx",
+	      r->a);
+	(void)*(volatile uint32_t *)0xfee00020ul;
+	n = count(MARGAY_TRACE_FAULT, &r);
+	CHECK(n && r->a == 0xfee00020 && !r->b, "%u faults, the last at %lx", n, r->a);
+	CHECK(!count(MARGAY_TRACE_WAKE, &r), "woken");
+	CHECK_RET(sched_op(SCHEDOP_poll, &poll), 0);
+	CHECK_RET(trace(0, 2), 0);
+	irq_disable();
+	CHECK(count(MARGAY_TRACE_WAKE, &r) == 1 && r->domain == own_domid(), "not woken");
+	CHECK(count(MARGAY_TRACE_SCHED, &r) >= 2 && r->a == 3, "off and on the CPU");
+	for (uint64_t i = seen; i < ring->written; i++) {
+		r = record(i);
+		if (r->event != MARGAY_TRACE_EXIT && r->event != MARGAY_TRACE_ENTRY)
+			continue;
+		CHECK(r->event == turn, "record %lu: two of kind %u without one between", i,
+		      r->event);
+		turn = MARGAY_TRACE_EXIT + MARGAY_TRACE_ENTRY - turn;
+	}
+}
+
+int main(void)
+{
+	counters();
+	whole();
+	map_ring();
+	hypercalls_traced();
+	all_traced();
+	counters();
+	pass();
+}
