@@ -425,7 +425,7 @@ static void test_notes(void **state)
 	f.note.namesz = 8;
 	refused("no note says which policy ABI it was made for (.note.margay)");
 	f.note.desc[0]++;
-	refused("section .note.margay: made for policy ABI 2, this is 1");
+	refused("section .note.margay: made for policy ABI 3, this is 2");
 	f.note.desc[3] = 1;
 	refused("section .note.margay: made for policy ABI 16777217, this is 1");
 	f.note.type = 9;
