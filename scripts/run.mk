@@ -15,7 +15,7 @@ LINUX_GUESTS := $(O)/guests/linux-cloud $(O)/guests/linux-generic
 INITRAMFS := $(O)/guests/initramfs.gz
 # The same with what a control domain needs.
 CONTROL_INITRAMFS := $(O)/guests/initramfs-control.gz
-CONTROL_FILES = $(O)/tools/mgctl $(MODULES) $(TEST_MODULES) $(O)/cache/cloud/xen-privcmd.ko \
+CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(MODULES) $(TEST_MODULES) $(O)/cache/cloud/xen-privcmd.ko \
 	$(wildcard $(O)/cache/generic/xen-privcmd.ko)
 CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-exercises check-guests check-faults \
 	check-boot check-oracle

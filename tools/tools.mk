@@ -20,4 +20,16 @@ $(O)/tools/mgctl: $(MGCTL_OBJS)
 	@echo "  LD      $@"
 	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ -lxencall -lxentoollog -lxentoolcore
 
--include $(MGCTL_OBJS:.o=.d)
+# For tests in Linux guests: mgctl's way to Margay, and checks of what a guest relies on.
+GUESTCHECK_OBJ := $(O)/obj/test/guest/linux/guestcheck.o
+$(GUESTCHECK_OBJ): $(O)/obj/%.o: %.c tools/tools.mk
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(TOOL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/tools/guestcheck: $(GUESTCHECK_OBJ) $(filter-out %/main.o,$(MGCTL_OBJS))
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) -static -pthread -Wl,--gc-sections -o $@ $^ -lxencall -lxentoollog -lxentoolcore
+
+-include $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJ:.o=.d)
