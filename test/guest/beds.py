@@ -226,7 +226,7 @@ def run_oracle(machine, watcher, log_path, limit):
 
 def connection(server, process):
     """Bochs's serial line."""
-    server.settimeout(20)
+    server.settimeout(60)
     try:
         return server.accept()[0]
     except TimeoutError:
@@ -254,13 +254,14 @@ def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
     need('bochs-bin', 'bochs')
     if machine.kind != 'iso' or machine.firmware != 'bios':
         raise BedError('Bochs boots an ISO by BIOS only')
-    if machine.mem > 2048:
-        raise BedError('Bochs has at most 2048 MiB here')
+    if machine.mem > 3072:
+        raise BedError('Bochs has at most 3072 MiB here')
     with tempfile.TemporaryDirectory() as work, open(log_path, 'wb') as log, \
             socket.create_server(('127.0.0.1', 0)) as server:
         rc, commands = (os.path.join(work, name) for name in ('bochsrc', 'commands'))
         values = {'MAGIC': 0, 'MODEL': model, 'ROM': 'BIOS-bochs-latest', 'CPUS': machine.cpus,
-                  'MEGS': machine.mem, 'SERIAL': f'127.0.0.1:{server.getsockname()[1]}',
+                  'MEGS': machine.mem, 'HOST': min(machine.mem, 1536),
+                  'SERIAL': f'127.0.0.1:{server.getsockname()[1]}',
                   'IMAGE': os.path.abspath(machine.image), 'LOG': log_path + '.bochs',
                   'IGNORE': int(not strict), 'MSRS': os.path.join(HERE, 'msrs.def'),
                   **machine.bochs}

@@ -146,12 +146,12 @@ def run_all(jobs, chosen):
         return list(pool.map(task, chosen))
 
 
-def table_of(outcomes):
-    """One line per scenario, one column per bed."""
-    columns = [bed for bed in beds.BEDS if any(o.bed == bed for o in outcomes)]
-    names = sorted({o.name for o in outcomes})
+def table_of(outcomes, left=()):
+    """One line per scenario, one column per bed; `long` where only check-long runs it (`left`)."""
+    cells = {**{pair: 'long' for pair in left}, **{(o.name, o.bed): o.verdict for o in outcomes}}
+    columns = [bed for bed in beds.BEDS if any(pair[1] == bed for pair in cells)]
+    names = sorted({name for name, _ in cells})
     width = max([8] + [len(name) for name in names])
-    cells = {(o.name, o.bed): o.verdict for o in outcomes}
     lines = [f'{"":{width}}  ' + ' '.join(f'{bed:9}' for bed in columns).rstrip()]
     for name in names:
         row = ' '.join(f'{cells.get((name, bed), "-"):9}' for bed in columns)
@@ -164,7 +164,7 @@ def totals(outcomes):
     return f'{count["ok"]} passed, {count["FAIL"]} failed, {count["skip"]} skipped'
 
 
-def sum_up(outcomes):
+def sum_up(outcomes, left=()):
     """Print the table and the totals; returns the exit status."""
-    print('\n' + table_of(outcomes) + '\n\n' + totals(outcomes))
+    print('\n' + table_of(outcomes, left) + '\n\n' + totals(outcomes))
     return 1 if any(o.verdict == 'FAIL' for o in outcomes) else 0
