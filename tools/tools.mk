@@ -18,7 +18,7 @@ $(MGCTL_OBJS): $(O)/obj/%.o: %.c tools/tools.mk
 $(O)/tools/mgctl: $(MGCTL_OBJS)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ -lxencall -lxentoollog -lxentoolcore
+	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ -lxencall -lxenforeignmemory -lxentoollog -lxentoolcore
 
 # For tests in Linux guests: mgctl's way to Margay, and checks of what a guest relies on.
 GUESTCHECK_OBJ := $(O)/obj/test/guest/linux/guestcheck.o

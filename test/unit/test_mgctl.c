@@ -2,7 +2,7 @@
 /*
  * mgctl without Margay: its command line, and what it asks, prints and answers when a made-up Margay, with
  * two modules on three CPUs, is called.
- * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/access.c
+ * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/record.c tools/mgctl/show.c
  */
 #include "host.h"
 

@@ -16,44 +16,69 @@ const char *const point_names[NR_POINTS] = {
 };
 
 static const struct {
-	const char *name, *operands, *does;
+	const char *group, *name, *operands, *does;
 	enum command command;
 	int nr_operands;
 } commands[] = {
-	{ "load", "FILE", "give the module in FILE to Margay; it is not used yet", LOAD, 1 },
-	{ "unload", "NAME", "throw the module NAME out; nothing may use it", UNLOAD, 1 },
-	{ "list", "", "the modules that are loaded", LIST, 0 },
-	{ "select", "POINT NAME", "let NAME (or built-in) decide at POINT from now on", SELECT, 2 },
-	{ "show", "", "who decides, on each CPU", SHOW, 0 },
-	{ "set", "NAME KEY=VALUE", "set a parameter of NAME's, or of a domain's with NAME", SET,
-	  2 },
-	{ "counters", "NAME", "what NAME has counted", COUNTERS, 1 },
+	{ "policy", "load", "FILE", "give the module in FILE to Margay; it is not used yet", LOAD,
+	  1 },
+	{ "policy", "unload", "NAME", "throw the module NAME out; nothing may use it", UNLOAD, 1 },
+	{ "policy", "list", "", "the modules that are loaded", LIST, 0 },
+	{ "policy", "select", "POINT NAME", "let NAME (or built-in) decide at POINT from now on",
+	  SELECT, 2 },
+	{ "policy", "show", "", "who decides, on each CPU", SHOW, 0 },
+	{ "policy", "set", "NAME KEY=VALUE",
+	  "set a parameter of NAME's, or of a domain's with NAME", SET, 2 },
+	{ "policy", "counters", "NAME", "what NAME has counted", COUNTERS, 1 },
+	{ "trace", "record", "FILE", "write what happens into FILE, until Ctrl-C", RECORD, 1 },
+	{ "trace", "show", "FILE", "the records in FILE, as text", TRACE_SHOW, 1 },
+	{ "trace", "export", "FILE", "the same as Chrome trace JSON, for ui.perfetto.dev", EXPORT,
+	  1 },
+	{ "stat", "", "", "where time goes; exits, hypercalls and events", STAT, 0 },
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-enum { OPT_CPUS = 'c', OPT_DOMAIN = 'd', OPT_JSON = 'j', OPT_HELP = 'h' };
-
 static const struct option options[] = {
-	{ "cpus", required_argument, NULL, OPT_CPUS },
-	{ "domain", required_argument, NULL, OPT_DOMAIN },
-	{ "json", no_argument, NULL, OPT_JSON },
-	{ "help", no_argument, NULL, OPT_HELP },
+	{ "cpus", required_argument, NULL, 'c' },
+	{ "domain", required_argument, NULL, 'd' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "all", no_argument, NULL, 'a' },
+	{ "watch", optional_argument, NULL, 'w' },
+	{ "count", required_argument, NULL, 'n' },
+	{ "events", required_argument, NULL, 'e' },
+	{ "seconds", required_argument, NULL, 's' },
+	{ "pages", required_argument, NULL, 'p' },
 	{ 0 }
+};
+
+/* Which options go with what, and their default: the last one wins. */
+struct given {
+	const char *cpus, *domain, *watch, *count, *events, *seconds, *pages;
+	bool all;
 };
 
 void print_help(FILE *f)
 {
-	fputs("usage: mgctl [OPTION...] policy COMMAND [OPERAND...]\n"
-	      "Controls the policies of Margay, the hypervisor, from a guest with the privilege.\n\n",
+	fputs("usage: mgctl [OPTION...] policy|trace COMMAND [OPERAND...]\n"
+	      "       mgctl [OPTION...] stat\n"
+	      "Controls and observes Margay, the hypervisor, from a guest with the privilege.\n\n",
 	      f);
 	for (size_t i = 0; i < NR_COMMANDS; i++)
-		fprintf(f, "  %-8s %-15s %s\n", commands[i].name, commands[i].operands,
-			commands[i].does);
+		fprintf(f, "  %-6s %-8s %-15s %s\n", commands[i].group, commands[i].name,
+			commands[i].operands, commands[i].does);
 	fputs("\nPOINT is sched (which vCPU runs next), idle (what a CPU does without one), exit (who\n"
 	      "sees exits) or place (where new guests go).\n\n"
 	      "  -c, --cpus LIST     select: only on these CPUs of the machine, such as 0-3,5\n"
-	      "  -d, --domain N      set: the parameter of domain N (or `self')\n"
+	      "  -d, --domain N      set: the parameter of domain N (or `self'); stat: only that one\n"
 	      "  -j, --json          print JSON\n"
+	      "  -a, --all           stat: every counter, one on a line\n"
+	      "  -w, --watch[=SECS]  stat: what happens in a second, again and again (1)\n"
+	      "  -n, --count N       stat --watch: so often, not until Ctrl-C\n"
+	      "  -e, --events LIST   trace record: of exit,entry,hypercall,inject,sched,wake,policy,fault\n"
+	      "  -s, --seconds N     trace record: for so long, not until Ctrl-C\n"
+	      "  -p, --pages N       trace record: pages of a CPU's ring, a power of two to 256 (64);\n"
+	      "                      the first recording decides\n"
 	      "  -h, --help          print this\n\n"
 	      "Examples:\n"
 	      "  mgctl policy load /modules/credit.mod\n"
@@ -61,7 +86,9 @@ void print_help(FILE *f)
 	      "  mgctl policy select sched credit -c 0-3,5   there; other CPUs stay as they are\n"
 	      "  mgctl policy set credit weight=512 -d 2     twice the share of other domains\n"
 	      "  mgctl policy select sched built-in          back to Margay's own\n"
-	      "  mgctl policy unload credit\n\n"
+	      "  mgctl policy unload credit\n"
+	      "  mgctl stat --watch                          like top\n"
+	      "  mgctl trace record -s 5 /tmp/t && mgctl trace export /tmp/t >/tmp/t.json\n\n"
 	      "Exit status: 0 done, 1 Margay refused, 2 wrong usage, 3 no access to Margay.\n",
 	      f);
 }
@@ -182,6 +209,9 @@ static bool parse_operands(char **operand, struct request *rq, FILE *err)
 {
 	switch (rq->command) {
 	case LOAD:
+	case RECORD:
+	case TRACE_SHOW:
+	case EXPORT:
 		rq->file = operand[0];
 		return true;
 	case UNLOAD:
@@ -203,55 +233,155 @@ static bool parse_operands(char **operand, struct request *rq, FILE *err)
 
 static int parse_command(int argc, char **argv, struct request *rq, FILE *err)
 {
+	const char *group = argc > 0 ? argv[0] : "", *name = argc > 1 ? argv[1] : "";
 	size_t i = 0;
+	int used;
 
-	if (argc < 1 || strcmp(argv[0], "policy"))
-		return wrong(err, argc < 1 ? "what?" : "'%s' is not `policy'", argv[0]);
-	if (argc < 2)
-		return wrong(err, "policy: what about it?");
-	while (i < NR_COMMANDS && strcmp(argv[1], commands[i].name))
+	if (argc < 1)
+		return wrong(err, "what?");
+	while (i < NR_COMMANDS && strcmp(group, commands[i].group))
 		i++;
 	if (i == NR_COMMANDS)
-		return wrong(err, "'%s' is not a command", argv[1]);
-	if (argc - 2 != commands[i].nr_operands)
-		return wrong(err, "usage: mgctl policy %s%s%s", commands[i].name,
-			     commands[i].nr_operands ? " " : "", commands[i].operands);
+		return wrong(err, "'%s' is not `policy', `trace' or `stat'", group);
+	used = commands[i].name[0] ? 2 : 1;
+	if (argc < used)
+		return wrong(err, "%s: what about it?", group);
+	while (used == 2 && i < NR_COMMANDS &&
+	       (strcmp(group, commands[i].group) || strcmp(name, commands[i].name)))
+		i++;
+	if (i == NR_COMMANDS)
+		return wrong(err, "'%s' is not a command", name);
+	if (argc - used != commands[i].nr_operands)
+		return wrong(err, "usage: mgctl %s%s%s%s%s", group, used == 2 ? " " : "",
+			     commands[i].name, commands[i].nr_operands ? " " : "",
+			     commands[i].operands);
 	rq->command = commands[i].command;
-	return parse_operands(argv + 2, rq, err) ? MGCTL_OK : MGCTL_USAGE;
+	return parse_operands(argv + used, rq, err) ? MGCTL_OK : MGCTL_USAGE;
+}
+
+/* "exit,sched" */
+static bool parse_events(const char *text, uint32_t *events, FILE *err)
+{
+	const char *p = text;
+
+	for (*events = 0;; p++) {
+		size_t len = strcspn(p, ",");
+		uint32_t i = 0;
+
+		while (i < MARGAY_TRACE_EVENTS &&
+		       (strlen(event_names[i]) != len || strncmp(event_names[i], p, len)))
+			i++;
+		if (i == MARGAY_TRACE_EVENTS) {
+			wrong(err, "'%s' is not a list of events such as exit,sched", text);
+			return false;
+		}
+		*events |= 1U << i;
+		p += len;
+		if (!*p)
+			return true;
+	}
+}
+
+/* Seconds with a point, at most a day and at least 10 ms. */
+static bool parse_watch(const char *text, uint64_t *ms, FILE *err)
+{
+	char *stop;
+	double s = strtod(text, &stop);
+
+	if (*stop || stop == text || !(s >= 0.01 && s <= 86400)) {
+		wrong(err, "'%s' is not a time in seconds, from 0.01 on", text);
+		return false;
+	}
+	*ms = (uint64_t)(s * 1000 + 0.5);
+	return true;
+}
+
+static bool parse_number(const char *text, uint64_t max, uint64_t *value, FILE *err)
+{
+	const char *rest;
+
+	if (number(text, "", max, value, &rest) && *value)
+		return true;
+	wrong(err, "'%s' is not a number from 1 to %llu", text, (unsigned long long)max);
+	return false;
+}
+
+/* Each option with a command that has a use for it. */
+static int parse_given(const struct given *g, struct request *rq, FILE *err)
+{
+	uint64_t pages = 64;
+
+	if (g->cpus && (rq->command != SELECT || rq->point == MARGAY_POINT_PLACE))
+		return wrong(err, "--cpus goes with select, at a point that CPUs have");
+	if (g->domain && rq->command != SET && rq->command != STAT)
+		return wrong(err, "--domain goes with set and stat");
+	if ((g->all || g->watch || g->count) && rq->command != STAT)
+		return wrong(err, "--all, --watch and --count go with stat");
+	if (g->count && !g->watch)
+		return wrong(err, "--count goes with --watch");
+	if ((g->events || g->seconds || g->pages) && rq->command != RECORD)
+		return wrong(err, "--events, --seconds and --pages go with trace record");
+	rq->all_cpus = !g->cpus;
+	rq->all = g->all;
+	rq->events = (1U << MARGAY_TRACE_EVENTS) - 1;
+	if ((g->cpus && !parse_cpus(g->cpus, rq->cpus, err)) ||
+	    (g->domain && !parse_domain(g->domain, rq, err)) ||
+	    (g->watch && !parse_watch(g->watch, &rq->watch_ms, err)) ||
+	    (g->count && !parse_number(g->count, 1000000, &rq->count, err)) ||
+	    (g->events && !parse_events(g->events, &rq->events, err)) ||
+	    (g->seconds && !parse_number(g->seconds, 1000000, &rq->seconds, err)) ||
+	    (g->pages && !parse_number(g->pages, 256, &pages, err)))
+		return MGCTL_USAGE;
+	if (pages & (pages - 1))
+		return wrong(err, "%s pages are not a power of two", g->pages);
+	rq->pages = (uint32_t)pages;
+	return MGCTL_OK;
 }
 
 int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 {
-	const char *cpus = NULL, *domain = NULL;
+	struct given g = { 0 };
 	int c, rc;
 
-	*rq = (struct request){ .all_cpus = true, .domain = MARGAY_POLICY_ITSELF };
+	*rq = (struct request){ .domain = MARGAY_POLICY_ITSELF };
 	opterr = 0;
 	optind = 0; /* glibc: from the start, also the second time */
-	while ((c = getopt_long(argc, argv, ":c:d:jh", options, NULL)) != -1) {
-		if (c == OPT_CPUS)
-			cpus = optarg;
-		else if (c == OPT_DOMAIN)
-			domain = optarg;
-		else if (c == OPT_JSON)
+	while ((c = getopt_long(argc, argv, ":c:d:jhaw::n:e:s:p:", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			g.cpus = optarg;
+			break;
+		case 'd':
+			g.domain = optarg;
+			break;
+		case 'j':
 			rq->json = true;
-		else if (c == OPT_HELP)
+			break;
+		case 'a':
+			g.all = true;
+			break;
+		case 'w':
+			g.watch = optarg ? optarg : "1";
+			break;
+		case 'n':
+			g.count = optarg;
+			break;
+		case 'e':
+			g.events = optarg;
+			break;
+		case 's':
+			g.seconds = optarg;
+			break;
+		case 'p':
+			g.pages = optarg;
+			break;
+		case 'h':
 			return MGCTL_OK; /* whatever else is there */
-		else
+		default:
 			return wrong(err, c == ':' ? "'%s' needs a value" : "no option '%s'",
 				     argv[optind - 1]);
+		}
 	}
 	rc = parse_command(argc - optind, argv + optind, rq, err);
-	if (rc)
-		return rc;
-	if (cpus && (rq->command != SELECT || rq->point == MARGAY_POINT_PLACE))
-		return wrong(err, "--cpus goes with select, at a point that CPUs have");
-	if (domain && rq->command != SET)
-		return wrong(err, "--domain goes with set");
-	if (cpus && !parse_cpus(cpus, rq->cpus, err))
-		return MGCTL_USAGE;
-	if (domain && !parse_domain(domain, rq, err))
-		return MGCTL_USAGE;
-	rq->all_cpus = !cpus;
-	return MGCTL_OK;
+	return rc ? rc : parse_given(&g, rq, err);
 }

@@ -59,6 +59,12 @@ void json_number(struct json *j, const char *key, uint64_t value)
 	fprintf(j->f, "%llu", (unsigned long long)value);
 }
 
+void json_raw(struct json *j, const char *key, const char *text)
+{
+	begin_value(j, key);
+	fputs(text, j->f);
+}
+
 void json_bool(struct json *j, const char *key, bool value)
 {
 	begin_value(j, key);

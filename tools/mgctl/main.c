@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mgctl: a request is read, Margay is found, the request is done. */
-#include "mgctl.h"
+#include <unistd.h>
+
+#include "show.h"
 
 int main(int argc, char **argv)
 {
@@ -15,11 +17,18 @@ int main(int argc, char **argv)
 		print_help(stdout);
 		return MGCTL_OK;
 	}
-	rc = xen_open(&m);
-	if (rc)
-		return rc;
-	rc = do_request(&m, &rq);
-	xen_close(&m);
+	m.terminal = isatty(STDOUT_FILENO);
+	if (rq.command == TRACE_SHOW) {
+		rc = show_trace(rq.file, stdout, stderr);
+	} else if (rq.command == EXPORT) {
+		rc = export_trace(rq.file, stdout, stderr);
+	} else {
+		rc = xen_open(&m);
+		if (rc)
+			return rc;
+		rc = do_request(&m, &rq);
+		xen_close(&m);
+	}
 	if (fflush(stdout) || ferror(stdout)) {
 		perror("mgctl: output");
 		return MGCTL_USAGE;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * mgctl, the administrator's tool in a control domain: what its files share. args.c makes a request of the
- * command line, policy.c does it by calls to Margay, which xen.c carries and a unit test makes up.
+ * command line; policy.c, stat.c and record.c do it by calls to Margay, which xen.c carries and a unit test
+ * makes up. show.c and export.c read what record.c has written.
  */
 #ifndef MGCTL_H
 #define MGCTL_H
@@ -20,7 +21,20 @@ enum { MGCTL_OK, MGCTL_REFUSED, MGCTL_USAGE, MGCTL_NO_ACCESS }; /* exit codes */
 #define MAX_CPUS 256
 #define REASON_SIZE 120
 
-enum command { HELP, LOAD, UNLOAD, LIST, SELECT, SHOW, SET, COUNTERS };
+enum command {
+	HELP,
+	LOAD,
+	UNLOAD,
+	LIST,
+	SELECT,
+	SHOW,
+	SET,
+	COUNTERS,
+	STAT,
+	RECORD,
+	TRACE_SHOW,
+	EXPORT
+};
 
 struct request {
 	enum command command;
@@ -33,6 +47,11 @@ struct request {
 	char key[32];
 	uint64_t value;
 	uint32_t domain;
+	bool all;			/* stat: every counter */
+	uint64_t watch_ms;		/* stat: anew after so long; 0: once */
+	uint64_t count;			/* ... so often; 0: until interrupted */
+	uint32_t events, pages;		/* trace record: kinds; size of new rings */
+	uint64_t seconds;		/* ... for so long; 0: until interrupted */
 };
 
 /* How to reach Margay, and where to write. */
@@ -46,6 +65,12 @@ struct mgctl {
 	/* Memory that an address in an operation may point to. */
 	void *(*alloc)(struct mgctl *m, size_t size);
 	void (*free)(struct mgctl *m, void *p);
+	/* Pages of Margay's that may be read; NULL with errno. */
+	const void *(*map)(struct mgctl *m, uint64_t frame, uint32_t pages);
+	void (*unmap)(struct mgctl *m, const void *p, uint32_t pages);
+	/* Sleeps; false: the user wants no more (Ctrl-C). */
+	bool (*wait)(struct mgctl *m, uint64_t ms);
+	bool terminal;			/* out is one */
 };
 
 extern const char *const point_names[NR_POINTS];
@@ -62,6 +87,17 @@ int do_request(struct mgctl *m, const struct request *rq);
 int find_policy(struct mgctl *m, const char *name, struct margay_op *op);
 /* Says why Margay answered rc to the request, in words; reason is the answer's own, or empty. */
 int refused(struct mgctl *m, const struct request *rq, int rc, const char *reason);
+
+/* stat.c, record.c: the same. */
+int do_stat(struct mgctl *m, const struct request *rq);
+int do_record(struct mgctl *m, const struct request *rq);
+
+/* names.c: "?" or such for what they do not know; operation_name() NULL. */
+const char *exit_name(uint64_t reason);
+const char *hypercall_name(uint64_t nr);
+const char *operation_name(const char *call, uint64_t op);
+void print_operation(FILE *f, const char *call, uint64_t op);	/* after a blank */
+extern const char *const event_names[MARGAY_TRACE_EVENTS];
 
 /* access.c: what is said when there is none; all return MGCTL_NO_ACCESS. */
 int no_access(struct mgctl *m, const char *why);
@@ -83,6 +119,8 @@ void json_begin(struct json *j, const char *key, char bracket);
 void json_end(struct json *j, char bracket);
 void json_text(struct json *j, const char *key, const char *text, size_t size);
 void json_number(struct json *j, const char *key, uint64_t value);
+/* A number as text. */
+void json_raw(struct json *j, const char *key, const char *text);
 void json_bool(struct json *j, const char *key, bool value);
 void json_hex(struct json *j, const char *key, const uint8_t *bytes, size_t size);
 

@@ -353,6 +353,12 @@ int do_request(struct mgctl *m, const struct request *rq)
 		return set(m, rq);
 	case COUNTERS:
 		return counters(m, rq);
+	case STAT:
+		return do_stat(m, rq);
+	case RECORD:
+		return do_record(m, rq);
+	case TRACE_SHOW: /* without Margay: main.c */
+	case EXPORT:
 	case HELP:
 		break;
 	}

@@ -6,10 +6,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <xencall.h>	/* first: it has what the next one needs */
+#include <xenforeignmemory.h>
 #include <xen/xen.h>
 
 #include "mgctl.h"
@@ -20,6 +23,7 @@
 struct link {
 	xencall_handle *xc;
 	struct margay_op *op;
+	xenforeignmemory_handle *memory; /* opened when it is needed */
 };
 
 static bool on_xen(void)
@@ -108,6 +112,51 @@ static void xen_free(struct mgctl *m, void *p)
 	xencall_free_buffer(l->xc, p);
 }
 
+/* As Xen's own trace buffers are mapped: foreign pages of DOMID_XEN. */
+static const void *xen_map(struct mgctl *m, uint64_t frame, uint32_t pages)
+{
+	struct link *l = m->link;
+	xen_pfn_t *frames = calloc(pages, sizeof(*frames));
+	void *p = NULL;
+
+	if (!l->memory)
+		l->memory = xenforeignmemory_open(NULL, 0);
+	for (uint32_t i = 0; frames && i < pages; i++)
+		frames[i] = frame + i;
+	if (frames && l->memory)
+		p = xenforeignmemory_map(l->memory, DOMID_XEN, PROT_READ, pages, frames, NULL);
+	free(frames);
+	return p;
+}
+
+static void xen_unmap(struct mgctl *m, const void *p, uint32_t pages)
+{
+	struct link *l = m->link;
+
+	xenforeignmemory_unmap(l->memory, (void *)(uintptr_t)p, pages);
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal)
+{
+	(void)signal;
+	interrupted = 1;
+}
+
+static bool xen_wait(struct mgctl *m, uint64_t ms)
+{
+	const struct sigaction act = { .sa_handler = on_interrupt };
+	const struct timespec time = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 };
+
+	(void)m;
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	if (!interrupted)
+		nanosleep(&time, NULL);
+	return !interrupted;
+}
+
 /* Any guest may ask Margay which version it is. */
 static bool xen_may_call(struct mgctl *m)
 {
@@ -131,6 +180,9 @@ int xen_open(struct mgctl *m)
 	m->may_call = xen_may_call;
 	m->alloc = xen_alloc;
 	m->free = xen_free;
+	m->map = xen_map;
+	m->unmap = xen_unmap;
+	m->wait = xen_wait;
 	l->xc = xencall_open(NULL, 0);
 	if (l->xc)
 		l->op = xencall_alloc_buffer(l->xc, sizeof(*l->op));
@@ -144,6 +196,8 @@ void xen_close(struct mgctl *m)
 {
 	struct link *l = m->link;
 
+	if (l->memory)
+		xenforeignmemory_close(l->memory);
 	if (l->op)
 		xencall_free_buffer(l->xc, l->op);
 	if (l->xc)

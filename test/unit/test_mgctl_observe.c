@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mgctl stat and mgctl trace record against a made-up Margay: a machine with two CPUs, one of which traces,
+ * and two domains.
+ * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/record.c tools/mgctl/show.c
+ */
+#include "host.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "../../tools/mgctl/show.h"
+
+#define ROOM 128U	/* records of a ring of two pages */
+
+static char out[65536], err[4096];
+static unsigned int allocated, mapped, waits, last_wait;
+static uint64_t passed;		/* by waiting, in ms */
+static uint32_t events;
+static int answer;
+static _Alignas(4096) uint8_t ring[2][2 * 4096];
+static unsigned int burst;	/* records that CPU 0 makes in each pause */
+
+static void put(struct margay_op *op, const char *group, const char *name, uint32_t sub,
+		uint64_t value)
+{
+	struct margay_counter *c = (struct margay_counter *)(uintptr_t)op->u.stat.counters;
+
+	if (op->u.stat.nr < op->u.stat.max) {
+		c += op->u.stat.nr;
+		*c = (struct margay_counter){ .sub = sub, .value = value };
+		strncpy(c->group, group, sizeof(c->group));
+		strncpy(c->name, name, sizeof(c->name));
+	}
+	op->u.stat.nr++;
+}
+
+#define PUT(group, name, value) put(op, group, name, UINT32_MAX, value)
+
+static void put_times(struct margay_op *op, uint64_t guest, uint64_t margay, uint64_t idle)
+{
+	PUT("time", "guest", guest);
+	PUT("time", "margay", margay);
+	PUT("time", "idle", idle);
+}
+
+/* Domains 3 and 70, of one vCPU each; 70's name needs care. */
+static int fake_stat(struct margay_op *op)
+{
+	uint32_t d = op->u.stat.domain == 0x7ff0 ? 3 : op->u.stat.domain, i = op->u.stat.index;
+	bool whole = i == MARGAY_STAT_WHOLE;
+
+	op->u.stat.nr = 0;
+	op->u.stat.domain = d;
+	op->u.stat.next = d == MARGAY_STAT_MACHINE ? 3 : d == 3 ? 70 : MARGAY_NONE;
+	if (d != MARGAY_STAT_MACHINE && d != 3 && d != 70)
+		return -ESRCH;
+	if (!whole && i > (d == MARGAY_STAT_MACHINE ? 1 : 0))
+		return -ENOENT;
+	if (d == MARGAY_STAT_MACHINE && whole) {
+		PUT("time", "up", 1000000000 + passed * 1000000);
+		PUT("cpu", "online", 2);
+		PUT("memory", "total", 1ULL << 40);
+	} else if (d == MARGAY_STAT_MACHINE) {
+		put_times(op, 700000000 + passed * 1000000, 50000000, 250000000);
+		PUT("cpu", "switch", 12345678901234ULL);
+	} else if (whole) {
+		strcpy(op->name, d == 3 ? "linux" : "\033[2Jab\"");
+		PUT("memory", "bytes", 512ULL << 20);
+		PUT("p2m", "4K", 77);
+		PUT("refused", "unknown", 5);
+		PUT("refused", "denied", 6);
+	} else {
+		strcpy(op->name, d == 3 ? "linux" : "\033[2Jab\"");
+		PUT("state", "run", 3);
+		PUT("state", "cpu", 1);
+		put_times(op, 10000000 + passed * 250000, 10000000, 10000000 + passed * 750000);
+		PUT("exit", "hlt", 1000 + passed * 20);
+		put(op, "hypercall", "sched_op", 1, 40);
+		put(op, "hypercall", "sched_op", 31, 2);
+		put(op, "hypercall", "event_channel_op", 4, 8);
+	}
+	return 0;
+}
+
+static struct margay_trace_ring *head(unsigned int cpu)
+{
+	return (struct margay_trace_ring *)ring[cpu];
+}
+
+static int fake_call(struct mgctl *m, struct margay_op *op)
+{
+	(void)m;
+	if (answer)
+		return answer;
+	switch (op->cmd) {
+	case MARGAY_STAT:
+		return fake_stat(op);
+	case MARGAY_TRACE:
+		events = op->u.trace.events;
+		return op->u.trace.pages == 64 || op->u.trace.pages == 1 ? 0 : -EINVAL;
+	case MARGAY_TRACE_RING:
+		if (op->u.ring.cpu > 1)
+			return -ENOENT;
+		op->u.ring.frame = 100 + op->u.ring.cpu;
+		op->u.ring.pages = 2;
+		return 0;
+	}
+	fail_msg("operation %u", op->cmd);
+	return 0;
+}
+
+static void *fake_alloc(struct mgctl *m, size_t size)
+{
+	(void)m;
+	allocated++;
+	return malloc(size);
+}
+
+static void fake_free(struct mgctl *m, void *p)
+{
+	(void)m;
+	allocated--;
+	free(p);
+}
+
+static const void *fake_map(struct mgctl *m, uint64_t frame, uint32_t pages)
+{
+	(void)m;
+	assert_int_equal(pages, 2);
+	mapped++;
+	return ring[frame - 100];
+}
+
+static void fake_unmap(struct mgctl *m, const void *p, uint32_t pages)
+{
+	(void)m;
+	(void)p;
+	assert_int_equal(pages, 2);
+	mapped--;
+}
+
+static void record(void)
+{
+	struct margay_trace *t = (struct margay_trace *)(ring[0] + 4096);
+	uint64_t n = head(0)->written;
+
+	t[n % ROOM] = (struct margay_trace){ .tsc = 1000 + n, .event = MARGAY_TRACE_HYPERCALL,
+					     .domain = 3, .a = 17, .b = 100 + n };
+	head(0)->written = n + 1;
+}
+
+static bool fake_wait(struct mgctl *m, uint64_t ms)
+{
+	(void)m;
+	passed += ms;
+	for (unsigned int i = 0; events && i < burst; i++)
+		record();
+	return ++waits != last_wait;
+}
+
+static int run(const char *line)
+{
+	static char copy[512], *argv[32];
+	struct mgctl m = { .call = fake_call, .alloc = fake_alloc, .free = fake_free,
+			   .map = fake_map, .unmap = fake_unmap, .wait = fake_wait };
+	struct request rq;
+	int argc = 1, rc;
+
+	memset(out, 0, sizeof(out));
+	memset(err, 0, sizeof(err));
+	m.out = fmemopen(out, sizeof(out), "w");
+	m.err = fmemopen(err, sizeof(err), "w");
+	argv[0] = (char *)"mgctl";
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *p = strtok(copy, " "); p; p = strtok(NULL, " "))
+		argv[argc++] = p;
+	argv[argc] = NULL;
+	rc = parse_args(argc, argv, &rq, m.err);
+	rc = rc ? rc : do_request(&m, &rq);
+	fclose(m.out);
+	fclose(m.err);
+	assert_int_equal(allocated, 0);
+	assert_int_equal(mapped, 0);
+	return rc;
+}
+
+#define assert_says(text, part)                                                        \
+	do {                                                                           \
+		if (!strstr(text, part))                                               \
+			fail_msg("no \"%s\" in \"%s\"", part, text);                   \
+	} while (0)
+#define assert_wrong(line, part)                                                       \
+	do {                                                                           \
+		assert_int_equal(run(line), MGCTL_USAGE);                              \
+		assert_says(err, part);                                                \
+		assert_string_equal(out, "");                                          \
+	} while (0)
+
+static int setup(void **state)
+{
+	(void)state;
+	answer = 0;
+	burst = waits = last_wait = 0;
+	passed = events = 0;
+	memset(ring, 0, sizeof(ring));
+	for (unsigned int i = 0; i < 2; i++)
+		*head(i) = (struct margay_trace_ring){ .version = MARGAY_TRACE_VERSION, .cpu = i,
+						       .records = ROOM, .tsc_hz = 1000000000 };
+	return 0;
+}
+
+static void assert_fits(void)
+{
+	for (const char *p = out; *p; p += strcspn(p, "\n") + 1)
+		if (strcspn(p, "\n") > 80)
+			fail_msg("wider than 80 columns: %.100s", p);
+}
+
+static void test_stat(void **state)
+{
+	(void)state;
+	assert_int_equal(run("stat"), 0);
+	assert_fits();
+	assert_says(
+		out,
+		"up 1.0 s, 2 CPUs, memory 1048576 MiB, free 0, Margay's 0 KiB; since the start\n");
+	assert_says(out, "\n  0           70.00   5.00  25.00 12346G      0      0      0\n");
+	assert_says(out, "\ndomain 3 linux: 512 MiB, mapped 4K 77 2M 0 1G 0, refused 11\n");
+	assert_says(out,
+		    "\n    0   1 r   33.33  33.33   0.00  33.33   1000     50      0      0\n");
+	assert_says(out, "\ndomain 70 ?[2Jab\": ");
+	assert_int_equal(run("stat -d self"), 0);
+	assert_says(out, "domain 3 ");
+	assert_null(strstr(out, "domain 70"));
+	assert_int_equal(run("stat -d 4"), MGCTL_REFUSED);
+	assert_says(err, "there is no such domain");
+	answer = -EPERM;
+	assert_int_equal(run("stat"), MGCTL_REFUSED);
+	assert_string_equal(out, "");
+}
+
+/* Rates, from one second to the next; the first table comes after the first. */
+static void test_watch(void **state)
+{
+	(void)state;
+	assert_int_equal(run("stat --watch --count 2"), 0);
+	assert_int_equal(waits, 2);
+	assert_fits();
+	assert_says(out, "up 2.0 s");
+	assert_says(out, "up 3.0 s");
+	assert_says(out, "per second\n");
+	assert_says(out,
+		    "\n    0   1 r   25.00   0.00   0.00  75.00  20000      0      0      0\n");
+	waits = 0;
+	last_wait = 1; /* Ctrl-C in the first second */
+	assert_int_equal(run("stat -w0.5"), 0);
+	assert_string_equal(out, "");
+	assert_wrong("stat --watch=0", "not a time in seconds");
+	assert_wrong("stat --watch=1x", "not a time in seconds");
+	assert_wrong("stat --watch=nan", "not a time in seconds");
+	assert_wrong("stat --count 2", "--count goes with --watch");
+	assert_wrong("stat --watch --count 0", "not a number from 1");
+	assert_wrong("stat now", "usage: mgctl stat");
+	assert_wrong("policy list --all", "go with stat");
+	assert_wrong("stat --pages 1", "go with trace record");
+}
+
+static void test_stat_listing(void **state)
+{
+	(void)state;
+	assert_int_equal(run("stat --all"), 0);
+	assert_says(out, "\nmachine/1 cpu switch 12345678901234\n");
+	assert_says(out, "\nlinux/0 hypercall sched_op block 40\nlinux/0 hypercall sched_op 31 2\n"
+			 "linux/0 hypercall event_channel_op send 8\n");
+	assert_int_equal(run("stat --json"), 0);
+	assert_says(out,
+		    "{\"machine\": {\"time\": {\"up\": 1000000000}, \"cpu\": {\"online\": 2}, ");
+	assert_says(out, "\"cpus\": [{\"cpu\": 0, \"time\": {\"guest\": 700000000, ");
+	assert_says(out, "]}, \"domains\": [{\"domain\": 3, \"name\": \"linux\", ");
+	assert_says(out, "\"vcpus\": [{\"vcpu\": 0, \"state\": {\"run\": 3, ");
+	assert_says(
+		out,
+		"\"hypercall\": {\"sched_op\": {\"1\": 40, \"31\": 2}, "
+		"\"event_channel_op\": {\"4\": 8}}}]}, {\"domain\": 70, \"name\": \"\\u001b[2Jab\\\"\"");
+	assert_string_equal(out + strlen(out) - 5, "]}]}\n");
+}
+
+static char path[] = "/tmp/mgctlXXXXXX";
+
+/* Records of the file from the n-th call on, and the sum of the lost ones. */
+static unsigned int check_file(uint64_t *lost, unsigned int *names)
+{
+	struct trace_header h;
+	struct margay_trace t;
+	uint64_t next = 0;
+	unsigned int n = 0;
+	FILE *f = fopen(path, "rb");
+
+	*lost = *names = 0;
+	assert_int_equal(fread(&h, sizeof(h), 1, f), 1);
+	assert_memory_equal(h.magic, TRACE_MAGIC, 8);
+	assert_int_equal(h.tsc_hz, 1000000000);
+	assert_int_equal(h.cpus, 2);
+	while (fread(&t, sizeof(t), 1, f) == 1) {
+		if (t.event == TRACE_NAME) {
+			++*names;
+		} else if (t.event == TRACE_LOST) {
+			*lost += t.a;
+			next += t.a;
+		} else {
+			assert_int_equal(t.b, 100 + next);
+			assert_int_equal(t.tsc, 1000 + next++);
+			n++;
+		}
+	}
+	fclose(f);
+	return n;
+}
+
+static void test_record(void **state)
+{
+	char line[64];
+	unsigned int names;
+	uint64_t lost;
+
+	(void)state;
+	snprintf(line, sizeof(line), "trace record %s -s 1 -e hypercall,exit", path);
+	burst = 7;
+	assert_int_equal(run(line), 0);
+	assert_int_equal(waits, 50);
+	assert_string_equal(out, "350 records, 0 lost\n");
+	assert_int_equal(check_file(&lost, &names), 350);
+	assert_int_equal(lost, 0);
+	assert_int_equal(names, 4);
+	assert_int_equal(events, 0);
+
+	/* Older records in the ring are not of this recording. */
+	burst = 0;
+	assert_int_equal(run(line), 0);
+	assert_string_equal(out, "0 records, 0 lost\n");
+}
+
+/* As many as fit may come in a pause; of more, those that Margay may have been writing over are lost. */
+static void test_overrun(void **state)
+{
+	static const struct {
+		unsigned int burst, kept;
+	} cases[] = { { ROOM - 1, ROOM - 1 },
+		      { ROOM, ROOM - 1 },
+		      { ROOM + 1, ROOM - 1 },
+		      { 1000, ROOM - 1 } };
+	char line[64];
+	unsigned int names;
+	uint64_t lost;
+
+	snprintf(line, sizeof(line), "trace record %s", path);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		setup(state);
+		burst = cases[i].burst;
+		last_wait = 4; /* Ctrl-C: what came in the last pause is still written */
+		assert_int_equal(run(line), 0);
+		assert_int_equal(check_file(&lost, &names), 4 * cases[i].kept);
+		assert_int_equal(lost, 4 * (cases[i].burst - cases[i].kept));
+	}
+}
+
+static void test_record_refused(void **state)
+{
+	char line[64];
+
+	(void)state;
+	snprintf(line, sizeof(line), "trace record %s -s 1 -p 2", path);
+	assert_int_equal(run(line), MGCTL_REFUSED);
+	assert_says(err, "rings of that size");
+	head(1)->version = 2;
+	line[strlen(line) - 1] = '1';
+	assert_int_equal(run(line), MGCTL_REFUSED);
+	assert_says(err, "cannot record");
+	head(1)->version = MARGAY_TRACE_VERSION;
+	head(1)->records = ROOM + 1; /* not more than is mapped */
+	assert_int_equal(run(line), MGCTL_REFUSED);
+	answer = -ENOMEM;
+	assert_int_equal(run(line), MGCTL_REFUSED);
+	assert_says(err, "no memory");
+	assert_wrong("trace record /none/x", "cannot write /none/x");
+	assert_wrong("trace", "trace: what about it");
+	assert_wrong("trace list", "'list' is not a command");
+	assert_wrong("trace record", "usage: mgctl trace record FILE");
+	assert_wrong("trace record x -p 3", "not a power of two");
+	assert_wrong("trace record x -p 512", "not a number from 1 to 256");
+	assert_wrong("trace record x -e ,", "not a list of events");
+	assert_wrong("trace record x -e exi", "not a list of events");
+	assert_wrong("trace show x -s 1", "go with trace record");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_stat, setup),
+		cmocka_unit_test_setup(test_watch, setup),
+		cmocka_unit_test_setup(test_stat_listing, setup),
+		cmocka_unit_test_setup(test_record, setup),
+		cmocka_unit_test_setup(test_overrun, setup),
+		cmocka_unit_test_setup(test_record_refused, setup),
+	};
+	int fd = mkstemp(path), rc;
+
+	close(fd);
+	rc = cmocka_run_group_tests(tests, NULL, NULL);
+	unlink(path);
+	return rc;
+}
