@@ -4,6 +4,7 @@
 # in a guest that has nothing but a kernel and an initramfs.
 
 TOOL_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -fno-common -fstack-protector-strong $(WARN)
+XEN_LIBS := -lxencall -lxenforeignmemory -lxentoollog -lxentoolcore
 MGCTL_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(wildcard tools/mgctl/*.c))
 
 .PHONY: tools
@@ -18,7 +19,7 @@ $(MGCTL_OBJS): $(O)/obj/%.o: %.c tools/tools.mk
 $(O)/tools/mgctl: $(MGCTL_OBJS)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ -lxencall -lxenforeignmemory -lxentoollog -lxentoolcore
+	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ $(XEN_LIBS)
 
 # For tests in Linux guests: mgctl's way to Margay, and checks of what a guest relies on.
 GUESTCHECK_OBJ := $(O)/obj/test/guest/linux/guestcheck.o
@@ -30,6 +31,6 @@ $(GUESTCHECK_OBJ): $(O)/obj/%.o: %.c tools/tools.mk
 $(O)/tools/guestcheck: $(GUESTCHECK_OBJ) $(filter-out %/main.o,$(MGCTL_OBJS))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) -static -pthread -Wl,--gc-sections -o $@ $^ -lxencall -lxentoollog -lxentoolcore
+	$(Q)$(CC) -static -pthread -Wl,--gc-sections -o $@ $^ $(XEN_LIBS)
 
 -include $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJ:.o=.d)

@@ -427,7 +427,7 @@ static void test_notes(void **state)
 	f.note.desc[0]++;
 	refused("section .note.margay: made for policy ABI 3, this is 2");
 	f.note.desc[3] = 1;
-	refused("section .note.margay: made for policy ABI 16777217, this is 1");
+	refused("section .note.margay: made for policy ABI 16777218, this is 2");
 	f.note.type = 9;
 	refused("section .note.margay: unknown note 9 of 4 bytes");
 	f.note.descsz = 3;
