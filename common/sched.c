@@ -433,7 +433,8 @@ static void run_current(struct cpu *c, struct vcpu *v)
 	c->ran += rdtsc();
 }
 
-static void do_work(struct cpu *c)
+/* Returns what there was to do. */
+static u32 do_work(struct cpu *c)
 {
 	u32 work = atomic_xchg(&c->work, 0);
 
@@ -445,6 +446,7 @@ static void do_work(struct cpu *c)
 		console_work();
 	if (work & CPU_WORK_REAP)
 		domains_reap();
+	return work;
 }
 
 static void idle(struct cpu *c)
@@ -462,12 +464,15 @@ void sched_loop(void)
 	struct cpu *c = this_cpu();
 
 	for (;;) {
-		struct vcpu *v;
+		struct vcpu *v = c->current;
+		u32 work = 0;
 
 		c->rounds++;
 		while (READ_ONCE(c->work))
-			do_work(c);
-		v = schedule(c);
+			work |= do_work(c);
+		/* Who changes what schedule() looks at says so: a timer alone is no reason to choose again. */
+		if (!v || work & CPU_WORK_RESCHED)
+			v = schedule(c);
 		if (v) {
 			run_current(c, v);
 			continue;

@@ -16,6 +16,7 @@ ROOT = os.path.join(HERE, '../..')
 ICOUNT = ['-icount', 'shift=0,sleep=off', '-seed', '1', '-rtc',
           'base=2026-01-01T00:00:00,clock=vm']
 BENCH = re.compile(r'bench (\w+) (\d+) (\d+)')
+NOISE = re.compile(r'noise (\w+) (\d+) (\d+) (\d+)$')
 STEP = re.compile(r'\(margay\) boot: (.+) at (\d+) ticks')
 OWN = re.compile(r"\(margay\) memory: .* Margay's own (\d+) KiB")
 WORK = re.compile(r'work (\w+) (\d+)')
@@ -95,12 +96,22 @@ def bench_of(lines):
     return {m[1]: {'min': int(m[2]), 'mean': int(m[3])} for m in lines.find(BENCH)}
 
 
+def noise_of(lines):
+    """The same of the noise guest; and of the gaps in a loop that nothing should disturb, as
+    noise_alone, their count and their sum."""
+    alone = next(m for m in lines.find(NOISE) if m[1] == 'alone')
+    return {**bench_of(lines), 'noise_alone': {'min': int(alone[2]), 'mean': int(alone[3])}}
+
+
 def bench(xen=True):
-    """The bench guest on Margay and on Xen, each with 2 CPUs and 2 vCPUs."""
+    """The bench guest on Margay and on Xen, each with 2 CPUs and 2 vCPUs, and noise with one."""
     result = {'margay': bench_of(on_margay(
         'bench', [(guest('bench'), 'guest name=bench vcpus=2 mem=64M')], 'PASS bench', cpus=2))}
+    result['margay'].update(noise_of(on_margay(
+        'noise', [(guest('noise'), 'guest name=noise mem=64M')], 'PASS noise')))
     if xen:
         result['xen'] = bench_of(on_xen('bench-xen', guest('bench'), 'PASS bench', vcpus=2, cpus=2))
+        result['xen'].update(noise_of(on_xen('noise-xen', guest('noise'), 'PASS noise')))
     return result
 
 
