@@ -83,7 +83,7 @@ static void show_counter(void *to, const char *group, const char *name, u32 sub,
 
 static void show_machine(void)
 {
-	char who[16];
+	char who[8];
 
 	counters_of_machine(show_counter, (void *)(uintptr_t) "machine");
 	for (unsigned i = 0; i < nr_cpus; i++) {
@@ -98,7 +98,7 @@ static void show_counters(struct domain *d)
 
 	counters_of_domain(d, show_counter, d->name);
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
-		snprintf(who, sizeof(who), "%s vcpu %u", d->name, i);
+		snprintf(who, sizeof(who), "%s/%u", d->name, i);
 		counters_of_vcpu(d->vcpus[i], show_counter, who);
 	}
 }

@@ -35,52 +35,43 @@ static u32 next_domain(u32 after)
 	return best;
 }
 
-static long stat_domain(struct domain *d, u32 index, struct copying *c)
+/* d NULL: the machine. */
+static long stat(struct domain *d, u32 i, struct copying *c)
 {
-	struct vcpu *v = domain_vcpu(d, index);
+	struct vcpu *v = d ? domain_vcpu(d, i) : NULL;
 
-	if (index == MARGAY_STAT_WHOLE)
+	if (i == MARGAY_STAT_WHOLE && d)
 		counters_of_domain(d, copy_counter, c);
+	else if (i == MARGAY_STAT_WHOLE)
+		counters_of_machine(copy_counter, c);
 	else if (v)
 		counters_of_vcpu(v, copy_counter, c);
+	else if (!d && i < nr_cpus)
+		counters_of_cpu(cpus[index_nospec(i, MAX_CPUS)], copy_counter, c);
 	else
 		return -ENOENT;
-	return 0;
-}
-
-static long stat_machine(u32 index, struct copying *c)
-{
-	if (index == MARGAY_STAT_WHOLE)
-		counters_of_machine(copy_counter, c);
-	else if (index < nr_cpus)
-		counters_of_cpu(cpus[index_nospec(index, MAX_CPUS)], copy_counter, c);
-	else
-		return -ENOENT;
-	return 0;
+	return c->failed ? -EFAULT : 0;
 }
 
 long margay_stat(struct vcpu *v, struct margay_op *op)
 {
 	struct copying c = { .to = op->u.stat.counters, .max = op->u.stat.max };
 	u32 id = op->u.stat.domain;
-	struct domain *d;
-	long rc;
+	struct domain *d = NULL;
+	long rc = id == MARGAY_STAT_MACHINE ? 0 : hcall_domain(v, (domid_t)id, &d);
 
-	if (id == MARGAY_STAT_MACHINE) {
-		rc = stat_machine(op->u.stat.index, &c);
-	} else {
-		rc = hcall_domain(v, (domid_t)id, &d);
-		if (rc)
-			return rc;
+	if (rc)
+		return rc;
+	rc = stat(d, op->u.stat.index, &c);
+	if (d) {
 		id = d->id;
 		strcopy(op->name, d->name, sizeof(op->name));
-		rc = stat_domain(d, op->u.stat.index, &c);
 		domain_put(d);
 	}
 	op->u.stat.domain = id;
 	op->u.stat.nr = c.nr;
 	op->u.stat.next = next_domain(id);
-	return rc ? rc : c.failed ? -EFAULT : 0;
+	return rc;
 }
 
 long margay_trace(struct margay_op *op)

@@ -40,20 +40,19 @@ void arch_irqs_off(void);
 void arch_poll_irqs(void);		/* takes pending interrupts: a short window */
 void __noreturn arch_reboot(void);
 void __noreturn arch_poweroff(void);
-u64 rdtsc(void);
-u64 tsc_to_ns(u64 tsc);
-u64 arch_tsc_hz(void);
 #ifdef MARGAY_HOST
-static inline u32 rdtsc_low(void) { return (u32)rdtsc(); }
+u64 rdtsc(void);
 #else
-static inline u32 rdtsc_low(void)
+static inline u64 rdtsc(void)
 {
-	u32 low;
+	u32 lo, hi;
 
-	__asm__ volatile("rdtsc" : "=a"(low)::"rdx", "memory");
-	return low;
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi)::"memory");
+	return (u64)hi << 32 | lo;
 }
 #endif
+u64 tsc_to_ns(u64 tsc);
+u64 arch_tsc_hz(void);
 void cpu_relax(void);
 
 /* Lays out a guest from its boot module and prepares vCPU 0. 0 or negative errno, reported. */

@@ -46,12 +46,12 @@ static inline void count_exit(struct vcpu *v, enum exit_reason r)
  */
 static inline void time_exit(struct vcpu *v)
 {
-	v->exit_tsc = rdtsc_low();
+	v->exit_tsc = (u32)rdtsc();
 }
 
 static inline void time_entry(struct cpu *c, struct vcpu *v)
 {
-	u32 ticks = rdtsc_low() - v->exit_tsc;
+	u32 ticks = (u32)rdtsc() - v->exit_tsc;
 
 	v->exit_ticks += ticks;
 	c->exit_ticks += ticks;

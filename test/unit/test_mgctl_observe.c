@@ -339,6 +339,10 @@ static void test_record(void **state)
 	burst = 0;
 	assert_int_equal(run(line), 0);
 	assert_string_equal(out, "0 records, 0 lost\n");
+	strcat(line, " --old");
+	assert_int_equal(run(line), 0);
+	assert_string_equal(out, "127 records, 223 lost\n");
+	assert_int_equal(check_file(&lost, &names), 127);
 }
 
 /* As many as fit may come in a pause; of more, those that Margay may have been writing over are lost. */
@@ -392,6 +396,7 @@ static void test_record_refused(void **state)
 	assert_wrong("trace record x -e ,", "not a list of events");
 	assert_wrong("trace record x -e exi", "not a list of events");
 	assert_wrong("trace show x -s 1", "go with trace record");
+	assert_wrong("stat --old", "go with trace record");
 }
 
 int main(void)

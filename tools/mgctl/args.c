@@ -49,13 +49,14 @@ static const struct option options[] = {
 	{ "events", required_argument, NULL, 'e' },
 	{ "seconds", required_argument, NULL, 's' },
 	{ "pages", required_argument, NULL, 'p' },
+	{ "old", no_argument, NULL, 'o' },
 	{ 0 }
 };
 
 /* Which options go with what, and their default: the last one wins. */
 struct given {
 	const char *cpus, *domain, *watch, *count, *events, *seconds, *pages;
-	bool all;
+	bool all, old;
 };
 
 void print_help(FILE *f)
@@ -79,6 +80,7 @@ void print_help(FILE *f)
 	      "  -s, --seconds N     trace record: for so long, not until Ctrl-C\n"
 	      "  -p, --pages N       trace record: pages of a CPU's ring, a power of two to 256 (64);\n"
 	      "                      the first recording decides\n"
+	      "  -o, --old           trace record: what is in the rings already, too\n"
 	      "  -h, --help          print this\n\n"
 	      "Examples:\n"
 	      "  mgctl policy load /modules/credit.mod\n"
@@ -319,10 +321,11 @@ static int parse_given(const struct given *g, struct request *rq, FILE *err)
 		return wrong(err, "--all, --watch and --count go with stat");
 	if (g->count && !g->watch)
 		return wrong(err, "--count goes with --watch");
-	if ((g->events || g->seconds || g->pages) && rq->command != RECORD)
-		return wrong(err, "--events, --seconds and --pages go with trace record");
+	if ((g->events || g->seconds || g->pages || g->old) && rq->command != RECORD)
+		return wrong(err, "--events, --seconds, --pages and --old go with trace record");
 	rq->all_cpus = !g->cpus;
 	rq->all = g->all;
+	rq->old = g->old;
 	rq->events = (1U << MARGAY_TRACE_EVENTS) - 1;
 	if ((g->cpus && !parse_cpus(g->cpus, rq->cpus, err)) ||
 	    (g->domain && !parse_domain(g->domain, rq, err)) ||
@@ -346,7 +349,7 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 	*rq = (struct request){ .domain = MARGAY_POLICY_ITSELF };
 	opterr = 0;
 	optind = 0; /* glibc: from the start, also the second time */
-	while ((c = getopt_long(argc, argv, ":c:d:jhaw::n:e:s:p:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":c:d:jhaw::n:e:s:p:o", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			g.cpus = optarg;
@@ -374,6 +377,9 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 			break;
 		case 'p':
 			g.pages = optarg;
+			break;
+		case 'o':
+			g.old = true;
 			break;
 		case 'h':
 			return MGCTL_OK; /* whatever else is there */

@@ -52,6 +52,7 @@ struct request {
 	uint64_t count;			/* ... so often; 0: until interrupted */
 	uint32_t events, pages;		/* trace record: kinds; size of new rings */
 	uint64_t seconds;		/* ... for so long; 0: until interrupted */
+	bool old;			/* ... and from what is in the rings already */
 };
 
 /* How to reach Margay, and where to write. */

@@ -82,7 +82,7 @@ static int switch_to(struct mgctl *m, uint32_t events, uint32_t pages)
 	return m->call(m, &op);
 }
 
-static int map_rings(struct recording *rec)
+static int map_rings(struct recording *rec, bool old)
 {
 	struct mgctl *m = rec->m;
 	uint32_t most = 0;
@@ -107,7 +107,7 @@ static int map_rings(struct recording *rec)
 		    r->head->records > (r->pages - 1) * 4096UL / sizeof(*r->records))
 			return -EPROTO;
 		r->records = (const void *)((const char *)r->head + 4096);
-		r->next = written(r);
+		r->next = old ? 0 : written(r);
 		most = r->head->records > most ? r->head->records : most;
 	}
 	rec->copy = malloc(most * sizeof(*rec->copy));
@@ -184,7 +184,7 @@ int do_record(struct mgctl *m, const struct request *rq)
 		return MGCTL_USAGE;
 	}
 	rc = switch_to(m, 0, rq->pages);	/* the rings are there from now on */
-	rc = rc ? rc : map_rings(rec);
+	rc = rc ? rc : map_rings(rec, rq->old);
 	rc = rc ? rc : run(rec, rq);
 	bad = ferror(rec->f);
 	bad |= fclose(rec->f) != 0;

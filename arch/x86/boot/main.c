@@ -9,6 +9,7 @@
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/smp.h>
+#include <margay/trace.h>
 #include <margay/x86.h>
 
 #define MB2_LOADER_MAGIC 0x36d76289U
@@ -70,6 +71,8 @@ static void main_on_own_stack(void *arg __unused)
 	paging_end_init();
 	if (opt.perf_boot)
 		memory_show();
+	if (opt.trace && trace_set(~0U, opt.trace))
+		pr_warn("no trace: %u pages are no power of two, or not there\n", opt.trace);
 	boot_guests();
 	sched_loop();
 }

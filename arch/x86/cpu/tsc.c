@@ -26,14 +26,6 @@ static u8 ns_shift;
 static u64 tsc_mul =
 	3UL << TSC_SHIFT; /* tsc delta = ns * tsc_mul >> TSC_SHIFT; until it is known 3 GHz */
 
-u64 rdtsc(void)
-{
-	u32 lo, hi;
-
-	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi)::"memory");
-	return (u64)hi << 32 | lo;
-}
-
 void cpu_relax(void)
 {
 	__asm__ volatile("pause" ::: "memory");
