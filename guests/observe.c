@@ -67,6 +67,16 @@ static uint64_t own(const char *group, const char *name, uint32_t sub)
 		      before_, after_);                                                      \
 	} while (0)
 
+static uint64_t all_times(void)
+{
+	static const char *const names[] = { "margay", "waiting", "idle", "offline" };
+	uint64_t sum = own("time", "guest", ~0u);
+
+	for (unsigned int i = 0; i < 4; i++)
+		sum += value("time", names[i], ~0u);
+	return sum;
+}
+
 static unsigned int upcalls;
 
 static void on_upcall(evtchn_port_t port)
@@ -123,6 +133,13 @@ static void counters(void)
 	      "worked for 20 ms: %lu ns in the guest", value("time", "guest", none) - start);
 	CHECK(value("time", "margay", none) > mine, "no time in Margay");
 	CHECK(value("state", "run", none) == 3, "this vCPU does not run");
+	/* All of the time is accounted for, by one of them. */
+	start = now_ns();
+	mine = all_times();
+	delay_ns(10000000);
+	mine = all_times() - mine;
+	CHECK(mine >= 10000000 && mine <= now_ns() - start, "%lu ns of %lu", mine,
+	      now_ns() - start);
 }
 
 static void whole(void)
@@ -306,6 +323,13 @@ static void all_traced(void)
 	n = count(MARGAY_TRACE_FAULT, &r);
 	CHECK(n && r->a == 0xfee00020 && !r->b, "%u faults, the last at %lx", n, r->a);
 	CHECK(!count(MARGAY_TRACE_WAKE, &r), "woken");
+	memset(&op, 0, sizeof(op));
+	op.u.select.point = MARGAY_POINT_IDLE;
+	op.u.select.cpus[0] = 1;
+	CHECK_RET(control(MARGAY_POLICY_SELECT), 0);	/* the built-in one, which it is */
+	CHECK(count(MARGAY_TRACE_POLICY, &r) == 1 && r->a == MARGAY_POINT_IDLE && !r->b &&
+		      r->domain == MARGAY_NONE,
+	      "a policy selected");
 	CHECK_RET(sched_op(SCHEDOP_poll, &poll), 0);
 	CHECK_RET(trace(0, 2), 0);
 	irq_disable();
