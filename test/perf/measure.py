@@ -15,6 +15,8 @@ import beds  # noqa: E402
 ROOT = os.path.join(HERE, '../..')
 ICOUNT = ['-icount', 'shift=0,sleep=off', '-seed', '1', '-rtc',
           'base=2026-01-01T00:00:00,clock=vm']
+SWAP = re.compile(r'swap with \d+ vCPUs: (\d+) there, (\d+) back')
+YIELDS = re.compile(r'yield, two switches: built-in (\d+), rr (\d+), (\d+) more per call')
 BENCH = re.compile(r'bench (\w+) (\d+) (\d+)')
 NOISE = re.compile(r'noise (\w+) (\d+) (\d+) (\d+)$')
 STEP = re.compile(r'\(margay\) boot: (.+) at (\d+) ticks')
@@ -158,6 +160,17 @@ def boot():
                           'PASS hello', 'perf_boot', cpus=cpus)
         result[f'{cpus} CPU' + 's' * (cpus > 1)] = {m[1]: int(m[2]) for m in lines.find(STEP)}
     return result
+
+
+def policy():
+    """What it costs that a module decides: the guest policy_cost, with 1 CPU and 2 vCPUs."""
+    lines = on_margay('policy', [
+        (guest('policy_cost'), 'guest name=policy_cost vcpus=2 mem=32M control -- cpus=1'),
+        (os.path.join(beds.OUT, 'modules/rr.mod'), 'policy select=none')], 'PASS policy_cost')
+    swap, yields = lines.find(SWAP), lines.find(YIELDS)
+    return {'swap to rr': int(swap[0][1]), 'swap back': int(swap[0][2]),
+            'two switches, built-in': int(yields[0][1]), 'two switches, rr': int(yields[0][2]),
+            'more per call': int(yields[0][3])}
 
 
 def memory():

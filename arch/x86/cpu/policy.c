@@ -129,7 +129,8 @@ static bool too_long(struct cpu *c, const struct trap_frame *f)
 	}
 	if (++c->policy_strikes >= STRIKES)
 		return true;
-	arch_timer_program(now() + STRIKE_NS);
+	/* Later each time: QEMU may give a CPU no turn before the timer that it has set. */
+	arch_timer_program(now() + (STRIKE_NS << c->policy_strikes));
 	return false;
 }
 

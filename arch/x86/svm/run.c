@@ -53,9 +53,9 @@ static void close_window(struct vmcb *m)
 }
 
 /*
- * Events go in by EVENTINJ, but with svm_virq an interrupt goes in as a virtual interrupt unless V_IRQ is
- * needed as the window (svm_probe()). vcpu_prepare_entry() picks an interrupt only when it can be taken,
- * so that either way it comes before the next instruction.
+ * Events go in by EVENTINJ, but with svm_virq an interrupt goes in as a virtual interrupt (svm_probe()).
+ * vcpu_prepare_entry() picks an interrupt only when it can be taken, so that either way it comes before the
+ * next instruction.
  */
 static void write_event(struct vcpu *v, struct vmcb *m)
 {
@@ -63,7 +63,7 @@ static void write_event(struct vcpu *v, struct vmcb *m)
 
 	v->inject.valid = false;
 	trace(INJECT, v, e->vector | (u64)e->type << 8, e->error);
-	if (svm_inject_virq && e->type == INJ_EXTINT && !(m->intercept1 & INTERCEPT_VINTR)) {
+	if (svm_inject_virq && e->type == INJ_EXTINT) {
 		m->v_irq = V_IRQ;
 		m->v_intr_prio = V_IGN_TPR | 0xf;
 		m->v_vector = e->vector;
@@ -100,6 +100,12 @@ static void before_entry(struct vcpu *v)
 	if (unlikely(svm(v)->iret_rip))
 		step_over_iret(v, svm(v));
 	window = vcpu_prepare_entry(v, can_take_interrupt(v));
+	/* V_IRQ is one: the window for the next waits for the IRET from this one, or any exit before. */
+	if (window && svm_inject_virq && v->inject.valid && v->inject.type == INJ_EXTINT) {
+		window = false;
+		if (!v->nmi_blocked)
+			m->intercept1 |= INTERCEPT_IRET;
+	}
 	svm(v)->enter = window && m->int_state & INT_SHADOW ? svm_switch_shadow : svm_switch;
 	if (window)
 		open_window(m);
