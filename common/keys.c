@@ -92,22 +92,20 @@ static void show_machine(void)
 	}
 }
 
+static void show_memory(struct domain *d)
+{
+	counters_of_domain(d, show_counter, d->name);
+}
+
 static void show_counters(struct domain *d)
 {
 	char who[48];
 
-	counters_of_domain(d, show_counter, d->name);
+	show_memory(d);
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		snprintf(who, sizeof(who), "%s/%u", d->name, i);
 		counters_of_vcpu(d->vcpus[i], show_counter, who);
 	}
-}
-
-static void show_memory(struct domain *d)
-{
-	printk("%s: %lu of %lu pages, mappings 4K %lu 2M %lu 1G %lu, page tables %lu pages\n",
-	       d->name, d->tot_pages, d->max_pages, d->p2m.entries[0], d->p2m.entries[1],
-	       d->p2m.entries[2], d->p2m.table_pages);
 }
 
 void memory_show(void)

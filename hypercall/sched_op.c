@@ -126,14 +126,9 @@ long do_sched_op(struct vcpu *v, struct hcall_args *h)
 	}
 	case SCHEDOP_remote_shutdown: {
 		struct sched_remote_shutdown s;
-		struct domain *rd;
+		int err = guest_read(&s, arg, 0) ? -EFAULT : hcall_own_domain(v, s.domain_id);
 
-		if (guest_read(&s, arg, 0))
-			return -EFAULT;
-		rd = domain_get(s.domain_id);
-		if (rd)
-			domain_put(rd);
-		return rd ? -EPERM : -ESRCH;
+		return err ? err : -EPERM;
 	}
 	case SCHEDOP_pin_override:
 		return -EPERM;

@@ -130,7 +130,6 @@ enum svm_exit {
 #define VMEXIT_INVALID (~0UL)
 
 /* EXITINFO1 of a nested page fault, APM2 15.25.6 */
-#define NPF_PRESENT BIT(0)
 #define NPF_WRITE BIT(1)
 #define NPF_FETCH BIT(4)
 #define NPF_IN_WALK BIT(33)
@@ -141,6 +140,5 @@ enum svm_exit {
 #define IOIO_REP BIT(3)
 
 #define TLB_FLUSH_ALL 1
-#define TLB_FLUSH_ASID 3
 
 #endif
