@@ -15,6 +15,7 @@ static struct margay_counter got[MAX];
 static const struct margay_trace_ring *ring;
 static const struct margay_trace *records;
 static uint64_t seen;		/* records before those that are looked at */
+static uint64_t ring_frame;
 
 static long control(uint32_t cmd)
 {
@@ -248,6 +249,7 @@ static void map_ring(void)
 	frame = op.u.ring.frame;
 	CHECK_RET(map_page(frame - 1, at), -XEN_EINVAL);
 	CHECK_RET(map_page(frame + 3, at), -XEN_EINVAL);
+	ring_frame = frame;
 	for (unsigned int i = 0; i < 3; i++)
 		CHECK_RET(map_page(frame + i, at + i * PAGE_SIZE), 0);
 	ring = (void *)at;
@@ -345,6 +347,36 @@ static void all_traced(void)
 	}
 }
 
+/* What a reader does to its mapping is no business of Margay's: it writes on. */
+static void taken_away(void)
+{
+	struct xen_remove_from_physmap rm = { .domid = DOMID_SELF };
+	struct xen_memory_reservation dec = { .domid = DOMID_SELF, .nr_extents = 1 };
+	struct vcpu_register_runstate_memory_area area = { .addr.v = (void *)(uintptr_t)records };
+	uintptr_t at = (uintptr_t)ring;
+	xen_pfn_t gfn = at / PAGE_SIZE + 2;
+	uint64_t pages = (uint64_t)memory_op(XENMEM_current_reservation, &rm.domid);
+
+	CHECK(vcpu_op(VCPUOP_register_runstate_memory_area, 0, &area) < 0, "a runstate area there");
+	CHECK_RET(trace(1u << MARGAY_TRACE_HYPERCALL, 2), 0);
+	seen = ring->written;
+	rm.gpfn = at / PAGE_SIZE;
+	CHECK_RET(memory_op(XENMEM_remove_from_physmap, &rm), 0);
+	CHECK(*(volatile uint64_t *)(at + 8) == ~0ul, "the ring is still there");
+	rm.gpfn++;
+	CHECK_RET(memory_op(XENMEM_remove_from_physmap, &rm), 0);
+	set_xen_guest_handle(dec.extent_start, &gfn);
+	CHECK_RET(memory_op(XENMEM_decrease_reservation, &dec), 1);
+	for (unsigned int i = 0; i < N; i++)
+		xen_version(3000 + (int)i, NULL);
+	for (unsigned int i = 0; i < 3; i++)
+		CHECK_RET(map_page(ring_frame + i, at + i * PAGE_SIZE), 0);
+	CHECK(ring->written - seen == N + 6 && record(seen + 3)->b == 3000,
+	      "%lu records of %u calls", ring->written - seen, N + 6);
+	CHECK_RET(trace(0, 2), 0);
+	CHECK_RET(memory_op(XENMEM_current_reservation, &rm.domid), (long)pages);
+}
+
 int main(void)
 {
 	counters();
@@ -352,6 +384,7 @@ int main(void)
 	map_ring();
 	hypercalls_traced();
 	all_traced();
+	taken_away();
 	counters();
 	pass();
 }

@@ -18,6 +18,7 @@ static unsigned int allocated, mapped, waits, last_wait;
 static uint64_t passed;		/* by waiting, in ms */
 static uint32_t events;
 static int answer;
+static bool on_terminal;
 static _Alignas(4096) uint8_t ring[2][2 * 4096];
 static unsigned int burst;	/* records that CPU 0 makes in each pause */
 
@@ -163,7 +164,8 @@ static int run(const char *line)
 {
 	static char copy[512], *argv[32];
 	struct mgctl m = { .call = fake_call, .alloc = fake_alloc, .free = fake_free,
-			   .map = fake_map, .unmap = fake_unmap, .wait = fake_wait };
+			   .map = fake_map, .unmap = fake_unmap, .wait = fake_wait,
+			   .terminal = on_terminal };
 	struct request rq;
 	int argc = 1, rc;
 
@@ -252,6 +254,12 @@ static void test_watch(void **state)
 	assert_says(out, "per second\n");
 	assert_says(out,
 		    "\n    0   1 r   25.00   0.00   0.00  75.00  20000      0      0      0\n");
+	assert_null(strchr(out, '\033'));
+	on_terminal = true; /* each table is in place of the one before */
+	assert_int_equal(run("stat --watch -n 2 -d 3"), 0);
+	on_terminal = false;
+	assert_memory_equal(out, "\033[H\033[Jup 4.0 s", 14);
+	assert_says(out + 14, "\n\033[H\033[Jup 5.0 s");
 	waits = 0;
 	last_wait = 1; /* Ctrl-C in the first second */
 	assert_int_equal(run("stat -w0.5"), 0);
