@@ -2,7 +2,7 @@
 /*
  * What a busy guest gets of the CPUs. On the command line, in thousandths: running= is the least share of
  * the time that each of its vCPUs shall run, at_most= the most; together= is the least share of that time
- * in which its other vCPUs run as well. A guest with the control privilege first selects policy= (1 credit,
+ * in which its other vCPUs run as well; seconds= is how long that is measured. A guest with the control privilege first selects policy= (1 credit,
  * 2 edf, 3 gang) and gives domain N what weightN=, capN=, period_usN= and budget_usN= say.
  */
 #include "guest.h"
@@ -10,7 +10,7 @@
 #include "../include/public/margay.h"
 
 #define SETTLE (NS_PER_S / 2)
-#define MEASURE (3 * NS_PER_S)
+#define MEASURE (cmdline_number("seconds", 3) * NS_PER_S)
 #define MAX_DOMAIN 3
 
 static const char *const policies[] = { "", "credit", "edf", "gang" };
