@@ -179,6 +179,6 @@ void policy_observe(struct vcpu *v)
 {
 	if (v->deferred & VCPU_WORK_OBSERVE)
 		return;
-	memcpy(v->exits_seen, v->exits, NR_EXITS * sizeof(*v->exits));
+	memcpy(v->exits_seen, v->exits, sizeof(v->exits));
 	atomic_or(&v->work, VCPU_WORK_OBSERVE);
 }

@@ -45,10 +45,7 @@ int vcpu_create(struct domain *d)
 	v->cpu = cpus[first];
 	v->view = (struct policy_vcpu){ .domain = d->id, .slot = d->slot, .id = id, .cpu = first,
 					.nr_vcpus = d->spec.vcpus, .affinity = v->affinity };
-	v->exits = kzalloc(2 * NR_EXITS * sizeof(u64));
-	v->exits_seen = v->exits + NR_EXITS;
-	v->hypercalls = kzalloc(HCALL_ROWS * HCALL_SUBOPS * sizeof(u64));
-	if (!v->exits || !v->hypercalls || arch_vcpu_init(v))
+	if (arch_vcpu_init(v))
 		return -ENOMEM;	/* the domain's tear-down frees what is there */
 	v->work = VCPU_WORK_TIME;
 	return 0;
@@ -58,7 +55,5 @@ void vcpu_destroy(struct vcpu *v)
 {
 	hcall_vcpu_cleanup(v);
 	arch_vcpu_free(v);
-	kfree(v->exits);
-	kfree(v->hypercalls);
 	kfree(v);
 }

@@ -9,13 +9,6 @@
 #include <margay/hypercall.h>
 #include <margay/vcpu.h>
 
-enum exit_reason {
-#define EXIT(id, name) EXIT_##id,
-#include <margay/exits.def>
-#undef EXIT
-	NR_EXITS
-};
-
 extern const char *const exit_names[NR_EXITS];
 
 /* Past the instruction; drops the interrupt shadow through the back-end. */

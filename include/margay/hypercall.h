@@ -35,8 +35,6 @@ extern const char *const hypercall_names[NR_HYPERCALLS];
  * v->hypercalls has a row for each that is served and one for all others, in which the first argument, mostly an
  * operation's number, chooses; the last is for all larger ones.
  */
-#define HCALL_ROWS 24U
-#define HCALL_SUBOPS 32UL
 const u64 *hypercall_counts(const struct vcpu *v, unsigned nr);
 
 /* Counts and answers what is not there: -ENOSYS. */

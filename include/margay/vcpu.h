@@ -12,6 +12,16 @@
 
 struct vlapic;
 
+enum exit_reason {
+#define EXIT(id, name) EXIT_##id,
+#include <margay/exits.def>
+#undef EXIT
+	NR_EXITS
+};
+
+#define HCALL_ROWS 24U
+#define HCALL_SUBOPS 32UL
+
 /* In the order of the instruction encodings, so that decoded register numbers index it. */
 struct regs {
 	union {
@@ -165,9 +175,9 @@ struct vcpu {
 	struct vcpu_walk walked;
 
 	void *hvm;			/* the back-end's: VMCB and the like */
-	u64 *exits_seen;		/* the counters as the exit policy knows them */
-	u64 *exits;			/* counters by shared exit reason, NR_EXITS (exit.h) */
-	u64 *hypercalls;		/* counters by number and operation: hypercall.h */
+	u64 exits[NR_EXITS];
+	u64 exits_seen[NR_EXITS];	/* as the exit policy knows them */
+	u64 hypercalls[HCALL_ROWS * HCALL_SUBOPS]; /* by number and operation: hypercall_counts() */
 	struct vcpu_stats stats;
 	u32 exit_tsc;			/* of the last exit, its lower half */
 	u64 exit_ticks;			/* of the TSC, between exits and entries */

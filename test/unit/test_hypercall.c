@@ -210,7 +210,6 @@ static int setup(void **state)
 	for (i = 0; i < MOCK_VCPUS; i++) {
 		struct vcpu *v = A->vcpus[i];
 
-		v->hypercalls = calloc(HCALL_ROWS * HCALL_SUBOPS, sizeof(u64));
 		v->info_mfn = INVALID_MFN;
 		v->state = i ? RUN_OFFLINE : RUN_RUNNING;
 		vcpu_timers_init(v);
@@ -224,10 +223,8 @@ static int teardown(void **state)
 {
 	unsigned i;
 
-	for (i = 0; i < MOCK_VCPUS; i++) {
+	for (i = 0; i < MOCK_VCPUS; i++)
 		hcall_vcpu_cleanup(A->vcpus[i]);
-		free(A->vcpus[i]->hypercalls);
-	}
 	return mock_teardown(state);
 }
 
