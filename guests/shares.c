@@ -2,8 +2,9 @@
 /*
  * What a busy guest gets of the CPUs. On the command line, in thousandths: running= is the least share of
  * the time that each of its vCPUs shall run, at_most= the most; together= is the least share of that time
- * in which its other vCPUs run as well; seconds= is how long that is measured. A guest with the control privilege first selects policy= (1 credit,
- * 2 edf, 3 gang) and gives domain N what weightN=, capN=, period_usN= and budget_usN= say.
+ * in which its other vCPUs run as well; seconds= is how long that is measured (3). A guest with the control
+ * privilege first selects policy= (1 credit, 2 edf, 3 gang) and gives domain N what weightN=, capN=,
+ * period_usN= and budget_usN= say.
  */
 #include "guest.h"
 
