@@ -126,7 +126,9 @@ long do_sched_op(struct vcpu *v, struct hcall_args *h)
 	}
 	case SCHEDOP_remote_shutdown: {
 		struct sched_remote_shutdown s;
-		int err = guest_read(&s, arg, 0) ? -EFAULT : hcall_own_domain(v, s.domain_id);
+		int err = guest_read(&s, arg, 0)    ? -EFAULT :
+			  s.domain_id == DOMID_SELF ? -ESRCH :	/* as on Xen */
+						      hcall_own_domain(v, s.domain_id);
 
 		return err ? err : -EPERM;
 	}
