@@ -196,23 +196,6 @@ static long ring_of(uint32_t cpu)
 	return control(MARGAY_TRACE_RING);
 }
 
-static int map_page(uint64_t frame, uintptr_t to)
-{
-	struct xen_add_to_physmap_batch b = { .domid = DOMID_SELF,
-					      .space = XENMAPSPACE_gmfn_foreign,
-					      .size = 1,
-					      .u.foreign_domid = DOMID_XEN };
-	xen_ulong_t idx = frame;
-	xen_pfn_t gpfn = to >> PAGE_SHIFT;
-	int err = 1;
-
-	set_xen_guest_handle(b.idxs, &idx);
-	set_xen_guest_handle(b.gpfns, &gpfn);
-	set_xen_guest_handle(b.errs, &err);
-	CHECK_RET(memory_op(XENMEM_add_to_physmap_batch, &b), 0);
-	return err;
-}
-
 static const struct margay_trace *record(uint64_t n)
 {
 	return &records[n % ring->records];
@@ -247,11 +230,11 @@ static void map_ring(void)
 	CHECK_RET(ring_of(0), 0);
 	CHECK(op.u.ring.pages == 3, "%u pages", op.u.ring.pages);
 	frame = op.u.ring.frame;
-	CHECK_RET(map_page(frame - 1, at), -XEN_EINVAL);
-	CHECK_RET(map_page(frame + 3, at), -XEN_EINVAL);
+	CHECK_RET(map_foreign(DOMID_XEN, frame - 1, at), -XEN_EINVAL);
+	CHECK_RET(map_foreign(DOMID_XEN, frame + 3, at), -XEN_EINVAL);
 	ring_frame = frame;
 	for (unsigned int i = 0; i < 3; i++)
-		CHECK_RET(map_page(frame + i, at + i * PAGE_SIZE), 0);
+		CHECK_RET(map_foreign(DOMID_XEN, frame + i, at + i * PAGE_SIZE), 0);
 	ring = (void *)at;
 	records = (void *)(at + PAGE_SIZE);
 	CHECK(ring->version == MARGAY_TRACE_VERSION && ring->cpu == 0 && ring->records == 256 &&
@@ -370,7 +353,7 @@ static void taken_away(void)
 	for (unsigned int i = 0; i < N; i++)
 		xen_version(3000 + (int)i, NULL);
 	for (unsigned int i = 0; i < 3; i++)
-		CHECK_RET(map_page(ring_frame + i, at + i * PAGE_SIZE), 0);
+		CHECK_RET(map_foreign(DOMID_XEN, ring_frame + i, at + i * PAGE_SIZE), 0);
 	CHECK(ring->written - seen == N + 6 && record(seen + 3)->b == 3000,
 	      "%lu records of %u calls", ring->written - seen, N + 6);
 	CHECK_RET(trace(0, 2), 0);

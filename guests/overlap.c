@@ -56,23 +56,6 @@ static void trace(uint32_t events)
 	CHECK_RET(control(MARGAY_TRACE), 0);
 }
 
-static void map_page(uint64_t frame, uintptr_t to)
-{
-	struct xen_add_to_physmap_batch b = { .domid = DOMID_SELF,
-					      .space = XENMAPSPACE_gmfn_foreign,
-					      .size = 1,
-					      .u.foreign_domid = DOMID_XEN };
-	xen_ulong_t idx = frame;
-	xen_pfn_t gpfn = to >> PAGE_SHIFT;
-	int err = 1;
-
-	set_xen_guest_handle(b.idxs, &idx);
-	set_xen_guest_handle(b.gpfns, &gpfn);
-	set_xen_guest_handle(b.errs, &err);
-	CHECK_RET(memory_op(XENMEM_add_to_physmap_batch, &b), 0);
-	CHECK(!err, "page %lx of a ring: %d", frame, err);
-}
-
 static void map_rings(void)
 {
 	trace(0);
@@ -85,7 +68,8 @@ static void map_rings(void)
 			break;
 		at = hole_alloc(op.u.ring.pages);
 		for (unsigned int i = 0; i < op.u.ring.pages; i++)
-			map_page(op.u.ring.frame + i, at + i * PAGE_SIZE);
+			CHECK_RET(map_foreign(DOMID_XEN, op.u.ring.frame + i, at + i * PAGE_SIZE),
+				  0);
 		rings[nr_rings].head = (void *)at;
 		rings[nr_rings].records = (void *)(at + PAGE_SIZE);
 	}

@@ -68,3 +68,21 @@ long sched_shutdown(unsigned int reason)
 
 	return sched_op(SCHEDOP_shutdown, &arg);
 }
+
+long map_foreign(domid_t from, uint64_t frame, uintptr_t to)
+{
+	struct xen_add_to_physmap_batch b = { .domid = DOMID_SELF,
+					      .space = XENMAPSPACE_gmfn_foreign,
+					      .size = 1,
+					      .u.foreign_domid = from };
+	xen_ulong_t idx = frame;
+	xen_pfn_t gpfn = to / 4096;
+	int err = 1;
+	long ret;
+
+	set_xen_guest_handle(b.idxs, &idx);
+	set_xen_guest_handle(b.gpfns, &gpfn);
+	set_xen_guest_handle(b.errs, &err);
+	ret = memory_op(XENMEM_add_to_physmap_batch, &b);
+	return ret ? ret : err;
+}

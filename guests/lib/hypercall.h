@@ -112,4 +112,7 @@ long hvm_get_param(uint32_t index, uint64_t *value);
 long hvm_set_param(uint32_t index, uint64_t value);
 long sched_shutdown(unsigned int reason);
 
+/* Map a page of another domain's, or of the hypervisor's (DOMID_XEN), at a guest-physical address. */
+long map_foreign(domid_t from, uint64_t frame, uintptr_t to);
+
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../../tools/mgctl/mgctl.h"
+#include "mgctl_says.h"
 
 static char out[8192], err[4096];
 static struct margay_op last;	/* operation, besides LIST */
@@ -118,17 +119,6 @@ static int run(const char *line)
 	return rc;
 }
 
-#define assert_says(text, part)                                                        \
-	do {                                                                           \
-		if (!strstr(text, part))                                               \
-			fail_msg("no \"%s\" in \"%s\"", part, text);                   \
-	} while (0)
-#define assert_wrong(line, part)                                                       \
-	do {                                                                           \
-		assert_int_equal(run(line), MGCTL_USAGE);                              \
-		assert_says(err, part);                                                \
-		assert_string_equal(out, "");                                          \
-	} while (0)
 #define assert_refused(line, part)                                                     \
 	do {                                                                           \
 		assert_int_equal(run(line), MGCTL_REFUSED);                            \

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "../../tools/mgctl/show.h"
+#include "mgctl_says.h"
 
 #define ROOM 128U	/* records of a ring of two pages */
 
@@ -186,18 +187,6 @@ static int run(const char *line)
 	assert_int_equal(mapped, 0);
 	return rc;
 }
-
-#define assert_says(text, part)                                                        \
-	do {                                                                           \
-		if (!strstr(text, part))                                               \
-			fail_msg("no \"%s\" in \"%s\"", part, text);                   \
-	} while (0)
-#define assert_wrong(line, part)                                                       \
-	do {                                                                           \
-		assert_int_equal(run(line), MGCTL_USAGE);                              \
-		assert_says(err, part);                                                \
-		assert_string_equal(out, "");                                          \
-	} while (0)
 
 static int setup(void **state)
 {
