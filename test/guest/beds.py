@@ -28,6 +28,7 @@ TCG_CPU = ('EPYC,+svm,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osv
            '-nrip-save,-xsavec')
 ESCAPES = re.compile(r'\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|c)')
 PR_SET_PDEATHSIG = 1
+RESET = 'a triple fault of the machine'   # how a BedError begins that tells of one
 libc = ctypes.CDLL(None)
 
 
@@ -200,9 +201,17 @@ def run_piped(command, watcher, log_path, limit):
 
 def run_qemu(machine, watcher, log_path, limit):
     need('qemu-system-x86_64', 'qemu-system-x86')
+    resets = log_path + '.resets'
     command = [*qemu_base(machine), *qemu_disk(machine), '-chardev', 'stdio,id=c0,signal=off',
-               '-serial', 'chardev:c0']
-    return run_piped(command, watcher, log_path, limit)
+               '-serial', 'chardev:c0', '-d', 'cpu_reset', '-D', resets]
+    ended = run_piped(command, watcher, log_path, limit)
+    with open(resets, encoding='utf-8', errors='replace') as file:
+        faults = re.findall('Triple fault', file.read())
+    if not faults:
+        os.remove(resets)
+    elif ended.how == 'off':
+        raise BedError(f'{RESET}: {resets}')
+    return ended
 
 
 def run_oracle(machine, watcher, log_path, limit):
