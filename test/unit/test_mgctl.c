@@ -10,14 +10,13 @@
 #include <unistd.h>
 
 #include "../../tools/mgctl/mgctl.h"
-#include "mgctl_says.h"
+#include "mgctl_host.h"
 
 static char out[8192], err[4096];
 static struct margay_op last;	/* operation, besides LIST */
 static int answer;		/* to those that are not about what there is */
 static const char *reason;	/* of a refused load */
 static bool ejected;		/* is the second module? */
-static unsigned int allocated;
 
 static int fake_list(struct margay_op *op)
 {
@@ -65,20 +64,6 @@ static int fake_call(struct mgctl *m, struct margay_op *op)
 		return answer;
 	}
 	return answer;
-}
-
-static void *fake_alloc(struct mgctl *m, size_t size)
-{
-	(void)m;
-	allocated++;
-	return malloc(size);
-}
-
-static void fake_free(struct mgctl *m, void *p)
-{
-	(void)m;
-	allocated--;
-	free(p);
 }
 
 static int parse(struct request *rq, const char *line)

@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "../../tools/mgctl/show.h"
-#include "mgctl_says.h"
+#include "mgctl_host.h"
 
 #define ROOM 128U	/* records of a ring of two pages */
 
 static char out[65536], err[4096];
-static unsigned int allocated, mapped, waits, last_wait;
+static unsigned int mapped, waits, last_wait;
 static uint64_t passed;		/* by waiting, in ms */
 static uint32_t events;
 static int answer;
@@ -110,20 +110,6 @@ static int fake_call(struct mgctl *m, struct margay_op *op)
 	}
 	fail_msg("operation %u", op->cmd);
 	return 0;
-}
-
-static void *fake_alloc(struct mgctl *m, size_t size)
-{
-	(void)m;
-	allocated++;
-	return malloc(size);
-}
-
-static void fake_free(struct mgctl *m, void *p)
-{
-	(void)m;
-	allocated--;
-	free(p);
 }
 
 static const void *fake_map(struct mgctl *m, uint64_t frame, uint32_t pages)

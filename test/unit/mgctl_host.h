@@ -1,7 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What tests of mgctl check: what it printed, in out and err of theirs, which run() fills. */
-#ifndef MGCTL_SAYS_H
-#define MGCTL_SAYS_H
+/*
+ * What tests of mgctl share: memory that is counted, and checks of what it printed, in out and err of theirs,
+ * which run() fills.
+ */
+#ifndef MGCTL_HOST_H
+#define MGCTL_HOST_H
+
+#include "../../tools/mgctl/mgctl.h"
+
+static unsigned int allocated;
+
+static void *fake_alloc(struct mgctl *m, size_t size)
+{
+	(void)m;
+	allocated++;
+	return malloc(size);
+}
+
+static void fake_free(struct mgctl *m, void *p)
+{
+	(void)m;
+	allocated--;
+	free(p);
+}
 
 #define assert_says(text, part)                                                        \
 	do {                                                                           \
