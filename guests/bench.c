@@ -1,29 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the hypervisor costs, in TSC ticks: lines `bench NAME MIN MEAN`, of 1000 rounds each, less
- * the cost of measuring. Under QEMU's -icount a tick is an instruction and the figures repeat.
+ * What the hypervisor costs a vCPU that is alone: 1000 rounds of each operation. Pages and grants are
+ * in bench_memory.c, what two vCPUs or domains have to do with each other in bench_pair.c and
+ * bench_domains.c.
  */
 #include "guest.h"
+
+#include "bench.h"
 
 #define ROUNDS		1000u
 #define WAKE_ROUNDS	200u
 
-static uint64_t overhead;
 static evtchn_port_t masked, peer, wake_port;
 static volatile uint64_t woken_at;
 static volatile bool asleep;
 static struct evtchn_send send_masked, send_upcall;
 static uint64_t later;
 
-static void report(const char *name, uint64_t least, uint64_t sum, unsigned int rounds)
-{
-	printf("bench %s %lu %lu\n", name, least, sum / rounds);
-}
-
 /* Inlined, so that nothing but the operation lies between the two readings. */
 static inline __attribute__((always_inline)) void measure(const char *name, void (*op)(void))
 {
-	uint64_t least = ~0ul, sum = 0;
+	struct bench_sum b = BENCH_SUM;
 
 	op();
 	/* Bochs can be told to stop here: test/perf looks at the instructions between. Else it does nothing. */
@@ -31,18 +28,15 @@ static inline __attribute__((always_inline)) void measure(const char *name, void
 	op();
 	asm volatile("xchg %%bx, %%bx" ::: "memory");
 	for (unsigned int i = 0; i < ROUNDS; i++) {
-		uint64_t start = rdtsc(), cost;
+		uint64_t start = rdtsc();
 
 		op();
-		cost = rdtsc() - start;
-		cost = cost > overhead ? cost - overhead : 0;
-		least = cost < least ? cost : least;
-		sum += cost;
+		bench_add(&b, rdtsc() - start);
 	}
 	if (name)
-		report(name, least, sum, ROUNDS);
+		bench_report(name, &b);
 	else
-		overhead = least;
+		bench_overhead = b.least;
 }
 
 static inline void op_nothing(void)
@@ -131,7 +125,8 @@ static void sleeper(void)
 /* From the send on one vCPU to the handler on another that was asleep. */
 static void measure_wake(void)
 {
-	uint64_t least = ~0ul, sum = 0, start;
+	struct bench_sum b = BENCH_SUM;
+	uint64_t start;
 
 	wake_port = (evtchn_port_t)evtchn_bind_ipi(1);
 	evtchn_set_handler(wake_port, on_wake);
@@ -145,10 +140,9 @@ static void measure_wake(void)
 		start = rdtsc();
 		evtchn_send(wake_port);
 		CHECK(WAIT_FOR(woken_at, NS_PER_S), "vCPU 1 does not wake");
-		least = woken_at - start < least ? woken_at - start : least;
-		sum += woken_at - start;
+		bench_add(&b, woken_at - start);
 	}
-	report("cross_vcpu_wake", least, sum, WAKE_ROUNDS);
+	bench_report("cross_vcpu_wake", &b);
 }
 
 int main(void)

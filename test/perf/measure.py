@@ -83,12 +83,14 @@ def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=200, extr
     return finish(lines, ended, log, sign)
 
 
-def on_xen(name, elf, sign, vcpus=1, cpus=1, mem=1024, limit=600):
+def on_xen(name, elf, sign, vcpus=1, cpus=1, mem=1024, limit=600, args=''):
     """Boot elf as the initial domain of Xen."""
+    # pylint: disable=too-many-arguments
     log = os.path.join(beds.OUT, 'perf', name + '.log')
     os.makedirs(os.path.dirname(log), exist_ok=True)
     machine = beds.Machine(elf, cpus=cpus, mem=mem, extra=ICOUNT)
     machine.oracle_vcpus = vcpus
+    machine.oracle_args = args
     lines = Lines(end=sign)
     return finish(lines, beds.run_oracle(machine, lines, log, limit), log, sign)
 
@@ -105,15 +107,39 @@ def noise_of(lines):
     return {**bench_of(lines), 'noise_alone': {'min': int(alone[2]), 'mean': int(alone[3])}}
 
 
+# A guest, its vCPUs and the machine's CPUs, its command line.
+BENCHES = (('bench', 2, 2, ''), ('noise', 1, 1, ''), ('bench_memory', 1, 1, ''),
+           ('bench_pair', 2, 1, ''), ('bench_pair', 2, 2, 'other=1'))
+
+
+def costs_of(name, lines):
+    return noise_of(lines) if name == 'noise' else bench_of(lines)
+
+
+def pair_of_domains(cpus, arg):
+    """Two guests that send each other events. The first has the lower number."""
+    elf = guest('bench_domains')
+    return on_margay(f'bench_domains-{cpus}', [
+        (elf, f'guest name=bench_domains mem=32M pin=0 -- peer=2 {arg}'),
+        (elf, f'guest name=pong mem=32M pin={cpus - 1} -- peer=1 {arg}')],
+                     'PASS bench_domains', cpus=cpus)
+
+
 def bench(xen=True):
-    """The bench guest on Margay and on Xen, each with 2 CPUs and 2 vCPUs, and noise with one."""
-    result = {'margay': bench_of(on_margay(
-        'bench', [(guest('bench'), 'guest name=bench vcpus=2 mem=64M')], 'PASS bench', cpus=2))}
-    result['margay'].update(noise_of(on_margay(
-        'noise', [(guest('noise'), 'guest name=noise mem=64M')], 'PASS noise')))
+    """The bench guests on Margay and on Xen. As Xen starts one domain only, it has no row of two."""
+    result = {'margay': {}}
+    for name, vcpus, cpus, arg in BENCHES:
+        lines = on_margay(f'{name}-{cpus}', [
+            (guest(name), f'guest name={name} vcpus={vcpus} mem=64M -- {arg}')], f'PASS {name}',
+                          cpus=cpus)
+        result['margay'].update(costs_of(name, lines))
+    for cpus, arg in ((1, ''), (2, 'other=1')):
+        result['margay'].update(bench_of(pair_of_domains(cpus, arg)))
     if xen:
-        result['xen'] = bench_of(on_xen('bench-xen', guest('bench'), 'PASS bench', vcpus=2, cpus=2))
-        result['xen'].update(noise_of(on_xen('noise-xen', guest('noise'), 'PASS noise')))
+        result['xen'] = {}
+        for name, vcpus, cpus, arg in BENCHES:
+            lines = on_xen(f'{name}-{cpus}-xen', guest(name), f'PASS {name}', vcpus, cpus, args=arg)
+            result['xen'].update(costs_of(name, lines))
     return result
 
 
