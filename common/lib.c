@@ -6,7 +6,12 @@ void *memcpy(void *dst, const void *src, size_t n)
 {
 	void *d = dst;
 
-	__asm__ volatile("rep movsb" : "+D"(d), "+S"(src), "+c"(n)::"memory");
+	if (((uintptr_t)dst | (uintptr_t)src | n) % 8 == 0) {
+		n /= 8;
+		__asm__ volatile("rep movsq" : "+D"(d), "+S"(src), "+c"(n)::"memory");
+	} else {
+		__asm__ volatile("rep movsb" : "+D"(d), "+S"(src), "+c"(n)::"memory");
+	}
 	return dst;
 }
 

@@ -6,14 +6,14 @@
 
 #define CHUNK 256U
 
-static long io_write(struct vcpu *v, struct hcall_args *h)
+static long io_write(struct vcpu *v, struct regs *h)
 {
-	u32 count = (u32)h->a[1], done = 0, n, taken;
+	u32 count = (u32)h->rsi, done = 0, n, taken;
 	char buf[CHUNK];
 
 	do {
 		n = min(count - done, CHUNK);
-		if (copy_from_guest(buf, h->a[2] + done, n))
+		if (copy_from_guest(buf, h->rdx + done, n))
 			return -EFAULT;
 		taken = (u32)console_guest_write(v->domain, buf, n);
 		done += taken;
@@ -21,8 +21,8 @@ static long io_write(struct vcpu *v, struct hcall_args *h)
 	} while (done < count && taken == n && !hcall_preempt());
 	if (done == count)
 		return 0;
-	h->a[1] = count - done;
-	h->a[2] += done;
+	h->rsi = count - done;
+	h->rdx += done;
 	return HCALL_RESTART;
 }
 
@@ -34,19 +34,19 @@ static long io_read(struct vcpu *v, u32 count, gvaddr_t to)
 	return copy_to_guest(to, buf, n) ? -EFAULT : (long)n;
 }
 
-long do_console_io(struct vcpu *v, struct hcall_args *h)
+long do_console_io(struct vcpu *v, struct regs *h)
 {
 	if (!v->domain->initial)
 		return -EPERM;
-	switch ((u32)h->a[0]) {
+	switch ((u32)h->rdi) {
 	case CONSOLEIO_write:
 	case CONSOLEIO_read:
-		if ((u32)h->a[1] > INT32_MAX)
+		if ((u32)h->rsi > INT32_MAX)
 			return -E2BIG;
-		if ((u32)h->a[0] == CONSOLEIO_write)
+		if ((u32)h->rdi == CONSOLEIO_write)
 			return io_write(v, h);
-		return io_read(v, (u32)h->a[1], h->a[2]);
+		return io_read(v, (u32)h->rsi, h->rdx);
 	default:
-		return hcall_unsupported(v, "console_io", h->a[0]);
+		return hcall_unsupported(v, "console_io", h->rdi);
 	}
 }

@@ -9,8 +9,6 @@
 
 #include "hypercall_priv.h"
 
-enum { NOBODY, ANY, CONTROL };
-
 enum {
 	ROW_UNSERVED,
 #define HYPERCALL(nr, name, handler, who) ROW_##name,
@@ -20,14 +18,9 @@ enum {
 };
 _Static_assert(NR_ROWS <= HCALL_ROWS, "rows of counters");
 
-struct entry {
-	hcall_fn *fn;
-	u8 who;
-	u16 row;
-};
-
-static const struct entry table[NR_HYPERCALLS] = {
-#define HYPERCALL(nr, name, handler, who) [nr] = { handler, who, ROW_##name * HCALL_SUBOPS },
+const struct hcall_entry hcall_table[NR_HYPERCALLS] = {
+#define HYPERCALL(nr, name, handler, who) \
+	[nr] = { handler, HCALL_##who, ROW_##name * HCALL_SUBOPS },
 #include "table.def"
 #undef HYPERCALL
 };
@@ -43,48 +36,19 @@ const char *const hypercall_names[NR_HYPERCALLS] = {
 #include "table.def"
 #undef HYPERCALL
 
-static inline long dispatch(struct vcpu *v, u64 nr, struct hcall_args *h)
+long hcall_refused(struct vcpu *v, const struct hcall_entry *e, u64 nr)
 {
-	const struct entry *e;
-
-	if (unlikely(nr >= NR_HYPERCALLS))
+	if (e->who == HCALL_NOBODY)
 		return hcall_unsupported(v, "hypercall", nr);
-	e = &table[mask_nospec(nr, NR_HYPERCALLS)];
-	v->hypercalls[e->row + min(h->a[0], HCALL_SUBOPS - 1)]++;
-	if (unlikely(e->who != ANY)) {
-		if (e->who == NOBODY)
-			return hcall_unsupported(v, "hypercall", nr);
-		if (!v->domain->control) {
-			v->stats.denied++;
-			return -EPERM;
-		}
-	}
-	return e->fn(v, h);
+	if (v->domain->control)
+		return 0;
+	v->stats.denied++;
+	return -EPERM;
 }
 
 const u64 *hypercall_counts(const struct vcpu *v, unsigned nr)
 {
-	return v->hypercalls + table[nr].row;
-}
-
-bool hypercall(struct vcpu *v)
-{
-	struct regs *r = &v->regs;
-	struct hcall_args *h = &v->hcall;
-	long ret;
-
-	h->a[0] = r->rdi;
-	h->a[1] = r->rsi;
-	h->a[2] = r->rdx;
-	ret = dispatch(v, r->rax, h);
-	if (unlikely(ret == HCALL_RESTART)) {
-		r->rdi = h->a[0];
-		r->rsi = h->a[1];
-		r->rdx = h->a[2];
-		return true;
-	}
-	r->rax = (u64)ret;
-	return false;
+	return v->hypercalls + hcall_table[nr].row;
 }
 
 bool hcall_preempt(void)
@@ -104,9 +68,9 @@ long hcall_unsupported(struct vcpu *v, const char *what, u64 op)
 	return -ENOSYS;
 }
 
-long do_unserved(struct vcpu *v, struct hcall_args *h)
+long do_unserved(struct vcpu *v, struct regs *h)
 {
-	return hcall_unsupported(v, "operation", h->a[0]);
+	return hcall_unsupported(v, "operation", h->rdi);
 }
 
 int hcall_domain(struct vcpu *v, domid_t id, struct domain **d)
@@ -139,33 +103,41 @@ int hcall_own_domain(struct vcpu *v, domid_t id)
  * A call that wants to be restarted gets its new arguments written to its entry, and the multicall is
  * restarted from there. Calls in the list are not themselves multicalls.
  */
-long do_multicall(struct vcpu *v, struct hcall_args *h)
+long do_multicall(struct vcpu *v, struct regs *h)
 {
-	u32 n = (u32)h->a[1], done;
+	gvaddr_t at = h->rdi;
+	u32 n = (u32)h->rsi;
 
-	for (done = 0; done < n; done++, h->a[0] += sizeof(struct multicall_entry)) {
+	for (u32 done = 0; done < n; done++, at += sizeof(struct multicall_entry)) {
 		struct multicall_entry e;
-		struct hcall_args args;
+		struct regs args;
+		bool again = done && hcall_preempt();
 		long ret;
 
-		if (done && hcall_preempt()) {
-			h->a[1] = n - done;
-			return HCALL_RESTART;
-		}
-		if (guest_read(&e, h->a[0], 0))
-			return -EFAULT;
-		memcpy(args.a, e.args, sizeof(args.a));
-		trace(HYPERCALL, v, e.op, args.a[0]);
-		ret = e.op == __HYPERVISOR_multicall ? -EINVAL : dispatch(v, e.op, &args);
-		if (ret == HCALL_RESTART) {
-			memcpy(e.args, args.a, sizeof(args.a));
-			if (guest_write(h->a[0], 0, &e))
+		if (!again) {
+			if (guest_read(&e, at, 0))
 				return -EFAULT;
-			h->a[1] = n - done;
+			args.rdi = e.args[0];
+			args.rsi = e.args[1];
+			args.rdx = e.args[2];
+			trace(HYPERCALL, v, e.op, args.rdi);
+			ret = e.op == __HYPERVISOR_multicall ? -EINVAL : hypercall(v, e.op, &args);
+			again = ret == HCALL_RESTART;
+			if (again) {
+				e.args[0] = args.rdi;
+				e.args[1] = args.rsi;
+				e.args[2] = args.rdx;
+				if (guest_write(at, 0, &e))
+					return -EFAULT;
+			}
+		}
+		if (again) {
+			h->rdi = at;
+			h->rsi = n - done;
 			return HCALL_RESTART;
 		}
 		e.result = (u64)ret;
-		if (copy_to_guest(h->a[0] + offsetof(struct multicall_entry, result), &e.result,
+		if (copy_to_guest(at + offsetof(struct multicall_entry, result), &e.result,
 				  sizeof(e.result)))
 			return -EFAULT;
 	}

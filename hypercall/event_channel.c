@@ -68,16 +68,16 @@ static int operate(struct vcpu *v, u32 op, union evtchn_arg *a, struct domain *d
 	}
 }
 
-static __noinline long rare_op(struct vcpu *v, struct hcall_args *h)
+static __noinline long rare_op(struct vcpu *v, struct regs *h)
 {
-	u32 op = (u32)h->a[0];
+	u32 op = (u32)h->rdi;
 	union evtchn_arg a;
 	struct domain *d;
 	int ret;
 
 	if (op >= ARRAY_SIZE(ops) || !ops[op].size)
-		return hcall_unsupported(v, "event_channel_op", h->a[0]);
-	if (copy_from_guest(&a, h->a[1], ops[op].size))
+		return hcall_unsupported(v, "event_channel_op", h->rdi);
+	if (copy_from_guest(&a, h->rsi, ops[op].size))
 		return -EFAULT;
 	ret = hcall_domain(v, target(op, &a), &d);
 	if (ret)
@@ -88,14 +88,14 @@ static __noinline long rare_op(struct vcpu *v, struct hcall_args *h)
 		return ret;
 	if (ops[op].port)
 		memcpy((char *)&a + ops[op].port, &ret, sizeof(evtchn_port_t));
-	return copy_to_guest(h->a[1], &a, ops[op].size);
+	return copy_to_guest(h->rsi, &a, ops[op].size);
 }
 
-long do_event_channel_op(struct vcpu *v, struct hcall_args *h)
+long do_event_channel_op(struct vcpu *v, struct regs *h)
 {
 	evtchn_port_t port;
 
-	if (unlikely((s32)h->a[0] != EVTCHNOP_send))
+	if (unlikely((s32)h->rdi != EVTCHNOP_send))
 		return rare_op(v, h);
-	return guest_read(&port, h->a[1], 0) ? -EFAULT : evtchn_send(v->domain, port);
+	return guest_read(&port, h->rsi, 0) ? -EFAULT : evtchn_send(v->domain, port);
 }

@@ -10,16 +10,17 @@
 /* Runs one operation for each of count structures; a macro because only the types differ. */
 #define FOR_EACH_OP(type, operation)                                                          \
 	do {                                                                                  \
-		for (u32 i = 0; i < count; i++, h->a[1] += sizeof(type)) {                    \
+		for (u32 i = 0; i < count; i++) {                                                \
 			type op;                                                              \
 			if (i && hcall_preempt()) {                                           \
-				h->a[2] = count - i;                                          \
+				h->rsi = arg + i * sizeof(type);                              \
+				h->rdx = count - i;                                           \
 				return HCALL_RESTART;                                         \
 			}                                                                     \
-			if (guest_read(&op, h->a[1], 0))                                      \
+			if (guest_read(&op, arg, i))                                      \
 				return -EFAULT;                                               \
 			operation;                                                            \
-			if (guest_write(h->a[1], 0, &op))                                     \
+			if (guest_write(arg, i, &op))                                     \
 				return -EFAULT;                                               \
 		}                                                                             \
 		return 0;                                                                     \
@@ -112,11 +113,11 @@ static long get_version(struct vcpu *v, gvaddr_t arg)
 	return guest_write(arg, 0, &op);
 }
 
-long do_grant_table_op(struct vcpu *v, struct hcall_args *h)
+long do_grant_table_op(struct vcpu *v, struct regs *h)
 {
 	struct domain *d = v->domain;
-	u32 cmd = (u32)h->a[0], count = (u32)h->a[2];
-	gvaddr_t arg = h->a[1];
+	u32 cmd = (u32)h->rdi, count = (u32)h->rdx;
+	gvaddr_t arg = h->rsi;
 
 	if ((s32)count < 0)
 		return -EINVAL;

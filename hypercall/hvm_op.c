@@ -98,11 +98,11 @@ static long set_upcall_vector(struct vcpu *cur, gvaddr_t arg)
 	return 0;
 }
 
-long do_hvm_op(struct vcpu *v, struct hcall_args *h)
+long do_hvm_op(struct vcpu *v, struct regs *h)
 {
-	gvaddr_t arg = h->a[1];
+	gvaddr_t arg = h->rsi;
 
-	switch (h->a[0]) {
+	switch (h->rdi) {
 	case HVMOP_set_param: return param(v, arg, true);
 	case HVMOP_get_param: return param(v, arg, false);
 	case HVMOP_set_evtchn_upcall_vector: return set_upcall_vector(v, arg);
@@ -124,17 +124,17 @@ long do_hvm_op(struct vcpu *v, struct hcall_args *h)
 		return guest_read(&a, arg, 0) ? -EFAULT : -EINVAL;
 	}
 	default:
-		return hcall_unsupported(v, "hvm_op", h->a[0]);
+		return hcall_unsupported(v, "hvm_op", h->rdi);
 	}
 }
 
-long do_vm_assist(struct vcpu *v, struct hcall_args *h)
+long do_vm_assist(struct vcpu *v, struct regs *h)
 {
 	u32 flag = 1U << VMASST_TYPE_runstate_update_flag;
 
-	if ((u32)h->a[1] != VMASST_TYPE_runstate_update_flag)
+	if ((u32)h->rsi != VMASST_TYPE_runstate_update_flag)
 		return -EINVAL;
-	switch ((u32)h->a[0]) {
+	switch ((u32)h->rdi) {
 	case VMASST_CMD_enable:
 		atomic_or(&v->domain->vm_assist, flag);
 		return 0;

@@ -144,12 +144,12 @@ static long do_op(struct vcpu *v, struct margay_op *op)
 	return hcall_unsupported(v, "operation of Margay's own", op->cmd);
 }
 
-long do_margay_op(struct vcpu *v, struct hcall_args *h)
+long do_margay_op(struct vcpu *v, struct regs *h)
 {
 	struct margay_op op;
 	long rc;
 
-	if (copy_from_guest(&op, h->a[0], sizeof(op)))
+	if (copy_from_guest(&op, h->rdi, sizeof(op)))
 		return -EFAULT;
 	if (op.interface != MARGAY_INTERFACE)
 		return -EACCES;
@@ -158,7 +158,7 @@ long do_margay_op(struct vcpu *v, struct hcall_args *h)
 		return HCALL_RESTART;
 	rc = do_op(v, &op);
 	policy_control_leave();
-	if (!rc && copy_to_guest(h->a[0], &op, sizeof(op)))
+	if (!rc && copy_to_guest(h->rdi, &op, sizeof(op)))
 		return -EFAULT;
 	return rc;
 }

@@ -71,14 +71,14 @@ static bool depopulate(struct domain *d, gfn_t gfn, unsigned order)
  * The answer is how many extents are done, whatever the reason to stop. increase_reservation would give a
  * translated domain pages that it has no way to reach: none are given.
  */
-static long reservation(struct vcpu *v, struct hcall_args *h)
+static long reservation(struct vcpu *v, struct regs *h)
 {
-	u32 op = h->a[0] & CMD_MASK;
-	u64 start = h->a[0] >> CMD_BITS, i;
+	u32 op = h->rdi & CMD_MASK;
+	u64 start = h->rdi >> CMD_BITS, i;
 	struct xen_memory_reservation r;
 	struct domain *d = v->domain;
 
-	if (guest_read(&r, h->a[1], 0) || r.nr_extents > ~0U >> CMD_BITS || start >= r.nr_extents ||
+	if (guest_read(&r, h->rsi, 0) || r.nr_extents > ~0U >> CMD_BITS || start >= r.nr_extents ||
 	    hcall_own_domain(v, r.domid) || r.extent_order > MAX_ORDER)
 		return (long)start;
 	if (op == XENMEM_increase_reservation) {
@@ -90,7 +90,7 @@ static long reservation(struct vcpu *v, struct hcall_args *h)
 		bool ok;
 
 		if (i > start && hcall_preempt()) {
-			h->a[0] = op | i << CMD_BITS;
+			h->rdi = op | i << CMD_BITS;
 			return HCALL_RESTART;
 		}
 		if (guest_read(&gfn, handle_va(r.extent_start), i))
@@ -212,13 +212,13 @@ static int add_one(struct vcpu *v, unsigned space, u64 idx, gfn_t gfn)
 	}
 }
 
-static long add_to_physmap(struct vcpu *v, struct hcall_args *h)
+static long add_to_physmap(struct vcpu *v, struct regs *h)
 {
 	struct xen_add_to_physmap a;
-	u64 done = h->a[0] >> CMD_BITS;
+	u64 done = h->rdi >> CMD_BITS;
 	int err;
 
-	if (guest_read(&a, h->a[1], 0))
+	if (guest_read(&a, h->rsi, 0))
 		return -EFAULT;
 	if (a.space == XENMAPSPACE_gmfn_foreign)
 		return -ENOSYS;
@@ -234,21 +234,21 @@ static long add_to_physmap(struct vcpu *v, struct hcall_args *h)
 		if (err)
 			return err;
 		if (done + 1 < a.size && hcall_preempt()) {
-			h->a[0] = XENMEM_add_to_physmap | (done + 1) << CMD_BITS;
+			h->rdi = XENMEM_add_to_physmap | (done + 1) << CMD_BITS;
 			return HCALL_RESTART;
 		}
 	}
 	return 0;
 }
 
-static long add_to_physmap_batch(struct vcpu *v, struct hcall_args *h)
+static long add_to_physmap_batch(struct vcpu *v, struct regs *h)
 {
 	struct xen_add_to_physmap_batch a;
-	u64 done = h->a[0] >> CMD_BITS;
+	u64 done = h->rdi >> CMD_BITS;
 	unsigned space;
 	int err;
 
-	if (guest_read(&a, h->a[1], 0))
+	if (guest_read(&a, h->rsi, 0))
 		return -EFAULT;
 	if (a.space == XENMAPSPACE_gmfn_range)
 		return -EOPNOTSUPP;
@@ -271,7 +271,7 @@ static long add_to_physmap_batch(struct vcpu *v, struct hcall_args *h)
 		if (guest_write(handle_va(a.errs), done, &err))
 			return -EFAULT;
 		if (++done < a.size && hcall_preempt()) {
-			h->a[0] = XENMEM_add_to_physmap_batch | done << CMD_BITS;
+			h->rdi = XENMEM_add_to_physmap_batch | done << CMD_BITS;
 			return HCALL_RESTART;
 		}
 	}
@@ -303,11 +303,11 @@ static long memory_map(struct vcpu *v, gvaddr_t arg)
 	return guest_write(arg, 0, &map);
 }
 
-long do_memory_op(struct vcpu *v, struct hcall_args *h)
+long do_memory_op(struct vcpu *v, struct regs *h)
 {
-	u32 op = h->a[0] & CMD_MASK;
-	bool continued = h->a[0] >> CMD_BITS;
-	gvaddr_t arg = h->a[1];
+	u32 op = h->rdi & CMD_MASK;
+	bool continued = h->rdi >> CMD_BITS;
+	gvaddr_t arg = h->rsi;
 
 	switch (op) {
 	case XENMEM_increase_reservation:

@@ -88,12 +88,12 @@ static long watchdog(struct domain *d, u32 id, u32 timeout)
 	return ret;
 }
 
-long do_sched_op(struct vcpu *v, struct hcall_args *h)
+long do_sched_op(struct vcpu *v, struct regs *h)
 {
 	struct domain *d = v->domain;
-	gvaddr_t arg = h->a[1];
+	gvaddr_t arg = h->rsi;
 
-	switch ((s32)h->a[0]) {
+	switch ((s32)h->rdi) {
 	case SCHEDOP_yield:
 		vcpu_yield(v);
 		return 0;
@@ -110,7 +110,7 @@ long do_sched_op(struct vcpu *v, struct hcall_args *h)
 
 		if (guest_read(&s, arg, 0))
 			return -EFAULT;
-		if ((s32)h->a[0] == SCHEDOP_shutdown) {
+		if ((s32)h->rdi == SCHEDOP_shutdown) {
 			domain_shutdown(d, (u8)s.reason);
 			return 0;
 		}
@@ -135,6 +135,6 @@ long do_sched_op(struct vcpu *v, struct hcall_args *h)
 	case SCHEDOP_pin_override:
 		return -EPERM;
 	default:
-		return hcall_unsupported(v, "sched_op", h->a[0]);
+		return hcall_unsupported(v, "sched_op", h->rdi);
 	}
 }

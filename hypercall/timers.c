@@ -73,9 +73,9 @@ void domain_watchdog_stop(struct domain *d)
 	timer_stop(&d->watchdog[1]);
 }
 
-long do_set_timer_op(struct vcpu *v, struct hcall_args *h)
+long do_set_timer_op(struct vcpu *v, struct regs *h)
 {
-	stime_t at = h->a[0], t;
+	stime_t at = h->rdi, t;
 
 	if (!at) {
 		timer_stop(&v->timer);

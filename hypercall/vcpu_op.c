@@ -85,14 +85,14 @@ static long set_singleshot(struct vcpu *v, gvaddr_t arg)
 	return 0;
 }
 
-long do_vcpu_op(struct vcpu *cur, struct hcall_args *h)
+long do_vcpu_op(struct vcpu *cur, struct regs *h)
 {
-	gvaddr_t arg = h->a[2];
-	struct vcpu *v = domain_vcpu(cur->domain, (u32)h->a[1]);
+	gvaddr_t arg = h->rdx;
+	struct vcpu *v = domain_vcpu(cur->domain, (u32)h->rsi);
 
 	if (!v)
 		return -ENOENT;
-	switch ((s32)h->a[0]) {
+	switch ((s32)h->rdi) {
 	case VCPUOP_set_singleshot_timer:
 		return v == cur ? set_singleshot(v, arg) : -EINVAL;
 	case VCPUOP_stop_singleshot_timer:
@@ -129,6 +129,6 @@ long do_vcpu_op(struct vcpu *cur, struct hcall_args *h)
 	case VCPUOP_get_physid: /* only for an initial domain with its vCPUs pinned by an option */
 		return -EINVAL;
 	default:
-		return hcall_unsupported(cur, "vcpu_op", h->a[0]);
+		return hcall_unsupported(cur, "vcpu_op", h->rdi);
 	}
 }

@@ -34,13 +34,13 @@ static long get_features(struct domain *d, gvaddr_t arg)
 	return guest_write(arg, 0, &fi);
 }
 
-static __noinline long describe(struct vcpu *v, struct hcall_args *h)
+static __noinline long describe(struct vcpu *v, struct regs *h)
 {
 	struct domain *d = v->domain;
 	bool privileged = d->initial || d->control;
-	gvaddr_t arg = h->a[1];
+	gvaddr_t arg = h->rsi;
 
-	switch ((s32)h->a[0]) {
+	switch ((s32)h->rdi) {
 	case XENVER_extraversion: return string_out(arg, ".0-margay", XEN_EXTRAVERSION_LEN);
 	case XENVER_compile_info: {
 		struct xen_compile_info info = {
@@ -70,14 +70,14 @@ static __noinline long describe(struct vcpu *v, struct hcall_args *h)
 		return privileged ? string_out(arg, boot_info.cmdline, sizeof(xen_commandline_t)) :
 				    string_out(arg, denied, sizeof(denied));
 	case XENVER_build_id: return privileged ? -ENODATA : -EPERM;
-	default: return hcall_unsupported(v, "xen_version", h->a[0]);
+	default: return hcall_unsupported(v, "xen_version", h->rdi);
 	}
 }
 
 /* Guests call XENVER_version to have an event delivered: it is kept free of the rest's buffers. */
-long do_xen_version(struct vcpu *v, struct hcall_args *h)
+long do_xen_version(struct vcpu *v, struct regs *h)
 {
-	if (likely((s32)h->a[0] == XENVER_version))
+	if (likely((s32)h->rdi == XENVER_version))
 		return XEN_MAJOR << 16 | XEN_MINOR;
 	return describe(v, h);
 }

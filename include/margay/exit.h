@@ -37,16 +37,14 @@ static inline void inject_gp(struct vcpu *v) { inject_exception(v, 13, true, 0);
  */
 void vcpu_interrupted_event(struct vcpu *v, u64 info, u32 error);
 
-/* Only 64-bit kernels may call. False: it wants to be executed again, so do not skip the instruction. */
-static inline bool exit_hypercall(struct vcpu *v, bool kernel, bool code64)
+/* Only 64-bit kernels may call. The result, or HCALL_RESTART: do not skip the instruction then. */
+static inline long exit_hypercall(struct vcpu *v, u64 nr, bool kernel, bool code64)
 {
 	if (unlikely(!kernel))
-		v->regs.rax = (u64)-EPERM;
-	else if (unlikely(!code64))
-		v->regs.rax = (u32)-ENOSYS;
-	else
-		return !hypercall(v);
-	return true;
+		return -EPERM;
+	if (unlikely(!code64))
+		return (u32)-ENOSYS;
+	return hypercall(v, nr, &v->regs);
 }
 
 void exit_cpuid(struct vcpu *v, unsigned insn_len);

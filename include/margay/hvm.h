@@ -19,6 +19,8 @@ struct hvm_ops {
 	void (*load)(struct vcpu *v);
 	void (*save)(struct vcpu *v);
 	void (*run)(struct vcpu *v);		/* arch_vcpu_run */
+	/* For a dump: what v->regs has not, if a hypercall was what v exited by last; NULL: it has all. */
+	void (*regs)(struct vcpu *v, struct regs *r);
 	void (*mode)(struct vcpu *v, struct vcpu_mode *m);
 	bool (*paging)(struct vcpu *v);		/* brings v->paging up to date: did it change? */
 	void (*dump)(struct vcpu *v);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hypercalls. hypercall/table.def declares each once. A handler gets the first three arguments as the guest's
- * registers hold them and returns what goes into RAX.
+ * Hypercalls. hypercall/table.def declares each once. A handler gets the arguments in the registers that the
+ * guest has them in, RDI, RSI and RDX, and returns what goes into RAX. It writes to them only for a restart.
  */
 #ifndef MARGAY_HYPERCALL_H
 #define MARGAY_HYPERCALL_H
@@ -10,7 +10,16 @@
 
 #define NR_HYPERCALLS 64U
 
-typedef long hcall_fn(struct vcpu *v, struct hcall_args *h);
+typedef long hcall_fn(struct vcpu *v, struct regs *h);
+
+/* Who may call; nobody what has no handler. */
+enum { HCALL_NOBODY, HCALL_ANY, HCALL_CONTROL };
+
+extern const struct hcall_entry {
+	hcall_fn *fn;
+	u8 who;
+	u16 row;	/* where in v->hypercalls its counters begin */
+} hcall_table[NR_HYPERCALLS];
 
 /*
  * Return this from a handler to have the same hypercall executed again (after giving the scheduler a
@@ -21,12 +30,31 @@ typedef long hcall_fn(struct vcpu *v, struct hcall_args *h);
 /* True when a long operation should stop and continue later with HCALL_RESTART. No locks held. */
 bool hcall_preempt(void);
 
+/* Answers those that are not for everybody; 0: goes on. */
+long hcall_refused(struct vcpu *v, const struct hcall_entry *e, u64 nr);
+/* Counts and answers what is not there: -ENOSYS. */
+long hcall_unsupported(struct vcpu *v, const char *what, u64 op);
+
 /*
- * The exit handler's entry: by v->regs, from 64-bit code at CPL 0 (a back-end answers -EPERM to a higher
- * CPL and -ENOSYS to other modes). The result is in RAX then; true when the call has to be executed again
- * instead, with RIP as it is.
+ * A hypercall's result, or HCALL_RESTART when it has to be executed again with RAX and RIP as they are. Inline,
+ * as it is the most frequent exit: the way to the handler is one call long.
  */
-bool hypercall(struct vcpu *v);
+static inline long hypercall(struct vcpu *v, u64 nr, struct regs *h)
+{
+	const struct hcall_entry *e;
+	long refusal;
+
+	if (unlikely(nr >= NR_HYPERCALLS))
+		return hcall_unsupported(v, "hypercall", nr);
+	e = &hcall_table[mask_nospec(nr, NR_HYPERCALLS)];
+	v->hypercalls[e->row + min(h->rdi, HCALL_SUBOPS - 1)]++;
+	if (unlikely(e->who != HCALL_ANY)) {
+		refusal = hcall_refused(v, e, nr);
+		if (refusal)
+			return refusal;
+	}
+	return e->fn(v, h);
+}
 
 /* By number, for the console; NULL for those not served. */
 extern const char *const hypercall_names[NR_HYPERCALLS];
@@ -36,9 +64,6 @@ extern const char *const hypercall_names[NR_HYPERCALLS];
  * operation's number, chooses; the last is for all larger ones.
  */
 const u64 *hypercall_counts(const struct vcpu *v, unsigned nr);
-
-/* Counts and answers what is not there: -ENOSYS. */
-long hcall_unsupported(struct vcpu *v, const char *what, u64 op);
 
 /*
  * The domain that a guest names, with a reference: DOMID_SELF, its own id, or another one if the caller

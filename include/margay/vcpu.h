@@ -34,10 +34,6 @@ struct regs {
 	u64 rip, rflags;
 };
 
-struct hcall_args {
-	u64 a[3];	/* RDI RSI RDX; nobody needs R10 and R8 */
-};
-
 /* Reasons for a look before the next guest entry; set with vcpu_post(). */
 enum vcpu_work {
 	VCPU_WORK_EVENT = 1 << 0,	/* evtchn_upcall_pending may have been set */
@@ -120,9 +116,10 @@ struct injection {
 enum inj_type { INJ_EXTINT = 0, INJ_NMI = 2, INJ_EXCEPTION = 3, INJ_SOFT = 4 };
 
 struct vcpu {
-	struct regs regs;		/* first: the assembly knows the offsets */
+	/* First, for the assembly knows the offsets: */
+	struct regs regs;
+	paddr_t hw_block, hw_host;	/* the back-end's: the guest's and the host's state */
 	bool shadow;			/* what exited was in the shadow of STI or MOV SS */
-	struct hcall_args hcall;	/* of the hypercall it is in */
 
 	volatile u32 work;		/* enum vcpu_work */
 	u32 deferred;			/* work that waits for an interrupt or NMI window */

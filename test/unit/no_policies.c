@@ -48,8 +48,8 @@ bool policy_domain_gone(const struct domain *d __unused)
 	return true;
 }
 
-long do_margay_op(struct vcpu *v __unused, struct hcall_args *h __unused);
-long do_margay_op(struct vcpu *v __unused, struct hcall_args *h __unused)
+long do_margay_op(struct vcpu *v __unused, struct regs *h __unused);
+long do_margay_op(struct vcpu *v __unused, struct regs *h __unused)
 {
 	return -ENOSYS;
 }

@@ -180,11 +180,12 @@ int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
 static long call_counted(unsigned nr, u64 a0, u64 a1, u64 a2, unsigned *restarts)
 {
 	struct regs *r = &V0->regs;
+	long ret;
 
 	*r = (struct regs){ .rax = nr, .rdi = a0, .rsi = a1, .rdx = a2 };
-	for (*restarts = 0; hypercall(V0); ++*restarts)
+	for (*restarts = 0; (ret = hypercall(V0, nr, r)) == HCALL_RESTART; ++*restarts)
 		assert_int_equal(r->rax, nr);
-	return (long)r->rax;
+	return ret;
 }
 
 static long call(unsigned nr, u64 a0, u64 a1, u64 a2)

@@ -283,8 +283,10 @@ void arch_domain_free(struct domain *d)
 
 void arch_vcpu_dump(struct vcpu *v)
 {
-	const struct regs *r = &v->regs;
+	struct regs now = v->regs, *r = &now;
 
+	if (hvm->regs)
+		hvm->regs(v, r);
 	printk("%s vcpu %u: RIP %016lx RFLAGS %08lx RSP %016lx\n", v->domain->name, v->id, r->rip,
 	       r->rflags, r->rsp);
 	printk("RAX %016lx RBX %016lx RCX %016lx RDX %016lx\n", r->rax, r->rbx, r->rcx, r->rdx);

@@ -17,12 +17,11 @@
 #define clgi() __asm__ volatile("clgi" ::: "memory")
 #define stgi() __asm__ volatile("stgi" ::: "memory")
 
-void svm_take_asid(struct vcpu *v)
+void svm_enter_anew(struct vcpu *v)
 {
 	struct svm_cpu *c = v->cpu->hvm;
 	struct svm_vcpu *s = svm(v);
 
-	s->vmcb->tlb_control = 0;
 	if (c->next_asid >= c->max_asid) {
 		c->generation++;
 		c->next_asid = 1;
@@ -30,6 +29,9 @@ void svm_take_asid(struct vcpu *v)
 	}
 	s->vmcb->asid = c->next_asid++;
 	s->asid_generation = c->generation;
+	s->enter = s->world_switch;
+	s->enter(v);
+	s->vmcb->tlb_control = 0;
 }
 
 static bool can_take_interrupt(struct vcpu *v)
@@ -83,22 +85,21 @@ static void write_event(struct vcpu *v, struct vmcb *m)
  */
 static void step_over_iret(struct vcpu *v, struct svm_vcpu *s)
 {
-	if (!v->nmi_pending || v->nmi_blocked || s->iret_rip != v->regs.rip)
+	if (!v->nmi_pending || v->nmi_blocked || s->iret_rip != s->vmcb->rip)
 		return;
 	v->nmi_blocked = true;
 	s->nmi_step = true;
-	v->regs.rflags |= RFLAGS_TF;
+	s->vmcb->rflags = v->regs.rflags |= RFLAGS_TF;
 }
 
 static void before_entry(struct vcpu *v)
 {
-	struct vmcb *m = vmcb_of(v);
+	struct svm_vcpu *s = svm(v);
+	struct vmcb *m = s->vmcb;
 	bool window;
 
-	if (v->work & VCPU_WORK_FLUSH)
-		svm(v)->asid_generation = 0;
-	if (unlikely(svm(v)->iret_rip))
-		step_over_iret(v, svm(v));
+	if (unlikely(s->iret_rip))
+		step_over_iret(v, s);
 	window = vcpu_prepare_entry(v, can_take_interrupt(v));
 	/* V_IRQ is one: the window for the next waits for the IRET from this one, or any exit before. */
 	if (window && svm_inject_virq && v->inject.valid && v->inject.type == INJ_EXTINT) {
@@ -106,12 +107,14 @@ static void before_entry(struct vcpu *v)
 		if (!v->nmi_blocked)
 			m->intercept1 |= INTERCEPT_IRET;
 	}
-	svm(v)->enter = window && m->int_state & INT_SHADOW ? svm_switch_shadow : svm_switch;
+	s->world_switch = window && m->int_state & INT_SHADOW ? svm_switch_shadow : svm_switch;
+	if (s->enter != svm_enter_anew)
+		s->enter = s->world_switch;
 	if (window)
 		open_window(m);
 	else if (m->intercept1 & INTERCEPT_VINTR)
 		close_window(m);
-	m->v_tpr = svm(v)->tpr = vlapic_get_cr8(v);
+	m->v_tpr = s->tpr = vlapic_get_cr8(v);
 	m->tsc_offset = v->tsc_offset;
 	/*
 	 * MOV to CR8 goes without an exit unless something waits for the priority to fall, or a window
@@ -121,25 +124,6 @@ static void before_entry(struct vcpu *v)
 		m->intercept_cr |= INTERCEPT_CR8_WRITE;
 	else
 		m->intercept_cr &= ~INTERCEPT_CR8_WRITE;
-}
-
-static void enter(struct vcpu *v, struct svm_vcpu *s, struct vmcb *m, const struct svm_cpu *c)
-{
-	if (unlikely(s->asid_generation != c->generation))
-		svm_take_asid(v);
-	if (v->inject.valid)
-		write_event(v, m);
-	m->rax = v->regs.rax;
-	m->rsp = v->regs.rsp;
-	m->rip = v->regs.rip;
-	m->rflags = v->regs.rflags;
-	s->enter(v, s->pa, c->host_pa);
-	v->regs.rax = m->rax;
-	v->regs.rsp = m->rsp;
-	v->regs.rip = m->rip;
-	v->regs.rflags = m->rflags;
-	m->tlb_control = 0;
-	v->shadow = m->int_state & INT_SHADOW;
 }
 
 /* The guest wrote its CR8, or left before it took the interrupt it was given. */
@@ -191,10 +175,24 @@ static void npf_exit(struct vcpu *v, const struct vmcb *m)
 /* No prefix is of use before VMMCALL, and the hypercall page has none: the length is not asked for. */
 #define VMMCALL_LEN 3
 
-static void vmmcall(struct vcpu *v, const struct vmcb *m)
+/*
+ * The most frequent exit is spared the search, and the way of RAX, RSP and RIP through v->regs; of what others
+ * may look at meanwhile, RFLAGS is there.
+ */
+static void vmmcall(struct vcpu *v, struct vmcb *m)
 {
-	if (likely(exit_hypercall(v, !m->cpl, (m->cs.attr & 0x200) && (m->efer & EFER_LMA))))
-		guest_skip(v, VMMCALL_LEN);
+	long ret;
+
+	if (unlikely(tracing(TRACE_BIT(EXIT) | TRACE_BIT(HYPERCALL))))
+		svm_take_regs(m, &v->regs);
+	count_exit(v, EXIT_HYPERCALL);
+	ret = exit_hypercall(v, m->rax, !m->cpl, (m->cs.attr & 0x200) && (m->efer & EFER_LMA));
+	if (unlikely(ret == HCALL_RESTART))
+		return;
+	m->rax = (u64)ret;
+	m->rip += VMMCALL_LEN;
+	if (unlikely((m->int_state & INT_SHADOW) || (m->rflags & RFLAGS_TF)))
+		end_shadow_and_step(v);
 }
 
 /*
@@ -216,12 +214,6 @@ static void complete_dr6(const struct vcpu *v, struct vmcb *m)
 
 static void handle_exit(struct vcpu *v, struct vmcb *m)
 {
-	/* The most frequent one is spared the search. */
-	if (likely(m->exitcode == VMEXIT_VMMCALL)) {
-		COUNT(HYPERCALL);
-		vmmcall(v, m);
-		return;
-	}
 	switch (m->exitcode) {
 	case VMEXIT_INTR:
 		COUNT(INTR);
@@ -367,20 +359,30 @@ void svm_run(struct vcpu *v)
 				break;
 			continue;
 		}
-		trace(ENTRY, v, v->regs.rip, 0);
+		trace(ENTRY, v, m->rip, 0);
 		time_entry(c, v);
-		enter(v, s, m, c->hvm);
+		if (v->inject.valid)
+			write_event(v, m);
+		s->enter(v);
 		time_exit(v);
+		v->regs.rflags = m->rflags;
 		WRITE_ONCE(v->in_guest, false);
 		stgi();
+		if (unlikely(m->v_tpr_irq != s->tpr))
+			see_virtual_interrupt(v, m);
+		if (likely(m->exitcode == VMEXIT_VMMCALL)) {
+			vmmcall(v, m);
+			continue;
+		}
+		svm_take_regs(m, &v->regs);
+		v->shadow = m->int_state & INT_SHADOW;
 		if (unlikely(m->exitintinfo & EVENT_VALID)) {
 			vcpu_interrupted_event(v, m->exitintinfo, (u32)(m->exitintinfo >> 32));
 			/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
 			arch_poll_irqs();
 		}
-		if (unlikely((m->v_tpr_irq & V_TPR_AND_IRQ) != s->tpr))
-			see_virtual_interrupt(v, m);
 		handle_exit(v, m);
+		svm_give_regs(m, &v->regs);
 	}
 	time_entry(c, v);
 }

@@ -123,7 +123,7 @@ static void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
 	m->efer = st->efer | EFER_SVME;
 	m->dr6 = DR6_RESET;
 	m->dr7 = DR7_RESET;
-	m->rflags = 2;
+	svm_give_regs(m, &v->regs);
 	m->g_pat = GUEST_PAT_RESET;
 	m->eventinj = 0;
 	m->int_state = 0;
@@ -144,8 +144,9 @@ static int svm_vcpu_init(struct vcpu *v)
 		return -ENOMEM;
 	}
 	s->vmcb = m;
-	s->pa = virt_to_phys(m);
-	s->enter = svm_switch;
+	v->hw_block = virt_to_phys(m);
+	s->world_switch = svm_switch;
+	s->enter = svm_enter_anew;
 	v->hvm = s;
 	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18; /* #DB #AC (endless loops) and #MC */
 	m->intercept1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
@@ -169,6 +170,21 @@ static void svm_vcpu_free(struct vcpu *v)
 	free_page(vmcb_of(v));
 	kfree(v->hvm);
 	v->hvm = NULL;
+}
+
+static void svm_load(struct vcpu *v)
+{
+	const struct svm_cpu *c = v->cpu->hvm;
+
+	v->hw_host = c->host_pa;
+	if (svm(v)->asid_generation != c->generation)
+		svm(v)->enter = svm_enter_anew;
+}
+
+/* After a hypercall v->regs is not up to date. */
+static void svm_regs(struct vcpu *v, struct regs *r)
+{
+	svm_take_regs(vmcb_of(v), r);
 }
 
 static void svm_mode(struct vcpu *v, struct vcpu_mode *out)
@@ -255,7 +271,7 @@ static void svm_set_cr2(struct vcpu *v, u64 cr2)
 
 static void svm_request_flush(struct vcpu *v)
 {
-	svm(v)->asid_generation = 0;
+	svm(v)->enter = svm_enter_anew;
 }
 
 static u64 svm_seg_base(struct vcpu *v, unsigned seg)
@@ -300,7 +316,9 @@ const struct hvm_ops svm_ops = {
 	.cpu_init = svm_cpu_init,
 	.vcpu_init = svm_vcpu_init,
 	.vcpu_free = svm_vcpu_free,
+	.load = svm_load,
 	.run = svm_run,
+	.regs = svm_regs,
 	.mode = svm_mode,
 	.paging = svm_paging,
 	.dump = svm_dump,

@@ -9,9 +9,10 @@
 
 struct svm_vcpu {
 	struct vmcb *vmcb;
-	paddr_t pa;
 	/* svm_switch(), or the one with the shadow while something waits for the shadow's end */
-	void (*enter)(struct vcpu *v, paddr_t vmcb, paddr_t host);
+	void (*world_switch)(struct vcpu *v);
+	/* that, or svm_enter_anew() */
+	void (*enter)(struct vcpu *v);
 	u64 asid_generation;	/* the CPU's when it was taken; no other CPU has the same */
 	u64 iret_rip;		/* of the last IRET that ended an NMI */
 	bool nmi_step;		/* steps over it, so that the next NMI comes after it */
@@ -37,12 +38,28 @@ static inline struct vmcb *vmcb_of(struct vcpu *v)
 }
 
 /* The world switch (switch.asm). Called and returns with GIF clear; saves all guest registers in v. */
-void svm_switch(struct vcpu *v, paddr_t vmcb, paddr_t host);
-void svm_switch_shadow(struct vcpu *v, paddr_t vmcb, paddr_t host);
+void svm_switch(struct vcpu *v);
+void svm_switch_shadow(struct vcpu *v);
 
 void svm_run(struct vcpu *v);
-/* An ASID of this CPU's that no stale translation is tagged with. */
-void svm_take_asid(struct vcpu *v);
+/* Enters with an ASID of this CPU's that no stale translation is tagged with. */
+void svm_enter_anew(struct vcpu *v);
+
+/* The registers that the VMCB has and struct vcpu.regs as well. */
+static inline void svm_take_regs(const struct vmcb *m, struct regs *r)
+{
+	r->rax = m->rax;
+	r->rsp = m->rsp;
+	r->rip = m->rip;
+}
+
+static inline void svm_give_regs(struct vmcb *m, const struct regs *r)
+{
+	m->rax = r->rax;
+	m->rsp = r->rsp;
+	m->rip = r->rip;
+	m->rflags = r->rflags;
+}
 /* movcr.c */
 void svm_write_cr8(struct vcpu *v);
 bool svm_at_cr4_write(struct vcpu *v);

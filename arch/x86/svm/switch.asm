@@ -6,7 +6,11 @@
 
 	section .text
 
-; void svm_switch(struct vcpu *v, paddr_t vmcb, paddr_t host)
+; Offsets in struct vcpu, after the registers.
+%define VMCB 18 * 8
+%define HOST 19 * 8
+
+; void svm_switch(struct vcpu *v)
 ; GIF is clear on entry and return, so that no interrupt comes between. STI under GIF=0 makes RFLAGS.IF
 ; set at VMRUN, by which physical interrupts end the guest (V_INTR_MASKING, APM2 15.21.1).
 ; svm_switch_shadow() is for a guest in the shadow of STI. The VMCB says so, but QEMU does not look there:
@@ -17,12 +21,10 @@
 	global %1
 %1:
 	PUSH_OURS
-	push rdx
 	push rdi
-	push rsi
 	mov rax, rdi
 	EACH_GUEST_REG LOAD
-	pop rax
+	mov rax, [rax + VMCB]
 %if %2
 	vmload
 	sti
@@ -35,7 +37,7 @@
 	vmsave
 	pop rax
 	EACH_GUEST_REG STORE
-	pop rax
+	mov rax, [rax + HOST]
 	vmload
 	POP_OURS
 	FORGET_GUEST

@@ -85,7 +85,6 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 #define INTERCEPT_RDPRU (1U << 14)
 
 #define V_IRQ 0x01		/* in v_irq */
-#define V_TPR_AND_IRQ 0x010f	/* in v_tpr_irq */
 #define V_IGN_TPR 0x10		/* in v_intr_prio, with the priority in bits 3:0 */
 #define V_INTR_MASKING 0x01	/* in v_intr_masking */
 #define INT_SHADOW 1UL		/* in int_state */

@@ -219,9 +219,13 @@ static void cr_exit(struct vcpu *v)
 
 static void vmcall(struct vcpu *v)
 {
-	if (likely(exit_hypercall(v, !(vmread(GUEST_SS_RIGHTS) & RIGHTS_DPL),
-				  vmread(GUEST_CS_RIGHTS) & RIGHTS_L)))
-		guest_skip(v, VMCALL_LEN);
+	long ret = exit_hypercall(v, v->regs.rax, !(vmread(GUEST_SS_RIGHTS) & RIGHTS_DPL),
+				  vmread(GUEST_CS_RIGHTS) & RIGHTS_L);
+
+	if (unlikely(ret == HCALL_RESTART))
+		return;
+	v->regs.rax = (u64)ret;
+	guest_skip(v, VMCALL_LEN);
 }
 
 /* To a vector below 16, which hardware leaves to us: the error is reported. SDM 3C 29.1.5. */

@@ -6,12 +6,12 @@
 
 #define OP_EXITS 0
 
-long do_arch_6(struct vcpu *v, struct hcall_args *h)
+long do_arch_6(struct vcpu *v, struct regs *h)
 {
 	u64 all = 0;
 
-	if (h->a[0] != OP_EXITS)
-		return hcall_unsupported(v, "arch_6", h->a[0]);
+	if (h->rdi != OP_EXITS)
+		return hcall_unsupported(v, "arch_6", h->rdi);
 	for (unsigned i = 0; i < NR_EXITS; i++)
 		all += v->exits[i];
 	return (long)all;
