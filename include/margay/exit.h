@@ -6,7 +6,6 @@
 #ifndef MARGAY_EXIT_H
 #define MARGAY_EXIT_H
 
-#include <margay/hypercall.h>
 #include <margay/vcpu.h>
 
 extern const char *const exit_names[NR_EXITS];
@@ -36,16 +35,6 @@ static inline void inject_gp(struct vcpu *v) { inject_exception(v, 13, true, 0);
  * info: vector in bits 7:0, type in 10:8 and bit 11 for an error code, as both vendors have it.
  */
 void vcpu_interrupted_event(struct vcpu *v, u64 info, u32 error);
-
-/* Only 64-bit kernels may call. The result, or HCALL_RESTART: do not skip the instruction then. */
-static inline long exit_hypercall(struct vcpu *v, u64 nr, bool kernel, bool code64)
-{
-	if (unlikely(!kernel))
-		return -EPERM;
-	if (unlikely(!code64))
-		return (u32)-ENOSYS;
-	return hypercall(v, nr, &v->regs);
-}
 
 void exit_cpuid(struct vcpu *v, unsigned insn_len);
 void exit_rdmsr(struct vcpu *v, unsigned insn_len);

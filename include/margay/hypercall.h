@@ -36,9 +36,13 @@ long hcall_refused(struct vcpu *v, const struct hcall_entry *e, u64 nr);
 long hcall_unsupported(struct vcpu *v, const char *what, u64 op);
 
 /*
- * A hypercall's result, or HCALL_RESTART when it has to be executed again with RAX and RIP as they are. Inline,
- * as it is the most frequent exit: the way to the handler is one call long.
+ * A hypercall's result, or HCALL_RESTART when it has to be executed again with RAX and RIP as they are. Only
+ * 64-bit kernels may call: a back-end answers others by HCALL_NOT_KERNEL or HCALL_NOT_64BIT. Inline, as it is
+ * the most frequent exit: the way to the handler is one call long.
  */
+#define HCALL_NOT_KERNEL (-EPERM)
+#define HCALL_NOT_64BIT ((u32)-ENOSYS)
+
 static inline long hypercall(struct vcpu *v, u64 nr, struct regs *h)
 {
 	const struct hcall_entry *e;
@@ -47,6 +51,7 @@ static inline long hypercall(struct vcpu *v, u64 nr, struct regs *h)
 	if (unlikely(nr >= NR_HYPERCALLS))
 		return hcall_unsupported(v, "hypercall", nr);
 	e = &hcall_table[mask_nospec(nr, NR_HYPERCALLS)];
+	__asm__("" : "+r"(e));	/* or the compiler makes it up anew for each of its words */
 	v->hypercalls[e->row + min(h->rdi, HCALL_SUBOPS - 1)]++;
 	if (unlikely(e->who != HCALL_ANY)) {
 		refusal = hcall_refused(v, e, nr);

@@ -74,6 +74,10 @@ void vlapic_init_regs(struct vlapic *vl)
 
 static int highest(const u64 *bits)
 {
+	/* Mostly there is none. */
+	if (likely(!(READ_ONCE(bits[0]) | READ_ONCE(bits[1]) | READ_ONCE(bits[2]) |
+		     READ_ONCE(bits[3]))))
+		return -1;
 	for (int i = 3; i >= 0; i--) {
 		u64 w = READ_ONCE(bits[i]);
 

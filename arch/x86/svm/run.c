@@ -5,6 +5,7 @@
  */
 #include <margay/arch.h>
 #include <margay/exit.h>
+#include <margay/hypercall.h>
 #include <margay/hvm.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
@@ -183,10 +184,17 @@ static void vmmcall(struct vcpu *v, struct vmcb *m)
 {
 	long ret;
 
-	if (unlikely(tracing(TRACE_BIT(EXIT) | TRACE_BIT(HYPERCALL))))
+	v->exits[EXIT_HYPERCALL]++;
+	if (unlikely(tracing(TRACE_BIT(EXIT) | TRACE_BIT(HYPERCALL)))) {
 		svm_take_regs(m, &v->regs);
-	count_exit(v, EXIT_HYPERCALL);
-	ret = exit_hypercall(v, m->rax, !m->cpl, (m->cs.attr & 0x200) && (m->efer & EFER_LMA));
+		trace_exit(v, EXIT_HYPERCALL);
+	}
+	if (unlikely(m->cpl))
+		ret = HCALL_NOT_KERNEL;
+	else if (unlikely(!(m->cs.attr & 0x200) || !(m->efer & EFER_LMA)))
+		ret = HCALL_NOT_64BIT;
+	else
+		ret = hypercall(v, m->rax, &v->regs);
 	if (unlikely(ret == HCALL_RESTART))
 		return;
 	m->rax = (u64)ret;

@@ -8,6 +8,7 @@
 #include <margay/arch.h>
 #include <margay/cpuid_policy.h>
 #include <margay/exit.h>
+#include <margay/hypercall.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
@@ -219,9 +220,14 @@ static void cr_exit(struct vcpu *v)
 
 static void vmcall(struct vcpu *v)
 {
-	long ret = exit_hypercall(v, v->regs.rax, !(vmread(GUEST_SS_RIGHTS) & RIGHTS_DPL),
-				  vmread(GUEST_CS_RIGHTS) & RIGHTS_L);
+	long ret;
 
+	if (unlikely(vmread(GUEST_SS_RIGHTS) & RIGHTS_DPL))
+		ret = HCALL_NOT_KERNEL;
+	else if (unlikely(!(vmread(GUEST_CS_RIGHTS) & RIGHTS_L)))
+		ret = HCALL_NOT_64BIT;
+	else
+		ret = hypercall(v, v->regs.rax, &v->regs);
 	if (unlikely(ret == HCALL_RESTART))
 		return;
 	v->regs.rax = (u64)ret;
