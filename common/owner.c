@@ -19,6 +19,7 @@ struct split {
 	struct list partial;	/* in node->partial while nr_free > 0 */
 	u32 chunk;
 	u16 nr_free;
+	u16 nr_refs;		/* pages with references */
 	u16 owner[CHUNK_PAGES];
 	u32 ref[CHUNK_PAGES];
 };
@@ -96,7 +97,7 @@ static struct split *split_chunk(u64 c, void *page)
 	struct split *s = page;
 
 	s->chunk = (u32)c;
-	s->nr_free = 0;
+	s->nr_free = s->nr_refs = 0;
 	list_init(&s->partial);
 	for (unsigned i = 0; i < CHUNK_PAGES; i++) {
 		s->owner[i] = chunks[c].owner;
@@ -125,9 +126,11 @@ static struct split *try_merge(struct node *n, u64 c)
 			return NULL;
 		chunk_to_free(n, c);
 	} else {
-		while (alike < CHUNK_PAGES && s->owner[alike] == s->owner[0] && !s->ref[alike])
+		if (s->nr_refs || self < CHUNK_PAGES)
+			return NULL;
+		while (alike < CHUNK_PAGES && s->owner[alike] == s->owner[0])
 			alike++;
-		if (alike < CHUNK_PAGES || self < CHUNK_PAGES)
+		if (alike < CHUNK_PAGES)
 			return NULL;
 		chunks[c].owner = s->owner[0];
 	}
@@ -388,8 +391,8 @@ int page_get(const struct domain *d, mfn_t mfn)
 		rc = -EINVAL;
 	else if (s->ref[i] == REF_MASK)
 		rc = -EBUSY;
-	else
-		s->ref[i]++;
+	else if (!s->ref[i]++)
+		s->nr_refs++;
 	spin_unlock(&n->lock);
 	if (spare)
 		free_page(spare);
@@ -404,7 +407,12 @@ void page_put(mfn_t mfn)
 	struct split *s = chunks[c].split;
 
 	BUG_ON(!s || !(s->ref[i] & REF_MASK));
-	if (--s->ref[i] == REF_GIVEN) {
+	if (--s->ref[i] & REF_MASK) {
+		spin_unlock(&n->lock);
+		return;
+	}
+	s->nr_refs--;
+	if (s->ref[i]) {	/* REF_GIVEN */
 		s->ref[i] = 0;
 		free_one(n, mfn);
 	} else {

@@ -71,15 +71,15 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 {
 	u64 *t = d->p2m.root;
 
-	for (unsigned level = 3; gfn < GFN_LIMIT; level--) {
-		u64 e = READ_ONCE(t[index_at(gfn, level)]);
+	for (unsigned order = 27; gfn < GFN_LIMIT; order -= 9) {
+		u64 e = READ_ONCE(t[gfn >> order & 511]);
 
 		if (!(e & PTE_P))
 			break;
-		if (is_leaf(e, level))
+		if (!order || (e & PTE_PS))
 			return (struct p2m_entry){ ((e & PTE_ADDR) >> PAGE_SHIFT) +
-							   (gfn & ((1UL << 9 * level) - 1)),
-						   type_of(e), (u8)(9 * level) };
+							   (gfn & ((1UL << order) - 1)),
+						   type_of(e), (u8)order };
 		t = table_at(e);
 	}
 	return (struct p2m_entry){ INVALID_MFN, P2M_NONE, 0 };
