@@ -20,6 +20,7 @@ struct split {
 	u32 chunk;
 	u16 nr_free;
 	u16 nr_refs;		/* pages with references */
+	u16 first_free;		/* no page before this one is free */
 	u16 owner[CHUNK_PAGES];
 	u32 ref[CHUNK_PAGES];
 };
@@ -78,6 +79,7 @@ static void chunk_to_free(struct node *n, u64 c)
 static void page_to_free(struct node *n, struct split *s, unsigned i)
 {
 	s->owner[i] = OWNER_FREE;
+	s->first_free = (u16)min(s->first_free, i);
 	n->free_pages++;
 	if (s->nr_free++ == 0)
 		list_add(&s->partial, &n->partial);
@@ -97,7 +99,7 @@ static struct split *split_chunk(u64 c, void *page)
 	struct split *s = page;
 
 	s->chunk = (u32)c;
-	s->nr_free = s->nr_refs = 0;
+	s->nr_free = s->nr_refs = s->first_free = 0;
 	list_init(&s->partial);
 	for (unsigned i = 0; i < CHUNK_PAGES; i++) {
 		s->owner[i] = chunks[c].owner;
@@ -203,7 +205,7 @@ static unsigned find_run(const struct split *s, unsigned n)
 
 	if (s->nr_free < n)
 		return CHUNK_PAGES;
-	for (unsigned i = 0; i < CHUNK_PAGES; i++) {
+	for (unsigned i = s->first_free; i < CHUNK_PAGES; i++) {
 		run = s->owner[i] == OWNER_FREE ? run + 1 : 0;
 		if (run == n)
 			return i + 1 - n;
@@ -225,6 +227,8 @@ static mfn_t take_run(struct node *n, unsigned count, u16 owner)
 			s->owner[i] = owner;
 		n->free_pages -= count;
 		s->nr_free = (u16)(s->nr_free - count);
+		if (count == 1)
+			s->first_free = (u16)(first + 1);
 		if (!s->nr_free)
 			list_del(&s->partial);
 		return (mfn_t)s->chunk * CHUNK_PAGES + first;
