@@ -65,8 +65,8 @@ PLAIN = '$'     # an address outside of Margay's code has no name
 @case(expect=exception('#PF', r' memset\+', r' svm_run\+', r' sched_loop\+', cpu=1, error=3))
 def write_text():
     """Code is not writable."""
-    k.stop('hypercall', cpu=1)
-    k.here_calls('memset', k.address('hypercall'), 0xcc, 1)
+    k.stop('do_memory_op', cpu=1)
+    k.here_calls('memset', k.address('do_memory_op'), 0xcc, 1)
 
 
 @case(expect=exception('#PF', r' memset\+', error=3))
@@ -108,7 +108,7 @@ def execute_stack():
 @case(expect=exception('#PF', r' boot_main\+0x0', r' svm_run\+', cpu=1, error=0x10))
 def execute_init():
     """Code that only boot needs is gone once guests run."""
-    k.stop('hypercall', cpu=1)
+    k.stop('do_memory_op', cpu=1)
     k.here_jumps(k.address('boot_main'))
 
 
@@ -119,11 +119,11 @@ def execute_null():
     k.here_jumps(0)
 
 
-@case(expect=exception('#DF', r' svm_run\+|hypercall\+', cpu=1,
+@case(expect=exception('#DF', r' svm_run\+|do_memory_op\+', cpu=1,
                        before=[r'^\(margay\) stack overflow: the guard page at [0-9a-f]+ was hit']))
 def stack_overflow():
     """A stack that grows into its guard page: the double fault has a stack of its own."""
-    k.stop('hypercall', cpu=1)
+    k.stop('do_memory_op', cpu=1)
     k.put('rsp', k.value('cpus[1]->stack_top') - 2 * k.PAGE)
 
 
@@ -195,7 +195,7 @@ def expect_nmi(cpu):
 @case(expect=[HELLO, r'^\(margay\) hello exits hypercall'], forbid=['hello exits nmi'], **GOES_ON)
 def nmi_in_margay():
     """An NMI while Margay runs does nothing."""
-    k.stop('hypercall', cpu=1)
+    k.stop('do_memory_op', cpu=1)
     k.monitor('nmi')
     expect_nmi(1)
 
