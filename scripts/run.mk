@@ -15,7 +15,8 @@ LINUX_GUESTS := $(O)/guests/linux-cloud $(O)/guests/linux-generic
 INITRAMFS := $(O)/guests/initramfs.gz
 # The same with what a control domain needs.
 CONTROL_INITRAMFS := $(O)/guests/initramfs-control.gz
-CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(MODULES) $(TEST_MODULES) $(O)/cache/cloud/xen-privcmd.ko \
+GUEST_KOS := $(O)/cache/cloud/xen-privcmd.ko $(O)/cache/cloud/xen-evtchn.ko
+CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(MODULES) $(TEST_MODULES) $(GUEST_KOS) \
 	$(wildcard $(O)/cache/generic/xen-privcmd.ko)
 CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-exercises check-guests check-faults \
 	check-boot check-oracle
@@ -30,7 +31,7 @@ setup:
 	$(Q)O=$(O) $(SETUP)
 
 # What set-up fetched: its absence is an error here, not a reason to fetch.
-$(O)/cache/%/vmlinuz $(O)/cache/%/busybox $(O)/cache/%/xen-privcmd.ko:
+$(O)/cache/%/vmlinuz $(O)/cache/%/busybox $(O)/cache/%/xen-privcmd.ko $(O)/cache/%/xen-evtchn.ko:
 	$(Q)echo "$@ is not there: run 'make setup'" >&2; exit 1
 
 $(O)/guests/linux-%: $(O)/cache/%/vmlinuz tools/host/extract-elf

@@ -22,15 +22,15 @@ $(O)/tools/mgctl: $(MGCTL_OBJS)
 	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ $(XEN_LIBS)
 
 # For tests in Linux guests: mgctl's way to Margay, and checks of what a guest relies on.
-GUESTCHECK_OBJ := $(O)/obj/test/guest/linux/guestcheck.o
-$(GUESTCHECK_OBJ): $(O)/obj/%.o: %.c tools/tools.mk
+GUESTCHECK_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(wildcard test/guest/linux/*.c))
+$(GUESTCHECK_OBJS): $(O)/obj/%.o: %.c tools/tools.mk
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) $(TOOL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(O)/tools/guestcheck: $(GUESTCHECK_OBJ) $(filter-out %/main.o,$(MGCTL_OBJS))
+$(O)/tools/guestcheck: $(GUESTCHECK_OBJS) $(filter-out %/main.o,$(MGCTL_OBJS))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) -static -pthread -Wl,--gc-sections -o $@ $^ $(XEN_LIBS)
+	$(Q)$(CC) -static -pthread -Wl,--gc-sections -o $@ $^ -lxenevtchn $(XEN_LIBS)
 
--include $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJ:.o=.d)
+-include $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJS:.o=.d)

@@ -3,7 +3,8 @@
  * Runs in a Linux guest and checks what a guest relies on, with all CPUs busy: clocks go forward, also from
  * CPU to CPU; timers come, and not too late; whoever is woken on another CPU runs, and both ends count
  * the same; memory keeps what was written. Until a file is there, or until that many random swaps of
- * Margay's policies were made, which are done meanwhile. usage: guestcheck FILE | SWAPS SEED MACHINE_CPUS
+ * Margay's policies were made, which are done meanwhile. With -a or -b also that events between two guests
+ * come, each once (channels.c); with -e only that. The usage is below.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -16,31 +17,20 @@
 #include <unistd.h>
 
 #include "../../../tools/mgctl/mgctl.h"
+#include "guestcheck.h"
 
-#define MS 1000000UL
-#define S 1000000000UL
 #define TOO_LATE (2 * S)
-#define LOST (20 * S)
 #define WORDS (1U << 18)	/* that a memory checker writes */
 #define MAX_PAIRS 8
 
-static atomic_bool stop, failed;
+atomic_bool stop, failed;
+static pthread_t time_checks[2], *memory;
 static atomic_ulong newest;	/* time that any CPU has read */
-static unsigned cpus;
+unsigned cpus;
 static unsigned long reads, sleeps, latest, late_10, late_100, fills;
 static pthread_mutex_t counts = PTHREAD_MUTEX_INITIALIZER;
 
-#define FAIL(...)                                           \
-	do {                                                \
-		if (!atomic_exchange(&failed, true)) {      \
-			printf("guestcheck: " __VA_ARGS__); \
-			putchar('\n');                      \
-			fflush(stdout);                     \
-		}                                           \
-		stop = true;                                \
-	} while (0)
-
-static unsigned long now(void)
+unsigned long now(void)
 {
 	struct timespec t;
 
@@ -48,14 +38,14 @@ static unsigned long now(void)
 	return (unsigned long)t.tv_sec * S + (unsigned long)t.tv_nsec;
 }
 
-static void sleep_ns(unsigned long ns)
+void sleep_ns(unsigned long ns)
 {
 	struct timespec t = { (time_t)(ns / S), (long)(ns % S) };
 
 	nanosleep(&t, NULL);
 }
 
-static void bind_to(unsigned cpu)
+void bind_to(unsigned cpu)
 {
 	cpu_set_t set;
 
@@ -186,7 +176,7 @@ static void *check_memory(void *arg)
 	return NULL;
 }
 
-static void start(pthread_t *t, void *(*fn)(void *), void *arg)
+void start_thread(pthread_t *t, void *(*fn)(void *), void *arg)
 {
 	int rc = pthread_create(t, NULL, fn, arg);
 
@@ -198,7 +188,7 @@ static void start(pthread_t *t, void *(*fn)(void *), void *arg)
 
 static void look_at_pairs(void)
 {
-	for (unsigned i = 0; i < cpus / 2; i++) {
+	for (unsigned i = 0; memory && i < cpus / 2; i++) {
 		unsigned long since = pairs[i].since;	/* first: it may change */
 
 		if (now() - since > LOST && !stop)
@@ -269,49 +259,37 @@ static void swaps(unsigned long n, unsigned long seed, unsigned machine)
 	xen_close(&m);
 }
 
-int main(int argc, char **argv)
+static void start_checks(void)
 {
-	pthread_t time_checks[2], *memory;
-	unsigned long begin = now(), rounds = 0;
-
-	cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-	if ((argc != 2 && argc != 4) || cpus < 2 || cpus / 2 > MAX_PAIRS) {
-		fprintf(stderr, "usage: guestcheck FILE | SWAPS SEED MACHINE_CPUS; 2 to 16 CPUs\n");
-		return 2;
-	}
 	memory = calloc(cpus, sizeof(*memory));
 	if (!memory)
-		return 1;
+		exit(1);
 	for (unsigned i = 0; i < cpus; i++)
-		start(&memory[i], check_memory, (void *)(uintptr_t)(i + 1));
+		start_thread(&memory[i], check_memory, (void *)(uintptr_t)(i + 1));
 	for (unsigned i = 0; i < cpus / 2; i++) {
 		struct pair *p = &pairs[i];
 
 		if (pipe(p->to) || pipe(p->from))
-			return 1;
+			exit(1);
 		p->cpu = 2 * i;
 		p->since = now();
-		start(&p->a, ping, p);
-		start(&p->b, pong, p);
+		start_thread(&p->a, ping, p);
+		start_thread(&p->b, pong, p);
 	}
 	for (unsigned i = 0; i < 2; i++)
-		start(&time_checks[i], check_time, (void *)(uintptr_t)(i * 2));
-	if (argc == 4) {
-		swaps(strtoul(argv[1], NULL, 0), strtoul(argv[2], NULL, 0),
-		      (unsigned)strtoul(argv[3], NULL, 0));
-	} else {
-		while (!stop && access(argv[1], F_OK)) {
-			sleep_ns(200 * MS);
-			look_at_pairs();
-		}
-	}
-	stop = true;
+		start_thread(&time_checks[i], check_time, (void *)(uintptr_t)(i * 2));
+}
+
+static void finish_checks(unsigned long begin)
+{
+	unsigned long rounds = 0;
+
 	/* Who lost a wake-up does not end. */
 	for (unsigned i = 0; i < cpus / 2; i++)
 		for (unsigned long end = now() + LOST; pairs[i].sent != pairs[i].got;)
 			if (now() > end) {
 				FAIL("ping-pong: %lu sent, %lu came", pairs[i].sent, pairs[i].got);
-				return 1;
+				exit(1);
 			}
 	for (unsigned i = 0; i < 2; i++)
 		pthread_join(time_checks[i], NULL);
@@ -330,5 +308,53 @@ int main(int argc, char **argv)
 	       "than 100 ms, the worst %lu ms; %lu ping-pongs; %lu MiB written and read\n",
 	       (now() - begin) / S, reads, sleeps, late_10, late_100, latest / MS, rounds,
 	       2 * fills);
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: guestcheck [-e] [-a | -b DOMAIN] FILE | SWAPS SEED MACHINE_CPUS\n"
+			"Until FILE is there or for SWAPS swaps, on 2 to 16 CPUs.\n"
+			"-a DOMAIN  ask that domain by event channels; -b DOMAIN: answer it\n"
+			"-e         check event channels only\n");
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long begin = now(), domain = 0;
+	bool asks = false, events_only = false;
+
+	for (int option; (option = getopt(argc, argv, "a:b:e")) != -1;) {
+		if (option == '?')
+			return usage();
+		if (option == 'e') {
+			events_only = true;
+			continue;
+		}
+		asks = option == 'a';
+		domain = strtoul(optarg, NULL, 0);
+	}
+	argc -= optind;
+	argv += optind;
+	cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+	if ((argc != 1 && argc != 3) || cpus < 2 || cpus / 2 > MAX_PAIRS)
+		return usage();
+	if (!events_only)
+		start_checks();
+	if (domain)
+		channels_start((unsigned)domain, asks, cpus / 2);
+	if (argc == 3) {
+		swaps(strtoul(argv[0], NULL, 0), strtoul(argv[1], NULL, 0),
+		      (unsigned)strtoul(argv[2], NULL, 0));
+	} else {
+		while (!stop && access(argv[0], F_OK)) {
+			sleep_ns(200 * MS);
+			look_at_pairs();
+		}
+	}
+	stop = true;
+	channels_finish();
+	if (!events_only)
+		finish_checks(begin);
 	return failed;
 }

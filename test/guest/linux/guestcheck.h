@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of guestcheck share: how a check fails, time, CPUs; and the channels to another guest. */
+#ifndef GUESTCHECK_H
+#define GUESTCHECK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#define MS 1000000UL
+#define S 1000000000UL
+#define LOST (20 * S)	/* what did not come by then never comes */
+
+extern atomic_bool stop, failed;
+extern unsigned cpus;
+
+#define FAIL(...)                                           \
+	do {                                                \
+		if (!atomic_exchange(&failed, true)) {      \
+			printf("guestcheck: " __VA_ARGS__); \
+			putchar('\n');                      \
+			fflush(stdout);                     \
+		}                                           \
+		stop = true;                                \
+	} while (0)
+
+unsigned long now(void);
+void sleep_ns(unsigned long ns);
+void bind_to(unsigned cpu);
+void start_thread(pthread_t *t, void *(*fn)(void *), void *arg);
+
+/* Opens n channels to a domain and begins to ask there, or to answer who asks. */
+void channels_start(unsigned domain, bool asks, unsigned n);
+/* After stop: waits for the end of all, and says how many events were sent and came. */
+void channels_finish(void);
+
+#endif
