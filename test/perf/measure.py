@@ -16,6 +16,8 @@ ROOT = os.path.join(HERE, '../..')
 ICOUNT = ['-icount', 'shift=0,sleep=off', '-seed', '1', '-rtc',
           'base=2026-01-01T00:00:00,clock=vm']
 SWAP = re.compile(r'swap with \d+ vCPUs: (\d+) there, (\d+) back')
+GAPS = re.compile(r'gap of \d+ vCPUs: (\d+) ticks without, (\d+) with (\d+) swaps; a slice is (\d+)')
+SWAPS = re.compile(r'swaps: (\d+) ticks in the mean, (\d+) at most')
 YIELDS = re.compile(r'yield, two switches: built-in (\d+), rr (\d+), (\d+) more per call')
 BENCH = re.compile(r'bench (\w+) (\d+) (\d+)')
 NOISE = re.compile(r'noise (\w+) (\d+) (\d+) (\d+)$')
@@ -205,15 +207,29 @@ def boot():
     return result
 
 
+def swap_gap(vcpus):
+    """The longest gap that a guest on 4 CPUs sees, without and with swaps, and what a swap takes."""
+    modules = [(os.path.join(beds.OUT, f'modules/{name}.mod'), 'policy select=none')
+               for name in ('rr', 'credit', 'gang', 'edf')]
+    lines = on_margay(f'swap_gap_{vcpus}', [
+        (guest('swap_gap'), f'guest name=swap_gap vcpus={vcpus} mem=32M control -- cpus=4'), *modules],
+        'PASS swap_gap', cpus=4)
+    gaps, swaps = lines.find(GAPS)[0], lines.find(SWAPS)[0]
+    return {f'longest gap, {vcpus} vCPUs on 4 CPUs': int(gaps[1]),
+            f'... with {gaps[3]} swaps, {vcpus} vCPUs': int(gaps[2]),
+            f'a swap on 4 CPUs, {vcpus} vCPUs': int(swaps[1]), f'... at most, {vcpus} vCPUs': int(swaps[2])}
+
+
 def policy():
-    """What it costs that a module decides: the guest policy_cost, with 1 CPU and 2 vCPUs."""
+    """What it costs that a module decides: the guest policy_cost, with 1 CPU and 2 vCPUs. What guests
+    see of swaps: swap_gap."""
     lines = on_margay('policy', [
         (guest('policy_cost'), 'guest name=policy_cost vcpus=2 mem=32M control -- cpus=1'),
         (os.path.join(beds.OUT, 'modules/rr.mod'), 'policy select=none')], 'PASS policy_cost')
     swap, yields = lines.find(SWAP), lines.find(YIELDS)
     return {'swap to rr': int(swap[0][1]), 'swap back': int(swap[0][2]),
             'two switches, built-in': int(yields[0][1]), 'two switches, rr': int(yields[0][2]),
-            'more per call': int(yields[0][3])}
+            'more per call': int(yields[0][3]), **swap_gap(4), **swap_gap(8)}
 
 
 def memory():
