@@ -266,7 +266,8 @@ static bool keep_running(struct cpu *c, struct vcpu *v)
 	if (alone && v->slice_end == POLICY_FOREVER)
 		return true;
 	v->slice_end = min(v->slice_end, t + POLICY_STARVE_NS / 4);
-	if (!timer_armed(&c->slice))
+	/* Armed for later: for who ran before, or before a swap. */
+	if (!timer_armed(&c->slice) || c->slice.expires > v->slice_end)
 		timer_set(&c->slice, v->slice_end);
 	return true;
 }

@@ -292,10 +292,221 @@ static void test_answers(void **state)
 	}
 }
 
+static enum policy_why last_why;
+static unsigned enqueues, charges;
+static u32 placed;
+
+static void note_enqueue(struct policy_cpu *c, struct policy_vcpu *v, enum policy_why why)
+{
+	assert_int_equal(c->priv[0], 0);
+	assert_int_equal(v->priv[0], enqueues < VCPUS && why == POLICY_MOVED ? 0 : 7);
+	v->priv[0] = 7;
+	last_why = why;
+	enqueues++;
+}
+
+static void note_charge(struct policy_cpu *c, struct policy_vcpu *v, u64 ns)
+{
+	(void)c;
+	(void)v;
+	assert_true(ns > 0);
+	charges++;
+}
+
+static struct policy_vcpu *pick_first(struct policy_cpu *c, u64 *slice)
+{
+	*slice = answered_slice;
+	return c->first;
+}
+
+static u32 place_there(const struct policy_vcpu *v, const u64 *idle)
+{
+	(void)v;
+	(void)idle;
+	return placed;
+}
+
+static const struct sched_policy noting = {
+	.enqueue = note_enqueue,
+	.dequeue = no_dequeue,
+	.pick = pick_first,
+	.charge = note_charge,
+}, placing = {
+	.enqueue = no_queue,
+	.dequeue = no_dequeue,
+	.pick = pick_first,
+	.place = place_there,
+};
+static const struct policy_module module_noting = { .sched = &noting },
+				  module_placing = { .sched = &placing };
+
+/* vCPUs 0 to n - 1 on CPU 0, the first of them running, by the built-in policy. */
+static void on_cpu_0(unsigned n)
+{
+	setup_policies(NULL);
+	enqueues = charges = 0;
+	for (unsigned i = 0; i < n; i++) {
+		set_affinity(i, 1);
+		vcpu_up(&vcpu[i]);
+	}
+	step(0);
+	assert_ptr_equal(cpu[0].current, &vcpu[0]);
+}
+
+/* All that wait come once, as new, with empty words; who runs is new when it stops, and not charged. */
+static void test_hand_over(void **state)
+{
+	struct policy *p = &policies[NR_POLICIES];
+
+	(void)state;
+	on_cpu_0(4);
+	for (unsigned round = 1; round <= 2; round++) {
+		answered_slice = 1000000;
+		load(p, &module_noting);
+		cpu[0].view.priv[0] = 5;
+		enqueues = charges = 0;
+		cpu[0].work = 0;
+		select_for(0, p);
+		assert_true(cpu[0].work & CPU_WORK_RESCHED);
+		assert_int_equal(enqueues, 3);
+		assert_int_equal(last_why, POLICY_MOVED);
+		clock_now += opt.sched_slice * 1000UL;
+		step(0);
+		assert_int_equal(enqueues, 4);
+		assert_int_equal(last_why, POLICY_MOVED);
+		assert_int_equal(charges, 0);
+		enqueues = VCPUS;
+		clock_now += answered_slice;
+		step(0);
+		assert_int_equal(last_why, POLICY_PREEMPTED);
+		assert_int_equal(charges, 1);
+		/* The words are not the next policy's. */
+		select_for(0, NULL);
+	}
+}
+
+/* Who may run on for ever by one policy is stopped after a slice by the next, if others wait or not. */
+static void test_slice_after_swap(void **state)
+{
+	struct policy *p = &policies[NR_POLICIES];
+	u64 slice = opt.sched_slice * 1000UL;
+
+	(void)state;
+	on_cpu_0(1);
+	load(p, &module_placing);
+	answered_slice = POLICY_FOREVER;
+	placed = 0;
+	select_for(0, p);
+	clock_now += slice;
+	step(0);
+	assert_int_equal(vcpu[0].slice_end, POLICY_FOREVER);
+	set_affinity(1, 1);
+	vcpu_up(&vcpu[1]);
+	step(0);
+	/* It did not ask to choose again, so that the core sees to it that none starves. */
+	assert_ptr_equal(cpu[0].current, &vcpu[0]);
+	assert_true(hardware[0] <= clock_now + POLICY_STARVE_NS / 4);
+	select_for(0, NULL);
+	step(0);
+	assert_true(hardware[0] <= clock_now + slice);
+	clock_now += slice;
+	step(0);
+	assert_ptr_equal(cpu[0].current, &vcpu[1]);
+	/* One alone that has a slice is asked about again. */
+	on_cpu_0(1);
+	load(p, &module_placing);
+	answered_slice = 3000000;
+	select_for(0, p);
+	clock_now += slice;
+	step(0);
+	assert_ptr_equal(cpu[0].current, &vcpu[0]);
+	assert_true(timer_armed(&cpu[0].slice));
+	assert_true(hardware[0] <= clock_now + 3000000);
+}
+
+/* The second is picked, again and again, and the first waits. */
+static void pass_over(unsigned n, u64 ns)
+{
+	while (n--) {
+		clock_now += ns;
+		vcpu_yield(cpu[0].current);
+		answer = &list_entry(cpu[0].runq.queue.prev, struct vcpu, runq_link)->view;
+		step(0);
+	}
+}
+
+static void test_starvation(void **state)
+{
+	struct policy *p = &policies[NR_POLICIES];
+
+	(void)state;
+	for (unsigned swap = 0; swap < 2; swap++) {
+		two_on_cpu_0();
+		answered_slice = 5000000;
+		answer = &vcpu[1].view;
+		step(0);
+		set_affinity(3, 1);
+		vcpu_up(&vcpu[3]);
+		pass_over(6, POLICY_STARVE_NS / 3);
+		assert_false(p->ejected);	/* long enough, but not often enough */
+		if (swap) {
+			load(p, &module_answering);
+			select_for(0, p);
+		}
+		pass_over(1, 1000);
+		assert_int_equal(p->ejected, !swap);
+	}
+	/* Picking it begins the count anew. */
+	two_on_cpu_0();
+	answered_slice = 5000000;
+	answer = &vcpu[1].view;
+	step(0);
+	pass_over(7, 1000);
+	answer = &list_first(&cpu[0].runq.queue, struct vcpu, runq_link)->view;
+	vcpu_yield(cpu[0].current);
+	step(0);
+	pass_over(1, POLICY_STARVE_NS * 2);
+	assert_false(p->ejected);
+}
+
+/* Where a policy holds back, an idle CPU takes nothing. A place that is not allowed ejects. */
+static void test_held_back_and_place(void **state)
+{
+	struct policy *p = &policies[NR_POLICIES];
+
+	(void)state;
+	two_on_cpu_0();
+	p->balance = true;
+	vcpu[1].affinity[0] = 3;
+	answer = NULL;
+	answered_slice = 3000000;
+	assert_false(step(0));
+	assert_false(step(1) && cpu[1].current == &vcpu[1]);
+	assert_ptr_equal(vcpu[1].cpu, &cpu[0]);
+
+	setup_policies(NULL);
+	load(p, &module_placing);
+	set_affinity(0, 3);
+	select_for(0, p);
+	placed = 1;
+	host_cpu = &cpu[0];
+	vcpu_up(&vcpu[0]);
+	assert_ptr_equal(vcpu[0].cpu, &cpu[1]);
+	set_affinity(1, 3);
+	placed = 2;
+	vcpu_up(&vcpu[1]);
+	assert_true(p->ejected);
+	check();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_answers, setup_policies),
+		cmocka_unit_test_setup(test_hand_over, setup_policies),
+		cmocka_unit_test_setup(test_slice_after_swap, setup_policies),
+		cmocka_unit_test_setup(test_starvation, setup_policies),
+		cmocka_unit_test_setup(test_held_back_and_place, setup_policies),
 		cmocka_unit_test_setup(test_rr_is_built_in, setup_policies),
 		cmocka_unit_test_setup(test_swaps, setup_policies),
 		cmocka_unit_test_setup(test_ejections, setup_policies),
