@@ -5,6 +5,8 @@
  * ejected by one flag: whoever is about to call it sees the flag and does without, and the CPUs drop it
  * when they next schedule. The core's own queues and states were right all the time.
  */
+#include <stdarg.h>
+
 #include <margay/arch.h>
 #include <margay/exit.h>
 #include <margay/owner.h>

@@ -37,7 +37,7 @@ static inline void spin_init(struct spinlock *l, enum lock_level level)
 }
 
 #ifdef MARGAY_HOST
-static inline void spin_lock(struct spinlock *l) { l->owner++; }
+static inline void spin_lock(struct spinlock *l) { l->owner++, l->next++; }
 static inline void spin_unlock(struct spinlock *l) { l->owner--; }
 /* For tests. */
 static inline bool spin_is_locked(const struct spinlock *l) { return l->owner != 0; }

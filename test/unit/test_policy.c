@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The registry of policy modules: load, select, eject and unload, for every policy point and on sets of CPUs.
+ * Whoever is in a call is waited for, nobody keeps a pointer to what was ejected, and all is given back.
+ * unit-sources: common/policy.c
+ */
+#include "host.h"
+
+#include <margay/arch.h>
+#include <margay/exit.h>
+#include <margay/owner.h>
+#include <margay/policies.h>
+#include <margay/sched.h>
+
+#define CPUS 3
+
+static struct cpu cpu[CPUS];
+struct cpu *host_cpu, *cpus[MAX_CPUS];
+unsigned nr_cpus = CPUS, nr_nodes = 1;
+struct spinlock domains_lock;
+struct list domain_list = LIST_INIT(domain_list);
+const char *const exit_names[NR_EXITS];
+
+static unsigned handed[CPUS], starts, relaxed, pages, objects, mapped;
+static bool nmis;
+static s32 start_says;
+static struct policy *eject_in_swap;
+static const char *eject_in_start;	/* by another CPU meanwhile */
+
+stime_t now(void)
+{
+	return 0;
+}
+void arch_irqs_on(void)
+{
+}
+void arch_irqs_off(void)
+{
+}
+u64 node_free_pages(unsigned node)
+{
+	return node;
+}
+void *alloc_pages(u32 n, unsigned node)
+{
+	(void)node;
+	pages += n;
+	return calloc(n, PAGE_SIZE);
+}
+void free_pages(void *p, u32 n)
+{
+	pages -= n;
+	free(p);
+}
+void *kzalloc(size_t size)
+{
+	objects++;
+	return calloc(1, size);
+}
+void kfree(void *p)
+{
+	objects--;
+	free(p);
+}
+bool policy_allowed(const u8 digest[32])
+{
+	(void)digest;
+	return true;
+}
+u64 arch_module_base(unsigned slot)
+{
+	return slot;
+}
+int arch_module_map(const struct module *m, const void *at)
+{
+	(void)m;
+	(void)at;
+	mapped++;
+	return 0;
+}
+void arch_module_unmap(const struct module *m, const void *at)
+{
+	(void)at;
+	mapped--;
+	/* From now on a call to it is a fault. */
+	for (unsigned i = 0; i < CPUS; i++) {
+		assert_true(!cpu[i].policy_in || &cpu[i].policy_in->mod != m);
+		for (unsigned j = 0; j < NR_POINTS; j++)
+			assert_true(!cpu[i].policy[j] || &cpu[i].policy[j]->mod != m);
+	}
+}
+void arch_policy_nmis(bool on)
+{
+	nmis = on;
+}
+void cpu_raise(struct cpu *c, u32 work)
+{
+	c->work |= work;
+}
+
+/* The other CPU's call ends at last. */
+void cpu_relax(void)
+{
+	if (++relaxed == 5)
+		cpu[2].policy_in = NULL;
+	assert_true(relaxed < 100);
+}
+
+void sched_set_policy(struct cpu *c, struct policy *p)
+{
+	handed[c->id]++;
+	if (eject_in_swap)
+		policy_eject(eject_in_swap, "pick", "it is bad");
+	c->policy[POINT_SCHED] = p;
+}
+
+/* A test's "file" is the description itself. */
+int module_link(const void *file, size_t len, u64 base, u8 *to, size_t max, struct module *m,
+		char *reason)
+{
+	(void)len;
+	(void)to;
+	(void)max;
+	(void)reason;
+	m->desc = file;
+	m->base = base;
+	strcopy(m->name, m->desc->name, sizeof(m->name));
+	return 0;
+}
+
+u64 policy_call(u64 a, u64 b, u64 c, u64 d, const struct policy_fn *fn)
+{
+	assert_non_null(fn->code);
+	return ((u64(*)(u64, u64, u64, u64))fn->code)(a, b, c, d);
+}
+
+static int start(u32 n)
+{
+	assert_int_equal(n, CPUS);
+	starts++;
+	if (eject_in_start)
+		policy_eject(policy_find(eject_in_start), "idle", "it is bad");
+	return start_says;
+}
+
+static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)
+{
+	(void)slice;
+	return c->first;
+}
+static enum idle_how idle(struct policy_cpu *c, u64 slept, u64 *ns)
+{
+	(void)c;
+	(void)slept;
+	(void)ns;
+	return IDLE_HALT;
+}
+static u32 node(const struct place_node *nodes, u32 n, u64 mem, u32 vcpus)
+{
+	(void)nodes;
+	(void)mem;
+	(void)vcpus;
+	return n - 1;
+}
+
+static const struct sched_policy sched = { .pick = pick };
+static const struct idle_policy idling = { .idle = idle };
+static const struct place_policy place = { .node = node };
+static const struct policy_module all = { .name = "all",
+					  .summary = "",
+					  .sched = &sched,
+					  .idle = &idling,
+					  .place = &place,
+					  .start = start },
+				  only_sched = { .name = "only", .summary = "", .sched = &sched };
+
+static const u64 none[MAX_CPUS / 64], first[MAX_CPUS / 64] = { 1 }, two[MAX_CPUS / 64] = { 5 },
+	everywhere[MAX_CPUS / 64] = { ~0UL, ~0UL, ~0UL, ~0UL };
+
+static struct policy *load(const struct policy_module *m)
+{
+	char why[MODULE_REASON];
+
+	assert_int_equal(policy_load(m, 1, why), 0);
+	return policy_find(m->name);
+}
+
+static void forget_work(void)
+{
+	memset(handed, 0, sizeof(handed));
+	for (unsigned i = 0; i < CPUS; i++)
+		cpu[i].work = 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(cpu, 0, sizeof(cpu));
+	for (unsigned i = 0; i < CPUS; i++) {
+		cpu[i].id = i;
+		cpus[i] = &cpu[i];
+	}
+	host_cpu = &cpu[0];
+	starts = relaxed = 0;
+	start_says = 0;
+	eject_in_start = NULL;
+	eject_in_swap = NULL;
+	forget_work();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct policy *p;
+
+	(void)state;
+	for (enum policy_point point = POINT_SCHED; point < NR_POINTS; point++)
+		assert_int_equal(policy_select(point, NULL, everywhere), 0);
+	while ((p = policy_nth(0)))
+		assert_int_equal(policy_unload(p->mod.name), 0);
+	assert_false(nmis);
+	assert_int_equal(pages, 0);
+	assert_int_equal(objects, 0);
+	assert_int_equal(mapped, 0);
+	return 0;
+}
+
+static void selected_on(const struct policy *p, enum policy_point point, u64 mask)
+{
+	for (unsigned i = 0; i < CPUS; i++)
+		assert_int_equal(policy_selected(point, i) == p, mask >> i & 1);
+}
+
+/* On exactly the CPUs that were asked for, by the scheduler's own hand-over, and each of them is told. */
+static void test_select(void **state)
+{
+	struct policy *p = load(&all);
+
+	(void)state;
+	assert_true(nmis);
+	assert_int_equal(policy_select(POINT_SCHED, p, none), -EINVAL);
+	assert_int_equal(policy_select(POINT_EXIT, p, everywhere), -EOPNOTSUPP);
+	assert_int_equal(policy_select(POINT_SCHED, p, two), 0);
+	selected_on(p, POINT_SCHED, 5);
+	for (unsigned i = 0; i < CPUS; i++) {
+		assert_int_equal(handed[i], i != 1);
+		assert_int_equal(cpu[i].work, i != 1 ? CPU_WORK_RESCHED : 0);
+	}
+	assert_int_equal(policy_select(POINT_IDLE, p, first), 0);
+	selected_on(p, POINT_IDLE, 1);
+	selected_on(p, POINT_SCHED, 5);
+	assert_int_equal(policy_select(POINT_SCHED, NULL, first), 0);
+	selected_on(p, POINT_SCHED, 4);
+	assert_int_equal(starts, 1);
+	assert_int_equal(p->selected, 2);
+	assert_int_equal(policy_unload("all"), -EBUSY);
+	assert_int_equal(policy_select(POINT_SCHED, NULL, everywhere), 0);
+	assert_int_equal(policy_unload("all"), -EBUSY);
+	assert_int_equal(policy_select(POINT_IDLE, NULL, everywhere), 0);
+	assert_int_equal(policy_select(POINT_PLACE, p, none), 0);
+	assert_int_equal(policy_unload("all"), -EBUSY);
+	assert_int_equal(policy_node(1, 1, 0), 0);
+	assert_null(cpu[0].policy_in);
+}
+
+/* The pointers are gone everywhere, all CPUs choose again, and it cannot come back. */
+static void test_eject(void **state)
+{
+	struct policy *p = load(&all), *other = load(&only_sched);
+
+	(void)state;
+	assert_int_equal(policy_select(POINT_SCHED, p, two), 0);
+	assert_int_equal(policy_select(POINT_SCHED, other, (const u64[4]){ 2 }), 0);
+	assert_int_equal(policy_select(POINT_IDLE, p, everywhere), 0);
+	assert_int_equal(policy_select(POINT_PLACE, p, none), 0);
+	forget_work();
+	host_log_clear();
+	policy_eject(p, "pick", "it is %s", "bad");
+	policy_eject(p, "pick", "once more");
+	assert_logged("policy all ejected: pick: it is bad");
+	assert_int_equal(host_logged("ejected"), 1);
+	assert_string_equal(p->why, "it is bad");
+	for (enum policy_point point = POINT_SCHED; point < NR_POINTS; point++)
+		selected_on(p, point, 0);
+	selected_on(other, POINT_SCHED, 2);
+	for (unsigned i = 0; i < CPUS; i++)
+		assert_int_equal(cpu[i].work, CPU_WORK_RESCHED);
+	assert_int_equal(policy_select(POINT_SCHED, p, everywhere), -EPERM);
+	selected_on(p, POINT_SCHED, 0);
+}
+
+/* One that fails to start, or is ejected while it starts, is selected nowhere. */
+static void test_start(void **state)
+{
+	struct policy *p = load(&all);
+
+	(void)state;
+	start_says = -POLICY_ENOSPC;
+	assert_int_equal(policy_select(POINT_SCHED, p, everywhere), -ENOSPC);
+	start_says = -100000;
+	assert_int_equal(policy_select(POINT_SCHED, p, everywhere), -EINVAL);
+	start_says = 0;
+	eject_in_start = "all";
+	assert_int_equal(policy_select(POINT_SCHED, p, everywhere), -EIO);
+	selected_on(p, POINT_SCHED, 0);
+	/* The first CPU calls it, and it fails, before the last has it. */
+	eject_in_swap = p = load(&only_sched);
+	(void)policy_select(POINT_SCHED, p, everywhere);
+	assert_true(p->ejected);
+	selected_on(p, POINT_SCHED, 0);
+}
+
+/* Announced first, then looked at again: what was taken away in between is not called. */
+static void test_announce(void **state)
+{
+	struct policy *p = load(&all);
+
+	(void)state;
+	assert_int_equal(policy_select(POINT_IDLE, p, everywhere), 0);
+	assert_true(policy_announce(&cpu[0].policy[POINT_IDLE], p));
+	assert_ptr_equal(cpu[0].policy_in, p);
+	policy_done();
+	assert_int_equal(policy_select(POINT_IDLE, NULL, everywhere), 0);
+	assert_false(policy_announce(&cpu[0].policy[POINT_IDLE], p));
+	assert_null(cpu[0].policy_in);
+}
+
+/* An unload waits for a call that was announced, and for one under a queue's lock; not for other modules'. */
+static void test_unload_waits(void **state)
+{
+	struct policy *p = load(&all), *other = load(&only_sched);
+
+	(void)state;
+	assert_int_equal(policy_select(POINT_IDLE, p, everywhere), 0);
+	policy_eject(p, "idle", "it is bad");
+	cpu[2].policy_in = p;
+	cpu[0].policy_in = other;
+	assert_int_equal(policy_unload("all"), 0);
+	assert_int_equal(relaxed, 5);
+	cpu[0].policy_in = NULL;
+	/* On the host `next` counts. */
+	for (unsigned i = 0; i < CPUS; i++)
+		assert_int_equal(cpu[i].runq.lock.next, 1);
+	assert_int_equal(policy_unload("only"), 0);
+	assert_int_equal(policy_unload("only"), -ENOENT);
+}
+
+/* Slots are used again, and no more modules are taken than there are. */
+static void test_slots(void **state)
+{
+	char names[33][8], why[MODULE_REASON];
+	struct policy_module m[33];
+
+	(void)state;
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < 33; i++) {
+			snprintf(names[i], sizeof(names[i]), "m%u", i);
+			m[i] = only_sched;
+			m[i].name = names[i];
+			assert_int_equal(policy_load(&m[i], 1, why), i < 32 ? 0 : -ENOSPC);
+		}
+		assert_int_equal(policy_unload("m7"), 0);
+		assert_int_equal(policy_load(&m[8], 1, why), -EEXIST);
+		assert_int_equal(load(&m[7])->slot, 7);
+		for (unsigned i = 0; i < 32; i++)
+			assert_int_equal(policy_unload(names[i]), 0);
+	}
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_select),   TEST(test_eject),	      TEST(test_start),
+		TEST(test_announce), TEST(test_unload_waits), TEST(test_slots),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
