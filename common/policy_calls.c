@@ -57,7 +57,8 @@ bool policy_preempts(struct cpu *c, struct vcpu *v)
 {
 	struct policy *p = c->current ? asks(c, FN_PREEMPTS) : NULL;
 
-	return p &&
+	/* Whom another policy let run this one does not know. */
+	return p && c->current->policy_serial == p->serial &&
 	       policy_do(p, FN_PREEMPTS, (u64)&c->view, (u64)&v->view, (u64)&c->current->view, 0) &
 		       1;
 }
@@ -115,6 +116,8 @@ struct cpu *policy_place(struct cpu *c, struct vcpu *v, const u64 *idle)
 
 	if (!p)
 		return NULL;
+	if (v->policy_serial != p->serial)	/* not seen yet: enqueue says so */
+		memset(v->view.priv, 0, sizeof(v->view.priv));
 	v->view.runtime = v->runstate.time[RUNSTATE_running];
 	cpu = (u32)policy_do(p, FN_PLACE, (u64)&v->view, (u64)idle, 0, 0);
 	if (cpu >= nr_cpus || !test_bit(cpu, v->affinity))

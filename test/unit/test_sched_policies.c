@@ -293,7 +293,7 @@ static void test_answers(void **state)
 }
 
 static enum policy_why last_why;
-static unsigned enqueues, charges;
+static unsigned enqueues, charges, preemptions;
 static u32 placed;
 static u64 word;		/* that vCPUs must have in their own words */
 
@@ -322,9 +322,19 @@ static struct policy_vcpu *pick_first(struct policy_cpu *c, u64 *slice)
 
 static u32 place_there(const struct policy_vcpu *v, const u64 *idle)
 {
-	(void)v;
 	(void)idle;
+	assert_int_equal(v->priv[0], 0);
 	return placed;
+}
+
+static bool no_preempts(struct policy_cpu *c, const struct policy_vcpu *v,
+			const struct policy_vcpu *cur)
+{
+	(void)c;
+	(void)v;
+	assert_int_equal(cur->priv[0], 0);
+	preemptions++;
+	return false;
 }
 
 static const struct sched_policy noting = {
@@ -337,6 +347,7 @@ static const struct sched_policy noting = {
 	.dequeue = no_dequeue,
 	.pick = pick_first,
 	.place = place_there,
+	.preempts = no_preempts,
 };
 static const struct policy_module module_noting = { .sched = &noting },
 				  module_placing = { .sched = &placing };
@@ -468,7 +479,10 @@ static void test_starvation(void **state)
 	answered_slice = 5000000;
 	answer = &vcpu[1].view;
 	step(0);
+	set_affinity(3, 1);
+	vcpu_up(&vcpu[3]);
 	pass_over(7, 1000);
+	assert_true(cpu[0].passed_over >= 7);
 	answer = &list_first(&cpu[0].runq.queue, struct vcpu, runq_link)->view;
 	vcpu_yield(cpu[0].current);
 	step(0);
@@ -507,12 +521,37 @@ static void test_held_back_and_place(void **state)
 	check();
 }
 
+/* Words that another policy has left are not shown, not even of those that wait or run since before. */
+static void test_words(void **state)
+{
+	struct policy *p = &policies[NR_POLICIES];
+
+	(void)state;
+	on_cpu_0(2);
+	load(p, &module_placing);
+	answered_slice = 1000000;
+	placed = preemptions = 0;
+	vcpu[0].view.priv[0] = vcpu[2].view.priv[0] = 9;
+	select_for(0, p);
+	set_affinity(2, 1);
+	vcpu_up(&vcpu[2]);
+	assert_int_equal(preemptions, 0);
+	clock_now += opt.sched_slice * 1000UL;
+	step(0);
+	assert_ptr_equal(cpu[0].current, &vcpu[1]);
+	set_affinity(3, 1);
+	vcpu_up(&vcpu[3]);
+	assert_int_equal(preemptions, 1);
+	assert_false(p->ejected);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_answers, setup_policies),
 		cmocka_unit_test_setup(test_hand_over, setup_policies),
 		cmocka_unit_test_setup(test_slice_after_swap, setup_policies),
+		cmocka_unit_test_setup(test_words, setup_policies),
 		cmocka_unit_test_setup(test_starvation, setup_policies),
 		cmocka_unit_test_setup(test_held_back_and_place, setup_policies),
 		cmocka_unit_test_setup(test_rr_is_built_in, setup_policies),
