@@ -273,7 +273,7 @@ def mce_in_guest():
     the emulator makes an entry in the bank and no exception.
     """
     k.stop('svm_switch', cpu=1)
-    vmcb = k.phys(k.value('$rsi'))
+    vmcb = k.phys(k.value('((struct vcpu *)$rdi)->hw_block'))
     k.monitor('mce 1 2 0x9c00000000000000 0 0x123456000 0')
     k.stop('*' + hex(k.read_u64(k.value('$rsp'))), cpu=1)
     k.write_u64(vmcb + 0x70, 0x52)
