@@ -212,7 +212,7 @@ def swap_gap(vcpus):
     modules = [(os.path.join(beds.OUT, f'modules/{name}.mod'), 'policy select=none')
                for name in ('rr', 'credit', 'gang', 'edf')]
     lines = on_margay(f'swap_gap_{vcpus}', [
-        (guest('swap_gap'), f'guest name=swap_gap vcpus={vcpus} mem=32M control -- cpus=4'), *modules],
+        (guest('swap_gap'), f'guest name=swap_gap vcpus={vcpus} mem=32M control -- cpus=4 together=1'), *modules],
         'PASS swap_gap', cpus=4)
     gaps, swaps = lines.find(GAPS)[0], lines.find(SWAPS)[0]
     return {f'longest gap, {vcpus} vCPUs on 4 CPUs': int(gaps[1]),
