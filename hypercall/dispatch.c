@@ -99,6 +99,13 @@ int hcall_own_domain(struct vcpu *v, domid_t id)
 	return err ? err : d == v->domain ? 0 : -EPERM;
 }
 
+static long restart_multicall(struct regs *h, gvaddr_t at, u32 left)
+{
+	h->rdi = at;
+	h->rsi = left;
+	return HCALL_RESTART;
+}
+
 /*
  * A call that wants to be restarted gets its new arguments written to its entry, and the multicall is
  * restarted from there. Calls in the list are not themselves multicalls.
@@ -111,30 +118,24 @@ long do_multicall(struct vcpu *v, struct regs *h)
 	for (u32 done = 0; done < n; done++, at += sizeof(struct multicall_entry)) {
 		struct multicall_entry e;
 		struct regs args;
-		bool again = done && hcall_preempt();
 		long ret;
 
-		if (!again) {
-			if (guest_read(&e, at, 0))
+		if (done && hcall_preempt())
+			return restart_multicall(h, at, n - done);
+		if (guest_read(&e, at, 0))
+			return -EFAULT;
+		args.rdi = e.args[0];
+		args.rsi = e.args[1];
+		args.rdx = e.args[2];
+		trace(HYPERCALL, v, e.op, args.rdi);
+		ret = e.op == __HYPERVISOR_multicall ? -EINVAL : hypercall(v, e.op, &args);
+		if (ret == HCALL_RESTART) {
+			e.args[0] = args.rdi;
+			e.args[1] = args.rsi;
+			e.args[2] = args.rdx;
+			if (guest_write(at, 0, &e))
 				return -EFAULT;
-			args.rdi = e.args[0];
-			args.rsi = e.args[1];
-			args.rdx = e.args[2];
-			trace(HYPERCALL, v, e.op, args.rdi);
-			ret = e.op == __HYPERVISOR_multicall ? -EINVAL : hypercall(v, e.op, &args);
-			again = ret == HCALL_RESTART;
-			if (again) {
-				e.args[0] = args.rdi;
-				e.args[1] = args.rsi;
-				e.args[2] = args.rdx;
-				if (guest_write(at, 0, &e))
-					return -EFAULT;
-			}
-		}
-		if (again) {
-			h->rdi = at;
-			h->rsi = n - done;
-			return HCALL_RESTART;
+			return restart_multicall(h, at, n - done);
 		}
 		e.result = (u64)ret;
 		if (copy_to_guest(at + offsetof(struct multicall_entry, result), &e.result,
