@@ -453,18 +453,24 @@ static void pass_over(unsigned n, u64 ns)
 	}
 }
 
+/* The second of two runs, and a third waits with the first. */
+static void third_waits(void)
+{
+	two_on_cpu_0();
+	answered_slice = 5000000;
+	answer = &vcpu[1].view;
+	step(0);
+	set_affinity(3, 1);
+	vcpu_up(&vcpu[3]);
+}
+
 static void test_starvation(void **state)
 {
 	struct policy *p = &policies[NR_POLICIES];
 
 	(void)state;
 	for (unsigned swap = 0; swap < 2; swap++) {
-		two_on_cpu_0();
-		answered_slice = 5000000;
-		answer = &vcpu[1].view;
-		step(0);
-		set_affinity(3, 1);
-		vcpu_up(&vcpu[3]);
+		third_waits();
 		pass_over(6, POLICY_STARVE_NS / 3);
 		assert_false(p->ejected);	/* long enough, but not often enough */
 		if (swap) {
@@ -475,12 +481,7 @@ static void test_starvation(void **state)
 		assert_int_equal(p->ejected, !swap);
 	}
 	/* Picking it begins the count anew. */
-	two_on_cpu_0();
-	answered_slice = 5000000;
-	answer = &vcpu[1].view;
-	step(0);
-	set_affinity(3, 1);
-	vcpu_up(&vcpu[3]);
+	third_waits();
 	pass_over(7, 1000);
 	assert_true(cpu[0].passed_over >= 7);
 	answer = &list_first(&cpu[0].runq.queue, struct vcpu, runq_link)->view;

@@ -76,7 +76,7 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 
 		if (!(e & PTE_P))
 			break;
-		if (!order || (e & PTE_PS))
+		if (is_leaf(e, order))
 			return (struct p2m_entry){ ((e & PTE_ADDR) >> PAGE_SHIFT) +
 							   (gfn & ((1UL << order) - 1)),
 						   type_of(e), (u8)order };
