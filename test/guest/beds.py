@@ -7,9 +7,12 @@ know raises #GP), oracle (a guest ELF as the initial domain of Debian's Xen 4.17
 table of scenarios `vtx` stands for all that have VT-x. All are headless. A watcher sees every serial line
 as it comes, may answer with input, and may end the run early.
 """
+import collections
+import contextlib
 import ctypes
 import functools
 import os
+import random
 import re
 import select
 import shutil
@@ -17,6 +20,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -28,8 +32,8 @@ TCG_CPU = ('EPYC,+svm,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osv
            '-nrip-save,-xsavec')
 ESCAPES = re.compile(r'\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|c)')
 PR_SET_PDEATHSIG = 1
-RESET = 'a triple fault of the machine'   # how a BedError begins that tells of one
 libc = ctypes.CDLL(None)
+core_users, core_lock = collections.Counter(), threading.Lock()
 
 
 class BedError(Exception):
@@ -42,6 +46,7 @@ class Machine:
     def __init__(self, image, kind='iso', firmware='bios', cpus=2, mem=512, extra=()):
         self.image, self.kind, self.firmware = image, kind, firmware
         self.cpus, self.mem, self.extra = cpus, mem, list(extra)
+        self.one_core = False           # run QEMU as one_core() says
         self.bochs = {}                 # values for bochsrc, in place of the bed's
         self.commands = 'c\nq\n'        # for Bochs's debugger
         self.oracle_args = ''           # the guest's own command line (oracle only)
@@ -102,6 +107,29 @@ def qemu_base(machine, accel='tcg', cpu=TCG_CPU):
     return ['qemu-system-x86_64', '-machine', 'q35', '-accel', accel, '-cpu', cpu,
             '-smp', str(machine.cpus), '-m', f'{machine.mem}M', '-display', 'none',
             '-monitor', 'none', '-no-reboot', *qemu_firmware(machine), *extra]
+
+
+@contextlib.contextmanager
+def one_core(wanted=True):
+    """Words before QEMU's command that keep all its threads on one core of this host, another one for
+    each run of this process as far as there are. Any CPU that executes XRSTOR, FXRSTOR or FLDENV in
+    QEMU clears a flag (IGNNE) of CPU 0's without a lock; where that meets CPU 0's VMRUN or #VMEXIT,
+    CPU 0 goes on with the flags of before: it walks a nested page table in the host, or none in the
+    guest, and dies of a triple fault (cpu_clear_ignne() in target/i386/tcg/sysemu/fpu_helper.c, 7.2). On
+    one core it cannot meet, since the clearing is one instruction."""
+    if not wanted:
+        yield []
+        return
+    with core_lock:
+        cores = os.sched_getaffinity(0)
+        least = min(core_users[core] for core in cores)
+        core = random.choice([core for core in cores if core_users[core] == least])
+        core_users[core] += 1
+    try:
+        yield ['taskset', '-c', str(core)]
+    finally:
+        with core_lock:
+            core_users[core] -= 1
 
 
 def need(program, package):
@@ -195,7 +223,7 @@ def run_piped(command, watcher, log_path, limit):
             log.write(message)
         if how == 'off' and status:
             text = message.decode(errors='replace').strip().split('\n')[-1]
-            raise BedError(f'{command[0]} ended with status {status}: {text}')
+            raise BedError(f'QEMU ended with status {status}: {text}')
         return Ended(how, status, line.now())
 
 
@@ -204,13 +232,14 @@ def run_qemu(machine, watcher, log_path, limit):
     resets = log_path + '.resets'
     command = [*qemu_base(machine), *qemu_disk(machine), '-chardev', 'stdio,id=c0,signal=off',
                '-serial', 'chardev:c0', '-d', 'cpu_reset', '-D', resets]
-    ended = run_piped(command, watcher, log_path, limit)
+    with one_core(machine.one_core) as prefix:
+        ended = run_piped([*prefix, *command], watcher, log_path, limit)
     with open(resets, encoding='utf-8', errors='replace') as file:
         faults = re.findall('Triple fault', file.read())
     if not faults:
         os.remove(resets)
     elif ended.how == 'off':
-        raise BedError(f'{RESET}: {resets}')
+        raise BedError(f'a triple fault of the machine: {resets}')
     return ended
 
 
@@ -230,7 +259,8 @@ def run_oracle(machine, watcher, log_path, limit):
     command = [*qemu_base(machine, cpu=TCG_CPU + ',-monitor'), '-nic', 'none', '-kernel', xen,
                '-append', options, '-initrd', module,
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']
-    return run_piped(command, watcher, log_path, limit)
+    with one_core(machine.one_core) as prefix:
+        return run_piped([*prefix, *command], watcher, log_path, limit)
 
 
 def connection(server, process):

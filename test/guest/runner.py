@@ -17,7 +17,6 @@ from verdict import Verdict
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
 MARGAY = os.path.join(beds.OUT, 'margay')    # bootmatrix can be told to boot another
 TAIL = 15
-MAX_RESETS = 2
 say_lock = threading.Lock()
 
 
@@ -57,6 +56,9 @@ def machine_for(scenario, bed, image):
     machine = beds.Machine(image, scenario['kind'], scenario['firmware'], scenario['cpus'],
                            scenario['ram'], scenario['qemu'])
     machine.bochs = scenario['bochs']
+    # Under -icount QEMU has one thread. Guests of ours load x87 state too rarely.
+    machine.one_core = machine.cpus > 1 and '-icount' not in scenario['qemu'] and \
+        (bed == 'oracle' or any(guest['elf'].startswith('linux-') for guest in scenario['guests']))
     if scenario['debugger']:
         machine.commands = bochsdbg.commands(scenario['debugger'], MARGAY)
     if bed == 'oracle':
@@ -134,19 +136,10 @@ def never_started(bed, log):
 
 
 def run_all(jobs, chosen):
-    """Run (scenario, bed) pairs, the longest first, and return their outcomes. A run that a triple
-    fault of the whole machine ends says so and is repeated, MAX_RESETS times in all: it happens on QEMU's
-    threads now and then, and is not explained (Documentation/status.rst). Any more fail."""
-    resets = []
-
+    """Run (scenario, bed) pairs, the longest first, and return their outcomes."""
     def task(pair):
         outcome = run_one(*pair)
         if outcome.verdict == 'FAIL' and never_started(pair[1], outcome.log):
-            outcome = run_one(*pair)
-        if outcome.reason.startswith(beds.RESET) and len(resets) < MAX_RESETS:
-            resets.append(outcome)
-            with say_lock:
-                print(f'AGAIN {pair[1]:9} {outcome.name}: {outcome.reason}', flush=True)
             outcome = run_one(*pair)
         outcome.report()
         return outcome
