@@ -282,7 +282,7 @@ static void unload(struct cpu *c)
 	atomic_store(&v->on_cpu, false);
 }
 
-/* The policy wants v, which ran here, on another CPU. Locked, but opened in between. */
+/* v, which ran here, shall wait on another CPU. Locked, but opened in between. */
 static void send(struct cpu *c, struct vcpu *v, struct cpu *to)
 {
 	unload(c);
@@ -290,6 +290,33 @@ static void send(struct cpu *c, struct vcpu *v, struct cpu *to)
 	spin_unlock(&c->runq.lock);
 	put(lock_vcpu(v), v, POLICY_MOVED);
 	spin_lock(&c->runq.lock);
+}
+
+/*
+ * Where v, preempted on c, waits behind fewer than the others here, on c's node if it can; or NULL. Without
+ * it a vCPU that never sleeps could keep a CPU to itself while all others share another one: who wakes
+ * stays where it was, unless a CPU is idle.
+ */
+static struct cpu *less_busy(const struct cpu *c, const struct vcpu *v)
+{
+	unsigned least = c->view.nr_queued;
+	struct cpu *best = NULL;
+
+	if (least < 2 || !policy_balances(c))
+		return NULL;
+	for (unsigned i = 0; i < nr_cpus; i++) {
+		struct cpu *other = cpus[i];
+		unsigned ahead =
+			READ_ONCE(other->view.nr_queued) + (READ_ONCE(other->current) != NULL);
+		bool nearer = best && best->node != c->node && other->node == c->node;
+
+		if (other == c || !may_run_on(v, other) || ahead > least ||
+		    (ahead == least && !nearer))
+			continue;
+		best = other;
+		least = ahead;
+	}
+	return best;
 }
 
 /* The current vCPU is not current any more; it goes to the queue's end if it can go on. Locked. */
@@ -309,6 +336,8 @@ static void retire(struct cpu *c, struct vcpu *v)
 	if (v->stopped)
 		return;
 	to = policy_place(c, v, idle_cpus);
+	if (!to)
+		to = less_busy(c, v);
 	if (to && to != c)
 		send(c, v, to);
 	else

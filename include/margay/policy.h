@@ -81,7 +81,10 @@ struct sched_policy {
 	int (*set)(u32 slot, const char *name, u64 value);
 	/* The domain is gone; its slot will be another's. Optional. */
 	void (*domain_gone)(u32 slot);
-	/* A CPU that would be idle may take what waits here: right for policies that never hold back. */
+	/*
+	 * A CPU that would be idle may take what waits here, and one with fewer vCPUs gets who is preempted
+	 * here: right for policies that never hold back.
+	 */
 	bool balance;
 };
 

@@ -183,6 +183,58 @@ static void test_round_robin(void **state)
 	assert_int_equal(hardware[0], ~0UL);
 }
 
+/* A slice of CPU 0's ends. */
+static void end_slice(void)
+{
+	clock_now += opt.sched_slice * 1000UL;
+	cpu[0].work |= CPU_WORK_RESCHED;
+	settle();
+}
+
+/* All but two wait on one CPU, and nobody sleeps: who is preempted goes where fewer wait, on its node first. */
+static void test_balance(void **state)
+{
+	(void)state;
+	set_affinity(7, BIT(1));
+	set_affinity(8, BIT(2));
+	for (unsigned i = 0; i < VCPUS; i++) {
+		if (i < 7)
+			set_affinity(i, BIT(0));
+		vcpu_up(&vcpu[i]);
+	}
+	settle();
+	assert_int_equal(waiting(0), 6);
+	/* They may run nowhere else. */
+	end_slice();
+	assert_int_equal(waiting(0), 6);
+	for (unsigned i = 0; i < 7; i++)
+		set_affinity(i, BIT(0) | BIT(1) | BIT(2));
+	cpu[1].node = 1;
+	cpu[2].node = 0;
+	end_slice();
+	assert_int_equal(waiting(1), 0);
+	assert_int_equal(waiting(2), 1);
+	end_slice();
+	assert_int_equal(waiting(1), 1);
+	end_slice();
+	end_slice();
+	/* Three on each; nobody moves any more, not even where two share what one has alone. */
+	for (unsigned n = 0; n < 10; n++) {
+		for (unsigned c = 0; c < CPUS; c++)
+			assert_int_equal(waiting(c), 2);
+		end_slice();
+	}
+	/* Two go from one CPU, one from another: evened out again. */
+	for (unsigned n = 0; n < 3; n++)
+		vcpu_down(list_first(&cpu[1 + n / 2].runq.queue, struct vcpu, runq_link));
+	settle();
+	assert_int_equal(waiting(0) + waiting(1) + waiting(2), 3);
+	end_slice();
+	end_slice();
+	for (unsigned c = 0; c < CPUS; c++)
+		assert_int_equal(waiting(c), 1);
+}
+
 static void test_stop(void **state)
 {
 	struct vcpu *v = &vcpu[0], *w = &vcpu[1], *asleep = &vcpu[2];
@@ -334,6 +386,7 @@ int main(void)
 		cmocka_unit_test_setup(test_spread, setup),
 		cmocka_unit_test_setup(test_offer, setup),
 		cmocka_unit_test_setup(test_round_robin, setup),
+		cmocka_unit_test_setup(test_balance, setup),
 		cmocka_unit_test_setup(test_stop, setup),
 		cmocka_unit_test_setup(test_affinity, setup),
 		cmocka_unit_test_setup(test_stolen, setup),
