@@ -36,6 +36,7 @@ struct node {
 	struct spinlock lock;
 	u64 first_free;		/* no chunk before this one is whole and free */
 	u64 free_pages;		/* in whole and split chunks */
+	u64 unused;		/* a chunk left split after its last reference went; 0: none */
 	struct list partial;
 };
 
@@ -154,6 +155,21 @@ static void merge_unlock(struct node *n, u64 c)
 	spin_unlock(&n->lock);
 	if (s)
 		free_page(s);
+}
+
+/*
+ * The last reference to a page of chunk c went. It stays split, for whoever takes one most often takes another at
+ * once (a copy from grant to grant); the chunk that was left so before is merged instead. Locked; unlocked here.
+ */
+static void leave_split(struct node *n, u64 c)
+{
+	u64 before = n->unused;
+
+	n->unused = c;
+	if (before && before != c && chunks[before].split)
+		merge_unlock(n, before);
+	else
+		spin_unlock(&n->lock);
 }
 
 /* The first of count whole chunks that are free, in a row at a multiple of count; INVALID_MFN: none. */
@@ -420,7 +436,7 @@ void page_put(mfn_t mfn)
 		s->ref[i] = 0;
 		free_one(n, mfn);
 	} else {
-		merge_unlock(n, c);
+		leave_split(n, c);
 	}
 }
 

@@ -227,16 +227,37 @@ static void test_references(void **state)
 	assert_true(arena_is_zero(p, PAGE_SIZE));
 	arena_check();
 
-	/* The chunk is whole again when the last reference goes. */
+	/* Left split when its last reference goes, and whole again when another chunk's does. */
+	mfn_t other, third;
+	struct mem_stats whole, st;
+
 	assert_int_equal(dom_alloc(&dom[0], 9, &mfn), 0);
-	arena_mark();
+	assert_int_equal(dom_alloc(&dom[0], 9, &other), 0);
+	assert_int_equal(dom_alloc(&dom[0], 9, &third), 0);
+	mem_stats(&whole);
+	for (unsigned n = 0; n < 3; n++) {
+		mfn_t chunk = n == 1 ? other : mfn;
+
+		assert_int_equal(page_get(&dom[0], chunk), 0);
+		assert_int_equal(page_get(&dom[0], chunk + 511), 0);
+		page_put(chunk);
+		page_put(chunk + 511);
+		mem_stats(&st);
+		assert_int_equal(st.split_chunks, whole.split_chunks + 1);
+		assert_int_equal(st.margay_pages, whole.margay_pages + 1);
+	}
+	/* Used again, it is not merged; freed, it is. */
 	assert_int_equal(page_get(&dom[0], mfn), 0);
-	assert_int_equal(page_get(&dom[0], mfn + 511), 0);
+	assert_int_equal(page_get(&dom[0], other), 0);
+	page_put(other);
+	assert_int_equal(page_owner(mfn + 1), dom[0].id);
 	page_put(mfn);
-	page_put(mfn + 511);
-	arena_check();
 	dom_free(&dom[0], mfn, 9);
-	arena_mark();
+	dom_free(&dom[0], other, 9);
+	assert_int_equal(page_get(&dom[0], third), 0);
+	page_put(third);
+	dom_free(&dom[0], third, 9);
+	arena_check();
 }
 
 /* What boot took from the image's chunk becomes free. */
