@@ -29,10 +29,8 @@ static struct cpu *lock_vcpu(struct vcpu *v)
 	}
 }
 
-static void set_runstate(struct vcpu *v, int state)
+static void set_runstate(struct vcpu *v, int state, stime_t t)
 {
-	stime_t t = now();
-
 	v->runstate.time[v->runstate.state] += t - v->runstate.state_entry_time;
 	v->runstate.state = state;
 	v->runstate.state_entry_time = v->view.since = t;
@@ -56,7 +54,8 @@ static void enqueue(struct cpu *c, struct vcpu *v, enum policy_why why)
 {
 	list_add_tail(&v->runq_link, &c->runq.queue);
 	c->view.nr_queued++;
-	policy_enqueue(c, v, why);
+	if (policy_decides(c))
+		policy_enqueue(c, v, why);
 }
 
 static void unqueue(struct cpu *c, struct vcpu *v)
@@ -134,7 +133,7 @@ static void resume(struct cpu *c, struct vcpu *v)
 		return;
 	}
 	v->state = RUN_RUNNABLE;
-	set_runstate(v, RUNSTATE_runnable);
+	set_runstate(v, RUNSTATE_runnable, now());
 	to = place(v);
 	if (to != c) {
 		assign(v, to);
@@ -182,7 +181,7 @@ void vcpu_yield(struct vcpu *v)
 	if (list_empty(&v->cpu->runq.queue))
 		return;
 	v->slice_end = 0;
-	cpu_raise(v->cpu, CPU_WORK_RESCHED);
+	atomic_or(&v->cpu->work, CPU_WORK_RESCHED);
 }
 
 void vcpu_stop(struct vcpu *v)
@@ -214,7 +213,7 @@ void vcpu_down(struct vcpu *v)
 	v->state = RUN_OFFLINE;
 	dequeue(c, v);
 	if (c->current != v)
-		set_runstate(v, RUNSTATE_offline);
+		set_runstate(v, RUNSTATE_offline, now());
 	spin_unlock(&c->runq.lock);
 	if (v->on_cpu)
 		cpu_raise(c, CPU_WORK_RESCHED);
@@ -250,25 +249,31 @@ static struct vcpu *steal(struct cpu *self)
 	return NULL;
 }
 
+/*
+ * At `end` at the latest this CPU chooses again. A timer that is armed for before stays: it looks, and calls
+ * this again. One armed for later is of who ran before, or before a swap.
+ */
+static void time_slice(struct cpu *c, stime_t end)
+{
+	if (!timer_armed(&c->slice) || c->slice.expires > end)
+		timer_set(&c->slice, end);
+}
+
 /* The running vCPU leaves this CPU or not: by its state, the others waiting and its slice. Locked. */
-static bool keep_running(struct cpu *c, struct vcpu *v)
+static bool keep_running(struct cpu *c, struct vcpu *v, stime_t t)
 {
 	bool alone = list_empty(&c->runq.queue);
-	stime_t t;
 
 	if (v->state != RUN_RUNNING || v->stopped)
 		return false;
-	if (alone && !policy_of(c, POINT_SCHED))
+	if (alone && !policy_decides(c))
 		return true;
-	t = now();
 	if (t >= v->slice_end || c->repick)
 		return false;
 	if (alone && v->slice_end == POLICY_FOREVER)
 		return true;
 	v->slice_end = min(v->slice_end, t + POLICY_STARVE_NS / 4);
-	/* Armed for later: for who ran before, or before a swap. */
-	if (!timer_armed(&c->slice) || c->slice.expires > v->slice_end)
-		timer_set(&c->slice, v->slice_end);
+	time_slice(c, v->slice_end);
 	return true;
 }
 
@@ -320,22 +325,24 @@ static struct cpu *less_busy(const struct cpu *c, const struct vcpu *v)
 }
 
 /* The current vCPU is not current any more; it goes to the queue's end if it can go on. Locked. */
-static void retire(struct cpu *c, struct vcpu *v)
+static void retire(struct cpu *c, struct vcpu *v, stime_t t)
 {
+	bool asked = policy_decides(c);
 	struct cpu *to;
 
 	c->current = NULL;
 	trace(SCHED, v, v->state == RUN_RUNNING ? RUN_RUNNABLE : v->state, 0);
-	policy_charge(c, v);
+	if (asked)
+		policy_charge(c, v);
 	if (v->state != RUN_RUNNING) {
-		set_runstate(v, v->state == RUN_OFFLINE ? RUNSTATE_offline : RUNSTATE_blocked);
+		set_runstate(v, v->state == RUN_OFFLINE ? RUNSTATE_offline : RUNSTATE_blocked, t);
 		return;
 	}
 	v->state = RUN_RUNNABLE;
-	set_runstate(v, RUNSTATE_runnable);
+	set_runstate(v, RUNSTATE_runnable, t);
 	if (v->stopped)
 		return;
-	to = policy_place(c, v, idle_cpus);
+	to = asked ? policy_place(c, v, idle_cpus) : NULL;
 	if (!to)
 		to = less_busy(c, v);
 	if (to && to != c)
@@ -350,10 +357,8 @@ static void offer(struct cpu *c)
 	const struct vcpu *v = list_first(&c->runq.queue, struct vcpu, runq_link);
 	unsigned i;
 
-	if (!policy_balances(c))
-		return;
 	for_each_bit(i, idle_cpus, nr_cpus)
-		if (may_run_on(v, cpus[i])) {
+		if (may_run_on(v, cpus[i]) && policy_balances(c)) {
 			clear_bit(i, idle_cpus);
 			cpu_raise(cpus[i], CPU_WORK_RESCHED);
 			return;
@@ -373,21 +378,23 @@ static struct vcpu *pick(struct cpu *c, u64 *slice)
 		/* The lock was open: it is ours to run only if nobody stopped or moved it. */
 		if (!v || v->state != RUN_RUNNABLE || v->stopped || queued(v) || v->cpu != c)
 			return NULL;
-		if (!policy_of(c, POINT_SCHED))
+		if (!policy_decides(c))
 			return v;
 		enqueue(c, v, POLICY_MOVED);
 	}
-	*slice = opt.sched_slice * 1000UL;
-	v = policy_pick(c, slice);
-	if (!v && policy_of(c, POINT_SCHED)) {
-		c->held_back = true;
-		timer_set(&c->slice, now() + *slice);
-		return NULL;
+	v = NULL;
+	if (policy_decides(c)) {
+		v = policy_pick(c, slice);
+		if (!v && policy_decides(c)) {
+			c->held_back = true;
+			timer_set(&c->slice, now() + *slice);
+			return NULL;
+		}
+		if (!v)	/* it was ejected just now */
+			*slice = opt.sched_slice * 1000UL;
 	}
-	if (!v) {	/* no module, or one that was ejected just now */
+	if (!v)
 		v = list_first(&c->runq.queue, struct vcpu, runq_link);
-		*slice = opt.sched_slice * 1000UL;
-	}
 	unqueue(c, v);
 	return v;
 }
@@ -397,28 +404,31 @@ static struct vcpu *schedule(struct cpu *c)
 {
 	u64 slice = opt.sched_slice * 1000UL;
 	struct vcpu *v = c->current;
+	stime_t t = now();
 
 	guard(&c->runq.lock);
-	if (v && keep_running(c, v))
+	if (v && keep_running(c, v, t))
 		return v;
 	if (v)
-		retire(c, v);
-	if (c->loaded && (c->loaded->stopped || c->loaded->state == RUN_OFFLINE))
-		unload(c);
+		retire(c, v, t);
 	v = pick(c, &slice);
+	if (c->loaded && c->loaded != v &&
+	    (v || c->loaded->stopped || c->loaded->state == RUN_OFFLINE))
+		unload(c);
 	if (!v)
 		return NULL;
-	if (c->loaded && c->loaded != v)
-		unload(c);
 	v->on_cpu = true;
 	v->state = RUN_RUNNING;
-	set_runstate(v, RUNSTATE_running);
-	v->slice_end = slice == POLICY_FOREVER ? slice : v->view.since + slice;
+	/* It may have come to wait after t; and what a policy's functions took is nobody's. */
+	if (t < v->view.since || policy_decides(c))
+		t = now();
+	set_runstate(v, RUNSTATE_running, t);
+	v->slice_end = slice == POLICY_FOREVER ? slice : t + slice;
 	if (!list_empty(&c->runq.queue)) {
-		timer_set(&c->slice, v->slice_end);
+		time_slice(c, v->slice_end);
 		offer(c);
-	} else if (policy_of(c, POINT_SCHED) && slice != POLICY_FOREVER) {
-		timer_set(&c->slice, v->slice_end);
+	} else if (policy_decides(c) && slice != POLICY_FOREVER) {
+		time_slice(c, v->slice_end);
 	}
 	c->current = v;
 	trace(SCHED, v, RUN_RUNNING, c->view.nr_queued);
@@ -468,6 +478,8 @@ static u32 do_work(struct cpu *c)
 {
 	u32 work = atomic_xchg(&c->work, 0);
 
+	if (likely(!(work & ~(u32)CPU_WORK_RESCHED)))
+		return work;
 	if (work & CPU_WORK_CALL)
 		cpu_do_call(c);
 	if (work & CPU_WORK_TIMER)

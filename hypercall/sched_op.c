@@ -88,15 +88,12 @@ static long watchdog(struct domain *d, u32 id, u32 timeout)
 	return ret;
 }
 
-long do_sched_op(struct vcpu *v, struct regs *h)
+static __noinline long other_op(struct vcpu *v, struct regs *h)
 {
 	struct domain *d = v->domain;
 	gvaddr_t arg = h->rsi;
 
 	switch ((s32)h->rdi) {
-	case SCHEDOP_yield:
-		vcpu_yield(v);
-		return 0;
 	case SCHEDOP_block:
 		v->info->evtchn_upcall_mask = 0;
 		evtchn_poll_end(v);
@@ -137,4 +134,12 @@ long do_sched_op(struct vcpu *v, struct regs *h)
 	default:
 		return hcall_unsupported(v, "sched_op", h->rdi);
 	}
+}
+
+long do_sched_op(struct vcpu *v, struct regs *h)
+{
+	if ((s32)h->rdi != SCHEDOP_yield)
+		return other_op(v, h);
+	vcpu_yield(v);
+	return 0;
 }

@@ -90,6 +90,11 @@ static inline struct policy *policy_of(const struct cpu *c, enum policy_point po
 	return READ_ONCE(c->policy[point]);
 }
 
+static inline bool policy_decides(const struct cpu *c)
+{
+	return unlikely(policy_of(c, POINT_SCHED));
+}
+
 /*
  * Calls a function of a module's with up to four arguments: policy_call.asm. When the call ends by an
  * exception or lasts too long the answer is 0, and the module was ejected.

@@ -28,6 +28,7 @@
 /* Components XSAVEOPT finds unchanged are still written when the state moved: plain XSAVE is safe. */
 static void fpu_save(struct vcpu *v)
 {
+	u64 mask = x86.xcr0_mask;
 	u32 lo, hi;
 
 	if (!x86.xsave) {
@@ -37,10 +38,9 @@ static void fpu_save(struct vcpu *v)
 	/* Not every emulator intercepts XSETBV: the CPU knows what the guest has set. */
 	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
 	v->xcr0 = (u64)hi << 32 | lo;
-	write_xcr0(x86.xcr0_mask);
-	lo = (u32)x86.xcr0_mask;
-	hi = (u32)(x86.xcr0_mask >> 32);
-	__asm__ volatile("xsave64 (%0)" ::"r"(v->xsave), "a"(lo), "d"(hi) : "memory");
+	write_xcr0(mask);
+	__asm__ volatile("xsave64 (%0)" ::"r"(v->xsave), "a"((u32)mask), "d"((u32)(mask >> 32))
+			 : "memory");
 }
 
 static void fpu_restore(struct vcpu *v)
@@ -51,7 +51,7 @@ static void fpu_restore(struct vcpu *v)
 		__asm__ volatile("fxrstor64 (%0)" ::"r"(v->xsave) : "memory");
 		return;
 	}
-	write_xcr0(x86.xcr0_mask);
+	/* XCR0 is Margay's, with all features, while no guest's registers are loaded. */
 	__asm__ volatile("xrstor64 (%0)" ::"r"(v->xsave), "a"(lo), "d"(hi) : "memory");
 	write_xcr0(v->xcr0);
 }
@@ -63,9 +63,10 @@ void arch_vcpu_load(struct vcpu *v)
 	if (hvm->load)
 		hvm->load(v);
 	/* What one guest taught the branch predictor must not steer another. */
-	if (x86.ibpb && c->last_domain != v->domain->id + 1U)
+	if (x86.ibpb && c->last_domain != v->domain->id + 1U) {
 		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
-	c->last_domain = v->domain->id + 1U;
+		c->last_domain = v->domain->id + 1U;
+	}
 	fpu_restore(v);
 	__asm__ volatile(
 		"mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3" ::"r"(v->dr[0]),
@@ -105,8 +106,11 @@ static void reset_context(struct vcpu *v)
 	v->inject.valid = false;
 	v->nmi_pending = v->nmi_blocked = false;
 	v->deferred = 0;
-	if (this_cpu()->loaded == v)
+	if (this_cpu()->loaded == v) {
+		if (x86.xsave)
+			write_xcr0(x86.xcr0_mask);
 		arch_vcpu_load(v);
+	}
 }
 
 static struct vcpu_seg segment(u16 sel, u16 attr, u32 limit, u64 base)

@@ -355,8 +355,11 @@ void svm_run(struct vcpu *v)
 	time_exit(v);
 	for (;;) {
 		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
-		if (unlikely(v->work | v->deferred | v->info->evtchn_upcall_pending))
+		if (unlikely(v->work | v->deferred | v->info->evtchn_upcall_pending | c->work)) {
+			if (c->work)
+				break;
 			before_entry(v);
+		}
 		clgi();
 		WRITE_ONCE(v->in_guest, true);
 		smp_mb();
