@@ -54,8 +54,7 @@ static void enqueue(struct cpu *c, struct vcpu *v, enum policy_why why)
 {
 	list_add_tail(&v->runq_link, &c->runq.queue);
 	c->view.nr_queued++;
-	if (policy_decides(c))
-		policy_enqueue(c, v, why);
+	policy_enqueue(c, v, why);
 }
 
 static void unqueue(struct cpu *c, struct vcpu *v)
@@ -327,13 +326,11 @@ static struct cpu *less_busy(const struct cpu *c, const struct vcpu *v)
 /* The current vCPU is not current any more; it goes to the queue's end if it can go on. Locked. */
 static void retire(struct cpu *c, struct vcpu *v, stime_t t)
 {
-	bool asked = policy_decides(c);
 	struct cpu *to;
 
 	c->current = NULL;
 	trace(SCHED, v, v->state == RUN_RUNNING ? RUN_RUNNABLE : v->state, 0);
-	if (asked)
-		policy_charge(c, v);
+	policy_charge(c, v);
 	if (v->state != RUN_RUNNING) {
 		set_runstate(v, v->state == RUN_OFFLINE ? RUNSTATE_offline : RUNSTATE_blocked, t);
 		return;
@@ -342,7 +339,7 @@ static void retire(struct cpu *c, struct vcpu *v, stime_t t)
 	set_runstate(v, RUNSTATE_runnable, t);
 	if (v->stopped)
 		return;
-	to = asked ? policy_place(c, v, idle_cpus) : NULL;
+	to = policy_place(c, v, idle_cpus);
 	if (!to)
 		to = less_busy(c, v);
 	if (to && to != c)
@@ -382,19 +379,16 @@ static struct vcpu *pick(struct cpu *c, u64 *slice)
 			return v;
 		enqueue(c, v, POLICY_MOVED);
 	}
-	v = NULL;
-	if (policy_decides(c)) {
-		v = policy_pick(c, slice);
-		if (!v && policy_decides(c)) {
-			c->held_back = true;
-			timer_set(&c->slice, now() + *slice);
-			return NULL;
-		}
-		if (!v)	/* it was ejected just now */
-			*slice = opt.sched_slice * 1000UL;
+	v = policy_pick(c, slice);
+	if (!v && policy_decides(c)) {
+		c->held_back = true;
+		timer_set(&c->slice, now() + *slice);
+		return NULL;
 	}
-	if (!v)
+	if (!v) {	/* no module, or one that was ejected just now */
 		v = list_first(&c->runq.queue, struct vcpu, runq_link);
+		*slice = opt.sched_slice * 1000UL;
+	}
 	unqueue(c, v);
 	return v;
 }
@@ -419,8 +413,7 @@ static struct vcpu *schedule(struct cpu *c)
 		return NULL;
 	v->on_cpu = true;
 	v->state = RUN_RUNNING;
-	/* It may have come to wait after t; and what a policy's functions took is nobody's. */
-	if (t < v->view.since || policy_decides(c))
+	if (t < v->view.since)	/* it came to wait after that */
 		t = now();
 	set_runstate(v, RUNSTATE_running, t);
 	v->slice_end = slice == POLICY_FOREVER ? slice : t + slice;
