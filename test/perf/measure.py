@@ -71,7 +71,7 @@ def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=200, extr
     os.makedirs(directory, exist_ok=True)
     image, log = (os.path.join(directory, name + ext) for ext in ('.iso', '.log'))
     command = [os.path.join(ROOT, 'scripts/mkimage'), '-o', image, '--cache',
-               os.path.join(beds.CACHE, 'grub'), '--options', f'when_empty=poweroff svm_virq {options}']
+               os.path.join(beds.CACHE, 'grub'), '--options', f'when_empty=poweroff {options}']
     for file, args in modules:
         command += ['-m', f'{file}={args}']
     done = subprocess.run([*command, os.path.join(beds.OUT, 'margay')], capture_output=True,

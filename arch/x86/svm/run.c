@@ -56,9 +56,9 @@ static void close_window(struct vmcb *m)
 }
 
 /*
- * Events go in by EVENTINJ, but with svm_virq an interrupt goes in as a virtual interrupt (svm_probe()).
- * vcpu_prepare_entry() picks an interrupt only when it can be taken, so that either way it comes before the
- * next instruction.
+ * Events go in by EVENTINJ, but interrupts as virtual ones on QEMU's TCG, which may deliver what goes in
+ * by EVENTINJ twice. vcpu_prepare_entry() picks an interrupt only when it can be taken, so that either way it
+ * comes before the next instruction.
  */
 static void write_event(struct vcpu *v, struct vmcb *m)
 {

@@ -56,7 +56,7 @@ static bool __init svm_probe(void)
 	}
 	x86.nested_page1g = x86.page1g;
 	svm_nrips = d & FEATURE_NRIPS;
-	svm_inject_virq = opt.svm_virq && under_tcg();
+	svm_inject_virq = under_tcg();
 	max_asid = b;
 	return true;
 }
