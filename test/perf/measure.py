@@ -282,14 +282,30 @@ def on_bare_machine(name, kernel, initrd, cmdline, sign, limit=200):
     return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
 
 
-def native():
-    """The same work in the same stock kernel on the bare machine and on Margay, one CPU each. Both
-    have the same features: -cpu is given twice, and QEMU takes the last."""
-    initrd = guest('initramfs-work.gz')
-    runs = {'native': on_bare_machine('work-native', guest('linux-cloud'), initrd, SAME_KERNEL,
-                                      'PASS work'),
+def linux_on_xen(name, initrd, sign, limit=400):
+    """Debian's kernel as Xen's initial domain, of 1 CPU and 512 MiB. It is a paravirtual one: as PVH,
+    which is what it is on Margay, that kernel does not start there."""
+    log, xen, kernel = (os.path.join(beds.OUT, path) for path in (
+        f'perf/{name}.log', 'cache/xen/xen', 'cache/generic/vmlinuz'))
+    for path in (xen, kernel):
+        if not os.path.exists(path):
+            raise PerfError(f'no {path} (run scripts/setup check)')
+    machine = beds.Machine(None, cpus=1, mem=1536, extra=ICOUNT)
+    command = [*beds.qemu_base(machine, cpu=SAME_CPU), '-nic', 'none', '-kernel', xen, '-append',
+               'com1=115200,8n1 console=com1 noreboot dom0_max_vcpus=1 dom0_mem=512M', '-initrd',
+               f'{kernel} console=hvc0 {SAME_KERNEL},{initrd}', '-serial', 'stdio']
+    lines = Lines(end=sign)
+    return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
+
+
+def native(with_xen=False):
+    """The same work in the same stock kernel on the bare machine, on Margay and on Xen, one CPU each.
+    All have the same features: where -cpu is given twice, QEMU takes the last."""
+    initrd, kernel = guest('initramfs-work.gz'), guest('linux-generic')
+    runs = {'native': on_bare_machine('work-native', kernel, initrd, SAME_KERNEL, 'PASS work'),
             'margay': on_margay('work-margay', [
-                (guest('linux-cloud'),
-                 f'guest name=linux vcpus=1 mem=512M -- console=hvc0 {SAME_KERNEL}'),
+                (kernel, f'guest name=linux vcpus=1 mem=512M -- console=hvc0 {SAME_KERNEL}'),
                 (initrd, 'initrd for=linux')], 'PASS work', extra=['-cpu', SAME_CPU])}
+    if with_xen:
+        runs['xen'] = linux_on_xen('work-xen', initrd, 'PASS work')
     return {name: {m[1]: int(m[2]) for m in lines.find(WORK)} for name, lines in runs.items()}
