@@ -63,6 +63,7 @@ static int fake_stat(struct margay_op *op)
 		PUT("time", "up", 1000000000 + passed * 1000000);
 		PUT("cpu", "online", 2);
 		PUT("memory", "total", 1ULL << 40);
+		PUT("memory", "margay", 608ULL << 10);
 	} else if (d == MARGAY_STAT_MACHINE) {
 		put_times(op, 700000000 + passed * 1000000, 50000000, 250000000);
 		PUT("cpu", "switch", 12345678901234ULL);
@@ -201,7 +202,7 @@ static void test_stat(void **state)
 	assert_fits();
 	assert_says(
 		out,
-		"up 1.0 s, 2 CPUs, memory 1048576 MiB, free 0, Margay's 0 KiB; since the start\n");
+		"up 1.0 s, 2 CPUs, memory 1048576 MiB, free 0, Margay's 608 KiB; since the start\n");
 	assert_says(out, "\n  0           70.00   5.00  25.00 12346G      0      0      0\n");
 	assert_says(out, "\ndomain 3 linux: 512 MiB, mapped 4K 77 2M 0 1G 0, refused 11\n");
 	assert_says(out,

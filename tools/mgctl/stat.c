@@ -201,7 +201,8 @@ static void whole_row(FILE *f, const struct thing *t, bool rates)
 			"up %.1f s, %llu CPUs, memory %llu MiB, free %llu, Margay's %llu KiB; %s\n",
 			(double)value(t, "time", "up") / 1e9,
 			(unsigned long long)value(t, "cpu", "online"), mib(t, "total"),
-			mib(t, "free"), mib(t, "margay"), rates ? "per second" : "since the start");
+			mib(t, "free"), (unsigned long long)value(t, "memory", "margay") >> 10,
+			rates ? "per second" : "since the start");
 		return;
 	}
 	fprintf(f, "\ndomain %u ", t->domain);
