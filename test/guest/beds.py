@@ -259,8 +259,7 @@ def run_oracle(machine, watcher, log_path, limit):
     command = [*qemu_base(machine, cpu=TCG_CPU + ',-monitor'), '-nic', 'none', '-kernel', xen,
                '-append', options, '-initrd', module,
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']
-    with one_core(machine.one_core) as prefix:
-        return run_piped([*prefix, *command], watcher, log_path, limit)
+    return run_piped(command, watcher, log_path, limit)
 
 
 def connection(server, process):
