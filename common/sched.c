@@ -159,6 +159,36 @@ void vcpu_wake(struct vcpu *v)
 	resume(c, v);
 }
 
+void vcpu_wait_due(struct vcpu *v, stime_t at)
+{
+	if (READ_ONCE(v->state) != RUN_RUNNING) {
+		WRITE_ONCE(v->not_before, at);
+		smp_mb();
+	}
+	/* It may have been woken by another meanwhile, and be past the look at that. */
+	while (READ_ONCE(v->state) == RUN_RUNNING && now() < at)
+		cpu_relax();
+}
+
+/*
+ * How long before the next such time this CPU has to begin is found by trying; who had to wait for others to
+ * run tells nothing.
+ */
+void vcpu_keep_date(struct vcpu *v)
+{
+	struct timer_queue *q = &v->cpu->timers;
+	/* From here into the guest it takes at least TIMER_ENTRY_NS. */
+	stime_t at = v->not_before - TIMER_ENTRY_NS;
+	s64 late = (s64)(now() - at);
+	s64 ahead = (s64)q->ahead + (late + 64) / 4;
+
+	if (late < (s64)TIMER_AHEAD_MAX)
+		q->ahead = ahead < 0 ? 0 : min((u64)ahead, TIMER_AHEAD_MAX);
+	while (now() < at)
+		cpu_relax();
+	v->not_before = 0;
+}
+
 void vcpu_block(struct vcpu *v)
 {
 	struct cpu *c = lock_vcpu(v);
@@ -457,13 +487,22 @@ static void run_current(struct cpu *c, struct vcpu *v)
 		atomic_or(&c->work, CPU_WORK_RESCHED);
 		return;
 	}
-	if (v->runstate_area.va)
+	if (v->runstate_area.va && v->runstate_shown != v->runstate.state_entry_time)
 		runstate_update(v);
 	if (unlikely(policy_of(c, POINT_EXIT)))
 		policy_observe(v);
 	c->ran -= rdtsc();
 	arch_vcpu_run(v);
 	c->ran += rdtsc();
+}
+
+bool sched_wanted(struct cpu *c)
+{
+	if (c->work == CPU_WORK_TIMER) {
+		atomic_and(&c->work, ~(u32)CPU_WORK_TIMER);
+		timers_run();
+	}
+	return c->work;
 }
 
 /* Returns what there was to do. */
@@ -489,6 +528,7 @@ static void idle(struct cpu *c)
 	stime_t start = now();
 
 	c->idled -= start;
+	timers_idle();
 	policy_idle(c, c->slept);
 	c->slept = now() - start;
 	c->idled += start + c->slept;

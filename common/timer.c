@@ -16,6 +16,7 @@ void timers_init_cpu(struct timer_queue *q)
 	spin_init(&q->lock, LOCK_TIMER);
 	list_init(&q->armed);
 	q->programmed = ~0UL;
+	q->ahead = 0;
 }
 
 /*
@@ -36,11 +37,6 @@ static struct timer_queue *lock_queue_of(struct timer *t)
 	}
 }
 
-static stime_t first_expiry(const struct timer_queue *q)
-{
-	return list_empty(&q->armed) ? ~0UL : list_first(&q->armed, struct timer, link)->expires;
-}
-
 /* Behind those of the same time. The list is short: a vCPU has four timers at most. */
 static void insert(struct timer_queue *q, struct timer *t)
 {
@@ -52,25 +48,38 @@ static void insert(struct timer_queue *q, struct timer *t)
 	list_add_before(&t->link, &later->link);
 }
 
-void timer_set(struct timer *t, stime_t expires)
+/* The queue of this CPU, or of the one where t's function runs, locked: t is armed there from now on. */
+static __noinline struct timer_queue *take(struct cpu *self, struct timer *t)
 {
-	struct cpu *self = this_cpu();
-	struct timer_queue *q;
-
 	if (!READ_ONCE(t->cpu))
 		(void)atomic_cas(&t->cpu, (struct cpu *)NULL, self);
 	for (;;) {
-		q = lock_queue_of(t);
-		list_del(&t->link);
+		struct timer_queue *q = lock_queue_of(t);
+
 		/*
 		 * While its function runs on another CPU it stays there, so that timer_stop() has one place
 		 * to wait for. That CPU sets its hardware on the way out.
 		 */
 		if (q == &self->timers || q->running == t)
-			break;
+			return q;
+		list_del(&t->link);
 		t->cpu = self;
 		spin_unlock(&q->lock);
 	}
+}
+
+void timer_set(struct timer *t, stime_t expires)
+{
+	struct cpu *self = this_cpu();
+	struct timer_queue *q = &self->timers;
+
+	spin_lock(&q->lock);
+	if (unlikely(t->cpu != self)) {
+		spin_unlock(&q->lock);
+		q = take(self, t);
+	}
+	if (timer_armed(t))
+		list_del(&t->link);
 	t->expires = expires;
 	insert(q, t);
 	if (q == &self->timers && expires < q->programmed) {
@@ -98,16 +107,39 @@ void timer_stop(struct timer *t)
 	} while (busy);
 }
 
+/* From when on t may run. */
+static stime_t earliest(const struct timer_queue *q, const struct timer *t)
+{
+	return t->early && t->expires > q->ahead ? t->expires - q->ahead : t->expires;
+}
+
+static struct timer *first(struct timer_queue *q)
+{
+	return list_empty(&q->armed) ? NULL : list_first(&q->armed, struct timer, link);
+}
+
+void timers_idle(void)
+{
+	struct timer_queue *q = &this_cpu()->timers;
+	const struct timer *t;
+
+	guard(&q->lock);
+	t = first(q);
+	if (t && earliest(q, t) < q->programmed) {
+		q->programmed = earliest(q, t);
+		arch_timer_program(q->programmed);
+	}
+}
+
 void timers_run(void)
 {
 	struct timer_queue *q = &this_cpu()->timers;
-	stime_t due = now();
+	stime_t due = q->due = now();
+	struct timer *t;
 
 	/* What becomes due meanwhile waits for the next time: guests' timers must not keep a CPU here. */
 	spin_lock(&q->lock);
-	while (first_expiry(q) <= due) {
-		struct timer *t = list_first(&q->armed, struct timer, link);
-
+	while ((t = first(q)) && earliest(q, t) <= due) {
 		list_del(&t->link);
 		q->running = t;
 		spin_unlock(&q->lock);
@@ -115,7 +147,8 @@ void timers_run(void)
 		spin_lock(&q->lock);
 		q->running = NULL;
 	}
-	q->programmed = first_expiry(q);
-	arch_timer_program(q->programmed);
+	q->programmed = t ? t->expires : ~0UL;
+	if (t)
+		arch_timer_program(q->programmed);
 	spin_unlock(&q->lock);
 }

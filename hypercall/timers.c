@@ -13,7 +13,10 @@
 
 static void singleshot_fn(struct timer *t)
 {
-	evtchn_virq(container_of(t, struct vcpu, timer), VIRQ_TIMER);
+	struct vcpu *v = container_of(t, struct vcpu, timer);
+
+	vcpu_due(v, t);
+	evtchn_virq(v, VIRQ_TIMER);
 }
 
 static void periodic_fn(struct timer *t)
@@ -39,6 +42,7 @@ static void poll_fn(struct timer *t)
 void vcpu_timers_init(struct vcpu *v)
 {
 	timer_init(&v->timer, singleshot_fn);
+	v->timer.early = true;
 	timer_init(&v->periodic, periodic_fn);
 	timer_init(&v->poll_timer, poll_fn);
 }

@@ -76,11 +76,15 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 }
 
 /* n bytes to offset at of v's run state area, which may begin in one page and end in the other. */
-static void put_runstate(struct vcpu *v, unsigned at, const void *src, unsigned n)
+static inline void put_runstate(struct vcpu *v, unsigned at, const void *src, unsigned n)
 {
 	const struct guest_area *a = &v->runstate_area;
-	unsigned off = a->off + at, first = off < PAGE_SIZE ? min(n, (unsigned)PAGE_SIZE - off) : 0;
+	unsigned off = a->off + at, first = off < PAGE_SIZE ? PAGE_SIZE - off : 0;
 
+	if (likely(n <= first)) {
+		memcpy((char *)mfn_to_virt(a->mfn[0]) + off, src, n);
+		return;
+	}
 	memcpy((char *)mfn_to_virt(a->mfn[0]) + off, src, first);
 	memcpy((char *)mfn_to_virt(a->mfn[1]) + (off + first) % PAGE_SIZE,
 	       (const char *)src + first, n - first);
@@ -109,8 +113,10 @@ void runstate_update(struct vcpu *v)
 {
 	struct vcpu_runstate_info rs = v->runstate;
 
-	if (atomic_load(&v->runstate_area.va))
+	if (atomic_load(&v->runstate_area.va)) {
+		v->runstate_shown = rs.state_entry_time;
 		write_runstate(v, &rs);
+	}
 }
 
 /* `new` takes the place of v's area. What fill writes is there before the scheduler writes it. */

@@ -85,16 +85,11 @@ static long set_singleshot(struct vcpu *v, gvaddr_t arg)
 	return 0;
 }
 
-long do_vcpu_op(struct vcpu *cur, struct regs *h)
+static __noinline long other_op(struct vcpu *cur, struct vcpu *v, s32 op, gvaddr_t arg)
 {
-	gvaddr_t arg = h->rdx;
-	struct vcpu *v = domain_vcpu(cur->domain, (u32)h->rsi);
-
-	if (!v)
-		return -ENOENT;
-	switch ((s32)h->rdi) {
-	case VCPUOP_set_singleshot_timer:
-		return v == cur ? set_singleshot(v, arg) : -EINVAL;
+	switch (op) {
+	case VCPUOP_set_singleshot_timer:	/* another's */
+		return -EINVAL;
 	case VCPUOP_stop_singleshot_timer:
 		if (v != cur)
 			return -EINVAL;
@@ -129,6 +124,18 @@ long do_vcpu_op(struct vcpu *cur, struct regs *h)
 	case VCPUOP_get_physid: /* only for an initial domain with its vCPUs pinned by an option */
 		return -EINVAL;
 	default:
-		return hcall_unsupported(cur, "vcpu_op", h->rdi);
+		return hcall_unsupported(cur, "vcpu_op", (u64)op);
 	}
+}
+
+long do_vcpu_op(struct vcpu *cur, struct regs *h)
+{
+	gvaddr_t arg = h->rdx;
+	struct vcpu *v;
+
+	/* By far the most frequent: twice a tick or sleep of Linux. */
+	if (likely((s32)h->rdi == VCPUOP_set_singleshot_timer && (u32)h->rsi == cur->id))
+		return set_singleshot(cur, arg);
+	v = domain_vcpu(cur->domain, (u32)h->rsi);
+	return v ? other_op(cur, v, (s32)h->rdi, arg) : -ENOENT;
 }

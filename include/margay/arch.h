@@ -33,7 +33,7 @@ void arch_update_time(struct vcpu *v);
 void arch_wallclock(u64 *sec, u32 *nsec);
 
 void arch_cpu_kick(struct cpu *c);	/* an IPI: out of guest mode or sleep */
-void arch_timer_program(stime_t at);	/* this CPU's next timer interrupt; ~0 for none */
+void arch_timer_program(stime_t at);	/* this CPU's next and only timer interrupt */
 void arch_idle(void);			/* sleeps until an interrupt, unless this CPU has work */
 void arch_irqs_on(void);
 void arch_irqs_off(void);

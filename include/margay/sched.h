@@ -9,6 +9,20 @@
 void vcpu_wake(struct vcpu *v);
 
 /*
+ * For a timer's function, before it tells v: t's time may be a little ahead. If v sleeps, it enters its guest
+ * then and not before; else the time is waited for here. (Linux's KVM does the same by the name of
+ * lapic_timer_advance_ns.)
+ */
+void vcpu_wait_due(struct vcpu *v, stime_t at);
+static inline void vcpu_due(struct vcpu *v, const struct timer *t)
+{
+	if (READ_ONCE(v->state) != RUN_RUNNING || unlikely(t->expires > this_cpu()->timers.due))
+		vcpu_wait_due(v, t->expires);
+}
+/* On v's CPU, at the last moment before it enters its guest with something to do: waits for that time. */
+void vcpu_keep_date(struct vcpu *v);
+
+/*
  * The current vCPU wants to sleep: blocked unless it already has a reason to run
  * (arch_vcpu_has_interrupt()). Takes effect when the exit handler returns to the run loop.
  */
@@ -24,6 +38,12 @@ void vcpu_down(struct vcpu *v);
 
 /* Reads the run state's times up to now into *out. */
 void vcpu_runstate(struct vcpu *v, struct vcpu_runstate_info *out);
+
+/*
+ * For the run loops, on c, whose work is not empty: is there any for the scheduler's loop? Timers alone run at
+ * once, so that a guest's tick is spared the way there and back.
+ */
+bool sched_wanted(struct cpu *c);
 
 /* Each CPU's end: never returns. */
 void __noreturn sched_loop(void);

@@ -16,6 +16,7 @@ struct timer {
 	stime_t expires;		/* ns of system time; meaningful while armed */
 	void (*fn)(struct timer *t);
 	struct cpu *cpu;		/* whose list holds or held it last */
+	bool early;      /* may run up to timer_queue.ahead before its time: see vcpu_due() */
 };
 
 struct timer_queue {
@@ -23,7 +24,12 @@ struct timer_queue {
 	struct list armed;
 	struct timer *running;		/* its function runs now, lock not held */
 	stime_t programmed;		/* what the hardware is set to; ~0 when off */
+	stime_t due;			/* when it last looked what is due */
+	stime_t ahead;         /* what this CPU takes from a timer to the entry of whom it woke */
 };
+
+#define TIMER_AHEAD_MAX 5000UL
+#define TIMER_ENTRY_NS 150UL
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
 /* (Re)arms on this CPU. A time that has passed fires as soon as the CPU looks. */
@@ -33,6 +39,8 @@ void timer_stop(struct timer *t);
 static inline bool timer_armed(const struct timer *t) { return !list_empty(&t->link); }
 /* Runs what is due and programs the hardware. Called by each CPU for itself. */
 void timers_run(void);
+/* The CPU goes to sleep: the hardware shall wake it early enough for a timer that may run early. */
+void timers_idle(void);
 void timers_init_cpu(struct timer_queue *q);
 
 stime_t now(void); /* system time: ns since boot, the same on all CPUs, never goes back */

@@ -81,22 +81,24 @@ struct vcpu_paging {
 	u64 cr0, cr3, cr4, efer;
 };
 
-/* A mapping of the p2m that was used, and the p2m's generation then. walk.c */
+/* A mapping of the p2m that was used. walk.c */
 struct p2m_window {
 	gpaddr_t base;
-	u64 size, generation;
+	u64 size;
 	u8 *host;
 	bool writable;
 };
 
-/* The translation that was made last, and the entries of the guest's tables it came from. walk.c */
+/* A translation that was made, and the entries of the guest's tables it came from. walk.c */
 struct vcpu_walk {
 	gvaddr_t page;
+	u64 cr3;
 	bool write;
 	u8 *host;
 	struct walk_step {
 		u64 *at, val;
 	} steps[5], *end;
+	u64 unused;		/* 128 bytes are a shift away from the next */
 };
 
 /* Memory of the guest's that it has registered for Margay to write. */
@@ -137,6 +139,7 @@ struct vcpu {
 	struct list runq_link;
 	u64 affinity[MAX_CPUS / 64];
 	stime_t slice_end;
+	stime_t not_before;		/* enters its guest only then: vcpu_due() */
 	u64 policy_serial;		/* of the module that view.priv is for */
 	struct policy_vcpu view;
 
@@ -154,6 +157,7 @@ struct vcpu {
 	u16 virq_port[24];		/* NR_VIRQS */
 	struct guest_area runstate_area, time_area;
 	struct vcpu_runstate_info runstate;
+	stime_t runstate_shown;		/* state_entry_time as the guest's area has it */
 
 	/* Processor state beyond regs. */
 	struct vlapic *vlapic;
@@ -168,8 +172,9 @@ struct vcpu {
 	u32 pvclock_version;
 
 	struct vcpu_paging paging;
-	struct p2m_window map;
-	struct vcpu_walk walked;
+	u64 map_generation;		/* the p2m's when these were used last: */
+	struct p2m_window map[8];
+	struct vcpu_walk walked[8];
 
 	void *hvm;			/* the back-end's: VMCB and the like */
 	u64 exits[NR_EXITS];

@@ -148,6 +148,16 @@ void vcpu_wake(struct vcpu *v)
 	of(v)->woken++;
 }
 
+void vcpu_keep_date(struct vcpu *v)
+{
+	v->not_before = 0;
+}
+
+void vcpu_wait_due(struct vcpu *v, stime_t at)
+{
+	v->not_before = at;
+}
+
 void vcpu_up(struct vcpu *v)
 {
 	of(v)->ups++;

@@ -103,6 +103,11 @@ void vcpu_yield(struct vcpu *v)
 	assert_ptr_equal(v, V0);
 }
 
+void vcpu_wait_due(struct vcpu *v, stime_t at)
+{
+	v->not_before = at;
+}
+
 void vcpu_up(struct vcpu *v)
 {
 	v->state = RUN_RUNNABLE;

@@ -377,6 +377,89 @@ static void test_random(void **state)
 	}
 }
 
+/* Woken a little early, it enters its guest in time; one that runs is told in time. */
+static void test_date(void **state)
+{
+	struct vcpu *v = &vcpu[0];
+	struct timer t = { .expires = 20001000 };
+	stime_t ahead;
+
+	(void)state;
+	clock_now = 10000000;
+	set_affinity(0, 1);
+	vcpu_up(v);
+	step(0);
+	vcpu_block(v);
+	step(0);
+	/* Late twice: this CPU begins earlier from then on. */
+	for (unsigned i = 0; i < 2; i++) {
+		ahead = cpu[0].timers.ahead;
+		v->not_before = clock_now;
+		clock_now += 800;
+		vcpu_keep_date(v);
+		assert_int_equal(v->not_before, 0);
+		assert_true(cpu[0].timers.ahead > ahead && cpu[0].timers.ahead < 800);
+	}
+	/* Very late says nothing, and often late no more than it may. */
+	ahead = cpu[0].timers.ahead;
+	v->not_before = clock_now - 1000000;
+	vcpu_keep_date(v);
+	assert_int_equal(cpu[0].timers.ahead, ahead);
+	for (unsigned i = 0; i < 100; i++) {
+		v->not_before = clock_now - TIMER_AHEAD_MAX / 2;
+		vcpu_keep_date(v);
+	}
+	assert_int_equal(cpu[0].timers.ahead, TIMER_AHEAD_MAX);
+	/* Asleep: it is only noted, and waited for at the entry. By that it comes less early the next time. */
+	clock_now = 20000000;
+	host_cpu->timers.due = clock_now;
+	vcpu_due(v, &t);
+	assert_int_equal(clock_now, 20000000);
+	assert_int_equal(v->not_before, t.expires);
+	relaxes = 10;
+	vcpu_keep_date(v);
+	assert_in_range(clock_now, t.expires - TIMER_ENTRY_NS, t.expires);
+	assert_true(cpu[0].timers.ahead < TIMER_AHEAD_MAX);
+	for (unsigned i = 0; i < 100; i++) {
+		v->not_before = clock_now + 2000;
+		vcpu_keep_date(v);
+	}
+	assert_int_equal(cpu[0].timers.ahead, 0);
+	/* It runs: the time is waited for before anything is told. */
+	vcpu_wake(v);
+	step(0);
+	assert_int_equal(v->state, RUN_RUNNING);
+	t.expires = clock_now + 500;
+	host_cpu->timers.due = clock_now;
+	vcpu_due(v, &t);
+	assert_true(clock_now >= t.expires);
+	assert_int_equal(v->not_before, 0);
+	/* Past: nothing to wait for. */
+	relaxes = 0;
+	host_cpu->timers.due = clock_now;
+	vcpu_due(v, &t);
+}
+
+/* A timer that is due runs in the run loop; what else there is brings it back to the scheduler's. */
+static void test_wanted(void **state)
+{
+	(void)state;
+	set_affinity(0, 1);
+	vcpu_up(&vcpu[0]);
+	step(0);
+	timer_set(&cpu[0].slice, clock_now + 10);
+	cpu[0].work |= CPU_WORK_TIMER;
+	assert_false(sched_wanted(&cpu[0]));
+	assert_int_equal(cpu[0].work, 0);
+	clock_now += 10;
+	cpu[0].work |= CPU_WORK_TIMER;
+	assert_true(sched_wanted(&cpu[0]));
+	assert_int_equal(cpu[0].work, CPU_WORK_RESCHED);
+	cpu[0].work = CPU_WORK_CONSOLE | CPU_WORK_TIMER;
+	assert_true(sched_wanted(&cpu[0]));
+	assert_int_equal(cpu[0].work, CPU_WORK_CONSOLE | CPU_WORK_TIMER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -390,6 +473,8 @@ int main(void)
 		cmocka_unit_test_setup(test_stop, setup),
 		cmocka_unit_test_setup(test_affinity, setup),
 		cmocka_unit_test_setup(test_stolen, setup),
+		cmocka_unit_test_setup(test_date, setup),
+		cmocka_unit_test_setup(test_wanted, setup),
 		cmocka_unit_test_setup(test_random, setup),
 	};
 

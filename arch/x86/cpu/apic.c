@@ -111,27 +111,25 @@ void __init apic_timer_calibrate(u64 tsc_hz)
 	ticks -= apic_read(APIC_TMCCT);
 	tsc = rdtsc() - t0;
 	apic_write(APIC_TMICT, 0);
-	ticks = ticks * tsc_hz / tsc;
-	timer_mul = (ticks << 32) / 1000000000U;
-	pr_debug("APIC timer: %lu kHz\n", ticks / 1000);
+	timer_mul = (ticks << 32) / tsc;
+	pr_debug("APIC timer: %lu kHz\n", ticks * (tsc_hz / 1000) / tsc);
 }
 
 void arch_timer_program(stime_t at)
 {
 	u64 ticks = 1;
-	u64 tsc = at == ~0UL ? at : tsc_base + ns_to_tsc(at) + 1;
-	stime_t t;
+	u64 tsc = tsc_base + ns_to_tsc(at) + 1, t;
 
 	this_cpu()->timer_tsc = tsc;
 	this_cpu()->policy_watched = false;
 	if (x86.tsc_deadline) {
-		wrmsr(MSR_TSC_DEADLINE, tsc == ~0UL ? 0 : tsc);
+		wrmsr(MSR_TSC_DEADLINE, tsc);
 		return;
 	}
-	t = now();
-	if (at > t)
-		ticks = (u64)((unsigned __int128)(at - t) * timer_mul >> 32) + 1;
-	apic_write(APIC_TMICT, at == ~0UL ? 0 : (u32)min(ticks, (u64)TIMER_MAX));
+	t = rdtsc();
+	if (tsc > t)
+		ticks = (u64)((unsigned __int128)(tsc - t) * timer_mul >> 32) + 1;
+	apic_write(APIC_TMICT, (u32)min(ticks, (u64)TIMER_MAX));
 }
 
 void arch_cpu_kick(struct cpu *c)

@@ -120,6 +120,8 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 		hvm->request_flush(v);
 	if (work & VCPU_WORK_TIME)
 		arch_update_time(v);
+	if (unlikely(v->not_before))
+		vcpu_keep_date(v);
 
 	if (v->nmi_pending) {
 		if (nmi_allowed(v, can_take)) {

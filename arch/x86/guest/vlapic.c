@@ -72,7 +72,7 @@ void vlapic_init_regs(struct vlapic *vl)
 	atomic_store(&vl->esr_new, 0);
 }
 
-static int highest(const u64 *bits)
+static __always_inline int highest(const u64 *bits)
 {
 	/* Mostly there is none. */
 	if (likely(!(READ_ONCE(bits[0]) | READ_ONCE(bits[1]) | READ_ONCE(bits[2]) |
@@ -99,7 +99,7 @@ static int highest_in_page(const struct vlapic *vl, u32 set)
 	return -1;
 }
 
-static int highest_irr(const struct vlapic *vl)
+static __always_inline int highest_irr(const struct vlapic *vl)
 {
 	int irr = highest(vl->irr), in_page;
 

@@ -11,9 +11,16 @@
 #define NO_ADDRESS (~0UL)
 #define NO_PAGE 1UL
 
+static __noinline void forget(struct vcpu *v)
+{
+	memset(v->map, 0, sizeof(v->map));
+	for (unsigned i = 0; i < ARRAY_SIZE(v->walked); i++)
+		v->walked[i].page = NO_PAGE;
+}
+
 /*
- * Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. The last
- * copy's p2m mapping is still good, unless p2m_flush() has been at work: it counts first and waits
+ * Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. The p2m mappings
+ * of the copies before are still good, unless p2m_flush() has been at work: it counts first and waits
  * for in_copy then, so either it waits for us or we see the new count.
  */
 static inline void copy_begin(struct vcpu *v)
@@ -24,9 +31,9 @@ static inline void copy_begin(struct vcpu *v)
 	v->in_copy = true;
 	smp_mb();
 	generation = READ_ONCE(v->domain->p2m.generation);
-	if (unlikely(changed || v->map.generation != generation)) {
-		v->map = (struct p2m_window){ .generation = generation };
-		v->walked.page = NO_PAGE;
+	if (unlikely(changed || v->map_generation != generation)) {
+		v->map_generation = generation;
+		forget(v);
 	}
 }
 
@@ -57,10 +64,15 @@ static inline void *gpa_to_ptr(struct domain *d, struct p2m_window *w, gpaddr_t 
 						 w->host + index_nospec(gpa - w->base, w->size);
 }
 
+static inline void *own_ptr(struct vcpu *v, gpaddr_t gpa, bool write)
+{
+	return gpa_to_ptr(v->domain, &v->map[gpa >> 21 & (ARRAY_SIZE(v->map) - 1)], gpa, write);
+}
+
 /* Sets bits in an entry of the guest's tables, if it lies where the guest may write. */
 static __noinline void mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 set)
 {
-	void *p = gpa_to_ptr(v->domain, &v->map, gpa, true);
+	void *p = own_ptr(v, gpa, true);
 
 	if (p && wide)
 		atomic_or((u64 *)p, set);
@@ -69,13 +81,13 @@ static __noinline void mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 s
 }
 
 /* By the tables of one paging mode; the flags are constants where it is called. */
-static __always_inline gpaddr_t walk_tables(struct vcpu *v, gvaddr_t va, bool write, bool longmode,
-					    bool pae)
+static __always_inline gpaddr_t walk_tables(struct vcpu *v, struct vcpu_walk *w, gvaddr_t va,
+					    bool write, bool longmode, bool pae)
 {
 	const struct vcpu_paging *p = &v->paging;
 	unsigned bits = pae ? 9 : 10, levels = longmode ? (p->cr4 & CR4_LA57 ? 5 : 4) : pae ? 3 : 2;
 	unsigned shift = PAGE_SHIFT + bits * (levels - 1), unused = 64 - PAGE_SHIFT - 9 * levels;
-	struct walk_step *step = v->walked.steps;
+	struct walk_step *step = w->steps;
 	gpaddr_t base = p->cr3 & (longmode ? PTE_ADDR : pae ? 0xffffffe0UL : 0xfffff000UL), at;
 	u64 addr_mask = pae ? PTE_ADDR : 0xfffff000UL, e, set;
 
@@ -86,7 +98,7 @@ static __always_inline gpaddr_t walk_tables(struct vcpu *v, gvaddr_t va, bool wr
 		void *entry;
 
 		at = base + (va >> shift & ((1U << bits) - 1)) * (pae ? 8 : 4);
-		entry = gpa_to_ptr(v->domain, &v->map, at, false);
+		entry = own_ptr(v, at, false);
 		if (unlikely(!entry))
 			return NO_ADDRESS;
 		e = pae ? READ_ONCE(*(const u64 *)entry) : READ_ONCE(*(const u32 *)entry);
@@ -103,36 +115,48 @@ static __always_inline gpaddr_t walk_tables(struct vcpu *v, gvaddr_t va, bool wr
 			break;
 		base = e & addr_mask;
 	}
-	v->walked.end = step;
+	w->end = step;
 	return (e & addr_mask & -(1UL << shift)) | (va & ((1UL << shift) - 1));
 }
 
-static __noinline gpaddr_t walk_legacy(struct vcpu *v, gvaddr_t va, bool write)
+static __noinline gpaddr_t walk_legacy(struct vcpu *v, struct vcpu_walk *w, gvaddr_t va, bool write)
 {
 	va = (u32)va;
-	v->walked.end = v->walked.steps;
+	w->end = w->steps;
 	if (!(v->paging.cr0 & CR0_PG))
 		return va;
-	return v->paging.cr4 & CR4_PAE ? walk_tables(v, va, write, false, true) :
-					 walk_tables(v, va, write, false, false);
+	return v->paging.cr4 & CR4_PAE ? walk_tables(v, w, va, write, false, true) :
+					 walk_tables(v, w, va, write, false, false);
+}
+
+_Static_assert(ARRAY_SIZE(((struct vcpu *)NULL)->walked) == 1 << (32 - 29), "walk_of()");
+
+/* What is known of the page of va, or of another one. */
+static inline struct vcpu_walk *walk_of(struct vcpu *v, gvaddr_t va)
+{
+	/* Mixed by the golden ratio, as stacks lie at multiples of their size. */
+	return &v->walked[(u32)(va >> PAGE_SHIFT) * 0x9e3779b1U >> 29];
 }
 
 static inline gpaddr_t walk(struct vcpu *v, gvaddr_t va, bool write)
 {
-	return likely(v->paging.efer & EFER_LMA) ? walk_tables(v, va, write, true, true) :
-						   walk_legacy(v, va, write);
+	struct vcpu_walk *w = walk_of(v, va);
+
+	w->page = NO_PAGE;
+	return likely(v->paging.efer & EFER_LMA) ? walk_tables(v, w, va, write, true, true) :
+						   walk_legacy(v, w, va, write);
 }
 
 /*
- * The page of the guest's at va, if it is the one that was translated last: the entries that led to it are
- * looked at again, since a guest changes its tables without an exit.
+ * The page of the guest's at va, if its translation is kept: the entries that led to it are looked at again,
+ * since a guest changes its tables without an exit.
  */
 static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
 {
-	const struct vcpu_walk *w = &v->walked;
+	const struct vcpu_walk *w = walk_of(v, va);
 	const struct walk_step *s = w->steps;
 
-	if (w->page != (va & PAGE_MASK) || (write && !w->write))
+	if (w->page != (va & PAGE_MASK) || w->cr3 != v->paging.cr3 || (write && !w->write))
 		return NULL;
 	do {
 		if (unlikely(READ_ONCE(*s->at) != s->val))
@@ -143,19 +167,28 @@ static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
 
 static u8 *translate(struct vcpu *v, gvaddr_t va, bool write)
 {
+	struct vcpu_walk *w = walk_of(v, va);
 	gpaddr_t gpa = walk(v, va, write);
-	u8 *p = gpa == NO_ADDRESS ? NULL : gpa_to_ptr(v->domain, &v->map, gpa, write);
+	u8 *p = gpa == NO_ADDRESS ? NULL : own_ptr(v, gpa, write);
 
-	v->walked.page = p && v->walked.end != v->walked.steps ? va & PAGE_MASK : NO_PAGE;
-	v->walked.host = (u8 *)((u64)p & PAGE_MASK);
-	v->walked.write = write;
+	if (p && w->end != w->steps)
+		w->page = va & PAGE_MASK;
+	w->cr3 = v->paging.cr3;
+	w->host = (u8 *)((u64)p & PAGE_MASK);
+	w->write = write;
 	return p;
 }
+
+struct words {
+	u64 word[2];
+};
 
 static inline void copy_part(u8 *to, const u8 *from, size_t n)
 {
 	if (n == 4)
 		*(u32 *)to = *(const u32 *)from;
+	else if (n == 16)
+		*(struct words *)to = *(const struct words *)from;
 	else if (n == 8)
 		*(u64 *)to = *(const u64 *)from;
 	else
@@ -231,7 +264,7 @@ static int copy_gpa(struct domain *d, gpaddr_t gpa, void *buf, size_t n, bool to
 {
 	struct vcpu *v = this_cpu()->current;
 	bool own = v && v->domain == d;
-	struct p2m_window other = { 0 }, *w = own ? &v->map : &other;
+	struct p2m_window other = { 0 };
 	u8 *b = buf;
 
 	BUG_ON(!own && d->state != DOM_BUILDING);
@@ -239,7 +272,7 @@ static int copy_gpa(struct domain *d, gpaddr_t gpa, void *buf, size_t n, bool to
 		copy_begin(v);
 	while (n) {
 		size_t part = min(n, PAGE_SIZE - (gpa & ~PAGE_MASK));
-		u8 *p = gpa_to_ptr(d, w, gpa, to_guest);
+		u8 *p = own ? own_ptr(v, gpa, to_guest) : gpa_to_ptr(d, &other, gpa, to_guest);
 
 		if (!p)
 			break;

@@ -223,10 +223,6 @@ static void complete_dr6(const struct vcpu *v, struct vmcb *m)
 static void handle_exit(struct vcpu *v, struct vmcb *m)
 {
 	switch (m->exitcode) {
-	case VMEXIT_INTR:
-		COUNT(INTR);
-		arch_poll_irqs();
-		break;
 	case VMEXIT_HLT:
 		COUNT(HLT);
 		exit_hlt(v, 1);
@@ -356,7 +352,7 @@ void svm_run(struct vcpu *v)
 	for (;;) {
 		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
 		if (unlikely(v->work | v->deferred | v->info->evtchn_upcall_pending | c->work)) {
-			if (c->work)
+			if (c->work && sched_wanted(c))
 				break;
 			before_entry(v);
 		}
@@ -366,7 +362,7 @@ void svm_run(struct vcpu *v)
 		if (unlikely(c->work | v->work)) {
 			WRITE_ONCE(v->in_guest, false);
 			stgi();
-			if (c->work || (v->work & VCPU_WORK_STOP))
+			if (v->work & VCPU_WORK_STOP)
 				break;
 			continue;
 		}
@@ -391,6 +387,11 @@ void svm_run(struct vcpu *v)
 			vcpu_interrupted_event(v, m->exitintinfo, (u32)(m->exitintinfo >> 32));
 			/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
 			arch_poll_irqs();
+		}
+		if (m->exitcode == VMEXIT_INTR) {
+			COUNT(INTR);
+			arch_poll_irqs();
+			continue;
 		}
 		handle_exit(v, m);
 		svm_give_regs(m, &v->regs);

@@ -210,7 +210,8 @@ static bool svm_paging(struct vcpu *v)
 	const struct vmcb *m = vmcb_of(v);
 	struct vcpu_paging *p = &v->paging;
 
-	if (likely(p->cr3 == m->cr3 && p->cr0 == m->cr0 && p->cr4 == m->cr4 && p->efer == m->efer))
+	p->cr3 = m->cr3;
+	if (likely(p->cr0 == m->cr0 && p->cr4 == m->cr4 && p->efer == m->efer))
 		return false;
 	*p = (struct vcpu_paging){ m->cr0, m->cr3, m->cr4, m->efer };
 	return true;

@@ -399,7 +399,7 @@ void vmx_run(struct vcpu *v)
 		smp_mb();
 		if (unlikely(c->work | v->work)) {
 			WRITE_ONCE(v->in_guest, false);
-			if (c->work || (v->work & VCPU_WORK_STOP))
+			if ((c->work && sched_wanted(c)) || (v->work & VCPU_WORK_STOP))
 				break;
 			continue;
 		}

@@ -260,14 +260,12 @@ static void vmx_mode(struct vcpu *v, struct vcpu_mode *out)
 
 static bool vmx_paging(struct vcpu *v)
 {
-	struct vcpu_paging *p = &v->paging, is;
+	struct vcpu_paging *p = &v->paging, is = { vmread(GUEST_CR0), vmread(GUEST_CR3),
+						   vmread(GUEST_CR4), vmread(GUEST_EFER) };
+	bool same = p->cr0 == is.cr0 && p->cr4 == is.cr4 && p->efer == is.efer;
 
-	is = (struct vcpu_paging){ vmread(GUEST_CR0), vmread(GUEST_CR3), vmread(GUEST_CR4),
-				   vmread(GUEST_EFER) };
-	if (likely(p->cr3 == is.cr3 && p->cr0 == is.cr0 && p->cr4 == is.cr4 && p->efer == is.efer))
-		return false;
 	*p = is;
-	return true;
+	return !same;
 }
 
 static enum vmcs_field msr_field(u32 msr)
