@@ -82,11 +82,12 @@ void timer_set(struct timer *t, stime_t expires)
 		list_del(&t->link);
 	t->expires = expires;
 	insert(q, t);
+	spin_unlock(&q->lock);
+	/* The hardware is this CPU's own, which nothing interrupts here. */
 	if (q == &self->timers && expires < q->programmed) {
 		q->programmed = expires;
 		arch_timer_program(expires);
 	}
-	spin_unlock(&q->lock);
 }
 
 void timer_stop(struct timer *t)

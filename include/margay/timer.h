@@ -29,7 +29,7 @@ struct timer_queue {
 };
 
 #define TIMER_AHEAD_MAX 5000UL
-#define TIMER_ENTRY_NS 150UL
+#define TIMER_ENTRY_NS 160UL
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
 /* (Re)arms on this CPU. A time that has passed fires as soon as the CPU looks. */

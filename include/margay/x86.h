@@ -235,7 +235,9 @@ void apic_timer_calibrate(u64 tsc_hz);
 void features_init(void);
 void features_init_cpu(void);
 void tsc_init(void);
-u64 ns_to_tsc(u64 ns);
+extern u64 tsc_mul;
+#define TSC_SHIFT 28
+static inline u64 ns_to_tsc(u64 ns) { return (u64)((unsigned __int128)ns * tsc_mul >> TSC_SHIFT); }
 extern u64 tsc_base;			/* TSC at system time 0 */
 void udelay(unsigned us);
 void tsc_sync_bsp(struct cpu *c);

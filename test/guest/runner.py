@@ -56,9 +56,8 @@ def machine_for(scenario, bed, image):
     machine = beds.Machine(image, scenario['kind'], scenario['firmware'], scenario['cpus'],
                            scenario['ram'], scenario['qemu'])
     machine.bochs = scenario['bochs']
-    # Under -icount QEMU has one thread. Guests of ours load x87 state too rarely. Xen hangs on one core more often.
-    machine.one_core = machine.cpus > 1 and '-icount' not in scenario['qemu'] and \
-        any(guest['elf'].startswith('linux-') for guest in scenario['guests'])
+    # Under -icount QEMU has one thread. Xen hangs on one core more often.
+    machine.one_core = machine.cpus > 1 and '-icount' not in scenario['qemu'] and bed != 'oracle'
     if scenario['debugger']:
         machine.commands = bochsdbg.commands(scenario['debugger'], MARGAY)
     if bed == 'oracle':

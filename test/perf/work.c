@@ -49,7 +49,7 @@ static void arithmetic(void)
 {
 	uint64_t x = 1;
 
-	for (unsigned i = 0; i < 5000000; i++) {
+	for (unsigned i = 0; i < 45000000; i++) {
 		x = x * 6364136223846793005UL + 1442695040888963407UL;
 		x ^= x >> 29;
 	}
@@ -62,7 +62,7 @@ static void streaming(void)
 {
 	const size_t n = 2 * MIB / sizeof(double);
 
-	for (unsigned round = 0; round < 8; round++)
+	for (unsigned round = 0; round < 160; round++)
 		for (size_t i = 0; i < n; i++)
 			a[i] = b[i] + 3.0 * c[i];
 }
@@ -88,7 +88,7 @@ static void random_access(void)
 {
 	uint32_t at = 0;
 
-	for (unsigned i = 0; i < 3000000; i++)
+	for (unsigned i = 0; i < 100000000; i++)
 		at = chain[at];
 	sink = at;
 }

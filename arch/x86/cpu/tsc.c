@@ -22,9 +22,7 @@ enum { HPET_PERIOD = 0x004 / 4, HPET_CONFIG = 0x010 / 4, HPET_COUNTER = 0x0f0 / 
 u64 tsc_base, tsc_skew_max;
 static u32 ns_mul;		/* ns = tsc delta * ns_mul >> ns_shift */
 static u8 ns_shift;
-#define TSC_SHIFT 28
-static u64 tsc_mul =
-	3UL << TSC_SHIFT; /* tsc delta = ns * tsc_mul >> TSC_SHIFT; until it is known 3 GHz */
+u64 tsc_mul = 3UL << TSC_SHIFT; /* until it is known 3 GHz */
 
 void cpu_relax(void)
 {
@@ -39,11 +37,6 @@ u64 tsc_to_ns(u64 tsc)
 u64 arch_tsc_hz(void)
 {
 	return x86.tsc_hz;
-}
-
-u64 ns_to_tsc(u64 ns)
-{
-	return (u64)((unsigned __int128)ns * tsc_mul >> TSC_SHIFT);
 }
 
 /* The guests' form of the same: ns = (delta << shift) * mul >> 32, shift may be negative. */
