@@ -13,14 +13,6 @@
 #define SLICE_MAX (POLICY_STARVE_NS / 4)
 #define PASSED_OVER_MAX 8
 
-/* The module that decides for c, if it wants to hear of that. */
-static struct policy *asks(const struct cpu *c, enum policy_fn_nr nr)
-{
-	struct policy *p = policy_of(c, POINT_SCHED);
-
-	return p && p->fn[nr].code ? p : NULL;
-}
-
 void policy_enqueue(struct cpu *c, struct vcpu *v, enum policy_why why)
 {
 	struct policy *p = policy_of(c, POINT_SCHED);
@@ -44,18 +36,16 @@ void policy_dequeue(struct cpu *c, struct vcpu *v)
 		policy_do(p, FN_DEQUEUE, (u64)&c->view, (u64)&v->view, 0, 0);
 }
 
-void policy_charge(struct cpu *c, struct vcpu *v)
+void policy_do_charge(struct policy *p, struct cpu *c, struct vcpu *v)
 {
-	struct policy *p = asks(c, FN_CHARGE);
-
 	/* One that ran before a swap is not this policy's to charge. */
-	if (p && v->policy_serial == p->serial)
+	if (v->policy_serial == p->serial)
 		policy_do(p, FN_CHARGE, (u64)&c->view, (u64)&v->view, now() - v->view.since, 0);
 }
 
 bool policy_preempts(struct cpu *c, struct vcpu *v)
 {
-	struct policy *p = c->current ? asks(c, FN_PREEMPTS) : NULL;
+	struct policy *p = c->current ? policy_asks(c, FN_PREEMPTS) : NULL;
 
 	/* Whom another policy let run this one does not know. */
 	return p && c->current->policy_serial == p->serial &&
@@ -109,13 +99,10 @@ struct vcpu *policy_pick(struct cpu *c, u64 *slice)
 	return v;
 }
 
-struct cpu *policy_place(struct cpu *c, struct vcpu *v, const u64 *idle)
+struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const u64 *idle)
 {
-	struct policy *p = asks(c, FN_PLACE);
 	u32 cpu;
 
-	if (!p)
-		return NULL;
 	if (v->policy_serial != p->serial)	/* not seen yet: enqueue says so */
 		memset(v->view.priv, 0, sizeof(v->view.priv));
 	v->view.runtime = v->runstate.time[RUNSTATE_running];

@@ -496,12 +496,10 @@ static void run_current(struct cpu *c, struct vcpu *v)
 	c->ran += rdtsc();
 }
 
-bool sched_wanted(struct cpu *c)
+bool sched_timers_only(struct cpu *c)
 {
-	if (c->work == CPU_WORK_TIMER) {
-		atomic_and(&c->work, ~(u32)CPU_WORK_TIMER);
-		timers_run();
-	}
+	atomic_and(&c->work, ~(u32)CPU_WORK_TIMER);
+	timers_run();
 	return c->work;
 }
 

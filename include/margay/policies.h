@@ -123,18 +123,39 @@ void policy_eject(struct policy *p, const char *what, const char *why, ...) __pr
 /* The scheduling core's part of a swap, sched.c: c is ruled by p from now on (NULL: built-in). */
 void sched_set_policy(struct cpu *c, struct policy *p);
 
+/* The module that decides for c, if it wants to hear of that. */
+static inline struct policy *policy_asks(const struct cpu *c, enum policy_fn_nr nr)
+{
+	struct policy *p = policy_of(c, POINT_SCHED);
+
+	return unlikely(p) && p->fn[nr].code ? p : NULL;
+}
+
 /* What sched.c asks where a module is selected (policy_calls.c); c's queue is locked. */
+void policy_do_charge(struct policy *p, struct cpu *c, struct vcpu *v);
+static inline void policy_charge(struct cpu *c, struct vcpu *v)
+{
+	struct policy *p = policy_asks(c, FN_CHARGE);
+
+	if (p)
+		policy_do_charge(p, c, v);
+}
+/* NULL: the core's choice. */
+struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const u64 *idle);
+static inline struct cpu *policy_place(struct cpu *c, struct vcpu *v, const u64 *idle)
+{
+	struct policy *p = policy_asks(c, FN_PLACE);
+
+	return p ? policy_do_place(p, v, idle) : NULL;
+}
 void policy_enqueue(struct cpu *c, struct vcpu *v, enum policy_why why);
 void policy_dequeue(struct cpu *c, struct vcpu *v);
-void policy_charge(struct cpu *c, struct vcpu *v);
 bool policy_preempts(struct cpu *c, struct vcpu *v);
 /*
  * NULL: none for now, or ejected meanwhile. *slice comes as the built-in policy's; it goes as that of the
  * answer, or as the time till the next question.
  */
 struct vcpu *policy_pick(struct cpu *c, u64 *slice);
-/* NULL: the core's choice. */
-struct cpu *policy_place(struct cpu *c, struct vcpu *v, const u64 *idle);
 /* May an idle CPU take what waits on c? */
 static inline bool policy_balances(const struct cpu *c)
 {

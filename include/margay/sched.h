@@ -43,7 +43,11 @@ void vcpu_runstate(struct vcpu *v, struct vcpu_runstate_info *out);
  * For the run loops, on c, whose work is not empty: is there any for the scheduler's loop? Timers alone run at
  * once, so that a guest's tick is spared the way there and back.
  */
-bool sched_wanted(struct cpu *c);
+bool sched_timers_only(struct cpu *c);
+static inline bool sched_wanted(struct cpu *c)
+{
+	return c->work != CPU_WORK_TIMER || sched_timers_only(c);
+}
 
 /* Each CPU's end: never returns. */
 void __noreturn sched_loop(void);

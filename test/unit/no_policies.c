@@ -9,7 +9,7 @@ void policy_enqueue(struct cpu *c __unused, struct vcpu *v __unused, enum policy
 void policy_dequeue(struct cpu *c __unused, struct vcpu *v __unused)
 {
 }
-void policy_charge(struct cpu *c __unused, struct vcpu *v __unused)
+void policy_do_charge(struct policy *p __unused, struct cpu *c __unused, struct vcpu *v __unused)
 {
 }
 void policy_idle(struct cpu *c __unused, u64 slept __unused)
@@ -26,7 +26,7 @@ struct vcpu *policy_pick(struct cpu *c __unused, u64 *slice __unused)
 	return NULL;
 }
 
-struct cpu *policy_place(struct cpu *c __unused, struct vcpu *v __unused, const u64 *idle __unused)
+struct cpu *policy_do_place(struct policy *p __unused, struct vcpu *v __unused, const u64 *idle __unused)
 {
 	return NULL;
 }

@@ -13,9 +13,11 @@
 
 static __noinline void forget(struct vcpu *v)
 {
-	memset(v->map, 0, sizeof(v->map));
-	for (unsigned i = 0; i < ARRAY_SIZE(v->walked); i++)
+	_Static_assert(ARRAY_SIZE(v->map) == ARRAY_SIZE(v->walked), "one loop for both");
+	for (unsigned i = 0; i < ARRAY_SIZE(v->map); i++) {
+		v->map[i].size = 0;
 		v->walked[i].page = NO_PAGE;
+	}
 }
 
 /*

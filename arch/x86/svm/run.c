@@ -220,25 +220,24 @@ static void complete_dr6(const struct vcpu *v, struct vmcb *m)
 
 #define COUNT(reason) count_exit(v, EXIT_##reason)
 
-static void handle_exit(struct vcpu *v, struct vmcb *m)
+static void msr_exit(struct vcpu *v, const struct vmcb *m)
+{
+	if (m->exitinfo1) {
+		COUNT(WRMSR);
+		exit_wrmsr(v, insn_len(v, m, 2));
+	} else {
+		COUNT(RDMSR);
+		exit_rdmsr(v, insn_len(v, m, 2));
+	}
+}
+
+/* The rarer ones. Not inlined, as what it needs on the stack would be a burden to all. */
+static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 {
 	switch (m->exitcode) {
 	case VMEXIT_HLT:
 		COUNT(HLT);
 		exit_hlt(v, 1);
-		break;
-	case VMEXIT_CPUID:
-		COUNT(CPUID);
-		exit_cpuid(v, insn_len(v, m, 2));
-		break;
-	case VMEXIT_MSR:
-		if (m->exitinfo1) {
-			COUNT(WRMSR);
-			exit_wrmsr(v, insn_len(v, m, 2));
-		} else {
-			COUNT(RDMSR);
-			exit_rdmsr(v, insn_len(v, m, 2));
-		}
 		break;
 	case VMEXIT_NPF:
 		npf_exit(v, m);
@@ -388,12 +387,20 @@ void svm_run(struct vcpu *v)
 			/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
 			arch_poll_irqs();
 		}
-		if (m->exitcode == VMEXIT_INTR) {
+		switch (m->exitcode) {
+		case VMEXIT_INTR:
 			COUNT(INTR);
 			arch_poll_irqs();
 			continue;
+		case VMEXIT_CPUID:
+			COUNT(CPUID);
+			exit_cpuid(v, insn_len(v, m, 2));
+			break;
+		case VMEXIT_MSR:
+			msr_exit(v, m);
+			break;
+		default: handle_exit(v, m);
 		}
-		handle_exit(v, m);
 		svm_give_regs(m, &v->regs);
 	}
 	time_entry(c, v);
