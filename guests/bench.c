@@ -23,20 +23,21 @@ static inline __attribute__((always_inline)) void measure(const char *name, void
 	struct bench_sum b = BENCH_SUM;
 
 	op();
-	/* Bochs can be told to stop here: test/perf looks at the instructions between. Else it does nothing. */
-	asm volatile("xchg %%bx, %%bx" ::: "memory");
+	bench_mark();
 	op();
-	asm volatile("xchg %%bx, %%bx" ::: "memory");
+	bench_mark();
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		uint64_t start = rdtsc();
 
 		op();
 		bench_add(&b, rdtsc() - start);
 	}
-	if (name)
+	if (name) {
 		bench_report(name, &b);
-	else
+	} else {
+		bench_mark_row();
 		bench_overhead = b.least;
+	}
 }
 
 static inline void op_nothing(void)
@@ -112,6 +113,7 @@ static void on_wake(evtchn_port_t port)
 {
 	(void)port;
 	woken_at = rdtsc();
+	bench_mark_second();
 }
 
 static void sleeper(void)
@@ -137,6 +139,7 @@ static void measure_wake(void)
 		delay_ns(200 * NS_PER_US);
 		asleep = false;
 		woken_at = 0;
+		bench_mark_second();
 		start = rdtsc();
 		evtchn_send(wake_port);
 		CHECK(WAIT_FOR(woken_at, NS_PER_S), "vCPU 1 does not wake");
@@ -165,6 +168,7 @@ int main(void)
 	lapic_enable();
 
 	measure(NULL, op_nothing);
+	bench_mark_readings();
 	measure("null_hypercall", op_null);
 	measure("unknown_hypercall", op_unknown);
 	measure("cpuid", op_cpuid);

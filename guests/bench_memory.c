@@ -20,6 +20,15 @@ static struct gnttab_unmap_grant_ref unmaps[MOST];
 static struct gnttab_copy copies[MOST];
 static uint8_t target[MOST * PAGE_SIZE] PAGE_ALIGNED;
 
+/* Two rows are measured by turns. */
+static void mark(bool first)
+{
+	if (first)
+		bench_mark();
+	else
+		bench_mark_second();
+}
+
 static uint64_t timed_reservation(unsigned int op, unsigned int n)
 {
 	struct xen_memory_reservation r = { .nr_extents = n, .domid = DOMID_SELF };
@@ -27,9 +36,11 @@ static uint64_t timed_reservation(unsigned int op, unsigned int n)
 	long done;
 
 	set_xen_guest_handle(r.extent_start, list);
+	mark(op == XENMEM_decrease_reservation);
 	start = rdtsc();
 	done = memory_op(op, &r);
 	start = rdtsc() - start;
+	mark(op == XENMEM_decrease_reservation);
 	CHECK_RET(done, n);
 	return start;
 }
@@ -61,10 +72,14 @@ static void balloon(unsigned int n, const char *release, const char *populate)
 
 static uint64_t timed_grants(unsigned int op, void *arg, unsigned int n)
 {
-	uint64_t start = rdtsc();
-	long ret = grant_table_op(op, arg, n);
+	uint64_t start;
+	long ret;
 
+	mark(op != GNTTABOP_unmap_grant_ref);
+	start = rdtsc();
+	ret = grant_table_op(op, arg, n);
 	start = rdtsc() - start;
+	mark(op != GNTTABOP_unmap_grant_ref);
 	CHECK_RET(ret, 0);
 	return start;
 }

@@ -93,11 +93,14 @@ static void measure_yield(void)
 		sched_op(SCHEDOP_yield, NULL);
 	for (unsigned int i = 0; i < ROUNDS; i++) {
 		unsigned int before = turns;
-		uint64_t start = rdtsc(), ticks;
+		uint64_t start, ticks;
 
+		bench_mark();
+		start = rdtsc();
 		sched_op(SCHEDOP_yield, NULL);
 		ticks = rdtsc() - start;
-		bench_add(&b, ticks / (1 + turns - before));
+		bench_mark();
+		bench_add_times(&b, ticks, 1 + turns - before);
 	}
 	bench_report("yield_two", &b);
 }
@@ -114,11 +117,14 @@ static void measure_signals(const char *name, unsigned int which)
 		/* On another CPU it takes the other one a moment to fall asleep. */
 		if (other_cpu)
 			delay_ns(20000);
+		bench_mark();
 		start = rdtsc();
 		signal(1);
 		wait_for(0, begin + i);
+		start = rdtsc() - start;
+		bench_mark();
 		if (i > 1)
-			bench_add(&b, (rdtsc() - start) / 2);
+			bench_add_times(&b, start, 2);
 	}
 	bench_report(name, &b);
 }

@@ -8,6 +8,8 @@
  */
 #include "guest.h"
 
+#include "bench.h"
+
 #define PERIOD		NS_PER_MS
 #define ROUNDS		100u
 #define BUCKETS		40u
@@ -79,7 +81,10 @@ int main(void)
 	struct gaps g;
 
 	CHECK_RET(upcall_by_callback(UPCALL_VECTOR), 0);
+	bench_mark();
 	spin(&g, ticks, limit);
+	bench_mark();
+	bench_mark_row();
 	report("alone", &g);
 
 	evtchn_clear(timer);
@@ -88,8 +93,11 @@ int main(void)
 	due = now_ns() + PERIOD;
 	CHECK_RET(singleshot_timer(due, 0), 0);
 	irq_enable();
+	bench_mark();
 	spin(&g, ticks, limit);
+	bench_mark();
 	irq_disable();
+	bench_mark_row();
 	vcpu_op(VCPUOP_stop_singleshot_timer, 0, NULL);
 	report("timer", &g);
 	CHECK(fired >= ROUNDS / 2, "%lu timer events in %u ms", fired, ROUNDS);

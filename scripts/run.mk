@@ -127,7 +127,14 @@ check-boot-long: test-images
 check-faults: $(O)/margay guests
 	$(Q)O=$(O) test/guest/faults
 
-perf: test-images $(WORK_INITRAMFS)
+# What runs in the emulator beside a hypervisor, and counts: test/perf/count.c.
+COUNT_PLUGIN := $(O)/tools/count.so
+
+$(COUNT_PLUGIN): test/perf/count.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(TOOL_CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $<
+
+perf: test-images $(WORK_INITRAMFS) $(COUNT_PLUGIN)
 	$(Q)O=$(O) scripts/perf
 
 perf-diff: test-images $(WORK_INITRAMFS)

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../
 import plot  # noqa: E402
 
 RESULT = {'bench': {'margay': {'null': {'min': 199, 'mean': 200}, 'a<b&c': {'min': 1, 'mean': 2000}},
-                    'xen': {'null': {'min': 1, 'mean': 5813}}},
+                    'xen': {'null': {'min': 1, 'mean': 5813, 'net': 700}}},
           'vtx': {'null': {'min': 1, 'mean': 190, 'accesses': [5, 1]}}, 'boot': {'x': {'y': 1}}}
 
 
@@ -27,12 +27,12 @@ class Plot(unittest.TestCase):
 
     def test_bars(self):
         scale = plot.WIDTH / 2      # 100 to 10,000
-        wanted = {('margay', 200), ('xen', 5813), ('margay, VT-x', 190), ('margay', 2000)}
+        wanted = {('margay', 200), ('xen', 5813), ('xen, net', 700), ('margay, VT-x', 190), ('margay', 2000)}
         self.assertEqual(self.bars(), {(plot.COLOURS[system], round(scale * math.log10(value / 100), 1))
                                        for system, value in wanted})
 
     def test_texts(self):
-        for words in ('null', 'a<b&c', '5,813', '190', 'xen', '100', '10,000'):
+        for words in ('null', 'a<b&c', '5,813', '190', 'xen', 'xen, net', '700', '100', '10,000'):
             self.assertIn(words, self.texts)
 
     def test_inside(self):

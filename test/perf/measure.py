@@ -11,6 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, '../guest'))
 # pylint: disable=wrong-import-position
 import beds  # noqa: E402
+import xen as xen_tools  # noqa: E402
 
 ROOT = os.path.join(HERE, '../..')
 ICOUNT = ['-icount', 'shift=0,sleep=off', '-seed', '1', '-rtc',
@@ -23,6 +24,7 @@ BENCH = re.compile(r'bench (\w+) (\d+) (\d+)')
 NOISE = re.compile(r'noise (\w+) (\d+) (\d+) (\d+)$')
 STEP = re.compile(r'\(margay\) boot: (.+) at (\d+) ticks')
 OWN = re.compile(r"\(margay\) memory: .* Margay's own (\d+) KiB")
+HOST_OWN = re.compile(r'host_memory own (\d+) KiB')
 WORK = re.compile(r'work (\w+) (\d+)')
 # What both a bare machine and a guest have, so that a kernel does the same on both.
 SAME_CPU = beds.TCG_CPU + ',-rdtscp,-monitor,-smap,-xsave'
@@ -85,13 +87,14 @@ def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=200, extr
     return finish(lines, ended, log, sign)
 
 
-def on_xen(name, elf, sign, vcpus=1, cpus=1, mem=1024, limit=600, args=''):
+def on_xen(name, elf, sign, vcpus=1, cpus=1, mem=1024, limit=600, args='', extra=(), guest_mem=64):
     """Boot elf as the initial domain of Xen."""
     # pylint: disable=too-many-arguments
     log = os.path.join(beds.OUT, 'perf', name + '.log')
     os.makedirs(os.path.dirname(log), exist_ok=True)
-    machine = beds.Machine(elf, cpus=cpus, mem=mem, extra=ICOUNT)
+    machine = beds.Machine(elf, cpus=cpus, mem=mem, extra=[*ICOUNT, *extra])
     machine.oracle_vcpus = vcpus
+    machine.oracle_mem = guest_mem
     machine.oracle_args = args
     lines = Lines(end=sign)
     return finish(lines, beds.run_oracle(machine, lines, log, limit), log, sign)
@@ -127,6 +130,63 @@ def pair_of_domains(cpus, arg):
                      'PASS bench_domains', cpus=cpus)
 
 
+def timed_net(name, row, empty):
+    """What one operation of that row takes of Xen without its decoder: what the plugin saw between the
+    marks, less what it saw between those with only the readings of the TSC, which are two exits there."""
+    intervals, instructions, inside, calls = row
+    share = intervals / empty[0]
+    left = instructions - inside - share * (empty[1] - empty[2])
+    if name == 'yield_two':
+        # In an interval the other vCPU yields too, but not always as often: each yield is one exit.
+        return left / (calls - share * empty[3])
+    # There and back; the instructions of all CPUs are in the time and in what is counted.
+    return left / intervals / (2 if name.startswith(('ipi_', 'event_')) else 1)
+
+
+def noise_nets(rows, gaps, costs):
+    """The same for the guest noise, of two rows: a loop that reads the TSC, which on this emulator is an
+    exit, left alone and with a timer. In the loop that is left alone each turn is one call of the decoder."""
+    alone, timer = rows
+    turn, each = alone[1] / alone[3], alone[2] / alone[3]
+    # What is not in a gap is turns without one.
+    within = timer[2] - (timer[1] - int(gaps[3])) / turn * each
+    # The handler reads the clock, an exit. It was due at any moment of a turn, which the decoder is a part
+    # of: what it waited for the end of that is what the mean is above the least.
+    late = costs['timer_late']
+    before = each + (late['mean'] - late['min']) * each / turn
+    return {'noise_alone': costs['noise_alone']['mean'],    # none: else a turn would not be one call
+            'timer_tick': costs['timer_tick']['mean'] - within / int(gaps[2]),
+            'timer_late': late['mean'] - before}
+
+
+def nets_of(costs, rows, lines):
+    """{name: what is left of its mean without Xen's decoder}. The rows of the plugin are in the order of
+    the figures. The readings of the TSC are the first, behind the empty operation of the guest bench;
+    that marks one go of each operation alone, within the readings."""
+    if 'noise_alone' in costs:
+        return noise_nets(rows, next(m for m in lines.find(NOISE) if m[1] == 'timer'), costs)
+    alone = 'null_hypercall' in costs
+    nets = {}
+    for name, row in zip(costs, rows[1 + alone:], strict=True):
+        if alone and name != 'cross_vcpu_wake':
+            nets[name] = costs[name]['mean'] - (row[2] - rows[0][2])
+        else:
+            nets[name] = timed_net(name, row, rows[alone])
+    return nets
+
+
+def bench_on_xen(name, vcpus, cpus, arg):
+    counts = os.path.join(beds.OUT, 'perf', f'{name}-{cpus}-xen.counts')
+    lines = on_xen(f'{name}-{cpus}-xen', guest(name), f'PASS {name}', vcpus, cpus, args=arg,
+                   extra=xen_tools.counting(counts, **xen_tools.decoding()))
+    costs, rows = costs_of(name, lines), xen_tools.rows_of(counts)
+    try:
+        nets = nets_of(costs, rows, lines)
+    except (ValueError, IndexError, ZeroDivisionError):
+        raise PerfError(f'{len(costs)} figures, but other marks in {counts}') from None
+    return {row: {**cost, 'net': max(0, round(nets[row]))} for row, cost in costs.items()}
+
+
 def bench(xen=True):
     """The bench guests on Margay and on Xen. As Xen starts one domain only, it has no row of two."""
     result = {'margay': {}}
@@ -140,8 +200,7 @@ def bench(xen=True):
     if xen:
         result['xen'] = {}
         for name, vcpus, cpus, arg in BENCHES:
-            lines = on_xen(f'{name}-{cpus}-xen', guest(name), f'PASS {name}', vcpus, cpus, args=arg)
-            result['xen'].update(costs_of(name, lines))
+            result['xen'].update(bench_on_xen(name, vcpus, cpus, arg))
     return result
 
 

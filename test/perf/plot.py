@@ -5,7 +5,7 @@ import math
 from xml.sax.saxutils import escape
 
 BAR, GAP, LEFT, WIDTH, RIGHT = 13, 9, 200, 520, 90    # pixels
-COLOURS = {'margay': '#2b6cb0', 'margay, VT-x': '#63b3ed', 'xen': '#c05621'}
+COLOURS = {'margay': '#2b6cb0', 'margay, VT-x': '#63b3ed', 'xen': '#c05621', 'xen, net': '#ed8936'}
 
 
 def series(result):
@@ -16,6 +16,8 @@ def series(result):
                          ('xen', result.get('bench', {}).get('xen', {}))):
         for name, cost in data.items():
             rows.setdefault(name, []).append((system, cost['mean']))
+            if 'net' in cost:
+                rows[name].append((f'{system}, net', cost['net']))
     return rows
 
 

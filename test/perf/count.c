@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A plugin of QEMU (TCG) that counts executed instructions of a hypervisor that cannot be asked. It writes to
+ * the file that `to=` names:
+ * `row INTERVALS INSTRUCTIONS INSIDE CALLS` for each row that a guest has marked (guests/lib/bench.h): the
+ * intervals between its marks, what was executed in them, and how much of it within calls of the function
+ * that `inside=ENTRY:RETURN:RETURN...` tells by its address and all those it returns to;
+ * `vmrun INSTRUCTIONS` at the first VMRUN, since the address that `from=` tells was executed first;
+ * `passes COUNT` at the end, of the address that `passes=` tells.
+ * Under -icount all CPUs run in one thread, so nothing here needs a lock.
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_CPUS	16
+#define MAX_RETURNS	64
+#define SLOTS		2
+#define EXPORT		__attribute__((visibility("default")))
+
+/* QEMU's plugin API, version 1: Debian has no package with its header. */
+struct qemu_plugin_tb;
+struct qemu_plugin_insn;
+typedef uint64_t qemu_plugin_id_t;
+typedef void (*exec_cb)(unsigned int cpu, void *data);
+enum { QEMU_PLUGIN_CB_NO_REGS, QEMU_PLUGIN_INLINE_ADD_U64 = 0 };
+void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id,
+					   void (*cb)(qemu_plugin_id_t, struct qemu_plugin_tb *));
+void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, exec_cb cb, int flags,
+					  void *data);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, exec_cb cb, int flags,
+					    void *data);
+void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op, void *where,
+						uint64_t addend);
+void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, void (*cb)(qemu_plugin_id_t, void *),
+				    void *data);
+size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
+struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
+const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
+uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
+int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv);
+
+EXPORT int qemu_plugin_version = 1;
+
+struct count {
+	uint64_t all, inside, calls;
+};
+
+/* A row that is being measured: the sum of its intervals without the first, which is kept beside. */
+struct slot {
+	bool open;
+	unsigned int intervals;
+	struct count begin, first, sum;
+};
+
+static FILE *out;
+static uint64_t entry, returns[MAX_RETURNS], from, passed_address, passes;
+static unsigned int n_returns;
+
+static uint64_t executed, seen;		/* by all CPUs; of these, what is in `now` */
+static struct count now;
+static unsigned int current;		/* the CPU that runs */
+static bool inside[MAX_CPUS];
+static uint64_t started;
+static bool has_started, has_entered;
+static struct slot slots[SLOTS];
+
+/* Take account of what the current CPU has executed since the last time. */
+static void account(void)
+{
+	uint64_t more = executed - seen;
+
+	now.all += more;
+	if (inside[current])
+		now.inside += more;
+	seen = executed;
+}
+
+static void on_block(unsigned int cpu, void *data)
+{
+	(void)data;
+	if (cpu == current)
+		return;
+	if (cpu >= MAX_CPUS) {
+		fprintf(stderr, "count: more than %d CPUs\n", MAX_CPUS);
+		exit(1);
+	}
+	account();
+	current = cpu;
+}
+
+static void on_entry(unsigned int cpu, void *data)
+{
+	(void)data;
+	account();
+	inside[cpu] = true;
+	now.calls++;
+}
+
+static void on_return(unsigned int cpu, void *data)
+{
+	(void)data;
+	account();
+	inside[cpu] = false;
+}
+
+static struct count difference(const struct count *a, const struct count *b)
+{
+	return (struct count){ a->all - b->all, a->inside - b->inside, a->calls - b->calls };
+}
+
+/* Begins an interval, or ends it. */
+static void on_mark(unsigned int cpu, void *data)
+{
+	struct slot *s = data;
+	struct count c;
+
+	(void)cpu;
+	account();
+	s->open = !s->open;
+	if (s->open) {
+		s->begin = now;
+		return;
+	}
+	c = difference(&now, &s->begin);
+	if (!s->intervals++) {
+		s->first = c;
+		return;
+	}
+	s->sum.all += c.all;
+	s->sum.inside += c.inside;
+	s->sum.calls += c.calls;
+}
+
+/* Of several intervals the first is left out: it is what the guests do not count either. */
+static void on_row(unsigned int cpu, void *data)
+{
+	struct slot *s = slots;
+	struct count *c;
+
+	(void)cpu;
+	(void)data;
+	while (s < slots + SLOTS && !s->intervals)
+		s++;
+	if (s == slots + SLOTS) {
+		fprintf(out, "row 0 0 0 0\n");
+		return;
+	}
+	c = s->intervals > 1 ? &s->sum : &s->first;
+	fprintf(out, "row %u %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+		s->intervals - (s->intervals > 1), c->all, c->inside, c->calls);
+	*s = (struct slot){};
+}
+
+static void on_start(unsigned int cpu, void *data)
+{
+	(void)cpu;
+	(void)data;
+	if (!has_started)
+		started = executed;
+	has_started = true;
+}
+
+static void on_vmrun(unsigned int cpu, void *data)
+{
+	(void)cpu;
+	(void)data;
+	if (has_started && !has_entered)
+		fprintf(out, "vmrun %" PRIu64 "\n", executed - started);
+	has_entered |= has_started;
+}
+
+static bool is(const struct qemu_plugin_insn *insn, unsigned int first, unsigned int second,
+	       unsigned int third)
+{
+	const uint8_t *code = qemu_plugin_insn_data(insn);
+
+	return qemu_plugin_insn_size(insn) == 3 && code[0] == first && code[1] == second &&
+	       code[2] == third;
+}
+
+static void when_executed(struct qemu_plugin_insn *insn, exec_cb cb, void *data)
+{
+	qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, QEMU_PLUGIN_CB_NO_REGS, data);
+}
+
+/* What to do before this instruction. It is counted only after that. */
+static void watch(struct qemu_plugin_insn *insn)
+{
+	uint64_t address = qemu_plugin_insn_vaddr(insn);
+
+	if (is(insn, 0x66, 0x87, 0xdb))		/* xchg %bx, %bx */
+		when_executed(insn, on_mark, &slots[0]);
+	else if (is(insn, 0x66, 0x87, 0xc9))	/* xchg %cx, %cx */
+		when_executed(insn, on_mark, &slots[1]);
+	else if (is(insn, 0x66, 0x87, 0xd2))	/* xchg %dx, %dx */
+		when_executed(insn, on_row, NULL);
+	else if (from && is(insn, 0x0f, 0x01, 0xd8))
+		when_executed(insn, on_vmrun, NULL);
+	if (from && address == from)
+		when_executed(insn, on_start, NULL);
+	if (entry && address == entry)
+		when_executed(insn, on_entry, NULL);
+	for (unsigned int i = 0; i < n_returns; i++)
+		if (address == returns[i])
+			when_executed(insn, on_return, NULL);
+}
+
+static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+	size_t n = qemu_plugin_tb_n_insns(tb);
+
+	(void)id;
+	if (!passed_address)
+		qemu_plugin_register_vcpu_tb_exec_cb(tb, on_block, QEMU_PLUGIN_CB_NO_REGS, NULL);
+	for (size_t i = 0; i < n; i++) {
+		struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+
+		if (passed_address) {
+			if (qemu_plugin_insn_vaddr(insn) == passed_address)
+				qemu_plugin_register_vcpu_insn_exec_inline(
+					insn, QEMU_PLUGIN_INLINE_ADD_U64, &passes, 1);
+			continue;
+		}
+		watch(insn);
+		qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64,
+							   &executed, 1);
+	}
+}
+
+static void at_exit(qemu_plugin_id_t id, void *data)
+{
+	(void)id;
+	(void)data;
+	if (passed_address)
+		fprintf(out, "passes %" PRIu64 "\n", passes);
+	fclose(out);
+}
+
+static bool take_inside(char *text)
+{
+	entry = strtoull(text, &text, 0);
+	while (*text == ':' && n_returns < MAX_RETURNS)
+		returns[n_returns++] = strtoull(text + 1, &text, 0);
+	return !*text && n_returns;
+}
+
+static bool take(char *text)
+{
+	char *value = strchr(text, '=');
+
+	if (!value++)
+		return false;
+	if (!strncmp(text, "to=", 3)) {
+		out = fopen(value, "w");
+		if (!out)
+			perror(value);
+		return out;
+	}
+	if (!strncmp(text, "inside=", 7))
+		return take_inside(value);
+	if (!strncmp(text, "from=", 5))
+		return (from = strtoull(value, NULL, 0));
+	if (!strncmp(text, "passes=", 7))
+		return (passed_address = strtoull(value, NULL, 0));
+	return false;
+}
+
+EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **argv)
+{
+	(void)info;
+	for (int i = 0; i < argc; i++) {
+		if (!take(argv[i])) {
+			fprintf(stderr, "count: cannot take '%s'\n", argv[i]);
+			return -1;
+		}
+	}
+	if (!out) {
+		fprintf(stderr, "count: no to=\n");
+		return -1;
+	}
+	/* Who has seen the sign that ends a run ends QEMU at once. */
+	setvbuf(out, NULL, _IOLBF, 0);
+	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
+	qemu_plugin_register_atexit_cb(id, at_exit, NULL);
+	return 0;
+}
