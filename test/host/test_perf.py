@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The picture of `make perf`: well-formed, a bar for each figure, as long as the figure says."""
+"""The picture of `make perf`: well-formed, a bar for each figure, as long as the figure says. And what is
+made of the plugin's counts."""
 import math
 import os
 import sys
@@ -8,6 +9,7 @@ import xml.etree.ElementTree as xml
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../perf'))
 # pylint: disable=wrong-import-position
+import measure  # noqa: E402
 import plot  # noqa: E402
 
 RESULT = {'bench': {'margay': {'null': {'min': 199, 'mean': 200}, 'a<b&c': {'min': 1, 'mean': 2000}},
@@ -43,6 +45,35 @@ class Plot(unittest.TestCase):
 
     def test_nothing(self):
         self.assertEqual(plot.svg({'boot': {}}), '')
+
+
+class Net(unittest.TestCase):
+    """Rows are (intervals, instructions, in the decoder, its calls)."""
+    def test_one_go(self):
+        costs = {'null_hypercall': {'mean': 5736}, 'cross_vcpu_wake': {'mean': 25000}}
+        rows = [(1, 1, 0, 0), (10, 1100, 900, 20), (1, 5731, 4967, 1), (100, 200000, 150000, 300)]
+        self.assertEqual(measure.nets_of(costs, rows, measure.Lines()),
+                         {'null_hypercall': 769, 'cross_vcpu_wake': 480})
+
+    def test_shares(self):
+        costs = {'release_1': {}, 'yield_two': {}, 'ipi_same_cpu': {}}
+        rows = [(10, 1100, 900, 20), (40, 20800, 16000, 120), (5, 5100, 4000, 20), (5, 5100, 4000, 20)]
+        self.assertEqual(measure.nets_of(costs, rows, measure.Lines()),
+                         {'release_1': 100, 'yield_two': 100, 'ipi_same_cpu': 100})
+
+    def test_noise(self):
+        lines = measure.Lines()
+        lines.text = ['noise alone 0 0 0', 'noise timer 10 20000 2200']
+        costs = {'timer_tick': {'mean': 2000}, 'timer_late': {'mean': 700, 'min': 650}, 'noise_alone': {'mean': 0}}
+        # A turn is 100 instructions, 80 of them the decoder's; beside the gaps there are 800.
+        rows = [(1, 100000, 80000, 1000), (1, 100000, 64000 + 10 * 500, 850)]
+        nets = measure.nets_of(costs, rows, lines)
+        self.assertEqual({name: round(net) for name, net in nets.items()},
+                         {'noise_alone': 0, 'timer_tick': 1500, 'timer_late': 580})
+
+    def test_other_marks(self):
+        with self.assertRaises(ValueError):
+            measure.nets_of({'release_1': {}}, [(10, 1100, 900, 20)], measure.Lines())
 
 
 if __name__ == '__main__':

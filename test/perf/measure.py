@@ -256,9 +256,18 @@ def vtx():
             for name, cost in {**costs, **others}.items()}
 
 
-def boot():
-    """Instructions from Margay's entry to each step of its boot, for one and two CPUs."""
-    result = {}
+def boot_on_xen(cpus):
+    """Instructions of all CPUs from Xen's entry to its first VMRUN."""
+    counts = os.path.join(beds.OUT, 'perf', f'boot-{cpus}-xen.counts')
+    on_xen(f'boot-{cpus}-xen', guest('hello'), 'PASS hello', cpus=cpus,
+           extra=xen_tools.counting(counts, **xen_tools.entering()))
+    return xen_tools.counted(counts, 'vmrun')
+
+
+def boot(xen=True):
+    """Instructions from Margay's entry to each step of its boot, for one and two CPUs; and from Xen's to
+    its first guest."""
+    result = {'xen': {f'{cpus} CPU' + 's' * (cpus > 1): boot_on_xen(cpus) for cpus in (1, 2)}} if xen else {}
     for cpus in (1, 2):
         lines = on_margay(f'boot-{cpus}', [(guest('hello'), 'guest name=hello mem=64M')],
                           'PASS hello', 'perf_boot', cpus=cpus)
@@ -291,17 +300,25 @@ def policy():
             'more per call': int(yields[0][3]), **swap_gap(4), **swap_gap(8)}
 
 
-def memory():
-    """Margay's own memory in KiB on a machine of 2 CPUs and 2 GiB, without and with guests."""
-    result = {}
-    for name, elf, extra in (('hello, 1 vCPU, 64 MiB', 'hello', 'vcpus=1 mem=64M'),
-                             ('hello, 2 vCPUs, 1 GiB', 'hello', 'vcpus=2 mem=1G')):
-        lines = on_margay('memory', [(guest(elf), f'guest name=hello {extra}')], 'PASS hello',
-                          'perf_boot', cpus=2, mem=2048)
+def memory_of_xen(vcpus, mem):
+    """Of a machine of 2 CPUs and 2 GiB: RAM less what is free and what its only domain has."""
+    lines = on_xen('memory-xen', guest('host_memory'), 'PASS host_memory', vcpus, cpus=2, mem=2048,
+                   guest_mem=mem)
+    return int(lines.find(HOST_OWN)[0][1])
+
+
+def memory(xen=True):
+    """Margay's own memory in KiB on a machine of 2 CPUs and 2 GiB, without and with guests; and Xen's."""
+    result = {'xen': {}} if xen else {}
+    for name, vcpus, mem in (('hello, 1 vCPU, 64 MiB', 1, 64), ('hello, 2 vCPUs, 1 GiB', 2, 1024)):
+        lines = on_margay('memory', [(guest('hello'), f'guest name=hello vcpus={vcpus} mem={mem}M')],
+                          'PASS hello', 'perf_boot', cpus=2, mem=2048)
         own = [int(m[1]) for m in lines.find(OWN)]
         if len(own) != 2:
             raise PerfError(f'Margay printed its memory {len(own)} times, not twice')
         result['no guest'], result[name] = own
+        if xen:
+            result['xen'][name] = memory_of_xen(vcpus, mem)
     return result
 
 
@@ -315,10 +332,37 @@ def linux_run(name, vcpus, cmdline, sign):
             'hypercalls': {m[2]: int(m[3]) for m in lines.find(HYPERCALLS)}}
 
 
-def linux():
+def asleep_on_margay(cmdline):
+    lines = on_margay('linux-asleep', [(guest('linux-generic'),
+                                        f'guest name=linux vcpus=1 mem=512M -- console=hvc0 {cmdline}'),
+                                       (guest('initramfs.gz'), 'initrd for=linux')],
+                      'guest linux ended: power-off', 'loglevel=debug', extra=['-cpu', SAME_CPU])
+    return next(int(m[3]) for m in lines.find(EXITS) if m[2] == 'total')
+
+
+def asleep_on_xen(cmdline):
+    """How often Xen returns to the kernel, which is a paravirtual one there: after a hypercall, system
+    call, fault or interrupt. There are no exits as of a guest that hardware supports."""
+    counts = os.path.join(beds.OUT, 'perf/linux-asleep-xen.counts')
+    linux_on_xen('linux-asleep-xen', guest('initramfs.gz'), cmdline, 'Entering ACPI S5',
+                 extra=xen_tools.counting(counts, **xen_tools.returning()))
+    return xen_tools.counted(counts, 'passes')
+
+
+def asleep(run):
+    """The exits of a stock kernel that its first process lets sleep for a second and then power off, and
+    of a second of sleep: the difference to the run that sleeps ten more."""
+    short, long = (run(f'quiet rdinit=/bin/busybox -- poweroff -f -d {seconds}') for seconds in (1, 11))
+    return {'from entry to power-off, a second asleep': short, 'a second asleep': (long - short) / 10}
+
+
+def linux(xen=True):
     """A boot whose first process powers off at once, all kernel messages on the console; the same
-    with `quiet`; and one that runs the test `boot`, with its shell and some twenty processes."""
-    result = {}
+    with `quiet`; and one that runs the test `boot`, with its shell and some twenty processes. And one
+    with 1 vCPU of the kernel that runs on Xen too."""
+    result = {'asleep': {'margay': asleep(asleep_on_margay)}}
+    if xen:
+        result['asleep']['xen'] = asleep(asleep_on_xen)
     for vcpus in (1, 2):
         name = f'{vcpus} vCPU' + 's' * (vcpus > 1)
         for what, cmdline, sign in (
@@ -341,19 +385,20 @@ def on_bare_machine(name, kernel, initrd, cmdline, sign, limit=200):
     return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
 
 
-def linux_on_xen(name, initrd, sign, limit=400):
+def linux_on_xen(name, initrd, cmdline, sign, end=None, limit=400, extra=()):
     """Debian's kernel as Xen's initial domain, of 1 CPU and 512 MiB. It is a paravirtual one: as PVH,
     which is what it is on Margay, that kernel does not start there."""
+    # pylint: disable=too-many-arguments
     log, xen, kernel = (os.path.join(beds.OUT, path) for path in (
         f'perf/{name}.log', 'cache/xen/xen', 'cache/generic/vmlinuz'))
     for path in (xen, kernel):
         if not os.path.exists(path):
             raise PerfError(f'no {path} (run scripts/setup check)')
-    machine = beds.Machine(None, cpus=1, mem=1536, extra=ICOUNT)
+    machine = beds.Machine(None, cpus=1, mem=1536, extra=[*ICOUNT, *extra])
     command = [*beds.qemu_base(machine, cpu=SAME_CPU), '-nic', 'none', '-kernel', xen, '-append',
                'com1=115200,8n1 console=com1 noreboot dom0_max_vcpus=1 dom0_mem=512M', '-initrd',
-               f'{kernel} console=hvc0 {SAME_KERNEL},{initrd}', '-serial', 'stdio']
-    lines = Lines(end=sign)
+               f'{kernel} console=hvc0 {cmdline},{initrd}', '-serial', 'stdio']
+    lines = Lines(end=end)
     return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
 
 
@@ -366,5 +411,5 @@ def native(with_xen=False):
                 (kernel, f'guest name=linux vcpus=1 mem=512M -- console=hvc0 {SAME_KERNEL}'),
                 (initrd, 'initrd for=linux')], 'PASS work', extra=['-cpu', SAME_CPU])}
     if with_xen:
-        runs['xen'] = linux_on_xen('work-xen', initrd, 'PASS work')
+        runs['xen'] = linux_on_xen('work-xen', initrd, SAME_KERNEL, 'PASS work', end='PASS work')
     return {name: {m[1]: int(m[2]) for m in lines.find(WORK)} for name, lines in runs.items()}
