@@ -74,6 +74,8 @@ class Net(unittest.TestCase):
     def test_other_marks(self):
         with self.assertRaises(ValueError):
             measure.nets_of({'release_1': {}}, [(10, 1100, 900, 20)], measure.Lines())
+        with self.assertRaises(ValueError):
+            measure.nets_of({'release_1': {}}, [(10, 1100, 900, 20), (0, 0, 0, 0)], measure.Lines())
 
 
 if __name__ == '__main__':

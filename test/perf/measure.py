@@ -163,6 +163,8 @@ def nets_of(costs, rows, lines):
     """{name: what is left of its mean without Xen's decoder}. The rows of the plugin are in the order of
     the figures. The readings of the TSC are the first, behind the empty operation of the guest bench;
     that marks one go of each operation alone, within the readings."""
+    if not all(row[0] for row in rows):
+        raise ValueError('a row without marks')
     if 'noise_alone' in costs:
         return noise_nets(rows, next(m for m in lines.find(NOISE) if m[1] == 'timer'), costs)
     alone = 'null_hypercall' in costs
