@@ -237,8 +237,11 @@ void features_init_cpu(void);
 void tsc_init(void);
 extern u64 tsc_mul;
 #define TSC_SHIFT 28
-static inline u64 ns_to_tsc(u64 ns) { return (u64)((unsigned __int128)ns * tsc_mul >> TSC_SHIFT); }
-extern u64 tsc_base;			/* TSC at system time 0 */
+static inline u64 ns_to_tsc(u64 ns)
+{
+	return (u64)((unsigned __int128)ns * tsc_mul >> TSC_SHIFT);
+}
+extern u64 tsc_base; /* TSC at system time 0 */
 void udelay(unsigned us);
 void tsc_sync_bsp(struct cpu *c);
 void tsc_sync_ap(void);

@@ -26,7 +26,8 @@ struct vcpu *policy_pick(struct cpu *c __unused, u64 *slice __unused)
 	return NULL;
 }
 
-struct cpu *policy_do_place(struct policy *p __unused, struct vcpu *v __unused, const u64 *idle __unused)
+struct cpu *policy_do_place(struct policy *p __unused, struct vcpu *v __unused,
+			    const u64 *idle __unused)
 {
 	return NULL;
 }

@@ -399,7 +399,8 @@ void svm_run(struct vcpu *v)
 		case VMEXIT_MSR:
 			msr_exit(v, m);
 			break;
-		default: handle_exit(v, m);
+		default:
+			handle_exit(v, m);
 		}
 		svm_give_regs(m, &v->regs);
 	}
