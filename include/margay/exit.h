@@ -39,6 +39,9 @@ void vcpu_interrupted_event(struct vcpu *v, u64 info, u32 error);
 void exit_cpuid(struct vcpu *v, unsigned insn_len);
 void exit_rdmsr(struct vcpu *v, unsigned insn_len);
 void exit_wrmsr(struct vcpu *v, unsigned insn_len);
+/* msr.c: 0 or -EPERM: inject #GP. */
+int guest_rdmsr(struct vcpu *v, u32 msr, u64 *val);
+int guest_wrmsr(struct vcpu *v, u32 msr, u64 val);
 void exit_hlt(struct vcpu *v, unsigned insn_len);
 void exit_xsetbv(struct vcpu *v, unsigned insn_len);
 

@@ -105,8 +105,5 @@ void vlapic_timer_deadline(struct vlapic *vl, u64 tsc); /* a guest TSC value; 0 
 /* Puts an accepted interrupt back into IRR, if it came from the APIC. */
 void vlapic_unaccept(struct vcpu *v, u8 vector);
 
-/* msr.c: all of a vCPU's MSRs. 0 or -EPERM: inject #GP. */
-int guest_rdmsr(struct vcpu *v, u32 msr, u64 *val);
-int guest_wrmsr(struct vcpu *v, u32 msr, u64 val);
 
 #endif

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The MSRs a guest may touch: one table, what is not in it raises #GP. Features that CPUID hides
+ * The MSRs a guest may touch: the local APIC's and one table; what is not in it raises #GP. Features that CPUID hides
  * (MTRR, MCA, SPEC_CTRL, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have no entry, so
  * that a kernel which probes learns the same from both.
  */
 #include <margay/arch.h>
 #include <margay/cpuid_policy.h>
+#include <margay/exit.h>
 #include <margay/guest_copy.h>
 #include <margay/hvm.h>
 #include <margay/vlapic.h>
@@ -146,9 +147,6 @@ static int write_hypercall_page(struct vcpu *v, u32 msr __unused, u64 val)
 }
 
 static const struct msr_rule rules[] = {
-	{ MSR_X2APIC_BASE, MSR_X2APIC_BASE + 0xff, 0, vlapic_rdmsr, vlapic_wrmsr, ANY },
-	{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, 0, vlapic_rdmsr, vlapic_wrmsr, ANY },
-	{ MSR_APIC_BASE, MSR_APIC_BASE, 0, vlapic_rdmsr, vlapic_wrmsr, ANY },
 	{ MSR_TSC, MSR_TSC, 0, read_tsc, write_tsc, ANY },
 	{ MSR_SYSENTER_CS, MSR_SYSENTER_CS, 0, hvm_read, write_u32, ANY },
 	{ MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, 0, hvm_read, write_address, ANY },
@@ -188,10 +186,19 @@ static const struct msr_rule *find_rule(u32 msr)
 	return NULL;
 }
 
+/* Those that an interrupt or a timer's setting needs. */
+static bool of_vlapic(u32 msr)
+{
+	return msr - MSR_X2APIC_BASE < 0x100 || msr == MSR_TSC_DEADLINE || msr == MSR_APIC_BASE;
+}
+
 int guest_rdmsr(struct vcpu *v, u32 msr, u64 *val)
 {
-	const struct msr_rule *r = find_rule(msr);
+	const struct msr_rule *r;
 
+	if (of_vlapic(msr))
+		return vlapic_rdmsr(v, msr, val);
+	r = find_rule(msr);
 	if (!r)
 		return -EPERM;
 	if (r->rd)
@@ -202,7 +209,10 @@ int guest_rdmsr(struct vcpu *v, u32 msr, u64 *val)
 
 int guest_wrmsr(struct vcpu *v, u32 msr, u64 val)
 {
-	const struct msr_rule *r = find_rule(msr);
+	const struct msr_rule *r;
 
+	if (of_vlapic(msr))
+		return vlapic_wrmsr(v, msr, val);
+	r = find_rule(msr);
 	return r && r->wr ? r->wr(v, msr, val) : -EPERM;
 }

@@ -315,7 +315,7 @@ static bool write_reg(struct vlapic *vl, u32 offset, u32 val)
 }
 
 /* The register's value, or -1. */
-static s64 read_reg(struct vlapic *vl, u32 offset)
+static __always_inline s64 read_reg(struct vlapic *vl, u32 offset)
 {
 	u32 i;
 
@@ -412,21 +412,22 @@ static int write_base(struct vlapic *vl, u64 val)
 int vlapic_rdmsr(struct vcpu *v, u32 msr, u64 *val)
 {
 	struct vlapic *vl = v->vlapic;
+	u32 offset = (msr - MSR_X2APIC_BASE) * 16;
 	s64 reg;
 
-	if (msr == MSR_APIC_BASE) {
-		*val = vl->base;
+	if (msr - MSR_X2APIC_BASE >= 0x100) {
+		*val = msr == MSR_APIC_BASE ? vl->base : READ_ONCE(vl->tsc_deadline);
 		return 0;
 	}
-	if (msr == MSR_TSC_DEADLINE) {
-		*val = READ_ONCE(vl->tsc_deadline);
-		return 0;
-	}
-	reg = vlapic_x2apic(vl) ? read_reg(vl, (msr - MSR_X2APIC_BASE) * 16) : -1;
-	if (reg < 0)
+	if (unlikely(!vlapic_x2apic(vl)))
 		return -EPERM;
-	*val = msr == MSR_X2APIC_BASE + APIC_ICR / 16 ? vl->icr : (u64)reg;
-	return 0;
+	if (offset == APIC_ICR) {
+		*val = vl->icr;
+		return 0;
+	}
+	reg = read_reg(vl, offset);
+	*val = (u64)reg;
+	return reg < 0 ? -EPERM : 0;
 }
 
 int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val)

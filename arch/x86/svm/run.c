@@ -4,6 +4,7 @@
  * words pass between VMCB and struct vcpu here and nowhere else. APM2 15.5 to 15.12, appendix C.
  */
 #include <margay/arch.h>
+#include <margay/cpuid_policy.h>
 #include <margay/exit.h>
 #include <margay/hypercall.h>
 #include <margay/hvm.h>
@@ -141,9 +142,9 @@ static void see_virtual_interrupt(struct vcpu *v, struct vmcb *m)
 		vlapic_set_cr8(v, m->v_tpr & 15);
 }
 
-static unsigned insn_len(const struct vcpu *v, const struct vmcb *m, unsigned known)
+static unsigned insn_len(const struct vmcb *m, unsigned known)
 {
-	u64 len = m->nrip - v->regs.rip;
+	u64 len = m->nrip - m->rip;
 
 	return svm_nrips && len - 1 < 15 ? (unsigned)len : known;
 }
@@ -177,18 +178,30 @@ static void npf_exit(struct vcpu *v, const struct vmcb *m)
 #define VMMCALL_LEN 3
 
 /*
- * The most frequent exit is spared the search, and the way of RAX, RSP and RIP through v->regs; of what others
- * may look at meanwhile, RFLAGS is there.
+ * The most frequent exits are spared the search, and the way of RAX, RSP and RIP through v->regs; of what
+ * others may look at meanwhile, RFLAGS is there.
  */
+static inline void count_frequent(struct vcpu *v, const struct vmcb *m, enum exit_reason r)
+{
+	v->exits[r]++;
+	if (unlikely(tracing(TRACE_BIT(EXIT) | (r == EXIT_HYPERCALL ? TRACE_BIT(HYPERCALL) : 0)))) {
+		svm_take_regs(m, &v->regs);
+		trace_exit(v, r);
+	}
+}
+
+static inline void skip_frequent(struct vcpu *v, struct vmcb *m, unsigned len)
+{
+	m->rip += len;
+	if (unlikely((m->int_state & INT_SHADOW) || (m->rflags & RFLAGS_TF)))
+		end_shadow_and_step(v);
+}
+
 static void vmmcall(struct vcpu *v, struct vmcb *m)
 {
 	long ret;
 
-	v->exits[EXIT_HYPERCALL]++;
-	if (unlikely(tracing(TRACE_BIT(EXIT) | TRACE_BIT(HYPERCALL)))) {
-		svm_take_regs(m, &v->regs);
-		trace_exit(v, EXIT_HYPERCALL);
-	}
+	count_frequent(v, m, EXIT_HYPERCALL);
 	if (unlikely(m->cpl))
 		ret = HCALL_NOT_KERNEL;
 	else if (unlikely(!(m->cs.attr & 0x200) || !(m->efer & EFER_LMA)))
@@ -198,9 +211,44 @@ static void vmmcall(struct vcpu *v, struct vmcb *m)
 	if (unlikely(ret == HCALL_RESTART))
 		return;
 	m->rax = (u64)ret;
-	m->rip += VMMCALL_LEN;
-	if (unlikely((m->int_state & INT_SHADOW) || (m->rflags & RFLAGS_TF)))
-		end_shadow_and_step(v);
+	skip_frequent(v, m, VMMCALL_LEN);
+}
+
+static __noinline void cpuid(struct vcpu *v, struct vmcb *m)
+{
+	struct cpuid_regs r;
+
+	count_frequent(v, m, EXIT_CPUID);
+	cpuid_guest(v, (u32)m->rax, (u32)v->regs.rcx, &r);
+	m->rax = r.eax;
+	v->regs.rbx = r.ebx;
+	v->regs.rcx = r.ecx;
+	v->regs.rdx = r.edx;
+	skip_frequent(v, m, insn_len(m, 2));
+}
+
+static inline void access_msr(struct vcpu *v, struct svm_vcpu *s, struct vmcb *m)
+{
+	u32 msr = (u32)v->regs.rcx;
+	int rc;
+
+	if (m->exitinfo1) {
+		count_frequent(v, m, EXIT_WRMSR);
+		rc = guest_wrmsr(v, msr, v->regs.rdx << 32 | (u32)m->rax);
+	} else {
+		count_frequent(v, m, EXIT_RDMSR);
+		rc = guest_rdmsr(v, msr, &s->msr);
+		if (likely(!rc)) {
+			m->rax = (u32)s->msr;
+			v->regs.rdx = s->msr >> 32;
+		}
+	}
+	if (likely(!rc)) {
+		skip_frequent(v, m, insn_len(m, 2));
+		return;
+	}
+	v->stats.msrs++;
+	inject_gp(v);
 }
 
 /*
@@ -219,17 +267,6 @@ static void complete_dr6(const struct vcpu *v, struct vmcb *m)
 }
 
 #define COUNT(reason) count_exit(v, EXIT_##reason)
-
-static void msr_exit(struct vcpu *v, const struct vmcb *m)
-{
-	if (m->exitinfo1) {
-		COUNT(WRMSR);
-		exit_wrmsr(v, insn_len(v, m, 2));
-	} else {
-		COUNT(RDMSR);
-		exit_rdmsr(v, insn_len(v, m, 2));
-	}
-}
 
 /* The rarer ones. Not inlined, as what it needs on the stack would be a burden to all. */
 static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
@@ -265,7 +302,7 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 		break;
 	case VMEXIT_XSETBV:
 		COUNT(XSETBV);
-		exit_xsetbv(v, insn_len(v, m, 3));
+		exit_xsetbv(v, insn_len(m, 3));
 		break;
 	case VMEXIT_NMI:
 		/* Taken through our IDT as soon as GIF was set. */
@@ -297,7 +334,7 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 	case VMEXIT_WBINVD:
 		/* RAM is coherent and no device of the guest's is not: nothing to write back. */
 		COUNT(WBINVD);
-		guest_skip(v, insn_len(v, m, 2));
+		guest_skip(v, insn_len(m, 2));
 		break;
 	case VMEXIT_VMRUN:
 	case VMEXIT_VMLOAD ... VMEXIT_SKINIT:
@@ -380,6 +417,14 @@ void svm_run(struct vcpu *v)
 			vmmcall(v, m);
 			continue;
 		}
+		if (m->exitcode == VMEXIT_MSR) {
+			access_msr(v, s, m);
+			continue;
+		}
+		if (m->exitcode == VMEXIT_CPUID) {
+			cpuid(v, m);
+			continue;
+		}
 		svm_take_regs(m, &v->regs);
 		v->shadow = m->int_state & INT_SHADOW;
 		if (unlikely(m->exitintinfo & EVENT_VALID)) {
@@ -387,21 +432,12 @@ void svm_run(struct vcpu *v)
 			/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
 			arch_poll_irqs();
 		}
-		switch (m->exitcode) {
-		case VMEXIT_INTR:
+		if (m->exitcode == VMEXIT_INTR) {
 			COUNT(INTR);
 			arch_poll_irqs();
 			continue;
-		case VMEXIT_CPUID:
-			COUNT(CPUID);
-			exit_cpuid(v, insn_len(v, m, 2));
-			break;
-		case VMEXIT_MSR:
-			msr_exit(v, m);
-			break;
-		default:
-			handle_exit(v, m);
 		}
+		handle_exit(v, m);
 		svm_give_regs(m, &v->regs);
 	}
 	time_entry(c, v);
