@@ -183,7 +183,8 @@ void vcpu_keep_date(struct vcpu *v)
 	s64 ahead = (s64)q->ahead + (late + 64) / 4;
 
 	if (late < (s64)TIMER_AHEAD_MAX)
-		q->ahead = ahead < 0 ? 0 : min((u64)ahead, TIMER_AHEAD_MAX);
+		q->ahead = ahead < (s64)TIMER_EXIT_NS ? TIMER_EXIT_NS :
+							min((u64)ahead, TIMER_AHEAD_MAX);
 	while (now() < at)
 		cpu_relax();
 	v->not_before = 0;

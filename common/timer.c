@@ -16,7 +16,7 @@ void timers_init_cpu(struct timer_queue *q)
 	spin_init(&q->lock, LOCK_TIMER);
 	list_init(&q->armed);
 	q->programmed = ~0UL;
-	q->ahead = 0;
+	q->ahead = TIMER_EXIT_NS;
 }
 
 /*
@@ -68,6 +68,12 @@ static __noinline struct timer_queue *take(struct cpu *self, struct timer *t)
 	}
 }
 
+/* What the hardware is set to for t. */
+static stime_t interrupt_at(const struct timer *t)
+{
+	return t->early && t->expires > TIMER_EXIT_NS ? t->expires - TIMER_EXIT_NS : t->expires;
+}
+
 void timer_set(struct timer *t, stime_t expires)
 {
 	struct cpu *self = this_cpu();
@@ -84,9 +90,9 @@ void timer_set(struct timer *t, stime_t expires)
 	insert(q, t);
 	spin_unlock(&q->lock);
 	/* The hardware is this CPU's own, which nothing interrupts here. */
-	if (q == &self->timers && expires < q->programmed) {
-		q->programmed = expires;
-		arch_timer_program(expires);
+	if (q == &self->timers && interrupt_at(t) < q->programmed) {
+		q->programmed = interrupt_at(t);
+		arch_timer_program(q->programmed);
 	}
 }
 
@@ -148,7 +154,7 @@ void timers_run(void)
 		spin_lock(&q->lock);
 		q->running = NULL;
 	}
-	q->programmed = t ? t->expires : ~0UL;
+	q->programmed = t ? interrupt_at(t) : ~0UL;
 	if (t)
 		arch_timer_program(q->programmed);
 	spin_unlock(&q->lock);

@@ -28,8 +28,11 @@ struct timer_queue {
 	stime_t ahead;         /* what this CPU takes from a timer to the entry of whom it woke */
 };
 
-#define TIMER_AHEAD_MAX 5000UL
+/* From the timer's interrupt until timers_run() looks at the clock it takes at least: */
+#define TIMER_EXIT_NS 150UL
+/* From vcpu_keep_date() into the guest: */
 #define TIMER_ENTRY_NS 160UL
+#define TIMER_AHEAD_MAX 5000UL
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
 /* (Re)arms on this CPU. A time that has passed fires as soon as the CPU looks. */
