@@ -21,11 +21,11 @@ CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(MODULES) $(TEST_MODULES
 CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-exercises check-guests check-faults \
 	check-boot check-oracle
 LONG_PARTS ?= check-format check-host check-unit check-fuzz-long docs check-exercises check-guests-long \
-	check-faults check-boot-long check-oracle
+	check-trace check-faults check-boot-long check-oracle
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
 .PHONY: setup iso run debug check check-long check-format format check-host check-guests \
-	check-guests-long check-oracle check-boot check-boot-long check-faults perf perf-diff perf-baseline test-images FORCE
+	check-guests-long check-trace check-oracle check-boot check-boot-long check-faults perf perf-diff perf-baseline test-images FORCE
 
 setup:
 	$(Q)O=$(O) $(SETUP)
@@ -114,6 +114,10 @@ check-guests: test-images
 
 check-guests-long: test-images
 	$(Q)O=$(O) test/guest/run --no-oracle --long
+
+# What check-guests runs on QEMU, with all that Margay does recorded: the verdicts must be the same.
+check-trace: test-images
+	$(Q)O=$(O) test/guest/run --bed qemu --traced
 
 check-oracle: guests
 	$(Q)O=$(O) test/guest/run --bed oracle

@@ -17,6 +17,8 @@ TOML = os.path.join(HERE, 'scenarios.toml')
 LIST = os.path.join(HERE, '../../guests/scenarios.list')
 PANIC = r'\(margay\) panic'
 FORBIDDEN = [r'^(\[[^]]*\] )?FAIL ', r'GRUB: boot failed']
+NO_TRACE = r'^\(margay\) no trace: '
+TRACE = 'trace=8'
 PASS = r'^(\[{}\] )?PASS {}$'       # the oracle puts no tag before the line
 
 # field: default. Times are seconds, regular expressions are searched in each line.
@@ -116,6 +118,12 @@ def check(scenario, where):
         except re.error as error:
             raise TableError(f"{where}: bad expression '{pattern}': {error}") from error
     return scenario
+
+
+def traced(scenario):
+    """The same, with Margay recording all it does from the start, unless the scenario says how much."""
+    return dict(scenario, name=scenario['name'] + '+trace', forbid=scenario['forbid'] + [NO_TRACE],
+                options=f'{TRACE} {scenario["options"]}'.strip())
 
 
 def load_toml(path):

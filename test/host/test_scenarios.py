@@ -72,6 +72,17 @@ class Judging(unittest.TestCase):
         self.assertIn('stay the same', judge(['up free 5', 'up free 4'], **fields))
         self.assertIn('too few', judge(['up', 'up free 4'], **fields))
 
+    def test_traced(self):
+        plain = scenario(options='trace=256 maxcpus=2', forbid=['odd'])
+        traced = scenarios.traced(plain)
+        # What the scenario says itself comes later, and wins.
+        self.assertEqual(traced['options'], 'trace=8 trace=256 maxcpus=2')
+        self.assertEqual((plain['name'], traced['name']), ('timers', 'timers+trace'))
+        verdict = Verdict(traced, 'qemu')
+        for text in ('(margay) no trace: 8 pages are no power of two, or not there', '[timers] PASS timers'):
+            verdict.line(text, 1.0)
+        self.assertIn('no trace', verdict.judge(OFF))
+
     def test_clock(self):
         fields = {'clock': {'start': 'start ([0-9.]+)', 'end': 'end ([0-9.]+)', 'tolerance': 0.5}}
         passed = '[timers] PASS timers'
