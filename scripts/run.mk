@@ -31,7 +31,7 @@ setup:
 	$(Q)O=$(O) $(SETUP)
 
 # What set-up fetched: its absence is an error here, not a reason to fetch.
-$(O)/cache/%/vmlinuz $(O)/cache/%/busybox $(O)/cache/%/xen-privcmd.ko $(O)/cache/%/xen-evtchn.ko:
+$(O)/cache/%/vmlinuz $(O)/cache/%/busybox $(O)/cache/%.ko:
 	$(Q)echo "$@ is not there: run 'make setup'" >&2; exit 1
 
 $(O)/guests/linux-%: $(O)/cache/%/vmlinuz tools/host/extract-elf
@@ -57,6 +57,13 @@ $(O)/tools/work: test/perf/work.c
 
 $(WORK_INITRAMFS): $(O)/cache/busybox/busybox test/guest/mkinitramfs $(O)/tools/work
 	$(Q)test/guest/mkinitramfs $< $@ $(O)/tools/work
+
+# The same work as a guest of KVM's.
+KVM_INITRAMFS := $(O)/guests/initramfs-kvm.cpio
+
+$(KVM_INITRAMFS): $(O)/cache/busybox/busybox $(O)/guests/linux-generic $(WORK_INITRAMFS) \
+		$(patsubst %,$(O)/cache/generic/%.ko,irqbypass ccp kvm kvm-amd) test/perf/mkkvm test/perf/kvm-init
+	$(Q)test/perf/mkkvm $(wordlist 1,1,$^) $@ $(wordlist 2,7,$^)
 
 BAD_GUESTS := $(addprefix $(O)/guests/bad-,text cut note class segment)
 
@@ -138,7 +145,7 @@ $(COUNT_PLUGIN): test/perf/count.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(TOOL_CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $<
 
-perf: test-images $(WORK_INITRAMFS) $(COUNT_PLUGIN)
+perf: test-images $(WORK_INITRAMFS) $(KVM_INITRAMFS) $(COUNT_PLUGIN)
 	$(Q)O=$(O) scripts/perf
 
 perf-diff: test-images $(WORK_INITRAMFS)

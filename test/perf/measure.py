@@ -404,14 +404,28 @@ def linux_on_xen(name, initrd, cmdline, sign, end=None, limit=400, extra=()):
     return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
 
 
-def native(with_xen=False):
-    """The same work in the same stock kernel on the bare machine, on Margay and on Xen, one CPU each.
+def linux_on_kvm(name, sign, limit=600):
+    """The same kernel with the same work as a guest of KVM's, in that kernel again, which has all of this in
+    its initramfs (mkkvm)."""
+    log = os.path.join(beds.OUT, 'perf', name + '.log')
+    machine = beds.Machine(None, cpus=1, mem=1536, extra=ICOUNT)
+    cmdline = ('console=ttyS0 norandmaps nokaslr mitigations=off quiet -- '
+               f'console=ttyS0 {SAME_KERNEL}')
+    command = [*beds.qemu_base(machine, cpu=SAME_CPU), '-nic', 'none', '-kernel', guest('linux-generic'),
+               '-initrd', guest('initramfs-kvm.cpio'), '-append', cmdline, '-serial', 'stdio']
+    lines = Lines(end=sign)
+    return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
+
+
+def native(with_others=False):
+    """The same work in the same stock kernel on the bare machine, on Margay, on Xen and on KVM, one CPU each.
     All have the same features: where -cpu is given twice, QEMU takes the last."""
     initrd, kernel = guest('initramfs-work.gz'), guest('linux-generic')
     runs = {'native': on_bare_machine('work-native', kernel, initrd, SAME_KERNEL, 'PASS work'),
             'margay': on_margay('work-margay', [
                 (kernel, f'guest name=linux vcpus=1 mem=512M -- console=hvc0 {SAME_KERNEL}'),
                 (initrd, 'initrd for=linux')], 'PASS work', extra=['-cpu', SAME_CPU])}
-    if with_xen:
+    if with_others:
         runs['xen'] = linux_on_xen('work-xen', initrd, SAME_KERNEL, 'PASS work', end='PASS work')
+        runs['kvm'] = linux_on_kvm('work-kvm', 'PASS work')
     return {name: {m[1]: int(m[2]) for m in lines.find(WORK)} for name, lines in runs.items()}
