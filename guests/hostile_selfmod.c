@@ -49,6 +49,13 @@ static const uint8_t exits[][2] = {
 	{ 0x0f, 0x32 },			/* rdmsr */
 };
 
+/*
+ * Behind them: RET, and what halves of two versions may do with it. MOV (89) with 90 or a2 takes these as
+ * an offset, which must not lead to a hole: there, what the hypervisor finds instead cannot be emulated. OR
+ * and XOR (0b, 32) take the RET as their operands and go on with two additions and the next RET.
+ */
+static const uint8_t rest[] = { 0xc3, 0x00, 0x00, 0x00, 0xc3, 0xc3 };
+
 static const uint8_t (*versions)[2];
 static unsigned int nr_versions;
 
@@ -69,11 +76,11 @@ static void run_changing(const uint8_t (*v)[2], unsigned int n, uint64_t data)
 	nr_versions = n;
 	code[0] = v[0][0];
 	code[1] = v[0][1];
-	code[2] = 0xc3;
+	memcpy(code + 2, rest, sizeof(rest));
 	stop = false;
 	cpu_start(1, change);
 	while (now_ns() < end) {
-		/* Halves of two versions may use (%rbx), too. */
+		/* Halves of two versions may use (%rbx) and, with an offset, (%rax) and (%rdx), too. */
 		uint64_t a = 0, b = data, c = 0, d = 0x61, di = data, si = 0;
 
 		runs = runs + 1;
