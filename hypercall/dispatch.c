@@ -51,6 +51,14 @@ const u64 *hypercall_counts(const struct vcpu *v, unsigned nr)
 	return v->hypercalls + hcall_table[nr].row;
 }
 
+void hcall_recount(struct vcpu *v, unsigned nr, u64 sub)
+{
+	u64 *counts = v->hypercalls + hcall_table[nr].row;
+
+	counts[HCALL_SUBOPS - 1]--;
+	counts[min(sub, HCALL_SUBOPS - 1)]++;
+}
+
 bool hcall_preempt(void)
 {
 	arch_poll_irqs();

@@ -13,6 +13,9 @@
 /* For operations that a domain may do on itself only: 0, or hcall_domain()'s error, or -EPERM. */
 int hcall_own_domain(struct vcpu *v, domid_t id);
 
+/* What was counted by its first argument as one of the larger ones is the operation sub. */
+void hcall_recount(struct vcpu *v, unsigned nr, u64 sub);
+
 /* Registering a vCPU's areas: `cur` asks, for `v` of the same domain. vcpu_area.c */
 long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);

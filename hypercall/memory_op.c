@@ -309,6 +309,8 @@ long do_memory_op(struct vcpu *v, struct regs *h)
 	bool continued = h->rdi >> CMD_BITS;
 	gvaddr_t arg = h->rsi;
 
+	if (continued)
+		hcall_recount(v, __HYPERVISOR_memory_op, op);
 	switch (op) {
 	case XENMEM_increase_reservation:
 	case XENMEM_decrease_reservation:
