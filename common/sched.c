@@ -177,7 +177,6 @@ void vcpu_wait_due(struct vcpu *v, stime_t at)
 void vcpu_keep_date(struct vcpu *v)
 {
 	struct timer_queue *q = &v->cpu->timers;
-	/* From here into the guest it takes at least TIMER_ENTRY_NS. */
 	stime_t at = v->not_before - TIMER_ENTRY_NS;
 	s64 late = (s64)(now() - at);
 	s64 ahead = (s64)q->ahead + (late + 64) / 4;

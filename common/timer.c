@@ -78,6 +78,7 @@ void timer_set(struct timer *t, stime_t expires)
 {
 	struct cpu *self = this_cpu();
 	struct timer_queue *q = &self->timers;
+	stime_t at;
 
 	spin_lock(&q->lock);
 	if (unlikely(t->cpu != self)) {
@@ -88,11 +89,12 @@ void timer_set(struct timer *t, stime_t expires)
 		list_del(&t->link);
 	t->expires = expires;
 	insert(q, t);
+	at = interrupt_at(t);
 	spin_unlock(&q->lock);
 	/* The hardware is this CPU's own, which nothing interrupts here. */
-	if (q == &self->timers && interrupt_at(t) < q->programmed) {
-		q->programmed = interrupt_at(t);
-		arch_timer_program(q->programmed);
+	if (q == &self->timers && at < q->programmed) {
+		q->programmed = at;
+		arch_timer_program(at);
 	}
 }
 

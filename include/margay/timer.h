@@ -30,8 +30,8 @@ struct timer_queue {
 
 /* From the timer's interrupt until timers_run() looks at the clock it takes at least: */
 #define TIMER_EXIT_NS 150UL
-/* From vcpu_keep_date() into the guest: */
-#define TIMER_ENTRY_NS 160UL
+/* From vcpu_keep_date() through VMRUN and the event's delivery until the guest can look at its clock: */
+#define TIMER_ENTRY_NS 250UL
 #define TIMER_AHEAD_MAX 5000UL
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
