@@ -145,11 +145,7 @@ $(COUNT_PLUGIN): test/perf/count.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(TOOL_CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $<
 
-perf: test-images $(WORK_INITRAMFS) $(KVM_INITRAMFS) $(COUNT_PLUGIN)
-	$(Q)O=$(O) scripts/perf
-
-perf-diff: test-images $(WORK_INITRAMFS)
-	$(Q)O=$(O) scripts/perf --diff
-
-perf-baseline: test-images $(WORK_INITRAMFS)
-	$(Q)O=$(O) scripts/perf --baseline
+perf perf-diff perf-baseline:
+	$(Q)O=$(O) $(SETUP) build run check
+	$(AGAIN) test-images $(WORK_INITRAMFS) $(if $(filter perf,$@),$(KVM_INITRAMFS) $(COUNT_PLUGIN))
+	$(Q)O=$(O) scripts/perf $(patsubst perf-%,--%,$(filter-out perf,$@))
