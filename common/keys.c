@@ -48,8 +48,16 @@ static void show_cpus(void)
 
 void domain_show_exits(struct domain *d)
 {
-	u64 all = 0;
+	u64 all = 0, ran = 0, margay = 0;
 
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		struct vcpu_runstate_info rs;
+
+		vcpu_runstate(d->vcpus[i], &rs);
+		ran += rs.time[RUNSTATE_running];
+		margay += tsc_to_ns(READ_ONCE(d->vcpus[i]->exit_ticks));
+	}
+	printk("%s ran %lu ns, %lu of them in Margay\n", d->name, ran, margay);
 	for (unsigned r = 0; r < NR_EXITS; r++) {
 		u64 n = 0;
 

@@ -30,6 +30,7 @@ WORK = re.compile(r'work (\w+) (\d+)')
 SAME_CPU = beds.TCG_CPU + ',-rdtscp,-monitor,-smap,-xsave'
 SAME_KERNEL = 'rdinit=/bin/work norandmaps nokaslr mitigations=off quiet'
 EXITS = re.compile(r'\(margay\) (\S+) exits (\S+) (\d+)')
+RAN = re.compile(r'\(margay\) \S+ ran (\d+) ns, (\d+) of them in Margay')
 HYPERCALLS = re.compile(r'\(margay\) (\S+) hypercall (\S+) (\d+)')
 
 
@@ -330,8 +331,10 @@ def linux_run(name, vcpus, cmdline, sign):
     lines = on_margay(name, [(guest('linux-cloud'), args),
                              (guest('initramfs.gz'), 'initrd for=linux')],
                       sign, 'loglevel=debug', cpus=vcpus)
+    ran, margay = (int(n) for n in lines.find(RAN)[0].groups())
     return {'exits': {m[2]: int(m[3]) for m in lines.find(EXITS)},
-            'hypercalls': {m[2]: int(m[3]) for m in lines.find(HYPERCALLS)}}
+            'hypercalls': {m[2]: int(m[3]) for m in lines.find(HYPERCALLS)},
+            'ns': {'guest': ran - margay, 'Margay': margay}}
 
 
 def asleep_on_margay(cmdline):
