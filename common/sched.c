@@ -163,10 +163,13 @@ void vcpu_wait_due(struct vcpu *v, stime_t at)
 {
 	if (READ_ONCE(v->state) != RUN_RUNNING) {
 		WRITE_ONCE(v->not_before, at);
-		smp_mb();
+		/* Who polls a masked port has nothing else to look at before its entry. */
+		atomic_or(&v->work, VCPU_WORK_WINDOW);
+		/* If not, it was woken by another meanwhile, and may be past the look at that. */
+		if (READ_ONCE(v->state) != RUN_RUNNING)
+			return;
 	}
-	/* It may have been woken by another meanwhile, and be past the look at that. */
-	while (READ_ONCE(v->state) == RUN_RUNNING && now() < at)
+	while (now() < at)
 		cpu_relax();
 }
 
@@ -184,7 +187,8 @@ void vcpu_keep_date(struct vcpu *v)
 	if (late < (s64)TIMER_AHEAD_MAX)
 		q->ahead = ahead < (s64)TIMER_EXIT_NS ? TIMER_EXIT_NS :
 							min((u64)ahead, TIMER_AHEAD_MAX);
-	while (now() < at)
+	/* By the difference, as a guest's time may be next to nothing. */
+	while ((s64)(now() - at) < 0)
 		cpu_relax();
 	v->not_before = 0;
 }

@@ -55,6 +55,59 @@ static void check_singleshot(void)
 	CHECK_RET(vcpu_op(VCPUOP_set_singleshot_timer, 0, (void *)0x7f0000000000), -XEN_EFAULT);
 }
 
+static volatile uint64_t handled;
+
+static void on_timer(evtchn_port_t port)
+{
+	(void)port;
+	handled = now_ns();
+}
+
+/* The same for a vCPU that sleeps: by a poll of the masked port, and by HLT. */
+static void check_asleep(uint64_t delay)
+{
+	struct sched_poll poll = { .nr_ports = 1 };
+	uint64_t when = now_ns() + delay;
+
+	set_xen_guest_handle(poll.ports, &timer);
+	CHECK_RET(singleshot_timer(when, 0), 0);
+	CHECK_RET(sched_op(SCHEDOP_poll, &poll), 0);
+	handled = now_ns();
+	CHECK(evtchn_clear(timer), "a poll ended without the timer");
+	CHECK(handled >= when, "a poll ended %lu ns early", when - handled);
+
+	handled = 0;
+	evtchn_set_handler(timer, on_timer);
+	evtchn_unmask(timer);
+	when = now_ns() + delay;
+	CHECK_RET(singleshot_timer(when, 0), 0);
+	while (!handled)
+		asm volatile("sti; hlt; cli" ::: "memory");
+	CHECK(handled >= when, "HLT ended %lu ns early", when - handled);
+	evtchn_mask(timer);
+	evtchn_clear(timer);
+}
+
+static void check_sleeps(void)
+{
+	struct sched_poll poll = { .nr_ports = 1 };
+
+	CHECK_RET(upcall_by_callback(UPCALL_VECTOR), 0);
+	for (unsigned int i = 0; i < 100; i++)
+		check_asleep(20 * NS_PER_US + i * 1009);
+	for (uint64_t d = 100 * NS_PER_US; d <= 10 * NS_PER_MS; d *= 10)
+		check_asleep(d);
+	/* A time from just after the machine's start, and one in a century. */
+	set_xen_guest_handle(poll.ports, &timer);
+	CHECK_RET(singleshot_timer(5, 0), 0);
+	CHECK_RET(sched_op(SCHEDOP_poll, &poll), 0);
+	CHECK(evtchn_clear(timer), "a poll ended without the timer of long ago");
+	CHECK_RET(singleshot_timer(1ul << 62, 0), 0);
+	delay_ns(5 * NS_PER_MS);
+	CHECK(!evtchn_pending(timer), "a timer fired a century early");
+	CHECK_RET(vcpu_op(VCPUOP_stop_singleshot_timer, 0, NULL), 0);
+}
+
 static void check_timer_op(void)
 {
 	for (uint64_t d = 10 * NS_PER_US; d <= 100 * NS_PER_MS; d *= 10)
@@ -97,6 +150,7 @@ int main(void)
 	CHECK_RET(vcpu_op(VCPUOP_stop_periodic_timer, 0, NULL), 0);
 	evtchn_clear(timer);
 	check_singleshot();
+	check_sleeps();
 	check_timer_op();
 	check_periodic();
 	pass();

@@ -425,6 +425,12 @@ static void test_date(void **state)
 		vcpu_keep_date(v);
 	}
 	assert_int_equal(cpu[0].timers.ahead, TIMER_EXIT_NS);
+	/* A time from the very beginning is past. */
+	relaxes = 0;
+	v->not_before = 1;
+	vcpu_keep_date(v);
+	assert_int_equal(v->not_before, 0);
+	relaxes = 10;
 	/* It runs: the time is waited for before anything is told. */
 	vcpu_wake(v);
 	step(0);

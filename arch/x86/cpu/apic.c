@@ -115,10 +115,13 @@ void __init apic_timer_calibrate(u64 tsc_hz)
 	pr_debug("APIC timer: %lu kHz\n", ticks * (tsc_hz / 1000) / tsc);
 }
 
+/* A guest may set its timer to any time. In TSC ticks this is still in range; it is 36 years. */
+#define FAR_FUTURE BIT(60)
+
 void arch_timer_program(stime_t at)
 {
 	u64 ticks = 1;
-	u64 tsc = tsc_base + ns_to_tsc(at) + 1, t;
+	u64 tsc = tsc_base + ns_to_tsc(min(at, FAR_FUTURE)) + 1, t;
 
 	this_cpu()->timer_tsc = tsc;
 	this_cpu()->policy_watched = false;

@@ -105,5 +105,4 @@ void vlapic_timer_deadline(struct vlapic *vl, u64 tsc); /* a guest TSC value; 0 
 /* Puts an accepted interrupt back into IRR, if it came from the APIC. */
 void vlapic_unaccept(struct vcpu *v, u8 vector);
 
-
 #endif
