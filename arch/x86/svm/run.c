@@ -248,6 +248,7 @@ static inline void access_msr(struct vcpu *v, struct svm_vcpu *s, struct vmcb *m
 		return;
 	}
 	v->stats.msrs++;
+	svm_take_regs(m, &v->regs);	/* for the dump, should it be one fault too many */
 	inject_gp(v);
 }
 
