@@ -41,7 +41,7 @@ enum vcpu_work {
 	VCPU_WORK_NMI = 1 << 2,
 	VCPU_WORK_FLUSH = 1 << 3,	/* the nested translations must be flushed */
 	VCPU_WORK_TIME = 1 << 4,	/* pvclock must be written anew */
-	VCPU_WORK_WINDOW = 1 << 5,	/* the guest can take an interrupt now (window exit), or has a date */
+	VCPU_WORK_WINDOW = 1 << 5,  /* an interrupt can go in now (window exit), or a date waits */
 	VCPU_WORK_OBSERVE = 1 << 7,	/* a policy sees every exit */
 	VCPU_WORK_STOP = 1 << 6,	/* the domain ends: do not enter */
 };
