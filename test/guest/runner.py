@@ -56,8 +56,12 @@ def machine_for(scenario, bed, image):
     machine = beds.Machine(image, scenario['kind'], scenario['firmware'], scenario['cpus'],
                            scenario['ram'], scenario['qemu'])
     machine.bochs = scenario['bochs']
-    # Under -icount QEMU has one thread. Xen hangs on one core more often.
-    machine.one_core = machine.cpus > 1 and '-icount' not in scenario['qemu'] and bed != 'oracle'
+    # Under -icount QEMU has one thread. Xen hangs on one core more often. Guests of ours do not patch themselves.
+    threads = machine.cpus > 1 and '-icount' not in scenario['qemu'] and bed != 'oracle'
+    machine.one_thread = threads and \
+        any(guest['elf'].startswith('linux-') for guest in scenario['guests'])
+    machine.one_core = threads and not machine.one_thread
+    machine.full_second = bool(scenario['clock'])
     if scenario['debugger']:
         machine.commands = bochsdbg.commands(scenario['debugger'], MARGAY)
     if bed == 'oracle':

@@ -379,20 +379,19 @@ def linux(xen=True):
     return result
 
 
-def on_bare_machine(name, kernel, initrd, cmdline, sign, cpus=1, limit=200):
+def on_bare_machine(name, kernel, initrd, cmdline, sign, limit=200):
     """Boot a kernel on the emulator itself. QEMU starts an ELF with Xen's PVH note."""
     log = os.path.join(beds.OUT, 'perf', name + '.log')
     os.makedirs(os.path.dirname(log), exist_ok=True)
-    # pylint: disable=too-many-arguments
-    machine = beds.Machine(None, cpus=cpus, mem=512, extra=ICOUNT)
+    machine = beds.Machine(None, cpus=1, mem=512, extra=ICOUNT)
     command = [*beds.qemu_base(machine, cpu=SAME_CPU), '-nic', 'none', '-kernel', kernel, '-initrd',
                initrd, '-append', f'console=ttyS0 {cmdline}', '-serial', 'stdio']
     lines = Lines()
     return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
 
 
-def linux_on_xen(name, initrd, cmdline, sign, end=None, cpus=1, limit=400, extra=()):
-    """Debian's kernel as Xen's initial domain, of 512 MiB. It is a paravirtual one: as PVH,
+def linux_on_xen(name, initrd, cmdline, sign, end=None, limit=400, extra=()):
+    """Debian's kernel as Xen's initial domain, of 1 CPU and 512 MiB. It is a paravirtual one: as PVH,
     which is what it is on Margay, that kernel does not start there."""
     # pylint: disable=too-many-arguments
     log, xen, kernel = (os.path.join(beds.OUT, path) for path in (
@@ -400,9 +399,9 @@ def linux_on_xen(name, initrd, cmdline, sign, end=None, cpus=1, limit=400, extra
     for path in (xen, kernel):
         if not os.path.exists(path):
             raise PerfError(f'no {path} (run scripts/setup check)')
-    machine = beds.Machine(None, cpus=cpus, mem=1536, extra=[*ICOUNT, *extra])
+    machine = beds.Machine(None, cpus=1, mem=1536, extra=[*ICOUNT, *extra])
     command = [*beds.qemu_base(machine, cpu=SAME_CPU), '-nic', 'none', '-kernel', xen, '-append',
-               f'com1=115200,8n1 console=com1 noreboot dom0_max_vcpus={cpus} dom0_mem=512M', '-initrd',
+               'com1=115200,8n1 console=com1 noreboot dom0_max_vcpus=1 dom0_mem=512M', '-initrd',
                f'{kernel} console=hvc0 {cmdline},{initrd}', '-serial', 'stdio']
     lines = Lines(end=end)
     return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
@@ -421,29 +420,15 @@ def linux_on_kvm(name, sign, limit=600):
     return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
 
 
-def work_of(lines):
-    return {m[1]: int(m[2]) for m in lines.find(WORK)}
-
-
-def work(cpus, cmdline, with_xen):
-    """The fixed work of that command line on the bare machine, on Margay and on Xen. All have the same
-    features: where -cpu is given twice, QEMU takes the last."""
-    initrd, kernel, sign = guest('initramfs-work.gz'), guest('linux-generic'), 'PASS work'
-    runs = {'native': on_bare_machine(f'work-{cpus}-native', kernel, initrd, cmdline, sign, cpus),
-            'margay': on_margay(f'work-{cpus}-margay', [
-                (kernel, f'guest name=linux vcpus={cpus} mem=512M -- console=hvc0 {cmdline}'),
-                (initrd, 'initrd for=linux')], sign, cpus=cpus, extra=['-cpu', SAME_CPU])}
-    if with_xen:
-        runs['xen'] = linux_on_xen(f'work-{cpus}-xen', initrd, cmdline, sign, end=sign, cpus=cpus)
-    return {name: work_of(lines) for name, lines in runs.items()}
-
-
 def native(with_others=False):
-    """The same work in the same stock kernel on the bare machine, on Margay, on Xen and on KVM, one CPU each,
-    and what two CPUs have to do with each other on all but KVM."""
-    result = work(1, SAME_KERNEL, with_others)
-    for name, two in work(2, SAME_KERNEL + ' -- two', with_others).items():
-        result[name].update(two)
+    """The same work in the same stock kernel on the bare machine, on Margay, on Xen and on KVM, one CPU each.
+    All have the same features: where -cpu is given twice, QEMU takes the last."""
+    initrd, kernel = guest('initramfs-work.gz'), guest('linux-generic')
+    runs = {'native': on_bare_machine('work-native', kernel, initrd, SAME_KERNEL, 'PASS work'),
+            'margay': on_margay('work-margay', [
+                (kernel, f'guest name=linux vcpus=1 mem=512M -- console=hvc0 {SAME_KERNEL}'),
+                (initrd, 'initrd for=linux')], 'PASS work', extra=['-cpu', SAME_CPU])}
     if with_others:
-        result['kvm'] = work_of(linux_on_kvm('work-kvm', 'PASS work'))
-    return result
+        runs['xen'] = linux_on_xen('work-xen', initrd, SAME_KERNEL, 'PASS work', end='PASS work')
+        runs['kvm'] = linux_on_kvm('work-kvm', 'PASS work')
+    return {name: {m[1]: int(m[2]) for m in lines.find(WORK)} for name, lines in runs.items()}
