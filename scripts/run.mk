@@ -53,7 +53,7 @@ WORK_INITRAMFS := $(O)/guests/initramfs-work.gz
 
 $(O)/tools/work: test/perf/work.c
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(TOOL_CFLAGS) -static -pthread -o $@ $<
+	$(Q)$(CC) $(TOOL_CFLAGS) -s -static -pthread -o $@ $<
 
 $(WORK_INITRAMFS): $(O)/cache/busybox/busybox test/guest/mkinitramfs $(O)/tools/work
 	$(Q)test/guest/mkinitramfs $< $@ $(O)/tools/work
