@@ -390,8 +390,8 @@ def on_bare_machine(name, kernel, initrd, cmdline, sign, limit=200):
     return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
 
 
-def linux_on_xen(name, initrd, cmdline, sign, end=None, limit=400, extra=()):
-    """Debian's kernel as Xen's initial domain, of 1 CPU and 512 MiB. It is a paravirtual one: as PVH,
+def linux_on_xen(name, initrd, cmdline, sign, end=None, cpus=1, limit=400, extra=()):
+    """Debian's kernel as Xen's initial domain, of 512 MiB. It is a paravirtual one: as PVH,
     which is what it is on Margay, that kernel does not start there."""
     # pylint: disable=too-many-arguments
     log, xen, kernel = (os.path.join(beds.OUT, path) for path in (
@@ -399,9 +399,9 @@ def linux_on_xen(name, initrd, cmdline, sign, end=None, limit=400, extra=()):
     for path in (xen, kernel):
         if not os.path.exists(path):
             raise PerfError(f'no {path} (run scripts/setup check)')
-    machine = beds.Machine(None, cpus=1, mem=1536, extra=[*ICOUNT, *extra])
+    machine = beds.Machine(None, cpus=cpus, mem=1536, extra=[*ICOUNT, *extra])
     command = [*beds.qemu_base(machine, cpu=SAME_CPU), '-nic', 'none', '-kernel', xen, '-append',
-               'com1=115200,8n1 console=com1 noreboot dom0_max_vcpus=1 dom0_mem=512M', '-initrd',
+               f'com1=115200,8n1 console=com1 noreboot dom0_max_vcpus={cpus} dom0_mem=512M', '-initrd',
                f'{kernel} console=hvc0 {cmdline},{initrd}', '-serial', 'stdio']
     lines = Lines(end=end)
     return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
@@ -420,15 +420,32 @@ def linux_on_kvm(name, sign, limit=600):
     return finish(lines, beds.run_piped(command, lines, log, limit), log, sign)
 
 
+def work_of(lines):
+    return {m[1]: int(m[2]) for m in lines.find(WORK)}
+
+
+def work_on_margay(cpus, cmdline):
+    """All have the same features: where -cpu is given twice, QEMU takes the last."""
+    return work_of(on_margay(f'work-{cpus}-margay', [
+        (guest('linux-generic'), f'guest name=linux vcpus={cpus} mem=512M -- console=hvc0 {cmdline}'),
+        (guest('initramfs-work.gz'), 'initrd for=linux')], 'PASS work', cpus=cpus,
+                             extra=['-cpu', SAME_CPU]))
+
+
+def work_on_xen(cpus, cmdline):
+    return work_of(linux_on_xen(f'work-{cpus}-xen', guest('initramfs-work.gz'), cmdline, 'PASS work',
+                                end='PASS work', cpus=cpus))
+
+
 def native(with_others=False):
-    """The same work in the same stock kernel on the bare machine, on Margay, on Xen and on KVM, one CPU each.
-    All have the same features: where -cpu is given twice, QEMU takes the last."""
-    initrd, kernel = guest('initramfs-work.gz'), guest('linux-generic')
-    runs = {'native': on_bare_machine('work-native', kernel, initrd, SAME_KERNEL, 'PASS work'),
-            'margay': on_margay('work-margay', [
-                (kernel, f'guest name=linux vcpus=1 mem=512M -- console=hvc0 {SAME_KERNEL}'),
-                (initrd, 'initrd for=linux')], 'PASS work', extra=['-cpu', SAME_CPU])}
+    """The same work in the same stock kernel on the bare machine, on Margay, on Xen and on KVM, one CPU
+    each; and on Margay and Xen what two CPUs have to do with each other. The bare kernel does not bring up
+    a second one under -icount: QEMU goes on with the CPU that a timer has interrupted, and the first
+    waits for the other one without PAUSE or HLT."""
+    initrd, kernel, two = guest('initramfs-work.gz'), guest('linux-generic'), SAME_KERNEL + ' -- two'
+    result = {'native': work_of(on_bare_machine('work-native', kernel, initrd, SAME_KERNEL, 'PASS work')),
+              'margay': {**work_on_margay(1, SAME_KERNEL), **work_on_margay(2, two)}}
     if with_others:
-        runs['xen'] = linux_on_xen('work-xen', initrd, SAME_KERNEL, 'PASS work', end='PASS work')
-        runs['kvm'] = linux_on_kvm('work-kvm', 'PASS work')
-    return {name: {m[1]: int(m[2]) for m in lines.find(WORK)} for name, lines in runs.items()}
+        result['xen'] = {**work_on_xen(1, SAME_KERNEL), **work_on_xen(2, two)}
+        result['kvm'] = work_of(linux_on_kvm('work-kvm', 'PASS work'))
+    return result
