@@ -29,8 +29,8 @@ CFLAGS := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(GCCINC) -isystem
 	-falign-functions=16 $(WARN) $(if $(filter 1,$(DEBUG)),-DDEBUG)
 NASMFLAGS := -f elf64 -g -F dwarf -w+all -Werror -I include/
 
-DIRS := arch/x86/boot arch/x86/cpu arch/x86/mm arch/x86/guest arch/x86/svm arch/x86/vmx common \
-	hypercall iommu drivers
+DIRS := $(addprefix arch/x86/,boot cpu mm lib platform sandbox guest svm vmx) \
+	common common/boot common/domain common/policy hypercall iommu drivers/acpi
 SRCS_C := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
 SRCS_S := $(sort $(wildcard $(addsuffix /*.asm,$(DIRS))))
 OBJS := $(SRCS_S:%.asm=$(O)/obj/%.asm.o) $(SRCS_C:%.c=$(O)/obj/%.o)

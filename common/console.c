@@ -10,7 +10,6 @@
 #include <margay/evtchn.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
-#include <margay/x86.h>
 #include <xen/io/console.h>
 
 #define OUT_SIZE 8192U
@@ -134,14 +133,13 @@ void console_panic_start(void)
 	if (atomic_xchg(&panicking, true)) {
 		if (panic_cpu == this_cpu())
 			return;
-		for (;;)
-			__asm__ volatile("cli; hlt");
+		arch_halt();
 	}
 	panic_cpu = this_cpu();
 	smp_mb();
 	for (unsigned i = 0; i < nr_cpus; i++)
 		if (cpus[i] != this_cpu())
-			apic_send_ipi(cpus[i]->apic_id, ICR_NMI);
+			arch_cpu_nmi(cpus[i]);
 	if (nr_cpus > 1)
 		udelay(1000);
 	while (out_tail != out_head)
@@ -152,8 +150,7 @@ void console_panic_start(void)
 void panic_poll(void)
 {
 	if (panicking && panic_cpu != this_cpu())
-		for (;;)
-			__asm__ volatile("cli; hlt");
+		arch_halt();
 }
 
 void console_flush(void)
@@ -415,7 +412,7 @@ void console_init(void)
 	sync = opt.console_sync || !uart_present();
 	if (!uart_present())
 		return;
-	if (ioapic_route_isa(c.iobase == 0x2f8 || c.iobase == 0x2e8 ? 3 : 4, VEC_UART)) {
+	if (uart_route_irq()) {
 		pr_warn("no interrupt for the serial port: it is polled\n");
 		sync = true;
 		timer_init(&poll_timer, poll);

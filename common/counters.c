@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* All counters by name, for whoever shows them. Read while they change: each is right, their sum nearly. */
 #include <margay/domain.h>
-#include <margay/hypercall.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 
@@ -23,6 +22,27 @@ static const struct counter vcpu_counters[] = {
 #undef CPU_COUNTER
 #undef VCPU_COUNTER
 };
+
+static const struct {
+	const char *name;
+	enum hcall_row row;
+} hypercalls[NR_HYPERCALLS] = {
+#define HYPERCALL(nr, name, handler, who) [nr] = { #name, HCALL_ROW_##name },
+#include <margay/hypercalls.def>
+#undef HYPERCALL
+	/* No guest can call number 0 by another name: it stands for all that are not served. */
+	[0] = { "unserved", HCALL_ROW_UNSERVED },
+};
+
+const char *hypercall_name(unsigned nr)
+{
+	return hypercalls[nr].name;
+}
+
+const u64 *hypercall_counts(const struct vcpu *v, unsigned nr)
+{
+	return v->hypercalls + hypercalls[nr].row * HCALL_SUBOPS;
+}
 
 static void put_all(const struct counter *table, size_t n, const void *of, counter_fn *put,
 		    void *to)
@@ -54,14 +74,12 @@ void counters_of_vcpu(struct vcpu *v, counter_fn *put, void *to)
 	for (unsigned r = 0; r < NR_EXITS; r++)
 		if (v->exits[r])
 			put(to, "exit", exit_names[r], NO_SUB, v->exits[r]);
-	/* The row of those not served comes first, by the number of one. */
 	for (unsigned h = 0; h < NR_HYPERCALLS; h++) {
 		const u64 *counts = hypercall_counts(v, h);
 
-		for (u32 i = 0; i < HCALL_SUBOPS && (!h || hypercall_names[h]); i++)
+		for (u32 i = 0; i < HCALL_SUBOPS && hypercall_name(h); i++)
 			if (counts[i])
-				put(to, "hypercall", h ? hypercall_names[h] : "unserved", i,
-				    counts[i]);
+				put(to, "hypercall", hypercall_name(h), i, counts[i]);
 	}
 }
 

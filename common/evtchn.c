@@ -5,9 +5,9 @@
  * connection between two domains changes only under both locks, so either one keeps it. The words shared
  * with the guest are only touched by atomic operations, and never believed. Binding: evtchn_bind.c.
  */
+#include <margay/arch.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
-#include <margay/vlapic.h>
 
 #include "evtchn_priv.h"
 
@@ -23,7 +23,7 @@ static void mark_events_pending(struct vcpu *v)
 	if (info == &dummy_vcpu_info || atomic_xchg(&info->evtchn_upcall_pending, 1))
 		return;
 	if (v->upcall_vector) {
-		vlapic_set_irq(v, v->upcall_vector);
+		arch_vcpu_interrupt(v, v->upcall_vector);
 		return;
 	}
 	vcpu_post(v, VCPU_WORK_EVENT);

@@ -3,8 +3,6 @@
 #include <margay/arch.h>
 #include <margay/console.h>
 #include <margay/evtchn.h>
-#include <margay/exit.h>
-#include <margay/hypercall.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
@@ -68,13 +66,13 @@ void domain_show_exits(struct domain *d)
 			printk("%s exits %s %lu\n", d->name, exit_names[r], n);
 	}
 	printk("%s exits total %lu\n", d->name, all);
-	for (unsigned h = 0; h < NR_HYPERCALLS; h++) {
+	for (unsigned h = 1; h < NR_HYPERCALLS; h++) {
 		u64 n = 0;
 
 		for (unsigned i = 0; i < d->nr_vcpus * HCALL_SUBOPS; i++)
 			n += hypercall_counts(d->vcpus[i / HCALL_SUBOPS], h)[i % HCALL_SUBOPS];
-		if (n && hypercall_names[h])
-			printk("%s hypercall %s %lu\n", d->name, hypercall_names[h], n);
+		if (n && hypercall_name(h))
+			printk("%s hypercall %s %lu\n", d->name, hypercall_name(h), n);
 	}
 }
 

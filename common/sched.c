@@ -8,11 +8,9 @@
 #include <margay/arch.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
-#include <margay/hypercall.h>
-#include <margay/policies.h>
+#include <margay/policy_registry.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
-#include <margay/smp.h>
 #include <margay/trace.h>
 
 static u64 idle_cpus[MAX_CPUS / 64];

@@ -5,7 +5,7 @@
  */
 #include "guest.h"
 
-#include "../include/public/margay.h"
+#include <public/margay.h>
 
 #define N 50u
 #define MAX 400u

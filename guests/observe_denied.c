@@ -2,7 +2,7 @@
 /* Scenario: without the control privilege, counters, the trace and its rings are out of reach. */
 #include "guest.h"
 
-#include "../include/public/margay.h"
+#include <public/margay.h>
 
 int main(void)
 {

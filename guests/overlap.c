@@ -7,7 +7,7 @@
  */
 #include "guest.h"
 
-#include "../include/public/margay.h"
+#include <public/margay.h>
 
 #define MAX_DOMAIN 4
 #define MAX_VCPUS 8

@@ -6,7 +6,7 @@
  */
 #include "guest.h"
 
-#include "../include/public/margay.h"
+#include <public/margay.h>
 
 #define ROUNDS 400
 #define CALLS 4		/* that two switches make: enqueue and pick, each twice */

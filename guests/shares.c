@@ -8,7 +8,7 @@
  */
 #include "guest.h"
 
-#include "../include/public/margay.h"
+#include <public/margay.h>
 
 #define SETTLE (NS_PER_S / 2)
 #define MEASURE (cmdline_number("seconds", 3) * NS_PER_S)

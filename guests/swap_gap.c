@@ -8,7 +8,7 @@
  */
 #include "guest.h"
 
-#include "../include/public/margay.h"
+#include <public/margay.h>
 
 #define QUIET (60 * NS_PER_MS)
 #define SETTLE (25 * NS_PER_MS)

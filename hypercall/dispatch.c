@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * From the exit to a hypercall's handler, and multicall. Everything about the set of hypercalls is made
- * from table.def by the preprocessor.
+ * from hypercalls.def by the preprocessor.
  */
 #include <margay/arch.h>
 #include <margay/printk.h>
@@ -9,31 +9,16 @@
 
 #include "hypercall_priv.h"
 
-enum {
-	ROW_UNSERVED,
-#define HYPERCALL(nr, name, handler, who) ROW_##name,
-#include "table.def"
-#undef HYPERCALL
-	NR_ROWS
-};
-_Static_assert(NR_ROWS <= HCALL_ROWS, "rows of counters");
-
 const struct hcall_entry hcall_table[NR_HYPERCALLS] = {
 #define HYPERCALL(nr, name, handler, who) \
-	[nr] = { handler, HCALL_##who, ROW_##name * HCALL_SUBOPS },
-#include "table.def"
-#undef HYPERCALL
-};
-
-const char *const hypercall_names[NR_HYPERCALLS] = {
-#define HYPERCALL(nr, name, handler, who) [nr] = #name,
-#include "table.def"
+	[nr] = { handler, HCALL_##who, HCALL_ROW_##name * HCALL_SUBOPS },
+#include <margay/hypercalls.def>
 #undef HYPERCALL
 };
 
 #define HYPERCALL(nr, name, handler, who)                                                     \
 	_Static_assert((nr) == __HYPERVISOR_##name, "number of " #name);
-#include "table.def"
+#include <margay/hypercalls.def>
 #undef HYPERCALL
 
 long hcall_refused(struct vcpu *v, const struct hcall_entry *e, u64 nr)
@@ -44,11 +29,6 @@ long hcall_refused(struct vcpu *v, const struct hcall_entry *e, u64 nr)
 		return 0;
 	v->stats.denied++;
 	return -EPERM;
-}
-
-const u64 *hypercall_counts(const struct vcpu *v, unsigned nr)
-{
-	return v->hypercalls + hcall_table[nr].row;
 }
 
 void hcall_recount(struct vcpu *v, unsigned nr, u64 sub)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* hvm_op: a domain's HVM parameters and how events reach it; vm_assist. xen/hvm/hvm_op.h, params.h */
+#include <margay/arch.h>
 #include <margay/sched.h>
-#include <margay/vlapic.h>
 
 #include "hypercall_priv.h"
 
@@ -94,7 +94,7 @@ static long set_upcall_vector(struct vcpu *cur, gvaddr_t arg)
 		return -ENOENT;
 	WRITE_ONCE(v->upcall_vector, a.vector);
 	/* An event may have been announced in the old way, so announce it again. */
-	vlapic_set_irq(v, a.vector);
+	arch_vcpu_interrupt(v, a.vector);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The handlers, as table.def names them. Private to hypercall/. */
+/* The handlers, as hypercalls.def names them. Private to hypercall/. */
 #ifndef HYPERCALL_PRIV_H
 #define HYPERCALL_PRIV_H
 
@@ -7,7 +7,7 @@
 #include <margay/hypercall.h>
 
 #define HYPERCALL(nr, name, handler, who) hcall_fn handler;
-#include "table.def"
+#include <margay/hypercalls.def>
 #undef HYPERCALL
 
 /* For operations that a domain may do on itself only: 0, or hcall_domain()'s error, or -EPERM. */
@@ -15,11 +15,6 @@ int hcall_own_domain(struct vcpu *v, domid_t id);
 
 /* What was counted by its first argument as one of the larger ones is the operation sub. */
 void hcall_recount(struct vcpu *v, unsigned nr, u64 sub);
-
-/* Registering a vCPU's areas: `cur` asks, for `v` of the same domain. vcpu_area.c */
-long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
-long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
-long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 
 /* Parts of do_margay_op(): observe.c. */
 struct margay_op;

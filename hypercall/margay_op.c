@@ -4,9 +4,9 @@
  * read, and the trace switched (observe.c). One
  * operation at a time in the whole machine; another one waits by being executed again. include/public/margay.h
  */
-#include <margay/policies.h>
+#include <margay/policy_registry.h>
 
-#include "../include/public/margay.h"
+#include <public/margay.h>
 #include "hypercall_priv.h"
 
 static void copy_name(char *to, const char *from, size_t size)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vcpu_op: vCPUs started and stopped, and their timers. What a guest registers per vCPU is in
- * vcpu_area.c. xen/vcpu.h
+ * vcpu_op and set_timer_op: vCPUs started and stopped, and their timers. What a guest registers per vCPU is in
+ * common/domain/vcpu_area.c. xen/vcpu.h
  */
 #include <margay/arch.h>
 #include <margay/sched.h>
@@ -10,6 +10,9 @@
 
 #define PERIOD_MIN 1000000UL	/* ns */
 #define PERIOD_MAX (~0UL >> 2)
+#define NS_PER_MS 1000000UL
+/* Further away than this (13 days) is a guest's time gone wrong, or its way to say "none". */
+#define TIMEOUT_MAX (1UL << 50)
 
 static bool is_up(const struct vcpu *v)
 {
@@ -138,4 +141,20 @@ long do_vcpu_op(struct vcpu *cur, struct regs *h)
 		return set_singleshot(cur, arg);
 	v = domain_vcpu(cur->domain, (u32)h->rsi);
 	return v ? other_op(cur, v, (s32)h->rdi, arg) : -ENOENT;
+}
+
+long do_set_timer_op(struct vcpu *v, struct regs *h)
+{
+	stime_t at = h->rdi, t;
+
+	if (!at) {
+		timer_stop(&v->timer);
+		return 0;
+	}
+	t = now();
+	/* Also covers times with the sign bit set. The guest sets it again when it gets the event. */
+	if (unlikely(at > t && at - t > TIMEOUT_MAX))
+		at = t + 100 * NS_PER_MS;
+	timer_set(&v->timer, at);
+	return 0;
 }

@@ -8,7 +8,7 @@
  * Besides, a domain may be capped to so many percent of one CPU. What it ran is counted per window of
  * 100 ms, over all CPUs; what it ran too much is owed to the next windows.
  */
-#include <margay/policy_lib.h>
+#include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE
 

@@ -9,7 +9,7 @@
  * vCPUs are bound to CPUs as they are placed, so it is for the administrator that those of promised
  * domains are spread. As a last resort nobody waits longer than LONGEST_WAIT.
  */
-#include <margay/policy_lib.h>
+#include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE
 

@@ -4,7 +4,7 @@
  * it must cost little: one addition. Which pairs of domain and reason there are is only noted when one is
  * seen for the first time, in a list that grows; so the i-th counter stays the i-th.
  */
-#include <margay/policy_lib.h>
+#include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE
 

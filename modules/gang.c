@@ -10,7 +10,7 @@
  * to the others, as gangs again. vCPUs are spread over the CPUs by their numbers: two of the same domain
  * on one CPU could not run at the same time.
  */
-#include <margay/policy_lib.h>
+#include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE
 

@@ -5,7 +5,7 @@
  * longer look would have covered doubles the time to look, one that was far longer halves it, down to
  * none. A guest that sleeps for long so costs no power, and one that plays ping-pong never halts.
  */
-#include <margay/policy_lib.h>
+#include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE
 

@@ -5,7 +5,7 @@
 # FOR=build/margay ties the module to that one build: no other loads it.
 
 MODULE_MK := $(lastword $(MAKEFILE_LIST))
-MODULE_INCLUDE ?= $(abspath $(dir $(MODULE_MK))../../include)
+MODULE_INCLUDE ?= $(abspath $(dir $(MODULE_MK))../../include/margay)
 MODULE_CC := $(CROSS_COMPILE)gcc
 MODULE_CFLAGS := -std=gnu11 -O2 -ffreestanding -nostdinc \
 	-isystem $(shell $(MODULE_CC) -print-file-name=include) -I$(MODULE_INCLUDE) \

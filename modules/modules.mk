@@ -33,7 +33,7 @@ $(O)/test/modules/%.mod: test/modules/%.c modules/module.mk
 -include $(MODULES:.mod=.d) $(TEST_MODULES:.mod=.d)
 
 install-headers:
-	install -d $(DESTDIR)$(PREFIX)/include/margay $(DESTDIR)$(PREFIX)/share/margay
-	install -m 644 include/margay/policy.h include/margay/policy_lib.h include/margay/types.h \
-		$(DESTDIR)$(PREFIX)/include/margay
+	install -d $(DESTDIR)$(PREFIX)/include/margay/public $(DESTDIR)$(PREFIX)/share/margay
+	install -m 644 include/public/policy.h include/public/policy_lib.h include/public/types.h \
+		$(DESTDIR)$(PREFIX)/include/margay/public
 	install -m 644 modules/module.mk $(DESTDIR)$(PREFIX)/share/margay

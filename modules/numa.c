@@ -5,7 +5,7 @@
  * with the least room is taken: so large holes stay for large domains. When none has room, it is the
  * node that holds most of it.
  */
-#include <margay/policy_lib.h>
+#include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE
 

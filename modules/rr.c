@@ -7,7 +7,7 @@
  * The one subtlety is that a vCPU which nobody waits behind gets no slice: no timer interrupts it. When
  * somebody comes to wait after all, the CPU is asked to look again.
  */
-#include <margay/policy_lib.h>
+#include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE
 

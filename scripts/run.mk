@@ -18,13 +18,13 @@ CONTROL_INITRAMFS := $(O)/guests/initramfs-control.gz
 GUEST_KOS := $(O)/cache/cloud/xen-privcmd.ko $(O)/cache/cloud/xen-evtchn.ko
 CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(MODULES) $(TEST_MODULES) $(GUEST_KOS) \
 	$(wildcard $(O)/cache/generic/xen-privcmd.ko)
-CHECK_PARTS ?= check-format check-host check-unit check-fuzz docs check-exercises check-guests check-faults \
+CHECK_PARTS ?= check-format check-arrows check-host check-unit check-fuzz docs check-exercises check-guests check-faults \
 	check-boot check-oracle
-LONG_PARTS ?= check-format check-host check-unit check-fuzz-long docs check-exercises check-guests-long \
+LONG_PARTS ?= check-format check-arrows check-host check-unit check-fuzz-long docs check-exercises check-guests-long \
 	check-trace check-faults check-boot-long check-oracle
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
-.PHONY: setup iso run debug check check-long check-format format check-host check-guests \
+.PHONY: setup iso run debug check check-long check-arrows check-format format check-host check-guests \
 	check-guests-long check-trace check-oracle check-boot check-boot-long check-faults perf perf-diff perf-baseline test-images FORCE
 
 setup:
@@ -109,6 +109,9 @@ check-format:
 
 format:
 	$(Q)scripts/format
+
+check-arrows: $(O)/margay
+	$(Q)scripts/check-arrows.py $(O)/obj
 
 check-host:
 	$(Q)python3 -B -m unittest discover -s test/host

@@ -3,7 +3,7 @@
 # The tools of a control domain, included by the top Makefile. mgctl is linked statically, so that it runs
 # in a guest that has nothing but a kernel and an initramfs.
 
-TOOL_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -fno-common -fstack-protector-strong $(WARN)
+TOOL_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -Iinclude -fno-common -fstack-protector-strong $(WARN)
 XEN_LIBS := -lxencall -lxenforeignmemory -lxentoollog -lxentoolcore
 MGCTL_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(wildcard tools/mgctl/*.c))
 

@@ -5,7 +5,7 @@
 
 shows C functions, structures, enumerations or tables by name, with the comments above them;
 
-    .. def-table:: hypercall/table.def
+    .. def-table:: include/margay/hypercalls.def
        :macro: HYPERCALL
        :columns: Number, Name, Handler, Caller
 
@@ -193,7 +193,7 @@ def check_readme(app):    # pylint: disable=unused-argument
 
     readme = text_of('README.md')
     names = re.findall(r'^OPT_[A-Z]+\((\w+),', text_of('include/margay/options.def'), flags=re.M)
-    names += re.findall(r'key_is\(w, "(\w+)"\)', text_of('common/guest_spec.c'))
+    names += re.findall(r'key_is\(w, "(\w+)"\)', text_of('common/boot/guest_spec.c'))
     for name in names:
         if not re.search(rf'(^\| `|initrd ){name}\b', readme, flags=re.M):
             logger.warning('README.md says nothing about %s', name)

@@ -6,7 +6,7 @@
  */
 #include "guest.h"
 
-#include "../../include/public/margay.h"
+#include <public/margay.h>
 
 #define MAX_LATE (3 * NS_PER_S)
 #define EVERYWHERE { ~0ul, ~0ul, ~0ul, ~0ul }

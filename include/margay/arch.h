@@ -32,12 +32,17 @@ void arch_update_time(struct vcpu *v);
 /* Wall clock at system time zero. */
 void arch_wallclock(u64 *sec, u32 *nsec);
 
+/* Delivers an edge-triggered interrupt message to v's local APIC. Any CPU; wakes v. Vectors below 16 set ESR. */
+void arch_vcpu_interrupt(struct vcpu *v, u8 vector);
+
+void arch_cpu_nmi(struct cpu *c);
 void arch_cpu_kick(struct cpu *c);	/* an IPI: out of guest mode or sleep */
 void arch_timer_program(stime_t at);	/* this CPU's next and only timer interrupt */
 void arch_idle(void);			/* sleeps until an interrupt, unless this CPU has work */
 void arch_irqs_on(void);
 void arch_irqs_off(void);
 void arch_poll_irqs(void);		/* takes pending interrupts: a short window */
+void __noreturn arch_halt(void);	/* this CPU, for good; NMIs and SMIs still come */
 void __noreturn arch_reboot(void);
 void __noreturn arch_poweroff(void);
 #ifdef MARGAY_HOST
@@ -54,6 +59,16 @@ static inline u64 rdtsc(void)
 u64 tsc_to_ns(u64 tsc);
 u64 arch_tsc_hz(void);
 void cpu_relax(void);
+void udelay(unsigned us);
+
+/* An entry of the memory map that XENMEM_memory_map reports, laid out as the BIOS call INT 15h E820h has it. */
+struct e820_entry {
+	u64 addr, size;
+	u32 type;
+} __packed;
+
+/* Writes up to max entries of d's memory map; returns how many. */
+unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max);
 
 /* Lays out a guest from its boot module and prepares vCPU 0. 0 or negative errno, reported. */
 int arch_build_guest(struct domain *d, struct boot_guest *bg);

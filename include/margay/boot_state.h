@@ -11,7 +11,7 @@ extern struct acpi_info boot_acpi;
 
 const void *acpi_map_table(paddr_t pa, size_t len);
 
-/* Reads the boot modules and builds the guests that they describe. common/boot_guests.c */
+/* Reads the boot modules and builds the guests that they describe. common/boot/boot_guests.c */
 void boot_guests(void);
 
 /* Before a guest is entered, with option perf_boot: the first time it prints what the boot has cost. */

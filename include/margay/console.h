@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The one serial line that Margay and all guests share: output tagged by its source, input given to one
- * of them at a time, Margay's own keys. common/console.c, drivers/uart.c
+ * of them at a time, Margay's own keys. common/console.c, arch/x86/platform/uart.c
  */
 #ifndef MARGAY_CONSOLE_H
 #define MARGAY_CONSOLE_H
@@ -47,6 +47,7 @@ void uart_putc_sync(char c);
 bool uart_tx_ready(void);
 void uart_tx(char c);
 int uart_rx(void);			/* a character or -1 */
+int uart_route_irq(void);		/* its interrupts reach console_irq(); 0 or -ENODEV */
 void uart_enable_irqs(bool tx);
 bool uart_present(void);
 void uart_drain(void);			/* waits until the last character is on the line */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A domain: one guest and all it owns. See common/domain.c for its life. */
+/* A domain: one guest and all it owns. See common/domain/domain.c for its life. */
 #ifndef MARGAY_DOMAIN_H
 #define MARGAY_DOMAIN_H
 
@@ -87,7 +87,7 @@ struct domain *domain_create(const struct guest_spec *spec);
 void domain_start(struct domain *d);
 /* Takes a domain that never ran apart, at once. */
 void domain_destroy(struct domain *d);
-/* Creates, builds and starts, or reports why not. common/boot_guests.c */
+/* Creates, builds and starts, or reports why not. common/boot/boot_guests.c */
 void boot_guest_start(struct boot_guest *bg);
 /* Stops all vCPUs; the domain's death or restart follows as it was configured. Any context. */
 void domain_shutdown(struct domain *d, unsigned code);
@@ -95,6 +95,13 @@ void domain_shutdown(struct domain *d, unsigned code);
 void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...) __printf(3, 4);
 /* Deferred work: tears down dead domains, restarts those that want it. In steps, from the CPU's loop. */
 void domains_reap(void);
+
+/* The two watchdogs of SCHEDOP_watchdog: initialised at creation, stopped at death. vcpu_timers.c */
+void domain_watchdog_init(struct domain *d);
+void domain_watchdog_stop(struct domain *d);
+
+/* d->shutdown_code before anyone has set one; SCHEDOP_shutdown_code's wins over domain_shutdown()'s. */
+#define SHUTDOWN_CODE_NONE 0xffU
 
 /* shared_info's pages of time: bumps wc_version and writes the wall clock. */
 void domain_update_wallclock(struct domain *d);

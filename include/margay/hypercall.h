@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hypercalls. hypercall/table.def declares each once. A handler gets the arguments in the registers that the
+ * Hypercalls. include/margay/hypercalls.def declares each once. A handler gets the arguments in the registers that the
  * guest has them in, RDI, RSI and RDX, and returns what goes into RAX. It writes to them only for a restart.
  */
 #ifndef MARGAY_HYPERCALL_H
 #define MARGAY_HYPERCALL_H
 
 #include <margay/guest_copy.h>
-
-#define NR_HYPERCALLS 64U
 
 typedef long hcall_fn(struct vcpu *v, struct regs *h);
 
@@ -18,7 +16,7 @@ enum { HCALL_NOBODY, HCALL_ANY, HCALL_CONTROL };
 extern const struct hcall_entry {
 	hcall_fn *fn;
 	u8 who;
-	u16 row;	/* where in v->hypercalls its counters begin */
+	u16 row;	/* index of its first counter in v->hypercalls */
 } hcall_table[NR_HYPERCALLS];
 
 /*
@@ -61,49 +59,10 @@ static inline long hypercall(struct vcpu *v, u64 nr, struct regs *h)
 	return e->fn(v, h);
 }
 
-/* By number, for the console; NULL for those not served. */
-extern const char *const hypercall_names[NR_HYPERCALLS];
-
-/*
- * v->hypercalls has a row for each that is served and one for all others, in which the first argument, mostly an
- * operation's number, chooses; the last is for all larger ones.
- */
-const u64 *hypercall_counts(const struct vcpu *v, unsigned nr);
-
 /*
  * The domain that a guest names, with a reference: DOMID_SELF, its own id, or another one if the caller
  * is privileged. 0, -ESRCH or -EPERM.
  */
 int hcall_domain(struct vcpu *v, domid_t id, struct domain **d);
-
-/* A vCPU's timers (VIRQ_TIMER, poll) and a domain's watchdogs: made ready at creation, stopped at death. */
-void vcpu_timers_init(struct vcpu *v);
-void vcpu_timers_stop(struct vcpu *v);
-void domain_watchdog_init(struct domain *d);
-void domain_watchdog_stop(struct domain *d);
-
-/*
- * Puts the pages that v's guest registered: vcpu_info, runstate, time. v does not run any more, and nothing
- * can send it events: timers are stopped, evtchn_teardown() is done.
- */
-void hcall_vcpu_cleanup(struct vcpu *v);
-
-/*
- * Writes v->runstate to the area its guest registered, if any. The scheduler calls it at each switch to
- * or from v, on the CPU that v enters or leaves. Any locks.
- */
-void runstate_update(struct vcpu *v);
-
-/* d->shutdown_code before anyone has set one; SCHEDOP_shutdown_code's wins over domain_shutdown()'s. */
-#define SHUTDOWN_CODE_NONE 0xffU
-
-/* An entry of the memory map that XENMEM_memory_map reports, laid out as the BIOS call INT 15h E820h has it. */
-struct e820_entry {
-	u64 addr, size;
-	u32 type;
-} __packed;
-
-/* Architecture: up to max entries of d's memory map; returns how many. */
-unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Machine memory: who owns it. Memory is owned in 2 MiB chunks; a chunk has per-page entries only while
- * its pages differ in owner or reference count. See common/owner.c.
+ * its pages differ in owner or reference count. See common/page_owner.c.
  */
 #ifndef MARGAY_MM_H
 #define MARGAY_MM_H

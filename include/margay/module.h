@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Policy modules as the loader leaves them. common/module.c */
+/* Policy modules as the loader leaves them. common/policy/loader.c */
 #ifndef MARGAY_MODULE_H
 #define MARGAY_MODULE_H
 
-#include <margay/policy.h>
+#include <public/policy.h>
 
 #define MODULE_FILE_MAX (1UL << 20)
 #define MODULE_MEM_MAX (1UL << 20)	/* all sections, each group rounded up to pages */

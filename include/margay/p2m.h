@@ -6,6 +6,7 @@
 #ifndef MARGAY_P2M_H
 #define MARGAY_P2M_H
 
+#include <margay/lock.h>
 #include <margay/mm.h>
 
 /* What a mapping is; kept in software bits of the leaf entry. */

@@ -5,8 +5,8 @@
 
 #include <margay/list.h>
 #include <margay/lock.h>
-#include <margay/policy.h>
 #include <margay/timer.h>
+#include <public/policy.h>
 
 #define MAX_CPUS 256
 
@@ -122,6 +122,8 @@ static inline struct vcpu *current_vcpu(void) { return this_cpu()->current; }
 
 /* Sets work bits for a CPU and makes it notice soon: it leaves its guest or its sleep. Any context. */
 void cpu_raise(struct cpu *c, u32 work);
+
+void cpu_do_call(struct cpu *c);	/* CPU_WORK_CALL, on c */
 
 /* Runs fn(arg) on every online CPU including this one, and waits. Not with locks held. */
 void on_all_cpus(void (*fn)(void *arg), void *arg);

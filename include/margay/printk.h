@@ -5,9 +5,12 @@
 
 #include <margay/types.h>
 
+#include <stdarg.h>
+
 enum loglevel { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 void printk_at(enum loglevel level, const char *fmt, ...) __printf(2, 3);
+void vprintk(const char *fmt, va_list ap);
 
 /* A fmt ends in \n; one call is one line. */
 #define printk(...) printk_at(LOG_ERR, __VA_ARGS__) /* whatever the level; no error */

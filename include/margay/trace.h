@@ -7,9 +7,8 @@
 #define MARGAY_TRACE_H
 
 #include <margay/arch.h>
-#include <margay/exit.h>
 
-#include "../public/margay.h"
+#include <public/margay.h>
 
 #define TRACE_BIT(event) (1U << MARGAY_TRACE_##event)
 
@@ -56,6 +55,13 @@ static inline void time_entry(struct cpu *c, struct vcpu *v)
 	v->exit_ticks += ticks;
 	c->exit_ticks += ticks;
 }
+
+/*
+ * The name of a hypercall by its number, NULL for those not served, and v's counters of it, HCALL_SUBOPS of them.
+ * Number 0 stands for all that are not served. nr is below NR_HYPERCALLS.
+ */
+const char *hypercall_name(unsigned nr);
+const u64 *hypercall_counts(const struct vcpu *v, unsigned nr);
 
 /* Tells all that is counted of one thing, each by a name within a group; sub is NO_SUB or an operation's number. */
 #define NO_SUB (~0U)

@@ -19,8 +19,22 @@ enum exit_reason {
 	NR_EXITS
 };
 
-#define HCALL_ROWS 24U
+extern const char *const exit_names[NR_EXITS];	/* by exit_reason, as in lists */
+
+#define NR_HYPERCALLS 64U
 #define HCALL_SUBOPS 32UL
+
+/*
+ * Rows of counters in vcpu.hypercalls: one for each hypercall that is served and one for all others. The first
+ * argument, in most cases an operation's number, selects the counter; the last one counts all larger values.
+ */
+enum hcall_row {
+	HCALL_ROW_UNSERVED,
+#define HYPERCALL(nr, name, handler, who) HCALL_ROW_##name,
+#include <margay/hypercalls.def>
+#undef HYPERCALL
+	HCALL_ROWS
+};
 
 /* In the order of the instruction encodings, so that decoded register numbers index it. */
 struct regs {
@@ -179,7 +193,7 @@ struct vcpu {
 	void *hvm;			/* the back-end's: VMCB and the like */
 	u64 exits[NR_EXITS];
 	u64 exits_seen[NR_EXITS];	/* as the exit policy knows them */
-	u64 hypercalls[HCALL_ROWS * HCALL_SUBOPS]; /* by number and operation: hypercall_counts() */
+	u64 hypercalls[HCALL_ROWS * HCALL_SUBOPS]; /* by row and operation */
 	struct vcpu_stats stats;
 	u32 exit_tsc;			/* of the last exit, its lower half */
 	u64 exit_ticks;			/* of the TSC, between exits and entries */
@@ -191,6 +205,27 @@ void vcpu_post(struct vcpu *v, u32 work);
 /* d's next one, off. -ENOMEM: the domain is to be destroyed. */
 int vcpu_create(struct domain *d);
 void vcpu_destroy(struct vcpu *v);
+
+/* A vCPU's timers (VIRQ_TIMER, poll): initialised at creation, stopped at death. vcpu_timers.c */
+void vcpu_timers_init(struct vcpu *v);
+void vcpu_timers_stop(struct vcpu *v);
+
+/* Register an area of v; `cur` of the same domain asks, arg is the hypercall's argument. vcpu_area.c */
+long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
+long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
+long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
+
+/*
+ * Releases the pages that v's guest registered: vcpu_info, runstate, time. v does not run any more, and nothing
+ * can send it events: timers are stopped, evtchn_teardown() is done.
+ */
+void vcpu_areas_release(struct vcpu *v);
+
+/*
+ * Writes v->runstate to the area that its guest registered, if any. The scheduler calls it at each switch to
+ * or from v, on the CPU that v enters or leaves. Any locks.
+ */
+void runstate_update(struct vcpu *v);
 
 /* Maps a hypercall's (domain, vcpu id) to the vCPU; NULL when out of range. Speculation-safe. */
 struct vcpu *domain_vcpu(struct domain *d, u32 id);

@@ -3,8 +3,8 @@
 #ifndef MARGAY_XEN_H
 #define MARGAY_XEN_H
 
-#include <margay/types.h>
 #include <margay/errno.h>
+#include <margay/types.h>
 
 #define __XEN_TOOLS__ 1
 

@@ -5,7 +5,7 @@
  * gets its part in the long run, and a guest can not know when. A draw may go wrong many times, hence
  * nobody waits longer than LONGEST_WAIT.
  */
-#include <margay/policy_lib.h>
+#include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE
 

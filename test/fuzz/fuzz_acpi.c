@@ -3,7 +3,7 @@
  * ACPI tables. The input is a list of tables, each `signature (4), length of the body (2), body`,
  * which get headers, right checksums and an XSDT, so that the fuzzer reaches what is behind them.
  * An input that starts with a zero byte is the memory at BASE as it stands, RSDP first.
- * fuzz-sources: drivers/acpi.c drivers/acpi_madt.c drivers/acpi_srat.c
+ * fuzz-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c
  */
 #include "fuzz.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Strings of the boot loader: the first byte selects the parser, the rest is the string.
- * fuzz-sources: common/cmdline.c common/guest_spec.c
+ * fuzz-sources: common/boot/cmdline.c common/boot/guest_spec.c
  */
 #include "fuzz.h"
 

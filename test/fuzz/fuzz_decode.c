@@ -5,8 +5,8 @@
  */
 #include "fuzz.h"
 
-#include <margay/decode.h>
 #include <margay/errno.h>
+#include <x86/decode.h>
 
 /* Decode an exact copy of n bytes. */
 static int decode(const uint8_t *code, unsigned int n, enum insn_mode mode, struct insn *out)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Guest kernel images. Segments that come out must lie within the file.
- * fuzz-sources: common/elf.c
+ * fuzz-sources: common/boot/elf.c
  */
 #include "fuzz.h"
 

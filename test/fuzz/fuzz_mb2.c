@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * multiboot2 information. What comes out must be in order, whatever went in.
- * fuzz-sources: arch/x86/boot/multiboot2.c common/memmap.c
+ * fuzz-sources: arch/x86/boot/multiboot2.c common/boot/memmap.c
  */
 #include "fuzz.h"
 

@@ -2,8 +2,9 @@
 /*
  * Policy modules. One that links must be what the core relies on: groups of whole pages in the memory that
  * was given, a valid name, tables and functions inside.
- * fuzz-sources: common/module.c common/module_check.c common/sha256.c
+ * fuzz-sources: common/policy/loader.c common/policy/check.c common/policy/sha256.c
  */
+#include <margay/types.h>
 #include "fuzz.h"
 
 #include <margay/module.h>

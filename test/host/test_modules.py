@@ -7,13 +7,13 @@ import tempfile
 import unittest
 
 TREE = os.path.abspath(os.path.join(os.path.dirname(__file__), '../..'))
-MODULE = '''#include <margay/policy_lib.h>
+MODULE = '''#include <public/policy_lib.h>
 %s
 enum idle_how idle(struct policy_cpu *c, u64 slept, u64 *ns);
 static const struct idle_policy ops = { .idle = idle };
 const struct policy_module policy_module = { .name = "own", .summary = "my own", .idle = &ops };
 '''
-IDLE = '''#include <margay/policy.h>
+IDLE = '''#include <public/policy.h>
 enum idle_how idle(struct policy_cpu *c, u64 slept, u64 *ns);
 enum idle_how idle(struct policy_cpu *c, u64 slept, u64 *ns)
 {
@@ -38,8 +38,8 @@ class OutOfTree(unittest.TestCase):
         done = run('make', '-C', TREE, 'install-headers', f'DESTDIR={cls.work}', 'PREFIX=/opt', env=env)
         assert done.returncode == 0, done.stderr
         cls.link = os.path.join(cls.work, 'link')
-        sources = [os.path.join(TREE, f) for f in ('test/host/link_module.c', 'common/module.c',
-                                                   'common/module_check.c', 'common/sha256.c')]
+        sources = [os.path.join(TREE, f) for f in ('test/host/link_module.c', 'common/policy/loader.c',
+                                                   'common/policy/check.c', 'common/policy/sha256.c')]
         done = run('gcc', '-std=gnu11', '-DMARGAY_HOST', f'-I{TREE}/include', '-o', cls.link, *sources)
         assert done.returncode == 0, done.stderr
 
@@ -65,8 +65,8 @@ class OutOfTree(unittest.TestCase):
     def test_what_is_installed(self):
         found = [os.path.relpath(os.path.join(d, f), self.work + '/opt')
                  for d, _, files in os.walk(self.work + '/opt') for f in files]
-        self.assertEqual(sorted(found), ['include/margay/policy.h', 'include/margay/policy_lib.h',
-                                         'include/margay/types.h', 'share/margay/module.mk'])
+        self.assertEqual(sorted(found), ['include/margay/public/policy.h', 'include/margay/public/policy_lib.h',
+                                         'include/margay/public/types.h', 'share/margay/module.mk'])
 
     def test_example(self):
         path = os.path.join(self.work, 'example')

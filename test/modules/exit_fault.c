@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* #PF in the observation of exits, after some were seen. */
-#include <margay/policy_lib.h>
+#include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE
 

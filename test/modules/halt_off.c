@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Halts with interrupts off, for ever, and asks Margay for the time now and then. */
-#include <margay/policy_lib.h>
+#include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE
 

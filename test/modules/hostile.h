@@ -6,7 +6,7 @@
 #ifndef TEST_HOSTILE_H
 #define TEST_HOSTILE_H
 
-#include <margay/policy_lib.h>
+#include <public/policy_lib.h>
 
 #define AFTER 100
 #define SLICE 10000000UL	/* ns */

@@ -4,7 +4,7 @@
 
 #include <sys/mman.h>
 
-#include "../../common/owner.c"
+#include "../../common/page_owner.c"
 
 u8 *host_directmap;
 static struct boot_info bi;

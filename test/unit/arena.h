@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A machine's memory for unit tests of the owner table and what stands on it: an arena behind the direct
- * map, two NUMA nodes, a hole, all of it dirty at first. Includes common/owner.c; link with common/memmap.c.
+ * map, two NUMA nodes, a hole, all of it dirty at first. Includes common/page_owner.c; link with common/boot/memmap.c.
  */
 #ifndef TEST_UNIT_ARENA_H
 #define TEST_UNIT_ARENA_H
@@ -9,7 +9,7 @@
 #include "host.h"
 
 #include <margay/domain.h>
-#include <margay/owner.h>
+#include <margay/page_owner.h>
 
 #define ARENA_SIZE (64UL << 20)
 #define ARENA_NODE1 (40UL << 20) /* from here on memory is node 1's */

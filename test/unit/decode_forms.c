@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <margay/decode.h>
 #include <margay/lib.h>
+#include <x86/decode.h>
 
 static const char *const op_names[] = { "mov", "movz", "movs", "xchg", "add", "or",
 				       "and", "sub",  "xor",  "cmp",  "test", "not" };

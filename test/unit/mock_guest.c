@@ -4,7 +4,7 @@
 
 #include <margay/hypercall.h>
 #include <margay/sched.h>
-#include <margay/vlapic.h>
+#include <x86/vlapic.h>
 
 struct domain *mock_dom[MOCK_DOMAINS + 1];
 unsigned mock_wakes[MOCK_DOMAINS + 1][MOCK_VCPUS];
@@ -254,7 +254,7 @@ void vcpu_post(struct vcpu *v, u32 work)
 	mock_posts[v->domain->id][v->id]++;
 }
 
-void vlapic_set_irq(struct vcpu *v, u8 vector)
+void arch_vcpu_interrupt(struct vcpu *v, u8 vector)
 {
 	(void)v;
 	mock_vector = vector;

@@ -3,7 +3,8 @@
 #include "mock_vcpu.h"
 
 #include <margay/sched.h>
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/regs.h>
 
 struct domain mock_domain;
 struct mock_vcpu mock_vcpus[MOCK_VCPUS];

@@ -9,11 +9,11 @@
 #include "host.h"
 
 #include <margay/arch.h>
-#include <margay/cpuid_policy.h>
 #include <margay/errno.h>
-#include <margay/exit.h>
-#include <margay/hvm.h>
-#include <margay/vlapic.h>
+#include <x86/cpuid_policy.h>
+#include <x86/exit.h>
+#include <x86/hvm.h>
+#include <x86/vlapic.h>
 
 #define MOCK_VCPUS 4
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* For tests of what asks policies: no module is selected anywhere. */
 #include <margay/arch.h>
-#include <margay/policies.h>
+#include <margay/policy_registry.h>
 
 void policy_enqueue(struct cpu *c __unused, struct vcpu *v __unused, enum policy_why why __unused)
 {

@@ -2,7 +2,7 @@
 /* The simulated machine of sched_sim.h: events in order of time, and the core's calls in its order. */
 #include "host.h"
 
-#include <margay/policy.h>
+#include <public/policy.h>
 
 #include "sched_sim.h"
 

@@ -6,7 +6,7 @@
 #ifndef TEST_UNIT_SCHED_SIM_H
 #define TEST_UNIT_SCHED_SIM_H
 
-#include <margay/policy.h>
+#include <public/policy.h>
 
 #define SIM_CPUS 8
 #define SIM_VCPUS 64

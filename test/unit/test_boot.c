@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * multiboot2 information and memory maps: well-formed ones, and every way to be broken.
- * unit-sources: arch/x86/boot/multiboot2.c common/memmap.c
+ * unit-sources: arch/x86/boot/multiboot2.c common/boot/memmap.c
  */
 #include "host.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Margay's options, and numbers in boot strings.
- * unit-sources: common/cmdline.c
+ * unit-sources: common/boot/cmdline.c
  */
 #include "host.h"
 

@@ -7,7 +7,9 @@
  */
 #include "mock_vcpu.h"
 
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/regs.h>
+#include <x86/tsc.h>
 
 static u32 features; /* all feature words of the machine */
 static u32 max_basic, max_ext;

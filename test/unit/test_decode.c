@@ -6,9 +6,9 @@
  */
 #include "host.h"
 
-#include <margay/decode.h>
 #include <margay/errno.h>
 #include <margay/lib.h>
+#include <x86/decode.h>
 
 struct decode_case {
 	u8 bits, size, mem_size, flags, reg, len;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Guest kernel images: the two classes, notes, and broken files.
- * unit-sources: common/elf.c
+ * unit-sources: common/boot/elf.c
  */
 #include "host.h"
 

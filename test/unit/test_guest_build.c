@@ -2,18 +2,19 @@
 /*
  * The PVH builder on a guest memory made of host memory: layout, kernel, initrd, start info, errors; and
  * its ACPI tables, read back by Margay's own parser.
- * unit-sources: arch/x86/guest/build.c arch/x86/guest/build_acpi.c common/elf.c
- * unit-sources: drivers/acpi.c drivers/acpi_madt.c drivers/acpi_srat.c
+ * unit-sources: arch/x86/guest/build.c arch/x86/guest/build_acpi.c common/boot/elf.c
+ * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c
  */
 #include "host.h"
 
 #include <margay/acpi.h>
 #include <margay/arch.h>
-#include <margay/build.h>
 #include <margay/console.h>
 #include <margay/errno.h>
 #include <margay/guest_copy.h>
-#include <margay/hvm.h>
+#include <x86/build.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
 
 #include <xen/arch-x86/hvm/start_info.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Strings of boot modules.
- * unit-sources: common/guest_spec.c common/cmdline.c
+ * unit-sources: common/boot/guest_spec.c common/boot/cmdline.c
  */
 #include "host.h"
 

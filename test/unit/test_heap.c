@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Small objects: sizes, alignment, zeroes, no overlap, and that all pages go back.
- * unit-sources: common/heap.c common/memmap.c test/unit/arena.c
+ * unit-sources: common/heap.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
 

@@ -2,7 +2,7 @@
 /*
  * Hypercalls from the registers down: who may call what, calls that stop and are executed again, and what
  * the guest's memory and areas look like afterwards.
- * unit-sources: common/evtchn.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c hypercall/dispatch.c hypercall/version.c hypercall/console_io.c hypercall/event_channel.c hypercall/timers.c hypercall/sched_op.c hypercall/vcpu_op.c hypercall/vcpu_area.c hypercall/hvm_op.c hypercall/grant_table.c hypercall/memory_op.c test/unit/no_policies.c
+ * unit-sources: common/evtchn.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c hypercall/dispatch.c hypercall/version.c hypercall/console_io.c hypercall/event_channel.c common/domain/vcpu_timers.c hypercall/sched_op.c hypercall/vcpu_op.c common/domain/vcpu_area.c hypercall/hvm_op.c hypercall/grant_table.c hypercall/memory_op.c test/unit/no_policies.c
  */
 #include "mock_guest.h"
 
@@ -230,7 +230,7 @@ static int teardown(void **state)
 	unsigned i;
 
 	for (i = 0; i < MOCK_VCPUS; i++)
-		hcall_vcpu_cleanup(A->vcpus[i]);
+		vcpu_areas_release(A->vcpus[i]);
 	return mock_teardown(state);
 }
 
@@ -240,7 +240,7 @@ static void test_dispatch(void **state)
 
 	(void)state;
 	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_version, 0, 0), 4 << 16 | 17);
-	assert_int_equal(hypercall_counts(V0, __HYPERVISOR_xen_version)[XENVER_version], 1);
+	assert_int_equal(V0->hypercalls[HCALL_ROW_xen_version * HCALL_SUBOPS + XENVER_version], 1);
 	assert_int_equal(A->refusals, 0);
 	assert_int_equal(call(63, 0, 0, 0), -ENOSYS);
 	assert_int_equal(call(64, 0, 0, 0), -ENOSYS);

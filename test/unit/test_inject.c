@@ -6,7 +6,9 @@
  */
 #include "mock_vcpu.h"
 
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/msr.h>
+#include <x86/regs.h>
 
 #define CALLBACK 0xf3
 
@@ -85,7 +87,7 @@ static void test_exception_over_interrupt(void **state)
 {
 	(void)state;
 	/* From the APIC: the vector waits in IRR again. */
-	vlapic_set_irq(v, 0x55);
+	arch_vcpu_interrupt(v, 0x55);
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_true(v->inject.valid);
 	inject_exception(v, 14, true, 2);
@@ -121,7 +123,7 @@ static void test_priority(void **state)
 	(void)state;
 	v->nmi_pending = true;
 	raise_upcall();
-	vlapic_set_irq(v, 0xfe);
+	arch_vcpu_interrupt(v, 0xfe);
 	assert_true(vcpu_prepare_entry(v, true));
 	expect(INJ_NMI, 2);
 	assert_true(v->nmi_blocked);
@@ -143,7 +145,7 @@ static void test_window(void **state)
 {
 	(void)state;
 	raise_upcall();
-	vlapic_set_irq(v, 0x40);
+	arch_vcpu_interrupt(v, 0x40);
 	assert_true(vcpu_prepare_entry(v, false));
 	assert_false(v->inject.valid);
 	/* The loop must not see work that nobody can do now. */
@@ -217,7 +219,7 @@ static void test_reinjection_goes_first(void **state)
 {
 	(void)state;
 	v->inject = (struct injection){ .valid = true, .type = INJ_EXTINT, .vector = 0x30 };
-	vlapic_set_irq(v, 0x80);
+	arch_vcpu_interrupt(v, 0x80);
 	assert_true(vcpu_prepare_entry(v, true));
 	expect(INJ_EXTINT, 0x30);
 	assert_false(vcpu_prepare_entry(v, true));
@@ -258,7 +260,7 @@ static void test_has_interrupt(void **state)
 {
 	(void)state;
 	assert_false(arch_vcpu_has_interrupt(v));
-	vlapic_set_irq(v, 0x40);
+	arch_vcpu_interrupt(v, 0x40);
 	assert_true(arch_vcpu_has_interrupt(v));
 	v->regs.rflags = 2;
 	assert_false(arch_vcpu_has_interrupt(v));
@@ -307,8 +309,8 @@ static void test_by_hardware(void **state)
 	assert_false(vlapic_by_hardware(v, false));
 	assert_true(vlapic_by_hardware(v, true));
 	vlapic_accept(v, 0x31);
-	vlapic_set_irq(v, 0x41);
-	vlapic_set_irq(v, 0x92);
+	arch_vcpu_interrupt(v, 0x41);
+	arch_vcpu_interrupt(v, 0x92);
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_false(v->inject.valid);
 	assert_int_equal(v->deferred, 0);

@@ -27,7 +27,7 @@ int strcmp(const char *a, const char *b);
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
 int snprintf(char *buf, size_t size, const char *fmt, ...);
 
-#include "../../common/lib.c"
+#include "../../arch/x86/lib/string.c"
 #include "../../common/vsnprintf.c"
 
 #undef memcpy

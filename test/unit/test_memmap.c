@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Lists of memory ranges: overlaps, gaps, holes punched.
- * unit-sources: common/memmap.c
+ * unit-sources: common/boot/memmap.c
  */
 #include "host.h"
 

@@ -2,7 +2,7 @@
 /*
  * The module loader: what a good module becomes, every relocation, and every reason to refuse. Modules
  * that the compiler made are in test_module_real.c.
- * unit-sources: common/module.c common/module_check.c common/sha256.c test/unit/module_image.c
+ * unit-sources: common/policy/loader.c common/policy/check.c common/policy/sha256.c test/unit/module_image.c
  */
 #include "host.h"
 

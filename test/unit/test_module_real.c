@@ -2,7 +2,7 @@
 /*
  * The module loader with the modules that the compiler made: all of them link, cut anywhere they do not,
  * and one that was linked really runs, in memory with the rights of its groups.
- * unit-sources: common/module.c common/module_check.c common/sha256.c
+ * unit-sources: common/policy/loader.c common/policy/check.c common/policy/sha256.c
  */
 #include "host.h"
 
@@ -10,8 +10,8 @@
 #include <sys/mman.h>
 
 #include <margay/errno.h>
-#include <margay/module.h>
 #include <margay/lib.h>
+#include <margay/module.h>
 
 #define MAX_MEM MODULE_MEM_MAX
 

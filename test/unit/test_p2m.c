@@ -2,14 +2,15 @@
 /*
  * The physical-to-machine map over the real owner table: mapping, splitting, looking up, what is given
  * back, flushes, and that a tear-down leaves nothing.
- * unit-sources: arch/x86/guest/p2m.c common/memmap.c test/unit/arena.c
+ * unit-sources: arch/x86/guest/p2m.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
 
 #include <margay/arch.h>
-#include <margay/hvm.h>
 #include <margay/vcpu.h>
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/paging.h>
 
 static struct cpu cpu[2];
 struct cpu *host_cpu = &cpu[0];

@@ -8,7 +8,7 @@
 #include "host.h"
 
 #include <margay/lib.h>
-#include <margay/policy.h>
+#include <public/policy.h>
 
 #include "sched_sim.h"
 

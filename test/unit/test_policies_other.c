@@ -2,7 +2,7 @@
 /*
  * The policies of modules/ that do not schedule: polling before a halt, placement on nodes, counting of
  * exits; and the list of functions that modules may call.
- * unit-sources: modules/haltpoll.c modules/numa.c modules/exitstat.c common/module_exports.c
+ * unit-sources: modules/haltpoll.c modules/numa.c modules/exitstat.c common/policy/exports.c
  */
 #include "host.h"
 

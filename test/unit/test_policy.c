@@ -2,15 +2,15 @@
 /*
  * The registry of policy modules: load, select, eject and unload, for every policy point and on sets of CPUs.
  * Whoever is in a call is waited for, nobody keeps a pointer to what was ejected, and all is given back.
- * unit-sources: common/policy.c
+ * unit-sources: common/policy/registry.c
  */
 #include "host.h"
 
 #include <margay/arch.h>
-#include <margay/exit.h>
-#include <margay/owner.h>
-#include <margay/policies.h>
+#include <margay/page_owner.h>
+#include <margay/policy_registry.h>
 #include <margay/sched.h>
+#include <x86/exit.h>
 
 #define CPUS 3
 

@@ -2,7 +2,7 @@
 /*
  * The scheduler's core with real policies and the calls to them: random operations, swaps and ejections in
  * between, and nothing that can run is ever lost. Wrong answers change nothing but who decides.
- * unit-sources: common/timer.c common/policy_calls.c modules/rr.c modules/credit.c modules/edf.c
+ * unit-sources: common/timer.c common/policy/calls.c modules/rr.c modules/credit.c modules/edf.c
  * unit-sources: modules/gang.c modules/example/lottery.c
  */
 #include "host.h"

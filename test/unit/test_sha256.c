@@ -2,7 +2,7 @@
 /*
  * SHA-256: NIST's examples for FIPS 180-4, and the lengths around a block's end (from another
  * implementation, Python's hashlib).
- * unit-sources: common/sha256.c
+ * unit-sources: common/policy/sha256.c
  */
 #include "host.h"
 

@@ -6,7 +6,8 @@
  */
 #include "mock_vcpu.h"
 
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/msr.h>
 
 #include "../../arch/x86/guest/guest.h"
 
@@ -173,7 +174,7 @@ static void test_priorities(void **state)
 	struct vcpu *v = vcpu_nr(0);
 
 	(void)state;
-	vlapic_set_irq(v, 0x41);
+	arch_vcpu_interrupt(v, 0x41);
 	assert_int_equal(vlapic_pending(v), -1); /* disabled by SVR */
 	wr(0, APIC_SVR, 0x1ff);
 	assert_int_equal(vlapic_pending(v), 0x41);
@@ -182,9 +183,9 @@ static void test_priorities(void **state)
 	assert_int_equal(rd(0, APIC_ISR + 0x20), 2);
 	assert_int_equal(rd(0, APIC_IRR + 0x20), 0);
 	assert_int_equal(rd(0, APIC_PPR), 0x40);
-	vlapic_set_irq(v, 0x4f); /* same class: waits */
+	arch_vcpu_interrupt(v, 0x4f); /* same class: waits */
 	assert_int_equal(vlapic_pending(v), -1);
-	vlapic_set_irq(v, 0xf0);
+	arch_vcpu_interrupt(v, 0xf0);
 	assert_int_equal(vlapic_pending(v), 0xf0);
 	assert_int_equal(rd(0, APIC_IRR + 0x70), 0x10000);
 	assert_int_equal(rd(0, APIC_TMR + 0x70), 0); /* all are edges */
@@ -210,8 +211,8 @@ static void test_set_once_wakes_once(void **state)
 {
 	(void)state;
 	enable_all();
-	vlapic_set_irq(vcpu_nr(1), 0x50);
-	vlapic_set_irq(vcpu_nr(1), 0x50);
+	arch_vcpu_interrupt(vcpu_nr(1), 0x50);
+	arch_vcpu_interrupt(vcpu_nr(1), 0x50);
 	assert_int_equal(mock_vcpus[1].woken, 1);
 }
 
@@ -220,7 +221,7 @@ static void test_esr(void **state)
 	(void)state;
 	enable_all();
 	wr(0, APIC_LVT + 16 * LVT_ERROR, 0xfe);
-	vlapic_set_irq(vcpu_nr(0), 3);
+	arch_vcpu_interrupt(vcpu_nr(0), 3);
 	assert_int_equal(rd(0, APIC_ESR), 0); /* only a write shows it */
 	wr(0, APIC_ESR, 0);
 	assert_int_equal(rd(0, APIC_ESR), 0x40);
@@ -236,7 +237,7 @@ static void test_esr(void **state)
 	assert_int_equal(rd(0, APIC_ESR), 0x80);
 	/* An error LVT with a bad vector does not raise errors without end. */
 	wr(0, APIC_LVT + 16 * LVT_ERROR, 5);
-	vlapic_set_irq(vcpu_nr(0), 3);
+	arch_vcpu_interrupt(vcpu_nr(0), 3);
 	/* Disabling masks the LVTs, and they stay so while it is off. */
 	wr(0, APIC_SVR, 0xff);
 	assert_int_equal(rd(0, APIC_LVT + 16 * LVT_ERROR), 0x10005);
@@ -356,7 +357,7 @@ static void test_startup(void **state)
 	t->regs.rflags = 2;
 	t->nmi_pending = true;
 	t->inject.valid = true;
-	vlapic_set_irq(t, 0x70);
+	arch_vcpu_interrupt(t, 0x70);
 	wr(0, APIC_ICR, 0xc500);
 	assert_int_equal(m->resets, 0);
 	assert_true(arch_vcpu_has_interrupt(t));

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "../../include/public/margay.h"
+#include <public/margay.h>
 
 enum { MGCTL_OK, MGCTL_REFUSED, MGCTL_USAGE, MGCTL_NO_ACCESS }; /* exit codes */
 

@@ -17,7 +17,7 @@
 
 static const char *const exits[] = {
 #define EXIT(id, name) name,
-#include "../../include/margay/exits.def"
+#include <margay/exits.def>
 #undef EXIT
 };
 
@@ -26,7 +26,7 @@ static const struct {
 	const char *name;
 } hypercalls[] = {
 #define HYPERCALL(nr, name, handler, who) { nr, #name },
-#include "../../hypercall/table.def"
+#include <margay/hypercalls.def>
 #undef HYPERCALL
 };
 

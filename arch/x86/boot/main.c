@@ -4,13 +4,19 @@
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
-#include <margay/hvm.h>
-#include <margay/owner.h>
+#include <margay/page_owner.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
-#include <margay/smp.h>
 #include <margay/trace.h>
-#include <margay/x86.h>
+#include <x86/apic.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/msr.h>
+#include <x86/paging.h>
+#include <x86/platform.h>
+#include <x86/smp.h>
+#include <x86/traps.h>
+#include <x86/tsc.h>
 
 #define MB2_LOADER_MAGIC 0x36d76289U
 
@@ -57,8 +63,7 @@ static void __init choose_backend(void)
 		       "or VT-x with extended page tables and unrestricted guests\n");
 		printk("halted\n");
 		console_flush();
-		for (;;)
-			__asm__ volatile("cli; hlt");
+		arch_halt();
 	}
 	pr_info("guests run by %s\n", hvm->name);
 }

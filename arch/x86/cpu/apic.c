@@ -3,12 +3,17 @@
  * The host's local APICs: x2APIC by MSR where the CPU has it, else xAPIC through its page. Physical
  * destinations only. The timer is TSC-deadline or a calibrated one-shot. SDM 3A 11, APM2 16.
  */
-#include <margay/apic_regs.h>
 #include <margay/arch.h>
 #include <margay/cmdline.h>
-#include <margay/hvm.h>
 #include <margay/printk.h>
-#include <margay/x86.h>
+#include <x86/apic.h>
+#include <x86/apic_regs.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/msr.h>
+#include <x86/paging.h>
+#include <x86/traps.h>
+#include <x86/tsc.h>
 
 #define LVT(n) (APIC_LVT + 0x10 * (n))
 #define ICR_PENDING 0x1000U
@@ -138,4 +143,9 @@ void arch_timer_program(stime_t at)
 void arch_cpu_kick(struct cpu *c)
 {
 	apic_send_ipi(c->apic_id, VEC_KICK);
+}
+
+void arch_cpu_nmi(struct cpu *c)
+{
+	apic_send_ipi(c->apic_id, ICR_NMI);
 }

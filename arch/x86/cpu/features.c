@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the CPU has, read once on the boot CPU, and the control registers every CPU runs with. */
-#include <margay/cpuid_policy.h>
-#include <margay/hvm.h>
-#include <margay/x86.h>
+#include <x86/cpuid_policy.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/msr.h>
+#include <x86/regs.h>
 
 struct x86_features x86;
 

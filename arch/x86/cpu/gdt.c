@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Each CPU's segments: a GDT, and the TSS with its stacks for #DF, NMI and #MC. SDM 3A 7.7, 6.14.5. */
+#include <margay/mm.h>
 #include <margay/printk.h>
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/msr.h>
+#include <x86/paging.h>
+#include <x86/traps.h>
 
 struct tss {
 	u32 reserved0;

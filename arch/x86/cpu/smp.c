@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Starting the other CPUs, one after another, and running things on all of them. SDM 3A 9.4. */
+#include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
-#include <margay/hvm.h>
-#include <margay/arch.h>
-#include <margay/policies.h>
+#include <margay/policy_registry.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
-#include <margay/smp.h>
-#include <margay/x86.h>
+#include <x86/apic.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/paging.h>
+#include <x86/smp.h>
+#include <x86/traps.h>
+#include <x86/tsc.h>
 
 #define TRAMPOLINE 0x8000UL
 #define STACK_PAGES 2
@@ -182,4 +186,10 @@ void arch_irqs_off(void)
 void arch_poll_irqs(void)
 {
 	__asm__ volatile("sti; nop; cli" ::: "memory");
+}
+
+void arch_halt(void)
+{
+	for (;;)
+		__asm__ volatile("cli; hlt");
 }

@@ -5,9 +5,14 @@
  * knows its address. SDM 3A 6.
  */
 #include <margay/console.h>
-#include <margay/hvm.h>
 #include <margay/printk.h>
-#include <margay/x86.h>
+#include <x86/apic.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/msr.h>
+#include <x86/paging.h>
+#include <x86/regs.h>
+#include <x86/traps.h>
 
 struct idt_gate {
 	u16 offset_low, selector;

@@ -6,9 +6,13 @@
 #include <margay/acpi.h>
 #include <margay/arch.h>
 #include <margay/boot_state.h>
-#include <margay/hvm.h>
 #include <margay/printk.h>
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/io.h>
+#include <x86/paging.h>
+#include <x86/regs.h>
+#include <x86/tsc.h>
 
 #define PIT_GATE 0x61
 #define CALIBRATE_MS 2		/* for the HPET, and for the PIT as its check */

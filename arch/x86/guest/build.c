@@ -6,13 +6,14 @@
  * info. On an error the caller tears the domain down. xen/arch-x86/hvm/start_info.h.
  */
 #include <margay/arch.h>
-#include <margay/build.h>
 #include <margay/console.h>
 #include <margay/elf.h>
 #include <margay/guest_copy.h>
-#include <margay/hvm.h>
 #include <margay/printk.h>
-#include <margay/x86.h>
+#include <x86/build.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/regs.h>
 
 #define MIN_MEM (1UL << 20)
 #define MAX_CMDLINE (64UL << 10)

@@ -4,8 +4,8 @@
  * vCPU, no IO-APIC. The DSDT holds an empty \_SB: the MADT alone lets a kernel start CPUs and take them
  * down and up again. ACPI 6.4, chapter 5.
  */
-#include <margay/build.h>
-#include <margay/vlapic.h>
+#include <x86/build.h>
+#include <x86/vlapic.h>
 
 #define FADT_SIZE 268U /* revision 5 */
 #define FADT_WBINVD BIT(0)

@@ -5,14 +5,17 @@
  */
 #include <margay/arch.h>
 #include <margay/boot_state.h>
-#include <margay/build.h>
 #include <margay/cmdline.h>
-#include <margay/cpuid_policy.h>
-#include <margay/hvm.h>
 #include <margay/hypercall.h>
 #include <margay/printk.h>
-#include <margay/vlapic.h>
-#include <margay/x86.h>
+#include <x86/build.h>
+#include <x86/cpuid_policy.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/msr.h>
+#include <x86/regs.h>
+#include <x86/tsc.h>
+#include <x86/vlapic.h>
 
 #define FCW_RESET 0x037f
 #define MXCSR_RESET 0x1f80

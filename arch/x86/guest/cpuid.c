@@ -5,9 +5,11 @@
  * per domain and constant from then on; the exit copies words and fills in what depends on the vCPU.
  * SDM 2A CPUID, APM3 E, xen/arch-x86/cpuid.h.
  */
-#include <margay/cpuid_policy.h>
-#include <margay/hvm.h>
-#include <margay/x86.h>
+#include <x86/cpuid_policy.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/regs.h>
+#include <x86/tsc.h>
 
 #include <xen/arch-x86/cpuid.h>
 

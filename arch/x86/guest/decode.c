@@ -4,8 +4,8 @@
  * input is hostile guest memory: it reads only the bytes given and refuses what it does not know.
  */
 #include <margay/bytes.h>
-#include <margay/decode.h>
 #include <margay/errno.h>
+#include <x86/decode.h>
 
 #define REX_W BIT(3)
 #define REX_R BIT(2)

@@ -4,13 +4,14 @@
  * v->regs up to date and no lock held. MSRs are in msr.c, ports in io.c, nested page faults in mmio.c.
  */
 #include <margay/arch.h>
-#include <margay/cpuid_policy.h>
 #include <margay/evtchn.h>
-#include <margay/exit.h>
-#include <margay/hvm.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
-#include <margay/x86.h>
+#include <x86/cpuid_policy.h>
+#include <x86/exit.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/regs.h>
 
 #include "guest.h"
 

@@ -3,9 +3,9 @@
 #ifndef GUEST_GUEST_H
 #define GUEST_GUEST_H
 
-#include <margay/apic_regs.h>
 #include <margay/timer.h>
 #include <margay/vcpu.h>
+#include <x86/apic_regs.h>
 
 /* MSRs that only a guest's eyes see; the others are in x86.h. */
 #define MSR_PLATFORM_ID 0x17

@@ -6,12 +6,13 @@
  * All on the vCPU's own CPU. SDM 3A 6.9 and 6.15.
  */
 #include <margay/arch.h>
-#include <margay/exit.h>
-#include <margay/hvm.h>
-#include <margay/policies.h>
+#include <margay/policy_registry.h>
 #include <margay/sched.h>
-#include <margay/vlapic.h>
-#include <margay/x86.h>
+#include <x86/exit.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/regs.h>
+#include <x86/vlapic.h>
 
 #include "guest.h"
 
@@ -143,7 +144,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 	if (upcall_pending(v)) {
 		if (v->upcall_vector) {
 			if (work & VCPU_WORK_EVENT)
-				vlapic_set_irq(v, v->upcall_vector);
+				arch_vcpu_interrupt(v, v->upcall_vector);
 		} else if (v->domain->callback_vector) {
 			if (can_take && !v->inject.valid) {
 				inject_extint(v, v->domain->callback_vector);

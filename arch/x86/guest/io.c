@@ -5,9 +5,9 @@
  * give all ones: to 0 a kernel answers with a search of all buses, over a thousand exits. Two ports reset
  * the guest as on a PC.
  */
-#include <margay/exit.h>
 #include <margay/guest_copy.h>
-#include <margay/hvm.h>
+#include <x86/exit.h>
+#include <x86/hvm.h>
 
 #include "guest.h"
 

@@ -5,13 +5,13 @@
  * carried out by the small decoder. What it does not know ends the guest, with the bytes named; on a
  * read-only page it raises #GP, again as on Xen. Instruction fetches and page walks in such places end it.
  */
-#include <margay/decode.h>
-#include <margay/exit.h>
 #include <margay/guest_copy.h>
-#include <margay/hvm.h>
 #include <margay/trace.h>
-#include <margay/vlapic.h>
-#include <margay/x86.h>
+#include <x86/decode.h>
+#include <x86/exit.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/vlapic.h>
 
 #include "guest.h"
 

@@ -5,12 +5,14 @@
  * that a kernel which probes learns the same from both.
  */
 #include <margay/arch.h>
-#include <margay/cpuid_policy.h>
-#include <margay/exit.h>
 #include <margay/guest_copy.h>
-#include <margay/hvm.h>
-#include <margay/vlapic.h>
-#include <margay/x86.h>
+#include <x86/cpuid_policy.h>
+#include <x86/exit.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/msr.h>
+#include <x86/regs.h>
+#include <x86/vlapic.h>
 
 #include "guest.h"
 

@@ -7,10 +7,11 @@
  */
 #include <margay/arch.h>
 #include <margay/domain.h>
-#include <margay/hvm.h>
 #include <margay/printk.h>
 #include <margay/vcpu.h>
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/paging.h>
 
 #define TYPE_SHIFT 52		/* ignored by both vendors' hardware */
 #define TYPE_MASK (7UL << TYPE_SHIFT)

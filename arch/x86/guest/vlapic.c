@@ -6,8 +6,9 @@
  */
 #include <margay/arch.h>
 #include <margay/sched.h>
-#include <margay/vlapic.h>
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/msr.h>
+#include <x86/vlapic.h>
 
 #include "guest.h"
 
@@ -202,7 +203,7 @@ void vlapic_error(struct vlapic *vl, u32 bits)
 	vlapic_lvt_deliver(vl, LVT_ERROR);
 }
 
-void vlapic_set_irq(struct vcpu *v, u8 vector)
+void arch_vcpu_interrupt(struct vcpu *v, u8 vector)
 {
 	struct vlapic *vl = v->vlapic;
 
@@ -227,7 +228,7 @@ void vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt)
 	u32 val = READ_ONCE(vl->lvt[lvt]);
 
 	if (!(val & LVT_MASKED) && vlapic_enabled(vl))
-		vlapic_set_irq(vl->v, (u8)val);
+		arch_vcpu_interrupt(vl->v, (u8)val);
 }
 
 static void eoi(struct vlapic *vl)
@@ -455,7 +456,7 @@ int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val)
 		if (val >> 8)
 			return -EPERM;
 		if (vl->svr & SVR_ENABLE)
-			vlapic_set_irq(v, (u8)val);
+			arch_vcpu_interrupt(v, (u8)val);
 		return 0;
 	}
 	return !(val >> 32) && write_reg(vl, offset, (u32)val) ? 0 : -EPERM;

@@ -7,7 +7,7 @@
  */
 #include <margay/arch.h>
 #include <margay/sched.h>
-#include <margay/vlapic.h>
+#include <x86/vlapic.h>
 
 #include "guest.h"
 
@@ -107,7 +107,7 @@ static void deliver(struct vcpu *t, unsigned mode, u8 vector)
 	case ICR_FIXED:
 	case ICR_LOWEST:
 		if (vlapic_enabled(t->vlapic))
-			vlapic_set_irq(t, vector);
+			arch_vcpu_interrupt(t, vector);
 		break;
 	case ICR_NMI:
 		if (READ_ONCE(t->sipi_wait))

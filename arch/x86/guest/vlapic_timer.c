@@ -5,8 +5,8 @@
  * the vCPU has moved since. SDM 3A 11.5.4.
  */
 #include <margay/arch.h>
-#include <margay/vlapic.h>
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/vlapic.h>
 
 #include "guest.h"
 

@@ -6,10 +6,12 @@
  */
 #include <margay/acpi.h>
 #include <margay/boot_state.h>
-#include <margay/hvm.h>
-#include <margay/owner.h>
+#include <margay/page_owner.h>
 #include <margay/printk.h>
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/paging.h>
+#include <x86/regs.h>
 
 #define MMIO_BASE 0xffffc00000000000UL
 #define STACK_BASE 0xffffc10000000000UL

@@ -3,11 +3,11 @@
  * MOV to a control register, where it exits: to CR8 while the back-end has a reason to look, and to CR4
  * with reserved bits on QEMU, which reports an invalid guest state for it. APM3 MOV CRn.
  */
-#include <margay/decode.h>
-#include <margay/exit.h>
 #include <margay/guest_copy.h>
-#include <margay/hvm.h>
-#include <margay/vlapic.h>
+#include <x86/decode.h>
+#include <x86/exit.h>
+#include <x86/hvm.h>
+#include <x86/vlapic.h>
 
 #include "svm.h"
 

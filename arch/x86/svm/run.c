@@ -4,15 +4,16 @@
  * words pass between VMCB and struct vcpu here and nowhere else. APM2 15.5 to 15.12, appendix C.
  */
 #include <margay/arch.h>
-#include <margay/cpuid_policy.h>
-#include <margay/exit.h>
 #include <margay/hypercall.h>
-#include <margay/hvm.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
-#include <margay/vlapic.h>
-#include <margay/x86.h>
+#include <x86/cpuid_policy.h>
+#include <x86/exit.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/regs.h>
+#include <x86/vlapic.h>
 
 #include "svm.h"
 

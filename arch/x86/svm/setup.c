@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* AMD-V: probing, each CPU's and each vCPU's set-up, and the rare operations of hvm_ops. APM2 15. */
 #include <margay/cmdline.h>
-#include <margay/exit.h>
-#include <margay/hvm.h>
 #include <margay/printk.h>
-#include <margay/x86.h>
+#include <x86/exit.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/msr.h>
+#include <x86/paging.h>
+#include <x86/regs.h>
 
 #include "svm.h"
 

@@ -2,7 +2,7 @@
 ; The AMD-V world switch. APM2 15.5: VMRUN swaps RAX, RSP, RIP, RFLAGS, the control registers and the
 ; visible segments; VMLOAD/VMSAVE the rest; the general registers are ours to swap.
 
-%include "arch/x86/guest/switch.inc"
+%include "x86/switch.inc"
 
 	section .text
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VT-x: what a VMCS says, for whoever reads a guest's obituary. */
 #include <margay/printk.h>
-#include <margay/x86.h>
+#include <x86/features.h>
+#include <x86/regs.h>
 
 #include "vmx.h"
 

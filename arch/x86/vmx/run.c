@@ -4,16 +4,19 @@
  * words pass between VMCS and struct vcpu here and in vcpu.c. Each VMREAD and VMWRITE costs, so what a
  * hypercall does not need is not read, and what did not change is not written. SDM 3C 25 to 27.
  */
-#include <margay/apic_regs.h>
 #include <margay/arch.h>
-#include <margay/cpuid_policy.h>
-#include <margay/exit.h>
 #include <margay/hypercall.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
-#include <margay/vlapic.h>
-#include <margay/x86.h>
+#include <x86/apic_regs.h>
+#include <x86/cpuid_policy.h>
+#include <x86/exit.h>
+#include <x86/features.h>
+#include <x86/msr.h>
+#include <x86/regs.h>
+#include <x86/traps.h>
+#include <x86/vlapic.h>
 
 #include "vmx.h"
 

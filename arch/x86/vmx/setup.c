@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VT-x: what the CPU must have, and each CPU's set-up. SDM 3C 23.7, 31.5, appendix A. */
-#include <margay/apic_regs.h>
 #include <margay/printk.h>
-#include <margay/x86.h>
+#include <x86/apic_regs.h>
+#include <x86/features.h>
+#include <x86/msr.h>
+#include <x86/regs.h>
 
 #include "vmx.h"
 

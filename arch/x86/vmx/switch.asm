@@ -2,7 +2,7 @@
 ; The VT-x world switch. SDM 3C 26 and 27: the VMCS swaps RSP, RIP, RFLAGS, the control and segment
 ; registers; the general registers are ours to swap.
 
-%include "arch/x86/guest/switch.inc"
+%include "x86/switch.inc"
 
 	section .text
 

@@ -3,11 +3,15 @@
  * VT-x: a vCPU's VMCS. It is in one CPU at a time, from vmx_load() to vmx_save(), and written only there:
  * a state given to a vCPU that is in none is kept until it is loaded. SDM 3C 24, 26.3.1.
  */
-#include <margay/cpuid_policy.h>
 #include <margay/guest_copy.h>
 #include <margay/printk.h>
-#include <margay/vlapic.h>
-#include <margay/x86.h>
+#include <x86/cpuid_policy.h>
+#include <x86/features.h>
+#include <x86/msr.h>
+#include <x86/paging.h>
+#include <x86/regs.h>
+#include <x86/traps.h>
+#include <x86/vlapic.h>
 
 #include "vmx.h"
 

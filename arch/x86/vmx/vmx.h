@@ -3,8 +3,8 @@
 #ifndef VMX_VMX_H
 #define VMX_VMX_H
 
-#include <margay/hvm.h>
 #include <margay/vcpu.h>
+#include <x86/hvm.h>
 
 #include "vmcs.h"
 

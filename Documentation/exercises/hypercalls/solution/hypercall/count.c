@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* arch_6, operation 0: how many exits the calling vCPU has had. Its own CPU counts them, so no lock. */
-#include <margay/exit.h>
+#include <x86/exit.h>
 
 #include "hypercall_priv.h"
 

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's memory, by its own page tables and the p2m. While a copy runs v->in_copy is set, and whoever
+ * takes a page from the domain waits for it: so no reference is needed a page. SDM 3A 4, APM2 5.
+ */
+#include <margay/guest_copy.h>
+#include <margay/printk.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/paging.h>
+#include <x86/regs.h>
+
+#define NO_ADDRESS (~0UL)
+#define NO_PAGE 1UL
+
+static __noinline void forget(struct vcpu *v)
+{
+	_Static_assert(ARRAY_SIZE(v->map) == ARRAY_SIZE(v->walked), "one loop for both");
+	for (unsigned i = 0; i < ARRAY_SIZE(v->map); i++) {
+		v->map[i].size = 0;
+		v->walked[i].page = NO_PAGE;
+	}
+}
+
+/*
+ * Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. The p2m mappings
+ * of the copies before are still good, unless p2m_flush() has been at work: it counts first and waits
+ * for in_copy then, so either it waits for us or we see the new count.
+ */
+static inline void copy_begin(struct vcpu *v)
+{
+	bool changed = hvm->paging(v);
+	u64 generation;
+
+	v->in_copy = true;
+	smp_mb();
+	generation = READ_ONCE(v->domain->p2m.generation);
+	if (unlikely(changed || v->map_generation != generation)) {
+		v->map_generation = generation;
+		forget(v);
+	}
+}
+
+static inline void copy_end(struct vcpu *v)
+{
+	atomic_store(&v->in_copy, false);
+}
+
+static __noinline bool move_window(struct domain *d, struct p2m_window *w, gpaddr_t gpa)
+{
+	struct p2m_entry e = p2m_lookup(d, gpa >> PAGE_SHIFT);
+
+	if (e.type == P2M_NONE || e.type == P2M_MMIO)
+		return false;
+	w->size = PAGE_SIZE << e.order;
+	w->base = gpa & -w->size;
+	w->host = (u8 *)mfn_to_virt(e.mfn) - ((gpa & PAGE_MASK) - w->base);
+	w->writable = !p2m_read_only(e.type);
+	return true;
+}
+
+/* Machine memory behind a guest physical address, if it is RAM or may be used like it. */
+static inline void *gpa_to_ptr(struct domain *d, struct p2m_window *w, gpaddr_t gpa, bool write)
+{
+	if (unlikely(gpa - w->base >= w->size) && !move_window(d, w, gpa))
+		return NULL;
+	return unlikely(write && !w->writable) ? NULL :
+						 w->host + index_nospec(gpa - w->base, w->size);
+}
+
+static inline void *own_ptr(struct vcpu *v, gpaddr_t gpa, bool write)
+{
+	return gpa_to_ptr(v->domain, &v->map[gpa >> 21 & (ARRAY_SIZE(v->map) - 1)], gpa, write);
+}
+
+/* Sets bits in an entry of the guest's tables, if it lies where the guest may write. */
+static __noinline void mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 set)
+{
+	void *p = own_ptr(v, gpa, true);
+
+	if (p && wide)
+		atomic_or((u64 *)p, set);
+	else if (p)
+		atomic_or((u32 *)p, (u32)set);
+}
+
+/* By the tables of one paging mode; the flags are constants where it is called. */
+static __always_inline gpaddr_t walk_tables(struct vcpu *v, struct vcpu_walk *w, gvaddr_t va,
+					    bool write, bool longmode, bool pae)
+{
+	const struct vcpu_paging *p = &v->paging;
+	unsigned bits = pae ? 9 : 10, levels = longmode ? (p->cr4 & CR4_LA57 ? 5 : 4) : pae ? 3 : 2;
+	unsigned shift = PAGE_SHIFT + bits * (levels - 1), unused = 64 - PAGE_SHIFT - 9 * levels;
+	struct walk_step *step = w->steps;
+	gpaddr_t base = p->cr3 & (longmode ? PTE_ADDR : pae ? 0xffffffe0UL : 0xfffff000UL), at;
+	u64 addr_mask = pae ? PTE_ADDR : 0xfffff000UL, e, set;
+
+	if (longmode && unlikely((u64)((s64)(va << unused) >> unused) != va))
+		return NO_ADDRESS;	/* not canonical */
+	for (;; shift -= bits) {
+		bool pdpte = !longmode && pae && shift == 30, last;
+		void *entry;
+
+		at = base + (va >> shift & ((1U << bits) - 1)) * (pae ? 8 : 4);
+		entry = own_ptr(v, at, false);
+		if (unlikely(!entry))
+			return NO_ADDRESS;
+		e = pae ? READ_ONCE(*(const u64 *)entry) : READ_ONCE(*(const u32 *)entry);
+		if (unlikely(!(e & PTE_P)) ||
+		    (write && !pdpte && unlikely(!(e & PTE_W)) && (p->cr0 & CR0_WP)))
+			return NO_ADDRESS;
+		last = shift == PAGE_SHIFT || ((e & PTE_PS) && !pdpte && shift <= 30);
+		set = (pdpte ? 0 : PTE_A) | (last && write ? PTE_D : 0);
+		if (unlikely((e & set) != set))
+			mark_entry(v, at, pae, set);
+		if (longmode)
+			*step++ = (struct walk_step){ entry, e | set };
+		if (last)
+			break;
+		base = e & addr_mask;
+	}
+	w->end = step;
+	return (e & addr_mask & -(1UL << shift)) | (va & ((1UL << shift) - 1));
+}
+
+static __noinline gpaddr_t walk_legacy(struct vcpu *v, struct vcpu_walk *w, gvaddr_t va, bool write)
+{
+	va = (u32)va;
+	w->end = w->steps;
+	if (!(v->paging.cr0 & CR0_PG))
+		return va;
+	return v->paging.cr4 & CR4_PAE ? walk_tables(v, w, va, write, false, true) :
+					 walk_tables(v, w, va, write, false, false);
+}
+
+_Static_assert(ARRAY_SIZE(((struct vcpu *)NULL)->walked) == 1 << (32 - 29), "walk_of()");
+
+/* What is known of the page of va, or of another one. */
+static inline struct vcpu_walk *walk_of(struct vcpu *v, gvaddr_t va)
+{
+	/* Mixed by the golden ratio, as stacks lie at multiples of their size. */
+	return &v->walked[(u32)(va >> PAGE_SHIFT) * 0x9e3779b1U >> 29];
+}
+
+static inline gpaddr_t walk(struct vcpu *v, gvaddr_t va, bool write)
+{
+	struct vcpu_walk *w = walk_of(v, va);
+
+	w->page = NO_PAGE;
+	return likely(v->paging.efer & EFER_LMA) ? walk_tables(v, w, va, write, true, true) :
+						   walk_legacy(v, w, va, write);
+}
+
+/*
+ * The page of the guest's at va, if its translation is kept: the entries that led to it are looked at again,
+ * since a guest changes its tables without an exit.
+ */
+static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
+{
+	const struct vcpu_walk *w = walk_of(v, va);
+	const struct walk_step *s = w->steps;
+
+	if (w->page != (va & PAGE_MASK) || w->cr3 != v->paging.cr3 || (write && !w->write))
+		return NULL;
+	do {
+		if (unlikely(READ_ONCE(*s->at) != s->val))
+			return NULL;
+	} while (++s != w->end);
+	return w->host + (va & ~PAGE_MASK);
+}
+
+static u8 *translate(struct vcpu *v, gvaddr_t va, bool write)
+{
+	struct vcpu_walk *w = walk_of(v, va);
+	gpaddr_t gpa = walk(v, va, write);
+	u8 *p = gpa == NO_ADDRESS ? NULL : own_ptr(v, gpa, write);
+
+	if (p && w->end != w->steps)
+		w->page = va & PAGE_MASK;
+	w->cr3 = v->paging.cr3;
+	w->host = (u8 *)((u64)p & PAGE_MASK);
+	w->write = write;
+	return p;
+}
+
+struct words {
+	u64 word[2];
+};
+
+static inline void copy_part(u8 *to, const u8 *from, size_t n)
+{
+	if (n == 4)
+		*(u32 *)to = *(const u32 *)from;
+	else if (n == 16)
+		*(struct words *)to = *(const struct words *)from;
+	else if (n == 8)
+		*(u64 *)to = *(const u64 *)from;
+	else
+		memcpy(to, from, n);
+}
+
+/* Within copy_begin() and copy_end(). Returns how many bytes: fewer where the guest has no memory. */
+static __noinline size_t copy_pages(struct vcpu *v, gvaddr_t va, u8 *buf, size_t n, bool to_guest)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		size_t part = min(n - done, PAGE_SIZE - (va & ~PAGE_MASK));
+		u8 *p = translate(v, va, to_guest);
+
+		if (!p)
+			break;
+		copy_part(to_guest ? p : buf + done, to_guest ? buf + done : p, part);
+		va += part;
+		done += part;
+	}
+	return done;
+}
+
+static inline int copy_linear(gvaddr_t va, void *buf, size_t n, bool to_guest)
+{
+	struct vcpu *v = this_cpu()->current;
+	int rc = 0;
+	u8 *p;
+
+	copy_begin(v);
+	p = same_page(v, va, to_guest);
+	if (likely(p && n <= PAGE_SIZE - (va & ~PAGE_MASK)))
+		copy_part(to_guest ? p : buf, to_guest ? buf : p, n);
+	else if (copy_pages(v, va, buf, n, to_guest) != n)
+		rc = -EFAULT;
+	copy_end(v);
+	return rc;
+}
+
+int copy_from_guest(void *dst, gvaddr_t src, size_t n)
+{
+	return copy_linear(src, dst, n, false);
+}
+
+int copy_to_guest(gvaddr_t dst, const void *src, size_t n)
+{
+	return copy_linear(dst, (void *)(uintptr_t)src, n, true);
+}
+
+unsigned guest_fetch(struct vcpu *v, gvaddr_t va, void *buf, unsigned n)
+{
+	size_t done;
+
+	copy_begin(v);
+	done = copy_pages(v, va, buf, n, false);
+	copy_end(v);
+	return (unsigned)done;
+}
+
+int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa)
+{
+	struct vcpu *v = this_cpu()->current;
+
+	copy_begin(v);
+	*gpa = walk(v, va, write);
+	copy_end(v);
+	return *gpa == NO_ADDRESS ? -EFAULT : 0;
+}
+
+/* Its own memory under in_copy; a domain that is being built nobody runs yet. */
+static int copy_gpa(struct domain *d, gpaddr_t gpa, void *buf, size_t n, bool to_guest)
+{
+	struct vcpu *v = this_cpu()->current;
+	bool own = v && v->domain == d;
+	struct p2m_window other = { 0 };
+	u8 *b = buf;
+
+	BUG_ON(!own && d->state != DOM_BUILDING);
+	if (own)
+		copy_begin(v);
+	while (n) {
+		size_t part = min(n, PAGE_SIZE - (gpa & ~PAGE_MASK));
+		u8 *p = own ? own_ptr(v, gpa, to_guest) : gpa_to_ptr(d, &other, gpa, to_guest);
+
+		if (!p)
+			break;
+		memcpy(to_guest ? p : b, to_guest ? b : p, part);
+		gpa += part;
+		b += part;
+		n -= part;
+	}
+	if (own)
+		copy_end(v);
+	return n ? -EFAULT : 0;
+}
+
+int copy_from_gpa(struct domain *d, void *dst, gpaddr_t src, size_t n)
+{
+	return copy_gpa(d, src, dst, n, false);
+}
+
+int copy_to_gpa(struct domain *d, gpaddr_t dst, const void *src, size_t n)
+{
+	return copy_gpa(d, dst, (void *)(uintptr_t)src, n, true);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* IO-APIC: all pins masked but those Margay uses itself (the UART's and the PIT's). Intel 82093AA, 3.2. */
+#include <margay/boot_state.h>
+#include <margay/errno.h>
+#include <margay/percpu.h>
+#include <x86/apic.h>
+#include <x86/features.h>
+#include <x86/io.h>
+#include <x86/paging.h>
+#include <x86/platform.h>
+
+enum { IOREGSEL = 0x00, IOWIN = 0x10, IOAPICVER = 1, IOREDTBL = 0x10 };
+
+#define RTE_MASKED 0x10000U
+#define RTE_LEVEL 0x8000U
+#define RTE_LOW 0x2000U
+
+static struct ioapic {
+	volatile u8 *regs;
+	u32 gsi_base, pins;
+} ioapics[ACPI_MAX_IOAPICS];
+static unsigned nr_ioapics;
+
+static u32 io_read(volatile u8 *r, u32 reg)
+{
+	*(volatile u32 *)(r + IOREGSEL) = reg;
+	return *(volatile u32 *)(r + IOWIN);
+}
+
+static void io_write(volatile u8 *r, u32 reg, u32 val)
+{
+	*(volatile u32 *)(r + IOREGSEL) = reg;
+	*(volatile u32 *)(r + IOWIN) = val;
+}
+
+void __init ioapic_init(void)
+{
+	for (unsigned i = 0; i < boot_acpi.nr_ioapics; i++) {
+		volatile u8 *r = map_mmio(boot_acpi.ioapics[i].base, PAGE_SIZE);
+		u32 pins;
+
+		if (!r)
+			continue;
+		pins = (io_read(r, IOAPICVER) >> 16 & 0xff) + 1;
+		for (u32 p = 0; p < pins; p++)
+			io_write(r, IOREDTBL + 2 * p, RTE_MASKED);
+		ioapics[nr_ioapics++] = (struct ioapic){ r, boot_acpi.ioapics[i].gsi_base, pins };
+	}
+}
+
+int __init ioapic_route_isa(unsigned irq, u32 what)
+{
+	u32 gsi = irq, flags = 0, low = what;
+
+	for (unsigned i = 0; i < boot_acpi.nr_overrides; i++)
+		if (boot_acpi.overrides[i].irq == irq) {
+			gsi = boot_acpi.overrides[i].gsi;
+			flags = boot_acpi.overrides[i].flags;
+		}
+	/* MPS INTI flags: 3 is active low, 3 << 2 level-triggered; ISA's own is high and edge. */
+	low |= (flags & 3) == 3 ? RTE_LOW : 0;
+	low |= (flags >> 2 & 3) == 3 ? RTE_LEVEL : 0;
+	for (unsigned i = 0; i < nr_ioapics; i++) {
+		u32 pin = gsi - ioapics[i].gsi_base;
+
+		if (gsi < ioapics[i].gsi_base || pin >= ioapics[i].pins)
+			continue;
+		io_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1, cpus[0]->apic_id << 24);
+		io_write(ioapics[i].regs, IOREDTBL + 2 * pin, low);
+		return 0;
+	}
+	return -ENODEV;
+}
+
+/* Both 8259s: masked. What they might still say ends at the masked LINT0 of every local APIC. */
+void __init legacy_pic_off(void)
+{
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
+}

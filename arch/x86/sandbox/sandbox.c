@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The processor's part in policy modules: their pages, and the way out of a call that faults or does not
+ * return. A module's pages lie in the last gigabyte, so that its code reaches Margay's, each group of
+ * sections with its rights; in the direct map what is not data is read-only meanwhile.
+ */
+#include <margay/arch.h>
+#include <margay/policy_registry.h>
+#include <margay/printk.h>
+#include <x86/apic.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+#include <x86/io.h>
+#include <x86/paging.h>
+#include <x86/platform.h>
+#include <x86/traps.h>
+#include <x86/tsc.h>
+
+#define MODULE_BASE 0xffffffffc0000000UL
+#define SLOT_SIZE (2UL << 20)
+#define STACK_PAGES 2
+#define STRIKES 5
+#define STRIKE_NS 1000000UL
+#define NMI_HZ 50
+
+extern const u8 policy_unwound[];
+
+static u64 watch_ticks;		/* POLICY_CALL_NS in TSC ticks */
+
+_Static_assert(offsetof(struct cpu, policy_stack) == 24, "policy_call.asm");
+_Static_assert(offsetof(struct cpu, policy_unwind) == 32, "policy_call.asm");
+_Static_assert(offsetof(struct cpu, policy_called) == 40, "policy_call.asm");
+_Static_assert(offsetof(struct cpu, policy_watched) == 48, "policy_call.asm");
+_Static_assert(offsetof(struct policy_fn, code) == 0, "policy_call.asm");
+
+u64 arch_module_base(unsigned slot)
+{
+	return MODULE_BASE + slot * SLOT_SIZE;
+}
+
+void arch_policy_cpu_init(struct cpu *c)
+{
+	watch_ticks = ns_to_tsc(POLICY_CALL_NS);
+	c->policy_stack = (u64)map_stack(STACK_PAGES);
+}
+
+int arch_module_map(const struct module *m, const void *pages)
+{
+	static const u64 rights[MODULE_GROUPS] = { RIGHTS_RX, RIGHTS_RO, RIGHTS_RW };
+	int rc = 0;
+
+	for (unsigned g = 0; g < MODULE_GROUPS && !rc; g++) {
+		paddr_t pa = virt_to_phys(pages) + m->group[g];
+
+		rc = map_pages(m->base + m->group[g], pa, m->size[g], rights[g]);
+		if (!rc && g != MODULE_DATA)
+			rc = protect_direct(pa, m->size[g], true);
+	}
+	flush_all_cpus();
+	if (rc)
+		arch_module_unmap(m, pages);
+	return rc;
+}
+
+void arch_module_unmap(const struct module *m, const void *pages)
+{
+	for (unsigned g = 0; g < MODULE_GROUPS; g++) {
+		unmap_pages(m->base + m->group[g], m->size[g]);
+		protect_direct(virt_to_phys(pages) + m->group[g], m->size[g], false);
+	}
+	flush_all_cpus();
+}
+
+/*
+ * Before a call, when it is not known that a timer interrupt comes soon: it is what ends a call that does
+ * not return. One serves all calls until then.
+ */
+void arch_policy_watch(void)
+{
+	struct cpu *c = this_cpu();
+
+	if (c->timer_tsc > rdtsc() + watch_ticks)
+		arch_timer_program(now() + POLICY_CALL_NS);
+	c->policy_strikes = 0;
+	c->policy_watched = true;
+}
+
+/* In a call, and the timer has long been due: interrupts are off there. */
+static bool overdue(const struct cpu *c)
+{
+	u64 due = READ_ONCE(c->timer_tsc), tsc = rdtsc();
+
+	return READ_ONCE(c->policy_unwind) && tsc > due && tsc - due > watch_ticks;
+}
+
+/*
+ * NMIs come to the first CPU, from the PIT, which nothing else uses: no CPU could be relied on that may be
+ * lost itself. It sends them on to others that seem to be.
+ */
+void policy_nmi(struct cpu *c, struct trap_frame *f)
+{
+	for (unsigned i = 1; c == cpus[0] && i < nr_cpus; i++)
+		if (overdue(cpus[i]))
+			apic_send_nmi(cpus[i]->apic_id);
+	trap_in_policy(c, f);
+}
+
+void __init policy_nmi_init(void)
+{
+	arch_policy_nmis(false);
+	if (ioapic_route_isa(0, RTE_NMI))
+		pr_warn("no PIT: a policy that switches interrupts off can not be ended\n");
+}
+
+void arch_policy_nmis(bool on)
+{
+	outb(PIT_CMD, on ? PIT_RATE : PIT_STOP);
+	if (!on)
+		return;
+	outb(PIT_CH0, (u8)(PIT_HZ / NMI_HZ));
+	outb(PIT_CH0, (u8)(PIT_HZ / NMI_HZ >> 8));
+}
+
+/*
+ * A call ends only when it was found several times to last too long, so that a machine that was stopped
+ * meanwhile (an emulator's process, SMM) does not make it look so.
+ */
+static bool too_long(struct cpu *c, const struct trap_frame *f)
+{
+	if (f->vector == VEC_NMI) {
+		/* Not in a function of Margay's that the module has called: it may hold a lock. */
+		if (!overdue(c) || f->rip < MODULE_BASE)
+			return false;
+		return ++c->policy_strikes >= STRIKES;
+	}
+	if (++c->policy_strikes >= STRIKES)
+		return true;
+	/* Later each time: QEMU may give a CPU no turn before the timer that it has set. */
+	arch_timer_program(now() + (STRIKE_NS << c->policy_strikes));
+	return false;
+}
+
+/* An exception, the timer's interrupt or an NMI. True when f now leads out of the policy's call. */
+bool trap_in_policy(struct cpu *c, struct trap_frame *f)
+{
+	if (!c->policy_unwind)
+		return false;
+	if ((f->vector == VEC_TIMER || f->vector == VEC_NMI) && !too_long(c, f))
+		return false;
+	c->policy_vector = (u32)f->vector;
+	c->policy_rip = f->rip;
+	f->rip = (u64)policy_unwound;
+	f->rsp = c->policy_unwind;
+	f->rflags = 2;
+	f->cs = SEL_CODE;
+	f->ss = SEL_DATA;
+	c->policy_unwind = 0;
+	return true;
+}
+
+/* From policy_unwound, where Margay goes on after a call. */
+void policy_call_failed(void)
+{
+	const struct cpu *c = this_cpu();
+	struct policy *p = policy_called(c);
+	const char *what = policy_fn_names[c->policy_called->nr];
+	u64 off = c->policy_rip - p->mod.base;
+	bool inside = off < p->mod.size[MODULE_TEXT];
+	const char *sign = inside ? "+" : "";
+	u64 at = inside ? off : c->policy_rip;
+
+	if (c->policy_vector == VEC_TIMER || c->policy_vector == VEC_NMI)
+		policy_eject(p, what, "did not return within %u ms%s, at %s%#lx",
+			     (unsigned)(POLICY_CALL_NS / 1000000),
+			     c->policy_vector == VEC_NMI ? ", interrupts off" : "", sign, at);
+	else
+		policy_eject(p, what, "%s%s at %s%#lx", exception_name(c->policy_vector),
+			     c->policy_vector == VEC_DF ? " (its stack is full)" : "", sign, at);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Guests from boot modules: what the modules' strings say, matched with their initrds, and started. */
+#include <margay/arch.h>
+#include <margay/boot_guest.h>
+#include <margay/boot_state.h>
+#include <margay/console.h>
+#include <margay/domain.h>
+#include <margay/policy_registry.h>
+#include <margay/printk.h>
+
+static struct boot_guest *find_guest(struct boot_guest **guests, unsigned n, const char *name)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!strcmp(guests[i]->spec.name, name))
+			return guests[i];
+	return NULL;
+}
+
+static struct domain *build(struct boot_guest *bg)
+{
+	struct domain *d = domain_create(&bg->spec);
+
+	if (!d)
+		return NULL;
+	if (arch_build_guest(d, bg)) {
+		pr_err("guest %s: not started\n", bg->spec.name);
+		domain_destroy(d);
+		return NULL;
+	}
+	d->boot = bg;
+	pr_info("guest %s: domain %u, %u vCPU%s, %lu MiB\n", d->name, d->id, d->nr_vcpus,
+		d->nr_vcpus == 1 ? "" : "s", d->max_pages >> 8);
+	return d;
+}
+
+void boot_guest_start(struct boot_guest *bg)
+{
+	struct domain *d = build(bg);
+
+	if (d)
+		domain_start(d);
+}
+
+static struct boot_guest *parse_guest(const struct boot_module *m, unsigned index)
+{
+	struct boot_guest *bg = kzalloc(sizeof(*bg));
+
+	if (!bg)
+		panic("no memory to read boot module %u\n", index);
+	if (guest_spec_parse(m->args, &bg->spec)) {
+		kfree(bg);
+		return NULL;
+	}
+	bg->image = phys_to_virt(m->start);
+	bg->image_size = m->size;
+	return bg;
+}
+
+static void attach_initrd(struct boot_guest **guests, unsigned n, struct boot_guest *rd)
+{
+	struct boot_guest *g = find_guest(guests, n, rd->spec.name);
+
+	if (!g) {
+		pr_err("initrd for=%s: there is no guest of that name\n", rd->spec.name);
+	} else if (g->initrd) {
+		pr_err("initrd for=%s: it has one already, this one is ignored\n", rd->spec.name);
+	} else {
+		g->initrd = rd->image;
+		g->initrd_size = rd->image_size;
+	}
+	kfree(rd);
+}
+
+static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_guest *g)
+{
+	bool initial = false;
+
+	for (unsigned i = 0; i < n; i++)
+		initial |= guests[i]->spec.initial;
+	if (find_guest(guests, n, g->spec.name))
+		pr_err("guest %s: a guest of that name was there before, this one is ignored\n",
+		       g->spec.name);
+	else if (g->spec.initial && initial)
+		pr_err("guest %s: only one guest can be initial, this one is ignored\n",
+		       g->spec.name);
+	else {
+		guests[n] = g;
+		return n + 1;
+	}
+	kfree(g);
+	return n;
+}
+
+/* What is allowed is known before anything is loaded; what is selected decides about the first guest. */
+static void boot_policies(struct boot_guest **policies, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (policies[i]->spec.kind == MODULE_ALLOWED)
+			policy_allow(policies[i]->image, policies[i]->image_size);
+	for (unsigned i = 0; i < n; i++) {
+		if (policies[i]->spec.kind == MODULE_POLICY)
+			policy_boot(&policies[i]->spec, policies[i]->image,
+				    policies[i]->image_size);
+		kfree(policies[i]);
+	}
+}
+
+void boot_guests(void)
+{
+	static struct boot_guest *guests[BOOT_MAX_MODULES], *initrds[BOOT_MAX_MODULES];
+	static struct boot_guest *policies[BOOT_MAX_MODULES];
+	static struct domain *built[BOOT_MAX_MODULES];
+	unsigned n = 0, nr_initrds = 0, nr_policies = 0;
+
+	for (unsigned i = 0; i < boot_info.nr_mods; i++) {
+		struct boot_guest *bg;
+
+		if (boot_info.mods[i].bad)
+			continue;
+		bg = parse_guest(&boot_info.mods[i], i);
+		if (!bg)
+			continue;
+		if (bg->spec.kind == MODULE_INITRD)
+			initrds[nr_initrds++] = bg;
+		else if (bg->spec.kind == MODULE_GUEST)
+			n = add_guest(guests, n, bg);
+		else
+			policies[nr_policies++] = bg;
+	}
+	boot_policies(policies, nr_policies);
+	for (unsigned i = 0; i < nr_initrds; i++)
+		attach_initrd(guests, n, initrds[i]);
+	/* All are built before one runs: zeroing much memory takes long, and this CPU's guests would wait. */
+	for (unsigned i = 0; i < n; i++)
+		built[i] = build(guests[i]);
+	for (unsigned i = 0; i < n; i++)
+		if (built[i])
+			domain_start(built[i]);
+	if (list_empty(&domain_list)) {
+		pr_warn("no guest was started: give some as boot modules\n");
+		if (opt.when_empty == WHEN_EMPTY_POWEROFF)
+			arch_poweroff();
+	}
+	console_guests_started();
+}

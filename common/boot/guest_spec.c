@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reads the strings of boot modules: `guest name=... -- command line`, `initrd for=...`. Errors are
+ * reported here, with the guest and the word, because only here they are known.
+ */
+#include <margay/cmdline.h>
+#include <margay/errno.h>
+#include <margay/lib.h>
+#include <margay/policy_registry.h>
+#include <margay/printk.h>
+
+#define MEM_DEFAULT (128UL << 20)
+#define MEM_MIN (2UL << 20)
+#define MEM_MAX (16UL << 40)
+#define NR_CPUS_MAX 256
+
+static int bad_word(const struct guest_spec *g, const struct word *w, const char *why)
+{
+	pr_err("module for guest %s: %.*s: %s\n", g->name[0] ? g->name : "(no name)",
+	       (int)min(w->len, 80UL), w->s, why);
+	return -EINVAL;
+}
+
+static int set_name(struct guest_spec *g, const struct word *w)
+{
+	if (!w->val_len || w->val_len > GUEST_NAME_LEN)
+		return bad_word(g, w, "a name has 1 to 31 characters");
+	for (size_t i = 0; i < w->val_len; i++) {
+		char c = w->val[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '_' || c == '.' || c == '-'))
+			return bad_word(g, w, "a name has only letters, digits, _ . and -");
+	}
+	memset(g->name, 0, sizeof(g->name));
+	memcpy(g->name, w->val, w->val_len);
+	return 0;
+}
+
+static int add_pin(struct guest_spec *g, const struct word *w, u64 from, u64 to)
+{
+	if (to < from || to >= NR_CPUS_MAX)
+		return bad_word(g, w, "CPUs are 0 to 255, a range goes upwards");
+	for (; from <= to; from++) {
+		if (g->pin[from / 64] & BIT(from % 64))
+			return bad_word(g, w, "a CPU is listed twice");
+		g->pin[from / 64] |= BIT(from % 64);
+		if (g->nr_pin < ARRAY_SIZE(g->pin_list))
+			g->pin_list[g->nr_pin] = from;
+		g->nr_pin++;
+	}
+	return 0;
+}
+
+/* A list such as 0,2-3. */
+static int set_pin(struct guest_spec *g, const struct word *w)
+{
+	const char *p = w->val, *end = w->val + w->val_len, *comma;
+
+	memset(g->pin, 0, sizeof(g->pin));
+	g->nr_pin = 0;
+	do {
+		comma = memchr(p, ',', end - p);
+
+		const char *stop = comma ? comma : end, *dash = memchr(p, '-', stop - p);
+		u64 from, to;
+
+		if (parse_uint(p, (dash ? dash : stop) - p, &from) ||
+		    parse_uint(dash ? dash + 1 : p, stop - (dash ? dash + 1 : p), &to))
+			return bad_word(g, w, "not a list of CPUs such as 0,2-3");
+		if (add_pin(g, w, from, to))
+			return -EINVAL;
+		p = stop + 1;
+	} while (comma);
+	return 0;
+}
+
+static int set_action(const struct guest_spec *g, const struct word *w, enum guest_action *action)
+{
+	if (val_is(w, "restart"))
+		*action = GUEST_RESTART;
+	else if (val_is(w, "destroy"))
+		*action = GUEST_DESTROY;
+	else
+		return bad_word(g, w, "must be restart or destroy");
+	return 0;
+}
+
+static int guest_word(struct guest_spec *g, const struct word *w)
+{
+	u64 n;
+
+	if (!w->val && key_is(w, "initial")) {
+		g->initial = true;
+	} else if (!w->val && key_is(w, "control")) {
+		g->control = true;
+	} else if (!w->val) {
+		return bad_word(g, w, "unknown word");
+	} else if (key_is(w, "name")) {
+		return set_name(g, w);
+	} else if (key_is(w, "pin")) {
+		return set_pin(g, w);
+	} else if (key_is(w, "on_reboot")) {
+		return set_action(g, w, &g->on_reboot);
+	} else if (key_is(w, "on_crash")) {
+		return set_action(g, w, &g->on_crash);
+	} else if (key_is(w, "vcpus")) {
+		if (parse_uint(w->val, w->val_len, &n) || !n || n > GUEST_MAX_VCPUS)
+			return bad_word(g, w, "must be 1 to 64");
+		g->vcpus = n;
+	} else if (key_is(w, "mem")) {
+		if (parse_size(w->val, w->val_len, &n) || n < MEM_MIN || n > MEM_MAX ||
+		    !IS_ALIGNED(n, PAGE_SIZE))
+			return bad_word(g, w, "must be 2M to 16T, whole pages, e.g. 512M");
+		g->mem = n;
+	} else {
+		return bad_word(g, w, "unknown word");
+	}
+	return 0;
+}
+
+static int initrd_word(struct guest_spec *g, const struct word *w)
+{
+	return w->val && key_is(w, "for") ? set_name(g, w) :
+					    bad_word(g, w, "unknown word of an initrd");
+}
+
+/* select=sched,idle: the points it is selected for at boot, of those it decides; select=none. */
+static int set_points(struct guest_spec *g, const struct word *w)
+{
+	const char *p = w->val, *end = w->val + w->val_len, *comma;
+
+	g->points = 0;
+	if (val_is(w, "none"))
+		return 0;
+	do {
+		comma = memchr(p, ',', end - p);
+
+		const char *stop = comma ? comma : end;
+		struct word item = { .s = p, .len = stop - p };
+		unsigned i = 0;
+
+		while (i < NR_POINTS && !key_is(&item, policy_point_names[i]))
+			i++;
+		if (i == NR_POINTS)
+			return bad_word(g, w, "must be none or of sched,idle,exit,place");
+		g->points |= BIT(i);
+		p = stop + 1;
+	} while (comma);
+	return 0;
+}
+
+static int policy_word(struct guest_spec *g, const struct word *w)
+{
+	if (w->val && key_is(w, "select"))
+		return set_points(g, w);
+	if (w->val && key_is(w, "cpus"))
+		return set_pin(g, w);
+	return bad_word(g, w, "unknown word of a policy");
+}
+
+static int spec_word(struct guest_spec *g, const struct word *w)
+{
+	switch (g->kind) {
+	case MODULE_GUEST: return guest_word(g, w);
+	case MODULE_INITRD: return initrd_word(g, w);
+	case MODULE_POLICY: return policy_word(g, w);
+	default: return bad_word(g, w, "unknown word of policies-allowed");
+	}
+}
+
+int guest_spec_parse(const char *args, struct guest_spec *g)
+{
+	const char *rest = args;
+	static const char *const kinds[] = { "guest", "initrd", "policy", "policies-allowed" };
+	unsigned kind = 0;
+	struct word w;
+	int ret = 0;
+
+	*g = (struct guest_spec){ .vcpus = 1, .mem = MEM_DEFAULT, .cmdline = "",
+				  .on_reboot = GUEST_RESTART, .on_crash = GUEST_DESTROY };
+	next_word(&rest, &w);
+	while (kind < ARRAY_SIZE(kinds) && (w.val || !key_is(&w, kinds[kind])))
+		kind++;
+	if (kind == ARRAY_SIZE(kinds)) {
+		pr_err("module (%s): must start with guest, initrd, policy or policies-allowed\n",
+		       args);
+		return -EINVAL;
+	}
+	g->kind = kind;
+	g->points = BIT(NR_POINTS) - 1;
+	/* Go on after an error, so that all are reported and the name is known for sure. */
+	while (next_word(&rest, &w)) {
+		if (!w.val && key_is(&w, "--")) {
+			while (*rest == ' ' || *rest == '\t')
+				rest++;
+			g->cmdline = rest;
+			break;
+		}
+		if (spec_word(g, &w))
+			ret = -EINVAL;
+	}
+	if (g->kind <= MODULE_INITRD && !g->name[0] && !ret) {
+		pr_err("%s=\n", g->kind == MODULE_GUEST ? "guest module without name" :
+							  "initrd module without for");
+		ret = -EINVAL;
+	}
+	return ret;
+}
+
+void guest_spec_affinity(const struct guest_spec *g, unsigned int v, u64 mask[4])
+{
+	memset(mask, g->nr_pin ? 0 : 0xff, 4 * sizeof(*mask));
+	if (!g->nr_pin)
+		return;
+	if (g->nr_pin == g->vcpus && v < g->vcpus)
+		mask[g->pin_list[v] / 64] = BIT(g->pin_list[v] % 64);
+	else
+		memcpy(mask, g->pin, sizeof(g->pin));
+}

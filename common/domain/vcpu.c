@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Creation and end of vCPUs. A vCPU lives as long as its domain's tear-down lets it. */
+#include <margay/arch.h>
+#include <margay/evtchn.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+
+struct vcpu *domain_vcpu(struct domain *d, u32 id)
+{
+	if (id >= d->nr_vcpus)
+		return NULL;
+	return d->vcpus[index_nospec(id, MAX_VCPUS)];
+}
+
+int vcpu_create(struct domain *d)
+{
+	struct vcpu *v = kzalloc(sizeof(*v));
+	unsigned id = d->nr_vcpus, first;
+
+	if (!v)
+		return -ENOMEM;
+	d->vcpus[d->nr_vcpus++] = v;
+	v->domain = d;
+	v->id = id;
+	v->state = RUN_OFFLINE;
+	list_init(&v->runq_link);
+	v->info_mfn = INVALID_MFN;
+	v->info = id < XEN_LEGACY_MAX_VCPUS ? &d->shared_info->vcpu_info[id] : &dummy_vcpu_info;
+	v->runstate.state = RUNSTATE_offline;
+	v->runstate.state_entry_time = now();
+	vcpu_timers_init(v);
+	guest_spec_affinity(&d->spec, id, v->affinity);
+	/* Where it starts looking for a CPU: spread over those allowed. */
+	first = find_next_bit(v->affinity, nr_cpus, id % nr_cpus);
+	if (first >= nr_cpus)
+		first = find_next_bit(v->affinity, nr_cpus, 0);
+	if (first >= nr_cpus) {
+		pr_warn("guest %s: vCPU %u is pinned to CPUs that are not there: it runs on any\n",
+			d->name, id);
+		memset(v->affinity, 0xff, sizeof(v->affinity));
+		first = id % nr_cpus;
+	}
+	v->cpu = cpus[first];
+	v->view = (struct policy_vcpu){ .domain = d->id, .slot = d->slot, .id = id, .cpu = first,
+					.nr_vcpus = d->spec.vcpus, .affinity = v->affinity };
+	if (arch_vcpu_init(v))
+		return -ENOMEM;	/* the domain's tear-down frees what is there */
+	v->work = VCPU_WORK_TIME;
+	return 0;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+	vcpu_areas_release(v);
+	arch_vcpu_free(v);
+	kfree(v);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Memory that a guest registers for Margay to write: vcpu_info, run state, time. The pages are found
+ * once, at registration, and referenced until the vCPU is gone, so that writing is cheap and safe in any
+ * context, whatever the guest does to its page tables. (Xen looks run state and time up at each write, so
+ * there a bad address is only silently not written; here it is -EFAULT.)
+ * d->lock serialises registrations. An area that v may be using now is replaced by v itself only.
+ */
+#include <margay/arch.h>
+#include <margay/sched.h>
+
+#include <margay/evtchn.h>
+#include <margay/guest_copy.h>
+
+static void put_area(struct guest_area *a)
+{
+	for (unsigned i = 0; a->va && i < 2; i++)
+		if (a->mfn[i] != INVALID_MFN)
+			page_put(a->mfn[i]);
+	a->va = 0;
+}
+
+/* References the pages that [a->va, a->va + size) lies in, if it is not 0; at most max of them. */
+static int get_area(struct domain *d, struct guest_area *a, size_t size, unsigned max)
+{
+	gvaddr_t last = a->va + size - 1;
+	unsigned pages = 1 + ((a->va ^ last) >> PAGE_SHIFT != 0);
+	int err;
+
+	a->mfn[0] = a->mfn[1] = INVALID_MFN;
+	a->off = a->va % PAGE_SIZE;
+	if (a->va && (pages > max || last < a->va))
+		return -EINVAL;
+	for (unsigned i = 0; a->va && i < pages; i++) {
+		gpaddr_t gpa;
+
+		err = guest_translate(i ? last : a->va, true, &gpa);
+		if (!err && p2m_get_page(d, gpa >> PAGE_SHIFT, true, &a->mfn[i]))
+			err = -EFAULT;
+		if (err) {
+			a->mfn[i] = INVALID_MFN;
+			put_area(a);
+			return err;
+		}
+	}
+	return 0;
+}
+
+static void renew_time(struct vcpu *cur, struct vcpu *v)
+{
+	if (v == cur)
+		arch_update_time(v);
+	else
+		vcpu_post(v, VCPU_WORK_TIME);
+}
+
+long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
+{
+	struct domain *d = v->domain;
+	struct vcpu_register_vcpu_info a;
+	mfn_t mfn;
+
+	if (guest_read(&a, arg, 0))
+		return -EFAULT;
+	/* Not aligned to its words, atomic operations on it would split a cache line. */
+	if (a.offset > PAGE_SIZE - sizeof(struct vcpu_info) || a.offset % sizeof(u64))
+		return -EINVAL;
+	guard(&d->lock);
+	/* Only once, and by itself or while it is down. */
+	if (v->info_mfn != INVALID_MFN || (v != cur && READ_ONCE(v->state) != RUN_OFFLINE) ||
+	    p2m_get_page(d, a.mfn, true, &mfn))
+		return -EINVAL;
+	v->info_mfn = mfn;
+	evtchn_move_vcpu_info(v, (struct vcpu_info *)((char *)mfn_to_virt(mfn) + a.offset));
+	renew_time(cur, v);
+	return 0;
+}
+
+/* n bytes to offset at of v's run state area, which may begin in one page and end in the other. */
+static inline void put_runstate(struct vcpu *v, unsigned at, const void *src, unsigned n)
+{
+	const struct guest_area *a = &v->runstate_area;
+	unsigned off = a->off + at, first = off < PAGE_SIZE ? PAGE_SIZE - off : 0;
+
+	if (likely(n <= first)) {
+		memcpy((char *)mfn_to_virt(a->mfn[0]) + off, src, n);
+		return;
+	}
+	memcpy((char *)mfn_to_virt(a->mfn[0]) + off, src, first);
+	memcpy((char *)mfn_to_virt(a->mfn[1]) + (off + first) % PAGE_SIZE,
+	       (const char *)src + first, n - first);
+}
+
+static void write_runstate(struct vcpu *v, struct vcpu_runstate_info *rs)
+{
+	const unsigned entry = offsetof(struct vcpu_runstate_info, state_entry_time);
+	u8 *top = (u8 *)&rs->state_entry_time + 7;
+
+	if (!(v->domain->vm_assist & 1U << VMASST_TYPE_runstate_update_flag)) {
+		put_runstate(v, 0, rs, sizeof(*rs));
+		return;
+	}
+	/* The top bit of the entry time says that an update is going on. */
+	*top |= 0x80;
+	put_runstate(v, entry + 7, top, 1);
+	barrier();
+	put_runstate(v, 0, rs, sizeof(*rs));
+	barrier();
+	*top &= 0x7f;
+	put_runstate(v, entry + 7, top, 1);
+}
+
+void runstate_update(struct vcpu *v)
+{
+	struct vcpu_runstate_info rs = v->runstate;
+
+	if (atomic_load(&v->runstate_area.va)) {
+		v->runstate_shown = rs.state_entry_time;
+		write_runstate(v, &rs);
+	}
+}
+
+/* `new` takes the place of v's area. What fill writes is there before the scheduler writes it. */
+static long register_area(struct vcpu *cur, struct vcpu *v, struct guest_area *area,
+			  struct guest_area *new, void (*fill)(struct vcpu *v))
+{
+	guard(&v->domain->lock);
+	if (v != cur && area->va) {
+		put_area(new);
+		return -EINVAL;
+	}
+	put_area(area);
+	memcpy(area->mfn, new->mfn, sizeof(area->mfn));
+	area->off = new->off;
+	if (fill && new->va)
+		fill(v);
+	atomic_store(&area->va, new->va);
+	return 0;
+}
+
+static void fill_runstate(struct vcpu *v)
+{
+	struct vcpu_runstate_info rs;
+
+	vcpu_runstate(v, &rs);
+	write_runstate(v, &rs);
+}
+
+long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
+{
+	struct guest_area new;
+	long ret;
+
+	if (guest_read(&new.va, arg, 0))
+		return -EFAULT;
+	ret = get_area(v->domain, &new, sizeof(struct vcpu_runstate_info), 2);
+	return ret ? ret : register_area(cur, v, &v->runstate_area, &new, fill_runstate);
+}
+
+long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
+{
+	struct guest_area new;
+	long ret;
+
+	if (guest_read(&new.va, arg, 0))
+		return -EFAULT;
+	if (new.va % sizeof(u64))
+		return -EINVAL;
+	ret = get_area(v->domain, &new, sizeof(struct vcpu_time_info), 1);
+	if (!ret)
+		ret = register_area(cur, v, &v->time_area, &new, NULL);
+	if (!ret)
+		renew_time(cur, v);
+	return ret;
+}
+
+void vcpu_areas_release(struct vcpu *v)
+{
+	/* Whoever still looks for events of this vCPU finds the words in a place that stays. */
+	atomic_store(&v->info, &dummy_vcpu_info);
+	if (v->info_mfn != INVALID_MFN)
+		page_put(v->info_mfn);
+	v->info_mfn = INVALID_MFN;
+	put_area(&v->runstate_area);
+	put_area(&v->time_area);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The timers of vCPUs and domains that hypercalls arm: VIRQ_TIMER once and periodic, the end of a poll,
+ * watchdogs.
+ */
+#include <margay/evtchn.h>
+#include <margay/sched.h>
+
+static void singleshot_fn(struct timer *t)
+{
+	struct vcpu *v = container_of(t, struct vcpu, timer);
+
+	vcpu_due(v, t);
+	evtchn_virq(v, VIRQ_TIMER);
+}
+
+static void periodic_fn(struct timer *t)
+{
+	struct vcpu *v = container_of(t, struct vcpu, periodic);
+	stime_t period = READ_ONCE(v->period), next = t->expires + period, t0 = now();
+
+	if (!period)
+		return;
+	evtchn_virq(v, VIRQ_TIMER);
+	/* Ticks that were missed are not made up for. */
+	timer_set(t, next > t0 ? next : t0 + period);
+}
+
+static void poll_fn(struct timer *t)
+{
+	struct vcpu *v = container_of(t, struct vcpu, poll_timer);
+
+	if (evtchn_poll_end(v))
+		vcpu_wake(v);
+}
+
+void vcpu_timers_init(struct vcpu *v)
+{
+	timer_init(&v->timer, singleshot_fn);
+	v->timer.early = true;
+	timer_init(&v->periodic, periodic_fn);
+	timer_init(&v->poll_timer, poll_fn);
+}
+
+void vcpu_timers_stop(struct vcpu *v)
+{
+	WRITE_ONCE(v->period, 0);
+	timer_stop(&v->timer);
+	timer_stop(&v->periodic);
+	timer_stop(&v->poll_timer);
+}
+
+static void watchdog0_fn(struct timer *t)
+{
+	domain_shutdown(container_of(t, struct domain, watchdog[0]), SHUTDOWN_watchdog);
+}
+
+static void watchdog1_fn(struct timer *t)
+{
+	domain_shutdown(container_of(t, struct domain, watchdog[1]), SHUTDOWN_watchdog);
+}
+
+void domain_watchdog_init(struct domain *d)
+{
+	timer_init(&d->watchdog[0], watchdog0_fn);
+	timer_init(&d->watchdog[1], watchdog1_fn);
+}
+
+void domain_watchdog_stop(struct domain *d)
+{
+	timer_stop(&d->watchdog[0]);
+	timer_stop(&d->watchdog[1]);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Policies from boot modules, and the list of those that may be loaded at all. On the boot CPU, before any
+ * guest runs; the list stays as it is then.
+ */
+#include <margay/policy_registry.h>
+#include <margay/printk.h>
+
+#define DIGEST 32
+
+static u8 (*allowed)[DIGEST];
+static unsigned nr_allowed;
+static bool enforced;
+
+static int hex_digit(char c)
+{
+	return c >= '0' && c <= '9'               ? c - '0' :
+	       (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 :
+						    -1;
+}
+
+static bool read_digest(const char *s, size_t len, u8 *digest)
+{
+	if (len < 2 * DIGEST)
+		return false;
+	for (unsigned i = 0; i < DIGEST; i++) {
+		int hi = hex_digit(s[2 * i]), lo = hex_digit(s[2 * i + 1]);
+
+		if (hi < 0 || lo < 0)
+			return false;
+		digest[i] = (u8)(hi << 4 | lo);
+	}
+	return len == 2 * DIGEST || s[2 * DIGEST] == ' ' || s[2 * DIGEST] == '\r';
+}
+
+/* Empty lines and those that start with # say nothing; any other that is no digest is reported. */
+void policy_allow(const char *text, size_t len)
+{
+	unsigned lines = 1, nr = 0;
+
+	enforced = true;
+	for (size_t i = 0; i < len; i++)
+		lines += text[i] == '\n';
+	kfree(allowed);
+	nr_allowed = 0;
+	allowed = kzalloc((u64)lines * DIGEST);
+	if (!allowed) {
+		pr_err("policies-allowed: no memory for %u lines: no policy is loaded\n", lines);
+		return;
+	}
+	for (const char *s = text, *end = text + len; s < end; nr++) {
+		const char *nl = memchr(s, '\n', (size_t)(end - s)), *stop = nl ? nl : end;
+
+		if (read_digest(s, (size_t)(stop - s), allowed[nr_allowed]))
+			nr_allowed++;
+		else if (s < stop && *s != '#')
+			pr_err("policies-allowed: line %u does not start with a SHA-256\n", nr + 1);
+		s = stop + 1;
+	}
+	pr_info("only %u policies are allowed\n", nr_allowed);
+}
+
+bool policy_allowed(const u8 digest[DIGEST])
+{
+	for (unsigned i = 0; i < nr_allowed; i++)
+		if (!memcmp(allowed[i], digest, DIGEST))
+			return true;
+	return !enforced;
+}
+
+void policy_boot(const struct guest_spec *spec, const void *file, size_t len)
+{
+	char why[MODULE_REASON];
+	struct policy *p;
+	u64 mask[4];
+	int rc = policy_load(file, len, why);
+
+	if (rc) {
+		pr_err("policy module refused: %s (%d)\n", why[0] ? why : "no memory", rc);
+		return;
+	}
+	p = policy_last();
+	memset(mask, 0xff, sizeof(mask));
+	if (spec->nr_pin)
+		memcpy(mask, spec->pin, sizeof(mask));
+	for (unsigned i = 0; i < NR_POINTS; i++) {
+		if (!(spec->points & BIT(i)))
+			continue;
+		rc = policy_select(i, p, mask);
+		if (!rc)
+			pr_info("policy %s selected for %s\n", p->mod.name, policy_point_names[i]);
+		else if (rc != -EOPNOTSUPP)
+			pr_err("policy %s not selected for %s (%d)\n", p->mod.name,
+			       policy_point_names[i], rc);
+	}
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the scheduler asks a policy module, and what it does with the answers: each is checked against the
+ * core's own truth, and a wrong one ejects the module. c's queue is locked, by the caller, in all that
+ * names c but policy_idle().
+ */
+#include <margay/arch.h>
+#include <margay/policy_registry.h>
+#include <margay/sched.h>
+
+#define SLICE_MIN 100000UL
+#define SLICE_MAX (POLICY_STARVE_NS / 4)
+#define PASSED_OVER_MAX 8
+
+void policy_enqueue(struct cpu *c, struct vcpu *v, enum policy_why why)
+{
+	struct policy *p = policy_of(c, POINT_SCHED);
+
+	if (!p)
+		return;
+	if (v->policy_serial != p->serial) {
+		v->policy_serial = p->serial;
+		memset(v->view.priv, 0, sizeof(v->view.priv));
+		why = POLICY_MOVED;
+	}
+	v->view.runtime = v->runstate.time[RUNSTATE_running];
+	policy_do(p, FN_ENQUEUE, (u64)&c->view, (u64)&v->view, why, 0);
+}
+
+void policy_dequeue(struct cpu *c, struct vcpu *v)
+{
+	struct policy *p = policy_of(c, POINT_SCHED);
+
+	if (p)
+		policy_do(p, FN_DEQUEUE, (u64)&c->view, (u64)&v->view, 0, 0);
+}
+
+void policy_do_charge(struct policy *p, struct cpu *c, struct vcpu *v)
+{
+	/* One that ran before a swap is not this policy's to charge. */
+	if (v->policy_serial == p->serial)
+		policy_do(p, FN_CHARGE, (u64)&c->view, (u64)&v->view, now() - v->view.since, 0);
+}
+
+bool policy_preempts(struct cpu *c, struct vcpu *v)
+{
+	struct policy *p = c->current ? policy_asks(c, FN_PREEMPTS) : NULL;
+
+	/* Whom another policy let run this one does not know. */
+	return p && c->current->policy_serial == p->serial &&
+	       policy_do(p, FN_PREEMPTS, (u64)&c->view, (u64)&v->view, (u64)&c->current->view, 0) &
+		       1;
+}
+
+/* The one that has waited longest was passed over once more: that may not go on for ever. */
+static bool starves(struct cpu *c, struct policy *p, const struct vcpu *first)
+{
+	u64 waited = now() - first->view.since;
+
+	if (++c->passed_over < PASSED_OVER_MAX || waited < POLICY_STARVE_NS)
+		return false;
+	policy_eject(p, "pick", "%s vcpu %u has waited for %lu ms", first->domain->name, first->id,
+		     waited / 1000000);
+	return true;
+}
+
+static struct vcpu *check_pick(struct cpu *c, struct policy *p, u64 answer)
+{
+	struct vcpu *v;
+
+	list_for_each(v, &c->runq.queue, runq_link)
+		if ((u64)&v->view == answer)
+			return v;
+	policy_eject(p, "pick", "%#lx is not a vCPU that waits on CPU %u", answer, c->id);
+	return NULL;
+}
+
+struct vcpu *policy_pick(struct cpu *c, u64 *slice)
+{
+	struct vcpu *first = list_first(&c->runq.queue, struct vcpu, runq_link), *v = first;
+	struct policy *p = policy_of(c, POINT_SCHED);
+	u64 answer;
+
+	if (!p)
+		return NULL;
+	c->view.first = &first->view;
+	answer = policy_do(p, FN_PICK, (u64)&c->view, (u64)slice, 0, 0);
+	if (likely(answer == (u64)&first->view)) {
+		c->passed_over = 0;
+	} else {
+		v = answer ? check_pick(c, p, answer) : NULL;
+		if (p->ejected || starves(c, p, first))
+			return NULL;
+	}
+	if (unlikely(*slice - SLICE_MIN > SLICE_MAX - SLICE_MIN) &&
+	    !(*slice == POLICY_FOREVER && v && c->view.nr_queued == 1))
+		*slice = *slice < SLICE_MIN ? SLICE_MIN : SLICE_MAX;
+	return v;
+}
+
+struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const u64 *idle)
+{
+	u32 cpu;
+
+	if (v->policy_serial != p->serial)	/* not seen yet: enqueue says so */
+		memset(v->view.priv, 0, sizeof(v->view.priv));
+	v->view.runtime = v->runstate.time[RUNSTATE_running];
+	cpu = (u32)policy_do(p, FN_PLACE, (u64)&v->view, (u64)idle, 0, 0);
+	if (cpu >= nr_cpus || !test_bit(cpu, v->affinity))
+		policy_eject(p, "place", "%s vcpu %u may not run on CPU %u", v->domain->name, v->id,
+			     cpu);
+	return p->ejected ? NULL : cpus[cpu];
+}
+
+/* Looks for work for ns without halting; interrupts are let in all the time. */
+static void poll(struct cpu *c, u64 ns)
+{
+	stime_t end = now() + ns;
+
+	while (!READ_ONCE(c->work) && now() < end) {
+		arch_poll_irqs();
+		cpu_relax();
+	}
+}
+
+void policy_idle(struct cpu *c, u64 slept)
+{
+	struct policy *p = policy_of(c, POINT_IDLE);
+	enum idle_how how;
+
+	if (likely(!p) || !policy_announce(&c->policy[POINT_IDLE], p)) {
+		arch_idle();
+		return;
+	}
+	c->policy_answer = 0;
+	how = policy_do(p, FN_IDLE, (u64)&c->view, slept, (u64)&c->policy_answer, 0);
+	if (how != IDLE_POLL && how != IDLE_HALT)
+		policy_eject(p, "idle", "%u is no way to be idle", how);
+	policy_done();
+	if (how == IDLE_POLL)
+		poll(c, min(c->policy_answer, 1000000UL));
+	else
+		arch_idle();
+}
+
+/*
+ * The run loops only count exits; which ones came since the last time is seen from the counters. So
+ * observing costs nothing where no policy is selected.
+ */
+bool policy_exit(struct vcpu *v)
+{
+	struct cpu *c = this_cpu();
+	struct policy *p = policy_of(c, POINT_EXIT);
+
+	if (!p)
+		return false;
+	for (u32 i = 0; i < NR_EXITS; i++)
+		for (; v->exits_seen[i] != v->exits[i]; v->exits_seen[i]++) {
+			if (!policy_announce(&c->policy[POINT_EXIT], p))
+				return false;
+			policy_do(p, FN_EXIT, (u64)&c->view, (u64)&v->view, i, 0);
+			policy_done();
+		}
+	return true;
+}
+
+void policy_observe(struct vcpu *v)
+{
+	if (v->deferred & VCPU_WORK_OBSERVE)
+		return;
+	memcpy(v->exits_seen, v->exits, sizeof(v->exits));
+	atomic_or(&v->work, VCPU_WORK_OBSERVE);
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A linked module's description of itself: names and tables of functions. All pointers are checked to lead
+ * into the module before anybody follows them: to functions in its text, and to all else in its read-only
+ * data, so that what was checked stays as it was.
+ */
+#include <margay/errno.h>
+#include <margay/lib.h>
+
+#include "loader.h"
+
+#define SUMMARY_MAX 100
+
+#define TABLE(point, required, ...) \
+	{ #point, offsetof(struct policy_module, point), sizeof(struct point##_policy), required, \
+	  { __VA_ARGS__ } }
+
+/* The tables that a module may have: functions first, and of these the required ones. */
+static const struct {
+	const char *name;
+	size_t at, size;
+	unsigned required;
+	const char *fn[8];
+} tables[] = {
+	TABLE(sched, 3, "enqueue", "dequeue", "pick", "charge", "preempts", "place", "set",
+	      "domain_gone"),
+	TABLE(idle, 1, "idle"),
+	TABLE(place, 1, "node"),
+	TABLE(exit, 1, "exit"),
+};
+_Static_assert(offsetof(struct sched_policy, balance) == 8 * 8, "a function has no name above");
+
+/* The memory of size bytes at an address in one of the module's groups; NULL: it is not there. */
+static const void *find(const u8 *mem, const struct module *m, u64 addr, u64 size,
+			enum module_group g)
+{
+	u64 off = addr - m->base - m->group[g];
+
+	return off < m->size[g] && size <= m->size[g] - off ? mem + m->group[g] + off : NULL;
+}
+
+/* A string of at most max characters, all printable. */
+static const char *find_string(const u8 *mem, const struct module *m, const char *addr,
+			       unsigned max)
+{
+	for (unsigned n = 0; n <= max; n++) {
+		const char *c = find(mem, m, (u64)(uintptr_t)addr + n, 1, MODULE_RODATA);
+
+		if (!c || (*c && (*c < ' ' || *c > '~')))
+			return NULL;
+		if (!*c)
+			return c - n;
+	}
+	return NULL;
+}
+
+static bool good_name(const char *s)
+{
+	for (const char *c = s; *c; c++)
+		if (!(*c >= '0' && *c <= '9') && !((*c | 32) >= 'a' && (*c | 32) <= 'z') &&
+		    *c != '-' && *c != '_')
+			return false;
+	return *s;
+}
+
+static int check_table(const u8 *mem, u64 addr, unsigned t, const struct module *m, char *reason)
+{
+	const u8 *table = find(mem, m, addr, tables[t].size, MODULE_RODATA);
+	u64 fn;
+
+	if (!table || addr % 8)
+		return module_refuse(reason,
+				     "policy_module.%s is not in the module's read-only data",
+				     tables[t].name);
+	for (unsigned i = 0; i < ARRAY_SIZE(tables[t].fn) && tables[t].fn[i]; i++) {
+		memcpy(&fn, table + i * 8, 8);
+		if (!fn && i >= tables[t].required)
+			continue;
+		if (!find(mem, m, fn, 1, MODULE_TEXT))
+			return module_refuse(reason, "%s.%s is %s", tables[t].name, tables[t].fn[i],
+					     fn ? "no function of the module's" : "missing");
+	}
+	return 0;
+}
+
+int module_check(const u8 *mem, u64 desc, struct module *m, char *reason)
+{
+	const u8 *at = find(mem, m, desc, sizeof(struct policy_module), MODULE_RODATA);
+	struct policy_module d;
+	const char *name;
+	unsigned nr = 0;
+	u64 addr;
+	int rc;
+
+	if (!at || desc % 8)
+		return module_refuse(reason,
+				     "symbol policy_module is not in the module's read-only data");
+	memcpy(&d, at, sizeof(d));
+	name = find_string(mem, m, d.name, sizeof(m->name) - 1);
+	if (!name || !good_name(name))
+		return module_refuse(reason,
+				     "policy_module.name is not 1 to 31 letters, digits, - or _");
+	if (!find_string(mem, m, d.summary, SUMMARY_MAX))
+		return module_refuse(reason,
+				     "policy_module.summary is not a line of at most %u characters",
+				     SUMMARY_MAX);
+	for (unsigned i = 0; i < ARRAY_SIZE(tables); i++) {
+		memcpy(&addr, at + tables[i].at, 8);
+		if (!addr)
+			continue;
+		nr++;
+		rc = check_table(mem, addr, i, m, reason);
+		if (rc)
+			return rc;
+	}
+	if (!nr)
+		return module_refuse(reason, "policy_module has no table of functions");
+	if (d.start && !find(mem, m, (u64)(uintptr_t)d.start, 1, MODULE_TEXT))
+		return module_refuse(reason, "policy_module.start is no function of the module's");
+	if (d.counter && !find(mem, m, (u64)(uintptr_t)d.counter, 1, MODULE_TEXT))
+		return module_refuse(reason,
+				     "policy_module.counter is no function of the module's");
+	strcopy(m->name, name, sizeof(m->name));
+	m->desc = (const struct policy_module *)(uintptr_t)desc;
+	return 0;
+}

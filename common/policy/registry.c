@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The registry of policy modules. Loading, selecting and unloading are control operations, one at a time;
+ * what they change is taken by each CPU when it next asks. A module that must not be called any more is
+ * ejected by one flag: whoever is about to call it sees the flag and does without, and the CPUs drop it
+ * when they next schedule. The core's own queues and states were right all the time.
+ */
+#include <stdarg.h>
+
+#include <margay/arch.h>
+#include <margay/page_owner.h>
+#include <margay/policy_registry.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+#include <margay/trace.h>
+
+#define MAX_POLICIES 32
+#define LOG_PAUSE_NS 10000000UL
+
+static struct list policies = LIST_INIT(policies);
+static u32 slots_used;
+static u64 serial;
+static u32 control;		/* an operation is under way */
+static struct policy *placing;	/* POINT_PLACE's */
+
+bool policy_control_enter(void)
+{
+	return atomic_cas(&control, 0U, 1U);
+}
+
+void policy_control_leave(void)
+{
+	atomic_store(&control, 0U);
+}
+
+/* Nobody finds p any more, but may be in a call to it. */
+static void take_away(struct policy *p)
+{
+	(void)atomic_cas(&placing, p, (struct policy *)NULL);
+	for (unsigned i = 0; i < nr_cpus; i++) {
+		for (unsigned j = 0; j < NR_POINTS; j++)
+			(void)atomic_cas(&cpus[i]->policy[j], p, (struct policy *)NULL);
+		cpu_raise(cpus[i], CPU_WORK_RESCHED);
+	}
+}
+
+void policy_eject(struct policy *p, const char *what, const char *why, ...)
+{
+	va_list ap;
+
+	if (atomic_xchg(&p->ejected, true))
+		return;
+	va_start(ap, why);
+	vsnprintf(p->why, sizeof(p->why), why, ap);
+	va_end(ap);
+	pr_warn("policy %s ejected: %s: %s; the built-in policy goes on\n", p->mod.name, what,
+		p->why);
+	take_away(p);
+}
+
+struct policy *policy_called(const struct cpu *c)
+{
+	const struct policy_fn *f = c->policy_called;
+
+	return container_of(f - f->nr, struct policy, fn[0]);
+}
+
+bool policy_announce(struct policy *const *where, struct policy *p)
+{
+	struct cpu *self = this_cpu();
+
+	WRITE_ONCE(self->policy_in, p);
+	smp_mb();
+	if (READ_ONCE(*where) == p)
+		return true;
+	atomic_store(&self->policy_in, NULL);
+	return false;
+}
+
+struct policy *policy_find(const char *name)
+{
+	struct policy *p;
+
+	list_for_each(p, &policies, link)
+		if (!strcmp(p->mod.name, name))
+			return p;
+	return NULL;
+}
+
+struct policy *policy_nth(unsigned i)
+{
+	struct policy *p;
+
+	list_for_each(p, &policies, link)
+		if (!i--)
+			return p;
+	return NULL;
+}
+
+struct policy *policy_last(void)
+{
+	return list_entry(policies.prev, struct policy, link);
+}
+
+struct policy *policy_selected(enum policy_point point, unsigned cpu)
+{
+	return point == POINT_PLACE ? placing : cpus[cpu]->policy[point];
+}
+
+static void discard(struct policy *p)
+{
+	slots_used &= ~BIT(p->slot);
+	if (p->pages)
+		free_pages(p->pages, p->nr_pages);
+	kfree(p);
+}
+
+static void take_functions(struct policy *p)
+{
+	const struct policy_module *d = p->mod.desc;
+	const void *const *sched = (const void *const *)d->sched;
+
+	_Static_assert(offsetof(struct sched_policy, pick) == FN_PICK * sizeof(void *), "order");
+	_Static_assert(offsetof(struct sched_policy, balance) == FN_IDLE * sizeof(void *), "order");
+	for (unsigned i = 0; i < NR_FNS; i++)
+		p->fn[i] = (struct policy_fn){ sched && i < FN_IDLE ? sched[i] : NULL, i };
+	p->fn[FN_IDLE].code = d->idle ? d->idle->idle : NULL;
+	p->fn[FN_EXIT].code = d->exit ? d->exit->exit : NULL;
+	p->fn[FN_NODE].code = d->place ? d->place->node : NULL;
+	p->fn[FN_START].code = d->start;
+	p->fn[FN_COUNTER].code = d->counter;
+	p->balance = sched && d->sched->balance;
+}
+
+int policy_load(const void *file, size_t len, char *why)
+{
+	struct policy *p = kzalloc(sizeof(*p));
+	int rc;
+
+	why[0] = 0;
+	if (!p)
+		return -ENOMEM;
+	p->serial = ++serial;
+	while (p->slot < MAX_POLICIES && slots_used & BIT(p->slot))
+		p->slot++;
+	if (p->slot == MAX_POLICIES) {
+		snprintf(why, MODULE_REASON, "there are %u modules already", MAX_POLICIES);
+		kfree(p);
+		return -ENOSPC;
+	}
+	slots_used |= BIT(p->slot);
+	p->nr_pages = MODULE_MEM_MAX >> PAGE_SHIFT;
+	p->pages = alloc_pages(p->nr_pages, NODE_ANY);
+	rc = p->pages ? module_link(file, len, arch_module_base(p->slot), p->pages, MODULE_MEM_MAX,
+				    &p->mod, why) :
+			-ENOMEM;
+	if (!rc && !policy_allowed(p->mod.digest)) {
+		snprintf(why, MODULE_REASON, "its SHA-256 is not in the list of allowed ones");
+		rc = -EPERM;
+	}
+	if (!rc && policy_find(p->mod.name)) {
+		snprintf(why, MODULE_REASON, "there is a module %s already", p->mod.name);
+		rc = -EEXIST;
+	}
+	if (!rc)
+		rc = arch_module_map(&p->mod, p->pages);
+	if (rc) {
+		discard(p);
+		return rc;
+	}
+	strcopy(p->summary, p->mod.desc->summary, sizeof(p->summary));
+	take_functions(p);
+	list_add_tail(&p->link, &policies);
+	arch_policy_nmis(true);
+	pr_info("policy %s loaded: %s\n", p->mod.name, p->summary);
+	return 0;
+}
+
+static bool in_use(const struct policy *p)
+{
+	for (unsigned i = 0; i < nr_cpus; i++)
+		for (unsigned j = 0; j < NR_POINTS; j++)
+			if (cpus[i]->policy[j] == p)
+				return true;
+	return placing == p;
+}
+
+static void set_policy(struct cpu *c, enum policy_point point, struct policy *p)
+{
+	trace(POLICY, NULL, point | (u64)c->id << 8, p ? p->serial : 0);
+	if (point == POINT_SCHED)
+		sched_set_policy(c, p);
+	else
+		WRITE_ONCE(c->policy[point], p);
+	cpu_raise(c, CPU_WORK_RESCHED);
+}
+
+/*
+ * A CPU that read its pointer to p before it was taken away may still call it, or be in a call. Calls of
+ * the scheduler's come under the queue's lock, by which the pointer was taken; others announce themselves
+ * first and look again then (policy_announce()). So no CPU begins a call after this has seen it in none.
+ */
+static void wait_unused(const struct policy *p)
+{
+	smp_mb();
+	for (unsigned i = 0; i < nr_cpus; i++) {
+		/* Without the lock when it was ejected. */
+		spin_lock(&cpus[i]->runq.lock);
+		spin_unlock(&cpus[i]->runq.lock);
+		while (READ_ONCE(cpus[i]->policy_in) == p)
+			cpu_relax();
+	}
+}
+
+int policy_unload(const char *name)
+{
+	struct policy *p = policy_find(name);
+
+	if (!p)
+		return -ENOENT;
+	if (in_use(p))
+		return -EBUSY;
+	wait_unused(p);
+	list_del(&p->link);
+	if (list_empty(&policies))
+		arch_policy_nmis(false);
+	arch_module_unmap(&p->mod, p->pages);
+	pr_info("policy %s unloaded\n", p->mod.name);
+	discard(p);
+	return 0;
+}
+
+static bool decides(const struct policy *p, enum policy_point point)
+{
+	static const u8 needs[NR_POINTS] = { FN_PICK, FN_IDLE, FN_EXIT, FN_NODE };
+
+	return p->fn[needs[point]].code != NULL;
+}
+
+static int start(struct policy *p)
+{
+	s32 rc = 0;
+
+	if (p->started)
+		return 0;
+	if (p->fn[FN_START].code)
+		rc = (s32)policy_do(p, FN_START, nr_cpus, 0, 0, 0);
+	if (p->ejected)
+		return -EIO;
+	if (rc < 0)
+		return rc < -4095 ? -EINVAL : rc;
+	p->started = true;
+	return 0;
+}
+
+int policy_select(enum policy_point point, struct policy *p, const u64 *cpumask)
+{
+	int rc = 0;
+	unsigned i;
+
+	if (p && !decides(p, point))
+		return -EOPNOTSUPP;
+	if (p && p->ejected)
+		return -EPERM;
+	if (point != POINT_PLACE && find_next_bit(cpumask, nr_cpus, 0) == nr_cpus)
+		return -EINVAL;
+	if (p)
+		rc = start(p);
+	if (rc)
+		return rc;
+	if (point == POINT_PLACE)
+		WRITE_ONCE(placing, p);
+	else
+		for_each_bit(i, cpumask, nr_cpus)
+			set_policy(cpus[i], point, p);
+	if (!p)
+		return 0;
+	p->selected++;
+	smp_mb();
+	if (p->ejected)		/* meanwhile: the pointers are there again */
+		take_away(p);
+	return 0;
+}
+
+int policy_set(struct policy *p, const struct domain *d, const char *name, u64 value)
+{
+	/* What the module reads must lie still: a copy that outlives the call. */
+	static char copy[32];
+	s32 rc;
+
+	if (!p->fn[FN_SET].code)
+		return -EOPNOTSUPP;
+	if (p->ejected)
+		return -EPERM;
+	rc = start(p);
+	if (rc)
+		return rc;
+	strcopy(copy, name, sizeof(copy));
+	rc = (s32)policy_do(p, FN_SET, d ? d->slot : POLICY_MAX_DOMAINS, (u64)copy, value, 0);
+	if (p->ejected)
+		return -EIO;
+	return rc < -4095 || rc > 0 ? -EINVAL : rc;
+}
+
+/* The text must end within what the module owns: it may be anything. */
+static bool copy_text(const struct policy *p, u64 at, char *to, size_t size)
+{
+	u64 end = p->mod.group[MODULE_DATA] + p->mod.size[MODULE_DATA];
+
+	for (size_t i = 0; i < size; i++, at++) {
+		if (at - p->mod.base >= end)
+			return false;
+		/* Through the direct map: there are gaps between the groups, and it may change. */
+		to[i] = (char)READ_ONCE(p->pages[at - p->mod.base]);
+		if (!to[i])
+			return true;
+	}
+	to[size - 1] = 0;
+	return true;
+}
+
+bool policy_counter(struct policy *p, u32 i, char *name, u64 *value)
+{
+	struct cpu *c = this_cpu();
+	u64 at;
+
+	if (!p->fn[FN_COUNTER].code || p->ejected)
+		return false;
+	c->policy_answer = 0;
+	at = policy_do(p, FN_COUNTER, i, (u64)&c->policy_answer, 0, 0);
+	if (!at)
+		return false;
+	if (!copy_text(p, at, name, 32)) {
+		policy_eject(p, "counter", "a name outside of the module");
+		return false;
+	}
+	*value = c->policy_answer;
+	return true;
+}
+
+u8 policy_node(u64 mem, unsigned vcpus, u8 own)
+{
+	static struct place_node nodes[MAX_NODES];	/* guests are built on one CPU */
+	struct policy *p = READ_ONCE(placing);
+	struct domain *d;
+	u32 node;
+
+	if (!p)
+		return own;
+	for (unsigned n = 0; n < nr_nodes; n++)
+		nodes[n] = (struct place_node){ .free = node_free_pages(n) << PAGE_SHIFT };
+	for (unsigned i = 0; i < nr_cpus; i++)
+		nodes[cpus[i]->node].nr_cpus++;
+	spin_lock(&domains_lock);
+	list_for_each(d, &domain_list, link)
+		nodes[d->node].nr_vcpus += d->nr_vcpus;
+	spin_unlock(&domains_lock);
+	if (!policy_announce(&placing, p))
+		return own;
+	node = (u32)policy_do(p, FN_NODE, (u64)nodes, nr_nodes, mem, vcpus);
+	if (node >= nr_nodes)
+		policy_eject(p, "node", "there is no node %u", node);
+	policy_done();
+	return p->ejected ? own : (u8)node;
+}
+
+bool policy_domain_gone(const struct domain *d)
+{
+	struct policy *p;
+
+	if (!policy_control_enter())
+		return false;
+	list_for_each(p, &policies, link)
+		if (p->started && !p->ejected && p->fn[FN_DOMAIN_GONE].code)
+			policy_do(p, FN_DOMAIN_GONE, d->slot, 0, 0, 0);
+	policy_control_leave();
+	return true;
+}
+
+/* What modules call: on the policy stack, with interrupts on, and any argument. */
+u64 policy_now(void)
+{
+	return now();
+}
+
+void policy_resched(u32 cpu)
+{
+	if (cpu >= nr_cpus)
+		return;
+	arch_irqs_off(); /* an interrupt between the two writes of an IPI may send one itself */
+	cpus[cpu]->repick = true;
+	cpu_raise(cpus[cpu], CPU_WORK_RESCHED);
+	arch_irqs_on();
+}
+
+const char *policy_exit_name(u32 reason)
+{
+	return reason < NR_EXITS ? exit_names[reason] : NULL;
+}
+
+void policy_log(const char *text)
+{
+	static stime_t last;
+	char copy[96];
+
+	/* Copied first: it may fault, and then no lock may be held. */
+	strcopy(copy, text, sizeof(copy));
+	arch_irqs_off();
+	if (now() - last > LOG_PAUSE_NS) {
+		last = now();
+		printk("policy %s: %s\n", policy_called(this_cpu())->mod.name, copy);
+	}
+	arch_irqs_on();
+}

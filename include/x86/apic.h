@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The local APIC of the host: MMIO or x2APIC. arch/x86/cpu/apic.c */
+#ifndef X86_APIC_H
+#define X86_APIC_H
+
+#include <margay/types.h>
+
+void apic_init(bool allow_x2apic);
+void apic_init_cpu(void);
+u32 apic_id(void);
+void apic_eoi(void);
+void apic_send_ipi(u32 apic_id, u32 icr_low);
+void apic_send_nmi(u32 apic_id);	/* from an NMI handler, too */
+void apic_timer_calibrate(u64 tsc_hz);
+#define ICR_INIT 0x4500U
+#define ICR_SIPI 0x4600U
+#define ICR_NMI 0x4400U
+
+#endif

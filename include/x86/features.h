@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What CPUs of the machine have, and limits; filled at boot. arch/x86/cpu/features.c */
+#ifndef X86_FEATURES_H
+#define X86_FEATURES_H
+
+#include <margay/types.h>
+
+/* Features that guests may see, and limits. */
+struct x86_features {
+	u64 xcr0_mask;			/* XSAVE components that guests may enable */
+	u32 xsave_size;			/* of xcr0_mask */
+	u64 tsc_hz;
+	bool invariant_tsc, tsc_deadline, x2apic, page1g, nested_page1g, xsave, rdtscp, ibpb;
+	u8 phys_bits;
+	u8 vendor;			/* X86_VENDOR_* */
+};
+enum { X86_VENDOR_INTEL, X86_VENDOR_AMD, X86_VENDOR_OTHER };
+extern struct x86_features x86;
+
+void features_init(void);
+void features_init_cpu(void);
+
+#endif

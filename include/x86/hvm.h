@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A hardware virtualization back-end (AMD-V, VT-x): set-up and rare operations. The hot path, the
+ * run loop and the exit switch, is the back-end's own and does not go through here.
+ */
+#ifndef MARGAY_HVM_H
+#define MARGAY_HVM_H
+
+#include <margay/vcpu.h>
+
+struct hvm_ops {
+	const char *name;
+	u64 leaf[NR_P2M_TYPES]; /* rights and memory type of a p2m entry, by enum p2m_type */
+	bool (*probe)(void);            /* the CPU has it, and says why not when it does not */
+	int (*cpu_init)(struct cpu *c);		/* on that CPU; 0 or reported error */
+	int (*vcpu_init)(struct vcpu *v);
+	void (*vcpu_free)(struct vcpu *v);
+	/* Around the time v is in this CPU; NULL where there is nothing to do. */
+	void (*load)(struct vcpu *v);
+	void (*save)(struct vcpu *v);
+	void (*run)(struct vcpu *v);		/* arch_vcpu_run */
+	/* For a dump: what v->regs has not, if a hypercall was what v exited by last; NULL: it has all. */
+	void (*regs)(struct vcpu *v, struct regs *r);
+	void (*mode)(struct vcpu *v, struct vcpu_mode *m);
+	bool (*paging)(struct vcpu *v); /* brings v->paging up to date: did any but CR3 change? */
+	void (*dump)(struct vcpu *v);
+
+	/* All that v->regs does not hold, as after INIT where st does not say otherwise. v is in no other CPU. */
+	void (*set_state)(struct vcpu *v, const struct vcpu_state *st);
+
+	/* MSRs whose guest value the hardware's block holds. -ENOENT when it is none of these. */
+	int (*get_msr)(struct vcpu *v, u32 msr, u64 *val);
+	int (*set_msr)(struct vcpu *v, u32 msr, u64 val);
+	void (*skip_shadow)(struct vcpu *v);	/* drops the interrupt shadow of STI/MOV SS */
+	void (*set_cr2)(struct vcpu *v, u64 cr2);
+	void (*request_flush)(struct vcpu *v);	/* nested translations of v, at its next entry */
+	u64 (*seg_base)(struct vcpu *v, unsigned seg);	/* base of ES CS SS DS FS GS (0..5) */
+};
+
+extern const struct hvm_ops *hvm;	/* chosen at boot */
+extern const struct hvm_ops svm_ops, vmx_ops;
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The machine's small devices: IO-APIC, PIC, RTC. arch/x86/platform */
+#ifndef X86_PLATFORM_H
+#define X86_PLATFORM_H
+
+#include <margay/types.h>
+
+void ioapic_init(void);
+/* Routes an ISA interrupt (by its MADT override) to CPU 0: a vector, or RTE_NMI. 0 or -ENODEV. */
+#define RTE_NMI 0x400U
+int ioapic_route_isa(unsigned irq, u32 what);
+void legacy_pic_off(void);
+
+u64 rtc_read_wallclock(void);			/* seconds since 1970, UTC */
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A vCPU's local APIC: xAPIC by MMIO and x2APIC by MSR. SDM 3A 11, APM2 16. arch/x86/guest/vlapic.c */
+#ifndef MARGAY_VLAPIC_H
+#define MARGAY_VLAPIC_H
+
+#include <margay/arch.h>
+
+#define VLAPIC_BASE 0xfee00000UL
+
+int vlapic_create(struct vcpu *v);
+void vlapic_destroy(struct vcpu *v);
+
+/* The highest deliverable vector by PPR, or -1. */
+int vlapic_pending(struct vcpu *v);
+/* Nothing but the TPR keeps a vector back: the guest's next write to CR8 must not go unnoticed. */
+bool vlapic_held_by_tpr(struct vcpu *v);
+/* The vector was injected: IRR to ISR. */
+void vlapic_accept(struct vcpu *v, u8 vector);
+/* The page with TPR, ISR and, where hardware delivers interrupts, IRR: SDM 3C 29.1. */
+void *vlapic_page(struct vcpu *v);
+/*
+ * Shall hardware deliver interrupts from now on, if it can? Then nobody else does, and before an entry
+ * vlapic_to_page() adds what arrived to the page; it returns the highest vectors of IRR (bits 7:0) and ISR.
+ */
+bool vlapic_by_hardware(struct vcpu *v, bool can);
+u16 vlapic_to_page(struct vcpu *v);
+/* CR8 as the guest sees it. */
+u8 vlapic_get_cr8(struct vcpu *v);
+void vlapic_set_cr8(struct vcpu *v, u8 cr8);
+
+/* MSRs: IA32_APIC_BASE, IA32_TSC_DEADLINE, 0x800-0x8ff. 0 or -EPERM: inject #GP. */
+int vlapic_rdmsr(struct vcpu *v, u32 msr, u64 *val);
+int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val);
+
+/* Aligned 32-bit register access at offset in the page, in xAPIC mode. */
+bool vlapic_mmio_enabled(struct vcpu *v);
+u32 vlapic_read(struct vcpu *v, u32 offset);
+void vlapic_write(struct vcpu *v, u32 offset, u32 val);
+
+#endif
