@@ -162,7 +162,7 @@ void vcpu_wait_due(struct vcpu *v, stime_t at)
 	if (READ_ONCE(v->state) != RUN_RUNNING) {
 		WRITE_ONCE(v->not_before, at);
 		/* Who polls a masked port has nothing else to look at before its entry. */
-		atomic_or(&v->work, VCPU_WORK_WINDOW);
+		atomic_or(&v->pending, VCPU_WORK_WINDOW);
 		/* If not, it was woken by another meanwhile, and may be past the look at that. */
 		if (READ_ONCE(v->state) != RUN_RUNNING)
 			return;
@@ -221,7 +221,7 @@ void vcpu_stop(struct vcpu *v)
 
 	v->stopped = true;
 	dequeue(c, v);
-	atomic_or(&v->work, VCPU_WORK_STOP);
+	atomic_or(&v->pending, VCPU_WORK_STOP);
 	spin_unlock(&c->runq.lock);
 	if (v->on_cpu)
 		cpu_raise(c, CPU_WORK_RESCHED);
@@ -252,7 +252,7 @@ void vcpu_down(struct vcpu *v)
 
 void vcpu_post(struct vcpu *v, u32 work)
 {
-	atomic_or(&v->work, work);
+	atomic_or(&v->pending, work);
 	if (READ_ONCE(v->in_guest) && v->cpu != this_cpu())
 		arch_cpu_kick(v->cpu);
 }
@@ -484,7 +484,7 @@ static void run_current(struct cpu *c, struct vcpu *v)
 		c->loaded = v;
 		c->stats.switches++;
 	}
-	atomic_and(&v->work, ~(u32)VCPU_WORK_STOP);
+	atomic_and(&v->pending, ~(u32)VCPU_WORK_STOP);
 	if (READ_ONCE(v->stopped)) {	/* between the choice and here */
 		atomic_or(&c->work, CPU_WORK_RESCHED);
 		return;

@@ -42,7 +42,7 @@ void hcall_recount(struct vcpu *v, unsigned nr, u64 sub)
 bool hcall_preempt(void)
 {
 	arch_poll_irqs();
-	return READ_ONCE(this_cpu()->work) || READ_ONCE(current_vcpu()->work) & VCPU_WORK_STOP;
+	return READ_ONCE(this_cpu()->work) || READ_ONCE(current_vcpu()->pending) & VCPU_WORK_STOP;
 }
 
 long hcall_unsupported(struct vcpu *v, const char *what, u64 op)

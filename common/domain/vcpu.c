@@ -45,7 +45,7 @@ int vcpu_create(struct domain *d)
 					.nr_vcpus = d->spec.vcpus, .affinity = v->affinity };
 	if (arch_vcpu_init(v))
 		return -ENOMEM;	/* the domain's tear-down frees what is there */
-	v->work = VCPU_WORK_TIME;
+	v->pending = VCPU_WORK_TIME;
 	return 0;
 }
 

@@ -166,8 +166,8 @@ bool policy_exit(struct vcpu *v)
 
 void policy_observe(struct vcpu *v)
 {
-	if (v->deferred & VCPU_WORK_OBSERVE)
+	if (v->waiting_window & VCPU_WORK_OBSERVE)
 		return;
 	memcpy(v->exits_seen, v->exits, sizeof(v->exits));
-	atomic_or(&v->work, VCPU_WORK_OBSERVE);
+	atomic_or(&v->pending, VCPU_WORK_OBSERVE);
 }

@@ -90,8 +90,8 @@ struct vcpu_state {
 	struct vcpu_seg seg[NR_SEGS];
 };
 
-/* What the walk of the guest's own page tables needs; hvm_ops.paging() brings it up to date. */
-struct vcpu_paging {
+/* What the walk of the guest's own page tables needs; hvm_ops.refresh_paging_state() brings it up to date. */
+struct paging_state {
 	u64 cr0, cr3, cr4, efer;
 };
 
@@ -137,10 +137,10 @@ struct vcpu {
 	paddr_t hw_block, hw_host;	/* the back-end's: the guest's and the host's state */
 	bool shadow;			/* what exited was in the shadow of STI or MOV SS */
 
-	volatile u32 work;		/* enum vcpu_work */
-	u32 deferred;			/* work that waits for an interrupt or NMI window */
+	volatile u32 pending;		/* enum vcpu_work */
+	u32 waiting_window;		/* work that waits for an interrupt or NMI window */
 	volatile bool in_guest;		/* set around guest execution; read by kickers */
-	volatile bool in_copy;		/* uses p2m translations without holding references */
+	volatile bool copying_guest_memory; /* uses p2m translations without holding references */
 	volatile bool on_cpu;		/* its state is in a CPU's registers */
 	struct domain *domain;
 	unsigned id;
@@ -185,7 +185,7 @@ struct vcpu {
 	u64 tsc_offset;
 	u32 pvclock_version;
 
-	struct vcpu_paging paging;
+	struct paging_state paging;
 	u64 map_generation;		/* the p2m's when these were used last: */
 	struct p2m_window map[8];
 	struct vcpu_walk walked[8];

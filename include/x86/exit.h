@@ -67,12 +67,12 @@ struct npf_exit {
 void exit_npf(struct vcpu *v, const struct npf_exit *npf);
 
 /*
- * Before an entry, when v->work is not empty: takes the work bits, brings times up to date and picks the
+ * Before an entry, when v->pending is not empty: takes the work bits, brings times up to date and picks the
  * event to inject into v->inject. Returns true if an interrupt waits that can not be injected now, so that
  * the back-end asks for a window. can_take: IF is set and no shadow.
  *
  * It may replace v's state (INIT, SIPI) or take v offline: VCPU_WORK_STOP is to be looked at afterwards.
- * Work bits of what could not be injected go to v->deferred. When it injects an NMI it sets v->nmi_blocked; the
+ * Work bits of what could not be injected go to v->waiting_window. When it injects an NMI it sets v->nmi_blocked; the
  * back-end clears that after IRET and posts VCPU_WORK_NMI if nmi_pending is set again.
  */
 bool vcpu_prepare_entry(struct vcpu *v, bool can_take);

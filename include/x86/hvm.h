@@ -22,7 +22,8 @@ struct hvm_ops {
 	/* For a dump: what v->regs has not, if a hypercall was what v exited by last; NULL: it has all. */
 	void (*regs)(struct vcpu *v, struct regs *r);
 	void (*mode)(struct vcpu *v, struct vcpu_mode *m);
-	bool (*paging)(struct vcpu *v); /* brings v->paging up to date: did any but CR3 change? */
+	/* Brings v->paging up to date; true when any of it but CR3 changed. */
+	bool (*refresh_paging_state)(struct vcpu *v);
 	void (*dump)(struct vcpu *v);
 
 	/* All that v->regs does not hold, as after INIT where st does not say otherwise. v is in no other CPU. */

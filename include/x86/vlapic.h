@@ -20,10 +20,10 @@ void vlapic_accept(struct vcpu *v, u8 vector);
 void *vlapic_page(struct vcpu *v);
 /*
  * Shall hardware deliver interrupts from now on, if it can? Then nobody else does, and before an entry
- * vlapic_to_page() adds what arrived to the page; it returns the highest vectors of IRR (bits 7:0) and ISR.
+ * vlapic_sync_irr_to_page() adds what arrived to the page; it returns the highest vectors of IRR (bits 7:0) and ISR.
  */
 bool vlapic_by_hardware(struct vcpu *v, bool can);
-u16 vlapic_to_page(struct vcpu *v);
+u16 vlapic_sync_irr_to_page(struct vcpu *v);
 /* CR8 as the guest sees it. */
 u8 vlapic_get_cr8(struct vcpu *v);
 void vlapic_set_cr8(struct vcpu *v, u8 cr8);

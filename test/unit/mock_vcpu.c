@@ -141,7 +141,7 @@ u64 tsc_to_ns(u64 tsc)
 
 void vcpu_post(struct vcpu *v, u32 work)
 {
-	v->work |= work;
+	v->pending |= work;
 }
 
 void vcpu_wake(struct vcpu *v)

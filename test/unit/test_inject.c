@@ -91,7 +91,7 @@ static void test_exception_over_interrupt(void **state)
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_true(v->inject.valid);
 	inject_exception(v, 14, true, 2);
-	assert_true(v->work & VCPU_WORK_LAPIC);
+	assert_true(v->pending & VCPU_WORK_LAPIC);
 	assert_true(vcpu_prepare_entry(v, true));
 	expect(INJ_EXCEPTION, 14);
 	assert_false(vcpu_prepare_entry(v, true));
@@ -134,7 +134,7 @@ static void test_priority(void **state)
 	expect(INJ_EXTINT, 0xfe);
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_false(v->inject.valid);
-	assert_int_equal(v->work | v->deferred, 0);
+	assert_int_equal(v->pending | v->waiting_window, 0);
 	assert_int_equal(v->stats.nmis, 1);
 	assert_int_equal(v->stats.events, 1);
 	assert_int_equal(v->stats.interrupts, 1);
@@ -149,8 +149,8 @@ static void test_window(void **state)
 	assert_true(vcpu_prepare_entry(v, false));
 	assert_false(v->inject.valid);
 	/* The loop must not see work that nobody can do now. */
-	assert_int_equal(v->work, 0);
-	assert_int_equal(v->deferred, VCPU_WORK_EVENT | VCPU_WORK_LAPIC);
+	assert_int_equal(v->pending, 0);
+	assert_int_equal(v->waiting_window, VCPU_WORK_EVENT | VCPU_WORK_LAPIC);
 	vcpu_post(v, VCPU_WORK_WINDOW);
 	assert_true(vcpu_prepare_entry(v, true));
 	expect(INJ_EXTINT, CALLBACK);
@@ -159,7 +159,7 @@ static void test_window(void **state)
 	vcpu_post(v, VCPU_WORK_WINDOW);
 	assert_false(vcpu_prepare_entry(v, true));
 	expect(INJ_EXTINT, 0x40);
-	assert_int_equal(v->deferred, 0);
+	assert_int_equal(v->waiting_window, 0);
 }
 
 /* A level: as long as the byte is set, it is looked at again when the guest can take it. */
@@ -179,7 +179,7 @@ static void test_callback_level(void **state)
 	v->info->evtchn_upcall_pending = 0;
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_false(v->inject.valid);
-	assert_int_equal(v->deferred, 0);
+	assert_int_equal(v->waiting_window, 0);
 }
 
 static void test_no_callback(void **state)
@@ -313,10 +313,10 @@ static void test_by_hardware(void **state)
 	arch_vcpu_interrupt(v, 0x92);
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_false(v->inject.valid);
-	assert_int_equal(v->deferred, 0);
-	assert_int_equal(vlapic_to_page(v), 0x92 | 0x31 << 8);
+	assert_int_equal(v->waiting_window, 0);
+	assert_int_equal(vlapic_sync_irr_to_page(v), 0x92 | 0x31 << 8);
 	assert_true(arch_vcpu_has_interrupt(v));
-	assert_int_equal(vlapic_to_page(v), 0x92 | 0x31 << 8);
+	assert_int_equal(vlapic_sync_irr_to_page(v), 0x92 | 0x31 << 8);
 	raise_upcall();
 	assert_true(vcpu_prepare_entry(v, false));
 	assert_false(vcpu_prepare_entry(v, true));
@@ -333,7 +333,7 @@ static void test_other_work(void **state)
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_int_equal(mock_vcpus[0].flushes, 1);
 	assert_int_equal(mock_vcpus[0].time_updates, 1);
-	assert_int_equal(v->work, VCPU_WORK_STOP); /* the run loop's */
+	assert_int_equal(v->pending, VCPU_WORK_STOP); /* the run loop's */
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

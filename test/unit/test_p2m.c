@@ -41,7 +41,7 @@ void arch_cpu_kick(struct cpu *c)
 /* The other CPU leaves the guest, or ends its copy. */
 void cpu_relax(void)
 {
-	vcpu[1].in_guest = vcpu[1].in_copy = false;
+	vcpu[1].in_guest = vcpu[1].copying_guest_memory = false;
 }
 
 static int setup(void **state)
@@ -247,18 +247,18 @@ static void test_flush(void **state)
 {
 	(void)state;
 	assert_int_equal(p2m_map(&d, 0, ram(0), 0, P2M_RAM), 0);
-	assert_int_equal(vcpu[1].work, 0);
+	assert_int_equal(vcpu[1].pending, 0);
 	vcpu[1].in_guest = true;
 	assert_int_equal(p2m_unmap(&d, 0), 0);
 	assert_int_equal(kicks, 1);
 	assert_false(vcpu[1].in_guest); /* waited for */
-	assert_true(vcpu[0].work & VCPU_WORK_FLUSH);
-	assert_true(vcpu[1].work & VCPU_WORK_FLUSH);
+	assert_true(vcpu[0].pending & VCPU_WORK_FLUSH);
+	assert_true(vcpu[1].pending & VCPU_WORK_FLUSH);
 	/* A copy on another CPU is waited for, without a kick. */
 	assert_int_equal(p2m_map(&d, 0, ram(0), 0, P2M_RAM), 0);
-	vcpu[1].in_copy = true;
+	vcpu[1].copying_guest_memory = true;
 	assert_int_equal(p2m_unmap(&d, 0), 0);
-	assert_false(vcpu[1].in_copy);
+	assert_false(vcpu[1].copying_guest_memory);
 	assert_int_equal(kicks, 1);
 }
 

@@ -178,7 +178,7 @@ static void test_priorities(void **state)
 	assert_int_equal(vlapic_pending(v), -1); /* disabled by SVR */
 	wr(0, APIC_SVR, 0x1ff);
 	assert_int_equal(vlapic_pending(v), 0x41);
-	assert_true(v->work & VCPU_WORK_LAPIC);
+	assert_true(v->pending & VCPU_WORK_LAPIC);
 	vlapic_accept(v, 0x41);
 	assert_int_equal(rd(0, APIC_ISR + 0x20), 2);
 	assert_int_equal(rd(0, APIC_IRR + 0x20), 0);
@@ -190,19 +190,19 @@ static void test_priorities(void **state)
 	assert_int_equal(rd(0, APIC_IRR + 0x70), 0x10000);
 	assert_int_equal(rd(0, APIC_TMR + 0x70), 0); /* all are edges */
 	vlapic_accept(v, 0xf0);
-	v->work = 0;
+	v->pending = 0;
 	wr(0, APIC_EOI, 0);
-	assert_true(v->work & VCPU_WORK_LAPIC);
+	assert_true(v->pending & VCPU_WORK_LAPIC);
 	assert_int_equal(rd(0, APIC_PPR), 0x40);
 	wr(0, APIC_EOI, 0);
 	assert_int_equal(vlapic_pending(v), 0x4f);
 	wr(0, APIC_TPR, 0x40);
 	assert_int_equal(vlapic_get_cr8(v), 4);
 	assert_int_equal(vlapic_pending(v), -1);
-	v->work = 0;
+	v->pending = 0;
 	vlapic_set_cr8(v, 3);
 	assert_int_equal(rd(0, APIC_TPR), 0x30);
-	assert_true(v->work & VCPU_WORK_LAPIC);
+	assert_true(v->pending & VCPU_WORK_LAPIC);
 	assert_int_equal(vlapic_pending(v), 0x4f);
 	wr(0, APIC_EOI, 0); /* nothing in service */
 }
@@ -340,7 +340,7 @@ static void test_startup(void **state)
 	wr(0, APIC_ICR, 0x4698);
 	wr(0, APIC_ICR, 0x4699);
 	assert_int_equal(m->ups, 1);
-	assert_true(t->work & VCPU_WORK_LAPIC);
+	assert_true(t->pending & VCPU_WORK_LAPIC);
 	assert_true(arch_vcpu_has_interrupt(t));
 	vcpu_prepare_entry(t, true);
 	assert_int_equal(m->sipi_vector, 0x98);
@@ -392,7 +392,7 @@ static void test_nmi(void **state)
 	wr(0, APIC_ICR_HIGH, 2 << 24);
 	wr(0, APIC_ICR, 0x4402);
 	assert_true(vcpu_nr(2)->nmi_pending);
-	assert_true(vcpu_nr(2)->work & VCPU_WORK_NMI);
+	assert_true(vcpu_nr(2)->pending & VCPU_WORK_NMI);
 	wr(0, APIC_ICR, 0xc4400);
 	assert_false(vcpu_nr(0)->nmi_pending);
 	assert_false(vcpu_nr(1)->nmi_pending); /* waits for SIPI */

@@ -108,7 +108,7 @@ static void reset_context(struct vcpu *v)
 	v->msr_tsc_aux = 0;
 	v->inject.valid = false;
 	v->nmi_pending = v->nmi_blocked = false;
-	v->deferred = 0;
+	v->waiting_window = 0;
 	if (this_cpu()->loaded == v) {
 		if (x86.xsave)
 			write_xcr0(x86.xcr0_mask);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's memory, by its own page tables and the p2m. While a copy runs v->in_copy is set, and whoever
+ * A guest's memory, by its own page tables and the p2m. While a copy runs v->copying_guest_memory is set, and whoever
  * takes a page from the domain waits for it: so no reference is needed a page. SDM 3A 4, APM2 5.
  */
 #include <margay/guest_copy.h>
@@ -25,14 +25,14 @@ static __noinline void forget(struct vcpu *v)
 /*
  * Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. The p2m mappings
  * of the copies before are still good, unless p2m_flush() has been at work: it counts first and waits
- * for in_copy then, so either it waits for us or we see the new count.
+ * for copying_guest_memory then, so either it waits for us or we see the new count.
  */
 static inline void copy_begin(struct vcpu *v)
 {
-	bool changed = hvm->paging(v);
+	bool changed = hvm->refresh_paging_state(v);
 	u64 generation;
 
-	v->in_copy = true;
+	v->copying_guest_memory = true;
 	smp_mb();
 	generation = READ_ONCE(v->domain->p2m.generation);
 	if (unlikely(changed || v->map_generation != generation)) {
@@ -43,7 +43,7 @@ static inline void copy_begin(struct vcpu *v)
 
 static inline void copy_end(struct vcpu *v)
 {
-	atomic_store(&v->in_copy, false);
+	atomic_store(&v->copying_guest_memory, false);
 }
 
 static __noinline bool move_window(struct domain *d, struct p2m_window *w, gpaddr_t gpa)
@@ -88,7 +88,7 @@ static __noinline void mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 s
 static __always_inline gpaddr_t walk_tables(struct vcpu *v, struct vcpu_walk *w, gvaddr_t va,
 					    bool write, bool longmode, bool pae)
 {
-	const struct vcpu_paging *p = &v->paging;
+	const struct paging_state *p = &v->paging;
 	unsigned bits = pae ? 9 : 10, levels = longmode ? (p->cr4 & CR4_LA57 ? 5 : 4) : pae ? 3 : 2;
 	unsigned shift = PAGE_SHIFT + bits * (levels - 1), unused = 64 - PAGE_SHIFT - 9 * levels;
 	struct walk_step *step = w->steps;
@@ -263,7 +263,7 @@ int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa)
 	return *gpa == NO_ADDRESS ? -EFAULT : 0;
 }
 
-/* Its own memory under in_copy; a domain that is being built nobody runs yet. */
+/* Its own memory under copying_guest_memory; a domain that is being built nobody runs yet. */
 static int copy_gpa(struct domain *d, gpaddr_t gpa, void *buf, size_t n, bool to_guest)
 {
 	struct vcpu *v = this_cpu()->current;

@@ -2,7 +2,7 @@
 /*
  * What event a vCPU takes at its next entry. Exceptions are queued by exit handlers; everything else is
  * picked by vcpu_prepare_entry(): NMI, then the event channel upcall, then the local APIC. One event a
- * time goes in; while another waits its work bit is in v->deferred and the back-end opens a window.
+ * time goes in; while another waits its work bit is in v->waiting_window and the back-end opens a window.
  * All on the vCPU's own CPU. SDM 3A 6.9 and 6.15.
  */
 #include <margay/arch.h>
@@ -35,11 +35,11 @@ void inject_put_back(struct vcpu *v)
 	if (v->inject.type == INJ_NMI) {
 		v->nmi_blocked = false;
 		v->nmi_pending = true;
-		atomic_or(&v->work, VCPU_WORK_NMI);
+		atomic_or(&v->pending, VCPU_WORK_NMI);
 	} else if (v->inject.type == INJ_EXTINT) {
 		/* The callback vector has no bit in the APIC: the shared page still says pending. */
 		vlapic_unaccept(v, v->inject.vector);
-		atomic_or(&v->work, VCPU_WORK_EVENT | VCPU_WORK_LAPIC);
+		atomic_or(&v->pending, VCPU_WORK_EVENT | VCPU_WORK_LAPIC);
 	}
 }
 
@@ -103,7 +103,7 @@ static bool nmi_allowed(const struct vcpu *v, bool can_take)
 
 bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 {
-	u32 work = atomic_and(&v->work, VCPU_WORK_STOP) | v->deferred, keep = 0;
+	u32 work = atomic_and(&v->pending, VCPU_WORK_STOP) | v->waiting_window, keep = 0;
 	bool window = false;
 	int vector;
 
@@ -111,7 +111,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 		can_take = false;
 		if (v->sipi_wait) {
 			/* Offline from now on; the rest waits until it is up again. */
-			atomic_or(&v->work, work);
+			atomic_or(&v->pending, work);
 			return false;
 		}
 	}
@@ -169,7 +169,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 	}
 
 	/* Looked at again when the window opens, or when anything new is posted. */
-	v->deferred = keep;
+	v->waiting_window = keep;
 	return window;
 }
 
@@ -183,5 +183,5 @@ bool arch_vcpu_has_interrupt(struct vcpu *v)
 		return true;
 	if (!upcall_pending(v))
 		return false;
-	return v->upcall_vector ? v->work & VCPU_WORK_EVENT : v->domain->callback_vector != 0;
+	return v->upcall_vector ? v->pending & VCPU_WORK_EVENT : v->domain->callback_vector != 0;
 }

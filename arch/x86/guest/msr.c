@@ -96,7 +96,7 @@ static int write_tsc(struct vcpu *v, u32 msr __unused, u64 val)
 	u64 deadline;
 
 	v->tsc_offset = val - rdtsc();
-	atomic_or(&v->work, VCPU_WORK_TIME);
+	atomic_or(&v->pending, VCPU_WORK_TIME);
 	if (!vlapic_rdmsr(v, MSR_TSC_DEADLINE, &deadline) && deadline)
 		return vlapic_wrmsr(v, MSR_TSC_DEADLINE, deadline);
 	return 0;

@@ -3,7 +3,7 @@
  * The physical-to-machine map: nested page tables, read by the CPU and by us. Walking and splitting are
  * the same for NPT and EPT; only a leaf's rights differ. Entries are changed under d->p2m.lock with
  * single stores, so that readers need none. What a reader found stays valid until its vCPU leaves the
- * copy (v->in_copy) or puts its reference: p2m_flush() waits for that before a page goes. APM2 15.25.
+ * copy (v->copying_guest_memory) or puts its reference: p2m_flush() waits for that before a page goes. APM2 15.25.
  */
 #include <margay/arch.h>
 #include <margay/domain.h>
@@ -237,7 +237,7 @@ void p2m_flush(struct domain *d)
 
 		if (!v)
 			continue;
-		atomic_or(&v->work, VCPU_WORK_FLUSH);
+		atomic_or(&v->pending, VCPU_WORK_FLUSH);
 		if (v != self && READ_ONCE(v->in_guest))
 			arch_cpu_kick(v->cpu);
 	}
@@ -246,8 +246,8 @@ void p2m_flush(struct domain *d)
 
 		if (!v || v == self)
 			continue;
-		while ((READ_ONCE(v->in_guest) && (READ_ONCE(v->work) & VCPU_WORK_FLUSH)) ||
-		       READ_ONCE(v->in_copy))
+		while ((READ_ONCE(v->in_guest) && (READ_ONCE(v->pending) & VCPU_WORK_FLUSH)) ||
+		       READ_ONCE(v->copying_guest_memory))
 			cpu_relax();
 	}
 }

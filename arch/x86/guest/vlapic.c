@@ -166,7 +166,7 @@ bool vlapic_by_hardware(struct vcpu *v, bool can)
 	return vl->by_hardware;
 }
 
-u16 vlapic_to_page(struct vcpu *v)
+u16 vlapic_sync_irr_to_page(struct vcpu *v)
 {
 	struct vlapic *vl = v->vlapic;
 	int irr, isr;
@@ -194,7 +194,7 @@ void vlapic_unaccept(struct vcpu *v, u8 vector)
 static void look_again(struct vlapic *vl)
 {
 	if (highest_irr(vl) >= 0)
-		atomic_or(&vl->v->work, VCPU_WORK_LAPIC);
+		atomic_or(&vl->v->pending, VCPU_WORK_LAPIC);
 }
 
 void vlapic_error(struct vlapic *vl, u32 bits)
@@ -250,7 +250,7 @@ u8 vlapic_get_cr8(struct vcpu *v)
 static void set_tpr(struct vlapic *vl, u32 tpr)
 {
 	*vlapic_reg(vl, APIC_TPR) = tpr & 0xff;
-	atomic_or(&vl->v->work, VCPU_WORK_LAPIC);
+	atomic_or(&vl->v->pending, VCPU_WORK_LAPIC);
 }
 
 void vlapic_set_cr8(struct vcpu *v, u8 cr8)
@@ -261,7 +261,7 @@ void vlapic_set_cr8(struct vcpu *v, u8 cr8)
 static void write_svr(struct vlapic *vl, u32 val)
 {
 	vl->svr = val & SVR_VALID;
-	atomic_or(&vl->v->work, VCPU_WORK_LAPIC); /* who delivers may change */
+	atomic_or(&vl->v->pending, VCPU_WORK_LAPIC); /* who delivers may change */
 	for (unsigned i = 0; !(val & SVR_ENABLE) && i < NR_LVTS; i++)
 		vl->lvt[i] |= LVT_MASKED;
 }
@@ -402,7 +402,7 @@ static int write_base(struct vlapic *vl, u64 val)
 	    ((old & APIC_BASE_EXTD) && mode == APIC_BASE_EN))
 		return -EPERM;
 	vl->base = VLAPIC_BASE | mode | (vl->base & APIC_BASE_BSP);
-	atomic_or(&vl->v->work, VCPU_WORK_LAPIC);
+	atomic_or(&vl->v->pending, VCPU_WORK_LAPIC);
 	if (!mode && old)
 		vlapic_init_regs(vl);
 	else if ((mode & ~old) & APIC_BASE_EXTD)

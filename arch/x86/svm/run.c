@@ -20,7 +20,7 @@
 #define clgi() __asm__ volatile("clgi" ::: "memory")
 #define stgi() __asm__ volatile("stgi" ::: "memory")
 
-void svm_enter_anew(struct vcpu *v)
+void svm_enter_new_asid(struct vcpu *v)
 {
 	struct svm_cpu *c = v->cpu->hvm;
 	struct svm_vcpu *s = svm(v);
@@ -111,7 +111,7 @@ static void before_entry(struct vcpu *v)
 			m->intercept1 |= INTERCEPT_IRET;
 	}
 	s->world_switch = window && m->int_state & INT_SHADOW ? svm_switch_shadow : svm_switch;
-	if (s->enter != svm_enter_anew)
+	if (s->enter != svm_enter_new_asid)
 		s->enter = s->world_switch;
 	if (window)
 		open_window(m);
@@ -288,7 +288,7 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 	case VMEXIT_VINTR:
 		COUNT(WINDOW);
 		close_window(m);
-		atomic_or(&v->work, VCPU_WORK_WINDOW);
+		atomic_or(&v->pending, VCPU_WORK_WINDOW);
 		break;
 	case VMEXIT_IRET:
 		/* The IRET comes next; see step_over_iret(). */
@@ -296,7 +296,7 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 		m->intercept1 &= ~INTERCEPT_IRET;
 		svm(v)->iret_rip = v->regs.rip;
 		v->nmi_blocked = false;
-		atomic_or(&v->work, VCPU_WORK_NMI);
+		atomic_or(&v->pending, VCPU_WORK_NMI);
 		break;
 	case VMEXIT_CR8_WRITE:
 		COUNT(CR);
@@ -322,7 +322,7 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 			svm(v)->iret_rip = 0;
 			m->dr6 &= ~DR6_BS;
 			v->nmi_blocked = false;
-			atomic_or(&v->work, VCPU_WORK_NMI);
+			atomic_or(&v->pending, VCPU_WORK_NMI);
 			break;
 		}
 		complete_dr6(v, m);
@@ -389,7 +389,8 @@ void svm_run(struct vcpu *v)
 	time_exit(v);
 	for (;;) {
 		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
-		if (unlikely(v->work | v->deferred | v->info->evtchn_upcall_pending | c->work)) {
+		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending |
+			     c->work)) {
 			if (c->work && sched_wanted(c))
 				break;
 			before_entry(v);
@@ -397,10 +398,10 @@ void svm_run(struct vcpu *v)
 		clgi();
 		WRITE_ONCE(v->in_guest, true);
 		smp_mb();
-		if (unlikely(c->work | v->work)) {
+		if (unlikely(c->work | v->pending)) {
 			WRITE_ONCE(v->in_guest, false);
 			stgi();
-			if (v->work & VCPU_WORK_STOP)
+			if (v->pending & VCPU_WORK_STOP)
 				break;
 			continue;
 		}

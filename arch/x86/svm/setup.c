@@ -149,7 +149,7 @@ static int svm_vcpu_init(struct vcpu *v)
 	s->vmcb = m;
 	v->hw_block = virt_to_phys(m);
 	s->world_switch = svm_switch;
-	s->enter = svm_enter_anew;
+	s->enter = svm_enter_new_asid;
 	v->hvm = s;
 	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18; /* #DB #AC (endless loops) and #MC */
 	m->intercept1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
@@ -181,7 +181,7 @@ static void svm_load(struct vcpu *v)
 
 	v->hw_host = c->host_pa;
 	if (svm(v)->asid_generation != c->generation)
-		svm(v)->enter = svm_enter_anew;
+		svm(v)->enter = svm_enter_new_asid;
 }
 
 /* After a hypercall v->regs is not up to date. */
@@ -208,15 +208,15 @@ static void svm_mode(struct vcpu *v, struct vcpu_mode *out)
 	out->ds_base = out->width == 64 ? 0 : m->ds.base;
 }
 
-static bool svm_paging(struct vcpu *v)
+static bool svm_refresh_paging_state(struct vcpu *v)
 {
 	const struct vmcb *m = vmcb_of(v);
-	struct vcpu_paging *p = &v->paging;
+	struct paging_state *p = &v->paging;
 
 	p->cr3 = m->cr3;
 	if (likely(p->cr0 == m->cr0 && p->cr4 == m->cr4 && p->efer == m->efer))
 		return false;
-	*p = (struct vcpu_paging){ m->cr0, m->cr3, m->cr4, m->efer };
+	*p = (struct paging_state){ m->cr0, m->cr3, m->cr4, m->efer };
 	return true;
 }
 
@@ -275,7 +275,7 @@ static void svm_set_cr2(struct vcpu *v, u64 cr2)
 
 static void svm_request_flush(struct vcpu *v)
 {
-	svm(v)->enter = svm_enter_anew;
+	svm(v)->enter = svm_enter_new_asid;
 }
 
 static u64 svm_seg_base(struct vcpu *v, unsigned seg)
@@ -324,7 +324,7 @@ const struct hvm_ops svm_ops = {
 	.run = svm_run,
 	.regs = svm_regs,
 	.mode = svm_mode,
-	.paging = svm_paging,
+	.refresh_paging_state = svm_refresh_paging_state,
 	.dump = svm_dump,
 	.set_state = svm_set_state,
 	.get_msr = svm_get_msr,

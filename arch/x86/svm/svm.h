@@ -11,7 +11,7 @@ struct svm_vcpu {
 	struct vmcb *vmcb;
 	/* svm_switch(), or the one with the shadow while something waits for the shadow's end */
 	void (*world_switch)(struct vcpu *v);
-	/* that, or svm_enter_anew() */
+	/* that, or svm_enter_new_asid() */
 	void (*enter)(struct vcpu *v);
 	u64 asid_generation;	/* the CPU's when it was taken; no other CPU has the same */
 	u64 iret_rip;		/* of the last IRET that ended an NMI */
@@ -44,7 +44,7 @@ void svm_switch_shadow(struct vcpu *v);
 
 void svm_run(struct vcpu *v);
 /* Enters with an ASID of this CPU's that no stale translation is tagged with. */
-void svm_enter_anew(struct vcpu *v);
+void svm_enter_new_asid(struct vcpu *v);
 
 /* The registers that the VMCB has and struct vcpu.regs as well. */
 static inline void svm_take_regs(const struct vmcb *m, struct regs *r)
@@ -61,7 +61,7 @@ static inline void svm_give_regs(struct vmcb *m, const struct regs *r)
 	m->rip = r->rip;
 	m->rflags = r->rflags;
 }
-/* movcr.c */
+/* cr_write.c */
 void svm_write_cr8(struct vcpu *v);
 bool svm_at_cr4_write(struct vcpu *v);
 

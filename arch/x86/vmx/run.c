@@ -70,7 +70,7 @@ static void before_entry(struct vcpu *v)
 	set_cpu_controls(s, controls);
 
 	if (s->by_hardware) {
-		vmwrite(GUEST_INT_STATUS, vlapic_to_page(v));
+		vmwrite(GUEST_INT_STATUS, vlapic_sync_irr_to_page(v));
 	} else {
 		/* MOV to CR8 goes without an exit unless something waits for the priority to fall. */
 		u32 threshold = vlapic_held_by_tpr(v) ? vlapic_get_cr8(v) : 0;
@@ -303,11 +303,11 @@ static void handle_exit(struct vcpu *v, u64 reason)
 	case VMEXIT_INTR_WINDOW:
 	case VMEXIT_NMI_WINDOW:
 		COUNT(WINDOW);
-		atomic_or(&v->work, VCPU_WORK_WINDOW);
+		atomic_or(&v->pending, VCPU_WORK_WINDOW);
 		break;
 	case VMEXIT_TPR_BELOW:
 		COUNT(CR);
-		atomic_or(&v->work, VCPU_WORK_LAPIC);
+		atomic_or(&v->pending, VCPU_WORK_LAPIC);
 		break;
 	case VMEXIT_APIC_WRITE:
 		/* Only of the one register that is written without an exit and has no effect in hardware. */
@@ -396,13 +396,13 @@ void vmx_run(struct vcpu *v)
 	time_exit(v);
 	for (;;) {
 		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
-		if (unlikely(v->work | v->deferred | v->info->evtchn_upcall_pending))
+		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending))
 			before_entry(v);
 		WRITE_ONCE(v->in_guest, true);
 		smp_mb();
-		if (unlikely(c->work | v->work)) {
+		if (unlikely(c->work | v->pending)) {
 			WRITE_ONCE(v->in_guest, false);
-			if ((c->work && sched_wanted(c)) || (v->work & VCPU_WORK_STOP))
+			if ((c->work && sched_wanted(c)) || (v->pending & VCPU_WORK_STOP))
 				break;
 			continue;
 		}

@@ -21,12 +21,12 @@
 /* #DB #AC (endless loops) and #MC */
 #define EXCEPTIONS (BIT(1) | BIT(17) | BIT(18))
 
-static const u32 kept_msrs[NR_KEPT] = {
-	[KEPT_STAR] = MSR_STAR,
-	[KEPT_LSTAR] = MSR_LSTAR,
-	[KEPT_CSTAR] = MSR_CSTAR,
-	[KEPT_SFMASK] = MSR_SFMASK,
-	[KEPT_KERNEL_GS] = MSR_KERNEL_GS_BASE,
+static const u32 switched_msrs[NR_SWITCHED_MSRS] = {
+	[SWITCHED_STAR] = MSR_STAR,
+	[SWITCHED_LSTAR] = MSR_LSTAR,
+	[SWITCHED_CSTAR] = MSR_CSTAR,
+	[SWITCHED_SFMASK] = MSR_SFMASK,
+	[SWITCHED_KERNEL_GS] = MSR_KERNEL_GS_BASE,
 };
 
 /* A loop of PAUSEs at most so far apart, for so long, in TSC ticks, waits for another vCPU. SDM 3C 25.1.3. */
@@ -156,8 +156,8 @@ static void write_start(struct vcpu *v, struct vmx_vcpu *s)
 	for (unsigned i = 0; i < NR_SEGS; i++)
 		write_segment(i, &st->seg[i]);
 	write_pdptes(v, st);
-	for (unsigned i = 0; i < NR_KEPT; i++)
-		wrmsr(kept_msrs[i], 0);
+	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
+		wrmsr(switched_msrs[i], 0);
 	write_cr2(0);
 	write_dr6(DR6_RESET);
 	if (vmx_caps.ept & EPT_CAP_INVVPID_SINGLE)
@@ -185,8 +185,8 @@ static void vmx_load(struct vcpu *v)
 		write_constants(v, s);
 	if (s->in_cpu != c)
 		write_host(c, s);
-	for (unsigned i = 0; i < NR_KEPT; i++)
-		wrmsr(kept_msrs[i], s->kept[i]);
+	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
+		wrmsr(switched_msrs[i], s->switched_msrs[i]);
 	write_cr2(s->cr2);
 	write_dr6(s->dr6);
 	if (!s->started)
@@ -197,8 +197,8 @@ static void vmx_save(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx(v);
 
-	for (unsigned i = 0; i < NR_KEPT; i++)
-		s->kept[i] = rdmsr(kept_msrs[i]);
+	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
+		s->switched_msrs[i] = rdmsr(switched_msrs[i]);
 	s->cr2 = read_cr2();
 	s->dr6 = read_dr6();
 	vmclear(s->pa);
@@ -262,10 +262,10 @@ static void vmx_mode(struct vcpu *v, struct vcpu_mode *out)
 	out->ds_base = out->width == 64 ? 0 : vmread(GUEST_DS_BASE);
 }
 
-static bool vmx_paging(struct vcpu *v)
+static bool vmx_refresh_paging_state(struct vcpu *v)
 {
-	struct vcpu_paging *p = &v->paging, is = { vmread(GUEST_CR0), vmread(GUEST_CR3),
-						   vmread(GUEST_CR4), vmread(GUEST_EFER) };
+	struct paging_state *p = &v->paging, is = { vmread(GUEST_CR0), vmread(GUEST_CR3),
+						    vmread(GUEST_CR4), vmread(GUEST_EFER) };
 	bool same = p->cr0 == is.cr0 && p->cr4 == is.cr4 && p->efer == is.efer;
 
 	*p = is;
@@ -352,7 +352,7 @@ const struct hvm_ops vmx_ops = {
 	.save = vmx_save,
 	.run = vmx_run,
 	.mode = vmx_mode,
-	.paging = vmx_paging,
+	.refresh_paging_state = vmx_refresh_paging_state,
 	.dump = vmx_dump,
 	.set_state = vmx_set_state,
 	.get_msr = vmx_get_msr,

@@ -9,7 +9,14 @@
 #include "vmcs.h"
 
 /* MSRs that the VMCS does not switch: in the CPU while the vCPU is. */
-enum { KEPT_STAR, KEPT_LSTAR, KEPT_CSTAR, KEPT_SFMASK, KEPT_KERNEL_GS, NR_KEPT };
+enum {
+	SWITCHED_STAR,
+	SWITCHED_LSTAR,
+	SWITCHED_CSTAR,
+	SWITCHED_SFMASK,
+	SWITCHED_KERNEL_GS,
+	NR_SWITCHED_MSRS
+};
 
 struct vmx_vcpu {
 	u32 *vmcs;
@@ -25,7 +32,7 @@ struct vmx_vcpu {
 	bool flush;		/* nested translations, before the next entry */
 	const struct cpu *in_cpu; /* now or last: only there its translations are flushed in time */
 	struct vcpu_state start;
-	u64 cr2, dr6, kept[NR_KEPT];	/* while it is in no CPU */
+	u64 cr2, dr6, switched_msrs[NR_SWITCHED_MSRS];	/* while it is in no CPU */
 };
 
 /* What the machine's VT-x has; the controls to run with. */
