@@ -547,7 +547,7 @@ static u8 __init node_of(const struct acpi_info *acpi, paddr_t pa)
 {
 	for (unsigned i = 0; i < acpi->nr_mem; i++)
 		if (pa >= acpi->mem[i].base && pa - acpi->mem[i].base < acpi->mem[i].size)
-			return acpi->mem[i].node % MAX_NODES;
+			return acpi->mem[i].node;
 	return 0;
 }
 
@@ -606,8 +606,7 @@ void __init owner_init(const struct boot_info *bi, const struct acpi_info *acpi)
 	table = early_alloc(nr_chunks * sizeof(*table));
 	chunks = table;
 	nr_nodes = max(acpi->nr_nodes, 1U);
-	nr_nodes = min(nr_nodes, (unsigned)MAX_NODES);
-	for (unsigned i = 0; i < MAX_NODES; i++) {
+	for (unsigned i = 0; i < nr_nodes; i++) {
 		spin_init(&nodes[i].lock, LOCK_OWNER);
 		list_init(&nodes[i].partial);
 	}

@@ -9,6 +9,7 @@
 #include <margay/console.h>
 #include <margay/evtchn.h>
 #include <margay/grant.h>
+#include <margay/page_owner.h>
 #include <margay/policy_registry.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
@@ -95,7 +96,7 @@ static u8 choose_node(const struct guest_spec *spec)
 		cpu = find_next_bit(mask, nr_cpus, 0);
 		return cpu < nr_cpus ? cpus[cpu]->node : 0;
 	}
-	for (unsigned n = 1; n < MAX_NODES; n++)
+	for (unsigned n = 1; n < nr_nodes; n++)
 		if (node_free_pages(n) > node_free_pages(best))
 			best = n;
 	return policy_node(spec->mem, spec->vcpus, (u8)best);

@@ -18,26 +18,26 @@ enum srat_entry {
 
 static u8 revision __initdata; /* of the table */
 
-/* The node of a proximity domain, which gets the next free number when it is new; -1: too many. */
-static int __init node_of(struct acpi_info *out, u32 pxm)
+/* The node of a proximity domain. A new one gets the next number; those beyond the limit share the last node. */
+static u8 __init node_of(struct acpi_info *out, u32 pxm)
 {
 	unsigned int i;
 
 	for (i = 0; i < out->nr_nodes; i++) {
 		if (out->nodes[i] == pxm)
-			return i;
+			return (u8)i;
 	}
-	if (i == ACPI_MAX_NODES) {
-		pr_warn("acpi: SRAT: more than %u nodes, domain %u ignored\n", i, pxm);
-		return -1;
+	if (i == MAX_NODES) {
+		pr_warn("acpi: SRAT: more than %u nodes, domain %u joins the last\n", i, pxm);
+		return MAX_NODES - 1;
 	}
 	out->nodes[out->nr_nodes++] = pxm;
-	return i;
+	return (u8)i;
 }
 
-static void __init set_cpu_node(struct acpi_info *out, u32 apic_id, int node)
+static void __init set_cpu_node(struct acpi_info *out, u32 apic_id, u8 node)
 {
-	for (unsigned int i = 0; node >= 0 && i < out->nr_cpus; i++) {
+	for (unsigned int i = 0; i < out->nr_cpus; i++) {
 		if (out->cpus[i].apic_id == apic_id)
 			out->cpus[i].node = node;
 	}
@@ -46,7 +46,6 @@ static void __init set_cpu_node(struct acpi_info *out, u32 apic_id, int node)
 static void __init add_mem(struct acpi_info *out, const u8 *e)
 {
 	u64 base = get_u64(e + 8), size = get_u64(e + 16);
-	int node;
 
 	if (!size)
 		return;
@@ -59,9 +58,7 @@ static void __init add_mem(struct acpi_info *out, const u8 *e)
 			base);
 		return;
 	}
-	node = node_of(out, get_u32(e + 2));
-	if (node >= 0)
-		out->mem[out->nr_mem++] = (struct acpi_mem){ base, size, node };
+	out->mem[out->nr_mem++] = (struct acpi_mem){ base, size, node_of(out, get_u32(e + 2)) };
 }
 
 static void __init one_entry(const u8 *e, struct acpi_info *out)

@@ -6,13 +6,12 @@
 #ifndef MARGAY_ACPI_H
 #define MARGAY_ACPI_H
 
-#include <margay/types.h>
+#include <margay/mm.h>
 
 #define ACPI_MAX_CPUS 256
 #define ACPI_MAX_IOAPICS 32
 #define ACPI_MAX_OVERRIDES 24
 #define ACPI_MAX_MEM 128
-#define ACPI_MAX_NODES 64
 
 /* Address space ids of a generic address structure (ACPI 5.2.3.2). */
 #define ACPI_SPACE_MEM 0
@@ -50,7 +49,7 @@ struct acpi_info {
 	unsigned int nr_overrides;
 
 	/* node number -> proximity domain; at least one node */
-	u32 nodes[ACPI_MAX_NODES];
+	u32 nodes[MAX_NODES];
 	unsigned int nr_nodes;
 	struct acpi_mem mem[ACPI_MAX_MEM];
 	unsigned int nr_mem;

@@ -35,7 +35,7 @@ enum {
 	OWNER_NONE = 0xfffd,	/* not RAM, or kept by the firmware or boot loader */
 };
 
-#define MAX_NODES 16
+#define MAX_NODES 64	/* NUMA nodes; drivers/acpi/srat.c folds further ones into the last */
 #define NODE_ANY 0xffU
 
 /*

@@ -112,9 +112,11 @@ static void test_srat_entries(void **state)
 	sim_table_of("SRAT", 3, body, sizeof(body));
 	sim_root("XSDT", 8);
 	assert_int_equal(sim_parse(), 0);
-	assert_int_equal(sim_info.nr_nodes, ACPI_MAX_NODES);
-	assert_int_equal(sim_info.nr_mem, ACPI_MAX_NODES);
-	assert_logged("more than 64 nodes, domain 64 ignored");
+	assert_int_equal(sim_info.nr_nodes, MAX_NODES);
+	assert_int_equal(sim_info.nr_mem, ACPI_MAX_MEM);
+	for (i = 0; i < ACPI_MAX_MEM; i++)
+		assert_int_equal(sim_info.mem[i].node, min(i, MAX_NODES - 1U));
+	assert_logged("more than 64 nodes, domain 64 joins the last");
 
 	sim_setup(NULL);
 	for (i = 0; i < 200; i++)

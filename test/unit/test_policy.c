@@ -209,6 +209,17 @@ static int setup(void **state)
 	return 0;
 }
 
+/* The table of nodes that a placement policy reads holds every node that SRAT may name. */
+static void test_many_nodes(void **state)
+{
+	(void)state;
+	nr_nodes = MAX_NODES;
+	cpu[1].node = cpu[2].node = MAX_NODES - 1;
+	assert_int_equal(policy_select(POINT_PLACE, load(&all), everywhere), 0);
+	assert_int_equal(policy_node(1 << 30, 1, 0), MAX_NODES - 1);
+	nr_nodes = 1;
+}
+
 static int teardown(void **state)
 {
 	struct policy *p;
@@ -374,6 +385,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_select),   TEST(test_eject),	      TEST(test_start),
 		TEST(test_announce), TEST(test_unload_waits), TEST(test_slots),
+		TEST(test_many_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
