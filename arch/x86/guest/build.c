@@ -226,3 +226,18 @@ int arch_build_guest(struct domain *d, struct boot_guest *bg)
 		pr_err("guest %s: no console (error %d)\n", d->name, -rc);
 	return rc;
 }
+
+unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max_entries)
+{
+	struct hvm_memmap_table_entry r[GUEST_MEM_MAP_MAX];
+	struct guest_layout l;
+	unsigned n;
+
+	if (guest_layout(d->spec.mem, strlen(d->spec.cmdline), &l))
+		return 0;
+	n = guest_memory_map(&l, r);
+	n = min(n, max_entries);
+	for (unsigned i = 0; i < n; i++)
+		map[i] = (struct e820_entry){ r[i].addr, r[i].size, r[i].type };
+	return n;
+}

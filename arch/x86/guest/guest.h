@@ -83,6 +83,9 @@ void vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt);
 void vlapic_error(struct vlapic *vl, u32 bits);
 void vlapic_init_regs(struct vlapic *vl); /* the state INIT leaves; IA32_APIC_BASE stays */
 
+/* The state of INIT in the registers that context.c switches; in the CPU, too, if v is loaded. */
+void context_reset(struct vcpu *v);
+
 /* vlapic_ipi.c */
 void vlapic_send_icr(struct vlapic *vl);
 u32 vlapic_logical_id(const struct vlapic *vl);
