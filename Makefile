@@ -60,12 +60,12 @@ $(O)/obj/%.asm.o: %.asm Makefile
 	$(Q)$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -MQ $@ -o $@ $<
 
 # Linked twice: the second time with the symbol table that panics print names from.
-$(O)/margay: $(OBJS) $(LDS) scripts/mksyms
+$(O)/margay: $(OBJS) $(LDS) scripts/mksyms.py
 	@echo "  LD      $@"
-	$(Q)scripts/mksyms </dev/null >$(O)/obj/syms0.S
+	$(Q)scripts/mksyms.py </dev/null >$(O)/obj/syms0.S
 	$(Q)$(CC) -c -o $(O)/obj/syms0.o $(O)/obj/syms0.S
 	$(Q)$(LD) $(LDFLAGS) -o $@.tmp $(OBJS) $(O)/obj/syms0.o
-	$(Q)$(NM) -n $@.tmp | scripts/mksyms >$(O)/obj/syms.S
+	$(Q)$(NM) -n $@.tmp | scripts/mksyms.py >$(O)/obj/syms.S
 	$(Q)$(CC) -c -o $(O)/obj/syms.o $(O)/obj/syms.S
 	$(Q)$(LD) $(LDFLAGS) -Map=$(O)/margay.map -o $@ $(OBJS) $(O)/obj/syms.o
 	$(Q)rm -f $@.tmp
@@ -87,6 +87,7 @@ help:
 	@echo 'make iso        a bootable image with the demo guests'
 	@echo 'make run        boot it in QEMU, console on the terminal (ACCEL=kvm: nested KVM)'
 	@echo 'make debug      the same, stopped, with a gdb stub'
+	@echo 'make scenarios  lists the scenarios and their beds; make scenario NAME=x [BED=y] runs one'
 	@echo 'make check      all quick tests, as CI runs them; check-long: the others too'
 	@echo 'make perf       instruction counts under -icount; perf-diff: against the baseline in the tree'
 	@echo 'make docs       the book, in $(O)/docs'

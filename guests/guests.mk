@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Guests of our own, included by the top Makefile. guests/NAME.c, or all of guests/NAME/*.c,
-# becomes $(O)/guests/NAME, linked with guests/lib. `make guests` builds them all.
+# Guests of our own, included by the top Makefile. guests/NAME.c, or test/guests/ROOM/NAME.c, or all of
+# test/guests/ROOM/NAME/*.c, becomes $(O)/guests/NAME, linked with guests/lib. `make guests` builds them all.
 
 O ?= build
 NASM ?= nasm
 
-GUESTS := $(basename $(notdir $(wildcard guests/*.c)))
-GUEST_DIRS := $(filter-out lib,$(patsubst guests/%/,%,$(dir $(wildcard guests/*/*.c))))
-GUESTS := $(sort $(GUESTS) $(GUEST_DIRS))
+# The source of each guest, without .c: a file, or a directory.
+GUEST_SRCS := $(basename $(wildcard guests/*.c test/guests/*/*.c)) \
+	$(sort $(patsubst %/,%,$(dir $(wildcard test/guests/*/*/*.c))))
+GUESTS := $(notdir $(GUEST_SRCS))
 GUEST_BINS := $(addprefix $(O)/guests/,$(GUESTS))
 GUEST_OBJ := $(O)/guests/obj
 
@@ -23,12 +24,12 @@ GUEST_LDFLAGS := -m64 -nostdlib -static -no-pie -Wl,-T,guests/lib/guest.lds \
 	-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
 
 GUEST_LIB_SRC := $(filter-out guests/lib/name.c,$(wildcard guests/lib/*.c))
-GUEST_LIB := $(patsubst guests/%.c,$(GUEST_OBJ)/%.o,$(GUEST_LIB_SRC)) \
-	$(patsubst guests/%.asm,$(GUEST_OBJ)/%.asm.o,$(wildcard guests/lib/*.asm))
+GUEST_LIB := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(GUEST_LIB_SRC)) \
+	$(patsubst %.asm,$(GUEST_OBJ)/%.asm.o,$(wildcard guests/lib/*.asm))
 
-# Objects of one guest: its own, and the one that holds its name.
-guest_objs = $(patsubst guests/%.c,$(GUEST_OBJ)/%.o,$(wildcard guests/$(1).c guests/$(1)/*.c)) \
-	$(GUEST_OBJ)/$(1)/name.o
+# $(call guest_objs,SOURCE): a guest's own objects, and the one that holds its name.
+guest_objs = $(patsubst %.c,$(GUEST_OBJ)/%.o,$(wildcard $(1).c $(1)/*.c)) \
+	$(GUEST_OBJ)/$(notdir $(1))/name.o
 
 .PHONY: guests
 guests: $(GUEST_BINS)
@@ -43,11 +44,11 @@ $(GUEST_OBJ)/%/name.o: guests/lib/name.c $(GUEST_OBJ)/.inc
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) -DGUEST_NAME='"$*"' -c -o $@ $<
 
-$(GUEST_OBJ)/%.o: guests/%.c $(GUEST_OBJ)/.inc
+$(GUEST_OBJ)/%.o: %.c $(GUEST_OBJ)/.inc
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
 
-$(GUEST_OBJ)/%.asm.o: guests/%.asm
+$(GUEST_OBJ)/%.asm.o: %.asm
 	$(Q)mkdir -p $(@D)
 	$(Q)$(NASM) -f elf64 -MD $(@:.o=.d) -o $@ $<
 
@@ -68,9 +69,9 @@ $(GUEST_OBJ)/policies/modules.o: $(GUEST_OBJ)/policies/modules.S
 $(O)/guests/policies: $(GUEST_OBJ)/policies/modules.o
 
 define guest_rule
-$(O)/guests/$(1): $(call guest_objs,$(1)) $(GUEST_LIB) guests/lib/guest.lds
+$(O)/guests/$(notdir $(1)): $(call guest_objs,$(1)) $(GUEST_LIB) guests/lib/guest.lds
 	$$(Q)$$(CC) $$(GUEST_LDFLAGS) -o $$@ $$(filter %.o,$$^)
 endef
-$(foreach g,$(GUESTS),$(eval $(call guest_rule,$(g))))
+$(foreach g,$(GUEST_SRCS),$(eval $(call guest_rule,$(g))))
 
--include $(wildcard $(GUEST_OBJ)/*.d $(GUEST_OBJ)/*/*.d)
+-include $(wildcard $(addprefix $(GUEST_OBJ)/,*/*.d guests/lib/*.d test/guests/*/*.d test/guests/*/*/*.d))

@@ -1,9 +1,17 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Tests that run on the build host: unit tests (cmocka, ASan and UBSan) and fuzzers (libFuzzer).
-# A file test/unit/test_X.c or test/fuzz/fuzz_X.c becomes one program; it names the sources it is
-# linked with in a comment line: `unit-sources: FILE...` or `fuzz-sources: FILE...`.
+# All tests. First those that run on the build machine: unit tests (cmocka, ASan and UBSan) and fuzzers
+# (libFuzzer). A file test/unit/test_X.c or test/fuzz/fuzz_X.c becomes one program; it names the sources
+# it is linked with in a comment line: `unit-sources: FILE...` or `fuzz-sources: FILE...`. Then those
+# that boot emulated machines (test/beds), and their sum.
 
-.PHONY: check-unit check-fuzz check-fuzz-long unit fuzz
+.PHONY: check check-long check-arrows check-format format check-scripts check-unit check-fuzz check-fuzz-long unit fuzz
+.PHONY: check-scenarios check-scenarios-long check-trace check-oracle check-boot check-boot-long check-faults
+.PHONY: scenarios scenario test-images perf perf-diff perf-baseline
+
+CHECK_PARTS ?= check-format check-arrows check-scripts check-unit check-fuzz docs check-exercises check-scenarios check-faults \
+	check-boot check-oracle
+LONG_PARTS ?= check-format check-arrows check-scripts check-unit check-fuzz-long docs check-exercises check-scenarios-long \
+	check-trace check-faults check-boot-long check-oracle
 
 HOSTCC ?= gcc
 FUZZCC ?= clang
@@ -104,3 +112,91 @@ check-fuzz: fuzz $(O)/fuzz/seeds
 
 check-fuzz-long: fuzz $(O)/fuzz/seeds
 	$(call run_fuzzers,$(FUZZ_SECONDS_LONG))
+
+# Fixed work, to be done on the bare machine and in guests: test/perf/work.c.
+WORK_INITRAMFS := $(O)/guests/initramfs-work.gz
+
+$(O)/tools/work: test/perf/work.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TOOL_CFLAGS) -s -static -pthread -o $@ $<
+
+$(WORK_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh $(O)/tools/work
+	$(Q)test/beds/mkinitramfs.sh $< $@ $(O)/tools/work
+
+# The same work as a guest of KVM's.
+KVM_INITRAMFS := $(O)/guests/initramfs-kvm.cpio
+
+$(KVM_INITRAMFS): $(O)/cache/busybox/busybox $(O)/guests/linux-generic $(WORK_INITRAMFS) \
+		$(patsubst %,$(O)/cache/generic/%.ko,irqbypass ccp kvm kvm-amd) test/perf/mkkvm.sh test/perf/kvm-init.sh
+	$(Q)test/perf/mkkvm.sh $(wordlist 1,1,$^) $@ $(wordlist 2,7,$^)
+
+BAD_GUESTS := $(addprefix $(O)/guests/bad-,text cut note class segment)
+
+$(BAD_GUESTS) &: $(O)/guests/hello test/beds/mkbad.py
+	$(Q)test/beds/mkbad.py $< $(@D)
+
+check:
+	$(Q)O=$(O) $(SETUP)
+	+$(Q)O=$(O) MAKE="$(MAKE)" scripts/check.py $(CHECK_PARTS)
+
+check-long:
+	$(Q)O=$(O) $(SETUP)
+	+$(Q)O=$(O) MAKE="$(MAKE)" scripts/check.py $(LONG_PARTS)
+
+check-format:
+	$(Q)scripts/format.py --check
+
+format:
+	$(Q)scripts/format.py
+
+check-arrows: $(O)/margay
+	$(Q)scripts/check-arrows.py $(O)/obj
+
+check-scripts:
+	$(Q)python3 -B -m unittest discover -s test/scripts
+
+test-images: $(O)/margay guests $(LINUX_GUESTS) $(INITRAMFS) $(CONTROL_INITRAMFS) $(BAD_GUESTS) \
+		modules test-modules $(O)/modules/allowed
+
+scenarios:
+	$(Q)test/beds/run.py --list
+
+scenario:
+	$(Q)[ '$(NAME)' ] || { echo "name one: make scenario NAME=hello [BED=qemu]; make scenarios lists them" >&2; exit 1; }
+	$(Q)O=$(O) $(SETUP)
+	$(AGAIN) test-images
+	$(Q)O=$(O) test/beds/run.py $(if $(BED),--bed $(BED)) '$(NAME)'
+
+check-scenarios: test-images
+	$(Q)O=$(O) test/beds/run.py --no-oracle
+
+check-scenarios-long: test-images
+	$(Q)O=$(O) test/beds/run.py --no-oracle --long
+
+# What check-scenarios runs on QEMU, with all that Margay does recorded: the verdicts must be the same.
+check-trace: test-images
+	$(Q)O=$(O) test/beds/run.py --bed qemu --traced
+
+check-oracle: guests
+	$(Q)O=$(O) test/beds/run.py --bed oracle
+
+check-boot: test-images
+	$(Q)O=$(O) test/beds/bootmatrix.py
+
+check-boot-long: test-images
+	$(Q)O=$(O) test/beds/bootmatrix.py --all
+
+check-faults: $(O)/margay guests
+	$(Q)O=$(O) test/beds/faults.py
+
+# What runs in the emulator beside a hypervisor, and counts: test/perf/count.c.
+COUNT_PLUGIN := $(O)/tools/count.so
+
+$(COUNT_PLUGIN): test/perf/count.c
+	$(Q)mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(TOOL_CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $<
+
+perf perf-diff perf-baseline:
+	$(Q)O=$(O) $(SETUP) build run check
+	$(AGAIN) test-images $(WORK_INITRAMFS) $(if $(filter perf,$@),$(KVM_INITRAMFS) $(COUNT_PLUGIN))
+	$(Q)O=$(O) scripts/perf.py $(patsubst perf-%,--%,$(filter-out perf,$@))

@@ -22,7 +22,7 @@ $(O)/tools/mgctl: $(MGCTL_OBJS)
 	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ $(XEN_LIBS)
 
 # For tests in Linux guests: mgctl's way to Margay, and checks of what a guest relies on.
-GUESTCHECK_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(wildcard test/guest/linux/*.c))
+GUESTCHECK_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(wildcard test/beds/linux/*.c))
 $(GUESTCHECK_OBJS): $(O)/obj/%.o: %.c tools/tools.mk
 	@mkdir -p $(@D)
 	@echo "  CC      $<"

@@ -131,7 +131,7 @@ class Exercise:
         """Boot Margay with modules (guest, string) and return the lines of the console. typed is a
         list of (regular expression, text): the text is typed once a line matches."""
         # pylint: disable=too-many-arguments,import-outside-toplevel
-        sys.path.insert(0, os.path.join(ROOT, 'test/guest'))
+        sys.path.insert(0, os.path.join(ROOT, 'test/beds'))
         os.chdir(ROOT)
         import beds
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs under QEMU's -icount, where time is the number of instructions executed, and what is read
-from their serial lines. Used by scripts/perf. The figures of our own guests repeat; those of Linux on
+from their serial lines. Used by scripts/perf.py. The figures of our own guests repeat; those of Linux on
 two CPUs were seen to vary by a few per cent from run to run."""
 import os
 import re
@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, '../guest'))
+sys.path.insert(0, os.path.join(HERE, '../beds'))
 # pylint: disable=wrong-import-position
 import beds  # noqa: E402
 import xen as xen_tools  # noqa: E402

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What scripts/perf has measured as a picture (SVG): a bar for each operation and system, on a scale on
+"""What scripts/perf.py has measured as a picture (SVG): a bar for each operation and system, on a scale on
 which each grid line is ten times the one before."""
 import math
 from xml.sax.saxutils import escape

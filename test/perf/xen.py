@@ -7,7 +7,7 @@ import struct
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, '../guest'))
+sys.path.insert(0, os.path.join(HERE, '../beds'))
 # pylint: disable=wrong-import-position
 import beds  # noqa: E402
 

@@ -4,7 +4,7 @@
 beside those of Xen, those with VT-x under Bochs, and of both the boot, the memory, and the exits of a stock
 Linux kernel, busy and asleep.
 
-    scripts/perf [--no-xen] [--diff | --baseline] [bench] [vtx] [boot] [memory] [policy] [linux]
+    scripts/perf.py [--no-xen] [--diff | --baseline] [bench] [vtx] [boot] [memory] [policy] [linux]
                  [native]
 
 The figures repeat, but for Linux on 2 CPUs. All of them also go to $O/perf/perf.json, a picture of

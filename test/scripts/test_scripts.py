@@ -18,7 +18,7 @@ def load(name):
 
 class Check(unittest.TestCase):
     def count(self, text, status=0):
-        return load('check').count(text.split('\n'), status)
+        return load('check.py').count(text.split('\n'), status)
 
     def test_plain_part(self):
         self.assertEqual(self.count('built the book'), (1, 0, 0))
@@ -67,7 +67,7 @@ class Kvm(unittest.TestCase):
 class Format(unittest.TestCase):
     """keep(): which of an author's lines stay although clang-format would change them."""
     def keep(self, old, new, before=()):
-        return load('format').keep(old.split('\n'), new.split('\n'), list(before))
+        return load('format.py').keep(old.split('\n'), new.split('\n'), list(before))
 
     def test_trailing_comment(self):
         self.assertTrue(self.keep('\tint a;\t\t/* x */', '\tint a; /* x */'))

@@ -6,7 +6,7 @@ import tempfile
 import time
 import unittest
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../guest'))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../beds'))
 # pylint: disable=wrong-import-position
 import beds  # noqa: E402
 import scenarios  # noqa: E402
@@ -19,6 +19,9 @@ LIMIT = beds.Ended('limit', -9, 60.0)
 def scenario(**fields):
     fields.setdefault('name', 'timers')
     return scenarios.check(scenarios.fill(fields, scenarios.FIELDS, 'test'), 'test')
+
+
+SILENT = [{'name': 'timers', 'pass': False}]
 
 
 def judge(lines, ended=OFF, bed='qemu', **fields):
@@ -60,11 +63,11 @@ class Judging(unittest.TestCase):
         self.assertIsNone(judge(['[b] PASS x', '[a] PASS x'], guests=guests))
 
     def test_order(self):
-        self.assertIsNone(judge(['one', 'two'], expect=['one', 'two'], ordered=True))
-        self.assertIn('two', judge(['two', 'one'], expect=['one', 'two'], ordered=True))
+        self.assertIsNone(judge(['one', 'two'], guests=SILENT, expect=['one', 'two'], ordered=True))
+        self.assertIn('two', judge(['two', 'one'], guests=SILENT, expect=['one', 'two'], ordered=True))
 
     def test_count_and_same(self):
-        fields = {'expect': [], 'count': [{'line': '^up', 'least': 2, 'most': 3}],
+        fields = {'guests': SILENT, 'count': [{'line': '^up', 'least': 2, 'most': 3}],
                   'same': ['free ([0-9]+)']}
         self.assertIsNone(judge(['up free 5', 'up free 5'], **fields))
         self.assertIn('1 lines', judge(['up free 5', 'free 5'], **fields))
@@ -96,8 +99,8 @@ class Judging(unittest.TestCase):
         self.assertIn('marks', judge(lines[:1] + lines[2:], **fields))
 
     def test_input(self):
-        fields = {'expect': ['^answer 42'], 'input': [{'after': 'linux# ', 'send': 'answer\r'},
-                                                      {'after': '^answer', 'send': 'exit\r'}]}
+        fields = {'guests': SILENT, 'expect': ['^answer 42'],
+                  'input': [{'after': 'linux# ', 'send': 'answer\r'}, {'after': '^answer', 'send': 'exit\r'}]}
         verdict = Verdict(scenario(**fields), 'qemu')
         self.assertIsNone(verdict.waiting('lin', 0.0))
         self.assertEqual(verdict.waiting('[linux] linux# ', 0.1), 'answer\r')
@@ -115,26 +118,59 @@ class Judging(unittest.TestCase):
 
 
 class Tables(unittest.TestCase):
-    def load_list(self, text):
+    def load(self, text):
         with tempfile.NamedTemporaryFile('w', suffix='.list') as file:
             file.write(text)
             file.flush()
-            return scenarios.load_list(file.name)
+            return scenarios.load(file.name)
 
-    def test_list(self):
-        table = self.load_list('# comment\n\ntimers qemu oracle vcpus=2 mem=128M timeout=9 # why\n'
-                               'grants ryzen cpus=4 options=sched_slice=100 maxcpus=2\n')
-        self.assertEqual([s['name'] for s in table], ['timers', 'grants'])
+    def test_lines(self):
+        table = self.load('# comment\n\ntimers qemu oracle vcpus=2 mem=128M timeout=9 flags=control,pin=1 -- a -- b\n'
+                          'grants ryzen long=vtx cpus=4\n\toptions sched_slice=100 maxcpus=2\n'
+                          'l qemu long elf=linux-cloud test=boot\nsmp-2 qemu elf=smp\n')
+        self.assertEqual([s['name'] for s in table], ['timers', 'grants', 'l', 'smp-2'])
         self.assertEqual(table[0]['beds'], ['qemu', 'oracle'])
-        self.assertEqual((table[0]['guests'][0]['vcpus'], table[0]['timeout']), (2, 9))
+        self.assertEqual(table[0]['timeout'], 9)
         self.assertEqual(table[1]['options'], 'sched_slice=100 maxcpus=2')
-        self.assertEqual(scenarios.modules(table[0])[0][1], 'guest name=timers vcpus=2 mem=128M')
+        self.assertEqual(table[1]['long_beds'], ['broadwell', 'ivy', 'skylake'])
+        self.assertEqual(scenarios.modules(table[0])[0][1],
+                         'guest name=timers vcpus=2 mem=128M control pin=1 -- a -- b')
+        self.assertEqual((table[2]['guests'][0]['name'], table[2]['long']), ('linux', True))
+        self.assertEqual(table[3]['guests'][0]['name'], 'smp')
 
-    def test_list_refuses(self):
+    def test_indented_lines(self):
+        table = self.load('two qemu ordered ends=any\n\tguest a elf=x vcpus=3 -- how=0\n'
+                          '\tguest b no-pass elf=y\n\texpect ^one two\n\tcount 3-7 up\n\tcount 2 down\n\tsame free (.*)\n'
+                          '\tafter x# $\n\tsend \\x01a b\\r\n\tmodule hello guest name=c\n\tqemu -a "b c"\n'
+                          '\tbochs MODEL=m\n\tdebugger c; set x = 1\n\tsays odd\n\tgrub wrmsr 1 2\n\tforbid bad\n')
+        self.assertEqual([g['elf'] for g in table[0]['guests']], ['x', 'y'])
+        self.assertEqual(table[0]['guests'][0]['cmdline'], 'how=0')
+        self.assertEqual(table[0]['expect'], ['^one two', r'^(\[a\] )?PASS x$'])
+        self.assertEqual(table[0]['count'], [{'line': 'up', 'least': 3, 'most': 7}, {'line': 'down', 'least': 2}])
+        self.assertEqual(table[0]['input'], [{'after': 'x# $', 'send': '\x01a b\r'}])
+        self.assertEqual(table[0]['modules'], [['hello', 'guest name=c']])
+        self.assertEqual(table[0]['qemu'], ['-a', 'b c'])
+        self.assertEqual((table[0]['bochs'], table[0]['debugger']), ({'MODEL': 'm'}, ['c', 'set x = 1']))
+        self.assertEqual((table[0]['debugger_says'], table[0]['grub']), (['odd'], ['wrmsr 1 2']))
+        self.assertEqual((table[0]['forbid'], table[0]['ordered'], table[0]['ends']), (['bad'], True, 'any'))
+
+    def test_like(self):
+        table = self.load('a qemu long timeout=7 vcpus=2 -- x\n\tqemu -icount 1\n\texpect e\n\tforbid f\n'
+                          'b ryzen like=a vcpus=3\n\tqemu\n\texpect g\n')
+        self.assertEqual((table[1]['beds'], table[1]['long'], table[1]['timeout']), (['ryzen'], False, 7))
+        self.assertEqual((table[1]['qemu'], table[1]['forbid']), ([], ['f']))
+        self.assertEqual(table[1]['expect'][0], 'g')
+        self.assertEqual([(g['name'], g['vcpus'], g['cmdline']) for g in table[1]['guests']], [('a', 3, 'x')])
+        self.assertEqual(table[0]['guests'][0]['vcpus'], 2)
+
+    def test_refuses(self):
         for text, why in (('timers moon', 'unknown bed'), ('timers qemu cups=2', 'unknown word'),
-                          ('timers qemu mem=lots', 'not a size')):
+                          ('timers qemu mem=lots', 'not a size'), ('\tguest x', 'below no scenario'),
+                          ('a qemu\n\tguess x', 'unknown word'), ('a qemu\n\tguest x cups=2', 'unknown word'),
+                          ('a qemu\na qemu', 'twice'), ('a qemu like=b', 'unknown word'), ('a', 'no bed'),
+                          ('a qemu\n\tsend x', 'unknown word'), ('a qemu cpus=two', 'not a number')):
             with self.assertRaisesRegex(scenarios.TableError, why):
-                self.load_list(text)
+                self.load(text + '\n')
 
     def test_linux_guest(self):
         entry = scenario(guests=[{'name': 'l', 'elf': 'linux-cloud', 'test': 'boot', 'vcpus': 2}])
@@ -173,7 +209,7 @@ class Emulator(unittest.TestCase):
 
     def test_typing(self):
         ended, reason = self.run_shell('printf "name? "; read name; echo "hello $name"',
-                                       expect=['^name. hello moon'],
+                                       guests=SILENT, expect=['^name. hello moon'],
                                        input=[{'after': 'name', 'send': 'moon\n'}])
         self.assertEqual((ended.how, reason), ('off', None))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Tests of tools/host/extract-elf: one small bzImage per compression, and broken ones."""
+"""Tests of tools/image/extract-elf: one small bzImage per compression, and broken ones."""
 import bz2
 import gzip
 import importlib.machinery
@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import unittest
 
-TOOL = os.path.join(os.path.dirname(__file__), '../../tools/host/extract-elf')
+TOOL = os.path.join(os.path.dirname(__file__), '../../tools/image/extract-elf')
 loader = importlib.machinery.SourceFileLoader('extract_elf', TOOL)
 spec = importlib.util.spec_from_loader('extract_elf', loader)
 extract_elf = importlib.util.module_from_spec(spec)

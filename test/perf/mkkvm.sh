@@ -25,7 +25,7 @@ trap 'rm -rf "$root" "$output.new"' EXIT
 chmod 755 "$root"
 mkdir -p "$root/bin" "$root/usr/bin" "$root/dev" "$root/proc" "$root/sys" "$root/tmp" "$root$firmware"
 cp "$busybox" "$root/bin/busybox"
-install -m 755 "$(dirname "$0")/kvm-init" "$root/init"
+install -m 755 "$(dirname "$0")/kvm-init.sh" "$root/init"
 # It looks for its firmware beside where it lies itself.
 cp "$qemu" "$root/usr/bin/qemu"
 for library in $(ldd "$qemu" | grep -o '/[^ ]*'); do

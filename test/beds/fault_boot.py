@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Cases of test/guest/faults: what the boot loader hands over is wrong, or the CPU lacks something.
+"""Cases of test/beds/faults.py: what the boot loader hands over is wrong, or the CPU lacks something.
 
 gdb stops Margay before it reads the loader's information and changes it. See fault_cases.py.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Cases of test/guest/faults: ACPI tables and boot modules that are wrong, on a whole machine.
+"""Cases of test/beds/faults.py: ACPI tables and boot modules that are wrong, on a whole machine.
 
 gdb stops Margay where it starts to read them and spoils them in memory. Whatever is wrong is named,
 and the guest runs with what is left. See fault_cases.py for the form of a case.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Faults inside Margay and bad tables from firmware, each on a whole machine (QEMU).
 
-    test/guest/faults [--jobs N] [--list] [NAME...]
+    test/beds/faults.py [--jobs N] [--list] [NAME...]
 
 Margay has no code to make its own faults. QEMU starts stopped; gdb, with Margay's symbols, lets it
 run up to a function and then changes a register or memory, so that the CPU itself takes the fault.
@@ -129,7 +129,7 @@ def image_for(scenario):
 def scenario_of(case):
     entry = {'name': case.name, 'options': case.options, 'expect': case.expect,
              'forbid': case.forbid, 'ordered': case.ordered, 'cpus': case.cpus,
-             'guests': [{'name': 'hello', 'mem': '32M', 'flags': 'pin=1'}], 'panics': case.panics,
+             'guests': [{'name': 'hello', 'mem': '32M', 'flags': 'pin=1', 'pass': False}], 'panics': case.panics,
              'ends': case.ends, 'timeout': case.timeout, 'qemu': case.qemu, 'ram': case.ram,
              'modules': case.modules}
     return scenarios.check(scenarios.fill(entry, scenarios.FIELDS, case.name), case.name)

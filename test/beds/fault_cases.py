@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Cases of test/guest/faults: exceptions, NMIs and machine checks in Margay and in a guest.
+"""Cases of test/beds/faults.py: exceptions, NMIs and machine checks in Margay and in a guest.
 
 A case is a function that gdb calls while the machine stands at its first instruction; its decorator
 says what must come of it. The file is read by the runner and, for the function, by gdb.

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Run the scenarios of the table on their beds, several at once, and sum up.
 
-    test/guest/run [--bed BED] [--long] [--jobs N] [--timeout S] [--append WORDS] [--options WORDS]
-                   [--traced] [--list] [NAME...]
+    test/beds/run.py [--bed BED] [--long] [--jobs N] [--timeout S] [--append WORDS] [--options WORDS]
+                     [--traced] [--list] [NAME...]
 
 NAME may be a shell pattern. Logs are left in $O/test/BED/NAME.log.
 """
@@ -55,6 +55,16 @@ def left_for_long(args):
             if args.bed in (None, bed) and not (args.no_oracle and bed == 'oracle')]
 
 
+def list_all(names):
+    """Prints a line for each scenario: its name and its beds, with + behind those only of check-long."""
+    for scenario in scenarios.load():
+        if not names or any(fnmatch.fnmatch(scenario['name'], pattern) for pattern in names):
+            words = [bed + '+' * scenario['long'] for bed in scenario['beds']] + \
+                [bed + '+' for bed in scenario['long_beds']]
+            print(f'{scenario["name"]:24} ' + ' '.join(words))
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
     parser.add_argument('--bed', choices=list(beds.BEDS))
@@ -67,21 +77,19 @@ def main():
     parser.add_argument('--append', default='', metavar='WORDS', help="to guests' command lines")
     parser.add_argument('--options', default='', metavar='WORDS', help="to Margay's command line")
     parser.add_argument('--traced', action='store_true', help='Margay records all it does')
-    parser.add_argument('--list', action='store_true', help='say what would run')
+    parser.add_argument('--list', action='store_true', help='list all scenarios with their beds')
     parser.add_argument('names', nargs='*', metavar='NAME')
     args = parser.parse_args()
     os.chdir(runner.ROOT)
     try:
+        if args.list:
+            return list_all(args.names)
         chosen = select(args)
     except scenarios.TableError as error:
         print(f'run: {error}', file=sys.stderr)
         return 2
     if args.no_oracle:
         chosen = [pair for pair in chosen if pair[1] != 'oracle']
-    if args.list:
-        for scenario, bed in chosen:
-            print(f'{bed:9} {scenario["name"]}' + (' (long)' if scenario['long'] else ''))
-        return 0
     for scenario in {id(scenario): scenario for scenario, _ in chosen}.values():
         scenario['timeout'] *= args.patience
     verdict.POWER_OFF *= args.patience

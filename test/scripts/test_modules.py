@@ -38,7 +38,7 @@ class OutOfTree(unittest.TestCase):
         done = run('make', '-C', TREE, 'install-headers', f'DESTDIR={cls.work}', 'PREFIX=/opt', env=env)
         assert done.returncode == 0, done.stderr
         cls.link = os.path.join(cls.work, 'link')
-        sources = [os.path.join(TREE, f) for f in ('test/host/link_module.c', 'common/policy/loader.c',
+        sources = [os.path.join(TREE, f) for f in ('test/scripts/link_module.c', 'common/policy/loader.c',
                                                    'common/policy/check.c', 'common/policy/sha256.c')]
         done = run('gcc', '-std=gnu11', '-DMARGAY_HOST', f'-I{TREE}/include', '-o', cls.link, *sources)
         assert done.returncode == 0, done.stderr
@@ -106,7 +106,7 @@ class OutOfTree(unittest.TestCase):
     def test_corrupt(self):
         path = self.own()
         self.assertEqual(self.built(path, 'own.mod'), 'own')
-        done = run(os.path.join(TREE, 'test/modules/corrupt'), path + '/own.mod', '210', path + '/bad')
+        done = run(os.path.join(TREE, 'test/modules/corrupt.py'), path + '/own.mod', '210', path + '/bad')
         self.assertEqual(done.returncode, 0, done.stderr)
         files = sorted(os.listdir(path + '/bad'))
         self.assertEqual(len(files), 210)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Runs (scenario, bed) pairs, several at once, reports each and sums up. Used by test/guest/run and
-test/guest/bootmatrix. Logs are left in $O/test/BED/NAME.log."""
+"""Runs (scenario, bed) pairs, several at once, reports each and sums up. Used by test/beds/run.py and
+test/beds/bootmatrix.py. Logs are left in $O/test/BED/NAME.log."""
 import concurrent.futures
 import os
 import re

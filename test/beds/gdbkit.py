@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Helpers for the cases of test/guest/faults. They run inside gdb, which is attached to the emulated
+"""Helpers for the cases of test/beds/faults.py. They run inside gdb, which is attached to the emulated
 machine: stop Margay at a function, look at its variables, and change registers and memory. All
 addresses are virtual ones of Margay; physical memory is reached through its direct map.
 """

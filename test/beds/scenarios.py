@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Reads the table of scenarios, test/scenarios.list.
+
+A scenario is a line and, indented below it, what one line cannot say:
+
+    NAME BED... [WORD...] [KEY=VALUE...] [-- COMMAND LINE OF THE GUEST]
+            KEY TEXT
+
+BED is one of beds.BEDS or beds.GROUPS. With no `guest` lines there is one guest, $O/guests/NAME; the keys of GUEST on
+the first line are its. It passes when each guest has printed `PASS` and its program's (or test's) name, unless
+`no-pass` says that this one does not, and all `expect` lines came. A `#` begins a comment where a line begins.
+
+Words: long (only in check-long), panics (Margay must panic), ordered (the expected lines come in this order),
+    no-guest, no-pass
+Keys on the first line: NUMBERS and TEXTS, and long=BED,... for more beds in check-long;
+    like=NAME takes all from a scenario above but its beds, to change some
+Indented: guest NAME [KEY=VALUE...] [-- COMMAND LINE]; options, for Margay; expect, forbid, same (a group that must match the
+    same text each time), count LEAST[-MOST] and says (by Bochs's debugger), each with a regular expression; after REGEX and
+    send TEXT to type it; module FILE ARGUMENTS; qemu, with arguments; grub, a command before Margay is loaded;
+    bochs KEY=VALUE; debugger, commands with `;` between (bochsdbg.py); clock-start, clock-end, clock-wall and
+    clock-tolerance
+"""
+import copy
+import os
+import re
+import shlex
+
+from beds import BEDS, GROUPS, OUT
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TABLE = os.path.normpath(os.path.join(HERE, '../scenarios.list'))
+PANIC = r'\(margay\) panic'
+FORBIDDEN = [r'^(\[[^]]*\] )?FAIL ', r'GRUB: boot failed']
+NO_TRACE = r'^\(margay\) no trace: '
+TRACE = 'trace=8'
+PASS = r'^(\[{}\] )?PASS {}$'       # the oracle puts no tag before the line
+
+# field: default. Times are seconds, regular expressions are searched in each line.
+FIELDS = {
+    'name': None,
+    'guests': None,             # default: one guest, build/guests/NAME
+    'cpus': 2,                  # of the machine
+    'ram': None,                # of the machine; default: what the guests need and 256 MiB
+    'beds': ['qemu'],
+    'options': '',              # Margay's, besides when_empty=poweroff
+    'when_empty': 'poweroff',
+    'expect': [],               # lines that must come besides the guests' `PASS NAME`, in any order
+    'ordered': False,           # ... in this order
+    'forbid': [],               # besides FORBIDDEN
+    'panics': False,            # a panic of Margay is what should come
+    'count': [],                # {line=REGEX, least=N [, most=N]}
+    'same': [],                 # regexes with one group that must match the same text each time
+    'input': [],                # {after=REGEX, send=TEXT}, in this order
+    'clock': None,              # {start=REGEX, end=REGEX, tolerance=SECONDS [, wall=REGEX]}
+    'ends': 'off',              # 'off': the machine must power itself off; 'any'
+    'timeout': 60,
+    'long': False,              # only in check-long
+    'long_beds': [],            # more beds, in check-long; Bochs is slow, hence
+    'long_timeout': 600,        # theirs
+    'kind': 'iso',
+    'firmware': 'bios',
+    'qemu': [],                 # more arguments for QEMU
+    'grub': [],                 # commands for GRUB before it loads Margay
+    'bochs': {},                # MODEL and ROM, in place of the bed's
+    'debugger': [],             # for Bochs's: test/beds/bochsdbg.py
+    'debugger_says': [],        # regexes that must match lines of its output
+    'modules': [],              # more boot modules: [FILE, ARGUMENTS]
+}
+GUEST_FIELDS = {'name': None, 'elf': None, 'vcpus': 1, 'mem': None, 'flags': '', 'cmdline': None,
+                'initrd': None, 'test': None, 'pass': True}
+
+
+class TableError(Exception):
+    """The table says something it must not; the text says where."""
+
+
+def megabytes(text):
+    match = re.fullmatch(r'(\d+)([MG]?)', str(text))
+    if not match:
+        raise TableError(f"'{text}' is not a size such as 512M or 2G")
+    return int(match[1]) * (1024 if match[2] == 'G' else 1)
+
+
+def fill(entry, fields, where):
+    unknown = set(entry) - set(fields)
+    if unknown:
+        raise TableError(f"{where}: unknown field '{sorted(unknown)[0]}'")
+    return {key: entry.get(key, default) for key, default in fields.items()}
+
+
+def fill_guest(entry, where):
+    """A Linux guest gets the initramfs, and with test=NAME the command line that starts it."""
+    guest = fill(entry, GUEST_FIELDS, where)
+    guest['name'] = guest['name'] or guest['elf']
+    guest['elf'] = guest['elf'] or guest['name']
+    linux = guest['elf'].startswith('linux-')
+    guest['mem'] = megabytes(guest['mem'] or ('256M' if linux else '64M'))
+    if linux:
+        guest['initrd'] = guest['initrd'] or 'initramfs.gz'
+        line = guest['cmdline'] or ''
+        if guest['test']:
+            line = f'margay.test={guest["test"]} margay.cpus={guest["vcpus"]} {line}'
+        guest['cmdline'] = f'console=hvc0 {line}'.strip()
+    elif guest['test']:
+        raise TableError(f"{where}: 'test' is for Linux guests")
+    guest['cmdline'] = guest['cmdline'] or ''
+    return guest
+
+
+def check(scenario, where):
+    """Fill in the defaults that depend on other fields, and refuse what cannot be meant."""
+    name = scenario['name']
+    if not name or not re.fullmatch(r'[\w.+-]+', name):
+        raise TableError(f"{where}: bad scenario name '{name}'")
+    for field in ('beds', 'long_beds'):
+        scenario[field] = [bed for word in scenario[field] for bed in GROUPS.get(word, (word,))]
+    for bed in scenario['beds'] + scenario['long_beds']:
+        if bed not in BEDS:
+            raise TableError(f"{where}: unknown bed '{bed}' (known: {' '.join(BEDS)})")
+    if not scenario['beds'] + scenario['long_beds']:
+        raise TableError(f'{where}: no bed')
+    if scenario['guests'] is None:
+        scenario['guests'] = [{'name': name}]
+    scenario['guests'] = guests = [fill_guest(guest, where) for guest in scenario['guests']]
+    if scenario['ram'] is None:
+        scenario['ram'] = max(512, sum(guest['mem'] for guest in guests) + 256)
+    scenario['ram'] = megabytes(scenario['ram'])
+    scenario['expect'] = scenario['expect'] + [
+        PASS.format(re.escape(guest['name']), guest['test'] or re.escape(guest['elf']))
+        for guest in guests if guest['pass']]
+    for pattern in scenario['expect'] + scenario['forbid'] + scenario['same'] + scenario['debugger_says']:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise TableError(f"{where}: bad expression '{pattern}': {error}") from error
+    return scenario
+
+
+def traced(scenario):
+    """The same, with Margay recording all it does from the start, unless the scenario says how much."""
+    return dict(scenario, name=scenario['name'] + '+trace', forbid=scenario['forbid'] + [NO_TRACE],
+                options=f'{TRACE} {scenario["options"]}'.strip())
+
+
+NUMBERS = ('cpus', 'timeout', 'long_timeout')
+TEXTS = ('ram', 'when_empty', 'ends', 'kind', 'firmware')
+LISTS = {'expect': 'expect', 'forbid': 'forbid', 'same': 'same', 'grub': 'grub', 'says': 'debugger_says'}
+OWN = ('name', 'beds', 'long', 'long_beds')     # not taken by like=
+
+
+def number(text, where):
+    if not text.isdecimal():
+        raise TableError(f"{where}: '{text}' is not a number")
+    return int(text)
+
+
+def escapes(text):
+    """`\r` and `\x01` in text to be typed."""
+    return text.encode('latin-1').decode('unicode_escape')
+
+
+def guest_word(guest, key, value):
+    """Takes key=value for a guest. Returns False if it is nothing of a guest's."""
+    if key == 'no-pass':
+        guest['pass'] = False
+    elif key == 'vcpus':
+        guest[key] = number(value, key)
+    elif key == 'flags':
+        guest[key] = value.replace(',', ' ')
+    elif key in ('elf', 'mem', 'initrd', 'test'):
+        guest[key] = value
+    else:
+        return False
+    return True
+
+
+def split_line(text):
+    """Words, and the command line behind `--`, or None."""
+    text, dashes, cmdline = (text + ' ').partition(' -- ')
+    return text.split(), cmdline.strip() if dashes else None
+
+
+def guest_line(text, where):
+    words, cmdline = split_line(text)
+    guest = {'name': words[0]}
+    for word in words[1:]:
+        if not guest_word(guest, *word.partition('=')[::2]):
+            raise TableError(f"{where}: unknown word '{word}'")
+    return guest if cmdline is None else dict(guest, cmdline=cmdline)
+
+
+def first_line(text, before, where):
+    """A scenario's first line, with `before` it those that like= may name."""
+    words, cmdline = split_line(text)
+    entry, guest = {'name': words[0], 'beds': []}, {}
+    for word in words[1:]:
+        key, equals, value = word.partition('=')
+        if key == 'like' and value in before:
+            like = {field: text for field, text in before[value].items() if field not in OWN}
+            entry = dict(copy.deepcopy(like), **entry)
+        elif word == 'no-guest':
+            entry['guests'] = []
+        elif key == 'long' and equals:
+            entry['long_beds'] = value.split(',')
+        elif key in ('long', 'panics', 'ordered') and not equals:
+            entry[key] = True
+        elif not equals and key != 'no-pass':
+            entry['beds'].append(key)
+        elif key in NUMBERS:
+            entry[key] = number(value, where)
+        elif key in TEXTS:
+            entry[key] = value
+        elif not guest_word(guest, key, value):
+            raise TableError(f"{where}: unknown word '{word}'")
+    if cmdline is not None:
+        guest['cmdline'] = cmdline
+    if 'guests' not in entry:
+        linux = guest.get('elf', '').startswith('linux-')
+        entry['guests'] = [{'name': 'linux' if linux else guest.get('elf', words[0])}]
+    if guest:
+        entry['guests'][0].update(guest)
+    return entry
+
+
+def further_line(entry, key, text, seen, where):
+    """An indented line. `seen` has the entry's keys that such lines have set already."""
+    field = LISTS.get(key) or {'guest': 'guests', 'after': 'input', 'module': 'modules'}.get(key, key)
+    if field not in seen and key not in ('options', 'send') and not key.startswith('clock-'):
+        entry[field] = {} if key == 'bochs' else []
+        seen.add(field)
+    if key in LISTS:
+        entry[field].append(text)
+    elif key == 'options':
+        entry[key] = text
+    elif key == 'guest':
+        entry['guests'].append(guest_line(text, where))
+    elif key == 'count':
+        times, line = text.split(maxsplit=1)
+        least, dash, most = times.partition('-')
+        entry['count'].append({'line': line, 'least': int(least), **({'most': int(most)} if dash else {})})
+    elif key == 'after':
+        entry['input'].append({'after': text, 'send': ''})
+    elif key == 'send' and entry.get('input'):
+        entry['input'][-1]['send'] = escapes(text)
+    elif key == 'module':
+        entry['modules'].append((text.split(maxsplit=1) + [''])[:2])
+    elif key == 'qemu':
+        entry['qemu'] += shlex.split(text)
+    elif key == 'bochs':
+        entry['bochs'].update([text.split('=', 1)])
+    elif key == 'debugger':
+        entry['debugger'] += [command.strip() for command in text.split(';')]
+    elif key.startswith('clock-'):
+        clock = entry['clock'] = dict(entry.get('clock') or {})
+        clock[key[6:]] = float(text) if key == 'clock-tolerance' else text
+    else:
+        raise TableError(f"{where}: unknown word '{key}'")
+
+
+def load(path=TABLE):
+    """Return all scenarios."""
+    entries, entry, seen = {}, None, set()
+    with open(path, encoding='utf-8') as file:
+        for count, line in enumerate(file, 1):
+            where, line = f'{path}:{count}', line.rstrip('\n')
+            words = line.split(maxsplit=1)
+            if not words or words[0].startswith('#'):
+                continue
+            if line[0].isspace():
+                if entry is None:
+                    raise TableError(f'{where}: indented, but below no scenario')
+                further_line(entry, words[0], ''.join(words[1:]), seen, where)
+                continue
+            entry, seen = first_line(line, entries, where), set()
+            if entry['name'] in entries:
+                raise TableError(f"{where}: scenario '{entry['name']}' is there twice")
+            entries[entry['name']] = entry
+    return [check(fill(entry, FIELDS, name), f"{path}: scenario '{name}'") for name, entry in entries.items()]
+
+
+def guest_file(name):
+    return os.path.join(OUT, name) if '/' in name else os.path.join(OUT, 'guests', name)
+
+
+def modules(scenario):
+    """Return Margay's boot modules for a scenario: a list of (file, arguments)."""
+    result = []
+    for guest in scenario['guests']:
+        args = f'guest name={guest["name"]} vcpus={guest["vcpus"]} mem={guest["mem"]}M'
+        if guest['flags']:
+            args += ' ' + guest['flags']
+        if guest['cmdline']:
+            args += ' -- ' + guest['cmdline']
+        result.append((guest_file(guest['elf']), args))
+        if guest['initrd']:
+            result.append((guest_file(guest['initrd']), f'initrd for={guest["name"]}'))
+    return result + [(guest_file(file), args) for file, args in scenario['modules']]
