@@ -18,7 +18,7 @@ FUZZCC ?= clang
 FUZZ_SECONDS ?= 8
 FUZZ_SECONDS_LONG ?= 240
 
-HOST_CFLAGS := -std=gnu11 -g -O1 -DMARGAY_HOST -Iinclude -Itest/unit -fno-omit-frame-pointer \
+UNIT_CFLAGS := -std=gnu11 -g -O1 -DMARGAY_UNIT -Iinclude -Itest/unit -fno-omit-frame-pointer \
 	-fno-strict-aliasing -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -41,8 +41,8 @@ $(O)/unit/obj/test/unit/test_module_real.c.o: UNIT_DEFS = -DMODULES='"$(O)/modul
 
 $(O)/unit/obj/%.c.o: %.c test/test.mk
 	@mkdir -p $(@D)
-	@echo "  HOSTCC  $<"
-	$(Q)$(HOSTCC) $(HOST_CFLAGS) $(UNIT_DEFS) $(SANITIZE) -MMD -MP -c -o $@ $<
+	@echo "  UNITCC  $<"
+	$(Q)$(HOSTCC) $(UNIT_CFLAGS) $(UNIT_DEFS) $(SANITIZE) -MMD -MP -c -o $@ $<
 
 $(O)/unit/obj/%.asm.o: %.asm test/test.mk
 	@mkdir -p $(@D)
@@ -52,11 +52,11 @@ $(O)/unit/obj/%.asm.o: %.asm test/test.mk
 $(O)/fuzz/obj/%.c.o: %.c test/test.mk
 	@mkdir -p $(@D)
 	@echo "  FUZZCC  $<"
-	$(Q)$(FUZZCC) $(HOST_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
+	$(Q)$(FUZZCC) $(UNIT_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 define unit_program
 $(O)/unit/$1: $(call objects_of,test/unit/test_$1.c,unit)
-	@echo "  HOSTLD  $$@"
+	@echo "  UNITLD  $$@"
 	$$(Q)$$(HOSTCC) $$(SANITIZE) -o $$@ $$^ -lcmocka
 -include $(patsubst %.o,%.d,$(call objects_of,test/unit/test_$1.c,unit))
 endef
@@ -75,7 +75,7 @@ fuzz: $(FUZZ_TESTS:%=$(O)/fuzz/%)
 
 # The decoder is also compared with objdump, on every form of instruction it accepts.
 $(O)/unit/decode_forms: $(patsubst %,$(O)/unit/obj/%.o,test/unit/decode_forms.c arch/x86/guest/decode.c)
-	@echo "  HOSTLD  $@"
+	@echo "  UNITLD  $@"
 	$(Q)$(HOSTCC) $(SANITIZE) -o $@ $^
 
 check-unit: unit $(O)/unit/decode_forms

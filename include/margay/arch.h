@@ -45,7 +45,7 @@ void arch_poll_irqs(void);		/* takes pending interrupts: a short window */
 void __noreturn arch_halt(void);	/* this CPU, for good; NMIs and SMIs still come */
 void __noreturn arch_reboot(void);
 void __noreturn arch_poweroff(void);
-#ifdef MARGAY_HOST
+#ifdef MARGAY_UNIT
 u64 rdtsc(void);
 #else
 static inline u64 rdtsc(void)

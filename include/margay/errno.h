@@ -3,7 +3,7 @@
 #ifndef MARGAY_ERRNO_H
 #define MARGAY_ERRNO_H
 
-#ifdef MARGAY_HOST
+#ifdef MARGAY_UNIT
 #include <errno.h>
 #else
 #define XEN_ERRNO(name, value) name = value,

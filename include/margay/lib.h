@@ -5,7 +5,7 @@
 
 #include <margay/types.h>
 
-#ifdef MARGAY_HOST
+#ifdef MARGAY_UNIT
 #include <string.h>
 #include <stdio.h>
 #else

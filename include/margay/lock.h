@@ -36,7 +36,7 @@ static inline void spin_init(struct spinlock *l, enum lock_level level)
 	l->level = (u8)level;
 }
 
-#ifdef MARGAY_HOST
+#ifdef MARGAY_UNIT
 static inline void spin_lock(struct spinlock *l) { l->owner++, l->next++; }
 static inline void spin_unlock(struct spinlock *l) { l->owner--; }
 /* For tests. */

@@ -13,7 +13,7 @@ struct domain;
 /* All RAM is mapped here, not executable; Margay's own image is mapped apart (margay.lds), W^X. */
 #define DIRECTMAP_BASE 0xffff800000000000UL
 
-#ifdef MARGAY_HOST
+#ifdef MARGAY_UNIT
 extern u8 *host_directmap;
 #define phys_to_virt(pa) ((void *)(host_directmap + (pa)))
 #define virt_to_phys(va) ((paddr_t)((const u8 *)(va) - host_directmap))

@@ -94,7 +94,7 @@ struct cpu {
 extern struct cpu *cpus[MAX_CPUS];	/* by id; NULL when absent */
 extern unsigned nr_cpus;		/* online CPUs are 0..nr_cpus-1 */
 
-#ifdef MARGAY_HOST
+#ifdef MARGAY_UNIT
 extern struct cpu *host_cpu;
 static inline struct cpu *this_cpu(void) { return host_cpu; }
 static inline bool tracing(u32 events) { return host_cpu->trace & events; }

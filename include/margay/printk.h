@@ -21,7 +21,7 @@ void vprintk(const char *fmt, va_list ap);
 
 void __noreturn panic(const char *fmt, ...) __printf(1, 2);
 
-#ifndef MARGAY_HOST
+#ifndef MARGAY_UNIT
 /* Only for invariants of our own: never for what a guest or a firmware table can cause. */
 #define BUG_ON(cond)                                                                      \
 	do {                                                                              \
