@@ -13,7 +13,7 @@
 struct vlapic;
 
 enum exit_reason {
-#define EXIT(id, name) EXIT_##id,
+#define EXIT(id, name, handler) EXIT_##id,
 #include <margay/exits.def>
 #undef EXIT
 	NR_EXITS

@@ -7,6 +7,7 @@
 #define MARGAY_EXIT_H
 
 #include <margay/vcpu.h>
+#include <x86/vlapic.h>
 
 /* Past the instruction; drops the interrupt shadow through the back-end. */
 void end_shadow_and_step(struct vcpu *v);
@@ -34,14 +35,12 @@ static inline void inject_gp(struct vcpu *v) { inject_exception(v, 13, true, 0);
  */
 void vcpu_interrupted_event(struct vcpu *v, u64 info, u32 error);
 
-void exit_cpuid(struct vcpu *v, unsigned insn_len);
-void exit_rdmsr(struct vcpu *v, unsigned insn_len);
-void exit_wrmsr(struct vcpu *v, unsigned insn_len);
+/* By enum exit_reason: exits.def. The back-end has counted the exit. */
+extern void (*const exit_handlers[NR_EXITS])(struct vcpu *v, unsigned insn_len);
+
 /* msr.c: 0 or -EPERM: inject #GP. */
 int guest_rdmsr(struct vcpu *v, u32 msr, u64 *val);
 int guest_wrmsr(struct vcpu *v, u32 msr, u64 val);
-void exit_hlt(struct vcpu *v, unsigned insn_len);
-void exit_xsetbv(struct vcpu *v, unsigned insn_len);
 
 /* Ends the guest as HVM_PARAM_TRIPLE_FAULT_REASON says, with a dump. */
 void guest_triple_fault(struct vcpu *v);
@@ -65,6 +64,12 @@ struct npf_exit {
 	unsigned insn_len;
 };
 void exit_npf(struct vcpu *v, const struct npf_exit *npf);
+
+/* As which of the two a nested page fault counts. */
+static inline enum exit_reason npf_reason(gpaddr_t gpa)
+{
+	return gpa >> PAGE_SHIFT == VLAPIC_BASE >> PAGE_SHIFT ? EXIT_NPF_APIC : EXIT_NPF;
+}
 
 /*
  * Before an entry, when v->pending is not empty: takes the work bits, brings times up to date and picks the

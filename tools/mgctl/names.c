@@ -16,7 +16,7 @@
 #include "mgctl.h"
 
 static const char *const exits[] = {
-#define EXIT(id, name) name,
+#define EXIT(id, name, handler) name,
 #include <margay/exits.def>
 #undef EXIT
 };

@@ -15,12 +15,6 @@
 
 #include "guest.h"
 
-const char *const exit_names[NR_EXITS] = {
-#define EXIT(id, name) [EXIT_##id] = name,
-#include <margay/exits.def>
-#undef EXIT
-};
-
 #define X86_DB 1
 
 void end_shadow_and_step(struct vcpu *v)
@@ -31,7 +25,7 @@ void end_shadow_and_step(struct vcpu *v)
 		inject_exception(v, X86_DB, false, 0);
 }
 
-void exit_cpuid(struct vcpu *v, unsigned insn_len)
+static void exit_cpuid(struct vcpu *v, unsigned insn_len)
 {
 	struct cpuid_regs r;
 
@@ -43,7 +37,7 @@ void exit_cpuid(struct vcpu *v, unsigned insn_len)
 	guest_skip(v, insn_len);
 }
 
-void exit_rdmsr(struct vcpu *v, unsigned insn_len)
+static void exit_rdmsr(struct vcpu *v, unsigned insn_len)
 {
 	u64 val;
 
@@ -57,7 +51,7 @@ void exit_rdmsr(struct vcpu *v, unsigned insn_len)
 	guest_skip(v, insn_len);
 }
 
-void exit_wrmsr(struct vcpu *v, unsigned insn_len)
+static void exit_wrmsr(struct vcpu *v, unsigned insn_len)
 {
 	if (guest_wrmsr(v, (u32)v->regs.rcx, v->regs.rdx << 32 | (u32)v->regs.rax)) {
 		v->stats.msrs++;
@@ -81,7 +75,7 @@ static bool halted_for_good(const struct domain *d)
 }
 
 /* As on Xen, the last vCPU's CLI; HLT powers the guest off. Each looks after it has gone to sleep. */
-void exit_hlt(struct vcpu *v, unsigned insn_len)
+static void exit_hlt(struct vcpu *v, unsigned insn_len)
 {
 	guest_skip(v, insn_len);
 	/* A poll that an interrupt ended must not let a masked event end this sleep. */
@@ -104,7 +98,7 @@ static bool xcr0_valid(const struct domain *d, u64 val)
 }
 
 /* The intercept is taken before the CPU looks at the privilege level. */
-void exit_xsetbv(struct vcpu *v, unsigned insn_len)
+static void exit_xsetbv(struct vcpu *v, unsigned insn_len)
 {
 	u64 val = v->regs.rdx << 32 | (u32)v->regs.rax;
 	struct vcpu_mode m;
@@ -128,3 +122,67 @@ void guest_triple_fault(struct vcpu *v)
 	arch_vcpu_dump(v);
 	domain_shutdown(v->domain, (unsigned)v->domain->hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON]);
 }
+
+static void exit_interrupt(struct vcpu *v __unused, unsigned insn_len __unused)
+{
+	arch_poll_irqs();
+}
+
+static void exit_machine_check(struct vcpu *v __unused, unsigned insn_len __unused)
+{
+	__asm__ volatile("int $18");
+}
+
+static void exit_window(struct vcpu *v, unsigned insn_len __unused)
+{
+	atomic_or(&v->pending, VCPU_WORK_WINDOW);
+}
+
+/* The vCPU that the guest waits for may itself wait here for its turn. */
+static void exit_pause(struct vcpu *v, unsigned insn_len)
+{
+	guest_skip(v, insn_len);
+	arch_poll_irqs();
+	vcpu_yield(v);
+}
+
+static void exit_undefined(struct vcpu *v, unsigned insn_len __unused)
+{
+	inject_ud(v);
+}
+
+static void exit_refused(struct vcpu *v, unsigned insn_len __unused)
+{
+	inject_gp(v);
+}
+
+static void exit_triple_fault(struct vcpu *v, unsigned insn_len __unused)
+{
+	guest_triple_fault(v);
+}
+
+static void exit_nothing(struct vcpu *v __unused, unsigned insn_len __unused)
+{
+}
+
+static void exit_task_switch(struct vcpu *v, unsigned insn_len __unused)
+{
+	domain_crash(v->domain, v, "hardware task switch");
+}
+
+static void exit_unexpected(struct vcpu *v, unsigned insn_len __unused)
+{
+	domain_crash(v->domain, v, "unexpected exit");
+}
+
+const char *const exit_names[NR_EXITS] = {
+#define EXIT(id, name, handler) [EXIT_##id] = name,
+#include <margay/exits.def>
+#undef EXIT
+};
+
+void (*const exit_handlers[NR_EXITS])(struct vcpu *v, unsigned insn_len) = {
+#define EXIT(id, name, handler) [EXIT_##id] = handler,
+#include <margay/exits.def>
+#undef EXIT
+};

@@ -170,8 +170,6 @@ static void npf_exit(struct vcpu *v, const struct vmcb *m)
 		.insn = m->insn_len ? m->insn : NULL, .insn_len = m->insn_len & 15,
 	};
 
-	count_exit(v,
-		   npf.gpa >> PAGE_SHIFT == VLAPIC_BASE >> PAGE_SHIFT ? EXIT_NPF_APIC : EXIT_NPF);
 	exit_npf(v, &npf);
 }
 
@@ -268,113 +266,97 @@ static void complete_dr6(const struct vcpu *v, struct vmcb *m)
 			m->dr6 |= BIT(i);
 }
 
-#define COUNT(reason) count_exit(v, EXIT_##reason)
+/* #DB: our own step over an IRET, or the guest's. It may raise itself for ever: interrupts go in between. */
+static void debug_exit(struct vcpu *v, struct vmcb *m)
+{
+	arch_poll_irqs();
+	if (likely(!svm(v)->nmi_step)) {
+		complete_dr6(v, m);
+		inject_exception(v, 1, false, 0);
+		return;
+	}
+	svm(v)->nmi_step = false;
+	svm(v)->iret_rip = 0;
+	m->dr6 &= ~DR6_BS;
+	v->nmi_blocked = false;
+	atomic_or(&v->pending, VCPU_WORK_NMI);
+}
 
-/* The rarer ones. Not inlined, as what it needs on the stack would be a burden to all. */
-static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
+static void other_exit(struct vcpu *v, struct vmcb *m)
+{
+	if ((u32)m->exitcode != (u32)VMEXIT_INVALID)
+		domain_crash(v->domain, v, "unexpected exit %#lx", m->exitcode);
+	else if (svm_at_cr4_write(v)) /* QEMU's word for reserved bits in CR4, too. */
+		inject_gp(v);
+	else
+		domain_crash(v->domain, v, "AMD-V refuses the guest's state (VMEXIT_INVALID)");
+}
+
+static enum exit_reason reason_of(const struct vmcb *m)
 {
 	switch (m->exitcode) {
-	case VMEXIT_HLT:
-		COUNT(HLT);
-		exit_hlt(v, 1);
-		break;
-	case VMEXIT_NPF:
-		npf_exit(v, m);
-		break;
-	case VMEXIT_IOIO:
-		COUNT(IO);
-		io_exit(v, m);
-		break;
-	case VMEXIT_VINTR:
-		COUNT(WINDOW);
-		close_window(m);
-		atomic_or(&v->pending, VCPU_WORK_WINDOW);
-		break;
-	case VMEXIT_IRET:
+	case VMEXIT_CR8_WRITE: return EXIT_CR;
+	case VMEXIT_DB:
+	case VMEXIT_AC: return EXIT_EXCEPTION;
+	case VMEXIT_MC: return EXIT_MCE;
+	case VMEXIT_NMI: return EXIT_NMI;
+	case VMEXIT_INIT: return EXIT_INIT;
+	case VMEXIT_VINTR: return EXIT_WINDOW;
+	case VMEXIT_RDPMC: return EXIT_RDPMC;
+	case VMEXIT_IRET: return EXIT_IRET;
+	case VMEXIT_HLT: return EXIT_HLT;
+	case VMEXIT_IOIO: return EXIT_IO;
+	case VMEXIT_TASK_SWITCH: return EXIT_TASK_SWITCH;
+	case VMEXIT_SHUTDOWN: return EXIT_SHUTDOWN;
+	case VMEXIT_INVD:
+	case VMEXIT_WBINVD: return EXIT_WBINVD;
+	case VMEXIT_XSETBV: return EXIT_XSETBV;
+	case VMEXIT_RSM:
+	case VMEXIT_INVLPGA:
+	case VMEXIT_VMRUN:
+	case VMEXIT_VMLOAD ... VMEXIT_SKINIT:
+	case VMEXIT_MONITOR ... VMEXIT_MWAIT_ARMED:
+	case VMEXIT_RDPRU: return EXIT_UNDEF;
+	case VMEXIT_NPF: return npf_reason(m->exitinfo2);
+	default: return EXIT_OTHER;
+	}
+}
+
+/* The rarer ones. Not inlined, to keep its stack frame off the frequent exits' path. */
+static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
+{
+	enum exit_reason r = reason_of(m);
+
+	count_exit(v, r);
+	switch (r) {
+	case EXIT_NPF_APIC:
+	case EXIT_NPF: npf_exit(v, m); break;
+	case EXIT_IO: io_exit(v, m); break;
+	case EXIT_IRET:
 		/* The IRET comes next; see step_over_iret(). */
-		COUNT(IRET);
 		m->intercept1 &= ~INTERCEPT_IRET;
 		svm(v)->iret_rip = v->regs.rip;
 		v->nmi_blocked = false;
 		atomic_or(&v->pending, VCPU_WORK_NMI);
 		break;
-	case VMEXIT_CR8_WRITE:
-		COUNT(CR);
+	case EXIT_CR:
 		svm_write_cr8(v);
 		break;
-	case VMEXIT_XSETBV:
-		COUNT(XSETBV);
-		exit_xsetbv(v, insn_len(m, 3));
+	case EXIT_NMI:
+		break; /* Taken through our IDT as soon as GIF was set. */
+	case EXIT_EXCEPTION:
+		if (m->exitcode == VMEXIT_DB)
+			debug_exit(v, m);
+		else
+			inject_exception(v, 17, true, 0);
 		break;
-	case VMEXIT_NMI:
-		/* Taken through our IDT as soon as GIF was set. */
-		COUNT(NMI);
+	case EXIT_OTHER:
+		other_exit(v, m);
 		break;
-	case VMEXIT_MC:
-		COUNT(MCE);
-		__asm__ volatile("int $18");
-		break;
-	case VMEXIT_DB:
-		COUNT(EXCEPTION);
-		arch_poll_irqs();	/* see svm_run() */
-		if (unlikely(svm(v)->nmi_step)) {
-			svm(v)->nmi_step = false;
-			svm(v)->iret_rip = 0;
-			m->dr6 &= ~DR6_BS;
-			v->nmi_blocked = false;
-			atomic_or(&v->pending, VCPU_WORK_NMI);
-			break;
-		}
-		complete_dr6(v, m);
-		inject_exception(v, 1, false, 0);
-		break;
-	case VMEXIT_AC:
-		COUNT(EXCEPTION);
-		inject_exception(v, 17, true, 0);
-		break;
-	case VMEXIT_INVD:
-	case VMEXIT_WBINVD:
-		/* RAM is coherent and no device of the guest's is not: nothing to write back. */
-		COUNT(WBINVD);
-		guest_skip(v, insn_len(m, 2));
-		break;
-	case VMEXIT_VMRUN:
-	case VMEXIT_VMLOAD ... VMEXIT_SKINIT:
-	case VMEXIT_INVLPGA:
-	case VMEXIT_MONITOR:
-	case VMEXIT_MWAIT:
-	case VMEXIT_MWAIT_ARMED:
-	case VMEXIT_RDPRU:
-	case VMEXIT_RSM:
-		COUNT(UNDEF);
-		inject_ud(v);
-		break;
-	case VMEXIT_RDPMC:
-		COUNT(UNDEF);
-		inject_gp(v);
-		break;
-	case VMEXIT_INIT:
-		COUNT(INIT);
-		break;
-	case VMEXIT_SHUTDOWN:
-		COUNT(SHUTDOWN);
-		guest_triple_fault(v);
-		break;
-	case VMEXIT_INVALID:
-	case (u32)VMEXIT_INVALID:
-		/* QEMU's word for reserved bits in CR4, too. */
-		if (svm_at_cr4_write(v)) {
-			inject_gp(v);
-			break;
-		}
-		domain_crash(v->domain, v, "AMD-V refuses the guest's state (VMEXIT_INVALID)");
-		break;
-	case VMEXIT_TASK_SWITCH:
-		domain_crash(v->domain, v, "hardware task switch");
-		break;
+	case EXIT_WINDOW:
+		close_window(m); /* fall through */
 	default:
-		COUNT(OTHER);
-		domain_crash(v->domain, v, "unexpected exit %#lx", m->exitcode);
+		exit_handlers[r](v, insn_len(m, r == EXIT_HLT ? 1 : r == EXIT_XSETBV ? 3 : 2));
 	}
 }
 
@@ -436,7 +418,7 @@ void svm_run(struct vcpu *v)
 			arch_poll_irqs();
 		}
 		if (m->exitcode == VMEXIT_INTR) {
-			COUNT(INTR);
+			count_exit(v, EXIT_INTR);
 			arch_poll_irqs();
 			continue;
 		}

@@ -131,23 +131,21 @@ static void nmi_still_blocked(void)
 	vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) | BLOCKED_BY_NMI);
 }
 
-static void event_exit(struct vcpu *v)
+static enum exit_reason event_reason(void)
+{
+	u64 info = vmread(EXIT_EVENT);
+
+	if ((info >> 8 & 7) == INJ_NMI)
+		return EXIT_NMI;
+	return (u8)info == VEC_MC ? EXIT_MCE : EXIT_EXCEPTION;
+}
+
+static void exception_exit(struct vcpu *v)
 {
 	u64 info = vmread(EXIT_EVENT), causes;
 
 	if ((info & EVENT_NMI_UNBLOCKED) && (u8)info != 8 && !v->inject.valid)
 		nmi_still_blocked();
-	if ((info >> 8 & 7) == INJ_NMI) {
-		count_exit(v, EXIT_NMI);
-		__asm__ volatile("int $2");	/* its IRET lets NMIs in again */
-		return;
-	}
-	if ((u8)info == VEC_MC) {
-		count_exit(v, EXIT_MCE);
-		__asm__ volatile("int $18");
-		return;
-	}
-	count_exit(v, EXIT_EXCEPTION);
 	/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
 	arch_poll_irqs();
 	if ((u8)info != 1) {
@@ -184,8 +182,6 @@ static void ept_violation(struct vcpu *v)
 
 	if ((q & EVENT_NMI_UNBLOCKED) && !v->inject.valid)
 		nmi_still_blocked();
-	count_exit(v,
-		   npf.gpa >> PAGE_SHIFT == VLAPIC_BASE >> PAGE_SHIFT ? EXIT_NPF_APIC : EXIT_NPF);
 	exit_npf(v, &npf);
 }
 
@@ -258,131 +254,99 @@ static void save_interrupted_event(struct vcpu *v)
 		vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) & ~BLOCKED_BY_NMI);
 }
 
-#define COUNT(reason) count_exit(v, EXIT_##reason)
+static void other_exit(struct vcpu *v, u64 reason)
+{
+	if (reason == ~0UL)
+		domain_crash(v->domain, v, "VT-x refuses the entry (instruction error %lu)",
+			     vmread(INSN_ERROR));
+	else if (reason & EXIT_ENTRY_FAILED)
+		domain_crash(v->domain, v, "VT-x refuses the guest's state (entry failure %lu)",
+			     (u64)(u16)reason);
+	else
+		domain_crash(v->domain, v, "unexpected exit %#lx", reason);
+}
+
+static enum exit_reason reason_of(u64 reason)
+{
+	switch (reason) {
+	case VMEXIT_EVENT: return event_reason();
+	case VMEXIT_EXTINT: return EXIT_INTR;
+	case VMEXIT_TRIPLE_FAULT: return EXIT_SHUTDOWN;
+	case VMEXIT_INIT:
+	case VMEXIT_SIPI: return EXIT_INIT;
+	case VMEXIT_INTR_WINDOW:
+	case VMEXIT_NMI_WINDOW: return EXIT_WINDOW;
+	case VMEXIT_TASK_SWITCH: return EXIT_TASK_SWITCH;
+	case VMEXIT_CPUID: return EXIT_CPUID;
+	case VMEXIT_HLT: return EXIT_HLT;
+	case VMEXIT_INVD:
+	case VMEXIT_WBINVD: return EXIT_WBINVD;
+	case VMEXIT_RDPMC: return EXIT_RDPMC;
+	case VMEXIT_CR:
+	case VMEXIT_TPR_BELOW: return EXIT_CR;
+	case VMEXIT_IO: return EXIT_IO;
+	case VMEXIT_RDMSR: return EXIT_RDMSR;
+	case VMEXIT_WRMSR:
+	case VMEXIT_APIC_WRITE: return EXIT_WRMSR;
+	case VMEXIT_PAUSE: return EXIT_PAUSE;
+	case EXIT_ENTRY_FAILED | VMEXIT_ENTRY_MC: return EXIT_MCE;
+	case VMEXIT_EPT_VIOLATION: return npf_reason(vmread(GUEST_PHYSICAL));
+	case VMEXIT_XSETBV: return EXIT_XSETBV;
+	case VMEXIT_GETSEC:
+	case VMEXIT_RSM:
+	case VMEXIT_VMCLEAR ... VMEXIT_VMXON:
+	case VMEXIT_MWAIT:
+	case VMEXIT_MONITOR:
+	case VMEXIT_INVEPT:
+	case VMEXIT_INVVPID: return EXIT_UNDEF;
+	default: return EXIT_OTHER;
+	}
+}
 
 static void handle_exit(struct vcpu *v, u64 reason)
 {
+	enum exit_reason r;
 	unsigned len;
 
 	/* The most frequent one is spared the search. */
 	if (likely(reason == VMEXIT_VMCALL)) {
-		COUNT(HYPERCALL);
+		count_exit(v, EXIT_HYPERCALL);
 		vmcall(v);
 		return;
 	}
 	len = (unsigned)vmread(EXIT_INSN_LEN);
-	switch (reason) {
-	case VMEXIT_EXTINT:
-		COUNT(INTR);
-		arch_poll_irqs();
-		break;
-	case VMEXIT_HLT:
-		COUNT(HLT);
-		exit_hlt(v, len);
-		break;
-	case VMEXIT_CPUID:
-		COUNT(CPUID);
-		exit_cpuid(v, len);
-		break;
-	case VMEXIT_RDMSR:
-		COUNT(RDMSR);
-		exit_rdmsr(v, len);
-		break;
-	case VMEXIT_WRMSR:
-		COUNT(WRMSR);
-		exit_wrmsr(v, len);
-		break;
-	case VMEXIT_EPT_VIOLATION:
+	r = reason_of(reason);
+	count_exit(v, r);
+	if (reason == VMEXIT_EVENT || reason == VMEXIT_EPT_VIOLATION)
 		save_interrupted_event(v);
-		ept_violation(v);
+	switch (r) {
+	case EXIT_NPF_APIC:
+	case EXIT_NPF: ept_violation(v); break;
+	case EXIT_IO: io_exit(v, len); break;
+	case EXIT_CR:
+		if (reason == VMEXIT_CR)
+			cr_exit(v);
+		else
+			atomic_or(&v->pending, VCPU_WORK_LAPIC);
 		break;
-	case VMEXIT_IO:
-		COUNT(IO);
-		io_exit(v, len);
+	case EXIT_NMI:
+		__asm__ volatile("int $2");
+		break; /* its IRET lets NMIs in again */
+	case EXIT_EXCEPTION:
+		exception_exit(v);
 		break;
-	case VMEXIT_INTR_WINDOW:
-	case VMEXIT_NMI_WINDOW:
-		COUNT(WINDOW);
-		atomic_or(&v->pending, VCPU_WORK_WINDOW);
+	case EXIT_OTHER:
+		other_exit(v, reason);
 		break;
-	case VMEXIT_TPR_BELOW:
-		COUNT(CR);
-		atomic_or(&v->pending, VCPU_WORK_LAPIC);
-		break;
-	case VMEXIT_APIC_WRITE:
-		/* Only of the one register that is written without an exit and has no effect in hardware. */
-		COUNT(WRMSR);
-		self_ipi(v);
-		break;
-	case VMEXIT_CR:
-		COUNT(CR);
-		cr_exit(v);
-		break;
-	case VMEXIT_XSETBV:
-		COUNT(XSETBV);
-		exit_xsetbv(v, len);
-		break;
-	case VMEXIT_EVENT:
-		save_interrupted_event(v);
-		event_exit(v);
-		break;
-	case VMEXIT_INVD:
-	case VMEXIT_WBINVD:
-		/* RAM is coherent and no device of the guest's is not: nothing to write back. */
-		COUNT(WBINVD);
-		guest_skip(v, len);
-		break;
-	case VMEXIT_VMCLEAR ... VMEXIT_VMXON:
-	case VMEXIT_INVEPT:
-	case VMEXIT_INVVPID:
-	case VMEXIT_GETSEC:
-	case VMEXIT_MONITOR:
-	case VMEXIT_MWAIT:
-	case VMEXIT_RSM:
-		COUNT(UNDEF);
-		inject_ud(v);
-		break;
-	case VMEXIT_PAUSE:
-		/* What it waits for may wait here for its turn. */
-		COUNT(PAUSE);
-		guest_skip(v, len);
-		arch_poll_irqs();
-		vcpu_yield(v);
-		break;
-	case VMEXIT_RDPMC:
-		COUNT(UNDEF);
-		inject_gp(v);
-		break;
-	case VMEXIT_INIT:
-	case VMEXIT_SIPI:
-		COUNT(INIT);
-		break;
-	case VMEXIT_TRIPLE_FAULT:
-		COUNT(SHUTDOWN);
-		guest_triple_fault(v);
-		break;
-	case VMEXIT_TASK_SWITCH:
-		COUNT(OTHER);
-		domain_crash(v->domain, v, "hardware task switch");
-		break;
-	case EXIT_ENTRY_FAILED | VMEXIT_BAD_STATE:
-	case EXIT_ENTRY_FAILED | VMEXIT_BAD_MSR:
-		COUNT(OTHER);
-		domain_crash(v->domain, v, "VT-x refuses the guest's state (entry failure %lu)",
-			     (u64)(u16)reason);
-		break;
-	case EXIT_ENTRY_FAILED | VMEXIT_ENTRY_MC:
-		COUNT(MCE);
-		__asm__ volatile("int $18");
-		break;
-	case ~0UL:
-		COUNT(OTHER);
-		domain_crash(v->domain, v, "VT-x refuses the entry (instruction error %lu)",
-			     vmread(INSN_ERROR));
-		break;
+	case EXIT_WRMSR:
+		/* Of the one register that is written without an exit and has no effect in hardware. */
+		if (reason == VMEXIT_APIC_WRITE) {
+			self_ipi(v);
+			break;
+		}
+		/* fall through */
 	default:
-		COUNT(OTHER);
-		domain_crash(v->domain, v, "unexpected exit %#lx", reason);
+		exit_handlers[r](v, len);
 	}
 }
 
