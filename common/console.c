@@ -261,7 +261,7 @@ void console_detach(struct domain *d)
 	spin_unlock(&lock);
 	d->console = NULL;
 	if (c->port)
-		page_put(virt_to_mfn(c->ring));
+		page_put(d, virt_to_mfn(c->ring));
 	else
 		free_page(c->ring);
 	kfree(c);

@@ -90,6 +90,7 @@ void counters_of_domain(const struct domain *d, counter_fn *put, void *to)
 	put(to, "p2m", "4K", NO_SUB, d->p2m.entries[0]);
 	put(to, "p2m", "2M", NO_SUB, d->p2m.entries[1]);
 	put(to, "p2m", "1G", NO_SUB, d->p2m.entries[2]);
+	put(to, "memory", "meta-pages", NO_SUB, d->meta_pages);
 	put(to, "p2m", "tables", NO_SUB, d->p2m.table_pages);
 	put(to, "refused", "unknown", NO_SUB, d->refusals);
 	put(to, "state", "vcpus", NO_SUB, d->nr_vcpus);

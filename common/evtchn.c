@@ -191,7 +191,7 @@ int evtchn_init(struct domain *d)
 
 	if (!t)
 		return -ENOMEM;
-	t->bucket[0] = alloc_page();
+	t->bucket[0] = dom_alloc_meta(d);
 	if (!t->bucket[0]) {
 		kfree(t);
 		return -ENOMEM;
@@ -219,7 +219,7 @@ void evtchn_free(struct domain *d)
 		return;
 	for (unsigned i = 0; i < NR_BUCKETS; i++)
 		if (d->evtchn->bucket[i])
-			free_page(d->evtchn->bucket[i]);
+			dom_free_meta(d, d->evtchn->bucket[i]);
 	kfree(d->evtchn);
 	d->evtchn = NULL;
 }

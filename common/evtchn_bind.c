@@ -21,7 +21,7 @@ static int get_free_port(struct domain *d)
 		return -ENOSPC;
 	port = w * 64 + (unsigned)__builtin_ctzl(~t->used[w]);
 	if (!t->bucket[port / PORTS_PER_BUCKET]) {
-		struct evtchn *b = alloc_page();
+		struct evtchn *b = dom_alloc_meta(d);
 
 		if (!b)
 			return -ENOMEM;

@@ -3,20 +3,20 @@
  * Grant tables, version 1: a domain's shared table and which of its entries others use ("pinned").
  * d->grants->lock (LOCK_GRANT) protects this and what grant_map.c keeps there; never two at once.
  *
- * A page in use through a grant has one reference for the pinned entry and one for each mapping in a p2m,
- * which goes with that mapping. The mapping domain holds the granting one until it has unmapped.
+ * A page in use through a grant has one reference, the pinned entry's. Each mapping in a p2m holds a pin, which ends
+ * after the mapping is flushed. The mapping domain holds the granting one until it has unmapped.
  */
 #include "grant_priv.h"
 
 /* Users of one entry for reading, and for writing. */
 #define PIN_MAX 128U
 
-static int grow(struct grant_table *t, unsigned nr)
+static int grow(struct domain *d, struct grant_table *t, unsigned nr)
 {
 	if (nr > GRANT_MAX_FRAMES)
 		return -EINVAL;
 	while (t->nr_frames < nr) {
-		void *page = alloc_page();
+		void *page = dom_alloc_meta(d);
 
 		if (!page)
 			return -ENOMEM;
@@ -35,7 +35,7 @@ int grant_frame(struct domain *d, unsigned idx, mfn_t *mfn)
 		return -EINVAL;
 	idx = (unsigned)index_nospec(idx, GRANT_MAX_FRAMES);
 	guard(&t->lock);
-	err = grow(t, idx + 1);
+	err = grow(d, t, idx + 1);
 	if (!err)
 		*mfn = virt_to_mfn(t->frame[idx]);
 	return err;
@@ -60,15 +60,16 @@ static struct grant_entry_v1 *shared_at(struct grant_table *t, grant_ref_t ref)
 }
 
 /* For a ref that shared_at() has found. NULL: none of its frame has been used, and no memory. */
-static struct active *active_at(struct grant_table *t, grant_ref_t ref, bool make)
+static struct active *active_at(struct domain *d, grant_ref_t ref, bool make)
 {
+	struct grant_table *t = d->grants;
 	struct active **page;
 
 	ref = (grant_ref_t)index_nospec(ref, t->nr_frames * GRANT_PER_FRAME);
-	page = &t->active[ref / GRANT_PER_FRAME];
+	page = &t->active[ref / ACTIVE_PER_PAGE];
 	if (!*page && make)
-		*page = kzalloc(GRANT_PER_FRAME * sizeof(struct active));
-	return *page ? &(*page)[ref % GRANT_PER_FRAME] : NULL;
+		*page = dom_alloc_meta(d);
+	return *page ? &(*page)[ref % ACTIVE_PER_PAGE] : NULL;
 }
 
 /*
@@ -108,7 +109,7 @@ int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t
 	e = shared_at(t, ref);
 	if (!e)
 		return GNTST_bad_gntref;
-	a = active_at(t, ref, true);
+	a = active_at(rd, ref, true);
 	if (!a)
 		return GNTST_general_error;
 	pinned = a->reads + a->writes;
@@ -139,13 +140,13 @@ void grant_unpin(struct domain *rd, grant_ref_t ref, bool write)
 
 	guard(&t->lock);
 	e = shared_at(t, ref);
-	a = active_at(t, ref, false);
+	a = active_at(rd, ref, false);
 	if (write && !--a->writes)
 		atomic_and(&e->flags, (u16)~GTF_writing);
 	else if (!write)
 		a->reads--;
 	if (!a->reads && !a->writes) {
-		page_put(a->mfn);
+		page_put(rd, a->mfn);
 		atomic_and(&e->flags, (u16)~GTF_reading);
 	}
 }
@@ -163,8 +164,8 @@ int grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b)
 		return GNTST_bad_gntref;
 	if (ea == eb)
 		return GNTST_okay;
-	aa = active_at(t, a, false);
-	ab = active_at(t, b, false);
+	aa = active_at(d, a, false);
+	ab = active_at(d, b, false);
 	if ((aa && aa->reads + aa->writes) || (ab && ab->reads + ab->writes))
 		return GNTST_eagain;
 	tmp = *ea;
@@ -181,7 +182,7 @@ int grant_init(struct domain *d)
 		return -ENOMEM;
 	spin_init(&t->lock, LOCK_GRANT);
 	t->free_handle = NO_HANDLE;
-	if (grow(t, 1)) {
+	if (grow(d, t, 1)) {
 		kfree(t);
 		return -ENOMEM;
 	}
@@ -195,12 +196,13 @@ void grant_free(struct domain *d)
 
 	if (!t)
 		return;
-	for (unsigned i = 0; i < t->nr_frames; i++) {
-		free_page(t->frame[i]);
-		kfree(t->active[i]);
-	}
+	for (unsigned i = 0; i < t->nr_frames; i++)
+		dom_free_meta(d, t->frame[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(t->active); i++)
+		if (t->active[i])
+			dom_free_meta(d, t->active[i]);
 	for (unsigned i = 0; i < t->nr_handles / MAPTRACK_PER_PAGE; i++)
-		free_page(t->maptrack[i]);
+		dom_free_meta(d, t->maptrack[i]);
 	kfree(t);
 	d->grants = NULL;
 }

@@ -13,14 +13,15 @@ static struct maptrack *maptrack_at(struct grant_table *t, u32 handle)
 }
 
 /* A busy entry, of which only the caller knows; NO_HANDLE at the limit. */
-static u32 maptrack_get(struct grant_table *t)
+static u32 maptrack_get(struct domain *d)
 {
+	struct grant_table *t = d->grants;
 	struct maptrack *m;
 	u32 handle;
 
 	guard(&t->lock);
 	if (t->free_handle == NO_HANDLE && t->nr_handles < MAPTRACK_PAGES * MAPTRACK_PER_PAGE) {
-		m = alloc_page();
+		m = dom_alloc_meta(d);
 		if (!m)
 			return NO_HANDLE;
 		for (u32 i = 0; i < MAPTRACK_PER_PAGE; i++)
@@ -55,17 +56,14 @@ static bool is_grant(enum p2m_type type)
 }
 
 /* Puts a pinned page into ld's p2m. A GNTST_*. */
-static int map_page(struct domain *ld, gfn_t gfn, struct domain *rd, mfn_t mfn, bool write)
+static int map_page(struct domain *ld, gfn_t gfn, mfn_t mfn, bool write)
 {
 	struct p2m_entry e = p2m_lookup(ld, gfn);
 
 	/* A mapping by grant ends by its handle and no other way. */
-	if (is_grant(e.type) || e.type == P2M_FOREIGN || page_get(rd, mfn))
+	if (is_grant(e.type) || e.type == P2M_FOREIGN ||
+	    p2m_map(ld, gfn, mfn, 0, write ? P2M_GRANT_RW : P2M_GRANT_RO))
 		return GNTST_general_error;
-	if (p2m_map(ld, gfn, mfn, 0, write ? P2M_GRANT_RW : P2M_GRANT_RO)) {
-		page_put(mfn);
-		return GNTST_general_error;
-	}
 	return GNTST_okay;
 }
 
@@ -88,13 +86,13 @@ void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op)
 	if (!rd)
 		return;
 	op->status = GNTST_no_device_space;
-	handle = maptrack_get(ld->grants);
+	handle = maptrack_get(ld);
 	if (handle == NO_HANDLE)
 		goto put;
 	op->status = (s16)grant_pin(rd, op->ref, ld->id, write, &mfn);
 	if (op->status != GNTST_okay)
 		goto free_handle;
-	op->status = (s16)map_page(ld, gfn, rd, mfn, write);
+	op->status = (s16)map_page(ld, gfn, mfn, write);
 	if (op->status != GNTST_okay)
 		goto unpin;
 
@@ -119,11 +117,14 @@ put:
 	domain_put(rd);
 }
 
-/* Ends the mapping of a handle that is MT_BUSY for us. The p2m flushes before it puts its reference. */
+/*
+ * Ends the mapping of a handle that is MT_BUSY for us. Where another vCPU replaces the mapping at this moment, the
+ * translation must be gone before the pin is.
+ */
 static void drop_mapping(struct domain *ld, u32 handle, const struct maptrack *m, bool mapped)
 {
-	if (mapped)
-		p2m_unmap(ld, m->gfn);
+	if (!mapped || p2m_unmap(ld, m->gfn))
+		p2m_flush(ld);
 	grant_unpin(m->rd, m->ref, m->write);
 	domain_put(m->rd);
 	maptrack_put(ld->grants, handle);
@@ -228,7 +229,7 @@ static void copy_release(struct copy_end *c)
 	if (c->by_ref)
 		grant_unpin(c->d, c->ref, c->write);
 	else
-		page_put(c->mfn);
+		page_put(c->d, c->mfn);
 	domain_put(c->d);
 }
 

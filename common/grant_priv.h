@@ -17,6 +17,8 @@ struct active {
 	u16 reads, writes;
 };
 
+#define ACTIVE_PER_PAGE (PAGE_SIZE / sizeof(struct active))
+
 enum maptrack_state { MT_FREE, MT_BUSY, MT_MAPPED };
 
 /* A mapping that this domain has made; its handle is the index. */
@@ -37,7 +39,7 @@ struct grant_table {
 	bool dying;		/* nobody may begin to use an entry: the p2m is going away */
 	unsigned nr_frames;
 	struct grant_entry_v1 *frame[GRANT_MAX_FRAMES];
-	struct active *active[GRANT_MAX_FRAMES];	/* made when first used */
+	struct active *active[GRANT_MAX_FRAMES * GRANT_PER_FRAME / ACTIVE_PER_PAGE]; /* when used */
 	gfn_t gfn[GRANT_MAX_FRAMES];
 	u32 free_handle, nr_handles;
 	struct maptrack *maptrack[MAPTRACK_PAGES];

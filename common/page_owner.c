@@ -14,7 +14,7 @@
 #define REF_GIVEN (1U << 31)	/* the owner gave it up: free when the last reference goes */
 #define REF_MASK (REF_GIVEN - 1)
 
-/* One page; lies in a page of the chunk itself where possible, else in a page of Margay's elsewhere. */
+/* One page; lies in a page of the chunk itself where possible, else in another page of Margay's. */
 struct split {
 	struct list partial;	/* in node->partial while nr_free > 0 */
 	u32 chunk;
@@ -69,7 +69,7 @@ static void scrub(u64 page, u64 n)
 	memset(mfn_to_virt(page), 0, n * PAGE_SIZE);
 }
 
-/* Whole and owned by nobody any more; free_pages is the caller's to count. */
+/* Marks a whole chunk free; the caller updates free_pages. */
 static void chunk_to_free(struct node *n, u64 c)
 {
 	chunks[c].owner = OWNER_FREE;
@@ -158,10 +158,10 @@ static void merge_unlock(struct node *n, u64 c)
 }
 
 /*
- * The last reference to a page of chunk c went. It stays split, for whoever takes one most often takes another at
- * once (a copy from grant to grant); the chunk that was left so before is merged instead. Locked; unlocked here.
+ * The last reference to a page of chunk c is gone. Leaves the chunk split, since references come in bursts (copies from
+ * grant to grant), and merges the chunk that was left split before. Called with n->lock; drops it.
  */
-static void leave_split(struct node *n, u64 c)
+static void defer_merge(struct node *n, u64 c)
 {
 	u64 before = n->unused;
 
@@ -315,8 +315,8 @@ static void free_one(struct node *n, mfn_t mfn)
 	}
 }
 
-/* A page of an owner's: freed now or by the last reference's page_put. */
-static void give_page(u16 owner, mfn_t mfn)
+/* Releases a page of an owner. Returns false while references keep it: the last page_put frees it. */
+static bool release_page(u16 owner, mfn_t mfn)
 {
 	unsigned i = mfn % CHUNK_PAGES;
 	struct node *n = lock_chunk(mfn / CHUNK_PAGES);
@@ -326,21 +326,23 @@ static void give_page(u16 owner, mfn_t mfn)
 	if (s && s->ref[i]) {
 		s->ref[i] |= REF_GIVEN;
 		spin_unlock(&n->lock);
-	} else {
-		free_one(n, mfn);
+		return false;
 	}
+	free_one(n, mfn);
+	return true;
 }
 
-static void give(u16 owner, mfn_t mfn, u64 count)
+/* Returns how many of the pages are free now. */
+static u64 release_pages(u16 owner, mfn_t mfn, u64 count)
 {
-	u64 c = mfn / CHUNK_PAGES;
+	u64 c = mfn / CHUNK_PAGES, freed = 0;
 	struct node *n = lock_chunk(c);
 
 	if (count != CHUNK_PAGES || mfn % CHUNK_PAGES || chunks[c].split) {
 		spin_unlock(&n->lock);
 		for (u64 i = 0; i < count; i++)
-			give_page(owner, mfn + i);
-		return;
+			freed += release_page(owner, mfn + i);
+		return freed;
 	}
 	BUG_ON(chunks[c].owner != owner);
 	chunks[c].owner = OWNER_NONE;	/* nobody else's business while it is scrubbed */
@@ -350,12 +352,13 @@ static void give(u16 owner, mfn_t mfn, u64 count)
 	chunk_to_free(n, c);
 	n->free_pages += CHUNK_PAGES;
 	spin_unlock(&n->lock);
+	return count;
 }
 
 void free_pages(void *va, unsigned n)
 {
 	atomic_sub(&margay_pages, n);
-	give(OWNER_MARGAY, virt_to_mfn(va), n);
+	release_pages(OWNER_MARGAY, virt_to_mfn(va), n);
 }
 
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
@@ -376,8 +379,24 @@ int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
 
 void dom_free(struct domain *d, mfn_t mfn, unsigned order)
 {
-	atomic_sub(&d->tot_pages, 1UL << order);
-	give(d->id, mfn, 1UL << order);
+	atomic_sub(&d->tot_pages, release_pages(d->id, mfn, 1UL << order));
+}
+
+void *dom_alloc_meta(struct domain *d)
+{
+	void *page = NULL;
+
+	if (atomic_add(&d->meta_pages, 1) <= META_PAGES + d->max_pages / 128)
+		page = alloc_pages(1, d->node);
+	if (!page)
+		atomic_sub(&d->meta_pages, 1);
+	return page;
+}
+
+void dom_free_meta(struct domain *d, void *page)
+{
+	atomic_sub(&d->meta_pages, 1);
+	free_page(page);
 }
 
 int page_get(const struct domain *d, mfn_t mfn)
@@ -419,14 +438,14 @@ int page_get(const struct domain *d, mfn_t mfn)
 	return rc;
 }
 
-void page_put(mfn_t mfn)
+void page_put(struct domain *d, mfn_t mfn)
 {
 	u64 c = mfn / CHUNK_PAGES;
 	unsigned i = mfn % CHUNK_PAGES;
 	struct node *n = lock_chunk(c);
 	struct split *s = chunks[c].split;
 
-	BUG_ON(!s || !(s->ref[i] & REF_MASK));
+	BUG_ON(!s || s->owner[i] != d->id || !(s->ref[i] & REF_MASK));
 	if (--s->ref[i] & REF_MASK) {
 		spin_unlock(&n->lock);
 		return;
@@ -435,8 +454,9 @@ void page_put(mfn_t mfn)
 	if (s->ref[i]) {	/* REF_GIVEN */
 		s->ref[i] = 0;
 		free_one(n, mfn);
+		atomic_sub(&d->tot_pages, 1);
 	} else {
-		leave_split(n, c);
+		defer_merge(n, c);
 	}
 }
 

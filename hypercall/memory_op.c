@@ -166,14 +166,12 @@ static int move_page(struct domain *d, gfn_t from, gfn_t to)
 	err = p2m_take(d, from, &e);
 	if (err)
 		return err;
-	/* It may have become something else, but only by the guest's own doing: it is put back. */
-	err = e.type == P2M_RAM ? p2m_map(d, to, e.mfn, 0, P2M_RAM) : -EINVAL;
-	if (err && p2m_map(d, from, e.mfn, 0, e.type)) {
-		if (e.type == P2M_RAM)
-			dom_free(d, e.mfn, 0);
-		else if (e.type != P2M_SHARED && e.type != P2M_SHARED_RO)
-			page_put(e.mfn);
-	}
+	/* A race of the guest with itself may have put something else there, which stays away. */
+	if (e.type != P2M_RAM)
+		return -EINVAL;
+	err = p2m_map(d, to, e.mfn, 0, P2M_RAM);
+	if (err && p2m_map(d, from, e.mfn, 0, P2M_RAM))
+		dom_free(d, e.mfn, 0);
 	return err;
 }
 

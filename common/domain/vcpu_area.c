@@ -12,11 +12,11 @@
 #include <margay/evtchn.h>
 #include <margay/guest_copy.h>
 
-static void put_area(struct guest_area *a)
+static void put_area(struct domain *d, struct guest_area *a)
 {
 	for (unsigned i = 0; a->va && i < 2; i++)
 		if (a->mfn[i] != INVALID_MFN)
-			page_put(a->mfn[i]);
+			page_put(d, a->mfn[i]);
 	a->va = 0;
 }
 
@@ -39,7 +39,7 @@ static int get_area(struct domain *d, struct guest_area *a, size_t size, unsigne
 			err = -EFAULT;
 		if (err) {
 			a->mfn[i] = INVALID_MFN;
-			put_area(a);
+			put_area(d, a);
 			return err;
 		}
 	}
@@ -126,10 +126,10 @@ static long register_area(struct vcpu *cur, struct vcpu *v, struct guest_area *a
 {
 	guard(&v->domain->lock);
 	if (v != cur && area->va) {
-		put_area(new);
+		put_area(v->domain, new);
 		return -EINVAL;
 	}
-	put_area(area);
+	put_area(v->domain, area);
 	memcpy(area->mfn, new->mfn, sizeof(area->mfn));
 	area->off = new->off;
 	if (fill && new->va)
@@ -179,8 +179,8 @@ void vcpu_areas_release(struct vcpu *v)
 	/* Whoever still looks for events of this vCPU finds the words in a place that stays. */
 	atomic_store(&v->info, &dummy_vcpu_info);
 	if (v->info_mfn != INVALID_MFN)
-		page_put(v->info_mfn);
+		page_put(v->domain, v->info_mfn);
 	v->info_mfn = INVALID_MFN;
-	put_area(&v->runstate_area);
-	put_area(&v->time_area);
+	put_area(v->domain, &v->runstate_area);
+	put_area(v->domain, &v->time_area);
 }

@@ -41,8 +41,9 @@ struct domain {
 	unsigned nr_vcpus;
 	struct vcpu *vcpus[MAX_VCPUS];
 
-	/* Memory, 4 KiB units; changed under the owner lock. */
+	/* Memory, 4 KiB units. A page counts until it is free, also when only references keep it. */
 	u64 max_pages, tot_pages;
+	u64 meta_pages; /* pages of Margay's that serve this domain; dom_alloc_meta() */
 	struct p2m p2m;
 	gfn_t max_gfn;
 	u8 node;			/* where its memory comes from first; NODE_ANY */

@@ -52,7 +52,7 @@ void *kzalloc(size_t size) __must_check;
 void kfree(void *p);	/* NULL is fine */
 
 /*
- * Pages of a domain: counted in d->tot_pages (4 KiB units) against d->max_pages.
+ * Pages of a domain: counted in d->tot_pages (4 KiB units) against d->max_pages until they are free again.
  * order is 0 (one page), 9 (a 2 MiB chunk) or 18 (a gigabyte, for dom_alloc only). Zeroed. 0, -E2BIG at
  * the limit, or -ENOMEM.
  */
@@ -60,16 +60,26 @@ int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn) __must_check;
 
 /*
  * d gives the page up (it must have been removed from d's p2m and flushed). The page is scrubbed and
- * free at once or, while others hold references (grants), when the last one is put.
+ * free at once. While there are references (grants, registered areas) it stays, charged to d, until the
+ * last one is put.
  */
 void dom_free(struct domain *d, mfn_t mfn, unsigned order);
 
 /*
  * A reference keeps a page from being freed and reused while somebody else maps it or Margay uses it.
  * page_get: 0, or -EINVAL when the page is not (any more) one of d's, or -EBUSY at too many references.
+ * Who holds a reference keeps d, too.
  */
 int page_get(const struct domain *d, mfn_t mfn) __must_check;
-void page_put(mfn_t mfn);
+void page_put(struct domain *d, mfn_t mfn);
+
+/*
+ * A page of Margay's that serves d alone (nested page tables, grant frames, map tracking, event channels):
+ * zeroed, counted in d->meta_pages against a limit that grows with d's memory. NULL also at the limit.
+ */
+#define META_PAGES 512	/* and one for each 128 pages of memory */
+void *dom_alloc_meta(struct domain *d) __must_check;
+void dom_free_meta(struct domain *d, void *page);
 
 struct mem_stats {
 	u64 total_pages, free_pages, margay_pages, split_chunks;

@@ -71,6 +71,25 @@ void free_pages(void *va, unsigned n)
 	page[m].used = false;
 }
 
+void *dom_alloc_meta(struct domain *d)
+{
+	void *p = alloc_pages(1, d->node);
+
+	d->meta_pages += !!p;
+	return p;
+}
+
+void dom_free_meta(struct domain *d, void *p)
+{
+	assert_true(d->meta_pages--);
+	free_page(p);
+}
+
+void __attribute__((weak)) p2m_flush(struct domain *d)
+{
+	(void)d;
+}
+
 void *kzalloc(size_t size)
 {
 	if (!may_alloc())
@@ -95,9 +114,10 @@ int page_get(const struct domain *d, mfn_t mfn)
 	return 0;
 }
 
-void page_put(mfn_t mfn)
+void page_put(struct domain *d, mfn_t mfn)
 {
 	page_check(mfn);
+	assert_int_equal(page[mfn].owner, d->id);
 	assert_true(page[mfn].refs > 0);
 	if (!--page[mfn].refs && page[mfn].given_up)
 		page[mfn].used = false;
@@ -161,8 +181,6 @@ int p2m_unmap(struct domain *d, gfn_t gfn)
 	p2m[d->id][gfn].type = P2M_NONE;
 	if (e.type == P2M_RAM)
 		dom_free(d, e.mfn, 0);
-	else if (e.type != P2M_SHARED && e.type != P2M_SHARED_RO)
-		page_put(e.mfn);
 	return 0;
 }
 
@@ -221,6 +239,7 @@ void domain_put(struct domain *d)
 		free(d->vcpus[i]);
 	mock_dom[d->id] = NULL;
 	free_page(d->shared_info);
+	assert_int_equal(d->meta_pages, 0);
 	free(d);
 }
 

@@ -186,7 +186,7 @@ static void test_exhaustion(void **state)
 	last = alloc_page();
 	assert_ptr_equal(last, mfn_to_virt(mfn + 6));
 	assert_int_equal(page_get(&dom[0], mfn + 7), 0);
-	page_put(mfn + 7);
+	page_put(&dom[0], mfn + 7);
 	free_page(last);
 	for (unsigned i = 0; i < CHUNK_PAGES; i++)
 		if (i != 5 && i != 6)
@@ -215,15 +215,17 @@ static void test_references(void **state)
 	assert_int_equal(page_get(&dom[0], page), 0);
 	/* Given up with references on it: it stays, of the old owner, and can not be got again. */
 	dom_free(&dom[0], mfn, 9);
-	assert_int_equal(dom[0].tot_pages, 0);
+	assert_int_equal(dom[0].tot_pages, 1);
 	assert_int_equal(page_owner(page), dom[0].id);
 	assert_int_equal(page_owner(page + 1), OWNER_FREE);
 	assert_int_equal(page_get(&dom[0], page), -EINVAL);
 	assert_int_equal(p[17], 0x77);
-	page_put(page);
+	page_put(&dom[0], page);
 	assert_int_equal(page_owner(page), dom[0].id);
-	page_put(page);
+	assert_int_equal(dom[0].tot_pages, 1);
+	page_put(&dom[0], page);
 	assert_int_equal(page_owner(page), OWNER_FREE);
+	assert_int_equal(dom[0].tot_pages, 0);
 	assert_true(arena_is_zero(p, PAGE_SIZE));
 	arena_check();
 
@@ -240,8 +242,8 @@ static void test_references(void **state)
 
 		assert_int_equal(page_get(&dom[0], chunk), 0);
 		assert_int_equal(page_get(&dom[0], chunk + 511), 0);
-		page_put(chunk);
-		page_put(chunk + 511);
+		page_put(&dom[0], chunk);
+		page_put(&dom[0], chunk + 511);
 		mem_stats(&st);
 		assert_int_equal(st.split_chunks, whole.split_chunks + 1);
 		assert_int_equal(st.margay_pages, whole.margay_pages + 1);
@@ -249,14 +251,35 @@ static void test_references(void **state)
 	/* Used again, it is not merged; freed, it is. */
 	assert_int_equal(page_get(&dom[0], mfn), 0);
 	assert_int_equal(page_get(&dom[0], other), 0);
-	page_put(other);
+	page_put(&dom[0], other);
 	assert_int_equal(page_owner(mfn + 1), dom[0].id);
-	page_put(mfn);
+	page_put(&dom[0], mfn);
 	dom_free(&dom[0], mfn, 9);
 	dom_free(&dom[0], other, 9);
 	assert_int_equal(page_get(&dom[0], third), 0);
-	page_put(third);
+	page_put(&dom[0], third);
 	dom_free(&dom[0], third, 9);
+	arena_check();
+}
+
+/* The pages that serve a domain are limited by its memory, and counted until they are free. */
+static void test_meta(void **state)
+{
+	static void *page[META_PAGES + 5];
+	unsigned n = 0;
+
+	(void)state;
+	reset_domains();
+	dom[1].max_pages = 4 * 128;
+	while ((page[n] = dom_alloc_meta(&dom[1]))) {
+		assert_true(arena_is_zero(page[n], PAGE_SIZE));
+		assert_true(virt_to_phys(page[n]) >= ARENA_NODE1);
+		assert_int_equal(dom[1].meta_pages, ++n);
+	}
+	assert_int_equal(n, META_PAGES + 4);
+	while (n)
+		dom_free_meta(&dom[1], page[--n]);
+	assert_int_equal(dom[1].meta_pages, 0);
 	arena_check();
 }
 
@@ -423,13 +446,15 @@ static void random_get(void)
 static void random_put(void)
 {
 	mfn_t mfn = find(is_referenced);
+	u16 owner;
 
 	if (mfn == INVALID_MFN)
 		return;
 	check_stamp(mfn);
+	owner = model[mfn].owner;
 	if (!--model[mfn].refs && model[mfn].given)
 		forget(mfn);
-	page_put(mfn);
+	page_put(&dom[owner - 1], mfn);
 }
 
 static void check_model(void)
@@ -445,7 +470,7 @@ static void check_model(void)
 			assert_int_equal(owner, model[m].owner);
 		else
 			assert_true(owner >= OWNER_NONE);
-		if (is_domains(m))
+		if (model[m].owner - 1U < DOMAINS)
 			pages[model[m].owner - 1]++;
 	}
 	for (unsigned i = 0; i < DOMAINS; i++)
@@ -506,6 +531,7 @@ int main(void)
 		cmocka_unit_test(test_runs),	   cmocka_unit_test(test_nodes),
 		cmocka_unit_test(test_limit),	   cmocka_unit_test(test_exhaustion),
 		cmocka_unit_test(test_references), cmocka_unit_test(test_give),
+		cmocka_unit_test(test_meta),
 		cmocka_unit_test(test_random),
 	};
 

@@ -46,19 +46,19 @@ static unsigned index_at(gfn_t gfn, unsigned level)
 	return gfn >> 9 * level & 511;
 }
 
-/* A guest may spread its pages over all addresses: not at the cost of everybody's memory. */
-static u64 table_limit(const struct domain *d)
-{
-	return 128 + d->max_pages / 128;
-}
-
 static u64 *new_table(struct domain *d)
 {
-	u64 *t = d->p2m.table_pages < table_limit(d) ? alloc_pages(1, d->node) : NULL;
+	u64 *t = dom_alloc_meta(d);
 
 	if (t)
 		d->p2m.table_pages++;
 	return t;
+}
+
+static void free_table(struct domain *d, u64 *t)
+{
+	dom_free_meta(d, t);
+	d->p2m.table_pages--;
 }
 
 int p2m_init(struct domain *d)
@@ -132,26 +132,17 @@ static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u64 *
 	return 0;
 }
 
-/* Gives back what a leaf referred to, after the flush. */
+/* Frees the RAM that a leaf mapped, after the flush. Other pages are kept by who asked for the mapping. */
 static void release(struct domain *d, u64 e, unsigned level)
 {
 	mfn_t mfn = (e & PTE_ADDR) >> PAGE_SHIFT;
 
-	switch (type_of(e)) {
-	case P2M_RAM:
-		for (u64 i = 0; level == 2 && i < 512; i++)
-			dom_free(d, mfn + i * CHUNK_PAGES, 9);
-		if (level < 2)
-			dom_free(d, mfn, 9 * level);
-		break;
-	case P2M_GRANT_RW:
-	case P2M_GRANT_RO:
-	case P2M_FOREIGN:
-		page_put(mfn);
-		break;
-	default:
-		break;
-	}
+	if (type_of(e) != P2M_RAM)
+		return;
+	for (u64 i = 0; level == 2 && i < 512; i++)
+		dom_free(d, mfn + i * CHUNK_PAGES, 9);
+	if (level < 2)
+		dom_free(d, mfn, 9 * level);
 }
 
 int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
@@ -216,7 +207,7 @@ int p2m_get_page(struct domain *d, gfn_t gfn, bool write __unused, mfn_t *mfn)
 		return rc;
 	/* The mapping may have gone while we took the reference. */
 	if (p2m_lookup(d, gfn).mfn != e.mfn) {
-		page_put(e.mfn);
+		page_put(d, e.mfn);
 		return -EINVAL;
 	}
 	*mfn = e.mfn;
@@ -275,8 +266,7 @@ static bool teardown_table(struct domain *d, u64 *t, unsigned level, unsigned *l
 			if (!teardown_table(d, table_at(e), level - 1, left))
 				return false;
 			t[i] = 0;
-			free_page(table_at(e));
-			d->p2m.table_pages--;
+			free_table(d, table_at(e));
 			*left -= min(*left, TEARDOWN_TABLE);
 		}
 	}
@@ -291,8 +281,7 @@ int p2m_teardown(struct domain *d)
 		return 0;
 	if (!teardown_table(d, d->p2m.root, 3, &left))
 		return -ERESTART;
-	free_page(d->p2m.root);
-	d->p2m.table_pages--;
+	free_table(d, d->p2m.root);
 	d->p2m.root = NULL;
 	return 0;
 }
