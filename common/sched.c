@@ -13,7 +13,7 @@
 #include <margay/sched.h>
 #include <margay/trace.h>
 
-static u64 idle_cpus[MAX_CPUS / 64];
+static struct cpu_set idle_cpus;
 
 static struct cpu *lock_vcpu(struct vcpu *v)
 {
@@ -78,7 +78,7 @@ static void assign(struct vcpu *v, struct cpu *c)
 
 static bool may_run_on(const struct vcpu *v, const struct cpu *c)
 {
-	return test_bit(c->id, v->affinity);
+	return cpu_set_has(&v->affinity, c->id);
 }
 
 /* What a policy says; else an idle CPU, the old one and its node preferred; else the old one. */
@@ -89,12 +89,12 @@ static struct cpu *place(struct vcpu *v)
 
 	if (v->on_cpu)
 		return v->cpu;
-	best = policy_place(v->cpu, v, idle_cpus);
+	best = policy_place(v->cpu, v, &idle_cpus);
 	if (best)
 		return best;
-	if (test_bit(v->cpu->id, idle_cpus))
+	if (cpu_set_has(&idle_cpus, v->cpu->id))
 		return v->cpu;
-	for_each_bit(i, idle_cpus, nr_cpus)
+	for_each_cpu(i, &idle_cpus)
 		if (may_run_on(v, cpus[i]) &&
 		    (!best || (cpus[i]->node == v->cpu->node && best->node != v->cpu->node)))
 			best = cpus[i];
@@ -112,7 +112,7 @@ static void put(struct cpu *c, struct vcpu *v, enum policy_why why)
 		if (why == POLICY_WOKEN && policy_preempts(c, v))
 			c->current->slice_end = 0;
 		/* Taken: the next one that wakes finds another idle CPU. */
-		clear_bit(c->id, idle_cpus);
+		cpu_set_remove(&idle_cpus, c->id);
 	}
 	spin_unlock(&c->runq.lock);
 	cpu_raise(c, CPU_WORK_RESCHED);
@@ -371,7 +371,7 @@ static void retire(struct cpu *c, struct vcpu *v, stime_t t)
 	set_runstate(v, RUNSTATE_runnable, t);
 	if (v->stopped)
 		return;
-	to = policy_place(c, v, idle_cpus);
+	to = policy_place(c, v, &idle_cpus);
 	if (!to)
 		to = less_busy(c, v);
 	if (to && to != c)
@@ -386,9 +386,9 @@ static void offer(struct cpu *c)
 	const struct vcpu *v = list_first(&c->runq.queue, struct vcpu, runq_link);
 	unsigned i;
 
-	for_each_bit(i, idle_cpus, nr_cpus)
+	for_each_cpu(i, &idle_cpus)
 		if (may_run_on(v, cpus[i]) && policy_balances(c)) {
-			clear_bit(i, idle_cpus);
+			cpu_set_remove(&idle_cpus, i);
 			cpu_raise(cpus[i], CPU_WORK_RESCHED);
 			return;
 		}
@@ -552,11 +552,11 @@ void sched_loop(void)
 			run_current(c, v);
 			continue;
 		}
-		set_bit(c->id, idle_cpus);
+		cpu_set_add(&idle_cpus, c->id);
 		/* Who queues something after this sees the idle bit or is seen here. */
 		if (list_empty(&c->runq.queue) || c->held_back)
 			idle(c);
-		clear_bit(c->id, idle_cpus);
+		cpu_set_remove(&idle_cpus, c->id);
 	}
 }
 

@@ -65,12 +65,15 @@ static long list(struct margay_op *op)
 static long select(const struct margay_op *op)
 {
 	struct policy *p = op->name[0] ? policy_find(op->name) : NULL;
+	struct cpu_set set;
 
+	_Static_assert(sizeof(set.bits) == sizeof(op->u.select.cpus), "CPUs of a set");
 	if (op->name[0] && !p)
 		return -ENOENT;
 	if (op->u.select.point >= NR_POINTS)
 		return -EINVAL;
-	return policy_select(op->u.select.point, p, op->u.select.cpus);
+	memcpy(set.bits, op->u.select.cpus, sizeof(set.bits));
+	return policy_select(op->u.select.point, p, &set);
 }
 
 static long selected(struct margay_op *op)

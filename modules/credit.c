@@ -28,7 +28,9 @@ static struct account {
 	u64 cap;		/* ns per window; 0: none */
 	u64 window, used;	/* ns run in that window, and what is owed from before */
 } accounts[POLICY_MAX_DOMAINS];
-static u64 vtimes[POLICY_MAX_CPUS][POLICY_MAX_DOMAINS];
+static struct {
+	u64 of[POLICY_MAX_DOMAINS];
+} PER_CPU(vtimes);
 
 static u32 nr_cpus;
 static u64 capped;		/* how often a pick passed somebody over */
@@ -58,11 +60,11 @@ static u64 cap_left(struct account *a)
 
 static void enqueue(struct policy_cpu *c, struct policy_vcpu *v, enum policy_why why)
 {
-	u64 *vtime = vtimes[c->id];
+	u64 *vtime = vtimes[c->id].of;
 
 	/* The CPU is new here, and times from when it was ruled by this policy before are stale. */
 	if (!c->priv[KNOWN])
-		memset(vtime, 0, sizeof(vtimes[0]));
+		memset(vtime, 0, sizeof(vtimes[0].of));
 	c->priv[KNOWN] = true;
 	queue_add(&c->priv[QUEUE], v);
 	if (why == POLICY_PREEMPTED)
@@ -80,7 +82,7 @@ static void dequeue(struct policy_cpu *c, struct policy_vcpu *v)
 
 static struct policy_vcpu *choose(struct policy_cpu *c)
 {
-	u64 now = policy_now(), *vtime = vtimes[c->id];
+	u64 now = policy_now(), *vtime = vtimes[c->id].of;
 	struct policy_vcpu *best = NULL;
 
 	for (struct policy_vcpu *v = queue_first(&c->priv[QUEUE]); v; v = queue_next(v)) {
@@ -105,8 +107,8 @@ static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)
 
 	if (v) {
 		queue_remove(&c->priv[QUEUE], v);
-		if (c->priv[REACHED] < vtimes[c->id][v->slot])
-			c->priv[REACHED] = vtimes[c->id][v->slot];
+		if (c->priv[REACHED] < vtimes[c->id].of[v->slot])
+			c->priv[REACHED] = vtimes[c->id].of[v->slot];
 	}
 	c->priv[ALONE] = !queue_first(&c->priv[QUEUE]);
 	if (!v) {
@@ -137,7 +139,7 @@ static void charge(struct policy_cpu *c, struct policy_vcpu *v, u64 ns)
 	/* As long as nobody else was there, it took nothing from anybody. */
 	if (c->priv[ALONE] && ns > SLICE)
 		ns = SLICE;
-	vtimes[c->id][v->slot] += ns * DEFAULT_WEIGHT / weight;
+	vtimes[c->id].of[v->slot] += ns * DEFAULT_WEIGHT / weight;
 }
 
 /* An idle CPU, the old one preferred; else the one that is this vCPU's by its number. */
@@ -183,7 +185,7 @@ static void domain_gone(u32 slot)
 {
 	accounts[slot] = (struct account){ 0 };
 	for (u32 i = 0; i < nr_cpus; i++)
-		vtimes[i][slot] = 0;
+		vtimes[i].of[slot] = 0;
 }
 
 static int start(u32 nr)

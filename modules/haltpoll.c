@@ -17,7 +17,7 @@ static struct cpu_state {
 	u64 poll;		/* ns to look now; 0: halt at once */
 	u64 until;		/* it looks until then; 0: it does not */
 	u64 looked;		/* in vain, before it halted */
-} __aligned(64) cpus[POLICY_MAX_CPUS];
+} __aligned(64) PER_CPU(cpus);
 
 static u64 looks, halts;
 

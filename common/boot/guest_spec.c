@@ -12,7 +12,6 @@
 #define MEM_DEFAULT (128UL << 20)
 #define MEM_MIN (2UL << 20)
 #define MEM_MAX (16UL << 40)
-#define NR_CPUS_MAX 256
 
 static int bad_word(const struct guest_spec *g, const struct word *w, const char *why)
 {
@@ -37,41 +36,41 @@ static int set_name(struct guest_spec *g, const struct word *w)
 	return 0;
 }
 
-static int add_pin(struct guest_spec *g, const struct word *w, u64 from, u64 to)
+/*
+ * Takes the next CPU or range of a list such as 0,2-3 at *p, which ends at `end`; moves *p behind it. -EINVAL when it
+ * is not right.
+ */
+static int next_range(const char **p, const char *end, u64 *from, u64 *to)
 {
-	if (to < from || to >= NR_CPUS_MAX)
-		return bad_word(g, w, "CPUs are 0 to 255, a range goes upwards");
-	for (; from <= to; from++) {
-		if (g->pin[from / 64] & BIT(from % 64))
-			return bad_word(g, w, "a CPU is listed twice");
-		g->pin[from / 64] |= BIT(from % 64);
-		if (g->nr_pin < ARRAY_SIZE(g->pin_list))
-			g->pin_list[g->nr_pin] = from;
-		g->nr_pin++;
-	}
+	const char *comma = memchr(*p, ',', end - *p), *stop = comma ? comma : end;
+	const char *dash = memchr(*p, '-', stop - *p);
+
+	if (parse_uint(*p, (dash ? dash : stop) - *p, from) ||
+	    parse_uint(dash ? dash + 1 : *p, stop - (dash ? dash + 1 : *p), to))
+		return -EINVAL;
+	*p = comma ? comma + 1 : NULL;
 	return 0;
 }
 
-/* A list such as 0,2-3. */
 static int set_pin(struct guest_spec *g, const struct word *w)
 {
-	const char *p = w->val, *end = w->val + w->val_len, *comma;
+	const char *p = w->val;
+	u64 from, to;
 
-	memset(g->pin, 0, sizeof(g->pin));
+	memset(&g->pin, 0, sizeof(g->pin));
 	g->nr_pin = 0;
-	do {
-		comma = memchr(p, ',', end - p);
-
-		const char *stop = comma ? comma : end, *dash = memchr(p, '-', stop - p);
-		u64 from, to;
-
-		if (parse_uint(p, (dash ? dash : stop) - p, &from) ||
-		    parse_uint(dash ? dash + 1 : p, stop - (dash ? dash + 1 : p), &to))
+	g->pin_list = p;
+	while (p) {
+		if (next_range(&p, w->val + w->val_len, &from, &to))
 			return bad_word(g, w, "not a list of CPUs such as 0,2-3");
-		if (add_pin(g, w, from, to))
-			return -EINVAL;
-		p = stop + 1;
-	} while (comma);
+		if (to < from || to >= MAX_CPUS)
+			return bad_word(g, w, "CPUs are 0 to 1023, a range goes upwards");
+		for (; from <= to; from++, g->nr_pin++) {
+			if (cpu_set_has(&g->pin, (unsigned)from))
+				return bad_word(g, w, "a CPU is listed twice");
+			cpu_set_add(&g->pin, (unsigned)from);
+		}
+	}
 	return 0;
 }
 
@@ -208,13 +207,27 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 	return ret;
 }
 
-void guest_spec_affinity(const struct guest_spec *g, unsigned int v, u64 mask[4])
+/* The n-th CPU of the list that set_pin() has found to be right. */
+static unsigned nth_pin(const struct guest_spec *g, u64 n)
 {
-	memset(mask, g->nr_pin ? 0 : 0xff, 4 * sizeof(*mask));
-	if (!g->nr_pin)
-		return;
-	if (g->nr_pin == g->vcpus && v < g->vcpus)
-		mask[g->pin_list[v] / 64] = BIT(g->pin_list[v] % 64);
-	else
-		memcpy(mask, g->pin, sizeof(g->pin));
+	const char *p = g->pin_list, *end = p;
+	u64 from, to;
+
+	while (*end && *end != ' ' && *end != '\t')
+		end++;
+	while (!next_range(&p, end, &from, &to) && n > to - from)
+		n -= to - from + 1;
+	return (unsigned)(from + n);
+}
+
+void guest_spec_affinity(const struct guest_spec *g, unsigned int v, struct cpu_set *set)
+{
+	if (!g->nr_pin) {
+		cpu_set_fill(set);
+	} else if (g->nr_pin == g->vcpus && v < g->vcpus) {
+		memset(set, 0, sizeof(*set));
+		cpu_set_add(set, nth_pin(g, v));
+	} else {
+		*set = g->pin;
+	}
 }

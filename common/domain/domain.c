@@ -88,12 +88,12 @@ static int domain_init(struct domain *d)
 /* The node of the first CPU the guest is pinned to; else the one with most free memory. */
 static u8 choose_node(const struct guest_spec *spec)
 {
-	u64 mask[4];
+	struct cpu_set set;
 	unsigned cpu, best = 0;
 
 	if (spec->nr_pin) {
-		guest_spec_affinity(spec, 0, mask);
-		cpu = find_next_bit(mask, nr_cpus, 0);
+		guest_spec_affinity(spec, 0, &set);
+		cpu = cpu_set_next(&set, 0);
 		return cpu < nr_cpus ? cpus[cpu]->node : 0;
 	}
 	for (unsigned n = 1; n < nr_nodes; n++)

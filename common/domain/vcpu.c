@@ -29,20 +29,20 @@ int vcpu_create(struct domain *d)
 	v->runstate.state = RUNSTATE_offline;
 	v->runstate.state_entry_time = now();
 	vcpu_timers_init(v);
-	guest_spec_affinity(&d->spec, id, v->affinity);
+	guest_spec_affinity(&d->spec, id, &v->affinity);
 	/* Where it starts looking for a CPU: spread over those allowed. */
-	first = find_next_bit(v->affinity, nr_cpus, id % nr_cpus);
+	first = cpu_set_next(&v->affinity, id % nr_cpus);
 	if (first >= nr_cpus)
-		first = find_next_bit(v->affinity, nr_cpus, 0);
+		first = cpu_set_next(&v->affinity, 0);
 	if (first >= nr_cpus) {
 		pr_warn("guest %s: vCPU %u is pinned to CPUs that are not there: it runs on any\n",
 			d->name, id);
-		memset(v->affinity, 0xff, sizeof(v->affinity));
+		cpu_set_fill(&v->affinity);
 		first = id % nr_cpus;
 	}
 	v->cpu = cpus[first];
 	v->view = (struct policy_vcpu){ .domain = d->id, .slot = d->slot, .id = id, .cpu = first,
-					.nr_vcpus = d->spec.vcpus, .affinity = v->affinity };
+					.nr_vcpus = d->spec.vcpus, .affinity = v->affinity.bits };
 	if (arch_vcpu_init(v))
 		return -ENOMEM;	/* the domain's tear-down frees what is there */
 	v->pending = VCPU_WORK_TIME;

@@ -72,7 +72,7 @@ void policy_boot(const struct guest_spec *spec, const void *file, size_t len)
 {
 	char why[MODULE_REASON];
 	struct policy *p;
-	u64 mask[4];
+	struct cpu_set set;
 	int rc = policy_load(file, len, why);
 
 	if (rc) {
@@ -80,13 +80,14 @@ void policy_boot(const struct guest_spec *spec, const void *file, size_t len)
 		return;
 	}
 	p = policy_last();
-	memset(mask, 0xff, sizeof(mask));
 	if (spec->nr_pin)
-		memcpy(mask, spec->pin, sizeof(mask));
+		set = spec->pin;
+	else
+		cpu_set_fill(&set);
 	for (unsigned i = 0; i < NR_POINTS; i++) {
 		if (!(spec->points & BIT(i)))
 			continue;
-		rc = policy_select(i, p, mask);
+		rc = policy_select(i, p, &set);
 		if (!rc)
 			pr_info("policy %s selected for %s\n", p->mod.name, policy_point_names[i]);
 		else if (rc != -EOPNOTSUPP)

@@ -98,15 +98,15 @@ struct vcpu *policy_pick(struct cpu *c, u64 *slice)
 	return v;
 }
 
-struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const u64 *idle)
+struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const struct cpu_set *idle)
 {
 	u32 cpu;
 
 	if (v->policy_serial != p->serial)	/* not seen yet: enqueue says so */
 		memset(v->view.priv, 0, sizeof(v->view.priv));
 	v->view.runtime = v->runstate.time[RUNSTATE_running];
-	cpu = (u32)policy_do(p, FN_PLACE, (u64)&v->view, (u64)idle, 0, 0);
-	if (cpu >= nr_cpus || !test_bit(cpu, v->affinity))
+	cpu = (u32)policy_do(p, FN_PLACE, (u64)&v->view, (u64)idle->bits, 0, 0);
+	if (cpu >= nr_cpus || !cpu_set_has(&v->affinity, cpu))
 		policy_eject(p, "place", "%s vcpu %u may not run on CPU %u", v->domain->name, v->id,
 			     cpu);
 	return p->ejected ? NULL : cpus[cpu];

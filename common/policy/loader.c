@@ -44,6 +44,8 @@
 #define R_X86_64_32S 11
 #define R_X86_64_PC64 24
 
+#define PER_CPU_PREFIX ".bss.percpu."	/* of PER_CPU() */
+#define PER_CPU_LEN (sizeof(PER_CPU_PREFIX) - 1)
 #define MAX_SECTIONS 64
 #define MAX_SYMBOLS 4096
 #define NOT_LOADED (~0U)
@@ -100,12 +102,19 @@ int module_refuse(char *reason, const char *fmt, ...)
 
 #define refuse(l, ...) module_refuse((l)->reason, __VA_ARGS__)
 
-/* Elements of the file's tables, which may be unaligned. The index is in bounds. */
+/*
+ * Elements of the file's tables, which may be unaligned. The index is in bounds. A section of PER_CPU() is as large as
+ * this machine needs it.
+ */
 static struct shdr section(const struct link *l, unsigned i)
 {
 	struct shdr s;
 
 	memcpy(&s, l->file + l->shoff + i * sizeof(s), sizeof(s));
+	if (s.type == SHT_NOBITS && s.name < l->names.size &&
+	    strnlen(l->names.p + s.name, PER_CPU_LEN) == PER_CPU_LEN &&
+	    !memcmp(l->names.p + s.name, PER_CPU_PREFIX, PER_CPU_LEN))
+		s.size = s.size / POLICY_MAX_CPUS * nr_cpus;
 	return s;
 }
 

@@ -3,6 +3,7 @@
 #ifndef MODULE_PRIV_H
 #define MODULE_PRIV_H
 
+#include <margay/cpu_set.h>
 #include <margay/module.h>
 
 /* -ENOEXEC, with the reason written. */

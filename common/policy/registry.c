@@ -253,7 +253,7 @@ static int start(struct policy *p)
 	return 0;
 }
 
-int policy_select(enum policy_point point, struct policy *p, const u64 *cpumask)
+int policy_select(enum policy_point point, struct policy *p, const struct cpu_set *set)
 {
 	int rc = 0;
 	unsigned i;
@@ -262,7 +262,7 @@ int policy_select(enum policy_point point, struct policy *p, const u64 *cpumask)
 		return -EOPNOTSUPP;
 	if (p && p->ejected)
 		return -EPERM;
-	if (point != POINT_PLACE && find_next_bit(cpumask, nr_cpus, 0) == nr_cpus)
+	if (point != POINT_PLACE && cpu_set_next(set, 0) == nr_cpus)
 		return -EINVAL;
 	if (p)
 		rc = start(p);
@@ -271,7 +271,7 @@ int policy_select(enum policy_point point, struct policy *p, const u64 *cpumask)
 	if (point == POINT_PLACE)
 		WRITE_ONCE(placing, p);
 	else
-		for_each_bit(i, cpumask, nr_cpus)
+		for_each_cpu(i, set)
 			set_policy(cpus[i], point, p);
 	if (!p)
 		return 0;

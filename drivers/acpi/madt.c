@@ -36,9 +36,8 @@ static void __init add_cpu(struct acpi_info *out, u32 apic_id, u32 uid, u32 flag
 			pr_warn("acpi: APIC: second CPU with APIC id %u, ignored\n", apic_id);
 		return;
 	}
-	if (out->nr_cpus == ACPI_MAX_CPUS)
-		pr_warn("acpi: APIC: more than %u CPUs, APIC id %u ignored\n", ACPI_MAX_CPUS,
-			apic_id);
+	if (out->nr_cpus == MAX_CPUS)
+		pr_warn("acpi: APIC: more than %u CPUs, APIC id %u ignored\n", MAX_CPUS, apic_id);
 	else
 		out->cpus[out->nr_cpus++] = (struct acpi_cpu){ apic_id, uid, 0 };
 }

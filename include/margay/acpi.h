@@ -6,9 +6,9 @@
 #ifndef MARGAY_ACPI_H
 #define MARGAY_ACPI_H
 
+#include <margay/cpu_set.h>
 #include <margay/mm.h>
 
-#define ACPI_MAX_CPUS 256
 #define ACPI_MAX_IOAPICS 32
 #define ACPI_MAX_OVERRIDES 24
 #define ACPI_MAX_MEM 128
@@ -41,7 +41,7 @@ struct acpi_mem {
 };
 
 struct acpi_info {
-	struct acpi_cpu cpus[ACPI_MAX_CPUS]; /* those that are there; at least one */
+	struct acpi_cpu cpus[MAX_CPUS]; /* those that are there; at least one */
 	unsigned int nr_cpus;
 	struct acpi_ioapic ioapics[ACPI_MAX_IOAPICS];
 	unsigned int nr_ioapics;

@@ -6,7 +6,7 @@
 #ifndef MARGAY_CMDLINE_H
 #define MARGAY_CMDLINE_H
 
-#include <margay/types.h>
+#include <margay/cpu_set.h>
 
 #define OPT_NUMBER(name, def, kind, lo, hi, help)
 #define OPT_STRING(name, def, len, help)
@@ -60,8 +60,8 @@ struct guest_spec {
 	enum guest_action on_crash;
 	unsigned int points; /* of a policy: a bit per point to select it for */
 	unsigned int nr_pin; /* CPUs in pin; 0: may run anywhere */
-	u64 pin[4];
-	u8 pin_list[GUEST_MAX_VCPUS]; /* the first of them in the order given */
+	struct cpu_set pin;
+	const char *pin_list; /* the same in the order given, as text inside `args` */
 	const char *cmdline;	      /* what follows `--`, inside `args`; never NULL */
 };
 
@@ -74,7 +74,7 @@ int guest_spec_parse(const char *args, struct guest_spec *g);
  * The CPUs vCPU `v` may run on: the v-th one listed if as many are listed as there are vCPUs, else
  * all those listed, or all CPUs if none is.
  */
-void guest_spec_affinity(const struct guest_spec *g, unsigned int v, u64 mask[4]);
+void guest_spec_affinity(const struct guest_spec *g, unsigned int v, struct cpu_set *set);
 
 /*
  * Numbers as options have them: decimal or 0x hex, exactly `len` characters. parse_size() also

@@ -3,12 +3,11 @@
 #ifndef MARGAY_PERCPU_H
 #define MARGAY_PERCPU_H
 
+#include <margay/cpu_set.h>
 #include <margay/list.h>
 #include <margay/lock.h>
 #include <margay/timer.h>
 #include <public/policy.h>
-
-#define MAX_CPUS 256
 
 struct margay_trace_ring;
 struct policy;
@@ -92,7 +91,6 @@ struct cpu {
 };
 
 extern struct cpu *cpus[MAX_CPUS];	/* by id; NULL when absent */
-extern unsigned nr_cpus;		/* online CPUs are 0..nr_cpus-1 */
 
 #ifdef MARGAY_UNIT
 extern struct cpu *host_cpu;

@@ -77,8 +77,8 @@ struct policy *policy_find(const char *name);
 struct policy *policy_nth(unsigned i);
 struct policy *policy_last(void);	/* the one loaded last */
 struct policy *policy_selected(enum policy_point point, unsigned cpu);
-/* On the CPUs of the mask (ignored for POINT_PLACE); NULL: the built-in one. 0 or negative errno. */
-int policy_select(enum policy_point point, struct policy *p, const u64 *cpumask);
+/* On the CPUs of the set (ignored for POINT_PLACE); NULL: the built-in one. 0 or negative errno. */
+int policy_select(enum policy_point point, struct policy *p, const struct cpu_set *set);
 /* A parameter of a domain's, or of the policy's own (d NULL). 0, -ENOENT, or the module's errno. */
 int policy_set(struct policy *p, const struct domain *d, const char *name, u64 value);
 /* The i-th counter; NULL after the last. Copied, with an end, to name[32]. */
@@ -141,8 +141,8 @@ static inline void policy_charge(struct cpu *c, struct vcpu *v)
 		policy_do_charge(p, c, v);
 }
 /* NULL: the core's choice. */
-struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const u64 *idle);
-static inline struct cpu *policy_place(struct cpu *c, struct vcpu *v, const u64 *idle)
+struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const struct cpu_set *idle);
+static inline struct cpu *policy_place(struct cpu *c, struct vcpu *v, const struct cpu_set *idle)
 {
 	struct policy *p = policy_asks(c, FN_PLACE);
 

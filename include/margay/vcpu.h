@@ -151,7 +151,7 @@ struct vcpu {
 	bool halted;			/* sleeps by HLT with interrupts off */
 	bool stopped;			/* for good: its domain ends */
 	struct list runq_link;
-	u64 affinity[MAX_CPUS / 64];
+	struct cpu_set affinity;
 	stime_t slice_end;
 	stime_t not_before;		/* enters its guest only then: vcpu_due() */
 	u64 policy_serial;		/* of the module that view.priv is for */

@@ -104,7 +104,7 @@ struct margay_op {
 		struct {
 			uint32_t point;
 			uint32_t cpu;		/* for MARGAY_POLICY_SELECTED */
-			uint64_t cpus[4];	/* a bit each; not for MARGAY_POINT_PLACE */
+			uint64_t cpus[16];	/* a bit each; not for MARGAY_POINT_PLACE */
 		} select;
 		struct {
 			uint32_t domain;

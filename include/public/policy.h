@@ -14,9 +14,9 @@
 #include <public/types.h>
 
 /* Goes up when anything here changes. A module says in a note which one it was made for. */
-#define POLICY_ABI 2
+#define POLICY_ABI 3
 
-#define POLICY_MAX_CPUS 256
+#define POLICY_MAX_CPUS 1024
 #define POLICY_CALL_NS 10000000UL	/* the longest a call may take */
 #define POLICY_MAX_DOMAINS 256	/* policy_vcpu.slot is below */
 #define POLICY_FOREVER (~(u64)0)
@@ -138,11 +138,17 @@ void *memcpy(void *dst, const void *src, size_t n);
 void *memset(void *dst, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 
+/*
+ * An array with an element for each CPU, zero at first: `static struct state PER_CPU(states);`. Memory is there for
+ * the elements of CPUs that the machine has, and no more.
+ */
+#define PER_CPU(name) name[POLICY_MAX_CPUS] __section(".bss.percpu." #name)
+
 /* The notes that every module carries, by naming this once. */
 #define POLICY_MODULE_NOTE                                                      \
 	__asm__(".pushsection .note.margay, \"a\", @note\n"                     \
-		".balign 4\n.long 7, 4, 1\n.asciz \"Margay\"\n.balign 4\n.long 2\n" \
+		".balign 4\n.long 7, 4, 1\n.asciz \"Margay\"\n.balign 4\n.long 3\n" \
 		".popsection\n");
-_Static_assert(POLICY_ABI == 2, "the note above says 2, too");
+_Static_assert(POLICY_ABI == 3, "the note above says 3, too");
 
 #endif

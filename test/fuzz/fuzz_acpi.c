@@ -102,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (nr_views)
 		free(views[--nr_views]);
 
-	CHECK(info.nr_cpus >= 1 && info.nr_cpus <= ACPI_MAX_CPUS);
+	CHECK(info.nr_cpus >= 1 && info.nr_cpus <= MAX_CPUS);
 	CHECK(info.nr_nodes >= 1 && info.nr_nodes <= MAX_NODES);
 	for (i = 0; i < info.nr_cpus; i++)
 		CHECK(info.cpus[i].node < info.nr_nodes);

@@ -10,18 +10,18 @@
 static void check_guest(const char *s, struct guest_spec *g)
 {
 	unsigned int n = 0, i;
-	uint64_t mask[4];
+	struct cpu_set set;
 
 	CHECK(strnlen(g->name, sizeof(g->name)) <= GUEST_NAME_LEN && g->points < 16);
 	CHECK(g->name[0] || g->kind == MODULE_POLICY || g->kind == MODULE_ALLOWED);
 	CHECK(g->vcpus >= 1 && g->vcpus <= GUEST_MAX_VCPUS && !(g->mem % 4096) && g->mem);
 	CHECK(g->cmdline && strlen(g->cmdline) <= strlen(s));
 	for (i = 0; i < 4; i++)
-		n += __builtin_popcountl(g->pin[i]);
+		n += __builtin_popcountl(g->pin.bits[i]);
 	CHECK(n == g->nr_pin);
 	for (i = 0; i < g->vcpus; i++) {
-		guest_spec_affinity(g, i, mask);
-		CHECK(mask[0] | mask[1] | mask[2] | mask[3]);
+		guest_spec_affinity(g, i, &set);
+		CHECK(find_next_bit(set.bits, MAX_CPUS, 0) < MAX_CPUS);
 	}
 }
 

@@ -12,6 +12,8 @@
 #define BASE 0xffffffffc0000000UL
 #define MEM 0x20000UL
 
+unsigned nr_cpus = 4;
+
 u64 module_export(const char *name)
 {
 	if (!strcmp(name, "policy_now") || !strcmp(name, "memset"))

@@ -7,6 +7,8 @@
 
 #define BASE 0xffffffffc0000000UL
 
+unsigned nr_cpus = 4;
+
 u64 module_export(const char *name)
 {
 	static const char *const names[] = { "policy_now", "policy_resched", "policy_log",

@@ -27,7 +27,7 @@ struct vcpu *policy_pick(struct cpu *c __unused, u64 *slice __unused)
 }
 
 struct cpu *policy_do_place(struct policy *p __unused, struct vcpu *v __unused,
-			    const u64 *idle __unused)
+			    const struct cpu_set *idle __unused)
 {
 	return NULL;
 }

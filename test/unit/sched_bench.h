@@ -155,7 +155,7 @@ static bool step(unsigned c)
 	struct vcpu *v;
 
 	host_cpu = &cpu[c];
-	clear_bit(c, idle_cpus);
+	cpu_set_remove(&idle_cpus, c);
 	if (hardware[c] <= clock_now) {
 		hardware[c] = ~0UL;
 		host_cpu->work |= CPU_WORK_TIMER;
@@ -166,7 +166,7 @@ static bool step(unsigned c)
 	if (v)
 		run_current(host_cpu, v);
 	else if (!waiting(c))
-		set_bit(c, idle_cpus);
+		cpu_set_add(&idle_cpus, c);
 	check();
 	return v;
 }
@@ -181,7 +181,7 @@ static void settle(void)
 /* As at its creation: before it runs. */
 static void set_affinity(unsigned i, u64 mask)
 {
-	vcpu[i].affinity[0] = mask;
+	vcpu[i].affinity.bits[0] = mask;
 	assign(&vcpu[i], &cpu[__builtin_ctzl(mask)]);
 }
 
@@ -189,7 +189,7 @@ static int setup(void **state)
 {
 	(void)state;
 	clock_now = 1000;
-	memset(idle_cpus, 0, sizeof(idle_cpus));
+	memset(&idle_cpus, 0, sizeof(idle_cpus));
 	for (unsigned c = 0; c < CPUS; c++) {
 		cpu[c] = (struct cpu){ .id = c, .node = c == 2 };
 		cpus[c] = &cpu[c];
@@ -205,9 +205,9 @@ static int setup(void **state)
 						     .slot = i % DOMAINS,
 						     .id = i / DOMAINS,
 						     .nr_vcpus = VCPUS / DOMAINS,
-						     .affinity = vcpu[i].affinity };
+						     .affinity = vcpu[i].affinity.bits };
 		list_init(&vcpu[i].runq_link);
-		memset(vcpu[i].affinity, 0xff, sizeof(vcpu[i].affinity));
+		cpu_set_fill(&vcpu[i].affinity);
 		runs[i] = 0;
 		has_work[i] = false;
 	}

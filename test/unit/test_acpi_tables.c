@@ -83,21 +83,21 @@ static void test_madt_entries(void **state)
 
 static void test_too_many_cpus(void **state)
 {
-	static u8 body[8 + 255 * 8 + 100 * 16];
+	static u8 body[8 + 255 * 8 + 900 * 16];
 	unsigned int i;
 
 	(void)state;
 	for (i = 0; i < 255; i++)
 		memcpy(body + 8 + i * 8, (u8[]){ 0, 8, i, i, 1, 0, 0, 0 }, 8);
-	for (i = 0; i < 100; i++)
+	for (i = 0; i < 900; i++)
 		memcpy(body + 8 + 255 * 8 + i * 16,
-		       (u8[16]){ 9, 16, 0, 0, i, 1, 0, 0, 1, 0, 0, 0, i, 1, 0, 0 }, 16);
+		       (u8[16]){ 9, 16, 0, 0, i, 1 + (i >> 8), 0, 0, 1, 0, 0, 0, i, 1, 0, 0 }, 16);
 	sim_table_of("APIC", 3, body, sizeof(body));
 	sim_root("XSDT", 8);
 	assert_int_equal(sim_parse(), 0);
-	assert_int_equal(sim_info.nr_cpus, ACPI_MAX_CPUS);
-	assert_logged("more than 256 CPUs, APIC id 257 ignored");
-	assert_int_equal(host_logged("more than"), 100 - 2 + 1);
+	assert_int_equal(sim_info.nr_cpus, MAX_CPUS);
+	assert_logged("more than 1024 CPUs, APIC id 1025 ignored");
+	assert_int_equal(host_logged("more than"), 255 + 900 - MAX_CPUS);
 }
 
 static void test_srat_entries(void **state)

@@ -26,7 +26,7 @@ static void test_defaults(void **state)
 	assert_int_equal(cmdline_parse(" \t\n "), 0);
 	assert_silent();
 	assert_int_equal(opt.when_empty, WHEN_EMPTY_WAIT);
-	assert_int_equal(opt.maxcpus, 256);
+	assert_int_equal(opt.maxcpus, 1024);
 	assert_string_equal(opt.com1, "115200,8n1,0x3f8");
 	assert_int_equal(opt.sched_slice, 10000);
 	assert_int_equal(opt.conswitch, 'a');
@@ -57,8 +57,8 @@ static void test_all(void **state)
 	assert_true(opt.noreboot);
 	assert_true(opt.perf_boot);
 	/* Bounds are included. */
-	assert_int_equal(cmdline_parse("maxcpus=256 conswitch=z sched_slice=100"), 0);
-	assert_int_equal(opt.maxcpus, 256);
+	assert_int_equal(cmdline_parse("maxcpus=1024 conswitch=z sched_slice=100"), 0);
+	assert_int_equal(opt.maxcpus, 1024);
 	assert_int_equal(cmdline_parse("maxcpus=1 conswitch=a sched_slice=1000000"), 0);
 	assert_int_equal(opt.conswitch, 'a');
 	/* The last word counts. */
@@ -78,10 +78,10 @@ static void test_bad(void **state)
 		{ "maxcpu=1", "unknown option: maxcpu=1" },
 		{ "maxcpus2=1", "unknown option: maxcpus2=1" },
 		{ "=1", "unknown option: =1" },
-		{ "maxcpus", "maxcpus needs a value: 1 to 256" },
-		{ "maxcpus=", "option maxcpus=: bad value, it takes 1 to 256" },
+		{ "maxcpus", "maxcpus needs a value: 1 to 1024" },
+		{ "maxcpus=", "option maxcpus=: bad value, it takes 1 to 1024" },
 		{ "maxcpus=0", "option maxcpus=0: bad value" },
-		{ "maxcpus=257", "option maxcpus=257: bad value" },
+		{ "maxcpus=1025", "option maxcpus=1025: bad value" },
 		{ "maxcpus=-1", "option maxcpus=-1: bad value" },
 		{ "maxcpus=4x", "option maxcpus=4x: bad value" },
 		{ "maxcpus=99999999999999999999", "bad value" },

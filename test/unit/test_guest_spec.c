@@ -53,40 +53,41 @@ static void test_whole(void **state)
 	assert_int_equal(g.on_reboot, GUEST_DESTROY);
 	assert_int_equal(g.on_crash, GUEST_RESTART);
 	assert_int_equal(g.nr_pin, 3);
-	assert_int_equal(g.pin[0], 0x23);
+	assert_int_equal(g.pin.bits[0], 0x23);
 	assert_string_equal(g.cmdline, "console=hvc0 -- x=\"a b\" ");
 }
 
 static void test_affinity(void **state)
 {
-	u64 mask[4];
+	struct cpu_set set;
 
 	(void)state;
 	assert_int_equal(guest_spec_parse("guest name=a vcpus=3 pin=200,0-1", &g), 0);
-	guest_spec_affinity(&g, 0, mask);
-	assert_true(mask[0] == 0 && mask[1] == 0 && mask[2] == 0 && mask[3] == BIT(200 - 192));
-	guest_spec_affinity(&g, 2, mask);
-	assert_true(mask[0] == 2 && mask[3] == 0);
-	guest_spec_affinity(&g, 3, mask); /* no such vCPU */
-	assert_true(mask[0] == 3 && mask[3] == BIT(200 - 192));
+	guest_spec_affinity(&g, 0, &set);
+	assert_true(set.bits[0] == 0 && set.bits[1] == 0 && set.bits[2] == 0);
+	assert_true(set.bits[3] == BIT(200 - 192));
+	guest_spec_affinity(&g, 2, &set);
+	assert_true(set.bits[0] == 2 && set.bits[3] == 0);
+	guest_spec_affinity(&g, 3, &set); /* no such vCPU */
+	assert_true(set.bits[0] == 3 && set.bits[3] == BIT(200 - 192));
 
 	assert_int_equal(guest_spec_parse("guest name=a vcpus=2 pin=0-255", &g), 0);
 	assert_int_equal(g.nr_pin, 256);
-	guest_spec_affinity(&g, 1, mask);
-	assert_true(mask[0] == ~0UL && mask[3] == ~0UL);
+	guest_spec_affinity(&g, 1, &set);
+	assert_true(set.bits[0] == ~0UL && set.bits[3] == ~0UL);
 
 	assert_int_equal(guest_spec_parse("guest name=a vcpus=2 pin=3", &g), 0);
-	guest_spec_affinity(&g, 1, mask);
-	assert_true(mask[0] == 8 && mask[1] == 0);
+	guest_spec_affinity(&g, 1, &set);
+	assert_true(set.bits[0] == 8 && set.bits[1] == 0);
 
 	assert_int_equal(guest_spec_parse("guest name=a vcpus=2", &g), 0);
-	guest_spec_affinity(&g, 1, mask);
-	assert_true(mask[0] == ~0UL && mask[3] == ~0UL);
+	guest_spec_affinity(&g, 1, &set);
+	assert_true(set.bits[0] == ~0UL && set.bits[3] == ~0UL);
 
 	/* A later pin= replaces an earlier one. */
 	assert_int_equal(guest_spec_parse("guest name=a pin=3 pin=4", &g), 0);
 	assert_int_equal(g.nr_pin, 1);
-	assert_int_equal(g.pin[0], 16);
+	assert_int_equal(g.pin.bits[0], 16);
 }
 
 static void test_other_kinds(void **state)
@@ -118,7 +119,7 @@ static void test_policies(void **state)
 	assert_int_equal(g.points, 0);
 	assert_int_equal(guest_spec_parse("policy select=place,sched cpus=0,2-3", &g), 0);
 	assert_int_equal(g.points, 9);
-	assert_int_equal(g.pin[0], 13);
+	assert_int_equal(g.pin.bits[0], 13);
 	assert_silent();
 	assert_int_equal(guest_spec_parse("policy select=sched,", &g), -EINVAL);
 	assert_logged("select=sched,: must be none or of sched,idle,exit,place");
@@ -165,10 +166,10 @@ static void test_bad(void **state)
 		{ "guest name=a pin=,1", "not a list" },
 		{ "guest name=a pin=1-", "not a list" },
 		{ "guest name=a pin=-1", "not a list" },
-		{ "guest name=a pin=3-2", "CPUs are 0 to 255" },
-		{ "guest name=a pin=256", "CPUs are 0 to 255" },
-		{ "guest name=a pin=0-4294967295", "CPUs are 0 to 255" },
-		{ "guest name=a pin=0-18446744073709551615", "CPUs are 0 to 255" },
+		{ "guest name=a pin=3-2", "CPUs are 0 to 1023" },
+		{ "guest name=a pin=1024", "CPUs are 0 to 1023" },
+		{ "guest name=a pin=0-4294967295", "CPUs are 0 to 1023" },
+		{ "guest name=a pin=0-18446744073709551615", "CPUs are 0 to 1023" },
 		{ "guest name=a pin=1,0-2", "a CPU is listed twice" },
 	};
 	unsigned int i;

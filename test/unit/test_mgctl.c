@@ -122,10 +122,10 @@ static int setup(void **state)
 static void test_cpus(void **state)
 {
 	static const char *const bad[] = {
-		"", ",", "1,", "-3", "3-1", "256", "1-256", "0x", "1--2", "a", "1 2", "1-2-3",
+		"", ",", "1,", "-3", "3-1", "1024", "1-1024", "0x", "1--2", "a", "1 2", "1-2-3",
 		"99999999999999999999",
 	};
-	uint64_t cpus[4];
+	uint64_t cpus[MAX_CPUS / 64];
 	FILE *f = fmemopen(err, sizeof(err), "w");
 
 	(void)state;
@@ -136,8 +136,8 @@ static void test_cpus(void **state)
 	assert_int_equal(cpus[0], 1);
 	assert_int_equal(cpus[1], 3);
 	assert_true(cpus[3] == 1ULL << 63);
-	assert_true(parse_cpus("0-255", cpus, f));
-	for (int i = 0; i < 4; i++)
+	assert_true(parse_cpus("0-1023", cpus, f));
+	for (int i = 0; i < MAX_CPUS / 64; i++)
 		assert_true(cpus[i] == UINT64_MAX);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		if (parse_cpus(bad[i], cpus, f))

@@ -22,6 +22,8 @@ static struct module m;
 static char reason[MODULE_REASON];
 static const u8 *our_id;
 
+unsigned nr_cpus = 4;
+
 u64 module_export(const char *name)
 {
 	return strcmp(name, "policy_now") ? 0 : base + NOW_OFFSET;
@@ -425,9 +427,9 @@ static void test_notes(void **state)
 	f.note.namesz = 8;
 	refused("no note says which policy ABI it was made for (.note.margay)");
 	f.note.desc[0]++;
-	refused("section .note.margay: made for policy ABI 3, this is 2");
+	refused("section .note.margay: made for policy ABI 4, this is 3");
 	f.note.desc[3] = 1;
-	refused("section .note.margay: made for policy ABI 16777218, this is 2");
+	refused("section .note.margay: made for policy ABI 16777219, this is 3");
 	f.note.type = 9;
 	refused("section .note.margay: unknown note 9 of 4 bytes");
 	f.note.descsz = 3;
@@ -650,6 +652,28 @@ static void test_changed(void **state)
 	links();
 }
 
+/* A section of PER_CPU() takes the memory of the CPUs that are there, and no symbol or relocation leads beyond it. */
+static void test_per_cpu(void **state)
+{
+	u64 size;
+
+	(void)state;
+	f.sh[S_BSS].sh_size = 0;
+	links();
+	size = m.size[MODULE_DATA];
+	strcpy(f.names + sizeof(f.names) - 16, ".bss.percpu.x");
+	f.sh[S_BSS].sh_name = sizeof(f.names) - 16;
+	f.sh[S_BSS].sh_size = POLICY_MAX_CPUS * 4096UL;
+	f.sh[S_BSS].sh_addralign = 4096;
+	mem_size = 0x10000;
+	links();
+	assert_int_equal(m.size[MODULE_DATA], size + nr_cpus * 4096UL);
+	f.sym[Y_BSS].st_value = nr_cpus * 4096UL + 8;
+	f.rela_text[0].r_info = ELF64_R_INFO(Y_BSS, R_X86_64_PC32);
+	assert_int_equal(link_it(), -ENOEXEC);
+	assert_non_null(strstr(reason, "lies outside of section .bss.percpu.x"));
+}
+
 static void test_limits(void **state)
 {
 	u8 *file = calloc(1, MODULE_FILE_MAX + 1);
@@ -686,7 +710,7 @@ int main(void)
 		TEST(test_relative_relocations), TEST(test_relocation_refusals),
 		TEST(test_header_refusals), TEST(test_section_refusals), TEST(test_symbol_refusals),
 		TEST(test_notes), TEST(test_names), TEST(test_tables), TEST(test_sched_table),
-		TEST(test_cut), TEST(test_changed), TEST(test_limits),
+		TEST(test_cut), TEST(test_changed), TEST(test_per_cpu), TEST(test_limits),
 	};
 
 	return cmocka_run_group_tests_name("module", tests, NULL, NULL);

@@ -15,6 +15,8 @@
 
 #define MAX_MEM MODULE_MEM_MAX
 
+unsigned nr_cpus = 4;
+
 static u8 *window;	/* in the lowest 2 GiB, where a module's code reaches all it must */
 static u8 *stubs;	/* behind it: a jump to each function that modules may call */
 static u8 *to;

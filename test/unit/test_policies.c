@@ -196,7 +196,7 @@ static void test_credit_cap(void **state)
 	sim_run(43 * S);
 	assert_share(1, 10 * S, 1.99, 0.005);
 	assert_share(2, 10 * S, 0.01, 0.003);
-	set_fails(&module_credit, 1, "cap", 100000, POLICY_EINVAL);
+	set_fails(&module_credit, 1, "cap", 100UL * POLICY_MAX_CPUS + 1, POLICY_EINVAL);
 }
 
 #define NR_PROMISED 3

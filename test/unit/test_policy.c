@@ -174,8 +174,8 @@ static const struct policy_module all = { .name = "all",
 					  .start = start },
 				  only_sched = { .name = "only", .summary = "", .sched = &sched };
 
-static const u64 none[MAX_CPUS / 64], first[MAX_CPUS / 64] = { 1 }, two[MAX_CPUS / 64] = { 5 },
-	everywhere[MAX_CPUS / 64] = { ~0UL, ~0UL, ~0UL, ~0UL };
+static const struct cpu_set none, first = { { 1 } }, two = { { 5 } },
+				  everywhere = { { ~0UL, ~0UL } };
 
 static struct policy *load(const struct policy_module *m)
 {
@@ -215,7 +215,7 @@ static void test_many_nodes(void **state)
 	(void)state;
 	nr_nodes = MAX_NODES;
 	cpu[1].node = cpu[2].node = MAX_NODES - 1;
-	assert_int_equal(policy_select(POINT_PLACE, load(&all), everywhere), 0);
+	assert_int_equal(policy_select(POINT_PLACE, load(&all), &everywhere), 0);
 	assert_int_equal(policy_node(1 << 30, 1, 0), MAX_NODES - 1);
 	nr_nodes = 1;
 }
@@ -226,7 +226,7 @@ static int teardown(void **state)
 
 	(void)state;
 	for (enum policy_point point = POINT_SCHED; point < NR_POINTS; point++)
-		assert_int_equal(policy_select(point, NULL, everywhere), 0);
+		assert_int_equal(policy_select(point, NULL, &everywhere), 0);
 	while ((p = policy_nth(0)))
 		assert_int_equal(policy_unload(p->mod.name), 0);
 	assert_false(nmis);
@@ -249,26 +249,26 @@ static void test_select(void **state)
 
 	(void)state;
 	assert_true(nmis);
-	assert_int_equal(policy_select(POINT_SCHED, p, none), -EINVAL);
-	assert_int_equal(policy_select(POINT_EXIT, p, everywhere), -EOPNOTSUPP);
-	assert_int_equal(policy_select(POINT_SCHED, p, two), 0);
+	assert_int_equal(policy_select(POINT_SCHED, p, &none), -EINVAL);
+	assert_int_equal(policy_select(POINT_EXIT, p, &everywhere), -EOPNOTSUPP);
+	assert_int_equal(policy_select(POINT_SCHED, p, &two), 0);
 	selected_on(p, POINT_SCHED, 5);
 	for (unsigned i = 0; i < CPUS; i++) {
 		assert_int_equal(handed[i], i != 1);
 		assert_int_equal(cpu[i].work, i != 1 ? CPU_WORK_RESCHED : 0);
 	}
-	assert_int_equal(policy_select(POINT_IDLE, p, first), 0);
+	assert_int_equal(policy_select(POINT_IDLE, p, &first), 0);
 	selected_on(p, POINT_IDLE, 1);
 	selected_on(p, POINT_SCHED, 5);
-	assert_int_equal(policy_select(POINT_SCHED, NULL, first), 0);
+	assert_int_equal(policy_select(POINT_SCHED, NULL, &first), 0);
 	selected_on(p, POINT_SCHED, 4);
 	assert_int_equal(starts, 1);
 	assert_int_equal(p->selected, 2);
 	assert_int_equal(policy_unload("all"), -EBUSY);
-	assert_int_equal(policy_select(POINT_SCHED, NULL, everywhere), 0);
+	assert_int_equal(policy_select(POINT_SCHED, NULL, &everywhere), 0);
 	assert_int_equal(policy_unload("all"), -EBUSY);
-	assert_int_equal(policy_select(POINT_IDLE, NULL, everywhere), 0);
-	assert_int_equal(policy_select(POINT_PLACE, p, none), 0);
+	assert_int_equal(policy_select(POINT_IDLE, NULL, &everywhere), 0);
+	assert_int_equal(policy_select(POINT_PLACE, p, &none), 0);
 	assert_int_equal(policy_unload("all"), -EBUSY);
 	assert_int_equal(policy_node(1, 1, 0), 0);
 	assert_null(cpu[0].policy_in);
@@ -280,10 +280,10 @@ static void test_eject(void **state)
 	struct policy *p = load(&all), *other = load(&only_sched);
 
 	(void)state;
-	assert_int_equal(policy_select(POINT_SCHED, p, two), 0);
-	assert_int_equal(policy_select(POINT_SCHED, other, (const u64[4]){ 2 }), 0);
-	assert_int_equal(policy_select(POINT_IDLE, p, everywhere), 0);
-	assert_int_equal(policy_select(POINT_PLACE, p, none), 0);
+	assert_int_equal(policy_select(POINT_SCHED, p, &two), 0);
+	assert_int_equal(policy_select(POINT_SCHED, other, &(struct cpu_set){ { 2 } }), 0);
+	assert_int_equal(policy_select(POINT_IDLE, p, &everywhere), 0);
+	assert_int_equal(policy_select(POINT_PLACE, p, &none), 0);
 	forget_work();
 	host_log_clear();
 	policy_eject(p, "pick", "it is %s", "bad");
@@ -296,7 +296,7 @@ static void test_eject(void **state)
 	selected_on(other, POINT_SCHED, 2);
 	for (unsigned i = 0; i < CPUS; i++)
 		assert_int_equal(cpu[i].work, CPU_WORK_RESCHED);
-	assert_int_equal(policy_select(POINT_SCHED, p, everywhere), -EPERM);
+	assert_int_equal(policy_select(POINT_SCHED, p, &everywhere), -EPERM);
 	selected_on(p, POINT_SCHED, 0);
 }
 
@@ -307,16 +307,16 @@ static void test_start(void **state)
 
 	(void)state;
 	start_says = -POLICY_ENOSPC;
-	assert_int_equal(policy_select(POINT_SCHED, p, everywhere), -ENOSPC);
+	assert_int_equal(policy_select(POINT_SCHED, p, &everywhere), -ENOSPC);
 	start_says = -100000;
-	assert_int_equal(policy_select(POINT_SCHED, p, everywhere), -EINVAL);
+	assert_int_equal(policy_select(POINT_SCHED, p, &everywhere), -EINVAL);
 	start_says = 0;
 	eject_in_start = "all";
-	assert_int_equal(policy_select(POINT_SCHED, p, everywhere), -EIO);
+	assert_int_equal(policy_select(POINT_SCHED, p, &everywhere), -EIO);
 	selected_on(p, POINT_SCHED, 0);
 	/* The first CPU calls it, and it fails, before the last has it. */
 	eject_in_swap = p = load(&only_sched);
-	(void)policy_select(POINT_SCHED, p, everywhere);
+	(void)policy_select(POINT_SCHED, p, &everywhere);
 	assert_true(p->ejected);
 	selected_on(p, POINT_SCHED, 0);
 }
@@ -327,11 +327,11 @@ static void test_announce(void **state)
 	struct policy *p = load(&all);
 
 	(void)state;
-	assert_int_equal(policy_select(POINT_IDLE, p, everywhere), 0);
+	assert_int_equal(policy_select(POINT_IDLE, p, &everywhere), 0);
 	assert_true(policy_announce(&cpu[0].policy[POINT_IDLE], p));
 	assert_ptr_equal(cpu[0].policy_in, p);
 	policy_done();
-	assert_int_equal(policy_select(POINT_IDLE, NULL, everywhere), 0);
+	assert_int_equal(policy_select(POINT_IDLE, NULL, &everywhere), 0);
 	assert_false(policy_announce(&cpu[0].policy[POINT_IDLE], p));
 	assert_null(cpu[0].policy_in);
 }
@@ -342,7 +342,7 @@ static void test_unload_waits(void **state)
 	struct policy *p = load(&all), *other = load(&only_sched);
 
 	(void)state;
-	assert_int_equal(policy_select(POINT_IDLE, p, everywhere), 0);
+	assert_int_equal(policy_select(POINT_IDLE, p, &everywhere), 0);
 	policy_eject(p, "idle", "it is bad");
 	cpu[2].policy_in = p;
 	cpu[0].policy_in = other;

@@ -131,9 +131,9 @@ static void test_offer(void **state)
 	settle();
 	assert_int_equal(where(0), 0);
 	/* CPU 1 has looked for work in vain, and not yet said that it sleeps. */
-	clear_bit(1, idle_cpus);
+	cpu_set_remove(&idle_cpus, 1);
 	vcpu_up(&vcpu[1]);
-	set_bit(1, idle_cpus);
+	cpu_set_add(&idle_cpus, 1);
 	assert_int_equal(waiting(0), 1);
 	clock_now += opt.sched_slice * 1000UL;
 	cpu[0].work |= CPU_WORK_RESCHED;
