@@ -34,6 +34,14 @@ static void set_runstate(struct vcpu *v, int state, stime_t t)
 	v->runstate.state_entry_time = v->view.since = t;
 }
 
+/* At each switch to or from v, on the CPU that v enters or leaves: its guest's vCPUs look at each other's states. */
+static void switch_runstate(struct vcpu *v, int state, stime_t t)
+{
+	set_runstate(v, state, t);
+	if (v->runstate_area.va)
+		runstate_update(v);
+}
+
 void vcpu_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
 {
 	struct cpu *c = lock_vcpu(v);
@@ -102,10 +110,10 @@ static struct cpu *place(struct vcpu *v)
 }
 
 /*
- * v, runnable, waits on c from now on, unless others have done something to it while the lock was open. c's
- * queue is locked, and unlocked here.
+ * Queues v, runnable, on c and makes c look, unless another CPU stopped or queued v while the lock was open.
+ * Called with c's lock; drops it.
  */
-static void put(struct cpu *c, struct vcpu *v, enum policy_why why)
+static void queue_and_kick(struct cpu *c, struct vcpu *v, enum policy_why why)
 {
 	if (v->state == RUN_RUNNABLE && !v->stopped && !queued(v)) {
 		enqueue(c, v, why);
@@ -137,7 +145,7 @@ static void resume(struct cpu *c, struct vcpu *v)
 		spin_unlock(&c->runq.lock);
 		c = lock_vcpu(v);
 	}
-	put(c, v, POLICY_WOKEN);
+	queue_and_kick(c, v, POLICY_WOKEN);
 }
 
 void vcpu_wake(struct vcpu *v)
@@ -157,13 +165,13 @@ void vcpu_wake(struct vcpu *v)
 	resume(c, v);
 }
 
-void vcpu_wait_due(struct vcpu *v, stime_t at)
+void vcpu_early_timer_slow(struct vcpu *v, stime_t at)
 {
 	if (READ_ONCE(v->state) != RUN_RUNNING) {
 		WRITE_ONCE(v->not_before, at);
-		/* Who polls a masked port has nothing else to look at before its entry. */
+		/* A vCPU that polls a masked port has no other pending work. */
 		atomic_or(&v->pending, VCPU_WORK_WINDOW);
-		/* If not, it was woken by another meanwhile, and may be past the look at that. */
+		/* If it runs by now, another event woke it, and its entry may have missed not_before. */
 		if (READ_ONCE(v->state) != RUN_RUNNING)
 			return;
 	}
@@ -172,20 +180,20 @@ void vcpu_wait_due(struct vcpu *v, stime_t at)
 }
 
 /*
- * How long before the next such time this CPU has to begin is found by trying; who had to wait for others to
- * run tells nothing.
+ * The delay from a timer's function to here is measured: it sets how early this CPU's next early timer runs.
+ * A vCPU that had to wait for others to run is no measure.
  */
-void vcpu_keep_date(struct vcpu *v)
+void vcpu_wait_deadline(struct vcpu *v)
 {
 	struct timer_queue *q = &v->cpu->timers;
-	stime_t at = v->not_before - TIMER_ENTRY_NS;
+	stime_t at = v->not_before;
 	s64 late = (s64)(now() - at);
 	s64 ahead = (s64)q->ahead + (late + 64) / 4;
 
 	if (late < (s64)TIMER_AHEAD_MAX)
 		q->ahead = ahead < (s64)TIMER_EXIT_NS ? TIMER_EXIT_NS :
 							min((u64)ahead, TIMER_AHEAD_MAX);
-	/* By the difference, as a guest's time may be next to nothing. */
+	/* Compare by difference: the deadline may be near 0 and underflow. */
 	while ((s64)(now() - at) < 0)
 		cpu_relax();
 	v->not_before = 0;
@@ -318,13 +326,13 @@ static void unload(struct cpu *c)
 	atomic_store(&v->on_cpu, false);
 }
 
-/* v, which ran here, shall wait on another CPU. Locked, but opened in between. */
-static void send(struct cpu *c, struct vcpu *v, struct cpu *to)
+/* Requeues v, which ran on c, on another CPU. Called with c's lock; drops and retakes it. */
+static void requeue_on(struct cpu *c, struct vcpu *v, struct cpu *to)
 {
 	unload(c);
 	assign(v, to);
 	spin_unlock(&c->runq.lock);
-	put(lock_vcpu(v), v, POLICY_MOVED);
+	queue_and_kick(lock_vcpu(v), v, POLICY_MOVED);
 	spin_lock(&c->runq.lock);
 }
 
@@ -364,24 +372,25 @@ static void retire(struct cpu *c, struct vcpu *v, stime_t t)
 	trace(SCHED, v, v->state == RUN_RUNNING ? RUN_RUNNABLE : v->state, 0);
 	policy_charge(c, v);
 	if (v->state != RUN_RUNNING) {
-		set_runstate(v, v->state == RUN_OFFLINE ? RUNSTATE_offline : RUNSTATE_blocked, t);
+		switch_runstate(v, v->state == RUN_OFFLINE ? RUNSTATE_offline : RUNSTATE_blocked,
+				t);
 		return;
 	}
 	v->state = RUN_RUNNABLE;
-	set_runstate(v, RUNSTATE_runnable, t);
+	switch_runstate(v, RUNSTATE_runnable, t);
 	if (v->stopped)
 		return;
 	to = policy_place(c, v, &idle_cpus);
 	if (!to)
 		to = less_busy(c, v);
 	if (to && to != c)
-		send(c, v, to);
+		requeue_on(c, v, to);
 	else
 		enqueue(c, v, POLICY_PREEMPTED);
 }
 
-/* Somebody still waits here: an idle CPU that may run it is told to look. Locked. */
-static void offer(struct cpu *c)
+/* Wakes an idle CPU that may run the first vCPU in c's queue. Called with c's lock. */
+static void wake_idle_for(struct cpu *c)
 {
 	const struct vcpu *v = list_first(&c->runq.queue, struct vcpu, runq_link);
 	unsigned i;
@@ -447,11 +456,11 @@ static struct vcpu *schedule(struct cpu *c)
 	v->state = RUN_RUNNING;
 	if (t < v->view.since)	/* it came to wait after that */
 		t = now();
-	set_runstate(v, RUNSTATE_running, t);
+	switch_runstate(v, RUNSTATE_running, t);
 	v->slice_end = slice == POLICY_FOREVER ? slice : t + slice;
 	if (!list_empty(&c->runq.queue)) {
 		time_slice(c, v->slice_end);
-		offer(c);
+		wake_idle_for(c);
 	} else if (policy_decides(c) && slice != POLICY_FOREVER) {
 		time_slice(c, v->slice_end);
 	}
@@ -489,8 +498,6 @@ static void run_current(struct cpu *c, struct vcpu *v)
 		atomic_or(&c->work, CPU_WORK_RESCHED);
 		return;
 	}
-	if (v->runstate_area.va && v->runstate_shown != v->runstate.state_entry_time)
-		runstate_update(v);
 	if (unlikely(policy_of(c, POINT_EXIT)))
 		policy_observe(v);
 	c->ran -= rdtsc();

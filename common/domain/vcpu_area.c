@@ -114,10 +114,8 @@ void runstate_update(struct vcpu *v)
 {
 	struct vcpu_runstate_info rs = v->runstate;
 
-	if (atomic_load(&v->runstate_area.va)) {
-		v->runstate_shown = rs.state_entry_time;
+	if (atomic_load(&v->runstate_area.va))
 		write_runstate(v, &rs);
-	}
 }
 
 /* `new` takes the place of v's area. What fill writes is there before the scheduler writes it. */

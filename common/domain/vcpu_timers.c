@@ -10,7 +10,7 @@ static void singleshot_fn(struct timer *t)
 {
 	struct vcpu *v = container_of(t, struct vcpu, timer);
 
-	vcpu_due(v, t);
+	vcpu_early_timer_fired(v, t);
 	evtchn_virq(v, VIRQ_TIMER);
 }
 

@@ -9,18 +9,17 @@
 void vcpu_wake(struct vcpu *v);
 
 /*
- * For a timer's function, before it tells v: t's time may be a little ahead. If v sleeps, it enters its guest
- * then and not before; else the time is waited for here. (Linux's KVM does the same by the name of
- * lapic_timer_advance_ns.)
+ * Holds v back until t expires, whose function runs now and may run early. A timer's function calls it before it
+ * notifies v. A vCPU that sleeps waits just before its entry; for one that runs, the wait is here.
  */
-void vcpu_wait_due(struct vcpu *v, stime_t at);
-static inline void vcpu_due(struct vcpu *v, const struct timer *t)
+void vcpu_early_timer_slow(struct vcpu *v, stime_t at);
+static inline void vcpu_early_timer_fired(struct vcpu *v, const struct timer *t)
 {
 	if (READ_ONCE(v->state) != RUN_RUNNING || unlikely(t->expires > this_cpu()->timers.due))
-		vcpu_wait_due(v, t->expires);
+		vcpu_early_timer_slow(v, t->expires);
 }
-/* On v's CPU, at the last moment before it enters its guest with something to do: waits for that time. */
-void vcpu_keep_date(struct vcpu *v);
+/* Waits until v->not_before: the last step before v enters its guest, on its CPU. */
+void vcpu_wait_deadline(struct vcpu *v);
 
 /*
  * The current vCPU wants to sleep: blocked unless it already has a reason to run

@@ -16,7 +16,7 @@ struct timer {
 	stime_t expires;		/* ns of system time; meaningful while armed */
 	void (*fn)(struct timer *t);
 	struct cpu *cpu;		/* whose list holds or held it last */
-	bool early;      /* may run up to timer_queue.ahead before its time: see vcpu_due() */
+	bool early;			/* may run up to timer_queue.ahead before it expires */
 };
 
 struct timer_queue {
@@ -30,8 +30,6 @@ struct timer_queue {
 
 /* From the timer's interrupt until timers_run() looks at the clock it takes at least: */
 #define TIMER_EXIT_NS 150UL
-/* From vcpu_keep_date() through VMRUN and the event's delivery until the guest can look at its clock: */
-#define TIMER_ENTRY_NS 250UL
 #define TIMER_AHEAD_MAX 5000UL
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t));

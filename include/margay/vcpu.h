@@ -153,7 +153,7 @@ struct vcpu {
 	struct list runq_link;
 	struct cpu_set affinity;
 	stime_t slice_end;
-	stime_t not_before;		/* enters its guest only then: vcpu_due() */
+	stime_t not_before;		/* enters its guest only then: vcpu_early_timer_fired() */
 	u64 policy_serial;		/* of the module that view.priv is for */
 	struct policy_vcpu view;
 
@@ -171,7 +171,6 @@ struct vcpu {
 	u16 virq_port[24];		/* NR_VIRQS */
 	struct guest_area runstate_area, time_area;
 	struct vcpu_runstate_info runstate;
-	stime_t runstate_shown;		/* state_entry_time as the guest's area has it */
 
 	/* Processor state beyond regs. */
 	struct vlapic *vlapic;

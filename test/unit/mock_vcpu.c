@@ -149,12 +149,12 @@ void vcpu_wake(struct vcpu *v)
 	of(v)->woken++;
 }
 
-void vcpu_keep_date(struct vcpu *v)
+void vcpu_wait_deadline(struct vcpu *v)
 {
 	v->not_before = 0;
 }
 
-void vcpu_wait_due(struct vcpu *v, stime_t at)
+void vcpu_early_timer_slow(struct vcpu *v, stime_t at)
 {
 	v->not_before = at;
 }

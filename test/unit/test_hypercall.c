@@ -103,7 +103,7 @@ void vcpu_yield(struct vcpu *v)
 	assert_ptr_equal(v, V0);
 }
 
-void vcpu_wait_due(struct vcpu *v, stime_t at)
+void vcpu_early_timer_slow(struct vcpu *v, stime_t at)
 {
 	v->not_before = at;
 }

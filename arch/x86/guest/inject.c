@@ -121,8 +121,6 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 		hvm->request_flush(v);
 	if (work & VCPU_WORK_TIME)
 		arch_update_time(v);
-	if (unlikely(v->not_before))
-		vcpu_keep_date(v);
 
 	if (v->nmi_pending) {
 		if (nmi_allowed(v, can_take)) {
@@ -170,6 +168,9 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 
 	/* Looked at again when the window opens, or when anything new is posted. */
 	v->waiting_window = keep;
+	/* Last, so that the guest is not early by what it takes to enter it. */
+	if (unlikely(v->not_before))
+		vcpu_wait_deadline(v);
 	return window;
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: runstate: by hypercall and in a registered area, its sum is the time that passed. */
+/*
+ * Scenario: runstate: by hypercall and in registered areas, its sum is the time that passed, and other vCPUs see
+ * the state of each.
+ */
 #include "guest.h"
 
 #define SLEEP	(30 * NS_PER_MS)
@@ -21,6 +24,50 @@ static void nap(void)
 	struct sched_poll p = { .timeout = now_ns() + SLEEP };
 
 	CHECK_RET(sched_op(SCHEDOP_poll, &p), 0);
+}
+
+#define CPUS 4
+
+static struct vcpu_runstate_info areas[CPUS];
+static volatile bool stop;
+
+static void spin(void)
+{
+	while (!stop)
+		cpu_pause();
+	/* Not HLT with interrupts off, which for Xen is the vCPU's end. */
+	for (;;)
+		sched_op(SCHEDOP_block, NULL);
+}
+
+static bool any_runs(unsigned int n)
+{
+	bool any = false;
+
+	for (unsigned int i = 1; i < n; i++)
+		any |= READ_ONCE(areas[i].state) == RUNSTATE_running;
+	return any;
+}
+
+/* The areas show what the other vCPUs do: here more of them spin than there are CPUs, and then all sleep. */
+static void check_others(void)
+{
+	struct vcpu_register_runstate_memory_area reg;
+	unsigned int n = cpu_count() < CPUS ? cpu_count() : CPUS;
+
+	for (unsigned int i = 1; i < n; i++) {
+		cpu_start(i, spin);
+		reg.addr.v = &areas[i];
+		CHECK_RET(vcpu_op(VCPUOP_register_runstate_memory_area, i, &reg), 0);
+	}
+	for (unsigned int i = 1; i < n; i++)
+		CHECK(WAIT_FOR(READ_ONCE(areas[i].state) == RUNSTATE_runnable, 5 * NS_PER_S),
+		      "vCPU %u, preempted, has state %d", i, areas[i].state);
+	CHECK(WAIT_FOR(any_runs(n), 5 * NS_PER_S), "no other vCPU is seen running");
+	stop = true;
+	for (unsigned int i = 1; i < n; i++)
+		CHECK(WAIT_FOR(READ_ONCE(areas[i].state) == RUNSTATE_blocked, 5 * NS_PER_S),
+		      "vCPU %u, asleep, has state %d", i, areas[i].state);
 }
 
 int main(void)
@@ -67,5 +114,6 @@ int main(void)
 		CHECK(two[0].state == RUNSTATE_offline, "vCPU 1, never started, has state %d",
 		      two[0].state);
 	}
+	check_others();
 	pass();
 }
