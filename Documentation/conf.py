@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Sphinx's settings for the book. Only what Debian's python3-sphinx has is used."""
+"""Sphinx's settings for the book. Only what Debian's python3-sphinx and graphviz have is used."""
 import os
 import sys
 
@@ -9,7 +9,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ext
 project = 'Margay'
 author = 'the Margay developers'
 copyright = '2026, ' + author    # pylint: disable=redefined-builtin
-extensions = ['source_tree', 'markdown_page']
+extensions = ['source_tree', 'markdown_page', 'sphinx.ext.graphviz']
+graphviz_output_format = 'svg'
 exclude_patterns = ['exercises/**']
 html_theme = 'alabaster'
 html_theme_options = {
