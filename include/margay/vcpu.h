@@ -122,6 +122,16 @@ struct guest_area {
 	u32 off;
 };
 
+/* A guest's read of an MSR; small enough to be returned in registers. */
+struct msr_read {
+	u64 val;
+	long err;		/* 0, or -EPERM: #GP */
+};
+
+struct cpuid_regs {
+	u32 eax, ebx, ecx, edx;
+};
+
 /* An event to inject at the next entry, or one whose delivery was interrupted. */
 struct injection {
 	bool valid, has_error;
@@ -181,6 +191,7 @@ struct vcpu {
 	u64 xcr0;
 	u64 dr[4];
 	u64 msr_tsc_aux;
+	struct cpuid_regs cpuid;	/* the last answer that was not the same for all */
 	u64 tsc_offset;
 	u32 pvclock_version;
 

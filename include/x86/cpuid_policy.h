@@ -5,18 +5,14 @@
 
 #include <margay/vcpu.h>
 
-struct cpuid_regs {
-	u32 eax, ebx, ecx, edx;
-};
-
 /* The machine's answer. Unit tests bring a machine of their own. */
 void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out);
 
 /* 0 or -ENOMEM. d->nr_vcpus and `x86` (hvm.h) must be known. */
 int cpuid_policy_init(struct domain *d);
 void cpuid_policy_free(struct domain *d);
-/* The answer for v; what depends on the vCPU or its state (APIC id, OSXSAVE, XSAVE size) is filled in. */
-void cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_regs *out);
+/* The answer for v, until the next call; what depends on v or its state (APIC id, OSXSAVE) is filled in. */
+const struct cpuid_regs *cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf);
 
 /* Bits a guest may set, derived from the policy. */
 u64 cpuid_cr4_allowed(const struct domain *d);

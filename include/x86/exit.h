@@ -39,7 +39,7 @@ void vcpu_interrupted_event(struct vcpu *v, u64 info, u32 error);
 extern void (*const exit_handlers[NR_EXITS])(struct vcpu *v, unsigned insn_len);
 
 /* msr.c: 0 or -EPERM: inject #GP. */
-int guest_rdmsr(struct vcpu *v, u32 msr, u64 *val);
+struct msr_read guest_rdmsr(struct vcpu *v, u32 msr);
 int guest_wrmsr(struct vcpu *v, u32 msr, u64 val);
 
 /* Ends the guest as HVM_PARAM_TRIPLE_FAULT_REASON says, with a dump. */

@@ -29,14 +29,22 @@ struct hvm_ops {
 	/* All that v->regs does not hold, as after INIT where st does not say otherwise. v is in no other CPU. */
 	void (*set_state)(struct vcpu *v, const struct vcpu_state *st);
 
-	/* MSRs whose guest value the hardware's block holds. -ENOENT when it is none of these. */
-	int (*get_msr)(struct vcpu *v, u32 msr, u64 *val);
-	int (*set_msr)(struct vcpu *v, u32 msr, u64 val);
+	/* EFER and PAT. */
+	u64 (*get_msr)(struct vcpu *v, u32 msr);
+	void (*set_msr)(struct vcpu *v, u32 msr, u64 val);
 	void (*skip_shadow)(struct vcpu *v);	/* drops the interrupt shadow of STI/MOV SS */
+	u64 (*cr4)(struct vcpu *v);	/* as the guest sees it */
 	void (*set_cr2)(struct vcpu *v, u64 cr2);
 	void (*request_flush)(struct vcpu *v);	/* nested translations of v, at its next entry */
 	u64 (*seg_base)(struct vcpu *v, unsigned seg);	/* base of ES CS SS DS FS GS (0..5) */
 };
+
+/*
+ * The MSRs that a guest reaches without an exit. msr.c
+ */
+enum { NR_DIRECT_MSRS = 10 };
+extern const u32 direct_msrs[NR_DIRECT_MSRS];
+void msr_rules_init(void);
 
 extern const struct hvm_ops *hvm;	/* chosen at boot */
 extern const struct hvm_ops svm_ops, vmx_ops;

@@ -29,7 +29,7 @@ u8 vlapic_get_cr8(struct vcpu *v);
 void vlapic_set_cr8(struct vcpu *v, u8 cr8);
 
 /* MSRs: IA32_APIC_BASE, IA32_TSC_DEADLINE, 0x800-0x8ff. 0 or -EPERM: inject #GP. */
-int vlapic_rdmsr(struct vcpu *v, u32 msr, u64 *val);
+struct msr_read vlapic_rdmsr(struct vcpu *v, u32 msr);
 int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val);
 
 /* Aligned 32-bit register access at offset in the page, in xAPIC mode. */

@@ -24,6 +24,11 @@ static void mock_mode(struct vcpu *v, struct vcpu_mode *m)
 	*m = of(v)->mode;
 }
 
+static u64 mock_cr4(struct vcpu *v)
+{
+	return of(v)->mode.cr4;
+}
+
 static void mock_skip_shadow(struct vcpu *v)
 {
 	of(v)->shadow_drops++;
@@ -36,6 +41,7 @@ static void mock_flush(struct vcpu *v)
 
 static const struct hvm_ops mock_ops = {
 	.mode = mock_mode,
+	.cr4 = mock_cr4,
 	.skip_shadow = mock_skip_shadow,
 	.request_flush = mock_flush,
 };

@@ -88,10 +88,7 @@ static void policy(void)
 
 static struct cpuid_regs ask(unsigned int i, u32 leaf, u32 sub)
 {
-	struct cpuid_regs r = { 0xdead, 0xdead, 0xdead, 0xdead };
-
-	cpuid_guest(vcpu_nr(i), leaf, sub, &r);
-	return r;
+	return *cpuid_guest(vcpu_nr(i), leaf, sub);
 }
 
 static void assert_zero(struct cpuid_regs r)

@@ -20,6 +20,14 @@ void guest_triple_fault(struct vcpu *v)
 	fail_msg("triple fault");
 }
 
+static long read_msr(struct vcpu *v, u32 msr, u64 *val)
+{
+	struct msr_read r = vlapic_rdmsr(v, msr);
+
+	*val = r.val;
+	return r.err;
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -56,7 +64,7 @@ static void to_x2apic(unsigned int i)
 {
 	u64 base;
 
-	assert_int_equal(vlapic_rdmsr(vcpu_nr(i), MSR_APIC_BASE, &base), 0);
+	assert_int_equal(read_msr(vcpu_nr(i), MSR_APIC_BASE, &base), 0);
 	assert_int_equal(vlapic_wrmsr(vcpu_nr(i), MSR_APIC_BASE, base | APIC_BASE_EXTD), 0);
 }
 
@@ -65,9 +73,9 @@ static void test_reset(void **state)
 	u64 base;
 
 	(void)state;
-	assert_int_equal(vlapic_rdmsr(vcpu_nr(0), MSR_APIC_BASE, &base), 0);
+	assert_int_equal(read_msr(vcpu_nr(0), MSR_APIC_BASE, &base), 0);
 	assert_int_equal(base, 0xfee00900);
-	assert_int_equal(vlapic_rdmsr(vcpu_nr(3), MSR_APIC_BASE, &base), 0);
+	assert_int_equal(read_msr(vcpu_nr(3), MSR_APIC_BASE, &base), 0);
 	assert_int_equal(base, 0xfee00800);
 	assert_int_equal(rd(3, APIC_ID), 3 << 24);
 	assert_int_equal(rd(0, APIC_VERSION), 0x50014);
@@ -105,10 +113,10 @@ static void test_modes(void **state)
 		if (vlapic_wrmsr(v, MSR_APIC_BASE, steps[i].val) != steps[i].rc)
 			fail_msg("step %u", i);
 	assert_false(vlapic_mmio_enabled(v));
-	assert_int_equal(vlapic_rdmsr(v, X2APIC(APIC_ID), &val64), -EPERM);
+	assert_int_equal(read_msr(v, X2APIC(APIC_ID), &val64), -EPERM);
 	/* The BSP bit is not the guest's to change. */
 	assert_int_equal(vlapic_wrmsr(vcpu_nr(0), MSR_APIC_BASE, BASE(APIC_BASE_EN)), 0);
-	assert_int_equal(vlapic_rdmsr(vcpu_nr(0), MSR_APIC_BASE, &val64), 0);
+	assert_int_equal(read_msr(vcpu_nr(0), MSR_APIC_BASE, &val64), 0);
 	assert_int_equal(val64, 0xfee00900);
 }
 
@@ -162,10 +170,10 @@ static void test_x2apic_registers(void **state)
 		if (vlapic_wrmsr(v, X2APIC(writes[i].offset), writes[i].val) != writes[i].rc)
 			fail_msg("write %u: %#x", i, writes[i].offset);
 	for (unsigned int i = 0; i < ARRAY_SIZE(unreadable); i++)
-		assert_int_equal(vlapic_rdmsr(v, X2APIC(unreadable[i]), &val), -EPERM);
-	assert_int_equal(vlapic_rdmsr(v, X2APIC(APIC_ID), &val), 0);
+		assert_int_equal(read_msr(v, X2APIC(unreadable[i]), &val), -EPERM);
+	assert_int_equal(read_msr(v, X2APIC(APIC_ID), &val), 0);
 	assert_int_equal(val, 2);
-	assert_int_equal(vlapic_rdmsr(v, X2APIC(APIC_LDR), &val), 0);
+	assert_int_equal(read_msr(v, X2APIC(APIC_LDR), &val), 0);
 	assert_int_equal(val, 4);
 }
 
@@ -311,7 +319,7 @@ static void test_ipi_x2apic(void **state)
 	for (unsigned int i = 0; i < MOCK_VCPUS; i++)
 		to_x2apic(i);
 	assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR), 0x300004052), 0);
-	assert_int_equal(vlapic_rdmsr(v, X2APIC(APIC_ICR), &icr), 0);
+	assert_int_equal(read_msr(v, X2APIC(APIC_ICR), &icr), 0);
 	assert_int_equal(icr, 0x300004052);
 	assert_int_equal(vlapic_pending(vcpu_nr(3)), 0x52);
 	assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR), 0xffffffff00004053), 0);
@@ -480,7 +488,7 @@ static void test_timer_deadline(void **state)
 	enable_all();
 	v->tsc_offset = -500UL;
 	assert_int_equal(vlapic_wrmsr(v, MSR_TSC_DEADLINE, ~0UL), 0);
-	assert_int_equal(vlapic_rdmsr(v, MSR_TSC_DEADLINE, &val), 0);
+	assert_int_equal(read_msr(v, MSR_TSC_DEADLINE, &val), 0);
 	assert_int_equal(val, 0); /* not in that mode */
 	wr(0, APIC_LVT, 0x40040);
 	wr(0, APIC_TMICT, 1000);
@@ -489,11 +497,11 @@ static void test_timer_deadline(void **state)
 	assert_int_equal(vlapic_wrmsr(v, MSR_TSC_DEADLINE, mock_now - 500 + 1000), 0);
 	mock_time_to(mock_now + 999);
 	assert_int_equal(vlapic_pending(v), -1);
-	assert_int_equal(vlapic_rdmsr(v, MSR_TSC_DEADLINE, &val), 0);
+	assert_int_equal(read_msr(v, MSR_TSC_DEADLINE, &val), 0);
 	assert_int_equal(val, mock_now - 500 + 1);
 	mock_time_to(mock_now + 2);
 	assert_int_equal(vlapic_pending(v), 0x40);
-	assert_int_equal(vlapic_rdmsr(v, MSR_TSC_DEADLINE, &val), 0);
+	assert_int_equal(read_msr(v, MSR_TSC_DEADLINE, &val), 0);
 	assert_int_equal(val, 0);
 	vlapic_accept(v, 0x40);
 	wr(0, APIC_EOI, 0);

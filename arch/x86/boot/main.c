@@ -65,6 +65,7 @@ static void __init choose_backend(void)
 		console_flush();
 		arch_halt();
 	}
+	msr_rules_init();
 	pr_info("guests run by %s\n", hvm->name);
 }
 

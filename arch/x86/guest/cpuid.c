@@ -13,16 +13,32 @@
 
 #include <xen/arch-x86/cpuid.h>
 
+#include "guest.h"
+
 #define MAX_BASIC 0xdU
 #define MAX_EXT 0x21U
 #define NR_CACHES 5
+#define XEN_LEAVES 6U
+
+/* A leaf's row in cpuid_policy.rows; what is beyond all limits has an empty one. */
+enum {
+	ROW_XEN = MAX_BASIC + 1,
+	ROW_EXT = ROW_XEN + XEN_LEAVES,
+	ROW_NONE = ROW_EXT + MAX_EXT + 1,
+	NR_ROWS
+};
+_Static_assert(NR_ROWS <= 64, "SPECIAL_ROWS");
 
 struct cpuid_policy {
 	u32 max_basic, max_ext; /* max_ext without the 0x80000000 */
 	u32 nr_vcpus;
 	bool intel;
-	struct cpuid_regs basic[MAX_BASIC + 1];
-	struct cpuid_regs ext[MAX_EXT + 1];
+	union {
+		struct {
+			struct cpuid_regs basic[MAX_BASIC + 1], xen[XEN_LEAVES], ext[MAX_EXT + 1];
+		};
+		struct cpuid_regs rows[NR_ROWS];
+	};
 	struct cpuid_regs cache[NR_CACHES];   /* leaf 4 or 0x8000001d, whichever the vendor has */
 	u32 feat1;                            /* leaf 7, subleaf 1, EAX */
 	struct cpuid_regs topo[2];            /* leaf 0xb: threads, cores */
@@ -257,10 +273,21 @@ static void make_limits(struct cpuid_policy *p)
 		 CR4_IF(l7->ebx & L7B_FSGSBASE, CR4_FSGSBASE) |
 		 CR4_IF(l1->ecx & L1C_PCID, BIT(17)) | CR4_IF(l1->ecx & L1C_XSAVE, CR4_OSXSAVE) |
 		 CR4_IF(l7->ebx & L7B_SMEP, CR4_SMEP) | CR4_IF(l7->ebx & L7B_SMAP, CR4_SMAP) |
-		 CR4_IF(l7->ecx & L7C_PKU, BIT(22));
+		 CR4_IF(l7->ecx & L7C_PKU, CR4_PKE);
 	p->efer = EFER_SCE | EFER_LME | EFER_LMA | CR4_IF(p->ext[1].edx & E1D_NX, EFER_NXE) |
 		  CR4_IF(p->ext[1].edx & E1D_FFXSR, EFER_FFXSR);
 	p->tsc_aux = (p->ext[1].edx & E1D_RDTSCP) || (l7->ecx & L7C_RDPID);
+}
+
+static void make_xen(struct cpuid_policy *p)
+{
+	p->xen[0] = (struct cpuid_regs){ XEN_CPUID_LEAF(XEN_CPUID_MAX_NUM_LEAVES),
+					 XEN_CPUID_SIGNATURE_EBX, XEN_CPUID_SIGNATURE_ECX,
+					 XEN_CPUID_SIGNATURE_EDX };
+	p->xen[1].eax = 4 << 16 | 17;
+	p->xen[2] = (struct cpuid_regs){ 1, MSR_XEN_HYPERCALL, 0, 0 };
+	p->xen[3] = (struct cpuid_regs){ (x86.invariant_tsc ? 2U : 0) | (p->tsc_aux ? 4U : 0), 0,
+					 (u32)(x86.tsc_hz / 1000), 0 };
 }
 
 int cpuid_policy_init(struct domain *d)
@@ -280,6 +307,7 @@ int cpuid_policy_init(struct domain *d)
 	make_xsave(p);
 	drop_vector_features(p);
 	make_limits(p);
+	make_xen(p);
 	d->cpuid = p;
 	return 0;
 }
@@ -295,53 +323,12 @@ u64 cpuid_efer_allowed(const struct domain *d) { return d->cpuid->efer; }
 u64 cpuid_xcr0_allowed(const struct domain *d) { return d->cpuid->xcr0; }
 bool cpuid_has_tsc_aux(const struct domain *d) { return d->cpuid->tsc_aux; }
 
-static u64 guest_cr4(struct vcpu *v)
-{
-	struct vcpu_mode m;
-
-	hvm->mode(v, &m);
-	return m.cr4;
-}
-
-static void xen_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
-{
-	u32 khz = (u32)(x86.tsc_hz / 1000);
-	s8 shift;
-
-	switch (leaf - XEN_CPUID_FIRST_LEAF) {
-	case 0:
-		*out = (struct cpuid_regs){ XEN_CPUID_LEAF(XEN_CPUID_MAX_NUM_LEAVES),
-					    XEN_CPUID_SIGNATURE_EBX, XEN_CPUID_SIGNATURE_ECX,
-					    XEN_CPUID_SIGNATURE_EDX };
-		break;
-	case 1: out->eax = 4 << 16 | 17; break;
-	case 2:
-		out->eax = 1;
-		out->ebx = 0x40000000; /* MSR of the hypercall page */
-		break;
-	case 3:
-		if (sub == 0) {
-			out->eax = (x86.invariant_tsc ? 2U : 0) |
-				   (v->domain->cpuid->tsc_aux ? 4U : 0);
-			out->ecx = khz;
-		} else if (sub == 1) {
-			/* As pvclock has it: ns = ((tsc << shift) * mul) >> 32. */
-			tsc_pvclock_scale(&out->ecx, &shift);
-			out->edx = (u32)shift;
-		} else if (sub == 2) {
-			out->eax = khz;
-		}
-		break;
-	case 4:
-		/* Not UPCALL_VECTOR: the callback vector needs no EOI, hence fewer exits. */
-		if (sub == 0) {
-			out->eax = XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT;
-			out->ebx = v->id;
-			out->ecx = v->domain->id;
-		}
-		break;
-	}
-}
+/* The rows that depend on the subleaf, the vCPU or its state. */
+#define ROW_1E (ROW_EXT + 0x1e)
+#define ROW_1D (ROW_EXT + 0x1d)
+#define SPECIAL_ROWS                                                                            \
+	(BIT(1) | BIT(4) | BIT(7) | BIT(0xb) | BIT(0xd) | BIT(ROW_XEN + 3) | BIT(ROW_XEN + 4) | \
+	 BIT(ROW_1D) | BIT(ROW_1E))
 
 /* The machine answers by the guest's XCR0, which is in the CPU. */
 static void xsave_leaf(const struct cpuid_policy *p, u32 sub, struct cpuid_regs *out)
@@ -363,26 +350,39 @@ static void xsave_leaf(const struct cpuid_policy *p, u32 sub, struct cpuid_regs 
 		*out = (struct cpuid_regs){ r.eax, r.ebx, r.ecx & XSAVE_ALIGN, 0 };
 }
 
-static void basic_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
+static void time_leaf(u32 sub, struct cpuid_regs *out)
+{
+	s8 shift;
+
+	if (!sub)
+		return;
+	*out = (struct cpuid_regs){ 0 };
+	if (sub == 1) {
+		/* As pvclock has it: ns = ((tsc << shift) * mul) >> 32. */
+		tsc_pvclock_scale(&out->ecx, &shift);
+		out->edx = (u32)shift;
+	} else if (sub == 2) {
+		out->eax = (u32)(x86.tsc_hz / 1000);
+	}
+}
+
+/* A row of SPECIAL_ROWS is completed in v->cpuid. Not inlined, to keep its frame off the others' path. */
+static __noinline const struct cpuid_regs *special_row(struct vcpu *v, u32 row, u32 sub)
 {
 	const struct cpuid_policy *p = v->domain->cpuid;
+	struct cpuid_regs *out = &v->cpuid;
 
-	leaf = (u32)index_nospec(leaf, MAX_BASIC + 1);
-	*out = p->basic[leaf];
-	switch (leaf) {
+	*out = p->rows[row];
+	switch (row) {
 	case 1:
 		out->ebx |= v->id << 24;
-		if ((out->ecx & L1C_XSAVE) && (guest_cr4(v) & CR4_OSXSAVE))
+		if ((out->ecx & L1C_XSAVE) && (hvm->cr4(v) & CR4_OSXSAVE))
 			out->ecx |= L1C_OSXSAVE;
-		break;
-	case 4:
-		if (p->intel && sub < NR_CACHES)
-			*out = p->cache[index_nospec(sub, NR_CACHES)];
 		break;
 	case 7:
 		if (sub)
 			*out = (struct cpuid_regs){ .eax = sub == 1 ? p->feat1 : 0 };
-		else if ((out->ecx & L7C_PKU) && (guest_cr4(v) & BIT(22)))
+		else if ((out->ecx & L7C_PKU) && (hvm->cr4(v) & CR4_PKE))
 			out->ecx |= L7C_OSPKE;
 		break;
 	case 0xb:
@@ -393,37 +393,43 @@ static void basic_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out
 		out->edx = v->id;
 		break;
 	case 0xd: xsave_leaf(p, sub, out); break;
+	case ROW_XEN + 3: time_leaf(sub, out); break;
+	case ROW_XEN + 4:
+		/* Not UPCALL_VECTOR: the callback vector needs no EOI, hence fewer exits. */
+		if (sub == 0)
+			*out = (struct cpuid_regs){ XEN_HVM_CPUID_VCPU_ID_PRESENT |
+							    XEN_HVM_CPUID_DOMID_PRESENT,
+						    v->id, v->domain->id, 0 };
+		break;
+	case 4:
+	case ROW_1D:
+		if (sub < NR_CACHES && (row == 4) == p->intel)
+			*out = p->cache[index_nospec(sub, NR_CACHES)];
+		break;
+	case ROW_1E:
+		if (p->ext[1].ecx & E1C_TOPOEXT)
+			*out = (struct cpuid_regs){ v->id, v->id, 0, 0 };
+		break;
 	}
+	return out;
 }
 
-static void ext_leaf(struct vcpu *v, u32 leaf, u32 sub, struct cpuid_regs *out)
+static u32 row_of(const struct cpuid_policy *p, u32 leaf)
 {
-	const struct cpuid_policy *p = v->domain->cpuid;
-
-	leaf = (u32)index_nospec(leaf & 0xffff, MAX_EXT + 1);
-	*out = p->ext[leaf];
-	if (!(p->ext[1].ecx & E1C_TOPOEXT))
-		return;
-	if (leaf == 0x1d && sub < NR_CACHES)
-		*out = p->cache[index_nospec(sub, NR_CACHES)];
-	else if (leaf == 0x1e)
-		*out = (struct cpuid_regs){ v->id, v->id, 0, 0 };
+	if (leaf <= p->max_basic)
+		return leaf;
+	if (leaf - 0x80000000 <= p->max_ext)
+		return ROW_EXT + leaf - 0x80000000;
+	if (leaf - XEN_CPUID_FIRST_LEAF < XEN_LEAVES)
+		return ROW_XEN + leaf - XEN_CPUID_FIRST_LEAF;
+	/* Intel answers beyond a limit with the highest basic leaf. SDM 2A CPUID. */
+	return p->intel && leaf >> 16 != 0x4000 ? p->max_basic : ROW_NONE;
 }
 
-void cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf, struct cpuid_regs *out)
+const struct cpuid_regs *cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf)
 {
 	const struct cpuid_policy *p = v->domain->cpuid;
+	u32 row = (u32)index_nospec(row_of(p, leaf), NR_ROWS);
 
-	if (leaf <= p->max_basic) {
-		basic_leaf(v, leaf, subleaf, out);
-		return;
-	}
-	*out = (struct cpuid_regs){ 0 };
-	if (leaf >> 8 == XEN_CPUID_FIRST_LEAF >> 8)
-		xen_leaf(v, leaf, subleaf, out);
-	else if (leaf >> 16 == 0x8000 && leaf - 0x80000000 <= p->max_ext)
-		ext_leaf(v, leaf, subleaf, out);
-	else if (p->intel && leaf >> 16 != 0x4000)
-		/* Intel answers beyond a limit with the highest basic leaf. SDM 2A CPUID. */
-		basic_leaf(v, p->max_basic, subleaf, out);
+	return SPECIAL_ROWS >> row & 1 ? special_row(v, row, subleaf) : &p->rows[row];
 }

@@ -27,27 +27,26 @@ void end_shadow_and_step(struct vcpu *v)
 
 static void exit_cpuid(struct vcpu *v, unsigned insn_len)
 {
-	struct cpuid_regs r;
+	const struct cpuid_regs *r = cpuid_guest(v, (u32)v->regs.rax, (u32)v->regs.rcx);
 
-	cpuid_guest(v, (u32)v->regs.rax, (u32)v->regs.rcx, &r);
-	v->regs.rax = r.eax;
-	v->regs.rbx = r.ebx;
-	v->regs.rcx = r.ecx;
-	v->regs.rdx = r.edx;
+	v->regs.rax = r->eax;
+	v->regs.rbx = r->ebx;
+	v->regs.rcx = r->ecx;
+	v->regs.rdx = r->edx;
 	guest_skip(v, insn_len);
 }
 
 static void exit_rdmsr(struct vcpu *v, unsigned insn_len)
 {
-	u64 val;
+	struct msr_read r = guest_rdmsr(v, (u32)v->regs.rcx);
 
-	if (guest_rdmsr(v, (u32)v->regs.rcx, &val)) {
+	if (r.err) {
 		v->stats.msrs++;
 		inject_gp(v);
 		return;
 	}
-	v->regs.rax = (u32)val;
-	v->regs.rdx = val >> 32;
+	v->regs.rax = (u32)r.val;
+	v->regs.rdx = r.val >> 32;
 	guest_skip(v, insn_len);
 }
 

@@ -27,36 +27,29 @@
 struct msr_rule {
 	u32 first, last;
 	u64 value; /* what a read gives when rd is NULL */
-	int (*rd)(struct vcpu *v, u32 msr, u64 *val);
+	struct msr_read (*rd)(struct vcpu *v, u32 msr);
 	int (*wr)(struct vcpu *v, u32 msr, u64 val); /* NULL: #GP */
 	enum { INTEL_ONLY = X86_VENDOR_INTEL, AMD_ONLY = X86_VENDOR_AMD, ANY } vendor;
 };
+
+const u32 direct_msrs[NR_DIRECT_MSRS] = {
+	MSR_STAR,	  MSR_LSTAR,	    MSR_CSTAR,	      MSR_SFMASK,  MSR_KERNEL_GS_BASE,
+	MSR_SYSENTER_CS,  MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_FS_BASE, MSR_GS_BASE,
+};
+
+static struct msr_read msr_value(u64 val)
+{
+	return (struct msr_read){ val, 0 };
+}
 
 static int drop(struct vcpu *v __unused, u32 msr __unused, u64 val __unused)
 {
 	return 0;
 }
 
-static int hvm_read(struct vcpu *v, u32 msr, u64 *val)
+static struct msr_read read_hvm(struct vcpu *v, u32 msr)
 {
-	return hvm->get_msr(v, msr, val) ? -EPERM : 0;
-}
-
-static int hvm_write(struct vcpu *v, u32 msr, u64 val)
-{
-	return hvm->set_msr(v, msr, val) ? -EPERM : 0;
-}
-
-static int write_address(struct vcpu *v, u32 msr, u64 val)
-{
-	if ((u64)((s64)(val << 16) >> 16) != val)
-		return -EPERM;
-	return hvm_write(v, msr, val);
-}
-
-static int write_u32(struct vcpu *v, u32 msr, u64 val)
-{
-	return val >> 32 ? -EPERM : hvm_write(v, msr, val);
+	return msr_value(hvm->get_msr(v, msr));
 }
 
 /* Eight memory types, of which 2 and 3 and those above 7 do not exist. SDM 3A 12.12.2. */
@@ -68,7 +61,8 @@ static int write_pat(struct vcpu *v, u32 msr, u64 val)
 		if (type > 7 || type == 2 || type == 3)
 			return -EPERM;
 	}
-	return hvm_write(v, msr, val);
+	hvm->set_msr(v, msr, val);
+	return 0;
 }
 
 static int write_efer(struct vcpu *v, u32 msr, u64 val)
@@ -81,33 +75,30 @@ static int write_efer(struct vcpu *v, u32 msr, u64 val)
 	if ((m.cr0 & CR0_PG) && ((val ^ m.efer) & EFER_LME))
 		return -EPERM;
 	/* LMA follows LME and CR0.PG; what is written to it is ignored. */
-	return hvm_write(v, msr, (val & ~EFER_LMA) | (m.efer & EFER_LMA));
+	hvm->set_msr(v, msr, (val & ~EFER_LMA) | (m.efer & EFER_LMA));
+	return 0;
 }
 
-static int read_tsc(struct vcpu *v, u32 msr __unused, u64 *val)
+static struct msr_read read_tsc(struct vcpu *v, u32 msr __unused)
 {
-	*val = rdtsc() + v->tsc_offset;
-	return 0;
+	return msr_value(rdtsc() + v->tsc_offset);
 }
 
 /* The back-end takes v->tsc_offset over before the next entry; pvclock and the deadline timer follow. */
 static int write_tsc(struct vcpu *v, u32 msr __unused, u64 val)
 {
-	u64 deadline;
+	u64 deadline = vlapic_rdmsr(v, MSR_TSC_DEADLINE).val;
 
 	v->tsc_offset = val - rdtsc();
 	atomic_or(&v->pending, VCPU_WORK_TIME);
-	if (!vlapic_rdmsr(v, MSR_TSC_DEADLINE, &deadline) && deadline)
+	if (deadline)
 		return vlapic_wrmsr(v, MSR_TSC_DEADLINE, deadline);
 	return 0;
 }
 
-static int read_tsc_aux(struct vcpu *v, u32 msr __unused, u64 *val)
+static struct msr_read read_tsc_aux(struct vcpu *v, u32 msr __unused)
 {
-	if (!cpuid_has_tsc_aux(v->domain))
-		return -EPERM;
-	*val = v->msr_tsc_aux;
-	return 0;
+	return (struct msr_read){ v->msr_tsc_aux, cpuid_has_tsc_aux(v->domain) ? 0 : -EPERM };
 }
 
 /* The guest's value is in the CPU while the vCPU is. */
@@ -150,14 +141,10 @@ static int write_hypercall_page(struct vcpu *v, u32 msr __unused, u64 val)
 
 static const struct msr_rule rules[] = {
 	{ MSR_TSC, MSR_TSC, 0, read_tsc, write_tsc, ANY },
-	{ MSR_SYSENTER_CS, MSR_SYSENTER_CS, 0, hvm_read, write_u32, ANY },
-	{ MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, 0, hvm_read, write_address, ANY },
-	{ MSR_PAT, MSR_PAT, 0, hvm_read, write_pat, ANY },
-	{ MSR_EFER, MSR_EFER, 0, hvm_read, write_efer, ANY },
-	{ MSR_STAR, MSR_STAR, 0, hvm_read, hvm_write, ANY },
-	{ MSR_LSTAR, MSR_CSTAR, 0, hvm_read, write_address, ANY },
-	{ MSR_SFMASK, MSR_SFMASK, 0, hvm_read, write_u32, ANY },
-	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, 0, hvm_read, write_address, ANY },
+	{ MSR_APIC_BASE, MSR_APIC_BASE, 0, vlapic_rdmsr, vlapic_wrmsr, ANY },
+	{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, 0, vlapic_rdmsr, vlapic_wrmsr, ANY },
+	{ MSR_PAT, MSR_PAT, 0, read_hvm, write_pat, ANY },
+	{ MSR_EFER, MSR_EFER, 0, read_hvm, write_efer, ANY },
 	{ MSR_TSC_AUX, MSR_TSC_AUX, 0, read_tsc_aux, write_tsc_aux, ANY },
 	{ MSR_XEN_HYPERCALL, MSR_XEN_HYPERCALL, 0, NULL, write_hypercall_page, ANY },
 	{ MSR_PATCH_LEVEL, MSR_PATCH_LEVEL, 0, NULL, drop, ANY },
@@ -177,43 +164,60 @@ static const struct msr_rule rules[] = {
 	{ MSR_MMIO_CONF_BASE, MSR_MMIO_CONF_BASE, 0, NULL, drop, AMD_ONLY },
 };
 
-static const struct msr_rule *find_rule(u32 msr)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
-		const struct msr_rule *r = &rules[i];
+/* The rules of this machine's vendor by a hash of their MSR; the next ones are free or the next to look at. */
+#define SLOT_BITS 7
+static const struct msr_rule *slots[1 << SLOT_BITS];
 
-		if (msr >= r->first && msr <= r->last)
-			return r->vendor == ANY || r->vendor == x86.vendor ? r : NULL;
+static inline const struct msr_rule **slot_of(u32 msr)
+{
+	return &slots[msr * 0x9e3779b1U >> (32 - SLOT_BITS)];
+}
+
+static const struct msr_rule **next_slot(const struct msr_rule **slot)
+{
+	return slot == &slots[ARRAY_SIZE(slots) - 1] ? slots : slot + 1;
+}
+
+void __init msr_rules_init(void)
+{
+	for (const struct msr_rule *r = rules; r < rules + ARRAY_SIZE(rules); r++) {
+		for (u32 msr = r->first; msr <= r->last; msr++) {
+			const struct msr_rule **slot = slot_of(msr);
+
+			while (*slot)
+				slot = next_slot(slot);
+			if (r->vendor == ANY || r->vendor == x86.vendor)
+				*slot = r;
+		}
 	}
-	return NULL;
 }
 
-/* Those that an interrupt or a timer's setting needs. */
-static bool of_vlapic(u32 msr)
+static inline const struct msr_rule *find_rule(u32 msr)
 {
-	return msr - MSR_X2APIC_BASE < 0x100 || msr == MSR_TSC_DEADLINE || msr == MSR_APIC_BASE;
+	const struct msr_rule **slot = slot_of(msr);
+
+	while (*slot && unlikely(msr - (*slot)->first > (*slot)->last - (*slot)->first))
+		slot = next_slot(slot);
+	return *slot;
 }
 
-int guest_rdmsr(struct vcpu *v, u32 msr, u64 *val)
+struct msr_read guest_rdmsr(struct vcpu *v, u32 msr)
 {
 	const struct msr_rule *r;
 
-	if (of_vlapic(msr))
-		return vlapic_rdmsr(v, msr, val);
+	if (msr - MSR_X2APIC_BASE < 0x100)
+		return vlapic_rdmsr(v, msr);
 	r = find_rule(msr);
-	if (!r)
-		return -EPERM;
-	if (r->rd)
-		return r->rd(v, msr, val);
-	*val = r->value;
-	return 0;
+	if (unlikely(!r))
+		return (struct msr_read){ 0, -EPERM };
+	return r->rd ? r->rd(v, msr) : msr_value(r->value);
 }
 
 int guest_wrmsr(struct vcpu *v, u32 msr, u64 val)
 {
 	const struct msr_rule *r;
 
-	if (of_vlapic(msr))
+	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_wrmsr(v, msr, val);
 	r = find_rule(msr);
 	return r && r->wr ? r->wr(v, msr, val) : -EPERM;

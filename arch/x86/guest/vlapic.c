@@ -410,25 +410,22 @@ static int write_base(struct vlapic *vl, u64 val)
 	return 0;
 }
 
-int vlapic_rdmsr(struct vcpu *v, u32 msr, u64 *val)
+struct msr_read vlapic_rdmsr(struct vcpu *v, u32 msr)
 {
 	struct vlapic *vl = v->vlapic;
 	u32 offset = (msr - MSR_X2APIC_BASE) * 16;
 	s64 reg;
 
-	if (msr - MSR_X2APIC_BASE >= 0x100) {
-		*val = msr == MSR_APIC_BASE ? vl->base : READ_ONCE(vl->tsc_deadline);
-		return 0;
-	}
+	if (msr == MSR_APIC_BASE)
+		return (struct msr_read){ vl->base, 0 };
+	if (msr == MSR_TSC_DEADLINE)
+		return (struct msr_read){ READ_ONCE(vl->tsc_deadline), 0 };
 	if (unlikely(!vlapic_x2apic(vl)))
-		return -EPERM;
-	if (offset == APIC_ICR) {
-		*val = vl->icr;
-		return 0;
-	}
+		return (struct msr_read){ 0, -EPERM };
+	if (offset == APIC_ICR)
+		return (struct msr_read){ vl->icr, 0 };
 	reg = read_reg(vl, offset);
-	*val = (u64)reg;
-	return reg < 0 ? -EPERM : 0;
+	return (struct msr_read){ (u64)reg, reg < 0 ? -EPERM : 0 };
 }
 
 int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val)

@@ -213,33 +213,36 @@ static void vmmcall(struct vcpu *v, struct vmcb *m)
 	skip_frequent(v, m, VMMCALL_LEN);
 }
 
-static __noinline void cpuid(struct vcpu *v, struct vmcb *m)
+static inline void cpuid(struct vcpu *v, struct vmcb *m)
 {
-	struct cpuid_regs r;
+	const struct cpuid_regs *r;
 
 	count_frequent(v, m, EXIT_CPUID);
-	cpuid_guest(v, (u32)m->rax, (u32)v->regs.rcx, &r);
-	m->rax = r.eax;
-	v->regs.rbx = r.ebx;
-	v->regs.rcx = r.ecx;
-	v->regs.rdx = r.edx;
+	r = cpuid_guest(v, (u32)m->rax, (u32)v->regs.rcx);
+	m->rax = r->eax;
+	v->regs.rbx = r->ebx;
+	v->regs.rcx = r->ecx;
+	v->regs.rdx = r->edx;
 	skip_frequent(v, m, insn_len(m, 2));
 }
 
-static inline void access_msr(struct vcpu *v, struct svm_vcpu *s, struct vmcb *m)
+static inline void access_msr(struct vcpu *v, struct vmcb *m)
 {
 	u32 msr = (u32)v->regs.rcx;
-	int rc;
+	long rc;
 
 	if (m->exitinfo1) {
 		count_frequent(v, m, EXIT_WRMSR);
 		rc = guest_wrmsr(v, msr, v->regs.rdx << 32 | (u32)m->rax);
 	} else {
+		struct msr_read r;
+
 		count_frequent(v, m, EXIT_RDMSR);
-		rc = guest_rdmsr(v, msr, &s->msr);
+		r = guest_rdmsr(v, msr);
+		rc = r.err;
 		if (likely(!rc)) {
-			m->rax = (u32)s->msr;
-			v->regs.rdx = s->msr >> 32;
+			m->rax = (u32)r.val;
+			v->regs.rdx = r.val >> 32;
 		}
 	}
 	if (likely(!rc)) {
@@ -403,7 +406,7 @@ void svm_run(struct vcpu *v)
 			continue;
 		}
 		if (m->exitcode == VMEXIT_MSR) {
-			access_msr(v, s, m);
+			access_msr(v, m);
 			continue;
 		}
 		if (m->exitcode == VMEXIT_CPUID) {

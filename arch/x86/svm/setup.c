@@ -74,19 +74,14 @@ static void __init msr_direct(u32 msr)
 
 static void __init make_bitmaps(void)
 {
-	static const u32 direct[] = {
-		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE,
-		MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
-	};
-
 	msrpm = alloc_pages(MSRPM_PAGES, NODE_ANY);
 	iopm = alloc_pages(IOPM_PAGES, NODE_ANY);
 	if (!msrpm || !iopm)
 		panic("no memory for AMD-V's permission maps\n");
 	memset(msrpm, 0xff, MSRPM_PAGES * PAGE_SIZE);
 	memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
-	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
-		msr_direct(direct[i]);
+	for (unsigned i = 0; i < NR_DIRECT_MSRS; i++)
+		msr_direct(direct_msrs[i]);
 }
 
 static int svm_cpu_init(struct cpu *c)
@@ -220,43 +215,17 @@ static bool svm_refresh_paging_state(struct vcpu *v)
 	return true;
 }
 
-static u64 *msr_word(struct vmcb *m, u32 msr)
+static u64 svm_get_msr(struct vcpu *v, u32 msr)
 {
-	switch (msr) {
-	case MSR_EFER: return &m->efer;
-	case MSR_STAR: return &m->star;
-	case MSR_LSTAR: return &m->lstar;
-	case MSR_CSTAR: return &m->cstar;
-	case MSR_SFMASK: return &m->sfmask;
-	case MSR_FS_BASE: return &m->fs.base;
-	case MSR_GS_BASE: return &m->gs.base;
-	case MSR_KERNEL_GS_BASE: return &m->kernel_gs_base;
-	case MSR_SYSENTER_CS: return &m->sysenter_cs;
-	case MSR_SYSENTER_ESP: return &m->sysenter_esp;
-	case MSR_SYSENTER_EIP: return &m->sysenter_eip;
-	case MSR_PAT: return &m->g_pat;
-	}
-	return NULL;
+	return msr == MSR_EFER ? vmcb_of(v)->efer & ~EFER_SVME : vmcb_of(v)->g_pat;
 }
 
-static int svm_get_msr(struct vcpu *v, u32 msr, u64 *val)
+static void svm_set_msr(struct vcpu *v, u32 msr, u64 val)
 {
-	u64 *w = msr_word(vmcb_of(v), msr);
-
-	if (!w)
-		return -ENOENT;
-	*val = msr == MSR_EFER ? *w & ~EFER_SVME : *w;
-	return 0;
-}
-
-static int svm_set_msr(struct vcpu *v, u32 msr, u64 val)
-{
-	u64 *w = msr_word(vmcb_of(v), msr);
-
-	if (!w)
-		return -ENOENT;
-	*w = msr == MSR_EFER ? val | EFER_SVME : val;
-	return 0;
+	if (msr == MSR_EFER)
+		vmcb_of(v)->efer = val | EFER_SVME;
+	else
+		vmcb_of(v)->g_pat = val;
 }
 
 static void svm_skip_shadow(struct vcpu *v)
@@ -266,6 +235,11 @@ static void svm_skip_shadow(struct vcpu *v)
 	m->int_state &= ~INT_SHADOW;
 	if (unlikely(v->regs.rflags & RFLAGS_TF))
 		m->dr6 |= DR6_BS;
+}
+
+static u64 svm_cr4(struct vcpu *v)
+{
+	return vmcb_of(v)->cr4;
 }
 
 static void svm_set_cr2(struct vcpu *v, u64 cr2)
@@ -330,6 +304,7 @@ const struct hvm_ops svm_ops = {
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
 	.skip_shadow = svm_skip_shadow,
+	.cr4 = svm_cr4,
 	.set_cr2 = svm_set_cr2,
 	.request_flush = svm_request_flush,
 	.seg_base = svm_seg_base,

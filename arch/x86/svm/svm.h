@@ -16,7 +16,6 @@ struct svm_vcpu {
 	u64 asid_generation;	/* the CPU's when it was taken; no other CPU has the same */
 	u64 iret_rip;		/* of the last IRET that ended an NMI */
 	bool nmi_step;		/* steps over it, so that the next NMI comes after it */
-	u64 msr;		/* as it was read last */
 	u16 tpr;		/* V_TPR as of the last entry's set-up: the guest may change it */
 };
 

@@ -132,18 +132,13 @@ static void __init make_apicv_bitmap(void)
 
 static void __init make_bitmaps(void)
 {
-	static const u32 direct[] = {
-		MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE,
-		MSR_KERNEL_GS_BASE, MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
-	};
-
 	msr_bitmap = alloc_page();
 	apicv_bitmap = alloc_page();
 	if (!msr_bitmap || !apicv_bitmap)
 		panic("no memory for VT-x's MSR bitmaps\n");
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
-	for (unsigned i = 0; i < ARRAY_SIZE(direct); i++)
-		msr_direct(msr_bitmap, direct[i], true, true);
+	for (unsigned i = 0; i < NR_DIRECT_MSRS; i++)
+		msr_direct(msr_bitmap, direct_msrs[i], true, true);
 	make_apicv_bitmap();
 }
 

@@ -21,14 +21,6 @@
 /* #DB #AC (endless loops) and #MC */
 #define EXCEPTIONS (BIT(1) | BIT(17) | BIT(18))
 
-static const u32 switched_msrs[NR_SWITCHED_MSRS] = {
-	[SWITCHED_STAR] = MSR_STAR,
-	[SWITCHED_LSTAR] = MSR_LSTAR,
-	[SWITCHED_CSTAR] = MSR_CSTAR,
-	[SWITCHED_SFMASK] = MSR_SFMASK,
-	[SWITCHED_KERNEL_GS] = MSR_KERNEL_GS_BASE,
-};
-
 /* A loop of PAUSEs at most so far apart, for so long, in TSC ticks, waits for another vCPU. SDM 3C 25.1.3. */
 #define PAUSE_GAP_TICKS 128
 #define PAUSE_WINDOW_TICKS 4096
@@ -157,7 +149,7 @@ static void write_start(struct vcpu *v, struct vmx_vcpu *s)
 		write_segment(i, &st->seg[i]);
 	write_pdptes(v, st);
 	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
-		wrmsr(switched_msrs[i], 0);
+		wrmsr(direct_msrs[i], 0);
 	write_cr2(0);
 	write_dr6(DR6_RESET);
 	if (vmx_caps.ept & EPT_CAP_INVVPID_SINGLE)
@@ -186,7 +178,7 @@ static void vmx_load(struct vcpu *v)
 	if (s->in_cpu != c)
 		write_host(c, s);
 	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
-		wrmsr(switched_msrs[i], s->switched_msrs[i]);
+		wrmsr(direct_msrs[i], s->switched_msrs[i]);
 	write_cr2(s->cr2);
 	write_dr6(s->dr6);
 	if (!s->started)
@@ -198,7 +190,7 @@ static void vmx_save(struct vcpu *v)
 	struct vmx_vcpu *s = vmx(v);
 
 	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
-		s->switched_msrs[i] = rdmsr(switched_msrs[i]);
+		s->switched_msrs[i] = rdmsr(direct_msrs[i]);
 	s->cr2 = read_cr2();
 	s->dr6 = read_dr6();
 	vmclear(s->pa);
@@ -241,7 +233,7 @@ static u64 guest_cr0(void)
 	return owned_bits(vmread(GUEST_CR0), vmread(CR0_SHADOW), CR0_OWNED);
 }
 
-static u64 guest_cr4(const struct vcpu *v)
+static u64 vmx_cr4(struct vcpu *v)
 {
 	return vmread(GUEST_CR4) & cpuid_cr4_allowed(v->domain);
 }
@@ -253,7 +245,7 @@ static void vmx_mode(struct vcpu *v, struct vcpu_mode *out)
 	out->cr0 = guest_cr0();
 	out->cr2 = read_cr2();
 	out->cr3 = vmread(GUEST_CR3);
-	out->cr4 = guest_cr4(v);
+	out->cr4 = vmx_cr4(v);
 	out->efer = vmread(GUEST_EFER);
 	out->cpl = (vmread(GUEST_SS_RIGHTS) & RIGHTS_DPL) >> 5;
 	out->width = (out->efer & EFER_LMA) && (cs & RIGHTS_L) ? 64 : cs & RIGHTS_D ? 32 : 16;
@@ -274,32 +266,17 @@ static bool vmx_refresh_paging_state(struct vcpu *v)
 
 static enum vmcs_field msr_field(u32 msr)
 {
-	switch (msr) {
-	case MSR_EFER: return GUEST_EFER;
-	case MSR_PAT: return GUEST_PAT;
-	}
-	return 0;
+	return msr == MSR_EFER ? GUEST_EFER : GUEST_PAT;
 }
 
-/* All other MSRs of the guest's own it reaches without us. */
-static int vmx_get_msr(struct vcpu *v __unused, u32 msr, u64 *val)
+static u64 vmx_get_msr(struct vcpu *v __unused, u32 msr)
 {
-	enum vmcs_field f = msr_field(msr);
-
-	if (!f)
-		return -ENOENT;
-	*val = vmread(f);
-	return 0;
+	return vmread(msr_field(msr));
 }
 
-static int vmx_set_msr(struct vcpu *v __unused, u32 msr, u64 val)
+static void vmx_set_msr(struct vcpu *v __unused, u32 msr, u64 val)
 {
-	enum vmcs_field f = msr_field(msr);
-
-	if (!f)
-		return -ENOENT;
-	vmwrite(f, val);
-	return 0;
+	vmwrite(msr_field(msr), val);
 }
 
 static void vmx_skip_shadow(struct vcpu *v)
@@ -358,6 +335,7 @@ const struct hvm_ops vmx_ops = {
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
 	.skip_shadow = vmx_skip_shadow,
+	.cr4 = vmx_cr4,
 	.set_cr2 = vmx_set_cr2,
 	.request_flush = vmx_request_flush,
 	.seg_base = vmx_seg_base,

@@ -8,15 +8,8 @@
 
 #include "vmcs.h"
 
-/* MSRs that the VMCS does not switch: in the CPU while the vCPU is. */
-enum {
-	SWITCHED_STAR,
-	SWITCHED_LSTAR,
-	SWITCHED_CSTAR,
-	SWITCHED_SFMASK,
-	SWITCHED_KERNEL_GS,
-	NR_SWITCHED_MSRS
-};
+/* The first of direct_msrs[] are not in the VMCS, but in the CPU while the vCPU is. */
+#define NR_SWITCHED_MSRS 5
 
 struct vmx_vcpu {
 	u32 *vmcs;
