@@ -277,3 +277,29 @@ def mce_in_guest():
     k.monitor('mce 1 2 0x9c00000000000000 0 0x123456000 0')
     k.stop('*' + hex(k.read_u64(k.value('$rsp'))), cpu=1)
     k.write_u64(vmcb + 0x70, 0x52)
+
+
+
+
+@case(expect=[HELLO], options='', panics=False, halts=False, ends='off')
+def mce_in_running_guest():
+    """An uncorrected machine check while a guest runs reaches a handler and does not reset the machine.
+
+    TCG has no intercept of it: the guest's handler gets it, which is passed over here.
+    """
+    k.stop('*' + hex(k.guest_symbol('hello', 'main')), cpu=1)
+    k.monitor('mce 1 2 0xbe00000000000000 5 0x123456000 0')
+    k.stop('*' + hex(k.guest_symbol('hello', 'trap_stubs') + 18 * 16), cpu=1)
+    k.put('rip', k.guest_symbol('hello', 'fault_save') - 2)     # the IRETQ before it
+
+
+@case(expect=[r'^\[regs\] PASS control_regs$'], options='', panics=False, halts=False, ends='off',
+      modules=[['control_regs', 'guest name=regs mem=32M pin=0']])
+def guest_control_bits():
+    """CR0.CD, CR0.NW and CR4.MCE are Margay's while a guest runs, whatever it wrote."""
+    for _ in range(3):
+        k.stop('do_xen_version', cpu=0)
+        vmcb = k.phys(k.value('cpus[0]->current->hw_block'))
+        cr4, cr0 = k.read_u64(vmcb + 0x548), k.read_u64(vmcb + 0x558)
+        if cr0 & 0x60000000 or not cr4 & 0x40:
+            raise k.gdb.GdbError(f'the guest runs with CR0 {cr0:#x}, CR4 {cr4:#x}')

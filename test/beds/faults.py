@@ -118,7 +118,7 @@ class Injection(threading.Thread):
 
 def image_for(scenario):
     """One image for all cases that boot alike."""
-    key = re.sub(r'\W+', '_', f'{scenario["options"]}-{len(scenario["modules"])}')
+    key = re.sub(r'\W+', '_', f'{scenario["options"]}-{scenario["modules"]}')
     path = os.path.join(DIRECTORY, f'{key}.{os.getpid()}.iso')
     with image_lock:
         if not os.path.exists(path):

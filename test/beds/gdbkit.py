@@ -3,7 +3,9 @@
 machine: stop Margay at a function, look at its variables, and change registers and memory. All
 addresses are virtual ones of Margay; physical memory is reached through its direct map.
 """
+import os
 import struct
+import subprocess
 import sys
 import traceback
 
@@ -46,6 +48,13 @@ def value(expression):
 
 def address(symbol):
     return value(f'(unsigned long)&{symbol}')
+
+
+def guest_symbol(name, symbol):
+    """An address in a program of the guest library."""
+    path = os.path.join(os.environ.get('O', 'build'), 'guests', name)
+    names = subprocess.run(['nm', path], check=True, capture_output=True, text=True).stdout
+    return next(int(line.split()[0], 16) for line in names.splitlines() if line.split()[-1] == symbol)
 
 
 def put(register, number):

@@ -271,7 +271,7 @@ static void make_limits(struct cpuid_policy *p)
 	p->cr4 = (l1->edx & BIT(1) ? 3U : 0) | 0x3cU | CR4_PGE | BIT(8) | CR4_OSFXSR |
 		 CR4_OSXMMEXCPT | CR4_IF(l7->ecx & L7C_UMIP, CR4_UMIP) |
 		 CR4_IF(l7->ebx & L7B_FSGSBASE, CR4_FSGSBASE) |
-		 CR4_IF(l1->ecx & L1C_PCID, BIT(17)) | CR4_IF(l1->ecx & L1C_XSAVE, CR4_OSXSAVE) |
+		 CR4_IF(l1->ecx & L1C_PCID, CR4_PCIDE) | CR4_IF(l1->ecx & L1C_XSAVE, CR4_OSXSAVE) |
 		 CR4_IF(l7->ebx & L7B_SMEP, CR4_SMEP) | CR4_IF(l7->ebx & L7B_SMAP, CR4_SMAP) |
 		 CR4_IF(l7->ecx & L7C_PKU, CR4_PKE);
 	p->efer = EFER_SCE | EFER_LME | EFER_LMA | CR4_IF(p->ext[1].edx & E1D_NX, EFER_NXE) |

@@ -289,8 +289,6 @@ static void other_exit(struct vcpu *v, struct vmcb *m)
 {
 	if ((u32)m->exitcode != (u32)VMEXIT_INVALID)
 		domain_crash(v->domain, v, "unexpected exit %#lx", m->exitcode);
-	else if (svm_at_cr4_write(v)) /* QEMU's word for reserved bits in CR4, too. */
-		inject_gp(v);
 	else
 		domain_crash(v->domain, v, "AMD-V refuses the guest's state (VMEXIT_INVALID)");
 }
@@ -298,8 +296,14 @@ static void other_exit(struct vcpu *v, struct vmcb *m)
 static enum exit_reason reason_of(const struct vmcb *m)
 {
 	switch (m->exitcode) {
-	case VMEXIT_CR8_WRITE: return EXIT_CR;
+	case VMEXIT_CR0_READ:
+	case VMEXIT_CR4_READ:
+	case VMEXIT_CR0_WRITE:
+	case VMEXIT_CR4_WRITE:
+	case VMEXIT_CR8_WRITE:
+	case VMEXIT_CR0_SEL_WRITE: return EXIT_CR;
 	case VMEXIT_DB:
+	case VMEXIT_FERR_FREEZE:
 	case VMEXIT_AC: return EXIT_EXCEPTION;
 	case VMEXIT_MC: return EXIT_MCE;
 	case VMEXIT_NMI: return EXIT_NMI;
@@ -343,13 +347,15 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 		atomic_or(&v->pending, VCPU_WORK_NMI);
 		break;
 	case EXIT_CR:
-		svm_write_cr8(v);
+		svm_cr_exit(v);
 		break;
 	case EXIT_NMI:
 		break; /* Taken through our IDT as soon as GIF was set. */
 	case EXIT_EXCEPTION:
 		if (m->exitcode == VMEXIT_DB)
 			debug_exit(v, m);
+		else if (m->exitcode == VMEXIT_FERR_FREEZE)
+			inject_exception(v, 16, false, 0); /* CR0.NE is clear; there is no IRQ 13 */
 		else
 			inject_exception(v, 17, true, 0);
 		break;

@@ -115,9 +115,9 @@ static void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
 	m->tr = st->seg[SEG_TR];
 	m->gdtr.limit = m->idtr.limit = 0xffff;
 	m->cpl = (m->ss.attr >> 5) & 3;
-	m->cr0 = st->cr0;
+	svm_set_cr0(v, st->cr0);
 	m->cr3 = st->cr3;
-	m->cr4 = st->cr4;
+	m->cr4 = st->cr4 | CR4_MCE;
 	m->efer = st->efer | EFER_SVME;
 	m->dr6 = DR6_RESET;
 	m->dr7 = DR7_RESET;
@@ -147,10 +147,11 @@ static int svm_vcpu_init(struct vcpu *v)
 	s->enter = svm_enter_new_asid;
 	v->hvm = s;
 	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18; /* #DB #AC (endless loops) and #MC */
-	m->intercept1 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_RDPMC |
-			INTERCEPT_CPUID | INTERCEPT_RSM | INTERCEPT_INVD | INTERCEPT_HLT |
-			INTERCEPT_INVLPGA | INTERCEPT_IO | INTERCEPT_MSR | INTERCEPT_TASK_SWITCH |
-			INTERCEPT_FERR_FREEZE | INTERCEPT_SHUTDOWN;
+	m->intercept_cr = INTERCEPT_CR4_READ | INTERCEPT_CR4_WRITE;
+	m->intercept1 = INTERCEPT_CR0_SEL_WRITE | INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT |
+			INTERCEPT_RDPMC | INTERCEPT_CPUID | INTERCEPT_RSM | INTERCEPT_INVD |
+			INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IO | INTERCEPT_MSR |
+			INTERCEPT_TASK_SWITCH | INTERCEPT_FERR_FREEZE | INTERCEPT_SHUTDOWN;
 	m->intercept2 = INTERCEPT_SVM | INTERCEPT_WBINVD | INTERCEPT_MONITOR | INTERCEPT_MWAIT |
 			INTERCEPT_XSETBV | INTERCEPT_RDPRU;
 	m->iopm_pa = virt_to_phys(iopm);
@@ -189,10 +190,10 @@ static void svm_mode(struct vcpu *v, struct vcpu_mode *out)
 {
 	const struct vmcb *m = vmcb_of(v);
 
-	out->cr0 = m->cr0;
+	out->cr0 = m->cr0 | svm(v)->cr0_kept;
 	out->cr2 = m->cr2;
 	out->cr3 = m->cr3;
-	out->cr4 = m->cr4;
+	out->cr4 = m->cr4 & ~CR4_MCE;
 	out->efer = m->efer & ~EFER_SVME;
 	out->cpl = m->cpl;
 	out->width = (m->efer & EFER_LMA) && (m->cs.attr & 0x200) ? 64 :

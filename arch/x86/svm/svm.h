@@ -16,6 +16,7 @@ struct svm_vcpu {
 	u64 asid_generation;	/* the CPU's when it was taken; no other CPU has the same */
 	u64 iret_rip;		/* of the last IRET that ended an NMI */
 	bool nmi_step;		/* steps over it, so that the next NMI comes after it */
+	u64 cr0_kept;		/* CD and NW as the guest wrote them, which are not in force */
 	u16 tpr;		/* V_TPR as of the last entry's set-up: the guest may change it */
 };
 
@@ -60,8 +61,10 @@ static inline void svm_give_regs(struct vmcb *m, const struct regs *r)
 	m->rip = r->rip;
 	m->rflags = r->rflags;
 }
-/* cr_write.c */
-void svm_write_cr8(struct vcpu *v);
-bool svm_at_cr4_write(struct vcpu *v);
+
+/* cr_access.c */
+void svm_cr_exit(struct vcpu *v);
+/* The guest's CR0 from now on: what it reads, and what of it is in force. */
+void svm_set_cr0(struct vcpu *v, u64 val);
 
 #endif

@@ -58,12 +58,17 @@ _Static_assert(offsetof(struct vmcb, cr4) == 0x548, "APM2 B-2");
 _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 
 /* intercept_cr: reads in bits 15:0, writes above */
+#define INTERCEPT_CR0_READ (1U << 0)
+#define INTERCEPT_CR4_READ (1U << 4)
+#define INTERCEPT_CR0_WRITE (1U << 16)
+#define INTERCEPT_CR4_WRITE (1U << 20)
 #define INTERCEPT_CR8_WRITE (1U << 24)
 /* intercept1 */
 #define INTERCEPT_INTR (1U << 0)
 #define INTERCEPT_NMI (1U << 1)
 #define INTERCEPT_INIT (1U << 3)
 #define INTERCEPT_VINTR (1U << 4)
+#define INTERCEPT_CR0_SEL_WRITE (1U << 5) /* of more than TS and MP */
 #define INTERCEPT_RDPMC (1U << 15)
 #define INTERCEPT_CPUID (1U << 18)
 #define INTERCEPT_RSM (1U << 19)
@@ -87,12 +92,17 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 #define V_IRQ 0x01		/* in v_irq */
 #define V_IGN_TPR 0x10		/* in v_intr_prio, with the priority in bits 3:0 */
 #define V_INTR_MASKING 0x01	/* in v_intr_masking */
+#define CS_ATTR_L 0x200	/* in an attribute word */
 #define INT_SHADOW 1UL		/* in int_state */
 
 #define EVENT_VALID BIT(31)
 #define EVENT_ERROR BIT(11)
 
 enum svm_exit {
+	VMEXIT_CR0_READ = 0x00,
+	VMEXIT_CR4_READ = 0x04,
+	VMEXIT_CR0_WRITE = 0x10,
+	VMEXIT_CR4_WRITE = 0x14,
 	VMEXIT_CR8_WRITE = 0x18,
 	VMEXIT_EXC = 0x40,
 	VMEXIT_DB = 0x41,
@@ -102,6 +112,7 @@ enum svm_exit {
 	VMEXIT_NMI = 0x61,
 	VMEXIT_INIT = 0x63,
 	VMEXIT_VINTR = 0x64,
+	VMEXIT_CR0_SEL_WRITE = 0x65,
 	VMEXIT_RDPMC = 0x6f,
 	VMEXIT_CPUID = 0x72,
 	VMEXIT_RSM = 0x73,
