@@ -291,6 +291,7 @@ def mce_in_running_guest():
     k.monitor('mce 1 2 0xbe00000000000000 5 0x123456000 0')
     k.stop('*' + hex(k.guest_symbol('hello', 'trap_stubs') + 18 * 16), cpu=1)
     k.put('rip', k.guest_symbol('hello', 'fault_save') - 2)     # the IRETQ before it
+    k.stop('do_sched_op')       # lest the machine end before gdb does
 
 
 @case(expect=[r'^\[regs\] PASS control_regs$'], options='', panics=False, halts=False, ends='off',
