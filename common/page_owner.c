@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The owner table: who owns each 2 MiB chunk of RAM, or each page of a chunk whose pages differ. It is
- * also the page allocator, with a list per NUMA node of split chunks that have free pages. A free page's
- * contents are zero, but for chunks that nobody used since power-on (dirty), which are zeroed when they are
- * handed out or split. Each node's lock protects its chunks' entries and list.
+ * also the page allocator. Free pages of a split chunk form blocks of 2^order pages, and split chunks are listed per
+ * node by their largest block; free whole chunks are listed per node by the gigabyte that they lie in. So the cost of
+ * an allocation does not depend on how memory is divided. A free page's contents are zero, but for chunks that nobody
+ * used since power-on (dirty), which are zeroed when they are handed out or split. Each node's lock protects its
+ * chunks' entries and lists.
  */
 #include <margay/atomic.h>
 #include <margay/domain.h>
@@ -14,36 +16,54 @@
 #define REF_GIVEN (1U << 31)	/* the owner gave it up: free when the last reference goes */
 #define REF_MASK (REF_GIVEN - 1)
 
+/* Blocks form a binary heap: a block's buddy is BLOCK ^ 1, the two together are BLOCK / 2. */
+#define SPLIT_ORDERS 9U		/* blocks of 1 to 256 pages */
+#define MAX_BLOCK (CHUNK_PAGES / 2)
+#define BLOCK(order, i) ((CHUNK_PAGES + (i)) >> (order))
+#define GROUP_CHUNKS 512U
+
 /* One page; lies in a page of the chunk itself where possible, else in another page of Margay's. */
 struct split {
-	struct list partial;	/* in node->partial while nr_free > 0 */
+	struct list link; /* in node->splits[order of the largest free block] while nr_free > 0 */
 	u32 chunk;
 	u16 nr_free;
-	u16 nr_refs;		/* pages with references */
-	u16 first_free;		/* no page before this one is free */
+	u16 nr_refs; /* pages with references */
+	u64 blocks[2 * CHUNK_PAGES /
+		   64]; /* free blocks: that of 2^order pages at i is bit BLOCK(order, i) */
 	u16 owner[CHUNK_PAGES];
 	u32 ref[CHUNK_PAGES];
 };
 
 struct chunk {
 	struct split *split;	/* NULL: the whole chunk is of one owner, without references */
+	u32 group;		/* index into groups */
 	u16 owner;		/* while whole */
-	u8 node;
 	bool dirty;		/* while whole and free */
+};
+
+/* The chunks of one node within a gigabyte. */
+struct group {
+	struct list
+		link; /* in node->groups while nr_free > 0; those of a whole free gigabyte at the end */
+	u64 first;                   /* the gigabyte's first chunk */
+	u64 free[GROUP_CHUNKS / 64]; /* chunks that are whole and free */
+	u16 nr_free;
+	u8 node;
 };
 
 struct node {
 	struct spinlock lock;
-	u64 first_free;		/* no chunk before this one is whole and free */
 	u64 free_pages;		/* in whole and split chunks */
 	u64 unused;		/* a chunk left split after its last reference went; 0: none */
-	struct list partial;
+	struct list groups;
+	struct list splits[SPLIT_ORDERS];
 };
 
 _Static_assert(sizeof(struct chunk) == 16, "16 bytes for 2 MiB");
 _Static_assert(sizeof(struct split) <= PAGE_SIZE, "a split fits in a page");
 
 static struct chunk *chunks;
+static struct group *groups;
 static u64 nr_chunks, total_pages;
 static struct node nodes[MAX_NODES];
 unsigned nr_nodes = 1;
@@ -51,7 +71,7 @@ static u64 margay_pages, split_chunks;
 
 static struct node *lock_chunk(u64 c)
 {
-	struct node *n = &nodes[chunks[c].node];
+	struct node *n = &nodes[groups[chunks[c].group].node];
 
 	spin_lock(&n->lock);
 	return n;
@@ -69,21 +89,60 @@ static void scrub(u64 page, u64 n)
 	memset(mfn_to_virt(page), 0, n * PAGE_SIZE);
 }
 
+static bool get_bit(const u64 *p, u64 i)
+{
+	return p[i / 64] >> i % 64 & 1;
+}
+
+/* Under the node's lock. */
+static void put_bit(u64 *p, u64 i, bool set)
+{
+	p[i / 64] = (p[i / 64] & ~(1UL << i % 64)) | (u64)set << i % 64;
+}
+
 /* Marks a whole chunk free; the caller updates free_pages. */
 static void chunk_to_free(struct node *n, u64 c)
 {
+	struct group *g = &groups[chunks[c].group];
+
 	chunks[c].owner = OWNER_FREE;
-	n->first_free = min(n->first_free, c);
+	put_bit(g->free, c % GROUP_CHUNKS, true);
+	g->nr_free++;
+	list_del(&g->link);
+	if (g->nr_free == GROUP_CHUNKS)
+		list_add_tail(&g->link, &n->groups);
+	else
+		list_add(&g->link, &n->groups);
+}
+
+/* Lists a split by its largest free block, which is the first bit set. */
+static void list_split(struct node *n, struct split *s)
+{
+	unsigned block = find_next_bit(s->blocks, 2 * CHUNK_PAGES, 0);
+
+	list_del(&s->link);
+	list_init(&s->link);
+	if (s->nr_free)
+		list_add(&s->link,
+			 &n->splits[SPLIT_ORDERS - (63 - (unsigned)__builtin_clzl(block))]);
+}
+
+/* A block of a split chunk becomes free, together with its buddies. */
+static void free_block(struct split *s, unsigned block)
+{
+	for (; block >= 4 && get_bit(s->blocks, block ^ 1); block /= 2)
+		put_bit(s->blocks, block ^ 1, false);
+	put_bit(s->blocks, block, true);
 }
 
 /* A page of a split chunk becomes free; its contents are zero. */
 static void page_to_free(struct node *n, struct split *s, unsigned i)
 {
 	s->owner[i] = OWNER_FREE;
-	s->first_free = (u16)min(s->first_free, i);
 	n->free_pages++;
-	if (s->nr_free++ == 0)
-		list_add(&s->partial, &n->partial);
+	s->nr_free++;
+	free_block(s, BLOCK(0, i));
+	list_split(n, s);
 }
 
 /* Which page of its chunk a split lies in; CHUNK_PAGES when in none. */
@@ -100,8 +159,9 @@ static struct split *split_chunk(u64 c, void *page)
 	struct split *s = page;
 
 	s->chunk = (u32)c;
-	s->nr_free = s->nr_refs = s->first_free = 0;
-	list_init(&s->partial);
+	s->nr_free = s->nr_refs = 0;
+	list_init(&s->link);
+	memset(s->blocks, 0, sizeof(s->blocks));
 	for (unsigned i = 0; i < CHUNK_PAGES; i++) {
 		s->owner[i] = chunks[c].owner;
 		s->ref[i] = 0;
@@ -137,7 +197,7 @@ static struct split *try_merge(struct node *n, u64 c)
 			return NULL;
 		chunks[c].owner = s->owner[0];
 	}
-	list_del(&s->partial);
+	list_del(&s->link);
 	chunks[c].split = NULL;
 	atomic_sub(&split_chunks, 1);
 	if (self == CHUNK_PAGES)
@@ -172,38 +232,28 @@ static void defer_merge(struct node *n, u64 c)
 		spin_unlock(&n->lock);
 }
 
-/* The first of count whole chunks that are free, in a row at a multiple of count; INVALID_MFN: none. */
-static u64 find_chunks(struct node *n, u64 count)
-{
-	u64 base = ALIGN_DOWN(n->first_free, count), i;
-
-	for (; base + count <= nr_chunks; base += count) {
-		for (i = 0; i < count; i++) {
-			const struct chunk *k = &chunks[base + i];
-
-			if (k->split || k->owner != OWNER_FREE || &nodes[k->node] != n)
-				break;
-		}
-		if (i == count)
-			break;
-	}
-	if (count == 1)
-		n->first_free = base;
-	return base + count <= nr_chunks ? base : INVALID_MFN;
-}
-
+/* One chunk, of a gigabyte that is in pieces already where there is one; or 512, a gigabyte. */
 static mfn_t node_alloc_chunks(struct node *n, u64 count, u16 owner)
 {
+	struct group *g;
 	u64 base, c;
 
 	spin_lock(&n->lock);
-	base = find_chunks(n, count);
-	if (base == INVALID_MFN) {
+	g = list_entry(count > 1 ? n->groups.prev : n->groups.next, struct group, link);
+	if (list_empty(&n->groups) || g->nr_free < count) {
 		spin_unlock(&n->lock);
 		return INVALID_MFN;
 	}
-	for (c = base; c < base + count; c++)
+	base = g->first + find_next_bit(g->free, GROUP_CHUNKS, 0);
+	for (c = base; c < base + count; c++) {
+		put_bit(g->free, c % GROUP_CHUNKS, false);
 		chunks[c].owner = owner;
+	}
+	g->nr_free = (u16)(g->nr_free - count);
+	list_del(&g->link);
+	list_init(&g->link);
+	if (g->nr_free)
+		list_add(&g->link, &n->groups);
 	n->free_pages -= count * CHUNK_PAGES;
 	spin_unlock(&n->lock);
 	for (c = base; c < base + count; c++) {
@@ -214,52 +264,45 @@ static mfn_t node_alloc_chunks(struct node *n, u64 count, u16 owner)
 	return base * CHUNK_PAGES;
 }
 
-/* A run of n free pages in a split chunk, or CHUNK_PAGES. */
-static unsigned find_run(const struct split *s, unsigned n)
+/* count pages, at most MAX_BLOCK, from the split chunk whose largest block is the smallest that fits. Locked. */
+static mfn_t take_pages(struct node *n, unsigned count, u16 owner)
 {
-	unsigned run = 0;
-
-	if (s->nr_free < n)
-		return CHUNK_PAGES;
-	for (unsigned i = s->first_free; i < CHUNK_PAGES; i++) {
-		run = s->owner[i] == OWNER_FREE ? run + 1 : 0;
-		if (run == n)
-			return i + 1 - n;
-	}
-	return CHUNK_PAGES;
-}
-
-/* From a split chunk. Locked. */
-static mfn_t take_run(struct node *n, unsigned count, u16 owner)
-{
+	unsigned order = 0, o, first, block, i;
 	struct split *s;
 
-	list_for_each(s, &n->partial, partial) {
-		unsigned first = find_run(s, count);
-
-		if (first == CHUNK_PAGES)
-			continue;
-		for (unsigned i = first; i < first + count; i++)
-			s->owner[i] = owner;
-		n->free_pages -= count;
-		s->nr_free = (u16)(s->nr_free - count);
-		if (count == 1)
-			s->first_free = (u16)(first + 1);
-		if (!s->nr_free)
-			list_del(&s->partial);
-		return (mfn_t)s->chunk * CHUNK_PAGES + first;
-	}
-	return INVALID_MFN;
+	while (1U << order < count)
+		order++;
+	for (o = order; o < SPLIT_ORDERS && list_empty(&n->splits[o]); o++)
+		;
+	if (o == SPLIT_ORDERS)
+		return INVALID_MFN;
+	s = list_first(&n->splits[o], struct split, link);
+	for (o = order; (block = find_next_bit(s->blocks, BLOCK(o, CHUNK_PAGES), BLOCK(o, 0))) ==
+			BLOCK(o, CHUNK_PAGES);
+	     o++)
+		;
+	put_bit(s->blocks, block, false);
+	first = (block << o) - CHUNK_PAGES;
+	while (o > order)
+		put_bit(s->blocks, BLOCK(--o, first) ^ 1, true);
+	for (i = count; i < 1U << order; i++)
+		free_block(s, BLOCK(0, first + i));
+	for (i = first; i < first + count; i++)
+		s->owner[i] = owner;
+	n->free_pages -= count;
+	s->nr_free = (u16)(s->nr_free - count);
+	list_split(n, s);
+	return (mfn_t)s->chunk * CHUNK_PAGES + first;
 }
 
-/* count contiguous pages, less than a chunk: from a split one, or a whole one is split for it. */
+/* count contiguous pages, at most MAX_BLOCK: from a split one, or a whole one is split for it. */
 static mfn_t node_alloc_pages(struct node *n, unsigned count, u16 owner)
 {
 	struct split *s;
 	mfn_t mfn;
 
 	spin_lock(&n->lock);
-	mfn = take_run(n, count, owner);
+	mfn = take_pages(n, count, owner);
 	spin_unlock(&n->lock);
 	if (mfn != INVALID_MFN)
 		return mfn;
@@ -270,7 +313,7 @@ static mfn_t node_alloc_pages(struct node *n, unsigned count, u16 owner)
 	s = split_chunk(mfn / CHUNK_PAGES, mfn_to_virt(mfn));
 	for (unsigned i = 1; i < CHUNK_PAGES; i++)
 		page_to_free(n, s, i);
-	return take_run(n, count, owner);
+	return take_pages(n, count, owner);
 }
 
 /* Zeroed. The asked node first, then the others in turn. INVALID_MFN: none. */
@@ -280,8 +323,8 @@ static mfn_t alloc_on(unsigned node, unsigned count, u16 owner)
 
 	for (unsigned i = 0; i < nr_nodes; i++) {
 		struct node *n = &nodes[(first + i) % nr_nodes];
-		mfn_t mfn = count < CHUNK_PAGES ? node_alloc_pages(n, count, owner) :
-						  node_alloc_chunks(n, count / CHUNK_PAGES, owner);
+		mfn_t mfn = count <= MAX_BLOCK ? node_alloc_pages(n, count, owner) :
+						 node_alloc_chunks(n, count / CHUNK_PAGES, owner);
 
 		if (mfn != INVALID_MFN)
 			return mfn;
@@ -289,8 +332,16 @@ static mfn_t alloc_on(unsigned node, unsigned count, u16 owner)
 	return INVALID_MFN;
 }
 
+/* More than half a chunk is a whole one. */
+static unsigned round_to_chunk(unsigned n)
+{
+	return n > MAX_BLOCK && n < CHUNK_PAGES ? CHUNK_PAGES : n;
+}
+
 void *alloc_pages(unsigned n, unsigned node)
 {
+	n = round_to_chunk(n);
+
 	mfn_t mfn = n && n <= CHUNK_PAGES ? alloc_on(node, n, OWNER_MARGAY) : INVALID_MFN;
 
 	if (mfn == INVALID_MFN)
@@ -357,6 +408,7 @@ static u64 release_pages(u16 owner, mfn_t mfn, u64 count)
 
 void free_pages(void *va, unsigned n)
 {
+	n = round_to_chunk(n);
 	atomic_sub(&margay_pages, n);
 	release_pages(OWNER_MARGAY, virt_to_mfn(va), n);
 }
@@ -618,26 +670,36 @@ void __init owner_init(const struct boot_info *bi, const struct acpi_info *acpi)
 {
 	paddr_t max = 0;
 	struct chunk *table;
+	u32 g = 0;
 
 	for (unsigned i = 0; i < bi->nr_mem; i++)
 		if (bi->mem[i].type == MEM_RAM)
 			max = max(max, bi->mem[i].base + bi->mem[i].size);
 	nr_chunks = (max + CHUNK_SIZE - 1) >> CHUNK_SHIFT;
+	groups = early_alloc((nr_chunks / GROUP_CHUNKS + 2 * acpi->nr_mem + 2) * sizeof(*groups));
 	table = early_alloc(nr_chunks * sizeof(*table));
 	chunks = table;
 	nr_nodes = max(acpi->nr_nodes, 1U);
 	for (unsigned i = 0; i < nr_nodes; i++) {
 		spin_init(&nodes[i].lock, LOCK_OWNER);
-		list_init(&nodes[i].partial);
+		list_init(&nodes[i].groups);
+		for (unsigned o = 0; o < SPLIT_ORDERS; o++)
+			list_init(&nodes[i].splits[o]);
 	}
 	for (u64 c = 0; c < nr_chunks; c++) {
 		paddr_t base = c << CHUNK_SHIFT;
 		u8 node = node_of(acpi, base);
 
-		chunks[c] = (struct chunk){ .node = node, .owner = OWNER_NONE };
+		if (!c || c % GROUP_CHUNKS == 0 || groups[g].node != node) {
+			g += !!c;
+			groups[g] = (struct group){ .first = ALIGN_DOWN(c, GROUP_CHUNKS),
+						    .node = node };
+			list_init(&groups[g].link);
+		}
+		chunks[c] = (struct chunk){ .group = g, .owner = OWNER_NONE };
 		if (mem_is_ram(bi->mem, bi->nr_mem, base, CHUNK_SIZE) &&
 		    !kept_overlap(base, base + CHUNK_SIZE)) {
-			chunks[c].owner = OWNER_FREE;
+			chunk_to_free(&nodes[node], c);
 			chunks[c].dirty = true;
 			nodes[node].free_pages += CHUNK_PAGES;
 			total_pages += CHUNK_PAGES;

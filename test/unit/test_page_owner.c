@@ -373,7 +373,11 @@ static bool whole(mfn_t first)
 static void random_alloc(void)
 {
 	unsigned n = arena_random() % 4 ? 1 + arena_random() % 20 : 1 + arena_random() % 512;
-	u8 *p = alloc_pages(n, arena_random() % 3);
+	u8 *p;
+
+	if (n > CHUNK_PAGES / 2)	/* the rest of the chunk would be lost to the model */
+		n = CHUNK_PAGES;
+	p = alloc_pages(n, arena_random() % 3);
 
 	if (!p)
 		return;
