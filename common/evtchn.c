@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Event channels: their delivery by the 2-level ABI (bits in shared_info, a selector word and a flag in
- * vcpu_info), and the table of a domain's ports. d->evtchn->lock (LOCK_EVTCHN) protects the ports; a
- * connection between two domains changes only under both locks, so either one keeps it. The words shared
- * with the guest are only touched by atomic operations, and never believed. Binding: evtchn_bind.c.
+ * Event channels: their delivery, and the table of a domain's ports. d->evtchn->lock (LOCK_EVTCHN) protects the
+ * ports; a connection between two domains changes only under both locks, so either one keeps it. Margay touches
+ * the words shared with the guest only by atomic operations and never believes them. Binding: evtchn_bind.c; the
+ * words: evtchn_2l.c and evtchn_fifo.c.
  */
 #include <margay/arch.h>
 #include <margay/printk.h>
@@ -15,8 +15,7 @@
 
 struct vcpu_info dummy_vcpu_info = { .evtchn_upcall_mask = 1 };
 
-/* Sets evtchn_upcall_pending and makes the vCPU notice. */
-static void mark_events_pending(struct vcpu *v)
+void evtchn_mark_events_pending(struct vcpu *v)
 {
 	struct vcpu_info *info = READ_ONCE(v->info);
 
@@ -45,7 +44,7 @@ void evtchn_move_vcpu_info(struct vcpu *v, struct vcpu_info *to)
 	/* A sender may have set bits in the old place meanwhile: a spurious event is harmless. */
 	to->evtchn_upcall_pending = 0;
 	atomic_store(&to->evtchn_pending_sel, ~0UL);
-	mark_events_pending(v);
+	evtchn_mark_events_pending(v);
 }
 
 /*
@@ -56,24 +55,25 @@ bool evtchn_poll_end(struct vcpu *v)
 {
 	if (!READ_ONCE(v->poll_ports))
 		return false;
-	atomic_and(&v->domain->evtchn->pollers, ~(1UL << v->id));
+	clear_bit(v->id, v->domain->evtchn->pollers);
 	return atomic_xchg(&v->poll_ports, 0) != 0;
 }
 
 void evtchn_poll_begin(struct vcpu *v, unsigned nr, unsigned port)
 {
-	v->poll_port = (u16)port;
+	v->poll_port = port;
 	atomic_store(&v->poll_ports, nr);
-	atomic_or(&v->domain->evtchn->pollers, 1UL << v->id);
+	set_bit(v->id, v->domain->evtchn->pollers);
 }
 
-static __noinline void wake_pollers(struct domain *d, unsigned port)
+/* Wakes the vCPUs from `first` on, 64 at most, that poll for port. */
+static __noinline void wake_pollers(struct domain *d, unsigned first, unsigned port)
 {
-	u64 pollers = READ_ONCE(d->evtchn->pollers);
+	u64 pollers = READ_ONCE(d->evtchn->pollers[first / 64]);
 	unsigned i;
 
-	for_each_bit(i, &pollers, d->nr_vcpus) {
-		struct vcpu *v = d->vcpus[i];
+	for_each_bit(i, &pollers, 64) {
+		struct vcpu *v = d->vcpus[first + i];
 		unsigned nr = READ_ONCE(v->poll_ports);
 
 		if (nr && (nr > 1 || v->poll_port == port) && evtchn_poll_end(v))
@@ -81,23 +81,20 @@ static __noinline void wake_pollers(struct domain *d, unsigned port)
 	}
 }
 
-inline void evtchn_set_pending(struct domain *d, unsigned vcpu, unsigned port)
+inline void evtchn_set_pending(struct domain *d, struct evtchn *chn, unsigned port)
 {
-	struct shared_info *s = d->shared_info;
-	struct vcpu *v = d->vcpus[vcpu];
-
-	if (test_and_set_bit(port, s->evtchn_pending))
+	if (!EVTCHN_OP(d, set, chn, port))
 		return;
-	if (!test_bit(port, s->evtchn_mask) &&
-	    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
-		mark_events_pending(v);
-	if (unlikely(READ_ONCE(d->evtchn->pollers)))
-		wake_pollers(d, port);
+	for (unsigned first = 0; first < d->nr_vcpus; first += 64)
+		if (unlikely(READ_ONCE(d->evtchn->pollers[first / 64])))
+			wake_pollers(d, first, port);
 }
 
-bool evtchn_pending(struct domain *d, unsigned port)
+int evtchn_pending(struct domain *d, u32 port)
 {
-	return test_bit((unsigned)index_nospec(port, EVTCHN_MAX), d->shared_info->evtchn_pending);
+	if (!evtchn_at(d, port) && port >= EVTCHN_2L_NR_CHANNELS)
+		return -EINVAL;
+	return EVTCHN_OP(d, flags, port) >> EVTCHN_FIFO_PENDING & 1;
 }
 
 /* Per-vCPU ones are those that xen.h marks (V.). */
@@ -120,7 +117,7 @@ void evtchn_virq(struct vcpu *v, unsigned virq)
 		v = d->vcpus[0];
 	port = READ_ONCE(v->virq_port[virq]);
 	if (port)
-		evtchn_set_pending(d, READ_ONCE(evtchn_at(d, port)->vcpu), port);
+		evtchn_set_pending(d, evtchn_at(d, port), port);
 }
 
 void evtchn_notify(struct domain *d, unsigned port)
@@ -129,7 +126,7 @@ void evtchn_notify(struct domain *d, unsigned port)
 
 	guard(&d->evtchn->lock);
 	if (chn->state == ECS_MARGAY)
-		evtchn_set_pending(d, chn->vcpu, port);
+		evtchn_set_pending(d, chn, port);
 }
 
 int evtchn_send(struct domain *d, u32 port)
@@ -144,13 +141,13 @@ int evtchn_send(struct domain *d, u32 port)
 	spin_lock(&d->evtchn->lock);
 	switch (chn->state) {
 	case ECS_IPI:
-		evtchn_set_pending(d, chn->vcpu, port);
+		evtchn_set_pending(d, chn, port);
 		break;
 	case ECS_INTERDOMAIN:
 		/* Our lock keeps the connection; the peer's vCPU number is valid whenever it is read. */
 		peer = chn->peer;
 		port = chn->port;
-		evtchn_set_pending(peer, READ_ONCE(evtchn_known(peer, port)->vcpu), port);
+		evtchn_set_pending(peer, evtchn_known(peer, port), port);
 		break;
 	case ECS_MARGAY:
 		fn = chn->fn;
@@ -168,21 +165,29 @@ int evtchn_send(struct domain *d, u32 port)
 
 int evtchn_unmask(struct domain *d, u32 port)
 {
-	struct shared_info *s = d->shared_info;
 	struct evtchn *chn = evtchn_at(d, port);
-	struct vcpu *v;
 
 	if (!chn)
 		return -EINVAL;
 	guard(&d->evtchn->lock);
-	if (chn->state <= ECS_RESERVED)
-		return 0;
-	v = d->vcpus[chn->vcpu];
-	/* In this order, which is evtchn_set_pending()'s: no event falls in between. */
-	if (test_and_clear_bit(port, s->evtchn_mask) && test_bit(port, s->evtchn_pending) &&
-	    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
-		mark_events_pending(v);
+	if (chn->state > ECS_RESERVED)
+		EVTCHN_OP(d, unmask, chn, port);
 	return 0;
+}
+
+unsigned evtchn_next_used(struct domain *d, unsigned port)
+{
+	const struct evtchn_table *t = d->evtchn;
+
+	while (port < PORTS_MAX) {
+		if (!t->used[port / PORTS_PER_BUCKET])
+			port = (port / PORTS_PER_BUCKET + 1) * PORTS_PER_BUCKET;
+		else if (evtchn_known(d, port)->state != ECS_FREE)
+			break;
+		else
+			port++;
+	}
+	return min(port, PORTS_MAX);
 }
 
 int evtchn_init(struct domain *d)
@@ -220,6 +225,7 @@ void evtchn_free(struct domain *d)
 	for (unsigned i = 0; i < NR_BUCKETS; i++)
 		if (d->evtchn->bucket[i])
 			dom_free_meta(d, d->evtchn->bucket[i]);
+	kfree(d->evtchn->words);
 	kfree(d->evtchn);
 	d->evtchn = NULL;
 }
@@ -233,8 +239,9 @@ void evtchn_dump(struct domain *d)
 	unsigned port, shown = 0;
 
 	guard(&t->lock);
-	for_each_bit(port, t->used, EVTCHN_MAX) {
-		struct evtchn *chn = evtchn_at(d, port);
+	for_each_used(port, d) {
+		struct evtchn *chn = evtchn_known(d, port);
+		event_word_t flags = EVTCHN_OP(d, flags, port);
 		char to[64] = "";
 
 		if (chn->state == ECS_RESERVED)
@@ -244,13 +251,13 @@ void evtchn_dump(struct domain *d)
 			return;
 		}
 		if (chn->state == ECS_INTERDOMAIN)
-			snprintf(to, sizeof(to), " to %s:%u", chn->peer->name, chn->port);
+			snprintf(to, sizeof(to), " to %s:%u", chn->peer->name, (u32)chn->port);
 		else if (chn->state == ECS_UNBOUND)
-			snprintf(to, sizeof(to), " for domain %u", chn->remote);
+			snprintf(to, sizeof(to), " for domain %u", (u32)chn->port);
 		else if (chn->state == ECS_VIRQ)
-			snprintf(to, sizeof(to), " %u", chn->virq);
-		printk("  port %u: %s%s, vCPU %u, pending %d, masked %d\n", port, names[chn->state],
-		       to, chn->vcpu, evtchn_pending(d, port),
-		       test_bit(port, d->shared_info->evtchn_mask));
+			snprintf(to, sizeof(to), " %u", (u32)chn->port);
+		printk("  port %u: %s%s, vCPU %u, pending %u, masked %u\n", port, names[chn->state],
+		       to, DEST_VCPU(chn->dest), flags >> EVTCHN_FIFO_PENDING & 1,
+		       flags >> EVTCHN_FIFO_MASKED & 1);
 	}
 }

@@ -7,45 +7,55 @@
 
 /* Ports closed in one step of a reset or a teardown. */
 #define CLOSE_STEP 64U
+/* Closed ports that are still in a guest's queues, at which a search for a free one gives up. */
+#define BUSY_MAX 256U
 
 /* The lowest free port, its object made; -ENOSPC or -ENOMEM. */
 static int get_free_port(struct domain *d)
 {
 	struct evtchn_table *t = d->evtchn;
-	unsigned port, w;
+	unsigned ports = t->fifo ? PORTS_MAX : EVTCHN_2L_NR_CHANNELS, busy = 0;
 
-	for (w = 0; w < ARRAY_SIZE(t->used); w++)
-		if (~t->used[w])
-			break;
-	if (t->dying || w == ARRAY_SIZE(t->used))
-		return -ENOSPC;
-	port = w * 64 + (unsigned)__builtin_ctzl(~t->used[w]);
-	if (!t->bucket[port / PORTS_PER_BUCKET]) {
-		struct evtchn *b = dom_alloc_meta(d);
+	for (unsigned port = 0; port < ports && !t->dying && busy < BUSY_MAX;) {
+		struct evtchn **b = &t->bucket[port / PORTS_PER_BUCKET];
 
-		if (!b)
+		if (t->used[port / PORTS_PER_BUCKET] == PORTS_PER_BUCKET) {
+			port += PORTS_PER_BUCKET;
+			continue;
+		}
+		if (!*b)
+			atomic_store(b, dom_alloc_meta(d));
+		if (!*b)
 			return -ENOMEM;
-		atomic_store(&t->bucket[port / PORTS_PER_BUCKET], b);
+		for (unsigned i = 0; i < PORTS_PER_BUCKET; i++, port++) {
+			if ((*b)[i].state != ECS_FREE)
+				continue;
+			if (likely(!(EVTCHN_OP(d, flags, port) & 1U << EVTCHN_FIFO_LINKED)))
+				return (int)port;
+			busy++;
+		}
 	}
-	return (int)port;
+	return -ENOSPC;
 }
 
 static struct evtchn *take_port(struct domain *d, int port, enum evtchn_state state, unsigned vcpu)
 {
 	struct evtchn *chn = evtchn_at(d, (u32)port);
 
-	d->evtchn->used[port / 64] |= 1UL << (port % 64);
+	d->evtchn->used[(u32)port / PORTS_PER_BUCKET]++;
+	WRITE_ONCE(chn->dest, DEST(vcpu, EVTCHN_FIFO_PRIORITY_DEFAULT));
 	chn->state = (u8)state;
-	chn->vcpu = (u8)vcpu;
 	return chn;
 }
 
 static void put_port(struct domain *d, u32 port, struct evtchn *chn)
 {
-	*chn = (struct evtchn){ .state = ECS_FREE };
-	d->evtchn->used[port / 64] &= ~(1UL << (port % 64));
+	chn->state = ECS_FREE;
+	chn->peer = NULL;
+	WRITE_ONCE(chn->dest, 0);
+	d->evtchn->used[port / PORTS_PER_BUCKET]--;
 	/* An old event must not surprise the next user of the port. */
-	clear_bit(port, d->shared_info->evtchn_pending);
+	EVTCHN_OP(d, clear, chn, port);
 }
 
 int evtchn_alloc_unbound(struct domain *d, domid_t remote)
@@ -55,7 +65,7 @@ int evtchn_alloc_unbound(struct domain *d, domid_t remote)
 	guard(&d->evtchn->lock);
 	port = get_free_port(d);
 	if (port > 0)
-		take_port(d, port, ECS_UNBOUND, 0)->remote = remote;
+		take_port(d, port, ECS_UNBOUND, 0)->port = remote;
 	return port;
 }
 
@@ -81,16 +91,16 @@ int evtchn_bind_interdomain(struct domain *ld, struct domain *rd, u32 rport)
 		goto out;
 	err = -EINVAL;
 	rchn = evtchn_at(rd, rport);
-	if (!rchn || rchn->state != ECS_UNBOUND || rchn->remote != ld->id)
+	if (!rchn || rchn->state != ECS_UNBOUND || rchn->port != ld->id)
 		goto out;
 	lchn = take_port(ld, lport, ECS_INTERDOMAIN, 0);
 	lchn->peer = rd;
-	lchn->port = (u16)rport;
+	lchn->port = rport & (PORTS_MAX - 1);
 	rchn->state = ECS_INTERDOMAIN;
 	rchn->peer = ld;
-	rchn->port = (u16)lport;
+	rchn->port = (u32)lport & (PORTS_MAX - 1);
 	/* The remote end may have been sent to while it was unbound. */
-	evtchn_set_pending(ld, 0, (unsigned)lport);
+	evtchn_set_pending(ld, lchn, (unsigned)lport);
 	err = lport;
 out:
 	spin_unlock_pair(&ld->evtchn->lock, &rd->evtchn->lock);
@@ -113,8 +123,8 @@ int evtchn_bind_virq(struct domain *d, u32 virq, u32 vcpu)
 	guard(&d->evtchn->lock);
 	port = v->virq_port[virq] ? -EEXIST : get_free_port(d);
 	if (port > 0) {
-		take_port(d, port, ECS_VIRQ, v->id)->virq = (u16)virq;
-		atomic_store(&v->virq_port[virq], (u16)port);
+		take_port(d, port, ECS_VIRQ, v->id)->port = (u8)virq;
+		atomic_store(&v->virq_port[virq], (u32)port);
 	}
 	return port;
 }
@@ -144,9 +154,9 @@ int evtchn_bind_vcpu(struct domain *d, u32 port, u32 vcpu)
 		return -EINVAL;
 	guard(&d->evtchn->lock);
 	if (chn->state <= ECS_RESERVED || chn->state == ECS_IPI ||
-	    (chn->state == ECS_VIRQ && !virq_is_global(chn->virq)))
+	    (chn->state == ECS_VIRQ && !virq_is_global(chn->port)))
 		return -EINVAL;
-	WRITE_ONCE(chn->vcpu, (u8)v->id);
+	WRITE_ONCE(chn->dest, DEST(v->id, DEST_PRIORITY(chn->dest)));
 	return 0;
 }
 
@@ -157,12 +167,12 @@ static void close_locked(struct domain *d, u32 port, struct evtchn *chn)
 
 	if (chn->state == ECS_VIRQ) {
 		for (unsigned i = 0; i < d->nr_vcpus; i++)
-			if (d->vcpus[i]->virq_port[chn->virq] == port)
-				WRITE_ONCE(d->vcpus[i]->virq_port[chn->virq], 0);
+			if (d->vcpus[i]->virq_port[chn->port] == port)
+				WRITE_ONCE(d->vcpus[i]->virq_port[chn->port], 0);
 	} else if (chn->state == ECS_INTERDOMAIN) {
 		peer = evtchn_at(chn->peer, chn->port);
 		peer->state = ECS_UNBOUND;
-		peer->remote = d->id;
+		peer->port = d->id;
 		peer->peer = NULL;
 	}
 	put_port(d, port, chn);
@@ -210,12 +220,12 @@ int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st)
 	if (!chn)
 		return -EINVAL;
 	guard(&d->evtchn->lock);
-	st->vcpu = chn->vcpu;
+	st->vcpu = DEST_VCPU(chn->dest);
 	st->status = status[chn->state];
 	if (chn->state == ECS_UNBOUND) {
-		st->u.unbound.dom = chn->remote;
+		st->u.unbound.dom = (domid_t)chn->port;
 	} else if (chn->state == ECS_VIRQ) {
-		st->u.virq = chn->virq;
+		st->u.virq = chn->port;
 	} else if (st->status == EVTCHNSTAT_interdomain) {
 		st->u.interdomain.dom = chn->state == ECS_MARGAY ? DOMID_XEN : chn->peer->id;
 		st->u.interdomain.port = chn->state == ECS_MARGAY ? 0 : chn->port;
@@ -228,11 +238,11 @@ int evtchn_reset(struct domain *d)
 	struct evtchn_table *t = d->evtchn;
 	unsigned port, n = 0;
 
-	for_each_bit(port, t->used, EVTCHN_MAX) {
-		if (READ_ONCE(evtchn_known(d, port)->state) == ECS_MARGAY && !t->dying)
+	for_each_used(port, d) {
+		if (evtchn_known(d, port)->state == ECS_MARGAY && !t->dying)
 			continue;
 		if (!evtchn_close(d, port) && ++n == CLOSE_STEP)
 			return -ERESTART;
 	}
-	return 0;
+	return evtchn_fifo_destroy(d);
 }

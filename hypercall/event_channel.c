@@ -11,6 +11,9 @@ union evtchn_arg {
 	struct evtchn_status status;
 	struct evtchn_bind_vcpu vcpu;
 	struct evtchn_reset reset;
+	struct evtchn_init_control control;
+	struct evtchn_expand_array array;
+	struct evtchn_set_priority priority;
 };
 
 /* The length of an operation's argument, and where a new port goes in it; 0: not served, no port. */
@@ -20,7 +23,8 @@ static const struct {
 #define OP(name) [EVTCHNOP_##name] = { sizeof(struct evtchn_##name), 0 }
 #define OP_PORT(name, port) \
 	[EVTCHNOP_##name] = { sizeof(struct evtchn_##name), offsetof(struct evtchn_##name, port) }
-	OP(unmask), OP(close), OP(status), OP(bind_vcpu), OP(reset),
+	OP(unmask), OP(close), OP(status), OP(bind_vcpu), OP(reset), OP(init_control),
+	OP(expand_array), OP(set_priority),
 	OP_PORT(alloc_unbound, port), OP_PORT(bind_interdomain, local_port),
 	OP_PORT(bind_virq, port), OP_PORT(bind_ipi, port),
 };
@@ -63,6 +67,13 @@ static int operate(struct vcpu *v, u32 op, union evtchn_arg *a, struct domain *d
 	case EVTCHNOP_bind_ipi: return evtchn_bind_ipi(d, a->ipi.vcpu);
 	case EVTCHNOP_status: return evtchn_status(d, a->status.port, &a->status);
 	case EVTCHNOP_bind_vcpu: return evtchn_bind_vcpu(d, a->vcpu.port, a->vcpu.vcpu);
+	case EVTCHNOP_init_control:
+		a->control.link_bits = EVTCHN_FIFO_LINK_BITS;
+		return evtchn_fifo_init_control(d, a->control.vcpu, a->control.control_gfn,
+						a->control.offset);
+	case EVTCHNOP_expand_array: return evtchn_fifo_expand_array(d, a->array.array_gfn);
+	case EVTCHNOP_set_priority:
+		return evtchn_fifo_set_priority(d, a->priority.port, a->priority.priority);
 	default: /* reset; another domain would have to be paused for it, which nobody can do yet */
 		return d == v->domain ? evtchn_reset(d) : -EINVAL;
 	}
@@ -84,7 +95,7 @@ static __noinline long rare_op(struct vcpu *v, struct regs *h)
 		return ret;
 	ret = operate(v, op, &a, d);
 	domain_put(d);
-	if (ret < 0 || (!ops[op].port && op != EVTCHNOP_status))
+	if (ret < 0 || (!ops[op].port && op != EVTCHNOP_status && op != EVTCHNOP_init_control))
 		return ret;
 	if (ops[op].port)
 		memcpy((char *)&a + ops[op].port, &ret, sizeof(evtchn_port_t));

@@ -12,12 +12,14 @@ static int poll_check(struct domain *d, gvaddr_t ports, unsigned nr, bool *hit)
 {
 	for (unsigned i = 0; i < nr && !*hit; i++) {
 		evtchn_port_t port;
+		int pending;
 
 		if (guest_read(&port, ports, i))
 			return -EFAULT;
-		if (port >= EVTCHN_MAX)
-			return -EINVAL;
-		*hit = evtchn_pending(d, port);
+		pending = evtchn_pending(d, port);
+		if (pending < 0)
+			return pending;
+		*hit = pending;
 	}
 	return 0;
 }
@@ -35,8 +37,6 @@ static long poll(struct vcpu *v, gvaddr_t arg)
 		return -EINVAL;
 	if (sp.nr_ports == 1 && guest_read(&only, handle_va(sp.ports), 0))
 		return -EFAULT;
-	if (only >= EVTCHN_MAX)
-		return -EINVAL;
 	timer_stop(&v->poll_timer);
 
 	/*

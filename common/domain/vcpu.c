@@ -25,6 +25,7 @@ int vcpu_create(struct domain *d)
 	v->state = RUN_OFFLINE;
 	list_init(&v->runq_link);
 	v->info_mfn = INVALID_MFN;
+	spin_init(&v->fifo.lock, LOCK_FIFO);
 	v->info = id < XEN_LEGACY_MAX_VCPUS ? &d->shared_info->vcpu_info[id] : &dummy_vcpu_info;
 	v->runstate.state = RUNSTATE_offline;
 	v->runstate.state_entry_time = now();

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Event channels, the 2-level ABI. xen/event_channel.h has the words; common/evtchn.c the objects. */
+/* Event channels. xen/event_channel.h has the words of both ABIs, common/evtchn.c the objects. */
 #ifndef MARGAY_EVTCHN_H
 #define MARGAY_EVTCHN_H
 
 #include <margay/vcpu.h>
-
-#define EVTCHN_MAX 4096U
 
 int evtchn_init(struct domain *d);
 /* Closes every port; peers become unbound. In bounded steps: -ERESTART until done. */
@@ -37,8 +35,8 @@ void evtchn_move_vcpu_info(struct vcpu *v, struct vcpu_info *to);
  */
 extern struct vcpu_info dummy_vcpu_info;
 
-/* True if port is pending (for SCHEDOP_poll); ports out of range are -EINVAL at the caller. */
-bool evtchn_pending(struct domain *d, unsigned port);
+/* Whether port is pending, for SCHEDOP_poll; -EINVAL if it is out of range. */
+int evtchn_pending(struct domain *d, u32 port);
 
 /*
  * SCHEDOP_poll: v (current) waits for any event, one port (when nr is 1) or any port (more). Called
@@ -58,7 +56,10 @@ int evtchn_send(struct domain *d, u32 port);
 int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st);
 int evtchn_bind_vcpu(struct domain *d, u32 port, u32 vcpu);
 int evtchn_unmask(struct domain *d, u32 port);
-/* Closes all ports, but Margay's own only once d dies. In bounded steps: -ERESTART until done. */
+int evtchn_fifo_init_control(struct domain *d, u32 vcpu, gfn_t gfn, u32 offset);
+int evtchn_fifo_expand_array(struct domain *d, gfn_t gfn);
+int evtchn_fifo_set_priority(struct domain *d, u32 port, u32 priority);
+/* Closes all ports, but Margay's own only once d dies, and ends the FIFO ABI. In bounded steps: -ERESTART until done. */
 int evtchn_reset(struct domain *d);
 
 /* For the console's keys. */

@@ -16,6 +16,7 @@ enum lock_level {
 	LOCK_GRANT,	/* one domain's grant table and map tracking */
 	LOCK_P2M,	/* one domain's physical-to-machine map */
 	LOCK_EVTCHN,	/* one domain's event channels */
+	LOCK_FIFO,	/* one vCPU's event queues */
 	LOCK_RUNQ,	/* one CPU's run queue and the states of its vCPUs */
 	LOCK_TIMER,	/* one CPU's timers */
 	LOCK_HEAP,	/* small-object heap; takes pages without holding it */

@@ -141,6 +141,13 @@ struct injection {
 
 enum inj_type { INJ_EXTINT = 0, INJ_NMI = 2, INJ_EXCEPTION = 3, INJ_SOFT = 4 };
 
+/* A vCPU's queues of the FIFO event channel ABI. common/evtchn_fifo.c */
+struct fifo_queues {
+	struct spinlock lock;
+	u32 tail[EVTCHN_FIFO_MAX_QUEUES]; /* the port that was linked last; 0: none */
+	struct evtchn_fifo_control_block *control; /* in a page of the guest's, referenced */
+};
+
 struct vcpu {
 	/* First, for the assembly knows the offsets: */
 	struct regs regs;
@@ -172,13 +179,14 @@ struct vcpu {
 	mfn_t info_mfn;			/* registered page, referenced; INVALID_MFN when none */
 	bool initialised;       /* has a state to start from: builder, SIPI, VCPUOP_initialise */
 	u8 upcall_vector;		/* HVMOP_set_evtchn_upcall_vector; 0 when none */
+	struct fifo_queues fifo;
 	unsigned poll_ports;    /* SCHEDOP_poll: number of ports polled, 0 when not polling */
-	u16 poll_port;			/* the only one, when poll_ports is 1 */
+	u32 poll_port;			/* the only one, when poll_ports is 1 */
 	struct timer timer;		/* set_timer_op and singleshot */
 	struct timer periodic;
 	stime_t period;			/* 0 when off */
 	struct timer poll_timer;
-	u16 virq_port[24];		/* NR_VIRQS */
+	u32 virq_port[24];		/* NR_VIRQS */
 	struct guest_area runstate_area, time_area;
 	struct vcpu_runstate_info runstate;
 

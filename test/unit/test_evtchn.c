@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Event channels: the life of a port, delivery, and who is told what.
- * unit-sources: common/evtchn.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c
+ * unit-sources: common/evtchn.c common/evtchn_2l.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c
  */
 #include "mock_guest.h"
 
@@ -48,13 +48,13 @@ static void test_ports(void **state)
 	assert_int_equal(st_of(A, 1).status, EVTCHNSTAT_closed);
 	assert_int_equal(evtchn_close(A, 1), -EINVAL);
 	assert_int_equal(evtchn_close(A, 0), -EINVAL);
-	assert_int_equal(evtchn_close(A, EVTCHN_MAX), -EINVAL);
+	assert_int_equal(evtchn_close(A, EVTCHN_2L_NR_CHANNELS), -EINVAL);
 	assert_int_equal(evtchn_close(A, ~0U), -EINVAL);
 	assert_int_equal(evtchn_bind_ipi(A, 0), 1);
 	assert_int_equal(evtchn_bind_ipi(A, MOCK_VCPUS), -ENOENT);
 	/* A port whose objects were never needed does not exist. */
-	assert_int_equal(evtchn_send(A, EVTCHN_MAX - 1), -EINVAL);
-	assert_int_equal(evtchn_unmask(A, EVTCHN_MAX - 1), -EINVAL);
+	assert_int_equal(evtchn_send(A, EVTCHN_2L_NR_CHANNELS - 1), -EINVAL);
+	assert_int_equal(evtchn_unmask(A, EVTCHN_2L_NR_CHANNELS - 1), -EINVAL);
 	assert_int_equal(evtchn_unmask(A, ~0U), -EINVAL);
 }
 
@@ -274,7 +274,7 @@ static void test_limit(void **state)
 
 	(void)state;
 	connect_ports(A, B, &a, &b);
-	for (n = 2; n < EVTCHN_MAX; n++)
+	for (n = 2; n < EVTCHN_2L_NR_CHANNELS; n++)
 		assert_int_equal(evtchn_alloc_unbound(A, 2), n);
 	assert_int_equal(evtchn_alloc_unbound(A, 2), -ENOSPC);
 	assert_int_equal(evtchn_bind_ipi(A, 0), -ENOSPC);
@@ -288,7 +288,7 @@ static void test_limit(void **state)
 		steps++;
 	assert_true(steps > 10);
 	assert_int_equal(st_of(B, b).status, EVTCHNSTAT_unbound);
-	for (n = 0; n < EVTCHN_MAX; n++)
+	for (n = 0; n < EVTCHN_2L_NR_CHANNELS; n++)
 		assert_int_equal(st_of(A, n).status, EVTCHNSTAT_closed);
 	assert_int_equal(evtchn_bind_ipi(A, 0), 1);
 	assert_int_equal(mock_pages_in_use(), before + 15);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The 2-level ABI: bits in shared_info, and a selector word in vcpu_info that says where to look. */
+#include "evtchn_priv.h"
+
+/* A port beyond these was a FIFO one that its guest has closed by a reset while somebody sent to it. */
+static unsigned bit_of(unsigned port)
+{
+	return port % (unsigned)EVTCHN_2L_NR_CHANNELS;
+}
+
+bool evtchn_2l_set(struct domain *d, struct evtchn *chn, unsigned port)
+{
+	struct shared_info *s = d->shared_info;
+	struct vcpu *v = evtchn_vcpu(d, chn);
+
+	port = bit_of(port);
+	if (test_and_set_bit(port, s->evtchn_pending))
+		return false;
+	if (!test_bit(port, s->evtchn_mask) &&
+	    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
+		evtchn_mark_events_pending(v);
+	return true;
+}
+
+void evtchn_2l_unmask(struct domain *d, struct evtchn *chn, unsigned port)
+{
+	struct shared_info *s = d->shared_info;
+	struct vcpu *v = evtchn_vcpu(d, chn);
+
+	port = bit_of(port);
+	/* In this order, which is evtchn_2l_set()'s: no event falls in between. */
+	if (test_and_clear_bit(port, s->evtchn_mask) && test_bit(port, s->evtchn_pending) &&
+	    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
+		evtchn_mark_events_pending(v);
+}
+
+void evtchn_2l_clear(struct domain *d, struct evtchn *chn __unused, unsigned port)
+{
+	clear_bit(bit_of(port), d->shared_info->evtchn_pending);
+}
+
+event_word_t evtchn_2l_flags(struct domain *d, unsigned port)
+{
+	const struct shared_info *s = d->shared_info;
+
+	port = bit_of(port);
+	return (event_word_t)test_bit(port, s->evtchn_pending) << EVTCHN_FIFO_PENDING |
+	       (event_word_t)test_bit(port, s->evtchn_mask) << EVTCHN_FIFO_MASKED;
+}

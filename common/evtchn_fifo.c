@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The FIFO ABI (xen/event_channel.h): a word for each port, in pages of the guest's; pending ports are linked by
+ * their words to queues, 16 priorities for each vCPU, whose heads lie in the vCPU's control block. The guest takes
+ * ports from the head and clears LINKED; Margay remembers each queue's tail.
+ *
+ * A vCPU's fifo.lock protects its queues, the `queue` of the ports that were linked there last, and, against
+ * evtchn_fifo_destroy(), every use of the guest's words. All words are hostile: a link that a guest writes is never
+ * followed, and a guest that breaks the protocol loses its own events.
+ */
+#include "evtchn_priv.h"
+
+#define WORDS_PER_PAGE (PAGE_SIZE / sizeof(event_word_t))
+#define MAX_WORD_PAGES (PORTS_MAX / WORDS_PER_PAGE)
+#define DESTROY_STEP 64U
+
+#define PENDING (1U << EVTCHN_FIFO_PENDING)
+#define MASKED (1U << EVTCHN_FIFO_MASKED)
+#define LINKED (1U << EVTCHN_FIFO_LINKED)
+#define BUSY (1U << EVTCHN_FIFO_BUSY)
+#define LINK ((u32)EVTCHN_FIFO_LINK_MASK)
+
+/* In evtchn.queue: an event came before the port had a word. */
+#define FIFO_MISSED 0x8000U
+
+/* NULL when the guest has not provided the port's word. Called with a fifo.lock. */
+static event_word_t *word_of(struct domain *d, unsigned port)
+{
+	struct evtchn_table *t = d->evtchn;
+	u32 nr = atomic_load(&t->nr_words);
+
+	if (unlikely(port >= nr))
+		return NULL;
+	port = (unsigned)index_nospec(port, nr);
+	return &t->words[port / WORDS_PER_PAGE][port % WORDS_PER_PAGE];
+}
+
+static struct fifo_queues *last_queues(struct domain *d, const struct evtchn *chn)
+{
+	return &d->vcpus[DEST_VCPU(READ_ONCE(chn->queue) & ~FIFO_MISSED)]->fifo;
+}
+
+/* Takes the lock of where chn was linked last, and q's. */
+static struct fifo_queues *lock_queues(struct domain *d, const struct evtchn *chn,
+				       struct fifo_queues *q)
+{
+	struct fifo_queues *last;
+
+	for (;;) {
+		last = last_queues(d, chn);
+		spin_lock_pair(&last->lock, &q->lock);
+		if (likely(last == last_queues(d, chn)))
+			return last;
+		spin_unlock_pair(&last->lock, &q->lock);
+	}
+}
+
+/* Has the tail's word name port as the next one, unless the guest has consumed the tail. */
+static bool link_to_tail(event_word_t *tail, unsigned port)
+{
+	event_word_t w = atomic_load(tail);
+
+	/* While BUSY is set, a guest only clears PENDING, LINKED and MASKED, each once. */
+	for (unsigned i = 0; i < 5 && (w & LINKED); i++) {
+		if (atomic_cas(tail, w, (w & ~(LINK | BUSY)) | port))
+			return true;
+		w = atomic_or(tail, BUSY) | BUSY;
+	}
+	atomic_and(tail, ~BUSY);
+	return w & LINKED;
+}
+
+/* Puts a port whose LINKED is set now at the end of q's queue. True when the vCPU is to be told. */
+static bool enqueue(struct domain *d, struct evtchn *chn, struct fifo_queues *last,
+		    struct fifo_queues *q, unsigned priority, unsigned port)
+{
+	u32 *last_tail = &last->tail[DEST_PRIORITY(chn->queue)], *tail = &q->tail[priority];
+	event_word_t *word;
+
+	/* A queue whose tail was consumed is empty. */
+	if (*last_tail == port)
+		*last_tail = 0;
+	word = *tail ? word_of(d, *tail) : NULL;
+	if (word && link_to_tail(word, port)) {
+		*tail = port;
+		return false;
+	}
+	atomic_store(&q->control->head[priority], port);
+	*tail = port;
+	return !(atomic_or(&q->control->ready, 1U << priority) & 1U << priority);
+}
+
+bool evtchn_fifo_set(struct domain *d, struct evtchn *chn, unsigned port)
+{
+	unsigned dest = READ_ONCE(chn->dest);
+	struct vcpu *v = d->vcpus[DEST_VCPU(dest)];
+	struct fifo_queues *q = &v->fifo, *last = lock_queues(d, chn, q);
+	event_word_t *word = word_of(d, port);
+	bool raised = false, tell = false;
+
+	if (unlikely(!word)) {
+		chn->queue |= FIFO_MISSED;
+	} else {
+		raised = !(atomic_or(word, PENDING) & PENDING);
+		/* Without a control block the guest has not prepared v for events: dropped. */
+		if (!(READ_ONCE(*word) & (MASKED | LINKED)) && q->control &&
+		    !(atomic_or(word, LINKED) & LINKED)) {
+			tell = enqueue(d, chn, last, q, DEST_PRIORITY(dest), port);
+			chn->queue = (u16)dest;
+		}
+	}
+	spin_unlock_pair(&last->lock, &q->lock);
+	if (tell)
+		evtchn_mark_events_pending(v);
+	return raised;
+}
+
+void evtchn_fifo_unmask(struct domain *d, struct evtchn *chn, unsigned port)
+{
+	struct fifo_queues *q = &evtchn_vcpu(d, chn)->fifo;
+	event_word_t *word, old = 0;
+
+	spin_lock(&q->lock);
+	word = word_of(d, port);
+	if (word)
+		old = atomic_and(word, ~MASKED);
+	spin_unlock(&q->lock);
+	if (old & PENDING)
+		evtchn_fifo_set(d, chn, port);
+}
+
+void evtchn_fifo_clear(struct domain *d, struct evtchn *chn, unsigned port)
+{
+	struct fifo_queues *q = &d->vcpus[0]->fifo, *last = lock_queues(d, chn, q);
+	event_word_t *word = word_of(d, port);
+
+	chn->queue &= (u16)~FIFO_MISSED;
+	if (word)
+		atomic_and(word, ~PENDING);
+	spin_unlock_pair(&last->lock, &q->lock);
+}
+
+event_word_t evtchn_fifo_flags(struct domain *d, unsigned port)
+{
+	const event_word_t *word;
+
+	guard(&d->vcpus[0]->fifo.lock);
+	word = word_of(d, port);
+	return word ? READ_ONCE(*word) : 0;
+}
+
+/* Waits until nobody uses what was seen before. Each hold of a fifo.lock is short. */
+static void wait_for_users(struct domain *d)
+{
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		spin_lock(&d->vcpus[i]->fifo.lock);
+		spin_unlock(&d->vcpus[i]->fifo.lock);
+	}
+}
+
+/* Called with the table's lock. Events of the 2-level ABI are kept until the ports have words. */
+static int switch_to_fifo(struct domain *d)
+{
+	struct evtchn_table *t = d->evtchn;
+	unsigned port;
+
+	if (!t->words)
+		t->words = kzalloc(MAX_WORD_PAGES * sizeof(*t->words));
+	if (!t->words)
+		return -ENOMEM;
+	atomic_store(&t->fifo, true);
+	for (port = evtchn_next_used(d, 1); port < EVTCHN_2L_NR_CHANNELS;
+	     port = evtchn_next_used(d, port + 1))
+		if (test_and_clear_bit(port, d->shared_info->evtchn_pending))
+			evtchn_fifo_set(d, evtchn_known(d, port), port);
+	return 0;
+}
+
+int evtchn_fifo_init_control(struct domain *d, u32 vcpu, gfn_t gfn, u32 offset)
+{
+	struct vcpu *v = domain_vcpu(d, vcpu);
+	mfn_t mfn;
+	int err;
+
+	if (!v)
+		return -ENOENT;
+	if (offset > PAGE_SIZE - sizeof(*v->fifo.control) || offset % sizeof(u64) ||
+	    p2m_get_page(d, gfn, true, &mfn))
+		return -EINVAL;
+	spin_lock(&d->evtchn->lock);
+	err = v->fifo.control ? -EINVAL : 0;
+	if (!err && !d->evtchn->fifo)
+		err = switch_to_fifo(d);
+	if (!err)
+		atomic_store(&v->fifo.control, (void *)((char *)mfn_to_virt(mfn) + offset));
+	spin_unlock(&d->evtchn->lock);
+	if (err)
+		page_put(d, mfn);
+	return err;
+}
+
+int evtchn_fifo_expand_array(struct domain *d, gfn_t gfn)
+{
+	struct evtchn_table *t = d->evtchn;
+	struct evtchn *chn;
+	unsigned port;
+	mfn_t mfn;
+
+	if (!t->fifo)
+		return -EOPNOTSUPP;
+	if (p2m_get_page(d, gfn, true, &mfn))
+		return -EINVAL;
+	spin_lock(&t->lock);
+	port = t->nr_words;
+	if (!t->fifo || port == PORTS_MAX) {
+		spin_unlock(&t->lock);
+		page_put(d, mfn);
+		return -ENOSPC;
+	}
+	t->words[port / WORDS_PER_PAGE] = mfn_to_virt(mfn);
+	atomic_store(&t->nr_words, port + (u32)WORDS_PER_PAGE);
+	wait_for_users(d);
+	for (unsigned end = t->nr_words; port < end; port++) {
+		chn = evtchn_at(d, port);
+		if (chn && (READ_ONCE(chn->queue) & FIFO_MISSED)) {
+			evtchn_fifo_clear(d, chn, port);
+			evtchn_set_pending(d, chn, port);
+		}
+	}
+	spin_unlock(&t->lock);
+	return 0;
+}
+
+int evtchn_fifo_set_priority(struct domain *d, u32 port, u32 priority)
+{
+	struct evtchn *chn = evtchn_at(d, port);
+
+	if (!chn)
+		return -EINVAL;
+	guard(&d->evtchn->lock);
+	if (!d->evtchn->fifo)
+		return -ENOSYS;
+	if (chn->state <= ECS_RESERVED)
+		return -EACCES;
+	if (priority > EVTCHN_FIFO_PRIORITY_MIN)
+		return -EINVAL;
+	WRITE_ONCE(chn->dest, DEST(DEST_VCPU(chn->dest), priority));
+	return 0;
+}
+
+int evtchn_fifo_destroy(struct domain *d)
+{
+	struct evtchn_table *t = d->evtchn;
+	unsigned pages, n = 0;
+
+	guard(&t->lock);
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		struct fifo_queues *q = &d->vcpus[i]->fifo;
+		void *control = q->control;
+
+		if (!control)
+			continue;
+		spin_lock(&q->lock);
+		q->control = NULL;
+		memset(q->tail, 0, sizeof(q->tail));
+		spin_unlock(&q->lock);
+		page_put(d, virt_to_mfn(control));
+		if (++n == DESTROY_STEP)
+			return -ERESTART;
+	}
+	pages = t->nr_words / (unsigned)WORDS_PER_PAGE;
+	atomic_store(&t->nr_words, 0);
+	atomic_store(&t->fifo, false);
+	wait_for_users(d);
+	while (pages)
+		page_put(d, virt_to_mfn(t->words[--pages]));
+	return 0;
+}
