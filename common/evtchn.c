@@ -3,7 +3,7 @@
  * Event channels: their delivery, and the table of a domain's ports. d->evtchn->lock (LOCK_EVTCHN) protects the
  * ports; a connection between two domains changes only under both locks, so either one keeps it. Margay touches
  * the words shared with the guest only by atomic operations and never believes them. Binding: evtchn_bind.c; the
- * words: evtchn_2l.c and evtchn_fifo.c.
+ * words: evtchn_2l.h and evtchn_fifo.c.
  */
 #include <margay/arch.h>
 #include <margay/printk.h>
@@ -15,7 +15,7 @@
 
 struct vcpu_info dummy_vcpu_info = { .evtchn_upcall_mask = 1 };
 
-void evtchn_mark_events_pending(struct vcpu *v)
+inline void evtchn_mark_events_pending(struct vcpu *v)
 {
 	struct vcpu_info *info = READ_ONCE(v->info);
 
@@ -53,27 +53,33 @@ void evtchn_move_vcpu_info(struct vcpu *v, struct vcpu_info *to)
  */
 bool evtchn_poll_end(struct vcpu *v)
 {
+	struct evtchn_table *t = v->domain->evtchn;
+
 	if (!READ_ONCE(v->poll_ports))
 		return false;
-	clear_bit(v->id, v->domain->evtchn->pollers);
-	return atomic_xchg(&v->poll_ports, 0) != 0;
+	clear_bit(v->id, t->pollers);
+	if (!atomic_xchg(&v->poll_ports, 0))
+		return false;
+	atomic_sub(&t->nr_pollers, 1);
+	return true;
 }
 
 void evtchn_poll_begin(struct vcpu *v, unsigned nr, unsigned port)
 {
+	struct evtchn_table *t = v->domain->evtchn;
+
 	v->poll_port = port;
-	atomic_store(&v->poll_ports, nr);
-	set_bit(v->id, v->domain->evtchn->pollers);
+	if (!atomic_xchg(&v->poll_ports, nr))
+		atomic_add(&t->nr_pollers, 1);
+	set_bit(v->id, t->pollers);
 }
 
-/* Wakes the vCPUs from `first` on, 64 at most, that poll for port. */
-static __noinline void wake_pollers(struct domain *d, unsigned first, unsigned port)
+static __noinline void wake_pollers(struct domain *d, unsigned port)
 {
-	u64 pollers = READ_ONCE(d->evtchn->pollers[first / 64]);
 	unsigned i;
 
-	for_each_bit(i, &pollers, 64) {
-		struct vcpu *v = d->vcpus[first + i];
+	for_each_bit(i, d->evtchn->pollers, d->nr_vcpus) {
+		struct vcpu *v = d->vcpus[i];
 		unsigned nr = READ_ONCE(v->poll_ports);
 
 		if (nr && (nr > 1 || v->poll_port == port) && evtchn_poll_end(v))
@@ -81,13 +87,15 @@ static __noinline void wake_pollers(struct domain *d, unsigned first, unsigned p
 	}
 }
 
-inline void evtchn_set_pending(struct domain *d, struct evtchn *chn, unsigned port)
+static __always_inline void raise_port(struct domain *d, struct evtchn *chn, unsigned port)
 {
-	if (!EVTCHN_OP(d, set, chn, port))
-		return;
-	for (unsigned first = 0; first < d->nr_vcpus; first += 64)
-		if (unlikely(READ_ONCE(d->evtchn->pollers[first / 64])))
-			wake_pollers(d, first, port);
+	if (EVTCHN_OP(d, set, chn, port) && unlikely(READ_ONCE(d->evtchn->nr_pollers)))
+		wake_pollers(d, port);
+}
+
+void evtchn_set_pending(struct domain *d, struct evtchn *chn, unsigned port)
+{
+	raise_port(d, chn, port);
 }
 
 int evtchn_pending(struct domain *d, u32 port)
@@ -117,7 +125,7 @@ void evtchn_virq(struct vcpu *v, unsigned virq)
 		v = d->vcpus[0];
 	port = READ_ONCE(v->virq_port[virq]);
 	if (port)
-		evtchn_set_pending(d, evtchn_at(d, port), port);
+		raise_port(d, evtchn_at(d, port), port);
 }
 
 void evtchn_notify(struct domain *d, unsigned port)
@@ -126,7 +134,7 @@ void evtchn_notify(struct domain *d, unsigned port)
 
 	guard(&d->evtchn->lock);
 	if (chn->state == ECS_MARGAY)
-		evtchn_set_pending(d, chn, port);
+		raise_port(d, chn, port);
 }
 
 int evtchn_send(struct domain *d, u32 port)
@@ -141,13 +149,13 @@ int evtchn_send(struct domain *d, u32 port)
 	spin_lock(&d->evtchn->lock);
 	switch (chn->state) {
 	case ECS_IPI:
-		evtchn_set_pending(d, chn, port);
+		raise_port(d, chn, port);
 		break;
 	case ECS_INTERDOMAIN:
 		/* Our lock keeps the connection; the peer's vCPU number is valid whenever it is read. */
 		peer = chn->peer;
 		port = chn->port;
-		evtchn_set_pending(peer, evtchn_known(peer, port), port);
+		raise_port(peer, evtchn_known(peer, port), port);
 		break;
 	case ECS_MARGAY:
 		fn = chn->fn;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The objects behind event channels: private to common/evtchn.c (delivery), evtchn_bind.c (binding), and the two
- * ABIs for the words that a guest sees, evtchn_2l.c and evtchn_fifo.c.
+ * ABIs for the words that a guest sees, evtchn_2l.h and evtchn_fifo.c.
  */
 #ifndef EVTCHN_PRIV_H
 #define EVTCHN_PRIV_H
@@ -43,6 +43,7 @@ struct evtchn_table {
 	bool fifo;		/* the guest has chosen this ABI */
 	u32 nr_words;		/* FIFO: ports that have an event word */
 	event_word_t **words;	/* FIFO: the guest's pages of them, referenced */
+	u32 nr_pollers;
 	u64 pollers[MAX_VCPUS / 64]; /* may be in SCHEDOP_poll; poll_ports is the truth */
 	u16 used[NR_BUCKETS];	/* ports that are not free */
 	struct evtchn *bucket[NR_BUCKETS];
@@ -58,7 +59,7 @@ static inline struct evtchn *evtchn_at(struct domain *d, u32 port)
 
 	if (unlikely(port >= PORTS_MAX))
 		return NULL;
-	port = (u32)index_nospec(port, PORTS_MAX);
+	port = (u32)mask_nospec(port, PORTS_MAX);
 	b = READ_ONCE(d->evtchn->bucket[port / PORTS_PER_BUCKET]);
 	return likely(b) ? &b[port % PORTS_PER_BUCKET] : NULL;
 }
@@ -89,13 +90,11 @@ void evtchn_mark_events_pending(struct vcpu *v);
  * What each ABI does with a port's words. set: marks it pending and tells its vCPU; false if it was pending.
  * unmask: tells its vCPU what is pending. clear: forgets an event of a closed port. flags: a FIFO event word.
  */
-#define EVTCHN_ABI(abi)                                                                   \
-	bool evtchn_##abi##_set(struct domain *d, struct evtchn *chn, unsigned port);     \
-	void evtchn_##abi##_unmask(struct domain *d, struct evtchn *chn, unsigned port);  \
-	void evtchn_##abi##_clear(struct domain *d, struct evtchn *chn, unsigned port);   \
-	event_word_t evtchn_##abi##_flags(struct domain *d, unsigned port)
-EVTCHN_ABI(2l);
-EVTCHN_ABI(fifo);
+bool evtchn_fifo_set(struct domain *d, struct evtchn *chn, unsigned port);
+void evtchn_fifo_unmask(struct domain *d, struct evtchn *chn, unsigned port);
+void evtchn_fifo_clear(struct domain *d, struct evtchn *chn, unsigned port);
+event_word_t evtchn_fifo_flags(struct domain *d, unsigned port);
+#include "evtchn_2l.h"
 
 #define EVTCHN_OP(d, op, ...) \
 	((d)->evtchn->fifo ? evtchn_fifo_##op(d, __VA_ARGS__) : evtchn_2l_##op(d, __VA_ARGS__))

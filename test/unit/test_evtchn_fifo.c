@@ -2,7 +2,7 @@
 /*
  * The FIFO ABI of event channels: queues, moves between them, words that come late, hostile words, and the pages
  * that it holds.
- * unit-sources: common/evtchn.c common/evtchn_2l.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c
+ * unit-sources: common/evtchn.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c
  */
 #include "mock_guest.h"
 

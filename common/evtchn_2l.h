@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The 2-level ABI: bits in shared_info, and a selector word in vcpu_info that says where to look. */
-#include "evtchn_priv.h"
+/*
+ * The 2-level ABI: bits in shared_info, and a selector word in vcpu_info that says where to look. Inline, as each
+ * timer of a guest comes this way. Included by evtchn_priv.h only.
+ */
+#ifndef EVTCHN_2L_H
+#define EVTCHN_2L_H
 
 /* A port beyond these was a FIFO one that its guest has closed by a reset while somebody sent to it. */
-static unsigned bit_of(unsigned port)
+static inline unsigned bit_of(unsigned port)
 {
 	return port % (unsigned)EVTCHN_2L_NR_CHANNELS;
 }
 
-bool evtchn_2l_set(struct domain *d, struct evtchn *chn, unsigned port)
+static inline bool evtchn_2l_set(struct domain *d, struct evtchn *chn, unsigned port)
 {
 	struct shared_info *s = d->shared_info;
 	struct vcpu *v = evtchn_vcpu(d, chn);
@@ -22,7 +26,7 @@ bool evtchn_2l_set(struct domain *d, struct evtchn *chn, unsigned port)
 	return true;
 }
 
-void evtchn_2l_unmask(struct domain *d, struct evtchn *chn, unsigned port)
+static inline void evtchn_2l_unmask(struct domain *d, struct evtchn *chn, unsigned port)
 {
 	struct shared_info *s = d->shared_info;
 	struct vcpu *v = evtchn_vcpu(d, chn);
@@ -34,12 +38,12 @@ void evtchn_2l_unmask(struct domain *d, struct evtchn *chn, unsigned port)
 		evtchn_mark_events_pending(v);
 }
 
-void evtchn_2l_clear(struct domain *d, struct evtchn *chn __unused, unsigned port)
+static inline void evtchn_2l_clear(struct domain *d, struct evtchn *chn __unused, unsigned port)
 {
 	clear_bit(bit_of(port), d->shared_info->evtchn_pending);
 }
 
-event_word_t evtchn_2l_flags(struct domain *d, unsigned port)
+static inline event_word_t evtchn_2l_flags(struct domain *d, unsigned port)
 {
 	const struct shared_info *s = d->shared_info;
 
@@ -47,3 +51,5 @@ event_word_t evtchn_2l_flags(struct domain *d, unsigned port)
 	return (event_word_t)test_bit(port, s->evtchn_pending) << EVTCHN_FIFO_PENDING |
 	       (event_word_t)test_bit(port, s->evtchn_mask) << EVTCHN_FIFO_MASKED;
 }
+
+#endif
