@@ -88,6 +88,7 @@ static __noinline long rare_op(struct vcpu *v, struct regs *h)
 
 	if (op >= ARRAY_SIZE(ops) || !ops[op].size)
 		return hcall_unsupported(v, "event_channel_op", h->rdi);
+	op = (u32)index_nospec(op, ARRAY_SIZE(ops));
 	if (copy_from_guest(&a, h->rsi, ops[op].size))
 		return -EFAULT;
 	ret = hcall_domain(v, target(op, &a), &d);

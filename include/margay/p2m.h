@@ -55,6 +55,9 @@ int p2m_unmap(struct domain *d, gfn_t gfn);
 /* Unmaps without giving the page back: for callers that own the page's fate. The entry is returned. */
 int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *old);
 
+/* For a CPU with x86.itlb_multihit: makes the page of a large RAM mapping executable. 0 or -ENOMEM. */
+int p2m_split_code(struct domain *d, gfn_t gfn);
+
 /* Type P2M_NONE when nothing is mapped. No lock; a caller that keeps the page takes a reference. */
 struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn);
 

@@ -57,7 +57,6 @@ struct cpu {
 	struct policy *policy_in; /* whose call this CPU is about to make, or in, without a lock */
 	u64 timer_tsc;			/* when the timer interrupts, in TSC ticks; ~0 never */
 	volatile u32 work;		/* enum cpu_work; any CPU sets bits */
-	u32 last_domain;      /* id + 1 of the guest whose branches the predictor has seen */
 	struct vcpu *loaded;  /* whose registers (FPU, debug) this CPU holds; may be asleep */
 	unsigned id;
 	u32 apic_id;

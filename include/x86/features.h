@@ -11,10 +11,13 @@ struct x86_features {
 	u32 xsave_size;			/* of xcr0_mask */
 	u64 tsc_hz;
 	bool invariant_tsc, tsc_deadline, x2apic, page1g, nested_page1g, xsave, rdtscp, ibpb;
+	bool lfence_serializes;
+	bool fip_leaks;		/* FXRSTOR leaves the last x87 instruction of the vCPU before */
+	bool itlb_multihit;	/* code in large pages of both kinds can stop the CPU */
 	u8 phys_bits;
-	u8 vendor;			/* X86_VENDOR_* */
+	u8 vendor;	/* whose CPUID leaves and MSRs it has: by its virtualization, not by name */
 };
-enum { X86_VENDOR_INTEL, X86_VENDOR_AMD, X86_VENDOR_OTHER };
+enum { X86_VENDOR_INTEL, X86_VENDOR_AMD };
 extern struct x86_features x86;
 
 void features_init(void);

@@ -10,6 +10,7 @@
 
 struct hvm_ops {
 	const char *name;
+	u8 call_insn[3]; /* the hypercall instruction */
 	u64 leaf[NR_P2M_TYPES]; /* rights and memory type of a p2m entry, by enum p2m_type */
 	bool (*probe)(void);            /* the CPU has it, and says why not when it does not */
 	int (*cpu_init)(struct cpu *c);		/* on that CPU; 0 or reported error */

@@ -14,6 +14,8 @@
 #define MSR_SYSENTER_ESP 0x175
 #define MSR_SYSENTER_EIP 0x176
 #define MSR_PAT 0x277
+#define MSR_ARCH_CAPABILITIES 0x10a
+#define ARCH_CAP_PSCHANGE_MC_NO BIT(6)
 #define MSR_TSC_DEADLINE 0x6e0
 #define MSR_X2APIC_BASE 0x800
 #define MSR_EFER 0xc0000080
@@ -27,6 +29,8 @@
 #define MSR_TSC_AUX 0xc0000103
 #define MSR_VM_CR 0xc0010114
 #define MSR_VM_HSAVE_PA 0xc0010117
+#define MSR_DE_CFG 0xc0011029
+#define DE_CFG_LFENCE_SERIALIZE BIT(1)
 
 static inline u64 rdmsr(u32 msr)
 {
@@ -55,6 +59,18 @@ static inline bool rdmsr_safe(u32 msr, u64 *val)
 			 : "c"(msr));
 	if (ok)
 		*val = (u64)hi << 32 | lo;
+	return ok;
+}
+
+/* False when the CPU refuses with #GP. */
+static inline bool wrmsr_safe(u32 msr, u64 val)
+{
+	bool ok = false;
+
+	__asm__ volatile("1: wrmsr; movb $1, %0; 2:\n" EXTABLE("1b", "2b")
+			 : "+r"(ok)
+			 : "c"(msr), "a"((u32)val), "d"((u32)(val >> 32))
+			 : "memory");
 	return ok;
 }
 

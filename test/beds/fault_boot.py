@@ -127,3 +127,8 @@ def no_nx():
 @without('pentium3', r'^\(margay\) this CPU has no 64-bit mode or no NX')
 def no_long_mode():
     """A CPU of 32 bits."""
+
+
+@case(CASES, cpu='Dhyana,+svm', gdb=False, expect=[HELLO], options='', panics=False, halts=False, ends='off')
+def hygon():
+    """AMD-V by another maker than AMD: guests are given its hypercall instruction."""

@@ -75,7 +75,8 @@ static void start(bool is_intel, u32 words, u32 basic, u32 ext, unsigned int vcp
 	features = words;
 	max_basic = basic;
 	max_ext = ext;
-	mock_vcpu_init(false);
+	mock_vcpu_free();
+	mock_vcpu_init(true);
 	x86.vendor = is_intel ? X86_VENDOR_INTEL : X86_VENDOR_AMD;
 	mock_domain.spec.vcpus = vcpus;
 	mock_domain.id = 7;
@@ -100,6 +101,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	cpuid_policy_free(&mock_domain);
+	mock_vcpu_free();
 	assert_null(mock_domain.cpuid);
 	return 0;
 }

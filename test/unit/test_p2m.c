@@ -31,6 +31,7 @@ static const struct hvm_ops ops = {
 	},
 };
 const struct hvm_ops *hvm = &ops;
+struct x86_features x86;
 
 void arch_cpu_kick(struct cpu *c)
 {
@@ -96,6 +97,43 @@ static void assert_entry(gfn_t gfn, mfn_t mfn, enum p2m_type type, unsigned orde
 static void assert_nothing(gfn_t gfn)
 {
 	assert_entry(gfn, INVALID_MFN, P2M_NONE, 0);
+}
+
+/* The bit of an entry that EPT has for execution: by hand, as the CPU would walk. */
+static bool executable(gfn_t gfn)
+{
+	u64 *t = d.p2m.root, e = 0;
+
+	for (int l = 3; l >= 0; l--) {
+		e = t[gfn >> 9 * l & 511];
+		if (!(e & PTE_P) || !l || (e & PTE_PS))
+			break;
+		t = phys_to_virt(e & PTE_ADDR);
+	}
+	return e & PTE_U;
+}
+
+/* Where code in large pages is dangerous, what is executed is mapped by small ones. */
+static void test_itlb_multihit(void **state)
+{
+	mfn_t chunk = ram(9), page = ram(0);
+
+	(void)state;
+	x86.itlb_multihit = true;
+	assert_int_equal(p2m_map(&d, 1024, chunk, 9, P2M_RAM), 0);
+	assert_int_equal(p2m_map(&d, 1, page, 0, P2M_RAM), 0);
+	assert_false(executable(1024));
+	assert_true(executable(1));
+	assert_int_equal(p2m_split_code(&d, 1024 + 5), 0);
+	for (gfn_t i = 0; i < 512; i++) {
+		assert_true(executable(1024 + i));
+		assert_entry(1024 + i, chunk + i, P2M_RAM, 0);
+	}
+	/* Another CPU was quicker. */
+	assert_int_equal(p2m_split_code(&d, 1024 + 5), 0);
+	assert_int_equal(d.p2m.entries[0], 513);
+	assert_int_equal(d.p2m.entries[1], 0);
+	x86.itlb_multihit = false;
 }
 
 static void test_basics(void **state)
@@ -424,6 +462,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_basics, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_itlb_multihit, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_replace, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_grants, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),

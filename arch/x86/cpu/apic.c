@@ -38,8 +38,13 @@ static void apic_write(u32 reg, u32 val)
 		wrmsr(MSR_X2APIC_BASE + (reg >> 4), val);
 }
 
+/* Firmware that switched x2APIC mode on may have locked it, or have CPUs that need it: it stays. */
 void __init apic_init(bool allow_x2apic)
 {
+	if (x86.x2apic && !allow_x2apic && (rdmsr(MSR_APIC_BASE) & APIC_BASE_EXTD)) {
+		pr_warn("nox2apic: firmware has switched x2APIC mode on, which stays\n");
+		allow_x2apic = true;
+	}
 	if (!x86.x2apic || !allow_x2apic) {
 		regs = map_mmio(rdmsr(MSR_APIC_BASE) & PTE_ADDR, PAGE_SIZE);
 		if (!regs)

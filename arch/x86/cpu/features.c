@@ -10,6 +10,8 @@ struct x86_features x86;
 
 static u64 cr4_bits = CR4_PAE | CR4_PGE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
+#define INTEL_EBX 0x756e6547U	/* Genu(ineIntel): an erratum is a maker's */
+
 /* The XSAVE components that Margay switches. */
 #define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 
@@ -18,14 +20,32 @@ void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out)
 	cpuid_count(leaf, subleaf, &out->eax, &out->ebx, &out->ecx, &out->edx);
 }
 
+/*
+ * On these an instruction fetch by a large page that was split meanwhile can end in a machine check: all of
+ * Intel's before Ice Lake but the Atoms (SDM's name for the bit that denies it: PSCHANGE_MC_NO).
+ */
+static bool __init has_itlb_multihit(bool arch_caps)
+{
+	static const u8 atoms[] = { 0x1c, 0x26, 0x27, 0x35, 0x36, 0x37, 0x4a, 0x4c, 0x4d, 0x57,
+				    0x5a, 0x5c, 0x5d, 0x5f, 0x75, 0x7a, 0x85, 0x86, 0x8a, 0x96,
+				    0x9c };
+	u32 a, b, c, d, model;
+	u64 caps = 0;
+
+	cpuid_count(0, 0, &a, &b, &c, &d);
+	if (b != INTEL_EBX || (arch_caps && rdmsr_safe(MSR_ARCH_CAPABILITIES, &caps) &&
+			       (caps & ARCH_CAP_PSCHANGE_MC_NO)))
+		return false;
+	cpuid_count(1, 0, &a, &b, &c, &d);
+	model = (a >> 4 & 15) | (a >> 12 & 0xf0);
+	return (a >> 8 & 15) == 6 && !memchr(atoms, (int)model, sizeof(atoms));
+}
+
 void __init features_init(void)
 {
 	u32 a, b, c, d, max;
 
 	cpuid_count(0, 0, &max, &b, &c, &d);
-	x86.vendor = b == 0x756e6547 ? X86_VENDOR_INTEL :	/* Genu(ineIntel) */
-		     b == 0x68747541 ? X86_VENDOR_AMD :		/* Auth(enticAMD) */
-				       X86_VENDOR_OTHER;
 	cpuid_count(1, 0, &a, &b, &c, &d);
 	x86.x2apic = c >> 21 & 1;
 	x86.tsc_deadline = c >> 24 & 1;
@@ -37,8 +57,11 @@ void __init features_init(void)
 		cpuid_count(7, 0, &a, &b, &c, &d);
 		cr4_bits |= (b >> 7 & 1 ? CR4_SMEP : 0) | (b >> 20 & 1 ? CR4_SMAP : 0) |
 			    (c >> 2 & 1 ? CR4_UMIP : 0);
+		x86.ibpb = d >> 26 & 1;
+		x86.itlb_multihit = has_itlb_multihit(d >> 29 & 1);
 	}
 	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
+	x86.vendor = c >> 2 & 1 ? X86_VENDOR_AMD : X86_VENDOR_INTEL; /* SVM */
 	x86.page1g = d >> 26 & 1;
 	x86.rdtscp = d >> 27 & 1;
 	/* Whatever has nested paging has these. */
@@ -46,7 +69,8 @@ void __init features_init(void)
 	x86.invariant_tsc = d >> 8 & 1;
 	cpuid_count(0x80000008, 0, &a, &b, &c, &d);
 	x86.phys_bits = (u8)a;
-	x86.ibpb = b >> 12 & 1;
+	x86.ibpb |= b >> 12 & 1;
+	x86.fip_leaks = x86.vendor == X86_VENDOR_AMD && !(b >> 2 & 1);
 	if (x86.xsave) {
 		cpuid_count(0xd, 0, &a, &b, &c, &d);
 		x86.xcr0_mask = ((u64)d << 32 | a) & XCR0_KNOWN;
@@ -54,6 +78,17 @@ void __init features_init(void)
 		if ((x86.xcr0_mask & XCR0_AVX512) != XCR0_AVX512)
 			x86.xcr0_mask &= ~XCR0_AVX512;
 	}
+}
+
+/* LFENCE waits for all before it: firmware leaves that off on some. */
+static void serialize_lfence(void)
+{
+	u64 cfg;
+
+	if (x86.vendor != X86_VENDOR_AMD || !rdmsr_safe(MSR_DE_CFG, &cfg))
+		return;
+	x86.lfence_serializes = wrmsr_safe(MSR_DE_CFG, cfg | DE_CFG_LFENCE_SERIALIZE) &&
+				(rdmsr(MSR_DE_CFG) & DE_CFG_LFENCE_SERIALIZE);
 }
 
 void features_init_cpu(void)
@@ -65,6 +100,7 @@ void features_init_cpu(void)
 	write_cr4(cr4_bits);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE | EFER_SCE);
 	wrmsr(MSR_PAT, 0x0007010600070106);
+	serialize_lfence();
 	if (x86.xsave) {
 		write_xcr0(x86.xcr0_mask);
 		cpuid_count(0xd, 0, &a, &x86.xsave_size, &c, &d);

@@ -137,6 +137,15 @@ const char *exception_name(u64 vector)
 	return name ? name : "(reserved)";
 }
 
+/* Each vector is reported once: a device may send one for ever. */
+static void unexpected_vector(const struct cpu *c, u64 vector)
+{
+	static u64 reported[4];
+
+	if (!test_and_set_bit((unsigned)vector, reported))
+		pr_warn("CPU %u: unexpected interrupt vector %#lx\n", c->id, vector);
+}
+
 /* Runs with interrupts off on the CPU's stack, or on an IST stack for #DF, NMI and #MC. */
 void trap_handler(struct trap_frame *f)
 {
@@ -171,7 +180,7 @@ void trap_handler(struct trap_frame *f)
 	case VEC_SPURIOUS: return;
 	}
 	if (f->vector >= 32) {
-		pr_warn("CPU %u: unexpected interrupt vector %#lx\n", c->id, f->vector);
+		unexpected_vector(c, f->vector);
 		apic_eoi();
 		return;
 	}

@@ -34,8 +34,12 @@ static void fpu_save(struct vcpu *v)
 
 static void fpu_restore(struct vcpu *v)
 {
+	static const u32 zero;
 	u32 lo = (u32)x86.xcr0_mask, hi = (u32)(x86.xcr0_mask >> 32);
 
+	/* Where no exception waits, FXRSTOR leaves FIP, FDP and FOP as they are: those of a load of ours. */
+	if (x86.fip_leaks)
+		__asm__ volatile("fnclex; ffree %%st(7); fildl %0" ::"m"(zero));
 	if (!x86.xsave) {
 		__asm__ volatile("fxrstor64 (%0)" ::"r"(v->xsave) : "memory");
 		return;
@@ -47,15 +51,14 @@ static void fpu_restore(struct vcpu *v)
 
 void arch_vcpu_load(struct vcpu *v)
 {
-	struct cpu *c = this_cpu();
-
 	if (hvm->load)
 		hvm->load(v);
-	/* What one guest taught the branch predictor must not steer another. */
-	if (x86.ibpb && c->last_domain != v->domain->id + 1U) {
+	/*
+	 * What one vCPU taught the branch predictor must not steer another, nor itself when it comes back: what
+	 * its kernel did against its own processes it did on another CPU.
+	 */
+	if (x86.ibpb)
 		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
-		c->last_domain = v->domain->id + 1U;
-	}
 	fpu_restore(v);
 	__asm__ volatile(
 		"mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3" ::"r"(v->dr[0]),

@@ -324,11 +324,12 @@ u64 cpuid_xcr0_allowed(const struct domain *d) { return d->cpuid->xcr0; }
 bool cpuid_has_tsc_aux(const struct domain *d) { return d->cpuid->tsc_aux; }
 
 /* The rows that depend on the subleaf, the vCPU or its state. */
+#define ROW_81 (ROW_EXT + 1)
 #define ROW_1E (ROW_EXT + 0x1e)
 #define ROW_1D (ROW_EXT + 0x1d)
 #define SPECIAL_ROWS                                                                            \
 	(BIT(1) | BIT(4) | BIT(7) | BIT(0xb) | BIT(0xd) | BIT(ROW_XEN + 3) | BIT(ROW_XEN + 4) | \
-	 BIT(ROW_1D) | BIT(ROW_1E))
+	 BIT(ROW_81) | BIT(ROW_1D) | BIT(ROW_1E))
 
 /* The machine answers by the guest's XCR0, which is in the CPU. */
 static void xsave_leaf(const struct cpuid_policy *p, u32 sub, struct cpuid_regs *out)
@@ -378,6 +379,12 @@ static __noinline const struct cpuid_regs *special_row(struct vcpu *v, u32 row, 
 		out->ebx |= v->id << 24;
 		if ((out->ecx & L1C_XSAVE) && (hvm->cr4(v) & CR4_OSXSAVE))
 			out->ecx |= L1C_OSXSAVE;
+		if (likely(vlapic_hw_enabled(v->vlapic)))
+			break;
+		out->ecx &= ~(u32)L1C_X2APIC; /* fall through */
+	case ROW_81:
+		if (!vlapic_hw_enabled(v->vlapic))
+			out->edx &= ~(u32)L1D_APIC;
 		break;
 	case 7:
 		if (sub)

@@ -185,6 +185,11 @@ void exit_npf(struct vcpu *v, const struct npf_exit *npf)
 		acc.kind = TO_APIC;
 	} else {
 		e = p2m_lookup(v->domain, npf->gpa >> PAGE_SHIFT);
+		if (npf->fetch && e.type == P2M_RAM && e.order && x86.itlb_multihit) {
+			if (p2m_split_code(v->domain, npf->gpa >> PAGE_SHIFT))
+				domain_crash(v->domain, v, "no memory for page tables");
+			return;
+		}
 		/* Mapped meanwhile by another vCPU: the guest tries again. */
 		if (e.type != P2M_NONE && (!p2m_read_only(e.type) || !npf->write))
 			return;

@@ -18,7 +18,6 @@
 
 #define HYPERCALL_SLOT 32
 #define HWCR_TSC_FREQ_SEL BIT(24)
-#define DE_CFG_LFENCE_SERIALIZE BIT(1)
 #define FEATURE_CONTROL_LOCK BIT(0)
 #define MISC_ENABLE_FAST_STRING BIT(0)
 #define MISC_ENABLE_NO_BTS BIT(11)
@@ -111,13 +110,18 @@ static int write_tsc_aux(struct vcpu *v, u32 msr __unused, u64 val)
 	return 0;
 }
 
+/* Margay sets it where the CPU lets it; the guest need not. */
+static struct msr_read read_de_cfg(struct vcpu *v __unused, u32 msr __unused)
+{
+	return msr_value(x86.lfence_serializes ? DE_CFG_LFENCE_SERIALIZE : 0);
+}
+
 /*
- * The hypercall page: slot n holds `mov eax, n; vmmcall; ret`, for HYPERVISOR_iret `ud2`. The low bits of
+ * The hypercall page: slot n holds `mov eax, n; vmmcall or vmcall; ret`, for HYPERVISOR_iret `ud2`. The low bits of
  * val number the page, of which there is one.
  */
 static int write_hypercall_page(struct vcpu *v, u32 msr __unused, u64 val)
 {
-	static const u8 call[2][3] = { { 0x0f, 0x01, 0xc1 }, { 0x0f, 0x01, 0xd9 } };
 	u8 slot[HYPERCALL_SLOT];
 
 	if (val & ~PAGE_MASK)
@@ -130,7 +134,7 @@ static int write_hypercall_page(struct vcpu *v, u32 msr __unused, u64 val)
 		} else {
 			slot[0] = 0xb8;
 			memcpy(slot + 1, &nr, sizeof(nr));
-			memcpy(slot + 5, call[x86.vendor == X86_VENDOR_AMD], 3);
+			memcpy(slot + 5, hvm->call_insn, sizeof(hvm->call_insn));
 			slot[8] = 0xc3;
 		}
 		if (copy_to_gpa(v->domain, val + nr * HYPERCALL_SLOT, slot, sizeof(slot)))
@@ -155,9 +159,11 @@ static const struct msr_rule rules[] = {
 	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE,
 	  MISC_ENABLE_FAST_STRING | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS, NULL, drop,
 	  INTEL_ONLY },
-	/* Linux complains about a TSC that does not count at the P0 rate, and sets LFENCE itself. */
+	/* Linux complains about a TSC that does not count at the P0 rate. */
 	{ MSR_HWCR, MSR_HWCR, HWCR_TSC_FREQ_SEL, NULL, drop, AMD_ONLY },
-	{ MSR_DE_CFG, MSR_DE_CFG, DE_CFG_LFENCE_SERIALIZE, NULL, drop, AMD_ONLY },
+	{ MSR_DE_CFG, MSR_DE_CFG, 0, read_de_cfg, drop, AMD_ONLY },
+	/* No CPUID bit hides the four counters of the K7: they stand still, as on Xen without a vPMU. */
+	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, 0, NULL, drop, AMD_ONLY },
 	{ MSR_SYSCFG, MSR_SYSCFG, 0, NULL, drop, AMD_ONLY },
 	{ MSR_NB_CFG, MSR_NB_CFG, 0, NULL, drop, AMD_ONLY },
 	{ MSR_INT_PENDING, MSR_INT_PENDING, 0, NULL, drop, AMD_ONLY },

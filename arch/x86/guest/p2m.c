@@ -16,6 +16,7 @@
 #define TYPE_SHIFT 52		/* ignored by both vendors' hardware */
 #define TYPE_MASK (7UL << TYPE_SHIFT)
 #define TABLE (PTE_P | PTE_W | PTE_U)	/* in EPT's words: read, write, execute */
+#define EPT_X PTE_U
 #define GFN_LIMIT (1UL << 36)	/* 4 levels */
 #define TEARDOWN_BATCH 64U
 #define TEARDOWN_CHUNK 32U	/* what a chunk to scrub, or a table, counts for in a batch */
@@ -23,7 +24,12 @@
 
 static u64 leaf(mfn_t mfn, enum p2m_type type, unsigned level)
 {
-	return mfn << PAGE_SHIFT | (u64)type << TYPE_SHIFT | hvm->leaf[type] | (level ? PTE_PS : 0);
+	u64 rights = hvm->leaf[type] | (level ? PTE_PS : 0);
+
+	/* p2m_split_code() */
+	if (level && x86.itlb_multihit)
+		rights &= ~(u64)EPT_X;
+	return mfn << PAGE_SHIFT | (u64)type << TYPE_SHIFT | rights;
 }
 
 static enum p2m_type type_of(u64 e)
@@ -95,7 +101,7 @@ static int make_table(struct domain *d, u64 *e, unsigned level)
 		return -ENOMEM;
 	if (old & PTE_P) {
 		if (level == 1)
-			old &= ~PTE_PS;
+			old = (old & ~PTE_PS) | (hvm->leaf[type_of(old)] & EPT_X);
 		for (unsigned i = 0; i < 512; i++)
 			t[i] = old + i * step;
 		d->p2m.entries[level]--;
@@ -105,26 +111,40 @@ static int make_table(struct domain *d, u64 *e, unsigned level)
 	return 0;
 }
 
-/*
- * Sets the entry for gfn at the level, with tables made and large leaves split on the way. -EBUSY: smaller
- * mappings are there, which are not replaced at once.
- */
-static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u64 *old)
+/* Finds the entry for gfn at the level; tables are made and large leaves split on the way. NULL: no memory. */
+static u64 *entry_at(struct domain *d, gfn_t gfn, unsigned level)
 {
-	u64 *t = d->p2m.root, *e;
+	u64 *t = d->p2m.root;
 
-	guard(&d->p2m.lock);
 	for (unsigned l = 3; l > level; l--) {
-		e = &t[index_at(gfn, l)];
-		if (!(*e & PTE_P) || is_leaf(*e, l)) {
-			int rc = make_table(d, e, l);
+		u64 *e = &t[index_at(gfn, l)];
 
-			if (rc)
-				return rc;
-		}
+		if ((!(*e & PTE_P) || is_leaf(*e, l)) && make_table(d, e, l))
+			return NULL;
 		t = table_at(*e);
 	}
-	e = &t[index_at(gfn, level)];
+	return &t[index_at(gfn, level)];
+}
+
+/*
+ * Maps the page that a guest executes alone where large pages are not executable. Other CPUs may go on with
+ * the old entry, which cannot be executed. 0 or -ENOMEM.
+ */
+int p2m_split_code(struct domain *d, gfn_t gfn)
+{
+	guard(&d->p2m.lock);
+	return entry_at(d, gfn, 0) ? 0 : -ENOMEM;
+}
+
+/* Sets the entry for gfn at the level. -EBUSY: smaller mappings are there, which are not replaced at once. */
+static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u64 *old)
+{
+	u64 *e;
+
+	guard(&d->p2m.lock);
+	e = entry_at(d, gfn, level);
+	if (!e)
+		return -ENOMEM;
 	if ((*e & PTE_P) && !is_leaf(*e, level))
 		return -EBUSY;
 	*old = atomic_xchg(e, new);

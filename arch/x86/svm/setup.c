@@ -240,7 +240,7 @@ static void svm_skip_shadow(struct vcpu *v)
 
 static u64 svm_cr4(struct vcpu *v)
 {
-	return vmcb_of(v)->cr4;
+	return vmcb_of(v)->cr4 & ~CR4_MCE;
 }
 
 static void svm_set_cr2(struct vcpu *v, u64 cr2)
@@ -282,6 +282,7 @@ static void svm_dump(struct vcpu *v)
 
 const struct hvm_ops svm_ops = {
 	.name = "AMD-V",
+	.call_insn = { 0x0f, 0x01, 0xd9 }, /* VMMCALL */
 	.leaf = {
 		[P2M_RAM] = NPT_LEAF | PTE_W,
 		[P2M_SHARED] = NPT_DATA | PTE_W,

@@ -80,7 +80,7 @@ bool __init vmx_probe(void)
 	u32 a, b, c, d;
 
 	cpuid_count(1, 0, &a, &b, &c, &d);
-	if (x86.vendor != X86_VENDOR_INTEL || !(c >> 5 & 1))
+	if (!(c >> 5 & 1))
 		return false;
 	if (!feature_control()) {
 		pr_err("VT-x is switched off by the firmware (FEATURE_CONTROL is locked without it): "

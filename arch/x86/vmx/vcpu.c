@@ -191,6 +191,7 @@ static void vmx_save(struct vcpu *v)
 
 	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
 		s->switched_msrs[i] = rdmsr(direct_msrs[i]);
+	v->regs.rsp = s->rsp = vmread(GUEST_RSP);
 	s->cr2 = read_cr2();
 	s->dr6 = read_dr6();
 	vmclear(s->pa);
@@ -236,6 +237,13 @@ static u64 guest_cr0(void)
 static u64 vmx_cr4(struct vcpu *v)
 {
 	return vmread(GUEST_CR4) & cpuid_cr4_allowed(v->domain);
+}
+
+/* A hypercall does not read RSP. */
+static void vmx_regs(struct vcpu *v, struct regs *r)
+{
+	if (is_loaded(v))
+		r->rsp = vmread(GUEST_RSP);
 }
 
 static void vmx_mode(struct vcpu *v, struct vcpu_mode *out)
@@ -312,6 +320,8 @@ static u64 vmx_seg_base(struct vcpu *v __unused, unsigned seg)
 
 const struct hvm_ops vmx_ops = {
 	.name = "VT-x",
+	.call_insn = { 0x0f, 0x01, 0xc1 }, /* VMCALL */
+	.regs = vmx_regs,
 	.leaf = {
 		[P2M_RAM] = EPT_R | EPT_W | EPT_X | EPT_WB | EPT_AD,
 		[P2M_SHARED] = EPT_R | EPT_W | EPT_WB | EPT_AD,

@@ -2,6 +2,7 @@
 /* Scenario: the MSRs a guest owns hold what it writes, refuse what the manual refuses. */
 #include "guest.h"
 
+#define MSR_DE_CFG	0xc0011029
 #define NONCANONICAL	0x8000000000000000ul
 #define PAT_RESET	0x0007040600070406ul
 
@@ -99,6 +100,19 @@ static void check_swapgs(void)
 	CHECK(rdmsr(MSR_GS_BASE) == gs, "GS base %lx after two SWAPGS", rdmsr(MSR_GS_BASE));
 }
 
+/* No CPUID bit hides the four counters of the K7; DE_CFG tells what is so, which QEMU cannot change. */
+static void check_amd(void)
+{
+	uint64_t v;
+
+	for (uint32_t msr = 0xc0010000; msr < 0xc0010008; msr++) {
+		CHECK(rdmsr_safe(msr, &v) < 0 && !v, "MSR %x faults, or reads %lx", msr, v);
+		CHECK(wrmsr_safe(msr, 0) < 0, "MSR %x refuses 0", msr);
+	}
+	if (*cmdline())		/* lfence=0 */
+		CHECK(!(rdmsr(MSR_DE_CFG) & 2), "DE_CFG says that LFENCE serializes");
+}
+
 int main(void)
 {
 	static const uint32_t unknown[] = { 0x5, 0x12345678, 0xc0002fff, 0x40000fff, 0xdeadbeef };
@@ -119,6 +133,8 @@ int main(void)
 	check_syscall();
 	check_swapgs();
 	CHECK(rdmsr(MSR_TSC) > tsc, "the TSC stands still");
+	if (cpuid(0, 0).b == 0x68747541)
+		check_amd();
 	for (unsigned int i = 0; i < ARRAY_SIZE(unknown); i++) {
 		CHECK(rdmsr_safe(unknown[i], &v) == X86_GP, "MSR %x can be read", unknown[i]);
 		CHECK(wrmsr_safe(unknown[i], 0) == X86_GP, "MSR %x can be written", unknown[i]);

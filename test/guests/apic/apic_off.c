@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Scenario: CPUID says that there is no local APIC while IA32_APIC_BASE has it disabled. SDM 3A 10.4.3. */
+#include "guest.h"
+
+#define CPUID1_C_X2APIC		(1u << 21)
+#define CPUID1_D_APIC		(1u << 9)
+
+static void check(bool there, const char *when)
+{
+	struct cpuid_regs r = cpuid(1, 0);
+	bool amd = cpuid(0, 0).b == 0x68747541;
+
+	CHECK(!!(r.d & CPUID1_D_APIC) == there, "%s: leaf 1 EDX %x", when, r.d);
+	CHECK(!!(r.c & CPUID1_C_X2APIC) == there, "%s: leaf 1 ECX %x", when, r.c);
+	r = cpuid(0x80000001, 0);
+	CHECK(!!(r.d & CPUID1_D_APIC) == (there && amd), "%s: leaf 80000001 EDX %x", when, r.d);
+}
+
+int main(void)
+{
+	uint64_t base = rdmsr(MSR_APIC_BASE);
+
+	check(true, "at first");
+	wrmsr(MSR_APIC_BASE, base & ~(uint64_t)APIC_BASE_ENABLE);
+	check(false, "disabled");
+	wrmsr(MSR_APIC_BASE, base);
+	check(true, "enabled");
+	wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+	check(true, "x2APIC");
+	wrmsr(MSR_APIC_BASE, base & ~(uint64_t)APIC_BASE_ENABLE);
+	check(false, "disabled again");
+	pass();
+}
