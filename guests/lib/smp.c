@@ -112,7 +112,8 @@ static void place_vcpu_info(unsigned int id, struct vcpu_info *info)
 {
 	static bool placed[MAX_CPUS];
 	struct vcpu_register_vcpu_info r = {
-		.mfn = (uintptr_t)info >> PAGE_SHIFT, .offset = (uint32_t)((uintptr_t)info % PAGE_SIZE),
+		.mfn = (uintptr_t)info >> PAGE_SHIFT,
+		.offset = (uint32_t)((uintptr_t)info % PAGE_SIZE),
 	};
 
 	if (!placed[id])
