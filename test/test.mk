@@ -130,7 +130,7 @@ $(KVM_INITRAMFS): $(O)/cache/busybox/busybox $(O)/guests/linux-generic $(WORK_IN
 		$(patsubst %,$(O)/cache/generic/%.ko,irqbypass ccp kvm kvm-amd) test/perf/mkkvm.sh test/perf/kvm-init.sh
 	$(Q)test/perf/mkkvm.sh $(wordlist 1,1,$^) $@ $(wordlist 2,7,$^)
 
-BAD_GUESTS := $(addprefix $(O)/guests/bad-,text cut note class segment)
+BAD_GUESTS := $(addprefix $(O)/guests/bad-,text cut note class segment microcode)
 
 $(BAD_GUESTS) &: $(O)/guests/hello test/beds/mkbad.py
 	$(Q)test/beds/mkbad.py $< $(@D)

@@ -182,7 +182,7 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 	while (kind < ARRAY_SIZE(kinds) && (w.val || !key_is(&w, kinds[kind])))
 		kind++;
 	if (kind == ARRAY_SIZE(kinds)) {
-		pr_err("module (%s): must start with guest, initrd, policy or policies-allowed\n",
+		pr_err("module (%s): must start with guest, initrd, policy, policies-allowed or microcode\n",
 		       args);
 		return -EINVAL;
 	}

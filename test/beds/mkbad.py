@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Make broken guest kernels out of a good one, for the scenarios of bad input.
 
-    mkbad GOOD DIRECTORY    writes bad-text, bad-cut, bad-note, bad-class, bad-segment
+    mkbad GOOD DIRECTORY    writes bad-text, bad-cut, bad-note, bad-class, bad-segment, bad-microcode
 """
 import os
 import struct
@@ -29,6 +29,13 @@ def wild_segment(elf):
     return bytes(elf)
 
 
+def microcode():
+    """An update for the CPU of the bed qemu, in AMD's container: TCG drops it."""
+    table = struct.pack('<11I', 0x00414d44, 0, 32, 0x800f12, 0, 0, 0x8012, 0, 0, 0, 0)
+    header = struct.pack('<24I', 0, 0x7fffffff, 0, 0, 0, 0, 0x8012, *bytes(17))
+    return table + struct.pack('<2I', 1, len(header)) + header
+
+
 def main():
     good, directory = sys.argv[1:3]
     with open(good, 'rb') as file:
@@ -39,6 +46,7 @@ def main():
         'bad-note': without_note(elf),
         'bad-class': elf[:4] + b'\1' + elf[5:],
         'bad-segment': wild_segment(elf),
+        'bad-microcode': microcode(),
     }
     for name, data in kinds.items():
         with open(os.path.join(directory, name), 'wb') as file:

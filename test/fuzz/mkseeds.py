@@ -117,6 +117,18 @@ def cmdline():
     yield b"gpolicies-allowed"
 
 
+def microcode():
+    intel = struct.pack('<12I', 1, 9, 0x01012020, 0x306d4, 0, 1, 2, 16, 96, 0, 0, 0) + bytes(16)
+    intel = bytearray(intel + struct.pack('<8I', 1, 0, 0, 0, 0, 0x306d4, 2, 0))
+    for start, finish, at in ((0, 64, 16), (64, 96, 68)):
+        total = sum(struct.unpack(f'<{(finish - start) // 4}I', intel[start:finish]))
+        struct.pack_into('<I', intel, at, -total & 0xffffffff)
+    amd = struct.pack('<11I', 0x00414d44, 0, 32, 0x800f12, 0, 0, 0x8012, 0, 0, 0, 0)
+    amd += struct.pack('<2I', 1, 96) + struct.pack('<24I', 0, 9, 0, 0, 0, 0, 0x8012, *bytes(17))
+    for seed in bytes(intel), bytes(intel) * 2, amd, amd * 2:
+        yield seed
+
+
 def module():
     """Policy modules as they were made, and with what else a section header or symbol may say."""
     for path in sys.argv[2:]:
@@ -133,7 +145,7 @@ def module():
 
 def main():
     directory = pathlib.Path(sys.argv[1])
-    for maker in (mb2, acpi, elf, decode, cmdline, module):
+    for maker in (mb2, acpi, elf, decode, cmdline, microcode, module):
         write(directory, maker.__name__, maker())
 
 

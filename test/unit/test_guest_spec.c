@@ -134,7 +134,8 @@ static void test_bad(void **state)
 	static const struct {
 		const char *args, *message;
 	} bad[] = {
-		{ "", "module (): must start with guest, initrd, policy or policies-allowed" },
+		{ "",
+		  "module (): must start with guest, initrd, policy, policies-allowed or microcode" },
 		{ "--", "must start with" },
 		{ "kernel name=a", "module (kernel name=a): must start with" },
 		{ "guest=1 name=a", "must start with" },

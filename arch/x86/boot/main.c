@@ -11,6 +11,7 @@
 #include <x86/apic.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/microcode.h>
 #include <x86/msr.h>
 #include <x86/paging.h>
 #include <x86/platform.h>
@@ -108,8 +109,9 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	if (magic != MB2_LOADER_MAGIC)
 		panic("not started by a multiboot2 loader (magic %#x)\n", magic);
 	image_paddr = image;
-	features_init();
 	read_boot_info(info);
+	ucode_init();
+	features_init();
 	paging_init(&boot_info);
 	step("paging");
 	if (acpi_parse(boot_info.rsdp, boot_info.rsdp_size, acpi_map_table, &boot_acpi))

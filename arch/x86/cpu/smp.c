@@ -9,6 +9,7 @@
 #include <x86/apic.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/microcode.h>
 #include <x86/paging.h>
 #include <x86/smp.h>
 #include <x86/traps.h>
@@ -51,6 +52,8 @@ void cpu_init_here(struct cpu *c)
 	gdt_load(c);
 	idt_use_stacks();
 	idt_load();
+	if (c->id)
+		ucode_update_cpu();
 	features_init_cpu();
 	machine_check_init();
 	apic_init_cpu();

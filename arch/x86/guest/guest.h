@@ -8,8 +8,6 @@
 #include <x86/apic_regs.h>
 
 /* MSRs that only a guest's eyes see; the others are in x86.h. */
-#define MSR_PLATFORM_ID 0x17
-#define MSR_PATCH_LEVEL 0x8b
 #define MSR_PLATFORM_INFO 0xce
 #define MSR_MISC_ENABLE 0x1a0
 #define MSR_DEBUGCTL 0x1d9

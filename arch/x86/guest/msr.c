@@ -10,6 +10,7 @@
 #include <x86/exit.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/microcode.h>
 #include <x86/msr.h>
 #include <x86/regs.h>
 #include <x86/vlapic.h>
@@ -110,6 +111,11 @@ static int write_tsc_aux(struct vcpu *v, u32 msr __unused, u64 val)
 	return 0;
 }
 
+static struct msr_read read_patch_level(struct vcpu *v __unused, u32 msr __unused)
+{
+	return msr_value(x86.vendor == X86_VENDOR_AMD ? ucode_revision : (u64)ucode_revision << 32);
+}
+
 /* Margay sets it where the CPU lets it; the guest need not. */
 static struct msr_read read_de_cfg(struct vcpu *v __unused, u32 msr __unused)
 {
@@ -151,7 +157,7 @@ static const struct msr_rule rules[] = {
 	{ MSR_EFER, MSR_EFER, 0, read_hvm, write_efer, ANY },
 	{ MSR_TSC_AUX, MSR_TSC_AUX, 0, read_tsc_aux, write_tsc_aux, ANY },
 	{ MSR_XEN_HYPERCALL, MSR_XEN_HYPERCALL, 0, NULL, write_hypercall_page, ANY },
-	{ MSR_PATCH_LEVEL, MSR_PATCH_LEVEL, 0, NULL, drop, ANY },
+	{ MSR_PATCH_LEVEL, MSR_PATCH_LEVEL, 0, read_patch_level, drop, ANY },
 	{ MSR_DEBUGCTL, MSR_DEBUGCTL, 0, NULL, drop, ANY },
 	{ MSR_PLATFORM_ID, MSR_PLATFORM_ID, 0, NULL, NULL, INTEL_ONLY },
 	{ MSR_PLATFORM_INFO, MSR_PLATFORM_INFO, 0, NULL, NULL, INTEL_ONLY },
