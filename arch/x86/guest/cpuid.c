@@ -19,6 +19,7 @@
 #define MAX_EXT 0x21U
 #define NR_CACHES 5
 #define XEN_LEAVES 6U
+#define NR_XSAVE 10U /* components, up to PKRU */
 
 /* A leaf's row in cpuid_policy.rows; what is beyond all limits has an empty one. */
 enum {
@@ -41,6 +42,7 @@ struct cpuid_policy {
 	};
 	struct cpuid_regs cache[NR_CACHES];   /* leaf 4 or 0x8000001d, whichever the vendor has */
 	u32 feat1;                            /* leaf 7, subleaf 1, EAX */
+	struct cpuid_regs xsave[NR_XSAVE];    /* leaf 0xd: the components' sizes and places */
 	struct cpuid_regs topo[2];            /* leaf 0xb: threads, cores */
 	u64 cr4, efer, xcr0;
 	bool tsc_aux;
@@ -249,7 +251,6 @@ static void make_leaves(struct cpuid_policy *p)
 	e[8].ecx = (n - 1) | order_of(n) << 12;
 }
 
-/* The sizes and places of XSAVE's components are the CPU's own: xsave_leaf(). */
 static void make_xsave(struct cpuid_policy *p)
 {
 	if (!x86.xsave) {
@@ -257,6 +258,13 @@ static void make_xsave(struct cpuid_policy *p)
 		return;
 	}
 	p->xcr0 = x86.xcr0_mask;
+	for (u32 i = 2; i < NR_XSAVE; i++) {
+		struct cpuid_regs r = { 0 };
+
+		if (p->xcr0 >> i & 1)
+			cpuid_machine(0xd, i, &r);
+		p->xsave[i] = (struct cpuid_regs){ r.eax, r.ebx, r.ecx & XSAVE_ALIGN, 0 };
+	}
 	p->basic[0xd] = (struct cpuid_regs){ (u32)p->xcr0, 0, x86.xsave_size,
 					     (u32)(p->xcr0 >> 32) };
 }
@@ -331,24 +339,23 @@ bool cpuid_has_tsc_aux(const struct domain *d) { return d->cpuid->tsc_aux; }
 	(BIT(1) | BIT(4) | BIT(7) | BIT(0xb) | BIT(0xd) | BIT(ROW_XEN + 3) | BIT(ROW_XEN + 4) | \
 	 BIT(ROW_81) | BIT(ROW_1D) | BIT(ROW_1E))
 
-/* The machine answers by the guest's XCR0, which is in the CPU. */
+/* The sizes of all that is enabled the machine tells by the guest's XCR0, which is in the CPU. */
 static void xsave_leaf(const struct cpuid_policy *p, u32 sub, struct cpuid_regs *out)
 {
-	struct cpuid_regs r;
+	struct cpuid_regs r = { 0 };
 
+	if (sub >= 2) {
+		*out = sub < NR_XSAVE ? p->xsave[index_nospec(sub, NR_XSAVE)] : r;
+		return;
+	}
 	if (!p->xcr0)
 		return;
 	cpuid_machine(0xd, sub, &r);
-	if (sub == 0) {
+	if (sub == 0)
 		out->ebx = r.ebx;
-		return;
-	}
-	*out = (struct cpuid_regs){ 0 };
-	if (sub == 1)
+	else
 		*out = (struct cpuid_regs){ r.eax & XSAVE_ALLOW,
 					    r.eax & XSAVE_XSAVEC ? r.ebx : 0, 0, 0 };
-	else if (sub < 64 && (p->xcr0 >> sub & 1))
-		*out = (struct cpuid_regs){ r.eax, r.ebx, r.ecx & XSAVE_ALIGN, 0 };
 }
 
 static void time_leaf(u32 sub, struct cpuid_regs *out)

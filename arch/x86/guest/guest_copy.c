@@ -245,10 +245,15 @@ int copy_to_guest(gvaddr_t dst, const void *src, size_t n)
 
 unsigned guest_fetch(struct vcpu *v, gvaddr_t va, void *buf, unsigned n)
 {
-	size_t done;
+	size_t done = n;
+	u8 *p;
 
 	copy_begin(v);
-	done = copy_pages(v, va, buf, n, false);
+	p = same_page(v, va, false);
+	if (likely(p && n <= PAGE_SIZE - (va & ~PAGE_MASK)))
+		memcpy(buf, p, n);
+	else
+		done = copy_pages(v, va, buf, n, false);
 	copy_end(v);
 	return (unsigned)done;
 }

@@ -176,41 +176,28 @@ static const struct msr_rule rules[] = {
 	{ MSR_MMIO_CONF_BASE, MSR_MMIO_CONF_BASE, 0, NULL, drop, AMD_ONLY },
 };
 
-/* The rules of this machine's vendor by a hash of their MSR; the next ones are free or the next to look at. */
+/* Each MSR's rule on this machine, by a hash: in that slot, or behind it before the first that is empty. */
 #define SLOT_BITS 7
-static const struct msr_rule *slots[1 << SLOT_BITS];
+static struct msr_slot {
+	u32 msr;
+	const struct msr_rule *rule;
+} slots[1 << SLOT_BITS];
 
-static inline const struct msr_rule **slot_of(u32 msr)
+static inline struct msr_slot *slot_of(u32 msr)
 {
-	return &slots[msr * 0x9e3779b1U >> (32 - SLOT_BITS)];
-}
+	struct msr_slot *slot = &slots[msr * 0x9e3779b1U >> (32 - SLOT_BITS)];
 
-static const struct msr_rule **next_slot(const struct msr_rule **slot)
-{
-	return slot == &slots[ARRAY_SIZE(slots) - 1] ? slots : slot + 1;
+	while (unlikely(slot->msr != msr) && slot->rule)
+		slot = slot == &slots[ARRAY_SIZE(slots) - 1] ? slots : slot + 1;
+	return slot;
 }
 
 void __init msr_rules_init(void)
 {
-	for (const struct msr_rule *r = rules; r < rules + ARRAY_SIZE(rules); r++) {
-		for (u32 msr = r->first; msr <= r->last; msr++) {
-			const struct msr_rule **slot = slot_of(msr);
-
-			while (*slot)
-				slot = next_slot(slot);
+	for (const struct msr_rule *r = rules; r < rules + ARRAY_SIZE(rules); r++)
+		for (u32 msr = r->first; msr <= r->last; msr++)
 			if (r->vendor == ANY || r->vendor == x86.vendor)
-				*slot = r;
-		}
-	}
-}
-
-static inline const struct msr_rule *find_rule(u32 msr)
-{
-	const struct msr_rule **slot = slot_of(msr);
-
-	while (*slot && unlikely(msr - (*slot)->first > (*slot)->last - (*slot)->first))
-		slot = next_slot(slot);
-	return *slot;
+				*slot_of(msr) = (struct msr_slot){ msr, r };
 }
 
 struct msr_read guest_rdmsr(struct vcpu *v, u32 msr)
@@ -219,7 +206,7 @@ struct msr_read guest_rdmsr(struct vcpu *v, u32 msr)
 
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_rdmsr(v, msr);
-	r = find_rule(msr);
+	r = slot_of(msr)->rule;
 	if (unlikely(!r))
 		return (struct msr_read){ 0, -EPERM };
 	return r->rd ? r->rd(v, msr) : msr_value(r->value);
@@ -231,6 +218,6 @@ int guest_wrmsr(struct vcpu *v, u32 msr, u64 val)
 
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_wrmsr(v, msr, val);
-	r = find_rule(msr);
+	r = slot_of(msr)->rule;
 	return r && r->wr ? r->wr(v, msr, val) : -EPERM;
 }

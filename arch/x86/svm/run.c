@@ -20,7 +20,16 @@
 #define clgi() __asm__ volatile("clgi" ::: "memory")
 #define stgi() __asm__ volatile("stgi" ::: "memory")
 
-void svm_enter_new_asid(struct vcpu *v)
+/* Calls a world switch, which leaves nothing but v, RSP and RBP as it was. */
+#define WORLD_SWITCH(which, v)                                                                 \
+	__asm__ volatile("call " which                                                         \
+			 : "+D"(v)                                                             \
+			 :                                                                     \
+			 : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", \
+			   "r13", "r14", "r15", "memory", "cc")
+
+/* Takes an ASID of this CPU's that no stale translation is tagged with. */
+static void take_asid(struct vcpu *v)
 {
 	struct svm_cpu *c = v->cpu->hvm;
 	struct svm_vcpu *s = svm(v);
@@ -32,9 +41,23 @@ void svm_enter_new_asid(struct vcpu *v)
 	}
 	s->vmcb->asid = c->next_asid++;
 	s->asid_generation = c->generation;
-	s->enter = s->world_switch;
-	s->enter(v);
-	s->vmcb->tlb_control = 0;
+}
+
+/* An entry with what is rarely to be done: enum svm_entry. */
+static __noinline void enter_specially(struct vcpu *v)
+{
+	struct svm_vcpu *s = svm(v);
+	struct vmcb *m = s->vmcb;
+	u8 how = s->entry;
+
+	s->entry = 0;
+	if (how & ENTER_NEW_ASID)
+		take_asid(v);
+	if (how & ENTER_IN_SHADOW)
+		WORLD_SWITCH("svm_switch_shadow", v);
+	else
+		WORLD_SWITCH("svm_switch", v);
+	m->tlb_control = 0;
 }
 
 static bool can_take_interrupt(struct vcpu *v)
@@ -110,9 +133,8 @@ static void before_entry(struct vcpu *v)
 		if (!v->nmi_blocked)
 			m->intercept1 |= INTERCEPT_IRET;
 	}
-	s->world_switch = window && m->int_state & INT_SHADOW ? svm_switch_shadow : svm_switch;
-	if (s->enter != svm_enter_new_asid)
-		s->enter = s->world_switch;
+	if (unlikely(window && m->int_state & INT_SHADOW))
+		s->entry |= ENTER_IN_SHADOW;
 	if (window)
 		open_window(m);
 	else if (m->intercept1 & INTERCEPT_VINTR)
@@ -147,7 +169,7 @@ static unsigned insn_len(const struct vmcb *m, unsigned known)
 {
 	u64 len = m->nrip - m->rip;
 
-	return svm_nrips && len - 1 < 15 ? (unsigned)len : known;
+	return len - 1 < 15 ? (unsigned)len : known;
 }
 
 static void io_exit(struct vcpu *v, const struct vmcb *m)
@@ -189,11 +211,17 @@ static inline void count_frequent(struct vcpu *v, const struct vmcb *m, enum exi
 	}
 }
 
-static inline void skip_frequent(struct vcpu *v, struct vmcb *m, unsigned len)
+static inline void skip_frequent(struct vcpu *v, struct vmcb *m, u64 next)
 {
-	m->rip += len;
-	if (unlikely((m->int_state & INT_SHADOW) || (m->rflags & RFLAGS_TF)))
+	m->rip = next;
+	if (unlikely((m->int_state & INT_SHADOW) || (v->regs.rflags & RFLAGS_TF)))
 		end_shadow_and_step(v);
+}
+
+/* CPUID and MSR accesses have two bytes, if they have no prefixes. */
+static inline u64 next_rip(const struct vmcb *m)
+{
+	return m->nrip ? m->nrip : m->rip + 2;
 }
 
 static void vmmcall(struct vcpu *v, struct vmcb *m)
@@ -210,7 +238,7 @@ static void vmmcall(struct vcpu *v, struct vmcb *m)
 	if (unlikely(ret == HCALL_RESTART))
 		return;
 	m->rax = (u64)ret;
-	skip_frequent(v, m, VMMCALL_LEN);
+	skip_frequent(v, m, m->rip + VMMCALL_LEN);
 }
 
 static inline void cpuid(struct vcpu *v, struct vmcb *m)
@@ -223,7 +251,7 @@ static inline void cpuid(struct vcpu *v, struct vmcb *m)
 	v->regs.rbx = r->ebx;
 	v->regs.rcx = r->ecx;
 	v->regs.rdx = r->edx;
-	skip_frequent(v, m, insn_len(m, 2));
+	skip_frequent(v, m, next_rip(m));
 }
 
 static inline void access_msr(struct vcpu *v, struct vmcb *m)
@@ -246,7 +274,7 @@ static inline void access_msr(struct vcpu *v, struct vmcb *m)
 		}
 	}
 	if (likely(!rc)) {
-		skip_frequent(v, m, insn_len(m, 2));
+		skip_frequent(v, m, next_rip(m));
 		return;
 	}
 	v->stats.msrs++;
@@ -369,38 +397,55 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 	}
 }
 
+/*
+ * Does what waits for v, with GIF set. True when nothing new has come before GIF was clear again; false, with GIF
+ * set, when this CPU has other work than v.
+ */
+static inline bool ready(struct cpu *c, struct vcpu *v)
+{
+	for (;;) {
+		WRITE_ONCE(v->in_guest, false);
+		stgi();
+		if ((c->work && sched_wanted(c)) || (v->pending & VCPU_WORK_STOP))
+			return false;
+		before_entry(v);
+		clgi();
+		WRITE_ONCE(v->in_guest, true);
+		smp_mb();
+		if (!(c->work | v->pending))
+			return true;
+	}
+}
+
 /* Runs v until this CPU has other work. GIF stays clear from the last look at the work bits to VMRUN. */
 void svm_run(struct vcpu *v)
 {
 	struct cpu *c = this_cpu();
-	struct svm_vcpu *s = svm(v);
-	struct vmcb *m = s->vmcb;
 
-	write_cr2(m->cr2);	/* VMRUN does that; Bochs 2.7 does not */
+	write_cr2(vmcb_of(v)->cr2); /* VMRUN does that; Bochs 2.7 does not */
 	time_exit(v);
 	for (;;) {
-		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
-		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending |
-			     c->work)) {
-			if (c->work && sched_wanted(c))
-				break;
-			before_entry(v);
-		}
+		struct svm_vcpu *s;
+		struct vmcb *m;
+
 		clgi();
 		WRITE_ONCE(v->in_guest, true);
 		smp_mb();
-		if (unlikely(c->work | v->pending)) {
-			WRITE_ONCE(v->in_guest, false);
-			stgi();
-			if (v->pending & VCPU_WORK_STOP)
-				break;
-			continue;
-		}
-		trace(ENTRY, v, m->rip, 0);
+		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
+		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending |
+			     c->work) &&
+		    !ready(c, v))
+			break;
+		trace(ENTRY, v, vmcb_of(v)->rip, 0);
 		time_entry(c, v);
-		if (v->inject.valid)
-			write_event(v, m);
-		s->enter(v);
+		if (unlikely(v->inject.valid))
+			write_event(v, vmcb_of(v));
+		if (unlikely(svm(v)->entry))
+			enter_specially(v);
+		else
+			WORLD_SWITCH("svm_switch", v);
+		s = svm(v);
+		m = s->vmcb;
 		time_exit(v);
 		v->regs.rflags = m->rflags;
 		WRITE_ONCE(v->in_guest, false);

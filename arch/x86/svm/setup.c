@@ -13,7 +13,6 @@
 
 #define VM_CR_SVMDIS BIT(4)
 #define FEATURE_NP BIT(0)
-#define FEATURE_NRIPS BIT(3)
 
 #define MSRPM_PAGES 2
 #define IOPM_PAGES 3
@@ -21,7 +20,7 @@
 #define DR6_RESET 0xffff0ff0UL
 #define DR7_RESET 0x400UL
 
-bool svm_nrips, svm_inject_virq;
+bool svm_inject_virq;
 static u32 max_asid;
 static u8 *msrpm, *iopm;
 
@@ -58,7 +57,6 @@ static bool __init svm_probe(void)
 		return false;
 	}
 	x86.nested_page1g = x86.page1g;
-	svm_nrips = d & FEATURE_NRIPS;
 	svm_inject_virq = under_tcg();
 	max_asid = b;
 	return true;
@@ -143,8 +141,7 @@ static int svm_vcpu_init(struct vcpu *v)
 	}
 	s->vmcb = m;
 	v->hw_block = virt_to_phys(m);
-	s->world_switch = svm_switch;
-	s->enter = svm_enter_new_asid;
+	s->entry = ENTER_NEW_ASID;
 	v->hvm = s;
 	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18; /* #DB #AC (endless loops) and #MC */
 	m->intercept_cr = INTERCEPT_CR4_READ | INTERCEPT_CR4_WRITE;
@@ -177,7 +174,7 @@ static void svm_load(struct vcpu *v)
 
 	v->hw_host = c->host_pa;
 	if (svm(v)->asid_generation != c->generation)
-		svm(v)->enter = svm_enter_new_asid;
+		svm(v)->entry |= ENTER_NEW_ASID;
 }
 
 /* After a hypercall v->regs is not up to date. */
@@ -250,7 +247,7 @@ static void svm_set_cr2(struct vcpu *v, u64 cr2)
 
 static void svm_request_flush(struct vcpu *v)
 {
-	svm(v)->enter = svm_enter_new_asid;
+	svm(v)->entry |= ENTER_NEW_ASID;
 }
 
 static u64 svm_seg_base(struct vcpu *v, unsigned seg)

@@ -7,12 +7,14 @@
 
 #include "vmcb.h"
 
+enum svm_entry {
+	ENTER_NEW_ASID = 1,
+	ENTER_IN_SHADOW = 2, /* by svm_switch_shadow(), as something waits for the shadow's end */
+};
+
 struct svm_vcpu {
 	struct vmcb *vmcb;
-	/* svm_switch(), or the one with the shadow while something waits for the shadow's end */
-	void (*world_switch)(struct vcpu *v);
-	/* that, or svm_enter_new_asid() */
-	void (*enter)(struct vcpu *v);
+	u8 entry;		/* enum svm_entry: how the next one differs from others */
 	u64 asid_generation;	/* the CPU's when it was taken; no other CPU has the same */
 	u64 iret_rip;		/* of the last IRET that ended an NMI */
 	bool nmi_step;		/* steps over it, so that the next NMI comes after it */
@@ -26,7 +28,7 @@ struct svm_cpu {
 	u32 next_asid, max_asid;
 };
 
-extern bool svm_nrips, svm_inject_virq;
+extern bool svm_inject_virq;
 
 static inline struct svm_vcpu *svm(struct vcpu *v)
 {
@@ -38,13 +40,8 @@ static inline struct vmcb *vmcb_of(struct vcpu *v)
 	return svm(v)->vmcb;
 }
 
-/* The world switch (switch.asm). Called and returns with GIF clear; saves all guest registers in v. */
-void svm_switch(struct vcpu *v);
-void svm_switch_shadow(struct vcpu *v);
 
 void svm_run(struct vcpu *v);
-/* Enters with an ASID of this CPU's that no stale translation is tagged with. */
-void svm_enter_new_asid(struct vcpu *v);
 
 /* The registers that the VMCB has and struct vcpu.regs as well. */
 static inline void svm_take_regs(const struct vmcb *m, struct regs *r)

@@ -10,8 +10,8 @@
 %define VMCB 18 * 8
 %define HOST 19 * 8
 
-; void svm_switch(struct vcpu *v)
-; GIF is clear on entry and return, so that no interrupt comes between. STI under GIF=0 makes RFLAGS.IF
+; v in RDI, in and out. Changes all other registers but RSP and RBP: WORLD_SWITCH() says so to the compiler. All of the guest's
+; are saved in v. GIF is clear on entry and return, so that no interrupt comes between. STI under GIF=0 makes RFLAGS.IF
 ; set at VMRUN, by which physical interrupts end the guest (V_INTR_MASKING, APM2 15.21.1).
 ; svm_switch_shadow() is for a guest in the shadow of STI. The VMCB says so, but QEMU does not look there:
 ; it takes the shadow of whatever STI came last before the guest's first instruction. So that of ours is
@@ -20,7 +20,7 @@
 	align 16
 	global %1
 %1:
-	PUSH_OURS
+	push rbp
 	push rdi
 	mov rax, rdi
 	EACH_GUEST_REG LOAD
@@ -37,9 +37,10 @@
 	vmsave
 	pop rax
 	EACH_GUEST_REG STORE
+	mov rdi, rax
 	mov rax, [rax + HOST]
 	vmload
-	POP_OURS
+	pop rbp
 	FORGET_GUEST
 	ret
 %endmacro

@@ -45,4 +45,5 @@ vmx_exit:
 	xor eax, eax
 out:	POP_OURS
 	FORGET_GUEST
+	xor edi, edi
 	ret
