@@ -84,10 +84,15 @@ struct vcpu_seg {
 
 enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGS };
 
-/* Where a vCPU starts, beside its general registers. */
+#define NR_STATE_MSRS 8 /* the first of direct_msrs[] */
+
+/* What of the processor's state neither v->regs nor another member of struct vcpu holds. */
 struct vcpu_state {
-	u64 cr0, cr3, cr4, efer;
-	struct vcpu_seg seg[NR_SEGS];
+	u64 cr0, cr2, cr3, cr4, efer, dr6, dr7, pat;
+	u64 msr[NR_STATE_MSRS];
+	u64 pending_debug;	/* SDM 3C 24.4.2 */
+	u64 blocked;		/* BLOCKED_BY_* */
+	struct vcpu_seg seg[NR_SEGS], gdtr, idtr;
 };
 
 /* What the walk of the guest's own page tables needs; hvm_ops.refresh_paging_state() brings it up to date. */

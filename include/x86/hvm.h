@@ -8,6 +8,11 @@
 
 #include <margay/vcpu.h>
 
+/* vcpu_state.blocked: events wait for the end of this instruction, NMIs for IRET. As in the VMCS. */
+#define BLOCKED_BY_STI BIT(0)
+#define BLOCKED_BY_MOV_SS BIT(1)
+#define BLOCKED_BY_NMI BIT(3)
+
 struct hvm_ops {
 	const char *name;
 	u8 call_insn[3]; /* the hypercall instruction */
@@ -20,16 +25,17 @@ struct hvm_ops {
 	void (*load)(struct vcpu *v);
 	void (*save)(struct vcpu *v);
 	void (*run)(struct vcpu *v);		/* arch_vcpu_run */
-	/* For a dump: what v->regs has not, if a hypercall was what v exited by last; NULL: it has all. */
-	void (*regs)(struct vcpu *v, struct regs *r);
 	void (*mode)(struct vcpu *v, struct vcpu_mode *m);
 	/* Brings v->paging up to date; true when any of it but CR3 changed. */
 	bool (*refresh_paging_state)(struct vcpu *v);
-	void (*dump)(struct vcpu *v);
+	void (*dump)(struct vcpu *v); /* the last exit, in the vendor's words; v is in this CPU */
 
-	/* All that v->regs does not hold, as after INIT where st does not say otherwise. v is in no other CPU. */
-	void (*set_state)(struct vcpu *v, const struct vcpu_state *st);
+	/* The way back is the same: what get_state() gave, set_state() restores. v is in no other CPU. */
+	void (*set_state)(struct vcpu *v, const struct vcpu_state *st);	/* takes v->regs, too */
+	void (*get_state)(struct vcpu *v, struct vcpu_state *st); /* brings v->regs up to date */
 
+	/* Which accesses of v's to an MSR exit from now on. v is in no other CPU. 0, -ENOMEM, -EINVAL. */
+	int (*msr_exits)(struct vcpu *v, u32 msr, bool rd, bool wr);
 	/* EFER and PAT. */
 	u64 (*get_msr)(struct vcpu *v, u32 msr);
 	void (*set_msr)(struct vcpu *v, u32 msr, u64 val);

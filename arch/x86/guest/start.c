@@ -13,6 +13,9 @@
 #include "guest.h"
 
 #define RFLAGS_FIXED 2UL
+#define PAT_RESET 0x0007040600070406UL
+#define DR6_RESET 0xffff0ff0UL
+#define DR7_RESET 0x400UL
 
 #define ATTR_CODE16 0x09b
 #define ATTR_DATA16 0x093
@@ -37,8 +40,13 @@ static struct vcpu_seg segment(u16 sel, u16 attr, u32 limit, u64 base)
 static struct vcpu_state empty_state(void)
 {
 	return (struct vcpu_state){ .cr0 = CR0_ET,
+				    .dr6 = DR6_RESET,
+				    .dr7 = DR7_RESET,
+				    .pat = PAT_RESET,
 				    .seg[SEG_LDTR] = segment(0, ATTR_LDT, 0xffff, 0),
-				    .seg[SEG_TR] = segment(0, ATTR_TSS, 0xffff, 0) };
+				    .seg[SEG_TR] = segment(0, ATTR_TSS, 0xffff, 0),
+				    .gdtr.limit = 0xffff,
+				    .idtr.limit = 0xffff };
 }
 
 /* SDM 3A table 9-1, APM2 14.1.3. */

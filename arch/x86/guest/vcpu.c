@@ -39,10 +39,26 @@ void arch_vcpu_free(struct vcpu *v)
 	v->xsave = NULL;
 }
 
+/* In DEBUG builds each run begins with the state that has been taken out and put in. */
+static void check_state(struct vcpu *v)
+{
+#ifdef DEBUG
+	struct vcpu_state a, b;
+
+	hvm->get_state(v, &a);
+	hvm->set_state(v, &a);
+	hvm->get_state(v, &b);
+	BUG_ON(memcmp(&a, &b, sizeof(a)));
+#else
+	(void)v;
+#endif
+}
+
 void arch_vcpu_run(struct vcpu *v)
 {
 	if (unlikely(opt.perf_boot))
 		boot_guest_entered();
+	check_state(v);
 	hvm->run(v);
 }
 
@@ -58,15 +74,32 @@ void arch_domain_free(struct domain *d)
 
 void arch_vcpu_dump(struct vcpu *v)
 {
-	struct regs now = v->regs, *r = &now;
+	static const char name[][5] = { "ES", "CS",   "SS", "DS",   "FS",
+					"GS", "LDTR", "TR", "GDTR", "IDTR" };
+	const struct regs *r = &v->regs;
+	struct vcpu_state st;
 
-	if (hvm->regs)
-		hvm->regs(v, r);
+	if (v->on_cpu && this_cpu()->loaded != v) {
+		printk("%s vcpu %u runs on another CPU\n", v->domain->name, v->id);
+		return;
+	}
+	hvm->get_state(v, &st);
 	printk("%s vcpu %u: RIP %016lx RFLAGS %08lx RSP %016lx\n", v->domain->name, v->id, r->rip,
 	       r->rflags, r->rsp);
 	printk("RAX %016lx RBX %016lx RCX %016lx RDX %016lx\n", r->rax, r->rbx, r->rcx, r->rdx);
 	printk("RSI %016lx RDI %016lx RBP %016lx R8  %016lx\n", r->rsi, r->rdi, r->rbp, r->r8);
 	printk("R9  %016lx R10 %016lx R11 %016lx R12 %016lx\n", r->r9, r->r10, r->r11, r->r12);
 	printk("R13 %016lx R14 %016lx R15 %016lx\n", r->r13, r->r14, r->r15);
-	hvm->dump(v);
+	printk("CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx EFER %05lx DR6 %08lx DR7 %lx\n", st.cr0,
+	       st.cr2, st.cr3, st.cr4, st.efer, st.dr6, st.dr7);
+	for (unsigned i = 0; i < ARRAY_SIZE(name); i++) {
+		const struct vcpu_seg *s = i < NR_SEGS  ? &st.seg[i] :
+					   i == NR_SEGS ? &st.gdtr :
+							  &st.idtr;
+
+		printk("%-4s %04x attr %03x limit %08x base %016lx\n", name[i], s->sel, s->attr,
+		       s->limit, s->base);
+	}
+	if (this_cpu()->loaded == v)
+		hvm->dump(v);
 }

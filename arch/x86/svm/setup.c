@@ -14,15 +14,12 @@
 #define VM_CR_SVMDIS BIT(4)
 #define FEATURE_NP BIT(0)
 
-#define MSRPM_PAGES 2
 #define IOPM_PAGES 3
-#define GUEST_PAT_RESET 0x0007040600070406UL
-#define DR6_RESET 0xffff0ff0UL
-#define DR7_RESET 0x400UL
 
 bool svm_inject_virq;
 static u32 max_asid;
-static u8 *msrpm, *iopm;
+u8 *svm_msrpm;
+static u8 *iopm;
 
 /*
  * QEMU's VMRUN leaves an interrupt of EVENTINJ noted as an exception to raise: when a request of the
@@ -62,24 +59,16 @@ static bool __init svm_probe(void)
 	return true;
 }
 
-/* Reads and writes of an MSR go to the guest's own value without an exit. APM2 15.11. */
-static void __init msr_direct(u32 msr)
-{
-	u32 bit = msr < 0x2000 ? msr : 0x2000 + (msr - 0xc0000000);
-
-	msrpm[bit / 4] &= (u8) ~(3 << (bit % 4 * 2));
-}
-
 static void __init make_bitmaps(void)
 {
-	msrpm = alloc_pages(MSRPM_PAGES, NODE_ANY);
+	svm_msrpm = alloc_pages(MSRPM_PAGES, NODE_ANY);
 	iopm = alloc_pages(IOPM_PAGES, NODE_ANY);
-	if (!msrpm || !iopm)
+	if (!svm_msrpm || !iopm)
 		panic("no memory for AMD-V's permission maps\n");
-	memset(msrpm, 0xff, MSRPM_PAGES * PAGE_SIZE);
+	memset(svm_msrpm, 0xff, MSRPM_PAGES * PAGE_SIZE);
 	memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
 	for (unsigned i = 0; i < NR_DIRECT_MSRS; i++)
-		msr_direct(direct_msrs[i]);
+		svm_msrpm_set(svm_msrpm, direct_msrs[i], false, false);
 }
 
 static int svm_cpu_init(struct cpu *c)
@@ -89,7 +78,7 @@ static int svm_cpu_init(struct cpu *c)
 
 	if (!s || !hsave || !host)
 		return -ENOMEM;
-	if (!msrpm)
+	if (!svm_msrpm)
 		make_bitmaps();
 	s->host_pa = virt_to_phys(host);
 	s->max_asid = max_asid;
@@ -100,32 +89,6 @@ static int svm_cpu_init(struct cpu *c)
 	wrmsr(MSR_VM_HSAVE_PA, virt_to_phys(hsave));
 	__asm__ volatile("vmsave %0" ::"a"(s->host_pa) : "memory");
 	return 0;
-}
-
-/* The VMCB's segments are in the order of their encoding, and of the type the state has. */
-static void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
-{
-	struct vmcb *m = vmcb_of(v);
-
-	memset(&m->es, 0, sizeof(*m) - offsetof(struct vmcb, es));
-	memcpy(&m->es, &st->seg[SEG_ES], 6 * sizeof(m->es));
-	m->ldtr = st->seg[SEG_LDTR];
-	m->tr = st->seg[SEG_TR];
-	m->gdtr.limit = m->idtr.limit = 0xffff;
-	m->cpl = (m->ss.attr >> 5) & 3;
-	svm_set_cr0(v, st->cr0);
-	m->cr3 = st->cr3;
-	m->cr4 = st->cr4 | CR4_MCE;
-	m->efer = st->efer | EFER_SVME;
-	m->dr6 = DR6_RESET;
-	m->dr7 = DR7_RESET;
-	svm_give_regs(m, &v->regs);
-	m->g_pat = GUEST_PAT_RESET;
-	m->eventinj = 0;
-	m->int_state = 0;
-	m->v_irq = 0;
-	m->v_tpr = 0;
-	m->intercept1 &= ~(INTERCEPT_VINTR | INTERCEPT_IRET);
 }
 
 static int svm_vcpu_init(struct vcpu *v)
@@ -152,7 +115,7 @@ static int svm_vcpu_init(struct vcpu *v)
 	m->intercept2 = INTERCEPT_SVM | INTERCEPT_WBINVD | INTERCEPT_MONITOR | INTERCEPT_MWAIT |
 			INTERCEPT_XSETBV | INTERCEPT_RDPRU;
 	m->iopm_pa = virt_to_phys(iopm);
-	m->msrpm_pa = virt_to_phys(msrpm);
+	m->msrpm_pa = virt_to_phys(svm_msrpm);
 	m->v_intr_masking = V_INTR_MASKING;
 	m->np_enable = 1;
 	m->n_cr3 = virt_to_phys(v->domain->p2m.root);
@@ -163,6 +126,8 @@ static void svm_vcpu_free(struct vcpu *v)
 {
 	if (!v->hvm)
 		return;
+	if (vmcb_of(v)->msrpm_pa != virt_to_phys(svm_msrpm))
+		free_pages(phys_to_virt(vmcb_of(v)->msrpm_pa), MSRPM_PAGES);
 	free_page(vmcb_of(v));
 	kfree(v->hvm);
 	v->hvm = NULL;
@@ -175,12 +140,6 @@ static void svm_load(struct vcpu *v)
 	v->hw_host = c->host_pa;
 	if (svm(v)->asid_generation != c->generation)
 		svm(v)->entry |= ENTER_NEW_ASID;
-}
-
-/* After a hypercall v->regs is not up to date. */
-static void svm_regs(struct vcpu *v, struct regs *r)
-{
-	svm_take_regs(vmcb_of(v), r);
 }
 
 static void svm_mode(struct vcpu *v, struct vcpu_mode *out)
@@ -261,17 +220,9 @@ static u64 svm_seg_base(struct vcpu *v, unsigned seg)
 static void svm_dump(struct vcpu *v)
 {
 	const struct vmcb *m = vmcb_of(v);
-	const struct vcpu_seg *s = &m->es;
-	static const char name[10][5] = { "ES", "CS",   "SS",   "DS",   "FS",
-					  "GS", "GDTR", "LDTR", "IDTR", "TR" };
 
 	printk("exit %#lx info %lx %lx intinfo %lx CPL %u\n", m->exitcode, m->exitinfo1,
 	       m->exitinfo2, m->exitintinfo, m->cpl);
-	printk("CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx EFER %05lx\n", m->cr0, m->cr2, m->cr3,
-	       m->cr4, m->efer);
-	for (unsigned i = 0; i < 10; i++)
-		printk("%-4s %04x attr %03x limit %08x base %016lx\n", name[i], s[i].sel, s[i].attr,
-		       s[i].limit, s[i].base);
 }
 
 #define NPT_LEAF (PTE_P | PTE_U | PTE_A | PTE_D)
@@ -295,11 +246,12 @@ const struct hvm_ops svm_ops = {
 	.vcpu_free = svm_vcpu_free,
 	.load = svm_load,
 	.run = svm_run,
-	.regs = svm_regs,
 	.mode = svm_mode,
 	.refresh_paging_state = svm_refresh_paging_state,
 	.dump = svm_dump,
 	.set_state = svm_set_state,
+	.get_state = svm_get_state,
+	.msr_exits = svm_msr_exits,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
 	.skip_shadow = svm_skip_shadow,

@@ -28,6 +28,8 @@ struct svm_cpu {
 	u32 next_asid, max_asid;
 };
 
+#define MSRPM_PAGES 2
+extern u8 *svm_msrpm; /* the MSR permission map of all vCPUs that need none of their own */
 extern bool svm_inject_virq;
 
 static inline struct svm_vcpu *svm(struct vcpu *v)
@@ -58,6 +60,13 @@ static inline void svm_give_regs(struct vmcb *m, const struct regs *r)
 	m->rip = r->rip;
 	m->rflags = r->rflags;
 }
+
+/* state.c */
+void svm_set_state(struct vcpu *v, const struct vcpu_state *st);
+void svm_get_state(struct vcpu *v, struct vcpu_state *st);
+/* Which accesses to an MSR exit. APM2 15.11. -EINVAL: no map has it. */
+int svm_msrpm_set(u8 *map, u32 msr, bool rd, bool wr);
+int svm_msr_exits(struct vcpu *v, u32 msr, bool rd, bool wr);
 
 /* cr_access.c */
 void svm_cr_exit(struct vcpu *v);

@@ -45,8 +45,8 @@ static u64 read_blocking(struct vcpu *v, const struct vmx_vcpu *s)
 static void change_delivery(struct vmx_vcpu *s, bool by_hardware)
 {
 	s->by_hardware = by_hardware;
-	vmwrite(CPU_CONTROLS2, vmx_caps.cpu2 | (by_hardware ? CPU2_APICV : 0));
-	vmwrite(MSR_BITMAP, vmx_msr_bitmap(by_hardware));
+	vmwrite(CPU_CONTROLS2, s->controls.cpu2 | (by_hardware ? CPU2_APICV : 0));
+	vmwrite(MSR_BITMAP, vmx_msr_bitmap(s));
 	if (!by_hardware)
 		s->tpr_threshold = ~0U; /* written anew */
 }
@@ -55,7 +55,7 @@ static void before_entry(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx(v);
 	u64 blocked = read_blocking(v, s);
-	u32 controls = vmx_caps.cpu;
+	u32 controls = s->controls.cpu;
 	bool can_take = (v->regs.rflags & RFLAGS_IF) &&
 			!(blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
 

@@ -11,6 +11,9 @@
 #define FEATURE_CONTROL_LOCK BIT(0)
 #define FEATURE_CONTROL_VMXON BIT(2)
 
+/* #DB #AC (endless loops) and #MC */
+#define EXCEPTIONS (BIT(1) | BIT(17) | BIT(18))
+
 struct vmx_caps vmx_caps;
 static u8 *msr_bitmap, *apicv_bitmap;
 
@@ -21,22 +24,23 @@ static const struct control {
 	u32 *out;
 	const char *what;
 } controls[] = {
-	{ MSR_VMX_TRUE_PINBASED, PIN_EXTINT | PIN_NMI | PIN_VIRTUAL_NMI, 0, &vmx_caps.pin,
+	{ MSR_VMX_TRUE_PINBASED, PIN_EXTINT | PIN_NMI | PIN_VIRTUAL_NMI, 0, &vmx_caps.controls.pin,
 	  "pin-based controls (virtual NMIs)" },
 	{ MSR_VMX_TRUE_PROCBASED,
 	  CPU_TSC_OFFSET | CPU_HLT | CPU_MWAIT | CPU_RDPMC | CPU_TPR_SHADOW | CPU_IO |
 		  CPU_MSR_BITMAP | CPU_MONITOR | CPU_SECONDARY,
-	  0, &vmx_caps.cpu, "processor-based controls (TPR shadow, MSR bitmaps)" },
-	{ MSR_VMX_PROCBASED2, CPU2_EPT, CPU2_UNRESTRICTED, &vmx_caps.cpu2, "extended page tables" },
+	  0, &vmx_caps.controls.cpu, "processor-based controls (TPR shadow, MSR bitmaps)" },
+	{ MSR_VMX_PROCBASED2, CPU2_EPT, CPU2_UNRESTRICTED, &vmx_caps.controls.cpu2,
+	  "extended page tables" },
 	{ MSR_VMX_PROCBASED2, CPU2_EPT | CPU2_UNRESTRICTED | CPU2_WBINVD,
-	  CPU2_RDTSCP | CPU2_VPID | CPU2_INVPCID | CPU2_PAUSE_LOOP, &vmx_caps.cpu2,
+	  CPU2_RDTSCP | CPU2_VPID | CPU2_INVPCID | CPU2_PAUSE_LOOP, &vmx_caps.controls.cpu2,
 	  "unrestricted guest" },
 	{ MSR_VMX_TRUE_EXIT,
 	  EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
 		  EXIT_LOAD_EFER,
-	  0, &vmx_caps.exit, "VM-exit controls (PAT and EFER)" },
+	  0, &vmx_caps.controls.exit, "VM-exit controls (PAT and EFER)" },
 	{ MSR_VMX_TRUE_ENTRY, ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER, 0,
-	  &vmx_caps.entry, "VM-entry controls (PAT and EFER)" },
+	  &vmx_caps.controls.entry, "VM-entry controls (PAT and EFER)" },
 };
 
 /* The low half of a capability MSR has the bits that must be 1, the high half those that may. A.3. */
@@ -92,6 +96,7 @@ bool __init vmx_probe(void)
 	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
 		if (!take_controls(&controls[i]))
 			return false;
+	vmx_caps.controls.exceptions = EXCEPTIONS;
 	vmx_caps.basic = rdmsr(MSR_VMX_BASIC);
 	vmx_caps.ept = rdmsr(MSR_VMX_EPT_VPID_CAP);
 	if ((vmx_caps.ept & ept_need) != ept_need) {
@@ -102,32 +107,21 @@ bool __init vmx_probe(void)
 	x86.nested_page1g = vmx_caps.ept & EPT_CAP_1G;
 	pr_info("VT-x: EPT with%s 1 GiB pages%s%s%s\n", x86.nested_page1g ? "" : "out",
 		vmx_caps.ept & EPT_CAP_AD ? ", accessed and dirty bits" : "",
-		vmx_caps.cpu2 & CPU2_VPID ? ", VPID" : "",
+		vmx_caps.controls.cpu2 & CPU2_VPID ? ", VPID" : "",
 		vmx_caps.apicv ? ", virtual-interrupt delivery" : "");
 	return true;
-}
-
-/* Reads and writes of an MSR go to the CPU's own without an exit. SDM 3C 24.6.9. */
-static void __init msr_direct(u8 *bitmap, u32 msr, bool rd, bool wr)
-{
-	u8 *byte = bitmap + (msr & 0x1fff) / 8 + (msr >= 0xc0000000 ? 1024 : 0);
-
-	if (rd)
-		*byte &= (u8) ~(1 << msr % 8);
-	if (wr)
-		byte[2048] &= (u8) ~(1 << msr % 8);
 }
 
 /* What of the x2APIC needs no exit: hardware keeps it in the vLAPIC's page. SDM 3C 29.5. */
 static void __init make_apicv_bitmap(void)
 {
 	memcpy(apicv_bitmap, msr_bitmap, PAGE_SIZE);
-	msr_direct(apicv_bitmap, MSR_X2APIC_BASE + APIC_TPR / 16, true, true);
-	msr_direct(apicv_bitmap, MSR_X2APIC_BASE + APIC_PPR / 16, true, false);
-	msr_direct(apicv_bitmap, MSR_X2APIC_BASE + APIC_EOI / 16, false, true);
-	msr_direct(apicv_bitmap, MSR_X2APIC_BASE + APIC_SELF_IPI / 16, false, true);
+	vmx_bitmap_set(apicv_bitmap, MSR_X2APIC_BASE + APIC_TPR / 16, false, false);
+	vmx_bitmap_set(apicv_bitmap, MSR_X2APIC_BASE + APIC_PPR / 16, false, true);
+	vmx_bitmap_set(apicv_bitmap, MSR_X2APIC_BASE + APIC_EOI / 16, true, false);
+	vmx_bitmap_set(apicv_bitmap, MSR_X2APIC_BASE + APIC_SELF_IPI / 16, true, false);
 	for (u32 i = 0; i < 8; i++)
-		msr_direct(apicv_bitmap, MSR_X2APIC_BASE + APIC_ISR / 16 + i, true, false);
+		vmx_bitmap_set(apicv_bitmap, MSR_X2APIC_BASE + APIC_ISR / 16 + i, false, true);
 }
 
 static void __init make_bitmaps(void)
@@ -138,13 +132,20 @@ static void __init make_bitmaps(void)
 		panic("no memory for VT-x's MSR bitmaps\n");
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
 	for (unsigned i = 0; i < NR_DIRECT_MSRS; i++)
-		msr_direct(msr_bitmap, direct_msrs[i], true, true);
+		vmx_bitmap_set(msr_bitmap, direct_msrs[i], false, false);
 	make_apicv_bitmap();
 }
 
-paddr_t vmx_msr_bitmap(bool apicv)
+paddr_t vmx_msr_bitmap(struct vmx_vcpu *s)
 {
-	return virt_to_phys(apicv ? apicv_bitmap : msr_bitmap);
+	u8 *shared = s->by_hardware ? apicv_bitmap : msr_bitmap;
+
+	if (!s->msr_bitmap)
+		return virt_to_phys(shared);
+	/* The x2APIC's MSRs, reads and writes. */
+	memcpy(s->msr_bitmap + MSR_X2APIC_BASE / 8, shared + MSR_X2APIC_BASE / 8, 32);
+	memcpy(s->msr_bitmap + 2048 + MSR_X2APIC_BASE / 8, shared + 2048 + MSR_X2APIC_BASE / 8, 32);
+	return virt_to_phys(s->msr_bitmap);
 }
 
 int vmx_cpu_init(struct cpu *c)

@@ -15,12 +15,6 @@
 
 #include "vmx.h"
 
-#define PAT_RESET 0x0007040600070406UL
-#define DR6_RESET 0xffff0ff0UL
-#define DR7_RESET 0x400UL
-/* #DB #AC (endless loops) and #MC */
-#define EXCEPTIONS (BIT(1) | BIT(17) | BIT(18))
-
 /* A loop of PAUSEs at most so far apart, for so long, in TSC ticks, waits for another vCPU. SDM 3C 25.1.3. */
 #define PAUSE_GAP_TICKS 128
 #define PAUSE_WINDOW_TICKS 4096
@@ -44,21 +38,21 @@ static void write_constants(struct vcpu *v, struct vmx_vcpu *s)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
 		vmwrite(zero[i], 0);
-	vmwrite(PIN_CONTROLS, vmx_caps.pin);
+	vmwrite(PIN_CONTROLS, s->controls.pin);
 	vmwrite(CPU_CONTROLS, s->cpu_controls);
-	vmwrite(CPU_CONTROLS2, vmx_caps.cpu2);
-	vmwrite(EXIT_CONTROLS, vmx_caps.exit);
-	vmwrite(EXCEPTION_BITMAP, EXCEPTIONS);
-	vmwrite(MSR_BITMAP, vmx_msr_bitmap(false));
+	vmwrite(CPU_CONTROLS2, s->controls.cpu2);
+	vmwrite(EXIT_CONTROLS, s->controls.exit);
+	vmwrite(EXCEPTION_BITMAP, s->controls.exceptions);
+	vmwrite(MSR_BITMAP, vmx_msr_bitmap(s));
 	vmwrite(VIRTUAL_APIC_PAGE, virt_to_phys(vlapic_page(v)));
 	for (unsigned i = 0; vmx_caps.apicv && i < 4; i++)
 		vmwrite(EOI_EXIT0 + 2 * i, 0);
 	vmwrite(EPT_POINTER, s->eptp);
 	vmwrite(LINK_POINTER, ~0UL);
 	/* Translations are tagged by the EPT's root as well: ids need to differ in a domain only. */
-	if (vmx_caps.cpu2 & CPU2_VPID)
+	if (s->controls.cpu2 & CPU2_VPID)
 		vmwrite(VPID, v->id + 1);
-	if (vmx_caps.cpu2 & CPU2_PAUSE_LOOP) {
+	if (s->controls.cpu2 & CPU2_PAUSE_LOOP) {
 		vmwrite(PAUSE_GAP, PAUSE_GAP_TICKS);
 		vmwrite(PAUSE_WINDOW, PAUSE_WINDOW_TICKS);
 	}
@@ -90,68 +84,29 @@ static void write_host(const struct cpu *c, struct vmx_vcpu *s)
 	s->in_cpu = c;
 }
 
-/* An entry checks what loading a segment register would have checked or done. SDM 3C 26.3.1.2. */
-static void write_segment(unsigned n, const struct vcpu_seg *seg)
+/* What the VMCS has not: in the CPU while v is. */
+static void load_registers(const struct vmx_vcpu *s)
 {
-	u32 limit = seg->limit, rights = (seg->attr & 0xffU) | (seg->attr & 0xf00U) << 4;
-
-	if (limit >> 20)
-		limit |= 0xfff;
-	rights = limit >> 20 ? rights | RIGHTS_G : rights & ~(u32)RIGHTS_G;
-	if (!(rights & RIGHTS_P))
-		rights = RIGHTS_UNUSABLE;
-	else if (n == SEG_TR)
-		rights |= RIGHTS_BUSY_TSS;
-	else if (n != SEG_LDTR)
-		rights |= RIGHTS_ACCESSED;
-	vmwrite(GUEST_ES_SEL + 2 * n, seg->sel);
-	vmwrite(GUEST_ES_LIMIT + 2 * n, limit);
-	vmwrite(GUEST_ES_RIGHTS + 2 * n, rights);
-	vmwrite(GUEST_ES_BASE + 2 * n, seg->base);
-}
-
-/* With PAE paging the four entries of the top level are part of the state. */
-static void write_pdptes(struct vcpu *v, const struct vcpu_state *st)
-{
-	u64 pdpte[4] = { 0 };
-
-	if ((st->cr0 & CR0_PG) && (st->cr4 & CR4_PAE) && !(st->efer & EFER_LMA) &&
-	    copy_from_gpa(v->domain, pdpte, st->cr3 & 0xffffffe0, sizeof(pdpte)))
-		pdpte[0] = 0;
-	for (unsigned i = 0; i < 4; i++)
-		vmwrite(GUEST_PDPTE0 + 2 * i, pdpte[i] & PTE_P ? pdpte[i] : 0);
-}
-
-static void write_start(struct vcpu *v, struct vmx_vcpu *s)
-{
-	static const u16 zero[] = { INTERRUPTIBILITY,	PENDING_DEBUG,	    GUEST_SYSENTER_CS,
-				    GUEST_SYSENTER_ESP, GUEST_SYSENTER_EIP, ENTRY_EVENT,
-				    GUEST_GDTR_BASE,	GUEST_IDTR_BASE };
-	const struct vcpu_state *st = &s->start;
-
-	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
-		vmwrite(zero[i], 0);
-	vmwrite(ENTRY_CONTROLS, vmx_caps.entry | (st->efer & EFER_LMA ? ENTRY_IA32E : 0));
-	vmwrite(GUEST_CR0, (st->cr0 & ~CR0_OWNED) | CR0_NE);
-	vmwrite(CR0_SHADOW, st->cr0);
-	vmwrite(GUEST_CR3, st->cr3);
-	vmwrite(GUEST_CR4, st->cr4 | CR4_VMXE | CR4_MCE);
-	vmwrite(CR4_SHADOW, 0);
-	vmwrite(GUEST_EFER, st->efer);
-	vmwrite(GUEST_PAT, PAT_RESET);
-	vmwrite(GUEST_DR7, DR7_RESET);
-	vmwrite(GUEST_GDTR_LIMIT, 0xffff);
-	vmwrite(GUEST_IDTR_LIMIT, 0xffff);
-	vmwrite(GUEST_RIP, s->rip = v->regs.rip);
-	vmwrite(GUEST_RSP, s->rsp = v->regs.rsp);
-	vmwrite(GUEST_RFLAGS, s->rflags = v->regs.rflags);
-	for (unsigned i = 0; i < NR_SEGS; i++)
-		write_segment(i, &st->seg[i]);
-	write_pdptes(v, st);
 	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
-		wrmsr(direct_msrs[i], 0);
-	write_cr2(0);
-	write_dr6(DR6_RESET);
+		wrmsr(direct_msrs[i], s->switched_msrs[i]);
+	write_cr2(s->cr2);
+	write_dr6(s->dr6);
+}
+
+static void save_registers(struct vmx_vcpu *s)
+{
+	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
+		s->switched_msrs[i] = rdmsr(direct_msrs[i]);
+	s->cr2 = read_cr2();
+	s->dr6 = read_dr6();
+}
+
+static void start(struct vcpu *v, struct vmx_vcpu *s)
+{
+	vmx_write_state(v, &s->start);
+	memcpy(s->switched_msrs, s->start.msr, sizeof(s->switched_msrs));
+	s->cr2 = s->start.cr2;
+	s->dr6 = s->start.dr6;
 	if (vmx_caps.ept & EPT_CAP_INVVPID_SINGLE)
 		invvpid(INV_SINGLE, v->id + 1);
 	s->started = true;
@@ -163,8 +118,63 @@ static void vmx_set_state(struct vcpu *v, const struct vcpu_state *st)
 
 	s->start = *st;
 	s->started = false;
+	if (is_loaded(v)) {
+		start(v, s);
+		load_registers(s);
+	}
+}
+
+/* Makes v's VMCS the current one for a moment, where v is in no CPU. */
+static void borrow_vmcs(struct vcpu *v)
+{
+	if (!is_loaded(v))
+		BUG_ON(vmptrld(vmx(v)->pa));
+}
+
+static void return_vmcs(struct vcpu *v)
+{
+	struct vcpu *loaded = this_cpu()->loaded;
+
+	if (loaded == v)
+		return;
+	vmclear(vmx(v)->pa);
+	if (loaded)
+		BUG_ON(vmptrld(vmx(loaded)->pa));
+}
+
+static void vmx_get_state(struct vcpu *v, struct vcpu_state *st)
+{
+	struct vmx_vcpu *s = vmx(v);
+
+	*st = s->start;
+	if (!s->started)
+		return;
 	if (is_loaded(v))
-		write_start(v, s);
+		save_registers(s);
+	borrow_vmcs(v);
+	vmx_read_state(v, st);
+	return_vmcs(v);
+	memcpy(st->msr, s->switched_msrs, sizeof(s->switched_msrs));
+	st->cr2 = s->cr2;
+	st->dr6 = s->dr6;
+}
+
+static int vmx_msr_exits(struct vcpu *v, u32 msr, bool rd, bool wr)
+{
+	struct vmx_vcpu *s = vmx(v);
+
+	if (!s->msr_bitmap) {
+		u8 *own = alloc_page();
+
+		if (!own)
+			return -ENOMEM;
+		memcpy(own, phys_to_virt(vmx_msr_bitmap(s)), PAGE_SIZE);
+		s->msr_bitmap = own;
+		borrow_vmcs(v);
+		vmwrite(MSR_BITMAP, vmx_msr_bitmap(s));
+		return_vmcs(v);
+	}
+	return vmx_bitmap_set(s->msr_bitmap, msr, rd, wr);
 }
 
 static void vmx_load(struct vcpu *v)
@@ -177,23 +187,16 @@ static void vmx_load(struct vcpu *v)
 		write_constants(v, s);
 	if (s->in_cpu != c)
 		write_host(c, s);
-	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
-		wrmsr(direct_msrs[i], s->switched_msrs[i]);
-	write_cr2(s->cr2);
-	write_dr6(s->dr6);
 	if (!s->started)
-		write_start(v, s);
+		start(v, s);
+	load_registers(s);
 }
 
 static void vmx_save(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx(v);
 
-	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
-		s->switched_msrs[i] = rdmsr(direct_msrs[i]);
-	v->regs.rsp = s->rsp = vmread(GUEST_RSP);
-	s->cr2 = read_cr2();
-	s->dr6 = read_dr6();
+	save_registers(s);
 	vmclear(s->pa);
 	s->launched = false;
 }
@@ -211,7 +214,8 @@ static int vmx_vcpu_init(struct vcpu *v)
 	s->pa = virt_to_phys(s->vmcs);
 	*s->vmcs = (u32)(vmx_caps.basic & BASIC_REVISION);
 	vmclear(s->pa);
-	s->cpu_controls = vmx_caps.cpu;
+	s->controls = vmx_caps.controls;
+	s->cpu_controls = s->controls.cpu;
 	s->eptp = virt_to_phys(v->domain->p2m.root) | EPTP_WB | EPTP_4_LEVELS |
 		  (vmx_caps.ept & EPT_CAP_AD ? EPTP_AD : 0);
 	return 0;
@@ -225,13 +229,10 @@ static void vmx_vcpu_free(struct vcpu *v)
 		return;
 	if (s->vmcs)
 		free_page(s->vmcs);
+	if (s->msr_bitmap)
+		free_page(s->msr_bitmap);
 	kfree(s);
 	v->hvm = NULL;
-}
-
-static u64 guest_cr0(void)
-{
-	return owned_bits(vmread(GUEST_CR0), vmread(CR0_SHADOW), CR0_OWNED);
 }
 
 static u64 vmx_cr4(struct vcpu *v)
@@ -239,18 +240,11 @@ static u64 vmx_cr4(struct vcpu *v)
 	return vmread(GUEST_CR4) & cpuid_cr4_allowed(v->domain);
 }
 
-/* A hypercall does not read RSP. */
-static void vmx_regs(struct vcpu *v, struct regs *r)
-{
-	if (is_loaded(v))
-		r->rsp = vmread(GUEST_RSP);
-}
-
 static void vmx_mode(struct vcpu *v, struct vcpu_mode *out)
 {
 	u64 cs = vmread(GUEST_CS_RIGHTS);
 
-	out->cr0 = guest_cr0();
+	out->cr0 = vmx_cr0();
 	out->cr2 = read_cr2();
 	out->cr3 = vmread(GUEST_CR3);
 	out->cr4 = vmx_cr4(v);
@@ -321,7 +315,6 @@ static u64 vmx_seg_base(struct vcpu *v __unused, unsigned seg)
 const struct hvm_ops vmx_ops = {
 	.name = "VT-x",
 	.call_insn = { 0x0f, 0x01, 0xc1 }, /* VMCALL */
-	.regs = vmx_regs,
 	.leaf = {
 		[P2M_RAM] = EPT_R | EPT_W | EPT_X | EPT_WB | EPT_AD,
 		[P2M_SHARED] = EPT_R | EPT_W | EPT_WB | EPT_AD,
@@ -342,6 +335,8 @@ const struct hvm_ops vmx_ops = {
 	.refresh_paging_state = vmx_refresh_paging_state,
 	.dump = vmx_dump,
 	.set_state = vmx_set_state,
+	.get_state = vmx_get_state,
+	.msr_exits = vmx_msr_exits,
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
 	.skip_shadow = vmx_skip_shadow,

@@ -143,9 +143,6 @@ enum vmcs_field {
 #define ENTRY_LOAD_EFER BIT(15)
 
 /* Interruptibility */
-#define BLOCKED_BY_STI BIT(0)
-#define BLOCKED_BY_MOV_SS BIT(1)
-#define BLOCKED_BY_NMI BIT(3)
 
 /* Events on their way in or out: vector in bits 7:0, type in 10:8. */
 #define EVENT_ERROR BIT(11)
@@ -244,6 +241,10 @@ enum vmx_msr {
 
 enum { INV_SINGLE = 1, INV_ALL = 2 };
 
+#ifdef MARGAY_UNIT
+u64 vmread(enum vmcs_field f);
+void vmwrite(enum vmcs_field f, u64 v);
+#else
 static inline u64 vmread(enum vmcs_field f)
 {
 	u64 v;
@@ -256,6 +257,7 @@ static inline void vmwrite(enum vmcs_field f, u64 v)
 {
 	__asm__ volatile("vmwrite %1, %0" ::"r"((u64)f), "r"(v) : "cc", "memory");
 }
+#endif
 
 /* These tell whether they failed: CF or ZF. */
 #define DEFINE_VMX_PTR(name)                                                                      \
