@@ -82,6 +82,7 @@ static void assign(struct vcpu *v, struct cpu *c)
 {
 	v->cpu = c;
 	v->view.cpu = c->id;
+	v->moved = true;
 }
 
 static bool may_run_on(const struct vcpu *v, const struct cpu *c)
@@ -457,6 +458,8 @@ static struct vcpu *schedule(struct cpu *c)
 	if (t < v->view.since)	/* it came to wait after that */
 		t = now();
 	switch_runstate(v, RUNSTATE_running, t);
+	if (unlikely(v->slow_tick))
+		vcpu_timers_resume(v);
 	v->slice_end = slice == POLICY_FOREVER ? slice : t + slice;
 	if (!list_empty(&c->runq.queue)) {
 		time_slice(c, v->slice_end);
@@ -490,6 +493,8 @@ static void run_current(struct cpu *c, struct vcpu *v)
 {
 	if (c->loaded != v) {
 		arch_vcpu_load(v);
+		if (v->moved)
+			vcpu_timers_follow(v);
 		c->loaded = v;
 		c->stats.switches++;
 	}

@@ -37,7 +37,7 @@ static struct timer_queue *lock_queue_of(struct timer *t)
 	}
 }
 
-/* Behind those of the same time. The list is short: a vCPU has four timers at most. */
+/* Behind those of the same time. A vCPU has four timers at most. */
 static void insert(struct timer_queue *q, struct timer *t)
 {
 	struct timer *later;
@@ -116,6 +116,21 @@ void timer_stop(struct timer *t)
 	} while (busy);
 }
 
+void timer_follow(struct timer *t)
+{
+	struct timer_queue *q = lock_queue_of(t);
+	bool armed;
+
+	if (!q)
+		return;
+	armed = timer_armed(t) && q != &this_cpu()->timers;
+	if (armed)
+		list_del(&t->link);
+	spin_unlock(&q->lock);
+	if (armed)
+		timer_set(t, t->expires);
+}
+
 /* From when on t may run. */
 static stime_t earliest(const struct timer_queue *q, const struct timer *t)
 {
@@ -144,11 +159,12 @@ void timers_run(void)
 {
 	struct timer_queue *q = &this_cpu()->timers;
 	stime_t due = q->due = now();
+	unsigned left = TIMERS_AT_ONCE;
 	struct timer *t;
 
 	/* What becomes due meanwhile waits for the next time: guests' timers must not keep a CPU here. */
 	spin_lock(&q->lock);
-	while ((t = first(q)) && earliest(q, t) <= due) {
+	while ((t = first(q)) && earliest(q, t) <= due && left--) {
 		list_del(&t->link);
 		q->running = t;
 		spin_unlock(&q->lock);
@@ -157,6 +173,8 @@ void timers_run(void)
 		q->running = NULL;
 	}
 	q->programmed = t ? interrupt_at(t) : ~0UL;
+	if (t && earliest(q, t) <= due)
+		q->programmed = now() + TIMERS_PAUSE_NS;
 	if (t)
 		arch_timer_program(q->programmed);
 	spin_unlock(&q->lock);

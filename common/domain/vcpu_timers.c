@@ -6,6 +6,8 @@
 #include <margay/evtchn.h>
 #include <margay/sched.h>
 
+#define UNSEEN_TICK_NS 100000000UL
+
 static void singleshot_fn(struct timer *t)
 {
 	struct vcpu *v = container_of(t, struct vcpu, timer);
@@ -14,14 +16,29 @@ static void singleshot_fn(struct timer *t)
 	evtchn_virq(v, VIRQ_TIMER);
 }
 
+/* v does not run, and a tick would change nothing: there is no port, or the last tick is still pending. */
+static bool tick_unseen(const struct vcpu *v)
+{
+	unsigned port = READ_ONCE(v->virq_port[VIRQ_TIMER]);
+
+	return READ_ONCE(v->state) != RUN_RUNNING && (!port || evtchn_pending(v->domain, port));
+}
+
 static void periodic_fn(struct timer *t)
 {
 	struct vcpu *v = container_of(t, struct vcpu, periodic);
-	stime_t period = READ_ONCE(v->period), next = t->expires + period, t0 = now();
+	stime_t period = READ_ONCE(v->period), t0 = now(), next;
 
 	if (!period)
 		return;
-	evtchn_virq(v, VIRQ_TIMER);
+	/* Ticks go on slowly, as another vCPU may clear the port. */
+	if (tick_unseen(v)) {
+		period = max(period, UNSEEN_TICK_NS);
+		v->slow_tick = true;
+	} else {
+		evtchn_virq(v, VIRQ_TIMER);
+	}
+	next = t->expires + period;
 	/* Ticks that were missed are not made up for. */
 	timer_set(t, next > t0 ? next : t0 + period);
 }
@@ -40,6 +57,22 @@ void vcpu_timers_init(struct vcpu *v)
 	v->timer.early = true;
 	timer_init(&v->periodic, periodic_fn);
 	timer_init(&v->poll_timer, poll_fn);
+}
+
+void vcpu_timers_follow(struct vcpu *v)
+{
+	v->moved = false;
+	timer_follow(&v->timer);
+	timer_follow(&v->periodic);
+	timer_follow(&v->poll_timer);
+	timer_follow(v->arch_timer);
+}
+
+void vcpu_timers_resume(struct vcpu *v)
+{
+	v->slow_tick = false;
+	if (READ_ONCE(v->period))
+		timer_set(&v->periodic, now() + v->period);
 }
 
 void vcpu_timers_stop(struct vcpu *v)

@@ -33,7 +33,7 @@ void arch_update_time(struct vcpu *v);
 void arch_wallclock(u64 *sec, u32 *nsec);
 
 /* Delivers an edge-triggered interrupt message to v's local APIC. Any CPU; wakes v. Vectors below 16 set ESR. */
-void arch_vcpu_interrupt(struct vcpu *v, u8 vector);
+bool arch_vcpu_interrupt(struct vcpu *v, u8 vector);
 
 void arch_cpu_nmi(struct cpu *c);
 void arch_cpu_kick(struct cpu *c);	/* an IPI: out of guest mode or sleep */

@@ -31,12 +31,17 @@ struct timer_queue {
 /* From the timer's interrupt until timers_run() looks at the clock it takes at least: */
 #define TIMER_EXIT_NS 150UL
 #define TIMER_AHEAD_MAX 5000UL
+/* So many functions run in one go at most; the CPU's guest runs for a while before the next. */
+#define TIMERS_AT_ONCE 64U
+#define TIMERS_PAUSE_NS 50000UL
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
 /* (Re)arms on this CPU. A time that has passed fires as soon as the CPU looks. */
 void timer_set(struct timer *t, stime_t expires);
 /* After return the function does not run any more unless re-armed (waits for one running elsewhere). */
 void timer_stop(struct timer *t);
+/* Moves t, if it is armed, to this CPU: its vCPU runs here now. */
+void timer_follow(struct timer *t);
 static inline bool timer_armed(const struct timer *t) { return !list_empty(&t->link); }
 /* Runs what is due and programs the hardware. Called by each CPU for itself. */
 void timers_run(void);

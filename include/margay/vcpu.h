@@ -190,6 +190,9 @@ struct vcpu {
 	struct timer timer;		/* set_timer_op and singleshot */
 	struct timer periodic;
 	stime_t period;			/* 0 when off */
+	bool slow_tick;           /* periodic, slowed down until v runs: nobody noticed a tick */
+	bool moved;			/* to another CPU, and its timers not yet */
+	struct timer *arch_timer;	/* that of the virtual local APIC */
 	struct timer poll_timer;
 	u32 virq_port[24];		/* NR_VIRQS */
 	struct guest_area runstate_area, time_area;
@@ -232,6 +235,10 @@ void vcpu_destroy(struct vcpu *v);
 /* A vCPU's timers (VIRQ_TIMER, poll): initialised at creation, stopped at death. vcpu_timers.c */
 void vcpu_timers_init(struct vcpu *v);
 void vcpu_timers_stop(struct vcpu *v);
+/* v runs on this CPU now: its timers interrupt no other any more. */
+void vcpu_timers_follow(struct vcpu *v);
+/* v runs again: its periodic timer has its own pace again. */
+void vcpu_timers_resume(struct vcpu *v);
 
 /* Register an area of v; `cur` of the same domain asks, arg is the hypercall's argument. vcpu_area.c */
 long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);

@@ -273,10 +273,11 @@ void vcpu_post(struct vcpu *v, u32 work)
 	mock_posts[v->domain->id][v->id]++;
 }
 
-void arch_vcpu_interrupt(struct vcpu *v, u8 vector)
+bool arch_vcpu_interrupt(struct vcpu *v, u8 vector)
 {
 	(void)v;
 	mock_vector = vector;
+	return true;
 }
 
 void spin_lock_pair(struct spinlock *a, struct spinlock *b)

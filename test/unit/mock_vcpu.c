@@ -10,7 +10,7 @@ struct domain mock_domain;
 struct mock_vcpu mock_vcpus[MOCK_VCPUS];
 stime_t mock_now;
 int mock_shutdown;
-unsigned int mock_crashes;
+unsigned int mock_crashes, mock_timers_fired;
 
 static struct timer *waiting[8];
 
@@ -99,6 +99,7 @@ void mock_time_to(stime_t t)
 			break;
 		waiting[at] = NULL;
 		mock_now = max(mock_now, first->expires);
+		mock_timers_fired++;
 		first->fn(first);
 	}
 	mock_now = max(mock_now, t);

@@ -29,7 +29,7 @@ extern struct domain mock_domain;
 extern struct mock_vcpu mock_vcpus[MOCK_VCPUS];
 extern stime_t mock_now;  /* the TSC counts the same nanoseconds */
 extern int mock_shutdown; /* SHUTDOWN_*, -1 when there was none */
-extern unsigned int mock_crashes;
+extern unsigned int mock_crashes, mock_timers_fired;
 
 /* Everything anew; with local APICs if asked for. */
 void mock_vcpu_init(bool lapic);

@@ -55,6 +55,16 @@ void console_work(void)
 void domains_reap(void)
 {
 }
+void vcpu_timers_follow(struct vcpu *v)
+{
+	v->moved = false;
+}
+
+void vcpu_timers_resume(struct vcpu *v)
+{
+	v->slow_tick = false;
+}
+
 void runstate_update(struct vcpu *v)
 {
 	(void)v;

@@ -349,6 +349,29 @@ static void test_random(void **state)
 	}
 }
 
+/* A timer goes where its vCPU runs, unless it is not armed; and fires once. */
+static void test_follow(void **state)
+{
+	(void)state;
+	set(0, 5000);
+	host_cpu = &cpu[1];
+	timer_follow(&model[0].t);
+	timer_follow(&model[0].t);
+	timer_follow(&model[1].t);
+	assert_ptr_equal(model[0].t.cpu, &cpu[1]);
+	assert_int_equal(hardware[1], 5000);
+	assert_false(timer_armed(&model[1].t));
+	model[0].cpu = 1;
+	clock_now = 5000;
+	run(0);
+	assert_int_equal(model[0].fired, 0);
+	run(1);
+	assert_int_equal(model[0].fired, 1);
+	host_cpu = &cpu[2];
+	timer_follow(&model[0].t);
+	assert_false(timer_armed(&model[0].t));
+}
+
 /* Many, set in any order, some taken out and set again: they fire in order, those of one time as set. */
 static unsigned order[TIMERS], fired;
 
@@ -369,9 +392,15 @@ static void test_order(void **state)
 	for (unsigned i = 0; i < TIMERS; i += 3)
 		timer_set(&model[i].t, 2000 + i * 79 % TIMERS / 2);
 	clock_now = 2000 + TIMERS;
-	fired = 0;
-	look();
-	assert_int_equal(fired, TIMERS);
+	/* Some at a time, and between them a pause for whoever runs here. */
+	for (fired = 0; fired < TIMERS;) {
+		unsigned before = fired;
+
+		look();
+		assert_int_equal(fired, min(before + TIMERS_AT_ONCE, (unsigned)TIMERS));
+		if (fired < TIMERS)
+			assert_int_equal(hardware[0], clock_now + TIMERS_PAUSE_NS);
+	}
 	for (unsigned i = 1; i < TIMERS; i++)
 		assert_true(model[order[i]].t.expires >= model[order[i - 1]].t.expires);
 	/* Two of each time; the one that was set again comes second. */
@@ -380,7 +409,7 @@ static void test_order(void **state)
 			assert_true(order[i] < order[i + 1]);
 		else
 			assert_int_equal(order[i + 1] % 3, 0);
-	assert_int_equal(hardware[0], ~0UL);
+	assert_int_equal(cpu[0].timers.programmed, ~0UL);
 }
 
 /* Those that may run early wake a sleeping CPU early enough, and no others. */
@@ -445,6 +474,7 @@ int main(void)
 		cmocka_unit_test_setup(test_periodic, setup),
 		cmocka_unit_test_setup(test_no_endless_run, setup),
 		cmocka_unit_test_setup(test_move, setup),
+		cmocka_unit_test_setup(test_follow, setup),
 		cmocka_unit_test_setup(test_while_running, setup),
 		cmocka_unit_test_setup(test_random, setup),
 		cmocka_unit_test_setup(test_order, setup),

@@ -479,6 +479,87 @@ static void test_timer_periodic(void **state)
 	assert_int_equal(vlapic_pending(v), -1);
 }
 
+static unsigned int armed_times(stime_t ns)
+{
+	unsigned int before = mock_timers_fired;
+
+	mock_time_to(mock_now + ns);
+	return mock_timers_fired - before;
+}
+
+/* A timer whose ticks nobody can notice does not run; its count goes on all the same. */
+static void test_timer_unseen(void **state)
+{
+	struct vcpu *v = vcpu_nr(0);
+	stime_t t0;
+	u64 val;
+
+	(void)state;
+	enable_all();
+	wr(0, APIC_TDCR, 0xb);
+	wr(0, APIC_LVT, 0x30040); /* periodic, masked */
+	t0 = mock_now;
+	wr(0, APIC_TMICT, 30000);
+	assert_int_equal(armed_times(1000000), 0);
+	assert_int_equal(rd(0, APIC_TMCCT), 30000 - 1000000 % 30000);
+	wr(0, APIC_LVT, 0x20040); /* in phase still */
+	mock_time_to(t0 + 1019999);
+	assert_int_equal(vlapic_pending(v), -1);
+	mock_time_to(t0 + 1020000);
+	assert_int_equal(vlapic_pending(v), 0x40);
+	/* Not taken: one tick more finds it pending, and no more come. */
+	assert_int_equal(armed_times(1000000), 1);
+	assert_int_equal(rd(0, APIC_TMCCT), 30000 - 1000000 % 30000);
+	vlapic_accept(v, 0x40);
+	wr(0, APIC_EOI, 0);
+	mock_time_to(t0 + 2039999);
+	assert_int_equal(vlapic_pending(v), -1);
+	mock_time_to(t0 + 2040000);
+	assert_int_equal(vlapic_pending(v), 0x40);
+	/* Held, it goes on with another vector, and after hardware took the interrupt. */
+	assert_int_equal(armed_times(1000000), 1);
+	wr(0, APIC_LVT, 0x20050);
+	assert_int_equal(armed_times(30000), 1);
+	assert_int_equal(vlapic_pending(v), 0x50);
+	assert_int_equal(armed_times(1000000), 1);
+	vlapic_sync_irr_to_page(v);
+	assert_int_equal(armed_times(1000000), 2);
+	/* Masked while it runs, it stops after one more. */
+	vlapic_sync_irr_to_page(v);
+	wr(0, APIC_LVT, 0x30050);
+	assert_int_equal(armed_times(1000000), 1);
+	wr(0, APIC_TMICT, 0);
+	wr(0, APIC_LVT, 0x20050);
+	assert_int_equal(armed_times(1000000), 0);
+	/* An illegal vector's ticks show in ESR once, until it is read. */
+	wr(0, APIC_LVT, 0x20003);
+	wr(0, APIC_TMICT, 30000);
+	assert_int_equal(armed_times(1000000), 2);
+	wr(0, APIC_ESR, 0);
+	assert_int_equal(armed_times(1000000), 2);
+	wr(0, APIC_TMICT, 0);
+	/* One-shots that expire while masked are over, and one that does not is not. */
+	wr(0, APIC_LVT, 0x10060);
+	wr(0, APIC_TMICT, 100);
+	assert_int_equal(armed_times(100), 0);
+	wr(0, APIC_LVT, 0x60);
+	assert_int_equal(armed_times(1000000), 0);
+	assert_int_equal(rd(0, APIC_TMCCT), 0);
+	wr(0, APIC_LVT, 0x10060);
+	wr(0, APIC_TMICT, 100);
+	assert_int_equal(armed_times(99), 0);
+	wr(0, APIC_LVT, 0x60);
+	assert_int_equal(armed_times(1), 1);
+	wr(0, APIC_LVT, 0x50060);
+	assert_int_equal(vlapic_wrmsr(v, MSR_TSC_DEADLINE, mock_now + 100), 0);
+	assert_int_equal(armed_times(99), 0);
+	assert_int_equal(read_msr(v, MSR_TSC_DEADLINE, &val), 0);
+	assert_int_equal(val, mock_now + 1);
+	assert_int_equal(armed_times(1), 0);
+	assert_int_equal(read_msr(v, MSR_TSC_DEADLINE, &val), 0);
+	assert_int_equal(val, 0);
+}
+
 static void test_timer_deadline(void **state)
 {
 	struct vcpu *v = vcpu_nr(0);
@@ -536,6 +617,7 @@ int main(void)
 		TEST(test_nmi),
 		TEST(test_timer),
 		TEST(test_timer_periodic),
+		TEST(test_timer_unseen),
 		TEST(test_timer_deadline),
 	};
 

@@ -59,6 +59,7 @@ struct vlapic {
 	struct timer timer;
 	stime_t expires; /* of the count now running; 0 when stopped */
 	stime_t period;  /* 0 unless periodic */
+	bool timer_held; /* periodic, but not armed: nobody would notice a tick; see vlapic_timer_fired() */
 	u64 tsc_deadline;
 };
 
@@ -78,7 +79,7 @@ static inline u32 *vlapic_reg(const struct vlapic *vl, u32 offset)
 }
 
 u8 vlapic_ppr(const struct vlapic *vl);
-void vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt);
+bool vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt);
 void vlapic_error(struct vlapic *vl, u32 bits);
 void vlapic_init_regs(struct vlapic *vl); /* the state INIT leaves; IA32_APIC_BASE stays */
 
@@ -100,6 +101,9 @@ void vlapic_timer_fired(struct timer *t);
 void vlapic_timer_stop(struct vlapic *vl);
 void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt); /* the timer's LVT was written */
 void vlapic_timer_start(struct vlapic *vl, u32 count); /* write to TMICT */
+/* The guest can notice the timer again: its interrupt was taken, or the like. Own CPU. */
+void vlapic_timer_resume(struct vlapic *vl);
+u64 vlapic_timer_get_deadline(const struct vlapic *vl); /* IA32_TSC_DEADLINE */
 u32 vlapic_timer_count(const struct vlapic *vl);
 void vlapic_timer_divide(struct vlapic *vl, u32 tdcr);
 void vlapic_timer_deadline(struct vlapic *vl, u64 tsc); /* a guest TSC value; 0 disarms */

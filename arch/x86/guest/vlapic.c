@@ -38,6 +38,7 @@ int vlapic_create(struct vcpu *v)
 	}
 	vl->v = v;
 	v->vlapic = vl;
+	v->arch_timer = &vl->timer;
 	v->sipi_wait = v->id != 0;
 	timer_init(&vl->timer, vlapic_timer_fired);
 	vl->base = VLAPIC_BASE | APIC_BASE_EN | (v->id == 0 ? APIC_BASE_BSP : 0);
@@ -148,8 +149,12 @@ bool vlapic_held_by_tpr(struct vcpu *v)
 
 void vlapic_accept(struct vcpu *v, u8 vector)
 {
-	clear_bit(vector, v->vlapic->irr);
-	*word_of(v->vlapic, APIC_ISR, vector) |= 1U << vector % 32;
+	struct vlapic *vl = v->vlapic;
+
+	clear_bit(vector, vl->irr);
+	*word_of(vl, APIC_ISR, vector) |= 1U << vector % 32;
+	if (unlikely(vl->timer_held))
+		vlapic_timer_resume(vl);
 }
 
 void *vlapic_page(struct vcpu *v)
@@ -177,6 +182,8 @@ u16 vlapic_sync_irr_to_page(struct vcpu *v)
 		*vlapic_reg(vl, APIC_IRR + 0x20 * i) |= (u32)w;
 		*vlapic_reg(vl, APIC_IRR + 0x20 * i + 0x10) |= (u32)(w >> 32);
 	}
+	if (unlikely(vl->timer_held))
+		vlapic_timer_resume(vl);
 	irr = highest_in_page(vl, APIC_IRR);
 	isr = highest_in_page(vl, APIC_ISR);
 	return (u16)(max(irr, 0) | max(isr, 0) << 8);
@@ -203,32 +210,34 @@ void vlapic_error(struct vlapic *vl, u32 bits)
 	vlapic_lvt_deliver(vl, LVT_ERROR);
 }
 
-void arch_vcpu_interrupt(struct vcpu *v, u8 vector)
+bool arch_vcpu_interrupt(struct vcpu *v, u8 vector)
 {
 	struct vlapic *vl = v->vlapic;
+	bool new;
 
 	if (unlikely(vector < 16)) {
 		/* An error interrupt with such a vector can not be told by another one. */
-		atomic_or(&vl->esr_new, ESR_RECV_ILLEGAL);
+		new = !(atomic_or(&vl->esr_new, ESR_RECV_ILLEGAL) & ESR_RECV_ILLEGAL);
 		if ((vl->lvt[LVT_ERROR] & 0xff) >= 16)
-			vlapic_lvt_deliver(vl, LVT_ERROR);
-		return;
+			new |= vlapic_lvt_deliver(vl, LVT_ERROR);
+		return new;
 	}
 	/* If it was set already, whoever set it has told the vCPU. HLT with IF clear goes on. */
-	if (!test_and_set_bit(vector, vl->irr)) {
+	new = !test_and_set_bit(vector, vl->irr);
+	if (new) {
 		vcpu_post(v, VCPU_WORK_LAPIC);
 		if (!READ_ONCE(v->halted) || arch_vcpu_has_interrupt(v))
 			vcpu_wake(v);
 	}
+	return new;
 }
 
 /* Fixed mode only: nothing drives the pins that could be NMI, ExtINT or SMI. Any CPU. */
-void vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt)
+bool vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt)
 {
 	u32 val = READ_ONCE(vl->lvt[lvt]);
 
-	if (!(val & LVT_MASKED) && vlapic_enabled(vl))
-		arch_vcpu_interrupt(vl->v, (u8)val);
+	return !(val & LVT_MASKED) && vlapic_enabled(vl) && arch_vcpu_interrupt(vl->v, (u8)val);
 }
 
 static void eoi(struct vlapic *vl)
@@ -303,7 +312,11 @@ static bool write_reg(struct vlapic *vl, u32 offset, u32 val)
 	switch (offset) {
 	case APIC_EOI: eoi(vl); break;
 	case APIC_SVR: write_svr(vl, val); break;
-	case APIC_ESR: vl->esr = atomic_xchg(&vl->esr_new, 0); break;
+	case APIC_ESR:
+		vl->esr = atomic_xchg(&vl->esr_new, 0);
+		if (vl->timer_held)
+			vlapic_timer_resume(vl);
+		break;
 	case APIC_TMICT: vlapic_timer_start(vl, val); break;
 	case APIC_TDCR: vlapic_timer_divide(vl, val & TDCR_VALID); break;
 	case APIC_TPR: set_tpr(vl, val); break;
@@ -419,7 +432,7 @@ struct msr_read vlapic_rdmsr(struct vcpu *v, u32 msr)
 	if (msr == MSR_APIC_BASE)
 		return (struct msr_read){ vl->base, 0 };
 	if (msr == MSR_TSC_DEADLINE)
-		return (struct msr_read){ READ_ONCE(vl->tsc_deadline), 0 };
+		return (struct msr_read){ vlapic_timer_get_deadline(vl), 0 };
 	if (unlikely(!vlapic_x2apic(vl)))
 		return (struct msr_read){ 0, -EPERM };
 	if (offset == APIC_ICR)

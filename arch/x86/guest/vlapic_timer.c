@@ -10,7 +10,7 @@
 
 #include "guest.h"
 
-/* A guest's periodic timer costs the CPU where it was armed; ticks that come late are one. */
+/* The shortest period. Ticks that come late are one. */
 #define MIN_PERIOD 20000UL
 #define FAR_FUTURE BIT(58) /* in TSC ticks, years; keeps the conversion in range */
 
@@ -21,22 +21,32 @@ static unsigned divide_shift(u32 tdcr)
 	return (code + 1) & 7;
 }
 
+/* The first expiry after t, of a timer that counts. For one-shots the only one, which may be past. */
+static stime_t next_expiry(const struct vlapic *vl, stime_t t)
+{
+	stime_t due = READ_ONCE(vl->expires), period = READ_ONCE(vl->period);
+
+	return period && t >= due ? t + period - (t - due) % period : due;
+}
+
+/*
+ * A periodic timer goes on only if this tick can be noticed. If the last one still waits in IRR, the timer is held
+ * until the vCPU takes an interrupt: a vCPU that sleeps with interrupts off or waits for its turn costs nothing.
+ * held is set before IRR is looked at, as the vCPU clears its bit of IRR before it looks at held.
+ */
 void vlapic_timer_fired(struct timer *t)
 {
 	struct vlapic *vl = container_of(t, struct vlapic, timer);
-	stime_t period = READ_ONCE(vl->period), due = READ_ONCE(vl->expires), next, late = now();
+	bool periodic = READ_ONCE(vl->period);
+	stime_t next = periodic ? next_expiry(vl, now()) : 0;
 
 	WRITE_ONCE(vl->tsc_deadline, 0);
-	if (period) {
-		next = due + period;
-		if (next <= late)
-			next = late + period - (late - due) % period;
-		WRITE_ONCE(vl->expires, next);
+	WRITE_ONCE(vl->expires, next);
+	WRITE_ONCE(vl->timer_held, periodic);
+	if (vlapic_lvt_deliver(vl, LVT_TIMER) && periodic) {
+		WRITE_ONCE(vl->timer_held, false);
 		timer_set(t, next);
-	} else {
-		WRITE_ONCE(vl->expires, 0);
 	}
-	vlapic_lvt_deliver(vl, LVT_TIMER);
 }
 
 /*
@@ -53,13 +63,32 @@ void vlapic_timer_stop(struct vlapic *vl)
 	if (periodic)
 		timer_stop(&vl->timer);
 	vl->expires = 0;
+	vl->timer_held = false;
+}
+
+/* Arms the host's timer for the next expiry after t, unless it is masked. */
+static void start(struct vlapic *vl, stime_t t)
+{
+	vl->timer_held = false;
+	if (!vl->expires || (vl->lvt[LVT_TIMER] & LVT_MASKED))
+		return;
+	vl->expires = next_expiry(vl, t);
+	if (vl->expires > t)
+		timer_set(&vl->timer, vl->expires);
+	else	/* a one-shot that expired while masked */
+		vlapic_timer_stop(vl);
+}
+
+void vlapic_timer_resume(struct vlapic *vl)
+{
+	start(vl, now());
 }
 
 u32 vlapic_timer_count(const struct vlapic *vl)
 {
-	stime_t expires = READ_ONCE(vl->expires), t = now();
+	stime_t t = now(), expires = next_expiry(vl, t);
 
-	if (!expires || (vl->lvt[LVT_TIMER] & LVT_DEADLINE))
+	if (!READ_ONCE(vl->expires) || (vl->lvt[LVT_TIMER] & LVT_DEADLINE))
 		return 0;
 	return expires > t ? (u32)((expires - t) >> divide_shift(vl->tdcr)) : 0;
 }
@@ -67,14 +96,15 @@ u32 vlapic_timer_count(const struct vlapic *vl)
 static void arm(struct vlapic *vl, u32 count)
 {
 	unsigned shift = divide_shift(vl->tdcr);
+	stime_t t = now();
 
 	vlapic_timer_stop(vl);
 	if (!count)
 		return;
 	if ((vl->lvt[LVT_TIMER] & LVT_MODE) == LVT_PERIODIC)
 		WRITE_ONCE(vl->period, max((stime_t)vl->tmict << shift, MIN_PERIOD));
-	vl->expires = now() + ((stime_t)count << shift);
-	timer_set(&vl->timer, vl->expires);
+	vl->expires = t + ((stime_t)count << shift);
+	start(vl, t);
 }
 
 void vlapic_timer_start(struct vlapic *vl, u32 count)
@@ -95,10 +125,13 @@ void vlapic_timer_divide(struct vlapic *vl, u32 tdcr)
 		arm(vl, count);
 }
 
-/* To and from TSC-deadline mode the timer stops; between the other two the count goes on. */
+/*
+ * To and from TSC-deadline mode the timer stops; between the other two the count goes on. A timer that is no longer
+ * masked, or has another vector, can be noticed again.
+ */
 void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt)
 {
-	u32 changed = (vl->lvt[LVT_TIMER] ^ old_lvt) & LVT_MODE;
+	u32 lvt = vl->lvt[LVT_TIMER], changed = (lvt ^ old_lvt) & LVT_MODE;
 
 	if (changed & LVT_DEADLINE) {
 		vlapic_timer_stop(vl);
@@ -106,12 +139,23 @@ void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt)
 		vl->tmict = 0;
 	} else if (changed) {
 		arm(vl, vlapic_timer_count(vl));
+	} else if ((old_lvt & ~lvt & LVT_MASKED) || vl->timer_held) {
+		vlapic_timer_resume(vl);
 	}
+}
+
+u64 vlapic_timer_get_deadline(const struct vlapic *vl)
+{
+	u64 tsc = READ_ONCE(vl->tsc_deadline);
+
+	/* Masked, it expires without a timer of the host's. */
+	return tsc && tsc > rdtsc() + vl->v->tsc_offset ? tsc : 0;
 }
 
 void vlapic_timer_deadline(struct vlapic *vl, u64 tsc)
 {
 	u64 guest_now = rdtsc() + vl->v->tsc_offset;
+	stime_t t = now();
 
 	if ((vl->lvt[LVT_TIMER] & LVT_MODE) != LVT_DEADLINE)
 		return;
@@ -124,6 +168,6 @@ void vlapic_timer_deadline(struct vlapic *vl, u64 tsc)
 	}
 	WRITE_ONCE(vl->tsc_deadline, tsc);
 	/* One more, so that the guest's TSC has reached the deadline when it looks. */
-	vl->expires = now() + tsc_to_ns(min(tsc - guest_now, FAR_FUTURE)) + 1;
-	timer_set(&vl->timer, vl->expires);
+	vl->expires = t + tsc_to_ns(min(tsc - guest_now, FAR_FUTURE)) + 1;
+	start(vl, t);
 }
