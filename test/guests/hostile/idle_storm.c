@@ -91,9 +91,11 @@ int main(void)
 		sched_op(SCHEDOP_yield, NULL);
 	printf("%u vCPUs sleep\n", n - 1);
 	console_flush();
-	while (kind == WOKEN)
+	while (kind == WOKEN) {
 		for (unsigned int id = 1; id < n; id++)
 			evtchn_send(ports[id]);
+		cpu_pause();
+	}
 	sleep_for_good();
 	return 0;
 }
