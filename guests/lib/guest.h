@@ -16,6 +16,7 @@
 #include "test.h"
 #include "time.h"
 #include "traps.h"
+#include "user.h"
 #include "x86.h"
 
 #endif

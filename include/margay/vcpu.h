@@ -141,10 +141,11 @@ struct cpuid_regs {
 struct injection {
 	bool valid, has_error;
 	u8 vector, type;	/* type: INJ_* */
+	u8 insn_len;		/* of INT1, which is a trap */
 	u32 error;
 };
 
-enum inj_type { INJ_EXTINT = 0, INJ_NMI = 2, INJ_EXCEPTION = 3, INJ_SOFT = 4 };
+enum inj_type { INJ_EXTINT = 0, INJ_NMI = 2, INJ_EXCEPTION = 3, INJ_SOFT = 4, INJ_INT1 = 5 };
 
 /* A vCPU's queues of the FIFO event channel ABI. common/evtchn_fifo.c */
 struct fifo_queues {

@@ -7,15 +7,20 @@
 #define MARGAY_EXIT_H
 
 #include <margay/vcpu.h>
+#include <x86/regs.h>
 #include <x86/vlapic.h>
 
-/* Past the instruction; drops the interrupt shadow through the back-end. */
-void end_shadow_and_step(struct vcpu *v);
+/*
+ * Moves RIP past an instruction that was carried out. The rest is rare: a shadow ends, a single step traps, RF is
+ * cleared, RIP leaves the code's width or the canonical addresses.
+ */
+void finish_insn(struct vcpu *v, unsigned insn_len);
 static inline void guest_skip(struct vcpu *v, unsigned insn_len)
 {
 	v->regs.rip += insn_len;
-	if (unlikely(v->shadow || (v->regs.rflags & 1U << 8)))	/* TF */
-		end_shadow_and_step(v);
+	if (unlikely(v->shadow || (v->regs.rflags & (RFLAGS_TF | RFLAGS_RF)) ||
+		     (u32)v->regs.rip < insn_len))
+		finish_insn(v, insn_len);
 }
 
 /*

@@ -17,8 +17,33 @@
 
 #define X86_DB 1
 
-void end_shadow_and_step(struct vcpu *v)
+/*
+ * Behind the last canonical address comes #GP. It is raised at the instruction, as VT-x enters at canonical
+ * addresses only. SDM 3C 26.3.1.4.
+ */
+static bool leaves_code(struct vcpu *v, unsigned insn_len)
 {
+	struct vcpu_mode m;
+	unsigned unused;
+
+	hvm->mode(v, &m);
+	unused = m.cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
+	if (m.width != 64)
+		v->regs.rip = (u32)v->regs.rip;
+	else if ((u64)((s64)(v->regs.rip << unused) >> unused) != v->regs.rip)
+		v->regs.rip -= insn_len;
+	else
+		return false;
+	return m.width == 64;
+}
+
+void finish_insn(struct vcpu *v, unsigned insn_len)
+{
+	if ((u32)v->regs.rip < insn_len && leaves_code(v, insn_len)) {
+		inject_gp(v);
+		return;
+	}
+	v->regs.rflags &= ~RFLAGS_RF;
 	hvm->skip_shadow(v);
 	/* The trap of a single step over the instruction; skip_shadow() has told DR6. */
 	if (v->regs.rflags & RFLAGS_TF)
@@ -162,11 +187,6 @@ static void exit_triple_fault(struct vcpu *v, unsigned insn_len __unused)
 
 static void exit_nothing(struct vcpu *v __unused, unsigned insn_len __unused)
 {
-}
-
-static void exit_task_switch(struct vcpu *v, unsigned insn_len __unused)
-{
-	domain_crash(v->domain, v, "hardware task switch");
 }
 
 static void exit_unexpected(struct vcpu *v, unsigned insn_len __unused)

@@ -16,7 +16,7 @@
 
 #include "guest.h"
 
-enum { X86_DE, X86_BP = 3, X86_OF, X86_DF = 8, X86_TS = 10, X86_NP, X86_SS, X86_GP, X86_PF,
+enum { X86_DE, X86_DB, X86_BP = 3, X86_OF, X86_DF = 8, X86_TS = 10, X86_NP, X86_SS, X86_GP, X86_PF,
        X86_VE = 20, X86_CP };
 
 static bool contributory(u8 vector)
@@ -46,6 +46,9 @@ void inject_put_back(struct vcpu *v)
 void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 {
 	v->stats.exceptions++;
+	/* The image of a fault that restarts its instruction has RF set. SDM 3B 17.3.1.1. */
+	if (vector != X86_DB && vector != X86_DF)
+		v->regs.rflags |= RFLAGS_RF;
 	if (v->inject.valid && v->inject.type == INJ_EXCEPTION) {
 		u8 first = v->inject.vector;
 

@@ -9,6 +9,7 @@
 #include <margay/sched.h>
 #include <margay/trace.h>
 #include <x86/cpuid_policy.h>
+#include <x86/decode.h>
 #include <x86/exit.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
@@ -211,11 +212,25 @@ static inline void count_frequent(struct vcpu *v, const struct vmcb *m, enum exi
 	}
 }
 
-static inline void skip_frequent(struct vcpu *v, struct vmcb *m, u64 next)
+static __noinline void finish_frequent(struct vcpu *v, struct vmcb *m, u64 next)
 {
-	m->rip = next;
-	if (unlikely((m->int_state & INT_SHADOW) || (v->regs.rflags & RFLAGS_TF)))
-		end_shadow_and_step(v);
+	unsigned len = (unsigned)(next - m->rip);
+
+	svm_take_regs(m, &v->regs);
+	v->regs.rip = next;
+	finish_insn(v, len);
+	svm_give_regs(m, &v->regs);
+}
+
+/* any_code: it may be the last instruction of 32-bit code, or of the canonical addresses. */
+static inline void skip_frequent(struct vcpu *v, struct vmcb *m, u64 next, bool any_code)
+{
+	if (unlikely((m->int_state & INT_SHADOW) ||
+		     (v->regs.rflags & (RFLAGS_TF | RFLAGS_RF)) ||
+		     (any_code && (u32)next < INSN_MAX_LEN)))
+		finish_frequent(v, m, next);
+	else
+		m->rip = next;
 }
 
 /* CPUID and MSR accesses have two bytes, if they have no prefixes. */
@@ -229,16 +244,21 @@ static void vmmcall(struct vcpu *v, struct vmcb *m)
 	long ret;
 
 	count_frequent(v, m, EXIT_HYPERCALL);
-	if (unlikely(m->cpl))
-		ret = HCALL_NOT_KERNEL;
-	else if (unlikely(!(m->cs.attr & 0x200) || !(m->efer & EFER_LMA)))
+	if (unlikely(m->cpl || !(m->cs.attr & 0x200) || !(m->efer & EFER_LMA))) {
 		ret = HCALL_NOT_64BIT;
-	else
-		ret = hypercall(v, m->rax, &v->regs);
-	if (unlikely(ret == HCALL_RESTART))
+		if (m->cpl)
+			ret = HCALL_NOT_KERNEL;
+		m->rax = (u64)ret;
+		skip_frequent(v, m, m->rip + VMMCALL_LEN, true);
 		return;
+	}
+	ret = hypercall(v, m->rax, &v->regs);
+	if (unlikely(ret == HCALL_RESTART)) {
+		m->rflags |= RFLAGS_RF;
+		return;
+	}
 	m->rax = (u64)ret;
-	skip_frequent(v, m, m->rip + VMMCALL_LEN);
+	skip_frequent(v, m, m->rip + VMMCALL_LEN, false);
 }
 
 static inline void cpuid(struct vcpu *v, struct vmcb *m)
@@ -251,7 +271,7 @@ static inline void cpuid(struct vcpu *v, struct vmcb *m)
 	v->regs.rbx = r->ebx;
 	v->regs.rcx = r->ecx;
 	v->regs.rdx = r->edx;
-	skip_frequent(v, m, next_rip(m));
+	skip_frequent(v, m, next_rip(m), true);
 }
 
 static inline void access_msr(struct vcpu *v, struct vmcb *m)
@@ -274,12 +294,13 @@ static inline void access_msr(struct vcpu *v, struct vmcb *m)
 		}
 	}
 	if (likely(!rc)) {
-		skip_frequent(v, m, next_rip(m));
+		skip_frequent(v, m, next_rip(m), false);
 		return;
 	}
 	v->stats.msrs++;
 	svm_take_regs(m, &v->regs);	/* for the dump, should it be one fault too many */
 	inject_gp(v);
+	svm_give_regs(m, &v->regs);
 }
 
 /*

@@ -91,9 +91,18 @@ static void write_event(struct vcpu *v)
 	trace(INJECT, v, e->vector | (u64)e->type << 8, e->error);
 	if (error)
 		vmwrite(ENTRY_EVENT_ERROR, e->error);
+	if (e->insn_len)
+		vmwrite(ENTRY_INSN_LEN, e->insn_len);
 	vmwrite(ENTRY_EVENT,
 		e->vector | (u64)e->type << 8 | (error ? EVENT_ERROR : 0) | EVENT_VALID);
 	v->inject.valid = false;
+}
+
+/* In a shadow with TF set a single step must be pending, or the entry fails. SDM 3C 26.3.1.5. */
+static __noinline void set_pending_step(void)
+{
+	if (vmread(INTERRUPTIBILITY) & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
+		vmwrite(PENDING_DEBUG, vmread(PENDING_DEBUG) | DR6_BS);
 }
 
 /* Returns the exit reason; ~0 when there was no entry. */
@@ -113,6 +122,8 @@ static u64 enter(struct vcpu *v, struct vmx_vcpu *s)
 		vmwrite(GUEST_RSP, v->regs.rsp);
 	if (v->regs.rflags != s->rflags)
 		vmwrite(GUEST_RFLAGS, v->regs.rflags);
+	if (unlikely(v->regs.rflags & RFLAGS_TF))
+		set_pending_step();
 	if (unlikely(vmx_switch(v, s->launched, &s->host_rsp)))
 		return ~0UL;
 	s->launched = true;
@@ -150,6 +161,15 @@ static void exception_exit(struct vcpu *v)
 	arch_poll_irqs();
 	if ((u8)info != 1) {
 		inject_exception(v, (u8)info, info & EVENT_ERROR, 0);
+		return;
+	}
+	/* INT1 is a trap and leaves DR6 as it is. */
+	if ((info >> 8 & 7) == INJ_INT1) {
+		v->stats.exceptions++;
+		v->inject = (struct injection){ .valid = true,
+						.vector = 1,
+						.type = INJ_INT1,
+						.insn_len = (u8)vmread(EXIT_INSN_LEN) };
 		return;
 	}
 	causes = vmread(QUALIFICATION) & DBQ_CAUSES;
@@ -227,8 +247,10 @@ static void vmcall(struct vcpu *v)
 		ret = HCALL_NOT_64BIT;
 	else
 		ret = hypercall(v, v->regs.rax, &v->regs);
-	if (unlikely(ret == HCALL_RESTART))
+	if (unlikely(ret == HCALL_RESTART)) {
+		v->regs.rflags |= RFLAGS_RF;
 		return;
+	}
 	v->regs.rax = (u64)ret;
 	guest_skip(v, VMCALL_LEN);
 }
@@ -317,7 +339,8 @@ static void handle_exit(struct vcpu *v, u64 reason)
 	len = (unsigned)vmread(EXIT_INSN_LEN);
 	r = reason_of(reason);
 	count_exit(v, r);
-	if (reason == VMEXIT_EVENT || reason == VMEXIT_EPT_VIOLATION)
+	if (reason == VMEXIT_EVENT || reason == VMEXIT_EPT_VIOLATION ||
+	    reason == VMEXIT_TASK_SWITCH)
 		save_interrupted_event(v);
 	switch (r) {
 	case EXIT_NPF_APIC:

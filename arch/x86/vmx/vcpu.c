@@ -284,8 +284,10 @@ static void vmx_set_msr(struct vcpu *v __unused, u32 msr, u64 val)
 static void vmx_skip_shadow(struct vcpu *v)
 {
 	vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) & ~(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
-	if (unlikely(v->regs.rflags & RFLAGS_TF))
+	if (unlikely(v->regs.rflags & RFLAGS_TF)) {
+		vmwrite(PENDING_DEBUG, 0);
 		write_dr6(read_dr6() | DR6_BS);
+	}
 }
 
 static void vmx_set_cr2(struct vcpu *v __unused, u64 cr2)
