@@ -49,5 +49,7 @@ void user_enter(const struct user_start *s)
 		     "push %%rax; push 24(%%rbx); push 16(%%rbx); push 8(%%rbx); push (%%rbx);"
 		     "mov 32(%%rbx), %%rax; mov 40(%%rbx), %%rcx; mov 48(%%rbx), %%rdx;"
 		     "mov 56(%%rbx), %%rsi; mov 64(%%rbx), %%rdi; iretq"
-		     : [rsp0] "=m"(tss.rsp[0]) : "b"(s) : "rax", "rcx", "rdx", "rsi", "rdi", "memory");
+		     : [rsp0] "=m"(tss.rsp[0])
+		     : "b"(s)
+		     : "rax", "rcx", "rdx", "rsi", "rdi", "memory");
 }

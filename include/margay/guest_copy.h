@@ -20,6 +20,18 @@ int copy_to_gpa(struct domain *d, gpaddr_t dst, const void *src, size_t n) __mus
 /* Linear to physical with the current vCPU's tables. 0 or -EFAULT. */
 int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa) __must_check;
 
+/*
+ * The operand of an instruction that is carried out for the guest, with that instruction's rights. Stores n <= 8
+ * bytes at linear address va; buf NULL: checks a load. False: a page fault, with its error code and address in
+ * *f. What is no RAM, or read-only by the p2m, takes nothing. access: PF_WRITE, PF_USER.
+ */
+struct access_fault {
+	gvaddr_t va;
+	u32 error;
+};
+bool guest_operand(struct vcpu *v, gvaddr_t va, const void *buf, unsigned n, u32 access,
+		   struct access_fault *f);
+
 /* Instruction bytes at linear address va; the number fetched, which may be short at a page's end. */
 unsigned guest_fetch(struct vcpu *v, gvaddr_t va, void *buf, unsigned n);
 

@@ -117,7 +117,8 @@ struct vcpu_walk {
 	struct walk_step {
 		u64 *at, val;
 	} steps[5], *end;
-	u64 unused;		/* 128 bytes are a shift away from the next */
+	u32 error;		/* of the walk that failed: PF_* */
+	u32 unused;		/* 128 bytes are a shift away from the next */
 };
 
 /* Memory of the guest's that it has registered for Margay to write. */

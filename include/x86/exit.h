@@ -54,8 +54,6 @@ struct io_exit {
 	u16 port;
 	u8 size;		/* 1, 2, 4 */
 	bool in, string, rep;
-	u8 addr_size;		/* 2, 4, 8; string forms; 0: the hardware does not tell */
-	u8 seg;			/* of OUTS; 3 = DS in ES CS SS DS FS GS order */
 	u64 next_rip;
 };
 void exit_io(struct vcpu *v, const struct io_exit *io);

@@ -43,7 +43,7 @@ struct hvm_ops {
 	u64 (*cr4)(struct vcpu *v);	/* as the guest sees it */
 	void (*set_cr2)(struct vcpu *v, u64 cr2);
 	void (*request_flush)(struct vcpu *v);	/* nested translations of v, at its next entry */
-	u64 (*seg_base)(struct vcpu *v, unsigned seg);	/* base of ES CS SS DS FS GS (0..5) */
+	struct vcpu_seg (*seg)(struct vcpu *v, unsigned seg);	/* ES CS SS DS FS GS (0..5) */
 };
 
 /*

@@ -15,10 +15,18 @@
 #define PTE_PS BIT(7)
 #define PTE_G BIT(8)
 #define PTE_NX BIT(63)
+#define PTE_KEY_SHIFT 59
 #define PTE_ADDR 0x000ffffffffff000UL
 #define RIGHTS_RX (PTE_P | PTE_A | PTE_G)
 #define RIGHTS_RO (PTE_P | PTE_A | PTE_G | PTE_NX)
 #define RIGHTS_RW (PTE_P | PTE_A | PTE_D | PTE_G | PTE_W | PTE_NX)
+
+/* Error codes of page faults, SDM 3A 4.7. The first three are at the places of P, W and U in an entry. */
+#define PF_PRESENT 1U
+#define PF_WRITE 2U
+#define PF_USER 4U
+#define PF_RESERVED 8U
+#define PF_KEY 32U
 
 struct boot_info;
 void paging_init(const struct boot_info *bi);

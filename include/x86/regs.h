@@ -30,6 +30,7 @@
 #define CR4_SMEP BIT(20)
 #define CR4_SMAP BIT(21)
 #define CR4_PKE BIT(22)
+#define CR4_PKE BIT(22)
 
 /* The components of XCR0, SDM 1 13.1. */
 #define XCR0_X87 BIT(0)
@@ -80,6 +81,18 @@ DEFINE_REG(cr2)
 DEFINE_REG(cr3)
 DEFINE_REG(cr4)
 DEFINE_REG(dr6)
+
+/* CR4.PKE is clear while Margay runs; the register keeps the guest's value. */
+static inline u32 read_pkru(void)
+{
+	u64 cr4 = read_cr4();
+	u32 pkru;
+
+	write_cr4(cr4 | CR4_PKE);
+	__asm__ volatile("rdpkru" : "=a"(pkru) : "c"(0) : "rdx");
+	write_cr4(cr4);
+	return pkru;
+}
 
 static inline void write_xcr0(u64 v)
 {

@@ -24,13 +24,11 @@
 static bool leaves_code(struct vcpu *v, unsigned insn_len)
 {
 	struct vcpu_mode m;
-	unsigned unused;
 
 	hvm->mode(v, &m);
-	unused = m.cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
 	if (m.width != 64)
 		v->regs.rip = (u32)v->regs.rip;
-	else if ((u64)((s64)(v->regs.rip << unused) >> unused) != v->regs.rip)
+	else if (!is_canonical(v->regs.rip, m.cr4))
 		v->regs.rip -= insn_len;
 	else
 		return false;

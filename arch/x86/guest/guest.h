@@ -6,6 +6,7 @@
 #include <margay/timer.h>
 #include <margay/vcpu.h>
 #include <x86/apic_regs.h>
+#include <x86/regs.h>
 
 /* MSRs that only a guest's eyes see; the others are in x86.h. */
 #define MSR_PLATFORM_INFO 0xce
@@ -23,6 +24,13 @@
 #define ESR_SEND_ILLEGAL BIT(5)
 #define ESR_RECV_ILLEGAL BIT(6)
 #define ESR_ILLEGAL_REG BIT(7)
+
+static inline bool is_canonical(gvaddr_t va, u64 cr4)
+{
+	unsigned unused = cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
+
+	return (u64)((s64)(va << unused) >> unused) == va;
+}
 
 static inline u64 size_mask(unsigned bytes) { return bytes == 8 ? ~0UL : (1UL << bytes * 8) - 1; }
 

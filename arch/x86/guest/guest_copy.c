@@ -73,28 +73,44 @@ static inline void *own_ptr(struct vcpu *v, gpaddr_t gpa, bool write)
 	return gpa_to_ptr(v->domain, &v->map[gpa >> 21 & (ARRAY_SIZE(v->map) - 1)], gpa, write);
 }
 
-/* Sets bits in an entry of the guest's tables, if it lies where the guest may write. */
-static __noinline void mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 set)
+/* Sets bits in an entry of the guest's tables, if it lies where the guest may write. False: it is not e now. */
+static __noinline bool mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 e, u64 set)
 {
 	void *p = own_ptr(v, gpa, true);
 
-	if (p && wide)
-		atomic_or((u64 *)p, set);
-	else if (p)
-		atomic_or((u32 *)p, (u32)set);
+	if (!p)
+		return true;
+	return wide ? atomic_cas((u64 *)p, e, e | set) :
+		      atomic_cas((u32 *)p, (u32)e, (u32)(e | set));
+}
+
+/* What an access asks of the entries that lead to its page. */
+struct rights {
+	bool write;
+	u64 need;	/* bits that all of them have */
+	u64 forbid;	/* a bit that not all of them have */
+	u64 reserved;	/* bits that none of them has */
+};
+
+/* The rights of Margay's own copies: the kernel's. */
+static inline struct rights kernel_rights(const struct vcpu *v, bool write)
+{
+	return (struct rights){ .write = write,
+				.need = write && (v->paging.cr0 & CR0_WP) ? PTE_W : 0 };
 }
 
 /* By the tables of one paging mode; the flags are constants where it is called. */
 static __always_inline gpaddr_t walk_tables(struct vcpu *v, struct vcpu_walk *w, gvaddr_t va,
-					    bool write, bool longmode, bool pae)
+					    const struct rights *r, bool longmode, bool pae)
 {
 	const struct paging_state *p = &v->paging;
 	unsigned bits = pae ? 9 : 10, levels = longmode ? (p->cr4 & CR4_LA57 ? 5 : 4) : pae ? 3 : 2;
 	unsigned shift = PAGE_SHIFT + bits * (levels - 1), unused = 64 - PAGE_SHIFT - 9 * levels;
 	struct walk_step *step = w->steps;
 	gpaddr_t base = p->cr3 & (longmode ? PTE_ADDR : pae ? 0xffffffe0UL : 0xfffff000UL), at;
-	u64 addr_mask = pae ? PTE_ADDR : 0xfffff000UL, e, set;
+	u64 addr_mask = pae ? PTE_ADDR : 0xfffff000UL, e, set, all, common = ~0UL;
 
+	w->error = 0;
 	if (longmode && unlikely((u64)((s64)(va << unused) >> unused) != va))
 		return NO_ADDRESS;	/* not canonical */
 	for (;; shift -= bits) {
@@ -105,14 +121,24 @@ static __always_inline gpaddr_t walk_tables(struct vcpu *v, struct vcpu_walk *w,
 		entry = own_ptr(v, at, false);
 		if (unlikely(!entry))
 			return NO_ADDRESS;
+again:
 		e = pae ? READ_ONCE(*(const u64 *)entry) : READ_ONCE(*(const u32 *)entry);
-		if (unlikely(!(e & PTE_P)) ||
-		    (write && !pdpte && unlikely(!(e & PTE_W)) && (p->cr0 & CR0_WP)))
+		if (unlikely(!(e & PTE_P)))
 			return NO_ADDRESS;
+		if (unlikely(e & r->reserved)) {
+			w->error = PF_PRESENT | PF_RESERVED;
+			return NO_ADDRESS;
+		}
 		last = shift == PAGE_SHIFT || ((e & PTE_PS) && !pdpte && shift <= 30);
-		set = (pdpte ? 0 : PTE_A) | (last && write ? PTE_D : 0);
-		if (unlikely((e & set) != set))
-			mark_entry(v, at, pae, set);
+		all = pdpte ? common : common & e;
+		if (last && unlikely((all & r->need) != r->need || (all & r->forbid))) {
+			w->error = PF_PRESENT;
+			return NO_ADDRESS;
+		}
+		set = (pdpte ? 0 : PTE_A) | (last && r->write ? PTE_D : 0);
+		if (unlikely((e & set) != set) && !mark_entry(v, at, pae, e, set))
+			goto again;
+		common = all;
 		if (longmode)
 			*step++ = (struct walk_step){ entry, e | set };
 		if (last)
@@ -123,14 +149,15 @@ static __always_inline gpaddr_t walk_tables(struct vcpu *v, struct vcpu_walk *w,
 	return (e & addr_mask & -(1UL << shift)) | (va & ((1UL << shift) - 1));
 }
 
-static __noinline gpaddr_t walk_legacy(struct vcpu *v, struct vcpu_walk *w, gvaddr_t va, bool write)
+static __noinline gpaddr_t walk_legacy(struct vcpu *v, struct vcpu_walk *w, gvaddr_t va,
+				       const struct rights *r)
 {
 	va = (u32)va;
 	w->end = w->steps;
 	if (!(v->paging.cr0 & CR0_PG))
 		return va;
-	return v->paging.cr4 & CR4_PAE ? walk_tables(v, w, va, write, false, true) :
-					 walk_tables(v, w, va, write, false, false);
+	return v->paging.cr4 & CR4_PAE ? walk_tables(v, w, va, r, false, true) :
+					 walk_tables(v, w, va, r, false, false);
 }
 
 _Static_assert(ARRAY_SIZE(((struct vcpu *)NULL)->walked) == 1 << (32 - 29), "walk_of()");
@@ -142,13 +169,13 @@ static inline struct vcpu_walk *walk_of(struct vcpu *v, gvaddr_t va)
 	return &v->walked[(u32)(va >> PAGE_SHIFT) * 0x9e3779b1U >> 29];
 }
 
-static inline gpaddr_t walk(struct vcpu *v, gvaddr_t va, bool write)
+static inline gpaddr_t walk(struct vcpu *v, gvaddr_t va, const struct rights *r)
 {
 	struct vcpu_walk *w = walk_of(v, va);
 
 	w->page = NO_PAGE;
-	return likely(v->paging.efer & EFER_LMA) ? walk_tables(v, w, va, write, true, true) :
-						   walk_legacy(v, w, va, write);
+	return likely(v->paging.efer & EFER_LMA) ? walk_tables(v, w, va, r, true, true) :
+						   walk_legacy(v, w, va, r);
 }
 
 /*
@@ -172,7 +199,8 @@ static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
 static u8 *translate(struct vcpu *v, gvaddr_t va, bool write)
 {
 	struct vcpu_walk *w = walk_of(v, va);
-	gpaddr_t gpa = walk(v, va, write);
+	struct rights r = kernel_rights(v, write);
+	gpaddr_t gpa = walk(v, va, &r);
 	u8 *p = gpa == NO_ADDRESS ? NULL : own_ptr(v, gpa, write);
 
 	if (p && w->end != w->steps)
@@ -262,10 +290,84 @@ int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa)
 {
 	struct vcpu *v = this_cpu()->current;
 
+	struct rights r;
+
 	copy_begin(v);
-	*gpa = walk(v, va, write);
+	r = kernel_rights(v, write);
+	*gpa = walk(v, va, &r);
 	copy_end(v);
 	return *gpa == NO_ADDRESS ? -EFAULT : 0;
+}
+
+/* The rights of the guest's instruction. SDM 3A 4.6.1. */
+static struct rights insn_rights(const struct vcpu *v, u32 access)
+{
+	const struct paging_state *p = &v->paging;
+	bool user = access & PF_USER, smap = p->cr4 & CR4_SMAP, write = access & PF_WRITE;
+	struct rights r = {
+		.write = write,
+		.need = (write && (user || (p->cr0 & CR0_WP)) ? PTE_W : 0) | (user ? PTE_U : 0),
+		.forbid = !user && smap && !(v->regs.rflags & RFLAGS_AC) ? PTE_U : 0,
+	};
+
+	/* Only PAE has bits so high. */
+	if (p->cr4 & CR4_PAE)
+		r.reserved = (PTE_ADDR & ~((1UL << x86.phys_bits) - 1)) |
+			     (p->efer & EFER_NXE ? 0 : PTE_NX);
+	return r;
+}
+
+/* Protection keys: of user pages in long mode. SDM 3A 4.6.2. */
+static bool key_refuses(const struct vcpu *v, const struct vcpu_walk *w, u32 access)
+{
+	u64 e;
+	u32 key;
+
+	if (!(v->paging.cr4 & CR4_PKE) || w->end == w->steps)
+		return false;
+	for (const struct walk_step *s = w->steps; s != w->end; s++)
+		if (!(s->val & PTE_U))
+			return false;
+	e = w->end[-1].val;
+	key = read_pkru() >> (e >> PTE_KEY_SHIFT & 15) * 2;
+	return (key & 1) || ((key & 2) && (access & PF_WRITE) &&
+			     ((access & PF_USER) || (v->paging.cr0 & CR0_WP)));
+}
+
+static bool operand_page(struct vcpu *v, gvaddr_t va, u32 access, u8 **p, struct access_fault *f)
+{
+	struct rights r = insn_rights(v, access);
+	const struct vcpu_walk *w = walk_of(v, va);
+	gpaddr_t gpa = walk(v, va, &r);
+
+	*f = (struct access_fault){ va, w->error | access };
+	if (gpa != NO_ADDRESS && key_refuses(v, w, access)) {
+		f->error |= PF_PRESENT | PF_KEY;
+		return false;
+	}
+	*p = gpa == NO_ADDRESS ? NULL : own_ptr(v, gpa, r.write);
+	return gpa != NO_ADDRESS;
+}
+
+bool guest_operand(struct vcpu *v, gvaddr_t va, const void *buf, unsigned n, u32 access,
+		   struct access_fault *f)
+{
+	size_t first = min((size_t)n, PAGE_SIZE - (va & ~PAGE_MASK));
+	gvaddr_t end = va + first;
+	u8 *p[2] = { NULL, NULL };
+	bool ok;
+
+	copy_begin(v);
+	if (!(v->paging.efer & EFER_LMA))
+		end = (u32)end;
+	ok = operand_page(v, va, access, &p[0], f) &&
+	     (first == n || operand_page(v, end, access, &p[1], f));
+	if (ok && buf && p[0])
+		memcpy(p[0], buf, first);
+	if (ok && buf && p[1])
+		memcpy(p[1], (const u8 *)buf + first, n - first);
+	copy_end(v);
+	return ok;
 }
 
 /* Its own memory under copying_guest_memory; a domain that is being built nobody runs yet. */

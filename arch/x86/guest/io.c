@@ -6,8 +6,10 @@
  * the guest as on a PC.
  */
 #include <margay/guest_copy.h>
+#include <x86/decode.h>
 #include <x86/exit.h>
 #include <x86/hvm.h>
+#include <x86/paging.h>
 
 #include "guest.h"
 
@@ -20,8 +22,8 @@
 
 #define STRING_STEPS 512U /* elements in one exit */
 #define RFLAGS_DF BIT(10)
-#define PF_WRITE BIT(1)
-#define PF_USER BIT(2)
+#define X86_SS 12
+#define X86_GP 13
 #define X86_PF 14
 
 static u32 read_port(u16 port)
@@ -36,55 +38,104 @@ static void write_port(struct vcpu *v, u16 port, u8 val)
 		domain_shutdown(v->domain, SHUTDOWN_reboot);
 }
 
-/* OUTS: what it reads goes nowhere, so it is not read. */
-static void outs(struct vcpu *v, const struct io_exit *io, u64 count)
-{
-	u64 step = (v->regs.rflags & RFLAGS_DF) ? -(u64)io->size : io->size;
+/* The operands of INS and OUTS, by the mode and the prefixes: not all hardware tells them. */
+struct string_insn {
+	u8 addr_size;	/* 2, 4, 8 */
+	u8 seg;
+};
 
-	set_register(&v->regs.rsi, v->regs.rsi + step * count, io->addr_size);
-	if (io->rep)
-		set_register(&v->regs.rcx, 0, io->addr_size);
+static struct string_insn string_prefixes(struct vcpu *v, const struct vcpu_mode *m, bool in)
+{
+	struct string_insn s = { .addr_size = (u8)(m->width / 8), .seg = in ? SEG_ES : SEG_DS };
+	gvaddr_t pc = m->cs_base + v->regs.rip;
+	u8 b[INSN_MAX_LEN];
+	unsigned n = guest_fetch(v, m->width == 64 ? pc : (u32)pc, b, sizeof(b));
+	int len = insn_prefix_len(b, n, (enum insn_mode)m->width);
+
+	for (int i = 0; i < len; i++) {
+		if (b[i] == 0x67)
+			s.addr_size = m->width == 32 ? 2 : 4;
+		else if ((b[i] & 0xe7) == 0x26 && !in)
+			s.seg = SEG_ES + (b[i] >> 3 & 3); /* 26 2e 36 3e: ES CS SS DS */
+		else if ((b[i] & 0xfe) == 0x64 && !in)
+			s.seg = SEG_FS + (b[i] & 1);
+	}
+	return s;
 }
 
-/* INS: to ES:RDI. False when it is to be executed again: more to do, or a page fault. */
-static bool ins(struct vcpu *v, const struct io_exit *io, u64 count, const struct vcpu_mode *m)
+#define SEG_WRITE BIT(1) /* of code: readable */
+#define SEG_DOWN BIT(2)	 /* of code: conforming */
+#define SEG_CODE BIT(3)
+#define SEG_P BIT(7)
+#define SEG_BIG BIT(10)
+
+/* SDM 3A 5.3 to 5.5. Outside of 64-bit mode. */
+static bool in_segment(const struct vcpu_seg *s, u32 offset, unsigned n, bool write)
 {
-	u32 val = read_port(io->port);
-	u64 step = (v->regs.rflags & RFLAGS_DF) ? -(u64)io->size : io->size;
-	u64 base = m->width == 64 ? 0 : hvm->seg_base(v, SEG_ES);
+	u32 end = offset + n - 1;
 
+	if (!(s->attr & SEG_P) || end < offset)
+		return false;
+	if (s->attr & SEG_CODE ? write || !(s->attr & SEG_WRITE) : write && !(s->attr & SEG_WRITE))
+		return false;
+	if ((s->attr & (SEG_CODE | SEG_DOWN)) == SEG_DOWN)
+		return offset > s->limit && end <= (s->attr & SEG_BIG ? ~0U : 0xffff);
+	return end <= s->limit;
+}
+
+static bool linear_address(struct vcpu *v, const struct vcpu_mode *m, const struct io_exit *io,
+			   unsigned seg, u64 offset, gvaddr_t *va)
+{
+	struct vcpu_seg s = hvm->seg(v, seg);
+
+	if (m->width == 64) {
+		*va = offset + (seg >= SEG_FS ? s.base : 0);
+		return is_canonical(*va, m->cr4) && is_canonical(*va + io->size - 1, m->cr4);
+	}
+	*va = (u32)(s.base + offset);
+	return in_segment(&s, (u32)offset, io->size, io->in);
+}
+
+/* True when it is done; else it is executed again, for there is more or a fault to come. */
+static bool string_io(struct vcpu *v, const struct io_exit *io)
+{
+	u64 step = (v->regs.rflags & RFLAGS_DF) ? -(u64)io->size : io->size, count = 1;
+	u64 *index = io->in ? &v->regs.rdi : &v->regs.rsi;
+	u32 val = read_port(io->port), access = io->in ? PF_WRITE : 0;
+	struct string_insn s;
+	struct access_fault f;
+	struct vcpu_mode m;
+	gvaddr_t va;
+
+	hvm->mode(v, &m);
+	s = string_prefixes(v, &m, io->in);
+	access |= m.cpl == 3 ? PF_USER : 0;
+	if (io->rep)
+		count = v->regs.rcx & size_mask(s.addr_size);
 	for (unsigned i = 0; i < STRING_STEPS && count; i++, count--) {
-		gvaddr_t va = base + (v->regs.rdi & size_mask(io->addr_size));
-
-		if (copy_to_guest(m->width == 64 ? va : (u32)va, &val, io->size)) {
-			hvm->set_cr2(v, va);
-			inject_exception(v, X86_PF, true, PF_WRITE | (m->cpl == 3 ? PF_USER : 0));
+		if (!linear_address(v, &m, io, s.seg, *index & size_mask(s.addr_size), &va)) {
+			inject_exception(v, s.seg == SEG_SS ? X86_SS : X86_GP, true, 0);
 			return false;
 		}
-		set_register(&v->regs.rdi, v->regs.rdi + step, io->addr_size);
+		if (!guest_operand(v, va, io->in ? &val : NULL, io->size, access, &f)) {
+			hvm->set_cr2(v, f.va);
+			inject_exception(v, X86_PF, true, f.error);
+			return false;
+		}
+		set_register(index, *index + step, s.addr_size);
 		if (io->rep)
-			set_register(&v->regs.rcx, v->regs.rcx - 1, io->addr_size);
+			set_register(&v->regs.rcx, v->regs.rcx - 1, s.addr_size);
 	}
-	return count == 0;
+	if (count)
+		v->regs.rflags |= RFLAGS_RF;
+	return !count;
 }
 
-void exit_io(struct vcpu *v, const struct io_exit *exit)
+void exit_io(struct vcpu *v, const struct io_exit *io)
 {
-	struct io_exit copy = *exit, *io = &copy;
-	struct vcpu_mode m;
-	u64 count;
-
-	if (io->string)
-		hvm->mode(v, &m);
-	/* Not all hardware tells the address size (QEMU's does not): then it is that of the code. */
-	if (io->string && !io->addr_size)
-		io->addr_size = m.width / 8;
-	count = io->rep ? v->regs.rcx & size_mask(io->addr_size) : 1;
-	if (io->string && !io->in)
-		outs(v, io, count);
-	else if (io->string && !ins(v, io, count, &m))
+	if (io->string && !string_io(v, io))
 		return;
-	else if (!io->string && io->in)
+	if (!io->string && io->in)
 		set_register(&v->regs.rax, read_port(io->port), io->size);
 	else if (!io->string)
 		write_port(v, io->port, (u8)v->regs.rax);

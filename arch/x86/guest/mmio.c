@@ -2,8 +2,8 @@
 /*
  * Nested page faults that no mapping can satisfy: the local APIC's page, holes (reads give all ones,
  * writes are dropped, as on Xen) and read-only pages (writes are dropped, as on Xen). The access is
- * carried out by the small decoder. What it does not know ends the guest, with the bytes named; on a
- * read-only page it raises #GP, again as on Xen. Instruction fetches and page walks in such places end it.
+ * carried out by the small decoder. What it does not know raises #GP, again as on Xen, and so do instruction
+ * fetches, page walks and the delivery of events in such places: the guest's kernel decides.
  */
 #include <margay/guest_copy.h>
 #include <margay/trace.h>
@@ -135,22 +135,6 @@ static void emulate(struct vcpu *v, const struct insn *in, const struct access *
 	guest_skip(v, in->len);
 }
 
-static const char *const kind_names[] = { "the local APIC's page", "a hole", "a read-only page" };
-
-static void refuse(struct vcpu *v, const struct access *acc, const u8 *insn, unsigned len)
-{
-	char hex[INSN_MAX_LEN * 3 + 1] = "";
-
-	if (acc->kind == TO_READ_ONLY) {
-		inject_gp(v);
-		return;
-	}
-	for (unsigned i = 0; i < len; i++)
-		snprintf(hex + i * 3, 4, " %02x", insn[i]);
-	domain_crash(v->domain, v, "access to %s at %lx by an instruction that is not emulated:%s",
-		     kind_names[acc->kind], acc->gpa, hex);
-}
-
 static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct access *acc)
 {
 	u8 buf[INSN_MAX_LEN];
@@ -169,10 +153,13 @@ static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct acc
 			return;
 		bytes = buf;
 	}
-	if (insn_decode(bytes, len, (enum insn_mode)m.width, &in))
-		refuse(v, acc, bytes, len);
-	else
+	/* An operand that goes on in another page is not carried out: nobody has checked that one. */
+	if (insn_decode(bytes, len, (enum insn_mode)m.width, &in) ||
+	    (acc->gpa & ~PAGE_MASK) + in.mem_size > PAGE_SIZE)
+		inject_gp(v);
+	else if (in.mem_dest ? npf->write || in.mem_read : !npf->write)
 		emulate(v, &in, acc);
+	/* Else another vCPU has changed the code: the guest executes the new one. */
 }
 
 void exit_npf(struct vcpu *v, const struct npf_exit *npf)
@@ -191,16 +178,14 @@ void exit_npf(struct vcpu *v, const struct npf_exit *npf)
 			return;
 		}
 		/* Mapped meanwhile by another vCPU: the guest tries again. */
-		if (e.type != P2M_NONE && (!p2m_read_only(e.type) || !npf->write))
+		if (e.type != P2M_NONE && (!p2m_read_only(e.type) || !npf->write) &&
+		    (e.type == P2M_RAM || !npf->fetch))
 			return;
 		if (p2m_read_only(e.type))
 			acc.kind = TO_READ_ONLY;
 	}
-	if (npf->in_walk)
-		domain_crash(v->domain, v, "page tables in %s at %lx", kind_names[acc.kind],
-			     acc.gpa);
-	else if (npf->fetch)
-		domain_crash(v->domain, v, "execution in %s at %lx", kind_names[acc.kind], acc.gpa);
+	if (npf->in_walk || npf->fetch || v->inject.valid)
+		inject_gp(v);
 	else
 		access_memory(v, npf, &acc);
 }

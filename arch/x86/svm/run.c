@@ -178,8 +178,7 @@ static void io_exit(struct vcpu *v, const struct vmcb *m)
 	u64 i = m->exitinfo1;
 	struct io_exit io = {
 		.port = (u16)(i >> 16), .size = i >> 4 & 7, .in = i & IOIO_IN,
-		.string = i & IOIO_STRING, .rep = i & IOIO_REP, .addr_size = (u8)((i >> 7 & 7) * 2),
-		.seg = i >> 10 & 7, .next_rip = m->exitinfo2,
+		.string = i & IOIO_STRING, .rep = i & IOIO_REP, .next_rip = m->exitinfo2,
 	};
 
 	exit_io(v, &io);
@@ -225,8 +224,7 @@ static __noinline void finish_frequent(struct vcpu *v, struct vmcb *m, u64 next)
 /* any_code: it may be the last instruction of 32-bit code, or of the canonical addresses. */
 static inline void skip_frequent(struct vcpu *v, struct vmcb *m, u64 next, bool any_code)
 {
-	if (unlikely((m->int_state & INT_SHADOW) ||
-		     (v->regs.rflags & (RFLAGS_TF | RFLAGS_RF)) ||
+	if (unlikely((m->int_state & INT_SHADOW) || (v->regs.rflags & (RFLAGS_TF | RFLAGS_RF)) ||
 		     (any_code && (u32)next < INSN_MAX_LEN)))
 		finish_frequent(v, m, next);
 	else

@@ -209,12 +209,9 @@ static void svm_request_flush(struct vcpu *v)
 	svm(v)->entry |= ENTER_NEW_ASID;
 }
 
-static u64 svm_seg_base(struct vcpu *v, unsigned seg)
+static struct vcpu_seg svm_seg(struct vcpu *v, unsigned seg)
 {
-	const struct vmcb *m = vmcb_of(v);
-	bool flat64 = (m->efer & EFER_LMA) && (m->cs.attr & 0x200);
-
-	return flat64 && seg < 4 ? 0 : (&m->es)[seg].base;
+	return (&vmcb_of(v)->es)[seg];
 }
 
 static void svm_dump(struct vcpu *v)
@@ -258,5 +255,5 @@ const struct hvm_ops svm_ops = {
 	.cr4 = svm_cr4,
 	.set_cr2 = svm_set_cr2,
 	.request_flush = svm_request_flush,
-	.seg_base = svm_seg_base,
+	.seg = svm_seg,
 };

@@ -187,8 +187,6 @@ static void io_exit(struct vcpu *v, unsigned len)
 		.string = q & IOQ_STRING, .rep = q & IOQ_REP, .next_rip = v->regs.rip + len,
 	};
 
-	if (io.string && (vmx_caps.basic & BASIC_INS_OUTS))
-		io.addr_size = (u8)(2 << (vmread(EXIT_INSN_INFO) >> 7 & 3));
 	exit_io(v, &io);
 }
 

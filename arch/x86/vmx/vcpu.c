@@ -300,11 +300,16 @@ static void vmx_request_flush(struct vcpu *v)
 	vmx(v)->flush = true;
 }
 
-static u64 vmx_seg_base(struct vcpu *v __unused, unsigned seg)
+static struct vcpu_seg vmx_seg(struct vcpu *v __unused, unsigned seg)
 {
-	bool flat64 = (vmread(GUEST_EFER) & EFER_LMA) && (vmread(GUEST_CS_RIGHTS) & RIGHTS_L);
+	u64 rights = vmread(GUEST_ES_RIGHTS + 2 * seg);
 
-	return flat64 && seg < SEG_FS ? 0 : vmread(GUEST_ES_BASE + 2 * seg);
+	return (struct vcpu_seg){
+		.attr = rights & RIGHTS_UNUSABLE ? 0 :
+						   (u16)((rights & 0xff) | (rights >> 4 & 0xf00)),
+		.limit = (u32)vmread(GUEST_ES_LIMIT + 2 * seg),
+		.base = vmread(GUEST_ES_BASE + 2 * seg),
+	};
 }
 
 /* Read, write, execute; write-back, or uncached where the type is 0. SDM 3C 28.3.2. */
@@ -345,5 +350,5 @@ const struct hvm_ops vmx_ops = {
 	.cr4 = vmx_cr4,
 	.set_cr2 = vmx_set_cr2,
 	.request_flush = vmx_request_flush,
-	.seg_base = vmx_seg_base,
+	.seg = vmx_seg,
 };

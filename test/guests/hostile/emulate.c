@@ -135,7 +135,7 @@ static void check_kernel_strings(void)
 	data[0] = 0x5a;
 	expect("INS to a non-canonical address", ins(NOT_CANONICAL), X86_GP, 0);
 	expect("OUTS from a non-canonical address", FAULT_OF({
-		uint64_t p = NOT_CANONICAL;
+		       uint64_t p = NOT_CANONICAL;
 
 		asm volatile("outsb" : "+S"(p) : "d"(0x80));
 	}), X86_GP, 0);
@@ -233,8 +233,8 @@ static void check_int1(void)
 	set_trap_handler(X86_DB, on_int1);
 	write_dr6(DR6_RESET);
 	asm volatile(".byte 0xf1\n.global behind_int1\nbehind_int1: nop" ::: "memory");
-	CHECK(hits == 1 && handler_rip == (uintptr_t)behind_int1, "INT1: %u traps, RIP %lx",
-	      hits, handler_rip);
+	CHECK(hits == 1 && handler_rip == (uintptr_t)behind_int1, "INT1: %u traps, RIP %lx", hits,
+	      handler_rip);
 	CHECK((handler_flags & 0xf) == 0, "INT1: DR6 %lx", handler_flags);
 	put_code(0, "\xf1\x0f\x0b", 3);
 	hits = 0;
@@ -260,8 +260,8 @@ static void check_int1(void)
 		put_code(0x2d, insn[i], 2);
 		put_code(0x2f, "\x0f\x0b", 2);
 		hits = 0;
-		expect("exit behind MOV SS with TF", run(USER_CODE64, CODE + 0x20, RFLAGS_IOPL3, HOLE),
-		       X86_UD, 0);
+		expect("exit behind MOV SS with TF",
+		       run(USER_CODE64, CODE + 0x20, RFLAGS_IOPL3, HOLE), X86_UD, 0);
 		CHECK(hits == 1 && handler_rip == CODE + 0x2f,
 		      "exit %u behind MOV SS with TF: %u traps, RIP %lx", i, hits, handler_rip);
 	}

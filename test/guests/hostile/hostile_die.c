@@ -28,20 +28,11 @@ int main(void)
 	case 0:
 		triple_fault();
 		break;
-	case 1:						/* code in a hole */
-		((void (*)(void))hole)();
-		break;
-	case 2:						/* code in the LAPIC's page */
-		((void (*)(void))0xfee00000)();
-		break;
 	case 3:						/* page tables in a hole */
 		write_cr3(hole);
 		break;
 	case 4:						/* page tables in the LAPIC's page */
 		write_cr3(0xfee00000);
-		break;
-	case 5:						/* an access to the LAPIC nobody decodes */
-		asm volatile("movups %%xmm0, (%0)" :: "r"(0xfee00080) : "memory");
 		break;
 	case 6:						/* the crash a guest asks for */
 		sched_shutdown(SHUTDOWN_crash);

@@ -67,12 +67,12 @@ static void check_strings(uint64_t where)
 	TRY("cmpsb");
 	TRY("movsl");
 	count("movs to RAM", FAULT_OF({
-		uint64_t di = (uintptr_t)buffer, si = where, c = 4;
+		      uint64_t di = (uintptr_t)buffer, si = where, c = 4;
 
 		asm volatile("rep movsb" : "+D"(di), "+S"(si), "+c"(c) : : "memory");
 	}));
 	count("movs from RAM", FAULT_OF({
-		uint64_t di = where, si = (uintptr_t)buffer, c = 4;
+		      uint64_t di = where, si = (uintptr_t)buffer, c = 4;
 
 		asm volatile("rep movsb" : "+D"(di), "+S"(si), "+c"(c) : : "memory");
 	}));
@@ -82,7 +82,6 @@ static void check_others(uint64_t where)
 {
 	TRY("pushq (%%rdi); popq %%rax");
 	TRY("pushq $0; popq (%%rdi)");
-	TRY("mov %%rsp, %%r8; mov %%rdi, %%rsp; popq %%rax; mov %%r8, %%rsp");
 	TRY("movups (%%rdi), %%xmm0");
 	TRY("movups %%xmm0, (%%rdi)");
 	TRY("movd %%xmm0, (%%rdi)");
