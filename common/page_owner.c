@@ -527,22 +527,23 @@ u64 node_free_pages(unsigned node)
 
 /* Set-up. Ranges that boot handed out or keeps, to be left out of the free memory. */
 
-#define MAX_KEPT 96
+#define MAX_BOOT_RESERVED 96
 
-static __initdata struct kept {
+static __initdata struct boot_reserved {
 	paddr_t base, end;
 	u16 owner;
-} kept[MAX_KEPT];
-static __initdata unsigned nr_kept;
+} boot_reserved[MAX_BOOT_RESERVED];
+static __initdata unsigned nr_boot_reserved;
 static __initdata const struct boot_info *boot;
 static __initdata paddr_t image_end, image_chunk_end;
 
 static void __init keep(paddr_t base, paddr_t end, u16 owner)
 {
-	if (nr_kept == MAX_KEPT)
+	if (nr_boot_reserved == MAX_BOOT_RESERVED)
 		panic("too many boot modules and reserved ranges\n");
-	kept[nr_kept++] =
-		(struct kept){ ALIGN_DOWN(base, PAGE_SIZE), ALIGN_UP(end, PAGE_SIZE), owner };
+	boot_reserved[nr_boot_reserved++] = (struct boot_reserved){ ALIGN_DOWN(base, PAGE_SIZE),
+								    ALIGN_UP(end, PAGE_SIZE),
+								    owner };
 }
 
 void __init early_reserve(paddr_t base, u64 size)
@@ -560,20 +561,21 @@ void __init early_init(const struct boot_info *bi, paddr_t image, u64 image_size
 	image_chunk_end = image + CHUNK_SIZE;
 }
 
-static const struct kept *__init kept_overlap(paddr_t base, paddr_t end)
+static const struct boot_reserved *__init boot_reserved_overlap(paddr_t base, paddr_t end)
 {
-	for (unsigned i = 0; i < nr_kept; i++)
-		if (kept[i].base < end && kept[i].end > base)
-			return &kept[i];
+	for (unsigned i = 0; i < nr_boot_reserved; i++)
+		if (boot_reserved[i].base < end && boot_reserved[i].end > base)
+			return &boot_reserved[i];
 	return NULL;
 }
 
-/* The highest place in [base, end) that is not kept; 0 when there is none. */
+/* The highest place in [base, end) that is not reserved; 0 when there is none. */
 static paddr_t __init highest_free(paddr_t base, paddr_t end, u64 size)
 {
 	while (end >= base + size) {
 		paddr_t at = ALIGN_DOWN(end - size, PAGE_SIZE);
-		const struct kept *k = at >= base ? kept_overlap(at, at + size) : NULL;
+		const struct boot_reserved *k = at >= base ? boot_reserved_overlap(at, at + size) :
+							     NULL;
 
 		if (at < base)
 			break;
@@ -584,10 +586,10 @@ static paddr_t __init highest_free(paddr_t base, paddr_t end, u64 size)
 	return 0;
 }
 
-/* In the image's chunk while that goes; then the highest RAM below 4 GiB that is not kept. */
+/* In the image's chunk while that goes; then the highest RAM below 4 GiB that is not reserved. */
 void *__init early_alloc(u64 size)
 {
-	struct kept *last = &kept[nr_kept - 1];
+	struct boot_reserved *last = &boot_reserved[nr_boot_reserved - 1];
 	paddr_t at;
 
 	size = ALIGN_UP(size, PAGE_SIZE);
@@ -625,14 +627,14 @@ static u8 __init node_of(const struct acpi_info *acpi, paddr_t pa)
 
 static u16 __init boot_owner(paddr_t pa)
 {
-	const struct kept *k = kept_overlap(pa, pa + PAGE_SIZE);
+	const struct boot_reserved *k = boot_reserved_overlap(pa, pa + PAGE_SIZE);
 
 	if (k)
 		return k->owner;
 	return mem_is_ram(boot->mem, boot->nr_mem, pa, PAGE_SIZE) ? OWNER_FREE : OWNER_NONE;
 }
 
-/* A chunk that is not RAM as a whole, or of which something is kept. */
+/* A chunk that is not RAM as a whole, or of which something is reserved. */
 static void __init init_mixed(struct node *n, u64 c)
 {
 	paddr_t base = c << CHUNK_SHIFT;
@@ -698,7 +700,7 @@ void __init owner_init(const struct boot_info *bi, const struct acpi_info *acpi)
 		}
 		chunks[c] = (struct chunk){ .group = g, .owner = OWNER_NONE };
 		if (mem_is_ram(bi->mem, bi->nr_mem, base, CHUNK_SIZE) &&
-		    !kept_overlap(base, base + CHUNK_SIZE)) {
+		    !boot_reserved_overlap(base, base + CHUNK_SIZE)) {
 			chunk_to_free(&nodes[node], c);
 			chunks[c].dirty = true;
 			nodes[node].free_pages += CHUNK_PAGES;
