@@ -7,6 +7,7 @@
 #include <margay/arch.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
+#include <margay/domain_parts.h>
 #include <margay/evtchn.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
@@ -234,7 +235,7 @@ int console_attach(struct domain *d)
 }
 
 /* What it wrote last shall be seen, slow line or not. */
-bool console_drained(struct domain *d)
+static bool console_drained(struct domain *d)
 {
 	struct guest_console *c = d->console;
 
@@ -243,7 +244,7 @@ bool console_drained(struct domain *d)
 	return !c || !c->waiting;
 }
 
-void console_detach(struct domain *d)
+static void console_detach(struct domain *d)
 {
 	struct guest_console *c = d->console;
 
@@ -266,6 +267,16 @@ void console_detach(struct domain *d)
 		free_page(c->ring);
 	kfree(c);
 }
+
+static int console_destroy(struct domain *d)
+{
+	if (!console_drained(d))
+		return -ERESTART;
+	console_detach(d);
+	return 0;
+}
+
+const struct domain_part console_part = { .destroy = console_destroy };
 
 size_t console_guest_write(struct domain *d, const char *s, size_t n)
 {

@@ -6,6 +6,7 @@
  * words: evtchn_2l.h and evtchn_fifo.c.
  */
 #include <margay/arch.h>
+#include <margay/domain_parts.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 
@@ -237,6 +238,8 @@ void evtchn_free(struct domain *d)
 	kfree(d->evtchn);
 	d->evtchn = NULL;
 }
+
+const struct domain_part evtchn_part = { evtchn_init, evtchn_teardown, evtchn_free };
 
 /* Under the lock and on a slow line: not more than some, so that no guest's senders wait for long. */
 void evtchn_dump(struct domain *d)

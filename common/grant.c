@@ -6,6 +6,8 @@
  * A page in use through a grant has one reference, the pinned entry's. Each mapping in a p2m holds a pin, which ends
  * after the mapping is flushed. The mapping domain holds the granting one until it has unmapped.
  */
+#include <margay/domain_parts.h>
+
 #include "grant_priv.h"
 
 /* Users of one entry for reading, and for writing. */
@@ -206,3 +208,5 @@ void grant_free(struct domain *d)
 	kfree(t);
 	d->grants = NULL;
 }
+
+const struct domain_part grant_part = { grant_init, grant_teardown, grant_free };

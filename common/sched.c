@@ -6,10 +6,12 @@
  * where its registers are. v->cpu and v->state change under the lock of v->cpu's run queue.
  */
 #include <margay/arch.h>
+#include <margay/boot_guest.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
 #include <margay/policy_registry.h>
 #include <margay/printk.h>
+#include <margay/quiesce.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 
@@ -116,7 +118,7 @@ static struct cpu *place(struct vcpu *v)
  */
 static void queue_and_kick(struct cpu *c, struct vcpu *v, enum policy_why why)
 {
-	if (v->state == RUN_RUNNABLE && !v->stopped && !queued(v)) {
+	if (v->state == RUN_RUNNABLE && !v->holds && !queued(v)) {
 		enqueue(c, v, why);
 		if (why == POLICY_WOKEN && policy_preempts(c, v))
 			c->current->slice_end = 0;
@@ -139,7 +141,7 @@ static void resume(struct cpu *c, struct vcpu *v)
 		return;
 	}
 	v->state = RUN_RUNNABLE;
-	set_runstate(v, RUNSTATE_runnable, now());
+	set_runstate(v, v->holds ? RUNSTATE_offline : RUNSTATE_runnable, now());
 	to = place(v);
 	if (to != c) {
 		assign(v, to);
@@ -224,16 +226,28 @@ void vcpu_yield(struct vcpu *v)
 	atomic_or(&v->cpu->work, CPU_WORK_RESCHED);
 }
 
-void vcpu_stop(struct vcpu *v)
+void vcpu_hold(struct vcpu *v, unsigned n)
 {
 	struct cpu *c = lock_vcpu(v);
 
-	v->stopped = true;
-	dequeue(c, v);
+	v->holds += n;
+	if (queued(v)) {
+		dequeue(c, v);
+		set_runstate(v, RUNSTATE_offline, now());
+	}
 	atomic_or(&v->pending, VCPU_WORK_STOP);
 	spin_unlock(&c->runq.lock);
 	if (v->on_cpu)
 		cpu_raise(c, CPU_WORK_RESCHED);
+}
+
+void vcpu_release(struct vcpu *v)
+{
+	struct cpu *c = lock_vcpu(v);
+
+	if (!--v->holds && v->state == RUN_RUNNABLE)
+		set_runstate(v, RUNSTATE_runnable, now());
+	queue_and_kick(c, v, POLICY_WOKEN);
 }
 
 void vcpu_up(struct vcpu *v)
@@ -304,7 +318,7 @@ static bool keep_running(struct cpu *c, struct vcpu *v, stime_t t)
 {
 	bool alone = list_empty(&c->runq.queue);
 
-	if (v->state != RUN_RUNNING || v->stopped)
+	if (v->state != RUN_RUNNING || v->holds)
 		return false;
 	if (alone && !policy_decides(c))
 		return true;
@@ -378,8 +392,8 @@ static void retire(struct cpu *c, struct vcpu *v, stime_t t)
 		return;
 	}
 	v->state = RUN_RUNNABLE;
-	switch_runstate(v, RUNSTATE_runnable, t);
-	if (v->stopped)
+	switch_runstate(v, v->holds ? RUNSTATE_offline : RUNSTATE_runnable, t);
+	if (v->holds)
 		return;
 	to = policy_place(c, v, &idle_cpus);
 	if (!to)
@@ -415,7 +429,7 @@ static struct vcpu *pick(struct cpu *c, u64 *slice)
 		v = steal(c);
 		spin_lock(&c->runq.lock);
 		/* The lock was open: it is ours to run only if nobody stopped or moved it. */
-		if (!v || v->state != RUN_RUNNABLE || v->stopped || queued(v) || v->cpu != c)
+		if (!v || v->state != RUN_RUNNABLE || v->holds || queued(v) || v->cpu != c)
 			return NULL;
 		if (!policy_decides(c))
 			return v;
@@ -449,7 +463,7 @@ static struct vcpu *schedule(struct cpu *c)
 		retire(c, v, t);
 	v = pick(c, &slice);
 	if (c->loaded && c->loaded != v &&
-	    (v || c->loaded->stopped || c->loaded->state == RUN_OFFLINE))
+	    (v || c->loaded->holds || c->loaded->state == RUN_OFFLINE))
 		unload(c);
 	if (!v)
 		return NULL;
@@ -499,7 +513,7 @@ static void run_current(struct cpu *c, struct vcpu *v)
 		c->stats.switches++;
 	}
 	atomic_and(&v->pending, ~(u32)VCPU_WORK_STOP);
-	if (READ_ONCE(v->stopped)) {	/* between the choice and here */
+	if (READ_ONCE(v->holds)) {	/* between the choice and here */
 		atomic_or(&c->work, CPU_WORK_RESCHED);
 		return;
 	}
@@ -524,14 +538,14 @@ static u32 do_work(struct cpu *c)
 
 	if (likely(!(work & ~(u32)CPU_WORK_RESCHED)))
 		return work;
-	if (work & CPU_WORK_CALL)
-		cpu_do_call(c);
+	if (work & CPU_WORK_QUIESCE)
+		quiesce_here();
 	if (work & CPU_WORK_TIMER)
 		timers_run();
 	if (work & CPU_WORK_CONSOLE)
 		console_work();
-	if (work & CPU_WORK_REAP)
-		domains_reap();
+	if (work & CPU_WORK_GUESTS)
+		boot_guests_work();
 	return work;
 }
 
@@ -554,7 +568,6 @@ void sched_loop(void)
 		struct vcpu *v = c->current;
 		u32 work = 0;
 
-		c->rounds++;
 		while (READ_ONCE(c->work))
 			work |= do_work(c);
 		/* Who changes what schedule() looks at says so: a timer alone is no reason to choose again. */

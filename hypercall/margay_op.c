@@ -162,6 +162,8 @@ long do_margay_op(struct vcpu *v, struct regs *h)
 		return HCALL_RESTART;
 	rc = do_op(v, &op);
 	policy_control_leave();
+	if (rc == -ERESTART)
+		return HCALL_RESTART;
 	if (!rc && copy_to_guest(h->rdi, &op, sizeof(op)))
 		return -EFAULT;
 	return rc;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Guests from boot modules: what the modules' strings say, matched with their initrds, and started. */
+/* Guests from boot modules: what the modules' strings say, matched with their initrds. */
 #include <margay/arch.h>
 #include <margay/boot_guest.h>
 #include <margay/boot_state.h>
@@ -14,31 +14,6 @@ static struct boot_guest *find_guest(struct boot_guest **guests, unsigned n, con
 		if (!strcmp(guests[i]->spec.name, name))
 			return guests[i];
 	return NULL;
-}
-
-static struct domain *build(struct boot_guest *bg)
-{
-	struct domain *d = domain_create(&bg->spec);
-
-	if (!d)
-		return NULL;
-	if (arch_build_guest(d, bg)) {
-		pr_err("guest %s: not started\n", bg->spec.name);
-		domain_destroy(d);
-		return NULL;
-	}
-	d->boot = bg;
-	pr_info("guest %s: domain %u, %u vCPU%s, %lu MiB\n", d->name, d->id, d->nr_vcpus,
-		d->nr_vcpus == 1 ? "" : "s", d->max_pages >> 8);
-	return d;
-}
-
-void boot_guest_start(struct boot_guest *bg)
-{
-	struct domain *d = build(bg);
-
-	if (d)
-		domain_start(d);
 }
 
 static struct boot_guest *parse_guest(const struct boot_module *m, unsigned index)
@@ -109,7 +84,6 @@ void boot_guests(void)
 {
 	static struct boot_guest *guests[BOOT_MAX_MODULES], *initrds[BOOT_MAX_MODULES];
 	static struct boot_guest *policies[BOOT_MAX_MODULES];
-	static struct domain *built[BOOT_MAX_MODULES];
 	unsigned n = 0, nr_initrds = 0, nr_policies = 0;
 
 	for (unsigned i = 0; i < boot_info.nr_mods; i++) {
@@ -130,13 +104,9 @@ void boot_guests(void)
 	boot_policies(policies, nr_policies);
 	for (unsigned i = 0; i < nr_initrds; i++)
 		attach_initrd(guests, n, initrds[i]);
-	/* All are built before one runs: zeroing much memory takes long, and this CPU's guests would wait. */
 	for (unsigned i = 0; i < n; i++)
-		built[i] = build(guests[i]);
-	for (unsigned i = 0; i < n; i++)
-		if (built[i])
-			domain_start(built[i]);
-	if (list_empty(&domain_list)) {
+		boot_guest_add(guests[i]);
+	if (!boot_guests_start()) {
 		pr_warn("no guest was started: give some as boot modules\n");
 		if (opt.when_empty == WHEN_EMPTY_POWEROFF)
 			arch_poweroff();

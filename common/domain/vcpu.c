@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Creation and end of vCPUs. A vCPU lives as long as its domain's tear-down lets it. */
 #include <margay/arch.h>
+#include <margay/domain_parts.h>
 #include <margay/evtchn.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
@@ -12,14 +13,18 @@ struct vcpu *domain_vcpu(struct domain *d, u32 id)
 	return d->vcpus[index_nospec(id, MAX_VCPUS)];
 }
 
-int vcpu_create(struct domain *d)
+/* The next one, off. */
+static int vcpu_create(struct domain *d)
 {
 	struct vcpu *v = kzalloc(sizeof(*v));
 	unsigned id = d->nr_vcpus, first;
 
 	if (!v)
 		return -ENOMEM;
+	spin_lock(&d->lock);
+	v->holds = d->pauses != 0;
 	d->vcpus[d->nr_vcpus++] = v;
+	spin_unlock(&d->lock);
 	v->domain = d;
 	v->id = id;
 	v->state = RUN_OFFLINE;
@@ -45,14 +50,24 @@ int vcpu_create(struct domain *d)
 	v->view = (struct policy_vcpu){ .domain = d->id, .slot = d->slot, .id = id, .cpu = first,
 					.nr_vcpus = d->spec.vcpus, .affinity = v->affinity.bits };
 	if (arch_vcpu_init(v))
-		return -ENOMEM;	/* the domain's tear-down frees what is there */
+		return -ENOMEM;	/* vcpus_destroy() frees what is there */
 	v->pending = VCPU_WORK_TIME;
-	return 0;
+	return d->nr_vcpus < d->spec.vcpus ? -ERESTART : 0;
 }
 
-void vcpu_destroy(struct vcpu *v)
+static void vcpu_destroy(struct vcpu *v)
 {
 	vcpu_areas_release(v);
 	arch_vcpu_free(v);
 	kfree(v);
 }
+
+/* One at a time. */
+static int vcpus_destroy(struct domain *d)
+{
+	if (d->nr_vcpus)
+		vcpu_destroy(d->vcpus[--d->nr_vcpus]);
+	return d->nr_vcpus ? -ERESTART : 0;
+}
+
+const struct domain_part vcpus_part = { .create = vcpu_create, .destroy = vcpus_destroy };

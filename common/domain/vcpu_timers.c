@@ -3,6 +3,7 @@
  * The timers of vCPUs and domains that hypercalls arm: VIRQ_TIMER once and periodic, the end of a poll,
  * watchdogs.
  */
+#include <margay/domain_parts.h>
 #include <margay/evtchn.h>
 #include <margay/sched.h>
 
@@ -75,7 +76,7 @@ void vcpu_timers_resume(struct vcpu *v)
 		timer_set(&v->periodic, now() + v->period);
 }
 
-void vcpu_timers_stop(struct vcpu *v)
+static void vcpu_timers_stop(struct vcpu *v)
 {
 	WRITE_ONCE(v->period, 0);
 	timer_stop(&v->timer);
@@ -93,14 +94,20 @@ static void watchdog1_fn(struct timer *t)
 	domain_shutdown(container_of(t, struct domain, watchdog[1]), SHUTDOWN_watchdog);
 }
 
-void domain_watchdog_init(struct domain *d)
+static int timers_create(struct domain *d)
 {
 	timer_init(&d->watchdog[0], watchdog0_fn);
 	timer_init(&d->watchdog[1], watchdog1_fn);
+	return 0;
 }
 
-void domain_watchdog_stop(struct domain *d)
+static int timers_destroy(struct domain *d)
 {
 	timer_stop(&d->watchdog[0]);
 	timer_stop(&d->watchdog[1]);
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		vcpu_timers_stop(d->vcpus[i]);
+	return 0;
 }
+
+const struct domain_part timers_part = { .create = timers_create, .destroy = timers_destroy };

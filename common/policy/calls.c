@@ -128,7 +128,7 @@ void policy_idle(struct cpu *c, u64 slept)
 	struct policy *p = policy_of(c, POINT_IDLE);
 	enum idle_how how;
 
-	if (likely(!p) || !policy_announce(&c->policy[POINT_IDLE], p)) {
+	if (likely(!p)) {
 		arch_idle();
 		return;
 	}
@@ -136,7 +136,6 @@ void policy_idle(struct cpu *c, u64 slept)
 	how = policy_do(p, FN_IDLE, (u64)&c->view, slept, (u64)&c->policy_answer, 0);
 	if (how != IDLE_POLL && how != IDLE_HALT)
 		policy_eject(p, "idle", "%u is no way to be idle", how);
-	policy_done();
 	if (how == IDLE_POLL)
 		poll(c, min(c->policy_answer, 1000000UL));
 	else
@@ -156,10 +155,9 @@ bool policy_exit(struct vcpu *v)
 		return false;
 	for (u32 i = 0; i < NR_EXITS; i++)
 		for (; v->exits_seen[i] != v->exits[i]; v->exits_seen[i]++) {
-			if (!policy_announce(&c->policy[POINT_EXIT], p))
+			if (p->ejected)
 				return false;
 			policy_do(p, FN_EXIT, (u64)&c->view, (u64)&v->view, i, 0);
-			policy_done();
 		}
 	return true;
 }

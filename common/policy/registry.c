@@ -8,9 +8,11 @@
 #include <stdarg.h>
 
 #include <margay/arch.h>
+#include <margay/domain_parts.h>
 #include <margay/page_owner.h>
 #include <margay/policy_registry.h>
 #include <margay/printk.h>
+#include <margay/quiesce.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 
@@ -63,18 +65,6 @@ struct policy *policy_called(const struct cpu *c)
 	const struct policy_fn *f = c->policy_called;
 
 	return container_of(f - f->nr, struct policy, fn[0]);
-}
-
-bool policy_announce(struct policy *const *where, struct policy *p)
-{
-	struct cpu *self = this_cpu();
-
-	WRITE_ONCE(self->policy_in, p);
-	smp_mb();
-	if (READ_ONCE(*where) == p)
-		return true;
-	atomic_store(&self->policy_in, NULL);
-	return false;
 }
 
 struct policy *policy_find(const char *name)
@@ -172,6 +162,7 @@ int policy_load(const void *file, size_t len, char *why)
 	take_functions(p);
 	list_add_tail(&p->link, &policies);
 	arch_policy_nmis(true);
+	(void)quiesce_start();	/* all CPUs see soon that the direct map is read-only there */
 	pr_info("policy %s loaded: %s\n", p->mod.name, p->summary);
 	return 0;
 }
@@ -195,23 +186,6 @@ static void set_policy(struct cpu *c, enum policy_point point, struct policy *p)
 	cpu_raise(c, CPU_WORK_RESCHED);
 }
 
-/*
- * A CPU that read its pointer to p before it was taken away may still call it, or be in a call. Calls of
- * the scheduler's come under the queue's lock, by which the pointer was taken; others announce themselves
- * first and look again then (policy_announce()). So no CPU begins a call after this has seen it in none.
- */
-static void wait_unused(const struct policy *p)
-{
-	smp_mb();
-	for (unsigned i = 0; i < nr_cpus; i++) {
-		/* Without the lock when it was ejected. */
-		spin_lock(&cpus[i]->runq.lock);
-		spin_unlock(&cpus[i]->runq.lock);
-		while (READ_ONCE(cpus[i]->policy_in) == p)
-			cpu_relax();
-	}
-}
-
 int policy_unload(const char *name)
 {
 	struct policy *p = policy_find(name);
@@ -220,11 +194,22 @@ int policy_unload(const char *name)
 		return -ENOENT;
 	if (in_use(p))
 		return -EBUSY;
-	wait_unused(p);
+	/* Calls are made between two visits to the scheduler's loop: after a period nobody is in one. */
+	if (!p->period) {
+		p->ejected = true;
+		p->period = quiesce_start();
+	}
+	if (!quiesce_over(p->period))
+		return -ERESTART;
+	if (!p->unmapped) {
+		arch_module_unmap(&p->mod, p->pages);
+		p->unmapped = true;
+		p->period = quiesce_start();
+		return -ERESTART;
+	}
 	list_del(&p->link);
 	if (list_empty(&policies))
 		arch_policy_nmis(false);
-	arch_module_unmap(&p->mod, p->pages);
 	pr_info("policy %s unloaded\n", p->mod.name);
 	discard(p);
 	return 0;
@@ -355,27 +340,26 @@ u8 policy_node(u64 mem, unsigned vcpus, u8 own)
 	list_for_each(d, &domain_list, link)
 		nodes[d->node].nr_vcpus += d->nr_vcpus;
 	spin_unlock(&domains_lock);
-	if (!policy_announce(&placing, p))
-		return own;
 	node = (u32)policy_do(p, FN_NODE, (u64)nodes, nr_nodes, mem, vcpus);
 	if (node >= nr_nodes)
 		policy_eject(p, "node", "there is no node %u", node);
-	policy_done();
 	return p->ejected ? own : (u8)node;
 }
 
-bool policy_domain_gone(const struct domain *d)
+static int domain_gone(struct domain *d)
 {
 	struct policy *p;
 
 	if (!policy_control_enter())
-		return false;
+		return -ERESTART;
 	list_for_each(p, &policies, link)
 		if (p->started && !p->ejected && p->fn[FN_DOMAIN_GONE].code)
 			policy_do(p, FN_DOMAIN_GONE, d->slot, 0, 0, 0);
 	policy_control_leave();
-	return true;
+	return 0;
 }
+
+const struct domain_part policy_part = { .destroy = domain_gone };
 
 /* What modules call: on the policy stack, with interrupts on, and any argument. */
 u64 policy_now(void)

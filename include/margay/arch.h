@@ -5,14 +5,14 @@
 
 #include <margay/vcpu.h>
 
+struct boot_guest;
+
 /* Runs v on this CPU until it blocks, is preempted or stopped. The scheduler's only call into a guest. */
 void arch_vcpu_run(struct vcpu *v);
 /* Before the first and after the last arch_vcpu_run on this CPU: eager FPU, debug registers, MSRs. */
 void arch_vcpu_load(struct vcpu *v);
 void arch_vcpu_save(struct vcpu *v);
 
-int arch_domain_init(struct domain *d);
-void arch_domain_free(struct domain *d);
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 
@@ -41,6 +41,7 @@ void arch_timer_program(stime_t at);	/* this CPU's next and only timer interrupt
 void arch_idle(void);			/* sleeps until an interrupt, unless this CPU has work */
 void arch_irqs_on(void);
 void arch_irqs_off(void);
+void arch_flush_translations(void);	/* this CPU's, of Margay's own pages */
 void arch_poll_irqs(void);		/* takes pending interrupts: a short window */
 void __noreturn arch_halt(void);	/* this CPU, for good; NMIs and SMIs still come */
 void __noreturn arch_reboot(void);
@@ -70,7 +71,10 @@ struct e820_entry {
 /* Writes up to max entries of d's memory map; returns how many. */
 unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max);
 
-/* Lays out a guest from its boot module and prepares vCPU 0. 0 or negative errno, reported. */
+/*
+ * Gives a guest from a boot module its memory, its images and a state to start from. A bounded step, counted in
+ * bg->stage, which begins at 1: 0 when done, -ERESTART to be called again, or an error, reported. One guest at a time.
+ */
 int arch_build_guest(struct domain *d, struct boot_guest *bg);
 
 #endif

@@ -24,9 +24,6 @@ void panic_poll(void);
 
 /* A guest's PV console ring is served from now on: needs HVM_PARAM_CONSOLE_PFN; sets CONSOLE_EVTCHN. */
 int console_attach(struct domain *d);
-/* All that a guest wrote is taken: ask again until it is, then detach. */
-bool console_drained(struct domain *d);
-void console_detach(struct domain *d);
 
 /* One writer's text onto the shared line: d NULL is Margay itself. Tags lines. Any context but NMI. */
 void console_write(struct domain *d, const char *s, size_t n);

@@ -15,7 +15,6 @@ struct evtchn_table;
 struct grant_table;
 struct cpuid_policy;
 struct guest_console;
-struct boot_guest;
 
 #define MAX_VCPUS 64		/* the 2-level event channel ABI's selector bits */
 #define FIRST_DOMID 1
@@ -24,8 +23,8 @@ struct boot_guest;
 enum dom_state {
 	DOM_BUILDING,
 	DOM_RUNNING,
-	DOM_SHUTDOWN,		/* all vCPUs stopped, shutdown_code says why */
-	DOM_DYING,    /* being torn down, preemptibly; in the end nothing is left but references */
+	DOM_SHUTDOWN, /* no vCPU runs; shutdown_code says why. Stays so until its maker destroys it */
+	DOM_DYING,	/* being destroyed in steps; in the end nothing is left but references */
 };
 
 struct domain {
@@ -60,10 +59,12 @@ struct domain {
 	struct cpuid_policy *cpuid;
 	struct guest_console *console;
 	struct guest_spec spec;
-	struct boot_guest *boot; /* how to build it again on restart; set once it is built */
 
+	void (*on_shutdown)(struct domain *d);	/* tells the maker. Any context; must not wait */
 	u8 shutdown_code;			/* SHUTDOWN_* */
-	u8 teardown_step;
+	unsigned pauses;			/* domain_pause() less domain_unpause() */
+	u8 parts_created, parts_destroyed;
+	u64 period; /* the grace period before its parts are destroyed */
 	struct timer watchdog[2];
 	u32 watchdog_inuse;
 	u64 refusals;				/* requests answered -ENOSYS or -EOPNOTSUPP */
@@ -82,24 +83,26 @@ static inline void domain_hold(struct domain *d)
 	__atomic_add_fetch(&d->refs, 1, __ATOMIC_SEQ_CST);
 }
 
-/* In the list, without memory; NULL, reported, when there is not enough for its tables. */
-struct domain *domain_create(const struct guest_spec *spec);
+/*
+ * A domain in the list, without any part: NULL, reported, when there is no room. The maker calls domain_parts_create()
+ * until it is done, gives it memory and a state to start from, and starts it.
+ */
+struct domain *domain_create(const struct guest_spec *spec, void (*on_shutdown)(struct domain *d));
 /* The first vCPU starts to run. */
 void domain_start(struct domain *d);
-/* Takes a domain that never ran apart, at once. */
-void domain_destroy(struct domain *d);
-/* Creates, builds and starts, or reports why not. common/boot/boot_guests.c */
-void boot_guest_start(struct boot_guest *bg);
-/* Stops all vCPUs; the domain's death or restart follows as it was configured. Any context. */
+/* For the maker: a bounded step, from the scheduler's loop; -ERESTART until d is gone. In any state. */
+int domain_destroy(struct domain *d);
+/* Stops all vCPUs and tells the maker. Any context. */
 void domain_shutdown(struct domain *d, unsigned code);
 /* Ends a guest that Margay can not go on with; why is printed with a register dump of v if given. */
 void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...) __printf(3, 4);
-/* Deferred work: tears down dead domains, restarts those that want it. In steps, from the CPU's loop. */
-void domains_reap(void);
-
-/* The two watchdogs of SCHEDOP_watchdog: initialised at creation, stopped at death. vcpu_timers.c */
-void domain_watchdog_init(struct domain *d);
-void domain_watchdog_stop(struct domain *d);
+/*
+ * No vCPU of d runs until domain_unpause() was called as often. The caller has a reference. domain_pause() does
+ * not wait: domain_off_cpus() says whether all have left their CPUs.
+ */
+void domain_pause(struct domain *d);
+void domain_unpause(struct domain *d);
+bool domain_off_cpus(const struct domain *d);
 
 /* d->shutdown_code before anyone has set one; SCHEDOP_shutdown_code's wins over domain_shutdown()'s. */
 #define SHUTDOWN_CODE_NONE 0xffU

@@ -18,9 +18,9 @@ struct vcpu;
 enum cpu_work {
 	CPU_WORK_RESCHED = 1 << 0,	/* pick again which vCPU to run */
 	CPU_WORK_TIMER = 1 << 1,	/* timers may be due */
-	CPU_WORK_CALL = 1 << 2,		/* a cross-CPU call waits */
+	CPU_WORK_QUIESCE = 1 << 2,	/* a grace period waits for this CPU: quiesce.h */
 	CPU_WORK_CONSOLE = 1 << 3,	/* console input or room for output */
-	CPU_WORK_REAP = 1 << 4,		/* a dead domain waits for its tear-down */
+	CPU_WORK_GUESTS = 1 << 4,  /* a guest from a boot module ended, or is due to start again */
 };
 
 struct runq {
@@ -54,7 +54,6 @@ struct cpu {
 	u32 policy_strikes;		/* times that a call was found to last too long */
 	u32 policy_vector;		/* the exception that ended one, and where */
 	u64 policy_rip;
-	struct policy *policy_in; /* whose call this CPU is about to make, or in, without a lock */
 	u64 timer_tsc;			/* when the timer interrupts, in TSC ticks; ~0 never */
 	volatile u32 work;		/* enum cpu_work; any CPU sets bits */
 	struct vcpu *loaded;  /* whose registers (FPU, debug) this CPU holds; may be asleep */
@@ -62,7 +61,6 @@ struct cpu {
 	u32 apic_id;
 	u8 node;
 	bool online;
-	volatile u32 rounds; /* of its loop; from one to the next it holds nothing it looked up */
 	u8 lock_depth;
 	u8 lock_levels[8];		/* lock order check, DEBUG builds */
 
@@ -79,8 +77,6 @@ struct cpu {
 	bool held_back;			/* the policy picked none although some wait */
 	void *arch;			/* GDT, TSS, IST stacks: arch/x86/cpu */
 	void *hvm;			/* back-end's own: host save area */
-	void (*call_fn)(void *arg);
-	void *call_arg;
 	struct cpu_stats stats;
 	u64 exit_ticks;			/* of the TSC, between exits and entries */
 	u64 ran;	/* ticks that vCPUs took; while one does, less the TSC when it began */
@@ -120,9 +116,5 @@ static inline struct vcpu *current_vcpu(void) { return this_cpu()->current; }
 /* Sets work bits for a CPU and makes it notice soon: it leaves its guest or its sleep. Any context. */
 void cpu_raise(struct cpu *c, u32 work);
 
-void cpu_do_call(struct cpu *c);	/* CPU_WORK_CALL, on c */
-
-/* Runs fn(arg) on every online CPU including this one, and waits. Not with locks held. */
-void on_all_cpus(void (*fn)(void *arg), void *arg);
 
 #endif

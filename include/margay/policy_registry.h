@@ -51,6 +51,8 @@ struct policy {
 	bool balance;		/* sched_policy.balance */
 	bool started;
 	volatile bool ejected;	/* nobody has a pointer to it any more, nor gets one */
+	bool unmapped;
+	u64 period;		/* the grace period that its unloading waits for */
 	char summary[64];
 	char why[96];		/* it was ejected for */
 	u64 selected;
@@ -71,7 +73,7 @@ void policy_boot(const struct guest_spec *spec, const void *file, size_t len);
 
 /* Takes a module file into Margay's memory. 0 or negative errno with a line in why (MODULE_REASON). */
 int policy_load(const void *file, size_t len, char *why);
-/* -EBUSY while it is selected anywhere. */
+/* -EBUSY while it is selected anywhere; -ERESTART: a CPU may still use it, call again. */
 int policy_unload(const char *name);
 struct policy *policy_find(const char *name);
 struct policy *policy_nth(unsigned i);
@@ -112,11 +114,6 @@ static inline u64 policy_do(const struct policy *p, enum policy_fn_nr nr, u64 a,
 /* What this CPU called last. */
 struct policy *policy_called(const struct cpu *c);
 
-/*
- * Around a call for which the pointer to p was found at *where without a lock; false: p is gone.
- */
-bool policy_announce(struct policy *const *where, struct policy *p);
-static inline void policy_done(void) { atomic_store(&this_cpu()->policy_in, NULL); }
 /* p answered nonsense or harms: nobody calls it again. Any context. */
 void policy_eject(struct policy *p, const char *what, const char *why, ...) __printf(3, 4);
 
@@ -169,8 +166,6 @@ void policy_idle(struct cpu *c, u64 slept);
 bool policy_exit(struct vcpu *v);
 void policy_observe(struct vcpu *v);	/* from now on, if it was not already */
 u8 policy_node(u64 mem, unsigned vcpus, u8 own);
-/* d is gone: false: another control operation is under way, ask again. */
-bool policy_domain_gone(const struct domain *d);
 
 /* The architecture's part: arch/x86/sandbox/sandbox.c and policy_call.asm. */
 u64 arch_module_base(unsigned slot);

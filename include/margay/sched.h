@@ -28,8 +28,12 @@ void vcpu_wait_deadline(struct vcpu *v);
 void vcpu_block(struct vcpu *v);
 void vcpu_yield(struct vcpu *v);
 
-/* Never runs again; off its CPU when v->on_cpu is clear, which takes that CPU a moment. Any context. */
-void vcpu_stop(struct vcpu *v);
+/*
+ * v does not run while it has holds. It is off its CPU when v->on_cpu is clear, which takes that CPU a moment.
+ * vcpu_release() undoes vcpu_hold(v, 1). Any context below LOCK_RUNQ.
+ */
+void vcpu_hold(struct vcpu *v, unsigned n);
+void vcpu_release(struct vcpu *v);
 
 /* VCPUOP_up/down and INIT/SIPI. vcpu_down on the current one takes effect on return to the loop. */
 void vcpu_up(struct vcpu *v);

@@ -155,6 +155,8 @@ struct fifo_queues {
 	struct evtchn_fifo_control_block *control; /* in a page of the guest's, referenced */
 };
 
+#define VCPU_STOPPED (1U << 16)	/* a hold that nobody releases */
+
 struct vcpu {
 	/* First, for the assembly knows the offsets: */
 	struct regs regs;
@@ -173,7 +175,7 @@ struct vcpu {
 	struct cpu *cpu;
 	enum run_state state;
 	bool halted;			/* sleeps by HLT with interrupts off */
-	bool stopped;			/* for good: its domain ends */
+	unsigned holds;			/* reasons not to run; VCPU_STOPPED: for good */
 	struct list runq_link;
 	struct cpu_set affinity;
 	stime_t slice_end;
@@ -230,13 +232,8 @@ struct vcpu {
 /* Marks work and makes the vCPU notice: wakes nothing, but leaves guest mode if it runs elsewhere. */
 void vcpu_post(struct vcpu *v, u32 work);
 
-/* d's next one, off. -ENOMEM: the domain is to be destroyed. */
-int vcpu_create(struct domain *d);
-void vcpu_destroy(struct vcpu *v);
-
-/* A vCPU's timers (VIRQ_TIMER, poll): initialised at creation, stopped at death. vcpu_timers.c */
+/* A vCPU's timers (VIRQ_TIMER, poll), for its creation. vcpu_timers.c */
 void vcpu_timers_init(struct vcpu *v);
-void vcpu_timers_stop(struct vcpu *v);
 /* v runs on this CPU now: its timers interrupt no other any more. */
 void vcpu_timers_follow(struct vcpu *v);
 /* v runs again: its periodic timer has its own pace again. */

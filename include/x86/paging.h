@@ -39,7 +39,6 @@ int map_pages(u64 va, paddr_t pa, u64 size, u64 rights);
 void unmap_pages(u64 va, u64 size);
 /* Makes whole pages of RAM read-only in the direct map, or writable again. 0 or -ENOMEM; no flush. */
 int protect_direct(paddr_t pa, u64 size, bool readonly);
-void flush_all_cpus(void);	/* all TLBs; waits; no locks held */
 void paging_end_init(void);			/* gives init memory back */
 extern paddr_t image_paddr;			/* where the image's first byte lies */
 

@@ -44,11 +44,6 @@ u8 policy_node(u64 mem __unused, unsigned vcpus __unused, u8 own)
 	return own;
 }
 
-bool policy_domain_gone(const struct domain *d __unused)
-{
-	return true;
-}
-
 long do_margay_op(struct vcpu *v __unused, struct regs *h __unused);
 long do_margay_op(struct vcpu *v __unused, struct regs *h __unused)
 {

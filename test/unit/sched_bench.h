@@ -45,14 +45,13 @@ void cpu_relax(void)
 		fail_msg("waits for ever");
 	clock_now += relaxes;
 }
-void cpu_do_call(struct cpu *c)
+void quiesce_here(void)
 {
-	(void)c;
 }
 void console_work(void)
 {
 }
-void domains_reap(void)
+void boot_guests_work(void)
 {
 }
 void vcpu_timers_follow(struct vcpu *v)
@@ -95,7 +94,7 @@ void arch_vcpu_run(struct vcpu *v)
 	assert_ptr_equal(host_cpu->current, v);
 	assert_ptr_equal(host_cpu->loaded, v);
 	assert_int_equal(v->state, RUN_RUNNING);
-	assert_false(v->stopped);
+	assert_false(v->holds);
 	assert_true(may_run_on(v, host_cpu));
 	runs[v->id]++;
 }
@@ -143,19 +142,20 @@ static void check(void)
 		assert_int_equal(loaded, v->on_cpu);
 		assert_int_equal(loaded, v->cpu->loaded == v);
 		/* Never lost when it could run, never there when it must not. */
-		assert_int_equal(queues, v->state == RUN_RUNNABLE && !v->stopped);
+		assert_int_equal(queues, v->state == RUN_RUNNABLE && !v->holds);
 		if (v->state == RUN_RUNNING)
 			assert_int_equal(current, 1);
 		if (current)
 			assert_int_not_equal(v->state, RUN_RUNNABLE);
 		/* One that must go is told so. */
-		if (v->on_cpu && (v->stopped || v->state == RUN_OFFLINE))
+		if (v->on_cpu && (v->holds || v->state == RUN_OFFLINE))
 			assert_true(v->cpu->work & CPU_WORK_RESCHED);
-		assert_int_equal(v->runstate.state, v->state == RUN_RUNNING || current ?
-							    RUNSTATE_running :
-						    v->state == RUN_RUNNABLE ? RUNSTATE_runnable :
-						    v->state == RUN_BLOCKED  ? RUNSTATE_blocked :
-									       RUNSTATE_offline);
+		assert_int_equal(v->runstate.state,
+				 v->state == RUN_RUNNING || current ? RUNSTATE_running :
+				 v->state == RUN_RUNNABLE           ? v->holds ? RUNSTATE_offline :
+										 RUNSTATE_runnable :
+				 v->state == RUN_BLOCKED            ? RUNSTATE_blocked :
+								      RUNSTATE_offline);
 	}
 }
 
@@ -250,7 +250,7 @@ static void random_op(void)
 		break;
 	case 4:
 		if (!pick_random(200))
-			vcpu_stop(v);
+			vcpu_hold(v, VCPU_STOPPED);
 		break;
 	case 6:
 		vcpu_up(v);

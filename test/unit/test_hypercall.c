@@ -9,6 +9,7 @@
 #include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/console.h>
+#include <margay/domain_parts.h>
 #include <margay/hypercall.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
@@ -208,6 +209,8 @@ static long call(unsigned nr, u64 a0, u64 a1, u64 a2)
 #define P(x) ((u64)&(x))
 #define MEM(op, arg) call(__HYPERVISOR_memory_op, op, P(arg), 0)
 
+extern const struct domain_part timers_part;
+
 static int setup(void **state)
 {
 	unsigned i;
@@ -225,7 +228,7 @@ static int setup(void **state)
 		v->state = i ? RUN_OFFLINE : RUN_RUNNING;
 		vcpu_timers_init(v);
 	}
-	domain_watchdog_init(A);
+	timers_part.create(A);
 	host_cpu->current = V0;
 	return 0;
 }

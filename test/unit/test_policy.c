@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The registry of policy modules: load, select, eject and unload, for every policy point and on sets of CPUs.
- * Whoever is in a call is waited for, nobody keeps a pointer to what was ejected, and all is given back.
- * unit-sources: common/policy/registry.c
+ * An unload goes through grace periods, nobody keeps a pointer to what was ejected, and all is given back.
+ * unit-sources: common/policy/registry.c common/domain/quiesce.c
  */
 #include "host.h"
 
 #include <margay/arch.h>
 #include <margay/page_owner.h>
 #include <margay/policy_registry.h>
+#include <margay/quiesce.h>
 #include <margay/sched.h>
 #include <x86/exit.h>
 
@@ -21,7 +22,7 @@ struct spinlock domains_lock;
 struct list domain_list = LIST_INIT(domain_list);
 const char *const exit_names[NR_EXITS];
 
-static unsigned handed[CPUS], starts, relaxed, pages, objects, mapped;
+static unsigned handed[CPUS], starts, flushed, pages, objects, mapped;
 static bool nmis;
 static s32 start_says;
 static struct policy *eject_in_swap;
@@ -84,7 +85,6 @@ void arch_module_unmap(const struct module *m, const void *at)
 	mapped--;
 	/* From now on a call to it is a fault. */
 	for (unsigned i = 0; i < CPUS; i++) {
-		assert_true(!cpu[i].policy_in || &cpu[i].policy_in->mod != m);
 		for (unsigned j = 0; j < NR_POINTS; j++)
 			assert_true(!cpu[i].policy[j] || &cpu[i].policy[j]->mod != m);
 	}
@@ -98,12 +98,35 @@ void cpu_raise(struct cpu *c, u32 work)
 	c->work |= work;
 }
 
-/* The other CPU's call ends at last. */
-void cpu_relax(void)
+void arch_flush_translations(void)
 {
-	if (++relaxed == 5)
-		cpu[2].policy_in = NULL;
-	assert_true(relaxed < 100);
+	flushed++;
+}
+
+/* CPU i comes to the scheduler's loop. */
+static void visit(unsigned i)
+{
+	if (cpu[i].work & CPU_WORK_QUIESCE)
+		quiesce_here();
+	cpu[i].work &= ~(u32)CPU_WORK_QUIESCE;
+}
+
+static void visit_all(void)
+{
+	for (unsigned i = 0; i < CPUS; i++)
+		visit(i);
+}
+
+/* As the control domain does: the call is made again until it is over. */
+static int unload(const char *name)
+{
+	int rc;
+
+	for (unsigned n = 0; (rc = policy_unload(name)) == -ERESTART; n++) {
+		assert_true(n < 4);
+		visit_all();
+	}
+	return rc;
 }
 
 void sched_set_policy(struct cpu *c, struct policy *p)
@@ -182,6 +205,7 @@ static struct policy *load(const struct policy_module *m)
 	char why[MODULE_REASON];
 
 	assert_int_equal(policy_load(m, 1, why), 0);
+	visit_all();
 	return policy_find(m->name);
 }
 
@@ -201,7 +225,7 @@ static int setup(void **state)
 		cpus[i] = &cpu[i];
 	}
 	host_cpu = &cpu[0];
-	starts = relaxed = 0;
+	starts = 0;
 	start_says = 0;
 	eject_in_start = NULL;
 	eject_in_swap = NULL;
@@ -228,7 +252,7 @@ static int teardown(void **state)
 	for (enum policy_point point = POINT_SCHED; point < NR_POINTS; point++)
 		assert_int_equal(policy_select(point, NULL, &everywhere), 0);
 	while ((p = policy_nth(0)))
-		assert_int_equal(policy_unload(p->mod.name), 0);
+		assert_int_equal(unload(p->mod.name), 0);
 	assert_false(nmis);
 	assert_int_equal(pages, 0);
 	assert_int_equal(objects, 0);
@@ -271,7 +295,6 @@ static void test_select(void **state)
 	assert_int_equal(policy_select(POINT_PLACE, p, &none), 0);
 	assert_int_equal(policy_unload("all"), -EBUSY);
 	assert_int_equal(policy_node(1, 1, 0), 0);
-	assert_null(cpu[0].policy_in);
 }
 
 /* The pointers are gone everywhere, all CPUs choose again, and it cannot come back. */
@@ -321,39 +344,44 @@ static void test_start(void **state)
 	selected_on(p, POINT_SCHED, 0);
 }
 
-/* Announced first, then looked at again: what was taken away in between is not called. */
-static void test_announce(void **state)
+/* An unload is not over, nor anything unmapped, before each CPU was in its loop; then each drops translations. */
+static void test_unload_waits(void **state)
 {
 	struct policy *p = load(&all);
 
 	(void)state;
 	assert_int_equal(policy_select(POINT_IDLE, p, &everywhere), 0);
-	assert_true(policy_announce(&cpu[0].policy[POINT_IDLE], p));
-	assert_ptr_equal(cpu[0].policy_in, p);
-	policy_done();
-	assert_int_equal(policy_select(POINT_IDLE, NULL, &everywhere), 0);
-	assert_false(policy_announce(&cpu[0].policy[POINT_IDLE], p));
-	assert_null(cpu[0].policy_in);
+	policy_eject(p, "idle", "it is bad");
+	assert_int_equal(policy_unload("all"), -ERESTART);
+	visit(0);
+	visit(1);
+	assert_int_equal(policy_unload("all"), -ERESTART);
+	assert_int_equal(mapped, 1);
+	visit(2);
+	assert_int_equal(policy_unload("all"), -ERESTART);
+	assert_int_equal(mapped, 0);
+	flushed = 0;
+	visit(1);
+	visit(2);
+	assert_int_equal(policy_unload("all"), -ERESTART);
+	assert_true(pages > 0);
+	visit(0);
+	assert_int_equal(flushed, CPUS);
+	assert_int_equal(policy_unload("all"), 0);
+	assert_int_equal(pages, 0);
+	assert_int_equal(policy_unload("all"), -ENOENT);
 }
 
-/* An unload waits for a call that was announced, and for one under a queue's lock; not for other modules'. */
-static void test_unload_waits(void **state)
+/* Who unloads may stop half-way, and another may go on; meanwhile nobody can select it. */
+static void test_unload_half(void **state)
 {
-	struct policy *p = load(&all), *other = load(&only_sched);
+	struct policy *p = load(&all);
 
 	(void)state;
-	assert_int_equal(policy_select(POINT_IDLE, p, &everywhere), 0);
-	policy_eject(p, "idle", "it is bad");
-	cpu[2].policy_in = p;
-	cpu[0].policy_in = other;
-	assert_int_equal(policy_unload("all"), 0);
-	assert_int_equal(relaxed, 5);
-	cpu[0].policy_in = NULL;
-	/* On the host `next` counts. */
-	for (unsigned i = 0; i < CPUS; i++)
-		assert_int_equal(cpu[i].runq.lock.next, 1);
-	assert_int_equal(policy_unload("only"), 0);
-	assert_int_equal(policy_unload("only"), -ENOENT);
+	assert_int_equal(policy_unload("all"), -ERESTART);
+	assert_int_equal(policy_select(POINT_SCHED, p, &everywhere), -EPERM);
+	assert_int_equal(policy_load(&all, 1, (char[MODULE_REASON]){ "" }), -EEXIST);
+	assert_int_equal(unload("all"), 0);
 }
 
 /* Slots are used again, and no more modules are taken than there are. */
@@ -370,11 +398,11 @@ static void test_slots(void **state)
 			m[i].name = names[i];
 			assert_int_equal(policy_load(&m[i], 1, why), i < 32 ? 0 : -ENOSPC);
 		}
-		assert_int_equal(policy_unload("m7"), 0);
+		assert_int_equal(unload("m7"), 0);
 		assert_int_equal(policy_load(&m[8], 1, why), -EEXIST);
 		assert_int_equal(load(&m[7])->slot, 7);
 		for (unsigned i = 0; i < 32; i++)
-			assert_int_equal(policy_unload(names[i]), 0);
+			assert_int_equal(unload(names[i]), 0);
 	}
 }
 
@@ -384,7 +412,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_select),   TEST(test_eject),	      TEST(test_start),
-		TEST(test_announce), TEST(test_unload_waits), TEST(test_slots),
+		TEST(test_unload_waits), TEST(test_unload_half), TEST(test_slots),
 		TEST(test_many_nodes),
 	};
 

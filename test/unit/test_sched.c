@@ -242,7 +242,7 @@ static void test_stop(void **state)
 	(void)state;
 	/* On a queue: it never runs. */
 	vcpu_up(v);
-	vcpu_stop(v);
+	vcpu_hold(v, VCPU_STOPPED);
 	assert_false(queued(v));
 	settle();
 	assert_int_equal(runs[0], 0);
@@ -250,7 +250,7 @@ static void test_stop(void **state)
 	vcpu_up(w);
 	settle();
 	assert_true(w->on_cpu);
-	vcpu_stop(w);
+	vcpu_hold(w, VCPU_STOPPED);
 	settle();
 	assert_false(w->on_cpu);
 	assert_int_equal(w->state, RUN_RUNNABLE);
@@ -261,7 +261,7 @@ static void test_stop(void **state)
 	vcpu_block(asleep);
 	settle();
 	assert_true(asleep->on_cpu);
-	vcpu_stop(asleep);
+	vcpu_hold(asleep, VCPU_STOPPED);
 	vcpu_wake(asleep);
 	settle();
 	assert_false(asleep->on_cpu);
@@ -271,6 +271,54 @@ static void test_stop(void **state)
 	settle();
 	assert_false(queued(v) || queued(w) || queued(asleep));
 	assert_false(w->on_cpu);
+}
+
+/* What holds a vCPU is counted, and neither a wake-up nor being taken up lets it run. */
+static void test_hold(void **state)
+{
+	struct vcpu *v = &vcpu[0], *asleep = &vcpu[1], *off = &vcpu[2];
+
+	(void)state;
+	vcpu_up(v);
+	vcpu_up(asleep);
+	settle();
+	host_cpu = asleep->cpu;
+	vcpu_block(asleep);
+	settle();
+	for (unsigned i = 0; i < 3; i++) {
+		vcpu_hold(&vcpu[i], 1);
+		vcpu_hold(&vcpu[i], 1);
+	}
+	settle();
+	memset(runs, 0, sizeof(runs));
+	vcpu_wake(asleep);
+	vcpu_up(off);
+	for (unsigned i = 0; i < 3; i++)
+		vcpu_release(&vcpu[i]);
+	settle();
+	for (unsigned i = 0; i < 3; i++) {
+		assert_false(queued(&vcpu[i]) || vcpu[i].on_cpu);
+		assert_int_equal(runs[i], 0);
+		assert_int_equal(vcpu[i].state, RUN_RUNNABLE);
+		assert_int_equal(vcpu[i].runstate.state, RUNSTATE_offline);
+		vcpu_release(&vcpu[i]);
+	}
+	settle();
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(runs[i] > 0);
+	/* Held and released before its CPU looked: it goes on. */
+	vcpu_hold(v, 1);
+	vcpu_release(v);
+	settle();
+	assert_int_equal(v->state, RUN_RUNNING);
+	/* One that sleeps stays asleep. */
+	host_cpu = asleep->cpu;
+	vcpu_block(asleep);
+	settle();
+	vcpu_hold(asleep, 1);
+	vcpu_release(asleep);
+	settle();
+	assert_int_equal(asleep->state, RUN_BLOCKED);
 }
 
 static void test_affinity(void **state)
@@ -324,7 +372,7 @@ static void test_stolen(void **state)
 			vcpu_down(v);
 			break;
 		case 2:
-			vcpu_stop(v);
+			vcpu_hold(v, VCPU_STOPPED);
 			break;
 		case 3:
 			vcpu_down(v);
@@ -351,7 +399,7 @@ static void check_progress(void)
 			step(c);
 	}
 	for (unsigned i = 0; i < VCPUS; i++)
-		if (vcpu[i].state >= RUN_RUNNABLE && !vcpu[i].stopped)
+		if (vcpu[i].state >= RUN_RUNNABLE && !vcpu[i].holds)
 			assert_true(runs[i] > before[i]);
 	for (unsigned c = 0; c < CPUS; c++)
 		if (!cpu[c].current)
@@ -477,6 +525,7 @@ int main(void)
 		cmocka_unit_test_setup(test_round_robin, setup),
 		cmocka_unit_test_setup(test_balance, setup),
 		cmocka_unit_test_setup(test_stop, setup),
+		cmocka_unit_test_setup(test_hold, setup),
 		cmocka_unit_test_setup(test_affinity, setup),
 		cmocka_unit_test_setup(test_stolen, setup),
 		cmocka_unit_test_setup(test_date, setup),

@@ -55,10 +55,6 @@ void policy_eject(struct policy *p, const char *what, const char *why, ...)
 		}
 }
 
-bool policy_announce(struct policy *const *where, struct policy *p)
-{
-	return *where == p;
-}
 
 void arch_poll_irqs(void)
 {
@@ -123,7 +119,7 @@ static void check_progress(void)
 			step(c);
 	}
 	for (unsigned i = 0; i < VCPUS; i++)
-		if (vcpu[i].state >= RUN_RUNNABLE && !vcpu[i].stopped)
+		if (vcpu[i].state >= RUN_RUNNABLE && !vcpu[i].holds)
 			assert_true(runs[i] > before[i]);
 }
 

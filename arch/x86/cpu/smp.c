@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Starting the other CPUs, one after another, and running things on all of them. SDM 3A 9.4. */
+/* Starting the other CPUs, one after another. SDM 3A 9.4. */
 #include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
@@ -135,34 +135,6 @@ void cpu_raise(struct cpu *c, u32 work)
 
 	if (!known && c != this_cpu())
 		arch_cpu_kick(c);
-}
-
-/* One call at a time, so that a CPU's slot is never taken twice. */
-static struct spinlock call_lock = SPINLOCK_INIT(LOCK_DOMAINS);
-static u32 calls_left;
-
-void on_all_cpus(void (*fn)(void *arg), void *arg)
-{
-	struct cpu *self = this_cpu();
-
-	guard(&call_lock);
-	calls_left = nr_cpus - 1;
-	for (unsigned i = 0; i < nr_cpus; i++) {
-		if (cpus[i] == self)
-			continue;
-		cpus[i]->call_fn = fn;
-		cpus[i]->call_arg = arg;
-		cpu_raise(cpus[i], CPU_WORK_CALL);
-	}
-	fn(arg);
-	while (atomic_load(&calls_left))
-		cpu_relax();
-}
-
-void cpu_do_call(struct cpu *c)
-{
-	c->call_fn(c->call_arg);
-	atomic_sub(&calls_left, 1);
 }
 
 void arch_idle(void)

@@ -3,7 +3,8 @@
  * Builds a PVH guest: RAM from 0 to at most 3 GiB and on from 4 GiB, the kernel's segments where they
  * want to be, the initrd as high as it can be below 4 GiB, above it the start info and the pages that the
  * memory map keeps apart (build.h). vCPU 0 then starts in 32-bit flat mode with EBX pointing at the start
- * info. On an error the caller tears the domain down. xen/arch-x86/hvm/start_info.h.
+ * info. This takes bounded steps, one guest at a time. On an error the caller destroys the domain.
+ * xen/arch-x86/hvm/start_info.h.
  */
 #include <margay/arch.h>
 #include <margay/console.h>
@@ -59,48 +60,76 @@ unsigned int guest_memory_map(const struct guest_layout *l, struct hvm_memmap_ta
 	return n;
 }
 
-/* RAM for [gpa, gpa + size): whole chunks where there are some, single pages for the rest. */
-static int add_ram(struct domain *d, gpaddr_t gpa, u64 size)
+#define COPY_STEP (256UL << 10)
+
+/* The guest that is being built, and how far it is. */
+static struct {
+	struct guest_layout l;
+	struct elf_image elf;
+	unsigned segment;
+	u64 done;	/* bytes of the current range of RAM, segment or initrd */
+	struct hvm_modlist_entry initrd;
+} now_building;
+
+/* The next part of RAM in [base, base + size): the largest mapping that fits. */
+static int add_ram(struct domain *d, gpaddr_t base, u64 size)
 {
-	gpaddr_t end = gpa + size;
+	gpaddr_t gpa = base + now_building.done, end = base + size;
+	unsigned order = x86.nested_page1g ? 18 : 9;
+	mfn_t mfn;
+	int rc;
 
-	while (gpa < end) {
-		unsigned order = x86.nested_page1g ? 18 : 9;
-		mfn_t mfn;
-		int rc;
-
-		while (order &&
-		       (!IS_ALIGNED(gpa, PAGE_SIZE << order) || end - gpa < PAGE_SIZE << order))
-			order -= 9;
+	if (gpa == end)
+		return 0;
+	while (order && (!IS_ALIGNED(gpa, PAGE_SIZE << order) || end - gpa < PAGE_SIZE << order))
+		order -= 9;
+	rc = dom_alloc(d, order, &mfn);
+	while (rc == -ENOMEM && order) {
+		order -= 9;
 		rc = dom_alloc(d, order, &mfn);
-		while (rc == -ENOMEM && order) {
-			order -= 9;
-			rc = dom_alloc(d, order, &mfn);
-		}
-		if (rc) {
-			pr_err("guest %s: no memory after %lu of %lu MiB%s\n", d->name,
-			       d->tot_pages >> (20 - PAGE_SHIFT), d->max_pages >> (20 - PAGE_SHIFT),
-			       rc == -E2BIG ? ", its limit" : "");
-			return rc;
-		}
-		rc = p2m_map(d, gpa >> PAGE_SHIFT, mfn, order, P2M_RAM);
-		if (rc) {
-			for (u64 i = 0; i < 1UL << order; i += CHUNK_PAGES)
-				dom_free(d, mfn + i, min(order, 9U));
-			pr_err("guest %s: no memory for its page tables\n", d->name);
-			return rc;
-		}
-		gpa += PAGE_SIZE << order;
 	}
-	return 0;
+	if (rc) {
+		pr_err("guest %s: no memory after %lu of %lu MiB%s\n", d->name,
+		       d->tot_pages >> (20 - PAGE_SHIFT), d->max_pages >> (20 - PAGE_SHIFT),
+		       rc == -E2BIG ? ", its limit" : "");
+		return rc;
+	}
+	rc = p2m_map(d, gpa >> PAGE_SHIFT, mfn, order, P2M_RAM);
+	if (rc) {
+		for (u64 i = 0; i < 1UL << order; i += CHUNK_PAGES)
+			dom_free(d, mfn + i, min(order, 9U));
+		pr_err("guest %s: no memory for its page tables\n", d->name);
+		return rc;
+	}
+	now_building.done += PAGE_SIZE << order;
+	return -ERESTART;
 }
 
-/* Memory is zeroed already, so what follows a segment's file bytes needs nothing. */
-static int load_kernel(struct domain *d, const struct boot_guest *bg, const struct guest_layout *l,
-		       struct elf_image *elf)
+/* The next part of n bytes from src to gpa. */
+static int copy_step(struct domain *d, gpaddr_t gpa, const u8 *src, u64 n)
 {
-	int rc = elf_parse(bg->image, bg->image_size, elf);
+	u64 done = now_building.done, part = min(n - done, COPY_STEP);
+	int rc;
 
+	if (done == n)
+		return 0;
+	rc = copy_to_gpa(d, gpa + done, src + done, part);
+	now_building.done += part;
+	return rc ? rc : -ERESTART;
+}
+
+static int build_begin(struct domain *d, const struct boot_guest *bg)
+{
+	struct guest_layout *l = &now_building.l;
+	struct elf_image *elf = &now_building.elf;
+	int rc = guest_layout(bg->spec.mem, strlen(bg->spec.cmdline), l);
+
+	if (rc || (l->high && (GUEST_HIGH_BASE + l->high) >> x86.phys_bits)) {
+		pr_err("guest %s: can not have %lu KiB of memory and a command line of %lu bytes\n",
+		       d->name, bg->spec.mem >> 10, strlen(bg->spec.cmdline));
+		return -EINVAL;
+	}
+	rc = elf_parse(bg->image, bg->image_size, elf);
 	if (rc) {
 		pr_err("guest %s: its kernel can not be started: %s\n", d->name, elf->why);
 		return rc;
@@ -113,26 +142,49 @@ static int load_kernel(struct domain *d, const struct boot_guest *bg, const stru
 			       d->name, s->paddr, s->paddr + s->memsz, l->cmdline);
 			return -E2BIG;
 		}
-		rc = copy_to_gpa(d, s->paddr, (const u8 *)bg->image + s->offset, s->filesz);
-		if (rc)
-			return rc;
 	}
-	return 0;
-}
-
-/* Just below the command line. */
-static int load_initrd(struct domain *d, const struct boot_guest *bg, const struct guest_layout *l,
-		       gpaddr_t kernel_end, struct hvm_modlist_entry *mod)
-{
+	now_building.initrd = (struct hvm_modlist_entry){ 0 };
+	now_building.segment = 0;
+	now_building.done = 0;
+	if (!bg->initrd_size)
+		return 0;
 	if (bg->initrd_size > l->cmdline ||
-	    l->cmdline - bg->initrd_size < ALIGN_UP(kernel_end, PAGE_SIZE)) {
+	    l->cmdline - bg->initrd_size < ALIGN_UP(elf->end, PAGE_SIZE)) {
 		pr_err("guest %s: no room for an initrd of %lu KiB in %lu MiB\n", d->name,
 		       bg->initrd_size >> 10, bg->spec.mem >> 20);
 		return -E2BIG;
 	}
-	mod->paddr = ALIGN_DOWN(l->cmdline - bg->initrd_size, PAGE_SIZE);
-	mod->size = bg->initrd_size;
-	return copy_to_gpa(d, mod->paddr, bg->initrd, bg->initrd_size);
+	/* Just below the command line. */
+	now_building.initrd.paddr = ALIGN_DOWN(l->cmdline - bg->initrd_size, PAGE_SIZE);
+	now_building.initrd.size = bg->initrd_size;
+	return 0;
+}
+
+static int add_low_ram(struct domain *d, const struct boot_guest *bg __unused)
+{
+	return add_ram(d, 0, now_building.l.low);
+}
+
+static int add_high_ram(struct domain *d, const struct boot_guest *bg __unused)
+{
+	return add_ram(d, GUEST_HIGH_BASE, now_building.l.high);
+}
+
+/* Memory is zeroed already, so what follows a segment's file bytes needs nothing. */
+static int copy_kernel(struct domain *d, const struct boot_guest *bg)
+{
+	const struct elf_segment *s = &now_building.elf.seg[now_building.segment];
+	int rc = copy_step(d, s->paddr, (const u8 *)bg->image + s->offset, s->filesz);
+
+	if (rc)
+		return rc;
+	now_building.done = 0;
+	return ++now_building.segment < now_building.elf.nr_segs ? -ERESTART : 0;
+}
+
+static int copy_initrd(struct domain *d, const struct boot_guest *bg)
+{
+	return copy_step(d, now_building.initrd.paddr, bg->initrd, bg->initrd_size);
 }
 
 static int load_acpi(struct domain *d, const struct guest_layout *l)
@@ -186,32 +238,16 @@ static int start_vcpu0(struct domain *d, u32 entry, gpaddr_t start_info)
 	return arch_vcpu_set_context(d->vcpus[0], &ctx);
 }
 
-int arch_build_guest(struct domain *d, struct boot_guest *bg)
+/* What is small: tables, the first vCPU's state, the console. */
+static int build_end(struct domain *d, const struct boot_guest *bg)
 {
-	struct hvm_modlist_entry mod = { 0 };
-	struct guest_layout l;
-	struct elf_image elf;
-	int rc = guest_layout(bg->spec.mem, strlen(bg->spec.cmdline), &l);
+	const struct guest_layout *l = &now_building.l;
+	int rc = load_acpi(d, l);
 
-	if (rc || (l.high && (GUEST_HIGH_BASE + l.high) >> x86.phys_bits)) {
-		pr_err("guest %s: can not have %lu KiB of memory and a command line of %lu bytes\n",
-		       d->name, bg->spec.mem >> 10, strlen(bg->spec.cmdline));
-		return -EINVAL;
-	}
-	rc = add_ram(d, 0, l.low);
 	if (!rc)
-		rc = add_ram(d, GUEST_HIGH_BASE, l.high);
+		rc = load_start_info(d, bg, l, &now_building.initrd);
 	if (!rc)
-		rc = load_kernel(d, bg, &l, &elf);
-	if (!rc && bg->initrd_size)
-		rc = load_initrd(d, bg, &l, elf.end, &mod);
-	if (rc)
-		return rc;
-	rc = load_acpi(d, &l);
-	if (!rc)
-		rc = load_start_info(d, bg, &l, &mod);
-	if (!rc)
-		rc = start_vcpu0(d, elf.pvh_entry, l.start_info);
+		rc = start_vcpu0(d, now_building.elf.pvh_entry, l->start_info);
 	if (rc) {
 		pr_err("guest %s: can not be prepared to start (error %d)\n", d->name, -rc);
 		return rc;
@@ -220,11 +256,24 @@ int arch_build_guest(struct domain *d, struct boot_guest *bg)
 	/* Those of the store stay 0: there is none. The initial domain talks by console_io, as on Xen. */
 	d->hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
 	if (!bg->spec.initial)
-		d->hvm_params[HVM_PARAM_CONSOLE_PFN] = l.console >> PAGE_SHIFT;
+		d->hvm_params[HVM_PARAM_CONSOLE_PFN] = l->console >> PAGE_SHIFT;
 	rc = console_attach(d);
 	if (rc)
 		pr_err("guest %s: no console (error %d)\n", d->name, -rc);
 	return rc;
+}
+
+int arch_build_guest(struct domain *d, struct boot_guest *bg)
+{
+	static int (*const stages[])(struct domain *d, const struct boot_guest *bg) = {
+		build_begin, add_low_ram, add_high_ram, copy_kernel, copy_initrd, build_end,
+	};
+	int rc = stages[bg->stage - 1](d, bg);
+
+	if (rc)
+		return rc;
+	now_building.done = 0;
+	return ++bg->stage <= ARRAY_SIZE(stages) ? -ERESTART : 0;
 }
 
 unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max_entries)

@@ -6,7 +6,7 @@
  * copy (v->copying_guest_memory) or puts its reference: p2m_flush() waits for that before a page goes. APM2 15.25.
  */
 #include <margay/arch.h>
-#include <margay/domain.h>
+#include <margay/domain_parts.h>
 #include <margay/printk.h>
 #include <margay/vcpu.h>
 #include <x86/features.h>
@@ -19,7 +19,7 @@
 #define EPT_X PTE_U
 #define GFN_LIMIT (1UL << 36)	/* 4 levels */
 #define TEARDOWN_BATCH 64U
-#define TEARDOWN_CHUNK 32U	/* what a chunk to scrub, or a table, counts for in a batch */
+#define TEARDOWN_CHUNK TEARDOWN_BATCH /* what a chunk to scrub, or a table, counts for in a batch */
 #define TEARDOWN_TABLE 4U
 
 static u64 leaf(mfn_t mfn, enum p2m_type type, unsigned level)
@@ -305,3 +305,5 @@ int p2m_teardown(struct domain *d)
 	d->p2m.root = NULL;
 	return 0;
 }
+
+const struct domain_part p2m_part = { .create = p2m_init, .destroy = p2m_teardown };

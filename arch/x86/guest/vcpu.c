@@ -3,6 +3,7 @@
 #include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
+#include <margay/domain_parts.h>
 #include <margay/printk.h>
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
@@ -62,15 +63,7 @@ void arch_vcpu_run(struct vcpu *v)
 	hvm->run(v);
 }
 
-int arch_domain_init(struct domain *d)
-{
-	return cpuid_policy_init(d);
-}
-
-void arch_domain_free(struct domain *d)
-{
-	cpuid_policy_free(d);
-}
+const struct domain_part arch_part = { .create = cpuid_policy_init, .free = cpuid_policy_free };
 
 void arch_vcpu_dump(struct vcpu *v)
 {

@@ -5,9 +5,11 @@
  * mapping. Built once on the boot CPU; later only extended there. SDM 3A 4.5.
  */
 #include <margay/acpi.h>
+#include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/page_owner.h>
 #include <margay/printk.h>
+#include <margay/quiesce.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/paging.h>
@@ -172,17 +174,12 @@ enum stack_area stack_area(u64 va)
 	return !pte ? STACK_NONE : *pte & PTE_P ? STACK_PAGE : STACK_GUARD;
 }
 
-static void flush_all(void *arg __unused)
+void arch_flush_translations(void)
 {
 	u64 cr4 = read_cr4();
 
 	write_cr4(cr4 & ~CR4_PGE);
 	write_cr4(cr4);
-}
-
-void flush_all_cpus(void)
-{
-	on_all_cpus(flush_all, NULL);
 }
 
 int map_pages(u64 va, paddr_t pa, u64 size, u64 rights)
@@ -254,9 +251,16 @@ static void free_init(const u8 *from, const u8 *to)
 
 void paging_end_init(void)
 {
+	u64 period;
+
 	unmap_init(init_text_start, init_text_end);
 	unmap_init(init_data_start, init_data_end);
-	flush_all_cpus();
+	period = quiesce_start();
+	/* Only here, before any guest runs, does a CPU wait for a grace period. */
+	atomic_and(&this_cpu()->work, ~(u32)CPU_WORK_QUIESCE);
+	quiesce_here();
+	while (!quiesce_over(period))
+		cpu_relax();
 	free_init(init_text_start, init_text_end);
 	free_init(init_data_start, init_data_end);
 }

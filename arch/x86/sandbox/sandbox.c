@@ -49,16 +49,20 @@ int arch_module_map(const struct module *m, const void *pages)
 	static const u64 rights[MODULE_GROUPS] = { RIGHTS_RX, RIGHTS_RO, RIGHTS_RW };
 	int rc = 0;
 
+	/* Splits the direct map first, so that nothing fails once rights have changed. */
 	for (unsigned g = 0; g < MODULE_GROUPS && !rc; g++) {
 		paddr_t pa = virt_to_phys(pages) + m->group[g];
 
-		rc = map_pages(m->base + m->group[g], pa, m->size[g], rights[g]);
-		if (!rc && g != MODULE_DATA)
-			rc = protect_direct(pa, m->size[g], true);
+		rc = protect_direct(pa, m->size[g], false);
+		if (!rc)
+			rc = map_pages(m->base + m->group[g], pa, m->size[g], rights[g]);
 	}
-	flush_all_cpus();
-	if (rc)
-		arch_module_unmap(m, pages);
+	for (unsigned g = 0; g < MODULE_GROUPS; g++) {
+		if (rc)
+			unmap_pages(m->base + m->group[g], m->size[g]);
+		else if (g != MODULE_DATA)
+			protect_direct(virt_to_phys(pages) + m->group[g], m->size[g], true);
+	}
 	return rc;
 }
 
@@ -68,7 +72,6 @@ void arch_module_unmap(const struct module *m, const void *pages)
 		unmap_pages(m->base + m->group[g], m->size[g]);
 		protect_direct(virt_to_phys(pages) + m->group[g], m->size[g], false);
 	}
-	flush_all_cpus();
 }
 
 /*

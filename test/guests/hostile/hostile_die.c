@@ -37,6 +37,9 @@ int main(void)
 	case 6:						/* the crash a guest asks for */
 		sched_shutdown(SHUTDOWN_crash);
 		break;
+	case 9:						/* the reboot a guest asks for */
+		sched_shutdown(SHUTDOWN_reboot);
+		break;
 	case 7: {					/* a watchdog bites */
 		struct sched_watchdog w = { .timeout = 1 };
 

@@ -2,13 +2,15 @@
 /*
  * Scenario: policies are loaded, selected and thrown out under a guest's own load. The vCPUs that do not
  * control check all the time that clocks go forward, timers come, and each event arrives exactly once.
- * swaps=N on the command line says how often policies change.
+ * swaps=N on the command line says how often policies change. With churn=N it only loads and unloads N modules
+ * where memory is short.
  */
 #include "guest.h"
 
 #include <public/margay.h>
 
 #define MAX_LATE (3 * NS_PER_S)
+#define MAX_MODULES 32
 #define EVERYWHERE { ~0ul, ~0ul, ~0ul, ~0ul }
 
 extern const struct {
@@ -315,10 +317,37 @@ static void corrupt(unsigned int n)
 	CHECK(refused > n / 4, "only %u of %u corrupt files were refused", refused, n);
 }
 
+/* Takes all memory that is free for modules, holds it for a while, and gives it back. */
+static void churn(uint64_t n)
+{
+	bool loaded[MAX_MODULES] = { false };
+	uint64_t refused = 0, done = 0;
+
+	while (done < n) {
+		for (int i = 0; i < MAX_MODULES && modules[i].name; i++) {
+			long rc = load_bytes(modules[i].file, modules[i].size);
+
+			CHECK(!rc || rc == -XEN_ENOMEM, "load: %ld (%s)", rc, reason);
+			loaded[i] = !rc;
+			done += !rc;
+			refused += rc != 0;
+		}
+		sleep_ns(20000000);
+		for (int i = 0; i < MAX_MODULES && modules[i].name; i++)
+			if (loaded[i])
+				unload(modules[i].name);
+	}
+	printf("%lu modules loaded and unloaded, %lu refused\n", done, refused);
+}
+
 int main(void)
 {
 	uint64_t begin;
 
+	if (cmdline_number("churn", 0)) {
+		churn(cmdline_number("churn", 0));
+		pass();
+	}
 	CHECK(cpu_count() > 1, "needs more than one vCPU");
 	CHECK(!upcall_by_callback(UPCALL_VECTOR), "callback vector");
 	irq_enable();

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The lives of guests from boot modules: building, end, restart, and what happens when the last one is gone.
+ * All of it runs on CPU 0 from the scheduler's loop, in bounded steps with pauses between them, so that
+ * the vCPUs there go on. Nothing else touches a struct boot_guest, so there is no lock.
+ */
+#include <margay/arch.h>
+#include <margay/boot_guest.h>
+#include <margay/console.h>
+#include <margay/domain_parts.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+
+#define STEP_NS 50000UL			/* small steps are done together up to this time */
+#define PAUSE_NS 100000UL		/* at least, between steps */
+#define RESTART_NS 1000000000UL		/* at least, from one start of a guest to the next */
+#define RETRY_MAX 3             /* a restart that fails is tried again after up to 2^3 times that */
+
+static struct list guests = LIST_INIT(guests);
+static struct timer timer;
+
+static void timer_fn(struct timer *t __unused)
+{
+	cpu_raise(this_cpu(), CPU_WORK_GUESTS);
+}
+
+static void on_shutdown(struct domain *d __unused)
+{
+	cpu_raise(cpus[0], CPU_WORK_GUESTS);
+}
+
+void boot_guest_add(struct boot_guest *bg)
+{
+	bg->state = GUEST_DUE;
+	list_add_tail(&bg->link, &guests);
+}
+
+static const char *shutdown_name(unsigned code)
+{
+	static const char *const names[] = { "power-off", "reboot", "suspend", "crash", "watchdog",
+					     "soft reset" };
+
+	return code < ARRAY_SIZE(names) ? names[code] : "unknown";
+}
+
+/* A failed first start is the end of the guest; a failed restart may find memory later. */
+static void after_failure(struct boot_guest *bg)
+{
+	stime_t wait = RESTART_NS << min(bg->refused++, (unsigned)RETRY_MAX);
+
+	bg->state = bg->started ? GUEST_DUE : GUEST_OFF;
+	bg->due = now() + wait;
+	if (bg->started)
+		printk("guest %s: tries to start again in %lu s\n", bg->spec.name,
+		       wait / 1000000000);
+}
+
+/* One that ends at once must not keep Margay busy. */
+static void after_end(struct boot_guest *bg, unsigned code)
+{
+	stime_t t = now();
+	struct mem_stats st;
+	bool restart = false;
+
+	printk("guest %s ended: %s\n", bg->spec.name, shutdown_name(code));
+	mem_stats(&st);
+	pr_info("%lu pages free\n", st.free_pages);
+	if (code == SHUTDOWN_reboot)
+		restart = bg->spec.on_reboot == GUEST_RESTART;
+	else if (code == SHUTDOWN_crash || code == SHUTDOWN_watchdog)
+		restart = bg->spec.on_crash == GUEST_RESTART;
+	bg->state = restart ? GUEST_DUE : GUEST_OFF;
+	bg->due = bg->started + RESTART_NS;
+	if (restart && bg->due > t)
+		printk("guest %s ended soon after its start: starts again in %lu ms\n",
+		       bg->spec.name, (bg->due - t) / 1000000);
+}
+
+static void if_last_guest_gone(void)
+{
+	const struct boot_guest *bg;
+
+	list_for_each(bg, &guests, link)
+		if (bg->state != GUEST_OFF)
+			return;
+	if (!list_empty(&domain_list))
+		return;
+	if (opt.when_empty == WHEN_EMPTY_POWEROFF) {
+		printk("no guests left: power off\n");
+		arch_poweroff();
+	}
+	if (opt.when_empty == WHEN_EMPTY_REBOOT) {
+		printk("no guests left: reboot\n");
+		arch_reboot();
+	}
+	printk("no guests left\n");
+}
+
+static void begin(struct boot_guest *bg)
+{
+	bg->stage = 0;
+	bg->domain = domain_create(&bg->spec, on_shutdown);
+	if (bg->domain)
+		bg->state = GUEST_BUILDING;
+	else
+		after_failure(bg);
+}
+
+static int build_step(struct boot_guest *bg)
+{
+	struct domain *d = bg->domain;
+	int rc;
+
+	if (bg->stage)
+		return arch_build_guest(d, bg);
+	rc = domain_parts_create(d);
+	if (!rc)
+		bg->stage = 1;
+	else if (rc != -ERESTART)
+		pr_err("guest %s: not enough memory for its virtual CPUs and tables\n", d->name);
+	return rc ? rc : -ERESTART;
+}
+
+static void build(struct boot_guest *bg)
+{
+	struct domain *d = bg->domain;
+	int rc = build_step(bg);
+
+	if (rc == -ERESTART)
+		return;
+	if (rc) {
+		pr_err("guest %s: not started\n", d->name);
+		bg->state = GUEST_ENDING;
+		return;
+	}
+	pr_info("guest %s: domain %u, %u vCPU%s, %lu MiB\n", d->name, d->id, d->nr_vcpus,
+		d->nr_vcpus == 1 ? "" : "s", d->max_pages >> 8);
+	bg->state = GUEST_READY;
+}
+
+static void start(struct boot_guest *bg)
+{
+	bg->started = now();
+	bg->refused = 0;
+	bg->state = GUEST_RUNNING;
+	domain_start(bg->domain);
+}
+
+static void destroy(struct boot_guest *bg)
+{
+	unsigned code = bg->domain->shutdown_code;
+
+	if (domain_destroy(bg->domain))
+		return;
+	if (code == SHUTDOWN_CODE_NONE)
+		after_failure(bg);
+	else
+		after_end(bg, code);
+	if_last_guest_gone();
+}
+
+static void end(struct boot_guest *bg)
+{
+	if (opt.loglevel == LOGLEVEL_DEBUG)
+		domain_show_exits(bg->domain);
+	bg->state = GUEST_ENDING;
+}
+
+/* A bounded step of bg's life; `building`: another guest is being built. False: there is nothing to do. */
+static bool step(struct boot_guest *bg, bool building)
+{
+	switch (bg->state) {
+	case GUEST_DUE:
+		if (building || bg->due > now())
+			return false;
+		begin(bg);
+		return true;
+	case GUEST_BUILDING:
+		build(bg);
+		return true;
+	case GUEST_READY:
+		start(bg);
+		return true;
+	case GUEST_RUNNING:
+		if (READ_ONCE(bg->domain->state) == DOM_RUNNING)
+			return false;
+		end(bg);
+		return true;
+	case GUEST_ENDING:
+		destroy(bg);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* A step of the next guest in turn that has something to do. */
+static bool step_next(void)
+{
+	struct boot_guest *bg;
+	bool building = false;
+
+	list_for_each(bg, &guests, link)
+		building |= bg->state == GUEST_BUILDING;
+	list_for_each(bg, &guests, link)
+		if (step(bg, building)) {
+			list_del(&bg->link);
+			list_add_tail(&bg->link, &guests);
+			return true;
+		}
+	return false;
+}
+
+void boot_guests_work(void)
+{
+	stime_t from = now(), next = ~0UL;
+	const struct boot_guest *bg;
+	bool more;
+
+	do
+		more = step_next();
+	while (more && now() - from < STEP_NS);
+	list_for_each(bg, &guests, link)
+		if (bg->state == GUEST_DUE)
+			next = min(next, bg->due);
+	if (more)	/* half of this CPU's time at most */
+		next = now() + max(now() - from, (stime_t)PAUSE_NS);
+	if (next != ~0UL)
+		timer_set(&timer, next);
+}
+
+unsigned boot_guests_start(void)
+{
+	struct boot_guest *bg;
+	unsigned n = 0;
+
+	timer_init(&timer, timer_fn);
+	/* All are built before one runs: zeroing much memory takes long, and this CPU's guests would wait. */
+	list_for_each(bg, &guests, link) {
+		begin(bg);
+		while (bg->state == GUEST_BUILDING)
+			build(bg);
+	}
+	list_for_each(bg, &guests, link)
+		if (bg->state == GUEST_READY) {
+			start(bg);
+			n++;
+		}
+	cpu_raise(this_cpu(), CPU_WORK_GUESTS);
+	return n;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a domain consists of: the parts of domain_parts.def, created in that order and destroyed in the reverse one. */
+#include <margay/domain_parts.h>
+#include <margay/errno.h>
+
+#define PART(name) extern const struct domain_part name##_part;
+#include <margay/domain_parts.def>
+#undef PART
+
+#define PART(name) &name##_part,
+static const struct domain_part *const parts[] = {
+#include <margay/domain_parts.def>
+};
+#undef PART
+
+int domain_parts_create(struct domain *d)
+{
+	const struct domain_part *p = parts[d->parts_created];
+	int rc = p->create ? p->create(d) : 0;
+
+	if (rc)
+		return rc;
+	return ++d->parts_created < ARRAY_SIZE(parts) ? -ERESTART : 0;
+}
+
+/* Also the parts that were not created, or not all of one, as creation may have failed. */
+int domain_parts_destroy(struct domain *d)
+{
+	const struct domain_part *p = parts[ARRAY_SIZE(parts) - 1 - d->parts_destroyed];
+	int rc = p->destroy ? p->destroy(d) : 0;
+
+	if (rc)
+		return rc;
+	return ++d->parts_destroyed < ARRAY_SIZE(parts) ? -ERESTART : 0;
+}
+
+void domain_parts_free(struct domain *d)
+{
+	for (unsigned i = ARRAY_SIZE(parts); i-- > 0;)
+		if (parts[i]->free)
+			parts[i]->free(d);
+}

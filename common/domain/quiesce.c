@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Grace periods. A CPU may use an object that it looked up without a reference until it comes to the
+ * scheduler's loop, where it holds nothing. There it acknowledges a period (CPU_WORK_QUIESCE) and drops its
+ * translations of Margay's own pages. Nobody waits: the owner of an object makes it unreachable, starts a
+ * period, and frees the object when it finds the period over. One period runs at a time; `lock` protects
+ * its number, and each CPU takes itself off `pending`.
+ */
+#include <margay/arch.h>
+#include <margay/quiesce.h>
+
+static struct spinlock lock = SPINLOCK_INIT(LOCK_RUNQ);
+static u64 begun, wanted;	/* numbers of periods */
+static u32 pending;		/* CPUs that have not acknowledged the one begun last */
+
+static void begin(void)
+{
+	begun++;
+	atomic_store(&pending, nr_cpus);
+	for (unsigned i = 0; i < nr_cpus; i++)
+		cpu_raise(cpus[i], CPU_WORK_QUIESCE);
+}
+
+u64 quiesce_start(void)
+{
+	guard(&lock);
+	/* A period that is under way may have begun before the caller's change. */
+	wanted = begun + 1;
+	if (!atomic_load(&pending))
+		begin();
+	return wanted;
+}
+
+bool quiesce_over(u64 period)
+{
+	guard(&lock);
+	if (!atomic_load(&pending) && begun < wanted)
+		begin();
+	return period < begun || (period == begun && !atomic_load(&pending));
+}
+
+void quiesce_here(void)
+{
+	arch_flush_translations();
+	atomic_sub(&pending, 1U);
+}

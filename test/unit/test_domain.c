@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A domain's life: its parts come in order and go in the reverse one, in steps; nothing of it goes before a
+ * grace period is over; pauses are counted.
+ * unit-sources: common/domain/domain.c common/domain/parts.c common/domain/quiesce.c test/unit/no_policies.c
+ */
+#include "host.h"
+
+#include <stdarg.h>
+
+#include <margay/arch.h>
+#include <margay/cmdline.h>
+#include <margay/domain_parts.h>
+#include <margay/page_owner.h>
+#include <margay/quiesce.h>
+#include <margay/sched.h>
+
+#define CPUS 2
+#define VCPUS 3
+
+static struct cpu cpu[CPUS];
+struct cpu *host_cpu, *cpus[MAX_CPUS];
+unsigned nr_cpus = CPUS, nr_nodes = 1;
+static struct vcpu vcpus[VCPUS];
+static char
+	history[64]; /* letters of parts: created in lower case, destroyed in upper, freed after a - */
+static char failing;
+static unsigned shutdowns, objects, pages, ups;
+
+stime_t now(void)
+{
+	return 0;
+}
+u64 node_free_pages(unsigned node)
+{
+	return node;
+}
+void *kzalloc(size_t size)
+{
+	objects++;
+	return calloc(1, size);
+}
+void kfree(void *p)
+{
+	objects -= p != NULL;
+	free(p);
+}
+void *alloc_pages(unsigned n, unsigned node)
+{
+	(void)node;
+	pages += n;
+	return calloc(n, PAGE_SIZE);
+}
+void free_pages(void *p, unsigned n)
+{
+	pages -= n;
+	free(p);
+}
+void arch_wallclock(u64 *sec, u32 *nsec)
+{
+	*sec = *nsec = 0;
+}
+void arch_vcpu_dump(struct vcpu *v)
+{
+	(void)v;
+}
+void arch_flush_translations(void)
+{
+}
+void guest_spec_affinity(const struct guest_spec *g, unsigned v, struct cpu_set *set)
+{
+	(void)g;
+	(void)v;
+	(void)set;
+}
+void cpu_raise(struct cpu *c, u32 work)
+{
+	c->work |= work;
+}
+void vcpu_up(struct vcpu *v)
+{
+	v->on_cpu = true;
+	ups++;
+}
+void vcpu_hold(struct vcpu *v, unsigned n)
+{
+	v->holds += n;
+}
+void vcpu_release(struct vcpu *v)
+{
+	v->holds--;
+}
+
+static int note(char c, int rc)
+{
+	history[strlen(history)] = c;
+	return rc;
+}
+
+/* Each needs two steps for either way. */
+#define FAKE(name, c, C)                                                  \
+	static bool name##_half;                                          \
+	static int name##_create(struct domain *d)                        \
+	{                                                                 \
+		(void)d;                                                  \
+		if (failing == c)                                         \
+			return -ENOMEM;                                   \
+		name##_half = !name##_half;                               \
+		return name##_half ? -ERESTART : note(c, 0);              \
+	}                                                                 \
+	static int name##_destroy(struct domain *d)                       \
+	{                                                                 \
+		assert_int_equal(d->state, DOM_DYING);                    \
+		name##_half = !name##_half;                               \
+		return name##_half ? -ERESTART : note(C, 0);              \
+	}                                                                 \
+	const struct domain_part name##_part = { .create = name##_create, \
+						 .destroy = name##_destroy }
+
+FAKE(p2m, 'p', 'P');
+FAKE(arch, 'a', 'A');
+FAKE(evtchn, 'e', 'E');
+FAKE(grant, 'g', 'G');
+FAKE(timers, 't', 'T');
+FAKE(policy, 'o', 'O');
+
+static int vcpus_create(struct domain *d)
+{
+	vcpus[d->nr_vcpus] = (struct vcpu){ .domain = d, .id = d->nr_vcpus };
+	d->vcpus[d->nr_vcpus] = &vcpus[d->nr_vcpus];
+	return ++d->nr_vcpus < VCPUS ? -ERESTART : note('v', 0);
+}
+static int vcpus_destroy(struct domain *d)
+{
+	d->nr_vcpus = 0;
+	return note('V', 0);
+}
+const struct domain_part vcpus_part = { .create = vcpus_create, .destroy = vcpus_destroy };
+
+static void console_free(struct domain *d)
+{
+	(void)d;
+	note('-', 0);
+}
+const struct domain_part console_part = { .free = console_free };
+
+static void on_shutdown(struct domain *d)
+{
+	assert_int_equal(d->state, DOM_SHUTDOWN);
+	shutdowns++;
+}
+
+static void visit(unsigned i)
+{
+	host_cpu = &cpu[i];
+	if (cpu[i].work & CPU_WORK_QUIESCE)
+		quiesce_here();
+	cpu[i].work = 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < CPUS; i++) {
+		cpu[i].id = i;
+		cpus[i] = &cpu[i];
+	}
+	host_cpu = &cpu[0];
+	memset(history, 0, sizeof(history));
+	shutdowns = ups = 0;
+	failing = 0;
+	return 0;
+}
+
+static struct domain *create(int expected)
+{
+	static const struct guest_spec spec = { .name = "d", .vcpus = VCPUS, .mem = 1 << 20 };
+	struct domain *d = domain_create(&spec, on_shutdown);
+	int rc;
+
+	while ((rc = domain_parts_create(d)) == -ERESTART)
+		;
+	assert_int_equal(rc, expected);
+	return d;
+}
+
+/* All steps; each CPU comes to its loop between them. */
+static void destroy(struct domain *d)
+{
+	for (unsigned n = 0; domain_destroy(d); n++) {
+		assert_true(n < 100);
+		for (unsigned i = 0; i < CPUS; i++)
+			visit(i);
+	}
+	assert_true(list_empty(&domain_list));
+}
+
+static void all_given_back(void)
+{
+	assert_int_equal(objects, 0);
+	assert_int_equal(pages, 0);
+}
+
+static void test_order(void **state)
+{
+	struct domain *d = create(0);
+
+	(void)state;
+	assert_string_equal(history, "pavegto");
+	domain_start(d);
+	assert_int_equal(ups, 1);
+	vcpus[0].on_cpu = false;
+	destroy(d);
+	assert_string_equal(history, "pavegtoOTGEVAP-");
+	all_given_back();
+}
+
+/* Creation that failed at any part is undone by the same way, and never waits for anything but the CPUs. */
+static void test_failures(void **state)
+{
+	(void)state;
+	for (const char *at = "paegto"; *at; at++) {
+		memset(history, 0, sizeof(history));
+		failing = *at;
+		destroy(create(-ENOMEM));
+		assert_non_null(strstr(history, "OTGEVAP-"));
+		all_given_back();
+	}
+}
+
+/* A domain that has shut down stays until its maker destroys it; then no part goes while a CPU may use it. */
+static void test_end(void **state)
+{
+	struct domain *d = create(0), *held;
+
+	(void)state;
+	domain_start(d);
+	domain_shutdown(d, SHUTDOWN_reboot);
+	domain_shutdown(d, SHUTDOWN_crash);
+	assert_int_equal(shutdowns, 1);
+	assert_int_equal(d->shutdown_code, SHUTDOWN_reboot);
+	held = domain_get(d->id);
+	assert_ptr_equal(held, d);
+	for (unsigned i = 0; i < VCPUS; i++)
+		assert_int_equal(vcpus[i].holds, 1);
+	memset(history, 0, sizeof(history));
+	assert_int_equal(domain_destroy(d), -ERESTART);
+	assert_null(domain_get(d->id));
+	/* A vCPU is still on its CPU. */
+	visit(0);
+	visit(1);
+	assert_int_equal(domain_destroy(d), -ERESTART);
+	vcpus[0].on_cpu = false;
+	assert_int_equal(domain_destroy(d), -ERESTART);
+	visit(0);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(domain_destroy(d), -ERESTART);
+	assert_string_equal(history, "");
+	visit(1);
+	destroy(d);
+	assert_string_equal(history, "OTGEVAP");
+	domain_put(held);
+	assert_string_equal(history, "OTGEVAP-");
+	all_given_back();
+}
+
+/* Pauses are counted by the domain; its end takes no notice of them, nor does the end of a pause of it. */
+static void test_pause(void **state)
+{
+	struct domain *d = create(0);
+
+	(void)state;
+	domain_start(d);
+	domain_pause(d);
+	domain_pause(d);
+	assert_int_equal(vcpus[2].holds, 1);
+	assert_false(domain_off_cpus(d));
+	vcpus[0].on_cpu = false;
+	assert_true(domain_off_cpus(d));
+	domain_unpause(d);
+	assert_int_equal(vcpus[2].holds, 1);
+	domain_unpause(d);
+	for (unsigned i = 0; i < VCPUS; i++)
+		assert_int_equal(vcpus[i].holds, 0);
+	assert_false(domain_off_cpus(d));
+	domain_pause(d);
+	domain_shutdown(d, SHUTDOWN_poweroff);
+	assert_int_equal(vcpus[1].holds, 2);
+	assert_int_equal(domain_destroy(d), -ERESTART);
+	domain_unpause(d);
+	assert_true(vcpus[1].holds >= VCPU_STOPPED);
+	destroy(d);
+	all_given_back();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_order, setup),
+		cmocka_unit_test_setup(test_failures, setup),
+		cmocka_unit_test_setup(test_end, setup),
+		cmocka_unit_test_setup(test_pause, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Grace periods: over only when each CPU was in its loop after the start; one after the other, whoever asks.
+ * unit-sources: common/domain/quiesce.c
+ */
+#include "host.h"
+
+#include <margay/arch.h>
+#include <margay/quiesce.h>
+
+#define CPUS 4
+
+static struct cpu cpu[CPUS];
+struct cpu *host_cpu, *cpus[MAX_CPUS];
+unsigned nr_cpus = CPUS;
+static unsigned flushes[CPUS], raised;
+
+void cpu_raise(struct cpu *c, u32 work)
+{
+	c->work |= work;
+	raised++;
+}
+void arch_flush_translations(void)
+{
+	flushes[host_cpu->id]++;
+}
+
+static bool visit(unsigned i)
+{
+	bool asked = cpu[i].work & CPU_WORK_QUIESCE;
+
+	host_cpu = &cpu[i];
+	cpu[i].work = 0;
+	if (asked)
+		quiesce_here();
+	return asked;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < CPUS; i++) {
+		cpu[i].id = i;
+		cpus[i] = &cpu[i];
+	}
+	host_cpu = &cpu[0];
+	memset(flushes, 0, sizeof(flushes));
+	return 0;
+}
+
+static void test_all(void **state)
+{
+	u64 p = quiesce_start();
+
+	(void)state;
+	for (unsigned i = 0; i < CPUS; i++) {
+		assert_false(quiesce_over(p));
+		assert_true(visit(i));
+		assert_int_equal(flushes[i], 1);
+	}
+	raised = 0;
+	assert_true(quiesce_over(p));
+	assert_true(quiesce_over(p));
+	/* No CPU is disturbed for what is over. */
+	assert_int_equal(raised, 0);
+	for (unsigned i = 0; i < CPUS; i++)
+		assert_false(visit(i));
+}
+
+/* A CPU that was in its loop before the start does not count, though another period was under way. */
+static void test_two(void **state)
+{
+	u64 a = quiesce_start(), b, c;
+
+	(void)state;
+	visit(0);
+	visit(1);
+	b = quiesce_start();
+	c = quiesce_start();
+	assert_int_equal(b, c);
+	assert_int_not_equal(a, b);
+	visit(2);
+	visit(3);
+	/* Whoever asks gets the next one going. */
+	assert_true(quiesce_over(a));
+	assert_false(quiesce_over(b));
+	visit(2);
+	visit(3);
+	assert_false(quiesce_over(b));
+	assert_true(quiesce_over(a));
+	visit(0);
+	assert_false(quiesce_over(c));
+	visit(1);
+	assert_true(quiesce_over(c));
+	assert_true(quiesce_over(b));
+	assert_true(quiesce_over(a));
+}
+
+/* Any sequence: a period is over only if each CPU was in its loop since its start, and then it is in the end. */
+static void test_random(void **state)
+{
+	u64 period[8] = { 0 }, seen[8] = { 0 }, seed = 1;
+	unsigned over = 0;
+
+	(void)state;
+	for (unsigned n = 0; n < 20000; n++) {
+		unsigned k, i;
+
+		seed = seed * 6364136223846793005UL + 1442695040888963407UL;
+		k = seed >> 40 & 7;
+		i = seed >> 50 & 3;
+		switch (seed >> 60 & 3) {
+		case 0:
+			if (period[k])
+				break;
+			period[k] = quiesce_start();
+			seen[k] = 0;
+			break;
+		case 1:
+			if (!period[k] || !quiesce_over(period[k]))
+				break;
+			assert_int_equal(seen[k], BIT(CPUS) - 1);
+			period[k] = 0;
+			over++;
+			break;
+		default:
+			visit(i);
+			for (unsigned j = 0; j < 8; j++)
+				seen[j] |= BIT(i);
+		}
+	}
+	assert_true(over > 500);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_all, setup),
+		cmocka_unit_test_setup(test_two, setup),
+		cmocka_unit_test_setup(test_random, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
