@@ -2,6 +2,7 @@
 # The whole build, not recursive. `make help` lists the targets; V=1 shows commands, O=DIR builds there.
 
 O ?= build
+$(if $(word 2,$(O)),$(error O='$(O)' has a space in it, which make cannot work with: give O another path))
 V ?= 0
 DEBUG ?= 0
 CROSS_COMPILE ?=
@@ -82,14 +83,14 @@ clean:
 
 help:
 	@echo 'make            build Margay and the guests of its own into $(O)/'
-	@echo 'make modules    the policy modules into $(O)/modules; install-headers: what others are made with'
+	@echo 'make modules    the policy modules; install-headers: what others are made with'
 	@echo 'make tools      what a control domain uses: mgctl, in $(O)/tools'
 	@echo 'make iso        a bootable image with the demo guests'
 	@echo 'make run        boot it in QEMU, console on the terminal (ACCEL=kvm: nested KVM)'
 	@echo 'make debug      the same, stopped, with a gdb stub'
-	@echo 'make scenarios  lists the scenarios and their beds; make scenario NAME=x [BED=y] runs one'
+	@echo 'make scenarios  list the scenarios; make scenario NAME=x [BED=y] runs one'
 	@echo 'make check      all quick tests, as CI runs them; check-long: the others too'
-	@echo 'make perf       instruction counts under -icount; perf-diff: against the baseline in the tree'
+	@echo 'make perf       instruction counts under -icount; perf-diff: what changed'
 	@echo 'make docs       the book, in $(O)/docs'
 	@echo 'make size       lines of code'
 	@echo 'Variables: O=DIR V=1 DEBUG=1 CROSS_COMPILE='

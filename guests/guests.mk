@@ -20,7 +20,7 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin -nostdinc \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fcf-protection=none \
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wvla -Wundef -Werror -MMD -MP
-GUEST_LDFLAGS := -m64 -nostdlib -static -no-pie -Wl,-T,guests/lib/guest.lds \
+GUEST_LDFLAGS := -m64 -nostdlib -static -Wl,-T,guests/lib/guest.lds \
 	-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
 
 GUEST_LIB_SRC := $(filter-out guests/lib/name.c,$(wildcard guests/lib/*.c))

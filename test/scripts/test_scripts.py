@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import os
+import subprocess
 import tempfile
 import unittest
 
@@ -62,6 +63,29 @@ class Kvm(unittest.TestCase):
         self.assertIn('nested=1', self.why(True, '0'))
         self.assertIsNone(self.why(True, '1'))
         self.assertIsNone(self.why(True, 'Y'))
+
+
+class Make(unittest.TestCase):
+    """What make says to those who cannot get what they want."""
+    def make(self, *words):
+        done = subprocess.run(['make', '-C', os.path.join(SCRIPTS, '..'), '--no-print-directory', *words],
+                              capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    def test_space_in_output_path(self):
+        status, text = self.make('O=a b', 'help')
+        self.assertNotEqual(status, 0)
+        self.assertIn("O='a b' has a space", text)
+
+    def test_help_fits_a_terminal(self):
+        done = subprocess.run(['make', '-C', os.path.join(SCRIPTS, '..'), '--no-print-directory', 'help', 'O=build'],
+                              capture_output=True, text=True, check=True)
+        self.assertEqual([line for line in done.stdout.split('\n') if len(line) > 80], [])
+
+    def test_scenario_without_name(self):
+        status, text = self.make('scenario')
+        self.assertNotEqual(status, 0)
+        self.assertIn('make scenario NAME=', text)
 
 
 class Format(unittest.TestCase):

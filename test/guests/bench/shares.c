@@ -16,7 +16,6 @@
 
 static const char *const policies[] = { "", "credit", "edf", "gang" };
 static uint64_t running[MAX_CPUS], together[MAX_CPUS];
-static volatile bool failed;
 
 static struct margay_op op = { .interface = MARGAY_INTERFACE };
 
