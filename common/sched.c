@@ -546,6 +546,8 @@ static u32 do_work(struct cpu *c)
 		console_work();
 	if (work & CPU_WORK_GUESTS)
 		boot_guests_work();
+	if (work & CPU_WORK_NMI)
+		arch_report_nmi();
 	return work;
 }
 

@@ -36,6 +36,7 @@ void arch_wallclock(u64 *sec, u32 *nsec);
 bool arch_vcpu_interrupt(struct vcpu *v, u8 vector);
 
 void arch_cpu_nmi(struct cpu *c);
+void arch_report_nmi(void);		/* CPU_WORK_NMI */
 void arch_cpu_kick(struct cpu *c);	/* an IPI: out of guest mode or sleep */
 void arch_timer_program(stime_t at);	/* this CPU's next and only timer interrupt */
 void arch_idle(void);			/* sleeps until an interrupt, unless this CPU has work */

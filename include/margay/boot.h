@@ -9,7 +9,6 @@
 
 #include <margay/types.h>
 
-#define BOOT_MAX_MEM 192
 #define BOOT_MAX_MODULES 64
 
 /* Values are those of E820 (ACPI 15.2); whatever is not listed is a hole. */
@@ -38,7 +37,7 @@ struct boot_info {
 	const char *cmdline; /* never NULL */
 	const void *rsdp; /* the loader's copy, or NULL */
 	size_t rsdp_size;
-	struct mem_range mem[BOOT_MAX_MEM]; /* sorted, disjoint, merged */
+	struct mem_range *mem; /* sorted, disjoint, merged; until the first guest starts */
 	unsigned int nr_mem;
 	struct boot_module mods[BOOT_MAX_MODULES];
 	unsigned int nr_mods;

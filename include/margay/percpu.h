@@ -21,6 +21,7 @@ enum cpu_work {
 	CPU_WORK_QUIESCE = 1 << 2,	/* a grace period waits for this CPU: quiesce.h */
 	CPU_WORK_CONSOLE = 1 << 3,	/* console input or room for output */
 	CPU_WORK_GUESTS = 1 << 4,  /* a guest from a boot module ended, or is due to start again */
+	CPU_WORK_NMI = 1 << 5,		/* an NMI that nobody asked for is to be reported */
 };
 
 struct runq {
@@ -54,6 +55,7 @@ struct cpu {
 	u32 policy_strikes;		/* times that a call was found to last too long */
 	u32 policy_vector;		/* the exception that ended one, and where */
 	u64 policy_rip;
+	bool policy_nmi;		/* another CPU sent it an NMI because of such a call */
 	u64 timer_tsc;			/* when the timer interrupts, in TSC ticks; ~0 never */
 	volatile u32 work;		/* enum cpu_work; any CPU sets bits */
 	struct vcpu *loaded;  /* whose registers (FPU, debug) this CPU holds; may be asleep */

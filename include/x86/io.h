@@ -18,6 +18,7 @@
 	}
 DEFINE_IO(b, u8)
 DEFINE_IO(w, u16)
+DEFINE_IO(l, u32)
 
 #define PIT_HZ 1193182U
 #define PIT_CH0 0x40

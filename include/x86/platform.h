@@ -10,6 +10,7 @@ void ioapic_init(void);
 #define RTE_NMI 0x400U
 int ioapic_route_isa(unsigned irq, u32 what);
 void legacy_pic_off(void);
+void pci_stop_masters(void);
 
 u64 rtc_read_wallclock(void);			/* seconds since 1970, UTC */
 

@@ -4,9 +4,12 @@
 #define MARGAY_SMP_H
 
 #include <margay/acpi.h>
+#include <margay/boot.h>
 #include <margay/percpu.h>
 
 struct cpu *cpu_create(unsigned id, const struct acpi_cpu *a);
+/* Chooses a page for the first instructions of other CPUs: RAM in which neither modules nor boot information lie. */
+void smp_place_trampoline(const struct boot_info *bi, paddr_t info, u64 size);
 void smp_boot_aps(void);
 void cpu_init_here(struct cpu *c);
 

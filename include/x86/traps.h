@@ -46,7 +46,8 @@ void __noreturn stack_switch(void *top, void (*fn)(void *arg), void *arg);
 void machine_check_init(void);
 void trap_backtrace(u64 rip, u64 rsp, u64 rbp);
 bool trap_in_policy(struct cpu *c, struct trap_frame *f);
-void policy_nmi(struct cpu *c, struct trap_frame *f);
+bool policy_nmi(struct cpu *c, struct trap_frame *f);
+void nmi_unasked(struct cpu *c);
 void policy_nmi_init(void);
 const char *exception_name(u64 vector);
 

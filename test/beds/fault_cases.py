@@ -192,9 +192,12 @@ def expect_nmi(cpu):
         raise k.gdb.GdbError(f'vector {vector} instead of an NMI')
 
 
-@case(expect=[HELLO, r'^\(margay\) hello exits hypercall'], forbid=['hello exits nmi'], **GOES_ON)
+NMI_REPORTED = r'^\(margay\) [12] NMIs? of unknown source, the last on CPU [01]: a BMC or a button\?$'
+
+
+@case(expect=[NMI_REPORTED, HELLO, r'^\(margay\) hello exits hypercall'], forbid=['hello exits nmi'], **GOES_ON)
 def nmi_in_margay():
-    """An NMI while Margay runs does nothing."""
+    """An NMI while Margay runs is reported, and nothing else comes of it."""
     k.stop('do_memory_op', cpu=1)
     k.monitor('nmi')
     expect_nmi(1)
@@ -216,6 +219,23 @@ def nmi_in_guest():
     expect_nmi(1)
     if k.value('cpus[1]->current->exits[EXIT_NMI]'):
         raise k.gdb.GdbError('the exit was handled before the NMI')
+
+
+def sata_command():
+    """The command register of the SATA controller from which the BIOS booted, by the monitor."""
+    k.monitor('o /4 0xcf8 0x8000fa04')
+    return int(k.monitor('i /2 0xcfc').split('=')[1], 16)
+
+
+@case(expect=[r'^\(margay\) PCI: [1-9]\d* devices? stopped that firmware left as bus masters$', HELLO], **GOES_ON)
+def bus_masters():
+    """What firmware left as a bus master does no DMA any more when guests start."""
+    k.stop('pci_stop_masters')
+    if not sata_command() & 4:
+        raise k.gdb.GdbError('the BIOS left no bus master: the case shows nothing')
+    k.stop('boot_guests')
+    if sata_command() & 7 != 3:
+        raise k.gdb.GdbError(f'command register {sata_command():#x}')
 
 
 @case(expect=exception('#UD', r'', error=0), options=NOREBOOT)

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	host_log_clear();
 	if (mb2_parse(data, size, &bi))
 		return 0;
-	CHECK(bi.nr_mem && bi.nr_mem <= BOOT_MAX_MEM && bi.nr_mods <= BOOT_MAX_MODULES);
+	CHECK(bi.nr_mem && bi.nr_mem <= 2048 && bi.nr_mods <= BOOT_MAX_MODULES);
 	for (i = 0; i < bi.nr_mem; i++) {
 		const struct mem_range *r = &bi.mem[i];
 

@@ -13,6 +13,8 @@ static struct mem_stats marked;
 static void *taken[ARENA_SIZE / PAGE_SIZE];
 static unsigned nr_taken;
 
+static struct mem_range ram[3];
+
 int arena_setup(void **state)
 {
 	(void)state;
@@ -20,7 +22,8 @@ int arena_setup(void **state)
 		mmap(NULL, ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	assert_true(host_directmap != MAP_FAILED);
 	memset(host_directmap, 0xa5, ARENA_SIZE);
-	bi.nr_mem = 3;
+	bi.nr_mem = ARRAY_SIZE(ram);
+	bi.mem = ram;
 	bi.mem[0] = (struct mem_range){ 0, 0x9f000, MEM_RAM };
 	bi.mem[1] = (struct mem_range){ 1 << 20, (16UL << 20) - 0x5000 - (1 << 20), MEM_RAM };
 	bi.mem[2] = (struct mem_range){ 17UL << 20, ARENA_SIZE - (17UL << 20), MEM_RAM };

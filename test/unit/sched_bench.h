@@ -51,6 +51,8 @@ void quiesce_here(void)
 void console_work(void)
 {
 }
+void arch_report_nmi(void) {}
+
 void boot_guests_work(void)
 {
 }

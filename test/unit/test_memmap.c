@@ -8,7 +8,9 @@
 #include <margay/boot.h>
 #include <margay/lib.h>
 
-static struct mem_range map[BOOT_MAX_MEM];
+#define MAP_MAX 192
+
+static struct mem_range map[MAP_MAX];
 static unsigned int nr;
 
 static void assert_range(unsigned int i, u64 base, u64 size, u32 type)
@@ -21,7 +23,7 @@ static void assert_range(unsigned int i, u64 base, u64 size, u32 type)
 
 static void sanitise(const struct mem_range *in, unsigned int n)
 {
-	nr = mem_sanitise(in, n, map, BOOT_MAX_MEM);
+	nr = mem_sanitise(in, n, map, MAP_MAX);
 }
 
 static void test_sanitise(void **state)

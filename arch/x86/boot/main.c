@@ -52,6 +52,7 @@ static void __init read_boot_info(paddr_t info)
 	boot_protect(&boot_info, image_paddr, (u64)(image_end - image_start), "Margay's image");
 	early_init(&boot_info, image_paddr, (u64)(image_end - image_start));
 	early_reserve(info, size);
+	smp_place_trampoline(&boot_info, info, size);
 	for (unsigned i = 0; i < boot_info.nr_mods; i++)
 		early_reserve(boot_info.mods[i].start, boot_info.mods[i].size);
 }
@@ -119,6 +120,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	owner_init(&boot_info, &boot_acpi);
 	step("memory and ACPI");
 	legacy_pic_off();
+	pci_stop_masters();
 	tsc_init();
 	wallclock_base = rtc_read_wallclock();
 	choose_backend();

@@ -27,8 +27,9 @@ enum mb2_tag {
 #define PADDR_TOP (1UL << 52)	/* no x86 CPU addresses more */
 #define MAX_MAP 1024
 
-/* The map as the loader gave it. */
+/* The map as the loader gave it, and in order: n ranges that overlap are at most 2 * n - 1 that do not. */
 static struct mem_range raw_map[MAX_MAP] __initdata;
+static struct mem_range sorted_map[2 * MAX_MAP] __initdata;
 static unsigned int nr_raw __initdata;
 
 static int __init read_map(const u8 *tag, u32 size)
@@ -180,7 +181,8 @@ int __init mb2_parse(const void *info, size_t limit, struct boot_info *bi)
 			break;
 	}
 
-	bi->nr_mem = mem_sanitise(raw_map, nr_raw, bi->mem, BOOT_MAX_MEM);
+	bi->mem = sorted_map;
+	bi->nr_mem = mem_sanitise(raw_map, nr_raw, sorted_map, ARRAY_SIZE(sorted_map));
 	if (!bi->nr_mem) {
 		pr_err("multiboot2: no memory map\n");
 		return -EINVAL;

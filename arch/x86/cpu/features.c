@@ -55,6 +55,7 @@ void __init features_init(void)
 		cr4_bits |= CR4_OSXSAVE;
 	if (max >= 7) {
 		cpuid_count(7, 0, &a, &b, &c, &d);
+		x86.tsc_adjust = b >> 1 & 1;
 		cr4_bits |= (b >> 7 & 1 ? CR4_SMEP : 0) | (b >> 20 & 1 ? CR4_SMAP : 0) |
 			    (c >> 2 & 1 ? CR4_UMIP : 0);
 		x86.ibpb = d >> 26 & 1;

@@ -15,9 +15,8 @@
 #include <x86/traps.h>
 #include <x86/tsc.h>
 
-#define TRAMPOLINE 0x8000UL
+#define LOW_MEMORY_TOP 0xa0000UL
 #define STACK_PAGES 2
-#define XAPIC_BROADCAST 255U
 
 struct cpu *cpus[MAX_CPUS];
 unsigned nr_cpus;
@@ -27,6 +26,7 @@ extern u64 ap_cr3, ap_stack, ap_entry, boot_pml4[];
 extern u8 image_start[];
 
 static struct cpu *starting;
+static paddr_t trampoline __initdata;	/* 0: there is no place for it */
 static volatile bool ap_alive;
 
 struct cpu *__init cpu_create(unsigned id, const struct acpi_cpu *a)
@@ -44,6 +44,21 @@ struct cpu *__init cpu_create(unsigned id, const struct acpi_cpu *a)
 	gdt_init_cpu(c);
 	sched_init_cpu(c);
 	return c;
+}
+
+void __init smp_place_trampoline(const struct boot_info *bi, paddr_t info, u64 size)
+{
+	/* Page 0 holds the interrupt vectors of real mode and the BIOS's data. */
+	for (paddr_t at = LOW_MEMORY_TOP - PAGE_SIZE; at && !trampoline; at -= PAGE_SIZE) {
+		bool in_use = !mem_is_ram(bi->mem, bi->nr_mem, at, PAGE_SIZE) ||
+			      (info < at + PAGE_SIZE && at < info + size);
+
+		for (unsigned i = 0; i < bi->nr_mods; i++)
+			in_use |= bi->mods[i].start < at + PAGE_SIZE &&
+				  at < bi->mods[i].start + bi->mods[i].size;
+		if (!in_use)
+			trampoline = at;
+	}
 }
 
 /* On each CPU, on its own stack: everything that is set up per CPU. */
@@ -86,7 +101,7 @@ static bool __init start_ap(struct cpu *c)
 	/* A stack that the boot page tables map: below the boot stack's user, in its lower half. */
 	ap_stack = (u64)boot_pml4 + 8 * PAGE_SIZE + 3072;
 	ap_entry = (u64)ap_start;
-	memcpy(phys_to_virt(TRAMPOLINE), ap_trampoline,
+	memcpy(phys_to_virt(trampoline), ap_trampoline,
 	       (size_t)(ap_trampoline_end - ap_trampoline));
 	starting = c;
 	ap_alive = false;
@@ -95,7 +110,7 @@ static bool __init start_ap(struct cpu *c)
 	/* Again after 10 ms; given up after a second. */
 	for (unsigned i = 0; i < 20000 && !READ_ONCE(ap_alive); i++) {
 		if (i == 0 || i == 200)
-			apic_send_ipi(c->apic_id, ICR_SIPI | (u32)(TRAMPOLINE >> PAGE_SHIFT));
+			apic_send_ipi(c->apic_id, ICR_SIPI | (u32)(trampoline >> PAGE_SHIFT));
 		udelay(50);
 	}
 	return READ_ONCE(ap_alive);
@@ -105,7 +120,9 @@ void __init smp_boot_aps(void)
 {
 	unsigned n = min(boot_acpi.nr_cpus, opt.maxcpus);
 
-	for (unsigned i = 0; i < n && nr_cpus < MAX_CPUS; i++) {
+	if (!trampoline && n > 1)
+		pr_err("no RAM below 640 KiB in which other CPUs could start: this one is alone\n");
+	for (unsigned i = 0; i < n && nr_cpus < MAX_CPUS && trampoline; i++) {
 		struct cpu *c;
 
 		if (boot_acpi.cpus[i].apic_id == cpus[0]->apic_id)

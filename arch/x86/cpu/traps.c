@@ -156,7 +156,8 @@ void trap_handler(struct trap_frame *f)
 		/* Somebody wants this CPU out of what it does; the work bits say what for. */
 		c->stats.nmis++;
 		panic_poll();
-		policy_nmi(c, f);
+		if (!policy_nmi(c, f))
+			nmi_unasked(c);
 		return;
 	case VEC_MC:
 		machine_check(f);

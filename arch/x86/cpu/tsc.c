@@ -10,11 +10,14 @@
 #include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/io.h>
+#include <x86/msr.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
 #include <x86/tsc.h>
 
 #define PIT_GATE 0x61
+#define TSC_HZ_MIN 100000000UL
+#define TSC_HZ_MAX 8000000000UL
 #define CALIBRATE_MS 2		/* for the HPET, and for the PIT as its check */
 #define CALIBRATE_ALONE_MS 10	/* for the PIT's coarser ticks, where nothing checks them */
 
@@ -63,11 +66,14 @@ void udelay(unsigned us)
 		cpu_relax();
 }
 
-/* TSC ticks per second as the PIT's channel 2 counts ms; 0 when it does not count. */
-static u64 __init pit_calibrate(unsigned ms)
+/*
+ * Returns TSC ticks per second as the PIT's channel 2 counts ms; 0 when it does not count, which firmware may cause by
+ * gating its clock, within `limit` ticks.
+ */
+static u64 __init pit_calibrate(unsigned ms, u64 limit)
 {
 	u32 count = PIT_HZ * ms / 1000;
-	u64 start, spins = 0;
+	u64 start;
 
 	outb(PIT_GATE, (u8)((inb(PIT_GATE) & ~2) | 1));
 	outb(PIT_CMD, 0xb0);			/* channel 2, both bytes, mode 0 */
@@ -75,9 +81,10 @@ static u64 __init pit_calibrate(unsigned ms)
 	outb(PIT_CH2, (u8)(count >> 8));
 	start = rdtsc();
 	while (!(inb(PIT_GATE) & 0x20))
-		if (++spins > 50000000)
+		if (rdtsc() - start > limit)
 			return 0;
-	return (rdtsc() - start) * PIT_HZ / count;
+	start = (rdtsc() - start) * PIT_HZ / count;
+	return start < TSC_HZ_MIN ? 0 : start;	/* a port that nobody answers reads as the end */
 }
 
 /*
@@ -144,11 +151,13 @@ void __init tsc_init(void)
 {
 	u64 hpet = hpet_calibrate(boot_acpi.hpet_base), id = cpuid_tsc_hz();
 	unsigned ms = hpet ? CALIBRATE_MS : CALIBRATE_ALONE_MS;
-	u64 pit = pit_calibrate(ms);
+	/* Ten times what it should take; without a known rate, a second of the fastest CPU. */
+	u64 limit = (hpet ? hpet : id) ? (hpet ? hpet : id) / 100 * ms : TSC_HZ_MAX;
+	u64 pit = pit_calibrate(ms, limit);
 
 	/* The PIT's end is seen late by whatever interrupts the wait: of three the shortest. */
 	for (unsigned i = 0; i < 2 && pit && (!hpet || differs(hpet, pit)); i++) {
-		u64 again = pit_calibrate(ms);
+		u64 again = pit_calibrate(ms, limit);
 
 		pit = again ? min(pit, again) : pit;
 	}
@@ -175,11 +184,15 @@ void __init tsc_init(void)
 
 /*
  * A ping-pong of time stamps: each side's stamp must not lie before the other's last one. The worst step
- * back seen is the skew.
+ * back that a side sees is how far its TSC is behind. A CPU with IA32_TSC_ADJUST moves its TSC by what was seen, and
+ * the two measure again: a stamp on its way hides a part of a small difference. SDM 3B 18.17.3.
  */
 #define SYNC_ROUNDS 50
+#define SYNC_DONE (2 * SYNC_ROUNDS + 1)
+#define SYNC_TRIES 5
 static volatile u64 sync_stamp;
 static volatile u32 sync_turn;	/* even: the boot CPU's turn */
+static volatile u64 sync_behind[2];	/* of the boot CPU, of the other */
 
 static void sync_side(u32 parity)
 {
@@ -189,28 +202,52 @@ static void sync_side(u32 parity)
 
 		u64 t = rdtsc();
 
-		if (i && (s64)(sync_stamp - t) > (s64)tsc_skew_max)
-			tsc_skew_max = sync_stamp - t;
+		if (i && (s64)(sync_stamp - t) > (s64)sync_behind[parity])
+			sync_behind[parity] = sync_stamp - t;
 		sync_stamp = t;
 		smp_mb();
 		sync_turn = i + 1;
 	}
 }
 
+/* Do both sides measure again, after the other CPU has adjusted its TSC? They know the same and decide alike. */
+static bool sync_again(u64 skew, unsigned tries)
+{
+	return skew && tries < SYNC_TRIES && x86.tsc_adjust;
+}
+
 void tsc_sync_bsp(struct cpu *c)
 {
-	u64 before = tsc_skew_max;
+	unsigned tries = 0;
+	u64 skew;
 
-	sync_side(0);
-	while (READ_ONCE(sync_turn) != 2 * SYNC_ROUNDS)
-		cpu_relax();
-	sync_turn = 0;
-	if (tsc_skew_max > before)
-		pr_warn("CPU %u: its TSC is up to %lu ticks behind the others: clocks may step back by that\n",
-			c->id, tsc_skew_max);
+	do {
+		sync_behind[0] = sync_behind[1] = 0;
+		sync_side(0);
+		while (READ_ONCE(sync_turn) != SYNC_DONE)
+			cpu_relax();
+		skew = max(sync_behind[0], sync_behind[1]);
+		sync_turn = 0;
+	} while (sync_again(skew, ++tries));
+	if (skew)
+		pr_warn("CPU %u: its TSC differs by up to %lu ticks: clocks may step back by that\n",
+			c->id, skew);
+	else if (tries > 1)
+		pr_info("CPU %u: its TSC was adjusted\n", c->id);
+	tsc_skew_max = max(tsc_skew_max, skew);
 }
 
 void tsc_sync_ap(void)
 {
-	sync_side(1);
+	unsigned tries = 0;
+	bool again;
+
+	do {
+		sync_side(1);
+		again = sync_again(max(sync_behind[0], sync_behind[1]), ++tries);
+		if (again)
+			wrmsr(MSR_TSC_ADJUST,
+			      rdmsr(MSR_TSC_ADJUST) + sync_behind[1] - sync_behind[0]);
+		sync_turn = SYNC_DONE;
+	} while (again);
 }

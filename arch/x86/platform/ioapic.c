@@ -65,6 +65,9 @@ int __init ioapic_route_isa(unsigned irq, u32 what)
 
 		if (gsi < ioapics[i].gsi_base || pin >= ioapics[i].pins)
 			continue;
+		/* Without interrupt remapping a destination has 8 bits, of which 255 is all CPUs. */
+		if (cpus[0]->apic_id >= XAPIC_BROADCAST)
+			return -ENODEV;
 		io_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1, cpus[0]->apic_id << 24);
 		io_write(ioapics[i].regs, IOREDTBL + 2 * pin, low);
 		return 0;

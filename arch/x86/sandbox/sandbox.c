@@ -96,16 +96,23 @@ static bool overdue(const struct cpu *c)
 	return READ_ONCE(c->policy_unwind) && tsc > due && tsc - due > watch_ticks;
 }
 
+static bool nmis_on;
+
 /*
  * NMIs come to the first CPU, from the PIT, which nothing else uses: no CPU could be relied on that may be
- * lost itself. It sends them on to others that seem to be.
+ * lost itself. It sends them on to others that seem to be. False: this one came from elsewhere.
  */
-void policy_nmi(struct cpu *c, struct trap_frame *f)
+bool policy_nmi(struct cpu *c, struct trap_frame *f)
 {
+	bool ours = c == cpus[0] ? nmis_on : atomic_xchg(&c->policy_nmi, false);
+
 	for (unsigned i = 1; c == cpus[0] && i < nr_cpus; i++)
-		if (overdue(cpus[i]))
+		if (overdue(cpus[i])) {
+			atomic_store(&cpus[i]->policy_nmi, true);
 			apic_send_nmi(cpus[i]->apic_id);
+		}
 	trap_in_policy(c, f);
+	return ours;
 }
 
 void __init policy_nmi_init(void)
@@ -117,6 +124,7 @@ void __init policy_nmi_init(void)
 
 void arch_policy_nmis(bool on)
 {
+	nmis_on = on;
 	outb(PIT_CMD, on ? PIT_RATE : PIT_STOP);
 	if (!on)
 		return;

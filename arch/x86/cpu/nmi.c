@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * NMIs that Margay did not ask for: a system error or a failed I/O check of the chipset, a BMC's request, a button.
+ * They are reported and the machine goes on, as Linux does by default. The chipset's status is in port 0x61, NMI_SC
+ * in Intel's chipset manuals.
+ */
+#include <margay/arch.h>
+#include <margay/printk.h>
+#include <x86/io.h>
+#include <x86/traps.h>
+
+#define NMI_SC 0x61
+#define NMI_SC_ENABLES 0x0f	/* bits 3 and 2, when set, clear and disable IOCHK# and SERR# */
+#define NMI_SC_IOCHK_OFF 0x08
+#define NMI_SC_SERR_OFF 0x04
+#define NMI_SC_IOCHK 0x40
+#define NMI_SC_SERR 0x80
+#define REPORT_PAUSE_NS 1000000000UL
+
+static u32 reasons, unknown, last_cpu;
+
+/* Called in the NMI's handler on c: no lock may be taken, so a later visit to the scheduler's loop reports it. */
+void nmi_unasked(struct cpu *c)
+{
+	u8 status = inb(NMI_SC), off = 0;
+
+	off |= status & NMI_SC_IOCHK ? NMI_SC_IOCHK_OFF : 0;
+	off |= status & NMI_SC_SERR ? NMI_SC_SERR_OFF : 0;
+	if (off) {
+		atomic_or(&reasons, status);
+		outb(NMI_SC, (status & NMI_SC_ENABLES) | off);
+		outb(NMI_SC, status & NMI_SC_ENABLES);
+	} else {
+		atomic_add(&unknown, 1);
+	}
+	WRITE_ONCE(last_cpu, c->id);
+	atomic_or(&c->work, CPU_WORK_NMI);
+}
+
+void arch_report_nmi(void)
+{
+	static stime_t last;
+	u32 why;
+
+	if (last && now() - last < REPORT_PAUSE_NS)
+		return;
+	last = now();
+	why = atomic_xchg(&reasons, 0);
+	if (why & NMI_SC_SERR)
+		pr_err("NMI on CPU %u: a PCI device reported a system error (SERR#)\n", last_cpu);
+	if (why & NMI_SC_IOCHK)
+		pr_err("NMI on CPU %u: an I/O check failed (IOCHK#)\n", last_cpu);
+	why = atomic_xchg(&unknown, 0);
+	if (why)
+		pr_err("%u NMI%s of unknown source, the last on CPU %u: a BMC or a button?\n", why,
+		       why == 1 ? "" : "s", last_cpu);
+}
