@@ -202,6 +202,7 @@ static u64 svm_cr4(struct vcpu *v)
 static void svm_set_cr2(struct vcpu *v, u64 cr2)
 {
 	vmcb_of(v)->cr2 = cr2;
+	write_cr2(cr2);	/* VMRUN does that; Bochs 2.7 does not */
 }
 
 static void svm_request_flush(struct vcpu *v)
