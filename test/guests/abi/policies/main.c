@@ -332,7 +332,7 @@ static void churn(uint64_t n)
 			done += !rc;
 			refused += rc != 0;
 		}
-		sleep_ns(20000000);
+		sleep_ns(400000000);
 		for (int i = 0; i < MAX_MODULES && modules[i].name; i++)
 			if (loaded[i])
 				unload(modules[i].name);
