@@ -74,6 +74,8 @@ static mfn_t chunk(struct domain *d)
 		steps;                                                                        \
 	})
 
+static struct mem_range ram;
+
 static int setup(void **state)
 {
 	u64 owned = 0;
@@ -83,7 +85,8 @@ static int setup(void **state)
 			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	assert_true(host_directmap != MAP_FAILED);
 	bi.nr_mem = 1;
-	bi.mem[0] = (struct mem_range){ 0, SIZE, MEM_RAM };
+	ram = (struct mem_range){ 0, SIZE, MEM_RAM };
+	bi.mem = &ram;
 	early_init(&bi, 2UL << 20, 0x23000);
 	owner_init(&bi, &acpi);
 	for (u64 c = 0; c < CHUNKS; c++)
