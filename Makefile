@@ -91,6 +91,7 @@ help:
 	@echo 'make scenarios  list the scenarios; make scenario NAME=x [BED=y] runs one'
 	@echo 'make check      all quick tests, as CI runs them; check-long: the others too'
 	@echo 'make perf       instruction counts under -icount; perf-diff: what changed'
+	@echo 'make hold-times longest times with interrupts off, by a debug build'
 	@echo 'make docs       the book, in $(O)/docs'
 	@echo 'make size       lines of code'
 	@echo 'Variables: O=DIR V=1 DEBUG=1 CROSS_COMPILE='

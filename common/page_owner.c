@@ -7,6 +7,7 @@
  * used since power-on (dirty), which are zeroed when they are handed out or split. Each node's lock protects its
  * chunks' entries and lists.
  */
+#include <margay/arch.h>
 #include <margay/atomic.h>
 #include <margay/domain.h>
 #include <margay/list.h>
@@ -21,6 +22,7 @@
 #define MAX_BLOCK (CHUNK_PAGES / 2)
 #define BLOCK(order, i) ((CHUNK_PAGES + (i)) >> (order))
 #define GROUP_CHUNKS 512U
+#define SCRUB_PAGES 64U		/* between two windows for interrupts */
 
 /* One page; lies in a page of the chunk itself where possible, else in another page of Margay's. */
 struct split {
@@ -28,6 +30,7 @@ struct split {
 	u32 chunk;
 	u16 nr_free;
 	u16 nr_refs; /* pages with references */
+	u64 dirty[CHUNK_PAGES / 64];	/* free pages that nobody used since power-on */
 	u64 blocks[2 * CHUNK_PAGES /
 		   64]; /* free blocks: that of 2^order pages at i is bit BLOCK(order, i) */
 	u16 owner[CHUNK_PAGES];
@@ -84,9 +87,15 @@ static u16 owner_locked(mfn_t mfn)
 	return k->split ? k->split->owner[mfn % CHUNK_PAGES] : k->owner;
 }
 
+/* Takes interrupts on the way, except for what is short. */
 static void scrub(u64 page, u64 n)
 {
-	memset(mfn_to_virt(page), 0, n * PAGE_SIZE);
+	for (u64 part; n; page += part, n -= part) {
+		part = min(n, (u64)SCRUB_PAGES);
+		memset(mfn_to_virt(page), 0, part * PAGE_SIZE);
+		if (n > part)
+			arch_poll_irqs();
+	}
 }
 
 static bool get_bit(const u64 *p, u64 i)
@@ -161,6 +170,7 @@ static struct split *split_chunk(u64 c, void *page)
 	s->chunk = (u32)c;
 	s->nr_free = s->nr_refs = 0;
 	list_init(&s->link);
+	memset(s->dirty, 0, sizeof(s->dirty));
 	memset(s->blocks, 0, sizeof(s->blocks));
 	for (unsigned i = 0; i < CHUNK_PAGES; i++) {
 		s->owner[i] = chunks[c].owner;
@@ -188,6 +198,7 @@ static struct split *try_merge(struct node *n, u64 c)
 		if (s->nr_free < (self < CHUNK_PAGES ? CHUNK_PAGES - 1 : CHUNK_PAGES))
 			return NULL;
 		chunk_to_free(n, c);
+		chunks[c].dirty = find_next_bit(s->dirty, CHUNK_PAGES, 0) < CHUNK_PAGES;
 	} else {
 		if (s->nr_refs || self < CHUNK_PAGES)
 			return NULL;
@@ -232,8 +243,8 @@ static void defer_merge(struct node *n, u64 c)
 		spin_unlock(&n->lock);
 }
 
-/* One chunk, of a gigabyte that is in pieces already where there is one; or 512, a gigabyte. */
-static mfn_t node_alloc_chunks(struct node *n, u64 count, u16 owner)
+/* One chunk, of a gigabyte that is in pieces already where there is one; or 512, a gigabyte. Not scrubbed. */
+static mfn_t take_chunks(struct node *n, u64 count, u16 owner)
 {
 	struct group *g;
 	u64 base, c;
@@ -256,16 +267,24 @@ static mfn_t node_alloc_chunks(struct node *n, u64 count, u16 owner)
 		list_add(&g->link, &n->groups);
 	n->free_pages -= count * CHUNK_PAGES;
 	spin_unlock(&n->lock);
-	for (c = base; c < base + count; c++) {
+	return base * CHUNK_PAGES;
+}
+
+static mfn_t node_alloc_chunks(struct node *n, u64 count, u16 owner)
+{
+	mfn_t mfn = take_chunks(n, count, owner);
+	u64 base = mfn / CHUNK_PAGES;
+
+	for (u64 c = base; mfn != INVALID_MFN && c < base + count; c++) {
 		if (chunks[c].dirty)
 			scrub(c * CHUNK_PAGES, CHUNK_PAGES);
 		chunks[c].dirty = false;
 	}
-	return base * CHUNK_PAGES;
+	return mfn;
 }
 
 /* count pages, at most MAX_BLOCK, from the split chunk whose largest block is the smallest that fits. Locked. */
-static mfn_t take_pages(struct node *n, unsigned count, u16 owner)
+static mfn_t take_pages(struct node *n, unsigned count, u16 owner, bool *dirty)
 {
 	unsigned order = 0, o, first, block, i;
 	struct split *s;
@@ -287,33 +306,57 @@ static mfn_t take_pages(struct node *n, unsigned count, u16 owner)
 		put_bit(s->blocks, BLOCK(--o, first) ^ 1, true);
 	for (i = count; i < 1U << order; i++)
 		free_block(s, BLOCK(0, first + i));
-	for (i = first; i < first + count; i++)
+	for (i = first; i < first + count; i++) {
 		s->owner[i] = owner;
+		*dirty |= get_bit(s->dirty, i);
+		put_bit(s->dirty, i, false);
+	}
 	n->free_pages -= count;
 	s->nr_free = (u16)(s->nr_free - count);
 	list_split(n, s);
 	return (mfn_t)s->chunk * CHUNK_PAGES + first;
 }
 
-/* count contiguous pages, at most MAX_BLOCK: from a split one, or a whole one is split for it. */
+/* Frees all pages of a new split but that of the split itself. */
+static void free_all_but_first(struct node *n, struct split *s)
+{
+	struct chunk *k = &chunks[s->chunk];
+
+	memset(s->dirty, k->dirty ? 0xff : 0, sizeof(s->dirty));
+	put_bit(s->dirty, 0, false);
+	k->dirty = false;
+	for (unsigned i = 1; i < CHUNK_PAGES; i++)
+		s->owner[i] = OWNER_FREE;
+	for (unsigned o = 0; o < SPLIT_ORDERS; o++)
+		put_bit(s->blocks, BLOCK(o, 1U << o), true);
+	s->nr_free = CHUNK_PAGES - 1;
+	n->free_pages += CHUNK_PAGES - 1;
+	list_split(n, s);
+}
+
+/* count contiguous pages, at most MAX_BLOCK: from a split chunk, or a whole one is split for it. */
 static mfn_t node_alloc_pages(struct node *n, unsigned count, u16 owner)
 {
+	bool dirty = false;
 	struct split *s;
-	mfn_t mfn;
+	mfn_t mfn, chunk;
 
 	spin_lock(&n->lock);
-	mfn = take_pages(n, count, owner);
+	mfn = take_pages(n, count, owner, &dirty);
 	spin_unlock(&n->lock);
-	if (mfn != INVALID_MFN)
-		return mfn;
-	mfn = node_alloc_chunks(n, 1, OWNER_MARGAY);
-	if (mfn == INVALID_MFN)
-		return INVALID_MFN;
-	guard(&n->lock);
-	s = split_chunk(mfn / CHUNK_PAGES, mfn_to_virt(mfn));
-	for (unsigned i = 1; i < CHUNK_PAGES; i++)
-		page_to_free(n, s, i);
-	return take_pages(n, count, owner);
+	if (mfn == INVALID_MFN) {
+		chunk = take_chunks(n, 1, OWNER_MARGAY);
+		if (chunk == INVALID_MFN)
+			return INVALID_MFN;
+		spin_lock(&n->lock);
+		s = split_chunk(chunk / CHUNK_PAGES, mfn_to_virt(chunk));
+		free_all_but_first(n, s);
+		mfn = take_pages(n, count, owner, &dirty);
+		spin_unlock(&n->lock);
+	}
+	if (dirty)
+		scrub(mfn, count);
+	return mfn;
 }
 
 /* Zeroed. The asked node first, then the others in turn. INVALID_MFN: none. */
@@ -391,8 +434,11 @@ static u64 release_pages(u16 owner, mfn_t mfn, u64 count)
 
 	if (count != CHUNK_PAGES || mfn % CHUNK_PAGES || chunks[c].split) {
 		spin_unlock(&n->lock);
-		for (u64 i = 0; i < count; i++)
+		for (u64 i = 0; i < count; i++) {
 			freed += release_page(owner, mfn + i);
+			if (i % SCRUB_PAGES == SCRUB_PAGES - 1)
+				arch_poll_irqs();
+		}
 		return freed;
 	}
 	BUG_ON(chunks[c].owner != owner);
@@ -662,7 +708,7 @@ static void __init init_mixed(struct node *n, u64 c)
 		if (owner != OWNER_FREE) {
 			s->owner[i] = owner;
 		} else if (i != first_free) {
-			scrub(c * CHUNK_PAGES + i, 1);
+			put_bit(s->dirty, i, true);
 			page_to_free(n, s, i);
 		}
 	}

@@ -9,6 +9,7 @@
 #include <margay/boot_guest.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
+#include <margay/hold.h>
 #include <margay/policy_registry.h>
 #include <margay/printk.h>
 #include <margay/quiesce.h>
@@ -540,12 +541,18 @@ static u32 do_work(struct cpu *c)
 		return work;
 	if (work & CPU_WORK_QUIESCE)
 		quiesce_here();
-	if (work & CPU_WORK_TIMER)
+	if (work & CPU_WORK_TIMER) {
+		hold_at("loop:timers");
 		timers_run();
-	if (work & CPU_WORK_CONSOLE)
+	}
+	if (work & CPU_WORK_CONSOLE) {
+		hold_at("loop:console");
 		console_work();
-	if (work & CPU_WORK_GUESTS)
+	}
+	if (work & CPU_WORK_GUESTS) {
+		hold_at("loop:guests");
 		boot_guests_work();
+	}
 	if (work & CPU_WORK_NMI)
 		arch_report_nmi();
 	return work;

@@ -11,6 +11,7 @@
 #include "hypercall_priv.h"
 
 #define CMD_BITS 6U
+#define PAGES_DONE 32	/* of the next extent, in a restarted reservation */
 #define CMD_MASK ((1UL << CMD_BITS) - 1)
 #define MAX_ORDER 9U	/* of an extent, for any domain */
 #define MAPSPACE_MARGAY ~0U /* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as Xen has it */
@@ -28,58 +29,109 @@ static bool remove_page(struct domain *d, gfn_t gfn)
 	return may_unmap(p2m_lookup(d, gfn).type) && !p2m_unmap(d, gfn);
 }
 
-/* All of the extent or nothing. Extents that are not aligned, or of other orders, are made of pages. */
-static bool populate(struct domain *d, gfn_t gfn, unsigned order)
+/* How many pages of [gfn, gfn + n), in one step: a chunk, or what a batch unmaps. 0: the first can't be. */
+static unsigned remove_some(struct domain *d, gfn_t gfn, unsigned n)
 {
-	unsigned i, n = 1U << order, step = order == MAX_ORDER && !(gfn % CHUNK_PAGES) ? order : 0;
-	mfn_t mfn;
+	unsigned i = 0;
 
-	for (i = 0; i < n; i++) {
+	if (n == CHUNK_PAGES && !(gfn % CHUNK_PAGES) && p2m_lookup(d, gfn).order &&
+	    may_unmap(p2m_lookup(d, gfn).type))
+		return p2m_unmap_pages(d, gfn, n);
+	while (i < min(n, P2M_BATCH) && may_unmap(p2m_lookup(d, gfn + i).type))
+		i++;
+	return i ? p2m_unmap_pages(d, gfn, i) : 0;
+}
+
+static bool may_populate(struct domain *d, gfn_t gfn, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
 		enum p2m_type type = p2m_lookup(d, gfn + i).type;
 
 		if (type != P2M_NONE && !may_unmap(type))
 			return false;
 	}
-	if (step && !dom_alloc(d, step, &mfn)) {
-		if (!p2m_map(d, gfn, mfn, step, P2M_RAM))
-			return true;
-		/* There is a table of small mappings already: they are replaced one by one. */
-		dom_free(d, mfn, step);
-	}
-	for (i = 0; i < n && !dom_alloc(d, 0, &mfn); i++) {
+	return true;
+}
+
+/* Pages of RAM for [gfn, gfn + n), at most a batch. Returns how many there are now. */
+static unsigned populate_some(struct domain *d, gfn_t gfn, unsigned n)
+{
+	unsigned i;
+	mfn_t mfn;
+
+	for (i = 0; i < min(n, P2M_BATCH) && !dom_alloc(d, 0, &mfn); i++) {
 		if (p2m_map(d, gfn + i, mfn, 0, P2M_RAM)) {
 			dom_free(d, mfn, 0);
 			break;
 		}
 	}
-	if (i == n)
-		return true;
-	while (i--)
-		remove_page(d, gfn + i);
-	return false;
-}
-
-static bool depopulate(struct domain *d, gfn_t gfn, unsigned order)
-{
-	for (unsigned i = 0; i < 1U << order; i++)
-		if (!remove_page(d, gfn + i))
-			return false;
-	return true;
+	return i;
 }
 
 /*
- * The answer is how many extents are done, whatever the reason to stop. increase_reservation would give a
+ * From page *at of the extent on: 1 done, 0 refused, -ERESTART when the CPU has other work. All of the extent or
+ * nothing. Extents that are not aligned, or of other orders, are made of pages.
+ */
+static int populate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
+{
+	unsigned n = 1U << order, got;
+	mfn_t mfn;
+
+	if (!*at && !may_populate(d, gfn, n))
+		return 0;
+	if (!*at && order == MAX_ORDER && !(gfn % CHUNK_PAGES) && !dom_alloc(d, order, &mfn)) {
+		if (!p2m_map(d, gfn, mfn, order, P2M_RAM))
+			return 1;
+		/* There is a table of small mappings already: they are replaced one by one. */
+		dom_free(d, mfn, order);
+	}
+	while (*at < n) {
+		got = populate_some(d, gfn + *at, n - *at);
+		*at += got;
+		if (got < P2M_BATCH && *at < n)
+			break;
+		if (*at < n && hcall_preempt())
+			return -ERESTART;
+	}
+	if (*at == n)
+		return 1;
+	for (n = 0; n < *at && (got = remove_some(d, gfn + n, *at - n)); n += got)
+		arch_poll_irqs();
+	return 0;
+}
+
+/* As populate(), but what is gone stays so. */
+static int depopulate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
+{
+	unsigned n = 1U << order, got;
+
+	while (*at < n) {
+		got = remove_some(d, gfn + *at, n - *at);
+		if (!got)
+			return 0;
+		*at += got;
+		if (*at < n && hcall_preempt())
+			return -ERESTART;
+	}
+	return 1;
+}
+
+/*
+ * The answer is how many extents are done, whatever the reason to stop. A restart has the extents done in bits 6 to 31
+ * of the command, as in Xen, and the pages done of the next one above. increase_reservation would give a
  * translated domain pages that it has no way to reach: none are given.
  */
 static long reservation(struct vcpu *v, struct regs *h)
 {
 	u32 op = h->rdi & CMD_MASK;
-	u64 start = h->rdi >> CMD_BITS, i;
+	u32 start = (u32)h->rdi >> CMD_BITS, i;
+	unsigned at = (unsigned)(h->rdi >> PAGES_DONE);
 	struct xen_memory_reservation r;
 	struct domain *d = v->domain;
 
 	if (guest_read(&r, h->rsi, 0) || r.nr_extents > ~0U >> CMD_BITS || start >= r.nr_extents ||
-	    hcall_own_domain(v, r.domid) || r.extent_order > MAX_ORDER)
+	    hcall_own_domain(v, r.domid) || r.extent_order > MAX_ORDER ||
+	    at >= 1U << r.extent_order)
 		return (long)start;
 	if (op == XENMEM_increase_reservation) {
 		hcall_unsupported(v, "memory_op", op);
@@ -87,18 +139,22 @@ static long reservation(struct vcpu *v, struct regs *h)
 	}
 	for (i = start; i < r.nr_extents; i++) {
 		xen_pfn_t gfn;
-		bool ok;
+		int done = -ERESTART;
 
-		if (i > start && hcall_preempt()) {
-			h->rdi = op | i << CMD_BITS;
+		if (i == start || !hcall_preempt()) {
+			if (guest_read(&gfn, handle_va(r.extent_start), i))
+				break;
+			done = op == XENMEM_populate_physmap ?
+				       populate(d, gfn, r.extent_order, &at) :
+				       depopulate(d, gfn, r.extent_order, &at);
+		}
+		if (done == -ERESTART) {
+			h->rdi = op | (u64)i << CMD_BITS | (u64)at << PAGES_DONE;
 			return HCALL_RESTART;
 		}
-		if (guest_read(&gfn, handle_va(r.extent_start), i))
+		if (!done)
 			break;
-		ok = op == XENMEM_populate_physmap ? populate(d, gfn, r.extent_order) :
-						     depopulate(d, gfn, r.extent_order);
-		if (!ok)
-			break;
+		at = 0;
 	}
 	return (long)i;
 }

@@ -196,6 +196,12 @@ $(COUNT_PLUGIN): test/perf/count.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(TOOL_CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $<
 
+# The longest times with interrupts off, which only a debug build counts.
+.PHONY: hold-times
+hold-times:
+	$(AGAIN) O=$(O)/debug DEBUG=1 margay guests test-images
+	$(Q)O=$(O)/debug scripts/hold_times.py
+
 perf perf-diff perf-baseline:
 	$(Q)O=$(O) $(SETUP) build run check
 	$(AGAIN) test-images $(WORK_INITRAMFS) $(if $(filter perf,$@),$(KVM_INITRAMFS) $(COUNT_PLUGIN))

@@ -8,6 +8,7 @@
 #include <margay/boot_guest.h>
 #include <margay/console.h>
 #include <margay/domain_parts.h>
+#include <margay/hold.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 
@@ -87,6 +88,7 @@ static void if_last_guest_gone(void)
 		return;
 	if (opt.when_empty == WHEN_EMPTY_POWEROFF) {
 		printk("no guests left: power off\n");
+		hold_print();
 		arch_poweroff();
 	}
 	if (opt.when_empty == WHEN_EMPTY_REBOOT) {

@@ -7,6 +7,7 @@
 #define MARGAY_HYPERCALL_H
 
 #include <margay/guest_copy.h>
+#include <margay/trace.h>
 
 typedef long hcall_fn(struct vcpu *v, struct regs *h);
 
@@ -56,6 +57,7 @@ static inline long hypercall(struct vcpu *v, u64 nr, struct regs *h)
 		if (refusal)
 			return refusal;
 	}
+	hold_at(hypercall_name((unsigned)nr));
 	return e->fn(v, h);
 }
 

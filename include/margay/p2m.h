@@ -52,6 +52,13 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 /* Unmaps one page, flushes, and gives back RAM (dom_free). -ENOENT when nothing is mapped. */
 int p2m_unmap(struct domain *d, gfn_t gfn);
 
+/*
+ * The same for up to P2M_BATCH pages, or for a chunk that one entry maps (n is CHUNK_PAGES), with one flush. Returns how
+ * many pages went; it stops at a page that is not mapped. No lock may be held for a chunk: its scrub takes interrupts.
+ */
+#define P2M_BATCH 32U
+unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n);
+
 /* Unmaps without giving the page back: for callers that own the page's fate. The entry is returned. */
 int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *old);
 

@@ -57,6 +57,10 @@ struct cpu {
 	u64 policy_rip;
 	bool policy_nmi;		/* another CPU sent it an NMI because of such a call */
 	u64 timer_tsc;			/* when the timer interrupts, in TSC ticks; ~0 never */
+#ifdef DEBUG
+	const char *hold_place;		/* hold.h */
+	u64 hold_start;
+#endif
 	volatile u32 work;		/* enum cpu_work; any CPU sets bits */
 	struct vcpu *loaded;  /* whose registers (FPU, debug) this CPU holds; may be asleep */
 	unsigned id;

@@ -7,6 +7,7 @@
 #define MARGAY_TRACE_H
 
 #include <margay/arch.h>
+#include <margay/hold.h>
 
 #include <public/margay.h>
 
@@ -35,6 +36,7 @@ bool trace_page(mfn_t mfn);
 static inline void count_exit(struct vcpu *v, enum exit_reason r)
 {
 	v->exits[r]++;
+	hold_at(exit_names[r]);
 	if (unlikely(tracing(TRACE_BIT(EXIT) | (r == EXIT_HYPERCALL ? TRACE_BIT(HYPERCALL) : 0))))
 		trace_exit(v, r);
 }

@@ -7,6 +7,13 @@
 #include "../../common/page_owner.c"
 
 u8 *host_directmap;
+unsigned arena_windows;
+
+void arch_poll_irqs(void)
+{
+	arena_windows++;
+}
+
 static struct boot_info bi;
 static struct acpi_info acpi;
 static struct mem_stats marked;

@@ -21,6 +21,8 @@ int arena_setup(void **state);
 u16 page_owner(mfn_t mfn);
 bool arena_is_zero(const void *p, size_t n);
 
+extern unsigned arena_windows;	/* calls of arch_poll_irqs() */
+
 /* Since the set-up or the last call nothing leaked: what is free, and the chunks whole again. */
 void arena_mark(void);
 void arena_check(void);

@@ -184,6 +184,16 @@ int p2m_unmap(struct domain *d, gfn_t gfn)
 	return 0;
 }
 
+unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n)
+{
+	unsigned i = 0;
+
+	assert_true(n <= P2M_BATCH);
+	while (i < n && !p2m_unmap(d, gfn + i))
+		i++;
+	return i;
+}
+
 int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
 {
 	assert_int_equal(order, 0);

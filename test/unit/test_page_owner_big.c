@@ -52,6 +52,11 @@ static void *set_memory(void *p, int c, size_t n)
 #undef memset
 
 u8 *host_directmap;
+
+void arch_poll_irqs(void)
+{
+}
+
 static struct boot_info bi;
 static struct acpi_info acpi;
 static struct domain guest = { .id = 1, .max_pages = SIZE / PAGE_SIZE, .node = 0 },

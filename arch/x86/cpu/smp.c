@@ -3,6 +3,7 @@
 #include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
+#include <margay/hold.h>
 #include <margay/policy_registry.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
@@ -154,6 +155,13 @@ void cpu_raise(struct cpu *c, u32 work)
 		arch_cpu_kick(c);
 }
 
+static void idle_until_interrupt(void)
+{
+	hold_end();
+	__asm__ volatile("sti; hlt; cli" ::: "memory");
+	hold_begin();
+}
+
 void arch_idle(void)
 {
 	struct cpu *c = this_cpu();
@@ -162,22 +170,26 @@ void arch_idle(void)
 	if (READ_ONCE(c->work))
 		arch_poll_irqs();
 	else
-		__asm__ volatile("sti; hlt; cli" ::: "memory");
+		idle_until_interrupt();
 }
 
 void arch_irqs_on(void)
 {
+	hold_end();
 	__asm__ volatile("sti" ::: "memory");
 }
 
 void arch_irqs_off(void)
 {
 	__asm__ volatile("cli" ::: "memory");
+	hold_begin();
 }
 
 void arch_poll_irqs(void)
 {
+	hold_end();
 	__asm__ volatile("sti; nop; cli" ::: "memory");
+	hold_begin();
 }
 
 void arch_halt(void)

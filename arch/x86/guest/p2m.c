@@ -18,8 +18,8 @@
 #define TABLE (PTE_P | PTE_W | PTE_U)	/* in EPT's words: read, write, execute */
 #define EPT_X PTE_U
 #define GFN_LIMIT (1UL << 36)	/* 4 levels */
-#define TEARDOWN_BATCH 64U
-#define TEARDOWN_CHUNK TEARDOWN_BATCH /* what a chunk to scrub, or a table, counts for in a batch */
+#define TEARDOWN_BATCH 32U
+#define TEARDOWN_CHUNK TEARDOWN_BATCH /* what a chunk to scrub counts for in a batch */
 #define TEARDOWN_TABLE 4U
 
 static u64 leaf(mfn_t mfn, enum p2m_type type, unsigned level)
@@ -184,37 +184,52 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 	return 0;
 }
 
-/* Clears the 4K entry of gfn and flushes. */
-static int clear_entry(struct domain *d, gfn_t gfn, u64 *old)
+/* Clears the entry of gfn at the level. */
+static int clear_entry(struct domain *d, gfn_t gfn, unsigned level, u64 *old)
 {
-	int rc = p2m_lookup(d, gfn).type == P2M_NONE ? -ENOENT : set_entry(d, gfn, 0, 0, old);
+	int rc = p2m_lookup(d, gfn).type == P2M_NONE ? -ENOENT : set_entry(d, gfn, level, 0, old);
 
-	if (rc)
-		return rc;
-	if (!(*old & PTE_P))
-		return -ENOENT;
-	p2m_flush(d);
-	return 0;
+	return rc ? rc : *old & PTE_P ? 0 : -ENOENT;
 }
 
 int p2m_unmap(struct domain *d, gfn_t gfn)
 {
 	u64 old;
-	int rc = clear_entry(d, gfn, &old);
+	int rc = clear_entry(d, gfn, 0, &old);
 
-	if (!rc)
-		release(d, old, 0);
-	return rc;
+	if (rc)
+		return rc;
+	p2m_flush(d);
+	release(d, old, 0);
+	return 0;
+}
+
+unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n)
+{
+	u64 old[P2M_BATCH];
+	unsigned i, level = n == CHUNK_PAGES ? 1 : 0;
+
+	if (level)
+		n = 1;
+	for (i = 0; i < min(n, P2M_BATCH) && !clear_entry(d, gfn + i, level, &old[i]); i++)
+		;
+	if (i)
+		p2m_flush(d);
+	for (n = 0; n < i; n++)
+		release(d, old[n], level);
+	return level ? i * CHUNK_PAGES : i;
 }
 
 int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *out)
 {
 	u64 old;
-	int rc = clear_entry(d, gfn, &old);
+	int rc = clear_entry(d, gfn, 0, &old);
 
-	if (!rc)
-		*out = (struct p2m_entry){ (old & PTE_ADDR) >> PAGE_SHIFT, type_of(old), 0 };
-	return rc;
+	if (rc)
+		return rc;
+	p2m_flush(d);
+	*out = (struct p2m_entry){ (old & PTE_ADDR) >> PAGE_SHIFT, type_of(old), 0 };
+	return 0;
 }
 
 int p2m_get_page(struct domain *d, gfn_t gfn, bool write __unused, mfn_t *mfn)

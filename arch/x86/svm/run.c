@@ -459,10 +459,12 @@ void svm_run(struct vcpu *v)
 		time_entry(c, v);
 		if (unlikely(v->inject.valid))
 			write_event(v, vmcb_of(v));
+		hold_end();
 		if (unlikely(svm(v)->entry))
 			enter_specially(v);
 		else
 			WORLD_SWITCH("svm_switch", v);
+		hold_begin();
 		s = svm(v);
 		m = s->vmcb;
 		time_exit(v);

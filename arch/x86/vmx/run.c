@@ -393,7 +393,9 @@ void vmx_run(struct vcpu *v)
 		}
 		trace(ENTRY, v, v->regs.rip, 0);
 		time_entry(c, v);
+		hold_end();
 		reason = enter(v, s);
+		hold_begin();
 		time_exit(v);
 		WRITE_ONCE(v->in_guest, false);
 		handle_exit(v, reason);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Builds with DEBUG=1 measure how long a CPU keeps interrupts off, from one window to the next, and keep the longest
+ * time for each place: an exit, a hypercall, a part of the CPU's loop. `make hold-times` prints them.
+ */
+#ifndef MARGAY_HOLD_H
+#define MARGAY_HOLD_H
+
+#include <margay/types.h>
+
+#if defined(DEBUG) && !defined(MARGAY_UNIT)
+void hold_at(const char *place);	/* what this CPU does now; a constant string */
+void hold_begin(void);			/* interrupts are off from here on */
+void hold_end(void);			/* a window, or the guest's entry, follows */
+void hold_print(void);
+#else
+#define hold_at(place) ((void)0)
+static inline void hold_begin(void) {}
+static inline void hold_end(void) {}
+static inline void hold_print(void) {}
+#endif
+
+#endif
