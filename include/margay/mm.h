@@ -35,6 +35,13 @@ enum {
 	OWNER_NONE = 0xfffd,	/* not RAM, or kept by the firmware or boot loader */
 };
 
+/* Tables that hardware walks: x86/page_table.h. */
+struct pt_format;
+struct page_table {
+	u64 *root;
+	const struct pt_format *format;
+};
+
 #define MAX_NODES 64	/* NUMA nodes; drivers/acpi/srat.c folds further ones into the last */
 #define NODE_ANY 0xffU
 

@@ -7,6 +7,8 @@
 #define MARGAY_P2M_H
 
 #include <margay/lock.h>
+#include <margay/list.h>
+#include <margay/lock.h>
 #include <margay/mm.h>
 
 /* What a mapping is; kept in software bits of the leaf entry. */
@@ -33,9 +35,22 @@ struct p2m_entry {
 	u8 order;		/* 0, 9 or 18: size of the mapping it lies in */
 };
 
+/*
+ * Who is told of changes: an IOMMU that translates by the same map, a log of dirty pages. `changed` is called for each
+ * leaf, under the map's lock, after the entry is written; `flush` before a page that was unmapped may be used by others.
+ * Listeners are added before the domain runs, and stay until its map is gone.
+ */
+struct p2m_listener {
+	struct list link;
+	void (*changed)(struct p2m_listener *l, struct domain *d, gfn_t gfn, unsigned order,
+			enum p2m_type before, enum p2m_type after);
+	void (*flush)(struct p2m_listener *l, struct domain *d);
+};
+
 struct p2m {
 	struct spinlock lock;
-	u64 *root;
+	struct page_table pt;
+	struct list listeners;
 	u64 generation;		/* counts flushes */
 	u64 entries[3];		/* leaf mappings by level: 4K, 2M, 1G */
 	u64 table_pages;	/* page-table pages, charged to the domain */

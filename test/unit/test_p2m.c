@@ -2,7 +2,7 @@
 /*
  * The physical-to-machine map over the real owner table: mapping, splitting, looking up, what is given
  * back, flushes, and that a tear-down leaves nothing.
- * unit-sources: arch/x86/guest/p2m.c common/boot/memmap.c test/unit/arena.c
+ * unit-sources: arch/x86/guest/p2m.c arch/x86/mm/page_table.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
 
@@ -102,7 +102,7 @@ static void assert_nothing(gfn_t gfn)
 /* The bit of an entry that EPT has for execution: by hand, as the CPU would walk. */
 static bool executable(gfn_t gfn)
 {
-	u64 *t = d.p2m.root, e = 0;
+	u64 *t = d.p2m.pt.root, e = 0;
 
 	for (int l = 3; l >= 0; l--) {
 		e = t[gfn >> 9 * l & 511];
@@ -272,7 +272,7 @@ static void test_rights(void **state)
 	(void)state;
 	for (enum p2m_type type = P2M_RAM; type < NR_P2M_TYPES; type++) {
 		struct p2m_entry gone;
-		const u64 *t = d.p2m.root;
+		const u64 *t = d.p2m.pt.root;
 
 		/* RAM goes last: then it is the domain's to give back. */
 		enum p2m_type now = type + 1 < NR_P2M_TYPES ? type + 1 : P2M_RAM;
@@ -303,6 +303,72 @@ static void test_flush(void **state)
 	assert_int_equal(p2m_unmap(&d, 0), 0);
 	assert_false(vcpu[1].copying_guest_memory);
 	assert_int_equal(kicks, 1);
+}
+
+/* A second map, kept by a listener alone, is the same as the first at each flush. */
+static struct mirror {
+	struct p2m_listener l;
+	u8 type[4096];
+	unsigned flushes;
+} mirror;
+
+static void mirror_changed(struct p2m_listener *l, struct domain *dom, gfn_t gfn, unsigned order,
+			   enum p2m_type before, enum p2m_type after)
+{
+	struct mirror *m = container_of(l, struct mirror, l);
+
+	assert_ptr_equal(dom, &d);
+	for (gfn_t g = gfn; g < gfn + (1UL << order); g++) {
+		assert_int_equal(m->type[g], before);
+		m->type[g] = (u8)after;
+	}
+}
+
+/* What was unmapped is not free yet. */
+static void mirror_flush(struct p2m_listener *l, struct domain *dom)
+{
+	struct mirror *m = container_of(l, struct mirror, l);
+
+	m->flushes++;
+	for (gfn_t g = 0; g < ARRAY_SIZE(m->type); g++)
+		assert_int_equal(m->type[g], p2m_lookup(dom, g).type);
+}
+
+static void test_listener(void **state)
+{
+	mfn_t chunk = ram(9), page = ram(0), own;
+	struct p2m_entry e;
+
+	(void)state;
+	memset(&mirror, 0, sizeof(mirror));
+	mirror.l.changed = mirror_changed;
+	mirror.l.flush = mirror_flush;
+	list_add(&mirror.l.link, &d.p2m.listeners);
+	assert_int_equal(p2m_map(&d, 1024, chunk, 9, P2M_RAM), 0);
+	assert_int_equal(p2m_map(&d, 3, page, 0, P2M_RAM), 0);
+	assert_int_equal(mirror.flushes, 0);
+	assert_int_equal(p2m_take(&d, 3, &e), 0);
+	assert_int_equal(p2m_map(&d, 4, e.mfn, 0, P2M_RAM), 0);
+	own = virt_to_mfn(alloc_page());
+	assert_int_equal(p2m_map(&d, 4, own, 0, P2M_SHARED), 0);
+	assert_int_equal(p2m_unmap(&d, 1024 + 7), 0);
+	assert_int_equal(mirror.flushes, 3);
+	assert_int_equal(p2m_unmap_pages(&d, 1024 + 8, 20), 20);
+	assert_int_equal(mirror.flushes, 4);
+	assert_int_equal(p2m_unmap_pages(&d, 1024 + 5, 20), 2);
+	assert_int_equal(p2m_unmap_pages(&d, 1024 + 28, ~0U), P2M_BATCH);
+	assert_int_equal(p2m_map(&d, 2048, ram(9), 9, P2M_RAM), 0);
+	arena_windows = 0;
+	assert_int_equal(p2m_unmap_pages(&d, 2048, CHUNK_PAGES), CHUNK_PAGES);
+	assert_true(arena_windows >= 7);
+	assert_int_equal(mirror.flushes, 7);
+	assert_int_equal(p2m_unmap_pages(&d, 2048, CHUNK_PAGES), 0);
+	/* The tear-down tells it of all the rest. */
+	while (p2m_teardown(&d) == -ERESTART)
+		;
+	for (unsigned i = 0; i < ARRAY_SIZE(mirror.type); i++)
+		assert_int_equal(mirror.type[i], P2M_NONE);
+	free_page(mfn_to_virt(own));
 }
 
 /* Without memory for a table nothing changes; and a guest can not take all of it for tables. */
@@ -467,6 +533,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_grants, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rights, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listener, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flush, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),

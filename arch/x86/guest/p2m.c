@@ -11,11 +11,11 @@
 #include <margay/vcpu.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/page_table.h>
 #include <x86/paging.h>
 
 #define TYPE_SHIFT 52		/* ignored by both vendors' hardware */
 #define TYPE_MASK (7UL << TYPE_SHIFT)
-#define TABLE (PTE_P | PTE_W | PTE_U)	/* in EPT's words: read, write, execute */
 #define EPT_X PTE_U
 #define GFN_LIMIT (1UL << 36)	/* 4 levels */
 #define TEARDOWN_BATCH 32U
@@ -37,29 +37,29 @@ static enum p2m_type type_of(u64 e)
 	return e & PTE_P ? (e & TYPE_MASK) >> TYPE_SHIFT : P2M_NONE;
 }
 
-static bool is_leaf(u64 e, unsigned level)
+static void *new_table(struct page_table *pt)
 {
-	return !level || (e & PTE_PS);
-}
+	struct domain *d = container_of(pt, struct domain, p2m.pt);
+	void *t = dom_alloc_meta(d);
 
-static u64 *table_at(u64 e)
-{
-	return phys_to_virt(e & PTE_ADDR);
-}
-
-static unsigned index_at(gfn_t gfn, unsigned level)
-{
-	return gfn >> 9 * level & 511;
-}
-
-static u64 *new_table(struct domain *d)
-{
-	u64 *t = dom_alloc_meta(d);
-
-	if (t)
-		d->p2m.table_pages++;
+	d->p2m.table_pages += !!t;
 	return t;
 }
+
+/* See p2m_split_code() for the right that a page has and a chunk may not have. */
+static u64 split_leaf(struct page_table *pt, u64 e, unsigned level)
+{
+	struct p2m *p = container_of(pt, struct p2m, pt);
+
+	p->entries[level]--;
+	p->entries[level - 1] += 512;
+	return level == 1 ? e | (hvm->leaf[type_of(e)] & EPT_X) : e;
+}
+
+/* In EPT's words a table's entry is readable, writable, executable. */
+static const struct pt_format nested = { .table = PTE_P | PTE_W | PTE_U,
+					 .new_table = new_table,
+					 .split = split_leaf };
 
 static void free_table(struct domain *d, u64 *t)
 {
@@ -70,60 +70,34 @@ static void free_table(struct domain *d, u64 *t)
 int p2m_init(struct domain *d)
 {
 	spin_init(&d->p2m.lock, LOCK_P2M);
-	d->p2m.root = new_table(d);
-	return d->p2m.root ? 0 : -ENOMEM;
+	list_init(&d->p2m.listeners);
+	d->p2m.pt.format = &nested;
+	d->p2m.pt.root = new_table(&d->p2m.pt);
+	return d->p2m.pt.root ? 0 : -ENOMEM;
 }
 
 struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 {
-	u64 *t = d->p2m.root;
+	unsigned level;
+	u64 *at, e = gfn < GFN_LIMIT ? pt_walk(&d->p2m.pt, gfn, &level, &at) : 0;
 
-	for (unsigned order = 27; gfn < GFN_LIMIT; order -= 9) {
-		u64 e = READ_ONCE(t[gfn >> order & 511]);
-
-		if (!(e & PTE_P))
-			break;
-		if (is_leaf(e, order))
-			return (struct p2m_entry){ ((e & PTE_ADDR) >> PAGE_SHIFT) +
-							   (gfn & ((1UL << order) - 1)),
-						   type_of(e), (u8)order };
-		t = table_at(e);
-	}
-	return (struct p2m_entry){ INVALID_MFN, P2M_NONE, 0 };
+	if (!(e & PTE_P))
+		return (struct p2m_entry){ INVALID_MFN, P2M_NONE, 0 };
+	return (struct p2m_entry){ ((e & PTE_ADDR) >> PAGE_SHIFT) +
+					   (gfn & ((1UL << 9 * level) - 1)),
+				   type_of(e), (u8)(9 * level) };
 }
 
-/* Replaces a large leaf by a table of the next smaller ones, or nothing by an empty table. */
-static int make_table(struct domain *d, u64 *e, unsigned level)
+/* The one gate: every change of a leaf goes through here. Under d->p2m.lock, or when nothing runs in d any more. */
+static u64 change(struct domain *d, gfn_t gfn, unsigned level, u64 *at, u64 new)
 {
-	u64 *t = new_table(d), old = *e, step = 1UL << (PAGE_SHIFT + 9 * (level - 1));
+	u64 old = atomic_xchg(at, new);
+	struct p2m_listener *l;
 
-	if (!t)
-		return -ENOMEM;
-	if (old & PTE_P) {
-		if (level == 1)
-			old = (old & ~PTE_PS) | (hvm->leaf[type_of(old)] & EPT_X);
-		for (unsigned i = 0; i < 512; i++)
-			t[i] = old + i * step;
-		d->p2m.entries[level]--;
-		d->p2m.entries[level - 1] += 512;
-	}
-	WRITE_ONCE(*e, virt_to_phys(t) | TABLE);
-	return 0;
-}
-
-/* Finds the entry for gfn at the level; tables are made and large leaves split on the way. NULL: no memory. */
-static u64 *entry_at(struct domain *d, gfn_t gfn, unsigned level)
-{
-	u64 *t = d->p2m.root;
-
-	for (unsigned l = 3; l > level; l--) {
-		u64 *e = &t[index_at(gfn, l)];
-
-		if ((!(*e & PTE_P) || is_leaf(*e, l)) && make_table(d, e, l))
-			return NULL;
-		t = table_at(*e);
-	}
-	return &t[index_at(gfn, level)];
+	d->p2m.entries[level] += !!(new &PTE_P) - !!(old & PTE_P);
+	list_for_each(l, &d->p2m.listeners, link)
+		l->changed(l, d, gfn, 9 * level, type_of(old), type_of(new));
+	return old;
 }
 
 /*
@@ -133,22 +107,24 @@ static u64 *entry_at(struct domain *d, gfn_t gfn, unsigned level)
 int p2m_split_code(struct domain *d, gfn_t gfn)
 {
 	guard(&d->p2m.lock);
-	return entry_at(d, gfn, 0) ? 0 : -ENOMEM;
+	return pt_make(&d->p2m.pt, gfn, 0) ? 0 : -ENOMEM;
 }
 
-/* Sets the entry for gfn at the level. -EBUSY: smaller mappings are there, which are not replaced at once. */
+/*
+ * Sets the entry for gfn at the level, with tables made and large leaves split on the way. -EBUSY: smaller
+ * mappings are there, which are not replaced at once.
+ */
 static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u64 *old)
 {
-	u64 *e;
+	u64 *at;
 
 	guard(&d->p2m.lock);
-	e = entry_at(d, gfn, level);
-	if (!e)
+	at = pt_make(&d->p2m.pt, gfn, level);
+	if (!at)
 		return -ENOMEM;
-	if ((*e & PTE_P) && !is_leaf(*e, level))
+	if ((*at & PTE_P) && !pt_is_leaf(*at, level))
 		return -EBUSY;
-	*old = atomic_xchg(e, new);
-	d->p2m.entries[level] += !!(new &PTE_P) - !!(*old & PTE_P);
+	*old = change(d, gfn, level, at, new);
 	return 0;
 }
 
@@ -256,6 +232,7 @@ int p2m_get_page(struct domain *d, gfn_t gfn, bool write __unused, mfn_t *mfn)
 void p2m_flush(struct domain *d)
 {
 	struct vcpu *self = this_cpu()->current;
+	struct p2m_listener *l;
 
 	atomic_add(&d->p2m.generation, 1);
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
@@ -276,12 +253,14 @@ void p2m_flush(struct domain *d)
 		       READ_ONCE(v->copying_guest_memory))
 			cpu_relax();
 	}
+	list_for_each(l, &d->p2m.listeners, link)
+		l->flush(l, d);
 }
 
 /* Depth first; leaves and then tables go, until the batch is used up. */
-static bool teardown_table(struct domain *d, u64 *t, unsigned level, unsigned *left)
+static bool teardown_table(struct domain *d, u64 *t, gfn_t gfn, unsigned level, unsigned *left)
 {
-	for (unsigned i = 0; i < 512; i++) {
+	for (unsigned i = 0; i < 512; i++, gfn += 1UL << 9 * level) {
 		u64 e = t[i];
 
 		if (!(e & PTE_P))
@@ -289,19 +268,17 @@ static bool teardown_table(struct domain *d, u64 *t, unsigned level, unsigned *l
 		if (!*left)
 			return false;
 		/* A gigabyte is 512 chunks to scrub: by the chunk, over many steps. */
-		if (level == 2 && is_leaf(e, level) && type_of(e) == P2M_RAM &&
-		    !make_table(d, &t[i], level))
+		if (level == 2 && pt_is_leaf(e, level) && type_of(e) == P2M_RAM &&
+		    !pt_split(&d->p2m.pt, &t[i], level))
 			e = t[i];
-		if (is_leaf(e, level)) {
-			t[i] = 0;
-			d->p2m.entries[level]--;
-			release(d, e, level);
+		if (pt_is_leaf(e, level)) {
+			release(d, change(d, gfn, level, &t[i], 0), level);
 			*left -= min(*left, level ? TEARDOWN_CHUNK : 1U);
 		} else {
-			if (!teardown_table(d, table_at(e), level - 1, left))
+			if (!teardown_table(d, pt_table(e), gfn, level - 1, left))
 				return false;
 			t[i] = 0;
-			free_table(d, table_at(e));
+			free_table(d, pt_table(e));
 			*left -= min(*left, TEARDOWN_TABLE);
 		}
 	}
@@ -312,12 +289,12 @@ int p2m_teardown(struct domain *d)
 {
 	unsigned left = TEARDOWN_BATCH;
 
-	if (!d->p2m.root)
+	if (!d->p2m.pt.root)
 		return 0;
-	if (!teardown_table(d, d->p2m.root, 3, &left))
+	if (!teardown_table(d, d->p2m.pt.root, 0, PT_LEVELS - 1, &left))
 		return -ERESTART;
-	free_table(d, d->p2m.root);
-	d->p2m.root = NULL;
+	free_table(d, d->p2m.pt.root);
+	d->p2m.pt.root = NULL;
 	return 0;
 }
 

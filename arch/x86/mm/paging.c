@@ -12,57 +12,44 @@
 #include <margay/quiesce.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/page_table.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
 
 #define MMIO_BASE 0xffffc00000000000UL
 #define STACK_BASE 0xffffc10000000000UL
 
-#define PTE_TABLE (PTE_P | PTE_W | PTE_A)
-
 extern u8 image_start[], text_end[], rodata_start[], rodata_end[], data_start[], image_end[];
 extern u8 init_text_start[], init_text_end[], init_data_start[], init_data_end[];
 
-static u64 *root;
 static u64 mmio_next = MMIO_BASE, stack_next = STACK_BASE;
 
-static u64 *next_table(u64 *entry)
+static void *new_table(struct page_table *pt __unused)
 {
-	if (!(*entry & PTE_P)) {
-		void *t = early_or_alloc_page();
-
-		if (!t)
-			return NULL;
-		*entry = virt_to_phys(t) | PTE_TABLE;
-	}
-	return phys_to_virt(*entry & PTE_ADDR);
+	return early_or_alloc_page();
 }
 
-static unsigned index_at(u64 va, unsigned level)
-{
-	return va >> (PAGE_SHIFT + 9 * level) & 511;
-}
+static const struct pt_format host_format = { .table = PTE_P | PTE_W | PTE_A,
+					      .new_table = new_table };
+static struct page_table host = { .format = &host_format };
 
 /* Maps with the largest pages that fit, at most of max_level (0: 4K). What is mapped already stays. */
 static int map_range(u64 va, paddr_t pa, u64 size, u64 rights, unsigned max_level)
 {
 	while (size) {
-		unsigned level = max_level, l = 3;
-		u64 *e = &root[index_at(va, l)], *t, page, step;
+		unsigned level = max_level, l;
+		u64 *e = pt_find(&host, va >> PAGE_SHIFT, &l), page, step;
 
 		while (level && (((va | pa) & ((PAGE_SIZE << 9 * level) - 1)) ||
 				 size < PAGE_SIZE << 9 * level))
 			level--;
-		while (l > level || (l && (*e & PTE_P) && !(*e & PTE_PS))) {
-			if (*e & PTE_PS)
-				break;
-			t = next_table(e);
-			if (!t)
+		if (!pt_present(*e)) {
+			l = min(l, level);
+			e = pt_make(&host, va >> PAGE_SHIFT, l);
+			if (!e)
 				return -ENOMEM;
-			e = &t[index_at(va, --l)];
-		}
-		if (!(*e & PTE_P))
 			*e = pa | rights | (l ? PTE_PS : 0);
+		}
 		page = PAGE_SIZE << 9 * l;
 		step = min(page - (va & (page - 1)), size);
 		va += step;
@@ -74,16 +61,10 @@ static int map_range(u64 va, paddr_t pa, u64 size, u64 rights, unsigned max_leve
 
 static u64 *find_pte(u64 va)
 {
-	u64 *t = root;
+	unsigned level;
+	u64 *e = pt_find(&host, va >> PAGE_SHIFT, &level);
 
-	for (unsigned l = 3; l; l--) {
-		u64 e = t[index_at(va, l)];
-
-		if (!(e & PTE_P) || (e & PTE_PS))
-			return NULL;
-		t = phys_to_virt(e & PTE_ADDR);
-	}
-	return &t[index_at(va, 0)];
+	return level ? NULL : e;
 }
 
 static void __init map_or_die(u64 va, paddr_t pa, u64 size, u64 rights, unsigned level)
@@ -108,7 +89,7 @@ static void __init map_direct(paddr_t base, paddr_t end)
 
 void __init paging_init(const struct boot_info *bi)
 {
-	root = early_or_alloc_page();
+	host.root = early_or_alloc_page();
 	map_section(image_start, text_end, RIGHTS_RX);
 	map_section(rodata_start, rodata_end, RIGHTS_RO);
 	map_section(data_start, image_end, RIGHTS_RW);
@@ -126,7 +107,7 @@ void __init paging_init(const struct boot_info *bi)
 
 void paging_load_cpu(void)
 {
-	write_cr3(virt_to_phys(root));
+	write_cr3(virt_to_phys(host.root));
 }
 
 /* For the ACPI parser: firmware keeps tables also in memory that it calls reserved. */
@@ -197,32 +178,10 @@ void unmap_pages(u64 va, u64 size)
 	}
 }
 
-/* The entry of the 4 KiB page at va; larger pages on the way are split, to the same effect. */
-static u64 *split_to_page(u64 va)
-{
-	u64 *t = root;
-
-	for (unsigned l = 3; l; l--) {
-		u64 *e = &t[index_at(va, l)];
-
-		if (*e & PTE_PS) {
-			u64 *lower = alloc_page(), step = PAGE_SIZE << 9 * (l - 1);
-
-			if (!lower)
-				return NULL;
-			for (unsigned i = 0; i < 512; i++)
-				lower[i] = ((*e & ~PTE_PS) + i * step) | (l > 1 ? PTE_PS : 0);
-			WRITE_ONCE(*e, virt_to_phys(lower) | PTE_TABLE);
-		}
-		t = phys_to_virt(*e & PTE_ADDR);
-	}
-	return &t[index_at(va, 0)];
-}
-
 int protect_direct(paddr_t pa, u64 size, bool readonly)
 {
 	for (; size; size -= PAGE_SIZE, pa += PAGE_SIZE) {
-		u64 *pte = split_to_page(DIRECTMAP_BASE + pa);
+		u64 *pte = pt_make(&host, (DIRECTMAP_BASE + pa) >> PAGE_SHIFT, 0);
 
 		if (!pte)
 			return -ENOMEM;

@@ -118,7 +118,7 @@ static int svm_vcpu_init(struct vcpu *v)
 	m->msrpm_pa = virt_to_phys(svm_msrpm);
 	m->v_intr_masking = V_INTR_MASKING;
 	m->np_enable = 1;
-	m->n_cr3 = virt_to_phys(v->domain->p2m.root);
+	m->n_cr3 = virt_to_phys(v->domain->p2m.pt.root);
 	return 0;
 }
 

@@ -216,7 +216,7 @@ static int vmx_vcpu_init(struct vcpu *v)
 	vmclear(s->pa);
 	s->controls = vmx_caps.controls;
 	s->cpu_controls = s->controls.cpu;
-	s->eptp = virt_to_phys(v->domain->p2m.root) | EPTP_WB | EPTP_4_LEVELS |
+	s->eptp = virt_to_phys(v->domain->p2m.pt.root) | EPTP_WB | EPTP_4_LEVELS |
 		  (vmx_caps.ept & EPT_CAP_AD ? EPTP_AD : 0);
 	return 0;
 }

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The one walker of four-level tables with 512 entries each: Margay's own, and the nested ones of both vendors. A format
+ * says what differs. Page numbers are addresses without their low 12 bits; level 0 maps 4 KiB, level 1 2 MiB, level 2
+ * 1 GiB. Readers take no lock; who changes a table serialises changes. SDM 3A 4.5, 3C 28.3.2; APM2 15.25.
+ */
+#ifndef X86_PAGE_TABLE_H
+#define X86_PAGE_TABLE_H
+
+#include <margay/atomic.h>
+#include <margay/mm.h>
+#include <x86/paging.h>
+
+#define PT_LEVELS 4U
+
+struct pt_format {
+	u64 table; /* the bits of an entry that points to a table; PTE_P is one of them */
+	void *(*new_table)(struct page_table *pt);	/* a zeroed page; NULL: none */
+	/* A leaf of the level becomes 512 smaller ones, of which e is to be the first. Returns that; may be NULL. */
+	u64 (*split)(struct page_table *pt, u64 e, unsigned level);
+};
+
+static inline bool pt_present(u64 e) { return e & PTE_P; }
+static inline bool pt_is_leaf(u64 e, unsigned level) { return !level || (e & PTE_PS); }
+static inline u64 *pt_table(u64 e) { return phys_to_virt(e & PTE_ADDR); }
+static inline unsigned pt_index(u64 page, unsigned level) { return page >> 9 * level & 511; }
+
+/* Walks to a page. Returns what the walk ends at: a leaf or an entry that is not present, of *level, at *at. */
+static inline u64 pt_walk(const struct page_table *pt, u64 page, unsigned *level, u64 **at)
+{
+	u64 *t = pt->root, e;
+
+	*level = PT_LEVELS;
+	do {
+		*at = &t[pt_index(page, --*level)];
+		e = READ_ONCE(**at);
+		t = pt_table(e);
+	} while (pt_present(e) && !pt_is_leaf(e, *level));
+	return e;
+}
+
+/* The same where nobody changes the table meanwhile. */
+static inline u64 *pt_find(const struct page_table *pt, u64 page, unsigned *level)
+{
+	u64 *at;
+
+	pt_walk(pt, page, level, &at);
+	return at;
+}
+
+/*
+ * The entry for a page at the level. Makes the tables on the way and splits larger leaves to the same effect. It points
+ * to a table where smaller leaves exist. NULL: no memory, and nothing has changed for who uses the table.
+ */
+u64 *pt_make(struct page_table *pt, u64 page, unsigned level);
+
+/* Replaces a leaf of the level (not 0), or an entry that is not present, by a table. 0 or -ENOMEM. */
+int pt_split(struct page_table *pt, u64 *at, unsigned level);
+
+#endif
