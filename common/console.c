@@ -9,6 +9,7 @@
 #include <margay/console.h>
 #include <margay/domain_parts.h>
 #include <margay/evtchn.h>
+#include <margay/guest_copy.h>
 #include <margay/printk.h>
 #include <margay/sched.h>
 #include <xen/io/console.h>
@@ -184,6 +185,7 @@ static bool drain(struct guest_console *c)
 	finish_output();
 	c->waiting = cons != prod;
 	barrier();
+	r = guest_writes(c->d, r);
 	WRITE_ONCE(r->out_cons, cons);
 	return cons != start;
 }
@@ -312,6 +314,7 @@ static bool give(struct domain *d, char ch)
 
 	if (prod - READ_ONCE(r->in_cons) >= sizeof(r->in))
 		return false;
+	r = guest_writes(d, r);
 	r->in[prod % sizeof(r->in)] = ch;
 	barrier();
 	WRITE_ONCE(r->in_prod, prod + 1);

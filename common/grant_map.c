@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Using the grants of other domains: mapping, with the handles that keep track of it, and copying. */
+#include <margay/guest_copy.h>
+
 #include "grant_priv.h"
 
 #define UNMAP_STEP 32U
@@ -247,7 +249,7 @@ void grant_copy(struct domain *ld, struct gnttab_copy *op)
 		    (u32)op->dest.offset + op->len > PAGE_SIZE)
 			op->status = GNTST_bad_copy_arg;
 		else
-			memmove((char *)mfn_to_virt(dst.mfn) + op->dest.offset,
+			memmove(guest_writes(dst.d, (char *)mfn_to_virt(dst.mfn) + op->dest.offset),
 				(char *)mfn_to_virt(src.mfn) + op->source.offset, op->len);
 		copy_release(&dst);
 	}

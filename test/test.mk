@@ -199,7 +199,7 @@ $(COUNT_PLUGIN): test/perf/count.c
 # The longest times with interrupts off, which only a debug build counts.
 .PHONY: hold-times
 hold-times:
-	$(AGAIN) O=$(O)/debug DEBUG=1 margay guests test-images
+	$(AGAIN) O=$(O)/debug DEBUG=1 margay guests
 	$(Q)O=$(O)/debug scripts/hold_times.py
 
 perf perf-diff perf-baseline:

@@ -83,11 +83,11 @@ static inline void put_runstate(struct vcpu *v, unsigned at, const void *src, un
 	unsigned off = a->off + at, first = off < PAGE_SIZE ? PAGE_SIZE - off : 0;
 
 	if (likely(n <= first)) {
-		memcpy((char *)mfn_to_virt(a->mfn[0]) + off, src, n);
+		memcpy(guest_writes(v->domain, (char *)mfn_to_virt(a->mfn[0]) + off), src, n);
 		return;
 	}
-	memcpy((char *)mfn_to_virt(a->mfn[0]) + off, src, first);
-	memcpy((char *)mfn_to_virt(a->mfn[1]) + (off + first) % PAGE_SIZE,
+	memcpy(guest_writes(v->domain, (char *)mfn_to_virt(a->mfn[0]) + off), src, first);
+	memcpy(guest_writes(v->domain, (char *)mfn_to_virt(a->mfn[1]) + (off + first) % PAGE_SIZE),
 	       (const char *)src + first, n - first);
 }
 

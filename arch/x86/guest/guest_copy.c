@@ -62,10 +62,14 @@ static __noinline bool move_window(struct domain *d, struct p2m_window *w, gpadd
 /* Machine memory behind a guest physical address, if it is RAM or may be used like it. */
 static inline void *gpa_to_ptr(struct domain *d, struct p2m_window *w, gpaddr_t gpa, bool write)
 {
+	u8 *host;
+
 	if (unlikely(gpa - w->base >= w->size) && !move_window(d, w, gpa))
 		return NULL;
-	return unlikely(write && !w->writable) ? NULL :
-						 w->host + index_nospec(gpa - w->base, w->size);
+	if (unlikely(write && !w->writable))
+		return NULL;
+	host = w->host + index_nospec(gpa - w->base, w->size);
+	return write ? guest_writes(d, host) : host;
 }
 
 static inline void *own_ptr(struct vcpu *v, gpaddr_t gpa, bool write)
@@ -186,6 +190,7 @@ static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
 {
 	const struct vcpu_walk *w = walk_of(v, va);
 	const struct walk_step *s = w->steps;
+	u8 *host;
 
 	if (w->page != (va & PAGE_MASK) || w->cr3 != v->paging.cr3 || (write && !w->write))
 		return NULL;
@@ -193,7 +198,8 @@ static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
 		if (unlikely(READ_ONCE(*s->at) != s->val))
 			return NULL;
 	} while (++s != w->end);
-	return w->host + (va & ~PAGE_MASK);
+	host = w->host + (va & ~PAGE_MASK);
+	return write ? guest_writes(v->domain, host) : host;
 }
 
 static u8 *translate(struct vcpu *v, gvaddr_t va, bool write)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The pvclock records of a vCPU, by which its guest reads the time. xen.h, struct vcpu_time_info. */
 #include <margay/arch.h>
+#include <margay/guest_copy.h>
 #include <x86/features.h>
 #include <x86/tsc.h>
 
@@ -31,7 +32,7 @@ void arch_update_time(struct vcpu *v)
 	const struct guest_area *a = &v->time_area;
 
 	v->pvclock_version += 2;
-	put_time(v, &v->info->time);
+	put_time(v, guest_writes(v->domain, &v->info->time));
 	if (atomic_load(&a->va))
-		put_time(v, (struct vcpu_time_info *)((char *)mfn_to_virt(a->mfn[0]) + a->off));
+		put_time(v, guest_writes(v->domain, (char *)mfn_to_virt(a->mfn[0]) + a->off));
 }
