@@ -31,11 +31,11 @@ long hcall_refused(struct vcpu *v, const struct hcall_entry *e, u64 nr)
 	return -EPERM;
 }
 
-void hcall_recount(struct vcpu *v, unsigned nr, u64 sub)
+void hcall_recount(struct vcpu *v, unsigned nr, u64 arg, u64 sub)
 {
 	u64 *counts = v->hypercalls + hcall_table[nr].row;
 
-	counts[HCALL_SUBOPS - 1]--;
+	counts[min(arg, HCALL_SUBOPS - 1)]--;
 	counts[min(sub, HCALL_SUBOPS - 1)]++;
 }
 

@@ -13,8 +13,8 @@
 /* For operations that a domain may do on itself only: 0, or hcall_domain()'s error, or -EPERM. */
 int hcall_own_domain(struct vcpu *v, domid_t id);
 
-/* What was counted by its first argument as one of the larger ones is the operation sub. */
-void hcall_recount(struct vcpu *v, unsigned nr, u64 sub);
+/* Counts the current call as operation sub, not by its first argument. */
+void hcall_recount(struct vcpu *v, unsigned nr, u64 arg, u64 sub);
 
 /* Parts of do_margay_op(): observe.c. */
 struct margay_op;

@@ -156,7 +156,7 @@ long do_margay_op(struct vcpu *v, struct regs *h)
 		return -EFAULT;
 	if (op.interface != MARGAY_INTERFACE)
 		return -EACCES;
-	hcall_recount(v, MARGAY_HYPERCALL, op.cmd);
+	hcall_recount(v, MARGAY_HYPERCALL, h->rdi, op.cmd);
 	op.name[sizeof(op.name) - 1] = 0;
 	if (!policy_control_enter())
 		return HCALL_RESTART;

@@ -14,7 +14,8 @@
 #define PAGES_DONE 32	/* of the next extent, in a restarted reservation */
 #define CMD_MASK ((1UL << CMD_BITS) - 1)
 #define MAX_ORDER 9U	/* of an extent, for any domain */
-#define MAPSPACE_MARGAY ~0U /* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as Xen has it */
+/* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as Xen has it. No caller can name this number. */
+#define MAPSPACE_MARGAY (1UL << 32)
 
 /* One of d's mappings that a memory operation may replace or take away; the others end by their handles. */
 static bool may_unmap(enum p2m_type type)
@@ -231,7 +232,7 @@ static int move_page(struct domain *d, gfn_t from, gfn_t to)
 	return err;
 }
 
-static int add_one(struct vcpu *v, unsigned space, u64 idx, gfn_t gfn)
+static int add_one(struct vcpu *v, u64 space, u64 idx, gfn_t gfn)
 {
 	struct domain *d = v->domain;
 	mfn_t mfn;
@@ -299,7 +300,7 @@ static long add_to_physmap_batch(struct vcpu *v, struct regs *h)
 {
 	struct xen_add_to_physmap_batch a;
 	u64 done = h->rdi >> CMD_BITS;
-	unsigned space;
+	u64 space;
 	int err;
 
 	if (guest_read(&a, h->rsi, 0))
@@ -364,7 +365,7 @@ long do_memory_op(struct vcpu *v, struct regs *h)
 	gvaddr_t arg = h->rsi;
 
 	if (continued)
-		hcall_recount(v, __HYPERVISOR_memory_op, op);
+		hcall_recount(v, __HYPERVISOR_memory_op, h->rdi, op);
 	switch (op) {
 	case XENMEM_increase_reservation:
 	case XENMEM_decrease_reservation:

@@ -361,6 +361,31 @@ static void taken_away(void)
 	CHECK_RET(memory_op(XENMEM_current_reservation, &rm.domid), (long)pages);
 }
 
+/* A space that no caller may name, and an operation whose address looks like a small operation's number. */
+static void odd_numbers(void)
+{
+	struct xen_add_to_physmap map = { .domid = DOMID_SELF, .space = ~0u, .idx = ring_frame };
+	struct margay_op *low = (struct margay_op *)(uintptr_t)8, saved;
+	uint64_t before, after;
+
+	map.gpfn = (uintptr_t)ring / PAGE_SIZE;
+	CHECK_RET(memory_op(XENMEM_add_to_physmap, &map), -XEN_EINVAL);
+
+	before = own("hypercall", "arch_7", 31);
+	__asm__("" : "+r"(low));
+	memcpy(&saved, low, sizeof(saved));
+	memset(&op, 0, sizeof(op));
+	op.cmd = 30;
+	op.interface = MARGAY_INTERFACE;
+	memcpy(low, &op, sizeof(op));
+	CHECK_RET(hypercall1(MARGAY_HYPERCALL, low), -XEN_ENOSYS);
+	memcpy(low, &saved, sizeof(saved));
+	after = own("hypercall", "arch_7", 31);
+	CHECK(before == after, "larger operations: %lu, then %lu", before, after);
+	CHECK(value("hypercall", "arch_7", 30) == 1, "operation 30 was counted %lu times",
+	      value("hypercall", "arch_7", 30));
+}
+
 int main(void)
 {
 	counters();
@@ -369,6 +394,7 @@ int main(void)
 	hypercalls_traced();
 	all_traced();
 	taken_away();
+	odd_numbers();
 	counters();
 	pass();
 }
