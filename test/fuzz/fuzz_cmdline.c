@@ -16,7 +16,7 @@ static void check_guest(const char *s, struct guest_spec *g)
 	CHECK(g->name[0] || g->kind == MODULE_POLICY || g->kind == MODULE_ALLOWED);
 	CHECK(g->vcpus >= 1 && g->vcpus <= GUEST_MAX_VCPUS && !(g->mem % 4096) && g->mem);
 	CHECK(g->cmdline && strlen(g->cmdline) <= strlen(s));
-	for (i = 0; i < 4; i++)
+	for (i = 0; i < MAX_CPUS / 64; i++)
 		n += __builtin_popcountl(g->pin.bits[i]);
 	CHECK(n == g->nr_pin);
 	for (i = 0; i < g->vcpus; i++) {
