@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The serial line. Output goes through one buffer that the UART's interrupt empties; a guest's ring is
- * drained only while there is room, so a slow line slows guests and never Margay. One lock, the innermost,
- * protects the buffers and the UART. Guests' rings follow xen/io/console.h; all in them is hostile.
+ * The serial line. Output goes through one buffer that the UART's interrupt drains. A guest's ring
+ * is drained only while the buffer has room, so a slow line slows guests and never Margay. One
+ * lock, the innermost, protects the buffers and the UART. Guests' rings follow xen/io/console.h;
+ * their contents are hostile.
  */
 #include <margay/arch.h>
 #include <margay/cmdline.h>
@@ -16,21 +17,20 @@
 
 #define OUT_SIZE 8192U
 #define OUT_LOW (OUT_SIZE / 4)
-#define OUT_SPARE 128U		/* kept for a tag and a line's end */
+#define OUT_SPARE 128U		/* for a tag and a line end */
 #define IN_SIZE 256U
-#define POLL_NS 20000000UL	/* where the UART has no interrupt */
+#define POLL_NS 20000000UL	/* when the UART has no interrupt */
 
 struct guest_console {
 	struct list link;
 	struct domain *d;
-	struct xencons_interface
-		*ring; /* the guest's; without one, a page of Margay's for console_io */
-	int port;      /* 0: without a ring of the guest's */
-	bool waiting;  /* for room in the output buffer */
+	struct xencons_interface *ring; /* the guest's, or a page of Margay's for console_io */
+	int port;                       /* 0: the guest has no ring */
+	bool waiting;                   /* for room in the output buffer */
 };
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_CONSOLE);
-static struct list consoles = LIST_INIT(consoles); /* in the order of arrival; under domains_lock */
+static struct list consoles = LIST_INIT(consoles); /* in order of creation; under domains_lock */
 
 static char out[OUT_SIZE];
 static u32 out_head, out_tail;
@@ -41,11 +41,11 @@ static struct cpu *panic_cpu;
 static char in[IN_SIZE];
 static u32 in_head, in_tail;
 
-static struct domain *line_owner;	/* who wrote the unfinished line; NULL is Margay */
+static struct domain *line_owner;	/* the writer of the unfinished line; NULL: Margay */
 static bool line_open;
 
-static struct domain *focus;		/* gets the input; NULL is Margay */
-static char focus_name[32];		/* survives a restart of that guest */
+static struct domain *focus;		/* receives the input; NULL: Margay */
+static char focus_name[32];		/* kept while that guest restarts */
 static bool focus_chosen;
 static unsigned escapes;
 
@@ -73,7 +73,7 @@ static void put_raw(char c)
 		uart_putc_sync(c);
 		return;
 	}
-	if (!room())		/* only Margay's own messages get here with a full buffer */
+	if (!room())		/* only Margay's messages find the buffer full */
 		flush_one();
 	out[out_head++ % OUT_SIZE] = c;
 }
@@ -90,7 +90,7 @@ static void end_line(void)
 	line_open = false;
 }
 
-/* A line's start names its writer; another's unfinished line is ended first. */
+/* Starts each line with its writer's name. Ends another writer's unfinished line first. */
 static void put_tagged(struct domain *d, char c)
 {
 	if (line_open && line_owner != d)
@@ -131,7 +131,7 @@ void console_write(struct domain *d, const char *s, size_t n)
 
 void console_panic_start(void)
 {
-	/* Of several CPUs that panic at once, one goes on. */
+	/* If several CPUs panic at once, only the first continues. */
 	if (atomic_xchg(&panicking, true)) {
 		if (panic_cpu == this_cpu())
 			return;
@@ -163,11 +163,12 @@ void console_flush(void)
 	uart_drain();
 }
 
-/* A guest's ring. */
+/* Guest rings. */
 
 /*
- * Takes what the guest wrote while there is room for it. True when the guest must be told. All under the
- * lock: its event and the UART's interrupt may bring two CPUs here.
+ * Moves the guest's output to the buffer while there is room. Returns true when the guest must be
+ * notified. Holds the lock throughout, since the guest's event and the UART's interrupt may run
+ * this on two CPUs.
  */
 static bool drain(struct guest_console *c)
 {
@@ -178,7 +179,7 @@ static bool drain(struct guest_console *c)
 	prod = READ_ONCE(r->out_prod);
 	cons = start = READ_ONCE(r->out_cons);
 	barrier();
-	if (prod - cons > sizeof(r->out))	/* nonsense: all of it is dropped */
+	if (prod - cons > sizeof(r->out))	/* invalid: drop all of it */
 		cons = prod;
 	while (cons != prod && room() > OUT_SPARE)
 		put_tagged(c->d, r->out[cons++ % sizeof(r->out)]);
@@ -190,7 +191,7 @@ static bool drain(struct guest_console *c)
 	return cons != start;
 }
 
-/* The guest's event: it wrote, or it read and has room for more input. */
+/* Handles the guest's event: it wrote output, or it read input and made room. */
 static void ring_event(struct domain *d)
 {
 	struct guest_console *c = d->console;
@@ -222,7 +223,7 @@ int console_attach(struct domain *d)
 	c->d = d;
 	list_init(&c->link);
 	d->console = c;
-	/* From here on it is console_detach() that gives things back. */
+	/* console_detach() releases everything from here on. */
 	if (gfn) {
 		c->port = evtchn_alloc_margay(d, ring_event);
 		if (c->port < 0)
@@ -236,7 +237,7 @@ int console_attach(struct domain *d)
 	return 0;
 }
 
-/* What it wrote last shall be seen, slow line or not. */
+/* The guest's last output must reach the serial line. */
 static bool console_drained(struct domain *d)
 {
 	struct guest_console *c = d->console;
@@ -291,7 +292,7 @@ size_t console_guest_write(struct domain *d, const char *s, size_t n)
 	return done;
 }
 
-/* Only the domain itself calls this, for the ring that it has not got. */
+/* Serves console_io for a domain without a ring. Only the domain itself calls this. */
 size_t console_guest_read(struct domain *d, char *s, size_t n)
 {
 	struct xencons_interface *r = d->console->ring;
@@ -305,7 +306,10 @@ size_t console_guest_read(struct domain *d, char *s, size_t n)
 
 /* Input. */
 
-/* False when the guest has no room for it now. Under domains_lock. */
+/*
+ * Puts one character into the guest's ring. Returns false when it is full. Called with
+ * domains_lock.
+ */
 static bool give(struct domain *d, char ch)
 {
 	struct guest_console *c = d->console;
@@ -325,7 +329,7 @@ static bool give(struct domain *d, char ch)
 	return true;
 }
 
-/* Guests in turn, then Margay. Under domains_lock. */
+/* Moves the input to the next guest, and after the last one to Margay. Called with domains_lock. */
 static void rotate_focus(void)
 {
 	struct guest_console *c = focus ? focus->console : NULL;
@@ -350,7 +354,7 @@ void console_guests_started(void)
 	say_focus();
 }
 
-/* One character to whom it is for. False when the guest has no room for it now. */
+/* Handles one input character. Returns false when the guest has no room for it now. */
 static bool take_input(char ch)
 {
 	char escape = (char)(opt.conswitch & 0x1f);
@@ -363,7 +367,7 @@ static bool take_input(char ch)
 		}
 		return true;
 	}
-	/* Fewer than three were meant for the guest. */
+	/* Fewer than three escape characters belong to the guest. */
 	for (; escapes && focus; escapes--)
 		give(focus, escape);
 	escapes = 0;
@@ -385,14 +389,14 @@ void console_work(void)
 			evtchn_notify(c->d, (unsigned)c->port);
 }
 
-/* Reads and writes what the UART has and takes; the rest is work for the CPU's loop. */
+/* Serves the UART in both directions. Leaves the rest to the CPU's loop (CPU_WORK_CONSOLE). */
 void console_irq(void)
 {
 	bool work = false;
 	int ch;
 
 	spin_lock(&lock);
-	/* A UART that is gone answers for ever. */
+	/* The limit bounds the loop for a UART that is gone, which always has data. */
 	for (unsigned i = 0; i < IN_SIZE && (ch = uart_rx()) >= 0; i++) {
 		if (in_head - in_tail < IN_SIZE)
 			in[in_head++ % IN_SIZE] = (char)ch;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All counters by name, for whoever shows them. Read while they change: each is right, their sum nearly. */
+/*
+ * All counters by name. They change while they are read: each value is exact, but sums are
+ * approximate.
+ */
 #include <margay/domain.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
@@ -30,7 +33,7 @@ static const struct {
 #define HYPERCALL(nr, name, handler, who) [nr] = { #name, HCALL_ROW_##name },
 #include <margay/hypercalls.def>
 #undef HYPERCALL
-	/* No guest can call number 0 by another name: it stands for all that are not served. */
+	/* Number 0 has no name of its own: it stands for all hypercalls that are not served. */
 	[0] = { "unserved", HCALL_ROW_UNSERVED },
 };
 
@@ -102,7 +105,7 @@ void counters_of_cpu(const struct cpu *c, counter_fn *put, void *to)
 	    guest;
 	stime_t idle = READ_ONCE(c->idled);
 
-	/* Under way: the time until now is missing. */
+	/* A negative value means that the period has not ended: add the time now. */
 	idle += (s64)idle < 0 ? all : 0;
 	ran += (s64)ran < 0 ? rdtsc() : 0;
 	guest = less(tsc_to_ns(ran), margay);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Event channels: their delivery, and the table of a domain's ports. d->evtchn->lock (LOCK_EVTCHN) protects the
- * ports; a connection between two domains changes only under both locks, so either one keeps it. Margay touches
- * the words shared with the guest only by atomic operations and never believes them. Binding: evtchn_bind.c; the
- * words: evtchn_2l.h and evtchn_fifo.c.
+ * Event channels: delivery, and a domain's table of ports. d->evtchn->lock (LOCK_EVTCHN) protects
+ * the ports. A connection between two domains changes only under both locks, so holding either one
+ * keeps it. Margay accesses the words shared with the guest by atomic operations only and never
+ * trusts them. evtchn_bind.c does the binding; evtchn_2l.h and evtchn_fifo.c handle the words.
  */
 #include <margay/arch.h>
 #include <margay/domain_parts.h>
@@ -42,15 +42,15 @@ void evtchn_move_vcpu_info(struct vcpu *v, struct vcpu_info *to)
 	}
 	atomic_store(&v->info, to);
 	smp_mb();
-	/* A sender may have set bits in the old place meanwhile: a spurious event is harmless. */
+	/* A sender may have set bits in the old area meanwhile. A spurious event is harmless. */
 	to->evtchn_upcall_pending = 0;
 	atomic_store(&to->evtchn_pending_sel, ~0UL);
 	evtchn_mark_events_pending(v);
 }
 
 /*
- * The bit goes first: should v poll again in between, this ends its new poll early, which a guest must
- * expect. The other way round the new poll would not be seen by anyone.
+ * Clears the pollers bit first. If v polls again in between, this ends the new poll early, which
+ * guests must expect. In the other order nobody would see the new poll.
  */
 bool evtchn_poll_end(struct vcpu *v)
 {
@@ -106,7 +106,7 @@ int evtchn_pending(struct domain *d, u32 port)
 	return EVTCHN_OP(d, flags, port) >> EVTCHN_FIFO_PENDING & 1;
 }
 
-/* Per-vCPU ones are those that xen.h marks (V.). */
+/* The per-vCPU VIRQs are those that xen.h marks (V.). */
 bool virq_is_global(unsigned virq)
 {
 	return virq != VIRQ_TIMER && virq != VIRQ_DEBUG && virq != VIRQ_XENOPROF &&
@@ -114,8 +114,8 @@ bool virq_is_global(unsigned virq)
 }
 
 /*
- * No lock: this runs at every timer. A port that is closed meanwhile may get one spurious event, as a
- * guest must expect of any port.
+ * Takes no lock, since every timer calls it. A port that is closed meanwhile may get one spurious
+ * event, which guests must expect on any port.
  */
 void evtchn_virq(struct vcpu *v, unsigned virq)
 {
@@ -153,7 +153,10 @@ int evtchn_send(struct domain *d, u32 port)
 		raise_port(d, chn, port);
 		break;
 	case ECS_INTERDOMAIN:
-		/* Our lock keeps the connection; the peer's vCPU number is valid whenever it is read. */
+		/*
+		 * d's lock keeps the connection. The peer's vCPU number is valid whenever it is
+		 * read.
+		 */
 		peer = chn->peer;
 		port = chn->port;
 		raise_port(peer, evtchn_known(peer, port), port);
@@ -241,7 +244,10 @@ void evtchn_free(struct domain *d)
 
 const struct domain_part evtchn_part = { evtchn_init, evtchn_teardown, evtchn_free };
 
-/* Under the lock and on a slow line: not more than some, so that no guest's senders wait for long. */
+/*
+ * Prints DUMP_MAX ports at most: it holds the lock while it writes to a slow line, and the guest's
+ * senders wait.
+ */
 void evtchn_dump(struct domain *d)
 {
 	static const char *const names[] = { "free", "reserved", "unbound", "interdomain",

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The 2-level ABI: bits in shared_info, and a selector word in vcpu_info that says where to look. Inline, as each
- * timer of a guest comes this way. Included by evtchn_priv.h only.
+ * The 2-level ABI: bits in shared_info, and a selector word in vcpu_info. The functions are inline
+ * since each guest timer calls them. Included by evtchn_priv.h only.
  */
 #ifndef EVTCHN_2L_H
 #define EVTCHN_2L_H
 
-/* A port beyond these was a FIFO one that its guest has closed by a reset while somebody sent to it. */
+/* A larger port number is a FIFO port that a reset closed while a sender used it. */
 static inline unsigned bit_of(unsigned port)
 {
 	return port % (unsigned)EVTCHN_2L_NR_CHANNELS;
@@ -32,7 +32,7 @@ static inline void evtchn_2l_unmask(struct domain *d, struct evtchn *chn, unsign
 	struct vcpu *v = evtchn_vcpu(d, chn);
 
 	port = bit_of(port);
-	/* In this order, which is evtchn_2l_set()'s: no event falls in between. */
+	/* Unmask, then test pending: evtchn_2l_set() does the reverse, so no event is lost. */
 	if (test_and_clear_bit(port, s->evtchn_mask) && test_bit(port, s->evtchn_pending) &&
 	    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
 		evtchn_mark_events_pending(v);

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Event channels: what a port is bound to, from allocation to close. The functions without a lock of
- * their own are called under that of the port's domain.
+ * Event channels: binding of ports, from allocation to close. Static functions that take no lock
+ * are called with the lock of the port's domain.
  */
 #include "evtchn_priv.h"
 
-/* Ports closed in one step of a reset or a teardown. */
+/* Ports closed per step of a reset or teardown. */
 #define CLOSE_STEP 64U
-/* Closed ports that are still in a guest's queues, at which a search for a free one gives up. */
+/*
+ * A search for a free port gives up after so many closed ports that are still linked in a guest's
+ * queue.
+ */
 #define BUSY_MAX 256U
 
-/* The lowest free port, its object made; -ENOSPC or -ENOMEM. */
+/* Returns the lowest free port and allocates its bucket if needed. -ENOSPC or -ENOMEM. */
 static int get_free_port(struct domain *d)
 {
 	struct evtchn_table *t = d->evtchn;
@@ -54,7 +57,7 @@ static void put_port(struct domain *d, u32 port, struct evtchn *chn)
 	chn->peer = NULL;
 	WRITE_ONCE(chn->dest, 0);
 	d->evtchn->used[port / PORTS_PER_BUCKET]--;
-	/* An old event must not surprise the next user of the port. */
+	/* The next user of the port must not see an old event. */
 	EVTCHN_OP(d, clear, chn, port);
 }
 
@@ -99,7 +102,7 @@ int evtchn_bind_interdomain(struct domain *ld, struct domain *rd, u32 rport)
 	rchn->state = ECS_INTERDOMAIN;
 	rchn->peer = ld;
 	rchn->port = (u32)lport & (PORTS_MAX - 1);
-	/* The remote end may have been sent to while it was unbound. */
+	/* The remote side may have sent events while the port was unbound. */
 	evtchn_set_pending(ld, lchn, (unsigned)lport);
 	err = lport;
 out:
@@ -160,7 +163,7 @@ int evtchn_bind_vcpu(struct domain *d, u32 port, u32 vcpu)
 	return 0;
 }
 
-/* Closes one that has no other domain at its end, or whose peer's lock is held as well. */
+/* Closes a port. If the port is interdomain, the caller also holds the peer's lock. */
 static void close_locked(struct domain *d, u32 port, struct evtchn *chn)
 {
 	struct evtchn *peer;
@@ -187,8 +190,9 @@ int evtchn_close(struct domain *d, u32 port)
 	if (!chn)
 		return -EINVAL;
 	/*
-	 * Two locks come in address order, so that of a peer is taken in a second round. The reference,
-	 * taken while the connection is certain, keeps the peer; the connection is looked at again.
+	 * Locks are taken in address order, so the peer's lock needs a second pass. The reference,
+	 * taken while the connection is stable, keeps the peer. The second pass checks the
+	 * connection again.
 	 */
 	for (domain_hold(rd);; rd = peer) {
 		peer = NULL;

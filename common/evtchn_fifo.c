@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The FIFO ABI (xen/event_channel.h): a word for each port, in pages of the guest's; pending ports are linked by
- * their words to queues, 16 priorities for each vCPU, whose heads lie in the vCPU's control block. The guest takes
- * ports from the head and clears LINKED; Margay remembers each queue's tail.
+ * The FIFO ABI (xen/event_channel.h). Each port has an event word in pages of the guest's. The
+ * words link pending ports into queues, 16 priorities per vCPU, with the heads in the vCPU's
+ * control block. The guest takes ports from the head and clears LINKED. Margay remembers the tail
+ * of each queue.
  *
- * A vCPU's fifo.lock protects its queues, the `queue` of the ports that were linked there last, and, against
- * evtchn_fifo_destroy(), every use of the guest's words. All words are hostile: a link that a guest writes is never
- * followed, and a guest that breaks the protocol loses its own events.
+ * A vCPU's fifo.lock protects its queues, evtchn.queue of the ports last linked there, and every
+ * use of the guest's words against evtchn_fifo_destroy(). All words are hostile: Margay never
+ * follows a link that a guest may have written. A guest that breaks the protocol loses only its own
+ * events.
  */
 #include "evtchn_priv.h"
 
@@ -20,10 +22,10 @@
 #define BUSY (1U << EVTCHN_FIFO_BUSY)
 #define LINK ((u32)EVTCHN_FIFO_LINK_MASK)
 
-/* In evtchn.queue: an event came before the port had a word. */
+/* In evtchn.queue: an event arrived before the port had a word. */
 #define FIFO_MISSED 0x8000U
 
-/* NULL when the guest has not provided the port's word. Called with a fifo.lock. */
+/* Returns NULL when the guest has not provided the port's word. Called with a fifo.lock. */
 static event_word_t *word_of(struct domain *d, unsigned port)
 {
 	struct evtchn_table *t = d->evtchn;
@@ -40,7 +42,7 @@ static struct fifo_queues *last_queues(struct domain *d, const struct evtchn *ch
 	return &d->vcpus[DEST_VCPU(READ_ONCE(chn->queue) & ~FIFO_MISSED)]->fifo;
 }
 
-/* Takes the lock of where chn was linked last, and q's. */
+/* Locks the queues that chn was last linked on, and q. */
 static struct fifo_queues *lock_queues(struct domain *d, const struct evtchn *chn,
 				       struct fifo_queues *q)
 {
@@ -55,12 +57,12 @@ static struct fifo_queues *lock_queues(struct domain *d, const struct evtchn *ch
 	}
 }
 
-/* Has the tail's word name port as the next one, unless the guest has consumed the tail. */
+/* Links port to the tail's word. Returns false if the guest has consumed the tail. */
 static bool link_to_tail(event_word_t *tail, unsigned port)
 {
 	event_word_t w = atomic_load(tail);
 
-	/* While BUSY is set, a guest only clears PENDING, LINKED and MASKED, each once. */
+	/* While BUSY is set, a correct guest only clears PENDING, LINKED and MASKED, each once. */
 	for (unsigned i = 0; i < 5 && (w & LINKED); i++) {
 		if (atomic_cas(tail, w, (w & ~(LINK | BUSY)) | port))
 			return true;
@@ -70,7 +72,10 @@ static bool link_to_tail(event_word_t *tail, unsigned port)
 	return w & LINKED;
 }
 
-/* Puts a port whose LINKED is set now at the end of q's queue. True when the vCPU is to be told. */
+/*
+ * Appends a port, whose LINKED was just set, to q's queue. Returns true when the vCPU must be
+ * notified.
+ */
 static bool enqueue(struct domain *d, struct evtchn *chn, struct fifo_queues *last,
 		    struct fifo_queues *q, unsigned priority, unsigned port)
 {
@@ -102,7 +107,7 @@ bool evtchn_fifo_set(struct domain *d, struct evtchn *chn, unsigned port)
 		chn->queue |= FIFO_MISSED;
 	} else {
 		raised = !(atomic_or(word, PENDING) & PENDING);
-		/* Without a control block the guest has not prepared v for events: dropped. */
+		/* Without a control block v is not ready for events: drop the link. */
 		if (!(READ_ONCE(*word) & (MASKED | LINKED)) && q->control &&
 		    !(atomic_or(word, LINKED) & LINKED)) {
 			tell = enqueue(d, chn, last, q, DEST_PRIORITY(dest), port);
@@ -149,7 +154,7 @@ event_word_t evtchn_fifo_flags(struct domain *d, unsigned port)
 	return word ? READ_ONCE(*word) : 0;
 }
 
-/* Waits until nobody uses what was seen before. Each hold of a fifo.lock is short. */
+/* Waits until no CPU uses the old words. Each hold of a fifo.lock is short. */
 static void wait_for_users(struct domain *d)
 {
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
@@ -158,7 +163,7 @@ static void wait_for_users(struct domain *d)
 	}
 }
 
-/* Called with the table's lock. Events of the 2-level ABI are kept until the ports have words. */
+/* Called with the table's lock. Keeps pending 2-level events until the ports have words. */
 static int switch_to_fifo(struct domain *d)
 {
 	struct evtchn_table *t = d->evtchn;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The objects behind event channels: private to common/evtchn.c (delivery), evtchn_bind.c (binding), and the two
- * ABIs for the words that a guest sees, evtchn_2l.h and evtchn_fifo.c.
+ * Internals of event channels, private to evtchn.c (delivery), evtchn_bind.c (binding), evtchn_2l.h
+ * and evtchn_fifo.c (the two guest ABIs).
  */
 #ifndef EVTCHN_PRIV_H
 #define EVTCHN_PRIV_H
@@ -15,17 +15,17 @@
 enum evtchn_state {
 	ECS_FREE,
 	ECS_RESERVED,		/* port 0 */
-	ECS_UNBOUND,		/* waits for domain `port` to bind it */
+	ECS_UNBOUND,		/* domain `port` may bind it */
 	ECS_INTERDOMAIN,	/* connected to `port` of `peer` */
 	ECS_VIRQ,		/* VIRQ number `port` */
 	ECS_IPI,
-	ECS_MARGAY,		/* its events call `fn` */
+	ECS_MARGAY,		/* events call `fn` */
 };
 
 struct evtchn {
 	u32 state : 8, port : 24;
-	u16 dest;		/* the vCPU to notify, and the priority: DEST() */
-	u16 queue;		/* FIFO: where it was linked last, as dest; FIFO_MISSED */
+	u16 dest;		/* DEST(): the vCPU to notify, and the priority */
+	u16 queue;		/* FIFO: DEST() where it was last linked; FIFO_MISSED */
 	union {
 		struct domain *peer;
 		evtchn_margay_fn *fn;
@@ -40,19 +40,19 @@ struct evtchn {
 struct evtchn_table {
 	struct spinlock lock;
 	bool dying;		/* no new ports */
-	bool fifo;		/* the guest has chosen this ABI */
-	u32 nr_words;		/* FIFO: ports that have an event word */
-	event_word_t **words;	/* FIFO: the guest's pages of them, referenced */
+	bool fifo;		/* the guest has switched to the FIFO ABI */
+	u32 nr_words;		/* FIFO: number of ports that have an event word */
+	event_word_t **words;	/* FIFO: the guest's pages of event words, referenced */
 	u32 nr_pollers;
-	u64 pollers[MAX_VCPUS / 64]; /* may be in SCHEDOP_poll; poll_ports is the truth */
-	u16 used[NR_BUCKETS];	/* ports that are not free */
+	u64 pollers[MAX_VCPUS / 64]; /* vCPUs that may be in SCHEDOP_poll; poll_ports decides */
+	u16 used[NR_BUCKETS];	/* ports in use, per bucket */
 	struct evtchn *bucket[NR_BUCKETS];
 };
 
 _Static_assert(sizeof(struct evtchn) == PAGE_SIZE / PORTS_PER_BUCKET, "a bucket is a page");
 _Static_assert(DEST(MAX_VCPUS - 1, EVTCHN_FIFO_PRIORITY_MIN) < 1 << 15, "FIFO_MISSED is free");
 
-/* The port's object, or NULL when there can be none in use. Speculation-safe. */
+/* Returns the port's object, or NULL when its bucket does not exist. Speculation-safe. */
 static inline struct evtchn *evtchn_at(struct domain *d, u32 port)
 {
 	struct evtchn *b;
@@ -64,7 +64,7 @@ static inline struct evtchn *evtchn_at(struct domain *d, u32 port)
 	return likely(b) ? &b[port % PORTS_PER_BUCKET] : NULL;
 }
 
-/* The same for a port number of our own making, whose bucket is there. */
+/* The same for a trusted port number whose bucket exists. */
 static inline struct evtchn *evtchn_known(struct domain *d, unsigned port)
 {
 	return &d->evtchn->bucket[port / PORTS_PER_BUCKET][port % PORTS_PER_BUCKET];
@@ -75,20 +75,21 @@ static inline struct vcpu *evtchn_vcpu(struct domain *d, const struct evtchn *ch
 	return d->vcpus[DEST_VCPU(READ_ONCE(chn->dest))];
 }
 
-/* The first port from `port` on that is not free; PORTS_MAX when there is none. */
+/* Returns the first port in use at or after `port`; PORTS_MAX when there is none. */
 unsigned evtchn_next_used(struct domain *d, unsigned port);
 #define for_each_used(port, d)                                    \
 	for ((port) = evtchn_next_used(d, 0); (port) < PORTS_MAX; \
 	     (port) = evtchn_next_used(d, (port) + 1))
 
-/* Raises a port. No lock needed. */
+/* Raises an event on a port. Needs no lock. */
 void evtchn_set_pending(struct domain *d, struct evtchn *chn, unsigned port);
-/* Sets evtchn_upcall_pending and makes the vCPU notice. */
+/* Sets evtchn_upcall_pending and notifies the vCPU. */
 void evtchn_mark_events_pending(struct vcpu *v);
 
 /*
- * What each ABI does with a port's words. set: marks it pending and tells its vCPU; false if it was pending.
- * unmask: tells its vCPU what is pending. clear: forgets an event of a closed port. flags: a FIFO event word.
+ * Operations of each ABI on a port's words. set: sets pending and notifies the vCPU; false if
+ * already pending. unmask: notifies the vCPU of a pending event. clear: drops the event of a closed
+ * port. flags: returns a FIFO event word.
  */
 bool evtchn_fifo_set(struct domain *d, struct evtchn *chn, unsigned port);
 void evtchn_fifo_unmask(struct domain *d, struct evtchn *chn, unsigned port);
@@ -99,7 +100,9 @@ event_word_t evtchn_fifo_flags(struct domain *d, unsigned port);
 #define EVTCHN_OP(d, op, ...) \
 	((d)->evtchn->fifo ? evtchn_fifo_##op(d, __VA_ARGS__) : evtchn_2l_##op(d, __VA_ARGS__))
 
-/* Releases the guest's pages; the 2-level ABI holds again. In bounded steps: -ERESTART until done. */
+/*
+ * Releases the guest's pages and returns to the 2-level ABI. Bounded steps: -ERESTART until done.
+ */
 int evtchn_fifo_destroy(struct domain *d);
 
 #endif

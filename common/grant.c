@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Grant tables, version 1: a domain's shared table and which of its entries others use ("pinned").
- * d->grants->lock (LOCK_GRANT) protects this and what grant_map.c keeps there; never two at once.
+ * Grant tables, version 1: a domain's shared table, and which of its entries others use ("pinned").
+ * d->grants->lock (LOCK_GRANT) protects this and the state of grant_map.c. No CPU holds two of
+ * these locks.
  *
- * A page in use through a grant has one reference, the pinned entry's. Each mapping in a p2m holds a pin, which ends
- * after the mapping is flushed. The mapping domain holds the granting one until it has unmapped.
+ * A pinned entry holds one reference to its page. Each p2m mapping holds a pin, which is released
+ * after the mapping is flushed. The mapping domain holds a reference to the granting domain until
+ * it unmaps.
  */
 #include <margay/domain_parts.h>
 
 #include "grant_priv.h"
 
-/* Users of one entry for reading, and for writing. */
+/* The most readers of an entry, and the most writers. */
 #define PIN_MAX 128U
 
 static int grow(struct domain *d, struct grant_table *t, unsigned nr)
@@ -61,7 +63,10 @@ static struct grant_entry_v1 *shared_at(struct grant_table *t, grant_ref_t ref)
 	return &t->frame[ref / GRANT_PER_FRAME][ref % GRANT_PER_FRAME];
 }
 
-/* For a ref that shared_at() has found. NULL: none of its frame has been used, and no memory. */
+/*
+ * Takes a ref that shared_at() accepted. Returns NULL if no entry of its page was ever used, or
+ * without memory.
+ */
 static struct active *active_at(struct domain *d, grant_ref_t ref, bool make)
 {
 	struct grant_table *t = d->grants;
@@ -75,8 +80,9 @@ static struct active *active_at(struct domain *d, grant_ref_t ref, bool make)
 }
 
 /*
- * Marks the entry as in use, unless the granter does not (or no longer) allow it. Flags and domain are one
- * word, and the guest may change it at any time, so this is a compare-and-swap.
+ * Marks the entry in use. Returns false if the granter does not (or no longer) allow the access.
+ * Flags and domain id form one word that the guest may change at any time, hence the
+ * compare-and-swap.
  */
 static bool set_status(struct grant_entry_v1 *e, domid_t who, bool write, bool pinned)
 {

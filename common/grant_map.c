@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Using the grants of other domains: mapping, with the handles that keep track of it, and copying. */
+/* Use of other domains' grants: mapping, tracked by handles, and copying. */
 #include <margay/guest_copy.h>
 
 #include "grant_priv.h"
@@ -14,7 +14,7 @@ static struct maptrack *maptrack_at(struct grant_table *t, u32 handle)
 	return &t->maptrack[handle / MAPTRACK_PER_PAGE][handle % MAPTRACK_PER_PAGE];
 }
 
-/* A busy entry, of which only the caller knows; NO_HANDLE at the limit. */
+/* Allocates a busy handle that only the caller knows. NO_HANDLE at the limit. */
 static u32 maptrack_get(struct domain *d)
 {
 	struct grant_table *t = d->grants;
@@ -57,12 +57,12 @@ static bool is_grant(enum p2m_type type)
 	return type == P2M_GRANT_RW || type == P2M_GRANT_RO;
 }
 
-/* Puts a pinned page into ld's p2m. A GNTST_*. */
+/* Maps a pinned page in ld's p2m. Returns a GNTST_*. */
 static int map_page(struct domain *ld, gfn_t gfn, mfn_t mfn, bool write)
 {
 	struct p2m_entry e = p2m_lookup(ld, gfn);
 
-	/* A mapping by grant ends by its handle and no other way. */
+	/* Only grant_unmap() ends a grant mapping. */
 	if (is_grant(e.type) || e.type == P2M_FOREIGN ||
 	    p2m_map(ld, gfn, mfn, 0, write ? P2M_GRANT_RW : P2M_GRANT_RO))
 		return GNTST_general_error;
@@ -120,8 +120,8 @@ put:
 }
 
 /*
- * Ends the mapping of a handle that is MT_BUSY for us. Where another vCPU replaces the mapping at this moment, the
- * translation must be gone before the pin is.
+ * Ends the mapping of a handle that the caller made MT_BUSY. If another vCPU replaces the mapping
+ * at this moment, flush first: the pin must outlast the translation.
  */
 static void drop_mapping(struct domain *ld, u32 handle, const struct maptrack *m, bool mapped)
 {
@@ -139,7 +139,7 @@ static bool still_mapped(struct domain *ld, const struct maptrack *m)
 	return is_grant(e.type) && e.mfn == m->mfn;
 }
 
-/* Makes the handle MT_BUSY for the caller, and copies what it stands for. A GNTST_*. */
+/* Makes the handle MT_BUSY and copies its entry. Returns a GNTST_*. */
 static int claim_mapping(struct domain *ld, const struct gnttab_unmap_grant_ref *op,
 			 struct maptrack *copy)
 {
@@ -150,7 +150,7 @@ static int claim_mapping(struct domain *ld, const struct gnttab_unmap_grant_ref 
 	m = maptrack_at(t, op->handle);
 	if (!m || m->state != MT_MAPPED)
 		return GNTST_bad_handle;
-	/* The caller does not ask for the CPU mapping to go, and there is no other. */
+	/* The caller does not ask to remove the CPU mapping, and there is no other. */
 	if (!op->host_addr)
 		return GNTST_okay;
 	if (m->gfn != op->host_addr >> PAGE_SHIFT || !still_mapped(ld, m))
@@ -201,7 +201,7 @@ struct copy_end {
 	mfn_t mfn;
 };
 
-/* One end's domain and page, kept until copy_release(). A GNTST_*. */
+/* Takes references to one side's domain and page, for copy_release() to drop. Returns a GNTST_*. */
 static int copy_claim(struct domain *ld, const struct gnttab_copy_ptr *p, struct copy_end *c)
 {
 	int st;

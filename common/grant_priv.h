@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The objects behind grants: private to common/grant.c (the table) and grant_map.c (its use by others). */
+/*
+ * Internals of grants, private to grant.c (the table) and grant_map.c (its use by other domains).
+ */
 #ifndef GRANT_PRIV_H
 #define GRANT_PRIV_H
 
@@ -10,7 +12,7 @@
 #define MAPTRACK_PER_PAGE (PAGE_SIZE / sizeof(struct maptrack))
 #define NO_HANDLE (~0U)
 
-/* Use of one entry by others. Pinned while reads + writes is not 0. */
+/* The use of one entry by others. The entry is pinned while reads + writes is not 0. */
 struct active {
 	mfn_t mfn;
 	domid_t domid;
@@ -21,9 +23,9 @@ struct active {
 
 enum maptrack_state { MT_FREE, MT_BUSY, MT_MAPPED };
 
-/* A mapping that this domain has made; its handle is the index. */
+/* A mapping that this domain made. Its index is the handle. */
 struct maptrack {
-	struct domain *rd;	/* who granted, with a reference */
+	struct domain *rd;	/* the granting domain, referenced */
 	gfn_t gfn;
 	mfn_t mfn;
 	union {
@@ -36,10 +38,11 @@ struct maptrack {
 
 struct grant_table {
 	struct spinlock lock;
-	bool dying;		/* nobody may begin to use an entry: the p2m is going away */
+	bool dying;		/* no entry may be pinned: the p2m is torn down */
 	unsigned nr_frames;
 	struct grant_entry_v1 *frame[GRANT_MAX_FRAMES];
-	struct active *active[GRANT_MAX_FRAMES * GRANT_PER_FRAME / ACTIVE_PER_PAGE]; /* when used */
+	struct active *active[GRANT_MAX_FRAMES * GRANT_PER_FRAME /
+			      ACTIVE_PER_PAGE]; /* allocated on first use */
 	gfn_t gfn[GRANT_MAX_FRAMES];
 	u32 free_handle, nr_handles;
 	struct maptrack *maptrack[MAPTRACK_PAGES];
@@ -48,8 +51,8 @@ struct grant_table {
 _Static_assert(sizeof(struct grant_entry_v1) * GRANT_PER_FRAME == PAGE_SIZE, "a frame is a page");
 
 /*
- * `who` begins to use entry ref of rd; *mfn is the page, referenced until grant_unpin(). A GNTST_*.
- * Takes rd's lock.
+ * Begins a use of entry ref of rd by domain `who`. Sets *mfn to the page, which stays referenced
+ * until grant_unpin(). Returns a GNTST_*. Takes rd's grant lock.
  */
 int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t *mfn);
 void grant_unpin(struct domain *rd, grant_ref_t ref, bool write);

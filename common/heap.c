@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Small objects: power-of-two sizes from 32 to 1024 bytes cut from pages, larger ones as whole pages.
- * A page of small objects starts with its header; it goes back when its last object does.
+ * Small objects: power-of-two sizes from 32 to 1024 bytes, cut from pages. Larger objects are whole
+ * pages. A page of small objects starts with its header and is freed with its last object.
  */
 #include <margay/list.h>
 #include <margay/lock.h>
@@ -14,11 +14,11 @@
 
 struct heap_page {
 	struct list link;	/* pages of this size with free objects */
-	void *free;		/* objects, chained by their first word */
+	void *free;		/* free objects, linked through their first word */
 	u32 magic;
 	u16 used, shift;
-	u64 npages;		/* of a large object; else 0 */
-	u64 pad[3];		/* objects start 64 bytes in, 16-byte aligned */
+	u64 npages;		/* of a large object, else 0 */
+	u64 pad[3];		/* objects start at byte 64, 16-byte aligned */
 };
 
 static struct list partial[MAX_SHIFT + 1];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The longest time with interrupts off, per place; debug builds only. See hold.h. */
+/* The longest time with interrupts off, per place. Debug builds only; see hold.h. */
 #include <margay/arch.h>
 #include <margay/atomic.h>
 #include <margay/hold.h>
@@ -27,7 +27,7 @@ void hold_end(void)
 	struct cpu *c = this_cpu();
 	u64 ticks = rdtsc() - c->hold_start, seen;
 
-	/* Before the first window a CPU starts up, which no guest sees. */
+	/* Skip the time before a CPU's first window: it is starting up, and no guest notices. */
 	for (unsigned i = 0; c->hold_start && c->hold_place && i < ARRAY_SIZE(places); i++) {
 		struct place *p = &places[i];
 

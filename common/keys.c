@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Margay's own keys on the console, each declared once in the table at the end. */
+/* Margay's console keys, each declared once in the table at the end. */
 #include <margay/arch.h>
 #include <margay/console.h>
 #include <margay/evtchn.h>
@@ -76,7 +76,7 @@ void domain_show_exits(struct domain *d)
 	}
 }
 
-/* to: what the counters are of. */
+/* to: the name of the counters' owner. */
 static void show_counter(void *to, const char *group, const char *name, u32 sub, u64 value)
 {
 	if (!value)
@@ -133,7 +133,7 @@ static void key_help(void);
 static const struct {
 	char key;
 	void (*fn)(void);
-	void (*each)(struct domain *d);	/* after fn, for every domain */
+	void (*each)(struct domain *d);	/* called for every domain, after fn */
 	const char *what;
 } keys[] = {
 	{ 'h', key_help, NULL, "this list" },
@@ -154,8 +154,8 @@ static void key_help(void)
 }
 
 /*
- * A terminal's own reports (ESC [ ... letter), say of where its cursor is, are no keys: an R in one must
- * not reboot the machine.
+ * Skips a terminal's reports (ESC [ ... letter), such as the cursor position: an R in one must not
+ * reboot the machine.
  */
 static bool part_of_escape(char key)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Pairs of locks of one level, and in debug builds the check of the order that lock.h gives. */
+/* Pairs of locks of one level, and the lock order check of debug builds; lock.h has the order. */
 #include <margay/arch.h>
 #include <margay/printk.h>
 
@@ -33,7 +33,7 @@ void lock_order_enter(const struct spinlock *l, bool pair)
 	struct cpu *c = this_cpu();
 	unsigned top = c->lock_depth ? c->lock_levels[c->lock_depth - 1] : 0;
 
-	if (l->level == LOCK_CONSOLE)	/* also taken by the message below */
+	if (l->level == LOCK_CONSOLE)	/* printing takes it too */
 		return;
 	if (c->lock_depth && (l->level < top || (l->level == top && !pair)))
 		panic("lock order: level %u taken while %u is held\n", l->level, top);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The owner table: who owns each 2 MiB chunk of RAM, or each page of a chunk whose pages differ. It is
- * also the page allocator. Free pages of a split chunk form blocks of 2^order pages, and split chunks are listed per
- * node by their largest block; free whole chunks are listed per node by the gigabyte that they lie in. So the cost of
- * an allocation does not depend on how memory is divided. A free page's contents are zero, but for chunks that nobody
- * used since power-on (dirty), which are zeroed when they are handed out or split. Each node's lock protects its
- * chunks' entries and lists.
+ * The owner table records the owner of each 2 MiB chunk of RAM, or of each page of a split chunk.
+ * It is also the page allocator. Free pages of a split chunk form blocks of 2^order pages, and each
+ * node lists its split chunks by their largest block. Each node lists its free whole chunks by
+ * their gigabyte. So the cost of an allocation does not depend on how memory is divided.
+ *
+ * The contents of a free page are zero, except in dirty chunks: those not used since power-on,
+ * which are scrubbed when they are allocated or split. Each node's lock protects the entries and
+ * lists of its chunks.
  */
 #include <margay/arch.h>
 #include <margay/atomic.h>
@@ -14,42 +16,43 @@
 #include <margay/page_owner.h>
 #include <margay/printk.h>
 
-#define REF_GIVEN (1U << 31)	/* the owner gave it up: free when the last reference goes */
+#define REF_GIVEN (1U << 31)	/* the owner released it: free on the last page_put() */
 #define REF_MASK (REF_GIVEN - 1)
 
-/* Blocks form a binary heap: a block's buddy is BLOCK ^ 1, the two together are BLOCK / 2. */
+/*
+ * Blocks form a binary heap: the buddy of a block is BLOCK ^ 1, and the merged block is BLOCK / 2.
+ */
 #define SPLIT_ORDERS 9U		/* blocks of 1 to 256 pages */
 #define MAX_BLOCK (CHUNK_PAGES / 2)
 #define BLOCK(order, i) ((CHUNK_PAGES + (i)) >> (order))
 #define GROUP_CHUNKS 512U
-#define SCRUB_PAGES 64U		/* between two windows for interrupts */
+#define SCRUB_PAGES 64U		/* between two interrupt windows */
 
-/* One page; lies in a page of the chunk itself where possible, else in another page of Margay's. */
+/* One page: a page of the chunk itself if possible, else another page of Margay's. */
 struct split {
 	struct list link; /* in node->splits[order of the largest free block] while nr_free > 0 */
 	u32 chunk;
 	u16 nr_free;
 	u16 nr_refs; /* pages with references */
-	u64 dirty[CHUNK_PAGES / 64];	/* free pages that nobody used since power-on */
+	u64 dirty[CHUNK_PAGES / 64];	/* free pages not used since power-on */
 	u64 blocks[2 * CHUNK_PAGES /
-		   64]; /* free blocks: that of 2^order pages at i is bit BLOCK(order, i) */
+		   64]; /* the free block of 2^order pages at i is bit BLOCK(order, i) */
 	u16 owner[CHUNK_PAGES];
 	u32 ref[CHUNK_PAGES];
 };
 
 struct chunk {
-	struct split *split;	/* NULL: the whole chunk is of one owner, without references */
+	struct split *split;	/* NULL: the chunk is whole: one owner, no references */
 	u32 group;		/* index into groups */
-	u16 owner;		/* while whole */
-	bool dirty;		/* while whole and free */
+	u16 owner;		/* of a whole chunk */
+	bool dirty;		/* a free whole chunk not used since power-on */
 };
 
 /* The chunks of one node within a gigabyte. */
 struct group {
-	struct list
-		link; /* in node->groups while nr_free > 0; those of a whole free gigabyte at the end */
-	u64 first;                   /* the gigabyte's first chunk */
-	u64 free[GROUP_CHUNKS / 64]; /* chunks that are whole and free */
+	struct list link; /* in node->groups while nr_free > 0; fully free gigabytes come last */
+	u64 first;        /* the gigabyte's first chunk */
+	u64 free[GROUP_CHUNKS / 64]; /* free whole chunks */
 	u16 nr_free;
 	u8 node;
 };
@@ -57,7 +60,7 @@ struct group {
 struct node {
 	struct spinlock lock;
 	u64 free_pages;		/* in whole and split chunks */
-	u64 unused;		/* a chunk left split after its last reference went; 0: none */
+	u64 unused;		/* a chunk that defer_merge() left split; 0: none */
 	struct list groups;
 	struct list splits[SPLIT_ORDERS];
 };
@@ -87,7 +90,7 @@ static u16 owner_locked(mfn_t mfn)
 	return k->split ? k->split->owner[mfn % CHUNK_PAGES] : k->owner;
 }
 
-/* Takes interrupts on the way, except for what is short. */
+/* Scrubs n pages. Opens a window for interrupts after each SCRUB_PAGES pages. */
 static void scrub(u64 page, u64 n)
 {
 	for (u64 part; n; page += part, n -= part) {
@@ -103,7 +106,7 @@ static bool get_bit(const u64 *p, u64 i)
 	return p[i / 64] >> i % 64 & 1;
 }
 
-/* Under the node's lock. */
+/* Called with the node's lock. */
 static void put_bit(u64 *p, u64 i, bool set)
 {
 	p[i / 64] = (p[i / 64] & ~(1UL << i % 64)) | (u64)set << i % 64;
@@ -124,7 +127,7 @@ static void chunk_to_free(struct node *n, u64 c)
 		list_add(&g->link, &n->groups);
 }
 
-/* Lists a split by its largest free block, which is the first bit set. */
+/* Lists a split chunk by its largest free block, which is the first set bit. */
 static void list_split(struct node *n, struct split *s)
 {
 	unsigned block = find_next_bit(s->blocks, 2 * CHUNK_PAGES, 0);
@@ -136,7 +139,7 @@ static void list_split(struct node *n, struct split *s)
 			 &n->splits[SPLIT_ORDERS - (63 - (unsigned)__builtin_clzl(block))]);
 }
 
-/* A block of a split chunk becomes free, together with its buddies. */
+/* Marks a block of a split chunk free and merges it with its free buddies. */
 static void free_block(struct split *s, unsigned block)
 {
 	for (; block >= 4 && get_bit(s->blocks, block ^ 1); block /= 2)
@@ -144,7 +147,7 @@ static void free_block(struct split *s, unsigned block)
 	put_bit(s->blocks, block, true);
 }
 
-/* A page of a split chunk becomes free; its contents are zero. */
+/* Marks a page of a split chunk free. Its contents must be zero. */
 static void page_to_free(struct node *n, struct split *s, unsigned i)
 {
 	s->owner[i] = OWNER_FREE;
@@ -154,7 +157,9 @@ static void page_to_free(struct node *n, struct split *s, unsigned i)
 	list_split(n, s);
 }
 
-/* Which page of its chunk a split lies in; CHUNK_PAGES when in none. */
+/*
+ * Returns the index of the page that holds s within its own chunk; CHUNK_PAGES if s lies elsewhere.
+ */
 static unsigned own_page(const struct split *s)
 {
 	u64 i = virt_to_mfn(s) - (u64)s->chunk * CHUNK_PAGES;
@@ -162,7 +167,7 @@ static unsigned own_page(const struct split *s)
 	return (unsigned)min(i, (u64)CHUNK_PAGES);
 }
 
-/* Makes entries for the pages of a whole chunk that is owned. They go to `page`, which is theirs now. */
+/* Splits an owned whole chunk into per-page entries, which live in `page`. */
 static struct split *split_chunk(u64 c, void *page)
 {
 	struct split *s = page;
@@ -186,8 +191,9 @@ static struct split *split_chunk(u64 c, void *page)
 }
 
 /*
- * Puts a split chunk together again where its pages are alike: all free, or all one owner's with no
- * references. Returns a page of Margay's that held the split, to be freed without the lock.
+ * Merges a split chunk if all its pages are free, or if all have one owner and no references.
+ * Returns the page outside the chunk that held the split, if any; the caller frees it after
+ * dropping the lock.
  */
 static struct split *try_merge(struct node *n, u64 c)
 {
@@ -229,8 +235,9 @@ static void merge_unlock(struct node *n, u64 c)
 }
 
 /*
- * The last reference to a page of chunk c is gone. Leaves the chunk split, since references come in bursts (copies from
- * grant to grant), and merges the chunk that was left split before. Called with n->lock; drops it.
+ * Called when the last reference to a page of chunk c is gone. Leaves c split, since references
+ * come in bursts (copies from grant to grant), and merges the chunk that the last call left split.
+ * Called with n->lock; drops it.
  */
 static void defer_merge(struct node *n, u64 c)
 {
@@ -243,7 +250,10 @@ static void defer_merge(struct node *n, u64 c)
 		spin_unlock(&n->lock);
 }
 
-/* One chunk, of a gigabyte that is in pieces already where there is one; or 512, a gigabyte. Not scrubbed. */
+/*
+ * Takes count free chunks: 1, from a partly used gigabyte if there is one, or 512, a whole
+ * gigabyte. Not scrubbed.
+ */
 static mfn_t take_chunks(struct node *n, u64 count, u16 owner)
 {
 	struct group *g;
@@ -283,7 +293,10 @@ static mfn_t node_alloc_chunks(struct node *n, u64 count, u16 owner)
 	return mfn;
 }
 
-/* count pages, at most MAX_BLOCK, from the split chunk whose largest block is the smallest that fits. Locked. */
+/*
+ * Takes count pages, at most MAX_BLOCK, from the split chunk with the smallest sufficient block.
+ * Called with the node's lock.
+ */
 static mfn_t take_pages(struct node *n, unsigned count, u16 owner, bool *dirty)
 {
 	unsigned order = 0, o, first, block, i;
@@ -317,7 +330,7 @@ static mfn_t take_pages(struct node *n, unsigned count, u16 owner, bool *dirty)
 	return (mfn_t)s->chunk * CHUNK_PAGES + first;
 }
 
-/* Frees all pages of a new split but that of the split itself. */
+/* Frees all pages of a new split chunk except the first, which holds the split. */
 static void free_all_but_first(struct node *n, struct split *s)
 {
 	struct chunk *k = &chunks[s->chunk];
@@ -334,7 +347,10 @@ static void free_all_but_first(struct node *n, struct split *s)
 	list_split(n, s);
 }
 
-/* count contiguous pages, at most MAX_BLOCK: from a split chunk, or a whole one is split for it. */
+/*
+ * Allocates count contiguous pages, at most MAX_BLOCK, from a split chunk. Splits a whole chunk if
+ * none has room.
+ */
 static mfn_t node_alloc_pages(struct node *n, unsigned count, u16 owner)
 {
 	bool dirty = false;
@@ -359,7 +375,10 @@ static mfn_t node_alloc_pages(struct node *n, unsigned count, u16 owner)
 	return mfn;
 }
 
-/* Zeroed. The asked node first, then the others in turn. INVALID_MFN: none. */
+/*
+ * Allocates zeroed pages from `node`, else from the next node that has them. INVALID_MFN: no
+ * memory.
+ */
 static mfn_t alloc_on(unsigned node, unsigned count, u16 owner)
 {
 	unsigned first = node < nr_nodes ? node : 0;
@@ -375,7 +394,7 @@ static mfn_t alloc_on(unsigned node, unsigned count, u16 owner)
 	return INVALID_MFN;
 }
 
-/* More than half a chunk is a whole one. */
+/* Rounds more than half a chunk up to a whole chunk. */
 static unsigned round_to_chunk(unsigned n)
 {
 	return n > MAX_BLOCK && n < CHUNK_PAGES ? CHUNK_PAGES : n;
@@ -393,7 +412,10 @@ void *alloc_pages(unsigned n, unsigned node)
 	return mfn_to_virt(mfn);
 }
 
-/* Frees one owned page; n->lock is held and released. A whole chunk is split in the freed page itself. */
+/*
+ * Frees one owned page; splits a whole chunk, with the split in the freed page. Called with
+ * n->lock; drops it.
+ */
 static void free_one(struct node *n, mfn_t mfn)
 {
 	u64 c = mfn / CHUNK_PAGES;
@@ -409,7 +431,7 @@ static void free_one(struct node *n, mfn_t mfn)
 	}
 }
 
-/* Releases a page of an owner. Returns false while references keep it: the last page_put frees it. */
+/* Releases one page. Returns false if references keep it: the last page_put() frees it. */
 static bool release_page(u16 owner, mfn_t mfn)
 {
 	unsigned i = mfn % CHUNK_PAGES;
@@ -426,7 +448,7 @@ static bool release_page(u16 owner, mfn_t mfn)
 	return true;
 }
 
-/* Returns how many of the pages are free now. */
+/* Releases count pages. Returns the number of pages that are free now. */
 static u64 release_pages(u16 owner, mfn_t mfn, u64 count)
 {
 	u64 c = mfn / CHUNK_PAGES, freed = 0;
@@ -442,7 +464,7 @@ static u64 release_pages(u16 owner, mfn_t mfn, u64 count)
 		return freed;
 	}
 	BUG_ON(chunks[c].owner != owner);
-	chunks[c].owner = OWNER_NONE;	/* nobody else's business while it is scrubbed */
+	chunks[c].owner = OWNER_NONE;	/* nobody can take it while it is scrubbed */
 	spin_unlock(&n->lock);
 	scrub(mfn, CHUNK_PAGES);
 	spin_lock(&n->lock);
@@ -510,7 +532,10 @@ int page_get(const struct domain *d, mfn_t mfn)
 	c = index_nospec(c, nr_chunks);
 	n = lock_chunk(c);
 	if (!chunks[c].split && chunks[c].owner == d->id) {
-		/* Allocated without the lock; the chunk may have been split, or gone, when we are back. */
+		/*
+		 * alloc_page() needs the lock dropped. Another CPU may split or free the chunk
+		 * meanwhile.
+		 */
 		spin_unlock(&n->lock);
 		spare = alloc_page();
 		if (!spare)
@@ -571,7 +596,7 @@ u64 node_free_pages(unsigned node)
 	return nodes[node].free_pages;
 }
 
-/* Set-up. Ranges that boot handed out or keeps, to be left out of the free memory. */
+/* Boot-time setup. Ranges that boot code allocated or reserved stay out of the free memory. */
 
 #define MAX_BOOT_RESERVED 96
 
@@ -600,7 +625,7 @@ void __init early_reserve(paddr_t base, u64 size)
 void __init early_init(const struct boot_info *bi, paddr_t image, u64 image_size)
 {
 	boot = bi;
-	/* Firmware's data and the trampoline live below 1 MiB: not worth fighting for. */
+	/* Leave memory below 1 MiB alone: firmware data and the trampoline live there. */
 	keep(0, 1 << 20, OWNER_NONE);
 	keep(image, image + image_size, OWNER_MARGAY);
 	image_end = image + image_size;
@@ -615,7 +640,7 @@ static const struct boot_reserved *__init boot_reserved_overlap(paddr_t base, pa
 	return NULL;
 }
 
-/* The highest place in [base, end) that is not reserved; 0 when there is none. */
+/* Returns the highest unreserved range of `size` bytes in [base, end); 0 when there is none. */
 static paddr_t __init highest_free(paddr_t base, paddr_t end, u64 size)
 {
 	while (end >= base + size) {
@@ -632,7 +657,10 @@ static paddr_t __init highest_free(paddr_t base, paddr_t end, u64 size)
 	return 0;
 }
 
-/* In the image's chunk while that goes; then the highest RAM below 4 GiB that is not reserved. */
+/*
+ * Allocates from the image's own chunk while it has room, then from the highest free RAM below 4
+ * GiB.
+ */
 void *__init early_alloc(u64 size)
 {
 	struct boot_reserved *last = &boot_reserved[nr_boot_reserved - 1];
@@ -650,7 +678,7 @@ void *__init early_alloc(u64 size)
 	}
 	if (!at)
 		panic("no %lu KiB of memory below 4 GiB for Margay's tables\n", size >> 10);
-	/* One growing entry a run keeps the list short. */
+	/* Grow the last entry where possible: the table stays short. */
 	if (last->base == at + size && last->owner == OWNER_MARGAY)
 		last->base = at;
 	else
@@ -680,7 +708,7 @@ static u16 __init boot_owner(paddr_t pa)
 	return mem_is_ram(boot->mem, boot->nr_mem, pa, PAGE_SIZE) ? OWNER_FREE : OWNER_NONE;
 }
 
-/* A chunk that is not RAM as a whole, or of which something is reserved. */
+/* Sets up a chunk that is partly RAM or partly reserved. */
 static void __init init_mixed(struct node *n, u64 c)
 {
 	paddr_t base = c << CHUNK_SHIFT;
@@ -695,7 +723,10 @@ static void __init init_mixed(struct node *n, u64 c)
 		else if (owner == OWNER_MARGAY)
 			margay_pages++;
 		total_pages += owner != OWNER_NONE;
-		/* With no page free it stays whole; Margay's, so that it can give what it has there back. */
+		/*
+		 * A chunk with no free page stays whole. Margay owns it, so that it can free its
+		 * pages there later.
+		 */
 		if (owner == OWNER_MARGAY)
 			chunks[c].owner = OWNER_MARGAY;
 	}

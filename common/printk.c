@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Messages of Margay's own on the console. */
+/* Margay's own messages on the console. */
 #include <margay/cmdline.h>
 #include <margay/console.h>
 #include <margay/lib.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The scheduler's core: states of vCPUs, a run queue per CPU, round robin with a time slice that is timed
- * only while somebody waits. A CPU keeps the registers of the last vCPU it ran (cpu->loaded) until it
- * runs another or that one is stopped, so that a short sleep costs no save and restore; such a vCPU wakes
- * where its registers are. v->cpu and v->state change under the lock of v->cpu's run queue.
+ * The scheduler core: vCPU states, a run queue per CPU, and round robin with a time slice that is
+ * armed only while another vCPU waits. A CPU keeps the registers of the last vCPU it ran
+ * (cpu->loaded) until it runs another one or that vCPU is stopped, so that a short sleep needs no
+ * save and restore. Such a vCPU wakes on the CPU that holds its registers. The lock of v->cpu's run
+ * queue protects v->cpu and v->state.
  */
 #include <margay/arch.h>
 #include <margay/boot_guest.h>
@@ -37,7 +38,10 @@ static void set_runstate(struct vcpu *v, int state, stime_t t)
 	v->runstate.state_entry_time = v->view.since = t;
 }
 
-/* At each switch to or from v, on the CPU that v enters or leaves: its guest's vCPUs look at each other's states. */
+/*
+ * Changes v's run state and updates its registered area, which other vCPUs of the guest read.
+ * Called at each switch to or from v, on the CPU that v enters or leaves.
+ */
 static void switch_runstate(struct vcpu *v, int state, stime_t t)
 {
 	set_runstate(v, state, t);
@@ -80,7 +84,7 @@ static void dequeue(struct cpu *c, struct vcpu *v)
 	policy_dequeue(c, v);
 }
 
-/* v, which waits nowhere, belongs to c from now on. Its CPU's queue is locked. */
+/* Assigns v to c. Called with the lock of v's old run queue, which v is not on. */
 static void assign(struct vcpu *v, struct cpu *c)
 {
 	v->cpu = c;
@@ -93,7 +97,10 @@ static bool may_run_on(const struct vcpu *v, const struct cpu *c)
 	return cpu_set_has(&v->affinity, c->id);
 }
 
-/* What a policy says; else an idle CPU, the old one and its node preferred; else the old one. */
+/*
+ * Chooses a CPU for v: the policy's choice, else an idle CPU (its old CPU or node first), else its
+ * old CPU.
+ */
 static struct cpu *place(struct vcpu *v)
 {
 	struct cpu *best;
@@ -114,8 +121,8 @@ static struct cpu *place(struct vcpu *v)
 }
 
 /*
- * Queues v, runnable, on c and makes c look, unless another CPU stopped or queued v while the lock was open.
- * Called with c's lock; drops it.
+ * Queues the runnable v on c and kicks c, unless another CPU stopped or queued v while the lock was
+ * dropped. Called with c's lock; drops it.
  */
 static void queue_and_kick(struct cpu *c, struct vcpu *v, enum policy_why why)
 {
@@ -123,20 +130,20 @@ static void queue_and_kick(struct cpu *c, struct vcpu *v, enum policy_why why)
 		enqueue(c, v, why);
 		if (why == POLICY_WOKEN && policy_preempts(c, v))
 			c->current->slice_end = 0;
-		/* Taken: the next one that wakes finds another idle CPU. */
+		/* c is no longer idle: the next vCPU that wakes chooses another idle CPU. */
 		cpu_set_remove(&idle_cpus, c->id);
 	}
 	spin_unlock(&c->runq.lock);
 	cpu_raise(c, CPU_WORK_RESCHED);
 }
 
-/* v, asleep or off, runs again. Its CPU's queue is locked, and unlocked here. */
+/* Makes a blocked or offline v runnable. Called with c's lock; drops it. */
 static void resume(struct cpu *c, struct vcpu *v)
 {
 	struct cpu *to;
 
 	v->halted = false;
-	if (c->current == v) {	/* still on its way out: it just stays */
+	if (c->current == v) {	/* not switched out yet: it keeps running */
 		v->state = RUN_RUNNING;
 		spin_unlock(&c->runq.lock);
 		return;
@@ -159,7 +166,7 @@ void vcpu_wake(struct vcpu *v)
 	if (READ_ONCE(v->state) != RUN_BLOCKED)
 		return;
 	c = lock_vcpu(v);
-	/* A sleep with interrupts off ends by an NMI or INIT, not by any event. */
+	/* Only an NMI or INIT ends a halt with interrupts off; an event does not. */
 	if (v->state != RUN_BLOCKED || (v->halted && !arch_vcpu_has_interrupt(v))) {
 		spin_unlock(&c->runq.lock);
 		return;
@@ -184,8 +191,8 @@ void vcpu_early_timer_slow(struct vcpu *v, stime_t at)
 }
 
 /*
- * The delay from a timer's function to here is measured: it sets how early this CPU's next early timer runs.
- * A vCPU that had to wait for others to run is no measure.
+ * Measures the delay from the timer's function to the guest entry. The delay sets how early this
+ * CPU runs its next early timer. Ignores a vCPU that waited for other vCPUs to run.
  */
 void vcpu_wait_deadline(struct vcpu *v)
 {
@@ -207,12 +214,12 @@ void vcpu_block(struct vcpu *v)
 {
 	struct cpu *c = lock_vcpu(v);
 
-	/* Taken down by another meanwhile: it stays so. */
+	/* If another CPU took v down meanwhile, v stays offline. */
 	if (v->state == RUN_RUNNING)
 		v->state = RUN_BLOCKED;
 	spin_unlock(&c->runq.lock);
 	smp_mb();
-	/* Whoever posts from now on wakes; what was posted before is seen here. */
+	/* A later vcpu_post() wakes v. This check sees the earlier ones. */
 	if (arch_vcpu_has_interrupt(v))
 		vcpu_wake(v);
 	else
@@ -281,7 +288,7 @@ void vcpu_post(struct vcpu *v, u32 work)
 		arch_cpu_kick(v->cpu);
 }
 
-/* Takes a waiting vCPU from another CPU's queue for this one, which has none. */
+/* Takes a waiting vCPU from another CPU's queue. Called when this CPU's queue is empty. */
 static struct vcpu *steal(struct cpu *self)
 {
 	for (unsigned i = 1; i < nr_cpus; i++) {
@@ -305,8 +312,8 @@ static struct vcpu *steal(struct cpu *self)
 }
 
 /*
- * At `end` at the latest this CPU chooses again. A timer that is armed for before stays: it looks, and calls
- * this again. One armed for later is of who ran before, or before a swap.
+ * Makes this CPU schedule again at `end` at the latest. A timer that expires earlier stays armed
+ * and calls this again. One that expires later belongs to an earlier vCPU or an earlier policy.
  */
 static void time_slice(struct cpu *c, stime_t end)
 {
@@ -314,7 +321,10 @@ static void time_slice(struct cpu *c, stime_t end)
 		timer_set(&c->slice, end);
 }
 
-/* The running vCPU leaves this CPU or not: by its state, the others waiting and its slice. Locked. */
+/*
+ * Returns whether the current vCPU keeps this CPU, by its state, its slice and the queue. Called
+ * with c's lock.
+ */
 static bool keep_running(struct cpu *c, struct vcpu *v, stime_t t)
 {
 	bool alone = list_empty(&c->runq.queue);
@@ -332,7 +342,7 @@ static bool keep_running(struct cpu *c, struct vcpu *v, stime_t t)
 	return true;
 }
 
-/* This CPU lets go of the registers it holds. */
+/* Saves the registers that this CPU holds for a vCPU. */
 static void unload(struct cpu *c)
 {
 	struct vcpu *v = c->loaded;
@@ -353,9 +363,9 @@ static void requeue_on(struct cpu *c, struct vcpu *v, struct cpu *to)
 }
 
 /*
- * Where v, preempted on c, waits behind fewer than the others here, on c's node if it can; or NULL. Without
- * it a vCPU that never sleeps could keep a CPU to itself while all others share another one: who wakes
- * stays where it was, unless a CPU is idle.
+ * Finds a CPU with fewer waiting vCPUs than c for the preempted v, on c's node if possible; else
+ * NULL. A vCPU that wakes stays on its old CPU unless some CPU is idle. Without this function a
+ * vCPU that never sleeps could keep one CPU while all others share another.
  */
 static struct cpu *less_busy(const struct cpu *c, const struct vcpu *v)
 {
@@ -379,7 +389,7 @@ static struct cpu *less_busy(const struct cpu *c, const struct vcpu *v)
 	return best;
 }
 
-/* The current vCPU is not current any more; it goes to the queue's end if it can go on. Locked. */
+/* Switches out the current vCPU and requeues it if it can still run. Called with c's lock. */
 static void retire(struct cpu *c, struct vcpu *v, stime_t t)
 {
 	struct cpu *to;
@@ -419,7 +429,10 @@ static void wake_idle_for(struct cpu *c)
 		}
 }
 
-/* The next to run here, from this CPU's queue or another's. NULL: none. Locked, but opened in between. */
+/*
+ * Picks the next vCPU from this CPU's queue or another's. NULL: none. Called with c's lock; may
+ * drop and retake it.
+ */
 static struct vcpu *pick(struct cpu *c, u64 *slice)
 {
 	struct vcpu *v;
@@ -429,7 +442,7 @@ static struct vcpu *pick(struct cpu *c, u64 *slice)
 		spin_unlock(&c->runq.lock);
 		v = steal(c);
 		spin_lock(&c->runq.lock);
-		/* The lock was open: it is ours to run only if nobody stopped or moved it. */
+		/* The lock was dropped: run v only if no CPU stopped or moved it. */
 		if (!v || v->state != RUN_RUNNABLE || v->holds || queued(v) || v->cpu != c)
 			return NULL;
 		if (!policy_decides(c))
@@ -442,7 +455,7 @@ static struct vcpu *pick(struct cpu *c, u64 *slice)
 		timer_set(&c->slice, now() + *slice);
 		return NULL;
 	}
-	if (!v) {	/* no module, or one that was ejected just now */
+	if (!v) {	/* no module, or it was just ejected */
 		v = list_first(&c->runq.queue, struct vcpu, runq_link);
 		*slice = opt.sched_slice * 1000UL;
 	}
@@ -450,7 +463,7 @@ static struct vcpu *pick(struct cpu *c, u64 *slice)
 	return v;
 }
 
-/* Chooses this CPU's next vCPU and makes it current; NULL: nothing to run, or look again. */
+/* Picks this CPU's next vCPU and makes it current. NULL: nothing to run, or schedule again. */
 static struct vcpu *schedule(struct cpu *c)
 {
 	u64 slice = opt.sched_slice * 1000UL;
@@ -470,7 +483,7 @@ static struct vcpu *schedule(struct cpu *c)
 		return NULL;
 	v->on_cpu = true;
 	v->state = RUN_RUNNING;
-	if (t < v->view.since)	/* it came to wait after that */
+	if (t < v->view.since)	/* queued after t was read */
 		t = now();
 	switch_runstate(v, RUNSTATE_running, t);
 	if (unlikely(v->slow_tick))
@@ -497,7 +510,9 @@ void sched_set_policy(struct cpu *c, struct policy *p)
 	memset(c->view.priv, 0, sizeof(c->view.priv));
 	list_for_each(v, &c->runq.queue, runq_link)
 		policy_enqueue(c, v, POLICY_MOVED);
-	/* Who runs goes on for a slice at most, as the one before may have let it run for ever. */
+	/*
+	 * The previous policy may have set no limit: the current vCPU gets one more slice at most.
+	 */
 	if (c->current)
 		c->current->slice_end =
 			min(c->current->slice_end, now() + opt.sched_slice * 1000UL);
@@ -514,7 +529,7 @@ static void run_current(struct cpu *c, struct vcpu *v)
 		c->stats.switches++;
 	}
 	atomic_and(&v->pending, ~(u32)VCPU_WORK_STOP);
-	if (READ_ONCE(v->holds)) {	/* between the choice and here */
+	if (READ_ONCE(v->holds)) {	/* held after schedule() chose it */
 		atomic_or(&c->work, CPU_WORK_RESCHED);
 		return;
 	}
@@ -532,7 +547,7 @@ bool sched_timers_only(struct cpu *c)
 	return c->work;
 }
 
-/* Returns what there was to do. */
+/* Does the pending work of this CPU and returns its bits. */
 static u32 do_work(struct cpu *c)
 {
 	u32 work = atomic_xchg(&c->work, 0);
@@ -579,7 +594,10 @@ void sched_loop(void)
 
 		while (READ_ONCE(c->work))
 			work |= do_work(c);
-		/* Who changes what schedule() looks at says so: a timer alone is no reason to choose again. */
+		/*
+		 * Changes to what schedule() looks at set CPU_WORK_RESCHED. A timer alone needs no
+		 * new choice.
+		 */
 		if (!v || work & CPU_WORK_RESCHED)
 			v = schedule(c);
 		if (v) {
@@ -587,7 +605,10 @@ void sched_loop(void)
 			continue;
 		}
 		cpu_set_add(&idle_cpus, c->id);
-		/* Who queues something after this sees the idle bit or is seen here. */
+		/*
+		 * A CPU that queues a vCPU after this either sees the idle bit, or this check sees
+		 * its vCPU.
+		 */
 		if (list_empty(&c->runq.queue) || c->held_back)
 			idle(c);
 		cpu_set_remove(&idle_cpus, c->id);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Timers: a list per CPU, sorted by time, under its own lock, and the hardware set to the first. */
+/*
+ * Timers: a list per CPU, sorted by expiry, with its own lock. The hardware is programmed for the
+ * first.
+ */
 #include <margay/arch.h>
 #include <margay/atomic.h>
 #include <margay/percpu.h>
@@ -20,8 +23,8 @@ void timers_init_cpu(struct timer_queue *q)
 }
 
 /*
- * Locks the list that t is in or was in last. t->cpu changes only under that lock while t is not armed, so
- * an armed timer is always in the list of t->cpu.
+ * Locks the list that t is on, or was on last. t->cpu changes only under that lock while t is not
+ * armed, so an armed timer is always on the list of t->cpu.
  */
 static struct timer_queue *lock_queue_of(struct timer *t)
 {
@@ -37,7 +40,10 @@ static struct timer_queue *lock_queue_of(struct timer *t)
 	}
 }
 
-/* Behind those of the same time. A vCPU has four timers at most. */
+/*
+ * Inserts t after the timers with the same expiry. The list is short: a vCPU has four timers at
+ * most.
+ */
 static void insert(struct timer_queue *q, struct timer *t)
 {
 	struct timer *later;
@@ -48,7 +54,10 @@ static void insert(struct timer_queue *q, struct timer *t)
 	list_add_before(&t->link, &later->link);
 }
 
-/* The queue of this CPU, or of the one where t's function runs, locked: t is armed there from now on. */
+/*
+ * Locks and returns the queue that t will be armed on: this CPU's, or that of the CPU where t's
+ * function runs.
+ */
 static __noinline struct timer_queue *take(struct cpu *self, struct timer *t)
 {
 	if (!READ_ONCE(t->cpu))
@@ -57,8 +66,9 @@ static __noinline struct timer_queue *take(struct cpu *self, struct timer *t)
 		struct timer_queue *q = lock_queue_of(t);
 
 		/*
-		 * While its function runs on another CPU it stays there, so that timer_stop() has one place
-		 * to wait for. That CPU sets its hardware on the way out.
+		 * While t's function runs on another CPU, t stays on that CPU's queue, so that
+		 * timer_stop() waits for one CPU only. That CPU programs its hardware when the
+		 * function returns.
 		 */
 		if (q == &self->timers || q->running == t)
 			return q;
@@ -68,7 +78,7 @@ static __noinline struct timer_queue *take(struct cpu *self, struct timer *t)
 	}
 }
 
-/* What the hardware is set to for t. */
+/* Returns the time that the hardware is programmed for, for t. */
 static stime_t interrupt_at(const struct timer *t)
 {
 	return t->early && t->expires > TIMER_EXIT_NS ? t->expires - TIMER_EXIT_NS : t->expires;
@@ -91,7 +101,7 @@ void timer_set(struct timer *t, stime_t expires)
 	insert(q, t);
 	at = interrupt_at(t);
 	spin_unlock(&q->lock);
-	/* The hardware is this CPU's own, which nothing interrupts here. */
+	/* Interrupts are off here, so nothing else changes this CPU's hardware timer. */
 	if (q == &self->timers && at < q->programmed) {
 		q->programmed = at;
 		arch_timer_program(at);
@@ -103,7 +113,7 @@ void timer_stop(struct timer *t)
 	struct timer_queue *q;
 	bool busy;
 
-	/* The function may set its timer once more while we wait for it. */
+	/* The function may arm its timer once more while this waits. */
 	do {
 		q = lock_queue_of(t);
 		if (!q)
@@ -131,7 +141,7 @@ void timer_follow(struct timer *t)
 		timer_set(t, t->expires);
 }
 
-/* From when on t may run. */
+/* Returns the earliest time at which t may run. */
 static stime_t earliest(const struct timer_queue *q, const struct timer *t)
 {
 	return t->early && t->expires > q->ahead ? t->expires - q->ahead : t->expires;
@@ -162,7 +172,10 @@ void timers_run(void)
 	unsigned left = TIMERS_AT_ONCE;
 	struct timer *t;
 
-	/* What becomes due meanwhile waits for the next time: guests' timers must not keep a CPU here. */
+	/*
+	 * Timers that expire from now on wait for the next call, so that guests' timers cannot keep
+	 * a CPU here.
+	 */
 	spin_lock(&q->lock);
 	while ((t = first(q)) && earliest(q, t) <= due && left--) {
 		list_del(&t->link);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Trace rings: one per CPU, that only this CPU writes and control domains read, through mappings they can
- * not write. The oldest records are overwritten; who reads sees by the count what was lost. A ring is made when
- * tracing is first asked for and stays, so that no mapping of it is ever in the way.
+ * Trace rings, one per CPU. Only that CPU writes its ring; control domains read it through
+ * read-only mappings. New records overwrite the oldest, and a reader sees the loss by the count. A
+ * ring is allocated when tracing is first enabled and is never freed, so its mappings need no care.
  */
 #include <margay/trace.h>
 
@@ -13,7 +13,7 @@ void trace_write(unsigned event, const struct vcpu *v, u64 a, u64 b)
 	u64 n = r->written;
 	struct margay_trace *t = (struct margay_trace *)((u8 *)r + PAGE_SIZE) + n % r->records;
 
-	/* The reader takes no record for good that may be the one written now: the count comes last. */
+	/* Update the count last, so that a reader does not trust a record that is being written. */
 	*t = (struct margay_trace){ .tsc = rdtsc(),
 				    .event = (u8)event,
 				    .cpu = (u16)c->id,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Formatted output into a buffer; see lib.h for what it knows. */
+/* Formatted output into a buffer; lib.h lists the formats. */
 #include <margay/lib.h>
 
 struct out {
@@ -26,7 +26,7 @@ static void put_padded(struct out *o, const char *s, size_t n, size_t width, boo
 		put(o, ' ');
 }
 
-/* The digits of v before `end`; their number. */
+/* Writes the digits of v before `end`; returns their number. */
 static size_t digits(char *end, u64 v, unsigned base)
 {
 	size_t n = 0;
@@ -99,7 +99,7 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
 				put(&o, 'x');
 			}
 			break;
-		default: /* a mistake of ours: shown as it is, with all that follows */
+		default: /* a bug of ours: print the rest verbatim */
 			put(&o, '%');
 			while (*fmt)
 				put(&o, *fmt++);

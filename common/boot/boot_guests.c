@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Guests from boot modules: what the modules' strings say, matched with their initrds. */
+/* Guests from boot modules: reads the modules' strings and matches guests with their initrds. */
 #include <margay/arch.h>
 #include <margay/boot_guest.h>
 #include <margay/boot_state.h>
@@ -66,7 +66,10 @@ static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_gu
 	return n;
 }
 
-/* What is allowed is known before anything is loaded; what is selected decides about the first guest. */
+/*
+ * Reads the allowed list before it loads a module, and selects policies before the first guest
+ * starts.
+ */
 static void boot_policies(struct boot_guest **policies, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Margay's own options: generated from options.def, read once at boot, reported by name when wrong.
- * Also the words and numbers that other parsers of boot strings use.
+ * Margay's own options: generated from options.def, read once at boot. Errors are reported by name.
+ * Also holds the word and number parsers for other boot strings.
  */
 #include <margay/cmdline.h>
 #include <margay/errno.h>
@@ -14,12 +14,12 @@ struct option {
 	const char *name;
 	enum opt_kind kind;
 	void *value;		  /* a string or a u32 */
-	u32 lo, hi;		  /* bounds of the number; STRING: hi is the longest */
+	u32 lo, hi;		  /* bounds of a number; STRING: hi is the maximum length */
 	const char *const *words; /* FLAG, ENUM: ends with NULL */
 	const char *help;
 };
 
-/* The odd ones mean yes. */
+/* Odd indices mean yes. */
 static const char *const flag_words[] = { "no",  "yes",	  "0",	  "1", "off",
 					  "on", "false", "true", NULL };
 
@@ -126,7 +126,7 @@ int parse_size(const char *s, size_t len, u64 *out)
 	return 0;
 }
 
-/* False, with nothing changed, for a bad value. */
+/* Sets an option. Returns false, and changes nothing, for a bad value. */
 static bool set_option(const struct option *o, const char *v, size_t len)
 {
 	bool ok = true;
@@ -160,7 +160,7 @@ static bool set_option(const struct option *o, const char *v, size_t len)
 	return true;
 }
 
-/* The values an option takes, for messages. */
+/* Describes the values of an option, for messages. */
 static const char *describe(const struct option *o, char *buf, size_t size)
 {
 	size_t at = 0;
@@ -233,7 +233,7 @@ void cmdline_help(void)
 	}
 }
 
-/* PC16550D 8.1. The lowest bits are the word's length less 5. */
+/* PC16550D 8.1. The lowest bits are the word length minus 5. */
 #define LCR_STB 0x04
 #define LCR_PEN 0x08
 #define LCR_EPS 0x10

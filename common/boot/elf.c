@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reads guest kernels in ELF format (System V ABI, chapters 4 and 5) with a PVH entry note, as
- * 64-bit or 32-bit files. Whatever the file says is checked against its size.
+ * Reads guest kernels: 32-bit or 64-bit ELF files (System V ABI, chapters 4 and 5) with a PVH entry
+ * note. Checks every value from the file against its size.
  */
 #include <margay/bytes.h>
 #include <margay/elf.h>
@@ -21,10 +21,10 @@
 #define PT_NOTE 4
 #define NOTE_HEADER 12
 
-/* Guest-physical addresses a kernel image may use: far more than any guest has. */
+/* Limit of a kernel image's guest-physical addresses, far above any guest's memory. */
 #define GPADDR_TOP (1UL << 46)
 
-/* The fields of Elf32_Phdr or Elf64_Phdr that matter here. */
+/* The fields of Elf32_Phdr and Elf64_Phdr used here. */
 struct phdr {
 	u32 type;
 	u64 offset, paddr, filesz, memsz;
@@ -39,7 +39,7 @@ static struct phdr read_phdr(const u8 *p, bool is64)
 			      get_u32(p + 20) };
 }
 
-/* Look for the PVH entry in `len` bytes of notes; 0 if it is not there. */
+/* Finds the PVH entry in `len` bytes of notes; 0 if there is none. */
 static u64 find_pvh_note(const u8 *p, u64 len)
 {
 	while (len >= NOTE_HEADER) {

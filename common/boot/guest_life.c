@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The lives of guests from boot modules: building, end, restart, and what happens when the last one is gone.
- * All of it runs on CPU 0 from the scheduler's loop, in bounded steps with pauses between them, so that
- * the vCPUs there go on. Nothing else touches a struct boot_guest, so there is no lock.
+ * The life of guests from boot modules: build, end, restart, and what happens after the last one.
+ * Runs on CPU 0 in the scheduler's loop, in bounded steps with pauses, so that the vCPUs there make
+ * progress. Only this file uses a struct boot_guest, so there is no lock.
  */
 #include <margay/arch.h>
 #include <margay/boot_guest.h>
@@ -12,10 +12,10 @@
 #include <margay/printk.h>
 #include <margay/sched.h>
 
-#define STEP_NS 50000UL			/* small steps are done together up to this time */
-#define PAUSE_NS 100000UL		/* at least, between steps */
-#define RESTART_NS 1000000000UL		/* at least, from one start of a guest to the next */
-#define RETRY_MAX 3             /* a restart that fails is tried again after up to 2^3 times that */
+#define STEP_NS 50000UL			/* small steps are batched up to this time */
+#define PAUSE_NS 100000UL		/* minimum between batches */
+#define RESTART_NS 1000000000UL		/* minimum between two starts of a guest */
+#define RETRY_MAX 3             /* a failed restart is retried after up to 2^3 times that */
 
 static struct list guests = LIST_INIT(guests);
 static struct timer timer;
@@ -44,7 +44,7 @@ static const char *shutdown_name(unsigned code)
 	return code < ARRAY_SIZE(names) ? names[code] : "unknown";
 }
 
-/* A failed first start is the end of the guest; a failed restart may find memory later. */
+/* A failed first start is final. A failed restart is retried, since memory may become free. */
 static void after_failure(struct boot_guest *bg)
 {
 	stime_t wait = RESTART_NS << min(bg->refused++, (unsigned)RETRY_MAX);
@@ -56,7 +56,7 @@ static void after_failure(struct boot_guest *bg)
 		       wait / 1000000000);
 }
 
-/* One that ends at once must not keep Margay busy. */
+/* A guest that ends at once must not keep Margay busy. */
 static void after_end(struct boot_guest *bg, unsigned code)
 {
 	stime_t t = now();
@@ -168,7 +168,10 @@ static void end(struct boot_guest *bg)
 	bg->state = GUEST_ENDING;
 }
 
-/* A bounded step of bg's life; `building`: another guest is being built. False: there is nothing to do. */
+/*
+ * Does a bounded step of bg's life. `building`: another guest is being built. Returns false if
+ * there is nothing to do.
+ */
 static bool step(struct boot_guest *bg, bool building)
 {
 	switch (bg->state) {
@@ -196,7 +199,7 @@ static bool step(struct boot_guest *bg, bool building)
 	}
 }
 
-/* A step of the next guest in turn that has something to do. */
+/* Does a step of the next guest, round robin, that has one. */
 static bool step_next(void)
 {
 	struct boot_guest *bg;
@@ -225,7 +228,7 @@ void boot_guests_work(void)
 	list_for_each(bg, &guests, link)
 		if (bg->state == GUEST_DUE)
 			next = min(next, bg->due);
-	if (more)	/* half of this CPU's time at most */
+	if (more)	/* use at most half of this CPU's time */
 		next = now() + max(now() - from, (stime_t)PAUSE_NS);
 	if (next != ~0UL)
 		timer_set(&timer, next);
@@ -237,7 +240,9 @@ unsigned boot_guests_start(void)
 	unsigned n = 0;
 
 	timer_init(&timer, timer_fn);
-	/* All are built before one runs: zeroing much memory takes long, and this CPU's guests would wait. */
+	/*
+	 * Build all guests before one runs: scrubbing takes long, and this CPU's guests would wait.
+	 */
 	list_for_each(bg, &guests, link) {
 		begin(bg);
 		while (bg->state == GUEST_BUILDING)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reads the strings of boot modules: `guest name=... -- command line`, `initrd for=...`. Errors are
- * reported here, with the guest and the word, because only here they are known.
+ * Parses the strings of boot modules: `guest name=... -- command line`, `initrd for=...`. Reports
+ * errors here, where the guest and the word are known.
  */
 #include <margay/cmdline.h>
 #include <margay/errno.h>
@@ -37,8 +37,8 @@ static int set_name(struct guest_spec *g, const struct word *w)
 }
 
 /*
- * Takes the next CPU or range of a list such as 0,2-3 at *p, which ends at `end`; moves *p behind it. -EINVAL when it
- * is not right.
+ * Parses the next CPU or range of a list such as 0,2-3 at *p, which ends at `end`, and advances *p.
+ * -EINVAL if it is malformed.
  */
 static int next_range(const char **p, const char *end, u64 *from, u64 *to)
 {
@@ -124,7 +124,10 @@ static int initrd_word(struct guest_spec *g, const struct word *w)
 					    bad_word(g, w, "unknown word of an initrd");
 }
 
-/* select=sched,idle: the points it is selected for at boot, of those it decides; select=none. */
+/*
+ * select=sched,idle: the policy points, among those that the policy decides, to select it for at
+ * boot. select=none.
+ */
 static int set_points(struct guest_spec *g, const struct word *w)
 {
 	const char *p = w->val, *end = w->val + w->val_len, *comma;
@@ -188,7 +191,7 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 	}
 	g->kind = kind;
 	g->points = BIT(NR_POINTS) - 1;
-	/* Go on after an error, so that all are reported and the name is known for sure. */
+	/* Continue after an error, to report all errors and to find the name. */
 	while (next_word(&rest, &w)) {
 		if (!w.val && key_is(&w, "--")) {
 			while (*rest == ' ' || *rest == '\t')
@@ -207,7 +210,7 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 	return ret;
 }
 
-/* The n-th CPU of the list that set_pin() has found to be right. */
+/* Returns the n-th CPU of a list that set_pin() has checked. */
 static unsigned nth_pin(const struct guest_spec *g, u64 n)
 {
 	const char *p = g->pin_list, *end = p;

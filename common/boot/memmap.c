@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine's memory map as lists of ranges, before there is an allocator, and the checks of boot
+ * The machine's memory map as lists of ranges, before an allocator exists, and the checks of boot
  * modules against it. Pure functions on the caller's arrays; boot CPU only.
  */
 #include <margay/boot.h>
 #include <margay/lib.h>
 #include <margay/printk.h>
 
-/* Where ranges overlap, the type with the higher severity wins. Unknown types are reserved. */
+/* Where ranges overlap, the type with the higher severity wins. Unknown types count as reserved. */
 static unsigned int __init severity(u32 type)
 {
 	switch (type) {
@@ -19,7 +19,7 @@ static unsigned int __init severity(u32 type)
 	}
 }
 
-/* The end of a range; one that would wrap ends at the top. */
+/* Returns the end of a range, limited to the top of the address space. */
 static u64 __init range_end(const struct mem_range *r)
 {
 	return r->size > ~0UL - r->base ? ~0UL : r->base + r->size;
@@ -31,7 +31,7 @@ unsigned int __init mem_sanitise(const struct mem_range *in, unsigned int n, str
 	unsigned int nr = 0, i;
 	u64 at = 0;
 
-	/* Walk the borders upwards; between two of them the type does not change. */
+	/* Walk the boundaries upwards: the type is constant between two of them. */
 	for (;;) {
 		const struct mem_range *top = NULL;
 		u64 next = ~0UL;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Domains: creation, shutdown, pause, and tear-down. The maker of a domain (the boot guests' code) drives
- * creation and destruction in bounded steps; parts.c knows what a domain consists of. A domain that has
- * shut down stays until its maker destroys it. domains_lock protects the list; d->lock the pause count.
+ * Domains: creation, shutdown, pause and teardown. The creator of a domain (the boot guests' code)
+ * drives creation and destruction in bounded steps. parts.c knows the parts of a domain. A domain
+ * that has shut down stays until its creator destroys it. domains_lock protects the list, d->lock
+ * the pause count.
  */
 #include <margay/arch.h>
 #include <margay/domain_parts.h>
@@ -24,7 +25,7 @@ struct domain *domain_get(domid_t id)
 
 	guard(&domains_lock);
 	list_for_each(d, &domain_list, link)
-		/* One that is being built has not got all its parts yet. */
+		/* A domain that is being built does not have all its parts yet. */
 		if (d->id == id && (d->state == DOM_RUNNING || d->state == DOM_SHUTDOWN)) {
 			domain_hold(d);
 			return d;
@@ -36,12 +37,12 @@ void domain_put(struct domain *d)
 {
 	if (atomic_sub(&d->refs, 1))
 		return;
-	/* Off the list, torn down, and nobody holds it. */
+	/* The domain is off the list and torn down, and nobody refers to it. */
 	domain_parts_free(d);
 	kfree(d);
 }
 
-/* Under domains_lock. */
+/* Called with domains_lock. */
 static domid_t next_id(void)
 {
 	struct domain *d;
@@ -54,7 +55,10 @@ again:
 	return last_id;
 }
 
-/* The node of the first CPU the guest is pinned to; else the one with most free memory. */
+/*
+ * Returns the node of the first CPU that the guest is pinned to, else the node with the most free
+ * memory.
+ */
 static u8 choose_node(const struct guest_spec *spec)
 {
 	struct cpu_set set;
@@ -71,7 +75,7 @@ static u8 choose_node(const struct guest_spec *spec)
 	return policy_node(spec->mem, spec->vcpus, (u8)best);
 }
 
-/* The first number that no living domain has, for policies' arrays; with the domains' lock. */
+/* Takes the lowest unused slot, for arrays of policies. Called with domains_lock. */
 static int take_slot(struct domain *d)
 {
 	unsigned n = 0;
@@ -176,7 +180,7 @@ bool domain_off_cpus(const struct domain *d)
 	return true;
 }
 
-/* Nobody finds it any more; it goes when the last reference does. */
+/* Takes d off the list. The last domain_put() frees it. */
 static void unlist(struct domain *d)
 {
 	guard(&domains_lock);
@@ -193,7 +197,10 @@ int domain_destroy(struct domain *d)
 			vcpu_hold(d->vcpus[i], VCPU_STOPPED);
 	if (!domain_off_cpus(d))
 		return -ERESTART;
-	/* References do not keep the parts: a CPU that found d before may use them until a period is over. */
+	/*
+	 * References do not keep the parts. A CPU that looked d up earlier may use them until a
+	 * grace period is over.
+	 */
 	if (!d->period)
 		d->period = quiesce_start();
 	if (!quiesce_over(d->period))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a domain consists of: the parts of domain_parts.def, created in that order and destroyed in the reverse one. */
+/* The parts of a domain, from domain_parts.def, created in that order and destroyed in reverse. */
 #include <margay/domain_parts.h>
 #include <margay/errno.h>
 
@@ -23,7 +23,9 @@ int domain_parts_create(struct domain *d)
 	return ++d->parts_created < ARRAY_SIZE(parts) ? -ERESTART : 0;
 }
 
-/* Also the parts that were not created, or not all of one, as creation may have failed. */
+/*
+ * Also destroys parts that were not created or only partly created, since creation may have failed.
+ */
 int domain_parts_destroy(struct domain *d)
 {
 	const struct domain_part *p = parts[ARRAY_SIZE(parts) - 1 - d->parts_destroyed];

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Grace periods. A CPU may use an object that it looked up without a reference until it comes to the
- * scheduler's loop, where it holds nothing. There it acknowledges a period (CPU_WORK_QUIESCE) and drops its
- * translations of Margay's own pages. Nobody waits: the owner of an object makes it unreachable, starts a
- * period, and frees the object when it finds the period over. One period runs at a time; `lock` protects
- * its number, and each CPU takes itself off `pending`.
+ * Grace periods. A CPU may use an object that it looked up without a reference until it returns to
+ * the scheduler's loop, where it holds no such object. There it acknowledges the grace period
+ * (CPU_WORK_QUIESCE) and flushes its translations of Margay's own pages. No CPU waits: the owner of
+ * an object makes it unreachable, starts a grace period, and frees the object once the period is
+ * over. One grace period runs at a time. `lock` protects the numbers; each CPU subtracts itself
+ * from `pending`.
  */
 #include <margay/arch.h>
 #include <margay/quiesce.h>
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_RUNQ);
-static u64 begun, wanted;	/* numbers of periods */
-static u32 pending;		/* CPUs that have not acknowledged the one begun last */
+static u64 begun, wanted;	/* numbers of grace periods */
+static u32 pending;		/* CPUs that have not acknowledged the current one */
 
 static void begin(void)
 {
@@ -24,7 +25,7 @@ static void begin(void)
 u64 quiesce_start(void)
 {
 	guard(&lock);
-	/* A period that is under way may have begun before the caller's change. */
+	/* A running grace period may have begun before the caller's change. */
 	wanted = begun + 1;
 	if (!atomic_load(&pending))
 		begin();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Creation and end of vCPUs. A vCPU lives as long as its domain's tear-down lets it. */
+/* Creation and destruction of vCPUs. Only the domain's teardown frees them. */
 #include <margay/arch.h>
 #include <margay/domain_parts.h>
 #include <margay/evtchn.h>
@@ -13,7 +13,7 @@ struct vcpu *domain_vcpu(struct domain *d, u32 id)
 	return d->vcpus[index_nospec(id, MAX_VCPUS)];
 }
 
-/* The next one, off. */
+/* Creates the next vCPU, offline. */
 static int vcpu_create(struct domain *d)
 {
 	struct vcpu *v = kzalloc(sizeof(*v));
@@ -36,7 +36,7 @@ static int vcpu_create(struct domain *d)
 	v->runstate.state_entry_time = now();
 	vcpu_timers_init(v);
 	guest_spec_affinity(&d->spec, id, &v->affinity);
-	/* Where it starts looking for a CPU: spread over those allowed. */
+	/* Start the search for a CPU at the id, which spreads vCPUs over the allowed CPUs. */
 	first = cpu_set_next(&v->affinity, id % nr_cpus);
 	if (first >= nr_cpus)
 		first = cpu_set_next(&v->affinity, 0);
@@ -50,7 +50,7 @@ static int vcpu_create(struct domain *d)
 	v->view = (struct policy_vcpu){ .domain = d->id, .slot = d->slot, .id = id, .cpu = first,
 					.nr_vcpus = d->spec.vcpus, .affinity = v->affinity.bits };
 	if (arch_vcpu_init(v))
-		return -ENOMEM;	/* vcpus_destroy() frees what is there */
+		return -ENOMEM;	/* vcpus_destroy() frees the rest */
 	v->pending = VCPU_WORK_TIME;
 	return d->nr_vcpus < d->spec.vcpus ? -ERESTART : 0;
 }
@@ -62,7 +62,7 @@ static void vcpu_destroy(struct vcpu *v)
 	kfree(v);
 }
 
-/* One at a time. */
+/* Destroys one vCPU per call. */
 static int vcpus_destroy(struct domain *d)
 {
 	if (d->nr_vcpus)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory that a guest registers for Margay to write: vcpu_info, run state, time. The pages are found
- * once, at registration, and referenced until the vCPU is gone, so that writing is cheap and safe in any
- * context, whatever the guest does to its page tables. (Xen looks run state and time up at each write, so
- * there a bad address is only silently not written; here it is -EFAULT.)
- * d->lock serialises registrations. An area that v may be using now is replaced by v itself only.
+ * Memory that a guest registers for Margay to write: vcpu_info, runstate, time. Margay translates
+ * the addresses once, at registration, and keeps references to the pages until the vCPU is gone. So
+ * writing is cheap and safe in any context, whatever the guest does to its page tables. (Xen
+ * translates the runstate and time addresses at each write and silently skips bad ones; here a bad
+ * address gets -EFAULT.) d->lock serialises registrations. Only v itself replaces an area that it
+ * may be using.
  */
 #include <margay/arch.h>
 #include <margay/sched.h>
@@ -20,7 +21,7 @@ static void put_area(struct domain *d, struct guest_area *a)
 	a->va = 0;
 }
 
-/* References the pages that [a->va, a->va + size) lies in, if it is not 0; at most max of them. */
+/* References the pages of [a->va, a->va + size), at most max, unless a->va is 0. */
 static int get_area(struct domain *d, struct guest_area *a, size_t size, unsigned max)
 {
 	gvaddr_t last = a->va + size - 1;
@@ -62,11 +63,11 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 
 	if (guest_read(&a, arg, 0))
 		return -EFAULT;
-	/* Not aligned to its words, atomic operations on it would split a cache line. */
+	/* Atomic operations on unaligned words could split a cache line. */
 	if (a.offset > PAGE_SIZE - sizeof(struct vcpu_info) || a.offset % sizeof(u64))
 		return -EINVAL;
 	guard(&d->lock);
-	/* Only once, and by itself or while it is down. */
+	/* A vCPU registers once, itself or while it is offline. */
 	if (v->info_mfn != INVALID_MFN || (v != cur && READ_ONCE(v->state) != RUN_OFFLINE) ||
 	    p2m_get_page(d, a.mfn, true, &mfn))
 		return -EINVAL;
@@ -76,7 +77,7 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 	return 0;
 }
 
-/* n bytes to offset at of v's run state area, which may begin in one page and end in the other. */
+/* Writes n bytes at offset `at` of v's runstate area, which may cross a page boundary. */
 static inline void put_runstate(struct vcpu *v, unsigned at, const void *src, unsigned n)
 {
 	const struct guest_area *a = &v->runstate_area;
@@ -100,7 +101,7 @@ static void write_runstate(struct vcpu *v, struct vcpu_runstate_info *rs)
 		put_runstate(v, 0, rs, sizeof(*rs));
 		return;
 	}
-	/* The top bit of the entry time says that an update is going on. */
+	/* The top bit of the entry time marks an update in progress. */
 	*top |= 0x80;
 	put_runstate(v, entry + 7, top, 1);
 	barrier();
@@ -118,7 +119,7 @@ void runstate_update(struct vcpu *v)
 		write_runstate(v, &rs);
 }
 
-/* `new` takes the place of v's area. What fill writes is there before the scheduler writes it. */
+/* Replaces v's area with `new`. fill writes it before the scheduler can. */
 static long register_area(struct vcpu *cur, struct vcpu *v, struct guest_area *area,
 			  struct guest_area *new, void (*fill)(struct vcpu *v))
 {
@@ -174,7 +175,7 @@ long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 
 void vcpu_areas_release(struct vcpu *v)
 {
-	/* Whoever still looks for events of this vCPU finds the words in a place that stays. */
+	/* Late users of this vCPU's event words find dummy_vcpu_info, which always exists. */
 	atomic_store(&v->info, &dummy_vcpu_info);
 	if (v->info_mfn != INVALID_MFN)
 		page_put(v->domain, v->info_mfn);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The timers of vCPUs and domains that hypercalls arm: VIRQ_TIMER once and periodic, the end of a poll,
- * watchdogs.
+ * The timers that hypercalls arm for vCPUs and domains: VIRQ_TIMER (single-shot and periodic), poll
+ * timeouts, watchdogs.
  */
 #include <margay/domain_parts.h>
 #include <margay/evtchn.h>
@@ -17,7 +17,10 @@ static void singleshot_fn(struct timer *t)
 	evtchn_virq(v, VIRQ_TIMER);
 }
 
-/* v does not run, and a tick would change nothing: there is no port, or the last tick is still pending. */
+/*
+ * Returns whether a tick would go unnoticed: v does not run, and it has no port or its last tick is
+ * still pending.
+ */
 static bool tick_unseen(const struct vcpu *v)
 {
 	unsigned port = READ_ONCE(v->virq_port[VIRQ_TIMER]);
@@ -32,7 +35,7 @@ static void periodic_fn(struct timer *t)
 
 	if (!period)
 		return;
-	/* Ticks go on slowly, as another vCPU may clear the port. */
+	/* Keep ticking slowly: another vCPU may clear the port. */
 	if (tick_unseen(v)) {
 		period = max(period, UNSEEN_TICK_NS);
 		v->slow_tick = true;
@@ -40,7 +43,7 @@ static void periodic_fn(struct timer *t)
 		evtchn_virq(v, VIRQ_TIMER);
 	}
 	next = t->expires + period;
-	/* Ticks that were missed are not made up for. */
+	/* Missed ticks are not made up. */
 	timer_set(t, next > t0 ? next : t0 + period);
 }
 
