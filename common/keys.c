@@ -141,6 +141,7 @@ static const struct {
 	{ 'e', NULL, domain_show_exits, "exits by reason, hypercalls by number" },
 	{ 's', show_machine, show_counters, "all counters, by CPU and vCPU" },
 	{ 'm', memory_show, show_memory, "memory" },
+	{ 'v', arch_show_speculation, NULL, "what is done about speculation" },
 	{ 'c', NULL, evtchn_dump, "event channels" },
 	{ '!', key_panic, NULL, "panic on purpose, to see what one looks like" },
 	{ 'R', arch_reboot, NULL, "reboot the machine" },

@@ -23,6 +23,7 @@ void arch_vcpu_start_sipi(struct vcpu *v, u8 vector);
 int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx);
 
 void arch_vcpu_dump(struct vcpu *v);
+void arch_show_speculation(void); /* a line for each vulnerability */
 
 /* Interrupts wait for the guest that it would take if it ran now (vLAPIC, NMI). */
 bool arch_vcpu_has_interrupt(struct vcpu *v);

@@ -211,6 +211,7 @@ struct vcpu {
 	u64 xcr0;
 	u64 dr[4];
 	u64 msr_tsc_aux;
+	u64 spec_ctrl;			/* the guest's SPEC_CTRL */
 	struct cpuid_regs cpuid;	/* the last answer that was not the same for all */
 	u64 tsc_offset;
 	u32 pvclock_version;

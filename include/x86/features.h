@@ -10,8 +10,7 @@ struct x86_features {
 	u64 xcr0_mask;			/* XSAVE components that guests may enable */
 	u32 xsave_size;			/* of xcr0_mask */
 	u64 tsc_hz;
-	bool invariant_tsc, tsc_adjust, tsc_deadline, x2apic, page1g, nested_page1g, xsave, rdtscp,
-		ibpb;
+	bool invariant_tsc, tsc_adjust, tsc_deadline, x2apic, page1g, nested_page1g, xsave, rdtscp;
 	bool lfence_serializes;
 	bool fip_leaks;		/* FXRSTOR leaves the last x87 instruction of the vCPU before */
 	bool itlb_multihit;	/* code in large pages of both kinds can stop the CPU */

@@ -12,12 +12,15 @@
 #define MSR_PATCH_LEVEL 0x8b
 #define MSR_TSC_ADJUST 0x3b
 #define MSR_FEATURE_CONTROL 0x3a
+#define MSR_SPEC_CTRL 0x48
 #define MSR_PRED_CMD 0x49
 #define PRED_CMD_IBPB 1
 #define MSR_SYSENTER_CS 0x174
 #define MSR_SYSENTER_ESP 0x175
 #define MSR_SYSENTER_EIP 0x176
 #define MSR_PAT 0x277
+#define MSR_FLUSH_CMD 0x10b
+#define FLUSH_CMD_L1D 1
 #define MSR_ARCH_CAPABILITIES 0x10a
 #define ARCH_CAP_PSCHANGE_MC_NO BIT(6)
 #define MSR_TSC_DEADLINE 0x6e0
@@ -36,6 +39,7 @@
 #define MSR_VM_HSAVE_PA 0xc0010117
 #define MSR_DE_CFG 0xc0011029
 #define DE_CFG_LFENCE_SERIALIZE BIT(1)
+#define DE_CFG_FP_BACKUP BIT(9) /* clear: Zenbleed */
 
 static inline u64 rdmsr(u32 msr)
 {

@@ -49,6 +49,7 @@
 #define EFER_NXE BIT(11)
 #define EFER_SVME BIT(12)
 #define EFER_FFXSR BIT(14)
+#define EFER_AIBRSE BIT(21)
 
 #define DR6_B 0xfUL
 #define DR6_BD BIT(13)

@@ -5,6 +5,7 @@
 #include <margay/sched.h>
 #include <x86/features.h>
 #include <x86/regs.h>
+#include <x86/spec.h>
 
 struct domain mock_domain;
 struct mock_vcpu mock_vcpus[MOCK_VCPUS];
@@ -48,6 +49,8 @@ static const struct hvm_ops mock_ops = {
 
 const struct hvm_ops *hvm = &mock_ops;
 struct x86_features x86;
+struct spec_plan spec;
+u64 spec_arch_caps;
 
 void mock_vcpu_free(void)
 {

@@ -16,6 +16,7 @@
 #include <x86/paging.h>
 #include <x86/platform.h>
 #include <x86/smp.h>
+#include <x86/spec.h>
 #include <x86/traps.h>
 #include <x86/tsc.h>
 
@@ -113,6 +114,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	read_boot_info(info);
 	ucode_init();
 	features_init();
+	spec_init();
 	paging_init(&boot_info);
 	step("paging");
 	if (acpi_parse(boot_info.rsdp, boot_info.rsdp_size, acpi_map_table, &boot_acpi))

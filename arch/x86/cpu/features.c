@@ -58,7 +58,6 @@ void __init features_init(void)
 		x86.tsc_adjust = b >> 1 & 1;
 		cr4_bits |= (b >> 7 & 1 ? CR4_SMEP : 0) | (b >> 20 & 1 ? CR4_SMAP : 0) |
 			    (c >> 2 & 1 ? CR4_UMIP : 0);
-		x86.ibpb = d >> 26 & 1;
 		x86.itlb_multihit = has_itlb_multihit(d >> 29 & 1);
 	}
 	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
@@ -70,7 +69,6 @@ void __init features_init(void)
 	x86.invariant_tsc = d >> 8 & 1;
 	cpuid_count(0x80000008, 0, &a, &b, &c, &d);
 	x86.phys_bits = (u8)a;
-	x86.ibpb |= b >> 12 & 1;
 	x86.fip_leaks = x86.vendor == X86_VENDOR_AMD && !(b >> 2 & 1);
 	if (x86.xsave) {
 		cpuid_count(0xd, 0, &a, &b, &c, &d);

@@ -13,6 +13,7 @@
 #include <x86/microcode.h>
 #include <x86/paging.h>
 #include <x86/smp.h>
+#include <x86/spec.h>
 #include <x86/traps.h>
 #include <x86/tsc.h>
 
@@ -71,6 +72,7 @@ void cpu_init_here(struct cpu *c)
 	if (c->id)
 		ucode_update_cpu();
 	features_init_cpu();
+	spec_init_cpu();
 	machine_check_init();
 	apic_init_cpu();
 	if (hvm->cpu_init(c))

@@ -8,6 +8,7 @@
 #include <x86/hvm.h>
 #include <x86/msr.h>
 #include <x86/regs.h>
+#include <x86/spec.h>
 
 #include "guest.h"
 
@@ -57,7 +58,7 @@ void arch_vcpu_load(struct vcpu *v)
 	 * What one vCPU taught the branch predictor must not steer another, nor itself when it comes back: what
 	 * its kernel did against its own processes it did on another CPU.
 	 */
-	if (x86.ibpb)
+	if (spec.actions & SPEC_IBPB)
 		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
 	fpu_restore(v);
 	__asm__ volatile(
@@ -88,6 +89,7 @@ void context_reset(struct vcpu *v)
 	v->xcr0 = x86.xsave;
 	memset(v->dr, 0, sizeof(v->dr));
 	v->msr_tsc_aux = 0;
+	v->spec_ctrl = 0;
 	if (this_cpu()->loaded == v) {
 		if (x86.xsave)
 			write_xcr0(x86.xcr0_mask);

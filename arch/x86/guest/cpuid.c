@@ -9,6 +9,7 @@
 #include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/regs.h>
+#include <x86/spec.h>
 #include <x86/tsc.h>
 
 #include <xen/arch-x86/cpuid.h>
@@ -227,6 +228,24 @@ static void copy_machine(struct cpuid_policy *p)
 	}
 }
 
+/* What guests may do about speculation: SPEC_CTRL's bits, PRED_CMD, IA32_ARCH_CAPABILITIES. */
+static void make_speculation(struct cpuid_policy *p)
+{
+	u32 ctrl = spec.guest_ctrl;
+	bool ibpb = spec.actions & SPEC_IBPB;
+
+	if (p->intel && ibpb && ctrl) {
+		p->basic[7].edx |= (u32)BIT(26) | (ctrl & SPEC_CTRL_STIBP ? (u32)BIT(27) : 0) |
+				   (ctrl & SPEC_CTRL_SSBD ? (u32)BIT(31) : 0) |
+				   (spec_arch_caps ? (u32)BIT(29) : 0);
+	} else if (!p->intel) {
+		p->ext[8].ebx |= (ibpb ? (u32)BIT(12) : 0) |
+				 (ctrl & SPEC_CTRL_IBRS ? (u32)BIT(14) : 0) |
+				 (ctrl & SPEC_CTRL_STIBP ? (u32)BIT(15) : 0) |
+				 (ctrl & SPEC_CTRL_SSBD ? (u32)BIT(24) : 0);
+	}
+}
+
 static void make_leaves(struct cpuid_policy *p)
 {
 	struct cpuid_regs *b = p->basic, *e = p->ext;
@@ -242,6 +261,7 @@ static void make_leaves(struct cpuid_policy *p)
 		e[1].edx &= ~(u32)E1D_PAGE1G;
 	e[7].edx = x86.invariant_tsc ? E7D_INVARIANT_TSC : 0;
 	e[8].eax |= x86.phys_bits;
+	make_speculation(p);
 	if (p->intel)
 		return;
 	e[1].edx |= b[1].edx & E1D_AMD_COPY;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The MSRs a guest may touch: the local APIC's and one table; what is not in it raises #GP. Features that CPUID hides
- * (MTRR, MCA, SPEC_CTRL, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have no entry, so
+ * (MTRR, MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have no entry, so
  * that a kernel which probes learns the same from both.
  */
 #include <margay/arch.h>
@@ -13,6 +13,7 @@
 #include <x86/microcode.h>
 #include <x86/msr.h>
 #include <x86/regs.h>
+#include <x86/spec.h>
 #include <x86/vlapic.h>
 
 #include "guest.h"
@@ -116,6 +117,39 @@ static struct msr_read read_patch_level(struct vcpu *v __unused, u32 msr __unuse
 	return msr_value(x86.vendor == X86_VENDOR_AMD ? ucode_revision : (u64)ucode_revision << 32);
 }
 
+static struct msr_read read_spec_ctrl(struct vcpu *v, u32 msr __unused)
+{
+	return (struct msr_read){ v->spec_ctrl, spec.guest_ctrl ? 0 : -EPERM };
+}
+
+/* In the CPU from the next entry on. */
+static int write_spec_ctrl(struct vcpu *v, u32 msr __unused, u64 val)
+{
+	if (!spec.guest_ctrl || (val & ~(u64)spec.guest_ctrl))
+		return -EPERM;
+	v->spec_ctrl = val;
+	return 0;
+}
+
+static int write_pred_cmd(struct vcpu *v __unused, u32 msr __unused, u64 val)
+{
+	if (!(spec.actions & SPEC_IBPB) || (val & ~(u64)PRED_CMD_IBPB))
+		return -EPERM;
+	if (val)
+		wrmsr(MSR_PRED_CMD, val);
+	return 0;
+}
+
+static struct msr_read read_arch_caps(struct vcpu *v __unused, u32 msr __unused)
+{
+	return (struct msr_read){ spec_arch_caps, spec_arch_caps ? 0 : -EPERM };
+}
+
+static struct msr_read no_read(struct vcpu *v __unused, u32 msr __unused)
+{
+	return (struct msr_read){ 0, -EPERM };
+}
+
 /* Margay sets it where the CPU lets it; the guest need not. */
 static struct msr_read read_de_cfg(struct vcpu *v __unused, u32 msr __unused)
 {
@@ -157,6 +191,9 @@ static const struct msr_rule rules[] = {
 	{ MSR_EFER, MSR_EFER, 0, read_hvm, write_efer, ANY },
 	{ MSR_TSC_AUX, MSR_TSC_AUX, 0, read_tsc_aux, write_tsc_aux, ANY },
 	{ MSR_XEN_HYPERCALL, MSR_XEN_HYPERCALL, 0, NULL, write_hypercall_page, ANY },
+	{ MSR_SPEC_CTRL, MSR_SPEC_CTRL, 0, read_spec_ctrl, write_spec_ctrl, ANY },
+	{ MSR_PRED_CMD, MSR_PRED_CMD, 0, no_read, write_pred_cmd, ANY },
+	{ MSR_ARCH_CAPABILITIES, MSR_ARCH_CAPABILITIES, 0, read_arch_caps, NULL, INTEL_ONLY },
 	{ MSR_PATCH_LEVEL, MSR_PATCH_LEVEL, 0, read_patch_level, drop, ANY },
 	{ MSR_DEBUGCTL, MSR_DEBUGCTL, 0, NULL, drop, ANY },
 	{ MSR_PLATFORM_ID, MSR_PLATFORM_ID, 0, NULL, NULL, INTEL_ONLY },

@@ -14,6 +14,7 @@
 #include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/regs.h>
+#include <x86/spec.h>
 #include <x86/vlapic.h>
 
 #include "svm.h"
@@ -51,13 +52,18 @@ static __noinline void enter_specially(struct vcpu *v)
 	struct vmcb *m = s->vmcb;
 	u8 how = s->entry;
 
-	s->entry = 0;
+	s->entry = how & ENTER_SPEC;
 	if (how & ENTER_NEW_ASID)
 		take_asid(v);
-	if (how & ENTER_IN_SHADOW)
+	if (how & ENTER_SPEC) {
+		m->spec_ctrl = v->spec_ctrl; /* where the CPU switches it itself */
+		spec_enter(v);
+		WORLD_SWITCH("svm_switch_spec", v);
+	} else if (how & ENTER_IN_SHADOW) {
 		WORLD_SWITCH("svm_switch_shadow", v);
-	else
+	} else {
 		WORLD_SWITCH("svm_switch", v);
+	}
 	m->tlb_control = 0;
 }
 

@@ -8,6 +8,7 @@
 #include <x86/msr.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
+#include <x86/spec.h>
 
 #include "svm.h"
 
@@ -104,7 +105,7 @@ static int svm_vcpu_init(struct vcpu *v)
 	}
 	s->vmcb = m;
 	v->hw_block = virt_to_phys(m);
-	s->entry = ENTER_NEW_ASID;
+	s->entry = ENTER_NEW_ASID | (spec.actions & SPEC_SWITCH ? ENTER_SPEC : 0);
 	v->hvm = s;
 	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18; /* #DB #AC (endless loops) and #MC */
 	m->intercept_cr = INTERCEPT_CR4_READ | INTERCEPT_CR4_WRITE;

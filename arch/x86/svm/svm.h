@@ -9,6 +9,8 @@
 
 enum svm_entry {
 	ENTER_NEW_ASID = 1,
+	ENTER_SPEC =
+		4, /* by svm_switch_spec(), each time: something is to be done about speculation */
 	ENTER_IN_SHADOW = 2, /* by svm_switch_shadow(), as something waits for the shadow's end */
 };
 

@@ -16,7 +16,7 @@
 ; svm_switch_shadow() is for a guest in the shadow of STI. The VMCB says so, but QEMU does not look there:
 ; it takes the shadow of whatever STI came last before the guest's first instruction. So that of ours is
 ; over before VMRUN in the one and not in the other.
-%macro SWITCH 2
+%macro SWITCH 3
 	align 16
 	global %1
 %1:
@@ -40,10 +40,14 @@
 	mov rdi, rax
 	mov rax, [rax + HOST]
 	vmload
+%if %3
+	SPEC_EXIT
+%endif
 	pop rbp
 	FORGET_GUEST
 	ret
 %endmacro
 
-	SWITCH svm_switch, 0
-	SWITCH svm_switch_shadow, 1
+	SWITCH svm_switch, 0, 0
+	SWITCH svm_switch_shadow, 1, 0
+	SWITCH svm_switch_spec, 0, 1

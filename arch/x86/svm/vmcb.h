@@ -47,7 +47,9 @@ struct vmcb {
 	u64 sysenter_cs, sysenter_esp, sysenter_eip, cr2;
 	u8 reserved11[0x668 - 0x648];
 	u64 g_pat, dbgctl;
-	u8 reserved12[0x1000 - 0x678];
+	u8 reserved12[0x6e0 - 0x678];
+	u64 spec_ctrl;
+	u8 reserved13[0x1000 - 0x6e8];
 };
 
 _Static_assert(sizeof(struct vmcb) == 4096, "a page");

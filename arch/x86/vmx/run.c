@@ -15,6 +15,7 @@
 #include <x86/features.h>
 #include <x86/msr.h>
 #include <x86/regs.h>
+#include <x86/spec.h>
 #include <x86/traps.h>
 #include <x86/vlapic.h>
 
@@ -105,15 +106,22 @@ static __noinline void set_pending_step(void)
 		vmwrite(PENDING_DEBUG, vmread(PENDING_DEBUG) | DR6_BS);
 }
 
+static __noinline bool slow_switch(struct vcpu *v, struct vmx_vcpu *s)
+{
+	if (s->slow & VMX_FLUSH)
+		invept(INV_SINGLE, s->eptp);
+	s->slow &= ~VMX_FLUSH;
+	if (!s->slow)
+		return vmx_switch(v, s->launched, &s->host_rsp);
+	spec_enter(v);
+	return vmx_switch_spec(v, s->launched, &s->host_rsp);
+}
+
 /* Returns the exit reason; ~0 when there was no entry. */
 static u64 enter(struct vcpu *v, struct vmx_vcpu *s)
 {
 	u64 reason;
 
-	if (unlikely(s->flush)) {
-		invept(INV_SINGLE, s->eptp);
-		s->flush = false;
-	}
 	if (v->inject.valid)
 		write_event(v);
 	if (v->regs.rip != s->rip)
@@ -124,7 +132,7 @@ static u64 enter(struct vcpu *v, struct vmx_vcpu *s)
 		vmwrite(GUEST_RFLAGS, v->regs.rflags);
 	if (unlikely(v->regs.rflags & RFLAGS_TF))
 		set_pending_step();
-	if (unlikely(vmx_switch(v, s->launched, &s->host_rsp)))
+	if (unlikely(s->slow ? slow_switch(v, s) : vmx_switch(v, s->launched, &s->host_rsp)))
 		return ~0UL;
 	s->launched = true;
 	reason = vmread(EXIT_REASON);

@@ -11,39 +11,60 @@ HOST_RSP equ 0x6c14
 ; bool vmx_switch(struct vcpu *v, bool launched, u64 *host_rsp)
 ; Interrupts are off on entry and return. True when VMLAUNCH or VMRESUME itself failed. *host_rsp is what
 ; the VMCS has as our RSP.
+; vmx_switch_spec() and vmx_exit_spec do the same on a CPU that needs something done about speculation.
+%macro SWITCH 3
 	align 16
-	global vmx_switch, vmx_exit
-vmx_switch:
+	global %1, %2
+%1:
 	PUSH_OURS
 	push rdi
 	cmp rsp, [rdx]
-	je .same
+	je %%same
 	mov [rdx], rsp
 	mov eax, HOST_RSP
 	vmwrite rax, rsp
-.same:	mov rax, rdi
+%%same:	mov rax, rdi
 	test sil, sil
 	EACH_GUEST_REG LOAD
 	mov rax, G(0)
-	jz .launch
+	jz %%launch
+%if %3
+	verw [rel verw_selector]
+%endif
 	vmresume
-	jmp .failed
-.launch:
+	jmp %%failed
+%%launch:
+%if %3
+	verw [rel verw_selector]
+%endif
 	vmlaunch
-.failed:
+%%failed:
 	pop rdi
 	mov eax, 1
-	jmp out
+	jmp %%out
 
 ; The guest's exits come here.
 	align 16
-vmx_exit:
+%2:
 	xchg rax, [rsp]
 	EACH_GUEST_REG STORE
 	pop rcx
 	mov G(0), rcx
 	xor eax, eax
-out:	POP_OURS
+%%out:
+%if %3
+	mov esi, eax
+	SPEC_EXIT
+	mov eax, esi
+%endif
+	POP_OURS
 	FORGET_GUEST
 	xor edi, edi
 	ret
+%endmacro
+
+	SWITCH vmx_switch, vmx_exit, 0
+	SWITCH vmx_switch_spec, vmx_exit_spec, 1
+
+	section .rodata
+verw_selector: dw 0x10		; SEL_DATA; VERW by a register would clear nothing

@@ -10,6 +10,7 @@
 #include <x86/msr.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
+#include <x86/spec.h>
 #include <x86/traps.h>
 #include <x86/vlapic.h>
 
@@ -65,7 +66,9 @@ static void write_constants(struct vcpu *v, struct vmx_vcpu *s)
 	vmwrite(HOST_TR_SEL, SEL_TSS);
 	vmwrite(HOST_EFER, rdmsr(MSR_EFER));
 	vmwrite(HOST_PAT, rdmsr(MSR_PAT));
-	vmwrite(HOST_RIP, (u64)vmx_exit);
+	if (spec.actions & SPEC_SWITCH)
+		s->slow |= VMX_SPEC;
+	vmwrite(HOST_RIP, (u64)(s->slow & VMX_SPEC ? vmx_exit_spec : vmx_exit));
 	s->written = true;
 }
 
@@ -80,7 +83,7 @@ static void write_host(const struct cpu *c, struct vmx_vcpu *s)
 	vmwrite(HOST_GDTR_BASE, gdt_base(c));
 	vmwrite(HOST_IDTR_BASE, idt_base());
 	s->host_rsp = 0;
-	s->flush = true;
+	s->slow |= VMX_FLUSH;
 	s->in_cpu = c;
 }
 
@@ -297,7 +300,7 @@ static void vmx_set_cr2(struct vcpu *v __unused, u64 cr2)
 
 static void vmx_request_flush(struct vcpu *v)
 {
-	vmx(v)->flush = true;
+	vmx(v)->slow |= VMX_FLUSH;
 }
 
 static struct vcpu_seg vmx_seg(struct vcpu *v __unused, unsigned seg)

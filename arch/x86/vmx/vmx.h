@@ -11,6 +11,11 @@
 /* The first of direct_msrs[] are not in the VMCS, but in the CPU while the vCPU is. */
 #define NR_SWITCHED_MSRS 5
 
+enum {
+	VMX_FLUSH = 1 << 0,	/* nested translations */
+	VMX_SPEC = 1 << 1,	/* spec_enter(), for ever */
+};
+
 /* What a vCPU's exits, entries and events are to be like. */
 struct vmx_controls {
 	u32 pin, cpu, cpu2, exit, entry, exceptions;
@@ -29,7 +34,7 @@ struct vmx_vcpu {
 	bool launched;		/* since VMCLEAR */
 	bool written;		/* the fields that stay the same have been written */
 	bool started;		/* the state to start from has been written */
-	bool flush;		/* nested translations, before the next entry */
+	u8 slow;		/* VMX_*: what is to be done before the next entry */
 	const struct cpu *in_cpu; /* now or last: only there its translations are flushed in time */
 	struct vcpu_state start;
 	u64 cr2, dr6, switched_msrs[NR_SWITCHED_MSRS];	/* while it is in no CPU */
@@ -65,6 +70,9 @@ static inline u64 vmx_cr0(void)
 /* The world switch (switch.asm). Called and returns with interrupts off; saves all guest registers in v. */
 bool vmx_switch(struct vcpu *v, bool launched, u64 *host_rsp);
 void vmx_exit(void);
+/* The same on a CPU that needs something done about speculation. */
+bool vmx_switch_spec(struct vcpu *v, bool launched, u64 *host_rsp);
+void vmx_exit_spec(void);
 
 bool vmx_probe(void);
 int vmx_cpu_init(struct cpu *c);

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Speculation: one table of vulnerabilities and what Margay does about each on a CPU that enumerates it, as Xen
+ * 4.17 does. Guests have no memory in common with Margay, so that Meltdown needs nothing; SSBD and the
+ * clearing of a guest's own history are the guest's, by SPEC_CTRL and PRED_CMD. Intel's and AMD's manuals on
+ * speculative side channels; SDM 4, IA32_ARCH_CAPABILITIES.
+ */
+#include <margay/arch.h>
+#include <margay/cmdline.h>
+#include <margay/printk.h>
+#include <x86/cpuid_policy.h>
+#include <x86/features.h>
+#include <x86/msr.h>
+#include <x86/regs.h>
+#include <x86/spec.h>
+
+#define L7D_MD_CLEAR BIT(10)
+#define L7D_IBRSB BIT(26)
+#define L7D_STIBP BIT(27)
+#define L7D_L1D_FLUSH BIT(28)
+#define L7D_ARCH_CAPS BIT(29)
+#define L7D_SSBD BIT(31)
+#define L72D_BHI_CTRL BIT(4)
+
+#define CAPS_RDCL_NO BIT(0)
+#define CAPS_IBRS_ALL BIT(1)
+#define CAPS_SKIP_L1DFL BIT(3)
+#define CAPS_SSB_NO BIT(4)
+#define CAPS_MDS_NO BIT(5)
+#define CAPS_TAA_NO BIT(8)
+#define CAPS_MMIO_NO (BIT(13) | BIT(14) | BIT(15)) /* SBDR_SSDP_NO FBSDP_NO PSDP_NO */
+#define CAPS_BHI_NO BIT(20)
+#define CAPS_RFDS_CLEAR BIT(28)
+/* And PSCHANGE_MC_NO, TSX's absence is not told, GDS_NO, RFDS_NO: what a guest may know. */
+#define CAPS_GUEST                                                                             \
+	(CAPS_RDCL_NO | CAPS_IBRS_ALL | BIT(2) | CAPS_SKIP_L1DFL | CAPS_SSB_NO | CAPS_MDS_NO | \
+	 BIT(6) | CAPS_TAA_NO | CAPS_MMIO_NO | BIT(17) | BIT(19) | CAPS_BHI_NO | BIT(24) |     \
+	 BIT(26) | BIT(27) | CAPS_RFDS_CLEAR)
+
+#define E8B_IBPB BIT(12)
+#define E8B_IBRS BIT(14)
+#define E8B_STIBP BIT(15)
+#define E8B_SSBD BIT(24)
+#define E21A_AUTO_IBRS BIT(8)
+#define E21A_SRSO_NO BIT(29)
+
+struct spec_plan spec;
+u64 spec_arch_caps;
+u32 spec_host_ctrl;	/* for the world switch */
+u8 spec_exit;
+
+/* Cost: instructions for each exit and entry, or as told. */
+static const struct {
+	u32 action;
+	const char *name, *against, *what, *cost;
+} table[] = {
+	{ SPEC_IBPB, "ibpb", "Spectre v2 between guests", "IBPB when a vCPU is loaded",
+	  "4 a load" },
+	{ SPEC_MSR, "ibrs", "Spectre v2, BHI", "SPEC_CTRL: IBRS, STIBP, BHI_DIS_S", "12" },
+	{ SPEC_AUTO_IBRS, "autoibrs", "Spectre v2", "EFER.AIBRSE", "0" },
+	{ SPEC_RSB, "rsb", "SpectreRSB", "return stack filled after exits", "70" },
+	{ SPEC_BHB, "bhb", "BHI", "branch history overwritten after exits", "800" },
+	{ SPEC_IBPB_EXIT, "ibpb-exit", "Retbleed, SRSO", "IBPB after exits", "4" },
+	{ SPEC_VERW, "verw", "MDS, TAA, MMIO, RFDS", "VERW before entries", "1" },
+	{ SPEC_L1D, "l1d", "L1TF", "L1D flushed before entries", "4" },
+	{ SPEC_ZENBLEED, "zenbleed", "Zenbleed", "DE_CFG[9]", "0" },
+	{ SPEC_ITLB, "itlb", "iTLB multihit", "no code in large EPT pages", "0" },
+};
+
+static void decide_intel(const struct spec_cpu *c, struct spec_plan *p)
+{
+	u64 caps = c->caps;
+
+	if (c->l7d & L7D_IBRSB) {
+		p->actions |= SPEC_IBPB | SPEC_MSR | SPEC_RSB;
+		p->host_ctrl = SPEC_CTRL_IBRS;
+		p->guest_ctrl = SPEC_CTRL_IBRS;
+	}
+	if (c->l7d & L7D_STIBP)
+		p->guest_ctrl |= SPEC_CTRL_STIBP;
+	if (c->l7d & L7D_SSBD)
+		p->guest_ctrl |= SPEC_CTRL_SSBD;
+	p->host_ctrl |= p->guest_ctrl & SPEC_CTRL_STIBP;
+	if (!(caps & CAPS_BHI_NO) && (c->l72d & L72D_BHI_CTRL))
+		p->host_ctrl |= SPEC_CTRL_BHI_DIS_S;
+	else if (!(caps & CAPS_BHI_NO) && (caps & CAPS_IBRS_ALL))
+		p->actions |= SPEC_BHB;
+	if ((c->l7d & L7D_L1D_FLUSH) && !(caps & (CAPS_RDCL_NO | CAPS_SKIP_L1DFL)))
+		p->actions |= SPEC_L1D;
+	if ((c->l7d & L7D_MD_CLEAR) &&
+	    (!(caps & CAPS_MDS_NO) || !(caps & CAPS_TAA_NO) ||
+	     (caps & CAPS_MMIO_NO) != CAPS_MMIO_NO || (caps & CAPS_RFDS_CLEAR)))
+		p->actions |= SPEC_VERW;
+}
+
+static void decide_amd(const struct spec_cpu *c, struct spec_plan *p)
+{
+	u32 model = c->model;
+
+	if (c->e8b & E8B_IBPB)
+		p->actions |= SPEC_IBPB | SPEC_RSB;
+	if (c->e8b & E8B_IBRS)
+		p->guest_ctrl |= SPEC_CTRL_IBRS;
+	if (c->e8b & E8B_STIBP)
+		p->guest_ctrl |= SPEC_CTRL_STIBP;
+	if (c->e8b & E8B_SSBD)
+		p->guest_ctrl |= SPEC_CTRL_SSBD;
+	p->host_ctrl = p->guest_ctrl & (SPEC_CTRL_IBRS | SPEC_CTRL_STIBP);
+	if (c->e21a & E21A_AUTO_IBRS) {
+		p->actions |= SPEC_AUTO_IBRS;
+		p->host_ctrl &= ~SPEC_CTRL_IBRS;
+	}
+	if (p->guest_ctrl)
+		p->actions |= SPEC_MSR;
+	/* Zen 1 and 2 (branch type confusion), Zen 3 and 4 (return stack overflow). */
+	if ((c->e8b & E8B_IBPB) && (c->family == 0x17 || c->family == 0x18 ||
+				    (c->family == 0x19 && !(c->e21a & E21A_SRSO_NO))))
+		p->actions |= SPEC_IBPB_EXIT;
+	/* Zen 2. */
+	if (c->family == 0x17 &&
+	    ((model >= 0x30 && model < 0x50) || (model >= 0x60 && model < 0x80) ||
+	     (model >= 0x90 && model < 0xb0)))
+		p->actions |= SPEC_ZENBLEED;
+}
+
+struct spec_plan spec_decide(const struct spec_cpu *cpu)
+{
+	struct spec_plan p = { 0 };
+
+	if (cpu->intel)
+		decide_intel(cpu, &p);
+	else if (cpu->amd)
+		decide_amd(cpu, &p);
+	return p;
+}
+
+static void __init read_cpu(struct spec_cpu *c)
+{
+	struct cpuid_regs r;
+	u32 max;
+
+	cpuid_machine(0, 0, &r);
+	max = r.eax;
+	c->intel = r.ebx == 0x756e6547;				  /* Genu(ineIntel) */
+	c->amd = r.ebx == 0x68747541 || r.ebx == 0x6f677948; /* Auth(enticAMD), Hygo(nGenuine) */
+	cpuid_machine(1, 0, &r);
+	c->family = (r.eax >> 8 & 15) + ((r.eax >> 8 & 15) == 15 ? r.eax >> 20 & 0xff : 0);
+	c->model = (r.eax >> 4 & 15) | (r.eax >> 12 & 0xf0);
+	if (max >= 7) {
+		cpuid_machine(7, 0, &r);
+		c->l7d = r.edx;
+		if (r.eax >= 2) {
+			cpuid_machine(7, 2, &r);
+			c->l72d = r.edx;
+		}
+	}
+	if (c->l7d & L7D_ARCH_CAPS)
+		rdmsr_safe(MSR_ARCH_CAPABILITIES, &c->caps);
+	cpuid_machine(0x80000000, 0, &r);
+	max = r.eax;
+	cpuid_machine(0x80000008, 0, &r);
+	c->e8b = r.ebx;
+	if (max >= 0x80000021) {
+		cpuid_machine(0x80000021, 0, &r);
+		c->e21a = r.eax;
+	}
+}
+
+/* Is the word in the list after `spec=`? */
+static bool __init listed(const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *s = opt.spec; *s;) {
+		size_t len = 0;
+
+		while (s[len] && s[len] != ',')
+			len++;
+		if (len == n && !memcmp(s, word, n))
+			return true;
+		s += len + (s[len] == ',');
+	}
+	return false;
+}
+
+void __init spec_init(void)
+{
+	struct spec_cpu cpu = { 0 };
+
+	read_cpu(&cpu);
+	spec = spec_decide(&cpu);
+	spec_arch_caps = cpu.l7d & L7D_ARCH_CAPS ? cpu.caps & CAPS_GUEST : 0;
+	spec.actions |= x86.itlb_multihit ? SPEC_ITLB : 0;
+	if (listed("all"))
+		spec.actions |= SPEC_SWITCH;
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
+		if (listed("off") || listed(table[i].name))
+			spec.actions &= ~table[i].action;
+	if (!(spec.actions & SPEC_MSR))
+		spec.host_ctrl = spec.guest_ctrl = 0;
+	x86.itlb_multihit = spec.actions & SPEC_ITLB;
+	spec_host_ctrl = spec.host_ctrl;
+	spec_exit = (u8)spec.actions;
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
+		if (spec.actions & table[i].action)
+			pr_info("speculation: %s: %s\n", table[i].name, table[i].what);
+}
+
+void spec_init_cpu(void)
+{
+	u64 cfg;
+
+	if (spec.actions & SPEC_AUTO_IBRS)
+		wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_AIBRSE);
+	if (spec.actions & SPEC_MSR)
+		wrmsr_safe(MSR_SPEC_CTRL, spec.host_ctrl);
+	if ((spec.actions & SPEC_ZENBLEED) && rdmsr_safe(MSR_DE_CFG, &cfg))
+		wrmsr_safe(MSR_DE_CFG, cfg | DE_CFG_FP_BACKUP);
+}
+
+void spec_enter(struct vcpu *v)
+{
+	if (spec.actions & SPEC_MSR)
+		wrmsr(MSR_SPEC_CTRL, v->spec_ctrl);
+	if (spec.actions & SPEC_L1D)
+		wrmsr(MSR_FLUSH_CMD, FLUSH_CMD_L1D);
+}
+
+void arch_show_speculation(void)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
+		printk("%-9s %s  %s: %s; instructions: %s\n", table[i].name,
+		       spec.actions & table[i].action ? "on " : "off", table[i].against,
+		       table[i].what, table[i].cost);
+	printk("SPEC_CTRL %#x in Margay, %#x for guests to set\n", spec.host_ctrl, spec.guest_ctrl);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is done about speculation on CPUs of which the manuals say what they enumerate.
+ * unit-sources: arch/x86/cpu/spec.c common/boot/cmdline.c
+ */
+#include "host.h"
+
+#include <x86/cpuid_policy.h>
+#include <x86/features.h>
+#include <x86/spec.h>
+
+struct x86_features x86;
+
+void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out)
+{
+	(void)leaf;
+	(void)subleaf;
+	*out = (struct cpuid_regs){ 0 };
+}
+
+#define IBRSB BIT(26)
+#define STIBP BIT(27)
+#define FLUSH BIT(28)
+#define ARCH_CAPS BIT(29)
+#define SSBD BIT(31)
+#define MD_CLEAR BIT(10)
+#define INTEL_CTRL (IBRSB | STIBP | SSBD)
+
+static const struct {
+	struct spec_cpu cpu;
+	u32 actions, host, guest;
+} cases[] = {
+	/* An emulator, or firmware that knows nothing: nothing can be done. */
+	{ { .intel = true, .family = 6, .model = 0x3d }, 0, 0, 0 },
+	{ { .amd = true, .family = 0x17, .model = 1 }, 0, 0, 0 },
+	/* Broadwell with its last microcode: L1TF and MDS. */
+	{ { .intel = true, .family = 6, .model = 0x3d, .l7d = INTEL_CTRL | MD_CLEAR | FLUSH },
+	  SPEC_IBPB | SPEC_MSR | SPEC_RSB | SPEC_L1D | SPEC_VERW, 3, 7 },
+	/* Cascade Lake: neither; TAA. The history is cleared by hand. */
+	{ { .intel = true,
+	    .family = 6,
+	    .model = 0x55,
+	    .l7d = INTEL_CTRL | MD_CLEAR | FLUSH | ARCH_CAPS,
+	    .caps = 0x2b },
+	  SPEC_IBPB | SPEC_MSR | SPEC_RSB | SPEC_BHB | SPEC_VERW, 3, 7 },
+	/* Sapphire Rapids: BHI_DIS_S, no buffers to clear. */
+	{ { .intel = true,
+	    .family = 6,
+	    .model = 0x8f,
+	    .l7d = INTEL_CTRL | MD_CLEAR | FLUSH | ARCH_CAPS,
+	    .l72d = BIT(4),
+	    .caps = 0xe1eb },
+	  SPEC_IBPB | SPEC_MSR | SPEC_RSB,
+	  3 | BIT(10),
+	  7 },
+	/* The same, if BHI could do nothing. */
+	{ { .intel = true,
+	    .family = 6,
+	    .model = 0x8f,
+	    .l7d = INTEL_CTRL | MD_CLEAR | FLUSH | ARCH_CAPS,
+	    .l72d = BIT(4),
+	    .caps = 0x10e1eb },
+	  SPEC_IBPB | SPEC_MSR | SPEC_RSB,
+	  3,
+	  7 },
+	/* Zen 1 has IBPB alone; Zen 2 has all, and Zenbleed. Hygon is Zen 1. */
+	{ { .amd = true, .family = 0x17, .model = 1, .e8b = BIT(12) },
+	  SPEC_IBPB | SPEC_RSB | SPEC_IBPB_EXIT, 0, 0 },
+	{ { .amd = true, .family = 0x18, .model = 0, .e8b = BIT(12) },
+	  SPEC_IBPB | SPEC_RSB | SPEC_IBPB_EXIT, 0, 0 },
+	{ { .amd = true, .family = 0x17, .model = 0x31, .e8b = 0x100d000 },
+	  SPEC_IBPB | SPEC_RSB | SPEC_MSR | SPEC_IBPB_EXIT | SPEC_ZENBLEED, 3, 7 },
+	/* Zen 4: automatic IBRS, SRSO. Zen 5: not that either. */
+	{ { .amd = true, .family = 0x19, .model = 0x11, .e8b = 0x100d000, .e21a = BIT(8) },
+	  SPEC_IBPB | SPEC_RSB | SPEC_MSR | SPEC_IBPB_EXIT | SPEC_AUTO_IBRS, 2, 7 },
+	{ { .amd = true, .family = 0x1a, .model = 2, .e8b = 0x100d000, .e21a = BIT(8) | BIT(29) },
+	  SPEC_IBPB | SPEC_RSB | SPEC_MSR | SPEC_AUTO_IBRS, 2, 7 },
+	/* Another maker's leaves are not known. */
+	{ { .family = 6, .l7d = ~0U, .e8b = ~0U, .caps = ~0UL }, 0, 0, 0 },
+};
+
+static void test_decide(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct spec_plan p = spec_decide(&cases[i].cpu);
+
+		if (p.actions != cases[i].actions || p.host_ctrl != cases[i].host ||
+		    p.guest_ctrl != cases[i].guest)
+			fail_msg("case %u: %x %x %x", i, p.actions, p.host_ctrl, p.guest_ctrl);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_decide) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
