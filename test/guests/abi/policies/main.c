@@ -2,8 +2,8 @@
 /*
  * Scenario: policies are loaded, selected and thrown out under a guest's own load. The vCPUs that do not
  * control check all the time that clocks go forward, timers come, and each event arrives exactly once.
- * swaps=N on the command line says how often policies change. With churn=N it only loads and unloads N modules
- * where memory is short.
+ * swaps=N on the command line says how often policies change. With churn=N it only
+ * fills the memory with modules, N times.
  */
 #include "guest.h"
 
@@ -317,25 +317,30 @@ static void corrupt(unsigned int n)
 	CHECK(refused > n / 4, "only %u of %u corrupt files were refused", refused, n);
 }
 
-/* Takes all memory that is free for modules, holds it for a while, and gives it back. */
-static void churn(uint64_t n)
+/* Takes all memory that is or becomes free for modules, holds it for some seconds, and gives it back. */
+static void churn(uint64_t cycles)
 {
-	bool loaded[MAX_MODULES] = { false };
+	bool loaded[MAX_MODULES];
 	uint64_t refused = 0, done = 0;
 
-	while (done < n) {
-		for (int i = 0; i < MAX_MODULES && modules[i].name; i++) {
-			long rc = load_bytes(modules[i].file, modules[i].size);
+	for (uint64_t n = 0; n < cycles; n++) {
+		memset(loaded, 0, sizeof(loaded));
+		for (uint64_t end = now_ns() + 3 * NS_PER_S; now_ns() < end; sleep_ns(5000000))
+			for (int i = 0; i < MAX_MODULES && modules[i].name; i++) {
+				long rc;
 
-			CHECK(!rc || rc == -XEN_ENOMEM, "load: %ld (%s)", rc, reason);
-			loaded[i] = !rc;
-			done += !rc;
-			refused += rc != 0;
-		}
-		sleep_ns(400000000);
+				if (loaded[i])
+					continue;
+				rc = load_bytes(modules[i].file, modules[i].size);
+				CHECK(!rc || rc == -XEN_ENOMEM, "load: %ld (%s)", rc, reason);
+				loaded[i] = !rc;
+				done += !rc;
+				refused += rc != 0;
+			}
 		for (int i = 0; i < MAX_MODULES && modules[i].name; i++)
 			if (loaded[i])
 				unload(modules[i].name);
+		sleep_ns(NS_PER_S);
 	}
 	printf("%lu modules loaded and unloaded, %lu refused\n", done, refused);
 }
