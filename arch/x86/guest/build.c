@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Builds a PVH guest: RAM from 0 to at most 3 GiB and on from 4 GiB, the kernel's segments where they
- * want to be, the initrd as high as it can be below 4 GiB, above it the start info and the pages that the
- * memory map keeps apart (build.h). vCPU 0 then starts in 32-bit flat mode with EBX pointing at the start
- * info. This takes bounded steps, one guest at a time. On an error the caller destroys the domain.
- * xen/arch-x86/hvm/start_info.h.
+ * Builds a PVH guest: RAM from 0 to at most 3 GiB and from 4 GiB up, the kernel's segments at the
+ * addresses they ask for, the initrd as high as possible below 4 GiB, and above it the start info
+ * and the pages that the memory map reserves (build.h). vCPU 0 starts in 32-bit flat mode with EBX
+ * pointing to the start info. The build runs in bounded steps, one guest at a time. On an error the
+ * caller destroys the domain. xen/arch-x86/hvm/start_info.h.
  */
 #include <margay/arch.h>
 #include <margay/console.h>
@@ -25,7 +25,7 @@
 #define AR_TSS32 0x8b
 #define TSS_LIMIT 0x67
 
-/* What start_info's page holds. */
+/* The contents of start_info's page. */
 struct start_page {
 	struct hvm_start_info info;
 	struct hvm_modlist_entry mod;
@@ -62,16 +62,16 @@ unsigned int guest_memory_map(const struct guest_layout *l, struct hvm_memmap_ta
 
 #define COPY_STEP (256UL << 10)
 
-/* The guest that is being built, and how far it is. */
+/* The guest being built, and its progress. */
 static struct {
 	struct guest_layout l;
 	struct elf_image elf;
 	unsigned segment;
-	u64 done;	/* bytes of the current range of RAM, segment or initrd */
+	u64 done;	/* bytes done of the current range of RAM, segment or initrd */
 	struct hvm_modlist_entry initrd;
 } now_building;
 
-/* The next part of RAM in [base, base + size): the largest mapping that fits. */
+/* Adds one part of the RAM in [base, base + size): the largest mapping that fits. */
 static int add_ram(struct domain *d, gpaddr_t base, u64 size)
 {
 	gpaddr_t gpa = base + now_building.done, end = base + size;
@@ -105,7 +105,7 @@ static int add_ram(struct domain *d, gpaddr_t base, u64 size)
 	return -ERESTART;
 }
 
-/* The next part of n bytes from src to gpa. */
+/* Copies the next part of the n bytes at src to gpa. */
 static int copy_step(struct domain *d, gpaddr_t gpa, const u8 *src, u64 n)
 {
 	u64 done = now_building.done, part = min(n - done, COPY_STEP);
@@ -154,7 +154,7 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 		       bg->initrd_size >> 10, bg->spec.mem >> 20);
 		return -E2BIG;
 	}
-	/* Just below the command line. */
+	/* The initrd ends just below the command line. */
 	now_building.initrd.paddr = ALIGN_DOWN(l->cmdline - bg->initrd_size, PAGE_SIZE);
 	now_building.initrd.size = bg->initrd_size;
 	return 0;
@@ -170,7 +170,7 @@ static int add_high_ram(struct domain *d, const struct boot_guest *bg __unused)
 	return add_ram(d, GUEST_HIGH_BASE, now_building.l.high);
 }
 
-/* Memory is zeroed already, so what follows a segment's file bytes needs nothing. */
+/* Copies the kernel's segments. Memory is already zero, so the BSS needs no clearing. */
 static int copy_kernel(struct domain *d, const struct boot_guest *bg)
 {
 	const struct elf_segment *s = &now_building.elf.seg[now_building.segment];
@@ -238,7 +238,7 @@ static int start_vcpu0(struct domain *d, u32 entry, gpaddr_t start_info)
 	return arch_vcpu_set_context(d->vcpus[0], &ctx);
 }
 
-/* What is small: tables, the first vCPU's state, the console. */
+/* Builds the small parts: tables, the first vCPU's state, the console. */
 static int build_end(struct domain *d, const struct boot_guest *bg)
 {
 	const struct guest_layout *l = &now_building.l;
@@ -253,7 +253,10 @@ static int build_end(struct domain *d, const struct boot_guest *bg)
 		return rc;
 	}
 
-	/* Those of the store stay 0: there is none. The initial domain talks by console_io, as on Xen. */
+	/*
+	 * There is no xenstore, so its parameters stay 0. The initial domain uses console_io, as on
+	 * Xen.
+	 */
 	d->hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
 	if (!bg->spec.initial)
 		d->hvm_params[HVM_PARAM_CONSOLE_PFN] = l->console >> PAGE_SHIFT;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ACPI tables of a guest: hardware-reduced (no PM timer, 8259, RTC, 8042 or VGA), a local APIC per
- * vCPU, no IO-APIC. The DSDT holds an empty \_SB: the MADT alone lets a kernel start CPUs and take them
- * down and up again. ACPI 6.4, chapter 5.
+ * The ACPI tables of a guest: hardware-reduced (no PM timer, 8259, RTC, 8042 or VGA), a local APIC
+ * per vCPU, no IO-APIC. The DSDT holds an empty \_SB: the MADT alone lets a kernel bring CPUs up
+ * and take them offline. ACPI 6.4, chapter 5.
  */
 #include <x86/build.h>
 #include <x86/vlapic.h>
@@ -28,7 +28,7 @@ struct acpi_header {
 	u32 creator_revision;
 } __packed;
 
-/* As they follow one another in the guest's memory. */
+/* The tables in the order in which they lie in the guest's memory. */
 struct tables {
 	struct rsdp {
 		char signature[8];
@@ -80,7 +80,7 @@ static u8 checksum(const void *table, size_t n)
 	return (u8)-sum;
 }
 
-/* Makes a table of the header and what follows it. */
+/* Fills in the header and the checksum of a table of size bytes. */
 static void finish(struct acpi_header *h, const char *signature, u8 revision, size_t size)
 {
 	*h = (struct acpi_header){ .length = (u32)size, .revision = revision, .oem_id = "MARGAY",

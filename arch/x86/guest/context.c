@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The registers of a vCPU that no back-end switches: XSAVE state (eagerly, at every change of vCPU), debug
- * registers, TSC_AUX. SDM 1 13, 3A 17.2.
+ * The vCPU registers that neither back-end switches: XSAVE state (switched eagerly, at every change
+ * of vCPU), debug registers, TSC_AUX. SDM 1 13, 3A 17.2.
  */
 #include <margay/arch.h>
 #include <x86/features.h>
@@ -15,7 +15,9 @@
 #define FCW_RESET 0x037f
 #define MXCSR_RESET 0x1f80
 
-/* Components XSAVEOPT finds unchanged are still written when the state moved: plain XSAVE is safe. */
+/*
+ * Uses plain XSAVE, which writes every component: XSAVEOPT may skip some after the state has moved.
+ */
 static void fpu_save(struct vcpu *v)
 {
 	u64 mask = x86.xcr0_mask;
@@ -25,7 +27,7 @@ static void fpu_save(struct vcpu *v)
 		__asm__ volatile("fxsave64 (%0)" ::"r"(v->xsave) : "memory");
 		return;
 	}
-	/* Not every emulator intercepts XSETBV: the CPU knows what the guest has set. */
+	/* Not every emulator intercepts XSETBV, so read the guest's XCR0 from the CPU. */
 	__asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
 	v->xcr0 = (u64)hi << 32 | lo;
 	write_xcr0(mask);
@@ -38,14 +40,17 @@ static void fpu_restore(struct vcpu *v)
 	static const u32 zero;
 	u32 lo = (u32)x86.xcr0_mask, hi = (u32)(x86.xcr0_mask >> 32);
 
-	/* Where no exception waits, FXRSTOR leaves FIP, FDP and FOP as they are: those of a load of ours. */
+	/*
+	 * With no exception pending, FXRSTOR leaves FIP, FDP and FOP alone: load our own values
+	 * first.
+	 */
 	if (x86.fip_leaks)
 		__asm__ volatile("fnclex; ffree %%st(7); fildl %0" ::"m"(zero));
 	if (!x86.xsave) {
 		__asm__ volatile("fxrstor64 (%0)" ::"r"(v->xsave) : "memory");
 		return;
 	}
-	/* XCR0 is Margay's, with all features, while no guest's registers are loaded. */
+	/* While no guest's registers are loaded, XCR0 holds Margay's value with all features. */
 	__asm__ volatile("xrstor64 (%0)" ::"r"(v->xsave), "a"(lo), "d"(hi) : "memory");
 	write_xcr0(v->xcr0);
 }
@@ -55,8 +60,8 @@ void arch_vcpu_load(struct vcpu *v)
 	if (hvm->load)
 		hvm->load(v);
 	/*
-	 * What one vCPU taught the branch predictor must not steer another, nor itself when it comes back: what
-	 * its kernel did against its own processes it did on another CPU.
+	 * Flush the branch predictor: one vCPU's training must not steer another vCPU. A returning
+	 * vCPU needs the flush too: its kernel's own barriers ran on the other CPU.
 	 */
 	if (spec.actions & SPEC_IBPB)
 		wrmsr(MSR_PRED_CMD, PRED_CMD_IBPB);
@@ -84,7 +89,7 @@ void context_reset(struct vcpu *v)
 	memset(x, 0, x86.xsave_size);
 	*(u16 *)x = FCW_RESET;
 	*(u32 *)(x + 24) = MXCSR_RESET;
-	/* XSTATE_BV: the two words above count; all else is in its initial state. */
+	/* XSTATE_BV: x87 and SSE come from the values above; the rest is in its initial state. */
 	*(u64 *)(x + FXSAVE_SIZE) = 3;
 	v->xcr0 = x86.xsave;
 	memset(v->dr, 0, sizeof(v->dr));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The CPUID policy: the machine's features, cut down to those that Margay switches or emulates for a
- * guest, with a topology of nr_vcpus cores of one thread in one package and APIC id = vCPU id. Made once
- * per domain and constant from then on; the exit copies words and fills in what depends on the vCPU.
- * SDM 2A CPUID, APM3 E, xen/arch-x86/cpuid.h.
+ * The CPUID policy: the machine's features, limited to those that Margay switches or emulates for a
+ * guest, with a topology of nr_vcpus single-thread cores in one package and APIC id = vCPU id. It
+ * is computed once per domain and then constant; the exit copies words and fills in what depends on
+ * the vCPU. SDM 2A CPUID, APM3 E, xen/arch-x86/cpuid.h.
  */
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
@@ -22,7 +22,7 @@
 #define XEN_LEAVES 6U
 #define NR_XSAVE 10U /* components, up to PKRU */
 
-/* A leaf's row in cpuid_policy.rows; what is beyond all limits has an empty one. */
+/* A leaf's row in cpuid_policy.rows. Leaves beyond all limits share an empty row. */
 enum {
 	ROW_XEN = MAX_BASIC + 1,
 	ROW_EXT = ROW_XEN + XEN_LEAVES,
@@ -41,9 +41,9 @@ struct cpuid_policy {
 		};
 		struct cpuid_regs rows[NR_ROWS];
 	};
-	struct cpuid_regs cache[NR_CACHES];   /* leaf 4 or 0x8000001d, whichever the vendor has */
+	struct cpuid_regs cache[NR_CACHES];   /* leaf 4 or 0x8000001d, depending on the vendor */
 	u32 feat1;                            /* leaf 7, subleaf 1, EAX */
-	struct cpuid_regs xsave[NR_XSAVE];    /* leaf 0xd: the components' sizes and places */
+	struct cpuid_regs xsave[NR_XSAVE];    /* leaf 0xd: sizes and offsets of the components */
 	struct cpuid_regs topo[2];            /* leaf 0xb: threads, cores */
 	u64 cr4, efer, xcr0;
 	bool tsc_aux;
@@ -120,12 +120,15 @@ struct cpuid_policy {
 
 #define L6A_ARAT BIT(2)
 
-/* Leaf 0xd, subleaf 1: XSAVEOPT and XSAVEC, not XSAVES. Beyond: the component is aligned when compacted. */
+/*
+ * Leaf 0xd, subleaf 1: XSAVEOPT and XSAVEC, not XSAVES. ECX[1] of a component: aligned when
+ * compacted.
+ */
 #define XSAVE_XSAVEC BIT(1)
 #define XSAVE_ALLOW (BIT(0) | XSAVE_XSAVEC)
 #define XSAVE_ALIGN BIT(1)
 
-/* Bits an APIC id needs for n cores. */
+/* Returns how many bits an APIC id needs for n cores. */
 static u32 order_of(u32 n)
 {
 	u32 order = 0;
@@ -135,7 +138,7 @@ static u32 order_of(u32 n)
 	return order;
 }
 
-/* Without the state, without the instructions. */
+/* Clears the features whose instructions need XSAVE state that the guest does not have. */
 static void drop_vector_features(struct cpuid_policy *p)
 {
 	struct cpuid_regs *l7 = &p->basic[7];
@@ -157,7 +160,7 @@ static void drop_vector_features(struct cpuid_policy *p)
 		l7->ecx &= ~(u32)L7C_PKU;
 }
 
-/* Deterministic cache parameters: only the numbers of sharers are ours. */
+/* Copies the deterministic cache parameters. Only the counts of sharing CPUs are Margay's. */
 static void make_caches(struct cpuid_policy *p, u32 leaf)
 {
 	u32 cores = p->intel ? 1U << order_of(p->nr_vcpus) : p->nr_vcpus;
@@ -180,7 +183,7 @@ static void make_caches(struct cpuid_policy *p, u32 leaf)
 	}
 }
 
-/* What shines through of the machine's leaves; the others are empty or made below. */
+/* The machine's leaves that guests see, masked. The others are empty or filled in below. */
 static const struct {
 	u32 first, last;
 	struct cpuid_regs allow;
@@ -190,7 +193,7 @@ static const struct {
 	{ 0x80000001, 0x80000001, { ~0U, ~0U, E1C_ALLOW, E1D_ALLOW } },
 	{ 0x80000002, 0x80000006, { ~0U, ~0U, ~0U, ~0U } }, /* the CPU's name, caches and TLBs */
 	{ 0x80000008, 0x80000008, { 0xff00, E8B_ALLOW, 0, 0 } },
-	{ 0x80000019, 0x8000001a, { ~0U, ~0U, ~0U, ~0U } }, /* TLBs, speed of instructions */
+	{ 0x80000019, 0x8000001a, { ~0U, ~0U, ~0U, ~0U } }, /* TLBs, instruction performance */
 	{ 0x80000021, 0x80000021, { E21A_ALLOW, 0, 0, 0 } },
 };
 
@@ -295,7 +298,7 @@ static void make_limits(struct cpuid_policy *p)
 {
 	const struct cpuid_regs *l1 = &p->basic[1], *l7 = &p->basic[7];
 
-	/* VME PVI TSD DE PSE PAE follow leaf 1; PCE may be set, RDPMC does not work all the same. */
+	/* VME PVI TSD DE PSE PAE follow leaf 1. PCE may be set, but RDPMC still does not work. */
 	p->cr4 = (l1->edx & BIT(1) ? 3U : 0) | 0x3cU | CR4_PGE | BIT(8) | CR4_OSFXSR |
 		 CR4_OSXMMEXCPT | CR4_IF(l7->ecx & L7C_UMIP, CR4_UMIP) |
 		 CR4_IF(l7->ebx & L7B_FSGSBASE, CR4_FSGSBASE) |
@@ -359,7 +362,7 @@ bool cpuid_has_tsc_aux(const struct domain *d) { return d->cpuid->tsc_aux; }
 	(BIT(1) | BIT(4) | BIT(7) | BIT(0xb) | BIT(0xd) | BIT(ROW_XEN + 3) | BIT(ROW_XEN + 4) | \
 	 BIT(ROW_81) | BIT(ROW_1D) | BIT(ROW_1E))
 
-/* The sizes of all that is enabled the machine tells by the guest's XCR0, which is in the CPU. */
+/* Reads the sizes of the enabled components from the CPU, which holds the guest's XCR0. */
 static void xsave_leaf(const struct cpuid_policy *p, u32 sub, struct cpuid_regs *out)
 {
 	struct cpuid_regs r = { 0 };
@@ -386,7 +389,7 @@ static void time_leaf(u32 sub, struct cpuid_regs *out)
 		return;
 	*out = (struct cpuid_regs){ 0 };
 	if (sub == 1) {
-		/* As pvclock has it: ns = ((tsc << shift) * mul) >> 32. */
+		/* The scale is pvclock's: ns = ((tsc << shift) * mul) >> 32. */
 		tsc_pvclock_scale(&out->ecx, &shift);
 		out->edx = (u32)shift;
 	} else if (sub == 2) {
@@ -394,7 +397,10 @@ static void time_leaf(u32 sub, struct cpuid_regs *out)
 	}
 }
 
-/* A row of SPECIAL_ROWS is completed in v->cpuid. Not inlined, to keep its frame off the others' path. */
+/*
+ * Completes a row of SPECIAL_ROWS in v->cpuid. Not inlined: keeps its stack frame off the fast
+ * path.
+ */
 static __noinline const struct cpuid_regs *special_row(struct vcpu *v, u32 row, u32 sub)
 {
 	const struct cpuid_policy *p = v->domain->cpuid;
@@ -456,7 +462,7 @@ static u32 row_of(const struct cpuid_policy *p, u32 leaf)
 		return ROW_EXT + leaf - 0x80000000;
 	if (leaf - XEN_CPUID_FIRST_LEAF < XEN_LEAVES)
 		return ROW_XEN + leaf - XEN_CPUID_FIRST_LEAF;
-	/* Intel answers beyond a limit with the highest basic leaf. SDM 2A CPUID. */
+	/* Beyond a limit, Intel CPUs return the highest basic leaf. SDM 2A CPUID. */
 	return p->intel && leaf >> 16 != 0x4000 ? p->max_basic : ROW_NONE;
 }
 

@@ -10,7 +10,7 @@
 #define REX_W BIT(3)
 #define REX_R BIT(2)
 
-/* The state of one decode. `err` is the first error; reads after it give zeroes. */
+/* The state of one decode. `err` is the first error; reads after it return zeroes. */
 struct cursor {
 	const u8 *p;
 	unsigned int at, len;
@@ -35,7 +35,7 @@ static u8 next(struct cursor *c)
 	return c->err ? 0 : c->p[c->at++];
 }
 
-/* A sign-extended little-endian number of n bytes. */
+/* Reads a sign-extended little-endian number of n bytes. */
 static s64 next_imm(struct cursor *c, unsigned int n)
 {
 	u64 v = 0;
@@ -45,7 +45,7 @@ static s64 next_imm(struct cursor *c, unsigned int n)
 	return n ? (s64)(v << (64 - 8 * n)) >> (64 - 8 * n) : 0;
 }
 
-/* Take all prefixes; returns the byte after them. */
+/* Consumes all prefixes; returns the byte after them. */
 static u8 prefixes(struct cursor *c)
 {
 	for (;;) {
@@ -55,19 +55,19 @@ static u8 prefixes(struct cursor *c)
 		case 0x66: c->opsize = true; break;
 		case 0x67: c->addrsize = true; break;
 		case 0xf0: c->lock = true; break;
-		case 0x26: /* segments: the exit gives the address */
+		case 0x26: /* segment overrides: the exit gives the address */
 		case 0x2e:
 		case 0x36:
 		case 0x3e:
 		case 0x64:
 		case 0x65:
-		case 0xf2: /* of no meaning for the instructions decoded here */
+		case 0xf2: /* no effect on the instructions decoded here */
 		case 0xf3:
 			break;
 		default:
 			if (c->mode != INSN_MODE_64 || (b & 0xf0) != 0x40)
 				return b;
-			/* Counts only right before the opcode. */
+			/* A REX prefix counts only directly before the opcode. */
 			c->rex = b;
 			continue;
 		}
@@ -97,7 +97,7 @@ static u8 address_size(const struct cursor *c)
 	return (c->mode == INSN_MODE_16) != c->addrsize ? 2 : 4;
 }
 
-/* Take ModRM, SIB and displacement of a memory operand; returns the 3 bits of the reg field. */
+/* Consumes ModRM, SIB and displacement of a memory operand; returns the 3 bits of the reg field. */
 static u8 modrm_mem(struct cursor *c)
 {
 	u8 modrm = next(c), mod = modrm >> 6, rm = modrm & 7;
@@ -110,7 +110,7 @@ static u8 modrm_mem(struct cursor *c)
 			disp = 2;
 	} else {
 		if (rm == 4)
-			rm = next(c) & 7; /* base field of SIB; 5 means what it means in rm */
+			rm = next(c) & 7; /* SIB's base field: 5 has the same meaning as in rm */
 		if (mod == 2 || (mod == 0 && rm == 5))
 			disp = 4;
 	}
@@ -118,7 +118,10 @@ static u8 modrm_mem(struct cursor *c)
 	return modrm >> 3 & 7;
 }
 
-/* What an operation does with its memory operand, when memory is on the left; -1: not supported. */
+/*
+ * Sets the operation (-1: not supported) and its use of memory; mem_left: memory is the left
+ * operand.
+ */
 static void set_op(struct cursor *c, struct insn *out, int op, bool mem_left)
 {
 	if (op < 0) {
@@ -168,7 +171,7 @@ static void decode_one(struct cursor *c, struct insn *out, u8 opcode)
 		       false);
 		out->mem_size = opcode & 1 ? 2 : 1;
 		break;
-	case 0x63: /* MOVSXD, where it extends anything; vendors differ on the other forms */
+	case 0x63: /* MOVSXD, only where it extends; vendors differ on the other forms */
 		set_op(c, out, c->rex & REX_W ? INSN_MOVSX : -1, false);
 		out->mem_size = 4;
 		break;
@@ -184,7 +187,7 @@ static void decode_one(struct cursor *c, struct insn *out, u8 opcode)
 		if (out->has_imm)
 			out->imm = next_imm(c, opcode == 0x83 ? 1 : min(out->size, (u8)4));
 		return;
-	case 0xa0 ... 0xa3: /* address behind the opcode, register is rAX */
+	case 0xa0 ... 0xa3: /* the address follows the opcode, the register is rAX */
 		set_op(c, out, INSN_MOV, opcode > 0xa1);
 		next_imm(c, address_size(c));
 		return;
@@ -205,7 +208,7 @@ int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct i
 	memset(out, 0, sizeof(*out));
 	if (!c.err)
 		decode_one(&c, out, opcode);
-	/* LOCK is an error unless memory is read and written. */
+	/* LOCK is an error unless the instruction reads and writes memory. */
 	if (c.lock && !(out->mem_read && out->mem_dest))
 		fail(&c);
 	out->len = c.at;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What both back-ends do about the frequent exits. Called on the vCPU's own CPU, in its run loop, with
- * v->regs up to date and no lock held. MSRs are in msr.c, ports in io.c, nested page faults in mmio.c.
+ * Handlers of the frequent exits, shared by both back-ends. They run on the vCPU's own CPU, in its
+ * run loop, with v->regs up to date and no lock held. MSRs are in msr.c, ports in io.c, nested page
+ * faults in mmio.c.
  */
 #include <margay/arch.h>
 #include <margay/evtchn.h>
@@ -18,8 +19,9 @@
 #define X86_DB 1
 
 /*
- * Behind the last canonical address comes #GP. It is raised at the instruction, as VT-x enters at canonical
- * addresses only. SDM 3C 26.3.1.4.
+ * Wraps RIP to the code's width. Returns true, with RIP back at the instruction, when RIP left the
+ * canonical addresses: the caller raises #GP at the instruction, since VT-x only enters at
+ * canonical addresses. SDM 3C 26.3.1.4.
  */
 static bool leaves_code(struct vcpu *v, unsigned insn_len)
 {
@@ -43,7 +45,7 @@ void finish_insn(struct vcpu *v, unsigned insn_len)
 	}
 	v->regs.rflags &= ~RFLAGS_RF;
 	hvm->skip_shadow(v);
-	/* The trap of a single step over the instruction; skip_shadow() has told DR6. */
+	/* Raise the single-step trap of this instruction; skip_shadow() has updated DR6. */
 	if (v->regs.rflags & RFLAGS_TF)
 		inject_exception(v, X86_DB, false, 0);
 }
@@ -83,7 +85,7 @@ static void exit_wrmsr(struct vcpu *v, unsigned insn_len)
 	}
 }
 
-/* All sleep without taking interrupts, or are off: nobody is left to wake another by NMI or INIT. */
+/* Returns true when every vCPU is offline or halted with interrupts off: none can wake another. */
 static bool halted_for_good(const struct domain *d)
 {
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
@@ -96,11 +98,13 @@ static bool halted_for_good(const struct domain *d)
 	return true;
 }
 
-/* As on Xen, the last vCPU's CLI; HLT powers the guest off. Each looks after it has gone to sleep. */
+/*
+ * As on Xen, CLI; HLT on the last vCPU powers the guest off. Each vCPU checks after it has blocked.
+ */
 static void exit_hlt(struct vcpu *v, unsigned insn_len)
 {
 	guest_skip(v, insn_len);
-	/* A poll that an interrupt ended must not let a masked event end this sleep. */
+	/* End a poll that an interrupt ended, so that a masked event does not end this HLT. */
 	evtchn_poll_end(v);
 	v->halted = !(v->regs.rflags & RFLAGS_IF);
 	vcpu_block(v);
@@ -119,7 +123,7 @@ static bool xcr0_valid(const struct domain *d, u64 val)
 	return !avx512 || (avx512 == XCR0_AVX512 && (val & XCR0_AVX));
 }
 
-/* The intercept is taken before the CPU looks at the privilege level. */
+/* The CPU takes the intercept before it checks the privilege level. */
 static void exit_xsetbv(struct vcpu *v, unsigned insn_len)
 {
 	u64 val = v->regs.rdx << 32 | (u32)v->regs.rax;
@@ -132,7 +136,7 @@ static void exit_xsetbv(struct vcpu *v, unsigned insn_len)
 		inject_gp(v);
 	} else {
 		v->xcr0 = val;
-		/* It is in the CPU while the vCPU is: eager switching. */
+		/* The CPU holds the guest's XCR0 while the vCPU is loaded (eager switching). */
 		write_xcr0(val);
 		guest_skip(v, insn_len);
 	}
@@ -160,7 +164,7 @@ static void exit_window(struct vcpu *v, unsigned insn_len __unused)
 	atomic_or(&v->pending, VCPU_WORK_WINDOW);
 }
 
-/* The vCPU that the guest waits for may itself wait here for its turn. */
+/* Yields: the vCPU that the guest waits for may be runnable on this CPU. */
 static void exit_pause(struct vcpu *v, unsigned insn_len)
 {
 	guest_skip(v, insn_len);

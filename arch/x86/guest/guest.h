@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the files of this room share and nobody else sees: the inside of a vLAPIC, MSR numbers. */
+/* Declarations private to arch/x86/guest: the inside of a vLAPIC, MSR numbers. */
 #ifndef GUEST_GUEST_H
 #define GUEST_GUEST_H
 
@@ -8,7 +8,7 @@
 #include <x86/apic_regs.h>
 #include <x86/regs.h>
 
-/* MSRs that only a guest's eyes see; the others are in x86.h. */
+/* MSRs that only guests access; the others are in x86/msr.h. */
 #define MSR_PLATFORM_INFO 0xce
 #define MSR_MISC_ENABLE 0x1a0
 #define MSR_DEBUGCTL 0x1d9
@@ -34,23 +34,26 @@ static inline bool is_canonical(gvaddr_t va, u64 cr4)
 
 static inline u64 size_mask(unsigned bytes) { return bytes == 8 ? ~0UL : (1UL << bytes * 8) - 1; }
 
-/* As an instruction of that size does: 32-bit writes clear the upper half, smaller ones leave the rest. */
+/*
+ * Writes like an instruction of that size: 32-bit writes clear the upper half, smaller ones keep
+ * the rest.
+ */
 static inline void set_register(u64 *r, u64 val, unsigned bytes)
 {
 	*r = (bytes < 4 ? *r & ~size_mask(bytes) : 0) | (val & size_mask(bytes));
 }
 
-/* INIT and SIPI on their way: bits of vlapic.startup. */
+/* Pending INIT and SIPI: bits of vlapic.startup. */
 #define STARTUP_INIT BIT(0)
 #define STARTUP_SIPI BIT(1)
 #define STARTUP_VECTOR_SHIFT 8
 
 /*
- * Only the vCPU itself, on the CPU it runs on, changes the registers. Others touch irr, esr_new and
- * startup, atomically; lvt, period and tsc_deadline are read by the timer's function wherever it runs.
+ * Only the vCPU itself, on its own CPU, changes the registers. Other CPUs access irr, esr_new and
+ * startup, atomically; the timer's function reads lvt, period and tsc_deadline on any CPU.
  *
- * TPR and ISR are in a page of the layout that hardware knows (SDM 3C 29.1, APM2 15.29). Interrupts arrive
- * in irr[]; where hardware delivers them they are moved from there to the page's IRR.
+ * TPR and ISR are in a page whose layout hardware defines (SDM 3C 29.1, APM2 15.29). Interrupts
+ * arrive in irr[]; where hardware delivers them, they are moved from irr[] to the page's IRR.
  */
 struct vlapic {
 	struct vcpu *v;
@@ -65,9 +68,9 @@ struct vlapic {
 	u32 esr_new; /* errors since the last write to ESR */
 	u32 startup;
 	struct timer timer;
-	stime_t expires; /* of the count now running; 0 when stopped */
+	stime_t expires; /* expiry of the running count; 0 when stopped */
 	stime_t period;  /* 0 unless periodic */
-	bool timer_held; /* periodic, but not armed: nobody would notice a tick; see vlapic_timer_fired() */
+	bool timer_held; /* periodic, not armed: the guest cannot see ticks; vlapic_timer_fired() */
 	u64 tsc_deadline;
 };
 
@@ -75,7 +78,7 @@ static inline bool vlapic_x2apic(const struct vlapic *vl) { return vl->base & AP
 
 static inline bool vlapic_hw_enabled(const struct vlapic *vl) { return vl->base & APIC_BASE_EN; }
 
-/* Takes fixed interrupts: enabled in IA32_APIC_BASE and in SVR. */
+/* The vLAPIC accepts fixed interrupts: enabled in IA32_APIC_BASE and in SVR. */
 static inline bool vlapic_enabled(const struct vlapic *vl)
 {
 	return (vl->base & APIC_BASE_EN) && (vl->svr & SVR_ENABLE);
@@ -89,15 +92,20 @@ static inline u32 *vlapic_reg(const struct vlapic *vl, u32 offset)
 u8 vlapic_ppr(const struct vlapic *vl);
 bool vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt);
 void vlapic_error(struct vlapic *vl, u32 bits);
-void vlapic_init_regs(struct vlapic *vl); /* the state INIT leaves; IA32_APIC_BASE stays */
+void vlapic_init_regs(struct vlapic *vl); /* INIT's register state; keeps IA32_APIC_BASE */
 
-/* The state of INIT in the registers that context.c switches; in the CPU, too, if v is loaded. */
+/*
+ * Resets the registers that context.c switches to their state after INIT, also in the CPU if v is
+ * loaded.
+ */
 void context_reset(struct vcpu *v);
 
 /* vlapic_ipi.c */
 void vlapic_send_icr(struct vlapic *vl);
 u32 vlapic_logical_id(const struct vlapic *vl);
-/* On the target's own CPU: takes INIT and SIPI. True when the vCPU's state is not what it was. */
+/*
+ * Handles pending INIT and SIPI. Runs on the target's own CPU. Returns true when v's state changed.
+ */
 bool vlapic_take_startup(struct vcpu *v);
 static inline bool vlapic_startup_pending(const struct vcpu *v)
 {
@@ -109,14 +117,14 @@ void vlapic_timer_fired(struct timer *t);
 void vlapic_timer_stop(struct vlapic *vl);
 void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt); /* the timer's LVT was written */
 void vlapic_timer_start(struct vlapic *vl, u32 count); /* write to TMICT */
-/* The guest can notice the timer again: its interrupt was taken, or the like. Own CPU. */
+/* Rearms a held timer: the guest can see ticks again, e.g. after it took an interrupt. Own CPU. */
 void vlapic_timer_resume(struct vlapic *vl);
 u64 vlapic_timer_get_deadline(const struct vlapic *vl); /* IA32_TSC_DEADLINE */
 u32 vlapic_timer_count(const struct vlapic *vl);
 void vlapic_timer_divide(struct vlapic *vl, u32 tdcr);
 void vlapic_timer_deadline(struct vlapic *vl, u64 tsc); /* a guest TSC value; 0 disarms */
 
-/* Puts an accepted interrupt back into IRR, if it came from the APIC. */
+/* Moves an accepted interrupt back to IRR, if it came from the APIC. */
 void vlapic_unaccept(struct vcpu *v, u8 vector);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's memory, by its own page tables and the p2m. While a copy runs v->copying_guest_memory is set, and whoever
- * takes a page from the domain waits for it: so no reference is needed a page. SDM 3A 4, APM2 5.
+ * Access to guest memory through the guest's page tables and the p2m. v->copying_guest_memory is
+ * set during a copy, and whoever takes a page from the domain waits until it is clear; so a copy
+ * takes no page references. SDM 3A 4, APM2 5.
  */
 #include <margay/guest_copy.h>
 #include <margay/printk.h>
@@ -23,9 +24,9 @@ static __noinline void forget(struct vcpu *v)
 }
 
 /*
- * Nested use (a hypercall inside a multicall) does not happen: copies are leaf functions. The p2m mappings
- * of the copies before are still good, unless p2m_flush() has been at work: it counts first and waits
- * for copying_guest_memory then, so either it waits for us or we see the new count.
+ * Copies do not nest (even in a multicall): they are leaf functions. The p2m windows of earlier
+ * copies stay valid until p2m_flush() runs. It increments the generation first and then waits for
+ * copying_guest_memory, so either it waits for this copy or this copy sees the new generation.
  */
 static inline void copy_begin(struct vcpu *v)
 {
@@ -59,7 +60,9 @@ static __noinline bool move_window(struct domain *d, struct p2m_window *w, gpadd
 	return true;
 }
 
-/* Machine memory behind a guest physical address, if it is RAM or may be used like it. */
+/*
+ * Returns the host address of a guest physical address, or NULL if it is not RAM or usable as RAM.
+ */
 static inline void *gpa_to_ptr(struct domain *d, struct p2m_window *w, gpaddr_t gpa, bool write)
 {
 	u8 *host;
@@ -77,7 +80,10 @@ static inline void *own_ptr(struct vcpu *v, gpaddr_t gpa, bool write)
 	return gpa_to_ptr(v->domain, &v->map[gpa >> 21 & (ARRAY_SIZE(v->map) - 1)], gpa, write);
 }
 
-/* Sets bits in an entry of the guest's tables, if it lies where the guest may write. False: it is not e now. */
+/*
+ * Sets bits in a guest page-table entry, if the guest may write it. False: the entry no longer
+ * equals e.
+ */
 static __noinline bool mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 e, u64 set)
 {
 	void *p = own_ptr(v, gpa, true);
@@ -88,22 +94,22 @@ static __noinline bool mark_entry(struct vcpu *v, gpaddr_t gpa, bool wide, u64 e
 		      atomic_cas((u32 *)p, (u32)e, (u32)(e | set));
 }
 
-/* What an access asks of the entries that lead to its page. */
+/* The rights that an access needs from the entries that map its page. */
 struct rights {
 	bool write;
-	u64 need;	/* bits that all of them have */
-	u64 forbid;	/* a bit that not all of them have */
-	u64 reserved;	/* bits that none of them has */
+	u64 need;	/* bits that all entries must have */
+	u64 forbid;	/* a bit that not all entries may have */
+	u64 reserved;	/* bits that no entry may have */
 };
 
-/* The rights of Margay's own copies: the kernel's. */
+/* Returns the rights of Margay's own copies, which are the guest kernel's. */
 static inline struct rights kernel_rights(const struct vcpu *v, bool write)
 {
 	return (struct rights){ .write = write,
 				.need = write && (v->paging.cr0 & CR0_WP) ? PTE_W : 0 };
 }
 
-/* By the tables of one paging mode; the flags are constants where it is called. */
+/* Walks the tables of one paging mode. longmode and pae are constants in each caller. */
 static __always_inline gpaddr_t walk_tables(struct vcpu *v, struct vcpu_walk *w, gvaddr_t va,
 					    const struct rights *r, bool longmode, bool pae)
 {
@@ -166,10 +172,10 @@ static __noinline gpaddr_t walk_legacy(struct vcpu *v, struct vcpu_walk *w, gvad
 
 _Static_assert(ARRAY_SIZE(((struct vcpu *)NULL)->walked) == 1 << (32 - 29), "walk_of()");
 
-/* What is known of the page of va, or of another one. */
+/* Returns the cache slot for va's page; the slot may hold another page. */
 static inline struct vcpu_walk *walk_of(struct vcpu *v, gvaddr_t va)
 {
-	/* Mixed by the golden ratio, as stacks lie at multiples of their size. */
+	/* Hash by the golden ratio, since stacks lie at multiples of their size. */
 	return &v->walked[(u32)(va >> PAGE_SHIFT) * 0x9e3779b1U >> 29];
 }
 
@@ -183,8 +189,8 @@ static inline gpaddr_t walk(struct vcpu *v, gvaddr_t va, const struct rights *r)
 }
 
 /*
- * The page of the guest's at va, if its translation is kept: the entries that led to it are looked at again,
- * since a guest changes its tables without an exit.
+ * Returns the host address of va if its translation is cached, or NULL. Compares the guest's
+ * entries again, since a guest changes its tables without an exit.
  */
 static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
 {
@@ -233,7 +239,10 @@ static inline void copy_part(u8 *to, const u8 *from, size_t n)
 		memcpy(to, from, n);
 }
 
-/* Within copy_begin() and copy_end(). Returns how many bytes: fewer where the guest has no memory. */
+/*
+ * Copies between copy_begin() and copy_end(). Returns the bytes copied: fewer than n where the
+ * guest has no memory.
+ */
 static __noinline size_t copy_pages(struct vcpu *v, gvaddr_t va, u8 *buf, size_t n, bool to_guest)
 {
 	size_t done = 0;
@@ -305,7 +314,7 @@ int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa)
 	return *gpa == NO_ADDRESS ? -EFAULT : 0;
 }
 
-/* The rights of the guest's instruction. SDM 3A 4.6.1. */
+/* Returns the rights that the guest's instruction needs. SDM 3A 4.6.1. */
 static struct rights insn_rights(const struct vcpu *v, u32 access)
 {
 	const struct paging_state *p = &v->paging;
@@ -316,14 +325,14 @@ static struct rights insn_rights(const struct vcpu *v, u32 access)
 		.forbid = !user && smap && !(v->regs.rflags & RFLAGS_AC) ? PTE_U : 0,
 	};
 
-	/* Only PAE has bits so high. */
+	/* Only PAE entries have bits this high. */
 	if (p->cr4 & CR4_PAE)
 		r.reserved = (PTE_ADDR & ~((1UL << x86.phys_bits) - 1)) |
 			     (p->efer & EFER_NXE ? 0 : PTE_NX);
 	return r;
 }
 
-/* Protection keys: of user pages in long mode. SDM 3A 4.6.2. */
+/* Checks protection keys, which apply to user pages in long mode. SDM 3A 4.6.2. */
 static bool key_refuses(const struct vcpu *v, const struct vcpu_walk *w, u32 access)
 {
 	u64 e;
@@ -376,7 +385,10 @@ bool guest_operand(struct vcpu *v, gvaddr_t va, const void *buf, unsigned n, u32
 	return ok;
 }
 
-/* Its own memory under copying_guest_memory; a domain that is being built nobody runs yet. */
+/*
+ * Copies under copying_guest_memory if d is the current domain; else d is being built and nothing
+ * runs in it.
+ */
 static int copy_gpa(struct domain *d, gpaddr_t gpa, void *buf, size_t n, bool to_guest)
 {
 	struct vcpu *v = this_cpu()->current;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What event a vCPU takes at its next entry. Exceptions are queued by exit handlers; everything else is
- * picked by vcpu_prepare_entry(): NMI, then the event channel upcall, then the local APIC. One event a
- * time goes in; while another waits its work bit is in v->waiting_window and the back-end opens a window.
- * All on the vCPU's own CPU. SDM 3A 6.9 and 6.15.
+ * Selects the event that a vCPU takes at its next entry. Exit handlers queue exceptions;
+ * vcpu_prepare_entry() selects the others: NMI, then the event channel upcall, then the local APIC.
+ * An entry injects one event. The work bit of an event that cannot be injected stays in
+ * v->waiting_window, and the back-end opens a window. All functions run on the vCPU's own CPU. SDM
+ * 3A 6.9 and 6.15.
  */
 #include <margay/arch.h>
 #include <margay/policy_registry.h>
@@ -37,7 +38,10 @@ void inject_put_back(struct vcpu *v)
 		v->nmi_pending = true;
 		atomic_or(&v->pending, VCPU_WORK_NMI);
 	} else if (v->inject.type == INJ_EXTINT) {
-		/* The callback vector has no bit in the APIC: the shared page still says pending. */
+		/*
+		 * The callback vector has no bit in the APIC; its pending byte in the shared page
+		 * is still set.
+		 */
 		vlapic_unaccept(v, v->inject.vector);
 		atomic_or(&v->pending, VCPU_WORK_EVENT | VCPU_WORK_LAPIC);
 	}
@@ -46,7 +50,7 @@ void inject_put_back(struct vcpu *v)
 void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 {
 	v->stats.exceptions++;
-	/* The image of a fault that restarts its instruction has RF set. SDM 3B 17.3.1.1. */
+	/* A fault restarts its instruction, so its saved RFLAGS has RF set. SDM 3B 17.3.1.1. */
 	if (vector != X86_DB && vector != X86_DF)
 		v->regs.rflags |= RFLAGS_RF;
 	if (v->inject.valid && v->inject.type == INJ_EXCEPTION) {
@@ -98,7 +102,7 @@ static void inject_extint(struct vcpu *v, u8 vector)
 	v->inject = (struct injection){ .valid = true, .type = INJ_EXTINT, .vector = vector };
 }
 
-/* NMIs need no IF; with IF set and an interrupt refused there is a shadow, which holds them, too. */
+/* NMIs ignore IF. If IF is set but interrupts cannot be taken, a shadow blocks NMIs as well. */
 static bool nmi_allowed(const struct vcpu *v, bool can_take)
 {
 	return !v->inject.valid && !v->nmi_blocked && (can_take || !(v->regs.rflags & RFLAGS_IF));
@@ -113,7 +117,9 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 	if (unlikely(vlapic_startup_pending(v)) && vlapic_take_startup(v)) {
 		can_take = false;
 		if (v->sipi_wait) {
-			/* Offline from now on; the rest waits until it is up again. */
+			/*
+			 * v is now offline; its other work stays pending until it is online again.
+			 */
 			atomic_or(&v->pending, work);
 			return false;
 		}
@@ -139,8 +145,9 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 	}
 
 	/*
-	 * Xen ignores evtchn_upcall_mask in HVM guests. The per-vCPU vector is an edge, told by the work
-	 * bit; the callback vector is a level that the guest ends by clearing the pending byte.
+	 * Xen ignores evtchn_upcall_mask in HVM guests. The per-vCPU vector is edge-triggered by
+	 * the work bit; the callback vector is a level that the guest ends by clearing the pending
+	 * byte.
 	 */
 	if (upcall_pending(v)) {
 		if (v->upcall_vector) {
@@ -169,9 +176,9 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 		}
 	}
 
-	/* Looked at again when the window opens, or when anything new is posted. */
+	/* Checked again when the window opens or when new work is posted. */
 	v->waiting_window = keep;
-	/* Last, so that the guest is not early by what it takes to enter it. */
+	/* Last, so that the time to enter the guest does not make it early. */
 	if (unlikely(v->not_before))
 		vcpu_wait_deadline(v);
 	return window;

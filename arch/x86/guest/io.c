@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * I/O ports: there is no device behind any. Reads give 0 rather than all ones, since 0 ends the loops
- * with which kernels calibrate clocks or wait for a busy bit. The ports of PCI's configuration space do
- * give all ones: to 0 a kernel answers with a search of all buses, over a thousand exits. Two ports reset
+ * I/O ports: no port has a device. Reads return 0 rather than all ones, since 0 ends the loops in
+ * which kernels calibrate clocks or wait for a busy bit. The ports of PCI configuration space do
+ * return all ones: on 0 a kernel would scan all buses with over a thousand exits. Two ports reset
  * the guest as on a PC.
  */
 #include <margay/guest_copy.h>
@@ -18,9 +18,9 @@
 #define PORT_RESET_CONTROL 0xcf9
 #define RESET_CONTROL_RST_CPU 0x04
 
-#define PORT_PCI_CONFIG 0xcf8 /* and the seven after it */
+#define PORT_PCI_CONFIG 0xcf8 /* to 0xcff */
 
-#define STRING_STEPS 512U /* elements in one exit */
+#define STRING_STEPS 512U /* elements per exit */
 #define RFLAGS_DF BIT(10)
 #define X86_SS 12
 #define X86_GP 13
@@ -38,7 +38,7 @@ static void write_port(struct vcpu *v, u16 port, u8 val)
 		domain_shutdown(v->domain, SHUTDOWN_reboot);
 }
 
-/* The operands of INS and OUTS, by the mode and the prefixes: not all hardware tells them. */
+/* The operands of INS and OUTS, from mode and prefixes: not all hardware reports them. */
 struct string_insn {
 	u8 addr_size;	/* 2, 4, 8 */
 	u8 seg;
@@ -63,13 +63,13 @@ static struct string_insn string_prefixes(struct vcpu *v, const struct vcpu_mode
 	return s;
 }
 
-#define SEG_WRITE BIT(1) /* of code: readable */
-#define SEG_DOWN BIT(2)	 /* of code: conforming */
+#define SEG_WRITE BIT(1) /* code: readable */
+#define SEG_DOWN BIT(2)	 /* code: conforming */
 #define SEG_CODE BIT(3)
 #define SEG_P BIT(7)
 #define SEG_BIG BIT(10)
 
-/* SDM 3A 5.3 to 5.5. Outside of 64-bit mode. */
+/* Checks a segment's limit and type as SDM 3A 5.3 to 5.5 do outside 64-bit mode. */
 static bool in_segment(const struct vcpu_seg *s, u32 offset, unsigned n, bool write)
 {
 	u32 end = offset + n - 1;
@@ -96,7 +96,10 @@ static bool linear_address(struct vcpu *v, const struct vcpu_mode *m, const stru
 	return in_segment(&s, (u32)offset, io->size, io->in);
 }
 
-/* True when it is done; else it is executed again, for there is more or a fault to come. */
+/*
+ * Returns true when the instruction is complete, false when the guest must execute it again:
+ * elements are left or a fault is pending.
+ */
 static bool string_io(struct vcpu *v, const struct io_exit *io)
 {
 	u64 step = (v->regs.rflags & RFLAGS_DF) ? -(u64)io->size : io->size, count = 1;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Nested page faults that no mapping can satisfy: the local APIC's page, holes (reads give all ones,
- * writes are dropped, as on Xen) and read-only pages (writes are dropped, as on Xen). The access is
- * carried out by the small decoder. What it does not know raises #GP, again as on Xen, and so do instruction
- * fetches, page walks and the delivery of events in such places: the guest's kernel decides.
+ * Handles nested page faults that no mapping can satisfy: the local APIC's page, holes (reads
+ * return all ones, writes are dropped, as on Xen) and read-only pages (writes are dropped, as on
+ * Xen). The small decoder emulates the access. Instructions that it does not support raise #GP, as
+ * on Xen, and so do instruction fetches, page walks and event delivery at such addresses: the
+ * guest's kernel handles the #GP.
  */
 #include <margay/guest_copy.h>
 #include <margay/trace.h>
@@ -49,7 +50,7 @@ static u64 sign_extend(u64 val, unsigned size)
 	return (u64)((s64)(val << shift) >> shift);
 }
 
-/* a op b, with the flags of the result in *flags. SDM 1 3.4.3.1. */
+/* Computes a op b and sets the result's flags in *flags. SDM 1 3.4.3.1. */
 static u64 compute(enum insn_op op, u64 a, u64 b, unsigned size, u64 *flags)
 {
 	u64 sign = 1UL << (size * 8 - 1), r, f = 0;
@@ -82,8 +83,9 @@ struct access {
 };
 
 /*
- * The APIC's registers are 32 bits wide at multiples of 16. Narrower reads get their part; whatever
- * touches the gaps reads 0, and other writes do nothing (SDM 3A 11.4.1: undefined).
+ * Reads the memory operand. The APIC's registers are 32 bits wide at multiples of 16. Narrower
+ * reads return a part of the register; reads that touch the gaps return 0, and other writes have no
+ * effect (SDM 3A 11.4.1: undefined).
  */
 static u64 load(struct vcpu *v, const struct access *acc, unsigned size)
 {
@@ -148,18 +150,23 @@ static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct acc
 		gvaddr_t pc = m.cs_base + v->regs.rip;
 
 		len = guest_fetch(v, m.width == 64 ? v->regs.rip : (u32)pc, buf, sizeof(buf));
-		/* The guest has unmapped its code meanwhile and will find that out itself. */
+		/*
+		 * The guest has unmapped its code since the exit; it faults when it executes again.
+		 */
 		if (!len)
 			return;
 		bytes = buf;
 	}
-	/* An operand that goes on in another page is not carried out: nobody has checked that one. */
+	/*
+	 * Do not emulate an operand that crosses into another page: that page's rights are
+	 * unchecked.
+	 */
 	if (insn_decode(bytes, len, (enum insn_mode)m.width, &in) ||
 	    (acc->gpa & ~PAGE_MASK) + in.mem_size > PAGE_SIZE)
 		inject_gp(v);
 	else if (in.mem_dest ? npf->write || in.mem_read : !npf->write)
 		emulate(v, &in, acc);
-	/* Else another vCPU has changed the code: the guest executes the new one. */
+	/* Otherwise another vCPU changed the code: the guest executes the new code. */
 }
 
 void exit_npf(struct vcpu *v, const struct npf_exit *npf)
@@ -177,7 +184,7 @@ void exit_npf(struct vcpu *v, const struct npf_exit *npf)
 				domain_crash(v->domain, v, "no memory for page tables");
 			return;
 		}
-		/* Mapped meanwhile by another vCPU: the guest tries again. */
+		/* Another vCPU has mapped the page since the exit: the guest retries. */
 		if (e.type != P2M_NONE && (!p2m_read_only(e.type) || !npf->write) &&
 		    (e.type == P2M_RAM || !npf->fetch))
 			return;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The MSRs a guest may touch: the local APIC's and one table; what is not in it raises #GP. Features that CPUID hides
- * (MTRR, MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have no entry, so
- * that a kernel which probes learns the same from both.
+ * The MSRs that a guest may access: the local APIC's and one table; all others raise #GP. Features
+ * that CPUID hides (MTRR, MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance
+ * counters) have no entry, so that a kernel which probes the MSRs reaches the same conclusion as
+ * from CPUID.
  */
 #include <margay/arch.h>
 #include <margay/guest_copy.h>
@@ -27,7 +28,7 @@
 
 struct msr_rule {
 	u32 first, last;
-	u64 value; /* what a read gives when rd is NULL */
+	u64 value; /* read value when rd is NULL */
 	struct msr_read (*rd)(struct vcpu *v, u32 msr);
 	int (*wr)(struct vcpu *v, u32 msr, u64 val); /* NULL: #GP */
 	enum { INTEL_ONLY = X86_VENDOR_INTEL, AMD_ONLY = X86_VENDOR_AMD, ANY } vendor;
@@ -53,7 +54,7 @@ static struct msr_read read_hvm(struct vcpu *v, u32 msr)
 	return msr_value(hvm->get_msr(v, msr));
 }
 
-/* Eight memory types, of which 2 and 3 and those above 7 do not exist. SDM 3A 12.12.2. */
+/* PAT has eight entries; types 2, 3 and above 7 are reserved. SDM 3A 12.12.2. */
 static int write_pat(struct vcpu *v, u32 msr, u64 val)
 {
 	for (unsigned i = 0; i < 8; i++) {
@@ -75,7 +76,7 @@ static int write_efer(struct vcpu *v, u32 msr, u64 val)
 	hvm->mode(v, &m);
 	if ((m.cr0 & CR0_PG) && ((val ^ m.efer) & EFER_LME))
 		return -EPERM;
-	/* LMA follows LME and CR0.PG; what is written to it is ignored. */
+	/* LMA is the AND of LME and CR0.PG; writes to it are ignored. */
 	hvm->set_msr(v, msr, (val & ~EFER_LMA) | (m.efer & EFER_LMA));
 	return 0;
 }
@@ -85,7 +86,10 @@ static struct msr_read read_tsc(struct vcpu *v, u32 msr __unused)
 	return msr_value(rdtsc() + v->tsc_offset);
 }
 
-/* The back-end takes v->tsc_offset over before the next entry; pvclock and the deadline timer follow. */
+/*
+ * Sets v->tsc_offset, which the back-end loads before the next entry; pvclock and the deadline
+ * timer follow.
+ */
 static int write_tsc(struct vcpu *v, u32 msr __unused, u64 val)
 {
 	u64 deadline = vlapic_rdmsr(v, MSR_TSC_DEADLINE).val;
@@ -102,7 +106,7 @@ static struct msr_read read_tsc_aux(struct vcpu *v, u32 msr __unused)
 	return (struct msr_read){ v->msr_tsc_aux, cpuid_has_tsc_aux(v->domain) ? 0 : -EPERM };
 }
 
-/* The guest's value is in the CPU while the vCPU is. */
+/* The CPU holds the guest's value while the vCPU is loaded. */
 static int write_tsc_aux(struct vcpu *v, u32 msr __unused, u64 val)
 {
 	if (val >> 32 || !cpuid_has_tsc_aux(v->domain))
@@ -122,7 +126,7 @@ static struct msr_read read_spec_ctrl(struct vcpu *v, u32 msr __unused)
 	return (struct msr_read){ v->spec_ctrl, spec.guest_ctrl ? 0 : -EPERM };
 }
 
-/* In the CPU from the next entry on. */
+/* Takes effect in the CPU at the next entry. */
 static int write_spec_ctrl(struct vcpu *v, u32 msr __unused, u64 val)
 {
 	if (!spec.guest_ctrl || (val & ~(u64)spec.guest_ctrl))
@@ -150,15 +154,15 @@ static struct msr_read no_read(struct vcpu *v __unused, u32 msr __unused)
 	return (struct msr_read){ 0, -EPERM };
 }
 
-/* Margay sets it where the CPU lets it; the guest need not. */
+/* Reports LFENCE as serializing where Margay could set it, so that the guest need not set it. */
 static struct msr_read read_de_cfg(struct vcpu *v __unused, u32 msr __unused)
 {
 	return msr_value(x86.lfence_serializes ? DE_CFG_LFENCE_SERIALIZE : 0);
 }
 
 /*
- * The hypercall page: slot n holds `mov eax, n; vmmcall or vmcall; ret`, for HYPERVISOR_iret `ud2`. The low bits of
- * val number the page, of which there is one.
+ * Writes the hypercall page: slot n holds `mov eax, n; vmmcall or vmcall; ret`; the slot of
+ * HYPERVISOR_iret holds `ud2`. The low bits of val select the page, of which there is one.
  */
 static int write_hypercall_page(struct vcpu *v, u32 msr __unused, u64 val)
 {
@@ -202,10 +206,10 @@ static const struct msr_rule rules[] = {
 	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE,
 	  MISC_ENABLE_FAST_STRING | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS, NULL, drop,
 	  INTEL_ONLY },
-	/* Linux complains about a TSC that does not count at the P0 rate. */
+	/* Linux warns if the TSC does not count at the P0 rate. */
 	{ MSR_HWCR, MSR_HWCR, HWCR_TSC_FREQ_SEL, NULL, drop, AMD_ONLY },
 	{ MSR_DE_CFG, MSR_DE_CFG, 0, read_de_cfg, drop, AMD_ONLY },
-	/* No CPUID bit hides the four counters of the K7: they stand still, as on Xen without a vPMU. */
+	/* No CPUID bit hides the four K7 counters: they do not count, as on Xen without a vPMU. */
 	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, 0, NULL, drop, AMD_ONLY },
 	{ MSR_SYSCFG, MSR_SYSCFG, 0, NULL, drop, AMD_ONLY },
 	{ MSR_NB_CFG, MSR_NB_CFG, 0, NULL, drop, AMD_ONLY },
@@ -213,7 +217,7 @@ static const struct msr_rule rules[] = {
 	{ MSR_MMIO_CONF_BASE, MSR_MMIO_CONF_BASE, 0, NULL, drop, AMD_ONLY },
 };
 
-/* Each MSR's rule on this machine, by a hash: in that slot, or behind it before the first that is empty. */
+/* Hash table of the MSRs' rules on this machine, with linear probing up to the first empty slot. */
 #define SLOT_BITS 7
 static struct msr_slot {
 	u32 msr;

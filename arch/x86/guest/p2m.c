@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The physical-to-machine map: nested page tables, read by the CPU and by us. Walking and splitting are
- * the same for NPT and EPT; only a leaf's rights differ. Entries are changed under d->p2m.lock with
- * single stores, so that readers need none. What a reader found stays valid until its vCPU leaves the
- * copy (v->copying_guest_memory) or puts its reference: p2m_flush() waits for that before a page goes. APM2 15.25.
+ * The physical-to-machine map: nested page tables, which the CPU and Margay walk. Walking and
+ * splitting are the same for NPT and EPT; only a leaf's rights differ. Entries change under
+ * d->p2m.lock with single stores, so readers need no lock. An entry stays valid for a reader until
+ * its vCPU ends the copy (v->copying_guest_memory) or puts its reference: p2m_flush() waits for
+ * that before a page is released. APM2 15.25.
  */
 #include <margay/arch.h>
 #include <margay/domain_parts.h>
@@ -19,14 +20,14 @@
 #define EPT_X PTE_U
 #define GFN_LIMIT (1UL << 36)	/* 4 levels */
 #define TEARDOWN_BATCH 32U
-#define TEARDOWN_CHUNK TEARDOWN_BATCH /* what a chunk to scrub counts for in a batch */
+#define TEARDOWN_CHUNK TEARDOWN_BATCH /* cost of a chunk to scrub, in entries */
 #define TEARDOWN_TABLE 4U
 
 static u64 leaf(mfn_t mfn, enum p2m_type type, unsigned level)
 {
 	u64 rights = hvm->leaf[type] | (level ? PTE_PS : 0);
 
-	/* p2m_split_code() */
+	/* No execute right: see p2m_split_code(). */
 	if (level && x86.itlb_multihit)
 		rights &= ~(u64)EPT_X;
 	return mfn << PAGE_SHIFT | (u64)type << TYPE_SHIFT | rights;
@@ -46,7 +47,10 @@ static void *new_table(struct page_table *pt)
 	return t;
 }
 
-/* See p2m_split_code() for the right that a page has and a chunk may not have. */
+/*
+ * Splits a leaf. A 4K page regains the execute right that p2m_split_code() keeps from larger
+ * leaves.
+ */
 static u64 split_leaf(struct page_table *pt, u64 e, unsigned level)
 {
 	struct p2m *p = container_of(pt, struct p2m, pt);
@@ -56,7 +60,7 @@ static u64 split_leaf(struct page_table *pt, u64 e, unsigned level)
 	return level == 1 ? e | (hvm->leaf[type_of(e)] & EPT_X) : e;
 }
 
-/* In EPT's words a table's entry is readable, writable, executable. */
+/* In EPT these three bits are read, write and execute. */
 static const struct pt_format nested = { .table = PTE_P | PTE_W | PTE_U,
 					 .new_table = new_table,
 					 .split = split_leaf };
@@ -88,7 +92,10 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 				   type_of(e), (u8)(9 * level) };
 }
 
-/* The one gate: every change of a leaf goes through here. Under d->p2m.lock, or when nothing runs in d any more. */
+/*
+ * Changes a leaf and calls the listeners; every change goes through here. Called with d->p2m.lock
+ * held, or when nothing runs in d any more.
+ */
 static u64 change(struct domain *d, gfn_t gfn, unsigned level, u64 *at, u64 new)
 {
 	u64 old = atomic_xchg(at, new);
@@ -101,8 +108,8 @@ static u64 change(struct domain *d, gfn_t gfn, unsigned level, u64 *at, u64 new)
 }
 
 /*
- * Maps the page that a guest executes alone where large pages are not executable. Other CPUs may go on with
- * the old entry, which cannot be executed. 0 or -ENOMEM.
+ * Maps the 4K page that a guest executes, where large pages are not executable. Needs no flush:
+ * other CPUs may keep using the old entry, which is not executable. Returns 0 or -ENOMEM.
  */
 int p2m_split_code(struct domain *d, gfn_t gfn)
 {
@@ -111,8 +118,8 @@ int p2m_split_code(struct domain *d, gfn_t gfn)
 }
 
 /*
- * Sets the entry for gfn at the level, with tables made and large leaves split on the way. -EBUSY: smaller
- * mappings are there, which are not replaced at once.
+ * Sets the entry for gfn at the level. Makes tables and splits larger leaves on the way. Returns
+ * -EBUSY if smaller mappings exist there: they are not replaced.
  */
 static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u64 *old)
 {
@@ -128,7 +135,10 @@ static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u64 *
 	return 0;
 }
 
-/* Frees the RAM that a leaf mapped, after the flush. Other pages are kept by who asked for the mapping. */
+/*
+ * Frees the RAM that a leaf mapped. Called after the flush. For other types, the owner of the
+ * mapping releases the pages.
+ */
 static void release(struct domain *d, u64 e, unsigned level)
 {
 	mfn_t mfn = (e & PTE_ADDR) >> PAGE_SHIFT;
@@ -211,12 +221,12 @@ int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *out)
 int p2m_get_page(struct domain *d, gfn_t gfn, bool write __unused, mfn_t *mfn)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);
-	/* Only the domain's own pages: what others lent is theirs to take away. */
+	/* Only the domain's own pages: other domains may revoke the pages they granted. */
 	int rc = e.type == P2M_RAM ? page_get(d, e.mfn) : -EINVAL;
 
 	if (rc)
 		return rc;
-	/* The mapping may have gone while we took the reference. */
+	/* The mapping may have been removed before the reference was taken. */
 	if (p2m_lookup(d, gfn).mfn != e.mfn) {
 		page_put(d, e.mfn);
 		return -EINVAL;
@@ -226,8 +236,8 @@ int p2m_get_page(struct domain *d, gfn_t gfn, bool write __unused, mfn_t *mfn)
 }
 
 /*
- * Marks every vCPU of d, and waits for those that run the guest, or copy from it, on other CPUs. They
- * need no lock for leaving, so waiting here with locks held is safe.
+ * Requests a flush of every vCPU of d and waits for those that run the guest or copy from it on
+ * other CPUs. They leave without taking a lock, so the caller may hold locks.
  */
 void p2m_flush(struct domain *d)
 {
@@ -257,7 +267,7 @@ void p2m_flush(struct domain *d)
 		l->flush(l, d);
 }
 
-/* Depth first; leaves and then tables go, until the batch is used up. */
+/* Removes leaves and then tables, depth first. Returns false when the batch is used up. */
 static bool teardown_table(struct domain *d, u64 *t, gfn_t gfn, unsigned level, unsigned *left)
 {
 	for (unsigned i = 0; i < 512; i++, gfn += 1UL << 9 * level) {
@@ -267,7 +277,10 @@ static bool teardown_table(struct domain *d, u64 *t, gfn_t gfn, unsigned level, 
 			continue;
 		if (!*left)
 			return false;
-		/* A gigabyte is 512 chunks to scrub: by the chunk, over many steps. */
+		/*
+		 * A 1 GiB leaf is 512 chunks to scrub: split it and free it by chunks, over many
+		 * steps.
+		 */
 		if (level == 2 && pt_is_leaf(e, level) && type_of(e) == P2M_RAM &&
 		    !pt_split(&d->p2m.pt, &t[i], level))
 			e = t[i];

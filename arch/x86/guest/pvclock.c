@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The pvclock records of a vCPU, by which its guest reads the time. xen.h, struct vcpu_time_info. */
+/* The pvclock records from which a vCPU's guest computes the time. xen.h, struct vcpu_time_info. */
 #include <margay/arch.h>
 #include <margay/guest_copy.h>
 #include <x86/features.h>
 #include <x86/tsc.h>
 
 /*
- * Time is a linear function of the TSC that never changes, so a record is written when its place or the
- * guest's TSC offset changes, and never again.
+ * Writes a record. Time is a fixed linear function of the TSC, so a record is written only when its
+ * address or the guest's TSC offset changes.
  */
 static void put_time(const struct vcpu *v, struct vcpu_time_info *t)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The states in which a vCPU starts: after INIT and SIPI, and those that VCPUOP_initialise asks for.
- * SDM 3A 9.1, xen/hvm/hvm_vcpu.h.
+ * The initial states of a vCPU: after INIT and SIPI, and those that VCPUOP_initialise sets. SDM 3A
+ * 9.1, xen/hvm/hvm_vcpu.h.
  */
 #include <margay/arch.h>
 #include <margay/hypercall.h>
@@ -96,7 +96,7 @@ static bool state_valid(const struct vcpu *v, const struct vcpu_state *st)
 #define AR_L BIT(9)
 #define AR_UNUSED 0xf000U
 
-/* Code and stack must be there; data segments may be absent. */
+/* Code and stack segments must be present; data segments may be absent. */
 static bool segments_valid(const struct vcpu_hvm_x86_32 *x)
 {
 	const u16 data[] = { x->ds_ar, x->es_ar };
@@ -115,7 +115,7 @@ static bool segments_valid(const struct vcpu_hvm_x86_32 *x)
 
 static void context_32(const struct vcpu_hvm_x86_32 *x, struct regs *r, struct vcpu_state *st)
 {
-	/* The general registers come in encoding order. */
+	/* The general registers are in encoding order. */
 	for (unsigned i = 0; i < 8; i++)
 		r->gpr[i] = (&x->eax)[i];
 	r->rip = x->eip;
@@ -163,7 +163,7 @@ int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 	if (!ok || !state_valid(v, &st))
 		return -EINVAL;
 	reset(v);
-	v->sipi_wait = false; /* a SIPI does not start it a second time */
+	v->sipi_wait = false; /* a later SIPI does not start it again */
 	v->regs = regs;
 	hvm->set_state(v, &st);
 	return 0;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A vCPU and a domain as far as the processor is concerned: their creation and end, a vCPU's run and dump. */
+/*
+ * The processor's part of a vCPU and a domain: creation and destruction, running and dumping a
+ * vCPU.
+ */
 #include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
@@ -10,7 +13,7 @@
 #include <x86/hvm.h>
 #include <x86/vlapic.h>
 
-/* One for all that CPUs of today have but AMX, which guests are not shown. */
+/* One page holds every component of today's CPUs except AMX, which guests do not have. */
 static unsigned xsave_pages(void)
 {
 	return (unsigned)(ALIGN_UP(x86.xsave_size, PAGE_SIZE) >> PAGE_SHIFT);
@@ -40,7 +43,7 @@ void arch_vcpu_free(struct vcpu *v)
 	v->xsave = NULL;
 }
 
-/* In DEBUG builds each run begins with the state that has been taken out and put in. */
+/* In DEBUG builds, reads the state and writes it back before each run. */
 static void check_state(struct vcpu *v)
 {
 #ifdef DEBUG

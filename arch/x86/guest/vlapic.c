@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A vCPU's local APIC: registers, priorities, xAPIC page and x2APIC MSRs. The timer is in
- * vlapic_timer.c, interprocessor interrupts in vlapic_ipi.c. Other CPUs add to IRR atomically; there is
- * no lock. APIC id = vCPU id, which is below 255 in any case. SDM 3A 11.
+ * vlapic_timer.c, interprocessor interrupts in vlapic_ipi.c. Other CPUs set bits in IRR atomically;
+ * there is no lock. APIC id = vCPU id, which is always below 255. SDM 3A 11.
  */
 #include <margay/arch.h>
 #include <margay/sched.h>
@@ -18,7 +18,10 @@
 #define DFR_FLAT 0xffffffffU
 #define ICR_VALID 0xccfffU
 
-/* Writable bits; delivery status (12) and remote IRR (14) read 0 and may be written in any mode. */
+/*
+ * Writable bits. Delivery status (12) and remote IRR (14) read 0; writes to them are accepted in
+ * any mode.
+ */
 static const u32 lvt_valid[NR_LVTS] = {
 	[LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
 	[LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
@@ -51,7 +54,7 @@ void vlapic_destroy(struct vcpu *v)
 	if (!v->vlapic)
 		return;
 	vlapic_timer_stop(v->vlapic);
-	/* Also waits for a timer that has fired and is still about to raise its interrupt. */
+	/* Also waits for a timer that has fired and has not yet raised its interrupt. */
 	timer_stop(&v->vlapic->timer);
 	free_page(v->vlapic->page);
 	kfree(v->vlapic);
@@ -76,7 +79,7 @@ void vlapic_init_regs(struct vlapic *vl)
 
 static __always_inline int highest(const u64 *bits)
 {
-	/* Mostly there is none. */
+	/* Usually no interrupt is pending. */
 	if (likely(!(READ_ONCE(bits[0]) | READ_ONCE(bits[1]) | READ_ONCE(bits[2]) |
 		     READ_ONCE(bits[3]))))
 		return -1;
@@ -89,7 +92,7 @@ static __always_inline int highest(const u64 *bits)
 	return -1;
 }
 
-/* Of one of the page's sets, 32 bits every 16 bytes. */
+/* Returns the highest bit of one of the page's sets, which have 32 bits every 16 bytes. */
 static int highest_in_page(const struct vlapic *vl, u32 set)
 {
 	for (int i = 7; i >= 0; i--) {
@@ -162,7 +165,7 @@ void *vlapic_page(struct vcpu *v)
 	return v->vlapic->page;
 }
 
-/* Hardware knows the x2APIC's registers, and delivers whatever SVR says. */
+/* Hardware delivery needs x2APIC mode and an enabled APIC: hardware ignores SVR. */
 bool vlapic_by_hardware(struct vcpu *v, bool can)
 {
 	struct vlapic *vl = v->vlapic;
@@ -197,7 +200,7 @@ void vlapic_unaccept(struct vcpu *v, u8 vector)
 	set_bit(vector, v->vlapic->irr);
 }
 
-/* Something that was held back may be deliverable now. Own CPU. */
+/* Posts work if a pending interrupt may be deliverable now. Own CPU. */
 static void look_again(struct vlapic *vl)
 {
 	if (highest_irr(vl) >= 0)
@@ -216,13 +219,16 @@ bool arch_vcpu_interrupt(struct vcpu *v, u8 vector)
 	bool new;
 
 	if (unlikely(vector < 16)) {
-		/* An error interrupt with such a vector can not be told by another one. */
+		/* If the error interrupt's own vector is illegal, it cannot report the error. */
 		new = !(atomic_or(&vl->esr_new, ESR_RECV_ILLEGAL) & ESR_RECV_ILLEGAL);
 		if ((vl->lvt[LVT_ERROR] & 0xff) >= 16)
 			new |= vlapic_lvt_deliver(vl, LVT_ERROR);
 		return new;
 	}
-	/* If it was set already, whoever set it has told the vCPU. HLT with IF clear goes on. */
+	/*
+	 * If the bit was already set, its setter has notified the vCPU. A vCPU halted with IF clear
+	 * stays halted.
+	 */
 	new = !test_and_set_bit(vector, vl->irr);
 	if (new) {
 		vcpu_post(v, VCPU_WORK_LAPIC);
@@ -232,7 +238,7 @@ bool arch_vcpu_interrupt(struct vcpu *v, u8 vector)
 	return new;
 }
 
-/* Fixed mode only: nothing drives the pins that could be NMI, ExtINT or SMI. Any CPU. */
+/* Delivers an LVT interrupt, in fixed mode only: no pin can raise NMI, ExtINT or SMI. Any CPU. */
 bool vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt)
 {
 	u32 val = READ_ONCE(vl->lvt[lvt]);
@@ -255,7 +261,10 @@ u8 vlapic_get_cr8(struct vcpu *v)
 	return (u8)(*vlapic_reg(v->vlapic, APIC_TPR) >> 4);
 }
 
-/* Even with nothing waiting it is work: the back-end copies it to the hardware's CR8. */
+/*
+ * Sets the TPR. Posts work even with nothing pending: the back-end copies the TPR to the hardware's
+ * CR8.
+ */
 static void set_tpr(struct vlapic *vl, u32 tpr)
 {
 	*vlapic_reg(vl, APIC_TPR) = tpr & 0xff;
@@ -270,7 +279,7 @@ void vlapic_set_cr8(struct vcpu *v, u8 cr8)
 static void write_svr(struct vlapic *vl, u32 val)
 {
 	vl->svr = val & SVR_VALID;
-	atomic_or(&vl->v->pending, VCPU_WORK_LAPIC); /* who delivers may change */
+	atomic_or(&vl->v->pending, VCPU_WORK_LAPIC); /* hardware delivery may change */
 	for (unsigned i = 0; !(val & SVR_ENABLE) && i < NR_LVTS; i++)
 		vl->lvt[i] |= LVT_MASKED;
 }
@@ -287,7 +296,7 @@ static void write_lvt(struct vlapic *vl, unsigned i, u32 val)
 		vlapic_timer_lvt(vl, old);
 }
 
-/* Bits that may be set in a register; in x2APIC mode others raise #GP. */
+/* Returns the bits that a write to a register may set; in x2APIC mode other bits raise #GP. */
 static u32 valid_bits(u32 offset)
 {
 	switch (offset) {
@@ -302,7 +311,10 @@ static u32 valid_bits(u32 offset)
 	}
 }
 
-/* Registers that both modes have, but for ID, LDR and ICR. False: there is none, or it can't have that value. */
+/*
+ * Writes a register that both modes have, except ID, LDR and ICR. False: no such register, or an
+ * invalid value.
+ */
 static bool write_reg(struct vlapic *vl, u32 offset, u32 val)
 {
 	if (vlapic_x2apic(vl) &&
@@ -328,7 +340,7 @@ static bool write_reg(struct vlapic *vl, u32 offset, u32 val)
 	return true;
 }
 
-/* The register's value, or -1. */
+/* Returns the register's value, or -1 if there is none. */
 static __always_inline s64 read_reg(struct vlapic *vl, u32 offset)
 {
 	u32 i;
@@ -345,7 +357,7 @@ static __always_inline s64 read_reg(struct vlapic *vl, u32 offset)
 	case APIC_TMICT: return vl->tmict;
 	case APIC_TMCCT: return vlapic_timer_count(vl);
 	case APIC_TDCR: return vl->tdcr;
-	/* TMR stays empty: nothing sends level-triggered interrupts. */
+	/* TMR stays 0: nothing sends level-triggered interrupts. */
 	case APIC_ISR ... APIC_TMR + 0x70: return *vlapic_reg(vl, offset & ~0xfU);
 	case APIC_IRR ... APIC_IRR + 0x70:
 		i = offset / 0x10 % 8;
@@ -397,13 +409,15 @@ void vlapic_write(struct vcpu *v, u32 offset, u32 val)
 	case APIC_RRD:
 		break;
 	default:
-		/* Those that can only be read are left alone, silently. */
+		/* Writes to read-only registers are ignored. */
 		if (!write_reg(vl, offset, val) && read_reg(vl, offset) < 0)
 			vlapic_error(vl, ESR_ILLEGAL_REG);
 	}
 }
 
-/* SDM 3A 11.12.5: disabled -> xAPIC -> x2APIC -> disabled; the page does not move. */
+/*
+ * Allowed changes: disabled -> xAPIC -> x2APIC -> disabled; the page does not move. SDM 3A 11.12.5.
+ */
 static int write_base(struct vlapic *vl, u64 val)
 {
 	u64 mode = val & (APIC_BASE_EN | APIC_BASE_EXTD);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interprocessor interrupts. Fixed interrupts and NMIs are set in the target from where the sender runs.
- * INIT and SIPI are left in the target's `startup` word and taken by the target on its own CPU, before
- * its next instruction: so nobody writes the state of a vCPU that may be running, and no lock is needed.
- * An INIT takes the first vCPU down like the others. SDM 3A 9.4 and 11.6.
+ * Interprocessor interrupts. The sender's CPU sets fixed interrupts and NMIs in the target. It
+ * leaves INIT and SIPI in the target's `startup` word; the target handles them on its own CPU
+ * before its next instruction. So no CPU writes the state of a vCPU that may be running, and no
+ * lock is needed. An INIT takes any vCPU offline, including the first. SDM 3A 9.4 and 11.6.
  */
 #include <margay/arch.h>
 #include <margay/sched.h>
@@ -56,7 +56,10 @@ static void send_init(struct vcpu *t)
 	vcpu_wake(t);
 }
 
-/* Ignored unless the target waits for it, or will after an INIT on its way; the first one counts. */
+/*
+ * Sends a SIPI. Ignored unless the target waits for one or has an INIT pending; the first SIPI
+ * counts.
+ */
 static void send_sipi(struct vcpu *t, u8 vector)
 {
 	u32 *word = &t->vlapic->startup, old;
@@ -76,7 +79,7 @@ bool vlapic_take_startup(struct vcpu *v)
 	struct vlapic *vl = v->vlapic;
 	u32 word = atomic_load(&vl->startup);
 
-	/* Before the word is cleared: a sender sees either the INIT or that v waits. */
+	/* Set sipi_wait before clearing the word: a sender sees either the INIT or sipi_wait. */
 	if (word & STARTUP_INIT)
 		WRITE_ONCE(v->sipi_wait, true);
 	word = atomic_xchg(&vl->startup, 0);
@@ -94,7 +97,7 @@ bool vlapic_take_startup(struct vcpu *v)
 		arch_vcpu_start_sipi(v, (u8)(word >> STARTUP_VECTOR_SHIFT));
 		return true;
 	}
-	/* A SIPI between the exchange and going down would otherwise be slept through. */
+	/* A SIPI that arrived before vcpu_down() found v still up: bring v up again. */
 	vcpu_down(v);
 	if (atomic_load(&vl->startup) & STARTUP_SIPI)
 		vcpu_up(v);
@@ -121,7 +124,7 @@ static void deliver(struct vcpu *t, unsigned mode, u8 vector)
 	}
 }
 
-/* The one to take a lowest-priority interrupt: the first of those with the lowest priority. */
+/* Selects the target of a lowest-priority interrupt: the first vCPU with the lowest priority. */
 static struct vcpu *lowest(struct vcpu *best, struct vcpu *t)
 {
 	if (!vlapic_enabled(t->vlapic))
@@ -144,17 +147,17 @@ void vlapic_send_icr(struct vlapic *vl)
 		vlapic_error(vl, ESR_SEND_ILLEGAL);
 		return;
 	}
-	/* INIT level de-assert means nothing any more. */
+	/* INIT level de-assert has no effect on current CPUs. */
 	if (mode == ICR_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
 		return;
-	/* To itself too there is only the fixed mode. SDM 3A table 11-4. */
+	/* Shorthands that include the sender allow only fixed mode. SDM 3A table 11-4. */
 	if ((to == TO_SELF || to == TO_ALL) && mode != ICR_FIXED)
 		return;
 	if (to == TO_SELF) {
 		deliver(v, mode, vector);
 		return;
 	}
-	/* The common case without a search: one target by its id. */
+	/* The common case, without a search: one target by its id. */
 	if (to == TO_DEST && !logical && dest < d->nr_vcpus) {
 		t = domain_vcpu(d, dest);
 		if (t && vlapic_hw_enabled(t->vlapic))

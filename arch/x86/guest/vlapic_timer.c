@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The vLAPIC's timer over struct timer. Its bus clock is 1 GHz, so one tick at divide 1 is a nanosecond
- * of system time. Registers are written on the vCPU's own CPU; vlapic_timer_fired() may run on another one when
- * the vCPU has moved since. SDM 3A 11.5.4.
+ * The vLAPIC's timer, based on struct timer. Its bus clock is 1 GHz, so one tick at divide 1 is 1
+ * ns of system time. Registers are written on the vCPU's own CPU; vlapic_timer_fired() may run on
+ * another CPU when the vCPU has moved. SDM 3A 11.5.4.
  */
 #include <margay/arch.h>
 #include <x86/features.h>
@@ -10,9 +10,9 @@
 
 #include "guest.h"
 
-/* The shortest period. Ticks that come late are one. */
+/* The shortest period. Late ticks are merged into one. */
 #define MIN_PERIOD 20000UL
-#define FAR_FUTURE BIT(58) /* in TSC ticks, years; keeps the conversion in range */
+#define FAR_FUTURE BIT(58) /* in TSC ticks: years away; keeps the conversion in range */
 
 static unsigned divide_shift(u32 tdcr)
 {
@@ -21,7 +21,10 @@ static unsigned divide_shift(u32 tdcr)
 	return (code + 1) & 7;
 }
 
-/* The first expiry after t, of a timer that counts. For one-shots the only one, which may be past. */
+/*
+ * Returns the first expiry after t of a running timer. A one-shot has a single expiry, which may be
+ * past.
+ */
 static stime_t next_expiry(const struct vlapic *vl, stime_t t)
 {
 	stime_t due = READ_ONCE(vl->expires), period = READ_ONCE(vl->period);
@@ -30,9 +33,10 @@ static stime_t next_expiry(const struct vlapic *vl, stime_t t)
 }
 
 /*
- * A periodic timer goes on only if this tick can be noticed. If the last one still waits in IRR, the timer is held
- * until the vCPU takes an interrupt: a vCPU that sleeps with interrupts off or waits for its turn costs nothing.
- * held is set before IRR is looked at, as the vCPU clears its bit of IRR before it looks at held.
+ * Rearms a periodic timer only if the guest can see this tick. If the last tick is still in IRR,
+ * the timer is held until the vCPU takes an interrupt, so a vCPU that halts with interrupts off or
+ * waits for a CPU costs nothing. held is set before IRR is read, since the vCPU clears its IRR bit
+ * before it reads held.
  */
 void vlapic_timer_fired(struct timer *t)
 {
@@ -50,8 +54,9 @@ void vlapic_timer_fired(struct timer *t)
 }
 
 /*
- * When expires is 0, vlapic_timer_fired() has done all but raise the interrupt. The first stop waits for it; it
- * may have armed itself again with the old period.
+ * Stops the timer. When expires is 0, vlapic_timer_fired() has done everything but raise the
+ * interrupt. The first timer_stop() waits for it; it may have rearmed the timer with the old
+ * period.
  */
 void vlapic_timer_stop(struct vlapic *vl)
 {
@@ -66,7 +71,7 @@ void vlapic_timer_stop(struct vlapic *vl)
 	vl->timer_held = false;
 }
 
-/* Arms the host's timer for the next expiry after t, unless it is masked. */
+/* Arms the host timer for the next expiry after t, unless the LVT entry is masked. */
 static void start(struct vlapic *vl, stime_t t)
 {
 	vl->timer_held = false;
@@ -115,7 +120,7 @@ void vlapic_timer_start(struct vlapic *vl, u32 count)
 	arm(vl, count);
 }
 
-/* The count goes on from where it is, at the new rate. */
+/* Changes the rate; the count continues from its current value. */
 void vlapic_timer_divide(struct vlapic *vl, u32 tdcr)
 {
 	u32 count = vlapic_timer_count(vl);
@@ -126,8 +131,8 @@ void vlapic_timer_divide(struct vlapic *vl, u32 tdcr)
 }
 
 /*
- * To and from TSC-deadline mode the timer stops; between the other two the count goes on. A timer that is no longer
- * masked, or has another vector, can be noticed again.
+ * Stops the timer on a change to or from TSC-deadline mode; between the other modes the count
+ * continues. A timer that was unmasked or has a new vector is visible to the guest again.
  */
 void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt)
 {
@@ -148,7 +153,7 @@ u64 vlapic_timer_get_deadline(const struct vlapic *vl)
 {
 	u64 tsc = READ_ONCE(vl->tsc_deadline);
 
-	/* Masked, it expires without a timer of the host's. */
+	/* A masked timer expires without a host timer. */
 	return tsc && tsc > rdtsc() + vl->v->tsc_offset ? tsc : 0;
 }
 
@@ -167,7 +172,7 @@ void vlapic_timer_deadline(struct vlapic *vl, u64 tsc)
 		return;
 	}
 	WRITE_ONCE(vl->tsc_deadline, tsc);
-	/* One more, so that the guest's TSC has reached the deadline when it looks. */
+	/* Add one, so that the guest's TSC has reached the deadline when the guest reads it. */
 	vl->expires = t + tsc_to_ns(min(tsc - guest_now, FAR_FUTURE)) + 1;
 	start(vl, t);
 }
