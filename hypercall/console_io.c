@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* console_io: the initial domain's line to the console, in both directions. xen.h */
+/* console_io: access of the initial domain to the console, in both directions. xen.h */
 #include <margay/console.h>
 
 #include "hypercall_priv.h"
@@ -17,7 +17,9 @@ static long io_write(struct vcpu *v, struct regs *h)
 			return -EFAULT;
 		taken = (u32)console_guest_write(v->domain, buf, n);
 		done += taken;
-		/* When a slow line has no room the guest waits, and its CPU can do other things. */
+		/*
+		 * When the output buffer is full the guest waits, while its CPU can do other work.
+		 */
 	} while (done < count && taken == n && !hcall_preempt());
 	if (done == count)
 		return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From the exit to a hypercall's handler, and multicall. Everything about the set of hypercalls is made
- * from hypercalls.def by the preprocessor.
+ * Dispatch of hypercalls to their handlers, and multicall. The preprocessor generates all tables of
+ * hypercalls from hypercalls.def.
  */
 #include <margay/arch.h>
 #include <margay/printk.h>
@@ -50,7 +50,7 @@ long hcall_unsupported(struct vcpu *v, const char *what, u64 op)
 	struct domain *d = v->domain;
 
 	v->stats.unknown++;
-	/* Only the first ones are worth a line: a guest must not fill the log. */
+	/* Print only the first ones: a guest must not flood the log. */
 	if (atomic_add(&d->refusals, 1) <= 16)
 		pr_debug("%s: %s %lu is not served\n", d->name, what, op);
 	return -ENOSYS;
@@ -95,8 +95,8 @@ static long restart_multicall(struct regs *h, gvaddr_t at, u32 left)
 }
 
 /*
- * A call that wants to be restarted gets its new arguments written to its entry, and the multicall is
- * restarted from there. Calls in the list are not themselves multicalls.
+ * To restart a call, writes its new arguments to its entry and restarts the multicall there. A
+ * multicall may not contain multicalls.
  */
 long do_multicall(struct vcpu *v, struct regs *h)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* event_channel_op: takes the arguments apart for common/evtchn.c. xen/event_channel.h */
+/* event_channel_op: decodes the arguments for common/evtchn.c. xen/event_channel.h */
 #include "hypercall_priv.h"
 
 union evtchn_arg {
@@ -16,7 +16,10 @@ union evtchn_arg {
 	struct evtchn_set_priority priority;
 };
 
-/* The length of an operation's argument, and where a new port goes in it; 0: not served, no port. */
+/*
+ * The size of each operation's argument, and the offset of a new port in it. 0: not served; no
+ * port.
+ */
 static const struct {
 	u8 size, port;
 } ops[] = {
@@ -29,7 +32,7 @@ static const struct {
 	OP_PORT(bind_virq, port), OP_PORT(bind_ipi, port),
 };
 
-/* The domain that an operation is about: the caller, but where the argument names one. */
+/* Returns the domain that an operation concerns: the caller, unless the argument names one. */
 static domid_t target(u32 op, const union evtchn_arg *a)
 {
 	switch (op) {
@@ -52,7 +55,7 @@ static int bind_interdomain(struct domain *d, domid_t remote, u32 port)
 	return ret;
 }
 
-/* Does it for d; a new port is the result. */
+/* Does the operation on d. Returns 0, a new port, or an error. */
 static int operate(struct vcpu *v, u32 op, union evtchn_arg *a, struct domain *d)
 {
 	switch (op) {
@@ -74,7 +77,7 @@ static int operate(struct vcpu *v, u32 op, union evtchn_arg *a, struct domain *d
 	case EVTCHNOP_expand_array: return evtchn_fifo_expand_array(d, a->array.array_gfn);
 	case EVTCHNOP_set_priority:
 		return evtchn_fifo_set_priority(d, a->priority.port, a->priority.priority);
-	default: /* reset; another domain would have to be paused for it, which nobody can do yet */
+	default: /* reset, of the caller only: another domain would have to be paused */
 		return d == v->domain ? evtchn_reset(d) : -EINVAL;
 	}
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * grant_table_op: takes the argument lists apart for common/grant.c. A long list is done in pieces: the
+ * grant_table_op: decodes the argument lists for common/grant.c. A long list runs in pieces: the
  * call restarts itself with the rest. xen/grant_table.h
  */
 #include <margay/grant.h>
 
 #include "hypercall_priv.h"
 
-/* Runs one operation for each of count structures; a macro because only the types differ. */
+/* Runs one operation for each of count structures. A macro, since only the types differ. */
 #define FOR_EACH_OP(type, operation)                                                          \
 	do {                                                                                  \
 		for (u32 i = 0; i < count; i++) {                                                \
@@ -47,7 +47,7 @@ static long query_size(struct vcpu *v, gvaddr_t arg)
 	return guest_write(arg, 0, &op);
 }
 
-/* The list gets the guest frames that table pages are mapped at: in this ABI the guest maps them itself. */
+/* Writes to the list where the table pages are mapped: in this ABI the guest maps them itself. */
 static s16 setup(struct domain *d, const struct gnttab_setup_table *op)
 {
 	mfn_t mfn;

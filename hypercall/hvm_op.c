@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* hvm_op: a domain's HVM parameters and how events reach it; vm_assist. xen/hvm/hvm_op.h, params.h */
+/* hvm_op: a domain's HVM parameters and event delivery; vm_assist. xen/hvm/hvm_op.h, params.h */
 #include <margay/arch.h>
 #include <margay/sched.h>
 
 #include "hypercall_priv.h"
 
-/* What a guest may do with a parameter of its own. Anything not listed is not for it. */
+/* A guest's rights to its own parameters. It has none to parameters that are not listed. */
 enum { PARAM_READ = 1, PARAM_WRITE = 2 };
 
 static const u8 param_access[HVM_NR_PARAMS] = {
@@ -21,7 +21,10 @@ static const u8 param_access[HVM_NR_PARAMS] = {
 	[HVM_PARAM_VM86_TSS_SIZED] = PARAM_READ | PARAM_WRITE,
 };
 
-/* Only the vector type: there are no GSIs and no PCI interrupts to stand in for. Zero turns it off. */
+/*
+ * Accepts only the vector type, since there are no GSIs and no PCI interrupts. Zero disables the
+ * callback.
+ */
 static long set_callback(struct vcpu *v, u64 value)
 {
 	struct domain *d = v->domain;
@@ -29,7 +32,7 @@ static long set_callback(struct vcpu *v, u64 value)
 	if (value && value >> 56 != HVM_PARAM_CALLBACK_TYPE_VECTOR)
 		return hcall_unsupported(v, "callback type", value >> 56);
 	WRITE_ONCE(d->callback_vector, (u8)value);
-	/* What waited for a way to be told. */
+	/* Deliver the events that were pending without a callback. */
 	for (unsigned i = 0; value && i < d->nr_vcpus; i++) {
 		struct vcpu *to = d->vcpus[i];
 
@@ -93,7 +96,7 @@ static long set_upcall_vector(struct vcpu *cur, gvaddr_t arg)
 	if (!v)
 		return -ENOENT;
 	WRITE_ONCE(v->upcall_vector, a.vector);
-	/* An event may have been announced in the old way, so announce it again. */
+	/* Pending events may have been signalled the old way: signal again. */
 	arch_vcpu_interrupt(v, a.vector);
 	return 0;
 }
@@ -107,7 +110,7 @@ long do_hvm_op(struct vcpu *v, struct regs *h)
 	case HVMOP_get_param: return param(v, arg, false);
 	case HVMOP_set_evtchn_upcall_vector: return set_upcall_vector(v, arg);
 	case HVMOP_flush_tlbs:
-		/* Dropping the nested translations drops the guest's own along with them. */
+		/* Flushing the nested translations also flushes the guest's own. */
 		if (arg)
 			return -EINVAL;
 		p2m_flush(v->domain);
@@ -120,7 +123,7 @@ long do_hvm_op(struct vcpu *v, struct regs *h)
 	case HVMOP_pagetable_dying: {
 		struct xen_hvm_pagetable_dying a;
 
-		/* A hint for shadow paging, which there is not. */
+		/* A hint for shadow paging, which Margay does not use. */
 		return guest_read(&a, arg, 0) ? -EFAULT : -EINVAL;
 	}
 	default:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The handlers, as hypercalls.def names them. Private to hypercall/. */
+/* The handlers named in hypercalls.def. Private to hypercall/. */
 #ifndef HYPERCALL_PRIV_H
 #define HYPERCALL_PRIV_H
 
@@ -10,18 +10,18 @@
 #include <margay/hypercalls.def>
 #undef HYPERCALL
 
-/* For operations that a domain may do on itself only: 0, or hcall_domain()'s error, or -EPERM. */
+/* Checks that id is the caller's own domain: returns 0, hcall_domain()'s error, or -EPERM. */
 int hcall_own_domain(struct vcpu *v, domid_t id);
 
-/* Counts the current call as operation sub, not by its first argument. */
+/* Counts the current call under operation sub instead of its first argument. */
 void hcall_recount(struct vcpu *v, unsigned nr, u64 arg, u64 sub);
 
-/* Parts of do_margay_op(): observe.c. */
+/* Parts of do_margay_op(), in observe.c. */
 struct margay_op;
 long margay_stat(struct vcpu *v, struct margay_op *op);
 long margay_trace(struct margay_op *op);
 
-/* Address in a guest handle; handles are plain pointers in the 64-bit ABI. */
+/* The address in a guest handle; in the 64-bit ABI handles are plain pointers. */
 #define handle_va(h) ((gvaddr_t)(h).p)
 
 #endif

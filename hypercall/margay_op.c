@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Margay's own hypercall: policies are loaded, selected, asked and unloaded by a control domain, counters
- * read, and the trace switched (observe.c). One
- * operation at a time in the whole machine; another one waits by being executed again. include/public/margay.h
+ * Margay's own hypercall, for control domains: loads, selects, queries and unloads policies, reads
+ * counters, and controls the trace (observe.c). One operation runs at a time on the whole machine;
+ * others restart until it is done. include/public/margay.h
  */
 #include <margay/policy_registry.h>
 
@@ -16,8 +16,8 @@ static void copy_name(char *to, const char *from, size_t size)
 }
 
 /*
- * The file is copied before anything is looked at: its owner could change it meanwhile. Linking a file of
- * the largest size is bounded work of a millisecond or two, and the privileged caller's own time.
+ * Copies the file before it is checked, since its owner could change it meanwhile. Linking the
+ * largest file takes a millisecond or two of the privileged caller's own time.
  */
 static long load(const struct margay_op *op)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * memory_op: the memory map, and what is in a guest's physical address space. Pages come and go within
- * the domain's limit; long lists restart themselves with the number done in the command's upper bits, as
- * in Xen. d->lock keeps the places of shared_info and the grant table. xen/memory.h
+ * memory_op: the memory map, and the contents of a guest's physical address space. The domain's
+ * limit bounds its pages. Long lists restart themselves with the number of finished items in the
+ * command's upper bits, as in Xen. d->lock protects the locations of shared_info and the grant
+ * table. xen/memory.h
  */
 #include <margay/boot_state.h>
 #include <margay/grant.h>
@@ -11,26 +12,32 @@
 #include "hypercall_priv.h"
 
 #define CMD_BITS 6U
-#define PAGES_DONE 32	/* of the next extent, in a restarted reservation */
+#define PAGES_DONE 32	/* pages done of the next extent, in a restarted reservation */
 #define CMD_MASK ((1UL << CMD_BITS) - 1)
-#define MAX_ORDER 9U	/* of an extent, for any domain */
-/* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as Xen has it. No caller can name this number. */
+#define MAX_ORDER 9U	/* of an extent, in any domain */
+/* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as in Xen. Guests cannot pass this number. */
 #define MAPSPACE_MARGAY (1UL << 32)
 
-/* One of d's mappings that a memory operation may replace or take away; the others end by their handles. */
+/*
+ * Returns whether a memory operation may replace or remove the mapping. Others end by their handles
+ * only.
+ */
 static bool may_unmap(enum p2m_type type)
 {
 	return type == P2M_RAM || type == P2M_SHARED || type == P2M_SHARED_RO;
 }
 
-/* Reservations */
+/* Reservations. */
 
 static bool remove_page(struct domain *d, gfn_t gfn)
 {
 	return may_unmap(p2m_lookup(d, gfn).type) && !p2m_unmap(d, gfn);
 }
 
-/* How many pages of [gfn, gfn + n), in one step: a chunk, or what a batch unmaps. 0: the first can't be. */
+/*
+ * Removes pages of [gfn, gfn + n) in one step: a chunk, or a batch. Returns the number; 0: the
+ * first cannot be removed.
+ */
 static unsigned remove_some(struct domain *d, gfn_t gfn, unsigned n)
 {
 	unsigned i = 0;
@@ -54,7 +61,7 @@ static bool may_populate(struct domain *d, gfn_t gfn, unsigned n)
 	return true;
 }
 
-/* Pages of RAM for [gfn, gfn + n), at most a batch. Returns how many there are now. */
+/* Adds RAM to [gfn, gfn + n), at most a batch. Returns the number of pages added. */
 static unsigned populate_some(struct domain *d, gfn_t gfn, unsigned n)
 {
 	unsigned i;
@@ -70,8 +77,8 @@ static unsigned populate_some(struct domain *d, gfn_t gfn, unsigned n)
 }
 
 /*
- * From page *at of the extent on: 1 done, 0 refused, -ERESTART when the CPU has other work. All of the extent or
- * nothing. Extents that are not aligned, or of other orders, are made of pages.
+ * Populates an extent from page *at on: all of it or nothing. 1 done, 0 refused, -ERESTART when the
+ * CPU has other work. Uses single pages if the extent is unaligned or not of order 9.
  */
 static int populate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 {
@@ -83,7 +90,7 @@ static int populate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 	if (!*at && order == MAX_ORDER && !(gfn % CHUNK_PAGES) && !dom_alloc(d, order, &mfn)) {
 		if (!p2m_map(d, gfn, mfn, order, P2M_RAM))
 			return 1;
-		/* There is a table of small mappings already: they are replaced one by one. */
+		/* A table of small mappings exists: replace them one by one. */
 		dom_free(d, mfn, order);
 	}
 	while (*at < n) {
@@ -101,7 +108,7 @@ static int populate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 	return 0;
 }
 
-/* As populate(), but what is gone stays so. */
+/* Like populate(), but does not undo a partial removal. */
 static int depopulate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 {
 	unsigned n = 1U << order, got;
@@ -118,9 +125,9 @@ static int depopulate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 }
 
 /*
- * The answer is how many extents are done, whatever the reason to stop. A restart has the extents done in bits 6 to 31
- * of the command, as in Xen, and the pages done of the next one above. increase_reservation would give a
- * translated domain pages that it has no way to reach: none are given.
+ * Returns the number of extents done, whatever the reason to stop. A restart keeps the extents done
+ * in bits 6 to 31 of the command, as in Xen, and the pages done of the next extent above.
+ * increase_reservation does nothing: a translated domain could not reach the pages.
  */
 static long reservation(struct vcpu *v, struct regs *h)
 {
@@ -190,9 +197,12 @@ static long maximum_ram_page(void)
 	return (long)(end >> PAGE_SHIFT);
 }
 
-/* The address space */
+/* The address space. */
 
-/* Margay's page, or one of the grant table, moves to gfn from where it was. Under d->lock. */
+/*
+ * Maps Margay's page, or one of the grant table, at gfn and unmaps its old location. Called with
+ * d->lock.
+ */
 static int place_shared(struct domain *d, gfn_t gfn, mfn_t mfn, gfn_t *where)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);
@@ -210,7 +220,7 @@ static int place_shared(struct domain *d, gfn_t gfn, mfn_t mfn, gfn_t *where)
 	return 0;
 }
 
-/* A page of RAM moves from gfn `from`. Under d->lock. */
+/* Moves a page of RAM between gfns. Called with d->lock. */
 static int move_page(struct domain *d, gfn_t from, gfn_t to)
 {
 	struct p2m_entry e = p2m_lookup(d, from), target = p2m_lookup(d, to);
@@ -223,7 +233,7 @@ static int move_page(struct domain *d, gfn_t from, gfn_t to)
 	err = p2m_take(d, from, &e);
 	if (err)
 		return err;
-	/* A race of the guest with itself may have put something else there, which stays away. */
+	/* Another vCPU may have mapped something else there meanwhile; that stays removed. */
 	if (e.type != P2M_RAM)
 		return -EINVAL;
 	err = p2m_map(d, to, e.mfn, 0, P2M_RAM);

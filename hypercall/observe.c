@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Margay's own operations that look on: counters for a control domain, and the trace's switch and rings. */
+/* Observation for control domains: counters, and control of the trace and its rings. */
 #include <margay/trace.h>
 
 #include "hypercall_priv.h"

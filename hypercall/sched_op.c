@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* sched_op: a guest gives the CPU away, waits for events, or ends. xen/sched.h */
+/* sched_op: a guest yields the CPU, waits for events, or shuts down. xen/sched.h */
 #include <margay/sched.h>
 
 #include "hypercall_priv.h"
@@ -7,7 +7,7 @@
 #define POLL_MAX 128U
 #define NS_PER_S 1000000000UL
 
-/* Copies the list once; true in *hit when one of the ports is pending. */
+/* Reads each port once. Sets *hit if one of them is pending. */
 static int poll_check(struct domain *d, gvaddr_t ports, unsigned nr, bool *hit)
 {
 	for (unsigned i = 0; i < nr && !*hit; i++) {
@@ -40,9 +40,9 @@ static long poll(struct vcpu *v, gvaddr_t arg)
 	timer_stop(&v->poll_timer);
 
 	/*
-	 * First be visible as a poller and asleep, then look: a sender does it the other way round, so one
-	 * of the two sees the event. Waking takes the sleep back. A list that is not of one port is woken
-	 * by every port, as in Xen.
+	 * Become visible as a poller and block, then check the ports. A sender does this in the
+	 * reverse order, so one of the two sees the event. A wake-up undoes the block. A list of
+	 * more than one port is woken by every port, as in Xen.
 	 */
 	evtchn_poll_begin(v, sp.nr_ports == 1 ? 1 : 2, only);
 	vcpu_block(v);
@@ -79,7 +79,10 @@ static long watchdog(struct domain *d, u32 id, u32 timeout)
 	spin_unlock(&d->lock);
 	if (ret < 0)
 		return ret;
-	/* Without the lock, which the timer's function may want. Racing calls are the guest's own harm. */
+	/*
+	 * Without the lock, which the timer's function may take. Races harm only the guest that
+	 * makes them.
+	 */
 	id = (u32)index_nospec(id - 1, ARRAY_SIZE(d->watchdog));
 	if (ret || timeout)
 		timer_set(&d->watchdog[id], now() + timeout * NS_PER_S);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vcpu_op and set_timer_op: vCPUs started and stopped, and their timers. What a guest registers per vCPU is in
- * common/domain/vcpu_area.c. xen/vcpu.h
+ * vcpu_op and set_timer_op: start and stop vCPUs, and arm their timers. common/domain/vcpu_area.c
+ * has the areas that a guest registers per vCPU. xen/vcpu.h
  */
 #include <margay/arch.h>
 #include <margay/sched.h>
@@ -11,7 +11,7 @@
 #define PERIOD_MIN 1000000UL	/* ns */
 #define PERIOD_MAX (~0UL >> 2)
 #define NS_PER_MS 1000000UL
-/* Further away than this (13 days) is a guest's time gone wrong, or its way to say "none". */
+/* A later deadline (13 days) is a guest's error or its way to say "none". */
 #define TIMEOUT_MAX (1UL << 50)
 
 static bool is_up(const struct vcpu *v)
@@ -46,7 +46,10 @@ static long up(struct vcpu *v)
 	return 0;
 }
 
-/* The last one down ends the domain. The lock: of two that go at once the second must see the first gone. */
+/*
+ * Takes v down; the last vCPU shuts the domain down. With the lock, the second of two concurrent
+ * calls sees the first.
+ */
 static long down(struct vcpu *v)
 {
 	struct domain *d = v->domain;
@@ -91,7 +94,7 @@ static long set_singleshot(struct vcpu *v, gvaddr_t arg)
 static __noinline long other_op(struct vcpu *cur, struct vcpu *v, s32 op, gvaddr_t arg)
 {
 	switch (op) {
-	case VCPUOP_set_singleshot_timer:	/* another's */
+	case VCPUOP_set_singleshot_timer:	/* of another vCPU */
 		return -EINVAL;
 	case VCPUOP_stop_singleshot_timer:
 		if (v != cur)
@@ -124,7 +127,7 @@ static __noinline long other_op(struct vcpu *cur, struct vcpu *v, s32 op, gvaddr
 		vcpu_post(v, VCPU_WORK_NMI);
 		vcpu_wake(v);
 		return 0;
-	case VCPUOP_get_physid: /* only for an initial domain with its vCPUs pinned by an option */
+	case VCPUOP_get_physid: /* only for an initial domain with pinned vCPUs */
 		return -EINVAL;
 	default:
 		return hcall_unsupported(cur, "vcpu_op", (u64)op);
@@ -136,7 +139,7 @@ long do_vcpu_op(struct vcpu *cur, struct regs *h)
 	gvaddr_t arg = h->rdx;
 	struct vcpu *v;
 
-	/* By far the most frequent: twice a tick or sleep of Linux. */
+	/* By far the most frequent operation: Linux calls it twice per tick or sleep. */
 	if (likely((s32)h->rdi == VCPUOP_set_singleshot_timer && (u32)h->rsi == cur->id))
 		return set_singleshot(cur, arg);
 	v = domain_vcpu(cur->domain, (u32)h->rsi);
@@ -152,7 +155,10 @@ long do_set_timer_op(struct vcpu *v, struct regs *h)
 		return 0;
 	}
 	t = now();
-	/* Also covers times with the sign bit set. The guest sets it again when it gets the event. */
+	/*
+	 * Also catches times with the sign bit set. The guest rearms the timer when it gets the
+	 * event.
+	 */
 	if (unlikely(at > t && at - t > TIMEOUT_MAX))
 		at = t + 100 * NS_PER_MS;
 	timer_set(&v->timer, at);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* xen_version: what a guest may know about the hypervisor. xen/version.h */
+/* xen_version: information about the hypervisor for guests. xen/version.h */
 #include <margay/boot_state.h>
 
 #include "hypercall_priv.h"
@@ -25,7 +25,7 @@ static long get_features(struct domain *d, gvaddr_t arg)
 		return -EFAULT;
 	if (fi.submap_idx)
 		return -EINVAL;
-	/* As Xen has it for a domain with nested paging and no PIRQs. */
+	/* As in Xen for a domain with nested paging and no PIRQs. */
 	fi.submap = 1U << XENFEAT_memory_op_vnode_supported | 1U << XENFEAT_writable_page_tables |
 		    1U << XENFEAT_auto_translated_physmap | 1U << XENFEAT_hvm_safe_pvclock |
 		    1U << XENFEAT_hvm_callback_vector | 1U << XENFEAT_not_direct_mapped;
@@ -74,7 +74,10 @@ static __noinline long describe(struct vcpu *v, struct regs *h)
 	}
 }
 
-/* Guests call XENVER_version to have an event delivered: it is kept free of the rest's buffers. */
+/*
+ * Guests call XENVER_version to have events delivered, so it avoids the large stack frame of
+ * describe().
+ */
 long do_xen_version(struct vcpu *v, struct regs *h)
 {
 	if (likely((s32)h->rdi == XENVER_version))

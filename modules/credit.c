@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Shares: on every CPU where domains meet, each gets time in proportion to its weight, however many of its
- * vCPUs wait there. A domain has a virtual time on each CPU, which runs the slower the greater its weight
- * is; the domain that is furthest behind is next. One that slept does not keep its arrears: it starts
- * again where the others are. vCPUs are spread over the CPUs, so that domains do meet.
+ * Shares: on every CPU that several domains use, each domain gets time in proportion to its weight,
+ * however many of its vCPUs wait there. A domain has a virtual time per CPU, which advances more
+ * slowly the greater its weight. The domain with the least virtual time is next. A domain that
+ * slept does not keep its deficit: it resumes at the virtual time of the others. vCPUs are spread
+ * over the CPUs, so that domains share them.
  *
- * Besides, a domain may be capped to so many percent of one CPU. What it ran is counted per window of
- * 100 ms, over all CPUs; what it ran too much is owed to the next windows.
+ * A domain may also be capped to a percentage of one CPU. Its run time is counted per window of 100
+ * ms, over all CPUs; time beyond the cap is carried over to the next windows.
  */
 #include <public/policy_lib.h>
 
@@ -16,31 +17,37 @@ POLICY_MODULE_NOTE
 #define SLICE_MIN 100000UL
 #define WINDOW 100000000UL
 #define PERCENT (WINDOW / 100)
-#define LONGEST_WAIT 250000000UL	/* whoever waits longer is next, whatever the weights */
+#define LONGEST_WAIT 250000000UL	/* a vCPU that waits longer is next, whatever the weights */
 #define DEFAULT_WEIGHT 256
 #define MAX_WEIGHT 65535
 
-/* Words of a CPU's priv: its queue; the virtual time it has come to; runs one alone, or without limit? */
+/*
+ * Words of a CPU's priv: queue; virtual time reached; whether a vCPU runs alone, or without limit;
+ * ...
+ */
 enum { QUEUE, REACHED = 2, ALONE, UNLIMITED, KNOWN, PICKED };
 
 static struct account {
 	u64 weight;		/* 0: not set */
 	u64 cap;		/* ns per window; 0: none */
-	u64 window, used;	/* ns run in that window, and what is owed from before */
+	u64 window, used;	/* ns run in that window, plus the excess of earlier windows */
 } accounts[POLICY_MAX_DOMAINS];
 static struct {
 	u64 of[POLICY_MAX_DOMAINS];
 } PER_CPU(vtimes);
 
 static u32 nr_cpus;
-static u64 capped;		/* how often a pick passed somebody over */
+static u64 capped;		/* number of times that a pick skipped a capped vCPU */
 
 static u64 now_window(void)
 {
 	return policy_now() / WINDOW;
 }
 
-/* What the domain may still run in this window. CPUs may race for it: one slice more or less. */
+/*
+ * Returns the time that the domain may still run in this window. Races between CPUs cost or gain
+ * one slice.
+ */
 static u64 cap_left(struct account *a)
 {
 	u64 cap = __atomic_load_n(&a->cap, __ATOMIC_RELAXED), now = now_window();
@@ -62,7 +69,7 @@ static void enqueue(struct policy_cpu *c, struct policy_vcpu *v, enum policy_why
 {
 	u64 *vtime = vtimes[c->id].of;
 
-	/* The CPU is new here, and times from when it was ruled by this policy before are stale. */
+	/* The policy is new on this CPU: virtual times of an earlier selection are stale. */
 	if (!c->priv[KNOWN])
 		memset(vtime, 0, sizeof(vtimes[0].of));
 	c->priv[KNOWN] = true;
@@ -87,7 +94,7 @@ static struct policy_vcpu *choose(struct policy_cpu *c)
 
 	for (struct policy_vcpu *v = queue_first(&c->priv[QUEUE]); v; v = queue_next(v)) {
 		if (!cap_left(&accounts[v->slot])) {
-			capped++;	/* what the cap keeps from it is no arrears */
+			capped++;	/* time withheld by the cap is not a deficit */
 			if (vtime[v->slot] < c->priv[REACHED])
 				vtime[v->slot] = c->priv[REACHED];
 			continue;
@@ -130,19 +137,19 @@ static void charge(struct policy_cpu *c, struct policy_vcpu *v, u64 ns)
 	struct account *a = &accounts[v->slot];
 	u64 weight = a->weight ? a->weight : DEFAULT_WEIGHT;
 
-	/* It ran for another policy, before this one was selected. */
+	/* It ran under another policy, before this one was selected. */
 	if (!c->priv[PICKED])
 		return;
-	/* A cap that was set while it ran is not for the time before. */
+	/* A cap set while it ran does not apply to the time before. */
 	if (a->cap && !c->priv[UNLIMITED])
 		__atomic_fetch_add(&a->used, ns, __ATOMIC_RELAXED);
-	/* As long as nobody else was there, it took nothing from anybody. */
+	/* While no one else waited, its time cost the others nothing. */
 	if (c->priv[ALONE] && ns > SLICE)
 		ns = SLICE;
 	vtimes[c->id].of[v->slot] += ns * DEFAULT_WEIGHT / weight;
 }
 
-/* An idle CPU, the old one preferred; else the one that is this vCPU's by its number. */
+/* Returns an idle CPU, the old one if possible; else the CPU that the vCPU's id selects. */
 static u32 place(const struct policy_vcpu *v, const u64 *idle)
 {
 	u64 free[POLICY_MAX_CPUS / 64];
@@ -174,7 +181,7 @@ static int set(u32 slot, const char *name, u64 value)
 		a->window = now_window();
 		a->used = 0;
 		a->cap = value * PERCENT;
-		for (u32 i = 0; i < nr_cpus; i++)	/* who runs without limit gets one */
+		for (u32 i = 0; i < nr_cpus; i++)	/* vCPUs that run without limit get one */
 			policy_resched(i);
 		return 0;
 	}

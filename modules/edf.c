@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Earliest deadline first: a domain may be promised budget_us of CPU time in every period_us. Its deadline
- * is the end of the period; of those that still have budget the one with the nearest deadline runs first.
- * If all promises together fit, every one is kept (Liu and Layland, 1973): so a promise that would take
- * their sum beyond 95 % of the CPUs is refused. What nobody was promised, or does not use, goes to whoever
- * waits longest, also of those that have used up their budget.
+ * Earliest deadline first: a domain may be promised budget_us of CPU time in every period_us. Its
+ * deadline is the end of the period. Among domains with budget left, the one with the nearest
+ * deadline runs first. All promises are kept if their sum fits (Liu and Layland, 1973), so a
+ * promise that would raise the sum above 95 % of the CPUs is refused. Time that is not promised, or
+ * not used, goes to the vCPU that has waited longest, including those that have used up their
+ * budget.
  *
- * vCPUs are bound to CPUs as they are placed, so it is for the administrator that those of promised
- * domains are spread. As a last resort nobody waits longer than LONGEST_WAIT.
+ * vCPUs are bound to CPUs as they are placed, so the administrator must spread the vCPUs of
+ * promised domains. As a last resort no vCPU waits longer than LONGEST_WAIT.
  */
 #include <public/policy_lib.h>
 
@@ -21,15 +22,15 @@ POLICY_MODULE_NOTE
 #define ADMITTED 950000UL
 
 /*
- * Words of a CPU's priv: its queue; runs one alone there? And of a vCPU's: what it took of the budget in
- * advance, so that several CPUs do not spend it twice, and in which period.
+ * Words of a CPU's priv: queue; whether a vCPU runs alone. Words of a vCPU's priv: the budget that
+ * it reserved, so that several CPUs do not spend it twice, and the period of that budget.
  */
 enum { QUEUE, ALONE = 2 };
 enum { TAKEN = 2, PERIOD };
 
 static struct promise {
-	u64 period, budget;	/* ns; no budget: nothing promised */
-	u64 index;		/* of the period that `used` is about */
+	u64 period, budget;	/* ns; budget 0: no promise */
+	u64 index;		/* of the period that `used` counts */
 	s64 used;
 } promises[POLICY_MAX_DOMAINS];
 
@@ -41,7 +42,7 @@ static u64 deadline(const struct promise *p)
 	return (__atomic_load_n(&p->index, __ATOMIC_RELAXED) + 1) * p->period;
 }
 
-/* What is left of the domain's budget in this period. The first CPU that asks in a period renews it. */
+/* Returns the domain's remaining budget of this period. The first call in a period renews it. */
 static u64 budget_left(struct promise *p, u64 now)
 {
 	u64 then = __atomic_load_n(&p->index, __ATOMIC_RELAXED), index;
@@ -55,7 +56,7 @@ static u64 budget_left(struct promise *p, u64 now)
 		used = __atomic_load_n(&p->used, __ATOMIC_RELAXED);
 		if (used >= budget)
 			__atomic_fetch_add(&used_up, 1, __ATOMIC_RELAXED);
-		/* What a slice that ended late took too much is paid from the next budget. */
+		/* A late end of a slice is charged to the next budget. */
 		owed = used > budget && index == then + 1 ? used - budget : 0;
 		__atomic_fetch_sub(&p->used, used - owed, __ATOMIC_RELAXED);
 	}
@@ -76,8 +77,8 @@ static void dequeue(struct policy_cpu *c, struct policy_vcpu *v)
 }
 
 /*
- * The nearest deadline, or the first in the queue when none has budget; *until: when a domain that waits
- * here without budget gets a new one.
+ * Returns the vCPU with the nearest deadline, or the first in the queue if none has budget. *until:
+ * the time when a domain that waits here without budget gets a new one.
  */
 static struct policy_vcpu *choose(struct policy_cpu *c, u64 now, u64 *until)
 {
@@ -138,7 +139,7 @@ static void charge(struct policy_cpu *c, struct policy_vcpu *v, u64 ns)
 	struct promise *p = &promises[v->slot];
 	u64 now = policy_now(), left = budget_left(p, now), taken = v->priv[TAKEN];
 
-	/* Time beyond the budget was nobody's; nor does this period pay for the last one. */
+	/* Time beyond the budget is free, and this period does not pay for the last one. */
 	if (!p->budget || !taken)
 		return;
 	if (v->priv[PERIOD] != p->index)
@@ -159,7 +160,7 @@ static bool preempts(struct policy_cpu *c __unused, const struct policy_vcpu *v,
 	return budget_left(p, now) && (!budget_left(q, now) || deadline(p) < deadline(q));
 }
 
-/* A share of one CPU, or of several: rounded up. */
+/* Returns a share of one CPU or of several, rounded up. */
 static u64 share(u64 period, u64 budget)
 {
 	return (budget * WHOLE + period - 1) / period;

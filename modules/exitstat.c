@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A histogram of exits per domain, read through the counters as DOMAIN.REASON. Every exit passes here, so
- * it must cost little: one addition. Which pairs of domain and reason there are is only noted when one is
- * seen for the first time, in a list that grows; so the i-th counter stays the i-th.
+ * A histogram of exits per domain, read through the counters as DOMAIN.REASON. Every exit is
+ * counted here, so it must be cheap: one addition. A pair of domain and reason is appended to a
+ * list when it first occurs, so the index of a counter never changes.
  */
 #include <public/policy_lib.h>
 
@@ -11,7 +11,7 @@ POLICY_MODULE_NOTE
 #define MAX_REASONS 64
 
 static struct {
-	u64 domain;		/* its number + 1 */
+	u64 domain;		/* its id + 1 */
 	u64 count[MAX_REASONS];
 	bool listed[MAX_REASONS];
 } histograms[POLICY_MAX_DOMAINS];
@@ -25,7 +25,7 @@ static void at_exit(struct policy_cpu *c __unused, const struct policy_vcpu *v, 
 
 	if (reason >= MAX_REASONS)
 		return;
-	/* The slot is another domain's now. Of its vCPUs the first that comes clears. */
+	/* Another domain now has the slot. The first of its vCPUs to arrive clears the counts. */
 	if (h->domain != v->domain + 1U &&
 	    __atomic_exchange_n(&h->domain, v->domain + 1U, __ATOMIC_RELAXED) != v->domain + 1U)
 		memset(h->count, 0, sizeof(h->count));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Gangs: the vCPUs of a domain run at the same time on all CPUs. Processes that compute together wait for
- * each other again and again; one whose partner is not running waits in vain. So time is cut into windows,
- * and every window belongs to one domain, in turn. All CPUs read the same clock and know the same domains,
- * so they agree without a word to each other.
+ * Gangs: the vCPUs of a domain run at the same time on all CPUs. Processes that compute together
+ * often wait for each other, in vain if the partner does not run. So time is divided into windows,
+ * and each window belongs to one domain, in turn. All CPUs read the same clock and know the same
+ * domains, so they agree without communication.
  *
- * Where the window's owner has nothing to run, another takes its place: a lot is drawn from the window's
- * number and the domain's, which is the same lot on every CPU. So a domain that sleeps leaves its windows
- * to the others, as gangs again. vCPUs are spread over the CPUs by their numbers: two of the same domain
+ * Where the owner of the window has nothing to run, another domain runs, by a lot drawn from the
+ * window's number and the domain's. The lot is the same on every CPU, so a sleeping domain leaves
+ * its windows to other gangs. vCPUs are spread over the CPUs by their ids: two of the same domain
  * on one CPU could not run at the same time.
  */
 #include <public/policy_lib.h>
@@ -15,18 +15,18 @@
 POLICY_MODULE_NOTE
 
 #define DEFAULT_WINDOW 10000000UL	/* ns */
-#define NEARLY 50000UL	/* this shortly before its end a window is over */
+#define NEARLY 50000UL	/* a window ends this long before its nominal end */
 #define SET_WORDS (POLICY_MAX_DOMAINS / 64)
 
-/* Words of a CPU's priv: its queue; runs one alone there? */
+/* Words of a CPU's priv: queue; whether a vCPU runs alone. */
 enum { QUEUE, ALONE = 2 };
 
-static u64 present[SET_WORDS];	/* the domains' slots */
+static u64 present[SET_WORDS];	/* slots of the domains seen */
 static u64 window_ns = DEFAULT_WINDOW;
 static u32 nr_cpus;
 static u64 picks_owner, picks_other;
 
-/* The n-th domain that is present, counted around; POLICY_MAX_DOMAINS when there is none. */
+/* Returns the n-th present domain (modulo their number); POLICY_MAX_DOMAINS when there is none. */
 static u32 owner_of(u64 n)
 {
 	u64 count = 0, set[SET_WORDS];
@@ -44,12 +44,12 @@ static u32 owner_of(u64 n)
 	return POLICY_MAX_DOMAINS;
 }
 
-/* Whose turn it is in a window: the smaller the sooner. */
+/* Returns the rank of a domain in a window: the lowest runs first. */
 static u64 rank(u64 window, u32 owner, u32 slot)
 {
 	u64 lot = (window * POLICY_MAX_DOMAINS + slot + 1) * 0x9e3779b97f4a7c15UL;
 
-	lot ^= lot >> 32;	/* a few steps of mixing, so that no domain is drawn more often */
+	lot ^= lot >> 32;	/* mix, so that no domain is favoured */
 	lot *= 0xbf58476d1ce4e5b9UL;
 	return slot == owner ? 0 : 1 + (lot >> 8);
 }

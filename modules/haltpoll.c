@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Adaptive polling: a CPU without work looks for some for a while before it halts, as waking from a halt
- * takes microseconds. How long pays depends on the guests, so each CPU learns it: an idle time that a
- * longer look would have covered doubles the time to look, one that was far longer halves it, down to
- * none. A guest that sleeps for long so costs no power, and one that plays ping-pong never halts.
+ * Adaptive polling: an idle CPU polls for work before it halts, since waking from a halt takes
+ * microseconds. Each CPU learns how long polling pays: an idle period that a longer poll would have
+ * covered doubles the poll time, a much longer one halves it, down to none. So a guest with long
+ * sleeps costs no power, and one that plays ping-pong never halts.
  */
 #include <public/policy_lib.h>
 
@@ -14,9 +14,9 @@ POLICY_MODULE_NOTE
 #define AT_ONCE 50000UL
 
 static struct cpu_state {
-	u64 poll;		/* ns to look now; 0: halt at once */
-	u64 until;		/* it looks until then; 0: it does not */
-	u64 looked;		/* in vain, before it halted */
+	u64 poll;		/* current poll time in ns; 0: halt at once */
+	u64 until;		/* polls until then; 0: does not poll */
+	u64 looked;		/* time polled in vain before it halted */
 } __aligned(64) PER_CPU(cpus);
 
 static u64 looks, halts;
@@ -38,7 +38,7 @@ static enum idle_how idle(struct policy_cpu *c, u64 slept, u64 *ns)
 	struct cpu_state *s = &cpus[c->id];
 	u64 now = policy_now();
 
-	/* Asked right after it looked in vain: the same idle time goes on. */
+	/* Called right after polling in vain: the idle period continues. */
 	if (s->until && now - s->until < AT_ONCE) {
 		s->until = 0;
 		s->looked = s->poll;

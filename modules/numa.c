@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Placement: a new domain gets a node that has room for all its memory and the fewest vCPUs per CPU
- * afterwards, since memory of another node is slower for as long as the domain lives. Of equals the one
- * with the least room is taken: so large holes stay for large domains. When none has room, it is the
- * node that holds most of it.
+ * afterwards, since remote memory stays slower for the domain's whole life. Among equals it takes
+ * the node with the least room, which keeps large holes for large domains. If none has room, it
+ * takes the node with the most free memory.
  */
 #include <public/policy_lib.h>
 
@@ -11,7 +11,10 @@ POLICY_MODULE_NOTE
 
 static u64 fitting, spilled;
 
-/* Is node a better than b for that many more vCPUs? Fractions are compared without dividing. */
+/*
+ * Returns whether node a is better than b for that many more vCPUs. Compares fractions without
+ * division.
+ */
 static bool better(const struct place_node *a, const struct place_node *b, u32 vcpus)
 {
 	u64 load_a = (u64)(a->nr_vcpus + vcpus) * b->nr_cpus;

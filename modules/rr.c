@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Round robin: whoever waits longest is next, and runs until it sleeps or its slice is over. There are no
- * priorities, nothing to account, and no queue: who waits longest the core knows. This is what Margay does without any module, and a good start for a
- * policy of your own.
+ * Round robin: the vCPU that has waited longest is next, and runs until it blocks or its slice
+ * ends. There are no priorities, no accounting, and no queue, since the core knows which vCPU has
+ * waited longest. This is Margay's behaviour without a module, and a good start for a policy of
+ * your own.
  *
- * The one subtlety is that a vCPU which nobody waits behind gets no slice: no timer interrupts it. When
- * somebody comes to wait after all, the CPU is asked to look again.
+ * The one subtlety: a vCPU gets no slice while no other waits, so no timer interrupts it. When
+ * another begins to wait, the policy asks the CPU to pick again.
  */
 #include <public/policy_lib.h>
 
@@ -13,7 +14,7 @@ POLICY_MODULE_NOTE
 
 #define DEFAULT_SLICE 10000000UL	/* ns */
 
-/* The word of a CPU's priv: does one run there without a slice? */
+/* The word of a CPU's priv: whether a vCPU runs there without a slice. */
 enum { ALONE };
 
 static u64 slice_ns = DEFAULT_SLICE;
@@ -31,7 +32,7 @@ static void dequeue(struct policy_cpu *c __unused, struct policy_vcpu *v __unuse
 {
 }
 
-/* Whoever is picked does not wait any more. */
+/* A picked vCPU no longer waits. */
 static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)
 {
 	c->priv[ALONE] = c->nr_queued <= 1;

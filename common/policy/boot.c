@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Policies from boot modules, and the list of those that may be loaded at all. On the boot CPU, before any
- * guest runs; the list stays as it is then.
+ * Policies from boot modules, and the list of modules that may be loaded. Used on the boot CPU
+ * before guests run; the list does not change later.
  */
 #include <margay/policy_registry.h>
 #include <margay/printk.h>
@@ -33,7 +33,7 @@ static bool read_digest(const char *s, size_t len, u8 *digest)
 	return len == 2 * DIGEST || s[2 * DIGEST] == ' ' || s[2 * DIGEST] == '\r';
 }
 
-/* Empty lines and those that start with # say nothing; any other that is no digest is reported. */
+/* Skips empty lines and lines that start with #. Reports other lines that are not a digest. */
 void policy_allow(const char *text, size_t len)
 {
 	unsigned lines = 1, nr = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the scheduler asks a policy module, and what it does with the answers: each is checked against the
- * core's own truth, and a wrong one ejects the module. c's queue is locked, by the caller, in all that
- * names c but policy_idle().
+ * The scheduler's calls to a policy module. Each answer is checked against the core's own state,
+ * and a wrong one ejects the module. Functions that take c, except policy_idle(), are called with
+ * the lock of c's run queue.
  */
 #include <margay/arch.h>
 #include <margay/policy_registry.h>
@@ -37,7 +37,7 @@ void policy_dequeue(struct cpu *c, struct vcpu *v)
 
 void policy_do_charge(struct policy *p, struct cpu *c, struct vcpu *v)
 {
-	/* One that ran before a swap is not this policy's to charge. */
+	/* A vCPU that was picked before a swap is not charged to this policy. */
 	if (v->policy_serial == p->serial)
 		policy_do(p, FN_CHARGE, (u64)&c->view, (u64)&v->view, now() - v->view.since, 0);
 }
@@ -46,13 +46,13 @@ bool policy_preempts(struct cpu *c, struct vcpu *v)
 {
 	struct policy *p = c->current ? policy_asks(c, FN_PREEMPTS) : NULL;
 
-	/* Whom another policy let run this one does not know. */
+	/* This policy has no state for a vCPU that another policy scheduled. */
 	return p && c->current->policy_serial == p->serial &&
 	       policy_do(p, FN_PREEMPTS, (u64)&c->view, (u64)&v->view, (u64)&c->current->view, 0) &
 		       1;
 }
 
-/* The one that has waited longest was passed over once more: that may not go on for ever. */
+/* Ejects the policy if it passed over the longest-waiting vCPU too often and for too long. */
 static bool starves(struct cpu *c, struct policy *p, const struct vcpu *first)
 {
 	u64 waited = now() - first->view.since;
@@ -102,7 +102,7 @@ struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const struct cpu_s
 {
 	u32 cpu;
 
-	if (v->policy_serial != p->serial)	/* not seen yet: enqueue says so */
+	if (v->policy_serial != p->serial)	/* new to the policy: enqueue will set the serial */
 		memset(v->view.priv, 0, sizeof(v->view.priv));
 	v->view.runtime = v->runstate.time[RUNSTATE_running];
 	cpu = (u32)policy_do(p, FN_PLACE, (u64)&v->view, (u64)idle->bits, 0, 0);
@@ -112,7 +112,7 @@ struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const struct cpu_s
 	return p->ejected ? NULL : cpus[cpu];
 }
 
-/* Looks for work for ns without halting; interrupts are let in all the time. */
+/* Polls for work for ns without halting, with windows for interrupts. */
 static void poll(struct cpu *c, u64 ns)
 {
 	stime_t end = now() + ns;
@@ -143,8 +143,8 @@ void policy_idle(struct cpu *c, u64 slept)
 }
 
 /*
- * The run loops only count exits; which ones came since the last time is seen from the counters. So
- * observing costs nothing where no policy is selected.
+ * Reports the exits since the last call, which the counters show. The run loops only count exits,
+ * so observation costs nothing where no policy is selected.
  */
 bool policy_exit(struct vcpu *v)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A linked module's description of itself: names and tables of functions. All pointers are checked to lead
- * into the module before anybody follows them: to functions in its text, and to all else in its read-only
- * data, so that what was checked stays as it was.
+ * Checks a linked module's description: names and tables of functions. All pointers must lead into
+ * the module: function pointers into its text, all others into its read-only data, where the
+ * checked data cannot change. No pointer is followed before its check.
  */
 #include <margay/errno.h>
 #include <margay/lib.h>
@@ -15,7 +15,7 @@
 	{ #point, offsetof(struct policy_module, point), sizeof(struct point##_policy), required, \
 	  { __VA_ARGS__ } }
 
-/* The tables that a module may have: functions first, and of these the required ones. */
+/* The tables that a module may define. The functions come first, and the required ones lead. */
 static const struct {
 	const char *name;
 	size_t at, size;
@@ -30,7 +30,10 @@ static const struct {
 };
 _Static_assert(offsetof(struct sched_policy, balance) == 8 * 8, "a function has no name above");
 
-/* The memory of size bytes at an address in one of the module's groups; NULL: it is not there. */
+/*
+ * Returns the memory of size bytes at an address in one of the module's groups; NULL if it lies
+ * outside.
+ */
 static const void *find(const u8 *mem, const struct module *m, u64 addr, u64 size,
 			enum module_group g)
 {
@@ -39,7 +42,7 @@ static const void *find(const u8 *mem, const struct module *m, u64 addr, u64 siz
 	return off < m->size[g] && size <= m->size[g] - off ? mem + m->group[g] + off : NULL;
 }
 
-/* A string of at most max characters, all printable. */
+/* Returns a printable string of at most max characters, or NULL. */
 static const char *find_string(const u8 *mem, const struct module *m, const char *addr,
 			       unsigned max)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What modules may call: the functions that margay/policy.h declares, and nothing else. */
+/* The functions that modules may call: those declared in public/policy.h, and no others. */
 #include <margay/lib.h>
 #include <margay/module.h>
 
@@ -25,6 +25,6 @@ extern const u8 build_id_note[], build_id_end[];	/* margay.lds */
 
 const u8 *module_hypervisor_id(void)
 {
-	/* A note's header, "GNU" and the 20 bytes of a SHA-1. */
+	/* A note header, "GNU" and the 20 bytes of a SHA-1. */
 	return build_id_end - build_id_note == 12 + 4 + 20 ? build_id_note + 12 + 4 : NULL;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Links a policy module: a relocatable ELF file for x86-64 (System V ABI chapter 4, AMD64 supplement
- * 4.4) becomes code and data in three groups of pages. Nothing that the file says is believed: offsets,
- * sizes, names and indices are checked where they are used, and what is not known is refused.
+ * Links a policy module: turns a relocatable ELF file for x86-64 (System V ABI chapter 4, AMD64
+ * supplement 4.4) into code and data in three groups of pages. The file is not trusted: offsets,
+ * sizes, names and indices are checked where they are used, and unknown features are refused.
  */
 #include <stdarg.h>
 
@@ -35,8 +35,8 @@
 #define STT_OBJECT 1
 #define STT_SECTION 3
 #define NT_GNU_BUILD_ID 3
-#define NOTE_ABI 1	/* ours: see POLICY_MODULE_NOTE */
-#define NOTE_BUILD 2	/* the build-id of the one Margay that it is for */
+#define NOTE_ABI 1	/* Margay's: see POLICY_MODULE_NOTE */
+#define NOTE_BUILD 2	/* the build-id of the only Margay that may load it */
 #define R_X86_64_64 1
 #define R_X86_64_PC32 2
 #define R_X86_64_PLT32 4
@@ -94,7 +94,7 @@ int module_refuse(char *reason, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(reason, MODULE_REASON, fmt, ap);
 	va_end(ap);
-	for (char *p = reason; *p; p++)	/* names are the file's, and this goes to a terminal */
+	for (char *p = reason; *p; p++)	/* names come from the file and may reach a terminal */
 		if (*p < ' ' || *p > '~')
 			*p = '?';
 	return -ENOEXEC;
@@ -103,8 +103,8 @@ int module_refuse(char *reason, const char *fmt, ...)
 #define refuse(l, ...) module_refuse((l)->reason, __VA_ARGS__)
 
 /*
- * Elements of the file's tables, which may be unaligned. The index is in bounds. A section of PER_CPU() is as large as
- * this machine needs it.
+ * Read elements of the file's tables, which may be unaligned. The index must be in bounds. A
+ * PER_CPU() section shrinks to this machine's number of CPUs.
  */
 static struct shdr section(const struct link *l, unsigned i)
 {
@@ -231,7 +231,7 @@ static enum module_group group_of(const struct shdr *s)
 	return s->flags & SHF_WRITE ? MODULE_DATA : MODULE_RODATA;
 }
 
-/* Gives each section its place and copies it there. What is left of text pages are breakpoints. */
+/* Lays out the sections and copies them. Fills the rest of text pages with breakpoints. */
 static int load(struct link *l, size_t max)
 {
 	u64 end = 0;
@@ -318,7 +318,7 @@ static int read_notes(struct link *l)
 	return rc;
 }
 
-/* Checks all symbols' names, and finds the module's description: where it is in memory. */
+/* Checks the names of all symbols. Finds the address of the module's description. */
 static int read_symbols(struct link *l, u64 *desc)
 {
 	bool found = false;
@@ -365,7 +365,7 @@ static int resolve(struct link *l, u32 i, u64 *value)
 	return 0;
 }
 
-/* One relocation, at offset r->offset of section t. AMD64 supplement, table 4.9. */
+/* Applies one relocation, at offset r->offset of section t. AMD64 supplement, table 4.9. */
 static int relocate(struct link *l, unsigned t, const struct rela *r)
 {
 	bool wide = r->type == R_X86_64_64 || r->type == R_X86_64_PC64, bad;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The registry of policy modules. Loading, selecting and unloading are control operations, one at a time;
- * what they change is taken by each CPU when it next asks. A module that must not be called any more is
- * ejected by one flag: whoever is about to call it sees the flag and does without, and the CPUs drop it
- * when they next schedule. The core's own queues and states were right all the time.
+ * The registry of policy modules. Loading, selection and unloading are control operations, one at a
+ * time. Each CPU uses a change when it next calls the policy. One flag ejects a module that must
+ * not be called any more: callers check it before each call, and the CPUs drop the module when they
+ * next schedule. The core's own queues and states stay correct throughout.
  */
 #include <stdarg.h>
 
@@ -22,8 +22,8 @@
 static struct list policies = LIST_INIT(policies);
 static u32 slots_used;
 static u64 serial;
-static u32 control;		/* an operation is under way */
-static struct policy *placing;	/* POINT_PLACE's */
+static u32 control;		/* an operation is in progress */
+static struct policy *placing;	/* selected for POINT_PLACE */
 
 bool policy_control_enter(void)
 {
@@ -35,7 +35,7 @@ void policy_control_leave(void)
 	atomic_store(&control, 0U);
 }
 
-/* Nobody finds p any more, but may be in a call to it. */
+/* Removes all pointers to p. CPUs may still be in a call to it. */
 static void take_away(struct policy *p)
 {
 	(void)atomic_cas(&placing, p, (struct policy *)NULL);
@@ -162,7 +162,7 @@ int policy_load(const void *file, size_t len, char *why)
 	take_functions(p);
 	list_add_tail(&p->link, &policies);
 	arch_policy_nmis(true);
-	(void)quiesce_start();	/* all CPUs see soon that the direct map is read-only there */
+	(void)quiesce_start();	/* makes all CPUs see its pages read-only in the direct map */
 	pr_info("policy %s loaded: %s\n", p->mod.name, p->summary);
 	return 0;
 }
@@ -194,7 +194,10 @@ int policy_unload(const char *name)
 		return -ENOENT;
 	if (in_use(p))
 		return -EBUSY;
-	/* Calls are made between two visits to the scheduler's loop: after a period nobody is in one. */
+	/*
+	 * CPUs call modules only between two visits to the scheduler's loop: none is in a call
+	 * after a grace period.
+	 */
 	if (!p->period) {
 		p->ejected = true;
 		p->period = quiesce_start();
@@ -262,14 +265,14 @@ int policy_select(enum policy_point point, struct policy *p, const struct cpu_se
 		return 0;
 	p->selected++;
 	smp_mb();
-	if (p->ejected)		/* meanwhile: the pointers are there again */
+	if (p->ejected)		/* ejected meanwhile: remove the pointers again */
 		take_away(p);
 	return 0;
 }
 
 int policy_set(struct policy *p, const struct domain *d, const char *name, u64 value)
 {
-	/* What the module reads must lie still: a copy that outlives the call. */
+	/* The module reads a copy, which no one changes and which outlives the call. */
 	static char copy[32];
 	s32 rc;
 
@@ -287,7 +290,9 @@ int policy_set(struct policy *p, const struct domain *d, const char *name, u64 v
 	return rc < -4095 || rc > 0 ? -EINVAL : rc;
 }
 
-/* The text must end within what the module owns: it may be anything. */
+/*
+ * Copies a string at an untrusted address. Fails unless the string ends within the module's memory.
+ */
 static bool copy_text(const struct policy *p, u64 at, char *to, size_t size)
 {
 	u64 end = p->mod.group[MODULE_DATA] + p->mod.size[MODULE_DATA];
@@ -295,7 +300,10 @@ static bool copy_text(const struct policy *p, u64 at, char *to, size_t size)
 	for (size_t i = 0; i < size; i++, at++) {
 		if (at - p->mod.base >= end)
 			return false;
-		/* Through the direct map: there are gaps between the groups, and it may change. */
+		/*
+		 * Read through the direct map, which has no gaps between the groups. The module may
+		 * change the string.
+		 */
 		to[i] = (char)READ_ONCE(p->pages[at - p->mod.base]);
 		if (!to[i])
 			return true;
@@ -325,7 +333,7 @@ bool policy_counter(struct policy *p, u32 i, char *name, u64 *value)
 
 u8 policy_node(u64 mem, unsigned vcpus, u8 own)
 {
-	static struct place_node nodes[MAX_NODES];	/* guests are built on one CPU */
+	static struct place_node nodes[MAX_NODES];	/* guests are built on one CPU at a time */
 	struct policy *p = READ_ONCE(placing);
 	struct domain *d;
 	u32 node;
@@ -361,7 +369,10 @@ static int domain_gone(struct domain *d)
 
 const struct domain_part policy_part = { .destroy = domain_gone };
 
-/* What modules call: on the policy stack, with interrupts on, and any argument. */
+/*
+ * Functions for modules. They run on the policy stack with interrupts on, and their arguments are
+ * untrusted.
+ */
 u64 policy_now(void)
 {
 	return now();
@@ -371,7 +382,7 @@ void policy_resched(u32 cpu)
 {
 	if (cpu >= nr_cpus)
 		return;
-	arch_irqs_off(); /* an interrupt between the two writes of an IPI may send one itself */
+	arch_irqs_off(); /* an interrupt between the two writes of an IPI may send an IPI */
 	cpus[cpu]->repick = true;
 	cpu_raise(cpus[cpu], CPU_WORK_RESCHED);
 	arch_irqs_on();
@@ -387,7 +398,7 @@ void policy_log(const char *text)
 	static stime_t last;
 	char copy[96];
 
-	/* Copied first: it may fault, and then no lock may be held. */
+	/* Copy first, without a lock: the copy may fault. */
 	strcopy(copy, text, sizeof(copy));
 	arch_irqs_off();
 	if (now() - last > LOG_PAUSE_NS) {

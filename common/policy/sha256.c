@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SHA-256 (FIPS 180-4, section 6.2) of bytes in memory, for the list of modules that may be loaded. */
+/* SHA-256 (FIPS 180-4, section 6.2), for the list of allowed modules. */
 #include <margay/lib.h>
 #include <margay/module.h>
 
 #define BLOCK 64
 #define ROR(x, n) ((x) >> (n) | (x) << (32 - (n)))
 
-/* The first 32 bits of the fractions of the cube roots of the first 64 primes (4.2.2) */
+/* The first 32 bits of the fractional parts of the cube roots of the first 64 primes (4.2.2). */
 static const u32 k[64] = {
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4,
 	0xab1c5ed5, 0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * MADT: CPUs and interrupt controllers (ACPI 6.4, section 5.2.12). Called by acpi_parse() with a
- * table whose length and checksum are right; entries are checked here.
+ * MADT: CPUs and interrupt controllers (ACPI 6.4, section 5.2.12). acpi_parse() checks the table's
+ * length and checksum before it calls this; the entries are checked here.
  */
 #include <margay/acpi.h>
 #include <margay/bytes.h>
@@ -18,7 +18,7 @@ enum madt_entry {
 	MADT_X2APIC = 9,
 };
 
-/* The shortest valid form of each entry; others are not looked at. */
+/* The minimum size of each entry type; other types are skipped. */
 static const u8 entry_size[] = {
 	[MADT_LAPIC] = 8,       [MADT_IOAPIC] = 12,         [MADT_OVERRIDE] = 10,
 	[MADT_X2APIC] = 16,
@@ -31,7 +31,7 @@ static void __init add_cpu(struct acpi_info *out, u32 apic_id, u32 uid, u32 flag
 	for (unsigned int i = 0; i < out->nr_cpus; i++) {
 		if (out->cpus[i].apic_id != apic_id)
 			continue;
-		/* Listed as LAPIC and as x2APIC: usual. */
+		/* Firmware usually lists a CPU both as LAPIC and as x2APIC. */
 		if (out->cpus[i].uid != uid)
 			pr_warn("acpi: APIC: second CPU with APIC id %u, ignored\n", apic_id);
 		return;
@@ -71,7 +71,7 @@ static void __init add_override(struct acpi_info *out, const u8 *e)
 			return;
 		}
 	}
-	/* One per ISA interrupt at most, so there is room. */
+	/* At most one per ISA interrupt, so there is room. */
 	out->overrides[out->nr_overrides++] =
 		(struct acpi_override){ e[3], get_u16(e + 8), get_u32(e + 4) };
 }

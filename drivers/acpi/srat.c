@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SRAT: which CPUs and memory belong to which NUMA node (ACPI 6.4, section 5.2.16). Called by
- * acpi_parse() after the MADT, with a table whose length and checksum are right.
+ * SRAT: the NUMA nodes of CPUs and memory (ACPI 6.4, section 5.2.16). acpi_parse() calls it after
+ * the MADT and checks the table's length and checksum before.
  */
 #include <margay/acpi.h>
 #include <margay/bytes.h>
@@ -18,7 +18,10 @@ enum srat_entry {
 
 static u8 revision __initdata; /* of the table */
 
-/* The node of a proximity domain. A new one gets the next number; those beyond the limit share the last node. */
+/*
+ * Returns the node of a proximity domain. Assigns node numbers in order; domains beyond the limit
+ * share the last node.
+ */
 static u8 __init node_of(struct acpi_info *out, u32 pxm)
 {
 	unsigned int i;
@@ -66,7 +69,7 @@ static void __init one_entry(const u8 *e, struct acpi_info *out)
 	u32 pxm;
 
 	if (e[0] == SRAT_LAPIC && (get_u32(e + 4) & ENTRY_ENABLED)) {
-		/* Revision 1 has 8 bits of domain; the others were reserved then. */
+		/* Revision 1 has an 8-bit domain; the other bytes are reserved. */
 		pxm = e[2];
 		if (revision >= 2)
 			pxm |= (u32)e[9] << 8 | (u32)e[10] << 16 | (u32)e[11] << 24;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Finds and checks the ACPI tables (ACPI 6.4, section 5.2) and reads what is needed of the FADT,
- * HPET table and DSDT; MADT and SRAT have files of their own. Firmware is not trusted: a table
- * with a bad length or checksum is reported and skipped. Boot CPU only.
+ * Finds and checks the ACPI tables (ACPI 6.4, section 5.2) and reads the FADT, the HPET table and
+ * the DSDT; MADT and SRAT have their own files. Firmware is not trusted: a table with a bad length
+ * or checksum is reported and skipped. Boot CPU only.
  */
 #include <margay/acpi.h>
 #include <margay/bytes.h>
@@ -54,7 +54,7 @@ static bool __init rsdp_ok(const u8 *p, size_t size)
 	       sum_ok(p, get_u32(p + 20));
 }
 
-/* Map a whole table and check it. `expect` is its signature, NULL for any. */
+/* Maps a whole table and checks it. `expect` is its signature, NULL for any. */
 static const u8 *__init map_table(paddr_t pa, const char *expect)
 {
 	const u8 *t = pa ? map(pa, HEADER_SIZE) : NULL;
@@ -106,7 +106,10 @@ void __init acpi_each_entry(const u8 *t, u32 at, const u8 *min_size, u32 nr, acp
 	}
 }
 
-/* An AML integer that fits a sleep type (ACPI 20.2.3); returns its length, 0 if it is another thing. */
+/*
+ * Parses an AML integer of a sleep type's size (ACPI 20.2.3). Returns its length, 0 for other
+ * objects.
+ */
 static u32 __init aml_small_int(const u8 *p, u32 len, u8 *value)
 {
 	if (len >= 1 && p[0] <= 1) { /* ZeroOp, OneOp */
@@ -121,8 +124,8 @@ static u32 __init aml_small_int(const u8 *p, u32 len, u8 *value)
 }
 
 /*
- * Find `Name (_S5_, Package () {a, b, ...})` without an interpreter: a NameOp before the name and a
- * package of integers behind it occur together nowhere else.
+ * Finds `Name (_S5_, Package () {a, b, ...})` without an interpreter: a NameOp before the name and
+ * a package of integers after it occur together nowhere else.
  */
 static void __init find_s5(const u8 *t, u32 len, struct acpi_info *out)
 {
@@ -158,7 +161,7 @@ static u16 __init port(u8 space, u64 addr, const char *what)
 	return 0;
 }
 
-/* A port out of an old field or the generic address that replaces it. */
+/* Returns a port from an old FADT field or from the generic address that replaces it. */
 static u16 __init fadt_port(const u8 *t, u32 len, u32 old, u32 ext, const char *what)
 {
 	if (len >= ext + GAS_SIZE && get_u64(t + ext + 4))
@@ -200,7 +203,7 @@ static void __init parse_hpet(const u8 *t, u32 len, struct acpi_info *out)
 		out->hpet_base = get_u64(t + HPET_ADDRESS + 4);
 }
 
-/* Tables that are used; only complaints about them are of use. SRAT refers to the CPUs of the MADT. */
+/* The tables in use. Margay reports errors only in these. SRAT needs the CPUs of the MADT. */
 static const struct {
 	char name[5];
 	bool many;
@@ -211,7 +214,7 @@ static const struct {
 	{ "SRAT", false, acpi_parse_srat },
 };
 
-/* All tables of one kind. What can not be read at all is complained about with the first kind. */
+/* Parses all tables of one kind. Reports unreadable tables once, with the first kind. */
 static void __init tables_of_kind(const u8 *root, u32 n, u32 width, u32 kind, struct acpi_info *out)
 {
 	bool seen = false;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What Margay needs from the ACPI tables (ACPI 6.4, chapter 5): CPUs, interrupt controllers, NUMA
- * nodes, HPET, and how to power off and reset. Tables are read once, at boot, on the boot CPU.
+ * The information that Margay reads from the ACPI tables (ACPI 6.4, chapter 5): CPUs, interrupt
+ * controllers, NUMA nodes, HPET, and how to power off and reset. The boot CPU reads the tables
+ * once, at boot.
  */
 #ifndef MARGAY_ACPI_H
 #define MARGAY_ACPI_H
@@ -41,7 +42,7 @@ struct acpi_mem {
 };
 
 struct acpi_info {
-	struct acpi_cpu cpus[MAX_CPUS]; /* those that are there; at least one */
+	struct acpi_cpu cpus[MAX_CPUS]; /* present CPUs; at least one */
 	unsigned int nr_cpus;
 	struct acpi_ioapic ioapics[ACPI_MAX_IOAPICS];
 	unsigned int nr_ioapics;
@@ -66,23 +67,27 @@ struct acpi_info {
 	u8 reset_value;
 };
 
-/* A readable view of `len` bytes at `pa`, good until acpi_parse() returns, or NULL. */
+/* Returns a readable view of `len` bytes at `pa`, valid until acpi_parse() returns, or NULL. */
 typedef const void *acpi_map_fn(paddr_t pa, size_t len);
 
 /*
- * Read the tables into `out`, from the loader's copy of the RSDP (NULL: none). A bad table is reported and
- * skipped, so `out` can always be used: with no MADT it lists one CPU with APIC id 0. -ENOENT: no RSDP or
- * no root table.
+ * Reads the tables into `out`, from the loader's copy of the RSDP (NULL: none). Reports and skips
+ * bad tables, so `out` is always usable: with no MADT it lists one CPU with APIC id 0. -ENOENT: no
+ * RSDP or no root table.
  */
 int acpi_parse(const void *rsdp, size_t rsdp_size, acpi_map_fn *map, struct acpi_info *out);
 
-/* One table each; `t` points to a whole one with a valid header and checksum. For acpi_parse(). */
+/*
+ * Parse one table each, for acpi_parse(). `t` points to a complete table with a valid header and
+ * checksum.
+ */
 void acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out);
 
 /*
- * Calls fn for the entries (type, length, ...) from `at` on that are right: whole, and as long as min_size
- * has it for their type (nr of them; 0: any). At the first wrong one it stops and says so.
+ * Calls fn for the valid entries (type, length, ...) from `at` on. A valid entry is complete and
+ * has at least the min_size of its type (nr types; 0: any). Stops at the first invalid entry and
+ * reports it.
  */
 typedef void acpi_entry_fn(const u8 *e, struct acpi_info *out);
 void acpi_each_entry(const u8 *t, u32 at, const u8 *min_size, u32 nr, acpi_entry_fn *fn,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What common/ asks of the architecture. One line each; the definitions say more. */
+/* The interface of the architecture to common/. The definitions have longer comments. */
 #ifndef MARGAY_ARCH_H
 #define MARGAY_ARCH_H
 
@@ -7,45 +7,54 @@
 
 struct boot_guest;
 
-/* Runs v on this CPU until it blocks, is preempted or stopped. The scheduler's only call into a guest. */
+/*
+ * Runs v on this CPU until it blocks, is preempted or stopped. The scheduler enters guests only
+ * here.
+ */
 void arch_vcpu_run(struct vcpu *v);
-/* Before the first and after the last arch_vcpu_run on this CPU: eager FPU, debug registers, MSRs. */
+/*
+ * Called before the first and after the last arch_vcpu_run() on this CPU: eager FPU, debug
+ * registers, MSRs.
+ */
 void arch_vcpu_load(struct vcpu *v);
 void arch_vcpu_save(struct vcpu *v);
 
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 
-/* State at reset as INIT leaves it, and start in real mode at vector << 12. SDM 3A 9.1.1. */
+/* Set the state after INIT, and start in real mode at vector << 12. SDM 3A 9.1.1. */
 void arch_vcpu_reset(struct vcpu *v);
 void arch_vcpu_start_sipi(struct vcpu *v, u8 vector);
-/* VCPUOP_initialise; 0 or -EINVAL. */
+/* VCPUOP_initialise. Returns 0 or -EINVAL. */
 int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx);
 
 void arch_vcpu_dump(struct vcpu *v);
 void arch_show_speculation(void); /* a line for each vulnerability */
 
-/* Interrupts wait for the guest that it would take if it ran now (vLAPIC, NMI). */
+/* Returns whether an interrupt is pending (vLAPIC, NMI) that the guest would take now. */
 bool arch_vcpu_has_interrupt(struct vcpu *v);
 
-/* Writes the pvclock record of v (vcpu_time_info) for now. */
+/* Updates v's pvclock record (vcpu_time_info). */
 void arch_update_time(struct vcpu *v);
-/* Wall clock at system time zero. */
+/* Returns the wall clock at system time zero. */
 void arch_wallclock(u64 *sec, u32 *nsec);
 
-/* Delivers an edge-triggered interrupt message to v's local APIC. Any CPU; wakes v. Vectors below 16 set ESR. */
+/*
+ * Delivers an edge-triggered interrupt to v's local APIC and wakes v. Any CPU. Vectors below 16 set
+ * ESR.
+ */
 bool arch_vcpu_interrupt(struct vcpu *v, u8 vector);
 
 void arch_cpu_nmi(struct cpu *c);
 void arch_report_nmi(void);		/* CPU_WORK_NMI */
-void arch_cpu_kick(struct cpu *c);	/* an IPI: out of guest mode or sleep */
-void arch_timer_program(stime_t at);	/* this CPU's next and only timer interrupt */
-void arch_idle(void);			/* sleeps until an interrupt, unless this CPU has work */
+void arch_cpu_kick(struct cpu *c);	/* sends an IPI: ends guest mode or sleep */
+void arch_timer_program(stime_t at);	/* sets this CPU's only timer interrupt */
+void arch_idle(void);			/* sleeps until an interrupt, unless work is pending */
 void arch_irqs_on(void);
 void arch_irqs_off(void);
-void arch_flush_translations(void);	/* this CPU's, of Margay's own pages */
-void arch_poll_irqs(void);		/* takes pending interrupts: a short window */
-void __noreturn arch_halt(void);	/* this CPU, for good; NMIs and SMIs still come */
+void arch_flush_translations(void);	/* this CPU's, for Margay's own pages */
+void arch_poll_irqs(void);		/* opens a short window for pending interrupts */
+void __noreturn arch_halt(void);	/* for good; NMIs and SMIs still arrive */
 void __noreturn arch_reboot(void);
 void __noreturn arch_poweroff(void);
 #ifdef MARGAY_UNIT
@@ -64,18 +73,22 @@ u64 arch_tsc_hz(void);
 void cpu_relax(void);
 void udelay(unsigned us);
 
-/* An entry of the memory map that XENMEM_memory_map reports, laid out as the BIOS call INT 15h E820h has it. */
+/*
+ * An entry of the memory map that XENMEM_memory_map reports, in the layout of the BIOS call INT 15h
+ * E820h.
+ */
 struct e820_entry {
 	u64 addr, size;
 	u32 type;
 } __packed;
 
-/* Writes up to max entries of d's memory map; returns how many. */
+/* Writes up to max entries of d's memory map. Returns the number written. */
 unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max);
 
 /*
- * Gives a guest from a boot module its memory, its images and a state to start from. A bounded step, counted in
- * bg->stage, which begins at 1: 0 when done, -ERESTART to be called again, or an error, reported. One guest at a time.
+ * Gives a boot guest its memory, images and initial state, in bounded steps counted in bg->stage,
+ * which begins at 1. Returns 0 when done, -ERESTART to be called again, or an error, which it
+ * reports. One guest at a time.
  */
 int arch_build_guest(struct domain *d, struct boot_guest *bg);
 

@@ -15,7 +15,7 @@
 #define atomic_xchg(p, v) __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
 #define atomic_load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define atomic_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-/* True when *p was old and is now val. */
+/* Sets *p to val if it is old. Returns whether it did. */
 #define atomic_cas(p, old, val)                                                               \
 	({                                                                                    \
 		__typeof__(*(p)) _o = (old);                                                  \
@@ -27,7 +27,7 @@ static inline void barrier(void) { __asm__ volatile("" ::: "memory"); }
 
 static inline void smp_mb(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
-/* Bitmaps of u64 words; the atomic ones may be used on memory shared with a guest. */
+/* Bitmaps of u64 words. The atomic operations are safe on memory shared with a guest. */
 static inline bool test_bit(unsigned n, const volatile void *p)
 {
 	return ((const volatile u64 *)p)[n / 64] >> (n % 64) & 1;
@@ -35,7 +35,7 @@ static inline bool test_bit(unsigned n, const volatile void *p)
 
 static inline bool test_and_set_bit(unsigned n, volatile void *p)
 {
-	u64 mask = 1UL << (n % 64);	/* in this form the compiler finds LOCK BTS */
+	u64 mask = 1UL << (n % 64);	/* gcc compiles this form to LOCK BTS */
 
 	return __atomic_fetch_or((volatile u64 *)p + n / 64, mask, __ATOMIC_SEQ_CST) & mask;
 }
@@ -51,7 +51,7 @@ static inline void set_bit(unsigned n, volatile void *p) { (void)test_and_set_bi
 
 static inline void clear_bit(unsigned n, volatile void *p) { (void)test_and_clear_bit(n, p); }
 
-/* Index of the lowest set bit at or after from; nbits when there is none. */
+/* Returns the index of the lowest set bit at or after from; nbits when there is none. */
 static inline unsigned find_next_bit(const u64 *p, unsigned nbits, unsigned from)
 {
 	while (from < nbits) {

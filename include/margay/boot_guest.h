@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Guests from boot modules: common/boot/boot_guests.c reads the modules, guest_life.c starts the guests again. */
+/*
+ * Guests from boot modules: common/boot/boot_guests.c reads the modules, guest_life.c starts and
+ * restarts the guests.
+ */
 #ifndef MARGAY_BOOT_GUEST_H
 #define MARGAY_BOOT_GUEST_H
 
@@ -9,34 +12,36 @@
 struct domain;
 
 enum boot_guest_state {
-	GUEST_OFF,	/* not to be started (again) */
+	GUEST_OFF,	/* will not be started (again) */
 	GUEST_DUE,	/* starts at `due` */
-	GUEST_BUILDING,	/* one at a time */
+	GUEST_BUILDING,	/* one guest at a time */
 	GUEST_READY,
 	GUEST_RUNNING,
 	GUEST_ENDING,	/* its domain is being destroyed */
 };
 
-/* All that is needed to build the guest, again and again. The images are in the direct map. */
+/* All that is needed to build the guest repeatedly. The images are in the direct map. */
 struct boot_guest {
 	struct guest_spec spec;
 	const void *image;
 	size_t image_size;
-	const void *initrd; /* NULL when there is none */
+	const void *initrd; /* NULL: none */
 	size_t initrd_size;
 	struct list link;
 	enum boot_guest_state state;
-	struct domain *domain;	/* from building to ending; its maker's reference */
+	struct domain *domain;	/* while building to ending; holds the creator's reference */
 	stime_t started, due;
 	unsigned stage;		/* of arch_build_guest() */
-	unsigned refused;	/* restarts in a row that failed */
+	unsigned refused;	/* consecutive failed restarts */
 };
 
-/* A new guest, due at once. */
+/* Adds a guest, due at once. */
 void boot_guest_add(struct boot_guest *bg);
-/* At boot: builds all, then starts them; returns how many. Reports why others do not start. */
+/*
+ * Builds all guests at boot, then starts them. Returns the number started and reports the failures.
+ */
 unsigned boot_guests_start(void);
-/* CPU_WORK_GUESTS: builds and destroys, in bounded steps. */
+/* Builds and destroys guests in bounded steps: CPU_WORK_GUESTS. */
 void boot_guests_work(void);
 
 #endif

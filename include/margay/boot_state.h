@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the boot loader and the firmware said, kept for the time after boot. arch/x86/boot/main.c */
+/* Boot loader and firmware information, kept after boot. arch/x86/boot/main.c */
 #ifndef MARGAY_BOOT_STATE_H
 #define MARGAY_BOOT_STATE_H
 
@@ -11,10 +11,10 @@ extern struct acpi_info boot_acpi;
 
 const void *acpi_map_table(paddr_t pa, size_t len);
 
-/* Reads the boot modules and builds the guests that they describe. common/boot/boot_guests.c */
+/* Reads the boot modules and builds their guests. common/boot/boot_guests.c */
 void boot_guests(void);
 
-/* Before a guest is entered, with option perf_boot: the first time it prints what the boot has cost. */
+/* Called before a guest entry with option perf_boot. The first call prints the cost of the boot. */
 void boot_guest_entered(void);
 
 #endif

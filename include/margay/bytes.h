@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Little-endian loads from unaligned foreign bytes (firmware tables, ELF images, guest code).
- * The caller has checked the bounds.
+ * Unaligned little-endian loads from untrusted bytes (firmware tables, ELF images, guest code). The
+ * caller checks the bounds.
  */
 #ifndef MARGAY_BYTES_H
 #define MARGAY_BYTES_H

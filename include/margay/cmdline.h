@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Margay's options (`opt`, from options.def) and the strings of boot modules. `opt` is written on
- * the boot CPU by cmdline_parse() and read-only afterwards.
+ * Margay's options (`opt`, from options.def) and the strings of boot modules. cmdline_parse()
+ * writes `opt` on the boot CPU; afterwards it is read-only.
  */
 #ifndef MARGAY_CMDLINE_H
 #define MARGAY_CMDLINE_H
@@ -25,12 +25,12 @@ struct margay_options {
 extern struct margay_options opt;
 
 /*
- * Read Margay's own command line into `opt`, which holds the defaults before. Unknown options and
- * bad values are reported by name and skipped; returns how many there were.
+ * Parses Margay's own command line into `opt`, which holds the defaults before. Reports unknown
+ * options and bad values by name and skips them. Returns their number.
  */
 unsigned int cmdline_parse(const char *line);
 
-/* Print every option with its value now and its help text. */
+/* Prints every option with its current value and its help text. */
 void cmdline_help(void);
 
 struct com1_config {
@@ -39,7 +39,7 @@ struct com1_config {
 	u16 iobase;
 };
 
-/* Take `com1=` apart. -EINVAL (reported): bad value, and `c` holds 115200,8n1,0x3f8. */
+/* Parses `com1=`. -EINVAL (reported): bad value; `c` then holds 115200,8n1,0x3f8. */
 int com1_parse(const char *s, struct com1_config *c);
 
 /* Boot module strings, e.g. `guest name=a vcpus=2 mem=512M -- console=hvc0`. */
@@ -51,45 +51,45 @@ enum guest_action { GUEST_RESTART, GUEST_DESTROY };
 
 struct guest_spec {
 	enum module_kind kind;
-	char name[GUEST_NAME_LEN + 1]; /* of the guest; of an initrd, the guest it is for */
+	char name[GUEST_NAME_LEN + 1]; /* of the guest; for an initrd, of the guest it belongs to */
 	unsigned int vcpus;
-	u64 mem; /* bytes, whole pages */
+	u64 mem; /* bytes, a multiple of the page size */
 	bool initial;
 	bool control;
 	enum guest_action on_reboot;
 	enum guest_action on_crash;
-	unsigned int points; /* of a policy: a bit per point to select it for */
-	unsigned int nr_pin; /* CPUs in pin; 0: may run anywhere */
+	unsigned int points; /* of a policy: a bit per policy point to select it for */
+	unsigned int nr_pin; /* CPUs in pin; 0: no restriction */
 	struct cpu_set pin;
-	const char *pin_list; /* the same in the order given, as text inside `args` */
-	const char *cmdline;	      /* what follows `--`, inside `args`; never NULL */
+	const char *pin_list; /* the list as given, as text inside `args` */
+	const char *cmdline;	      /* the text after `--`, inside `args`; never NULL */
 };
 
-/*
- * Take a boot module's string apart. Errors are reported and name the guest and the word: -EINVAL.
- */
+/* Parses a boot module's string. Reports errors with the guest and the word. Returns -EINVAL. */
 int guest_spec_parse(const char *args, struct guest_spec *g);
 
 /*
- * The CPUs vCPU `v` may run on: the v-th one listed if as many are listed as there are vCPUs, else
- * all those listed, or all CPUs if none is.
+ * Returns the CPUs that vCPU `v` may run on: the v-th listed CPU if the list has one per vCPU, else
+ * all listed CPUs, or all CPUs if none is listed.
  */
 void guest_spec_affinity(const struct guest_spec *g, unsigned int v, struct cpu_set *set);
 
 /*
- * Numbers as options have them: decimal or 0x hex, exactly `len` characters. parse_size() also
- * takes one of K, M, G, T (or lower case). -EINVAL: not a number, -ERANGE: over 64 bits.
+ * Parse a number of an option: decimal or 0x hex, exactly `len` characters. parse_size() also
+ * accepts a suffix K, M, G, T (or lower case). -EINVAL: not a number, -ERANGE: over 64 bits.
  */
 int parse_uint(const char *s, size_t len, u64 *out);
 int parse_size(const char *s, size_t len, u64 *out);
 
-/* A word of such a string: `key` or `key=value`. */
+/* A word of a boot string: `key` or `key=value`. */
 struct word {
 	const char *s, *val; /* val: NULL without `=` */
 	size_t len, val_len;
 };
 
-/* The word (without blanks) at or after *s; moves *s behind it. False at the end. */
+/*
+ * Finds the word (without blanks) at or after *s and advances *s past it. Returns false at the end.
+ */
 bool next_word(const char **s, struct word *w);
 bool key_is(const struct word *w, const char *key);
 bool val_is(const struct word *w, const char *val);

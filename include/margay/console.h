@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one serial line that Margay and all guests share: output tagged by its source, input given to one
- * of them at a time, Margay's own keys. common/console.c, arch/x86/platform/uart.c
+ * The serial line that Margay and all guests share: output tagged by source, input for one of them
+ * at a time, and Margay's own keys. common/console.c, arch/x86/platform/uart.c
  */
 #ifndef MARGAY_CONSOLE_H
 #define MARGAY_CONSOLE_H
@@ -10,31 +10,33 @@
 
 struct domain;
 
-void console_early_init(void);		/* polled output at the default port */
-void console_init(void);           /* after the command line: port and speed, then interrupts */
-void console_flush(void);		/* all is sent when it returns */
-void console_irq(void);			/* from the UART's interrupt */
-void console_guests_started(void);	/* input goes to the first of them */
-void console_work(void);           /* CPU_WORK_CONSOLE: input, and rings that waited for room */
+void console_early_init(void);		/* polled output on the default port */
+void console_init(void);           /* after the command line: port, speed, interrupts */
+void console_flush(void);		/* returns when all output is sent */
+void console_irq(void);			/* called by the UART's interrupt */
+void console_guests_started(void);	/* gives the input to the first guest */
+void console_work(void);           /* CPU_WORK_CONSOLE: input, and rings waiting for room */
 
-/* A panic begins: output is forced and polled from now on, other CPUs are stopped. */
+/* Begins a panic: forces polled output from now on and stops other CPUs. */
 void console_panic_start(void);
-/* In an NMI: stops here if another CPU panics. */
+/* Stops this CPU if another CPU panics. Called in an NMI. */
 void panic_poll(void);
 
-/* A guest's PV console ring is served from now on: needs HVM_PARAM_CONSOLE_PFN; sets CONSOLE_EVTCHN. */
+/*
+ * Serves a guest's PV console ring from now on. Needs HVM_PARAM_CONSOLE_PFN; sets CONSOLE_EVTCHN.
+ */
 int console_attach(struct domain *d);
 
-/* One writer's text onto the shared line: d NULL is Margay itself. Tags lines. Any context but NMI. */
+/* Writes one writer's text with line tags. d NULL: Margay itself. Any context but NMI. */
 void console_write(struct domain *d, const char *s, size_t n);
 
-/* console_io of the initial domain: how many characters there was room for, or were there. */
+/* console_io of the initial domain. Return the number of characters written or read. */
 size_t console_guest_write(struct domain *d, const char *s, size_t n);
 size_t console_guest_read(struct domain *d, char *s, size_t n);
 
-/* One of Margay's keys was pressed. Under domains_lock. */
+/* Handles one of Margay's keys. Called with domains_lock. */
 void console_key(char key);
-/* The same lists for other occasions: a guest's end, the end of boot. */
+/* Print the keys' lists on other occasions: a guest's end, the end of boot. */
 void domain_show_exits(struct domain *d);
 void memory_show(void);
 
@@ -44,9 +46,9 @@ void uart_putc_sync(char c);
 bool uart_tx_ready(void);
 void uart_tx(char c);
 int uart_rx(void);			/* a character or -1 */
-int uart_route_irq(void);		/* its interrupts reach console_irq(); 0 or -ENODEV */
+int uart_route_irq(void);		/* routes its interrupt to console_irq(); 0 or -ENODEV */
 void uart_enable_irqs(bool tx);
 bool uart_present(void);
-void uart_drain(void);			/* waits until the last character is on the line */
+void uart_drain(void);			/* waits until the last character has left the UART */
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sets of physical CPUs by id, and the one limit on how many CPUs there are. */
+/* Sets of physical CPUs by id, and the limit of the number of CPUs. */
 #ifndef MARGAY_CPU_SET_H
 #define MARGAY_CPU_SET_H
 
@@ -19,14 +19,14 @@ static inline bool cpu_set_has(const struct cpu_set *s, unsigned cpu)
 	return test_bit(cpu, s->bits);
 }
 
-/* Both are atomic. */
+/* Both operations are atomic. */
 static inline void cpu_set_add(struct cpu_set *s, unsigned cpu) { set_bit(cpu, s->bits); }
 
 static inline void cpu_set_remove(struct cpu_set *s, unsigned cpu) { clear_bit(cpu, s->bits); }
 
 static inline void cpu_set_fill(struct cpu_set *s) { memset(s, 0xff, sizeof(*s)); }
 
-/* The first CPU of the set at or after from that is online; nr_cpus when there is none. */
+/* Returns the first online CPU of the set at or after from; nr_cpus when there is none. */
 static inline unsigned cpu_set_next(const struct cpu_set *s, unsigned from)
 {
 	return find_next_bit(s->bits, nr_cpus, from);

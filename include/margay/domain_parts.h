@@ -1,30 +1,36 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The parts of a domain. A part defines a struct domain_part and has a line in domain_parts.def; nothing
- * else of a domain's life needs to know it. common/domain/parts.c
+ * The parts of a domain. A part defines a struct domain_part and has a line in domain_parts.def. No
+ * other code of a domain's life depends on it. common/domain/parts.c
  */
 #ifndef MARGAY_DOMAIN_PARTS_H
 #define MARGAY_DOMAIN_PARTS_H
 
 #include <margay/domain.h>
 
-/* What a part does not need is NULL. No locks held. */
+/* Unneeded functions are NULL. Called without locks. */
 struct domain_part {
-	/* A bounded step: 0 when done, -ERESTART to be called again, or an error: the domain is destroyed. */
+	/*
+	 * A bounded step: 0 when done, -ERESTART to be called again, or an error, which destroys
+	 * the domain.
+	 */
 	int (*create)(struct domain *d);
 	/*
-	 * Likewise, 0 or -ERESTART; no vCPU runs, and no CPU uses the domain but through references. Must accept a part
-	 * that is not there.
+	 * A bounded step: 0 or -ERESTART. No vCPU runs, and CPUs use the domain only through
+	 * references. Must accept a part that was not created.
 	 */
 	int (*destroy)(struct domain *d);
-	/* The last reference is gone. */
+	/* Called when the last reference is gone. */
 	void (*free)(struct domain *d);
 };
 
-/* Those that the architecture defines. */
+/* Parts that the architecture defines. */
 extern const struct domain_part arch_part, p2m_part;
 
-/* A bounded step: 0 when all is done, -ERESTART to be called again, or an error of creation. */
+/*
+ * Do a bounded step: 0 when all parts are done, -ERESTART to be called again, or an error of
+ * creation.
+ */
 int domain_parts_create(struct domain *d);
 int domain_parts_destroy(struct domain *d);
 void domain_parts_free(struct domain *d);

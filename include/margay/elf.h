@@ -12,9 +12,9 @@
 
 struct elf_segment {
 	gpaddr_t paddr;
-	u64 offset;    /* into the file */
+	u64 offset;    /* in the file */
 	u64 filesz;
-	u64 memsz; /* >= filesz; the rest is to be zeroed */
+	u64 memsz; /* >= filesz; the rest is zeroed */
 };
 
 struct elf_image {
@@ -23,12 +23,12 @@ struct elf_image {
 	gpaddr_t start, end; /* [start, end) covers all segments */
 	struct elf_segment seg[ELF_MAX_SEGMENTS];
 	unsigned int nr_segs;
-	const char *why; /* after an error: what is wrong with the file */
+	const char *why; /* after an error: the reason */
 };
 
 /*
- * Check the file of `size` bytes at `img` and describe it in `out`. -ENOEXEC, with out->why set, if
- * it is not a kernel that can be started; the caller reports it with the guest's name.
+ * Checks the file of `size` bytes at `img` and describes it in `out`. -ENOEXEC, with out->why set,
+ * if it is not a bootable kernel; the caller reports it with the guest's name.
  */
 int elf_parse(const void *img, size_t size, struct elf_image *out);
 

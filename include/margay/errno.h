@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Error numbers: Xen's public ones (which a guest sees) under their plain names. */
+/* Error numbers: Xen's public ones (which guests see) under their plain names. */
 #ifndef MARGAY_ERRNO_H
 #define MARGAY_ERRNO_H
 
@@ -9,7 +9,7 @@
 #define XEN_ERRNO(name, value) name = value,
 enum margay_errno {
 #include <xen/errno.h>
-	ERESTART = 85,	/* Margay's own use: never shown to a guest */
+	ERESTART = 85,	/* internal: never returned to a guest */
 };
 #endif
 

@@ -1,52 +1,57 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Event channels. xen/event_channel.h has the words of both ABIs, common/evtchn.c the objects. */
+/*
+ * Event channels. xen/event_channel.h defines the shared words of both ABIs; common/evtchn.c has
+ * the objects.
+ */
 #ifndef MARGAY_EVTCHN_H
 #define MARGAY_EVTCHN_H
 
 #include <margay/vcpu.h>
 
 int evtchn_init(struct domain *d);
-/* Closes every port; peers become unbound. In bounded steps: -ERESTART until done. */
+/* Closes every port; peers become unbound. Bounded steps: -ERESTART until done. */
 int evtchn_teardown(struct domain *d);
-/* At the last domain_put(), after the teardown. */
+/* Frees the table. Called on the last domain_put(), after the teardown. */
 void evtchn_free(struct domain *d);
 
-/* Raises a VIRQ_*; a global one (not per vCPU) goes to vCPU 0's binding. Any context, no locks above. */
+/*
+ * Raises a VIRQ_*. A global one (not per vCPU) uses vCPU 0's binding. Any context; needs no lock.
+ */
 void evtchn_virq(struct vcpu *v, unsigned virq);
-/* True for a VIRQ_* that is bound once per domain, not once per vCPU. */
+/* Returns whether a VIRQ_* is bound once per domain, not once per vCPU. */
 bool virq_is_global(unsigned virq);
 
-/* Margay's own end of a channel: called for d's events, in the sender's context, with no lock held. */
+/* Margay's end of a channel. Called for d's events, in the sender's context, without locks. */
 typedef void evtchn_margay_fn(struct domain *d);
-/* The port, or -ENOSPC, -ENOMEM. */
+/* Returns the port, or -ENOSPC, -ENOMEM. */
 int evtchn_alloc_margay(struct domain *d, evtchn_margay_fn *fn);
-/* Sets the guest's port pending: for Margay's own channels. */
+/* Sets the guest's port pending, for Margay's own channels. */
 void evtchn_notify(struct domain *d, unsigned port);
 
 /*
- * The guest's page or shared_info holds v's words from now on, instead of where they were; all events
- * are marked pending, so that none is lost. The page must stay (referenced) as long as v lives.
+ * Moves v's event words to a registered page or shared_info. Marks all events pending, so that none
+ * is lost. The page must stay (referenced) as long as v exists.
  */
 void evtchn_move_vcpu_info(struct vcpu *v, struct vcpu_info *to);
 
 /*
- * Where the vcpu_info of a vCPU from XEN_LEGACY_MAX_VCPUS on is before the guest registers a page.
- * Nothing is delivered to a vCPU whose info is this.
+ * The vcpu_info of a vCPU with an id of XEN_LEGACY_MAX_VCPUS or more until the guest registers a
+ * page. A vCPU with this vcpu_info receives no events.
  */
 extern struct vcpu_info dummy_vcpu_info;
 
-/* Whether port is pending, for SCHEDOP_poll; -EINVAL if it is out of range. */
+/* Returns whether port is pending, for SCHEDOP_poll; -EINVAL if it is out of range. */
 int evtchn_pending(struct domain *d, u32 port);
 
 /*
- * SCHEDOP_poll: v (current) waits for any event, one port (when nr is 1) or any port (more). Called
- * before v looks at the ports; whoever sets one of them pending from then on wakes v.
+ * SCHEDOP_poll: makes v (current) wait for one port (nr is 1) or for any port (nr > 1). v calls it
+ * before it looks at the ports; a sender that sets one of them pending afterwards wakes v.
  */
 void evtchn_poll_begin(struct vcpu *v, unsigned nr, unsigned port);
-/* Ends v's poll; true if it was still waiting. Any context. */
+/* Ends v's poll. Returns whether it was still waiting. Any context. */
 bool evtchn_poll_end(struct vcpu *v);
 
-/* The operations of EVENT_CHANNEL_OP on a domain, with Xen's errors. Ports are as the guest gave them. */
+/* The EVENT_CHANNEL_OP operations on a domain, with Xen's errors. Ports are untrusted. */
 int evtchn_alloc_unbound(struct domain *d, domid_t remote);
 int evtchn_bind_interdomain(struct domain *ld, struct domain *rd, u32 rport);
 int evtchn_bind_virq(struct domain *d, u32 virq, u32 vcpu);
@@ -59,10 +64,13 @@ int evtchn_unmask(struct domain *d, u32 port);
 int evtchn_fifo_init_control(struct domain *d, u32 vcpu, gfn_t gfn, u32 offset);
 int evtchn_fifo_expand_array(struct domain *d, gfn_t gfn);
 int evtchn_fifo_set_priority(struct domain *d, u32 port, u32 priority);
-/* Closes all ports, but Margay's own only once d dies, and ends the FIFO ABI. In bounded steps: -ERESTART until done. */
+/*
+ * Closes all ports (Margay's own only if d is dying) and ends the FIFO ABI. Bounded steps:
+ * -ERESTART until done.
+ */
 int evtchn_reset(struct domain *d);
 
-/* For the console's keys. */
+/* Prints d's ports, for a console key. */
 void evtchn_dump(struct domain *d);
 
 #endif

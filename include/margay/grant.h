@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Grant tables, version 1. xen/grant_table.h has the words; common/grant.c the objects. */
+/*
+ * Grant tables, version 1. xen/grant_table.h defines the shared words; common/grant.c has the
+ * objects.
+ */
 #ifndef MARGAY_GRANT_H
 #define MARGAY_GRANT_H
 
@@ -10,22 +13,29 @@
 
 int grant_init(struct domain *d);
 /*
- * Unmaps all that d has mapped of others: -ERESTART until done. What others map of d stays referenced, and
- * they can begin nothing new, so p2m_teardown() comes after this.
+ * Unmaps all foreign pages that d mapped by grant: -ERESTART until done. Pages of d that other
+ * domains mapped stay referenced, and no new use can begin, so p2m_teardown() runs after this.
  */
 int grant_teardown(struct domain *d);
-/* At the last domain_put(): others may unmap d's grants until then. */
+/*
+ * Frees the table. Called on the last domain_put(): other domains may unmap d's grants until then.
+ */
 void grant_free(struct domain *d);
 
-/* For XENMAPSPACE_grant_table: the machine frame of table page idx, growing the table up to it. */
+/*
+ * Returns the machine frame of table page idx and grows the table up to it. For
+ * XENMAPSPACE_grant_table.
+ */
 int grant_frame(struct domain *d, unsigned idx, mfn_t *mfn);
-/* Where table page idx is mapped in d, for the caller to keep up to date; INVALID_GFN when nowhere. */
+/*
+ * Returns where table page idx is mapped in d, for the caller to update; INVALID_GFN: not mapped.
+ */
 gfn_t *grant_frame_gfn(struct domain *d, unsigned idx);
 unsigned grant_nr_frames(struct domain *d);
 
 /*
- * The operations of GRANT_TABLE_OP, for domain ld; they set op->status (GNTST_*) and the output words.
- * No locks held.
+ * The GRANT_TABLE_OP operations, for domain ld. They set op->status (GNTST_*) and the output words.
+ * Called without locks.
  */
 void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op);
 void grant_unmap(struct domain *ld, struct gnttab_unmap_grant_ref *op);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The only way to a guest's memory. Guest pointers in hypercalls are linear addresses of the current
- * vCPU, translated by its own page tables with its own rights (a user-mode address is fine for a kernel
- * that may reach it; SMAP is not applied to hypercall arguments, as in Xen), then by the p2m.
+ * Access to a guest's memory. All accesses go through here. Guest pointers in hypercalls are linear
+ * addresses of the current vCPU. They are translated by its own page tables with its own rights,
+ * then by the p2m. (A kernel may pass a user-mode address that it can access; SMAP is not applied
+ * to hypercall arguments, as in Xen.)
  */
 #ifndef MARGAY_GUEST_COPY_H
 #define MARGAY_GUEST_COPY_H
@@ -10,29 +11,37 @@
 #include <margay/vcpu.h>
 
 /*
- * Margay's own writes to d's memory pass through here with the place about to be written, which lies in one page. A log
- * of dirty pages hangs here. Not so the words that events set in vcpu_info: a save takes their pages last.
+ * Margay's own writes to d's memory call this with the address to be written, which lies in one
+ * page. A log of dirty pages will hook in here. The event words in vcpu_info are excluded: a save
+ * takes their pages last.
  */
 static inline void *guest_writes(struct domain *d __unused, void *at)
 {
 	return at;
 }
 
-/* 0 or -EFAULT; on failure part of the destination may have been written. Any length, any alignment. */
+/*
+ * Return 0 or -EFAULT. A failed copy may have written part of the destination. Any length, any
+ * alignment.
+ */
 int copy_from_guest(void *dst, gvaddr_t src, size_t n) __must_check;
 int copy_to_guest(gvaddr_t dst, const void *src, size_t n) __must_check;
 
-/* By guest physical address, of the current domain or of one that is being built. 0 or -EFAULT. RAM only. */
+/*
+ * The same by guest physical address, in the current domain or one being built. 0 or -EFAULT. RAM
+ * only.
+ */
 int copy_from_gpa(struct domain *d, void *dst, gpaddr_t src, size_t n) __must_check;
 int copy_to_gpa(struct domain *d, gpaddr_t dst, const void *src, size_t n) __must_check;
 
-/* Linear to physical with the current vCPU's tables. 0 or -EFAULT. */
+/* Translates linear to physical by the current vCPU's page tables. 0 or -EFAULT. */
 int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa) __must_check;
 
 /*
- * The operand of an instruction that is carried out for the guest, with that instruction's rights. Stores n <= 8
- * bytes at linear address va; buf NULL: checks a load. False: a page fault, with its error code and address in
- * *f. What is no RAM, or read-only by the p2m, takes nothing. access: PF_WRITE, PF_USER.
+ * Accesses the memory operand of an emulated instruction with that instruction's rights. Stores n
+ * <= 8 bytes at linear address va; buf NULL: checks a load. Returns false for a page fault, with
+ * its error code and address in *f. Drops writes to memory that is not RAM or is read-only in the
+ * p2m. access: PF_WRITE, PF_USER.
  */
 struct access_fault {
 	gvaddr_t va;
@@ -41,10 +50,13 @@ struct access_fault {
 bool guest_operand(struct vcpu *v, gvaddr_t va, const void *buf, unsigned n, u32 access,
 		   struct access_fault *f);
 
-/* Instruction bytes at linear address va; the number fetched, which may be short at a page's end. */
+/*
+ * Fetches instruction bytes at linear address va. Returns the number fetched, which may be short at
+ * a page's end.
+ */
 unsigned guest_fetch(struct vcpu *v, gvaddr_t va, void *buf, unsigned n);
 
-/* Element i of an array the guest handed over, and back. */
+/* Read or write element i of an array that the guest passed. */
 #define guest_read(dst, handle, i)                                                            \
 	copy_from_guest((dst), (handle) + (u64)(i) * sizeof(*(dst)), sizeof(*(dst)))
 #define guest_write(handle, i, src)                                                           \

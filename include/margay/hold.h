@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Builds with DEBUG=1 measure how long a CPU keeps interrupts off, from one window to the next, and keep the longest
- * time for each place: an exit, a hypercall, a part of the CPU's loop. `make hold-times` prints them.
+ * Builds with DEBUG=1 measure how long a CPU keeps interrupts off, from one window to the next.
+ * They keep the longest time for each place: an exit, a hypercall, a part of the CPU's loop. `make
+ * hold-times` prints them.
  */
 #ifndef MARGAY_HOLD_H
 #define MARGAY_HOLD_H
@@ -9,9 +10,9 @@
 #include <margay/types.h>
 
 #if defined(DEBUG) && !defined(MARGAY_UNIT)
-void hold_at(const char *place);	/* what this CPU does now; a constant string */
+void hold_at(const char *place);	/* names the current place; a constant string */
 void hold_begin(void);			/* interrupts are off from here on */
-void hold_end(void);			/* a window, or the guest's entry, follows */
+void hold_end(void);			/* called before a window or a guest entry */
 void hold_print(void);
 #else
 #define hold_at(place) ((void)0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hypercalls. include/margay/hypercalls.def declares each once. A handler gets the arguments in the registers that the
- * guest has them in, RDI, RSI and RDX, and returns what goes into RAX. It writes to them only for a restart.
+ * Hypercalls. hypercalls.def declares each once. A handler finds the arguments in the guest's
+ * registers RDI, RSI and RDX. Its result goes to RAX. It modifies the registers only for a restart.
  */
 #ifndef MARGAY_HYPERCALL_H
 #define MARGAY_HYPERCALL_H
@@ -11,7 +11,7 @@
 
 typedef long hcall_fn(struct vcpu *v, struct regs *h);
 
-/* Who may call; nobody what has no handler. */
+/* Who may call. HCALL_NOBODY: there is no handler. */
 enum { HCALL_NOBODY, HCALL_ANY, HCALL_CONTROL };
 
 extern const struct hcall_entry {
@@ -21,23 +21,25 @@ extern const struct hcall_entry {
 } hcall_table[NR_HYPERCALLS];
 
 /*
- * Return this from a handler to have the same hypercall executed again (after giving the scheduler a
- * chance), with the arguments as the handler leaves them in *h: the guest sees nothing of it.
+ * A handler returns this to have the hypercall executed again (after a visit to the scheduler),
+ * with the arguments that it leaves in *h. The guest does not notice.
  */
 #define HCALL_RESTART (-ERESTART)
 
-/* True when a long operation should stop and continue later with HCALL_RESTART. No locks held. */
+/*
+ * Returns whether a long operation should stop and continue by HCALL_RESTART. Called without locks.
+ */
 bool hcall_preempt(void);
 
-/* Answers those that are not for everybody; 0: goes on. */
+/* Refuses hypercalls that v may not make. Returns 0 if v may make it. */
 long hcall_refused(struct vcpu *v, const struct hcall_entry *e, u64 nr);
-/* Counts and answers what is not there: -ENOSYS. */
+/* Counts an unsupported operation and returns -ENOSYS. */
 long hcall_unsupported(struct vcpu *v, const char *what, u64 op);
 
 /*
- * A hypercall's result, or HCALL_RESTART when it has to be executed again with RAX and RIP as they are. Only
- * 64-bit kernels may call: a back-end answers others by HCALL_NOT_KERNEL or HCALL_NOT_64BIT. Inline, as it is
- * the most frequent exit: the way to the handler is one call long.
+ * Returns a hypercall's result, or HCALL_RESTART to execute it again with RAX and RIP unchanged.
+ * Only 64-bit kernels may call: back-ends return HCALL_NOT_KERNEL or HCALL_NOT_64BIT to others.
+ * Inline, since hypercalls are the most frequent exit: one call reaches the handler.
  */
 #define HCALL_NOT_KERNEL (-EPERM)
 #define HCALL_NOT_64BIT ((u32)-ENOSYS)
@@ -50,7 +52,7 @@ static inline long hypercall(struct vcpu *v, u64 nr, struct regs *h)
 	if (unlikely(nr >= NR_HYPERCALLS))
 		return hcall_unsupported(v, "hypercall", nr);
 	e = &hcall_table[mask_nospec(nr, NR_HYPERCALLS)];
-	__asm__("" : "+r"(e));	/* or the compiler makes it up anew for each of its words */
+	__asm__("" : "+r"(e));	/* keeps gcc from recomputing e for each field */
 	v->hypercalls[e->row + min(h->rdi, HCALL_SUBOPS - 1)]++;
 	if (unlikely(e->who != HCALL_ANY)) {
 		refusal = hcall_refused(v, e, nr);
@@ -62,8 +64,8 @@ static inline long hypercall(struct vcpu *v, u64 nr, struct regs *h)
 }
 
 /*
- * The domain that a guest names, with a reference: DOMID_SELF, its own id, or another one if the caller
- * is privileged. 0, -ESRCH or -EPERM.
+ * Returns the domain that a guest names, with a reference: DOMID_SELF, its own id, or another id if
+ * the caller is privileged. 0, -ESRCH or -EPERM.
  */
 int hcall_domain(struct vcpu *v, domid_t id, struct domain **d);
 

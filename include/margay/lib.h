@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The small part of a C library that Margay uses, and helpers every file needs. */
+/* The small part of a C library that Margay uses, and common helpers. */
 #ifndef MARGAY_LIB_H
 #define MARGAY_LIB_H
 
@@ -19,15 +19,15 @@ size_t strnlen(const char *s, size_t max);
 int strcmp(const char *a, const char *b);
 
 /*
- * Formats: %c %s %d %u %x, each with a width and -, %.*s, %ld %lu %lx, 0 for u and x, # for x; %% . Returns
- * as C99 does. What follows anything else is put out as it is.
+ * Formats: %c %s %d %u %x, each with a width and -, %.*s, %ld %lu %lx, 0 for u and x, # for x; %%.
+ * Returns the length as C99 does. Prints the text after an unknown format verbatim.
  */
 #include <stdarg.h>
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
 int snprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 #endif
 
-/* Copies at most size - 1 characters and always terminates. */
+/* Copies at most size - 1 characters and always terminates the string. */
 static inline void strcopy(char *dst, const char *src, size_t size)
 {
 	size_t n = strnlen(src, size - 1);
@@ -47,8 +47,8 @@ static inline void strcopy(char *dst, const char *src, size_t size)
 #define max(a, b) ({ __typeof__(a) _a = (a); __typeof__(b) _b = (b); _a > _b ? _a : _b; })
 
 /*
- * Bounds an index that a guest chose so that the CPU cannot speculate beyond the array either:
- * returns idx when idx < size and 0 otherwise, without a branch.
+ * Bounds an untrusted index so that the CPU cannot speculate past the array. Returns idx when idx <
+ * size, else 0, without a branch.
  */
 static inline u64 index_nospec(u64 idx, u64 size)
 {
@@ -58,7 +58,7 @@ static inline u64 index_nospec(u64 idx, u64 size)
 	return idx & mask;
 }
 
-/* The same for an array of a power of two, in one instruction; the compiler must not see that it is idle. */
+/* The same for a power-of-two size, in one instruction. The asm keeps gcc from removing it. */
 static inline u64 mask_nospec(u64 idx, u64 size)
 {
 	__asm__ volatile("andq %1, %0" : "+r"(idx) : "er"(size - 1) : "cc");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Doubly linked circular lists; a list head is a node of its own. */
+/* Doubly linked circular lists. A list head is a separate node. */
 #ifndef MARGAY_LIST_H
 #define MARGAY_LIST_H
 
@@ -14,7 +14,7 @@ struct list {
 
 static inline void list_init(struct list *l) { l->next = l->prev = l; }
 
-/* Also without a lock, for a first look. */
+/* Safe without a lock, as a first check. */
 static inline bool list_empty(const struct list *l) { return READ_ONCE(l->next) == l; }
 
 
@@ -30,7 +30,7 @@ static inline void list_add_tail(struct list *n, struct list *head) { list_add_b
 
 static inline void list_add(struct list *n, struct list *head) { list_add_before(n, head->next); }
 
-/* Leaves n empty, so that deleting it again is harmless. */
+/* Leaves n empty, so that a second list_del() is harmless. */
 static inline void list_del(struct list *n)
 {
 	n->prev->next = n->next;

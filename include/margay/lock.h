@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Spinlocks. Margay runs with interrupts off outside of a few windows, so there are no irq variants.
+ * Spinlocks. Margay runs with interrupts off except in a few windows, so there are no irq variants.
  *
- * Lock order, outermost first. A CPU that holds a lock may take only locks of a later level; two of the
- * same level only by spin_lock_pair(), which orders them by address. Builds with DEBUG=1 check it.
+ * Lock order, outermost first. A CPU that holds a lock may only take locks of a later level. It may
+ * take two of the same level only by spin_lock_pair(), which orders them by address. Builds with
+ * DEBUG=1 check this.
  */
 #ifndef MARGAY_LOCK_H
 #define MARGAY_LOCK_H
@@ -11,7 +12,7 @@
 #include <margay/types.h>
 
 enum lock_level {
-	LOCK_DOMAINS,	/* the list of domains, their creation and death */
+	LOCK_DOMAINS,	/* the list of domains, their creation and destruction */
 	LOCK_DOMAIN,	/* one domain: memory operations, vCPU creation, HVM parameters */
 	LOCK_GRANT,	/* one domain's grant table and map tracking */
 	LOCK_P2M,	/* one domain's physical-to-machine map */
@@ -19,9 +20,9 @@ enum lock_level {
 	LOCK_FIFO,	/* one vCPU's event queues */
 	LOCK_RUNQ,	/* one CPU's run queue and the states of its vCPUs */
 	LOCK_TIMER,	/* one CPU's timers */
-	LOCK_HEAP,	/* small-object heap; takes pages without holding it */
+	LOCK_HEAP,	/* small-object heap; allocates pages without holding it */
 	LOCK_OWNER,	/* one NUMA node's page owner table and free lists */
-	LOCK_CONSOLE,	/* console buffers and the UART; innermost, so that anyone may print */
+	LOCK_CONSOLE,	/* console buffers and the UART; innermost, so that all code may print */
 };
 
 struct spinlock {
@@ -73,7 +74,7 @@ static inline void spin_unlock(struct spinlock *l)
 }
 #endif
 
-/* Holds the lock until the end of the block that this declaration stands in. */
+/* Holds the lock until the end of the enclosing block. */
 #define guard(lock) \
 	struct spinlock *guarded __unused __attribute__((cleanup(__guard_leave))) = \
 		__guard_enter(lock)
@@ -85,7 +86,7 @@ static inline struct spinlock *__guard_enter(struct spinlock *l)
 
 static inline void __guard_leave(struct spinlock **l) { spin_unlock(*l); }
 
-/* Takes two locks of one level in address order; a == b is taken once. */
+/* Takes two locks of one level in address order. If a == b, takes it once. */
 void spin_lock_pair(struct spinlock *a, struct spinlock *b);
 void spin_unlock_pair(struct spinlock *a, struct spinlock *b);
 

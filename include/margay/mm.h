@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Machine memory: who owns it. Memory is owned in 2 MiB chunks; a chunk has per-page entries only while
- * its pages differ in owner or reference count. See common/page_owner.c.
+ * Machine memory and its owners. The unit of ownership is a 2 MiB chunk; a chunk has per-page
+ * entries only while its pages differ in owner or reference count. See common/page_owner.c.
  */
 #ifndef MARGAY_MM_H
 #define MARGAY_MM_H
@@ -10,7 +10,10 @@
 
 struct domain;
 
-/* All RAM is mapped here, not executable; Margay's own image is mapped apart (margay.lds), W^X. */
+/*
+ * All RAM is mapped here, not executable. Margay's own image has a separate mapping (margay.lds),
+ * W^X.
+ */
 #define DIRECTMAP_BASE 0xffff800000000000UL
 
 #ifdef MARGAY_UNIT
@@ -20,7 +23,7 @@ extern u8 *host_directmap;
 #else
 static inline void *phys_to_virt(paddr_t pa) { return (void *)(DIRECTMAP_BASE + pa); }
 
-/* Only for addresses in the direct map, which all heap and page allocations are. */
+/* Only for addresses in the direct map, such as heap and page allocations. */
 static inline paddr_t virt_to_phys(const void *va) { return (paddr_t)va - DIRECTMAP_BASE; }
 #endif
 
@@ -28,63 +31,64 @@ static inline void *mfn_to_virt(mfn_t mfn) { return phys_to_virt(mfn << PAGE_SHI
 
 static inline mfn_t virt_to_mfn(const void *va) { return virt_to_phys(va) >> PAGE_SHIFT; }
 
-/* Owners that are no domain. Domain ids are below DOMID_FIRST_RESERVED (0x7ff0). */
+/* Owners that are not domains. Domain ids are below DOMID_FIRST_RESERVED (0x7ff0). */
 enum {
-	OWNER_FREE = 0xffff,	/* nobody's */
+	OWNER_FREE = 0xffff,	/* no owner */
 	OWNER_MARGAY = 0xfffe,	/* the hypervisor's own */
-	OWNER_NONE = 0xfffd,	/* not RAM, or kept by the firmware or boot loader */
+	OWNER_NONE = 0xfffd,	/* not RAM, or reserved by firmware or boot loader */
 };
 
-/* Tables that hardware walks: x86/page_table.h. */
+/* Page tables: x86/page_table.h. */
 struct pt_format;
 struct page_table {
 	u64 *root;
 	const struct pt_format *format;
 };
 
-#define MAX_NODES 64	/* NUMA nodes; drivers/acpi/srat.c folds further ones into the last */
+#define MAX_NODES 64	/* NUMA nodes; drivers/acpi/srat.c folds additional ones into the last */
 #define NODE_ANY 0xffU
 
 /*
- * Margay's own memory. Zeroed, 4 KiB aligned; NULL when there is none. free_pages takes the same n.
- * Any context, takes LOCK_OWNER.
+ * Allocates Margay's own memory. Zeroed, 4 KiB aligned; NULL when there is none. free_pages takes
+ * the same n. Any context; takes LOCK_OWNER.
  */
 void *alloc_pages(unsigned n, unsigned node) __must_check;	/* contiguous, n <= 512 */
 void free_pages(void *va, unsigned n);
 static inline void *alloc_page(void) { return alloc_pages(1, NODE_ANY); }
 static inline void free_page(void *va) { free_pages(va, 1); }
 
-/* Small objects, zeroed, 16-byte aligned; any size up to 2 MiB. NULL when there is no memory. */
+/* Allocates a small object: zeroed, 16-byte aligned, up to 2 MiB. NULL when there is no memory. */
 void *kzalloc(size_t size) __must_check;
-void kfree(void *p);	/* NULL is fine */
+void kfree(void *p);	/* accepts NULL */
 
 /*
- * Pages of a domain: counted in d->tot_pages (4 KiB units) against d->max_pages until they are free again.
- * order is 0 (one page), 9 (a 2 MiB chunk) or 18 (a gigabyte, for dom_alloc only). Zeroed. 0, -E2BIG at
- * the limit, or -ENOMEM.
+ * Allocates pages for a domain. They count in d->tot_pages (4 KiB pages, limit d->max_pages) until
+ * they are free again. order is 0 (one page), 9 (a 2 MiB chunk) or 18 (a gigabyte, for dom_alloc
+ * only). Zeroed. Returns 0, -E2BIG at the limit, or -ENOMEM.
  */
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn) __must_check;
 
 /*
- * d gives the page up (it must have been removed from d's p2m and flushed). The page is scrubbed and
- * free at once. While there are references (grants, registered areas) it stays, charged to d, until the
- * last one is put.
+ * Releases a page of d, after its removal from d's p2m and a flush. Scrubs and frees it at once. If
+ * there are references (grants, registered areas), the page stays charged to d until the last
+ * page_put().
  */
 void dom_free(struct domain *d, mfn_t mfn, unsigned order);
 
 /*
- * A reference keeps a page from being freed and reused while somebody else maps it or Margay uses it.
- * page_get: 0, or -EINVAL when the page is not (any more) one of d's, or -EBUSY at too many references.
- * Who holds a reference keeps d, too.
+ * A reference keeps a page from being freed and reused while another domain maps it or Margay uses
+ * it. page_get returns 0, -EINVAL when d does not (or no longer) own the page, or -EBUSY at too
+ * many references. The holder of a page reference also keeps d.
  */
 int page_get(const struct domain *d, mfn_t mfn) __must_check;
 void page_put(struct domain *d, mfn_t mfn);
 
 /*
- * A page of Margay's that serves d alone (nested page tables, grant frames, map tracking, event channels):
- * zeroed, counted in d->meta_pages against a limit that grows with d's memory. NULL also at the limit.
+ * Allocates a page of Margay's that serves d alone (nested page tables, grant frames, map tracking,
+ * event channels). Zeroed. It counts in d->meta_pages, whose limit grows with d's memory. NULL also
+ * at the limit.
  */
-#define META_PAGES 512	/* and one for each 128 pages of memory */
+#define META_PAGES 512	/* plus one for each 128 pages of memory */
 void *dom_alloc_meta(struct domain *d) __must_check;
 void dom_free_meta(struct domain *d, void *page);
 

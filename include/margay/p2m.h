@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A domain's physical-to-machine map: the nested page tables themselves (AMD NPT, Intel EPT), there is
- * no second copy. Takes LOCK_P2M inside. APM2 15.25.
+ * A domain's physical-to-machine map. The nested page tables (AMD NPT, Intel EPT) are its only
+ * copy. The functions take LOCK_P2M. APM2 15.25.
  */
 #ifndef MARGAY_P2M_H
 #define MARGAY_P2M_H
@@ -11,12 +11,12 @@
 #include <margay/lock.h>
 #include <margay/mm.h>
 
-/* What a mapping is; kept in software bits of the leaf entry. */
+/* The type of a mapping, kept in software bits of the leaf entry. */
 enum p2m_type {
-	P2M_NONE,	/* nothing there */
-	P2M_RAM,	/* a page of the domain's own; freed when it is unmapped */
+	P2M_NONE,	/* not mapped */
+	P2M_RAM,	/* the domain's own page; released when it is unmapped */
 	P2M_SHARED, /* Margay's page shared with the guest (shared_info, grant table): not freed */
-	P2M_SHARED_RO,	/* ... that the guest may only read (a trace ring) */
+	P2M_SHARED_RO,	/* the same, read-only for the guest (a trace ring) */
 	P2M_GRANT_RW,	/* another domain's page, by grant */
 	P2M_GRANT_RO,
 	P2M_FOREIGN,	/* another domain's page, by privilege */
@@ -30,15 +30,16 @@ static inline bool p2m_read_only(enum p2m_type t)
 }
 
 struct p2m_entry {
-	mfn_t mfn;		/* of the very page asked for, also inside a large mapping */
+	mfn_t mfn;		/* the exact page, also within a large mapping */
 	enum p2m_type type;
-	u8 order;		/* 0, 9 or 18: size of the mapping it lies in */
+	u8 order;		/* 0, 9 or 18: size of the mapping that contains it */
 };
 
 /*
- * Who is told of changes: an IOMMU that translates by the same map, a log of dirty pages. `changed` is called for each
- * leaf, under the map's lock, after the entry is written; `flush` before a page that was unmapped may be used by others.
- * Listeners are added before the domain runs, and stay until its map is gone.
+ * A listener hears of changes: an IOMMU that uses the same map, a log of dirty pages. `changed` is
+ * called for each leaf, under the map's lock, after the entry is written. `flush` is called before
+ * an unmapped page may be reused. Listeners are added before the domain runs and stay as long as
+ * its map.
  */
 struct p2m_listener {
 	struct list link;
@@ -51,7 +52,7 @@ struct p2m {
 	struct spinlock lock;
 	struct page_table pt;
 	struct list listeners;
-	u64 generation;		/* counts flushes */
+	u64 generation;		/* incremented by each flush */
 	u64 entries[3];		/* leaf mappings by level: 4K, 2M, 1G */
 	u64 table_pages;	/* page-table pages, charged to the domain */
 };
@@ -59,40 +60,46 @@ struct p2m {
 int p2m_init(struct domain *d);
 
 /*
- * Maps 2^order pages. Whatever was mapped there before is gone, as by p2m_unmap: RAM is given back to the
- * owner table, references are put. 0, -EINVAL (range, alignment), -ENOMEM.
+ * Maps 2^order pages. Unmaps what was mapped there, as p2m_unmap() does: releases RAM to the owner
+ * table and drops references. 0, -EINVAL (range, alignment), -ENOMEM.
  */
 int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type);
 
-/* Unmaps one page, flushes, and gives back RAM (dom_free). -ENOENT when nothing is mapped. */
+/* Unmaps one page, flushes, and releases RAM (dom_free). -ENOENT when nothing is mapped. */
 int p2m_unmap(struct domain *d, gfn_t gfn);
 
 /*
- * The same for up to P2M_BATCH pages, or for a chunk that one entry maps (n is CHUNK_PAGES), with one flush. Returns how
- * many pages went; it stops at a page that is not mapped. No lock may be held for a chunk: its scrub takes interrupts.
+ * The same for up to P2M_BATCH pages, or for a chunk that one entry maps (n is CHUNK_PAGES), with
+ * one flush. Stops at a page that is not mapped. Returns the number of pages unmapped. For a chunk
+ * the caller holds no lock: its scrub takes interrupts.
  */
 #define P2M_BATCH 32U
 unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n);
 
-/* Unmaps without giving the page back: for callers that own the page's fate. The entry is returned. */
+/* Unmaps without releasing the page, which the caller takes over. Returns the entry in *old. */
 int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *old);
 
-/* For a CPU with x86.itlb_multihit: makes the page of a large RAM mapping executable. 0 or -ENOMEM. */
+/*
+ * Makes the page of a large RAM mapping executable, for a CPU with x86.itlb_multihit. 0 or -ENOMEM.
+ */
 int p2m_split_code(struct domain *d, gfn_t gfn);
 
-/* Type P2M_NONE when nothing is mapped. No lock; a caller that keeps the page takes a reference. */
+/*
+ * Returns type P2M_NONE when nothing is mapped. Takes no lock; a caller that keeps the page takes a
+ * reference.
+ */
 struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn);
 
 /*
- * Finds the page behind gfn and takes a reference on it, so that it stays until page_put(). write asks
- * for a page the guest may write. 0, -EINVAL (no such page or not allowed).
+ * Finds the page at gfn and takes a reference, which keeps it until page_put(). write: the guest
+ * must be able to write it. 0, -EINVAL (no such page or not allowed).
  */
 int p2m_get_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn);
 
-/* Frees up to some bound of mappings at the domain's death; -ERESTART until all is gone. */
+/* Unmaps a bounded number of pages while the domain is destroyed; -ERESTART until all are gone. */
 int p2m_teardown(struct domain *d);
 
-/* No CPU uses an old translation of d any more when this returns. Arch code. */
+/* Waits until no CPU uses an old translation of d. Arch code. */
 void p2m_flush(struct domain *d);
 
 #endif

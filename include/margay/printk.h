@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Messages on Margay's console. Any context but NMI; lines are not torn between CPUs. */
+/* Messages on Margay's console. Any context but NMI. Lines of different CPUs do not mix. */
 #ifndef MARGAY_PRINTK_H
 #define MARGAY_PRINTK_H
 
@@ -12,8 +12,8 @@ enum loglevel { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 void printk_at(enum loglevel level, const char *fmt, ...) __printf(2, 3);
 void vprintk(const char *fmt, va_list ap);
 
-/* A fmt ends in \n; one call is one line. */
-#define printk(...) printk_at(LOG_ERR, __VA_ARGS__) /* whatever the level; no error */
+/* fmt ends in \n. One call prints one line. */
+#define printk(...) printk_at(LOG_ERR, __VA_ARGS__) /* at any level; not an error */
 #define pr_err(...) printk_at(LOG_ERR, __VA_ARGS__)
 #define pr_warn(...) printk_at(LOG_WARN, __VA_ARGS__)
 #define pr_info(...) printk_at(LOG_INFO, __VA_ARGS__)
@@ -22,7 +22,10 @@ void vprintk(const char *fmt, va_list ap);
 void __noreturn panic(const char *fmt, ...) __printf(1, 2);
 
 #ifndef MARGAY_UNIT
-/* Only for invariants of our own: never for what a guest or a firmware table can cause. */
+/*
+ * Only for Margay's own invariants, never for conditions that a guest or a firmware table can
+ * cause.
+ */
 #define BUG_ON(cond)                                                                      \
 	do {                                                                              \
 		if (__builtin_expect(!!(cond), 0))                                        \

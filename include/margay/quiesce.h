@@ -6,13 +6,16 @@
 #include <margay/types.h>
 
 /*
- * Starts a grace period and returns its number. Once it is over, no CPU uses what it looked up before, nor an old
- * translation of Margay's own pages. Any context below LOCK_RUNQ.
+ * Starts a grace period and returns its number. Once it is over, no CPU uses an object that it
+ * looked up before, nor an old translation of Margay's own pages. Any context below LOCK_RUNQ.
  */
 u64 quiesce_start(void);
-/* Is the period over? Never waits: a caller that is not done comes back later, from the scheduler's loop. */
+/* Returns whether the period is over. Never waits: the caller retries from the scheduler's loop. */
 bool quiesce_over(u64 period);
-/* CPU_WORK_QUIESCE: this CPU is in the scheduler's loop and holds nothing. */
+/*
+ * Acknowledges the grace period (CPU_WORK_QUIESCE). Called in the scheduler's loop, where the CPU
+ * holds no objects.
+ */
 void quiesce_here(void);
 
 #endif

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which vCPU runs where. The core keeps the truth; who decides is a seam for policies. common/sched.c */
+/*
+ * The scheduler: which vCPU runs where. The core keeps the state; policies may decide.
+ * common/sched.c
+ */
 #ifndef MARGAY_SCHED_H
 #define MARGAY_SCHED_H
 
 #include <margay/vcpu.h>
 
-/* Any context below LOCK_RUNQ. Makes a blocked vCPU runnable and kicks the CPU that shall run it. */
+/* Makes a blocked vCPU runnable and kicks the CPU that will run it. Any context below LOCK_RUNQ. */
 void vcpu_wake(struct vcpu *v);
 
 /*
- * Holds v back until t expires, whose function runs now and may run early. A timer's function calls it before it
- * notifies v. A vCPU that sleeps waits just before its entry; for one that runs, the wait is here.
+ * Holds v back until the early timer at expires. Called by the timer's function before it notifies
+ * v. A sleeping v waits just before its guest entry; for a running v the wait is here.
  */
 void vcpu_early_timer_slow(struct vcpu *v, stime_t at);
 static inline void vcpu_early_timer_fired(struct vcpu *v, const struct timer *t)
@@ -18,33 +21,36 @@ static inline void vcpu_early_timer_fired(struct vcpu *v, const struct timer *t)
 	if (READ_ONCE(v->state) != RUN_RUNNING || unlikely(t->expires > this_cpu()->timers.due))
 		vcpu_early_timer_slow(v, t->expires);
 }
-/* Waits until v->not_before: the last step before v enters its guest, on its CPU. */
+/* Waits until v->not_before. Called last before v enters its guest, on v's CPU. */
 void vcpu_wait_deadline(struct vcpu *v);
 
 /*
- * The current vCPU wants to sleep: blocked unless it already has a reason to run
- * (arch_vcpu_has_interrupt()). Takes effect when the exit handler returns to the run loop.
+ * Blocks the current vCPU unless it has a reason to run (arch_vcpu_has_interrupt()). Takes effect
+ * when the exit handler returns to the run loop.
  */
 void vcpu_block(struct vcpu *v);
 void vcpu_yield(struct vcpu *v);
 
 /*
- * v does not run while it has holds. It is off its CPU when v->on_cpu is clear, which takes that CPU a moment.
- * vcpu_release() undoes vcpu_hold(v, 1). Any context below LOCK_RUNQ.
+ * vcpu_hold() adds n holds: v does not run while it has any. v is off its CPU once v->on_cpu is
+ * clear, shortly after. vcpu_release() undoes vcpu_hold(v, 1). Any context below LOCK_RUNQ.
  */
 void vcpu_hold(struct vcpu *v, unsigned n);
 void vcpu_release(struct vcpu *v);
 
-/* VCPUOP_up/down and INIT/SIPI. vcpu_down on the current one takes effect on return to the loop. */
+/*
+ * VCPUOP_up/down and INIT/SIPI. vcpu_down() of the current vCPU takes effect on return to the loop.
+ */
 void vcpu_up(struct vcpu *v);
 void vcpu_down(struct vcpu *v);
 
-/* Reads the run state's times up to now into *out. */
+/* Reads the runstate, with its times up to now, into *out. */
 void vcpu_runstate(struct vcpu *v, struct vcpu_runstate_info *out);
 
 /*
- * For the run loops, on c, whose work is not empty: is there any for the scheduler's loop? Timers alone run at
- * once, so that a guest's tick is spared the way there and back.
+ * Called by the run loops on c when it has work. Returns whether the scheduler's loop must do some
+ * of it. Runs timers here if they are the only work, which saves a guest's tick the way to the loop
+ * and back.
  */
 bool sched_timers_only(struct cpu *c);
 static inline bool sched_wanted(struct cpu *c)
@@ -52,7 +58,7 @@ static inline bool sched_wanted(struct cpu *c)
 	return c->work != CPU_WORK_TIMER || sched_timers_only(c);
 }
 
-/* Each CPU's end: never returns. */
+/* The main loop of each CPU. */
 void __noreturn sched_loop(void);
 void sched_init_cpu(struct cpu *c);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One-shot timers in per-CPU lists; there is no periodic tick. A timer's function runs on the CPU where
- * it was armed, with no lock held and interrupts off, and may arm it again.
+ * One-shot timers in per-CPU lists; there is no periodic tick. A timer's function runs on the CPU
+ * where the timer was armed, without locks and with interrupts off, and may arm it again.
  */
 #ifndef MARGAY_TIMER_H
 #define MARGAY_TIMER_H
@@ -15,40 +15,43 @@ struct timer {
 	struct list link;		/* in the list of cpu while armed, sorted by expires */
 	stime_t expires;		/* ns of system time; meaningful while armed */
 	void (*fn)(struct timer *t);
-	struct cpu *cpu;		/* whose list holds or held it last */
+	struct cpu *cpu;		/* whose list it is on, or was on last */
 	bool early;			/* may run up to timer_queue.ahead before it expires */
 };
 
 struct timer_queue {
 	struct spinlock lock;
 	struct list armed;
-	struct timer *running;		/* its function runs now, lock not held */
-	stime_t programmed;		/* what the hardware is set to; ~0 when off */
-	stime_t due;			/* when it last looked what is due */
-	stime_t ahead;         /* what this CPU takes from a timer to the entry of whom it woke */
+	struct timer *running;		/* its function runs now; the lock is not held */
+	stime_t programmed;		/* expiry in the hardware; ~0: off */
+	stime_t due;			/* time of the last timers_run() */
+	stime_t ahead;         /* this CPU's measured delay from a timer to the guest entry */
 };
 
-/* From the timer's interrupt until timers_run() looks at the clock it takes at least: */
+/* The minimum delay from the timer's interrupt to the clock reading in timers_run(). */
 #define TIMER_EXIT_NS 150UL
 #define TIMER_AHEAD_MAX 5000UL
-/* So many functions run in one go at most; the CPU's guest runs for a while before the next. */
+/* Timer functions per timers_run(). Then the CPU's guest runs for a while before the rest. */
 #define TIMERS_AT_ONCE 64U
 #define TIMERS_PAUSE_NS 50000UL
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
-/* (Re)arms on this CPU. A time that has passed fires as soon as the CPU looks. */
+/* Arms or rearms t on this CPU. A time in the past fires when the CPU next looks. */
 void timer_set(struct timer *t, stime_t expires);
-/* After return the function does not run any more unless re-armed (waits for one running elsewhere). */
+/*
+ * Stops t. Waits for its function if that runs on another CPU. The function does not run again
+ * unless rearmed.
+ */
 void timer_stop(struct timer *t);
-/* Moves t, if it is armed, to this CPU: its vCPU runs here now. */
+/* Moves t, if armed, to this CPU, where its vCPU now runs. */
 void timer_follow(struct timer *t);
 static inline bool timer_armed(const struct timer *t) { return !list_empty(&t->link); }
-/* Runs what is due and programs the hardware. Called by each CPU for itself. */
+/* Runs expired timers and programs the hardware. Each CPU calls it for itself. */
 void timers_run(void);
-/* The CPU goes to sleep: the hardware shall wake it early enough for a timer that may run early. */
+/* Called before the CPU sleeps: programs the hardware to wake it in time for an early timer. */
 void timers_idle(void);
 void timers_init_cpu(struct timer_queue *q);
 
-stime_t now(void); /* system time: ns since boot, the same on all CPUs, never goes back */
+stime_t now(void); /* system time: ns since boot, the same on all CPUs, monotonic */
 
 #endif

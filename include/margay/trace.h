@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Observation: counters of exits and of the time they take, always on, and trace records in per-CPU rings,
- * off but for one predicted branch. common/trace.c, common/counters.c; the records: public/margay.h.
+ * Observation: counters of exits and their time, always on, and trace records in per-CPU rings,
+ * which cost one predicted branch when off. common/trace.c, common/counters.c; the records:
+ * public/margay.h.
  */
 #ifndef MARGAY_TRACE_H
 #define MARGAY_TRACE_H
@@ -13,7 +14,10 @@
 
 #define TRACE_BIT(event) (1U << MARGAY_TRACE_##event)
 
-/* A record of v's (NULL: none's) into this CPU's ring. Not in interrupts, which would find one half done. */
+/*
+ * Writes a record of v (NULL: no vCPU) to this CPU's ring. Not from interrupts, which could find a
+ * half-written record.
+ */
 void trace_write(unsigned event, const struct vcpu *v, u64 a, u64 b);
 void trace_exit(const struct vcpu *v, u32 reason);
 
@@ -24,15 +28,16 @@ void trace_exit(const struct vcpu *v, u32 reason);
 	} while (0)
 
 /*
- * The kinds of records that all CPUs write from now on, and the size of their rings, which stays once they
- * are there: pages, a power of two up to TRACE_MAX_PAGES. One caller at a time. 0, -EINVAL, -ENOMEM.
+ * Sets the kinds of records that all CPUs write from now on. The first call also sets the size of
+ * the rings in pages: a power of two up to TRACE_MAX_PAGES. One caller at a time. 0, -EINVAL,
+ * -ENOMEM.
  */
 #define TRACE_MAX_PAGES 256U
 int trace_set(u32 mask, u32 pages);
-/* Is this page one of a ring's, for a control domain to read? */
+/* Returns whether this page belongs to a ring and a control domain may map it. */
 bool trace_page(mfn_t mfn);
 
-/* In a back-end's run loop, first thing about an exit. */
+/* Counts an exit. A back-end's run loop calls it first after each exit. */
 static inline void count_exit(struct vcpu *v, enum exit_reason r)
 {
 	v->exits[r]++;
@@ -42,8 +47,9 @@ static inline void count_exit(struct vcpu *v, enum exit_reason r)
 }
 
 /*
- * What lies between an exit and the next entry is Margay's time. Half of the TSC does for it: no exit takes
- * a second without a visit to the scheduler, which begins anew.
+ * Measure the time from an exit to the next entry, which is Margay's. The lower half of the TSC
+ * suffices: no exit takes a second without a visit to the scheduler, which restarts the
+ * measurement.
  */
 static inline void time_exit(struct vcpu *v)
 {
@@ -59,13 +65,17 @@ static inline void time_entry(struct cpu *c, struct vcpu *v)
 }
 
 /*
- * The name of a hypercall by its number, NULL for those not served, and v's counters of it, HCALL_SUBOPS of them.
- * Number 0 stands for all that are not served. nr is below NR_HYPERCALLS.
+ * hypercall_name() returns the name of a hypercall, NULL if it is not served. hypercall_counts()
+ * returns v's HCALL_SUBOPS counters of it. Number 0 stands for all hypercalls that are not served.
+ * nr is below NR_HYPERCALLS.
  */
 const char *hypercall_name(unsigned nr);
 const u64 *hypercall_counts(const struct vcpu *v, unsigned nr);
 
-/* Tells all that is counted of one thing, each by a name within a group; sub is NO_SUB or an operation's number. */
+/*
+ * Report all counters of one object, each with a group and a name. sub is NO_SUB or an operation's
+ * number.
+ */
 #define NO_SUB (~0U)
 typedef void counter_fn(void *to, const char *group, const char *name, u32 sub, u64 value);
 void counters_of_vcpu(struct vcpu *v, counter_fn *put, void *to);

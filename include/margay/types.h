@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The types of addresses. There is one type per kind of address, so that the compiler refuses to mix them:
- * paddr_t/mfn_t name the machine's memory, gpaddr_t/gfn_t a guest's idea of it.
+ * Address types, one per kind of address, so that the compiler refuses to mix them. paddr_t and
+ * mfn_t are machine addresses; gpaddr_t and gfn_t are guest physical ones.
  */
 #ifndef MARGAY_TYPES_H
 #define MARGAY_TYPES_H
@@ -25,7 +25,7 @@ typedef u64 gfn_t;	/* guest page frame number, 4 KiB units */
 #define INVALID_MFN (~(mfn_t)0)
 #define INVALID_GFN (~(gfn_t)0)
 
-/* Code and data needed only until the first guest runs; the pages are given back then. */
+/* Code and data used only until the first guest runs; their pages are released then. */
 #define __init __section(".init.text")
 #define __initdata __section(".init.data")
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtual CPU. The hardware back-end copies the guest's words in and out of `regs` around each world
- * switch; shared code reads and writes them here and never sees a VMCB or VMCS.
+ * A virtual CPU. The hardware back-end copies the guest's registers to and from `regs` around each
+ * world switch. Shared code accesses them here and never sees a VMCB or VMCS.
  */
 #ifndef MARGAY_VCPU_H
 #define MARGAY_VCPU_H
@@ -19,14 +19,15 @@ enum exit_reason {
 	NR_EXITS
 };
 
-extern const char *const exit_names[NR_EXITS];	/* by exit_reason, as in lists */
+extern const char *const exit_names[NR_EXITS];	/* by exit_reason, for display */
 
 #define NR_HYPERCALLS 64U
 #define HCALL_SUBOPS 32UL
 
 /*
- * Rows of counters in vcpu.hypercalls: one for each hypercall that is served and one for all others. The first
- * argument, in most cases an operation's number, selects the counter; the last one counts all larger values.
+ * Rows of counters in vcpu.hypercalls: one for each served hypercall and one for all others. The
+ * first argument, usually an operation number, selects the counter; the last counter takes all
+ * larger values.
  */
 enum hcall_row {
 	HCALL_ROW_UNSERVED,
@@ -36,7 +37,7 @@ enum hcall_row {
 	HCALL_ROWS
 };
 
-/* In the order of the instruction encodings, so that decoded register numbers index it. */
+/* In the order of the instruction encodings, so that a decoded register number is an index. */
 struct regs {
 	union {
 		u64 gpr[16];
@@ -48,34 +49,37 @@ struct regs {
 	u64 rip, rflags;
 };
 
-/* Reasons for a look before the next guest entry; set with vcpu_post(). */
+/* Work to do before the next guest entry; set by vcpu_post(). */
 enum vcpu_work {
 	VCPU_WORK_EVENT = 1 << 0,	/* evtchn_upcall_pending may have been set */
 	VCPU_WORK_LAPIC = 1 << 1,	/* an interrupt in the vLAPIC may be deliverable */
 	VCPU_WORK_NMI = 1 << 2,
 	VCPU_WORK_FLUSH = 1 << 3,	/* the nested translations must be flushed */
-	VCPU_WORK_TIME = 1 << 4,	/* pvclock must be written anew */
-	VCPU_WORK_WINDOW = 1 << 5,  /* an interrupt can go in now (window exit), or a date waits */
+	VCPU_WORK_TIME = 1 << 4,	/* pvclock must be updated */
+	VCPU_WORK_WINDOW = 1 << 5, /* an event can be injected (window exit), or a deadline waits */
 	VCPU_WORK_OBSERVE = 1 << 7,	/* a policy sees every exit */
 	VCPU_WORK_STOP = 1 << 6,	/* the domain ends: do not enter */
 };
 
 enum run_state {
-	RUN_OFFLINE,		/* not started, or VCPUOP_down: waits for SIPI or VCPUOP_up */
+	RUN_OFFLINE,		/* not started, or VCPUOP_down: needs SIPI or VCPUOP_up */
 	RUN_BLOCKED,		/* HLT, SCHEDOP_block or poll */
 	RUN_RUNNABLE,		/* on a run queue */
 	RUN_RUNNING,
 };
 
-/* A software-visible segment, for mode and dump only. */
+/* The execution mode, for display and mode checks only. */
 struct vcpu_mode {
 	u64 cr0, cr2, cr3, cr4, efer;
 	u8 cpl;
-	u8 width;		/* 16, 32 or 64: code size now */
+	u8 width;		/* current code size: 16, 32 or 64 */
 	u64 cs_base, ss_base, ds_base;
 };
 
-/* A segment; rights as in Xen's ABI and the VMCB: 12 bits, without the limit's part of a descriptor. */
+/*
+ * A segment. The rights have the format of Xen's ABI and the VMCB: 12 bits, without the
+ * descriptor's limit bits.
+ */
 struct vcpu_seg {
 	u16 sel, attr;
 	u32 limit;
@@ -86,7 +90,7 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGS
 
 #define NR_STATE_MSRS 8 /* the first of direct_msrs[] */
 
-/* What of the processor's state neither v->regs nor another member of struct vcpu holds. */
+/* Processor state that is neither in v->regs nor in another member of struct vcpu. */
 struct vcpu_state {
 	u64 cr0, cr2, cr3, cr4, efer, dr6, dr7, pat;
 	u64 msr[NR_STATE_MSRS];
@@ -95,12 +99,12 @@ struct vcpu_state {
 	struct vcpu_seg seg[NR_SEGS], gdtr, idtr;
 };
 
-/* What the walk of the guest's own page tables needs; hvm_ops.refresh_paging_state() brings it up to date. */
+/* State needed to walk the guest's page tables; hvm_ops.refresh_paging_state() updates it. */
 struct paging_state {
 	u64 cr0, cr3, cr4, efer;
 };
 
-/* A mapping of the p2m that was used. walk.c */
+/* A cached mapping of the p2m. guest_copy.c */
 struct p2m_window {
 	gpaddr_t base;
 	u64 size;
@@ -108,7 +112,7 @@ struct p2m_window {
 	bool writable;
 };
 
-/* A translation that was made, and the entries of the guest's tables it came from. walk.c */
+/* A cached translation, with the guest page-table entries that it depends on. guest_copy.c */
 struct vcpu_walk {
 	gvaddr_t page;
 	u64 cr3;
@@ -117,18 +121,18 @@ struct vcpu_walk {
 	struct walk_step {
 		u64 *at, val;
 	} steps[5], *end;
-	u32 error;		/* of the walk that failed: PF_* */
-	u32 unused;		/* 128 bytes are a shift away from the next */
+	u32 error;		/* of a failed walk: PF_* */
+	u32 unused;		/* 128 bytes, so that indexing is a shift */
 };
 
-/* Memory of the guest's that it has registered for Margay to write. */
+/* Guest memory that the guest has registered for Margay to write. */
 struct guest_area {
-	gvaddr_t va;		/* 0 when there is none; set last */
-	mfn_t mfn[2];		/* the page or pages it lies in, referenced */
+	gvaddr_t va;		/* 0: none; set last */
+	mfn_t mfn[2];		/* the one or two pages that contain it, referenced */
 	u32 off;
 };
 
-/* A guest's read of an MSR; small enough to be returned in registers. */
+/* The result of an RDMSR, small enough to return in registers. */
 struct msr_read {
 	u64 val;
 	long err;		/* 0, or -EPERM: #GP */
@@ -151,17 +155,17 @@ enum inj_type { INJ_EXTINT = 0, INJ_NMI = 2, INJ_EXCEPTION = 3, INJ_SOFT = 4, IN
 /* A vCPU's queues of the FIFO event channel ABI. common/evtchn_fifo.c */
 struct fifo_queues {
 	struct spinlock lock;
-	u32 tail[EVTCHN_FIFO_MAX_QUEUES]; /* the port that was linked last; 0: none */
+	u32 tail[EVTCHN_FIFO_MAX_QUEUES]; /* the last port linked; 0: none */
 	struct evtchn_fifo_control_block *control; /* in a page of the guest's, referenced */
 };
 
-#define VCPU_STOPPED (1U << 16)	/* a hold that nobody releases */
+#define VCPU_STOPPED (1U << 16)	/* permanent holds */
 
 struct vcpu {
-	/* First, for the assembly knows the offsets: */
+	/* First, since the assembly uses the offsets: */
 	struct regs regs;
-	paddr_t hw_block, hw_host;	/* the back-end's: the guest's and the host's state */
-	bool shadow;			/* what exited was in the shadow of STI or MOV SS */
+	paddr_t hw_block, hw_host;	/* back-end state of the guest and of the host */
+	bool shadow;			/* the exit was in an STI or MOV SS shadow */
 
 	volatile u32 pending;		/* enum vcpu_work */
 	u32 waiting_window;		/* work that waits for an interrupt or NMI window */
@@ -171,32 +175,32 @@ struct vcpu {
 	struct domain *domain;
 	unsigned id;
 
-	/* Scheduling: under the lock of cpus[cpu]->runq. */
+	/* Scheduling: protected by the lock of cpu->runq. */
 	struct cpu *cpu;
 	enum run_state state;
-	bool halted;			/* sleeps by HLT with interrupts off */
-	unsigned holds;			/* reasons not to run; VCPU_STOPPED: for good */
+	bool halted;			/* blocked by HLT with interrupts off */
+	unsigned holds;			/* reasons not to run; VCPU_STOPPED: permanent */
 	struct list runq_link;
 	struct cpu_set affinity;
 	stime_t slice_end;
-	stime_t not_before;		/* enters its guest only then: vcpu_early_timer_fired() */
-	u64 policy_serial;		/* of the module that view.priv is for */
+	stime_t not_before;		/* deadline of the guest entry: vcpu_early_timer_fired() */
+	u64 policy_serial;		/* serial of the module that view.priv belongs to */
 	struct policy_vcpu view;
 
 	/* Xen's ABI. */
 	struct vcpu_info *info;		/* in shared_info or the guest's registered page */
 	mfn_t info_mfn;			/* registered page, referenced; INVALID_MFN when none */
-	bool initialised;       /* has a state to start from: builder, SIPI, VCPUOP_initialise */
+	bool initialised;       /* has an initial state: builder, SIPI, VCPUOP_initialise */
 	u8 upcall_vector;		/* HVMOP_set_evtchn_upcall_vector; 0 when none */
 	struct fifo_queues fifo;
 	unsigned poll_ports;    /* SCHEDOP_poll: number of ports polled, 0 when not polling */
-	u32 poll_port;			/* the only one, when poll_ports is 1 */
+	u32 poll_port;			/* the port, when poll_ports is 1 */
 	struct timer timer;		/* set_timer_op and singleshot */
 	struct timer periodic;
 	stime_t period;			/* 0 when off */
-	bool slow_tick;           /* periodic, slowed down until v runs: nobody noticed a tick */
-	bool moved;			/* to another CPU, and its timers not yet */
-	struct timer *arch_timer;	/* that of the virtual local APIC */
+	bool slow_tick;           /* periodic slowed down until v runs: ticks went unnoticed */
+	bool moved;			/* to another CPU, but its timers have not followed */
+	struct timer *arch_timer;	/* the virtual local APIC's */
 	struct timer poll_timer;
 	u32 virq_port[24];		/* NR_VIRQS */
 	struct guest_area runstate_area, time_area;
@@ -206,58 +210,61 @@ struct vcpu {
 	struct vlapic *vlapic;
 	struct injection inject;
 	bool nmi_pending, nmi_blocked;
-	bool sipi_wait;			/* INIT received, waits for SIPI */
+	bool sipi_wait;			/* after INIT, until SIPI */
 	void *xsave;			/* 64-byte aligned, of the policy's XCR0 size */
 	u64 xcr0;
 	u64 dr[4];
 	u64 msr_tsc_aux;
 	u64 spec_ctrl;			/* the guest's SPEC_CTRL */
-	struct cpuid_regs cpuid;	/* the last answer that was not the same for all */
+	struct cpuid_regs cpuid;	/* the last result that differs between vCPUs */
 	u64 tsc_offset;
 	u32 pvclock_version;
 
 	struct paging_state paging;
-	u64 map_generation;		/* the p2m's when these were used last: */
+	u64 map_generation;		/* the p2m's generation when the caches below were filled */
 	struct p2m_window map[8];
 	struct vcpu_walk walked[8];
 
-	void *hvm;			/* the back-end's: VMCB and the like */
+	void *hvm;			/* back-end data: VMCB and the like */
 	u64 exits[NR_EXITS];
-	u64 exits_seen[NR_EXITS];	/* as the exit policy knows them */
+	u64 exits_seen[NR_EXITS];	/* as last reported to the exit policy */
 	u64 hypercalls[HCALL_ROWS * HCALL_SUBOPS]; /* by row and operation */
 	struct vcpu_stats stats;
-	u32 exit_tsc;			/* of the last exit, its lower half */
-	u64 exit_ticks;			/* of the TSC, between exits and entries */
+	u32 exit_tsc;			/* at the last exit, lower half */
+	u64 exit_ticks;			/* TSC ticks between exits and entries */
 };
 
-/* Marks work and makes the vCPU notice: wakes nothing, but leaves guest mode if it runs elsewhere. */
+/* Sets pending work. Wakes nothing, but kicks v out of guest mode if it runs on another CPU. */
 void vcpu_post(struct vcpu *v, u32 work);
 
-/* A vCPU's timers (VIRQ_TIMER, poll), for its creation. vcpu_timers.c */
+/* Initialises a vCPU's timers (VIRQ_TIMER, poll). vcpu_timers.c */
 void vcpu_timers_init(struct vcpu *v);
-/* v runs on this CPU now: its timers interrupt no other any more. */
+/* Moves v's timers to this CPU, where v now runs, so that they interrupt no other CPU. */
 void vcpu_timers_follow(struct vcpu *v);
-/* v runs again: its periodic timer has its own pace again. */
+/* Restores the period of v's periodic timer when v runs again. */
 void vcpu_timers_resume(struct vcpu *v);
 
-/* Register an area of v; `cur` of the same domain asks, arg is the hypercall's argument. vcpu_area.c */
+/*
+ * Register an area of v. `cur` is the caller, of the same domain; arg is the hypercall's argument.
+ * vcpu_area.c
+ */
 long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 
 /*
- * Releases the pages that v's guest registered: vcpu_info, runstate, time. v does not run any more, and nothing
- * can send it events: timers are stopped, evtchn_teardown() is done.
+ * Releases the pages that v's guest registered: vcpu_info, runstate, time. v no longer runs, and
+ * nothing can send it events: its timers are stopped and evtchn_teardown() is done.
  */
 void vcpu_areas_release(struct vcpu *v);
 
 /*
- * Writes v->runstate to the area that its guest registered, if any. The scheduler calls it at each switch to
- * or from v, on the CPU that v enters or leaves. Any locks.
+ * Writes v->runstate to the guest's registered area, if any. The scheduler calls it at each switch
+ * to or from v, on the CPU that v enters or leaves. Any locks.
  */
 void runstate_update(struct vcpu *v);
 
-/* Maps a hypercall's (domain, vcpu id) to the vCPU; NULL when out of range. Speculation-safe. */
+/* Returns the vCPU for a hypercall's vCPU id; NULL when out of range. Speculation-safe. */
 struct vcpu *domain_vcpu(struct domain *d, u32 id);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Margay's own hypercall, number 55 (__HYPERVISOR_arch_7), for control domains: policies, counters, the trace. The first
- * argument points to a struct margay_op; the result is 0 or a negative Xen errno. All is 64-bit and little
- * endian; unused fields are zero.
+ * Margay's own hypercall, number 55 (__HYPERVISOR_arch_7), for control domains: policies, counters,
+ * the trace. The first argument points to a struct margay_op. The result is 0 or a negative Xen
+ * errno. All fields are little endian; unused fields are zero.
  */
 #ifndef MARGAY_PUBLIC_H
 #define MARGAY_PUBLIC_H
@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define MARGAY_HYPERCALL 55
-#define MARGAY_INTERFACE 1	/* in margay_op.interface; -EACCES when Margay has another */
+#define MARGAY_INTERFACE 1	/* margay_op.interface; -EACCES if Margay has another */
 
 #define MARGAY_POLICY_LOAD 1	/* u.load */
 #define MARGAY_POLICY_UNLOAD 2	/* name; -EBUSY while selected */
@@ -29,82 +29,82 @@
 #define MARGAY_POINT_PLACE 3
 
 #define MARGAY_ALL_CPUS 0xffffffffU
-#define MARGAY_POLICY_ITSELF 0x7ffeU	/* u.set.domain: no domain's, the policy's own parameter */
+#define MARGAY_POLICY_ITSELF 0x7ffeU	/* u.set.domain: the policy's own parameter */
 
 #define MARGAY_STAT_MACHINE 0x7ffeU /* u.stat.domain: index is a CPU */
 #define MARGAY_STAT_WHOLE \
-	0xffffffffU         /* u.stat.index: the domain's or machine's own, not of a (v)CPU */
+	0xffffffffU         /* u.stat.index: the domain or machine itself, not a (v)CPU */
 #define MARGAY_NONE 0x7fffU /* no domain */
 
-/* What MARGAY_STAT writes an array of. Of exits and hypercalls only those that have happened. */
+/* MARGAY_STAT writes an array of these. It omits exits and hypercalls that have not happened. */
 struct margay_counter {
 	char group[12];
 	char name[20];
 	uint32_t sub;	/* a hypercall's operation (31: this or a larger one); else 0xffffffff */
 	uint32_t pad;
-	uint64_t value;	/* times are in ns, memory in bytes */
+	uint64_t value;	/* times in ns, memory in bytes */
 };
 
-/* Kinds of trace records; in brackets a, then b. */
-#define MARGAY_TRACE_EXIT 0	/* (reason: the order of exits.def; RIP) */
+/* Kinds of trace records, with (a; b). */
+#define MARGAY_TRACE_EXIT 0	/* (reason, in the order of exits.def; RIP) */
 #define MARGAY_TRACE_ENTRY 1	/* (RIP; 0) */
 #define MARGAY_TRACE_HYPERCALL 2 /* (number; first argument) */
 #define MARGAY_TRACE_INJECT \
-	3 /* (vector, and the type in bits 8 to 10: 0 interrupt, 2 NMI, 3 exception; error) */
+	3 /* (vector, type in bits 10:8: 0 interrupt, 2 NMI, 3 exception; error) */
 #define MARGAY_TRACE_SCHED \
-	4 /* (what v is now: 0 offline, 1 blocked, 2 waits, 3 runs; how many others wait) */
-#define MARGAY_TRACE_WAKE 5 /* (0; 0) by this CPU */
+	4 /* (new state of v: 0 offline, 1 blocked, 2 waiting, 3 running; number waiting) */
+#define MARGAY_TRACE_WAKE 5 /* (0; 0), by this CPU */
 #define MARGAY_TRACE_POLICY \
-	6 /* (point, and the CPU from bit 8 on; serial number of the module, 0: built-in) */
+	6 /* (point, CPU in bits 8 and up; serial number of the module, 0: built-in) */
 #define MARGAY_TRACE_FAULT \
-	7 /* a nested page fault (guest physical address; 1 write, 2 fetch, 4 in a table) */
+	7 /* nested page fault (guest physical address; 1 write, 2 fetch, 4 table) */
 #define MARGAY_TRACE_EVENTS 8
 
 struct margay_trace {
 	uint64_t tsc;
 	uint8_t event, pad;
-	uint16_t cpu, domain, vcpu;	/* MARGAY_NONE: no domain's */
+	uint16_t cpu, domain, vcpu;	/* MARGAY_NONE: no domain */
 	uint64_t a, b;
 };
 
 /*
- * A CPU's ring: its first page. The records follow from the second one; record number n is at n % records.
- * It wraps: of what is read, all is good whose number is above written - records, written being looked at
- * after the reading.
+ * The first page of a CPU's ring. The records follow from the second page on; record n is at index
+ * n % records. The ring wraps: after reading, read `written`; records with numbers above written -
+ * records are valid.
  */
 #define MARGAY_TRACE_VERSION 1U
 struct margay_trace_ring {
 	uint32_t version, cpu;
-	uint64_t written;	/* records, ever */
-	uint32_t records, pad;	/* room */
+	uint64_t written;	/* total number of records written */
+	uint32_t records, pad;	/* capacity */
 	uint64_t tsc_hz;
 };
 
 struct margay_op {
 	uint32_t cmd;
 	uint32_t interface;
-	char name[32];			/* of a policy; ends with a NUL */
+	char name[32];			/* of a policy; NUL-terminated */
 	union {
 		struct {
 			uint64_t file;		/* address of the module file */
 			uint64_t size;		/* bytes */
-			uint64_t reason; /* address of 120 bytes for a refusal's reason, or 0 */
+			uint64_t reason; /* address of 120 bytes for the refusal's reason, or 0 */
 		} load;
 		struct {
 			uint32_t index;		/* in */
-			uint32_t points;	/* a bit per MARGAY_POINT_* that it decides */
+			uint32_t points;	/* a bit per MARGAY_POINT_* that it can decide */
 			uint8_t digest[32];	/* SHA-256 of its file */
 			uint8_t build_id[20];
 			uint32_t ejected;	/* 0 or 1 */
-			uint64_t selected;	/* times */
+			uint64_t selected;	/* number of selections */
 			uint64_t memory;	/* bytes */
 			char summary[64];
-			char why[96];		/* it was ejected */
+			char why[96];		/* why it was ejected */
 		} list;
 		struct {
 			uint32_t point;
 			uint32_t cpu;		/* for MARGAY_POLICY_SELECTED */
-			uint64_t cpus[16];	/* a bit each; not for MARGAY_POINT_PLACE */
+			uint64_t cpus[16];	/* a bit per CPU; unused for MARGAY_POINT_PLACE */
 		} select;
 		struct {
 			uint32_t domain;
@@ -119,22 +119,22 @@ struct margay_op {
 			uint64_t value;
 		} counter;
 		struct {
-			uint32_t domain; /* or MARGAY_STAT_MACHINE; its name comes in margay_op.name */
+			uint32_t domain; /* or MARGAY_STAT_MACHINE; sets margay_op.name */
 			uint32_t index;		/* of a vCPU or CPU, or MARGAY_STAT_WHOLE */
 			uint64_t counters;	/* address of the array */
-			uint32_t max;		/* in: its room */
-			uint32_t nr;		/* out: how many there are, be there room or not */
-			uint32_t next; /* out: the domain with the next higher number; MARGAY_NONE: none */
+			uint32_t max;		/* in: size of the array */
+			uint32_t nr;		/* out: number of counters, with or without room */
+			uint32_t next; /* out: the next higher domain id; MARGAY_NONE: none */
 			uint32_t pad;
 		} stat;
 		struct {
-			uint32_t events; /* a bit per MARGAY_TRACE_* to record from now on; out: as it was */
-			uint32_t pages; /* of a CPU's ring, a power of two to 256; the first call decides */
+			uint32_t events; /* a bit per MARGAY_TRACE_* to record; out: old value */
+			uint32_t pages; /* of a ring, a power of two <= 256; set by the first call */
 		} trace;
 		struct {
 			uint32_t cpu;		/* in */
-			uint32_t pages;		/* with the first */
-			uint64_t frame;		/* for XENMAPSPACE_gmfn_foreign from DOMID_XEN */
+			uint32_t pages;		/* including the first */
+			uint64_t frame;		/* for XENMAPSPACE_gmfn_foreign of DOMID_XEN */
 		} ring;
 	} u;
 };

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Small things that most policies need: a queue of vCPUs, sets of CPUs, names of parameters. */
+/* Helpers for policies: a queue of vCPUs, sets of CPUs, names of parameters. */
 #ifndef MARGAY_POLICY_LIB_H
 #define MARGAY_POLICY_LIB_H
 
 #include <public/policy.h>
 
 /*
- * A queue links vCPUs through their priv[0] and priv[1]. Its ends are two words, zero when it is empty:
- * of a CPU's priv, say. Calls for one CPU come one at a time, so there is no lock.
+ * A queue links vCPUs through their priv[0] and priv[1]. Its two end words are zero when it is
+ * empty; they may be in a CPU's priv. Calls for one CPU are serialised, so there is no lock.
  */
 
 static inline struct policy_vcpu *queue_first(const u64 ends[2])
@@ -20,7 +20,7 @@ static inline struct policy_vcpu *queue_next(const struct policy_vcpu *v)
 	return (struct policy_vcpu *)(uintptr_t)v->priv[0];
 }
 
-/* At the end. */
+/* Appends v. */
 static inline void queue_add(u64 ends[2], struct policy_vcpu *v)
 {
 	struct policy_vcpu *last = (struct policy_vcpu *)(uintptr_t)ends[1];
@@ -53,7 +53,10 @@ static inline bool cpu_in_set(u32 cpu, const u64 *set)
 	return set[cpu / 64] >> (cpu % 64) & 1;
 }
 
-/* The n-th (counted around) of the first nr CPUs that is in the set; nr when none is. */
+/*
+ * Returns the n-th CPU (modulo their number) in the set among the first nr CPUs; nr when there is
+ * none.
+ */
 static inline u32 cpu_nth(const u64 *set, u32 nr, u32 n)
 {
 	u32 count = 0, cpu;

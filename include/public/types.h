@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Basic types and the compiler's attributes: what Margay and policy modules share. */
+/* Basic types and compiler attributes, shared by Margay and policy modules. */
 #ifndef MARGAY_PUBLIC_TYPES_H
 #define MARGAY_PUBLIC_TYPES_H
 
@@ -23,7 +23,7 @@ typedef u64 stime_t;	/* Margay's system time: nanoseconds since boot */
 #define __section(s) __attribute__((section(s)))
 #define __noreturn __attribute__((noreturn))
 #define __noinline __attribute__((noinline))
-#undef __always_inline /* the C library of the unit tests has one */
+#undef __always_inline /* the unit tests' C library defines one */
 #define __always_inline inline __attribute__((always_inline))
 #define __printf(f, a) __attribute__((format(printf, f, a)))
 #define __unused __attribute__((unused))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An example of a policy made outside of Margay's tree, with nothing but the installed headers: `make`
- * here builds lottery.mod. Of those that wait on a CPU one is drawn (Waldspurger and Weihl, 1994); so each
- * gets its part in the long run, and a guest can not know when. A draw may go wrong many times, hence
- * nobody waits longer than LONGEST_WAIT.
+ * An example of a policy built outside of Margay's tree, with only the installed headers: `make`
+ * here builds lottery.mod. It draws one of the vCPUs that wait on a CPU by lot (Waldspurger and
+ * Weihl, 1994). So each gets its share in the long run, and a guest cannot predict when. Since
+ * draws can fail many times in a row, no vCPU waits longer than LONGEST_WAIT.
  */
 #include <public/policy_lib.h>
 
