@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the fuzzers share. A broken property ends the run as a crash does. */
+/* Helpers shared by the fuzzers. A violated property ends the run like a crash. */
 #ifndef TEST_FUZZ_H
 #define TEST_FUZZ_H
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ACPI tables. The input is a list of tables, each `signature (4), length of the body (2), body`,
- * which get headers, right checksums and an XSDT, so that the fuzzer reaches what is behind them.
- * An input that starts with a zero byte is the memory at BASE as it stands, RSDP first.
+ * Fuzzes the ACPI table parsers. The input is a list of tables, each `signature (4), length of the
+ * body (2), body`. The fuzzer adds headers, correct checksums and an XSDT, so that the input
+ * reaches the code behind these checks. If the first byte is zero, the input is the memory at BASE
+ * instead, starting with the RSDP.
  * fuzz-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c
  */
 #include "fuzz.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Strings of the boot loader: the first byte selects the parser, the rest is the string.
+ * Fuzzes the boot string parsers. The first byte selects the parser; the rest is the string.
  * fuzz-sources: common/boot/cmdline.c common/boot/guest_spec.c
  */
 #include "fuzz.h"

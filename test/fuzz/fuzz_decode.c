@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The instruction decoder: the first byte selects the mode, the rest is code.
+ * Fuzzes the instruction decoder. The first byte selects the mode; the rest is code.
  * fuzz-sources: arch/x86/guest/decode.c
  */
 #include "fuzz.h"
@@ -8,7 +8,7 @@
 #include <margay/errno.h>
 #include <x86/decode.h>
 
-/* Decode an exact copy of n bytes. */
+/* Decodes an exact copy of the n bytes. */
 static int decode(const uint8_t *code, unsigned int n, enum insn_mode mode, struct insn *out)
 {
 	uint8_t *copy = malloc(n ? n : 1);
@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(a.size == 1 || a.size == 2 || a.size == 4 || a.size == 8);
 	CHECK(a.mem_size <= a.size);
 
-	/* The bytes behind it do not matter, each of its own does. */
+	/* The result depends on every byte of the instruction and on no byte after it. */
 	CHECK(!decode(data, a.len, mode, &b) && !memcmp(&a, &b, sizeof(a)));
 	for (n = 0; n < a.len; n++)
 		CHECK(decode(data, n, mode, &b) == -ENODATA);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest kernel images. Segments that come out must lie within the file.
+ * Fuzzes the guest kernel parser. Every segment that it returns must lie within the file.
  * fuzz-sources: common/boot/elf.c
  */
 #include "fuzz.h"

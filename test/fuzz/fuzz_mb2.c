@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * multiboot2 information. What comes out must be in order, whatever went in.
+ * Fuzzes the multiboot2 parser. Its output must be sorted, whatever the input is.
  * fuzz-sources: arch/x86/boot/multiboot2.c common/boot/memmap.c
  */
 #include "fuzz.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Files of microcode updates: what is found lies in the file and is newer.
+ * Fuzzes the search of microcode files. An update that it finds lies within the file and is newer.
  * fuzz-sources: arch/x86/cpu/microcode_file.c
  */
 #include "fuzz.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Policy modules. One that links must be what the core relies on: groups of whole pages in the memory that
- * was given, a valid name, tables and functions inside.
+ * Fuzzes the policy module loader. A module that links must satisfy what the core relies on: groups
+ * of whole pages within the memory provided, a valid name, and tables and functions inside the
+ * module.
  * fuzz-sources: common/policy/loader.c common/policy/check.c common/policy/sha256.c
  */
 #include <margay/types.h>
@@ -48,7 +49,7 @@ static void check_text(const struct module *m, u64 fn)
 	check_group(m, MODULE_TEXT, fn, 1);
 }
 
-/* A table of nr functions, of which some are required. */
+/* Checks a table of nr functions, the first `required` of which must be present. */
 static void check_table(const struct module *m, u64 table, unsigned nr, unsigned required)
 {
 	if (!table)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A wrong answer: a way to be idle that there is not. */
+/* Gives a wrong answer: an idle method that does not exist. */
 #include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE

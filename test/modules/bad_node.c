@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A wrong answer: a node that does not exist. */
+/* Gives a wrong answer: a node that does not exist. */
 #include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A wrong answer: a vCPU that does not exist. */
+/* Gives a wrong answer: a vCPU that does not exist. */
 #include "hostile.h"
 
 static struct policy_vcpu nobody;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A wrong answer: a vCPU that waits on another CPU, or runs there. */
+/* Gives a wrong answer: a vCPU that waits or runs on another CPU. */
 #include "hostile.h"
 
 static struct policy_vcpu *last[POLICY_MAX_CPUS];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A wrong answer: a CPU that does not exist, for a vCPU that wakes. */
+/* Gives a wrong answer: places a waking vCPU on a CPU that does not exist. */
 #include "hostile.h"
 
 static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)

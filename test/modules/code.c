@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* #PF: writes to its own code. */
+/* Raises #PF: writes to its own code. */
 #include "hostile.h"
 
 static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* #PF: jumps into its own data. */
+/* Raises #PF: jumps into its own data. */
 #include "hostile.h"
 
 static u8 data[16] = { 0xc3 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* #DE: divides by zero. */
+/* Raises #DE: divides by zero. */
 #include "hostile.h"
 
 static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* #PF in the observation of exits, after some were seen. */
+/* Raises #PF in its exit observer, after it has seen some exits. */
 #include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* #GP: an address that is not canonical. */
+/* Raises #GP: accesses a non-canonical address. */
 #include "hostile.h"
 
 static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)

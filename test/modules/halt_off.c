@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Halts with interrupts off, for ever, and asks Margay for the time now and then. */
+/* Halts with interrupts off forever, and sometimes asks Margay for the time. */
 #include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the misbehaving modules share: until AFTER picks were made they are a plain round robin, so that
- * guests run under them when it happens. Each is to be ejected, and the guests are to notice nothing.
+ * The common part of the misbehaving modules. A module is a plain round robin for its first AFTER
+ * picks, so that guests run under it when it misbehaves. Margay must eject it, and the guests must
+ * not notice.
  */
 #ifndef TEST_HOSTILE_H
 #define TEST_HOSTILE_H
@@ -11,7 +12,7 @@
 #define AFTER 100
 #define SLICE 10000000UL	/* ns */
 
-/* For values that the compiler shall believe nothing about. */
+/* Hides a value from the compiler's analysis. */
 #define OPAQUE(x) ({ __typeof__(x) _x = (x); __asm__ volatile("" : "+r"(_x)); _x; })
 
 static u64 picks;
@@ -42,7 +43,7 @@ static __attribute__((unused)) struct policy_vcpu *fair_pick(struct policy_cpu *
 	return v;
 }
 
-/* HOSTILE("name", "what it does", more fields of struct sched_policy); needs a function pick */
+/* HOSTILE("name", "summary", more fields of struct sched_policy). Needs a function pick. */
 #define HOSTILE(called, does, ...)                                                        \
 	POLICY_MODULE_NOTE                                                                \
 	static const struct sched_policy sched = { .enqueue = enqueue, .dequeue = dequeue, \

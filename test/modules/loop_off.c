@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Never returns, and no interrupt gets through. */
+/* Never returns, with interrupts off. */
 #include "hostile.h"
 
 static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* #PF: reads what no pointer points to. */
+/* Raises #PF: reads through a null pointer. */
 #include "hostile.h"
 
 static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)

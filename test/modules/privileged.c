@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* #GP: loads a segment register with a selector beyond the descriptor table. */
+/* Raises #GP: loads a segment register with a selector beyond the descriptor table. */
 #include "hostile.h"
 
 static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* #PF or #DF: calls itself until its stack is full. */
+/* Raises #PF or #DF: recurses until its stack overflows. */
 #include "hostile.h"
 
 static __attribute__((noinline)) u64 deeper(u64 n)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* #PF: writes to what it declared constant. */
+/* Raises #PF: writes to its own constant data. */
 #include "hostile.h"
 
 static const u64 sched_slices[2] = { SLICE, SLICE };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Does not come back from its start. */
+/* Never returns from its start function. */
 #define START .start = start
 #include "hostile.h"
 

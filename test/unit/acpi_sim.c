@@ -14,7 +14,7 @@ u8 sim_rsdp[36] __aligned(8);
 static void *views[70000];
 static unsigned int nr_views;
 
-/* Each view is an allocation of exactly the length asked for, so that ASan sees a byte too far. */
+/* Returns each view as an allocation of the exact length, so that ASan detects an overrun. */
 static const void *map(paddr_t pa, size_t len)
 {
 	const u8 *p = NULL;
@@ -51,7 +51,7 @@ void sim_close(size_t at)
 	sim_fix_sum(sim_mem + at, len, sim_mem + at + 9);
 }
 
-/* Start a table of `len` zero bytes; returns its offset in sim_mem. Closed as it is. */
+/* Starts a table of len zero bytes and returns its offset in sim_mem. The table is closed. */
 size_t sim_table(const char *sig, u32 len, u8 revision)
 {
 	size_t at = sim_used;
@@ -67,7 +67,7 @@ size_t sim_table(const char *sig, u32 len, u8 revision)
 	return at;
 }
 
-/* A table whose body is given; NULL for zeroes. */
+/* Adds a table with the given body; NULL means all zeroes. */
 size_t sim_table_of(const char *sig, u8 revision, const void *body, u32 n)
 {
 	size_t at = sim_table(sig, 36 + n, revision);
@@ -83,7 +83,7 @@ void sim_root(const char *sig, u32 width)
 	size_t at = sim_table(sig, 36 + width * sim_nr_tables, 1);
 	unsigned int i;
 
-	sim_nr_tables--; /* not itself */
+	sim_nr_tables--; /* does not list itself */
 	sim_put(at + 4, 36 + width * sim_nr_tables, 4);
 	for (i = 0; i < sim_nr_tables; i++)
 		sim_put(at + 36 + i * width, sim_tables[i], width);
@@ -132,7 +132,7 @@ int sim_setup(void **state)
 static const u8 madt_body[] = {
 	0, 0, 0xe0, 0xfe, 1, 0, 0, 0,			      /* LAPIC address, PCAT_COMPAT */
 	0, 8, 0, 0, 1, 0, 0, 0, 0, 8, 1, 1, 1, 0, 0, 0,	      /* CPUs 0, 1 */
-	0, 8, 2, 2, 2, 0, 0, 0, 0, 8, 3, 3, 0, 0, 0, 0,	      /* can come later, cannot come */
+	0, 8, 2, 2, 2, 0, 0, 0, 0, 8, 3, 3, 0, 0, 0, 0,	      /* online-capable, not present */
 	0, 8, 9, 0xff, 1, 0, 0, 0,			      /* placeholder */
 	9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0,	      /* x2APIC id 0x100 */
 	9, 16, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0,	      /* CPU 1 again */

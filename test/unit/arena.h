@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A machine's memory for unit tests of the owner table and what stands on it: an arena behind the direct
- * map, two NUMA nodes, a hole, all of it dirty at first. Includes common/page_owner.c; link with common/boot/memmap.c.
+ * The memory of a machine, for unit tests of the owner table and its users: an arena behind the
+ * direct map, with two NUMA nodes and a hole. All of it is dirty at first. Includes
+ * common/page_owner.c; link with common/boot/memmap.c.
  */
 #ifndef TEST_UNIT_ARENA_H
 #define TEST_UNIT_ARENA_H
@@ -12,22 +13,22 @@
 #include <margay/page_owner.h>
 
 #define ARENA_SIZE (64UL << 20)
-#define ARENA_NODE1 (40UL << 20) /* from here on memory is node 1's */
+#define ARENA_NODE1 (40UL << 20) /* start of node 1's memory */
 #define ARENA_IMAGE (2UL << 20)
 #define ARENA_IMAGE_SIZE 0x23000UL
 
 int arena_setup(void **state);
-/* OWNER_* or a domain's id. */
+/* Returns OWNER_* or a domain id. */
 u16 page_owner(mfn_t mfn);
 bool arena_is_zero(const void *p, size_t n);
 
 extern unsigned arena_windows;	/* calls of arch_poll_irqs() */
 
-/* Since the set-up or the last call nothing leaked: what is free, and the chunks whole again. */
+/* Checks that nothing leaked since set-up or the last call: free pages, and merged chunks. */
 void arena_mark(void);
 void arena_check(void);
 
-/* Takes all free memory but n pages; arena_give() returns it. */
+/* Takes all free memory but n pages; arena_give() releases it. */
 void arena_take_all_but(unsigned n);
 void arena_give(void);
 

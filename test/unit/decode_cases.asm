@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: BSD-2-Clause
-; Instructions with what the decoder is to find in them, assembled by NASM so that the bytes and the
-; length come from elsewhere. One record (struct decode_case in test_decode.c) per line.
+; Instructions with the results expected from the decoder. NASM assembles them, so that the bytes
+; and the length do not come from Margay. One record (struct decode_case in test_decode.c) per line.
 
 R	equ 1	; memory is read
 W	equ 2	; memory is written
@@ -27,7 +27,7 @@ section .rodata
 global decode_cases, decode_cases_end
 decode_cases:
 
-; The forms Linux uses on the LAPIC page, 64 bit
+; Forms that Linux uses on the LAPIC page, 64-bit mode
 CASE 64, "mov", 4, 4, W|G, 6, 0, mov [rdi], esi
 CASE 64, "mov", 4, 4, W|G, 6, 0, mov [0xffffffffff5fc0b0], esi
 CASE 64, "mov", 4, 4, R|G, 0, 0, mov eax, [rdi+0x20]
@@ -37,7 +37,7 @@ CASE 64, "mov", 4, 4, W|I, 0, 0x100ff, mov dword [rdi+rax*8+0x320], 0x100ff
 CASE 64, "xchg", 4, 4, R|W|G, 0, 0, xchg [rdi], eax
 CASE 64, "test", 4, 4, R|F|I, 0, 0x1000, test dword [rax+0x300], 0x1000
 CASE 64, "mov", 4, 4, R|G, 0, 0, a32 mov eax, [edi]
-; 64 bit, registers and sizes
+; 64-bit mode, registers and sizes
 CASE 64, "mov", 8, 8, W|G, 15, 0, mov [r15], r15
 CASE 64, "mov", 8, 8, R|G, 8, 0, mov r8, [rel decode_cases]
 CASE 64, "mov", 2, 2, W|G, 9, 0, mov [r12], r9w
@@ -82,7 +82,7 @@ CASE 64, "test", 4, 4, R|F|G, 0, 0, test [rdi], eax
 CASE 64, "test", 8, 8, R|F|I, 0, -2, test qword [rdi], -2
 CASE 64, "not", 4, 4, R|W, 0, 0, not dword [rdi]
 CASE 64, "not", 1, 1, R|W, 0, 0, lock not byte [rdi]
-; 32 bit
+; 32-bit mode
 CASE 32, "mov", 4, 4, W|G, 0, 0, mov [0xfee000b0], eax
 CASE 32, "mov", 4, 4, W|G, 1, 0, mov [0xfee000b0], ecx
 CASE 32, "mov", 4, 4, W|I, 0, 0, mov dword [0xfee000b0], 0
@@ -93,7 +93,7 @@ CASE 32, "mov", 4, 4, R|G, 5, 0, a16 mov ebp, [bx+si]
 CASE 32, "mov", 4, 4, R|G, 0, 0, a16 mov eax, [0x1234]
 CASE 32, "movzx", 4, 2, R|G, 0, 0, movzx eax, word [eax*8]
 CASE 32, "xchg", 4, 4, R|W|G, 0, 0, xchg [0xfee00300], eax
-; 16 bit
+; 16-bit mode
 CASE 16, "mov", 2, 2, W|G, 0, 0, mov [0x30], ax
 CASE 16, "mov", 2, 2, W|G, 3, 0, mov [bp+2], bx
 CASE 16, "mov", 2, 2, W|G, 3, 0, mov [0x1234], bx

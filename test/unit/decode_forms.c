@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writes every form of instruction the decoder accepts, for comparison with objdump: one line each,
- * `MODE LENGTH OP SIZE MEM_SIZE BYTES`. Prefixes, opcodes, ModRM and SIB bytes are all tried; the
- * bytes behind them are fixed.
+ * Writes every instruction form that the decoder accepts, for comparison with objdump, one per
+ * line: `MODE LENGTH OP SIZE MEM_SIZE BYTES`. It tries all prefixes, opcodes, ModRM and SIB bytes;
+ * the bytes after them are fixed.
  */
 #include <stdio.h>
 #include <string.h>

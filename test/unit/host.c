@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* printk for tests on the build host: formats into a buffer, drops what does not fit. A panic aborts. */
+/*
+ * printk for tests on the build host. Formats into a buffer and drops what does not fit. A panic
+ * aborts.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +66,7 @@ unsigned int host_logged(const char *text)
 	return n;
 }
 
-/* For what is linked without the trace, the clock or the counters: nothing is recorded. */
+/* Stubs for programs linked without the trace, the clock or the counters. They record nothing. */
 void __attribute__((weak)) trace_write(unsigned event, const struct vcpu *v, u64 a, u64 b)
 {
 	(void)event, (void)v, (void)a, (void)b;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a unit test on the build host needs besides cmocka: messages of the code under test are kept
- * in a buffer, so that a test can ask for them.
+ * The environment of a unit test on the build host, besides cmocka. A buffer keeps the messages of
+ * the code under test, so that a test can check them.
  */
 #ifndef TEST_UNIT_HOST_H
 #define TEST_UNIT_HOST_H
@@ -16,12 +16,12 @@
 
 #include <cmocka.h>
 
-/* All messages since host_log_clear(), whatever their level. */
+/* All messages since host_log_clear(), of all levels. */
 extern char host_log[65536];
 
 void host_log_clear(void);
 
-/* How often `text` occurs in the messages. */
+/* Returns how often `text` occurs in the messages. */
 unsigned int host_logged(const char *text);
 
 /* Fail, showing the messages, unless `text` is in them, or unless there is none. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What tests of mgctl share: memory that is counted, and checks of what it printed, in out and err of theirs,
- * which run() fills.
+ * Helpers shared by the tests of mgctl: counted memory, and checks of the output. Each test defines
+ * out and err, which run() fills.
  */
 #ifndef MGCTL_HOST_H
 #define MGCTL_HOST_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Domains without a machine, for unit tests. A page is an index into an arena; see mock_guest.h */
+/* Domains without a machine, for unit tests. A page is an index into an arena. See mock_guest.h. */
 #include "mock_guest.h"
 
 #include <margay/hypercall.h>
@@ -17,8 +17,8 @@ u8 *host_directmap = arena[0];
 static struct mock_page {
 	bool used;
 	u16 owner;
-	unsigned refs; /* of users beyond the owner */
-	bool given_up; /* the owner has freed it, only the references keep it */
+	unsigned refs; /* references besides the owner's */
+	bool given_up; /* the owner has freed it; only references keep it */
 } page[MOCK_PAGES];
 
 static struct p2m_entry p2m[MOCK_DOMAINS + 1][MOCK_GFNS];
@@ -234,7 +234,7 @@ struct domain *domain_get(domid_t id)
 	return d;
 }
 
-/* The mock's own reference is given back by mock_destroy(): until then refs is at least 1. */
+/* mock_destroy() drops the mock's own reference. Until then refs is at least 1. */
 void domain_put(struct domain *d)
 {
 	unsigned i;

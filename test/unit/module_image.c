@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The module of module_image.h: an idle policy of one function, with data, notes and relocations. */
+/* The module of module_image.h: an idle policy with one function, data, notes and relocations. */
 #include <stdio.h>
 #include <string.h>
 
@@ -86,7 +86,7 @@ static void make_symbols(struct image *f)
 		f->sym[i].st_name = at;
 		at += sprintf(f->strings + at, "%s", s[i].name) + 1;
 	}
-	strcpy(f->strings + at, "extra");	/* for tests that make one up */
+	strcpy(f->strings + at, "extra");	/* for tests that add a symbol */
 }
 
 void image_make(struct image *f)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A small policy module made by hand for tests of the loader, of which each field can be spoilt.
- * module_image.c
+ * A small handmade policy module for tests of the loader. A test can corrupt each of its fields.
+ * Defined in module_image.c.
  */
 #ifndef TEST_UNIT_MODULE_IMAGE_H
 #define TEST_UNIT_MODULE_IMAGE_H
@@ -18,7 +18,7 @@ enum image_symbol {
 	Y_NULL, Y_TEXT, Y_RODATA, Y_DATA, Y_BSS, Y_FUNCTION, Y_MODULE, Y_NOW, NR_IMAGE_SYMBOLS
 };
 
-/* Where things are in .rodata */
+/* Offsets in .rodata */
 #define R_MODULE 0
 #define R_IDLE 0x40
 #define R_SCHED 0x48
@@ -33,11 +33,11 @@ struct image {
 		u32 namesz, descsz, type;
 		char name[8];
 		u8 desc[20];
-	} note, build_id;	/* desc of the first: 4 bytes are used */
+	} note, build_id;	/* the first uses 4 bytes of desc */
 	Elf64_Rela rela_text[2], rela_rodata[8];
 	Elf64_Sym sym[NR_IMAGE_SYMBOLS + 1];
 	char strings[64], names[160], comment[16];
-	Elf64_Shdr sh[NR_IMAGE_SECTIONS];	/* last: any cut of the file cuts them */
+	Elf64_Shdr sh[NR_IMAGE_SECTIONS];	/* at the end, so that any truncation cuts them */
 };
 
 void image_make(struct image *f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* For tests of what asks policies: no module is selected anywhere. */
+/* For tests of code that calls policies: no module is selected on any CPU. */
 #include <margay/arch.h>
 #include <margay/policy_registry.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * For tests of the scheduler's core: common/sched.c itself on CPUs whose loops are done one round a time, what
- * must always hold, and random operations. Included after host.h by one file of a program.
+ * Runs common/sched.c itself in tests, on CPUs whose loops advance one iteration at a time. Checks
+ * the invariants and performs random operations. One file of a program includes it after host.h.
  */
 #ifndef TEST_UNIT_SCHED_BENCH_H
 #define TEST_UNIT_SCHED_BENCH_H
@@ -38,7 +38,7 @@ void arch_cpu_kick(struct cpu *c)
 void arch_idle(void)
 {
 }
-static stime_t relaxes; /* waiting for a time is expected, in steps of this */
+static stime_t relaxes; /* the test expects waiting; each wait takes this long */
 void cpu_relax(void)
 {
 	if (!relaxes)
@@ -90,7 +90,7 @@ void arch_vcpu_save(struct vcpu *v)
 	assert_ptr_equal(host_cpu->loaded, v);
 }
 
-/* This CPU goes into the guest. */
+/* Enters the guest on this CPU. */
 void arch_vcpu_run(struct vcpu *v)
 {
 	assert_ptr_equal(host_cpu->current, v);
@@ -143,13 +143,13 @@ static void check(void)
 		assert_int_equal(current, v->cpu->current == v);
 		assert_int_equal(loaded, v->on_cpu);
 		assert_int_equal(loaded, v->cpu->loaded == v);
-		/* Never lost when it could run, never there when it must not. */
+		/* A vCPU that can run is on exactly one queue; one that cannot run is on none. */
 		assert_int_equal(queues, v->state == RUN_RUNNABLE && !v->holds);
 		if (v->state == RUN_RUNNING)
 			assert_int_equal(current, 1);
 		if (current)
 			assert_int_not_equal(v->state, RUN_RUNNABLE);
-		/* One that must go is told so. */
+		/* A vCPU that must leave its CPU has been told so. */
 		if (v->on_cpu && (v->holds || v->state == RUN_OFFLINE))
 			assert_true(v->cpu->work & CPU_WORK_RESCHED);
 		assert_int_equal(v->runstate.state,
@@ -161,7 +161,7 @@ static void check(void)
 	}
 }
 
-/* One round of a CPU's loop. True when it ran a guest. */
+/* Runs one iteration of a CPU's loop. Returns true if it ran a guest. */
 static bool step(unsigned c)
 {
 	struct vcpu *v;
@@ -190,7 +190,7 @@ static void settle(void)
 			step(c);
 }
 
-/* As at its creation: before it runs. */
+/* Sets the affinity as at creation, before the vCPU runs. */
 static void set_affinity(unsigned i, u64 mask)
 {
 	vcpu[i].affinity.bits[0] = mask;

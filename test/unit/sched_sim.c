@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The simulated machine of sched_sim.h: events in order of time, and the core's calls in its order. */
+/*
+ * The simulated machine of sched_sim.h. Handles events in order of time and calls policies in the
+ * order of the core.
+ */
 #include "host.h"
 
 #include <public/policy.h>
@@ -55,7 +58,7 @@ static void enqueue(struct sim_cpu *c, struct sim_vcpu *v, enum policy_why why)
 	ops(c)->enqueue(&c->view, &v->view, why);
 }
 
-/* The current vCPU leaves; runnable: it would go on. */
+/* Takes the current vCPU off the CPU; runnable means that it would continue. */
 static void retire(struct sim_cpu *c, bool runnable)
 {
 	struct sim_vcpu *v = c->current;
@@ -95,7 +98,7 @@ static bool steal(struct sim_cpu *c)
 	return false;
 }
 
-/* Who has waited longest on c. */
+/* Returns the vCPU that has waited longest on c. */
 static struct policy_vcpu *first(const struct sim_cpu *c)
 {
 	struct sim_vcpu *best = NULL;
@@ -171,7 +174,10 @@ void sim_move(struct sim_vcpu *v, u32 cpu)
 	sim.cpu[cpu].resched |= !sim.cpu[cpu].current;
 }
 
-/* As the core does it: those that wait are handed over; who runs comes when it is preempted. */
+/*
+ * Swaps policies as the core does. Waiting vCPUs are handed over; a running one is when it is
+ * preempted.
+ */
 void sim_swap(u32 cpu, const struct policy_module *policy)
 {
 	struct sim_cpu *c = &sim.cpu[cpu];
@@ -232,7 +238,7 @@ static void do_events(void)
 			schedule(&sim.cpu[i]);
 }
 
-/* Every vCPU is in one place, and what the CPUs count is what there is. */
+/* Checks that every vCPU is in one place and that the CPUs' counts are right. */
 static void check(void)
 {
 	u32 queued[SIM_CPUS] = { 0 }, running = 0;
@@ -274,7 +280,7 @@ void sim_run(u64 until)
 		if (next == until)
 			break;
 	}
-	/* What runs is accounted as if it had left now. */
+	/* Account running vCPUs as if they left now. */
 	for (u32 i = 0; i < sim.nr_cpus && !sim.goes_on; i++) {
 		struct sim_cpu *c = &sim.cpu[i];
 
@@ -313,7 +319,7 @@ void sim_init(const struct policy_module *policy, u32 nr_cpus)
 		sim.cpu[i].until = POLICY_FOREVER;
 		policy_of[i] = policy;
 	}
-	/* Modules live as long as the program: what tests before this one left is to go. */
+	/* Modules live as long as the program. Remove what earlier tests left. */
 	for (u32 slot = 0; slot < POLICY_MAX_DOMAINS && policy->sched->domain_gone; slot++)
 		policy->sched->domain_gone(slot);
 	if (policy->start)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A simulated machine for scheduling policies: CPUs, vCPUs that are busy or sleep now and then, and a
- * core that does what the policy decides and checks each answer. Time is the simulation's. sched_sim.c
+ * A simulated machine for scheduling policies: CPUs, vCPUs that are always busy or alternate with
+ * sleep, and a core that follows the policy's decisions and checks each answer. Time is simulated.
+ * Defined in sched_sim.c.
  */
 #ifndef TEST_UNIT_SCHED_SIM_H
 #define TEST_UNIT_SCHED_SIM_H
@@ -17,39 +18,39 @@ struct sim_vcpu {
 	struct policy_vcpu view;
 	u64 affinity[POLICY_MAX_CPUS / 64];
 	enum { SIM_ABSENT, SIM_ASLEEP, SIM_QUEUED, SIM_RUNNING } state;
-	u64 busy, sleep;	/* ns it runs and sleeps in turn; no sleep: it is always busy */
-	u64 left;		/* of the present turn of being busy */
-	u64 wakes;		/* when, asleep */
+	u64 busy, sleep;	/* ns, in turn; sleep 0 means always busy */
+	u64 left;		/* ns left of the current busy phase */
+	u64 wakes;		/* wake-up time while asleep */
 	u64 ran, longest_wait, picks;
-	u64 turn;		/* in the order of all that ever came to wait */
+	u64 turn;		/* order in which vCPUs began to wait */
 };
 
 struct sim_cpu {
 	struct policy_cpu view;
 	struct sim_vcpu *current;
-	u64 began, until;	/* of the run; or until when to ask again */
+	u64 began, until;	/* start and end of the run, or when to ask again */
 	bool resched;
 };
 
 struct sim {
 	const struct policy_module *policy;
 	u32 nr_cpus, nr_vcpus;
-	u64 now, late;		/* timers interrupt up to that many ns late */
+	u64 now, late;		/* late: greatest delay of a timer interrupt, ns */
 	u64 picks;
-	bool goes_on;	/* sim_run() leaves those that run where they are */
+	bool goes_on;	/* sim_run() leaves running vCPUs on their CPUs */
 	struct sim_cpu cpu[SIM_CPUS];
 	struct sim_vcpu vcpu[SIM_VCPUS];
-	void (*watch)(u64 from, u64 to);	/* between two events, in which nothing changes */
+	void (*watch)(u64 from, u64 to);	/* called between events; nothing changes there */
 };
 extern struct sim sim;
 
 void sim_init(const struct policy_module *policy, u32 nr_cpus);
-/* A domain of so many vCPUs, each asleep until it wakes at `at`, on CPU id % nr_cpus. Its first vCPU. */
+/* Adds a domain. Its vCPUs sleep until `at`, each on CPU id % nr_cpus. Returns the first vCPU. */
 struct sim_vcpu *sim_domain(u16 slot, u32 nr_vcpus, u64 busy, u64 sleep, u64 at);
 void sim_run(u64 until);
-/* What all vCPUs of a domain ran. */
+/* Returns the time that all vCPUs of a domain ran, ns. */
 u64 sim_ran(u16 slot);
-void sim_forget(void);	/* what was run and waited until now */
+void sim_forget(void);	/* clears the recorded run and wait times */
 void sim_move(struct sim_vcpu *v, u32 cpu);
 void sim_swap(u32 cpu, const struct policy_module *policy);
 u64 sim_random(u64 below);

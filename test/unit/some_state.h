@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* States and registers that a guest may have, for the tests of the back-ends' get_state() and set_state(). */
+/* Possible guest states and registers, for tests of the back-ends' get_state() and set_state(). */
 #ifndef UNIT_SOME_STATE_H
 #define UNIT_SOME_STATE_H
 
@@ -16,7 +16,7 @@ static u64 random64(void)
 	return (u64)(u32)rand() << 40 ^ (u64)(u32)rand() << 20 ^ (u32)rand();
 }
 
-/* A state that a guest may have: every word differs, what has to agree does. */
+/* Returns a possible guest state. Every word differs, except where words must agree. */
 static struct vcpu_state some_state(bool nmi)
 {
 	struct vcpu_state st;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ACPI: finding the tables, a whole usual machine, and tables that are broken as such.
+ * ACPI: locating the tables, a complete typical machine, and tables broken as a whole.
  * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c test/unit/acpi_sim.c
  */
 #include "acpi_sim.h"
@@ -14,7 +14,7 @@ static void test_q35(void **state)
 	sim_q35();
 	assert_int_equal(sim_parse(), 0);
 	assert_silent();
-	assert_int_equal(sim_info.nr_cpus, 3); /* not the one that may come later */
+	assert_int_equal(sim_info.nr_cpus, 3); /* without the online-capable one */
 	assert_int_equal(sim_info.cpus[0].apic_id, 0);
 	assert_int_equal(sim_info.cpus[1].apic_id, 1);
 	assert_int_equal(sim_info.cpus[2].apic_id, 0x100);
@@ -34,7 +34,7 @@ static void test_q35(void **state)
 	assert_int_equal(sim_info.nr_mem, 3);
 	assert_int_equal(sim_info.mem[1].base, 0x100000000);
 	assert_int_equal(sim_info.mem[1].node, 1);
-	assert_int_equal(sim_info.mem[2].node, 2); /* may be plugged in: the node is known */
+	assert_int_equal(sim_info.mem[2].node, 2); /* hot-plug: the node is known */
 
 	assert_int_equal(sim_info.hpet_base, 0xfed00000);
 	assert_int_equal(sim_info.smi_cmd, 0xb2);
@@ -76,7 +76,7 @@ static void test_bad_rsdp(void **state)
 	(void)state;
 	sim_q35();
 	assert_int_equal(sim_parse_at(sim_rsdp, 19), -ENOENT);
-	assert_int_equal(sim_parse_at(sim_rsdp, 20), -ENOENT); /* version 2 needs 36 */
+	assert_int_equal(sim_parse_at(sim_rsdp, 20), -ENOENT); /* version 2 needs 36 bytes */
 	sim_rsdp[32]++;
 	assert_int_equal(sim_parse(), -ENOENT);
 	sim_rsdp[32]--;
@@ -104,7 +104,7 @@ static void test_bad_root(void **state)
 	assert_logged("no root table");
 	sim_assert_one_cpu();
 
-	/* The RSDT takes its place. */
+	/* The RSDT is used instead. */
 	sim_setup(NULL);
 	sim_madt();
 	sim_root("RSDT", 4);
@@ -116,7 +116,7 @@ static void test_bad_root(void **state)
 	assert_logged("XSDT: nothing at 0xdead0000");
 	assert_int_equal(sim_info.nr_cpus, 3);
 
-	/* Neither */
+	/* Neither is valid. */
 	*(u32 *)(sim_rsdp + 16) = BASE;
 	sim_fix_sum(sim_rsdp, 20, sim_rsdp + 8);
 	sim_fix_sum(sim_rsdp, 36, sim_rsdp + 32);
@@ -155,7 +155,7 @@ static void test_bad_tables(void **state)
 	assert_logged("SRAT: 2097152 bytes at");
 	assert_int_equal(sim_info.hpet_base, 0);
 
-	/* Right sums, too short for what they are */
+	/* Correct checksums, but too short for their type */
 	sim_setup(NULL);
 	sim_table_of("APIC", 3, NULL, 7);
 	sim_table_of("SRAT", 3, NULL, 11);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ACPI: what stands in the tables: MADT, SRAT and FADT entries, the sleep type in the DSDT.
+ * ACPI: the contents of the tables: MADT, SRAT and FADT entries, and the sleep type in the DSDT.
  * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c test/unit/acpi_sim.c
  */
 #include "acpi_sim.h"
@@ -28,13 +28,13 @@ static void test_madt_entries(void **state)
 	static const u8 twice[] = { 0, 8, 0, 4, 1, 0, 0, 0, 0, 8, 1, 4, 1, 0, 0, 0 };
 	static const u8 misc[] = {
 		2, 10, 1, 1,  2, 0, 0,    0,    0, 0, /* another bus */
-		2, 10, 0, 16, 2, 0, 0,    0,    0, 0, /* no ISA interrupt */
+		2, 10, 0, 16, 2, 0, 0,    0,    0, 0, /* not an ISA interrupt */
 		2, 10, 0, 3,  3, 0, 0,    0,    0, 0, 2, 10, 0, 3,  4, 0, 0, 0, 0,    0, /* twice */
-		4, 6,  0, 0,  0, 1,                         /* an NMI: of no use */
-		5, 12, 0, 0,  0, 0, 0xe0, 0xfe, 1, 0, 0, 0, /* as is the APICs' address: they know it */
+		4, 6,  0, 0,  0, 1,                         /* an NMI: ignored */
+		5, 12, 0, 0,  0, 0, 0xe0, 0xfe, 1, 0, 0, 0, /* LAPIC address: the CPU has it */
 		1, 12, 0, 0,  0, 0, 0,    0,    0, 0, 0, 0, /* no address */
 		1, 12, 1, 0,  0, 0, 0xc0, 0xfe, 0, 0, 0, 0,  1, 12, 2, 0, 0, 0, 0xc0, 0xfe, 24,
-		0, 0,  0, /* twice */
+		0, 0,  0, /* a duplicate */
 	};
 	u8 many[300 * 8], x2[256 * 16];
 	unsigned int i;
@@ -64,7 +64,7 @@ static void test_madt_entries(void **state)
 	assert_int_equal(sim_info.nr_ioapics, 1);
 	sim_assert_one_cpu();
 
-	/* 250 CPUs that are not there do not crowd out those behind them. */
+	/* 250 disabled CPUs do not crowd out the CPUs listed after them. */
 	for (i = 0; i < 255; i++)
 		memcpy(many + i * 8, (u8[]){ 0, 8, i, i, i < 250 ? 2 : 1, 0, 0, 0 }, 8);
 	madt_with(many, 255 * 8);
@@ -131,7 +131,7 @@ static void test_srat_entries(void **state)
 	assert_logged("wraps, ignored");
 	assert_logged("more than 128 memory ranges");
 
-	/* Revision 1: the upper bytes of the domain mean nothing. */
+	/* Revision 1: the upper bytes of the domain are undefined. */
 	sim_setup(NULL);
 	memset(body, 0, sizeof(body));
 	memcpy(body + 12, (u8[16]){ 0, 16, 5, 0, 1, 0, 0, 0, 0, 9, 9, 9 }, 16);
@@ -201,12 +201,12 @@ static void test_s5(void **state)
 	assert_false(sim_info.s5_valid);
 	dsdt_of(empty, sizeof(empty));
 	assert_false(sim_info.s5_valid);
-	/* Cut anywhere: never a byte too far */
+	/* Truncated at any length: no read past the end */
 	for (n = 0; n < sizeof(rooted); n++) {
 		dsdt_of(rooted, n);
 		assert_false(sim_info.s5_valid);
 	}
-	/* An SSDT has it. */
+	/* An SSDT has the object. */
 	sim_setup(NULL);
 	sim_table_of("SSDT", 1, rooted, sizeof(rooted));
 	sim_root("XSDT", 8);
@@ -220,7 +220,7 @@ static void test_fadt(void **state)
 	u32 len;
 
 	(void)state;
-	/* Any length a revision of ACPI may have given it, and those between */
+	/* All lengths from any ACPI revision, and those in between */
 	for (len = 116; len <= 244; len++) {
 		sim_setup(NULL);
 		sim_fadt(len);
@@ -231,7 +231,7 @@ static void test_fadt(void **state)
 		assert_int_equal(sim_info.reset_port, len > 128 ? 0xcf9 : 0);
 	}
 
-	/* The 64-bit fields come first. */
+	/* The 64-bit fields take precedence. */
 	sim_setup(NULL);
 	at = sim_fadt(244);
 	sim_put(at + 140, BASE, 8); /* the DSDT is the first table */
@@ -262,7 +262,7 @@ static void test_fadt(void **state)
 	assert_false(sim_info.s5_valid);
 	assert_int_equal(sim_info.reset_port, 0);
 
-	/* A reset register that is no port, and one that can not be. */
+	/* One reset register is not an I/O port, and one is not possible. */
 	sim_setup(NULL);
 	at = sim_fadt(244);
 	sim_mem[at + 116] = ACPI_SPACE_MEM;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * multiboot2 information and memory maps: well-formed ones, and every way to be broken.
+ * multiboot2 information and memory maps: well-formed input, and every kind of malformed input.
  * unit-sources: arch/x86/boot/multiboot2.c common/boot/memmap.c
  */
 #include "host.h"
@@ -50,7 +50,7 @@ static void start(void)
 	host_log_clear();
 }
 
-/* Parse a copy of exactly the right size, so that ASan sees every byte too far. */
+/* Parses a copy of the exact size, so that ASan detects any overrun. */
 static u8 *copy;
 
 static int finish_raw(u32 total)
@@ -123,7 +123,7 @@ static void test_whole(void **state)
 	(void)state;
 	start();
 	tag(1, "com1=115200 loglevel=debug", 27);
-	tag(2, "GRUB 2.06", 10); /* of no use */
+	tag(2, "GRUB 2.06", 10); /* ignored */
 	tag(15, v2, sizeof(v2));
 	tag(14, v1, sizeof(v1));
 	module(0x1000000, 0x1234567, "guest name=a");
@@ -184,7 +184,7 @@ static void test_broken_sizes(void **state)
 	assert_int_equal(mb2_parse(copy, 0, &bi), -EINVAL);
 	assert_int_equal(mb2_parse(copy, 7, &bi), -EINVAL);
 
-	/* A tag that is too short, and one that is too long. */
+	/* One tag is too short, one too long. */
 	start();
 	put32(1);
 	put32(7);
@@ -196,7 +196,7 @@ static void test_broken_sizes(void **state)
 	assert_int_equal(finish(), -EINVAL);
 	assert_logged("tag type 3 at 8");
 
-	/* Cut anywhere, it either parses or is refused, within bounds. */
+	/* Truncated at any length, the input parses or is refused, without an overrun. */
 	for (n = 8; n < 8 + 16 + 24 * ARRAY_SIZE(pc_map); n++) {
 		start();
 		standard_map();
@@ -330,7 +330,10 @@ static void test_too_many(void **state)
 	(void)state;
 	for (i = 0; i < ARRAY_SIZE(r); i++)
 		r[i] = (struct mem_range){ i * 0x10000UL, 0x8000, i % 2 ? MEM_NVS : MEM_RAM };
-	/* All that can be read is kept, also when one that covers all cuts the holes between the others out. */
+	/*
+	 * The parser keeps all that it can read, also when one range covers all and cuts out the
+	 * holes.
+	 */
 	start();
 	mmap_of(r, 1024);
 	assert_int_equal(finish(), 0);
@@ -345,13 +348,19 @@ static void test_too_many(void **state)
 	assert_int_equal(bi.nr_mem, 2 * 1023);
 	assert_false(host_logged("no room for"));
 
-	/* More than can be read: one of those left out might have said that RAM is not RAM. */
+	/*
+	 * More entries than the parser can read: an entry left out might have reserved part of the
+	 * RAM.
+	 */
 	start();
 	mmap_of(r, 1025);
 	assert_int_equal(finish(), -EINVAL);
 	assert_logged("more than 1024 entries");
 
-	/* Empty ones and those beyond what a CPU addresses do not count, and what reaches there is cut. */
+	/*
+	 * Empty entries and those beyond the CPU's address width are ignored; entries that cross it
+	 * are cut.
+	 */
 	for (i = 0; i < 500; i++) {
 		r[i].size = 0;
 		r[500 + i].base = (1UL << 52) + i;

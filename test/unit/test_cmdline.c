@@ -56,12 +56,12 @@ static void test_all(void **state)
 	assert_true(opt.nox2apic);
 	assert_true(opt.noreboot);
 	assert_true(opt.perf_boot);
-	/* Bounds are included. */
+	/* Limits are inclusive. */
 	assert_int_equal(cmdline_parse("maxcpus=1024 conswitch=z sched_slice=100"), 0);
 	assert_int_equal(opt.maxcpus, 1024);
 	assert_int_equal(cmdline_parse("maxcpus=1 conswitch=a sched_slice=1000000"), 0);
 	assert_int_equal(opt.conswitch, 'a');
-	/* The last word counts. */
+	/* The last occurrence takes effect. */
 	assert_int_equal(cmdline_parse("nox2apic=no maxcpus=5 maxcpus=6 when_empty=reboot"), 0);
 	assert_false(opt.nox2apic);
 	assert_int_equal(opt.maxcpus, 6);
@@ -106,7 +106,7 @@ static void test_bad(void **state)
 		assert_int_equal(host_logged("\n"), 1);
 		assert_memory_equal(&opt, &defaults, sizeof(opt));
 	}
-	/* The others still count. */
+	/* The other options still take effect. */
 	setup(state);
 	assert_int_equal(cmdline_parse("a b=c maxcpus=3 maxcpus=x"), 3);
 	assert_int_equal(opt.maxcpus, 3);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The CPUID policy, on machines that claim everything, nothing, or what one vendor has.
+ * The CPUID policy, on machines that report everything, nothing, or one vendor's features.
  * unit-sources: test/unit/no_policies.c arch/x86/guest/cpuid.c test/unit/mock_vcpu.c
  * unit-sources: arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c arch/x86/guest/vlapic_ipi.c
  * unit-sources: arch/x86/guest/inject.c
@@ -11,7 +11,7 @@
 #include <x86/regs.h>
 #include <x86/tsc.h>
 
-static u32 features; /* all feature words of the machine */
+static u32 features; /* every feature word of the machine */
 static u32 max_basic, max_ext;
 
 static void cache(u32 sub, struct cpuid_regs *r)
@@ -23,7 +23,7 @@ static void cache(u32 sub, struct cpuid_regs *r)
 		*r = (struct cpuid_regs){ 0xfc01c000 | levels[sub] << 5 | 1, 0x1c0003f, 0x3f, 0 };
 }
 
-/* What XSAVE needs for the components in the CPU's XCR0, which is the vCPU's. */
+/* Returns the XSAVE size for the components in the CPU's XCR0, which holds the vCPU's value. */
 static u32 xsave_size(bool compact)
 {
 	u64 xcr0 = mock_vcpus[0].v.xcr0;
@@ -106,7 +106,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* A machine with every bit set: what must not shine through does not. */
+/* On a machine with every bit set, hidden features stay hidden. */
 static void test_hidden(void **state)
 {
 	struct cpuid_regs r;
@@ -131,7 +131,7 @@ static void test_hidden(void **state)
 			 0);
 	assert_int_equal(r.ecx & (BIT(3) | BIT(4) | BIT(5) | BIT(16) | BIT(30)), 0);
 	assert_int_equal(r.edx & (BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(30) | BIT(31)), 0);
-	assert_true(r.ebx & BIT(5)); /* AVX2 stays */
+	assert_true(r.ebx & BIT(5)); /* AVX2 is visible */
 	assert_zero(ask(0, 5, 0));
 	assert_zero(ask(0, 0xa, 0));
 	r = ask(0, 6, 0);
@@ -140,7 +140,7 @@ static void test_hidden(void **state)
 	assert_int_equal(r.ecx & (BIT(2) | BIT(3) | BIT(9) | BIT(10) | BIT(12) | BIT(13) | BIT(15) |
 				  BIT(19) | BIT(23) | BIT(24) | BIT(26) | BIT(29)),
 			 0);
-	assert_int_equal(r.edx & BIT(26), 0); /* 1 GiB pages only if x86 says so */
+	assert_int_equal(r.edx & BIT(26), 0); /* 1 GiB pages only if x86 reports them */
 	r = ask(0, 0x80000007, 0);
 	assert_int_equal(r.edx, 0);
 	assert_zero(ask(0, 0x8000000a, 0));
@@ -221,7 +221,7 @@ static void test_topology(void **state)
 	assert_int_equal(ask(0, 4, 0).eax, 3U << 26 | 1 << 5 | 1);
 	assert_int_equal(ask(0, 4, 3).eax, 3U << 26 | 3 << 14 | 3 << 5 | 1);
 	assert_zero(ask(0, 4, 4));
-	/* Beyond the limit Intel answers with the last basic leaf. */
+	/* Beyond the limit Intel returns the last basic leaf. */
 	assert_int_equal(ask(0, 0x30, 0).eax, ask(0, 0xd, 0).eax);
 	assert_int_equal(ask(0, 0x80000001, 0).ecx & BIT(1), 0);
 }
@@ -262,7 +262,7 @@ static void test_xsave(void **state)
 	assert_true(ask(0, 1, 0).ecx & BIT(27));
 	assert_true(ask(0, 7, 0).ecx & BIT(4));
 	cpuid_policy_free(&mock_domain);
-	/* Without XSAVE there is neither AVX nor what builds on it. */
+	/* Without XSAVE, AVX and the features that depend on it are absent. */
 	start(false, ~0U, 0xd, 0x80000008, 1);
 	mock_vcpus[0].mode.cr4 = CR4_OSXSAVE;
 	policy();
@@ -303,7 +303,7 @@ static void test_xen_leaves(void **state)
 	assert_int_equal(ask(1, 0x80000007, 0).edx, BIT(8));
 }
 
-/* What the policy shows may be used, and nothing else. */
+/* A guest may use what the policy shows and nothing else. */
 static void test_limits(void **state)
 {
 	u64 cr4;

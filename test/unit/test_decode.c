@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The instruction decoder. Lengths, operations and sizes of all forms are compared with objdump by
- * decode_objdump.py; here are registers, immediates and directions, and input that is refused.
+ * The instruction decoder: registers, immediates, directions, and refused input. decode_objdump.py
+ * compares lengths, operations and sizes of all forms with objdump.
  * unit-sources: arch/x86/guest/decode.c test/unit/decode_cases.asm
  */
 #include "host.h"
@@ -55,7 +55,7 @@ static void test_cases(void **state)
 	}
 }
 
-/* Every instruction cut short wants more; with nothing behind it, it is complete. */
+/* Every truncated instruction needs more bytes; an instruction followed by nothing is complete. */
 static void test_truncated(void **state)
 {
 	const struct decode_case *c;
@@ -93,7 +93,7 @@ static void test_refused(void **state)
 	REFUSED(INSN_MODE_64, 0x0f, 0xb6, 0xc0);       /* movzx eax, al */
 	REFUSED(INSN_MODE_64, 0x10, 0x00);	       /* adc */
 	REFUSED(INSN_MODE_64, 0x18, 0x00);	       /* sbb */
-	REFUSED(INSN_MODE_64, 0x04, 0x00);	       /* add al, imm: no memory */
+	REFUSED(INSN_MODE_64, 0x04, 0x00);	       /* add al, imm: no memory operand */
 	REFUSED(INSN_MODE_64, 0x81, 0x10);	       /* adc imm */
 	REFUSED(INSN_MODE_64, 0x82, 0x00);
 	REFUSED(INSN_MODE_32, 0x82, 0x00);
@@ -113,7 +113,7 @@ static void test_refused(void **state)
 	REFUSED(INSN_MODE_32, 0x63, 0x00);	       /* arpl */
 	REFUSED(INSN_MODE_32, 0x48, 0x89, 0x00);       /* dec eax, not REX */
 	REFUSED(INSN_MODE_64, 0x63, 0x00);	       /* movsxd without REX.W */
-	/* LOCK where it is undefined */
+	/* LOCK where it is invalid */
 	REFUSED(INSN_MODE_64, 0xf0, 0x89, 0x00);
 	REFUSED(INSN_MODE_64, 0xf0, 0x8b, 0x00);
 	REFUSED(INSN_MODE_64, 0xf0, 0x01 | 2, 0x00);
@@ -149,7 +149,7 @@ static void test_rex_place(void **state)
 	struct insn i;
 
 	(void)state;
-	/* A legacy prefix behind REX makes it void; of two REX the last counts. */
+	/* A legacy prefix after REX cancels it. Of two REX prefixes the last takes effect. */
 	assert_int_equal(insn_decode(late, 4, INSN_MODE_64, &i), 0);
 	assert_int_equal(i.size, 2);
 	assert_int_equal(insn_decode(twice, 4, INSN_MODE_64, &i), 0);
@@ -164,7 +164,7 @@ static void test_prefix_len(void **state)
 	(void)state;
 	assert_int_equal(insn_prefix_len(cpuid, 2, INSN_MODE_64), 0);
 	assert_int_equal(insn_prefix_len(odd, 6, INSN_MODE_64), 4);
-	assert_int_equal(insn_prefix_len(odd, 6, INSN_MODE_32), 3); /* 48 is an opcode there */
+	assert_int_equal(insn_prefix_len(odd, 6, INSN_MODE_32), 3); /* 48 is an opcode here */
 	assert_int_equal(insn_prefix_len(odd, 4, INSN_MODE_64), -ENODATA);
 	assert_int_equal(insn_prefix_len(odd, 0, INSN_MODE_64), -ENODATA);
 }

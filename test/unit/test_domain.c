@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A domain's life: its parts come in order and go in the reverse one, in steps; nothing of it goes before a
- * grace period is over; pauses are counted.
+ * The life of a domain: parts are created in order and destroyed in reverse order, in steps.
+ * Nothing is freed before a grace period ends. Pauses are counted.
  * unit-sources: common/domain/domain.c common/domain/parts.c common/domain/quiesce.c test/unit/no_policies.c
  */
 #include "host.h"
@@ -22,8 +22,7 @@ static struct cpu cpu[CPUS];
 struct cpu *host_cpu, *cpus[MAX_CPUS];
 unsigned nr_cpus = CPUS, nr_nodes = 1;
 static struct vcpu vcpus[VCPUS];
-static char
-	history[64]; /* letters of parts: created in lower case, destroyed in upper, freed after a - */
+static char history[64]; /* parts: created in lower case, destroyed in upper, freed after a - */
 static char failing;
 static unsigned shutdowns, objects, pages, ups;
 
@@ -97,7 +96,7 @@ static int note(char c, int rc)
 	return rc;
 }
 
-/* Each needs two steps for either way. */
+/* Each part needs two steps to create and to destroy. */
 #define FAKE(name, c, C)                                                  \
 	static bool name##_half;                                          \
 	static int name##_create(struct domain *d)                        \
@@ -184,7 +183,7 @@ static struct domain *create(int expected)
 	return d;
 }
 
-/* All steps; each CPU comes to its loop between them. */
+/* Performs all steps. Each CPU passes through its loop between them. */
 static void destroy(struct domain *d)
 {
 	for (unsigned n = 0; domain_destroy(d); n++) {
@@ -215,7 +214,7 @@ static void test_order(void **state)
 	all_given_back();
 }
 
-/* Creation that failed at any part is undone by the same way, and never waits for anything but the CPUs. */
+/* A creation that fails at any part is undone in the same way and waits only for the CPUs. */
 static void test_failures(void **state)
 {
 	(void)state;
@@ -228,7 +227,9 @@ static void test_failures(void **state)
 	}
 }
 
-/* A domain that has shut down stays until its maker destroys it; then no part goes while a CPU may use it. */
+/*
+ * A domain that shut down stays until its creator destroys it. No part goes while a CPU may use it.
+ */
 static void test_end(void **state)
 {
 	struct domain *d = create(0), *held;
@@ -264,7 +265,7 @@ static void test_end(void **state)
 	all_given_back();
 }
 
-/* Pauses are counted by the domain; its end takes no notice of them, nor does the end of a pause of it. */
+/* The domain counts pauses. Destruction ignores them, as does an unpause after it. */
 static void test_pause(void **state)
 {
 	struct domain *d = create(0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest kernel images: the two classes, notes, and broken files.
+ * Guest kernel images: both ELF classes, notes, and malformed files.
  * unit-sources: common/boot/elf.c
  */
 #include "host.h"
@@ -17,7 +17,7 @@ static u8 file[8192];
 static size_t file_size;
 static struct elf_image img;
 
-/* Parse an exact copy, so that ASan sees every byte too far. */
+/* Parses an exact copy, so that ASan detects any overrun. */
 static int parse(void)
 {
 	u8 *copy = malloc(file_size ? file_size : 1);
@@ -51,7 +51,7 @@ static size_t note(u8 *p, const char *name, u32 type, const void *desc, u32 desc
 #define PHDR ((Elf64_Phdr *)(file + 64))
 #define NOTES (file + 0x400)
 
-/* Like a Linux kernel: two segments, and notes of which the PVH one is not the first. */
+/* Builds a file like a Linux kernel: two segments, and notes of which PVH is not the first. */
 static int setup64(void **state)
 {
 	u64 pvh = 0x1000040;
@@ -122,7 +122,7 @@ static void test_32(void **state)
 	assert_int_equal(img.end, 0x100800);
 	assert_int_equal(img.seg[0].offset, 0x800);
 
-	/* The x32 kind of file: 32-bit class, 64-bit machine */
+	/* x32: a 32-bit class with a 64-bit machine */
 	e->e_machine = EM_X86_64;
 	assert_int_equal(parse(), 0);
 	file_size = 51;
@@ -228,7 +228,7 @@ static void test_notes(void **state)
 	PHDR[2].p_filesz = 0;
 	assert_refused(none);
 
-	/* Notes cut anywhere */
+	/* Truncated notes */
 	setup64(NULL);
 	PHDR[2].p_filesz = whole = note(NOTES, "Xen", NOTE_PVH, &pvh, 8);
 	assert_int_equal(parse(), 0);
@@ -236,14 +236,14 @@ static void test_notes(void **state)
 		PHDR[2].p_filesz--;
 		assert_refused(none);
 	}
-	/* At the very end of the file, with nothing behind them */
+	/* At the very end of the file */
 	PHDR[2].p_filesz = note(NOTES, "GNU", 3, "build-id", 8);
 	PHDR[2].p_filesz += note(NOTES + PHDR[2].p_filesz, "Xen", 6, "linux", 6);
 	PHDR[2].p_offset = file_size;
 	memcpy(file + file_size, NOTES, PHDR[2].p_filesz);
 	file_size += PHDR[2].p_filesz;
 	assert_refused(none);
-	/* Sizes that wrap */
+	/* Sizes that overflow */
 	setup64(NULL);
 	note(NOTES, "Xen", NOTE_PVH, &pvh, 8);
 	PHDR[2].p_filesz = whole;
@@ -252,16 +252,16 @@ static void test_notes(void **state)
 	((u32 *)NOTES)[0] = 4;
 	((u32 *)NOTES)[1] = 0xfffffffc;
 	assert_refused(none);
-	/* A size no entry has */
+	/* A size that no entry point has */
 	PHDR[2].p_filesz = note(NOTES, "Xen", NOTE_PVH, "abcdef", 6);
 	assert_refused(none);
-	/* Names that only begin alike */
+	/* Names with a common prefix */
 	PHDR[2].p_filesz = note(NOTES, "Xenon", NOTE_PVH, &pvh, 8);
 	assert_refused(none);
 	PHDR[2].p_filesz = note(NOTES, "Xe", NOTE_PVH, &pvh, 8);
 	assert_refused(none);
 
-	pvh = 0x1000700; /* behind the file's part of the segment */
+	pvh = 0x1000700; /* beyond the file's part of the segment */
 	PHDR[2].p_filesz = note(NOTES, "Xen", NOTE_PVH, &pvh, 8);
 	assert_refused(outside);
 	pvh = 0x1000000UL + (1UL << 32);
@@ -269,7 +269,7 @@ static void test_notes(void **state)
 	assert_refused(outside);
 }
 
-/* A note segment in each of two program headers: both are looked at. */
+/* Two program headers each have a note segment. The parser reads both. */
 static void test_two_note_segments(void **state)
 {
 	u64 pvh = 0x1000000;
@@ -284,7 +284,7 @@ static void test_two_note_segments(void **state)
 	assert_int_equal(img.pvh_entry, 0x1000000);
 }
 
-/* Cut anywhere, the file is refused. */
+/* A truncated file is refused. */
 static void test_cut(void **state)
 {
 	(void)state;

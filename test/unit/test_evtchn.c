@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Event channels: the life of a port, delivery, and who is told what.
+ * Event channels: the life of a port, delivery, and who is notified.
  * unit-sources: common/evtchn.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c
  */
 #include "mock_guest.h"
@@ -52,7 +52,7 @@ static void test_ports(void **state)
 	assert_int_equal(evtchn_close(A, ~0U), -EINVAL);
 	assert_int_equal(evtchn_bind_ipi(A, 0), 1);
 	assert_int_equal(evtchn_bind_ipi(A, MOCK_VCPUS), -ENOENT);
-	/* A port whose objects were never needed does not exist. */
+	/* A port does not exist until its objects are allocated. */
 	assert_int_equal(evtchn_send(A, EVTCHN_2L_NR_CHANNELS - 1), -EINVAL);
 	assert_int_equal(evtchn_unmask(A, EVTCHN_2L_NR_CHANNELS - 1), -EINVAL);
 	assert_int_equal(evtchn_unmask(A, ~0U), -EINVAL);
@@ -67,14 +67,14 @@ static void test_interdomain(void **state)
 	assert_int_equal(evtchn_bind_interdomain(C, B, b), -EINVAL);
 	assert_int_equal(evtchn_bind_interdomain(A, B, b + 1), -EINVAL);
 	assert_int_equal(evtchn_bind_interdomain(A, B, ~0U), -EINVAL);
-	/* A failed call took no port. */
+	/* The failed call allocated no port. */
 	assert_int_equal(evtchn_bind_ipi(A, 0), 1);
 	assert_int_equal(evtchn_close(A, 1), 0);
 
 	assert_int_equal(evtchn_send(B, b), 0);
 	a = (u32)evtchn_bind_interdomain(A, B, b);
 	assert_int_equal(a, 1);
-	assert_true(pending(A, a)); /* what B sent before counts */
+	assert_true(pending(A, a)); /* an event that B sent earlier is kept */
 	assert_int_equal(st_of(A, a).status, EVTCHNSTAT_interdomain);
 	assert_int_equal(st_of(A, a).u.interdomain.dom, 2);
 	assert_int_equal(st_of(A, a).u.interdomain.port, b);
@@ -174,13 +174,13 @@ static void test_mask(void **state)
 	assert_int_equal(evtchn_unmask(A, (u32)p), 0);
 	assert_int_equal(v->info->evtchn_upcall_pending, 1);
 	assert_int_equal(mock_wakes[1][1], 1);
-	/* Not again: neither the same port nor another one before the guest has looked. */
+	/* No second notification, for this port or another, before the guest has looked. */
 	assert_int_equal(evtchn_unmask(A, (u32)p), 0);
 	assert_int_equal(evtchn_send(A, (u32)p), 0);
 	assert_int_equal(evtchn_send(A, (u32)q), 0);
 	assert_int_equal(mock_wakes[1][1], 1);
 	assert_int_equal(mock_posts[1][1], 1);
-	/* Unmasking what is not pending tells nobody. */
+	/* Unmasking a port that is not pending notifies nobody. */
 	mock_clear_events();
 	set_bit((unsigned)q, A->shared_info->evtchn_mask);
 	assert_int_equal(evtchn_unmask(A, (u32)q), 0);
@@ -214,7 +214,7 @@ static void test_vcpu_info(void **state)
 	assert_true(to.evtchn_pending_sel == ~0UL);
 	assert_int_equal(mock_wakes[1][0], 1);
 
-	/* A vCPU beyond the legacy ones hears nothing until it has a place of its own. */
+	/* A vCPU beyond the legacy ones gets no events until it registers a vcpu_info. */
 	v = A->vcpus[1];
 	v->info = &dummy_vcpu_info;
 	assert_int_equal(evtchn_send(A, (u32)evtchn_bind_ipi(A, 1)), 0);
@@ -235,7 +235,7 @@ static void call(struct domain *d)
 {
 	assert_ptr_equal(d, A);
 	calls++;
-	evtchn_notify(d, 1); /* must not find the lock taken */
+	evtchn_notify(d, 1); /* must not deadlock on the lock */
 }
 
 static void test_margay_end(void **state)
@@ -373,7 +373,7 @@ static void check_symmetry(void)
 	}
 }
 
-/* Any order of operations leaves both ends of every connection agreeing. */
+/* Any order of operations leaves both ends of every connection consistent. */
 static void test_random_walk(void **state)
 {
 	u32 seed = 12345;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The FIFO ABI of event channels: queues, moves between them, words that come late, hostile words, and the pages
- * that it holds.
+ * The FIFO ABI of event channels: queues, moves between them, words added late, hostile words, and
+ * pinned pages.
  * unit-sources: common/evtchn.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c
  */
 #include "mock_guest.h"
@@ -17,7 +17,7 @@
 #define WORDS_GFN 200U
 
 static struct evtchn_fifo_control_block *block[MOCK_VCPUS];
-static event_word_t *words;	/* of the first page */
+static event_word_t *words;	/* the first page of words */
 static mfn_t control_mfn, words_mfn;
 
 static void start(void)
@@ -42,7 +42,7 @@ static u32 ipi(u32 vcpu)
 	return (u32)port;
 }
 
-/* As a guest consumes: the next one's port. */
+/* Consumes an event as a guest does; returns the next port. */
 static u32 consume(u32 port)
 {
 	u32 next = words[port] & LINK;
@@ -76,7 +76,7 @@ static void test_arguments(void **state)
 	assert_int_equal(evtchn_fifo_set_priority(A, ~0U, 1), -EINVAL);
 }
 
-/* Events that came before the guest had words for them: of the 2-level ABI, and since. */
+/* Events from before the guest added words for them: from the 2-level ABI, and later ones. */
 static void test_late_words(void **state)
 {
 	u32 a = ipi(0), b = ipi(1);
@@ -95,7 +95,7 @@ static void test_late_words(void **state)
 	assert_int_equal(words[b], PENDING | LINKED);
 	assert_int_equal(evtchn_pending(A, b), 1);
 	assert_int_equal(mock_wakes[1][1], 1);
-	/* vCPU 2 has no control block: its events wait in the word, unlinked. */
+	/* vCPU 2 has no control block: its events stay pending in the word, unlinked. */
 	a = ipi(2);
 	assert_int_equal(evtchn_send(A, a), 0);
 	assert_int_equal(words[a], PENDING);
@@ -115,7 +115,7 @@ static void test_queues(void **state)
 	assert_int_equal(block[0]->head[DEFAULT], a);
 	assert_int_equal(mock_wakes[1][0], 1);
 	assert_int_equal(words[a], PENDING | LINKED | b);
-	/* The guest consumes both, the second one is the tail: the queue starts anew. */
+	/* The guest consumes both. The second is the tail, so the queue restarts. */
 	assert_int_equal(consume(a), b);
 	assert_int_equal(consume(b), 0);
 	block[0]->ready = 0;
@@ -125,7 +125,9 @@ static void test_queues(void **state)
 	assert_int_equal(evtchn_send(A, a), 0);
 	assert_int_equal(words[c], PENDING | LINKED | a);
 
-	/* A consumed tail moves to another queue: its old one is empty and does not link to it there. */
+	/*
+	 * A consumed tail moves to another queue: its old queue is empty and does not link to it.
+	 */
 	assert_int_equal(consume(c), a);
 	assert_int_equal(consume(a), 0);
 	assert_int_equal(evtchn_fifo_set_priority(A, a, 3), 0);
@@ -154,7 +156,7 @@ static void test_move(void **state)
 	assert_int_equal(evtchn_send(A, other), 0);
 	assert_int_equal(words[port], PENDING | LINKED);
 	assert_int_equal(block[0]->head[DEFAULT], other);
-	/* Still linked there, it stays there. */
+	/* It is still linked there, so it stays there. */
 	words[port] &= ~PENDING;
 	assert_int_equal(evtchn_bind_vcpu(A, port, 1), 0);
 	assert_int_equal(evtchn_send(A, (u32)up), 0);
@@ -175,14 +177,14 @@ static void test_close_linked(void **state)
 	assert_int_equal(words[a], LINKED);
 	b = ipi(0);
 	assert_true(a != b);
-	/* Nor for a guest that keeps all of them linked, and then the search is short. */
+	/* Nor if a guest keeps all of them linked; the search is then short. */
 	memset(words, 0xff, PAGE_SIZE);
 	assert_int_equal(evtchn_bind_ipi(A, 0), -ENOSPC);
 	memset(words, 0, PAGE_SIZE);
 	assert_int_equal(evtchn_bind_ipi(A, 0), a);
 }
 
-/* The tail's word changes whenever Margay looks, as a guest may have it. */
+/* The tail's word changes on each read, as a hostile guest may arrange. */
 static void test_hostile_words(void **state)
 {
 	u32 port[4], seed = 1;
@@ -228,7 +230,7 @@ static void test_limit(void **state)
 	while (evtchn_reset(A) == -ERESTART)
 		steps++;
 	assert_true(steps > 1000);
-	/* The pages are the guest's again, and the 2-level ABI holds with its limit. */
+	/* The guest owns the pages again, and the 2-level ABI applies with its limit. */
 	assert_int_equal(mock_page_refs(words_mfn), 0);
 	assert_int_equal(mock_page_refs(control_mfn), 0);
 	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), -EOPNOTSUPP);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Grants: mapping and copying, what the shared entries say meanwhile, and who keeps which page.
+ * Grants: mapping, copying, the in-use flags of shared entries, and references to pages.
  * unit-sources: common/evtchn.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c
  */
 #include "mock_guest.h"
@@ -19,7 +19,7 @@ static struct grant_entry_v1 *entry(struct domain *d, grant_ref_t ref)
 	return (struct grant_entry_v1 *)mfn_to_virt(mfn) + ref % GRANT_PER_FRAME;
 }
 
-/* d grants its page at gfn, made if need be, to `to`. */
+/* Grants d's page at gfn to `to`; allocates the page if needed. */
 static mfn_t grant(struct domain *d, grant_ref_t ref, struct domain *to, gfn_t gfn, u16 flags)
 {
 	struct grant_entry_v1 *e = entry(d, ref);
@@ -78,7 +78,7 @@ static void test_map(void **state)
 	assert_int_equal(unmap(B, rw, 101), GNTST_bad_handle);
 	assert_int_equal(unmap(B, rw2, 102), GNTST_okay);
 	assert_int_equal(entry(A, 8)->flags, GTF_permit_access | GTF_reading);
-	/* No address: nothing is asked for. */
+	/* Address 0: the call changes no mapping. */
 	assert_int_equal(unmap(B, ro, 0), GNTST_okay);
 	assert_int_equal(p2m_lookup(B, 100).type, P2M_GRANT_RO);
 	assert_int_equal(unmap(B, ro, 101), GNTST_general_error);
@@ -124,7 +124,7 @@ static void test_map_refused(void **state)
 	entry(A, 8)->flags = GTF_transitive;
 	assert_int_equal(map(B, A, 8, 100, GNTMAP_readonly, &h), GNTST_general_error);
 	entry(A, 8)->flags = GTF_permit_access;
-	entry(A, 8)->frame = 17; /* nothing there */
+	entry(A, 8)->frame = 17; /* no page there */
 	assert_int_equal(map(B, A, 8, 100, 0, &h), GNTST_bad_page);
 	assert_int_equal(entry(A, 8)->flags, GTF_permit_access);
 	mock_alloc_left = 0;
@@ -137,14 +137,14 @@ static void test_map_refused(void **state)
 	assert_int_equal(p2m_lookup(B, 100).type, P2M_NONE);
 
 	assert_int_equal(map(B, A, 8, 100, 0, &h), GNTST_okay);
-	/* In use by B: C cannot join, even if the entry now names it. */
+	/* B uses the entry: C cannot map it, even if the entry now names C. */
 	entry(A, 8)->domid = 3;
 	assert_int_equal(map(C, A, 8, 100, GNTMAP_readonly, NULL), GNTST_general_error);
-	/* A mapping by grant is not replaced by another. */
+	/* A grant mapping does not replace another. */
 	grant(A, 10, B, 18, 0);
 	assert_int_equal(map(B, A, 10, 100, 0, NULL), GNTST_general_error);
 	assert_int_equal(entry(A, 10)->flags, GTF_permit_access);
-	/* What is mapped by grant cannot be granted on, nor pages of Margay's. */
+	/* Pages mapped by grant cannot be granted again, nor can Margay's pages. */
 	grant(B, 8, C, 100, 0);
 	assert_int_equal(map(C, B, 8, 100, 0, NULL), GNTST_bad_page);
 	assert_int_equal(unmap(B, h, 100), GNTST_okay);
@@ -162,8 +162,8 @@ static void test_replaces_ram(void **state)
 	before = mock_pages_in_use();
 	mock_ram(B, 100);
 	assert_int_equal(map(B, A, 8, 100, 0, &h), GNTST_okay);
-	assert_int_equal(mock_pages_in_use(), before + 2); /* of the handles and of the pins */
-	/* The guest took the mapping away by other means: the handle stays until the end. */
+	assert_int_equal(mock_pages_in_use(), before + 2); /* for the handles and for the pins */
+	/* The guest removed the mapping by other means: the handle stays until the end. */
 	p2m_unmap(B, 100);
 	assert_int_equal(unmap(B, h, 100), GNTST_general_error);
 	mock_ram(B, 100);
@@ -183,11 +183,11 @@ static void test_granter_gives_up_page(void **state)
 	entry(A, 8)->flags = 0;
 	p2m_unmap(A, 16);
 	before = mock_pages_in_use();
-	assert_int_equal(page_owner(mfn), 1); /* still there for B */
+	assert_int_equal(page_owner(mfn), 1); /* B still maps it */
 	assert_int_equal(unmap(B, h, 100), GNTST_okay);
 	assert_int_equal(mock_pages_in_use(), before - 1);
 	assert_int_equal(entry(A, 8)->flags, 0);
-	/* And it is not granted to anyone any more. */
+	/* Nobody can map the grant again. */
 	assert_int_equal(map(B, A, 8, 100, 0, NULL), GNTST_general_error);
 }
 
@@ -208,7 +208,7 @@ static void test_deaths(void **state)
 	assert_int_equal(entry(A, 107)->flags, GTF_permit_access);
 	assert_int_equal(A->refs, 1);
 
-	/* The granter first: its pages and table last until they are unmapped. */
+	/* The granter is destroyed first: its pages and table last until they are unmapped. */
 	grant(A, 200, C, 300, 0);
 	assert_int_equal(map(C, A, 200, 50, 0, &h), GNTST_okay);
 	assert_int_equal(grant_teardown(A), 0);
@@ -300,7 +300,7 @@ static void test_copy(void **state)
 	assert_int_equal(copy(B, t), GNTST_bad_copy_arg);
 	t = op, t.dest.offset = 4096, t.len = 0;
 	assert_int_equal(copy(B, t), GNTST_okay);
-	t = op, t.flags = 0; /* another's page by number */
+	t = op, t.flags = 0; /* another domain's page, by frame number */
 	assert_int_equal(copy(B, t), GNTST_permission_denied);
 	t = op, t.source.domid = 99;
 	assert_int_equal(copy(B, t), GNTST_bad_domain);
@@ -312,7 +312,7 @@ static void test_copy(void **state)
 	assert_int_equal(copy(B, t), GNTST_bad_gntref);
 	assert_int_equal(copy(C, op), GNTST_general_error);
 
-	/* To a grant: not to a read-only one. */
+	/* To a grant: refused if read-only. */
 	t = op, t.source = op.dest, t.dest = op.source, t.flags = GNTCOPY_dest_gref;
 	memset(pb, 'b', PAGE_SIZE);
 	assert_int_equal(copy(B, t), GNTST_okay);
@@ -322,7 +322,7 @@ static void test_copy(void **state)
 	assert_int_equal(pa[196], 'a');
 	t.dest.u.ref = 9;
 	assert_int_equal(copy(B, t), GNTST_general_error);
-	/* Both by grant; overlapping in one page. */
+	/* Both by grant, overlapping in one page. */
 	t = op, t.flags = GNTCOPY_source_gref | GNTCOPY_dest_gref, t.dest = t.source;
 	t.dest.offset = 110;
 	pa[100] = '1';
@@ -365,7 +365,7 @@ static void test_self(void **state)
 	assert_int_equal(map(A, A, 8, 100, 0, &h), GNTST_okay);
 	assert_int_equal(p2m_lookup(A, 100).mfn, mfn);
 	assert_int_equal(unmap(A, h, 100), GNTST_okay);
-	assert_int_equal(map(A, A, 8, 100, 0, &h), GNTST_okay); /* left for the teardown */
+	assert_int_equal(map(A, A, 8, 100, 0, &h), GNTST_okay); /* the teardown releases it */
 }
 
 int main(void)

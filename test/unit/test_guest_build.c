@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The PVH builder on a guest memory made of host memory: layout, kernel, initrd, start info, errors; and
- * its ACPI tables, read back by Margay's own parser.
+ * The PVH builder, with host memory as guest memory: layout, kernel, initrd, start info and errors;
+ * and its ACPI tables, which Margay's own parser reads back.
  * unit-sources: arch/x86/guest/build.c arch/x86/guest/build_acpi.c common/boot/elf.c
  * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c
  */
@@ -23,7 +23,7 @@
 
 struct x86_features x86 = { .phys_bits = 40 };
 
-static u8 *ram;        /* of the guest, from 0 on */
+static u8 *ram;        /* of the guest, from address 0 */
 static u64 pages_left; /* of the machine */
 static unsigned int chunks, singles;
 static u64 mapped_high;
@@ -202,7 +202,7 @@ static void test_layout(void **state)
 	assert_int_equal(guest_layout(5UL << 30, 0xfff, &l), 0);
 	assert_int_equal(l.low, GUEST_LOW_TOP);
 	assert_int_equal(l.high, 2UL << 30);
-	/* Linux reaches the first gigabyte only when it looks at these. */
+	/* Linux checks these to stay within the first gigabyte. */
 	assert_int_equal(l.cmdline, GUEST_BOOT_TOP - 0x4000);
 	assert_int_equal(guest_memory_map(&l, map), 5);
 	assert_int_equal(map[3].addr, GUEST_BOOT_TOP);
@@ -278,7 +278,7 @@ static void test_initial(void **state)
 	si = (void *)(ram + context.cpu_regs.x86_32.ebx);
 	assert_int_equal(si->flags, SIF_INITDOMAIN | SIF_PRIVILEGED);
 	assert_int_equal(si->nr_modules, 0);
-	/* No ring, but input is for it, too. */
+	/* There is no ring, but the guest still gets input. */
 	assert_int_equal(dom.hvm_params[HVM_PARAM_CONSOLE_PFN], 0);
 	assert_int_equal(attached, 1);
 }
@@ -290,7 +290,7 @@ static void test_memory_shapes(void **state)
 	assert_int_equal(build(), 0);
 	assert_int_equal(chunks, 3);
 	assert_int_equal(singles, 509);
-	/* No whole chunk left in the machine, but pages. */
+	/* The machine has no whole chunk left, only pages. */
 	teardown(NULL);
 	setup(NULL);
 	bg.spec.mem = 2 * CHUNK_SIZE;
@@ -351,7 +351,7 @@ static const void *map_table(paddr_t pa, size_t len)
 	return tables + (pa - TABLES_AT);
 }
 
-/* The table with this signature, its checksum tested. */
+/* Returns the table with this signature after checking its checksum. */
 static const u8 *table(const char *signature)
 {
 	u64 xsdt_at = *(u64 *)(tables + 24), at;

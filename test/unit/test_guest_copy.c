@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Walks of a guest's page tables: the rights of the instructions that are carried out for it, their error
- * codes, and accessed and dirty bits against another CPU that changes the entry.
+ * Walks of a guest's page tables: the access rights of emulated instructions, their error codes,
+ * and accessed and dirty bits while another CPU changes the entry.
  * unit-sources: arch/x86/guest/guest_copy.c
  */
 #include "host.h"
@@ -43,7 +43,7 @@ struct p2m_entry p2m_lookup(struct domain *dom, gfn_t gfn)
 	return (struct p2m_entry){ .mfn = gfn, .type = gfn < PAGES ? P2M_RAM : P2M_NONE };
 }
 
-/* Four levels that lead to DATA. All but the last entry allow everything. */
+/* Builds four levels that map DATA. All entries but the last allow everything. */
 static u64 *map(u64 flags)
 {
 	memset(memory, 0, sizeof(memory));
@@ -61,7 +61,7 @@ static u64 *map(u64 flags)
 
 #define GOES -1
 
-/* The error code, or GOES; then the store arrives, and only then is the page dirty. */
+/* Returns the error code, or GOES if the store succeeded; only then is the page dirty. */
 static int store(u64 flags, u32 access, u64 cr0_off, u64 cr4_on, u64 rflags)
 {
 	u64 *pte = map(flags);
@@ -94,7 +94,7 @@ static void test_rights(void **state)
 	assert_int_equal(store(P, PF_USER, 0, 0, 0), 5);
 	assert_int_equal(store(U | W, PF_WRITE | PF_USER, 0, 0, 0), 6);
 	assert_int_equal(store(0, 0, 0, 0, 0), 0);
-	/* The kernel */
+	/* Supervisor mode */
 	assert_int_equal(store(P | W, PF_WRITE, 0, 0, 0), GOES);
 	assert_int_equal(store(P, PF_WRITE, 0, 0, 0), 3);
 	assert_int_equal(store(P, PF_WRITE, CR0_WP, 0, 0), GOES);
@@ -102,10 +102,10 @@ static void test_rights(void **state)
 	assert_int_equal(store(P | W | U, 0, 0, CR4_SMAP, 0), 1);
 	assert_int_equal(store(P | W | U, PF_WRITE, 0, CR4_SMAP, RFLAGS_AC), GOES);
 	assert_int_equal(store(P | W, PF_WRITE, 0, CR4_SMAP, 0), GOES);
-	/* Reserved bits: above the CPU's addresses */
+	/* Reserved bits: above the CPU's address width */
 	assert_int_equal(store(P | W | 1UL << 40, PF_WRITE, 0, 0, 0), 11);
 	assert_int_equal(store(P | W | 1UL << 63, PF_WRITE, 0, 0, 0), GOES);
-	/* Keys: of user pages only */
+	/* Protection keys apply to user pages only */
 	host_pkru = 2U << 2 * 3;
 	assert_int_equal(store(P | W | U | 3UL << 59, PF_WRITE | PF_USER, 0, CR4_PKE, 0), 39);
 	assert_int_equal(store(P | W | U | 3UL << 59, PF_USER, 0, CR4_PKE, 0), GOES);
@@ -115,7 +115,7 @@ static void test_rights(void **state)
 	assert_int_equal(store(P | W | U | 3UL << 59, PF_USER, 0, CR4_PKE, 0), 37);
 }
 
-/* Neither half is written when the second one's page is not there. */
+/* Neither half is written if the second page is not present. */
 static void test_across_pages(void **state)
 {
 	struct access_fault f;
@@ -132,7 +132,7 @@ static void test_across_pages(void **state)
 static volatile bool stop;
 static unsigned marked;
 
-/* Takes the entry away again and again, as a kernel that swaps a page out: what it left must stay. */
+/* Clears the entry repeatedly, as a kernel that swaps the page out. What it leaves must stay. */
 static void *swap_out(void *entry)
 {
 	u64 *pte = entry;

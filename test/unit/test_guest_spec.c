@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Strings of boot modules.
+ * Parsing of boot module strings.
  * unit-sources: common/boot/guest_spec.c common/boot/cmdline.c
  */
 #include "host.h"
@@ -84,7 +84,7 @@ static void test_affinity(void **state)
 	guest_spec_affinity(&g, 1, &set);
 	assert_true(set.bits[0] == ~0UL && set.bits[3] == ~0UL);
 
-	/* A later pin= replaces an earlier one. */
+	/* A later pin= overrides an earlier one. */
 	assert_int_equal(guest_spec_parse("guest name=a pin=3 pin=4", &g), 0);
 	assert_int_equal(g.nr_pin, 1);
 	assert_int_equal(g.pin.bits[0], 16);
@@ -184,7 +184,7 @@ static void test_bad(void **state)
 		assert_true(strnlen(g.name, sizeof(g.name)) < sizeof(g.name));
 		assert_non_null(g.cmdline);
 	}
-	/* All errors are told, and the name is known afterwards. */
+	/* The parser reports all errors, and sets the name. */
 	setup(state);
 	assert_int_equal(guest_spec_parse("guest vcpus=0 mem=0 name=z", &g), -EINVAL);
 	assert_int_equal(host_logged("\n"), 2);

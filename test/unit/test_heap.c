@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Small objects: sizes, alignment, zeroes, no overlap, and that all pages go back.
+ * Small objects: sizes, alignment, zeroed memory, no overlap, and release of all pages.
  * unit-sources: common/heap.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
@@ -46,7 +46,7 @@ static void test_sizes(void **state)
 		drop(i);
 	assert_null(kzalloc((2UL << 20) - 63));
 	assert_null(kzalloc(1UL << 40));
-	assert_null(kzalloc(1UL << 45)); /* whose pages do not fit in 32 bits */
+	assert_null(kzalloc(1UL << 45)); /* its page count does not fit in 32 bits */
 	assert_null(kzalloc(~0UL));
 	arena_check();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hypercalls from the registers down: who may call what, calls that stop and are executed again, and what
- * the guest's memory and areas look like afterwards.
+ * Hypercalls from the registers down: privileges, restarted calls, and the resulting guest memory
+ * and registered areas.
  * unit-sources: common/evtchn.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c hypercall/dispatch.c hypercall/version.c hypercall/console_io.c hypercall/event_channel.c common/domain/vcpu_timers.c hypercall/sched_op.c hypercall/vcpu_op.c common/domain/vcpu_area.c hypercall/hvm_op.c hypercall/grant_table.c hypercall/memory_op.c test/unit/no_policies.c
  */
 #include "mock_guest.h"
@@ -21,7 +21,7 @@
 
 struct boot_info boot_info = { .cmdline = "secret" };
 
-/* Preemption is asked for at every n-th look; 0: never. */
+/* Every n-th check requests preemption; 0: never. */
 static unsigned preempt_every, looks;
 static stime_t clock_ns = 1000;
 static int shut_down;
@@ -35,7 +35,7 @@ void arch_poll_irqs(void)
 	host_cpu->work = preempt_every && ++looks % preempt_every == 0;
 }
 
-/* A guest's linear addresses are the test's pointers, or fault. */
+/* A guest linear address is a test's pointer, or faults. */
 static bool faults(gvaddr_t va, size_t n)
 {
 	return n && (va < 0x10000 || va + n >= 1UL << 47 || va + n < va);
@@ -57,7 +57,7 @@ int copy_to_guest(gvaddr_t dst, const void *src, size_t n)
 	return 0;
 }
 
-/* For areas, linear is physical. */
+/* For registered areas, linear addresses equal physical ones. */
 int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa)
 {
 	(void)write;
@@ -175,7 +175,7 @@ bool trace_page(mfn_t mfn)
 	return mfn == ring_page;
 }
 
-/* No 2 MiB chunks here: large extents are made of pages. */
+/* There are no 2 MiB chunks here: large extents consist of pages. */
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
 {
 	if (order)
@@ -187,7 +187,7 @@ int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
 	return 0;
 }
 
-/* As the assembly would: executed again until it has an answer. */
+/* Restarts the call like the assembly does, until it has a result. */
 static long call_counted(unsigned nr, u64 a0, u64 a1, u64 a2, unsigned *restarts)
 {
 	struct regs *r = &V0->regs;
@@ -317,20 +317,20 @@ static void test_populate(void **state)
 	assert_int_equal(p2m_lookup(A, 500).type, P2M_NONE);
 	assert_int_equal(MEM(XENMEM_decrease_reservation, r), 0);
 
-	/* At the limit: as far as it goes. */
+	/* The call goes as far as the limit allows. */
 	A->tot_pages = 0;
 	A->max_pages = 50;
 	assert_int_equal(MEM(XENMEM_populate_physmap, r), 50);
 	assert_int_equal(MEM(XENMEM_current_reservation, r.domid), 50);
 	assert_int_equal(MEM(XENMEM_maximum_reservation, r.domid), 50);
-	/* An extent is done whole or not at all. */
+	/* An extent succeeds as a whole or not at all. */
 	A->max_pages = 50 + 511;
 	r.nr_extents = 2;
 	r.extent_order = 9;
 	gfns[0] = 1024;
 	assert_int_equal(MEM(XENMEM_populate_physmap, r), 0);
 	assert_int_equal(p2m_lookup(A, 1024).type, P2M_NONE);
-	A->tot_pages = 50; /* the mock does not count pages that go */
+	A->tot_pages = 50; /* the mock does not count freed pages */
 	A->max_pages = 50 + 512;
 	assert_int_equal(MEM(XENMEM_populate_physmap, r), 1);
 	assert_int_equal(p2m_lookup(A, 1024 + 511).type, P2M_RAM);
@@ -346,7 +346,7 @@ static void test_populate(void **state)
 	r.nr_extents = 1;
 	r.extent_start.p = (xen_pfn_t *)BAD_PTR;
 	assert_int_equal(MEM(XENMEM_populate_physmap, r), 0);
-	/* A guest may claim to continue what it never began. */
+	/* A guest may claim to continue a call that it never began. */
 	assert_int_equal(MEM(XENMEM_populate_physmap | 5UL << 6, r), 5);
 	r.extent_start.p = gfns;
 	gfns[0] = ~0UL;
@@ -381,7 +381,7 @@ static void test_physmap(void **state)
 	assert_int_equal(MEM(XENMEM_remove_from_physmap, rm), 0);
 	assert_int_equal(MEM(XENMEM_remove_from_physmap, rm), -ENOENT);
 
-	/* A page of RAM moves; what was there before is given back. */
+	/* A page of RAM moves; the page that was there is freed. */
 	mock_ram(A, 31);
 	before = mock_pages_in_use();
 	x = (struct xen_add_to_physmap){ .domid = DOMID_SELF, .space = XENMAPSPACE_gmfn,
@@ -391,7 +391,7 @@ static void test_physmap(void **state)
 	assert_int_equal(p2m_lookup(A, 31).mfn, ram);
 	assert_int_equal(mock_pages_in_use(), before - 1);
 	assert_int_equal(MEM(XENMEM_add_to_physmap, x), -EINVAL);
-	/* Nowhere to go: it stays. */
+	/* There is no destination: the page stays. */
 	x.idx = 31;
 	x.gpfn = MOCK_GFNS;
 	assert_int_equal(MEM(XENMEM_add_to_physmap, x), -EINVAL);
@@ -424,7 +424,7 @@ static void test_physmap(void **state)
 	t.frame_list.p = gpfns;
 	assert_int_equal(call(__HYPERVISOR_grant_table_op, GNTTABOP_setup_table, P(t), 1), 0);
 	assert_int_equal(t.status, GNTST_okay);
-	assert_true(gpfns[0] == ~0UL); /* index 0 has not been placed */
+	assert_true(gpfns[0] == ~0UL); /* index 0 is not mapped */
 	assert_int_equal(gpfns[1], 108);
 	assert_int_equal(gpfns[3], 106);
 	b.space = XENMAPSPACE_gmfn_range;
@@ -435,7 +435,7 @@ static void test_physmap(void **state)
 	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), -EFAULT);
 }
 
-/* Margay's trace rings, as a control domain asks for them: foreign pages of DOMID_XEN, to be read only. */
+/* A control domain maps Margay's trace rings: foreign pages of DOMID_XEN, read-only. */
 static void test_map_ring(void **state)
 {
 	xen_ulong_t idx;
@@ -471,7 +471,7 @@ static void test_map_ring(void **state)
 	A->control = false;
 }
 
-/* A mapping by grant is not for memory operations to take away or replace. */
+/* Memory operations may not remove or replace a grant mapping. */
 static void test_grant_mapping_stays(void **state)
 {
 	struct xen_add_to_physmap x = { .domid = DOMID_SELF, .gpfn = 40 };
@@ -580,7 +580,7 @@ static void test_vcpu_info_area(void **state)
 	assert_ptr_equal(V0->info, (char *)mfn_to_virt(mfn) + PAGE_SIZE - 64);
 	assert_int_equal(V0->info->evtchn_upcall_pending, 1);
 	assert_int_equal(vcpu_op(VCPUOP_register_vcpu_info, 0, P(a)), -EINVAL);
-	/* The guest gives the page away, and it is still there to be written to. */
+	/* The guest frees the page, and Margay can still write to it. */
 	p2m_unmap(A, 10);
 	assert_int_equal(page_owner(mfn), 1);
 }
@@ -614,12 +614,12 @@ static void test_runstate_area(void **state)
 	assert_int_equal(at->time[3], 99);
 	a.addr.p = 90UL << PAGE_SHIFT;
 	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 0, P(a)), -EFAULT);
-	a.addr.p = (42UL << PAGE_SHIFT) - 20; /* the second page is missing */
+	a.addr.p = (42UL << PAGE_SHIFT) - 20; /* the second page is not mapped */
 	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 0, P(a)), -EFAULT);
 	assert_int_equal(mock_page_refs(m1), 0);
 	a.addr.p = ~0UL - 8;
 	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 0, P(a)), -EINVAL);
-	/* Another vCPU's: the first time only. */
+	/* The area of another vCPU: only the first time. */
 	a.addr.p = 41UL << PAGE_SHIFT;
 	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 1, P(a)), 0);
 	assert_int_equal(vcpu_op(VCPUOP_register_runstate_memory_area, 1, P(a)), -EINVAL);
@@ -652,7 +652,7 @@ static void test_vcpus(void **state)
 	assert_int_equal(vcpu_op(VCPUOP_down, 0, 0), 0);
 	assert_int_equal(V0->state, RUN_OFFLINE);
 	assert_int_equal(shut_down, -1);
-	assert_int_equal(vcpu_op(VCPUOP_down, 1, 0), 0); /* the last one */
+	assert_int_equal(vcpu_op(VCPUOP_down, 1, 0), 0); /* the last vCPU */
 	assert_int_equal(shut_down, SHUTDOWN_poweroff);
 
 	assert_int_equal(vcpu_op(VCPUOP_set_singleshot_timer, 1, P(ss)), -EINVAL);
@@ -669,11 +669,11 @@ static void test_vcpus(void **state)
 	A->vcpus[1]->periodic.fn(&A->vcpus[1]->periodic);
 	assert_true(evtchn_pending(A, 1));
 	assert_int_equal(A->vcpus[1]->periodic.expires, 2001000);
-	clock_ns = 5001500; /* ticks were missed */
+	clock_ns = 5001500; /* some ticks were missed */
 	A->vcpus[1]->state = RUN_RUNNING;
 	A->vcpus[1]->periodic.fn(&A->vcpus[1]->periodic);
 	assert_int_equal(A->vcpus[1]->periodic.expires, 6001500);
-	/* Not running, with the last tick pending: slowly, until it runs. */
+	/* Not running, with the last tick pending: ticks come slowly until it runs. */
 	A->vcpus[1]->state = RUN_BLOCKED;
 	clock_ns = 6001500;
 	A->vcpus[1]->periodic.fn(&A->vcpus[1]->periodic);
@@ -738,7 +738,7 @@ static void test_sched_op(void **state)
 	assert_int_equal(mock_wakes[1][0], 0);
 	assert_int_equal(evtchn_send(A, 1), 0);
 	assert_int_equal(mock_wakes[1][0], 1);
-	/* Pending already: the sleep is taken back, and no timer set. */
+	/* Already pending: the poll is cancelled and no timer is set. */
 	mock_wakes[1][0] = 0;
 	assert_int_equal(sched_op(SCHEDOP_poll, P(p)), 0);
 	assert_int_equal(mock_wakes[1][0], 1);

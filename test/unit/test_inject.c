@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which event goes in at an entry: combinations of exceptions, priorities, windows, nothing lost.
+ * Event injection at an entry: combinations of exceptions, priorities, windows, and no lost event.
  * unit-sources: test/unit/no_policies.c arch/x86/guest/inject.c arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c
  * unit-sources: arch/x86/guest/vlapic_ipi.c test/unit/mock_vcpu.c
  */
@@ -86,7 +86,7 @@ static void test_exceptions(void **state)
 static void test_exception_over_interrupt(void **state)
 {
 	(void)state;
-	/* From the APIC: the vector waits in IRR again. */
+	/* From the APIC: the vector is pending in IRR again. */
 	arch_vcpu_interrupt(v, 0x55);
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_true(v->inject.valid);
@@ -97,7 +97,7 @@ static void test_exception_over_interrupt(void **state)
 	assert_false(vcpu_prepare_entry(v, true));
 	expect(INJ_EXTINT, 0x55);
 	vlapic_write(v, 0xb0, 0);
-	/* The callback vector: still pending in the shared page. */
+	/* The callback vector: the flag in the shared page is still set. */
 	raise_upcall();
 	vcpu_prepare_entry(v, true);
 	assert_int_equal(v->inject.vector, CALLBACK);
@@ -148,13 +148,13 @@ static void test_window(void **state)
 	arch_vcpu_interrupt(v, 0x40);
 	assert_true(vcpu_prepare_entry(v, false));
 	assert_false(v->inject.valid);
-	/* The loop must not see work that nobody can do now. */
+	/* The run loop must not see work that cannot be done now. */
 	assert_int_equal(v->pending, 0);
 	assert_int_equal(v->waiting_window, VCPU_WORK_EVENT | VCPU_WORK_LAPIC);
 	vcpu_post(v, VCPU_WORK_WINDOW);
 	assert_true(vcpu_prepare_entry(v, true));
 	expect(INJ_EXTINT, CALLBACK);
-	/* The guest has taken the upcall and cleared it; the APIC's turn. */
+	/* The guest has handled the upcall and cleared the flag; now the APIC delivers. */
 	v->info->evtchn_upcall_pending = 0;
 	vcpu_post(v, VCPU_WORK_WINDOW);
 	assert_false(vcpu_prepare_entry(v, true));
@@ -162,18 +162,18 @@ static void test_window(void **state)
 	assert_int_equal(v->waiting_window, 0);
 }
 
-/* A level: as long as the byte is set, it is looked at again when the guest can take it. */
+/* Level: while the byte is set, Margay checks it again when the guest can take the upcall. */
 static void test_callback_level(void **state)
 {
 	(void)state;
 	raise_upcall();
 	assert_false(vcpu_prepare_entry(v, true));
 	expect(INJ_EXTINT, CALLBACK);
-	/* In the handler, an exit for another reason. */
+	/* An exit for another reason, inside the handler. */
 	vcpu_post(v, VCPU_WORK_TIME);
 	assert_true(vcpu_prepare_entry(v, false));
 	assert_false(v->inject.valid);
-	/* It returned without clearing the byte. */
+	/* The handler returned without clearing the byte. */
 	assert_false(vcpu_prepare_entry(v, true));
 	expect(INJ_EXTINT, CALLBACK);
 	v->info->evtchn_upcall_pending = 0;
@@ -203,7 +203,7 @@ static void test_upcall_vector(void **state)
 	assert_true(arch_vcpu_has_interrupt(v));
 	assert_false(vcpu_prepare_entry(v, true));
 	expect(INJ_EXTINT, 0xf0);
-	/* An edge: one interrupt each, through the APIC's in-service register. */
+	/* Edge: one interrupt each, through the APIC's in-service register. */
 	vlapic_write(v, 0xb0, 0);
 	vcpu_post(v, VCPU_WORK_TIME);
 	assert_false(vcpu_prepare_entry(v, true));
@@ -229,26 +229,26 @@ static void test_reinjection_goes_first(void **state)
 static void test_nmi(void **state)
 {
 	(void)state;
-	/* With IF clear it goes in. */
+	/* With IF clear the NMI is injected. */
 	v->regs.rflags = 2;
 	v->nmi_pending = true;
 	vcpu_post(v, VCPU_WORK_NMI);
 	assert_true(arch_vcpu_has_interrupt(v));
 	assert_false(vcpu_prepare_entry(v, false));
 	expect(INJ_NMI, 2);
-	/* The next one waits for IRET, without a window. */
+	/* The next NMI waits for IRET, without a window. */
 	v->nmi_pending = true;
 	vcpu_post(v, VCPU_WORK_NMI);
 	assert_false(arch_vcpu_has_interrupt(v));
 	assert_false(vcpu_prepare_entry(v, false));
 	assert_false(v->inject.valid);
-	/* The IRET is done. */
+	/* The guest executed IRET. */
 	v->nmi_blocked = false;
 	vcpu_post(v, VCPU_WORK_NMI);
 	assert_false(vcpu_prepare_entry(v, false));
 	expect(INJ_NMI, 2);
 	v->nmi_blocked = false;
-	/* In a shadow with IF set it waits, too. */
+	/* In a shadow with IF set the NMI waits as well. */
 	v->regs.rflags = RFLAGS_IF;
 	v->nmi_pending = true;
 	assert_true(vcpu_prepare_entry(v, false));
@@ -273,7 +273,10 @@ static void test_has_interrupt(void **state)
 
 #define EVENT(type, vector) ((u64)(type) << 8 | (vector))
 
-/* What was cut off goes in again, but for what the instruction raises anew. SDM 3C 27.2.4, APM2 15.7.2. */
+/*
+ * An interrupted event is injected again, unless the instruction raises it anew. SDM 3C 27.2.4,
+ * APM2 15.7.2.
+ */
 static void test_interrupted_event(void **state)
 {
 	static const u64 again[] = {
@@ -299,7 +302,7 @@ static void test_interrupted_event(void **state)
 	assert_false(v->nmi_blocked);
 }
 
-/* The vLAPIC's interrupts are hardware's to deliver; upcalls are not. */
+/* Hardware delivers the vLAPIC's interrupts, but not upcalls. */
 static void test_by_hardware(void **state)
 {
 	(void)state;
@@ -321,7 +324,7 @@ static void test_by_hardware(void **state)
 	assert_true(vcpu_prepare_entry(v, false));
 	assert_false(vcpu_prepare_entry(v, true));
 	expect(INJ_EXTINT, CALLBACK);
-	/* Switched off by software, the APIC delivers nothing; hardware would not know. */
+	/* A software-disabled APIC delivers nothing; hardware cannot know that. */
 	assert_int_equal(vlapic_wrmsr(v, MSR_X2APIC_BASE + 0xf, 0xff), 0);
 	assert_false(vlapic_by_hardware(v, true));
 }
@@ -333,7 +336,7 @@ static void test_other_work(void **state)
 	assert_false(vcpu_prepare_entry(v, true));
 	assert_int_equal(mock_vcpus[0].flushes, 1);
 	assert_int_equal(mock_vcpus[0].time_updates, 1);
-	assert_int_equal(v->pending, VCPU_WORK_STOP); /* the run loop's */
+	assert_int_equal(v->pending, VCPU_WORK_STOP); /* belongs to the run loop */
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Margay's own memory and string functions and its formatted output, compared with the host's. They
- * are included here under other names, because the host's have these.
+ * Margay's memory and string functions and its formatted output, compared with the host's. The
+ * sources are included here with renamed functions, because the host's have the same names.
  */
 #include "host.h"
 
@@ -103,7 +103,7 @@ static void test_compare(void **state)
 	assert_int_equal(margay_memcmp("a\0b", "a\0c", 2), 0);
 }
 
-/* One format with the host's result beside it, in buffers of all sizes. */
+/* Compares one format with the host's result, in buffers of all sizes. */
 #define SAME(...)                                                                       \
 	do {                                                                            \
 		char x[80], y[80];                                                      \
@@ -147,7 +147,7 @@ static void test_format(void **state)
 	SAME("[%5d] [%-5d]", -42, -42);
 }
 
-/* What it does not know ends the work on the format: no argument is taken for another. */
+/* An unknown conversion ends the formatting: no argument is taken for another. */
 static void test_bad_format(void **state)
 {
 	static const char bad[] = "%d %q %s";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Lists of memory ranges: overlaps, gaps, holes punched.
+ * Lists of memory ranges: overlaps, gaps, and punched holes.
  * unit-sources: common/boot/memmap.c
  */
 #include "host.h"
@@ -53,7 +53,7 @@ static void test_sanitise(void **state)
 	assert_int_equal(nr, 0);
 }
 
-/* Against a page-by-page model, with random maps. */
+/* Compares random maps with a page-by-page model. */
 static void test_sanitise_random(void **state)
 {
 	static const u32 rank[] = { 0, 1, 4, 2, 3, 5 };

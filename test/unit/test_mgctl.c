@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mgctl without Margay: its command line, and what it asks, prints and answers when a made-up Margay, with
- * two modules on three CPUs, is called.
+ * mgctl without Margay: its command line, its calls, its output and its exit codes. The tests
+ * replace Margay by a fake with two modules and three CPUs.
  * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/record.c tools/mgctl/show.c
  */
 #include "host.h"
@@ -13,10 +13,10 @@
 #include "mgctl_host.h"
 
 static char out[8192], err[4096];
-static struct margay_op last;	/* operation, besides LIST */
-static int answer;		/* to those that are not about what there is */
-static const char *reason;	/* of a refused load */
-static bool ejected;		/* is the second module? */
+static struct margay_op last;	/* last operation other than LIST */
+static int answer;		/* to all operations but queries */
+static const char *reason;	/* reason for a refused load */
+static bool ejected;		/* whether the second module is */
 
 static int fake_list(struct margay_op *op)
 {
@@ -29,7 +29,7 @@ static int fake_list(struct margay_op *op)
 	memset(op->u.list.digest, 0xa0 + (int)op->u.list.index, sizeof(op->u.list.digest));
 	op->u.list.selected = 3;
 	op->u.list.memory = 12288;
-	/* No room for a NUL in the summary, and what a terminal must not get. */
+	/* The summary has no NUL and holds bytes that must not reach a terminal. */
 	memset(op->u.list.summary, 's', sizeof(op->u.list.summary));
 	memcpy(op->u.list.summary, "\"\\\033[2J\n\351", 8);
 	if (op->u.list.index && ejected) {
@@ -84,7 +84,7 @@ static int parse(struct request *rq, const char *line)
 	return rc;
 }
 
-/* The exit code of a whole command line; what it printed is in out and err. */
+/* Runs a whole command line and returns its exit code; its output is in out and err. */
 static int run(const char *line)
 {
 	struct mgctl m = { .call = fake_call, .alloc = fake_alloc, .free = fake_free };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mgctl stat and mgctl trace record against a made-up Margay: a machine with two CPUs, one of which traces,
- * and two domains.
+ * mgctl stat and mgctl trace record with a fake Margay: a machine with two CPUs, one of which
+ * traces, and two domains.
  * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/record.c tools/mgctl/show.c
  */
 #include "host.h"
@@ -16,12 +16,12 @@
 
 static char out[65536], err[4096];
 static unsigned int mapped, waits, last_wait;
-static uint64_t passed;		/* by waiting, in ms */
+static uint64_t passed;		/* time spent waiting, ms */
 static uint32_t events;
 static int answer;
 static bool on_terminal;
 static _Alignas(4096) uint8_t ring[2][2 * 4096];
-static unsigned int burst;	/* records that CPU 0 makes in each pause */
+static unsigned int burst;	/* records that CPU 0 writes in each wait */
 
 static void put(struct margay_op *op, const char *group, const char *name, uint32_t sub,
 		uint64_t value)
@@ -46,7 +46,7 @@ static void put_times(struct margay_op *op, uint64_t guest, uint64_t margay, uin
 	PUT("time", "idle", idle);
 }
 
-/* Domains 3 and 70, of one vCPU each; 70's name needs care. */
+/* Domains 3 and 70, with one vCPU each; 70's name needs escaping. */
 static int fake_stat(struct margay_op *op)
 {
 	uint32_t d = op->u.stat.domain == 0x7ff0 ? 3 : op->u.stat.domain, i = op->u.stat.index;
@@ -218,7 +218,7 @@ static void test_stat(void **state)
 	assert_string_equal(out, "");
 }
 
-/* Rates, from one second to the next; the first table comes after the first. */
+/* Rates between consecutive seconds; the first table comes after the first second. */
 static void test_watch(void **state)
 {
 	(void)state;
@@ -231,7 +231,7 @@ static void test_watch(void **state)
 	assert_says(out,
 		    "\n    0   1 r   25.00   0.00   0.00  75.00  20000      0      0      0\n");
 	assert_null(strchr(out, '\033'));
-	on_terminal = true; /* each table is in place of the one before */
+	on_terminal = true; /* each table replaces the previous one */
 	assert_int_equal(run("stat --watch -n 2 -d 3"), 0);
 	on_terminal = false;
 	assert_memory_equal(out, "\033[H\033[Jup 4.0 s", 14);
@@ -272,7 +272,7 @@ static void test_stat_listing(void **state)
 
 static char path[] = "/tmp/mgctlXXXXXX";
 
-/* Records of the file from the n-th call on, and the sum of the lost ones. */
+/* Checks the file's records from the n-th call on; sums up the lost ones. */
 static unsigned int check_file(uint64_t *lost, unsigned int *names)
 {
 	struct trace_header h;
@@ -319,7 +319,7 @@ static void test_record(void **state)
 	assert_int_equal(names, 4);
 	assert_int_equal(events, 0);
 
-	/* Older records in the ring are not of this recording. */
+	/* Older records in the ring do not belong to this recording. */
 	burst = 0;
 	assert_int_equal(run(line), 0);
 	assert_string_equal(out, "0 records, 0 lost\n");
@@ -329,7 +329,10 @@ static void test_record(void **state)
 	assert_int_equal(check_file(&lost, &names), 127);
 }
 
-/* As many as fit may come in a pause; of more, those that Margay may have been writing over are lost. */
+/*
+ * A ring's worth of records may come in one wait. Of more, those that Margay may overwrite are
+ * lost.
+ */
 static void test_overrun(void **state)
 {
 	static const struct {
@@ -346,7 +349,7 @@ static void test_overrun(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		setup(state);
 		burst = cases[i].burst;
-		last_wait = 4; /* Ctrl-C: what came in the last pause is still written */
+		last_wait = 4; /* Ctrl-C: records of the last wait are still written */
 		assert_int_equal(run(line), 0);
 		assert_int_equal(check_file(&lost, &names), 4 * cases[i].kept);
 		assert_int_equal(lost, 4 * (cases[i].burst - cases[i].kept));
@@ -366,7 +369,7 @@ static void test_record_refused(void **state)
 	assert_int_equal(run(line), MGCTL_REFUSED);
 	assert_says(err, "cannot record");
 	head(1)->version = MARGAY_TRACE_VERSION;
-	head(1)->records = ROOM + 1; /* not more than is mapped */
+	head(1)->records = ROOM + 1; /* must not exceed what is mapped */
 	assert_int_equal(run(line), MGCTL_REFUSED);
 	answer = -ENOMEM;
 	assert_int_equal(run(line), MGCTL_REFUSED);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Files of microcode updates, made here: the newest that fits is found, whatever stands before and behind it.
+ * Generated microcode files: the search finds the newest matching update, whatever surrounds it.
  * unit-sources: arch/x86/cpu/microcode_file.c
  */
 #include "host.h"
@@ -20,7 +20,7 @@ static void put(u32 v)
 	end += 4;
 }
 
-/* Makes the words from a place to the end add up to 0 by the word at `sum`. */
+/* Sets the word at `sum` so that the words from `from` to the end add up to 0. */
 static void fix_sum(size_t from, size_t sum)
 {
 	u32 total = 0;
@@ -32,7 +32,7 @@ static void fix_sum(size_t from, size_t sum)
 	memcpy(file + sum, &total, 4);
 }
 
-/* An update of Intel's with 16 bytes of data; with `more`, a table of one further signature. */
+/* Appends an Intel update with 16 bytes of data; `more` adds a table with one more signature. */
 static void intel(u32 signature, u32 platforms, u32 revision, u32 more)
 {
 	size_t start = end, table;
@@ -84,10 +84,10 @@ static void test_intel(void **state)
 	intel(SIGNATURE, 2, 6, 0);
 	expect(false, 1, 7);
 	expect(false, 6, 7);
-	expect(false, 7, 0);		/* not again, and never back */
+	expect(false, 7, 0);		/* not the same revision, and never an older one */
 	intel(OTHER, 2, 9, SIGNATURE);
 	expect(false, 7, 9);
-	/* A wrong sum, of the data or of the table. */
+	/* A wrong checksum, of the data or of the table. */
 	file[end - 40]++;
 	expect(false, 7, 0);
 	file[end - 40]--;
@@ -134,7 +134,7 @@ static void test_amd(void **state)
 	amd_table(OTHER, 0x8012);
 	amd(0x8012, 50);
 	expect(true, 1, 0);
-	amd_table(SIGNATURE, 0x8012);	/* a second container behind the first */
+	amd_table(SIGNATURE, 0x8012);	/* a second container after the first */
 	amd(0x8011, 60);
 	amd(0x8012, 8);
 	amd(0x8012, 7);
@@ -142,7 +142,7 @@ static void test_amd(void **state)
 	expect(true, 8, 0);
 	expect(false, 1, 0);
 	assert_true(find(true, 1, &u));
-	assert_int_equal(get_u32(u.data + 4), 8);	/* the header goes with it */
+	assert_int_equal(get_u32(u.data + 4), 8);	/* the header is included */
 	for (size_t whole = end; end; end--)
 		expect(true, 1, end >= whole - 104 ? 8 : 0);
 }

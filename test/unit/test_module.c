@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The module loader: what a good module becomes, every relocation, and every reason to refuse. Modules
- * that the compiler made are in test_module_real.c.
+ * The module loader: the result for a good module, every relocation, and every reason for refusal.
+ * test_module_real.c has modules that the compiler made.
  * unit-sources: common/policy/loader.c common/policy/check.c common/policy/sha256.c test/unit/module_image.c
  */
 #include "host.h"
@@ -34,7 +34,7 @@ const u8 *module_hypervisor_id(void)
 	return our_id;
 }
 
-/* Links an exact copy into exact memory, so that ASan sees every byte too far. */
+/* Links an exact copy into memory of the exact size, so that ASan detects any overrun. */
 static int link_it(void)
 {
 	u8 *copy = malloc(file_size ? file_size : 1);
@@ -123,7 +123,7 @@ static void test_good(void **state)
 	assert_int_equal(rel, NOW_OFFSET - 4 - 20);
 }
 
-/* No text, no data: groups may be empty. Sections of one group share its pages. */
+/* Groups may be empty: no text, no data. Sections of one group share its pages. */
 static void test_groups(void **state)
 {
 	(void)state;
@@ -246,7 +246,7 @@ static void test_relocation_refusals(void **state)
 	refused("section .rela.text: not a table of relocations with addends");
 	f.sh[S_RELA_TEXT].sh_info = NR_IMAGE_SECTIONS;
 	refused("section .rela.text: for section 13, which is not there");
-	/* Those of what is not loaded, debug information say, do not matter. */
+	/* Relocations of sections that are not loaded, such as debug information, are ignored. */
 	f.sh[S_RELA_TEXT].sh_info = S_COMMENT;
 	f.rela_text[0].r_info = ~0UL;
 	links();
@@ -325,7 +325,7 @@ static void test_section_refusals(void **state)
 	refused("section .bss: more than 65536 bytes of memory");
 	mem_size = 0x3f00;
 	refused("more than 16128 bytes of memory");
-	mem_size = 0x2f00;	/* aligned, .bss begins beyond the end, and its size leads back */
+	mem_size = 0x2f00;	/* aligned, .bss begins past the end, and its size wraps around */
 	f.sh[S_BSS].sh_addralign = 4096;
 	f.sh[S_BSS].sh_size = -0x800UL;
 	refused("section .bss: more than 12032 bytes of memory");
@@ -440,11 +440,11 @@ static void test_notes(void **state)
 	refused("section .note.margay: a broken note");
 	f.sh[S_NOTE].sh_size = 11;
 	refused("section .note.margay: a broken note");
-	f.sh[S_NOTE].sh_offset = sizeof(f) - 4;	/* nothing behind it to read */
+	f.sh[S_NOTE].sh_offset = sizeof(f) - 4;	/* nothing follows it */
 	f.sh[S_NOTE].sh_size = 4;
 	refused("section .note.margay: a broken note");
 
-	/* The second note's place for one that ties the module to a build of Margay. */
+	/* Replaces the second note by one that ties the module to a build of Margay. */
 	memcpy(&f.build_id, &f.note, 20);
 	f.build_id.descsz = 20;
 	f.build_id.type = 2;
@@ -457,7 +457,7 @@ static void test_notes(void **state)
 	our_id = id;
 	f.build_id.desc[19] ^= 1;
 	refused("section .note.gnu.build-id: made for another build of Margay");
-	/* A GNU note of another length is no reason to refuse. */
+	/* A GNU note of another length does not cause a refusal. */
 	f.build_id.descsz = 8;
 	f.sh[S_BUILD_ID].sh_size = 24;
 	links();
@@ -469,7 +469,7 @@ static void test_notes(void **state)
 
 #define FIELD(name) offsetof(struct policy_module, name)
 
-/* Sets the i-th word of .rodata's by its relocation. */
+/* Points the i-th word of .rodata by its relocation. */
 static void point(unsigned i, u64 at, u32 sym, s64 addend)
 {
 	f.sh[S_RELA_RODATA].sh_size = 24 * (i < 5 ? 5 : i + 1);
@@ -486,7 +486,7 @@ static void last_bytes(u64 n)
 	f.sh[S_COMMENT].sh_size = n;
 }
 
-/* Makes .data a read-only section. */
+/* Makes .data read-only. */
 static void constant_data(void)
 {
 	f.sh[S_DATA].sh_flags = SHF_ALLOC;
@@ -525,7 +525,7 @@ static void test_names(void **state)
 	links();
 	assert_string_equal(m.name, "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn");
 	setup(NULL);
-	/* 16 letters, and the module ends. */
+	/* The 16 letters end at the module's end. */
 	last_bytes(16);
 	memset(f.comment, 'n', 16);
 	point(0, FIELD(name), Y_RODATA, 4096 - 16);
@@ -542,7 +542,7 @@ static void test_names(void **state)
 	refused(summary);
 	f.rodata[R_SUMMARY + 2] = '\n';
 	refused(summary);
-	for (u32 n = 100; n < 102; n++) {	/* in two sections, the second with a zero behind */
+	for (u32 n = 100; n < 102; n++) {	/* in two sections; a zero follows the second */
 		memset(f.text, 's', sizeof(f.text));
 		constant_data();
 		f.sh[S_DATA].sh_offset = offsetof(struct image, text);
@@ -573,7 +573,7 @@ static void test_tables(void **state)
 	refused("policy_module.idle is not in the module's read-only data");
 	point(2, FIELD(idle), Y_DATA, 0);
 	refused("policy_module.idle is not in the module's read-only data");
-	point(2, FIELD(idle), Y_RODATA, 0x1000);	/* the first byte beyond */
+	point(2, FIELD(idle), Y_RODATA, 0x1000);	/* one past the end */
 	refused("policy_module.idle is not in the module's read-only data");
 	point(2, FIELD(sched), Y_RODATA, 0x1000 - sizeof(struct sched_policy) + 8);
 	refused("policy_module.sched is not in the module's read-only data");
@@ -619,7 +619,7 @@ static void test_sched_table(void **state)
 	}
 }
 
-/* Cut anywhere, the file is refused. */
+/* A truncated file is refused. */
 static void test_cut(void **state)
 {
 	(void)state;
@@ -632,7 +632,7 @@ static void test_cut(void **state)
 	links();
 }
 
-/* Each byte changed in some ways: refused with a reason or linked, and nothing out of bounds (ASan). */
+/* A changed byte leads to a refusal with a reason or to a link, never to an overrun (ASan). */
 static void test_changed(void **state)
 {
 	static const u8 change[] = { 1, 2, 4, 8, 0x10, 0x40, 0x80, 0xff };
@@ -652,7 +652,7 @@ static void test_changed(void **state)
 	links();
 }
 
-/* A section of PER_CPU() takes the memory of the CPUs that are there, and no symbol or relocation leads beyond it. */
+/* A PER_CPU() section takes memory for the present CPUs; no symbol or relocation exceeds it. */
 static void test_per_cpu(void **state)
 {
 	u64 size;
@@ -687,7 +687,7 @@ static void test_limits(void **state)
 			 -ENOEXEC);
 	assert_string_equal(reason, "the file has more than 1048576 bytes");
 
-	/* As many symbols as are read, and one more. */
+	/* The most symbols that the loader reads, and one more. */
 	memcpy(file + symbols, f.sym, sizeof(f.sym));
 	f.sh[S_SYMTAB].sh_offset = symbols;
 	for (u64 n = 4096; n <= 4097; n++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The module loader with the modules that the compiler made: all of them link, cut anywhere they do not,
- * and one that was linked really runs, in memory with the rights of its groups.
+ * The module loader with real modules: all link, none links truncated, and one runs after linking,
+ * in memory with the rights of its groups.
  * unit-sources: common/policy/loader.c common/policy/check.c common/policy/sha256.c
  */
 #include "host.h"
@@ -17,8 +17,8 @@
 
 unsigned nr_cpus = 4;
 
-static u8 *window;	/* in the lowest 2 GiB, where a module's code reaches all it must */
-static u8 *stubs;	/* behind it: a jump to each function that modules may call */
+static u8 *window;	/* in the lowest 2 GiB, so that a module's code reaches everything */
+static u8 *stubs;	/* behind it: a jump to each exported function */
 static u8 *to;
 static struct module m;
 static char reason[MODULE_REASON];
@@ -102,7 +102,10 @@ static u8 *read_file(const char *path, size_t *size)
 	return data;
 }
 
-/* Calls what() with each module of a directory, in an allocation of just its size; how many there are. */
+/*
+ * Calls what() with each module in a directory, in an allocation of exactly its size. Returns their
+ * number.
+ */
 static unsigned for_each(const char *directory, void (*what)(const char *, const u8 *, size_t))
 {
 	DIR *d = opendir(directory);
@@ -137,7 +140,7 @@ static void link_it(const char *file_name, const u8 *file, size_t size)
 	assert_string_equal(file_name + strlen(m.name), ".mod");
 	assert_true(m.size[MODULE_TEXT] && m.size[MODULE_RODATA]);
 	assert_memory_not_equal(m.build_id, ((u8[20]){ 0 }), 20);
-	/* Where Margay has its modules they link as well. */
+	/* They also link at Margay's addresses for modules. */
 	stubs = (u8 *)0xffffffffc8000000;
 	assert_int_equal(module_link(file, size, 0xffffffffc0000000, to, MAX_MEM, &m, reason), 0);
 	stubs = window + MAX_MEM;
@@ -154,7 +157,7 @@ static void cut(const char *file_name, const u8 *file, size_t size)
 {
 	static u64 done;
 
-	if (done++ % 4)		/* some of them: they are much alike */
+	if (done++ % 4)		/* only some, since they are similar */
 		return;
 	for (size_t n = 0; n < size; n++) {
 		u8 *copy = malloc(n ? n : 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The physical-to-machine map over the real owner table: mapping, splitting, looking up, what is given
- * back, flushes, and that a tear-down leaves nothing.
+ * The physical-to-machine map over the real owner table: mapping, splitting, lookup, released
+ * pages, flushes, and a tear-down without leaks.
  * unit-sources: arch/x86/guest/p2m.c arch/x86/mm/page_table.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
@@ -39,7 +39,7 @@ void arch_cpu_kick(struct cpu *c)
 	kicks++;
 }
 
-/* The other CPU leaves the guest, or ends its copy. */
+/* The other CPU leaves the guest or ends its copy. */
 void cpu_relax(void)
 {
 	vcpu[1].in_guest = vcpu[1].copying_guest_memory = false;
@@ -99,7 +99,7 @@ static void assert_nothing(gfn_t gfn)
 	assert_entry(gfn, INVALID_MFN, P2M_NONE, 0);
 }
 
-/* The bit of an entry that EPT has for execution: by hand, as the CPU would walk. */
+/* Walks the tables like the CPU and returns whether EPT allows execution. */
 static bool executable(gfn_t gfn)
 {
 	u64 *t = d.p2m.pt.root, e = 0;
@@ -113,7 +113,7 @@ static bool executable(gfn_t gfn)
 	return e & PTE_U;
 }
 
-/* Where code in large pages is dangerous, what is executed is mapped by small ones. */
+/* Where executable large pages are dangerous, executed code is mapped by small pages. */
 static void test_itlb_multihit(void **state)
 {
 	mfn_t chunk = ram(9), page = ram(0);
@@ -129,7 +129,7 @@ static void test_itlb_multihit(void **state)
 		assert_true(executable(1024 + i));
 		assert_entry(1024 + i, chunk + i, P2M_RAM, 0);
 	}
-	/* Another CPU was quicker. */
+	/* Another CPU has already split it. */
 	assert_int_equal(p2m_split_code(&d, 1024 + 5), 0);
 	assert_int_equal(d.p2m.entries[0], 513);
 	assert_int_equal(d.p2m.entries[1], 0);
@@ -164,7 +164,7 @@ static void test_basics(void **state)
 	assert_int_equal(d.p2m.entries[1], 1);
 	assert_int_equal(kicks, 0);
 
-	/* A page out of the middle: the mapping is split, the page goes back. */
+	/* Unmap a page in the middle: the mapping is split and the page is freed. */
 	assert_int_equal(p2m_unmap(&d, 1024 + 7), 0);
 	assert_int_equal(p2m_unmap(&d, 1024 + 7), -ENOENT);
 	assert_nothing(1024 + 7);
@@ -174,10 +174,10 @@ static void test_basics(void **state)
 	assert_int_equal(d.p2m.entries[0], 512);
 	assert_int_equal(d.tot_pages, 512);
 	assert_true(page_owner(chunk + 7) >= OWNER_NONE);
-	/* A chunk does not replace single pages. */
+	/* A chunk cannot replace single pages. */
 	assert_int_equal(p2m_map(&d, 1024, chunk, 9, P2M_RAM), -EBUSY);
 
-	/* Taken, not given back. */
+	/* Taken, not freed. */
 	assert_int_equal(p2m_take(&d, 1024 + 8, &e), 0);
 	assert_int_equal(e.mfn, chunk + 8);
 	assert_int_equal(e.type, P2M_RAM);
@@ -197,7 +197,7 @@ static void test_replace(void **state)
 	assert_int_equal(d.p2m.entries[0], 1);
 	assert_int_equal(d.tot_pages, 513);
 	assert_int_equal(page_owner(a), OWNER_FREE);
-	/* Margay's own page is not freed by anything the map does. */
+	/* The map never frees Margay's own page. */
 	assert_int_equal(p2m_map(&d, 5, shared, 0, P2M_SHARED), 0);
 	assert_int_equal(d.tot_pages, 512);
 	assert_entry(5, shared, P2M_SHARED, 0);
@@ -219,9 +219,12 @@ static void test_grants(void **state)
 	assert_int_equal(page_get(&other, page), 0);
 	assert_int_equal(p2m_map(&d, 9, page, 0, P2M_GRANT_RO), 0);
 	assert_entry(9, page, P2M_GRANT_RO, 0);
-	/* Others' pages are not for the guest to pass on. */
+	/* A guest cannot pass on pages of other domains. */
 	assert_int_equal(p2m_get_page(&d, 9, false, &got), -EINVAL);
-	/* Its owner gives it up. It stays, and stays charged, until the user of the grant puts its reference. */
+	/*
+	 * Its owner frees it. It stays, and stays charged, until the user of the grant drops its
+	 * reference.
+	 */
 	dom_free(&other, page, 0);
 	assert_int_equal(p2m_unmap(&d, 9), 0);
 	assert_int_equal(page_owner(page), 2);
@@ -234,7 +237,7 @@ static void test_grants(void **state)
 	assert_int_equal(p2m_get_page(&d, 11, true, &got), -EINVAL);
 	assert_int_equal(p2m_get_page(&d, 1UL << 50, true, &got), -EINVAL);
 	assert_int_equal(p2m_get_page(&d, 10, true, &got), 0);
-	/* The reference keeps it over the unmapping. */
+	/* The reference keeps it after the unmapping. */
 	assert_int_equal(p2m_unmap(&d, 10), 0);
 	assert_int_equal(page_owner(got), 1);
 	assert_int_equal(d.tot_pages, 512);
@@ -245,7 +248,7 @@ static void test_grants(void **state)
 		dom_free(&d, got + i, 0);
 }
 
-/* A gigabyte that is not RAM of the arena's, to see the sizes. */
+/* Maps a gigabyte outside of the arena's RAM, to check the sizes. */
 static void test_sizes(void **state)
 {
 	const mfn_t device = 4UL << 18;
@@ -264,7 +267,7 @@ static void test_sizes(void **state)
 	assert_int_equal(p2m_map(&d, 3UL << 18, device, 18, P2M_MMIO), 0);
 }
 
-/* A leaf has what the back-end says for its type, and nothing else beside address and type. */
+/* A leaf has the back-end's bits for its type, the address and the type, and nothing else. */
 static void test_rights(void **state)
 {
 	mfn_t page = ram(0);
@@ -274,7 +277,7 @@ static void test_rights(void **state)
 		struct p2m_entry gone;
 		const u64 *t = d.p2m.pt.root;
 
-		/* RAM goes last: then it is the domain's to give back. */
+		/* RAM comes last: the domain then frees it. */
 		enum p2m_type now = type + 1 < NR_P2M_TYPES ? type + 1 : P2M_RAM;
 
 		assert_int_equal(p2m_map(&d, 0, page, 0, now), 0);
@@ -294,10 +297,10 @@ static void test_flush(void **state)
 	vcpu[1].in_guest = true;
 	assert_int_equal(p2m_unmap(&d, 0), 0);
 	assert_int_equal(kicks, 1);
-	assert_false(vcpu[1].in_guest); /* waited for */
+	assert_false(vcpu[1].in_guest); /* p2m waited for it */
 	assert_true(vcpu[0].pending & VCPU_WORK_FLUSH);
 	assert_true(vcpu[1].pending & VCPU_WORK_FLUSH);
-	/* A copy on another CPU is waited for, without a kick. */
+	/* p2m waits for a copy on another CPU, without a kick. */
 	assert_int_equal(p2m_map(&d, 0, ram(0), 0, P2M_RAM), 0);
 	vcpu[1].copying_guest_memory = true;
 	assert_int_equal(p2m_unmap(&d, 0), 0);
@@ -305,7 +308,7 @@ static void test_flush(void **state)
 	assert_int_equal(kicks, 1);
 }
 
-/* A second map, kept by a listener alone, is the same as the first at each flush. */
+/* A second map that only a listener maintains equals the first at each flush. */
 static struct mirror {
 	struct p2m_listener l;
 	u8 type[4096];
@@ -324,7 +327,7 @@ static void mirror_changed(struct p2m_listener *l, struct domain *dom, gfn_t gfn
 	}
 }
 
-/* What was unmapped is not free yet. */
+/* Unmapped pages are not free yet. */
 static void mirror_flush(struct p2m_listener *l, struct domain *dom)
 {
 	struct mirror *m = container_of(l, struct mirror, l);
@@ -363,7 +366,7 @@ static void test_listener(void **state)
 	assert_true(arena_windows >= 7);
 	assert_int_equal(mirror.flushes, 7);
 	assert_int_equal(p2m_unmap_pages(&d, 2048, CHUNK_PAGES), 0);
-	/* The tear-down tells it of all the rest. */
+	/* The tear-down reports all the rest to it. */
 	while (p2m_teardown(&d) == -ERESTART)
 		;
 	for (unsigned i = 0; i < ARRAY_SIZE(mirror.type); i++)
@@ -371,7 +374,7 @@ static void test_listener(void **state)
 	free_page(mfn_to_virt(own));
 }
 
-/* Without memory for a table nothing changes; and a guest can not take all of it for tables. */
+/* Without memory for a table nothing changes. A guest cannot use up all memory for tables. */
 static void test_no_memory(void **state)
 {
 	mfn_t chunk = ram(9), page = ram(0);
@@ -399,7 +402,7 @@ static void test_no_memory(void **state)
 	free_page(mfn_to_virt(page));
 }
 
-/* Each step of a tear-down does a bounded part. */
+/* Each step of a tear-down is bounded. */
 static void test_steps(void **state)
 {
 	unsigned steps = 0;

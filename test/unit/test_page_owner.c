@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The owner table: allocation by page, run and chunk, splitting and merging, references, nodes, scrubbing;
- * and random operations against a model of one owner and one count a page.
+ * The owner table: allocation by page, run and chunk, splitting and merging, references, nodes and
+ * scrubbing; and random operations against a model with one owner and one count per page.
  * unit-sources: common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
@@ -44,11 +44,11 @@ static void test_init(void **state)
 	assert_int_equal(page_owner(~0UL >> 12), OWNER_NONE);
 	assert_int_equal(node_free_pages(0) + node_free_pages(1), st.free_pages);
 	assert_int_equal(node_free_pages(1), (ARENA_SIZE - ARENA_NODE1) >> 12);
-	/* Free is what the map has less what is kept: 1 MiB, the image, three pages. */
+	/* The free memory is the map's less the reserved: 1 MiB, the image, three pages. */
 	assert_true(st.free_pages + st.margay_pages <= st.total_pages);
 }
 
-/* All memory was dirty when it was given to the table: it is zero when it is handed out. */
+/* All memory is dirty when the table gets it, and zeroed when it is allocated. */
 static void test_zeroed(void **state)
 {
 	static mfn_t chunk[PAGES / CHUNK_PAGES];
@@ -93,7 +93,7 @@ static void test_runs(void **state)
 		assert_non_null(run[i]);
 		assert_int_equal((uintptr_t)virt_to_phys(run[i]) % PAGE_SIZE, 0);
 		assert_true(arena_is_zero(run[i], sizes[i] * PAGE_SIZE));
-		/* Within one chunk, so that a run of pages is in one piece whatever the map. */
+		/* A run of pages lies within one chunk, so that it is contiguous with any map. */
 		assert_int_equal(virt_to_mfn(run[i]) / CHUNK_PAGES,
 				 (virt_to_mfn(run[i]) + sizes[i] - 1) / CHUNK_PAGES);
 		memset(run[i], (int)i + 1, sizes[i] * PAGE_SIZE);
@@ -127,7 +127,7 @@ static void test_nodes(void **state)
 		free_pages(p, 7);
 		free_pages(c, 512);
 	}
-	/* A node that has none left takes from the other. */
+	/* A node without free memory takes pages from the other. */
 	while (node_free_pages(1))
 		page[n++] = alloc_pages(1, 1);
 	page[n] = alloc_pages(1, 1);
@@ -162,7 +162,7 @@ static void test_limit(void **state)
 	arena_check();
 }
 
-/* A failed call changes nothing, also when a single page is left. */
+/* A failed call changes nothing, also when only one page is left. */
 static void test_exhaustion(void **state)
 {
 	void *last;
@@ -177,9 +177,12 @@ static void test_exhaustion(void **state)
 	assert_int_equal(dom_alloc(&dom[1], 0, &(mfn_t){ 0 }), -ENOMEM);
 	assert_int_equal(dom_alloc(&dom[1], 9, &(mfn_t){ 0 }), -ENOMEM);
 	assert_int_equal(dom[1].tot_pages, 0);
-	/* A reference on a page of a whole chunk needs a page for the split. */
+	/* A reference to a page of a whole chunk needs a page for the split. */
 	assert_int_equal(page_get(&dom[0], mfn + 5), -ENOMEM);
-	/* A page freed from a whole chunk needs none: it holds the split itself, and goes no further. */
+	/*
+	 * Freeing a page of a whole chunk needs none: the page itself holds the split and stays
+	 * allocated.
+	 */
 	dom_free(&dom[0], mfn + 5, 0);
 	assert_null(alloc_page());
 	dom_free(&dom[0], mfn + 6, 0);
@@ -213,7 +216,7 @@ static void test_references(void **state)
 	assert_int_equal(page_get(&dom[0], PAGES), -EINVAL);
 	assert_int_equal(page_get(&dom[0], page), 0);
 	assert_int_equal(page_get(&dom[0], page), 0);
-	/* Given up with references on it: it stays, of the old owner, and can not be got again. */
+	/* Freed with references: it stays, keeps its owner, and accepts no new reference. */
 	dom_free(&dom[0], mfn, 9);
 	assert_int_equal(dom[0].tot_pages, 1);
 	assert_int_equal(page_owner(page), dom[0].id);
@@ -229,7 +232,7 @@ static void test_references(void **state)
 	assert_true(arena_is_zero(p, PAGE_SIZE));
 	arena_check();
 
-	/* Left split when its last reference goes, and whole again when another chunk's does. */
+	/* It stays split when its last reference goes, and is merged when another chunk's goes. */
 	mfn_t other, third;
 	struct mem_stats whole, st;
 
@@ -248,7 +251,7 @@ static void test_references(void **state)
 		assert_int_equal(st.split_chunks, whole.split_chunks + 1);
 		assert_int_equal(st.margay_pages, whole.margay_pages + 1);
 	}
-	/* Used again, it is not merged; freed, it is. */
+	/* In use again, it is not merged; once free, it is. */
 	assert_int_equal(page_get(&dom[0], mfn), 0);
 	assert_int_equal(page_get(&dom[0], other), 0);
 	page_put(&dom[0], other);
@@ -262,7 +265,7 @@ static void test_references(void **state)
 	arena_check();
 }
 
-/* The pages that serve a domain are limited by its memory, and counted until they are free. */
+/* The domain's limit includes the pages that serve it, until they are free. */
 static void test_meta(void **state)
 {
 	static void *page[META_PAGES + 5];
@@ -283,7 +286,7 @@ static void test_meta(void **state)
 	arena_check();
 }
 
-/* What boot took from the image's chunk becomes free. */
+/* The memory that boot took from the image's chunk becomes free. */
 static void test_give(void **state)
 {
 	u64 before = free_now();
@@ -297,10 +300,10 @@ static void test_give(void **state)
 	arena_mark();
 }
 
-/* The model: what each page is, as the callers know it. */
+/* The model: the state of each page as its users know it. */
 
 static struct {
-	u16 owner;	/* 0: not ours; a domain's id; OWNER_MARGAY */
+	u16 owner;	/* 0: free; a domain id; OWNER_MARGAY */
 	u16 refs;
 	bool given;
 	u8 stamp;
@@ -315,7 +318,7 @@ static void stamp(mfn_t mfn, unsigned n, u16 owner)
 		assert_int_equal(model[mfn + i].owner, 0);
 		model[mfn + i].owner = owner;
 		model[mfn + i].stamp = (u8)(arena_random() | 1);
-		/* Enough to tell one page from another and from a zeroed one. */
+		/* Enough to distinguish a page from others and from a zeroed one. */
 		for (unsigned at = 0; at < PAGE_SIZE; at += 256)
 			((u8 *)mfn_to_virt(mfn + i))[at] = model[mfn + i].stamp;
 	}
@@ -375,7 +378,7 @@ static void random_alloc(void)
 	unsigned n = arena_random() % 4 ? 1 + arena_random() % 20 : 1 + arena_random() % 512;
 	u8 *p;
 
-	if (n > CHUNK_PAGES / 2)	/* the rest of the chunk would be lost to the model */
+	if (n > CHUNK_PAGES / 2)	/* the model would lose the rest of the chunk */
 		n = CHUNK_PAGES;
 	p = alloc_pages(n, arena_random() % 3);
 
@@ -479,7 +482,7 @@ static void check_model(void)
 	}
 	for (unsigned i = 0; i < DOMAINS; i++)
 		assert_int_equal(dom[i].tot_pages, pages[i]);
-	/* What is neither free nor used holds splits, at most a page each. */
+	/* Pages that are neither free nor used hold splits, at most one page each. */
 	assert_true(st.free_pages + model_pages <= initial_free);
 	assert_true(initial_free - st.free_pages - model_pages <= st.split_chunks - initial_split);
 	assert_int_equal(node_free_pages(0) + node_free_pages(1), st.free_pages);

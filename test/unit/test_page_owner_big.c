@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an allocation costs in a node of 1 TiB that one guest has fragmented: 65,536 of its chunks have free pages, no two
- * of them in a row, and all others are owned. Cost is counted in steps of searches, and must be that of an
- * empty node. Page contents are left out; of a chunk only the page of its split is touched.
+ * The cost of an allocation in a node of 1 TiB that one guest has fragmented: 65,536 of its chunks
+ * have free pages, no two of them adjacent, and all other pages are owned. The cost is the number
+ * of search steps and must equal that of an empty node. Page contents are left out; only the page
+ * that holds a chunk's split is touched.
  * unit-sources: common/boot/memmap.c
  */
 #include "host.h"
@@ -17,7 +18,7 @@
 #define SIZE (1UL << 40)
 #define CHUNKS (SIZE / CHUNK_SIZE)
 #define FRAGMENTED 65536UL
-#define MOST_STEPS 64	/* of one allocation: lists and words of bits looked at */
+#define MOST_STEPS 64	/* per allocation: list entries and bitmap words examined */
 
 static u64 steps;
 
@@ -35,7 +36,7 @@ static bool __unused counted_empty(const struct list *l)
 	return list_empty(l);
 }
 
-/* Pages are all zero here, and none is read. */
+/* All pages are zero here, and nobody reads them. */
 static void *set_memory(void *p, int c, size_t n)
 {
 	return n % PAGE_SIZE ? memset(p, c, n) : p;
@@ -61,7 +62,7 @@ static struct boot_info bi;
 static struct acpi_info acpi;
 static struct domain guest = { .id = 1, .max_pages = SIZE / PAGE_SIZE, .node = 0 },
 		     other = { .id = 2, .max_pages = SIZE / PAGE_SIZE, .node = 0 };
-static mfn_t last;	/* the highest chunk that a guest owns whole */
+static mfn_t last;	/* the highest chunk that a guest owns as a whole */
 
 static mfn_t chunk(struct domain *d)
 {
@@ -71,7 +72,7 @@ static mfn_t chunk(struct domain *d)
 	return mfn;
 }
 
-/* Runs an allocation and returns its steps. */
+/* Performs an allocation and returns its steps. */
 #define COST(call)                                                                            \
 	({                                                                                    \
 		steps = 0;                                                                    \
@@ -125,17 +126,17 @@ static void test_costs(void **state)
 	assert_non_null(q);
 	assert_true(COST(free_pages(p, 3)) <= MOST_STEPS);
 	assert_true(COST(free_pages(q, 2)) <= MOST_STEPS);
-	/* A page, given back and taken. */
+	/* A page, freed and allocated. */
 	assert_true(COST(assert_int_equal(dom_alloc(&guest, 0, &a), 0)) <= MOST_STEPS);
 	assert_true(COST(dom_free(&guest, a, 0)) <= MOST_STEPS);
-	/* A whole chunk, also where the only free ones are at the ends. */
+	/* A whole chunk, also if only those at the ends are free. */
 	for (unsigned i = 0; i < 8; i++) {
 		assert_true(COST(assert_int_equal(dom_alloc(&other, 9, &b), 0)) <= MOST_STEPS);
 		assert_true(COST(dom_free(&other, i % 2 ? b : last, 9)) <= MOST_STEPS);
 		if (i % 2 == 0)
 			last = b;
 	}
-	/* A gigabyte, which there is not; what is not there costs no more. */
+	/* A gigabyte, which is not available; the failure costs no more. */
 	assert_true(COST(assert_int_equal(dom_alloc(&other, 18, &b), -ENOMEM)) <= MOST_STEPS);
 	while (!dom_alloc(&other, 9, &b))
 		;
@@ -143,7 +144,7 @@ static void test_costs(void **state)
 	assert_null(p);
 }
 
-/* Pages of a guest that took every chunk with one free page only: the free page is found at once. */
+/* A guest took every chunk with a single free page: the search finds a free page at once. */
 static void test_single(void **state)
 {
 	mfn_t page[64];

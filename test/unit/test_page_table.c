@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table walker by itself: what a walk finds, tables made on the way, leaves split to the same effect, and a failed
- * call that changes nothing; for a format like that of the host's tables and one like EPT's.
+ * The table walker by itself: walks, tables made on the way, splits of leaves without effect on the
+ * mapping, and failed calls that change nothing. For a format like the host's and one like EPT's.
  * unit-sources: arch/x86/mm/page_table.c
  */
 #include "host.h"
@@ -41,7 +41,7 @@ static void start(const struct pt_format *format)
 	pt.root = new_table(&pt);
 }
 
-/* The address that a page maps to, by a walk; ~0: none. */
+/* Walks to a page and returns the address that it maps to; ~0: none. */
 static u64 target(u64 page, unsigned *level)
 {
 	u64 e = *pt_find(&pt, page, level);
@@ -72,11 +72,11 @@ static void test_walk(void **state)
 		assert_int_equal(level, 0);
 		assert_int_equal(target(page + 512, &level), ~0UL);
 		assert_int_equal(level, 1);
-		/* An address of the upper half, as Margay's own. */
+		/* An address of the upper half, like Margay's own. */
 		*pt_make(&pt, 0xffff800000000000UL >> PAGE_SHIFT, 2) = PTE_P | PTE_PS;
 		assert_int_equal(target((0xffff800000000000UL >> PAGE_SHIFT) + 77, &level), 77);
 		assert_int_equal(level, 2);
-		/* A table is not taken for a leaf. */
+		/* The walker does not take a table for a leaf. */
 		assert_false(pt_is_leaf(*pt_make(&pt, page, 1), 1));
 	}
 }
@@ -115,7 +115,7 @@ static void test_no_memory(void **state)
 		*pt_make(&pt, 0, 2) = PTE_P | PTE_PS;
 		limit = used + left;
 		assert_null(pt_make(&pt, 5, 0));
-		/* At most one of the two splits is done, with no effect on what is mapped. */
+		/* At most one of the two splits succeeds, and the mapping does not change. */
 		assert_int_equal(splits[2], left);
 		assert_int_equal(splits[1], 0);
 		for (u64 page = 0; page < 1UL << 18; page += 101)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The scheduling policies of modules/ on a simulated machine: do they keep what they promise? Nothing may
- * be lost or starve under any of them; the simulation itself checks each answer.
+ * The scheduling policies of modules/ on a simulated machine: do they keep their promises? No
+ * policy may lose or starve a vCPU; the simulation itself checks each answer.
  * unit-sources: test/unit/sched_sim.c modules/rr.c modules/credit.c modules/edf.c modules/gang.c
  * unit-sources: modules/example/lottery.c
  */
@@ -16,7 +16,7 @@ extern const struct policy_module module_rr, module_credit, module_edf, module_g
 
 static const struct policy_module *const all[] = { &module_rr, &module_credit, &module_edf,
 						   &module_gang, &module_lottery };
-#define NR_TICKLESS 4	/* the first of them set no timer for one that is alone */
+#define NR_TICKLESS 4	/* the first ones set no timer for a vCPU that is alone */
 
 const char *policy_exit_name(u32 reason)
 {
@@ -34,7 +34,7 @@ static void set_fails(const struct policy_module *m, u32 slot, const char *name,
 	assert_int_equal(m->sched->set(slot, name, value), -why);
 }
 
-/* What the domain ran of the CPUs' time, within a few per cent of that time. */
+/* Checks the domain's share of the CPUs' time, within some per cent of that time. */
 static void assert_share(u16 slot, u64 time, double expected, double tolerance)
 {
 	double share = (double)sim_ran(slot) / (double)time;
@@ -72,7 +72,7 @@ static void test_rr_equal(void **state)
 	set_fails(&module_rr, 0, "slice_us", 1000, POLICY_ENOENT);
 }
 
-/* Who is alone on its CPU is left alone; who comes later does not wait long for it. */
+/* A vCPU alone on its CPU is not preempted; a later one does not wait long. */
 static void test_alone(void **state)
 {
 	(void)state;
@@ -85,7 +85,7 @@ static void test_alone(void **state)
 		sim_run(6 * S);
 		sim_forget();
 		sim_run(8 * S);
-		/* And what it had while it was alone is not held against it. */
+		/* The time that it ran alone is not charged to it. */
 		assert_share(0, 4 * S, 0.5, 0.01);
 		assert_share(1, 4 * S, 0.5, 0.01);
 		assert_in_range(longest_wait(), 1, 30 * MS);
@@ -117,7 +117,7 @@ static void test_credit_weights(void **state)
 	set_fails(&module_credit, 0, "speed", 1, POLICY_ENOENT);
 }
 
-/* Two guests of four vCPUs on two and four CPUs, and one with more vCPUs than the other. */
+/* Two guests with four vCPUs on two and four CPUs, and one with more vCPUs than the other. */
 static void test_credit_machine(void **state)
 {
 	(void)state;
@@ -132,14 +132,14 @@ static void test_credit_machine(void **state)
 			sim_run(11 * S);
 			assert_share(1, 10 * S * cpus, 0.25, 0.01);
 			assert_share(2, 10 * S * cpus, 0.75, 0.01);
-			/* Within a domain all are alike. */
+			/* The vCPUs of a domain get equal shares. */
 			for (u32 i = 0; i < 4; i++)
 				assert_in_range(sim.vcpu[i].ran, 10 * S * cpus / 16 - 50 * MS,
 						10 * S * cpus / 16 + 50 * MS);
 		}
 }
 
-/* One that sleeps half of the time gets what it asks for as long as that is less than its share. */
+/* A vCPU that sleeps half of the time gets what it asks for while that is below its share. */
 static void test_credit_sleeper(void **state)
 {
 	(void)state;
@@ -150,7 +150,7 @@ static void test_credit_sleeper(void **state)
 	sim_run(10 * S);
 	assert_true(sim_ran(2) > S && sim_ran(2) < 2 * S + 10 * MS);
 	assert_share(1, 10 * S, 1 - (double)sim_ran(2) / (10 * S), 0.01);
-	/* Weights beyond all measure starve nobody. */
+	/* Extreme weights starve nobody. */
 	set(&module_credit, 2, "weight", 65535);
 	set(&module_credit, 1, "weight", 1);
 	sim.vcpu[1].sleep = 0;
@@ -163,7 +163,7 @@ static void test_credit_sleeper(void **state)
 static void test_credit_cap(void **state)
 {
 	(void)state;
-	/* A cap that comes late is not for what was run before. */
+	/* A cap set late does not charge earlier run time. */
 	sim_init(&module_credit, 1);
 	sim_domain(1, 1, 0, 0, 0);
 	sim_run(5 * S);
@@ -176,7 +176,7 @@ static void test_credit_cap(void **state)
 	sim_init(&module_credit, 2);
 	sim_domain(1, 2, 0, 0, 0);
 	set(&module_credit, 1, "cap", 25);
-	sim_run(10 * S);	/* alone, and still no more than that */
+	sim_run(10 * S);	/* alone, and still capped */
 	assert_share(1, 10 * S, 0.25, 0.003);
 	sim_domain(2, 2, 0, 0, 0);
 	sim_run(11 * S);
@@ -188,7 +188,7 @@ static void test_credit_cap(void **state)
 	sim_run(22 * S);
 	sim_forget();
 	sim_run(32 * S);
-	assert_share(1, 10 * S, 1, 0.02);	/* its weight gives it less than the cap would */
+	assert_share(1, 10 * S, 1, 0.02);	/* its weight gives it less than the cap allows */
 	set(&module_credit, 2, "cap", 1);
 	set(&module_credit, 1, "cap", 0);
 	sim_run(33 * S);
@@ -203,7 +203,7 @@ static void test_credit_cap(void **state)
 static const u64 period_of[NR_PROMISED] = { 30 * MS, 100 * MS, 20 * MS };
 static u64 of_period[NR_PROMISED], shortest[NR_PROMISED], periods[NR_PROMISED];
 
-/* What the promised domains, 0 to 2, run in each of their periods. */
+/* Records what the promised domains, 0 to 2, run in each period. */
 static void watch_periods(u64 from, u64 to)
 {
 	for (u32 d = 0; d < NR_PROMISED; d++) {
@@ -218,7 +218,7 @@ static void watch_periods(u64 from, u64 to)
 			at = min(end, to);
 			if (at < end)
 				break;
-			if (periods[d]++)	/* the first was not whole */
+			if (periods[d]++)	/* the first period was not whole */
 				shortest[d] = min(shortest[d], of_period[d]);
 			of_period[d] = 0;
 		}
@@ -245,22 +245,22 @@ static void test_edf_budgets(void **state)
 		set(&module_edf, d, "period_us", period_of[d] / 1000);
 		set(&module_edf, d, "budget_us", budget[d] / 1000);
 	}
-	sim_domain(3, 4, 0, 0, 0);	/* four more that want all they can get */
+	sim_domain(3, 4, 0, 0, 0);	/* four more that want all the time they can get */
 	watch_from_now();
 	sim_run(20 * S);
 	for (u16 d = 0; d < NR_PROMISED; d++) {
 		assert_true(periods[d] > 190);
-		/* A last slice that was too long, by 50 us, and late, by 20, was paid back. */
+		/* Its last slice was 50 us too long and 20 us late; it paid both back. */
 		if (shortest[d] < budget[d] - 75000)
 			fail_msg("domain %u: only %lu us in a period", d,
 				 (unsigned long)shortest[d] / 1000);
 	}
-	/* The rest goes to those who wait longest: not to the three. */
+	/* The rest goes to those that wait longest, not to the three. */
 	assert_share(3, 20 * S, 0.1167, 0.005);
 	assert_true(longest_wait() < 600 * MS);
 }
 
-/* Promises over two CPUs, to domains that sleep in between as well. */
+/* Promises over two CPUs, to domains that also sleep. */
 static void test_edf_machine(void **state)
 {
 	static const u64 budget[3] = { 30 * MS, 60 * MS, 5 * MS };
@@ -293,7 +293,7 @@ static void test_edf_admission(void **state)
 	set(&module_edf, 2, "budget_us", 80000);	/* of 100 ms: 80 */
 	set_fails(&module_edf, 3, "budget_us", 11000, POLICY_ENOSPC);
 	set_fails(&module_edf, 1, "period_us", 9000, POLICY_ENOSPC);
-	set(&module_edf, 3, "budget_us", 10000);	/* 10: that is all */
+	set(&module_edf, 3, "budget_us", 10000);	/* 10: no more is left */
 	set_fails(&module_edf, 4, "budget_us", 1, POLICY_ENOSPC);
 	set(&module_edf, 2, "budget_us", 0);
 	set(&module_edf, 4, "budget_us", 80000);
@@ -311,7 +311,7 @@ static void test_edf_admission(void **state)
 
 static u64 some[8], together[8];
 
-/* How long any of a domain's vCPUs run, and how long as many as there are CPUs. */
+/* Records how long any vCPU of a domain runs, and how long as many as there are CPUs. */
 static void watch_gangs(u64 from, u64 to)
 {
 	u32 n[8] = { 0 };
@@ -335,7 +335,7 @@ static void run_gangs(const struct policy_module *policy, u64 busy, u64 sleep)
 	sim_init(policy, 4);
 	memset(some, 0, sizeof(some));
 	memset(together, 0, sizeof(together));
-	/* They come one by one, at odd times, as guests' vCPUs do. */
+	/* They wake one by one, at odd times, like guests' vCPUs. */
 	for (u16 d = 0; d < 3; d++) {
 		struct sim_vcpu *v = sim_domain(d, 4, busy, d == 1 ? sleep : 0, 0);
 
@@ -364,7 +364,7 @@ static void test_gang_overlap(void **state)
 		assert_share(d, 40 * S, 1 / 3.0, 0.01);
 	}
 	assert_true(longest_wait() < 21 * MS);
-	/* With windows of 1 ms a timer that is late by 20 us weighs more. */
+	/* With windows of 1 ms a timer that is late by 20 us matters more. */
 	set(&module_gang, POLICY_MAX_DOMAINS, "window_us", 1000);
 	sim_forget();
 	memset(some, 0, sizeof(some));
@@ -377,7 +377,7 @@ static void test_gang_overlap(void **state)
 	set_fails(&module_gang, 1, "window_us", 1000, POLICY_ENOENT);
 }
 
-/* A domain that sleeps leaves its windows to the others, and these still run together. */
+/* A sleeping domain leaves its windows to the others, whose vCPUs still run together. */
 static void test_gang_sleeper(void **state)
 {
 	(void)state;
@@ -387,7 +387,7 @@ static void test_gang_sleeper(void **state)
 	assert_share(2, 40 * S, 0.485, 0.02);
 }
 
-/* A domain of one vCPU has one CPU in its windows; the others are not idle meanwhile. */
+/* A domain with one vCPU uses one CPU in its windows; the other CPUs are not idle meanwhile. */
 static void test_gang_fallback(void **state)
 {
 	(void)state;
@@ -399,7 +399,10 @@ static void test_gang_fallback(void **state)
 	assert_share(2, 10 * S, 3.5, 0.03);
 }
 
-/* All sorts of guests, moved about: nothing is lost (the simulation looks) and nobody starves. */
+/*
+ * Many kinds of guests, migrated between CPUs: nothing is lost (the simulation checks) and none
+ * starves.
+ */
 static void mixed_load(u64 seed, u32 cpus, u32 domains)
 {
 	sim_seed(seed);
@@ -485,7 +488,7 @@ static void test_swaps(void **state)
 	}
 }
 
-/* What a domain ran before a policy came is no business of that policy's. */
+/* A policy does not charge what a domain ran before the swap. */
 static void test_swap_is_fair(void **state)
 {
 	(void)state;
@@ -501,7 +504,7 @@ static void test_swap_is_fair(void **state)
 		sim_run(sim.now + S);
 		assert_share(0, S, 0.5, 0.05);
 	}
-	/* A cap neither is for what was run under another policy. */
+	/* Nor does a cap count what ran under another policy. */
 	sim_init(&module_credit, 1);
 	set(&module_credit, 0, "cap", 25);
 	sim_swap(0, &module_rr);

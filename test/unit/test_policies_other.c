@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The policies of modules/ that do not schedule: polling before a halt, placement on nodes, counting of
- * exits; and the list of functions that modules may call.
+ * The policies of modules/ that do not schedule: polling before a halt, placement on nodes and exit
+ * counts; and the list of functions that modules may call.
  * unit-sources: modules/haltpoll.c modules/numa.c modules/exitstat.c common/policy/exports.c
  */
 #include "host.h"
@@ -68,7 +68,7 @@ static void test_exports(void **state)
 	assert_memory_equal(module_hypervisor_id(), "abcdefghijklmnopqrst", 20);
 }
 
-/* One idle time of so many ns; how long the CPU looked before it halted. */
+/* Simulates one idle time of ns; returns how long the CPU polled before it halted. */
 static u64 idle_time(struct policy_cpu *c, u64 ns, bool *halted)
 {
 	static u64 slept[2];
@@ -100,7 +100,7 @@ static void test_haltpoll(void **state)
 
 	(void)state;
 	time_now = 1000;
-	/* Ping-pong: before long it does not halt any more. */
+	/* Ping-pong: soon it no longer halts. */
 	for (unsigned i = 0; i < 10; i++)
 		poll = idle_time(&c, 30000 + i, &halted);
 	assert_false(halted);
@@ -109,14 +109,14 @@ static void test_haltpoll(void **state)
 		assert_int_equal(idle_time(&c, 30000 + i % 2, &halted), poll);
 		assert_false(halted);
 	}
-	/* The other CPU's guests sleep: it never looks. And soon this one's do not either. */
+	/* The other CPU's guests sleep: it never polls. Soon this one stops polling too. */
 	for (unsigned i = 0; i < 10; i++)
 		assert_int_equal(idle_time(&other, 5000000 + i, &halted), 0);
 	for (unsigned i = 0; i < 10; i++)
 		poll = idle_time(&c, 5000000 + i, &halted);
 	assert_int_equal(poll, 0);
 	assert_true(halted);
-	/* It never looks longer than 200 us. */
+	/* It never polls longer than 200 us. */
 	for (unsigned i = 0; i < 20; i++)
 		poll = idle_time(&c, 199000 + i, &halted);
 	assert_int_equal(poll, 200000);
@@ -147,7 +147,9 @@ static void test_numa(void **state)
 	assert_int_equal(node(nodes, 4, 100 * GIB, 2), 3);
 	assert_int_equal(node(nodes, 3, 100 * GIB, 2), 0);
 	assert_int_equal(node(nodes, 1, GIB, 200), 0);
-	/* With two more vCPUs the loads are equal, one per CPU: the smallest hole that is large enough. */
+	/*
+	 * With two more vCPUs the loads are equal, one per CPU: take the smallest hole that fits.
+	 */
 	assert_int_equal(node(equal, 3, GIB, 2), 2);
 	assert_int_equal(node(equal, 3, 25 * GIB, 2), 1);
 	assert_int_equal(node(equal, 3, GIB, 3), 1);
@@ -169,7 +171,7 @@ static void test_exitstat(void **state)
 		module_exitstat.exit->exit(&c, &b, 0);
 	}
 	module_exitstat.exit->exit(&c, &a, 1);
-	module_exitstat.exit->exit(&c, &a, 64);	/* no such reason */
+	module_exitstat.exit->exit(&c, &a, 64);	/* no such exit reason */
 	assert_string_equal(module_exitstat.counter(0, &value), "7.cpuid");
 	assert_int_equal(value, 5);
 	assert_string_equal(module_exitstat.counter(1, &value), "0.interrupt");
@@ -178,7 +180,7 @@ static void test_exitstat(void **state)
 	assert_null(module_exitstat.counter(3, &value));
 	assert_null(module_exitstat.counter(~0U, &value));
 
-	/* Another domain in the same slot: its counts begin at zero, under its own number. */
+	/* Another domain in the same slot: its counts begin at zero, with its own id. */
 	a.domain = 60000;
 	module_exitstat.exit->exit(&c, &a, 2);
 	assert_int_equal(counter(&module_exitstat, "60000.cpuid"), 1);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The registry of policy modules: load, select, eject and unload, for every policy point and on sets of CPUs.
- * An unload goes through grace periods, nobody keeps a pointer to what was ejected, and all is given back.
+ * The registry of policy modules: load, select, eject and unload, for every policy point and for
+ * sets of CPUs. An unload waits for grace periods, no pointer to an ejected module remains, and
+ * everything is released.
  * unit-sources: common/policy/registry.c common/domain/quiesce.c
  */
 #include "host.h"
@@ -26,7 +27,7 @@ static unsigned handed[CPUS], starts, flushed, pages, objects, mapped;
 static bool nmis;
 static s32 start_says;
 static struct policy *eject_in_swap;
-static const char *eject_in_start;	/* by another CPU meanwhile */
+static const char *eject_in_start;	/* ejected meanwhile by another CPU */
 
 stime_t now(void)
 {
@@ -83,7 +84,7 @@ void arch_module_unmap(const struct module *m, const void *at)
 {
 	(void)at;
 	mapped--;
-	/* From now on a call to it is a fault. */
+	/* From now on, a call to it is a fault. */
 	for (unsigned i = 0; i < CPUS; i++) {
 		for (unsigned j = 0; j < NR_POINTS; j++)
 			assert_true(!cpu[i].policy[j] || &cpu[i].policy[j]->mod != m);
@@ -103,7 +104,7 @@ void arch_flush_translations(void)
 	flushed++;
 }
 
-/* CPU i comes to the scheduler's loop. */
+/* CPU i passes through the scheduler's loop. */
 static void visit(unsigned i)
 {
 	if (cpu[i].work & CPU_WORK_QUIESCE)
@@ -117,7 +118,7 @@ static void visit_all(void)
 		visit(i);
 }
 
-/* As the control domain does: the call is made again until it is over. */
+/* Repeats the call until it succeeds, like the control domain. */
 static int unload(const char *name)
 {
 	int rc;
@@ -233,7 +234,7 @@ static int setup(void **state)
 	return 0;
 }
 
-/* The table of nodes that a placement policy reads holds every node that SRAT may name. */
+/* A placement policy's table of nodes holds every node that SRAT may name. */
 static void test_many_nodes(void **state)
 {
 	(void)state;
@@ -266,7 +267,9 @@ static void selected_on(const struct policy *p, enum policy_point point, u64 mas
 		assert_int_equal(policy_selected(point, i) == p, mask >> i & 1);
 }
 
-/* On exactly the CPUs that were asked for, by the scheduler's own hand-over, and each of them is told. */
+/*
+ * Selects on exactly the requested CPUs, by the scheduler's own hand-over, and notifies each CPU.
+ */
 static void test_select(void **state)
 {
 	struct policy *p = load(&all);
@@ -297,7 +300,7 @@ static void test_select(void **state)
 	assert_int_equal(policy_node(1, 1, 0), 0);
 }
 
-/* The pointers are gone everywhere, all CPUs choose again, and it cannot come back. */
+/* No pointer remains, all CPUs choose again, and the module cannot be selected again. */
 static void test_eject(void **state)
 {
 	struct policy *p = load(&all), *other = load(&only_sched);
@@ -323,7 +326,7 @@ static void test_eject(void **state)
 	selected_on(p, POINT_SCHED, 0);
 }
 
-/* One that fails to start, or is ejected while it starts, is selected nowhere. */
+/* A module that fails to start, or is ejected while it starts, is selected nowhere. */
 static void test_start(void **state)
 {
 	struct policy *p = load(&all);
@@ -337,14 +340,14 @@ static void test_start(void **state)
 	eject_in_start = "all";
 	assert_int_equal(policy_select(POINT_SCHED, p, &everywhere), -EIO);
 	selected_on(p, POINT_SCHED, 0);
-	/* The first CPU calls it, and it fails, before the last has it. */
+	/* The first CPU calls it, and it fails, before the last CPU has selected it. */
 	eject_in_swap = p = load(&only_sched);
 	(void)policy_select(POINT_SCHED, p, &everywhere);
 	assert_true(p->ejected);
 	selected_on(p, POINT_SCHED, 0);
 }
 
-/* An unload is not over, nor anything unmapped, before each CPU was in its loop; then each drops translations. */
+/* An unload unmaps nothing until each CPU was in its loop; then each CPU flushes its TLB. */
 static void test_unload_waits(void **state)
 {
 	struct policy *p = load(&all);
@@ -372,7 +375,7 @@ static void test_unload_waits(void **state)
 	assert_int_equal(policy_unload("all"), -ENOENT);
 }
 
-/* Who unloads may stop half-way, and another may go on; meanwhile nobody can select it. */
+/* A caller may stop an unload halfway and another may continue; meanwhile nobody can select it. */
 static void test_unload_half(void **state)
 {
 	struct policy *p = load(&all);
@@ -384,7 +387,7 @@ static void test_unload_half(void **state)
 	assert_int_equal(unload("all"), 0);
 }
 
-/* Slots are used again, and no more modules are taken than there are. */
+/* Slots are reused, and the registry refuses modules beyond the limit. */
 static void test_slots(void **state)
 {
 	char names[33][8], why[MODULE_REASON];

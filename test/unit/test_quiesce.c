@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Grace periods: over only when each CPU was in its loop after the start; one after the other, whoever asks.
+ * Grace periods: one ends only after each CPU was in its loop since its start; they follow one
+ * another, whoever asks.
  * unit-sources: common/domain/quiesce.c
  */
 #include "host.h"
@@ -61,13 +62,13 @@ static void test_all(void **state)
 	raised = 0;
 	assert_true(quiesce_over(p));
 	assert_true(quiesce_over(p));
-	/* No CPU is disturbed for what is over. */
+	/* A grace period that is over kicks no CPU. */
 	assert_int_equal(raised, 0);
 	for (unsigned i = 0; i < CPUS; i++)
 		assert_false(visit(i));
 }
 
-/* A CPU that was in its loop before the start does not count, though another period was under way. */
+/* A CPU that was in its loop before the start does not count, even during an earlier period. */
 static void test_two(void **state)
 {
 	u64 a = quiesce_start(), b, c;
@@ -81,7 +82,7 @@ static void test_two(void **state)
 	assert_int_not_equal(a, b);
 	visit(2);
 	visit(3);
-	/* Whoever asks gets the next one going. */
+	/* Any query starts the next one. */
 	assert_true(quiesce_over(a));
 	assert_false(quiesce_over(b));
 	visit(2);
@@ -96,7 +97,10 @@ static void test_two(void **state)
 	assert_true(quiesce_over(a));
 }
 
-/* Any sequence: a period is over only if each CPU was in its loop since its start, and then it is in the end. */
+/*
+ * In any sequence a period ends only if each CPU was in its loop since its start, and ends
+ * eventually.
+ */
 static void test_random(void **state)
 {
 	u64 period[8] = { 0 }, seen[8] = { 0 }, seed = 1;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The scheduler's core: the states of a vCPU and the queues, step by step and by random sequences checked
- * against what must always hold. The file itself is included: each CPU's loop is done one round a time.
+ * The scheduler's core: vCPU states and queues, step by step, and by random sequences checked
+ * against the invariants. Includes the source itself; each CPU's loop runs one iteration at a time.
  * unit-sources: common/timer.c test/unit/no_policies.c
  */
 #include "host.h"
@@ -19,7 +19,7 @@ static void test_life(void **state)
 	struct vcpu_runstate_info rs;
 
 	(void)state;
-	vcpu_wake(v); /* is off: nothing happens */
+	vcpu_wake(v); /* it is offline: nothing happens */
 	assert_int_equal(v->state, RUN_OFFLINE);
 	vcpu_up(v);
 	assert_int_equal(v->state, RUN_RUNNABLE);
@@ -29,7 +29,7 @@ static void test_life(void **state)
 	vcpu_up(v);
 	assert_int_equal(v->state, RUN_RUNNING);
 	clock_now += 100;
-	/* Sleeps, with its registers left in the CPU. */
+	/* Blocks, with its registers still in the CPU. */
 	vcpu_block(v);
 	assert_int_equal(v->state, RUN_BLOCKED);
 	assert_false(step(where(0)));
@@ -37,12 +37,12 @@ static void test_life(void **state)
 	clock_now += 1000;
 	vcpu_wake(v);
 	assert_true(step(where(0)));
-	/* Work that waits already: it does not sleep. */
+	/* Work is pending: it does not block. */
 	has_work[0] = true;
 	vcpu_block(v);
 	assert_int_equal(v->state, RUN_RUNNING);
 	has_work[0] = false;
-	/* Woken on its way to sleep. */
+	/* Woken while it blocks. */
 	vcpu_block(v);
 	vcpu_wake(v);
 	assert_int_equal(v->state, RUN_RUNNING);
@@ -58,7 +58,7 @@ static void test_life(void **state)
 	check();
 }
 
-/* HLT with interrupts off: only what it would take even so wakes it. */
+/* HLT with interrupts off: only events that IF does not mask wake it. */
 static void test_halted(void **state)
 {
 	(void)state;
@@ -69,7 +69,7 @@ static void test_halted(void **state)
 	vcpu_wake(&vcpu[0]);
 	assert_int_equal(vcpu[0].state, RUN_BLOCKED);
 	step(where(0));
-	/* Taken down and started anew, its next sleep is not that one. */
+	/* Taken down and started again, its next sleep is a new one. */
 	vcpu_down(&vcpu[0]);
 	step(where(0));
 	vcpu_up(&vcpu[0]);
@@ -84,7 +84,7 @@ static void test_halted(void **state)
 	assert_int_equal(vcpu[0].state, RUN_RUNNING);
 }
 
-/* Another vCPU takes it down while it is on its way to sleep. */
+/* Another vCPU takes it down while it blocks. */
 static void test_down_beats_block(void **state)
 {
 	(void)state;
@@ -101,12 +101,12 @@ static void test_down_beats_block(void **state)
 static void test_spread(void **state)
 {
 	(void)state;
-	/* As many as there are CPUs, at once: one each, before any of the CPUs has looked. */
+	/* As many vCPUs as CPUs at once: one for each, before any CPU has looked. */
 	for (unsigned i = 0; i < CPUS; i++)
 		vcpu_up(&vcpu[i]);
 	assert_true(where(0) != where(1) && where(1) != where(2) && where(0) != where(2));
 	settle();
-	/* One more waits; when a CPU has nothing to do any more it takes it. */
+	/* One more waits; a CPU that becomes idle takes it. */
 	vcpu_up(&vcpu[3]);
 	check();
 	settle();
@@ -121,7 +121,7 @@ static void test_spread(void **state)
 	assert_int_equal(vcpu[3].state, RUN_RUNNING);
 }
 
-/* Two that share a CPU while another is idle: the idle one is told, and takes one of them. */
+/* Two share a CPU while another is idle: the idle CPU is kicked and takes one of them. */
 static void test_offer(void **state)
 {
 	(void)state;
@@ -130,7 +130,7 @@ static void test_offer(void **state)
 	vcpu_up(&vcpu[0]);
 	settle();
 	assert_int_equal(where(0), 0);
-	/* CPU 1 has looked for work in vain, and not yet said that it sleeps. */
+	/* CPU 1 found no work and has not yet marked itself idle. */
 	cpu_set_remove(&idle_cpus, 1);
 	vcpu_up(&vcpu[1]);
 	cpu_set_add(&idle_cpus, 1);
@@ -138,7 +138,7 @@ static void test_offer(void **state)
 	clock_now += opt.sched_slice * 1000UL;
 	cpu[0].work |= CPU_WORK_RESCHED;
 	cpu[1].work = 0;
-	step(0); /* takes turns, and offers the other */
+	step(0); /* switches, and offers the other vCPU */
 	assert_true(cpu[1].work & CPU_WORK_RESCHED);
 	step(1);
 	assert_int_equal(waiting(0), 0);
@@ -159,7 +159,7 @@ static void test_round_robin(void **state)
 	for (n = 0; n < 40; n++) {
 		struct vcpu *before = cpu[0].current;
 
-		/* Nothing happens in the middle of a slice. */
+		/* Nothing happens within a slice. */
 		clock_now += opt.sched_slice * 500UL;
 		cpu[0].work |= CPU_WORK_RESCHED;
 		step(0);
@@ -172,7 +172,7 @@ static void test_round_robin(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(vcpu[i].runstate.time[RUNSTATE_running] / 1000,
 				 10 * opt.sched_slice);
-	/* Alone it has no timer at all. */
+	/* Alone it has no timer. */
 	for (unsigned i = 0; i < 4; i++)
 		if (&vcpu[i] != cpu[0].current)
 			vcpu_down(&vcpu[i]);
@@ -183,7 +183,7 @@ static void test_round_robin(void **state)
 	assert_int_equal(hardware[0], ~0UL);
 }
 
-/* A slice of CPU 0's ends. */
+/* Ends a slice on CPU 0. */
 static void end_slice(void)
 {
 	clock_now += opt.sched_slice * 1000UL;
@@ -191,7 +191,10 @@ static void end_slice(void)
 	settle();
 }
 
-/* All but two wait on one CPU, and nobody sleeps: who is preempted goes where fewer wait, on its node first. */
+/*
+ * All but two wait on one CPU, none blocks: a preempted vCPU moves to a shorter queue, first on its
+ * node.
+ */
 static void test_balance(void **state)
 {
 	(void)state;
@@ -204,7 +207,7 @@ static void test_balance(void **state)
 	}
 	settle();
 	assert_int_equal(waiting(0), 6);
-	/* They may run nowhere else. */
+	/* They may run on no other CPU. */
 	end_slice();
 	assert_int_equal(waiting(0), 6);
 	for (unsigned i = 0; i < 7; i++)
@@ -218,13 +221,13 @@ static void test_balance(void **state)
 	assert_int_equal(waiting(1), 1);
 	end_slice();
 	end_slice();
-	/* Three on each; nobody moves any more, not even where two share what one has alone. */
+	/* Three on each; nothing moves any more, not even to a CPU with a single vCPU. */
 	for (unsigned n = 0; n < 10; n++) {
 		for (unsigned c = 0; c < CPUS; c++)
 			assert_int_equal(waiting(c), 2);
 		end_slice();
 	}
-	/* Two go from one CPU, one from another: evened out again. */
+	/* Two leave one CPU, one leaves another: the queues are balanced again. */
 	for (unsigned n = 0; n < 3; n++)
 		vcpu_down(list_first(&cpu[1 + n / 2].runq.queue, struct vcpu, runq_link));
 	settle();
@@ -246,7 +249,7 @@ static void test_stop(void **state)
 	assert_false(queued(v));
 	settle();
 	assert_int_equal(runs[0], 0);
-	/* While it runs: it goes, and its registers with it. */
+	/* While it runs: it leaves the CPU with its registers. */
 	vcpu_up(w);
 	settle();
 	assert_true(w->on_cpu);
@@ -254,7 +257,7 @@ static void test_stop(void **state)
 	settle();
 	assert_false(w->on_cpu);
 	assert_int_equal(w->state, RUN_RUNNABLE);
-	/* Asleep with its registers in a CPU; what would wake it does no more. */
+	/* Blocked with its registers in a CPU; a wake-up has no effect any more. */
 	vcpu_up(asleep);
 	settle();
 	host_cpu = asleep->cpu;
@@ -265,7 +268,7 @@ static void test_stop(void **state)
 	vcpu_wake(asleep);
 	settle();
 	assert_false(asleep->on_cpu);
-	/* Nor does its being taken down and up. */
+	/* Taking it down and up has no effect either. */
 	vcpu_down(w);
 	vcpu_up(w);
 	settle();
@@ -273,7 +276,7 @@ static void test_stop(void **state)
 	assert_false(w->on_cpu);
 }
 
-/* What holds a vCPU is counted, and neither a wake-up nor being taken up lets it run. */
+/* Holds are counted. Neither a wake-up nor taking a held vCPU up lets it run. */
 static void test_hold(void **state)
 {
 	struct vcpu *v = &vcpu[0], *asleep = &vcpu[1], *off = &vcpu[2];
@@ -306,12 +309,12 @@ static void test_hold(void **state)
 	settle();
 	for (unsigned i = 0; i < 3; i++)
 		assert_true(runs[i] > 0);
-	/* Held and released before its CPU looked: it goes on. */
+	/* Held and released before its CPU looked: it continues. */
 	vcpu_hold(v, 1);
 	vcpu_release(v);
 	settle();
 	assert_int_equal(v->state, RUN_RUNNING);
-	/* One that sleeps stays asleep. */
+	/* A blocked one stays blocked. */
 	host_cpu = asleep->cpu;
 	vcpu_block(asleep);
 	settle();
@@ -330,7 +333,7 @@ static void test_affinity(void **state)
 		assert_int_equal(where(c), c);
 	}
 	settle();
-	/* Others that may not run on the CPU that is idle wait all the same. */
+	/* The others may not run on the idle CPU, so they keep waiting. */
 	set_affinity(3, BIT(0));
 	set_affinity(4, BIT(0) | BIT(2));
 	vcpu_up(&vcpu[3]);
@@ -342,7 +345,7 @@ static void test_affinity(void **state)
 	vcpu_up(&vcpu[4]);
 	settle();
 	assert_null(cpu[1].current);
-	/* CPU 2 has nothing to do: it takes the one it may run. */
+	/* CPU 2 is idle: it takes the one that it may run. */
 	host_cpu = &cpu[2];
 	vcpu_block(&vcpu[2]);
 	settle();
@@ -351,7 +354,7 @@ static void test_affinity(void **state)
 	assert_int_equal(where(3), 0);
 }
 
-/* Another CPU acts while this one has taken a vCPU from a queue and not yet made it current. */
+/* Another CPU acts after this one took a vCPU from a queue and before it made it current. */
 static void test_stolen(void **state)
 {
 	struct vcpu *v = &vcpu[0];
@@ -387,7 +390,7 @@ static void test_stolen(void **state)
 	}
 }
 
-/* Whoever can run does, and no CPU is idle while one that it may run waits. */
+/* Every vCPU that can run does, and no CPU is idle while one that it may run waits. */
 static void check_progress(void)
 {
 	unsigned before[VCPUS];
@@ -425,7 +428,7 @@ static void test_random(void **state)
 	}
 }
 
-/* Woken a little early, it enters its guest in time; one that runs is told in time. */
+/* Woken a little early, a vCPU enters its guest in time; a running one is notified in time. */
 static void test_date(void **state)
 {
 	struct vcpu *v = &vcpu[0];
@@ -439,7 +442,7 @@ static void test_date(void **state)
 	step(0);
 	vcpu_block(v);
 	step(0);
-	/* Late twice: this CPU begins earlier from then on. */
+	/* Late twice: this CPU wakes vCPUs earlier from then on. */
 	for (unsigned i = 0; i < 2; i++) {
 		ahead = cpu[0].timers.ahead;
 		v->not_before = clock_now;
@@ -448,7 +451,7 @@ static void test_date(void **state)
 		assert_int_equal(v->not_before, 0);
 		assert_true(cpu[0].timers.ahead > ahead && cpu[0].timers.ahead < 800);
 	}
-	/* Very late says nothing, and often late no more than it may. */
+	/* A single very late wake-up is ignored, and frequent ones have a limit. */
 	ahead = cpu[0].timers.ahead;
 	v->not_before = clock_now - 1000000;
 	vcpu_wait_deadline(v);
@@ -458,7 +461,10 @@ static void test_date(void **state)
 		vcpu_wait_deadline(v);
 	}
 	assert_int_equal(cpu[0].timers.ahead, TIMER_AHEAD_MAX);
-	/* Asleep: it is only noted, and waited for at the entry. By that it comes less early the next time. */
+	/*
+	 * Blocked: the deadline is noted and waited for at the entry. The next wake-up is less
+	 * early.
+	 */
 	clock_now = 20000000;
 	host_cpu->timers.due = clock_now;
 	vcpu_early_timer_fired(v, &t);
@@ -473,13 +479,13 @@ static void test_date(void **state)
 		vcpu_wait_deadline(v);
 	}
 	assert_int_equal(cpu[0].timers.ahead, TIMER_EXIT_NS);
-	/* A time from the very beginning is past. */
+	/* An expiry near 0 is in the past. */
 	relaxes = 0;
 	v->not_before = 1;
 	vcpu_wait_deadline(v);
 	assert_int_equal(v->not_before, 0);
 	relaxes = 10;
-	/* It runs: the time is waited for before anything is told. */
+	/* It runs: the deadline is waited for before the vCPU is notified. */
 	vcpu_wake(v);
 	step(0);
 	assert_int_equal(v->state, RUN_RUNNING);
@@ -488,13 +494,13 @@ static void test_date(void **state)
 	vcpu_early_timer_fired(v, &t);
 	assert_true(clock_now >= t.expires);
 	assert_int_equal(v->not_before, 0);
-	/* Past: nothing to wait for. */
+	/* Past: no wait. */
 	relaxes = 0;
 	host_cpu->timers.due = clock_now;
 	vcpu_early_timer_fired(v, &t);
 }
 
-/* A timer that is due runs in the run loop; what else there is brings it back to the scheduler's. */
+/* A due timer fires in the run loop; other work returns to the scheduler's loop. */
 static void test_wanted(void **state)
 {
 	(void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The scheduler's core with real policies and the calls to them: random operations, swaps and ejections in
- * between, and nothing that can run is ever lost. Wrong answers change nothing but who decides.
+ * The scheduler's core with real policies: random operations with swaps and ejections never lose a
+ * runnable vCPU. Wrong answers only change which policy decides.
  * unit-sources: common/timer.c common/policy/calls.c modules/rr.c modules/credit.c modules/edf.c
  * unit-sources: modules/gang.c modules/example/lottery.c
  */
@@ -77,7 +77,7 @@ void policy_log(const char *text)
 	(void)text;
 }
 
-/* Loaded and started anew. */
+/* Loads the policy and starts it anew. */
 static void load(struct policy *p, const struct policy_module *m)
 {
 	*p = (struct policy){ .serial = ++serial, .balance = m->sched->balance };
@@ -107,7 +107,7 @@ static void select_for(unsigned c, struct policy *p)
 	check();
 }
 
-/* Everybody who can run does so within a while. */
+/* Every vCPU that can run does so within a while. */
 static void check_progress(void)
 {
 	unsigned before[VCPUS];
@@ -174,7 +174,7 @@ static void test_ejections(void **state)
 	assert_true(ejections > 0);
 }
 
-/* rr picks whom the built-in policy picks, and lets it run as long. */
+/* rr picks the same vCPU as the built-in policy, and for the same time. */
 static void test_rr_is_built_in(void **state)
 {
 	unsigned order[2][40];
@@ -266,7 +266,7 @@ static void test_answers(void **state)
 		assert_int_equal(vcpu[1].slice_end - clock_now, slices[i].meant);
 		assert_false(p->ejected);
 	}
-	/* None: the CPU asks again later. */
+	/* No vCPU: the CPU asks again later. */
 	two_on_cpu_0();
 	answer = NULL;
 	answered_slice = 3000000;
@@ -276,7 +276,10 @@ static void test_answers(void **state)
 	clock_now += 3000000;
 	assert_true(step(0));
 	assert_false(p->ejected);
-	/* One that waits elsewhere, and none at all: who waits longest runs, for the built-in slice. */
+	/*
+	 * A vCPU that waits elsewhere, and none at all: the longest waiting runs, for the built-in
+	 * slice.
+	 */
 	for (unsigned i = 0; i < 2; i++) {
 		two_on_cpu_0();
 		answer = i ? (struct policy_vcpu *)8 : &vcpu[2].view;
@@ -291,7 +294,7 @@ static void test_answers(void **state)
 static enum policy_why last_why;
 static unsigned enqueues, charges, preemptions;
 static u32 placed;
-static u64 word;		/* that vCPUs must have in their own words */
+static u64 word;		/* expected in the vCPUs' private words */
 
 static void note_enqueue(struct policy_cpu *c, struct policy_vcpu *v, enum policy_why why)
 {
@@ -348,7 +351,7 @@ static const struct sched_policy noting = {
 static const struct policy_module module_noting = { .sched = &noting },
 				  module_placing = { .sched = &placing };
 
-/* vCPUs 0 to n - 1 on CPU 0, the first of them running, by the built-in policy. */
+/* Puts vCPUs 0 to n - 1 on CPU 0 under the built-in policy; the first one runs. */
 static void on_cpu_0(unsigned n)
 {
 	setup_policies(NULL);
@@ -361,7 +364,10 @@ static void on_cpu_0(unsigned n)
 	assert_ptr_equal(cpu[0].current, &vcpu[0]);
 }
 
-/* All that wait come once, as new, with empty words; who runs is new when it stops, and not charged. */
+/*
+ * Each waiting vCPU is added once, as new, with zeroed words; a running one is when it stops,
+ * uncharged.
+ */
 static void test_hand_over(void **state)
 {
 	struct policy *p = &policies[NR_POLICIES];
@@ -388,18 +394,21 @@ static void test_hand_over(void **state)
 		step(0);
 		assert_int_equal(last_why, POLICY_PREEMPTED);
 		assert_int_equal(charges, 1);
-		/* There and back: handed over anew. */
+		/* There and back: handed over again. */
 		select_for(0, NULL);
 		cpu[0].view.priv[0] = 5;
 		select_for(0, p);
 		assert_int_equal(enqueues, 8);
 		assert_int_equal(last_why, POLICY_MOVED);
-		/* The words are not the next policy's, though it is the same module, loaded again. */
+		/*
+		 * The next policy does not see the words, even if it is the same module loaded
+		 * again.
+		 */
 		select_for(0, NULL);
 	}
 }
 
-/* Who may run on for ever by one policy is stopped after a slice by the next, if others wait or not. */
+/* A vCPU that one policy lets run forever is stopped after a slice by the next, alone or not. */
 static void test_slice_after_swap(void **state)
 {
 	struct policy *p = &policies[NR_POLICIES];
@@ -417,7 +426,7 @@ static void test_slice_after_swap(void **state)
 	set_affinity(1, 1);
 	vcpu_up(&vcpu[1]);
 	step(0);
-	/* It did not ask to choose again, so that the core sees to it that none starves. */
+	/* It did not ask to choose again, so the core prevents starvation. */
 	assert_ptr_equal(cpu[0].current, &vcpu[0]);
 	assert_true(hardware[0] <= clock_now + POLICY_STARVE_NS / 4);
 	select_for(0, NULL);
@@ -426,7 +435,7 @@ static void test_slice_after_swap(void **state)
 	clock_now += slice;
 	step(0);
 	assert_ptr_equal(cpu[0].current, &vcpu[1]);
-	/* One alone that has a slice is asked about again. */
+	/* For a single vCPU with a slice, the core asks again. */
 	on_cpu_0(1);
 	load(p, &module_placing);
 	answered_slice = 3000000;
@@ -438,7 +447,7 @@ static void test_slice_after_swap(void **state)
 	assert_true(hardware[0] <= clock_now + 3000000);
 }
 
-/* The second is picked, again and again, and the first waits. */
+/* Picks the second repeatedly while the first waits. */
 static void pass_over(unsigned n, u64 ns)
 {
 	while (n--) {
@@ -476,7 +485,7 @@ static void test_starvation(void **state)
 		pass_over(1, 1000);
 		assert_int_equal(p->ejected, !swap);
 	}
-	/* Picking it begins the count anew. */
+	/* Picking it restarts the count. */
 	third_waits();
 	pass_over(7, 1000);
 	assert_true(cpu[0].passed_over >= 7);
@@ -487,7 +496,9 @@ static void test_starvation(void **state)
 	assert_false(p->ejected);
 }
 
-/* Where a policy holds back, an idle CPU takes nothing. A place that is not allowed ejects. */
+/*
+ * If a policy holds vCPUs back, an idle CPU takes none. A disallowed placement ejects the policy.
+ */
 static void test_held_back_and_place(void **state)
 {
 	struct policy *p = &policies[NR_POLICIES];
@@ -518,7 +529,7 @@ static void test_held_back_and_place(void **state)
 	check();
 }
 
-/* Words that another policy has left are not shown, not even of those that wait or run since before. */
+/* A policy never sees another's words, not even of vCPUs that already wait or run. */
 static void test_words(void **state)
 {
 	struct policy *p = &policies[NR_POLICIES];

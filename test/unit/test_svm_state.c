@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * AMD-V's get_state() and set_state(): what one gave the other restores; and the MSR bitmaps.
+ * AMD-V's get_state() and set_state(): set_state() restores what get_state() returned; and the MSR
+ * bitmaps.
  * unit-sources: arch/x86/svm/state.c
  */
 #include "some_state.h"
@@ -43,13 +44,13 @@ static void test_svm(void **state)
 		fill_regs();
 		regs = guest.regs;
 		svm_set_state(&guest, &st);
-		m.ss.attr ^= 0x60;	/* as SYSRET may leave it: CPL tells */
-		memset(&guest.regs, 0, 8);	/* as after a hypercall: the VMCB has it */
+		m.ss.attr ^= 0x60;	/* SYSRET may leave it so; CPL decides */
+		memset(&guest.regs, 0, 8);	/* as after a hypercall: the VMCB has RAX */
 		guest.regs.rip = 0;
 		svm_get_state(&guest, &got);
 		assert_same(&st, &got);
 		assert_memory_equal(&regs, &guest.regs, sizeof(regs));
-		/* Into another VMCB. */
+		/* Restore into another VMCB. */
 		memset(&other, 0xa5, sizeof(other));
 		s.vmcb = &other;
 		guest.nmi_blocked = false;
@@ -111,7 +112,7 @@ static void test_bitmaps(void **state)
 	}
 }
 
-/* The map that all share stays as it is when a vCPU gets one of its own. */
+/* The shared map does not change when a vCPU gets its own. */
 static void test_own_map(void **state)
 {
 	static struct vmcb m;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Timers: their order against a model, re-arming, moving between CPUs, and what the
- * hardware is set to.
- * The file itself is included, to see the lists.
+ * Timers: their order against a model, re-arming, moves between CPUs, and the hardware's setting.
+ * Includes the source file itself, to see the lists.
  */
 #include "host.h"
 
@@ -27,7 +26,7 @@ void arch_timer_program(stime_t at)
 	hardware[host_cpu - cpu] = at;
 }
 
-/* What another CPU does while this one waits. */
+/* The other CPU's work while this one waits. */
 void cpu_relax(void)
 {
 	if (!relax)
@@ -41,7 +40,7 @@ static struct model {
 	stime_t at;
 	unsigned cpu;
 	unsigned fired;
-	stime_t again; /* the function sets the timer this much later */
+	stime_t again; /* the function re-arms its timer this much later */
 } model[TIMERS];
 static stime_t last_fired;
 
@@ -123,12 +122,12 @@ static void check(void)
 		}
 		t = first(&cpu[c].timers);
 		assert_int_equal(t ? t->expires : ~0UL, first_of(c));
-		/* Never late; early is only a look in vain. */
+		/* Never late; an early interrupt finds nothing due. */
 		assert_true(hardware[c] <= first_of(c));
 	}
 }
 
-/* The hardware fires once, when its time has come. */
+/* The hardware fires once, when it expires. */
 static void look(void)
 {
 	stime_t *h = &hardware[host_cpu - cpu];
@@ -146,7 +145,10 @@ static void run(unsigned c)
 	for (unsigned i = 0; i < TIMERS; i++)
 		if (model[i].cpu == c && !model[i].again)
 			assert_false(model[i].armed && model[i].at <= clock_now);
-	/* Without a timer what is armed for later may stay so: a look in vain. */
+	/*
+	 * Without a timer the hardware may stay armed for later: the interrupt then finds nothing
+	 * due.
+	 */
 	if (first_of(c) != ~0UL)
 		assert_int_equal(hardware[c], first_of(c));
 	else
@@ -163,7 +165,7 @@ static void test_basics(void **state)
 	set(1, 3000);
 	assert_int_equal(hardware[0], 3000);
 	set(2, 4000);
-	set(1, 6000); /* later than it was */
+	set(1, 6000); /* later than before */
 	check();
 	clock_now = 4500;
 	run(0);
@@ -175,12 +177,12 @@ static void test_basics(void **state)
 	run(0);
 	assert_int_equal(model[0].fired, 0);
 	assert_int_equal(model[1].fired, 1);
-	/* One that has passed fires as soon as the CPU looks. */
+	/* An expiry in the past fires at the CPU's next look. */
 	set(3, 1);
 	assert_int_equal(hardware[0], 1);
 	run(0);
 	assert_int_equal(model[3].fired, 1);
-	timer_stop(&model[4].t); /* never set */
+	timer_stop(&model[4].t); /* never armed */
 	check();
 }
 
@@ -194,7 +196,7 @@ static void test_periodic(void **state)
 		run(0);
 	}
 	assert_int_equal(model[0].fired, 50);
-	/* It does not make up for what it missed, and a short period does not keep the CPU in the loop. */
+	/* Missed ticks are dropped, and a short period does not keep the CPU in the loop. */
 	clock_now += 100000;
 	run(0);
 	assert_int_equal(model[0].fired, 51);
@@ -219,12 +221,12 @@ static void test_no_endless_run(void **state)
 	timer_set(&model[0].t, clock_now);
 	timers_run();
 	assert_int_equal(model[0].fired, 1);
-	assert_true(hardware[0] <= clock_now); /* the next look comes at once */
+	assert_true(hardware[0] <= clock_now); /* the hardware fires again at once */
 	timers_run();
 	assert_int_equal(model[0].fired, 2);
 }
 
-/* Another CPU sets or stops a timer: it moves, or leaves the other's heap. */
+/* Another CPU arms or stops a timer: it moves, or leaves the other's heap. */
 static void test_move(void **state)
 {
 	(void)state;
@@ -246,7 +248,7 @@ static void test_move(void **state)
 	check();
 }
 
-/* While a timer's function runs on CPU 0, CPU 1 does something to the timer. */
+/* While a timer's function runs on CPU 0, CPU 1 arms or stops the timer. */
 static enum { SETS, STOPS } other;
 static bool finish;
 static unsigned waits;
@@ -263,7 +265,7 @@ static void other_cpu(struct timer *t)
 		m->at = 9000;
 		assert_int_equal(hardware[1], ~0UL);
 	} else {
-		/* It has set itself already when the other CPU comes to stop it. */
+		/* It has re-armed itself before the other CPU stops it. */
 		host_cpu = &cpu[0];
 		timer_set(t, 8000);
 		host_cpu = &cpu[1];
@@ -274,7 +276,7 @@ static void other_cpu(struct timer *t)
 	host_cpu = &cpu[0];
 }
 
-/* The function on CPU 0 ends after it has set its timer once more. */
+/* The function on CPU 0 ends after it has re-armed its timer. */
 static void relax_end(void)
 {
 	waits++;
@@ -295,7 +297,7 @@ static void test_while_running(void **state)
 	set(0, 1000);
 	model[0].armed = false;
 	timers_run();
-	/* It stays where its function ran, and that CPU has set its hardware. */
+	/* It stays where its function ran, and that CPU has armed its hardware. */
 	assert_ptr_equal(model[0].t.cpu, &cpu[0]);
 	assert_int_equal(hardware[0], 9000);
 	assert_true(list_empty(&cpu[1].timers.armed));
@@ -331,7 +333,7 @@ static void test_random(void **state)
 			model[i].again = rand() % 3 ? 0 : 1 + (stime_t)rand() % 100;
 			break;
 		default:
-			/* Many alike, to try equal times. */
+			/* A narrow range, so that equal expiries occur. */
 			set(i, clock_now + (stime_t)rand() % 300);
 		}
 		if (n % 64 == 0)
@@ -349,7 +351,7 @@ static void test_random(void **state)
 	}
 }
 
-/* A timer goes where its vCPU runs, unless it is not armed; and fires once. */
+/* An armed timer follows its vCPU to another CPU and fires once. */
 static void test_follow(void **state)
 {
 	(void)state;
@@ -372,7 +374,7 @@ static void test_follow(void **state)
 	assert_false(timer_armed(&model[0].t));
 }
 
-/* Many, set in any order, some taken out and set again: they fire in order, those of one time as set. */
+/* Armed in any order, some removed and re-armed: they fire in order, equal ones as armed. */
 static unsigned order[TIMERS], fired;
 
 static void note(struct timer *t)
@@ -392,7 +394,7 @@ static void test_order(void **state)
 	for (unsigned i = 0; i < TIMERS; i += 3)
 		timer_set(&model[i].t, 2000 + i * 79 % TIMERS / 2);
 	clock_now = 2000 + TIMERS;
-	/* Some at a time, and between them a pause for whoever runs here. */
+	/* A few at a time; between them the CPU continues its other work. */
 	for (fired = 0; fired < TIMERS;) {
 		unsigned before = fired;
 
@@ -403,7 +405,7 @@ static void test_order(void **state)
 	}
 	for (unsigned i = 1; i < TIMERS; i++)
 		assert_true(model[order[i]].t.expires >= model[order[i - 1]].t.expires);
-	/* Two of each time; the one that was set again comes second. */
+	/* Two with each expiry; a re-armed one comes second. */
 	for (unsigned i = 0; i < TIMERS; i += 2)
 		if ((order[i] % 3 == 0) == (order[i + 1] % 3 == 0))
 			assert_true(order[i] < order[i + 1]);
@@ -412,7 +414,7 @@ static void test_order(void **state)
 	assert_int_equal(cpu[0].timers.programmed, ~0UL);
 }
 
-/* Those that may run early wake a sleeping CPU early enough, and no others. */
+/* Timers that may fire early wake an idle CPU early enough; others do not. */
 static void test_early(void **state)
 {
 	(void)state;
@@ -431,7 +433,7 @@ static void test_early(void **state)
 	clock_now = 5000;
 	look();
 	assert_int_equal(fired, 1);
-	/* The way to the clock is taken off anyway. */
+	/* The exit's latency is subtracted in any case. */
 	assert_int_equal(hardware[0], 6000 - TIMER_EXIT_NS);
 	timers_idle();
 	assert_int_equal(hardware[0], 5600);
@@ -450,7 +452,7 @@ static void test_early(void **state)
 	timer_stop(&model[1].t);
 	hardware[0] = ~0UL;
 	look();
-	/* Not before the beginning of time, and not behind one that may not. */
+	/* Not before time 0, and not after a timer that may not fire early. */
 	timer_set(&model[3].t, 50);
 	timers_idle();
 	assert_int_equal(hardware[0], 50);

@@ -94,7 +94,7 @@ static void test_modes(void **state)
 		u64 val;
 		int rc;
 	} steps[] = {
-		{ BASE(APIC_BASE_EN), 0 },             /* the same */
+		{ BASE(APIC_BASE_EN), 0 },             /* unchanged */
 		{ BASE(APIC_BASE_EXTD), -EPERM },      /* no such mode */
 		{ 0xfed00000 | APIC_BASE_EN, -EPERM }, /* relocation */
 		{ BASE(APIC_BASE_EN | 1), -EPERM },    /* reserved bits */
@@ -114,7 +114,7 @@ static void test_modes(void **state)
 			fail_msg("step %u", i);
 	assert_false(vlapic_mmio_enabled(v));
 	assert_int_equal(read_msr(v, X2APIC(APIC_ID), &val64), -EPERM);
-	/* The BSP bit is not the guest's to change. */
+	/* The guest cannot change the BSP bit. */
 	assert_int_equal(vlapic_wrmsr(vcpu_nr(0), MSR_APIC_BASE, BASE(APIC_BASE_EN)), 0);
 	assert_int_equal(read_msr(vcpu_nr(0), MSR_APIC_BASE, &val64), 0);
 	assert_int_equal(val64, 0xfee00900);
@@ -191,12 +191,12 @@ static void test_priorities(void **state)
 	assert_int_equal(rd(0, APIC_ISR + 0x20), 2);
 	assert_int_equal(rd(0, APIC_IRR + 0x20), 0);
 	assert_int_equal(rd(0, APIC_PPR), 0x40);
-	arch_vcpu_interrupt(v, 0x4f); /* same class: waits */
+	arch_vcpu_interrupt(v, 0x4f); /* same class: stays pending */
 	assert_int_equal(vlapic_pending(v), -1);
 	arch_vcpu_interrupt(v, 0xf0);
 	assert_int_equal(vlapic_pending(v), 0xf0);
 	assert_int_equal(rd(0, APIC_IRR + 0x70), 0x10000);
-	assert_int_equal(rd(0, APIC_TMR + 0x70), 0); /* all are edges */
+	assert_int_equal(rd(0, APIC_TMR + 0x70), 0); /* all are edge triggered */
 	vlapic_accept(v, 0xf0);
 	v->pending = 0;
 	wr(0, APIC_EOI, 0);
@@ -212,7 +212,7 @@ static void test_priorities(void **state)
 	assert_int_equal(rd(0, APIC_TPR), 0x30);
 	assert_true(v->pending & VCPU_WORK_LAPIC);
 	assert_int_equal(vlapic_pending(v), 0x4f);
-	wr(0, APIC_EOI, 0); /* nothing in service */
+	wr(0, APIC_EOI, 0); /* nothing is in service */
 }
 
 static void test_set_once_wakes_once(void **state)
@@ -230,7 +230,7 @@ static void test_esr(void **state)
 	enable_all();
 	wr(0, APIC_LVT + 16 * LVT_ERROR, 0xfe);
 	arch_vcpu_interrupt(vcpu_nr(0), 3);
-	assert_int_equal(rd(0, APIC_ESR), 0); /* only a write shows it */
+	assert_int_equal(rd(0, APIC_ESR), 0); /* only a write updates it */
 	wr(0, APIC_ESR, 0);
 	assert_int_equal(rd(0, APIC_ESR), 0x40);
 	assert_int_equal(vlapic_pending(vcpu_nr(0)), 0xfe);
@@ -239,21 +239,21 @@ static void test_esr(void **state)
 	wr(0, APIC_ICR, 15 | 1 << 18); /* vector too low */
 	wr(0, APIC_ESR, 0);
 	assert_int_equal(rd(0, APIC_ESR), 0x20);
-	wr(0, 0x2f0, 1); /* no register */
+	wr(0, 0x2f0, 1); /* no such register */
 	assert_int_equal(rd(0, 0x400), 0);
 	wr(0, APIC_ESR, 0);
 	assert_int_equal(rd(0, APIC_ESR), 0x80);
-	/* An error LVT with a bad vector does not raise errors without end. */
+	/* An error LVT with a bad vector does not raise errors endlessly. */
 	wr(0, APIC_LVT + 16 * LVT_ERROR, 5);
 	arch_vcpu_interrupt(vcpu_nr(0), 3);
-	/* Disabling masks the LVTs, and they stay so while it is off. */
+	/* A software disable masks the LVTs, and they stay masked until it ends. */
 	wr(0, APIC_SVR, 0xff);
 	assert_int_equal(rd(0, APIC_LVT + 16 * LVT_ERROR), 0x10005);
 	wr(0, APIC_LVT + 16 * LVT_ERROR, 0xfe);
 	assert_int_equal(rd(0, APIC_LVT + 16 * LVT_ERROR), 0x100fe);
 }
 
-/* Sends from vCPU 0, by page; returns the set of those in whose IRR the vector is. */
+/* Sends from vCPU 0, in xAPIC mode. Returns the set of vCPUs with the vector in IRR. */
 static u32 ipi(u32 dest, u32 low)
 {
 	u32 got = 0;
@@ -291,17 +291,17 @@ static void test_ipi_xapic(void **state)
 	}
 	assert_int_equal(ipi(0x13, 0x4841), 0xc); /* cluster 1, both */
 	assert_int_equal(ipi(0x02, 0x4841), 0x2);
-	/* Lowest priority: the one with the lowest, or the first of them. */
+	/* Lowest priority: the vCPU with the lowest, or the first of them. */
 	wr(2, APIC_TPR, 0x20);
 	wr(3, APIC_TPR, 0x10);
 	assert_int_equal(ipi(0x13, 0x4941), 0x8);
 	wr(3, APIC_TPR, 0x20);
 	assert_int_equal(ipi(0x13, 0x4941), 0x4);
-	/* A disabled one takes none. */
+	/* A disabled APIC accepts none. */
 	wr(2, APIC_SVR, 0xff);
 	assert_int_equal(ipi(0x13, 0x4941), 0x8);
 	assert_int_equal(ipi(0xff, 0x4041), 0xb);
-	/* Reserved modes and shorthands that are not allowed do nothing. */
+	/* Reserved modes and invalid shorthands have no effect. */
 	assert_int_equal(ipi(1, 0x4341), 0);
 	assert_int_equal(ipi(1, 0x4741), 0);
 	wr(0, APIC_ICR, 0x84400); /* NMI to all including itself */
@@ -343,7 +343,7 @@ static void test_startup(void **state)
 
 	(void)state;
 	enable_all();
-	/* A SIPI alone starts a vCPU that never ran; the second one is ignored. */
+	/* A SIPI alone starts a vCPU that never ran; a second one is ignored. */
 	wr(0, APIC_ICR_HIGH, 1 << 24);
 	wr(0, APIC_ICR, 0x4698);
 	wr(0, APIC_ICR, 0x4699);
@@ -356,10 +356,10 @@ static void test_startup(void **state)
 	assert_true(t->initialised);
 	assert_int_equal(m->resets, 0);
 	assert_int_equal(m->downs, 0);
-	/* One that runs ignores it. */
+	/* A running vCPU ignores it. */
 	wr(0, APIC_ICR, 0x4697);
 	assert_false(arch_vcpu_has_interrupt(t));
-	/* INIT level de-assert is nothing, INIT takes it down, in its own time. */
+	/* INIT level de-assert has no effect. INIT takes the vCPU down asynchronously. */
 	wr(0, APIC_ICR, 0x8500);
 	assert_false(arch_vcpu_has_interrupt(t));
 	t->regs.rflags = 2;
@@ -376,14 +376,14 @@ static void test_startup(void **state)
 	assert_false(t->initialised || t->nmi_pending || t->inject.valid);
 	assert_int_equal(rd(1, APIC_SVR), 0xff);
 	assert_int_equal(rd(1, APIC_IRR + 0x30), 0);
-	/* An NMI does not wake it, a SIPI does. */
+	/* An NMI does not wake it; a SIPI does. */
 	wr(0, APIC_ICR, 0x4400);
 	assert_false(t->nmi_pending);
 	wr(0, APIC_ICR, 0x4612);
 	assert_int_equal(m->ups, 2);
 	vcpu_prepare_entry(t, true);
 	assert_int_equal(m->sipi_vector, 0x12);
-	/* INIT and SIPI together before the target looks: it never goes down. */
+	/* INIT and SIPI before the target looks: it never goes down. */
 	wr(0, APIC_ICR, 0xc500);
 	wr(0, APIC_ICR, 0x4634);
 	vcpu_prepare_entry(t, true);
@@ -421,7 +421,7 @@ static void test_timer(void **state)
 	mock_time_to(t0 + 8000);
 	assert_int_equal(rd(0, APIC_TMCCT), 500);
 	assert_int_equal(vlapic_pending(v), -1);
-	wr(0, APIC_TDCR, 0xb); /* by 1: the rest passes faster */
+	wr(0, APIC_TDCR, 0xb); /* by 1: the rest expires faster */
 	assert_int_equal(rd(0, APIC_TMCCT), 500);
 	mock_time_to(t0 + 8499);
 	assert_int_equal(vlapic_pending(v), -1);
@@ -432,7 +432,7 @@ static void test_timer(void **state)
 	wr(0, APIC_EOI, 0);
 	mock_time_to(t0 + 900000);
 	assert_int_equal(vlapic_pending(v), -1);
-	/* Masked it counts without an interrupt; 0 stops it. */
+	/* A masked timer counts without an interrupt; 0 stops it. */
 	wr(0, APIC_LVT, 0x10040);
 	wr(0, APIC_TMICT, 10);
 	mock_time_to(mock_now + 10);
@@ -464,7 +464,7 @@ static void test_timer_periodic(void **state)
 		}
 	}
 	assert_int_equal(ticks, 25);
-	/* A period no CPU could serve is stretched to 20 us. */
+	/* A period too short to serve is extended to 20 us. */
 	wr(0, APIC_TMICT, 1);
 	for (ticks = 0, t0 = mock_now; mock_now < t0 + 1000000; mock_time_to(mock_now + 100)) {
 		if (vlapic_pending(v) == 0x40) {
@@ -487,7 +487,7 @@ static unsigned int armed_times(stime_t ns)
 	return mock_timers_fired - before;
 }
 
-/* A timer whose ticks nobody can notice does not run; its count goes on all the same. */
+/* A timer whose ticks the guest cannot observe is not armed; its count continues. */
 static void test_timer_unseen(void **state)
 {
 	struct vcpu *v = vcpu_nr(0);
@@ -502,12 +502,12 @@ static void test_timer_unseen(void **state)
 	wr(0, APIC_TMICT, 30000);
 	assert_int_equal(armed_times(1000000), 0);
 	assert_int_equal(rd(0, APIC_TMCCT), 30000 - 1000000 % 30000);
-	wr(0, APIC_LVT, 0x20040); /* in phase still */
+	wr(0, APIC_LVT, 0x20040); /* still in phase */
 	mock_time_to(t0 + 1019999);
 	assert_int_equal(vlapic_pending(v), -1);
 	mock_time_to(t0 + 1020000);
 	assert_int_equal(vlapic_pending(v), 0x40);
-	/* Not taken: one tick more finds it pending, and no more come. */
+	/* Not delivered: one more tick finds it pending, and no more follow. */
 	assert_int_equal(armed_times(1000000), 1);
 	assert_int_equal(rd(0, APIC_TMCCT), 30000 - 1000000 % 30000);
 	vlapic_accept(v, 0x40);
@@ -516,7 +516,7 @@ static void test_timer_unseen(void **state)
 	assert_int_equal(vlapic_pending(v), -1);
 	mock_time_to(t0 + 2040000);
 	assert_int_equal(vlapic_pending(v), 0x40);
-	/* Held, it goes on with another vector, and after hardware took the interrupt. */
+	/* Held back, it restarts with another vector, and when hardware delivers the interrupt. */
 	assert_int_equal(armed_times(1000000), 1);
 	wr(0, APIC_LVT, 0x20050);
 	assert_int_equal(armed_times(30000), 1);
@@ -524,21 +524,21 @@ static void test_timer_unseen(void **state)
 	assert_int_equal(armed_times(1000000), 1);
 	vlapic_sync_irr_to_page(v);
 	assert_int_equal(armed_times(1000000), 2);
-	/* Masked while it runs, it stops after one more. */
+	/* Masked while it runs, it stops after one more tick. */
 	vlapic_sync_irr_to_page(v);
 	wr(0, APIC_LVT, 0x30050);
 	assert_int_equal(armed_times(1000000), 1);
 	wr(0, APIC_TMICT, 0);
 	wr(0, APIC_LVT, 0x20050);
 	assert_int_equal(armed_times(1000000), 0);
-	/* An illegal vector's ticks show in ESR once, until it is read. */
+	/* Ticks with an illegal vector set ESR once, until it is read. */
 	wr(0, APIC_LVT, 0x20003);
 	wr(0, APIC_TMICT, 30000);
 	assert_int_equal(armed_times(1000000), 2);
 	wr(0, APIC_ESR, 0);
 	assert_int_equal(armed_times(1000000), 2);
 	wr(0, APIC_TMICT, 0);
-	/* One-shots that expire while masked are over, and one that does not is not. */
+	/* A one-shot that expires while masked is over; one that has not expired remains. */
 	wr(0, APIC_LVT, 0x10060);
 	wr(0, APIC_TMICT, 100);
 	assert_int_equal(armed_times(100), 0);
@@ -586,7 +586,10 @@ static void test_timer_deadline(void **state)
 	assert_int_equal(val, 0);
 	vlapic_accept(v, 0x40);
 	wr(0, APIC_EOI, 0);
-	/* One in the past fires at once; one at the end of time never, and can be taken back. */
+	/*
+	 * A deadline in the past fires at once; one at the end of time never does, and can be
+	 * cancelled.
+	 */
 	assert_int_equal(vlapic_wrmsr(v, MSR_TSC_DEADLINE, 1), 0);
 	assert_int_equal(vlapic_pending(v), 0x40);
 	vlapic_accept(v, 0x40);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VT-x's get_state() and set_state(): what one gave the other restores; and the MSR bitmaps.
+ * VT-x's get_state() and set_state(): set_state() restores what get_state() returned; and the MSR
+ * bitmaps.
  * unit-sources: arch/x86/vmx/state.c
  */
 #include "some_state.h"
@@ -38,7 +39,7 @@ int copy_from_gpa(struct domain *d, void *dst, gpaddr_t src, size_t n)
 	return 0;
 }
 
-/* What the VMCS has not is in vmx_vcpu: its words are not compared here. */
+/* Clears state that vmx_vcpu holds instead of the VMCS: its words are not compared here. */
 static void drop_switched(struct vcpu_state *st)
 {
 	memset(st->msr, 0, NR_SWITCHED_MSRS * sizeof(st->msr[0]));
@@ -61,7 +62,7 @@ static void test_vmx(void **state)
 		drop_switched(&st);
 		memset(vmcs, 0xa5, sizeof(vmcs));
 		vmx_write_state(&guest, &st);
-		/* As after a hypercall: only the VMCS has the stack pointer. */
+		/* As after a hypercall: only the VMCS has RSP. */
 		guest.regs.rsp = s.rsp = 0;
 		vmx_read_state(&guest, &got);
 		assert_same(&st, &got);
@@ -70,7 +71,7 @@ static void test_vmx(void **state)
 		vmx_write_state(&guest, &got);
 		vmx_read_state(&guest, &again);
 		assert_same(&got, &again);
-		/* A shadow ends with the instruction that exited. */
+		/* A shadow ends with the instruction that exits. */
 		guest.regs.rip++;
 		vmx_read_state(&guest, &again);
 		assert_int_equal(again.blocked, st.blocked & BLOCKED_BY_NMI);
