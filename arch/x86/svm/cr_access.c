@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Accesses to control registers that exit on AMD-V: the hypervisor keeps CR0.CD and CR0.NW clear and CR4.MCE
- * set, and the guest reads what it wrote; CR8 exits while an interrupt waits for it. The hardware has no masks
- * for this (APM2 15.9), so the instruction is decoded and its checks are made here. APM3 MOV CRn, LMSW.
+ * Emulates accesses to control registers that exit on AMD-V. Margay keeps CR0.CD and CR0.NW clear
+ * and CR4.MCE set, while the guest reads what it wrote; CR8 writes exit while an interrupt waits
+ * for a lower TPR. The hardware has no masks for this (APM2 15.9), so the instruction is decoded
+ * and checked here. APM3 MOV CRn, LMSW.
  */
 #include <margay/guest_copy.h>
 #include <x86/cpuid_policy.h>
@@ -15,7 +16,7 @@
 #include "svm.h"
 
 #define PREFIX_OPSIZE 0x66
-#define PREFIX_LOCK 0xf0 /* stands for REX.R on AMD */
+#define PREFIX_LOCK 0xf0 /* acts as REX.R on AMD */
 #define REX_W 8
 #define REX_R 4
 #define REX_B 1
@@ -24,13 +25,16 @@
 #define CR0_MSW 0xfUL
 #define CR3_PCID 0xfffUL
 
-/* An access as decoded; its operand is a register. SMSW is a read of CR0. */
+/* A decoded access with a register operand. SMSW is a read of CR0. */
 struct cr_access {
 	enum { CR_WRITE, CR_READ, CR_CLTS, CR_LMSW } op;
 	unsigned cr, reg, len, size;
 };
 
-/* The instruction behind its prefixes, 0F first; false when it is none of these, or has an operand in memory. */
+/*
+ * Decodes the instruction after its prefixes, 0F first. Returns false for other instructions and
+ * for memory operands.
+ */
 static bool decode_op(const u8 *b, struct cr_access *a)
 {
 	a->reg |= b[2] & 7U;
@@ -139,7 +143,7 @@ static bool guest_write_cr8(struct vcpu *v, u64 val)
 	return !(val >> 4);
 }
 
-/* What a does to CR0; LMSW can set PE and not clear it. */
+/* Returns the CR0 that a writes. LMSW can set PE but not clear it. */
 static u64 new_cr0(const struct cr_access *a, u64 cr0, u64 val)
 {
 	switch (a->op) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * AMD-V's run loop: what is done before an entry, the entry, and the switch over exit codes. The guest's
- * words pass between VMCB and struct vcpu here and nowhere else. APM2 15.5 to 15.12, appendix C.
+ * AMD-V's run loop: the work before an entry, the entry, and the switch over exit codes. This file
+ * and state.c copy the guest's registers between VMCB and struct vcpu. APM2 15.5 to 15.12,
+ * appendix C.
  */
 #include <margay/arch.h>
 #include <margay/hypercall.h>
@@ -22,7 +23,7 @@
 #define clgi() __asm__ volatile("clgi" ::: "memory")
 #define stgi() __asm__ volatile("stgi" ::: "memory")
 
-/* Calls a world switch, which leaves nothing but v, RSP and RBP as it was. */
+/* Calls a world switch, which preserves only v, RSP and RBP. */
 #define WORLD_SWITCH(which, v)                                                                 \
 	__asm__ volatile("call " which                                                         \
 			 : "+D"(v)                                                             \
@@ -30,7 +31,7 @@
 			 : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", \
 			   "r13", "r14", "r15", "memory", "cc")
 
-/* Takes an ASID of this CPU's that no stale translation is tagged with. */
+/* Assigns an ASID of this CPU that no stale translation uses. */
 static void take_asid(struct vcpu *v)
 {
 	struct svm_cpu *c = v->cpu->hvm;
@@ -45,7 +46,7 @@ static void take_asid(struct vcpu *v)
 	s->asid_generation = c->generation;
 }
 
-/* An entry with what is rarely to be done: enum svm_entry. */
+/* Enters the guest with the rare extra work of enum svm_entry. */
 static __noinline void enter_specially(struct vcpu *v)
 {
 	struct svm_vcpu *s = svm(v);
@@ -56,7 +57,7 @@ static __noinline void enter_specially(struct vcpu *v)
 	if (how & ENTER_NEW_ASID)
 		take_asid(v);
 	if (how & ENTER_SPEC) {
-		m->spec_ctrl = v->spec_ctrl; /* where the CPU switches it itself */
+		m->spec_ctrl = v->spec_ctrl; /* for CPUs that switch it in VMRUN */
 		spec_enter(v);
 		WORLD_SWITCH("svm_switch_spec", v);
 	} else if (how & ENTER_IN_SHADOW) {
@@ -72,7 +73,10 @@ static bool can_take_interrupt(struct vcpu *v)
 	return (v->regs.rflags & RFLAGS_IF) && !(vmcb_of(v)->int_state & INT_SHADOW);
 }
 
-/* A virtual interrupt nobody takes: its acceptance is the sign that the guest can take one. */
+/*
+ * Sets a virtual interrupt that is never delivered: its exit shows that the guest can take
+ * interrupts.
+ */
 static void open_window(struct vmcb *m)
 {
 	m->v_irq = V_IRQ;
@@ -88,9 +92,9 @@ static void close_window(struct vmcb *m)
 }
 
 /*
- * Events go in by EVENTINJ, but interrupts as virtual ones on QEMU's TCG, which may deliver what goes in
- * by EVENTINJ twice. vcpu_prepare_entry() picks an interrupt only when it can be taken, so that either way it
- * comes before the next instruction.
+ * Injects events by EVENTINJ; on QEMU's TCG, which may deliver an EVENTINJ interrupt twice, injects
+ * interrupts as virtual interrupts. vcpu_prepare_entry() selects an interrupt only when the guest
+ * can take it, so either way it is taken before the next instruction.
  */
 static void write_event(struct vcpu *v, struct vmcb *m)
 {
@@ -113,8 +117,8 @@ static void write_event(struct vcpu *v, struct vmcb *m)
 }
 
 /*
- * The guest is at the IRET that ends an NMI's handler and another NMI waits: a single step over the IRET
- * tells when it is done. APM2 15.20.
+ * Single-steps over the IRET that ends an NMI handler while another NMI is pending: the step shows
+ * when the IRET is complete. APM2 15.20.
  */
 static void step_over_iret(struct vcpu *v, struct svm_vcpu *s)
 {
@@ -134,7 +138,10 @@ static void before_entry(struct vcpu *v)
 	if (unlikely(s->iret_rip))
 		step_over_iret(v, s);
 	window = vcpu_prepare_entry(v, can_take_interrupt(v));
-	/* V_IRQ is one: the window for the next waits for the IRET from this one, or any exit before. */
+	/*
+	 * There is one V_IRQ: the next interrupt's window waits for this one's IRET or any earlier
+	 * exit.
+	 */
 	if (window && svm_inject_virq && v->inject.valid && v->inject.type == INJ_EXTINT) {
 		window = false;
 		if (!v->nmi_blocked)
@@ -149,8 +156,8 @@ static void before_entry(struct vcpu *v)
 	m->v_tpr = s->tpr = vlapic_get_cr8(v);
 	m->tsc_offset = v->tsc_offset;
 	/*
-	 * MOV to CR8 goes without an exit unless something waits for the priority to fall, or a window
-	 * is open: QEMU 7.2 does not survive it then.
+	 * MOV to CR8 exits only while an interrupt waits for a lower TPR or a window is open: QEMU
+	 * 7.2 crashes if it does not exit then.
 	 */
 	if (unlikely(window || vlapic_held_by_tpr(v)))
 		m->intercept_cr |= INTERCEPT_CR8_WRITE;
@@ -158,7 +165,7 @@ static void before_entry(struct vcpu *v)
 		m->intercept_cr &= ~INTERCEPT_CR8_WRITE;
 }
 
-/* The guest wrote its CR8, or left before it took the interrupt it was given. */
+/* Handles a guest's write to CR8, and a virtual interrupt that it did not take before the exit. */
 static void see_virtual_interrupt(struct vcpu *v, struct vmcb *m)
 {
 	if (m->v_irq & V_IRQ && !(m->intercept1 & INTERCEPT_VINTR)) {
@@ -201,12 +208,12 @@ static void npf_exit(struct vcpu *v, const struct vmcb *m)
 	exit_npf(v, &npf);
 }
 
-/* No prefix is of use before VMMCALL, and the hypercall page has none: the length is not asked for. */
+/* The length is not read: the hypercall page uses no prefix before VMMCALL, and none is useful. */
 #define VMMCALL_LEN 3
 
 /*
- * The most frequent exits are spared the search, and the way of RAX, RSP and RIP through v->regs; of what
- * others may look at meanwhile, RFLAGS is there.
+ * Counts an exit. The most frequent exits skip reason_of() and keep RAX, RSP and RIP in the VMCB,
+ * not in v->regs; only RFLAGS is up to date there.
  */
 static inline void count_frequent(struct vcpu *v, const struct vmcb *m, enum exit_reason r)
 {
@@ -227,7 +234,7 @@ static __noinline void finish_frequent(struct vcpu *v, struct vmcb *m, u64 next)
 	svm_give_regs(m, &v->regs);
 }
 
-/* any_code: it may be the last instruction of 32-bit code, or of the canonical addresses. */
+/* any_code: next may lie beyond 32-bit code or beyond the canonical addresses. */
 static inline void skip_frequent(struct vcpu *v, struct vmcb *m, u64 next, bool any_code)
 {
 	if (unlikely((m->int_state & INT_SHADOW) || (v->regs.rflags & (RFLAGS_TF | RFLAGS_RF)) ||
@@ -237,7 +244,7 @@ static inline void skip_frequent(struct vcpu *v, struct vmcb *m, u64 next, bool 
 		m->rip = next;
 }
 
-/* CPUID and MSR accesses have two bytes, if they have no prefixes. */
+/* CPUID, RDMSR and WRMSR are two bytes long without prefixes. */
 static inline u64 next_rip(const struct vmcb *m)
 {
 	return m->nrip ? m->nrip : m->rip + 2;
@@ -302,14 +309,14 @@ static inline void access_msr(struct vcpu *v, struct vmcb *m)
 		return;
 	}
 	v->stats.msrs++;
-	svm_take_regs(m, &v->regs);	/* for the dump, should it be one fault too many */
+	svm_take_regs(m, &v->regs);	/* for the dump if this fault is a triple fault */
 	inject_gp(v);
 	svm_give_regs(m, &v->regs);
 }
 
 /*
- * The intercept shows DR6 as the handler is to see it. Bochs exits before it writes DR6: what caused the
- * trap is then told by what is armed.
+ * Sets the cause in DR6. The intercept shows DR6 as the handler will see it; Bochs exits before it
+ * writes DR6, so the cause is derived from the armed breakpoints and TF.
  */
 static void complete_dr6(const struct vcpu *v, struct vmcb *m)
 {
@@ -322,7 +329,10 @@ static void complete_dr6(const struct vcpu *v, struct vmcb *m)
 			m->dr6 |= BIT(i);
 }
 
-/* #DB: our own step over an IRET, or the guest's. It may raise itself for ever: interrupts go in between. */
+/*
+ * Handles #DB: Margay's step over an IRET, or the guest's. A #DB may repeat forever, so poll
+ * interrupts.
+ */
 static void debug_exit(struct vcpu *v, struct vmcb *m)
 {
 	arch_poll_irqs();
@@ -382,7 +392,7 @@ static enum exit_reason reason_of(const struct vmcb *m)
 	}
 }
 
-/* The rarer ones. Not inlined, to keep its stack frame off the frequent exits' path. */
+/* Handles the rarer exits. Not inlined: keeps its stack frame off the fast path. */
 static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 {
 	enum exit_reason r = reason_of(m);
@@ -393,7 +403,7 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 	case EXIT_NPF: npf_exit(v, m); break;
 	case EXIT_IO: io_exit(v, m); break;
 	case EXIT_IRET:
-		/* The IRET comes next; see step_over_iret(). */
+		/* The guest is about to execute the IRET; see step_over_iret(). */
 		m->intercept1 &= ~INTERCEPT_IRET;
 		svm(v)->iret_rip = v->regs.rip;
 		v->nmi_blocked = false;
@@ -403,7 +413,7 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 		svm_cr_exit(v);
 		break;
 	case EXIT_NMI:
-		break; /* Taken through our IDT as soon as GIF was set. */
+		break; /* Margay's IDT took it when GIF was set. */
 	case EXIT_EXCEPTION:
 		if (m->exitcode == VMEXIT_DB)
 			debug_exit(v, m);
@@ -423,8 +433,8 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 }
 
 /*
- * Does what waits for v, with GIF set. True when nothing new has come before GIF was clear again; false, with GIF
- * set, when this CPU has other work than v.
+ * Handles pending work of v with GIF set. Returns true, with GIF clear, when no new work is
+ * pending; false, with GIF set, when this CPU has other work than v.
  */
 static inline bool ready(struct cpu *c, struct vcpu *v)
 {
@@ -442,12 +452,15 @@ static inline bool ready(struct cpu *c, struct vcpu *v)
 	}
 }
 
-/* Runs v until this CPU has other work. GIF stays clear from the last look at the work bits to VMRUN. */
+/*
+ * Runs v until this CPU has other work. GIF stays clear from the last check of the work bits to
+ * VMRUN.
+ */
 void svm_run(struct vcpu *v)
 {
 	struct cpu *c = this_cpu();
 
-	write_cr2(vmcb_of(v)->cr2); /* VMRUN does that; Bochs 2.7 does not */
+	write_cr2(vmcb_of(v)->cr2); /* VMRUN loads CR2; Bochs 2.7 does not */
 	time_exit(v);
 	for (;;) {
 		struct svm_vcpu *s;
@@ -456,7 +469,7 @@ void svm_run(struct vcpu *v)
 		clgi();
 		WRITE_ONCE(v->in_guest, true);
 		smp_mb();
-		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
+		/* The pending byte is a level: there is work until the guest clears it. */
 		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending |
 			     c->work) &&
 		    !ready(c, v))
@@ -495,7 +508,10 @@ void svm_run(struct vcpu *v)
 		v->shadow = m->int_state & INT_SHADOW;
 		if (unlikely(m->exitintinfo & EVENT_VALID)) {
 			vcpu_interrupted_event(v, m->exitintinfo, (u32)(m->exitintinfo >> 32));
-			/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
+			/*
+			 * An event that is never delivered, such as a #DB that raises itself,
+			 * blocks interrupts.
+			 */
 			arch_poll_irqs();
 		}
 		if (m->exitcode == VMEXIT_INTR) {

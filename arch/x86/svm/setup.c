@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* AMD-V: probing, each CPU's and each vCPU's set-up, and the rare operations of hvm_ops. APM2 15. */
+/* AMD-V: probing, set-up of each CPU and vCPU, and the rare operations of hvm_ops. APM2 15. */
 #include <margay/cmdline.h>
 #include <margay/printk.h>
 #include <x86/exit.h>
@@ -23,9 +23,10 @@ u8 *svm_msrpm;
 static u8 *iopm;
 
 /*
- * QEMU's VMRUN leaves an interrupt of EVENTINJ noted as an exception to raise: when a request of the
- * emulator's own comes before anything else clears that, the guest gets the interrupt a second time,
- * whatever its IF says. (Bochs in turn holds back a virtual interrupt given with IF set.)
+ * Returns true on QEMU's TCG. Its VMRUN records an EVENTINJ interrupt as an exception to raise: if
+ * one of the emulator's own requests comes before the record is cleared, the guest takes the
+ * interrupt a second time, whatever its IF is. (Bochs in turn delays a virtual interrupt that is
+ * set while IF is set.)
  */
 static bool __init under_tcg(void)
 {
@@ -107,7 +108,7 @@ static int svm_vcpu_init(struct vcpu *v)
 	v->hw_block = virt_to_phys(m);
 	s->entry = ENTER_NEW_ASID | (spec.actions & SPEC_SWITCH ? ENTER_SPEC : 0);
 	v->hvm = s;
-	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18; /* #DB #AC (endless loops) and #MC */
+	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18; /* #DB #AC (infinite loops) and #MC */
 	m->intercept_cr = INTERCEPT_CR4_READ | INTERCEPT_CR4_WRITE;
 	m->intercept1 = INTERCEPT_CR0_SEL_WRITE | INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT |
 			INTERCEPT_RDPMC | INTERCEPT_CPUID | INTERCEPT_RSM | INTERCEPT_INVD |
@@ -203,7 +204,7 @@ static u64 svm_cr4(struct vcpu *v)
 static void svm_set_cr2(struct vcpu *v, u64 cr2)
 {
 	vmcb_of(v)->cr2 = cr2;
-	write_cr2(cr2);	/* VMRUN does that; Bochs 2.7 does not */
+	write_cr2(cr2);	/* VMRUN loads CR2; Bochs 2.7 does not */
 }
 
 static void svm_request_flush(struct vcpu *v)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* AMD-V: a vCPU's state in and out of its VMCB. APM2 15.5.1, appendix B. */
+/* AMD-V: saves and restores a vCPU's state in its VMCB. APM2 15.5.1, appendix B. */
 #include <x86/hvm.h>
 #include <x86/msr.h>
 #include <x86/regs.h>
@@ -10,7 +10,7 @@ _Static_assert(offsetof(struct vmcb, cr2) - offsetof(struct vmcb, star) ==
 		       NR_STATE_MSRS * sizeof(u64),
 	       "the MSRs of a state, in its order");
 
-/* The VMCB's segments are in the order of their encoding, and of the type the state has. */
+/* The VMCB's segments are in encoding order and have the type that vcpu_state uses. */
 void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
 {
 	struct vmcb *m = vmcb_of(v);
@@ -47,7 +47,7 @@ void svm_get_state(struct vcpu *v, struct vcpu_state *st)
 	struct vmcb *m = vmcb_of(v);
 	struct svm_vcpu *s = svm(v);
 
-	/* A step of our own over an IRET is given up: the IRET will exit again. */
+	/* Cancel Margay's single step over an IRET: the IRET will exit again. */
 	if (s->nmi_step) {
 		s->nmi_step = false;
 		s->iret_rip = 0;

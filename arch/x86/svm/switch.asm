@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: BSD-2-Clause
-; The AMD-V world switch. APM2 15.5: VMRUN swaps RAX, RSP, RIP, RFLAGS, the control registers and the
-; visible segments; VMLOAD/VMSAVE the rest; the general registers are ours to swap.
+; The AMD-V world switch. APM2 15.5: VMRUN switches RAX, RSP, RIP, RFLAGS, the control registers and
+; the
+; visible segments; VMLOAD/VMSAVE switch the rest; this code switches the general registers.
 
 %include "x86/switch.inc"
 
@@ -10,12 +11,13 @@
 %define VMCB 18 * 8
 %define HOST 19 * 8
 
-; v in RDI, in and out. Changes all other registers but RSP and RBP: WORLD_SWITCH() says so to the compiler. All of the guest's
-; are saved in v. GIF is clear on entry and return, so that no interrupt comes between. STI under GIF=0 makes RFLAGS.IF
-; set at VMRUN, by which physical interrupts end the guest (V_INTR_MASKING, APM2 15.21.1).
-; svm_switch_shadow() is for a guest in the shadow of STI. The VMCB says so, but QEMU does not look there:
-; it takes the shadow of whatever STI came last before the guest's first instruction. So that of ours is
-; over before VMRUN in the one and not in the other.
+; Takes and returns v in RDI. Changes all other registers but RSP and RBP (WORLD_SWITCH() lists
+; them). Saves all of the guest's registers in v. GIF is clear on entry and return, so no interrupt
+; comes in between. STI under GIF=0 sets RFLAGS.IF at VMRUN, so that physical interrupts end the
+; guest (V_INTR_MASKING, APM2 15.21.1).
+; svm_switch_shadow() is for a guest in the shadow of STI. The VMCB says so, but QEMU ignores that
+; field: it uses the shadow of the last STI before the guest's first instruction. So the shadow of
+; the STI here is over before VMRUN in svm_switch() but not in svm_switch_shadow().
 %macro SWITCH 3
 	align 16
 	global %1

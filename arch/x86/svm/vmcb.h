@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The virtual machine control block and its words. APM2 appendix B and C, 15.5 to 15.25. */
+/* The virtual machine control block and its fields. APM2 appendix B and C, 15.5 to 15.25. */
 #ifndef SVM_VMCB_H
 #define SVM_VMCB_H
 
@@ -15,7 +15,7 @@ struct vmcb {
 	u64 iopm_pa, msrpm_pa, tsc_offset;
 	u32 asid;
 	u8 tlb_control, reserved1[3];
-	/* 0x60: one byte a group */
+	/* 0x60: one byte per group */
 	union {
 		struct {
 			u8 v_tpr, v_irq;
@@ -70,7 +70,7 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 #define INTERCEPT_NMI (1U << 1)
 #define INTERCEPT_INIT (1U << 3)
 #define INTERCEPT_VINTR (1U << 4)
-#define INTERCEPT_CR0_SEL_WRITE (1U << 5) /* of more than TS and MP */
+#define INTERCEPT_CR0_SEL_WRITE (1U << 5) /* writes that change more than TS and MP */
 #define INTERCEPT_RDPMC (1U << 15)
 #define INTERCEPT_CPUID (1U << 18)
 #define INTERCEPT_RSM (1U << 19)
@@ -83,7 +83,7 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 #define INTERCEPT_TASK_SWITCH (1U << 29)
 #define INTERCEPT_FERR_FREEZE (1U << 30)
 #define INTERCEPT_SHUTDOWN (1U << 31)
-/* intercept2: all of VMRUN to SKINIT, then the rest by name */
+/* intercept2: all of VMRUN to SKINIT, then the others by name */
 #define INTERCEPT_SVM 0x7fU
 #define INTERCEPT_WBINVD (1U << 9)
 #define INTERCEPT_MONITOR (1U << 10)
@@ -92,7 +92,7 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");
 #define INTERCEPT_RDPRU (1U << 14)
 
 #define V_IRQ 0x01		/* in v_irq */
-#define V_IGN_TPR 0x10		/* in v_intr_prio, with the priority in bits 3:0 */
+#define V_IGN_TPR 0x10		/* in v_intr_prio; the priority is in bits 3:0 */
 #define V_INTR_MASKING 0x01	/* in v_intr_masking */
 #define CS_ATTR_L 0x200	/* in an attribute word */
 #define INT_SHADOW 1UL		/* in int_state */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* VT-x: what a VMCS says, for whoever reads a guest's obituary. */
+/* VT-x: prints the VMCS fields for a guest's dump. */
 #include <margay/printk.h>
 #include <x86/features.h>
 #include <x86/regs.h>

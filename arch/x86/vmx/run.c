@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VT-x's run loop: what is done before an entry, the entry, and the switch over exit reasons. The guest's
- * words pass between VMCS and struct vcpu here and in vcpu.c. Each VMREAD and VMWRITE costs, so what a
- * hypercall does not need is not read, and what did not change is not written. SDM 3C 25 to 27.
+ * VT-x's run loop: the work before an entry, the entry, and the switch over exit reasons. This
+ * file, vcpu.c and state.c copy the guest's registers between VMCS and struct vcpu. VMREAD and
+ * VMWRITE are slow, so fields that a hypercall does not need are not read, and unchanged fields are
+ * not written. SDM 3C 25 to 27.
  */
 #include <margay/arch.h>
 #include <margay/hypercall.h>
@@ -28,8 +29,9 @@ static void set_cpu_controls(struct vmx_vcpu *s, u32 want)
 }
 
 /*
- * The shadow of STI or MOV SS is over if the instruction that exited was carried out; not to clear it
- * where nothing waits saves an access and delays what comes by one instruction at most.
+ * Reads the blocking state and clears the shadow of STI or MOV SS if the exited instruction is
+ * complete. Runs only when work is pending: otherwise a stale shadow saves an access and delays an
+ * event by at most one instruction.
  */
 static u64 read_blocking(struct vcpu *v, const struct vmx_vcpu *s)
 {
@@ -42,14 +44,14 @@ static u64 read_blocking(struct vcpu *v, const struct vmx_vcpu *s)
 	return b;
 }
 
-/* Hardware delivers the vLAPIC's interrupts from now on, or no longer. SDM 3C 29.2, 29.5. */
+/* Turns hardware delivery of the vLAPIC's interrupts on or off. SDM 3C 29.2, 29.5. */
 static void change_delivery(struct vmx_vcpu *s, bool by_hardware)
 {
 	s->by_hardware = by_hardware;
 	vmwrite(CPU_CONTROLS2, s->controls.cpu2 | (by_hardware ? CPU2_APICV : 0));
 	vmwrite(MSR_BITMAP, vmx_msr_bitmap(s));
 	if (!by_hardware)
-		s->tpr_threshold = ~0U; /* written anew */
+		s->tpr_threshold = ~0U; /* forces a write */
 }
 
 static void before_entry(struct vcpu *v)
@@ -62,7 +64,7 @@ static void before_entry(struct vcpu *v)
 
 	if (vlapic_by_hardware(v, vmx_caps.apicv) != s->by_hardware)
 		change_delivery(s, !s->by_hardware);
-	/* An NMI can not go in after MOV SS either. SDM 3C 26.3.1.5. */
+	/* NMIs cannot be injected after MOV SS either. SDM 3C 26.3.1.5. */
 	v->nmi_blocked = blocked & (BLOCKED_BY_NMI | BLOCKED_BY_MOV_SS);
 	if (vcpu_prepare_entry(v, can_take))
 		controls |= CPU_INTR_WINDOW;
@@ -73,7 +75,7 @@ static void before_entry(struct vcpu *v)
 	if (s->by_hardware) {
 		vmwrite(GUEST_INT_STATUS, vlapic_sync_irr_to_page(v));
 	} else {
-		/* MOV to CR8 goes without an exit unless something waits for the priority to fall. */
+		/* MOV to CR8 exits only while an interrupt waits for a lower TPR. */
 		u32 threshold = vlapic_held_by_tpr(v) ? vlapic_get_cr8(v) : 0;
 
 		if (unlikely(s->tpr_threshold != threshold))
@@ -99,7 +101,7 @@ static void write_event(struct vcpu *v)
 	v->inject.valid = false;
 }
 
-/* In a shadow with TF set a single step must be pending, or the entry fails. SDM 3C 26.3.1.5. */
+/* Sets a pending single step if TF is set in a shadow, or the entry would fail. SDM 3C 26.3.1.5. */
 static __noinline void set_pending_step(void)
 {
 	if (vmread(INTERRUPTIBILITY) & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
@@ -117,7 +119,7 @@ static __noinline bool slow_switch(struct vcpu *v, struct vmx_vcpu *s)
 	return vmx_switch_spec(v, s->launched, &s->host_rsp);
 }
 
-/* Returns the exit reason; ~0 when there was no entry. */
+/* Enters the guest. Returns the exit reason, or ~0 when the entry failed. */
 static u64 enter(struct vcpu *v, struct vmx_vcpu *s)
 {
 	u64 reason;
@@ -138,13 +140,16 @@ static u64 enter(struct vcpu *v, struct vmx_vcpu *s)
 	reason = vmread(EXIT_REASON);
 	v->regs.rip = s->rip = vmread(GUEST_RIP);
 	v->regs.rflags = s->rflags = vmread(GUEST_RFLAGS);
-	/* No hypercall looks at the stack pointer; what it finds is what the VMCS had when it was read last. */
+	/* No hypercall needs RSP: until the next read, v->regs.rsp keeps the value last read. */
 	if (reason != VMEXIT_VMCALL)
 		v->regs.rsp = s->rsp = vmread(GUEST_RSP);
 	return reason;
 }
 
-/* An IRET that ended an NMI's handler has faulted: it is still the handler's. SDM 3C 27.2.3. */
+/*
+ * Blocks NMIs again: an IRET that ended an NMI handler faulted, so the handler continues. SDM 3C
+ * 27.2.3.
+ */
 static void nmi_still_blocked(void)
 {
 	vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) | BLOCKED_BY_NMI);
@@ -165,13 +170,13 @@ static void exception_exit(struct vcpu *v)
 
 	if ((info & EVENT_NMI_UNBLOCKED) && (u8)info != 8 && !v->inject.valid)
 		nmi_still_blocked();
-	/* An event that never gets through, as a #DB that raises itself, lets no interrupt in. */
+	/* An event that is never delivered, such as a #DB that raises itself, blocks interrupts. */
 	arch_poll_irqs();
 	if ((u8)info != 1) {
 		inject_exception(v, (u8)info, info & EVENT_ERROR, 0);
 		return;
 	}
-	/* INT1 is a trap and leaves DR6 as it is. */
+	/* INT1 is a trap and does not change DR6. */
 	if ((info >> 8 & 7) == INJ_INT1) {
 		v->stats.exceptions++;
 		v->inject = (struct injection){ .valid = true,
@@ -212,8 +217,8 @@ static void ept_violation(struct vcpu *v)
 }
 
 /*
- * The guest wants to change a bit of CR0 that is not its own. It gets the shadow, and the instruction
- * another try: then the bit is no reason to exit, and the CPU does and checks all the rest.
+ * Handles a change of a host-owned CR0 bit. Writes the shadow, and the guest retries the
+ * instruction: then the bit causes no exit, and the CPU makes all other changes and checks.
  */
 static void write_cr0_shadow(struct vcpu *v, u64 val)
 {
@@ -229,18 +234,18 @@ static void cr_exit(struct vcpu *v)
 
 	switch (q & CRQ_MASK) {
 	case CRQ_TO(0):
-		/* A guest in 32-bit mode has no upper halves. */
+		/* Outside 64-bit mode registers have no upper halves. */
 		write_cr0_shadow(v, vmread(GUEST_CS_RIGHTS) & RIGHTS_L ? val : (u32)val);
 		break;
 	case CRQ_TO(4):
-		inject_gp(v);	/* a bit that it may not set: their shadows are 0 */
+		inject_gp(v);	/* a bit that it may not set: its shadow is 0 */
 		break;
 	default:
 		domain_crash(v->domain, v, "unexpected access to a control register (%lx)", q);
 	}
 }
 
-/* The length is not asked for: no prefix is of use before VMCALL, and the hypercall page has none. */
+/* The length is not read: the hypercall page uses no prefix before VMCALL, and none is useful. */
 #define VMCALL_LEN 3
 
 static void vmcall(struct vcpu *v)
@@ -261,7 +266,10 @@ static void vmcall(struct vcpu *v)
 	guest_skip(v, VMCALL_LEN);
 }
 
-/* To a vector below 16, which hardware leaves to us: the error is reported. SDM 3C 29.1.5. */
+/*
+ * Handles a self IPI to a vector below 16, which hardware leaves to software: reports the error.
+ * SDM 3C 29.1.5.
+ */
 static void self_ipi(struct vcpu *v)
 {
 	const u32 *reg = (const u32 *)((u8 *)vlapic_page(v) + APIC_SELF_IPI);
@@ -269,7 +277,7 @@ static void self_ipi(struct vcpu *v)
 	(void)!vlapic_wrmsr(v, MSR_X2APIC_BASE + APIC_SELF_IPI / 16, *reg & 0xff);
 }
 
-/* An event was on its way when the guest left. SDM 3C 27.2.4. */
+/* Saves an event whose delivery the exit interrupted. SDM 3C 27.2.4. */
 static void save_interrupted_event(struct vcpu *v)
 {
 	u64 info = vmread(IDT_EVENT);
@@ -277,7 +285,7 @@ static void save_interrupted_event(struct vcpu *v)
 	if (likely(!(info & EVENT_VALID)))
 		return;
 	vcpu_interrupted_event(v, info, info & EVENT_ERROR ? (u32)vmread(IDT_EVENT_ERROR) : 0);
-	/* An NMI that did not get through blocks no other; so it may go in again, or wait. */
+	/* An undelivered NMI does not block NMIs: inject it again, or leave it pending. */
 	if ((info >> 8 & 7) == INJ_NMI)
 		vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) & ~BLOCKED_BY_NMI);
 }
@@ -336,7 +344,7 @@ static void handle_exit(struct vcpu *v, u64 reason)
 	enum exit_reason r;
 	unsigned len;
 
-	/* The most frequent one is spared the search. */
+	/* The most frequent exit skips reason_of(). */
 	if (likely(reason == VMEXIT_VMCALL)) {
 		count_exit(v, EXIT_HYPERCALL);
 		vmcall(v);
@@ -360,7 +368,7 @@ static void handle_exit(struct vcpu *v, u64 reason)
 		break;
 	case EXIT_NMI:
 		__asm__ volatile("int $2");
-		break; /* its IRET lets NMIs in again */
+		break; /* the handler's IRET unblocks NMIs */
 	case EXIT_EXCEPTION:
 		exception_exit(v);
 		break;
@@ -368,7 +376,7 @@ static void handle_exit(struct vcpu *v, u64 reason)
 		other_exit(v, reason);
 		break;
 	case EXIT_WRMSR:
-		/* Of the one register that is written without an exit and has no effect in hardware. */
+		/* SELF_IPI is the only register whose writes exit after the write. */
 		if (reason == VMEXIT_APIC_WRITE) {
 			self_ipi(v);
 			break;
@@ -379,7 +387,7 @@ static void handle_exit(struct vcpu *v, u64 reason)
 	}
 }
 
-/* Runs v until this CPU has other work. Interrupts are off: one that comes late ends the guest at once. */
+/* Runs v until this CPU has other work. Interrupts are off: a late one causes an immediate exit. */
 void vmx_run(struct vcpu *v)
 {
 	struct cpu *c = this_cpu();
@@ -388,7 +396,7 @@ void vmx_run(struct vcpu *v)
 
 	time_exit(v);
 	for (;;) {
-		/* The pending byte is a level: as long as the guest leaves it set, there is something to do. */
+		/* The pending byte is a level: there is work until the guest clears it. */
 		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending))
 			before_entry(v);
 		WRITE_ONCE(v->in_guest, true);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* VT-x: what the CPU must have, and each CPU's set-up. SDM 3C 23.7, 31.5, appendix A. */
+/* VT-x: checks the CPU's capabilities and sets up each CPU. SDM 3C 23.7, 31.5, appendix A. */
 #include <margay/printk.h>
 #include <x86/apic_regs.h>
 #include <x86/features.h>
@@ -11,13 +11,13 @@
 #define FEATURE_CONTROL_LOCK BIT(0)
 #define FEATURE_CONTROL_VMXON BIT(2)
 
-/* #DB #AC (endless loops) and #MC */
+/* #DB #AC (infinite loops) and #MC */
 #define EXCEPTIONS (BIT(1) | BIT(17) | BIT(18))
 
 struct vmx_caps vmx_caps;
 static u8 *msr_bitmap, *apicv_bitmap;
 
-/* The controls to run with, and those without which it does not go. */
+/* The controls that Margay needs, and those that it uses if the CPU has them. */
 static const struct control {
 	u32 msr;
 	u32 need, want;
@@ -43,7 +43,10 @@ static const struct control {
 	  &vmx_caps.controls.entry, "VM-entry controls (PAT and EFER)" },
 };
 
-/* The low half of a capability MSR has the bits that must be 1, the high half those that may. A.3. */
+/*
+ * Sets *c->out. A capability MSR holds the must-be-1 bits in its low half, the may-be-1 bits in its
+ * high half. A.3.
+ */
 static bool __init take_controls(const struct control *c)
 {
 	u64 cap = rdmsr(c->msr);
@@ -65,7 +68,7 @@ static bool __init has_secondary(void)
 	return false;
 }
 
-/* Firmware that left the MSR open leaves the choice to us. */
+/* Enables VMX if firmware left the MSR unlocked. */
 static bool feature_control(void)
 {
 	u64 fc = rdmsr(MSR_FEATURE_CONTROL);
@@ -112,7 +115,7 @@ bool __init vmx_probe(void)
 	return true;
 }
 
-/* What of the x2APIC needs no exit: hardware keeps it in the vLAPIC's page. SDM 3C 29.5. */
+/* Builds the bitmap for hardware that keeps x2APIC registers in the vLAPIC's page. SDM 3C 29.5. */
 static void __init make_apicv_bitmap(void)
 {
 	memcpy(apicv_bitmap, msr_bitmap, PAGE_SIZE);
@@ -142,7 +145,7 @@ paddr_t vmx_msr_bitmap(struct vmx_vcpu *s)
 
 	if (!s->msr_bitmap)
 		return virt_to_phys(shared);
-	/* The x2APIC's MSRs, reads and writes. */
+	/* Copy the bits of the x2APIC MSRs, reads and writes. */
 	memcpy(s->msr_bitmap + MSR_X2APIC_BASE / 8, shared + MSR_X2APIC_BASE / 8, 32);
 	memcpy(s->msr_bitmap + 2048 + MSR_X2APIC_BASE / 8, shared + 2048 + MSR_X2APIC_BASE / 8, 32);
 	return virt_to_phys(s->msr_bitmap);
@@ -166,7 +169,7 @@ int vmx_cpu_init(struct cpu *c)
 		pr_err("CPU %u: VMXON fails\n", c->id);
 		return -EINVAL;
 	}
-	/* Whoever used VT-x before us may have left translations. */
+	/* Earlier users of VT-x may have left translations. */
 	invept(INV_ALL, 0);
 	if (vmx_caps.ept & EPT_CAP_INVVPID_ALL)
 		invvpid(INV_ALL, 0);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* VT-x: a vCPU's state in and out of its VMCS, which is the current one of this CPU. SDM 3C 24.4, 26.3.1. */
+/*
+ * VT-x: saves and restores a vCPU's state in its VMCS, which must be current. SDM 3C 24.4, 26.3.1.
+ */
 #include <margay/guest_copy.h>
 #include <x86/cpuid_policy.h>
 #include <x86/paging.h>
@@ -7,7 +9,7 @@
 
 #include "vmx.h"
 
-/* The words that are the same on both sides. */
+/* The words that vcpu_state and the VMCS hold in the same form. */
 static const struct {
 	u16 field, offset;
 } words[] = {
@@ -25,7 +27,10 @@ static const struct {
 #undef WORD
 };
 
-/* An entry checks what loading a segment register would have checked or done. SDM 3C 26.3.1.2. */
+/*
+ * Writes a segment so that it passes the entry checks, as if the guest had loaded it. SDM 3C
+ * 26.3.1.2.
+ */
 static void write_segment(unsigned n, const struct vcpu_seg *seg)
 {
 	u32 limit = seg->limit, rights = (seg->attr & 0xffU) | (seg->attr & 0xf00U) << 4;
@@ -60,7 +65,7 @@ static struct vcpu_seg read_segment(unsigned n)
 				  vmread(GUEST_ES_BASE + 2 * n) };
 }
 
-/* With PAE paging the four entries of the top level are part of the state. */
+/* Writes the four top-level entries, which are part of the state with PAE paging. */
 static void write_pdptes(struct vcpu *v, const struct vcpu_state *st)
 {
 	u64 pdpte[4] = { 0 };
@@ -120,10 +125,10 @@ void vmx_read_state(struct vcpu *v, struct vcpu_state *st)
 	st->idtr =
 		(struct vcpu_seg){ .base = st->idtr.base, .limit = (u32)vmread(GUEST_IDTR_LIMIT) };
 	st->blocked = vmread(INTERRUPTIBILITY);
-	/* A shadow ends with the instruction that exited. */
+	/* The shadow ends when the instruction that exited is complete. */
 	if (v->regs.rip != s->rip)
 		st->blocked &= ~(BLOCKED_BY_STI | BLOCKED_BY_MOV_SS);
-	/* After a hypercall the stack pointer has not been read. */
+	/* A hypercall exit does not read RSP: read it now. */
 	if (v->regs.rsp == s->rsp)
 		v->regs.rsp = s->rsp = vmread(GUEST_RSP);
 	for (unsigned i = 0; i < NR_SEGS; i++)

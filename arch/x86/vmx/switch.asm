@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: BSD-2-Clause
-; The VT-x world switch. SDM 3C 26 and 27: the VMCS swaps RSP, RIP, RFLAGS, the control and segment
-; registers; the general registers are ours to swap.
+; The VT-x world switch. SDM 3C 26 and 27: the VMCS switches RSP, RIP, RFLAGS, the control and
+; segment
+; registers; this code switches the general registers.
 
 %include "x86/switch.inc"
 
@@ -9,9 +10,9 @@
 HOST_RSP equ 0x6c14
 
 ; bool vmx_switch(struct vcpu *v, bool launched, u64 *host_rsp)
-; Interrupts are off on entry and return. True when VMLAUNCH or VMRESUME itself failed. *host_rsp is what
-; the VMCS has as our RSP.
-; vmx_switch_spec() and vmx_exit_spec do the same on a CPU that needs something done about speculation.
+; Interrupts are off on entry and return. Returns true when VMLAUNCH or VMRESUME itself failed.
+; *host_rsp is the host RSP in the VMCS.
+; vmx_switch_spec() and vmx_exit_spec do the same with mitigations for speculation.
 %macro SWITCH 3
 	align 16
 	global %1, %2
@@ -43,7 +44,7 @@ HOST_RSP equ 0x6c14
 	mov eax, 1
 	jmp %%out
 
-; The guest's exits come here.
+; Entry point of VM exits.
 	align 16
 %2:
 	xchg rax, [rsp]
@@ -67,4 +68,4 @@ HOST_RSP equ 0x6c14
 	SWITCH vmx_switch_spec, vmx_exit_spec, 1
 
 	section .rodata
-verw_selector: dw 0x10		; SEL_DATA; VERW by a register would clear nothing
+verw_selector: dw 0x10		; SEL_DATA; VERW with a register operand clears nothing

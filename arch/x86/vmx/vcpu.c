@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VT-x: a vCPU's VMCS. It is in one CPU at a time, from vmx_load() to vmx_save(), and written only there:
- * a state given to a vCPU that is in none is kept until it is loaded. SDM 3C 24, 26.3.1.
+ * VT-x: a vCPU's VMCS. One CPU at a time holds it, from vmx_load() to vmx_save(), and only that CPU
+ * writes it: a state set while v is not loaded is stored until v is loaded. SDM 3C 24, 26.3.1.
  */
 #include <margay/guest_copy.h>
 #include <margay/printk.h>
@@ -16,7 +16,7 @@
 
 #include "vmx.h"
 
-/* A loop of PAUSEs at most so far apart, for so long, in TSC ticks, waits for another vCPU. SDM 3C 25.1.3. */
+/* PAUSEs at most this gap apart, for this window, in TSC ticks: a spin loop. SDM 3C 25.1.3. */
 #define PAUSE_GAP_TICKS 128
 #define PAUSE_WINDOW_TICKS 4096
 
@@ -25,7 +25,7 @@ static bool is_loaded(const struct vcpu *v)
 	return this_cpu()->loaded == v;
 }
 
-/* What is the same for all of a vCPU's life. No field has a value before it is written. */
+/* Writes the fields that are constant for the vCPU. No field has a value before it is written. */
 static void write_constants(struct vcpu *v, struct vmx_vcpu *s)
 {
 	static const u16 zero[] = {
@@ -50,7 +50,7 @@ static void write_constants(struct vcpu *v, struct vmx_vcpu *s)
 		vmwrite(EOI_EXIT0 + 2 * i, 0);
 	vmwrite(EPT_POINTER, s->eptp);
 	vmwrite(LINK_POINTER, ~0UL);
-	/* Translations are tagged by the EPT's root as well: ids need to differ in a domain only. */
+	/* The EPT root also tags translations, so ids need only be unique in a domain. */
 	if (s->controls.cpu2 & CPU2_VPID)
 		vmwrite(VPID, v->id + 1);
 	if (s->controls.cpu2 & CPU2_PAUSE_LOOP) {
@@ -72,7 +72,7 @@ static void write_constants(struct vcpu *v, struct vmx_vcpu *s)
 	s->written = true;
 }
 
-/* What differs from CPU to CPU. */
+/* Writes the host fields that differ between CPUs. */
 static void write_host(const struct cpu *c, struct vmx_vcpu *s)
 {
 	vmwrite(HOST_CR0, read_cr0());
@@ -87,7 +87,7 @@ static void write_host(const struct cpu *c, struct vmx_vcpu *s)
 	s->in_cpu = c;
 }
 
-/* What the VMCS has not: in the CPU while v is. */
+/* Loads the registers that the VMCS does not hold; the CPU holds them while v is loaded. */
 static void load_registers(const struct vmx_vcpu *s)
 {
 	for (unsigned i = 0; i < NR_SWITCHED_MSRS; i++)
@@ -127,7 +127,7 @@ static void vmx_set_state(struct vcpu *v, const struct vcpu_state *st)
 	}
 }
 
-/* Makes v's VMCS the current one for a moment, where v is in no CPU. */
+/* Makes v's VMCS current for a short time if v is not loaded. */
 static void borrow_vmcs(struct vcpu *v)
 {
 	if (!is_loaded(v))
@@ -315,7 +315,7 @@ static struct vcpu_seg vmx_seg(struct vcpu *v __unused, unsigned seg)
 	};
 }
 
-/* Read, write, execute; write-back, or uncached where the type is 0. SDM 3C 28.3.2. */
+/* Read, write, execute; memory type write-back, or uncached where the field is 0. SDM 3C 28.3.2. */
 #define EPT_R BIT(0)
 #define EPT_W BIT(1)
 #define EPT_X BIT(2)

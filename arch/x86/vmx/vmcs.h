@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VT-x: the virtual-machine control structure's fields, the controls in them, exit reasons, capability
- * MSRs and the instructions. SDM 3C 24 to 27, 30, appendices A, B and C.
+ * VT-x: the fields of the virtual-machine control structure, the controls, exit reasons, capability
+ * MSRs and instructions. SDM 3C 24 to 27, 30, appendices A, B and C.
  */
 #ifndef VMX_VMCS_H
 #define VMX_VMCS_H
@@ -11,7 +11,7 @@
 enum vmcs_field {
 	VPID = 0x0000,
 	GUEST_ES_SEL =
-		0x0800, /* ES CS SS DS FS GS LDTR TR, 2 apart; so are limits, rights and bases */
+		0x0800, /* ES CS SS DS FS GS LDTR TR, step 2; limits, rights and bases likewise */
 	GUEST_INT_STATUS = 0x0810,
 	HOST_ES_SEL = 0x0c00,
 	HOST_CS_SEL = 0x0c02,
@@ -118,7 +118,7 @@ enum vmcs_field {
 #define CPU_MSR_BITMAP BIT(28)
 #define CPU_MONITOR BIT(29)
 #define CPU_SECONDARY BIT(31)
-/* Secondary ones */
+/* Secondary processor-based controls */
 #define CPU2_EPT BIT(1)
 #define CPU2_RDTSCP BIT(3)
 #define CPU2_X2APIC BIT(4)
@@ -144,12 +144,12 @@ enum vmcs_field {
 
 /* Interruptibility */
 
-/* Events on their way in or out: vector in bits 7:0, type in 10:8. */
+/* Events at entry and exit: vector in bits 7:0, type in 10:8. */
 #define EVENT_ERROR BIT(11)
 #define EVENT_NMI_UNBLOCKED BIT(12)
 #define EVENT_VALID BIT(31)
 
-/* Segments: the low byte of a descriptor's rights, then its high bits from 12 on */
+/* Segments: bits 7:0 of a descriptor's access rights, then its bits from 12 up */
 #define RIGHTS_ACCESSED BIT(0)
 #define RIGHTS_BUSY_TSS 0xbU
 #define RIGHTS_DPL (3U << 5)
@@ -200,12 +200,12 @@ enum vmx_exit {
 #define EPTV_WRITE BIT(1)
 #define EPTV_FETCH BIT(2)
 #define EPTV_LINEAR BIT(7)
-#define EPTV_FINAL BIT(8)		/* not in the walk */
+#define EPTV_FINAL BIT(8)		/* not during the page walk */
 /* ... of IN and OUT, table 27-5 */
 #define IOQ_IN BIT(3)
 #define IOQ_STRING BIT(4)
 #define IOQ_REP BIT(5)
-/* ... of MOV to a control register, table 27-3: the number and "to" */
+/* ... of MOV to a control register, table 27-3: the register's number and direction "to" */
 #define CRQ_TO(n) (n)
 #define CRQ_MASK 0x3fUL
 /* ... of #DB */
@@ -258,7 +258,7 @@ static inline void vmwrite(enum vmcs_field f, u64 v)
 }
 #endif
 
-/* These tell whether they failed: CF or ZF. */
+/* These return whether they failed: CF or ZF. */
 #define DEFINE_VMX_PTR(name)                                                                      \
 	static inline bool name(paddr_t pa)                                                       \
 	{                                                                                         \
