@@ -16,7 +16,7 @@ INITRAMFS := $(O)/guests/initramfs.gz
 # The same with what a control domain needs.
 CONTROL_INITRAMFS := $(O)/guests/initramfs-control.gz
 GUEST_KOS := $(O)/cache/cloud/xen-privcmd.ko $(O)/cache/cloud/xen-evtchn.ko
-CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(MODULES) $(TEST_MODULES) $(GUEST_KOS) \
+CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(O)/tools/clockcheck $(MODULES) $(TEST_MODULES) $(GUEST_KOS) \
 	$(wildcard $(O)/cache/generic/xen-privcmd.ko)
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 

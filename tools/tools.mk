@@ -22,7 +22,7 @@ $(O)/tools/mgctl: $(MGCTL_OBJS)
 	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ $(XEN_LIBS)
 
 # For tests in Linux guests: mgctl's way to Margay, and checks of what a guest relies on.
-GUESTCHECK_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(wildcard test/beds/linux/*.c))
+GUESTCHECK_OBJS := $(patsubst %,$(O)/obj/test/beds/linux/%.o,guestcheck channels)
 $(GUESTCHECK_OBJS): $(O)/obj/%.o: %.c tools/tools.mk
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
@@ -32,5 +32,9 @@ $(O)/tools/guestcheck: $(GUESTCHECK_OBJS) $(filter-out %/main.o,$(MGCTL_OBJS))
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
 	$(Q)$(CC) -static -pthread -Wl,--gc-sections -o $@ $^ -lxenevtchn $(XEN_LIBS)
+
+$(O)/tools/clockcheck: test/beds/linux/clockcheck.c tools/tools.mk
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -o $@ $<
 
 -include $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJS:.o=.d)

@@ -8,7 +8,7 @@
 
 #include "hypercall.h"
 
-#define MAX_CPUS	16
+#define MAX_CPUS	1024
 #define STACK_SIZE	16384ul		/* as in start.asm */
 
 /* Where an expected fault goes, and what it was. Offsets of regs[] are known to traps.asm. */
@@ -27,12 +27,7 @@ struct cpu {
 	void (*task)(void);		/* what an AP runs */
 };
 
-extern uint8_t cpu_stacks[MAX_CPUS][STACK_SIZE];
-
-static inline struct cpu *cpu_of(unsigned int id)
-{
-	return (struct cpu *)cpu_stacks[id];
-}
+extern uint8_t boot_stack[STACK_SIZE];
 
 static inline struct cpu *this_cpu(void)
 {

@@ -29,7 +29,13 @@ void events_init(void)
 
 struct vcpu_info *shared_vcpu_info(unsigned int id)
 {
-	return &shared_info->vcpu_info[id];
+	static struct vcpu_info *further;
+
+	if (id < XEN_LEGACY_MAX_VCPUS)
+		return &shared_info->vcpu_info[id];
+	if (!further)
+		further = page_alloc(MAX_CPUS * sizeof(*further) / PAGE_SIZE);
+	return &further[id];
 }
 
 long evtchn_alloc_unbound(domid_t remote)

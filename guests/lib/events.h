@@ -16,7 +16,7 @@ extern struct shared_info *shared_info;
 /* Map shared info into a hole of the memory map and mask every port. */
 void events_init(void);
 
-/* Where vCPU id's vcpu_info is until it registers another. */
+/* Where vCPU id's vcpu_info is until it registers another: in shared_info, or for vCPU 32 and up beside it. */
 struct vcpu_info *shared_vcpu_info(unsigned int id);
 
 long evtchn_alloc_unbound(domid_t remote);

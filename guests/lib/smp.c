@@ -35,7 +35,8 @@ extern uint64_t page_tables[512];
 extern uint64_t ap_stack;
 NORETURN void ap_start(void);
 
-uint8_t cpu_stacks[MAX_CPUS][STACK_SIZE] __attribute__((aligned(STACK_SIZE)));
+uint8_t boot_stack[STACK_SIZE] __attribute__((aligned(STACK_SIZE)));
+static struct cpu *cpus[MAX_CPUS];	/* of the vCPUs started so far */
 static unsigned int nr_cpus;
 static uint32_t apic_ids[MAX_CPUS];
 static unsigned int done;
@@ -106,18 +107,40 @@ void ap_start(void)
 		asm volatile("hlt");
 }
 
+/* Tells the hypervisor where the vcpu_info of a vCPU beyond those of shared_info is, once. */
+static void place_vcpu_info(unsigned int id, struct vcpu_info *info)
+{
+	static bool placed[MAX_CPUS];
+	struct vcpu_register_vcpu_info r = {
+		.mfn = (uintptr_t)info >> PAGE_SHIFT,
+		.offset = (uint32_t)((uintptr_t)info % PAGE_SIZE),
+	};
+
+	if (!placed[id])
+		CHECK_RET(vcpu_op(VCPUOP_register_vcpu_info, id, &r), 0);
+	placed[id] = true;
+}
+
 static void prepare(unsigned int id, void (*task)(void))
 {
-	struct cpu *cpu = cpu_of(id);
+	struct cpu *cpu;
 
 	CHECK(id && id < MAX_CPUS, "cannot start vCPU %u", id);
+	if (!cpus[id]) {
+		uintptr_t pages = (uintptr_t)page_alloc(2 * STACK_SIZE / PAGE_SIZE - 1);
+
+		cpus[id] = (struct cpu *)((pages + STACK_SIZE - 1) & ~(STACK_SIZE - 1));
+	}
+	cpu = cpus[id];
 	memset(cpu, 0, sizeof(*cpu));
 	cpu->id = id;
 	cpu->apic_id = cpu_apic_id(id);
 	cpu->info = shared_vcpu_info(id);
+	if (id >= XEN_LEGACY_MAX_VCPUS)
+		place_vcpu_info(id, cpu->info);
 	cpu->task = task;
 	started[id] = false;
-	ap_stack = (uintptr_t)cpu_stacks[id] + STACK_SIZE;
+	ap_stack = (uintptr_t)cpu + STACK_SIZE;
 }
 
 void cpu_start(unsigned int id, void (*task)(void))

@@ -18,7 +18,7 @@ PTE_P_RW equ 3
 PTE_PS	equ 1 << 7
 STACK_SIZE equ 16384			; as in cpu.h
 
-extern guest_start, ap_start, cpu_stacks
+extern guest_start, ap_start, boot_stack
 
 global start, page_tables, boot_gdt, boot_gdt_end
 global ap_trampoline, ap_trampoline_end, ap_entry32, ap_entry64, ap_stack
@@ -33,7 +33,7 @@ bits 32
 start:
 	cli
 	cld
-	mov esp, cpu_stacks + STACK_SIZE
+	mov esp, boot_stack + STACK_SIZE
 	mov ebp, ebx
 
 	; Identity map of 4 GiB with 2 MiB pages, for the kernel only.
@@ -92,7 +92,7 @@ ap_entry32:
 
 bits 64
 boot64:
-	mov esp, cpu_stacks + STACK_SIZE
+	mov esp, boot_stack + STACK_SIZE
 	mov edi, ebp
 	xor ebp, ebp
 	call guest_start

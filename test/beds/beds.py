@@ -6,11 +6,15 @@ and without APIC virtualization and 1 GiB pages), strict (broadwell, where an MS
 know raises #GP), oracle (a guest ELF as the initial domain of Debian's Xen 4.17 under QEMU). In a
 table of scenarios `vtx` stands for all that have VT-x. All are headless. A watcher sees every serial line
 as it comes, may answer with input, and may end the run early.
+
+No verdict depends on how busy this machine is. The time inside an emulated machine is a count of its
+instructions: Bochs knows no other, and QEMU has VIRTUAL_TIME. Limits are in OwnTime.
 """
 import collections
 import contextlib
 import ctypes
 import functools
+import glob
 import os
 import random
 import re
@@ -46,9 +50,7 @@ class Machine:
     def __init__(self, image, kind='iso', firmware='bios', cpus=2, mem=512, extra=()):
         self.image, self.kind, self.firmware = image, kind, firmware
         self.cpus, self.mem, self.extra = cpus, mem, list(extra)
-        self.one_core = False           # run QEMU as one_core() says
-        self.one_thread = False         # ... with ONE_THREAD
-        self.full_second = False        # ... begin it with one of the host's clock
+        self.threads = False            # QEMU: each CPU has a thread, and time is this machine's
         self.bochs = {}                 # values for bochsrc, in place of the bed's
         self.commands = 'c\nq\n'        # for Bochs's debugger
         self.oracle_args = ''           # the guest's own command line (oracle only)
@@ -59,7 +61,7 @@ class Machine:
 
 
 class Watcher:
-    """Base of those who watch a run. Times are seconds since the start of the machine."""
+    """Base of those who watch a run. Times are the emulator's own seconds (OwnTime)."""
     def line(self, text, now):
         """A whole serial line came."""
 
@@ -111,10 +113,47 @@ def qemu_base(machine, accel='tcg', cpu=TCG_CPU):
             '-monitor', 'none', '-no-reboot', *qemu_firmware(machine), *extra]
 
 
-# All CPUs by turns. On threads QEMU 7.2 may miss that a CPU writes to code which another one translates just
-# then, and goes on with what was there: a kernel that patches itself was seen to execute, for ever, the
-# breakpoint that it puts there meanwhile. Nor can it meet what one_core() tells.
-ONE_THREAD = 'tcg,thread=single'
+# An instruction takes 16 ns, an idle machine goes on to its next timer at once, and the clock chip begins
+# with DATE. All CPUs run in one thread, by turns. That also keeps Linux guests away from a fault of QEMU 7.2:
+# on threads it may miss that a CPU writes to code which another one translates just then, and goes on with
+# what was there. A kernel that patches itself was seen to execute, for ever, the breakpoint that it puts
+# there meanwhile.
+DATE = '2026-01-01T00:00:00'
+ONE_THREAD = 'tcg,thread=single'    # an `accel` that does so by the host's clock
+VIRTUAL_TIME = {'-icount': 'shift=4,sleep=off', '-seed': '1', '-rtc': f'base={DATE},clock=vm'}
+
+
+def time_of(machine):
+    """QEMU's arguments for the machine's time, as far as it has none of its own."""
+    if machine.threads:
+        return []
+    return [word for pair in VIRTUAL_TIME.items() if pair[0] not in machine.extra for word in pair]
+
+
+class OwnTime:
+    """The seconds of an emulator, whatever else this machine does: its CPU time, and the time in which all
+    its threads slept. What is left out is how long they waited for a CPU."""
+    def __init__(self, pid):
+        self.pid, self.total = pid, 0.0
+        self.last = self.look()
+
+    def look(self):
+        """The wall clock, and of all threads the CPU time and the time spent in waiting for a CPU."""
+        used = waited = 0
+        for path in glob.glob(f'/proc/{self.pid}/task/*/schedstat'):
+            try:
+                with open(path, encoding='ascii') as file:
+                    numbers = file.read().split()
+            except OSError:     # the thread has just ended
+                continue
+            used, waited = used + int(numbers[0]), waited + int(numbers[1])
+        return time.monotonic(), used / 1e9, waited / 1e9
+
+    def now(self):
+        last, self.last = self.last, self.look()
+        wall, used, waited = (max(0.0, now - before) for now, before in zip(self.last, last))
+        self.total += used + max(0.0, wall - used - waited)
+        return self.total
 
 
 @contextlib.contextmanager
@@ -149,21 +188,17 @@ def die_with_parent():
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def wait_for(path, seconds=10):
-    """Wait until an emulator has made the socket at path."""
-    end = time.monotonic() + seconds
-    while not os.path.exists(path) and time.monotonic() < end:
+def wait_for(path, ended):
+    """Wait until an emulator has made the socket at path, or ended() says that there is none."""
+    while not os.path.exists(path) and not ended():
         time.sleep(0.02)
 
 
 class Line:
     """Cuts the serial stream into clean lines for the watcher, and writes the log."""
-    def __init__(self, watcher, log):
+    def __init__(self, watcher, log, pid):
         self.watcher, self.log, self.partial = watcher, log, ''
-        self.start = time.monotonic()
-
-    def now(self):
-        return time.monotonic() - self.start
+        self.now = OwnTime(pid).now
 
     def feed(self, data):
         self.log.write(data.replace(b'\r', b''))
@@ -199,7 +234,7 @@ def run_piped(command, watcher, log_path, limit):
     with open(log_path, 'wb') as log, tempfile.TemporaryFile() as errors, \
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
                              preexec_fn=die_with_parent) as process:
-        line, how = Line(watcher, log), 'off'
+        line, how = Line(watcher, log, process.pid), 'off'
         os.set_blocking(process.stdout.fileno(), False)
         try:
             while True:
@@ -221,7 +256,7 @@ def run_piped(command, watcher, log_path, limit):
             pass
         finally:
             try:
-                process.wait(timeout=2 if how == 'off' else 0)
+                process.wait(timeout=60 if how == 'off' else 0)
             except subprocess.TimeoutExpired:
                 pass
             status = stop(process)
@@ -238,12 +273,10 @@ def run_piped(command, watcher, log_path, limit):
 def run_qemu(machine, watcher, log_path, limit):
     need('qemu-system-x86_64', 'qemu-system-x86')
     resets = log_path + '.resets'
-    command = [*qemu_base(machine, ONE_THREAD if machine.one_thread else 'tcg'), *qemu_disk(machine),
+    command = [*qemu_base(machine), *time_of(machine), *qemu_disk(machine),
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0', '-d', 'cpu_reset', '-D',
                resets]
-    if machine.full_second:     # QEMU's clock drops the fraction
-        time.sleep(1 - time.time() % 1)
-    with one_core(machine.one_core) as prefix:
+    with one_core(machine.threads) as prefix:
         ended = run_piped([*prefix, *command], watcher, log_path, limit)
     with open(resets, encoding='utf-8', errors='replace') as file:
         faults = re.findall('Triple fault', file.read())
@@ -267,7 +300,7 @@ def run_oracle(machine, watcher, log_path, limit):
     if machine.oracle_initrd:
         module += ',' + machine.oracle_initrd.replace(',', ',,')
     # MWAIT raises #GP in Xen's idle loop on this emulator now and then.
-    command = [*qemu_base(machine, cpu=TCG_CPU + ',-monitor'), '-nic', 'none', '-kernel', xen,
+    command = [*qemu_base(machine, cpu=TCG_CPU + ',-monitor'), *time_of(machine), '-nic', 'none', '-kernel', xen,
                '-append', options, '-initrd', module,
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']
     return run_piped(command, watcher, log_path, limit)
@@ -275,11 +308,13 @@ def run_oracle(machine, watcher, log_path, limit):
 
 def connection(server, process):
     """Bochs's serial line."""
-    server.settimeout(60)
-    try:
-        return server.accept()[0]
-    except TimeoutError:
-        raise BedError(f'Bochs has not started (status {stop(process)})') from None
+    server.settimeout(0.5)
+    while process.poll() is None:
+        try:
+            return server.accept()[0]
+        except TimeoutError:
+            pass
+    raise BedError(f'Bochs has not started (status {process.returncode})')
 
 
 def follow(link, line, limit):
@@ -324,7 +359,7 @@ def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
                                  stdin=subprocess.DEVNULL, stdout=console, stderr=console,
                                  env=dict(os.environ, TERM='xterm'),
                                  preexec_fn=die_with_parent) as process:
-            line = Line(watcher, log)
+            line = Line(watcher, log, process.pid)
             try:
                 with connection(server, process) as link:
                     how = follow(link, line, limit)

@@ -72,7 +72,7 @@ def main():
     parser.add_argument('--long', action='store_true', help='the long ones too')
     parser.add_argument('--jobs', type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument('--patience', type=float, default=1, metavar='FACTOR',
-                        help='for time limits, where the host is busy')
+                        help='for time limits')
     parser.add_argument('--timeout', type=int, metavar='S', help="in place of the scenarios' own")
     parser.add_argument('--append', default='', metavar='WORDS', help="to guests' command lines")
     parser.add_argument('--options', default='', metavar='WORDS', help="to Margay's command line")

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import threading
-import time
 
 import beds
 import bochsdbg
@@ -56,12 +55,7 @@ def machine_for(scenario, bed, image):
     machine = beds.Machine(image, scenario['kind'], scenario['firmware'], scenario['cpus'],
                            scenario['ram'], scenario['qemu'])
     machine.bochs = scenario['bochs']
-    # Under -icount QEMU has one thread. Xen hangs on one core more often. Guests of ours do not patch themselves.
-    threads = machine.cpus > 1 and '-icount' not in scenario['qemu'] and bed != 'oracle'
-    machine.one_thread = threads and \
-        any(guest['elf'].startswith('linux-') for guest in scenario['guests'])
-    machine.one_core = threads and not machine.one_thread
-    machine.full_second = bool(scenario['clock'])
+    machine.threads = scenario['threads']
     if scenario['debugger']:
         machine.commands = bochsdbg.commands(scenario['debugger'], MARGAY)
     if bed == 'oracle':
@@ -111,7 +105,6 @@ def run_one(scenario, bed):
     missing = missing_file(scenario, bed)
     if missing:
         return Outcome(name, bed, 'FAIL', f'{missing} is not built')
-    start = time.monotonic()
     try:
         os.makedirs(directory, exist_ok=True)
         if bed != 'oracle':
@@ -120,7 +113,7 @@ def run_one(scenario, bed):
         ended = beds.run(bed, machine_for(scenario, bed, image), verdict, log,
                          scenario['timeout'])
     except beds.BedError as error:
-        return Outcome(name, bed, 'FAIL', str(error), time.monotonic() - start, log)
+        return Outcome(name, bed, 'FAIL', str(error), log=log)
     finally:
         remove(image)
     reason = verdict.judge(ended) or debugger_silent(scenario, log)

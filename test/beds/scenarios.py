@@ -11,14 +11,13 @@ the first line are its. It passes when each guest has printed `PASS` and its pro
 `no-pass` says that this one does not, and all `expect` lines came. A `#` begins a comment where a line begins.
 
 Words: long (only in check-long), panics (Margay must panic), ordered (the expected lines come in this order),
-    no-guest, no-pass
+    threads (QEMU runs each CPU in a thread, for races; no time may be judged), no-guest, no-pass
 Keys on the first line: NUMBERS and TEXTS, and long=BED,... for more beds in check-long;
     like=NAME takes all from a scenario above but its beds, to change some
 Indented: guest NAME [KEY=VALUE...] [-- COMMAND LINE]; options, for Margay; expect, forbid, same (a group that must match the
     same text each time), count LEAST[-MOST] and says (by Bochs's debugger), each with a regular expression; after REGEX and
     send TEXT to type it; module FILE ARGUMENTS; qemu, with arguments; grub, a command before Margay is loaded;
-    bochs KEY=VALUE; debugger, commands with `;` between (bochsdbg.py); clock-start, clock-end, clock-wall and
-    clock-tolerance
+    bochs KEY=VALUE; debugger, commands with `;` between (bochsdbg.py)
 """
 import copy
 import os
@@ -35,7 +34,7 @@ NO_TRACE = r'^\(margay\) no trace: '
 TRACE = 'trace=8'
 PASS = r'^(\[{}\] )?PASS {}$'       # the oracle puts no tag before the line
 
-# field: default. Times are seconds, regular expressions are searched in each line.
+# field: default. Times are the emulator's own seconds (beds.OwnTime), regular expressions are searched in each line.
 FIELDS = {
     'name': None,
     'guests': None,             # default: one guest, build/guests/NAME
@@ -51,8 +50,8 @@ FIELDS = {
     'count': [],                # {line=REGEX, least=N [, most=N]}
     'same': [],                 # regexes with one group that must match the same text each time
     'input': [],                # {after=REGEX, send=TEXT}, in this order
-    'clock': None,              # {start=REGEX, end=REGEX, tolerance=SECONDS [, wall=REGEX]}
     'ends': 'off',              # 'off': the machine must power itself off; 'any'
+    'threads': False,           # beds.Machine.threads
     'timeout': 60,
     'long': False,              # only in check-long
     'long_beds': [],            # more beds, in check-long; Bochs is slow, hence
@@ -202,7 +201,7 @@ def first_line(text, before, where):
             entry['guests'] = []
         elif key == 'long' and equals:
             entry['long_beds'] = value.split(',')
-        elif key in ('long', 'panics', 'ordered') and not equals:
+        elif key in ('long', 'panics', 'ordered', 'threads') and not equals:
             entry[key] = True
         elif not equals and key != 'no-pass':
             entry['beds'].append(key)
@@ -225,7 +224,7 @@ def first_line(text, before, where):
 def further_line(entry, key, text, seen, where):
     """An indented line. `seen` has the entry's keys that such lines have set already."""
     field = LISTS.get(key) or {'guest': 'guests', 'after': 'input', 'module': 'modules'}.get(key, key)
-    if field not in seen and key not in ('options', 'send') and not key.startswith('clock-'):
+    if field not in seen and key not in ('options', 'send'):
         entry[field] = {} if key == 'bochs' else []
         seen.add(field)
     if key in LISTS:
@@ -250,9 +249,6 @@ def further_line(entry, key, text, seen, where):
         entry['bochs'].update([text.split('=', 1)])
     elif key == 'debugger':
         entry['debugger'] += [command.strip() for command in text.split(';')]
-    elif key.startswith('clock-'):
-        clock = entry['clock'] = dict(entry.get('clock') or {})
-        clock[key[6:]] = float(text) if key == 'clock-tolerance' else text
     else:
         raise TableError(f"{where}: unknown word '{key}'")
 

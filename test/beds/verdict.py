@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Judges one run of one scenario from its serial lines, while it runs and at its end."""
 import re
-import time
 
 from beds import Watcher
 from scenarios import FORBIDDEN, PANIC
 
-AFTER_FAILURE = 1.0     # seconds to let a register dump or backtrace come out
-POWER_OFF = 20.0        # seconds to power off in, once all expected lines came
-CLOCK_TOLERANCE = 0.5   # seconds
-WALL_TOLERANCE = 3.0    # seconds; a machine's clock chip counts whole ones
-CLOCK_MARKS = {'start', 'end', 'wall'}
+AFTER_FAILURE = 1.0     # seconds of the emulator's own (beds.OwnTime) to let a register dump or backtrace come out
+POWER_OFF = 20.0        # ... to power off in, once all expected lines came
 
 
 class Verdict(Watcher):
@@ -24,7 +20,6 @@ class Verdict(Watcher):
         self.same = [[re.compile(pattern), []] for pattern in scenario['same']]
         self.input = list(scenario['input'])
         self.recent = []        # lines since the last input, for `after`
-        self.clock = {}         # mark: (guest's time, ours)
         self.failure = None
         self.end = None
         self.must_power_off = scenario['ends'] == 'off' and bed != 'oracle'
@@ -36,17 +31,12 @@ class Verdict(Watcher):
                 del self.left[0]
         else:
             self.left = [pattern for pattern in self.left if not pattern.search(text)]
-        for entry in self.counts:
-            entry[1] += bool(entry[0].search(text))
+        for entry in self.counts:       # what still comes while the run is ended does not count
+            entry[1] += self.end is None and bool(entry[0].search(text))
         for pattern, values in self.same:
             match = pattern.search(text)
             if match:
                 values.append(match[1])
-        for mark in CLOCK_MARKS.intersection(self.scenario['clock'] or ()):
-            match = re.search(self.scenario['clock'][mark], text)
-            if match:
-                ours = time.time() if mark == 'wall' else now
-                self.clock[mark] = (float(match[1]), ours)
         for pattern in self.forbidden:
             if pattern.search(text) and not self.failure:
                 self.failure = f'forbidden line: {text.strip()}'
@@ -72,19 +62,6 @@ class Verdict(Watcher):
     def deadline(self, now):
         return self.end
 
-    def judge_clock(self):
-        if not CLOCK_MARKS.intersection(self.scenario['clock']) <= set(self.clock):
-            return 'the clock marks did not come'
-        if 'wall' in self.clock and abs(self.clock['wall'][0] - self.clock['wall'][1]) > \
-                WALL_TOLERANCE:
-            return "guest's date: {:.0f}, ours {:.0f}".format(*self.clock['wall'])
-        guest = self.clock['end'][0] - self.clock['start'][0]
-        ours = self.clock['end'][1] - self.clock['start'][1]
-        tolerance = self.scenario['clock'].get('tolerance', CLOCK_TOLERANCE)
-        if abs(guest - ours) > tolerance:
-            return f'guest clock: {guest:.3f} s went by there, {ours:.3f} s here'
-        return None
-
     def judge(self, ended):
         """Return None when the run passed, or the reason why not."""
         if self.failure:
@@ -103,8 +80,6 @@ class Verdict(Watcher):
                 return f"{len(values)} lines match '{pattern.pattern}', too few to compare"
             if len(set(values)) > 1:
                 return f"'{pattern.pattern}' does not stay the same: " + ' '.join(values[:8])
-        if self.scenario['clock'] and self.judge_clock():
-            return self.judge_clock()
         if self.must_power_off and ended.how != 'off':
             return 'all lines came, but the machine did not power off'
         return None

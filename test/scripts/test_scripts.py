@@ -43,26 +43,29 @@ class Check(unittest.TestCase):
 
 
 class Kvm(unittest.TestCase):
-    """no_nested_svm(): why `make run ACCEL=kvm` cannot work on a host."""
-    def why(self, device, nested):
+    """no_nested(): why `make run ACCEL=kvm` cannot work on a machine."""
+    def why(self, device, **nested):
+        """`nested` is the parameter of each module that is loaded."""
         with tempfile.TemporaryDirectory() as root:
-            parameters = os.path.join(root, 'sys/module/kvm_amd/parameters')
             os.makedirs(os.path.join(root, 'dev'))
-            os.makedirs(parameters)
             if device:
                 with open(os.path.join(root, 'dev/kvm'), 'w', encoding='ascii'):
                     pass
-            if nested is not None:
+            for module, value in nested.items():
+                parameters = os.path.join(root, 'sys/module', module, 'parameters')
+                os.makedirs(parameters)
                 with open(os.path.join(parameters, 'nested'), 'w', encoding='ascii') as file:
-                    file.write(nested + '\n')
-            return load('qemu').no_nested_svm(root)
+                    file.write(value + '\n')
+            return load('qemu').no_nested(root)
 
-    def test_hosts(self):
-        self.assertIn('/dev/kvm', self.why(False, '1'))
-        self.assertIn('no AMD-V', self.why(True, None))
-        self.assertIn('nested=1', self.why(True, '0'))
-        self.assertIsNone(self.why(True, '1'))
-        self.assertIsNone(self.why(True, 'Y'))
+    def test_machines(self):
+        self.assertIn('/dev/kvm', self.why(False, kvm_amd='1'))
+        self.assertIn('neither', self.why(True))
+        for module in ('kvm_amd', 'kvm_intel'):
+            self.assertIn(f'{module} with nested=1', self.why(True, **{module: '0'}))
+            self.assertIn(f'{module} with nested=1', self.why(True, **{module: 'N'}))
+            self.assertIsNone(self.why(True, **{module: '1'}))
+            self.assertIsNone(self.why(True, **{module: 'Y'}))
 
 
 class Make(unittest.TestCase):
