@@ -306,10 +306,7 @@ size_t console_guest_read(struct domain *d, char *s, size_t n)
 
 /* Input. */
 
-/*
- * Puts one character into the guest's ring. Returns false when it is full. Called with
- * domains_lock.
- */
+/* Puts a character into the guest's ring. False: it is full. Called with domains_lock. */
 static bool give(struct domain *d, char ch)
 {
 	struct guest_console *c = d->console;

@@ -153,10 +153,7 @@ int evtchn_send(struct domain *d, u32 port)
 		raise_port(d, chn, port);
 		break;
 	case ECS_INTERDOMAIN:
-		/*
-		 * d's lock keeps the connection. The peer's vCPU number is valid whenever it is
-		 * read.
-		 */
+		/* d's lock keeps the connection. The peer's vCPU number is always valid. */
 		peer = chn->peer;
 		port = chn->port;
 		raise_port(peer, evtchn_known(peer, port), port);
@@ -244,10 +241,7 @@ void evtchn_free(struct domain *d)
 
 const struct domain_part evtchn_part = { evtchn_init, evtchn_teardown, evtchn_free };
 
-/*
- * Prints DUMP_MAX ports at most: it holds the lock while it writes to a slow line, and the guest's
- * senders wait.
- */
+/* Prints DUMP_MAX ports at most: senders wait for the lock while it writes to a slow line. */
 void evtchn_dump(struct domain *d)
 {
 	static const char *const names[] = { "free", "reserved", "unbound", "interdomain",

@@ -7,10 +7,7 @@
 
 /* Ports closed per step of a reset or teardown. */
 #define CLOSE_STEP 64U
-/*
- * A search for a free port gives up after so many closed ports that are still linked in a guest's
- * queue.
- */
+/* A search for a free port gives up after so many closed ports that are still linked. */
 #define BUSY_MAX 256U
 
 /* Returns the lowest free port and allocates its bucket if needed. -ENOSPC or -ENOMEM. */

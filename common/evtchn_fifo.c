@@ -72,10 +72,7 @@ static bool link_to_tail(event_word_t *tail, unsigned port)
 	return w & LINKED;
 }
 
-/*
- * Appends a port, whose LINKED was just set, to q's queue. Returns true when the vCPU must be
- * notified.
- */
+/* Appends a port that was just set LINKED. Returns true when the vCPU must be notified. */
 static bool enqueue(struct domain *d, struct evtchn *chn, struct fifo_queues *last,
 		    struct fifo_queues *q, unsigned priority, unsigned port)
 {

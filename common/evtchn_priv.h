@@ -100,9 +100,7 @@ event_word_t evtchn_fifo_flags(struct domain *d, unsigned port);
 #define EVTCHN_OP(d, op, ...) \
 	((d)->evtchn->fifo ? evtchn_fifo_##op(d, __VA_ARGS__) : evtchn_2l_##op(d, __VA_ARGS__))
 
-/*
- * Releases the guest's pages and returns to the 2-level ABI. Bounded steps: -ERESTART until done.
- */
+/* Releases the guest's pages; returns to the 2-level ABI. Bounded steps: -ERESTART. */
 int evtchn_fifo_destroy(struct domain *d);
 
 #endif

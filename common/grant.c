@@ -63,10 +63,7 @@ static struct grant_entry_v1 *shared_at(struct grant_table *t, grant_ref_t ref)
 	return &t->frame[ref / GRANT_PER_FRAME][ref % GRANT_PER_FRAME];
 }
 
-/*
- * Takes a ref that shared_at() accepted. Returns NULL if no entry of its page was ever used, or
- * without memory.
- */
+/* Takes a ref that shared_at() accepted. NULL: its page was never used, or no memory. */
 static struct active *active_at(struct domain *d, grant_ref_t ref, bool make)
 {
 	struct grant_table *t = d->grants;

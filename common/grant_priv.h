@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Internals of grants, private to grant.c (the table) and grant_map.c (its use by other domains).
- */
+/* Internals of grants, private to grant.c (the table) and grant_map.c (use by others). */
 #ifndef GRANT_PRIV_H
 #define GRANT_PRIV_H
 
@@ -41,8 +39,7 @@ struct grant_table {
 	bool dying;		/* no entry may be pinned: the p2m is torn down */
 	unsigned nr_frames;
 	struct grant_entry_v1 *frame[GRANT_MAX_FRAMES];
-	struct active *active[GRANT_MAX_FRAMES * GRANT_PER_FRAME /
-			      ACTIVE_PER_PAGE]; /* allocated on first use */
+	struct active *active[GRANT_MAX_FRAMES * GRANT_PER_FRAME / ACTIVE_PER_PAGE]; /* if used */
 	gfn_t gfn[GRANT_MAX_FRAMES];
 	u32 free_handle, nr_handles;
 	struct maptrack *maptrack[MAPTRACK_PAGES];

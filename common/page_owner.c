@@ -19,9 +19,7 @@
 #define REF_GIVEN (1U << 31)	/* the owner released it: free on the last page_put() */
 #define REF_MASK (REF_GIVEN - 1)
 
-/*
- * Blocks form a binary heap: the buddy of a block is BLOCK ^ 1, and the merged block is BLOCK / 2.
- */
+/* Blocks form a binary heap: a block's buddy is BLOCK ^ 1, the two merged are BLOCK / 2. */
 #define SPLIT_ORDERS 9U		/* blocks of 1 to 256 pages */
 #define MAX_BLOCK (CHUNK_PAGES / 2)
 #define BLOCK(order, i) ((CHUNK_PAGES + (i)) >> (order))
@@ -157,9 +155,7 @@ static void page_to_free(struct node *n, struct split *s, unsigned i)
 	list_split(n, s);
 }
 
-/*
- * Returns the index of the page that holds s within its own chunk; CHUNK_PAGES if s lies elsewhere.
- */
+/* Returns the index of the page that holds s in its chunk; CHUNK_PAGES if it lies elsewhere. */
 static unsigned own_page(const struct split *s)
 {
 	u64 i = virt_to_mfn(s) - (u64)s->chunk * CHUNK_PAGES;
@@ -347,10 +343,7 @@ static void free_all_but_first(struct node *n, struct split *s)
 	list_split(n, s);
 }
 
-/*
- * Allocates count contiguous pages, at most MAX_BLOCK, from a split chunk. Splits a whole chunk if
- * none has room.
- */
+/* Allocates count contiguous pages, at most MAX_BLOCK. Splits a whole chunk if needed. */
 static mfn_t node_alloc_pages(struct node *n, unsigned count, u16 owner)
 {
 	bool dirty = false;
@@ -375,10 +368,7 @@ static mfn_t node_alloc_pages(struct node *n, unsigned count, u16 owner)
 	return mfn;
 }
 
-/*
- * Allocates zeroed pages from `node`, else from the next node that has them. INVALID_MFN: no
- * memory.
- */
+/* Allocates zeroed pages from `node`, else from the next with memory. INVALID_MFN: none. */
 static mfn_t alloc_on(unsigned node, unsigned count, u16 owner)
 {
 	unsigned first = node < nr_nodes ? node : 0;
@@ -532,10 +522,7 @@ int page_get(const struct domain *d, mfn_t mfn)
 	c = index_nospec(c, nr_chunks);
 	n = lock_chunk(c);
 	if (!chunks[c].split && chunks[c].owner == d->id) {
-		/*
-		 * alloc_page() needs the lock dropped. Another CPU may split or free the chunk
-		 * meanwhile.
-		 */
+		/* Drop the lock for alloc_page(). The chunk may be split or freed meanwhile. */
 		spin_unlock(&n->lock);
 		spare = alloc_page();
 		if (!spare)
@@ -657,10 +644,7 @@ static paddr_t __init highest_free(paddr_t base, paddr_t end, u64 size)
 	return 0;
 }
 
-/*
- * Allocates from the image's own chunk while it has room, then from the highest free RAM below 4
- * GiB.
- */
+/* Allocates from the image's own chunk if possible, else the highest free RAM below 4 GiB. */
 void *__init early_alloc(u64 size)
 {
 	struct boot_reserved *last = &boot_reserved[nr_boot_reserved - 1];

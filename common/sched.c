@@ -97,10 +97,7 @@ static bool may_run_on(const struct vcpu *v, const struct cpu *c)
 	return cpu_set_has(&v->affinity, c->id);
 }
 
-/*
- * Chooses a CPU for v: the policy's choice, else an idle CPU (its old CPU or node first), else its
- * old CPU.
- */
+/* Chooses a CPU for v: the policy's, else an idle one (old CPU or node first), else the old one. */
 static struct cpu *place(struct vcpu *v)
 {
 	struct cpu *best;
@@ -321,10 +318,7 @@ static void time_slice(struct cpu *c, stime_t end)
 		timer_set(&c->slice, end);
 }
 
-/*
- * Returns whether the current vCPU keeps this CPU, by its state, its slice and the queue. Called
- * with c's lock.
- */
+/* Returns whether the current vCPU keeps running. Called with c's lock. */
 static bool keep_running(struct cpu *c, struct vcpu *v, stime_t t)
 {
 	bool alone = list_empty(&c->runq.queue);
@@ -510,9 +504,7 @@ void sched_set_policy(struct cpu *c, struct policy *p)
 	memset(c->view.priv, 0, sizeof(c->view.priv));
 	list_for_each(v, &c->runq.queue, runq_link)
 		policy_enqueue(c, v, POLICY_MOVED);
-	/*
-	 * The previous policy may have set no limit: the current vCPU gets one more slice at most.
-	 */
+	/* The old policy may have set no limit: allow one more slice at most. */
 	if (c->current)
 		c->current->slice_end =
 			min(c->current->slice_end, now() + opt.sched_slice * 1000UL);
@@ -594,10 +586,7 @@ void sched_loop(void)
 
 		while (READ_ONCE(c->work))
 			work |= do_work(c);
-		/*
-		 * Changes to what schedule() looks at set CPU_WORK_RESCHED. A timer alone needs no
-		 * new choice.
-		 */
+		/* Changes that affect schedule() set CPU_WORK_RESCHED; a timer alone does not. */
 		if (!v || work & CPU_WORK_RESCHED)
 			v = schedule(c);
 		if (v) {
@@ -605,10 +594,7 @@ void sched_loop(void)
 			continue;
 		}
 		cpu_set_add(&idle_cpus, c->id);
-		/*
-		 * A CPU that queues a vCPU after this either sees the idle bit, or this check sees
-		 * its vCPU.
-		 */
+		/* A CPU that queues a vCPU now sees the idle bit, or this check sees its vCPU. */
 		if (list_empty(&c->runq.queue) || c->held_back)
 			idle(c);
 		cpu_set_remove(&idle_cpus, c->id);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Timers: a list per CPU, sorted by expiry, with its own lock. The hardware is programmed for the
- * first.
- */
+/* Timers: a locked list per CPU, sorted by expiry. The hardware is programmed for the first. */
 #include <margay/arch.h>
 #include <margay/atomic.h>
 #include <margay/percpu.h>
@@ -40,10 +37,7 @@ static struct timer_queue *lock_queue_of(struct timer *t)
 	}
 }
 
-/*
- * Inserts t after the timers with the same expiry. The list is short: a vCPU has four timers at
- * most.
- */
+/* Inserts t after timers of the same expiry. Lists are short: a vCPU has at most four timers. */
 static void insert(struct timer_queue *q, struct timer *t)
 {
 	struct timer *later;
@@ -54,10 +48,7 @@ static void insert(struct timer_queue *q, struct timer *t)
 	list_add_before(&t->link, &later->link);
 }
 
-/*
- * Locks and returns the queue that t will be armed on: this CPU's, or that of the CPU where t's
- * function runs.
- */
+/* Locks and returns the queue to arm t on: this CPU's, or that of the CPU running its function. */
 static __noinline struct timer_queue *take(struct cpu *self, struct timer *t)
 {
 	if (!READ_ONCE(t->cpu))
@@ -172,10 +163,7 @@ void timers_run(void)
 	unsigned left = TIMERS_AT_ONCE;
 	struct timer *t;
 
-	/*
-	 * Timers that expire from now on wait for the next call, so that guests' timers cannot keep
-	 * a CPU here.
-	 */
+	/* Later timers wait for the next call: guests' timers must not keep a CPU here. */
 	spin_lock(&q->lock);
 	while ((t = first(q)) && earliest(q, t) <= due && left--) {
 		list_del(&t->link);

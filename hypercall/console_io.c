@@ -17,9 +17,7 @@ static long io_write(struct vcpu *v, struct regs *h)
 			return -EFAULT;
 		taken = (u32)console_guest_write(v->domain, buf, n);
 		done += taken;
-		/*
-		 * When the output buffer is full the guest waits, while its CPU can do other work.
-		 */
+		/* When the output buffer is full the guest waits; its CPU can do other work. */
 	} while (done < count && taken == n && !hcall_preempt());
 	if (done == count)
 		return 0;

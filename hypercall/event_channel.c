@@ -16,10 +16,7 @@ union evtchn_arg {
 	struct evtchn_set_priority priority;
 };
 
-/*
- * The size of each operation's argument, and the offset of a new port in it. 0: not served; no
- * port.
- */
+/* The size of each operation's argument (0: not served), and the offset of a new port. */
 static const struct {
 	u8 size, port;
 } ops[] = {

@@ -21,10 +21,7 @@ static const u8 param_access[HVM_NR_PARAMS] = {
 	[HVM_PARAM_VM86_TSS_SIZED] = PARAM_READ | PARAM_WRITE,
 };
 
-/*
- * Accepts only the vector type, since there are no GSIs and no PCI interrupts. Zero disables the
- * callback.
- */
+/* Accepts only the vector type: there are no GSIs or PCI interrupts. Zero: no callback. */
 static long set_callback(struct vcpu *v, u64 value)
 {
 	struct domain *d = v->domain;

@@ -18,10 +18,7 @@
 /* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as in Xen. Guests cannot pass this number. */
 #define MAPSPACE_MARGAY (1UL << 32)
 
-/*
- * Returns whether a memory operation may replace or remove the mapping. Others end by their handles
- * only.
- */
+/* Returns whether a memory operation may remove the mapping. Others end by their handles. */
 static bool may_unmap(enum p2m_type type)
 {
 	return type == P2M_RAM || type == P2M_SHARED || type == P2M_SHARED_RO;
@@ -199,10 +196,7 @@ static long maximum_ram_page(void)
 
 /* The address space. */
 
-/*
- * Maps Margay's page, or one of the grant table, at gfn and unmaps its old location. Called with
- * d->lock.
- */
+/* Moves Margay's page, or one of the grant table, to gfn. Called with d->lock. */
 static int place_shared(struct domain *d, gfn_t gfn, mfn_t mfn, gfn_t *where)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);

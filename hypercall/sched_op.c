@@ -79,10 +79,7 @@ static long watchdog(struct domain *d, u32 id, u32 timeout)
 	spin_unlock(&d->lock);
 	if (ret < 0)
 		return ret;
-	/*
-	 * Without the lock, which the timer's function may take. Races harm only the guest that
-	 * makes them.
-	 */
+	/* Not under the lock, which the timer's function may take. Races harm only this guest. */
 	id = (u32)index_nospec(id - 1, ARRAY_SIZE(d->watchdog));
 	if (ret || timeout)
 		timer_set(&d->watchdog[id], now() + timeout * NS_PER_S);

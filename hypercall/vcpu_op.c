@@ -155,10 +155,7 @@ long do_set_timer_op(struct vcpu *v, struct regs *h)
 		return 0;
 	}
 	t = now();
-	/*
-	 * Also catches times with the sign bit set. The guest rearms the timer when it gets the
-	 * event.
-	 */
+	/* Also catches times with the sign bit set. The guest rearms the timer at the event. */
 	if (unlikely(at > t && at - t > TIMEOUT_MAX))
 		at = t + 100 * NS_PER_MS;
 	timer_set(&v->timer, at);

@@ -74,10 +74,7 @@ static __noinline long describe(struct vcpu *v, struct regs *h)
 	}
 }
 
-/*
- * Guests call XENVER_version to have events delivered, so it avoids the large stack frame of
- * describe().
- */
+/* Guests call XENVER_version for event delivery: keep describe()'s stack frame off this path. */
 long do_xen_version(struct vcpu *v, struct regs *h)
 {
 	if (likely((s32)h->rdi == XENVER_version))

@@ -22,8 +22,8 @@ POLICY_MODULE_NOTE
 #define MAX_WEIGHT 65535
 
 /*
- * Words of a CPU's priv: queue; virtual time reached; whether a vCPU runs alone, or without limit;
- * ...
+ * Words of a CPU's priv: queue; virtual time reached; flags. ALONE: no other waits. UNLIMITED: no
+ * slice. KNOWN: seen since selection. PICKED: has picked.
  */
 enum { QUEUE, REACHED = 2, ALONE, UNLIMITED, KNOWN, PICKED };
 
@@ -44,10 +44,7 @@ static u64 now_window(void)
 	return policy_now() / WINDOW;
 }
 
-/*
- * Returns the time that the domain may still run in this window. Races between CPUs cost or gain
- * one slice.
- */
+/* Returns the domain's time left in this window. Races between CPUs shift it by a slice. */
 static u64 cap_left(struct account *a)
 {
 	u64 cap = __atomic_load_n(&a->cap, __ATOMIC_RELAXED), now = now_window();

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# How policy modules for Margay are made. Included by a Makefile that says MODULE := NAME and, unless
-# that is NAME.c, its SRCS; the module is NAME.mod. CROSS_COMPILE= chooses other tools.
-# FOR=build/margay ties the module to that one build: no other loads it.
+# Rules to build a policy module for Margay. The including Makefile sets MODULE := NAME, and SRCS unless
+# the source is NAME.c; the result is NAME.mod. CROSS_COMPILE= selects other tools. FOR=build/margay
+# binds the module to that build: no other build loads it.
 
 MODULE_MK := $(lastword $(MAKEFILE_LIST))
 MODULE_INCLUDE ?= $(abspath $(dir $(MODULE_MK))../../include/margay)
@@ -21,7 +21,7 @@ $(MODULE).mod: $(SRCS:.c=.o) $(if $(FOR),$(MODULE)-for.o)
 	$(MODULE_LD) -o $@ $^
 %.o: %.c $(MODULE_MK)
 	$(MODULE_CC) $(MODULE_CFLAGS) $(CFLAGS) -c -o $@ $<
-# A note of type 2 with the build-id's bytes.
+# Generates a note of type 2 with the bytes of the build-id.
 %-for.o: $(FOR)
 	id=$$($(CROSS_COMPILE)readelf -n $< | sed -n 's/.*Build ID: *//p' | sed 's/../,0x&/g;s/^,//'); test "$$id"; \
 	printf '.section .note.margay,"a",@note\n.balign 4\n.long 7,20,2\n.asciz "Margay"\n.balign 4\n.byte %s\n' \

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Policy modules, included by the top Makefile: modules/NAME.c becomes $(O)/modules/NAME.mod, and the
-# hostile ones of the tests, test/modules/NAME.c, $(O)/test/modules/NAME.mod.
-# install-headers puts what other modules are made with under $(DESTDIR)$(PREFIX).
+# Policy modules; included by the top Makefile. Builds $(O)/modules/NAME.mod from modules/NAME.c, and the
+# hostile modules of the tests, $(O)/test/modules/NAME.mod, from test/modules/NAME.c. install-headers
+# installs the files to build other modules with under $(DESTDIR)$(PREFIX).
 
 PREFIX ?= /usr/local
 MODULE_INCLUDE := include
@@ -15,7 +15,7 @@ TEST_MODULES := $(patsubst test/modules/%.c,$(O)/test/modules/%.mod,$(wildcard t
 
 modules: $(MODULES)
 
-# For a test: of all modules only this one may be loaded.
+# For a test: a list that allows only this module.
 $(O)/modules/allowed: $(O)/modules/rr.mod
 	$(Q)sha256sum $< >$@
 test-modules: $(TEST_MODULES)

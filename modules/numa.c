@@ -11,10 +11,7 @@ POLICY_MODULE_NOTE
 
 static u64 fitting, spilled;
 
-/*
- * Returns whether node a is better than b for that many more vCPUs. Compares fractions without
- * division.
- */
+/* Returns whether node a is better than b for vcpus more vCPUs. Compares without division. */
 static bool better(const struct place_node *a, const struct place_node *b, u32 vcpus)
 {
 	u64 load_a = (u64)(a->nr_vcpus + vcpus) * b->nr_cpus;

@@ -66,10 +66,7 @@ static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_gu
 	return n;
 }
 
-/*
- * Reads the allowed list before it loads a module, and selects policies before the first guest
- * starts.
- */
+/* Reads the allowed list before it loads modules. Selects policies before guests start. */
 static void boot_policies(struct boot_guest **policies, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)

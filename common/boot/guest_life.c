@@ -240,9 +240,7 @@ unsigned boot_guests_start(void)
 	unsigned n = 0;
 
 	timer_init(&timer, timer_fn);
-	/*
-	 * Build all guests before one runs: scrubbing takes long, and this CPU's guests would wait.
-	 */
+	/* Build all before one runs: scrubbing takes long, and this CPU's guests would wait. */
 	list_for_each(bg, &guests, link) {
 		begin(bg);
 		while (bg->state == GUEST_BUILDING)

@@ -55,10 +55,7 @@ again:
 	return last_id;
 }
 
-/*
- * Returns the node of the first CPU that the guest is pinned to, else the node with the most free
- * memory.
- */
+/* Returns the node of the guest's first pinned CPU, else the node with the most free memory. */
 static u8 choose_node(const struct guest_spec *spec)
 {
 	struct cpu_set set;

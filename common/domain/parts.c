@@ -23,9 +23,7 @@ int domain_parts_create(struct domain *d)
 	return ++d->parts_created < ARRAY_SIZE(parts) ? -ERESTART : 0;
 }
 
-/*
- * Also destroys parts that were not created or only partly created, since creation may have failed.
- */
+/* Also destroys parts that creation did not reach or did not finish, in case it failed. */
 int domain_parts_destroy(struct domain *d)
 {
 	const struct domain_part *p = parts[ARRAY_SIZE(parts) - 1 - d->parts_destroyed];

@@ -17,10 +17,7 @@ static void singleshot_fn(struct timer *t)
 	evtchn_virq(v, VIRQ_TIMER);
 }
 
-/*
- * Returns whether a tick would go unnoticed: v does not run, and it has no port or its last tick is
- * still pending.
- */
+/* Returns whether a tick goes unnoticed: v does not run, and has no port or a pending tick. */
 static bool tick_unseen(const struct vcpu *v)
 {
 	unsigned port = READ_ONCE(v->virq_port[VIRQ_TIMER]);

@@ -30,10 +30,7 @@ static const struct {
 };
 _Static_assert(offsetof(struct sched_policy, balance) == 8 * 8, "a function has no name above");
 
-/*
- * Returns the memory of size bytes at an address in one of the module's groups; NULL if it lies
- * outside.
- */
+/* Returns size bytes of memory at an address in a group of the module; NULL: outside. */
 static const void *find(const u8 *mem, const struct module *m, u64 addr, u64 size,
 			enum module_group g)
 {

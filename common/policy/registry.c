@@ -290,9 +290,7 @@ int policy_set(struct policy *p, const struct domain *d, const char *name, u64 v
 	return rc < -4095 || rc > 0 ? -EINVAL : rc;
 }
 
-/*
- * Copies a string at an untrusted address. Fails unless the string ends within the module's memory.
- */
+/* Copies a string from an untrusted address. Fails if it leaves the module's memory. */
 static bool copy_text(const struct policy *p, u64 at, char *to, size_t size)
 {
 	u64 end = p->mod.group[MODULE_DATA] + p->mod.size[MODULE_DATA];
@@ -369,10 +367,7 @@ static int domain_gone(struct domain *d)
 
 const struct domain_part policy_part = { .destroy = domain_gone };
 
-/*
- * Functions for modules. They run on the policy stack with interrupts on, and their arguments are
- * untrusted.
- */
+/* Functions for modules: on the policy stack, interrupts on, arguments untrusted. */
 u64 policy_now(void)
 {
 	return now();

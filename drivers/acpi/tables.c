@@ -106,10 +106,7 @@ void __init acpi_each_entry(const u8 *t, u32 at, const u8 *min_size, u32 nr, acp
 	}
 }
 
-/*
- * Parses an AML integer of a sleep type's size (ACPI 20.2.3). Returns its length, 0 for other
- * objects.
- */
+/* Parses a small AML integer (ACPI 20.2.3). Returns its length, 0 for other objects. */
 static u32 __init aml_small_int(const u8 *p, u32 len, u8 *value)
 {
 	if (len >= 1 && p[0] <= 1) { /* ZeroOp, OneOp */

@@ -77,10 +77,7 @@ typedef const void *acpi_map_fn(paddr_t pa, size_t len);
  */
 int acpi_parse(const void *rsdp, size_t rsdp_size, acpi_map_fn *map, struct acpi_info *out);
 
-/*
- * Parse one table each, for acpi_parse(). `t` points to a complete table with a valid header and
- * checksum.
- */
+/* Parse one table each, for acpi_parse(). `t` is complete, its header and checksum valid. */
 void acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out);
 

@@ -7,15 +7,9 @@
 
 struct boot_guest;
 
-/*
- * Runs v on this CPU until it blocks, is preempted or stopped. The scheduler enters guests only
- * here.
- */
+/* Runs v on this CPU until it blocks or is stopped. The scheduler enters guests only here. */
 void arch_vcpu_run(struct vcpu *v);
-/*
- * Called before the first and after the last arch_vcpu_run() on this CPU: eager FPU, debug
- * registers, MSRs.
- */
+/* Load v's FPU, debug registers and MSRs before it runs on this CPU, and save them afterwards. */
 void arch_vcpu_load(struct vcpu *v);
 void arch_vcpu_save(struct vcpu *v);
 
@@ -39,10 +33,7 @@ void arch_update_time(struct vcpu *v);
 /* Returns the wall clock at system time zero. */
 void arch_wallclock(u64 *sec, u32 *nsec);
 
-/*
- * Delivers an edge-triggered interrupt to v's local APIC and wakes v. Any CPU. Vectors below 16 set
- * ESR.
- */
+/* Delivers an edge-triggered interrupt to v's LAPIC; wakes v. Any CPU. Vectors < 16 set ESR. */
 bool arch_vcpu_interrupt(struct vcpu *v, u8 vector);
 
 void arch_cpu_nmi(struct cpu *c);
@@ -73,10 +64,7 @@ u64 arch_tsc_hz(void);
 void cpu_relax(void);
 void udelay(unsigned us);
 
-/*
- * An entry of the memory map that XENMEM_memory_map reports, in the layout of the BIOS call INT 15h
- * E820h.
- */
+/* An entry of XENMEM_memory_map's map, in the layout of the BIOS call INT 15h E820h. */
 struct e820_entry {
 	u64 addr, size;
 	u32 type;

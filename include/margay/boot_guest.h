@@ -37,9 +37,7 @@ struct boot_guest {
 
 /* Adds a guest, due at once. */
 void boot_guest_add(struct boot_guest *bg);
-/*
- * Builds all guests at boot, then starts them. Returns the number started and reports the failures.
- */
+/* Builds all guests at boot, then starts them. Reports failures. Returns the number started. */
 unsigned boot_guests_start(void);
 /* Builds and destroys guests in bounded steps: CPU_WORK_GUESTS. */
 void boot_guests_work(void);

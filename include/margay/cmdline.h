@@ -87,9 +87,7 @@ struct word {
 	size_t len, val_len;
 };
 
-/*
- * Finds the word (without blanks) at or after *s and advances *s past it. Returns false at the end.
- */
+/* Finds the word at or after *s, without blanks, and advances *s past it. False at the end. */
 bool next_word(const char **s, struct word *w);
 bool key_is(const struct word *w, const char *key);
 bool val_is(const struct word *w, const char *val);

@@ -22,9 +22,7 @@ void console_panic_start(void);
 /* Stops this CPU if another CPU panics. Called in an NMI. */
 void panic_poll(void);
 
-/*
- * Serves a guest's PV console ring from now on. Needs HVM_PARAM_CONSOLE_PFN; sets CONSOLE_EVTCHN.
- */
+/* Starts to serve a guest's console ring. Needs HVM_PARAM_CONSOLE_PFN; sets CONSOLE_EVTCHN. */
 int console_attach(struct domain *d);
 
 /* Writes one writer's text with line tags. d NULL: Margay itself. Any context but NMI. */

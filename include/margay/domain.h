@@ -40,9 +40,7 @@ struct domain {
 	unsigned nr_vcpus;
 	struct vcpu *vcpus[MAX_VCPUS];
 
-	/*
-	 * Memory in 4 KiB pages. A page counts until it is free, even if only references keep it.
-	 */
+	/* Memory in 4 KiB pages. A page that only references keep counts, too. */
 	u64 max_pages, tot_pages;
 	u64 meta_pages; /* Margay's pages that serve this domain; dom_alloc_meta() */
 	struct p2m p2m;
@@ -76,10 +74,7 @@ struct domain {
 extern struct list domain_list;
 extern struct spinlock domains_lock;
 
-/*
- * Returns the live domain with a reference, or NULL. Does not accept DOMID_SELF: see
- * hcall_domain().
- */
+/* Returns the live domain with a reference, or NULL. For DOMID_SELF see hcall_domain(). */
 struct domain *domain_get(domid_t id);
 void domain_put(struct domain *d);
 /* Takes another reference. The caller has one or knows that d stays. */
@@ -103,9 +98,7 @@ void domain_start(struct domain *d);
 int domain_destroy(struct domain *d);
 /* Stops all vCPUs and notifies the creator. Any context. */
 void domain_shutdown(struct domain *d, unsigned code);
-/*
- * Ends a guest that cannot continue. Prints the reason, with a register dump of v unless v is NULL.
- */
+/* Ends a guest that cannot continue. Prints the reason, and v's registers if v is not NULL. */
 void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...) __printf(3, 4);
 /*
  * domain_pause() stops all vCPUs of d until the matching domain_unpause(). The caller has a

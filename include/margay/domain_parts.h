@@ -11,8 +11,7 @@
 /* Unneeded functions are NULL. Called without locks. */
 struct domain_part {
 	/*
-	 * A bounded step: 0 when done, -ERESTART to be called again, or an error, which destroys
-	 * the domain.
+	 * A bounded step: 0 when done, -ERESTART to be called again. An error destroys the domain.
 	 */
 	int (*create)(struct domain *d);
 	/*
@@ -27,10 +26,7 @@ struct domain_part {
 /* Parts that the architecture defines. */
 extern const struct domain_part arch_part, p2m_part;
 
-/*
- * Do a bounded step: 0 when all parts are done, -ERESTART to be called again, or an error of
- * creation.
- */
+/* Do a bounded step: 0 when all is done, -ERESTART to be called again, or creation's error. */
 int domain_parts_create(struct domain *d);
 int domain_parts_destroy(struct domain *d);
 void domain_parts_free(struct domain *d);

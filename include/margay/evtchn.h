@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Event channels. xen/event_channel.h defines the shared words of both ABIs; common/evtchn.c has
- * the objects.
- */
+/* Event channels: the objects of common/evtchn.c. xen/event_channel.h defines the shared words. */
 #ifndef MARGAY_EVTCHN_H
 #define MARGAY_EVTCHN_H
 
@@ -14,9 +11,7 @@ int evtchn_teardown(struct domain *d);
 /* Frees the table. Called on the last domain_put(), after the teardown. */
 void evtchn_free(struct domain *d);
 
-/*
- * Raises a VIRQ_*. A global one (not per vCPU) uses vCPU 0's binding. Any context; needs no lock.
- */
+/* Raises a VIRQ_*. A global one uses vCPU 0's binding. Any context, without locks. */
 void evtchn_virq(struct vcpu *v, unsigned virq);
 /* Returns whether a VIRQ_* is bound once per domain, not once per vCPU. */
 bool virq_is_global(unsigned virq);

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Grant tables, version 1. xen/grant_table.h defines the shared words; common/grant.c has the
- * objects.
- */
+/* Grant tables, version 1: the objects of common/grant.c. xen/grant_table.h defines the words. */
 #ifndef MARGAY_GRANT_H
 #define MARGAY_GRANT_H
 
@@ -17,9 +14,7 @@ int grant_init(struct domain *d);
  * domains mapped stay referenced, and no new use can begin, so p2m_teardown() runs after this.
  */
 int grant_teardown(struct domain *d);
-/*
- * Frees the table. Called on the last domain_put(): other domains may unmap d's grants until then.
- */
+/* Frees the table, on the last domain_put(): others may unmap d's grants until then. */
 void grant_free(struct domain *d);
 
 /*
@@ -27,9 +22,7 @@ void grant_free(struct domain *d);
  * XENMAPSPACE_grant_table.
  */
 int grant_frame(struct domain *d, unsigned idx, mfn_t *mfn);
-/*
- * Returns where table page idx is mapped in d, for the caller to update; INVALID_GFN: not mapped.
- */
+/* Returns where table page idx is mapped, for the caller to update; INVALID_GFN: nowhere. */
 gfn_t *grant_frame_gfn(struct domain *d, unsigned idx);
 unsigned grant_nr_frames(struct domain *d);
 

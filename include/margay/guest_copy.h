@@ -20,17 +20,11 @@ static inline void *guest_writes(struct domain *d __unused, void *at)
 	return at;
 }
 
-/*
- * Return 0 or -EFAULT. A failed copy may have written part of the destination. Any length, any
- * alignment.
- */
+/* Return 0 or -EFAULT. A failed copy may be partial. Any length, any alignment. */
 int copy_from_guest(void *dst, gvaddr_t src, size_t n) __must_check;
 int copy_to_guest(gvaddr_t dst, const void *src, size_t n) __must_check;
 
-/*
- * The same by guest physical address, in the current domain or one being built. 0 or -EFAULT. RAM
- * only.
- */
+/* The same by guest physical address, in the current domain or one being built. RAM only. */
 int copy_from_gpa(struct domain *d, void *dst, gpaddr_t src, size_t n) __must_check;
 int copy_to_gpa(struct domain *d, gpaddr_t dst, const void *src, size_t n) __must_check;
 
@@ -50,10 +44,7 @@ struct access_fault {
 bool guest_operand(struct vcpu *v, gvaddr_t va, const void *buf, unsigned n, u32 access,
 		   struct access_fault *f);
 
-/*
- * Fetches instruction bytes at linear address va. Returns the number fetched, which may be short at
- * a page's end.
- */
+/* Fetches instruction bytes at va. Returns their number, which may be short at a page's end. */
 unsigned guest_fetch(struct vcpu *v, gvaddr_t va, void *buf, unsigned n);
 
 /* Read or write element i of an array that the guest passed. */

@@ -26,9 +26,7 @@ extern const struct hcall_entry {
  */
 #define HCALL_RESTART (-ERESTART)
 
-/*
- * Returns whether a long operation should stop and continue by HCALL_RESTART. Called without locks.
- */
+/* Returns whether a long operation should return HCALL_RESTART now. Called without locks. */
 bool hcall_preempt(void);
 
 /* Refuses hypercalls that v may not make. Returns 0 if v may make it. */

@@ -10,10 +10,7 @@
 
 struct domain;
 
-/*
- * All RAM is mapped here, not executable. Margay's own image has a separate mapping (margay.lds),
- * W^X.
- */
+/* All RAM is mapped here, not executable. Margay's image is mapped elsewhere (margay.lds), W^X. */
 #define DIRECTMAP_BASE 0xffff800000000000UL
 
 #ifdef MARGAY_UNIT

@@ -79,15 +79,10 @@ unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n);
 /* Unmaps without releasing the page, which the caller takes over. Returns the entry in *old. */
 int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *old);
 
-/*
- * Makes the page of a large RAM mapping executable, for a CPU with x86.itlb_multihit. 0 or -ENOMEM.
- */
+/* Makes a page of a large RAM mapping executable; for x86.itlb_multihit. 0 or -ENOMEM. */
 int p2m_split_code(struct domain *d, gfn_t gfn);
 
-/*
- * Returns type P2M_NONE when nothing is mapped. Takes no lock; a caller that keeps the page takes a
- * reference.
- */
+/* Type P2M_NONE: not mapped. Takes no lock; to keep the page, take a reference. */
 struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn);
 
 /*

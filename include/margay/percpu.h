@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The state of each physical CPU, reached through GS. Only the CPU itself writes it, unless noted.
- */
+/* The state of each CPU, accessed through GS. Only the CPU itself writes it, unless noted. */
 #ifndef MARGAY_PERCPU_H
 #define MARGAY_PERCPU_H
 
@@ -16,10 +14,7 @@ struct policy;
 struct policy_fn;
 struct vcpu;
 
-/*
- * Pending work of a CPU. Any CPU sets it by cpu_raise(); the CPU does it before its next guest
- * entry or sleep.
- */
+/* Work that any CPU sets by cpu_raise(), done before the CPU's next guest entry or sleep. */
 enum cpu_work {
 	CPU_WORK_RESCHED = 1 << 0,	/* choose again which vCPU runs */
 	CPU_WORK_TIMER = 1 << 1,	/* timers may have expired */
@@ -111,9 +106,7 @@ static inline struct cpu *this_cpu(void)
 	return c;
 }
 
-/*
- * Returns whether this CPU records any of these events. One instruction, since each exit calls it.
- */
+/* Returns whether this CPU records any of these events. One instruction: each exit asks. */
 static inline bool tracing(u32 events)
 {
 	bool yes;

@@ -65,9 +65,7 @@ struct policy {
 bool policy_control_enter(void);
 void policy_control_leave(void);
 
-/*
- * Restricts loading to the modules listed by a `policies-allowed` boot module, in sha256sum format.
- */
+/* Restricts loading to the modules that `policies-allowed` lists in sha256sum's format. */
 void policy_allow(const char *text, size_t len);
 bool policy_allowed(const u8 digest[32]);
 /* Loads a `policy` boot module and selects it as its string says. Reports errors. */
@@ -81,15 +79,9 @@ struct policy *policy_find(const char *name);
 struct policy *policy_nth(unsigned i);
 struct policy *policy_last(void);	/* the last one loaded */
 struct policy *policy_selected(enum policy_point point, unsigned cpu);
-/*
- * Selects p on the CPUs of the set (ignored for POINT_PLACE); NULL: the built-in policy. 0 or
- * negative errno.
- */
+/* Selects p (NULL: built-in) on the CPUs of the set (not for POINT_PLACE). 0 or -errno. */
 int policy_select(enum policy_point point, struct policy *p, const struct cpu_set *set);
-/*
- * Sets a parameter of a domain, or of the policy itself (d NULL). 0, -ENOENT, or the module's
- * errno.
- */
+/* Sets a parameter of a domain, or of the policy (d NULL). 0, -ENOENT, or the module's errno. */
 int policy_set(struct policy *p, const struct domain *d, const char *name, u64 value);
 /* Reads counter i; false after the last one. Copies the name, NUL-terminated, to name[32]. */
 bool policy_counter(struct policy *p, u32 i, char *name, u64 *value);

@@ -22,10 +22,7 @@ void vprintk(const char *fmt, va_list ap);
 void __noreturn panic(const char *fmt, ...) __printf(1, 2);
 
 #ifndef MARGAY_UNIT
-/*
- * Only for Margay's own invariants, never for conditions that a guest or a firmware table can
- * cause.
- */
+/* Only for Margay's own invariants, never for what a guest or a firmware table can cause. */
 #define BUG_ON(cond)                                                                      \
 	do {                                                                              \
 		if (__builtin_expect(!!(cond), 0))                                        \

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The scheduler: which vCPU runs where. The core keeps the state; policies may decide.
- * common/sched.c
- */
+/* The scheduler. The core keeps the state of vCPUs; policies may decide. common/sched.c */
 #ifndef MARGAY_SCHED_H
 #define MARGAY_SCHED_H
 
@@ -38,9 +35,7 @@ void vcpu_yield(struct vcpu *v);
 void vcpu_hold(struct vcpu *v, unsigned n);
 void vcpu_release(struct vcpu *v);
 
-/*
- * VCPUOP_up/down and INIT/SIPI. vcpu_down() of the current vCPU takes effect on return to the loop.
- */
+/* VCPUOP_up/down, INIT/SIPI. vcpu_down() of the current vCPU takes effect in the run loop. */
 void vcpu_up(struct vcpu *v);
 void vcpu_down(struct vcpu *v);
 

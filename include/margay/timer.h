@@ -38,10 +38,7 @@ struct timer_queue {
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
 /* Arms or rearms t on this CPU. A time in the past fires when the CPU next looks. */
 void timer_set(struct timer *t, stime_t expires);
-/*
- * Stops t. Waits for its function if that runs on another CPU. The function does not run again
- * unless rearmed.
- */
+/* Stops t and waits for its function on another CPU. It runs again only if t is rearmed. */
 void timer_stop(struct timer *t);
 /* Moves t, if armed, to this CPU, where its vCPU now runs. */
 void timer_follow(struct timer *t);

@@ -72,10 +72,7 @@ static inline void time_entry(struct cpu *c, struct vcpu *v)
 const char *hypercall_name(unsigned nr);
 const u64 *hypercall_counts(const struct vcpu *v, unsigned nr);
 
-/*
- * Report all counters of one object, each with a group and a name. sub is NO_SUB or an operation's
- * number.
- */
+/* Report all counters of an object, by group and name. sub: NO_SUB or an operation's number. */
 #define NO_SUB (~0U)
 typedef void counter_fn(void *to, const char *group, const char *name, u32 sub, u64 value);
 void counters_of_vcpu(struct vcpu *v, counter_fn *put, void *to);

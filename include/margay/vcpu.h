@@ -244,10 +244,7 @@ void vcpu_timers_follow(struct vcpu *v);
 /* Restores the period of v's periodic timer when v runs again. */
 void vcpu_timers_resume(struct vcpu *v);
 
-/*
- * Register an area of v. `cur` is the caller, of the same domain; arg is the hypercall's argument.
- * vcpu_area.c
- */
+/* Register an area of v for the caller `cur`. arg: the hypercall's argument. vcpu_area.c */
 long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);

@@ -59,10 +59,7 @@ enum policy_why {
  * operations.
  */
 struct sched_policy {
-	/*
-	 * enqueue: v now waits on c. dequeue: v leaves c's queue without being picked (it blocks,
-	 * moves, ends).
-	 */
+	/* v waits on c from now on; v leaves c's queue unpicked (it blocks, moves, ends). */
 	void (*enqueue)(struct policy_cpu *c, struct policy_vcpu *v, enum policy_why why);
 	void (*dequeue)(struct policy_cpu *c, struct policy_vcpu *v);
 	/*
@@ -74,9 +71,7 @@ struct sched_policy {
 	struct policy_vcpu *(*pick)(struct policy_cpu *c, u64 *slice);
 	/* v left c after running for ns. Optional. */
 	void (*charge)(struct policy_cpu *c, struct policy_vcpu *v, u64 ns);
-	/*
-	 * v was woken on c while cur runs there. Returns whether to preempt cur now. Optional: no.
-	 */
+	/* Returns whether v, woken on c, preempts cur, which runs there. Optional: no. */
 	bool (*preempts)(struct policy_cpu *c, const struct policy_vcpu *v,
 			 const struct policy_vcpu *cur);
 	/*
@@ -132,9 +127,7 @@ struct policy_module {
 	const struct idle_policy *idle;
 	const struct place_policy *place;
 	const struct exit_policy *exit;
-	/*
-	 * Called once, before all other functions, when the module is first selected. 0 or -errno.
-	 */
+	/* Called once, first of all, when the module is first selected. 0 or -errno. */
 	int (*start)(u32 nr_cpus);
 	/* Returns the name and value of the module's counter i; NULL after the last. Optional. */
 	const char *(*counter)(u32 i, u64 *value);
@@ -151,8 +144,9 @@ void *memset(void *dst, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 
 /*
- * Declares an array with an element per CPU, initially zero: `static struct state
- * PER_CPU(states);`. Only elements of existing CPUs have memory.
+ * Declares an array with an element per CPU, initially zero:
+ * `static struct state PER_CPU(states);`.
+ * Only elements of existing CPUs have memory.
  */
 #define PER_CPU(name) name[POLICY_MAX_CPUS] __section(".bss.percpu." #name)
 

@@ -53,10 +53,7 @@ static inline bool cpu_in_set(u32 cpu, const u64 *set)
 	return set[cpu / 64] >> (cpu % 64) & 1;
 }
 
-/*
- * Returns the n-th CPU (modulo their number) in the set among the first nr CPUs; nr when there is
- * none.
- */
+/* Returns the n-th CPU (modulo their number) of the set below nr; nr when there is none. */
 static inline u32 cpu_nth(const u64 *set, u32 nr, u32 n)
 {
 	u32 count = 0, cpu;
