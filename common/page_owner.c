@@ -32,9 +32,11 @@ struct split {
 	u32 chunk;
 	u16 nr_free;
 	u16 nr_refs; /* pages with references */
+	u16 hot;	/* a free page in no block, given back last; 0: none */
+	u16 order;	/* of the largest free block */
+	u16 nr_blocks[SPLIT_ORDERS]; /* free blocks by order; that of 2^order pages at i is bit BLOCK(order, i) */
+	u64 blocks[2 * CHUNK_PAGES / 64];
 	u64 dirty[CHUNK_PAGES / 64];	/* free pages not used since power-on */
-	u64 blocks[2 * CHUNK_PAGES /
-		   64]; /* the free block of 2^order pages at i is bit BLOCK(order, i) */
 	u16 owner[CHUNK_PAGES];
 	u32 ref[CHUNK_PAGES];
 };
@@ -99,15 +101,18 @@ static void scrub(u64 page, u64 n)
 	}
 }
 
-static bool get_bit(const u64 *p, u64 i)
+static inline bool get_bit(const u64 *p, u64 i)
 {
 	return p[i / 64] >> i % 64 & 1;
 }
 
 /* Called with the node's lock. */
-static void put_bit(u64 *p, u64 i, bool set)
+static __always_inline void put_bit(u64 *p, u64 i, bool set)
 {
-	p[i / 64] = (p[i / 64] & ~(1UL << i % 64)) | (u64)set << i % 64;
+	if (set)
+		p[i / 64] |= 1UL << i % 64;
+	else
+		p[i / 64] &= ~(1UL << i % 64);
 }
 
 /* Marks a whole chunk free; the caller updates free_pages. */
@@ -125,34 +130,46 @@ static void chunk_to_free(struct node *n, u64 c)
 		list_add(&g->link, &n->groups);
 }
 
-/* Lists a split chunk by its largest free block, which is the first set bit. */
-static void list_split(struct node *n, struct split *s)
+/* Lists a split chunk by the order of its largest free block, which has changed. */
+static void list_split(struct node *n, struct split *s, unsigned order)
 {
-	unsigned block = find_next_bit(s->blocks, 2 * CHUNK_PAGES, 0);
-
+	s->order = (u16)order;
 	list_del(&s->link);
 	list_init(&s->link);
 	if (s->nr_free)
-		list_add(&s->link,
-			 &n->splits[SPLIT_ORDERS - (63 - (unsigned)__builtin_clzl(block))]);
+		list_add(&s->link, &n->splits[order]);
 }
 
-/* Marks a block of a split chunk free and merges it with its free buddies. */
-static void free_block(struct split *s, unsigned block)
+static __always_inline void put_block(struct split *s, unsigned order, unsigned block, bool is_free)
 {
+	put_bit(s->blocks, block, is_free);
+	s->nr_blocks[order] += is_free ? 1 : -1;
+}
+
+/* Marks a page of a split chunk free and merges it with its free buddies. Returns the order of the block. */
+static unsigned free_block(struct split *s, unsigned page)
+{
+	unsigned order = 0, block = BLOCK(0, page);
+
 	for (; block >= 4 && get_bit(s->blocks, block ^ 1); block /= 2)
-		put_bit(s->blocks, block ^ 1, false);
-	put_bit(s->blocks, block, true);
+		put_block(s, order++, block ^ 1, false);
+	put_block(s, order, block, true);
+	return order;
 }
 
 /* Marks a page of a split chunk free. Its contents must be zero. */
 static void page_to_free(struct node *n, struct split *s, unsigned i)
 {
+	unsigned order = 0;
+
 	s->owner[i] = OWNER_FREE;
 	n->free_pages++;
-	s->nr_free++;
-	free_block(s, BLOCK(0, i));
-	list_split(n, s);
+	if (s->hot || !i)
+		order = free_block(s, i ? s->hot : 0);
+	if (i)
+		s->hot = (u16)i;
+	if (s->nr_free++ == 0 || order > s->order)
+		list_split(n, s, order);
 }
 
 /* Returns the index of the page that holds s in its chunk; CHUNK_PAGES if it lies elsewhere. */
@@ -169,10 +186,11 @@ static struct split *split_chunk(u64 c, void *page)
 	struct split *s = page;
 
 	s->chunk = (u32)c;
-	s->nr_free = s->nr_refs = 0;
+	s->nr_free = s->nr_refs = s->hot = 0;
 	list_init(&s->link);
 	memset(s->dirty, 0, sizeof(s->dirty));
 	memset(s->blocks, 0, sizeof(s->blocks));
+	memset(s->nr_blocks, 0, sizeof(s->nr_blocks));
 	for (unsigned i = 0; i < CHUNK_PAGES; i++) {
 		s->owner[i] = chunks[c].owner;
 		s->ref[i] = 0;
@@ -289,13 +307,30 @@ static mfn_t node_alloc_chunks(struct node *n, u64 count, u16 owner)
 	return mfn;
 }
 
+/* Takes count pages of the smallest sufficient block of a split chunk. Returns the first. */
+static unsigned take_block(struct split *s, unsigned order, unsigned count)
+{
+	unsigned o = order, first, block;
+
+	while (!s->nr_blocks[o])
+		o++;
+	block = find_next_bit(s->blocks, 2 * CHUNK_PAGES, BLOCK(o, 0));
+	put_block(s, o, block, false);
+	first = (block << o) - CHUNK_PAGES;
+	while (o-- > order)
+		put_block(s, o, BLOCK(o, first) ^ 1, true);
+	for (unsigned i = count; i < 1U << order; i++)
+		free_block(s, first + i);
+	return first;
+}
+
 /*
  * Takes count pages, at most MAX_BLOCK, from the split chunk with the smallest sufficient block.
  * Called with the node's lock.
  */
 static mfn_t take_pages(struct node *n, unsigned count, u16 owner, bool *dirty)
 {
-	unsigned order = 0, o, first, block, i;
+	unsigned order = 0, o, first;
 	struct split *s;
 
 	while (1U << order < count)
@@ -305,24 +340,24 @@ static mfn_t take_pages(struct node *n, unsigned count, u16 owner, bool *dirty)
 	if (o == SPLIT_ORDERS)
 		return INVALID_MFN;
 	s = list_first(&n->splits[o], struct split, link);
-	for (o = order; (block = find_next_bit(s->blocks, BLOCK(o, CHUNK_PAGES), BLOCK(o, 0))) ==
-			BLOCK(o, CHUNK_PAGES);
-	     o++)
-		;
-	put_bit(s->blocks, block, false);
-	first = (block << o) - CHUNK_PAGES;
-	while (o > order)
-		put_bit(s->blocks, BLOCK(--o, first) ^ 1, true);
-	for (i = count; i < 1U << order; i++)
-		free_block(s, BLOCK(0, first + i));
-	for (i = first; i < first + count; i++) {
+	first = s->hot;
+	if (count == 1 && first)
+		s->hot = 0;
+	else
+		first = take_block(s, order, count);
+	for (unsigned i = first; i < first + count; i++) {
 		s->owner[i] = owner;
-		*dirty |= get_bit(s->dirty, i);
-		put_bit(s->dirty, i, false);
+		if (unlikely(get_bit(s->dirty, i))) {
+			put_bit(s->dirty, i, false);
+			*dirty = true;
+		}
 	}
 	n->free_pages -= count;
 	s->nr_free = (u16)(s->nr_free - count);
-	list_split(n, s);
+	for (o = s->order; o && !s->nr_blocks[o]; o--)
+		;
+	if (!s->nr_free || o != s->order)
+		list_split(n, s, o);
 	return (mfn_t)s->chunk * CHUNK_PAGES + first;
 }
 
@@ -337,10 +372,10 @@ static void free_all_but_first(struct node *n, struct split *s)
 	for (unsigned i = 1; i < CHUNK_PAGES; i++)
 		s->owner[i] = OWNER_FREE;
 	for (unsigned o = 0; o < SPLIT_ORDERS; o++)
-		put_bit(s->blocks, BLOCK(o, 1U << o), true);
+		put_block(s, o, BLOCK(o, 1U << o), true);
 	s->nr_free = CHUNK_PAGES - 1;
 	n->free_pages += CHUNK_PAGES - 1;
-	list_split(n, s);
+	list_split(n, s, SPLIT_ORDERS - 1);
 }
 
 /* Allocates count contiguous pages, at most MAX_BLOCK. Splits a whole chunk if needed. */

@@ -206,3 +206,4 @@ perf perf-diff perf-baseline:
 	$(Q)O=$(O) $(SETUP) build run check
 	$(AGAIN) test-images $(WORK_INITRAMFS) $(if $(filter perf,$@),$(KVM_INITRAMFS) $(COUNT_PLUGIN))
 	$(Q)O=$(O) scripts/perf.py $(patsubst perf-%,--%,$(filter-out perf,$@))
+	$(if $(filter perf,$@),$(AGAIN) hold-times)

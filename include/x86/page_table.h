@@ -26,16 +26,18 @@ static inline u64 *pt_table(u64 e) { return phys_to_virt(e & PTE_ADDR); }
 static inline unsigned pt_index(u64 page, unsigned level) { return page >> 9 * level & 511; }
 
 /* Walks to a page. Returns what the walk ends at: a leaf or an entry that is not present, of *level, at *at. */
-static inline u64 pt_walk(const struct page_table *pt, u64 page, unsigned *level, u64 **at)
+static __always_inline u64 pt_walk(const struct page_table *pt, u64 page, unsigned *level, u64 **at)
 {
-	u64 *t = pt->root, e;
+	u64 *t = pt->root, e = 0;
 
-	*level = PT_LEVELS;
-	do {
-		*at = &t[pt_index(page, --*level)];
+#pragma GCC unroll 4
+	for (unsigned l = PT_LEVELS; l--; t = pt_table(e)) {
+		*at = &t[pt_index(page, l)];
 		e = READ_ONCE(**at);
-		t = pt_table(e);
-	} while (pt_present(e) && !pt_is_leaf(e, *level));
+		*level = l;
+		if (!pt_present(e) || pt_is_leaf(e, l))
+			break;
+	}
 	return e;
 }
 

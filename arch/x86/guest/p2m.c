@@ -119,18 +119,25 @@ int p2m_split_code(struct domain *d, gfn_t gfn)
 
 /*
  * Sets the entry for gfn at the level. Makes tables and splits larger leaves on the way. Returns
- * -EBUSY if smaller mappings exist there: they are not replaced.
+ * -EBUSY if smaller mappings exist there: they are not replaced. Returns -ENOENT if new is 0 and
+ * nothing is mapped.
  */
 static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u64 *old)
 {
+	unsigned found;
 	u64 *at;
 
+	if (gfn >= GFN_LIMIT)
+		return -ENOENT;
 	guard(&d->p2m.lock);
-	at = pt_make(&d->p2m.pt, gfn, level);
+	if (!(pt_walk(&d->p2m.pt, gfn, &found, &at) & PTE_P) && !new)
+		return -ENOENT;
+	if (found < level)
+		return -EBUSY;
+	if (found > level)
+		at = pt_make(&d->p2m.pt, gfn, level);
 	if (!at)
 		return -ENOMEM;
-	if ((*at & PTE_P) && !pt_is_leaf(*at, level))
-		return -EBUSY;
 	*old = change(d, gfn, level, at, new);
 	return 0;
 }
@@ -170,18 +177,10 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 	return 0;
 }
 
-/* Clears the entry of gfn at the level. */
-static int clear_entry(struct domain *d, gfn_t gfn, unsigned level, u64 *old)
-{
-	int rc = p2m_lookup(d, gfn).type == P2M_NONE ? -ENOENT : set_entry(d, gfn, level, 0, old);
-
-	return rc ? rc : *old & PTE_P ? 0 : -ENOENT;
-}
-
 int p2m_unmap(struct domain *d, gfn_t gfn)
 {
 	u64 old;
-	int rc = clear_entry(d, gfn, 0, &old);
+	int rc = set_entry(d, gfn, 0, 0, &old);
 
 	if (rc)
 		return rc;
@@ -197,7 +196,7 @@ unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n)
 
 	if (level)
 		n = 1;
-	for (i = 0; i < min(n, P2M_BATCH) && !clear_entry(d, gfn + i, level, &old[i]); i++)
+	for (i = 0; i < min(n, P2M_BATCH) && !set_entry(d, gfn + i, level, 0, &old[i]); i++)
 		;
 	if (i)
 		p2m_flush(d);
@@ -209,7 +208,7 @@ unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n)
 int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *out)
 {
 	u64 old;
-	int rc = clear_entry(d, gfn, 0, &old);
+	int rc = set_entry(d, gfn, 0, 0, &old);
 
 	if (rc)
 		return rc;
