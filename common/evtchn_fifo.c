@@ -104,7 +104,7 @@ bool evtchn_fifo_set(struct domain *d, struct evtchn *chn, unsigned port)
 		chn->queue |= FIFO_MISSED;
 	} else {
 		raised = !(atomic_or(word, PENDING) & PENDING);
-		/* Without a control block v is not ready for events: drop the link. */
+		/* Without a control block v is not ready for events: do not link the port. */
 		if (!(READ_ONCE(*word) & (MASKED | LINKED)) && q->control &&
 		    !(atomic_or(word, LINKED) & LINKED)) {
 			tell = enqueue(d, chn, last, q, DEST_PRIORITY(dest), port);

@@ -179,7 +179,7 @@ void vcpu_early_timer_slow(struct vcpu *v, stime_t at)
 		WRITE_ONCE(v->not_before, at);
 		/* A vCPU that polls a masked port has no other pending work. */
 		atomic_or(&v->pending, VCPU_WORK_WINDOW);
-		/* If it runs by now, another event woke it, and its entry may have missed not_before. */
+		/* If it runs now, another event woke it; its entry may have missed not_before. */
 		if (READ_ONCE(v->state) != RUN_RUNNING)
 			return;
 	}
@@ -336,7 +336,7 @@ static bool keep_running(struct cpu *c, struct vcpu *v, stime_t t)
 	return true;
 }
 
-/* Saves the registers that this CPU holds for a vCPU. */
+/* Saves the registers of c->loaded, which is then on no CPU. */
 static void unload(struct cpu *c)
 {
 	struct vcpu *v = c->loaded;

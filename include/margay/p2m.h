@@ -91,7 +91,7 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn);
  */
 int p2m_get_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn);
 
-/* Unmaps a bounded number of pages while the domain is destroyed; -ERESTART until all are gone. */
+/* Unmaps a bounded number of pages of a dying domain; -ERESTART until all are gone. */
 int p2m_teardown(struct domain *d);
 
 /* Waits until no CPU uses an old translation of d. Arch code. */

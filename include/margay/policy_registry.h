@@ -73,13 +73,13 @@ void policy_boot(const struct guest_spec *spec, const void *file, size_t len);
 
 /* Loads a module from a file. Returns 0 or negative errno with a line in why (MODULE_REASON). */
 int policy_load(const void *file, size_t len, char *why);
-/* -EBUSY while it is selected; -ERESTART while a CPU may still use it: call again. */
+/* Unloads a module. -EBUSY while selected; -ERESTART while a CPU may use it: call again. */
 int policy_unload(const char *name);
 struct policy *policy_find(const char *name);
 struct policy *policy_nth(unsigned i);
 struct policy *policy_last(void);	/* the last one loaded */
 struct policy *policy_selected(enum policy_point point, unsigned cpu);
-/* Selects p (NULL: built-in) on the CPUs of the set (not for POINT_PLACE). 0 or -errno. */
+/* Selects p (NULL: built-in) on the CPUs of the set (unused for POINT_PLACE). 0 or -errno. */
 int policy_select(enum policy_point point, struct policy *p, const struct cpu_set *set);
 /* Sets a parameter of a domain, or of the policy (d NULL). 0, -ENOENT, or the module's errno. */
 int policy_set(struct policy *p, const struct domain *d, const char *name, u64 value);

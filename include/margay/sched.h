@@ -9,8 +9,8 @@
 void vcpu_wake(struct vcpu *v);
 
 /*
- * Holds v back until the early timer at expires. Called by the timer's function before it notifies
- * v. A sleeping v waits just before its guest entry; for a running v the wait is here.
+ * Holds v back until `at`, the deadline of an early timer. Called by the timer's function before it
+ * notifies v. A sleeping v waits just before its guest entry; for a running v the wait is here.
  */
 void vcpu_early_timer_slow(struct vcpu *v, stime_t at);
 static inline void vcpu_early_timer_fired(struct vcpu *v, const struct timer *t)

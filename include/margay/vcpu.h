@@ -56,7 +56,7 @@ enum vcpu_work {
 	VCPU_WORK_NMI = 1 << 2,
 	VCPU_WORK_FLUSH = 1 << 3,	/* the nested translations must be flushed */
 	VCPU_WORK_TIME = 1 << 4,	/* pvclock must be updated */
-	VCPU_WORK_WINDOW = 1 << 5, /* an event can be injected (window exit), or a deadline waits */
+	VCPU_WORK_WINDOW = 1 << 5, /* a window exit allows injection, or a deadline waits */
 	VCPU_WORK_OBSERVE = 1 << 7,	/* a policy sees every exit */
 	VCPU_WORK_STOP = 1 << 6,	/* the domain ends: do not enter */
 };

@@ -129,7 +129,7 @@ struct margay_op {
 		} stat;
 		struct {
 			uint32_t events; /* a bit per MARGAY_TRACE_* to record; out: old value */
-			uint32_t pages; /* of a ring, a power of two <= 256; set by the first call */
+			uint32_t pages; /* of a ring: a power of two <= 256, set only once */
 		} trace;
 		struct {
 			uint32_t cpu;		/* in */
