@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Guests of our own, included by the top Makefile. guests/NAME.c, or test/guests/ROOM/NAME.c, or all of
-# test/guests/ROOM/NAME/*.c, becomes $(O)/guests/NAME, linked with guests/lib. `make guests` builds them all.
+# Margay's own guests, included by the top Makefile. guests/NAME.c, test/guests/ROOM/NAME.c, or all
+# of test/guests/ROOM/NAME/*.c becomes $(O)/guests/NAME, linked with guests/lib. `make guests`
+# builds them all.
 
 O ?= build
 NASM ?= nasm
 
-# The source of each guest, without .c: a file, or a directory.
+# The source of each guest without .c: a file or a directory.
 GUEST_SRCS := $(basename $(wildcard guests/*.c test/guests/*/*.c)) \
 	$(sort $(patsubst %/,%,$(dir $(wildcard test/guests/*/*/*.c))))
 GUESTS := $(notdir $(GUEST_SRCS))
@@ -27,14 +28,14 @@ GUEST_LIB_SRC := $(filter-out guests/lib/name.c,$(wildcard guests/lib/*.c))
 GUEST_LIB := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(GUEST_LIB_SRC)) \
 	$(patsubst %.asm,$(GUEST_OBJ)/%.asm.o,$(wildcard guests/lib/*.asm))
 
-# $(call guest_objs,SOURCE): a guest's own objects, and the one that holds its name.
+# $(call guest_objs,SOURCE): a guest's own objects and the object with its name.
 guest_objs = $(patsubst %.c,$(GUEST_OBJ)/%.o,$(wildcard $(1).c $(1)/*.c)) \
 	$(GUEST_OBJ)/$(notdir $(1))/name.o
 
 .PHONY: guests
 guests: $(GUEST_BINS)
 
-# Xen's public headers stay where libxen-dev puts them.
+# Xen's public headers, from libxen-dev.
 $(GUEST_OBJ)/.inc:
 	$(Q)mkdir -p $(O)/inc $(@D)
 	$(Q)test -e $(O)/inc/xen || ln -sfn /usr/include/xen $(O)/inc/xen
@@ -52,7 +53,7 @@ $(GUEST_OBJ)/%.asm.o: %.asm
 	$(Q)mkdir -p $(@D)
 	$(Q)$(NASM) -f elf64 -MD $(@:.o=.d) -o $@ $<
 
-# The scenario of policies carries all modules in itself.
+# The scenario `policies` embeds all modules.
 $(GUEST_OBJ)/policies/modules.S: $(MODULES) $(TEST_MODULES) guests/guests.mk
 	$(Q)mkdir -p $(@D)
 	$(Q){ echo '.section .rodata'; \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The first guest of the book: says which hypervisor it runs on, how many vCPUs and how much
- * memory it was given, and powers itself off.
+ * The first guest of the book. Prints which hypervisor it runs on and how many vCPUs and how much
+ * memory it has, and powers off.
  */
 #include "alloc.h"
 #include "console.h"

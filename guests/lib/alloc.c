@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See alloc.h. Addresses are physical and virtual at once: the low 4 GiB are mapped one to one. */
+/* See alloc.h. Physical and virtual addresses are equal: the low 4 GiB are identity-mapped. */
 #include "alloc.h"
 #include "hypercall.h"
 #include "string.h"
 #include "test.h"
 
 #define LOW_MEMORY_END	0xa0000ul
-#define HOLE_LIMIT	0xe0000000ul	/* above it: LAPIC, firmware, Xen's special pages */
+#define HOLE_LIMIT	0xe0000000ul	/* above: LAPIC, firmware, Xen's special pages */
 
 extern uint8_t image_start[], image_end[];
 
@@ -14,8 +14,8 @@ unsigned int memory_map_entries;
 struct hvm_memmap_table_entry memory_map[MAX_MAP_ENTRIES];
 
 /*
- * A version 0 start info, such as Xen's initial domain gets, has no memory map: the hypercall
- * gives it in BIOS E820 format.
+ * A version 0 start info, such as that of Xen's initial domain, has no memory map. The hypercall
+ * returns one in BIOS E820 format.
  */
 void memory_map_init(void)
 {
@@ -44,7 +44,7 @@ static bool overlap(uint64_t a, uint64_t a_end, uint64_t b, uint64_t b_size)
 	return a < b + b_size && b < a_end;
 }
 
-/* Does the range touch what the start info points to, or our image? */
+/* Returns whether the range overlaps the image or anything that the start info points to. */
 static bool in_use(uint64_t a, uint64_t end)
 {
 	const struct hvm_modlist_entry *mod = (const void *)start_info->modlist_paddr;

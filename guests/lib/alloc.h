@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Pages and holes of the guest's memory map. Nothing is ever given back. */
+/* Allocates pages and holes of the guest's memory map. Nothing is ever freed. */
 #ifndef GUEST_ALLOC_H
 #define GUEST_ALLOC_H
 
@@ -7,7 +7,7 @@
 
 #define MAX_MAP_ENTRIES	128
 
-/* As XENMEM_memory_map gives it. */
+/* The format of XENMEM_memory_map. */
 struct e820_entry {
 	uint64_t addr, size;
 	uint32_t type;
@@ -16,22 +16,22 @@ struct e820_entry {
 extern unsigned int memory_map_entries;
 extern struct hvm_memmap_table_entry memory_map[MAX_MAP_ENTRIES];
 
-/* Take the memory map; the functions below need it. */
+/* Reads the memory map. Must be called before the functions below. */
 void memory_map_init(void);
 
-/* n zeroed, contiguous pages of RAM under 4 GiB; fails the scenario when there are none. */
+/* Returns n zeroed, contiguous pages of RAM below 4 GiB. Fails the scenario if there are none. */
 void *page_alloc(unsigned int n);
 
-/* A RAM page under 640 KiB, for real-mode code. */
+/* Returns a RAM page below 640 KiB, for real-mode code. */
 void *low_page(void);
 
-/* The address of n contiguous pages where the memory map has nothing: for mappings. */
+/* Returns the address of n contiguous pages without any entry in the memory map, for mappings. */
 uintptr_t hole_alloc(unsigned int n);
 
-/* Sum of the RAM entries of the memory map, in bytes. */
+/* Returns the sum of the RAM entries of the memory map, in bytes. */
 uint64_t ram_bytes(void);
 
-/* Is [start, end) all free of RAM and of anything else in the map? */
+/* Returns whether [start, end) overlaps no entry of the memory map. */
 bool is_hole(uint64_t start, uint64_t end);
 
 #endif

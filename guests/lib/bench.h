@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Costs in TSC ticks, each a line `bench NAME LEAST MEAN`, less what measuring itself takes. Under QEMU's
- * -icount a tick is an instruction and the figures repeat.
+ * Measures costs in TSC ticks and prints each as a line `bench NAME LEAST MEAN`, less the cost of
+ * the measurement itself. Under QEMU's -icount a tick is an instruction, and the figures are
+ * reproducible.
  *
- * Marks tell who looks on what belongs to a row: the emulator's plugin test/perf/count.c, and Bochs, which can
- * be told to stop at bench_mark() (test/perf/measure.py). Else they do nothing. They stand around what is
- * timed, never within.
+ * Marks show an observer which instructions belong to a row. The observers are the QEMU plugin
+ * test/perf/count.c, and Bochs, which can stop at bench_mark() (test/perf/measure.py). Without an
+ * observer marks do nothing. They stand around the timed code, never inside.
  */
 #ifndef GUEST_BENCH_H
 #define GUEST_BENCH_H
@@ -22,7 +23,7 @@ struct bench_sum {
 
 static uint64_t bench_overhead;
 
-/* A round in which the operation was done that many times. */
+/* Adds a round that performed the operation `times` times. */
 static inline void bench_add_times(struct bench_sum *b, uint64_t cost, uint64_t times)
 {
 	cost = cost > bench_overhead ? (cost - bench_overhead) / times : 0;
@@ -36,25 +37,28 @@ static inline void bench_add(struct bench_sum *b, uint64_t cost)
 	bench_add_times(b, cost, 1);
 }
 
-/* Before and after a round. */
+/* Marks the start or the end of a round. */
 static inline void bench_mark(void)
 {
 	asm volatile("xchg %%bx, %%bx" ::: "memory");
 }
 
-/* The same, for the second one of two rows that are measured by turns, and where Bochs shall not stop. */
+/* The same for the second of two rows that are measured in turns, where Bochs must not stop. */
 static inline void bench_mark_second(void)
 {
 	asm volatile("xchg %%cx, %%cx" ::: "memory");
 }
 
-/* A row is complete: that of bench_mark(), or if it has none since the last row, the second one. */
+/*
+ * Completes a row: that of bench_mark(), or the second one if the first has none since the last
+ * row.
+ */
 static inline void bench_mark_row(void)
 {
 	asm volatile("xchg %%dx, %%dx" ::: "memory");
 }
 
-/* Two readings of the TSC and nothing else, as a row: what marks around a timed round see too much. */
+/* Marks a row of just two TSC readings: what marks around a timed round count in excess. */
 static inline void bench_mark_readings(void)
 {
 	for (unsigned int i = 0; i <= 10; i++) {
@@ -72,7 +76,7 @@ static inline void bench_report(const char *name, const struct bench_sum *b)
 	printf("bench %s %lu %lu\n", name, b->least, b->sum / b->rounds);
 }
 
-/* Two readings with nothing in between. */
+/* Measures two readings with nothing in between. */
 static inline void bench_calibrate(void)
 {
 	struct bench_sum b = BENCH_SUM;

@@ -55,7 +55,7 @@ void console_write(const char *s, size_t len)
 
 void console_flush(void)
 {
-	/* A bounded wait: the scenario's verdict matters more than its last byte. */
+	/* The wait is bounded: the scenario's verdict matters more than its last byte. */
 	for (int i = 0; ring && i < 100000; i++) {
 		if (READ_ONCE(ring->out_cons) == ring->out_prod)
 			return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a vCPU knows about itself. It lies at the bottom of the vCPU's stack, so that no segment
- * base is needed to find it and scenarios may play with FS and GS.
+ * Per-vCPU data. It lies at the bottom of the vCPU's stack, so that finding it needs no segment
+ * base and scenarios may use FS and GS.
  */
 #ifndef GUEST_CPU_H
 #define GUEST_CPU_H
@@ -11,7 +11,7 @@
 #define MAX_CPUS	1024
 #define STACK_SIZE	16384ul		/* as in start.asm */
 
-/* Where an expected fault goes, and what it was. Offsets of regs[] are known to traps.asm. */
+/* An expected fault: where to resume, and what it was. traps.asm knows the offsets in regs[]. */
 struct fault_point {
 	uint64_t regs[9];
 	bool armed;
@@ -24,7 +24,7 @@ struct cpu {
 	uint32_t apic_id;
 	struct vcpu_info *info;
 	struct fault_point fault;
-	void (*task)(void);		/* what an AP runs */
+	void (*task)(void);		/* for an AP to run */
 };
 
 extern uint8_t boot_stack[STACK_SIZE];

@@ -134,7 +134,7 @@ void evtchn_clear_mask(evtchn_port_t port)
 			   __ATOMIC_SEQ_CST);
 }
 
-/* Take the selector word, then every pending unmasked port under each of its bits. */
+/* Takes the selector word, then every pending unmasked port of each of its bits. */
 static void deliver(struct vcpu_info *vi)
 {
 	unsigned long sel, bits;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Event channels: the shared info page, thin wrappers over event_channel_op that return the new
- * port or a negative error, and delivery of upcalls to handlers per port.
+ * Event channels: the shared info page, thin wrappers of event_channel_op that return the new port
+ * or a negative error, and delivery of upcalls to per-port handlers.
  */
 #ifndef GUEST_EVENTS_H
 #define GUEST_EVENTS_H
@@ -13,10 +13,13 @@
 
 extern struct shared_info *shared_info;
 
-/* Map shared info into a hole of the memory map and mask every port. */
+/* Maps the shared info page into a hole of the memory map and masks every port. */
 void events_init(void);
 
-/* Where vCPU id's vcpu_info is until it registers another: in shared_info, or for vCPU 32 and up beside it. */
+/*
+ * Returns the vcpu_info that vCPU id uses until it registers another: in shared_info, or outside
+ * of it for vCPU 32 and up.
+ */
 struct vcpu_info *shared_vcpu_info(unsigned int id);
 
 long evtchn_alloc_unbound(domid_t remote);
@@ -32,15 +35,17 @@ long evtchn_status(evtchn_port_t port, struct evtchn_status *st);
 bool evtchn_pending(evtchn_port_t port);
 bool evtchn_clear(evtchn_port_t port);		/* true if it was pending */
 void evtchn_mask(evtchn_port_t port);
-void evtchn_clear_mask(evtchn_port_t port);	/* the bit only, no delivery of what waits */
+void evtchn_clear_mask(evtchn_port_t port);	/* clears the bit only; delivers nothing */
 
-/* Upcalls of all vCPUs through the callback vector. */
+/* Delivers upcalls of all vCPUs through the callback vector. */
 long upcall_by_callback(uint8_t vector);
 
-/* Upcalls of one vCPU through its LAPIC. */
+/* Delivers upcalls of one vCPU through its LAPIC. */
 long upcall_by_vector(unsigned int vcpu, uint8_t vector);
 
-/* Called on the vCPU that got the event, with the pending bit cleared. */
+/*
+ * Sets a port's handler. It runs on the vCPU that got the event, after the pending bit is cleared.
+ */
 void evtchn_set_handler(evtchn_port_t port, void (*handler)(evtchn_port_t port));
 
 #endif

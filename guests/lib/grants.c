@@ -24,7 +24,7 @@ domid_t own_domid(void)
 	return (domid_t)r.c;
 }
 
-/* The flags are written last: they make the entry valid. */
+/* Writes the flags last: they make the entry valid. */
 void grant(grant_ref_t ref, domid_t to, const void *p, uint16_t flags)
 {
 	grant_table[ref].domid = to;

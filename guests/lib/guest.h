@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Everything of guests/lib, for scenarios that use much of it. */
+/* All headers of guests/lib, for scenarios that use most of them. */
 #ifndef GUEST_GUEST_H
 #define GUEST_GUEST_H
 

@@ -31,11 +31,11 @@ void bad_pointers_init(void)
 {
 	uintptr_t bad[] = {
 		0x7f0000000000,			/* not mapped */
-		0x7f0000000fff,			/* nor aligned */
-		LINEAR_END,			/* just past what is mapped */
+		0x7f0000000fff,			/* and unaligned */
+		LINEAR_END,			/* first address that is not mapped */
 		LINEAR_END + 1,
-		0x7ffffffffff8,			/* across the end of the lower half */
-		0x800000000000,			/* not canonical */
+		0x7ffffffffff8,			/* crosses the end of the lower half */
+		0x800000000000,			/* non-canonical */
 		0x80007f0000000000,
 		0xffff7ffffffffff8,
 		0xffff800000000000,		/* where a hypervisor may live */
@@ -43,7 +43,7 @@ void bad_pointers_init(void)
 		0xffffffff80000000,
 		0xfffffffffffffff8,		/* wraps around */
 		~0ul,
-		hole_alloc(1),			/* mapped, but no memory behind */
+		hole_alloc(1),			/* mapped, but no memory behind it */
 	};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++)

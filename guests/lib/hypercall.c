@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Finding the hypervisor, setting up the hypercall page, and the wrappers that need code. */
+/*
+ * Detects the hypervisor, sets up the hypercall page, and implements the wrappers that are not
+ * inline.
+ */
 #include "hypercall.h"
 #include "string.h"
 #include "x86.h"
@@ -8,7 +11,7 @@ uint32_t xen_leaf;
 const struct hvm_start_info *start_info;
 uint8_t hypercall_page[4096] PAGE_ALIGNED;
 
-/* The leaves may sit higher than 0x40000000 when another interface is offered below them. */
+/* The leaves may be above 0x40000000 if the hypervisor offers another interface below them. */
 void hypercall_init(void)
 {
 	for (uint32_t leaf = 0x40000000; leaf < 0x40010000; leaf += 0x100) {

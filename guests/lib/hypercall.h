@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Xen's interface as a PVH guest sees it: the CPUID leaves, the hypercall page, and one typed
- * wrapper per hypercall. Structures and numbers come from Xen's own public headers. All wrappers
- * return 0 or more on success, a negative XEN_E* value on failure.
+ * Xen's interface for a PVH guest: the CPUID leaves, the hypercall page, and one typed wrapper per
+ * hypercall. Structures and numbers come from Xen's public headers. All wrappers return 0 or more
+ * on success and a negative XEN_E* value on failure.
  */
 #ifndef GUEST_HYPERCALL_H
 #define GUEST_HYPERCALL_H
@@ -23,17 +23,19 @@
 #include <xen/arch-x86/cpuid.h>
 #include <xen/arch-x86/hvm/start_info.h>
 
-extern uint32_t xen_leaf;		/* first CPUID leaf of the hypervisor; 0: none found */
+extern uint32_t xen_leaf;		/* first CPUID leaf of the hypervisor; 0: none */
 extern const struct hvm_start_info *start_info;
 extern uint8_t hypercall_page[4096];
 
 void hypercall_init(void);
 const char *cmdline(void);
 
-/* The value after "key=" on the command line, or dflt. Decimal only. */
+/* Returns the decimal value of "key=" on the command line, or dflt. */
 uint64_t cmdline_number(const char *key, uint64_t dflt);
 
-/* Any hypercall, by number, with up to five arguments. Inline, so that bench measures little else. */
+/*
+ * Calls any hypercall by number, with up to five arguments. Inline, so that bench adds little cost.
+ */
 static inline long hypercall5(unsigned int nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
 			      uint64_t e)
 {
@@ -112,7 +114,7 @@ long hvm_get_param(uint32_t index, uint64_t *value);
 long hvm_set_param(uint32_t index, uint64_t value);
 long sched_shutdown(unsigned int reason);
 
-/* Map a page of another domain's, or of the hypervisor's (DOMID_XEN), at a guest-physical address. */
+/* Maps a page of another domain or of the hypervisor (DOMID_XEN) at a guest-physical address. */
 long map_foreign(domid_t from, uint64_t frame, uintptr_t to);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* First C code of a guest: set up what every guest uses, run main(), power off. */
+/* The first C code of a guest: initializes the library, runs main(), powers off. */
 #include "alloc.h"
 #include "console.h"
 #include "cpu.h"

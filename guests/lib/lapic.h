@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The local APIC, by MMIO (xAPIC) or MSRs (x2APIC), whichever mode the vCPU is in. */
+/* The local APIC, by MMIO (xAPIC) or MSRs (x2APIC), depending on the vCPU's mode. */
 #ifndef GUEST_LAPIC_H
 #define GUEST_LAPIC_H
 
@@ -43,16 +43,16 @@ void lapic_write(unsigned int reg, uint32_t val);
 uint32_t lapic_id(void);
 void lapic_eoi(void);
 
-/* Software-enable with spurious vector 0xff and TPR 0. */
+/* Software-enables the LAPIC with spurious vector 0xff and TPR 0. */
 void lapic_enable(void);
 
-/* Switch the calling vCPU to x2APIC mode; false if CPUID does not offer it. */
+/* Switches the calling vCPU to x2APIC mode. Returns false if CPUID does not offer it. */
 bool lapic_enter_x2apic(void);
 
-/* dest is an APIC ID (or a logical address), not shifted. */
+/* Writes the ICR. dest is an APIC ID or a logical address, not shifted. */
 void lapic_icr(uint32_t dest, uint32_t low);
 
-/* Is the bit of a vector set in ISR, TMR or IRR (given by the register's first offset)? */
+/* Returns a vector's bit in ISR, TMR or IRR; reg is that register's first offset. */
 bool lapic_vector_bit(unsigned int reg, uint8_t vector);
 
 #endif

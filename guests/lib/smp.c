@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See smp.h. APs start one at a time: ap_stack in start.asm says on which stack. */
+/* See smp.h. APs start one at a time, on the stack that ap_stack in start.asm names. */
 #include "smp.h"
 #include "alloc.h"
 #include "events.h"
@@ -74,7 +74,7 @@ unsigned int cpu_count(void)
 		return nr_cpus;
 	CHECK(rsdp && !memcmp(rsdp->signature, "RSD PTR ", 8), "no RSDP at %p", (void *)rsdp);
 	xsdt = (const struct acpi_header *)rsdp->xsdt;
-	/* No look at its signature: Xen's is wrong where the firmware has an RSDT only. */
+	/* Ignore its signature: Xen's is wrong if the firmware has only an RSDT. */
 	CHECK(xsdt, "no XSDT");
 	for (uint32_t off = sizeof(*xsdt); off + 8 <= xsdt->length; off += 8) {
 		uint64_t addr;
@@ -93,7 +93,7 @@ uint32_t cpu_apic_id(unsigned int id)
 	return apic_ids[id];
 }
 
-/* First C code of an AP. */
+/* The first C code of an AP. */
 void ap_start(void)
 {
 	struct cpu *cpu = this_cpu();

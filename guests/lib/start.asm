@@ -1,8 +1,8 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; First instructions of a guest: the PVH entry (32-bit flat, EBX = hvm_start_info), the step into
-; long mode, and the ways an application processor comes in: real mode after a SIPI, 32-bit flat
-; or 64-bit after VCPUOP_initialise.
+; The first instructions of a guest: the PVH entry (32-bit flat, EBX = hvm_start_info), the switch
+; to long mode, and the entries of application processors: real mode after a SIPI, 32-bit flat or
+; 64-bit after VCPUOP_initialise.
 
 CR0_PE	equ 1 << 0
 CR0_MP	equ 1 << 1
@@ -59,7 +59,7 @@ start:
 	mov ebx, boot64
 	jmp 0x08:enter_long
 
-; EBX = where to go in 64-bit mode. The GDT is loaded and CS reloaded.
+; Enters 64-bit mode at EBX. Loads the GDT and CS.
 enter_long:
 	mov eax, 0x18
 	mov ds, eax
@@ -81,7 +81,7 @@ enter_long:
 	push ebx
 	retf
 
-; VCPUOP_initialise in 32-bit mode comes here, and the trampoline below.
+; Entry from VCPUOP_initialise in 32-bit mode and from the trampoline below.
 ap_entry32:
 	cli
 	cld
@@ -98,7 +98,7 @@ boot64:
 	call guest_start
 	ud2
 
-; VCPUOP_initialise in 64-bit mode comes here too: no assumption on segments but CS.
+; Entry from VCPUOP_initialise in 64-bit mode as well: relies on no segment but CS.
 ap_entry64:
 	lgdt [gdt_ptr]
 	mov eax, 0x18

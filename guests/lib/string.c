@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Memory and string functions; the compiler may call the first four on its own. */
+/* Memory and string functions. The compiler may generate calls to the first four. */
 #include "string.h"
 
 void *memset(void *dst, int c, size_t n)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The part of <string.h> the guests need. */
+/* The part of <string.h> that the guests need. */
 #ifndef GUEST_STRING_H
 #define GUEST_STRING_H
 

@@ -20,7 +20,7 @@ void pass(void)
 	power_off();
 }
 
-/* Two vCPUs may fail at once: the first one speaks. */
+/* Two vCPUs may fail at once: only the first prints. */
 void fail(const char *fmt, ...)
 {
 	static int failed;

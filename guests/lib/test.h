@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How a scenario ends: one line PASS or FAIL, then the domain's power goes off. */
+/* Ends a scenario: prints one line PASS or FAIL, then powers the domain off. */
 #ifndef GUEST_TEST_H
 #define GUEST_TEST_H
 
@@ -10,7 +10,7 @@ extern const char guest_name[];
 NORETURN void pass(void);
 NORETURN void fail(const char *fmt, ...) PRINTF(1, 2);
 
-/* End with FAIL and the reason unless cond holds. */
+/* Ends with FAIL and the reason unless cond holds. */
 #define CHECK(cond, ...) do {				\
 	if (!(cond))					\
 		fail(__VA_ARGS__);			\

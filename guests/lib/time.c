@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See time.h. The pvclock protocol: an odd version, or one that changed, means try again. */
+/* See time.h. Implements the pvclock protocol: retry if the version is odd or has changed. */
 #include "time.h"
 #include "cpu.h"
 #include "x86.h"
@@ -25,7 +25,7 @@ uint64_t pvclock_ns(const struct vcpu_time_info *t)
 	return ns;
 }
 
-/* Interrupts off: a vCPU must read its own record with its own TSC. */
+/* Turns interrupts off: a vCPU must read its own record with its own TSC. */
 uint64_t now_ns(void)
 {
 	return pvclock_ns(&this_cpu()->info->time);

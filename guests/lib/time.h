@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Time since the hypervisor started, from the pvclock record of the calling vCPU. */
+/* Time since the hypervisor started, from the calling vCPU's pvclock record. */
 #ifndef GUEST_TIME_H
 #define GUEST_TIME_H
 
@@ -9,10 +9,10 @@ uint64_t now_ns(void);
 uint64_t pvclock_ns(const struct vcpu_time_info *t);
 uint64_t tsc_khz(void);
 
-/* Spin for at least ns nanoseconds. */
+/* Spins for at least ns nanoseconds. */
 void delay_ns(uint64_t ns);
 
-/* Spin until the condition holds; false if it did not within ns nanoseconds. */
+/* Spins until the condition holds. Returns false if it does not within ns nanoseconds. */
 #define WAIT_FOR(cond, ns) ({						\
 	uint64_t end_ = now_ns() + (ns);				\
 	bool ok_;							\
@@ -20,7 +20,7 @@ void delay_ns(uint64_t ns);
 		cpu_pause();						\
 	ok_ || (cond); })
 
-/* One-shot timer of the calling vCPU (VIRQ_TIMER), at an absolute time. */
+/* Arms the calling vCPU's one-shot timer (VIRQ_TIMER) at an absolute time. */
 long singleshot_timer(uint64_t when_ns, uint32_t flags);
 
 #endif

@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; 256 interrupt stubs that end in trap_entry(struct trap_regs *), and the pair fault_save /
-; fault_resume on which the expected-fault helper FAULT_OF() stands.
+; 256 interrupt stubs that end in trap_entry(struct trap_regs *), and the pair fault_save and
+; fault_resume, on which FAULT_OF() is built.
 
 extern trap_entry
 global trap_stubs, fault_save, fault_resume
@@ -62,7 +62,7 @@ trap_common:
 	add rsp, 16
 	iretq
 
-; int fault_save(struct fault_point *): 0 now, 1 when fault_resume() brings us back here.
+; int fault_save(struct fault_point *): returns 0, and returns 1 again after fault_resume().
 fault_save:
 	mov [rdi], rbx
 	mov [rdi + 8], rbp
@@ -80,7 +80,7 @@ fault_save:
 	xor eax, eax
 	ret
 
-; Not called: trap_entry() returns here by changing RIP; RDI = the fault point.
+; Not called: trap_entry() sets RIP to it and RDI to the fault point.
 fault_resume:
 	mov rbx, [rdi]
 	mov rbp, [rdi + 8]

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See traps.h. An exception nobody expected ends the guest with a FAIL line and a dump. */
+/* See traps.h. An unexpected exception ends the guest with a FAIL line and a dump. */
 #include "traps.h"
 #include "console.h"
 #include "test.h"

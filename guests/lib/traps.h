@@ -1,26 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Interrupts and exceptions: the IDT, handlers per vector, and faults that a test expects. */
+/* Interrupts and exceptions: the IDT, per-vector handlers, and faults that a test expects. */
 #ifndef GUEST_TRAPS_H
 #define GUEST_TRAPS_H
 
 #include "cpu.h"
 
-/* As trap_common in traps.asm leaves them on the stack. */
+/* The stack layout that trap_common in traps.asm creates. */
 struct trap_regs {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
 	uint64_t vector, error, rip, cs, rflags, rsp, ss;
 };
 
-/* Load the IDT on the calling vCPU. */
+/* Loads the IDT on the calling vCPU. */
 void traps_init(void);
 
-/* A handler gets the vector in regs->vector and may change the registers; NULL takes it away. */
+/*
+ * Sets a handler. It gets the vector in regs->vector and may change the registers. NULL removes it.
+ */
 void set_trap_handler(uint8_t vector, void (*handler)(struct trap_regs *regs));
 
 /*
- * Run a statement that may fault. The value is the vector of the fault, or -1 if there was none;
- * this_cpu()->fault then holds error code, CR2 and RIP. What the statement assigned to local
- * variables is lost when it faulted.
+ * Runs a statement that may fault. The value is the fault's vector, or -1 if there was none;
+ * this_cpu()->fault then holds error code, CR2 and RIP. Local variables that the statement assigned
+ * are lost if it faults.
  */
 #define FAULT_OF(...) ({							\
 	struct fault_point *fp_ = &this_cpu()->fault;				\
@@ -35,7 +37,7 @@ void set_trap_handler(uint8_t vector, void (*handler)(struct trap_regs *regs));
 
 int fault_save(struct fault_point *fp) __attribute__((returns_twice));
 
-/* MSR accesses that may fault: the vector, or -1 when they went well. */
+/* Accesses an MSR. Returns the vector of the fault, or -1 on success. */
 int rdmsr_safe(uint32_t msr, uint64_t *val);
 int wrmsr_safe(uint32_t msr, uint64_t val);
 

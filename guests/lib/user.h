@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Ring 3: pages of its own, and a way into code there, which ends by a fault. */
+/* Ring 3: page mappings of its own, and an entry to code that ends by a fault. */
 #ifndef GUEST_USER_H
 #define GUEST_USER_H
 
@@ -13,13 +13,13 @@ struct user_start {
 	uint64_t rip, cs, rflags, rsp, rax, rcx, rdx, rsi, rdi;
 };
 
-/* Loads a TSS on the calling vCPU. Only one vCPU goes to ring 3. */
+/* Loads a TSS on the calling vCPU. Only one vCPU may enter ring 3. */
 void user_init(void);
 
-/* Maps one 4 KiB page; splits nothing that is in use: va lies where the map of 2 MiB pages has a hole. */
+/* Maps one 4 KiB page. va must lie in a hole of the map of 2 MiB pages, since none is split. */
 void map_page(uint64_t va, uint64_t pa, uint64_t flags);
 
-/* Enters ring 3. It comes back by a fault: for use in FAULT_OF(). */
+/* Enters ring 3. Returns by a fault, so use it in FAULT_OF(). */
 void user_enter(const struct user_start *s);
 
 #endif

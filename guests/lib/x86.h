@@ -153,15 +153,16 @@ static inline void irq_disable(void)
 	asm volatile("cli" ::: "memory");
 }
 
-/* Enable interrupts and halt, so that none can slip in between. */
+/* Enables interrupts and halts, without a window between the two. */
 static inline void irq_enable_and_halt(void)
 {
 	asm volatile("sti; hlt" ::: "memory");
 }
 
 /*
- * For every turn of a waiting loop. STI right before CLI lets no interrupt in, so it changes nothing; but
- * Bochs 2.7 lets the host's interrupts end a guest that it entered with IF clear only after IF changed.
+ * For each iteration of a wait loop. STI followed by CLI lets no interrupt in, so it has no effect;
+ * but on Bochs 2.7 the host's interrupts end a guest that was entered with IF clear only after IF
+ * changed.
  */
 static inline void cpu_pause(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: vm_assist: a PVH guest has the runstate flag and nothing else of it. */
+/* Scenario: vm_assist: a PVH guest has the runstate flag and no other. */
 #include "guest.h"
 
 int main(void)

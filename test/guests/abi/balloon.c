@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: giving pages back and taking them again. A page that comes back holds zeroes or what
- * this guest itself left in its own pages: Xen does not scrub a page a living guest released.
+ * Scenario: ballooning: releasing pages and populating them again. A populated page holds zeroes or
+ * what this guest left in its own pages: Xen does not scrub a page that a living guest released.
  */
 #include "guest.h"
 
@@ -68,7 +68,7 @@ int main(void)
 	CHECK(current() == start - N, "reservation %ld after releasing %u of %ld", current(), N,
 	      start);
 
-	/* They may come back anywhere. */
+	/* They may be populated anywhere. */
 	list_pages((uintptr_t)elsewhere);
 	CHECK_RET(reservation(XENMEM_populate_physmap, N, 0), N);
 	CHECK(current() == start, "reservation %ld after populating, %ld before", current(), start);
@@ -77,7 +77,7 @@ int main(void)
 	for (unsigned int i = 0; i < N * PAGE_SIZE / 8; i++)
 		CHECK(elsewhere[i] == MARK, "populated memory lost a word");
 
-	/* A list with a gfn that has no page stops there. */
+	/* The call stops at the first gfn without a page. */
 	list[N] = ((uintptr_t)elsewhere >> PAGE_SHIFT) + N;
 	CHECK_RET(reservation(XENMEM_decrease_reservation, N + 1, 0), N);
 	CHECK_RET(reservation(XENMEM_decrease_reservation, 1, 0), 0);
@@ -89,7 +89,7 @@ int main(void)
 	CHECK(current() == start, "reservation %ld at the end, %ld at first", current(), start);
 	CHECK(*before == 0xb4b4 && *after == 0xaf, "a neighbouring page changed");
 
-	/* Far too much, in order and in number. */
+	/* Orders and counts far too large. */
 	CHECK_RET(reservation(XENMEM_populate_physmap, 1, 40), 0);
 	CHECK_RET(reservation(XENMEM_increase_reservation, 1, 40), 0);
 	CHECK_RET(reservation(XENMEM_decrease_reservation, 0, 0), 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: pvclock never goes back, on one vCPU and between them, and agrees with the TSC rate;
- * the wall clock makes sense. Without the TSC-stable flag the records of two vCPUs may differ a
- * little, as Xen's header says.
+ * Scenario: pvclock never goes back, on one vCPU and between vCPUs, and agrees with the TSC rate;
+ * the wall clock is plausible. Without the TSC-stable flag the records of two vCPUs may differ
+ * slightly, as Xen's header says.
  */
 #include "guest.h"
 
@@ -50,7 +50,7 @@ static void check_wall_clock(void)
 	CHECK(nsec < NS_PER_S, "wall clock %u ns", nsec);
 }
 
-/* Both clocks at once: of some readings that where the least time passed in between, for others may run, too. */
+/* Reads both clocks. Takes the fastest of several readings, since others may run in between. */
 static void read_both(uint64_t *tsc, uint64_t *ns)
 {
 	uint64_t least = ~0ul;
@@ -66,7 +66,7 @@ static void read_both(uint64_t *tsc, uint64_t *ns)
 	}
 }
 
-/* The rate by which the record scales is the rate it runs at. */
+/* Checks that the record's scale matches the rate at which its time advances. */
 static void check_rate(void)
 {
 	uint64_t khz = tsc_khz(), tsc = 0, start = 0, ticks = 0, until = 0, wanted;

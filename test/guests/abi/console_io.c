@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: the initial domain's console by hypercall. Wants to be the initial domain. */
+/* Scenario: the initial domain's console by hypercall. Must run as the initial domain. */
 #include "guest.h"
 
 int main(void)

@@ -24,14 +24,14 @@ static void check_bind(void)
 	CHECK(ret > 0 && ret < NR_EVENT_CHANNELS, "alloc_unbound %ld", ret);
 	a = (evtchn_port_t)ret;
 	check_status(a, EVTCHNSTAT_unbound, 0);
-	CHECK_RET(evtchn_send(a), 0);			/* nobody there: dropped */
+	CHECK_RET(evtchn_send(a), 0);			/* no receiver: dropped */
 	CHECK(!evtchn_pending(a), "a send to nobody came back");
 	ret = evtchn_bind_interdomain(DOMID_SELF, a);
 	CHECK(ret > 0 && ret != a, "bind_interdomain %ld", ret);
 	b = (evtchn_port_t)ret;
 	check_status(a, EVTCHNSTAT_interdomain, b);
 	check_status(b, EVTCHNSTAT_interdomain, a);
-	/* The binder is told at once, lest it miss what was sent before. */
+	/* The binder gets an event at once, so that it misses none sent before. */
 	CHECK(evtchn_clear(b), "not pending after bind_interdomain");
 	CHECK(!evtchn_pending(a), "the other end pending after bind_interdomain");
 	CHECK_RET(evtchn_bind_interdomain(DOMID_SELF, a), -XEN_EINVAL);
@@ -49,7 +49,7 @@ static void check_send(void)
 	CHECK_RET(evtchn_send(a), 0);
 	CHECK(evtchn_clear(b), "second send");
 
-	/* Pending when unmasked by hypercall: now the vCPU is told. */
+	/* Pending when unmasked by hypercall: the vCPU gets an upcall now. */
 	CHECK_RET(evtchn_send(a), 0);
 	CHECK_RET(evtchn_unmask(b), 0);
 	CHECK(!(shared_info->evtchn_mask[b / 64] & (1ul << b % 64)), "still masked");
@@ -58,7 +58,7 @@ static void check_send(void)
 	vi->evtchn_upcall_pending = 0;
 	vi->evtchn_pending_sel = 0;
 
-	/* Pending already: an edge was seen, no second one. */
+	/* Already pending: no second edge. */
 	CHECK_RET(evtchn_send(a), 0);
 	CHECK(!vi->evtchn_upcall_pending, "upcall for an event that was pending already");
 	evtchn_clear(b);

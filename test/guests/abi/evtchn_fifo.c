@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: the FIFO ABI of event channels: errors, queues and their order, priorities, masks, ports beyond the
- * 2-level limit, two vCPUs, garbage in the words, and the way back to the 2-level ABI by a reset.
+ * Scenario: the FIFO ABI of event channels: errors, queues and their order, priorities, masks,
+ * ports beyond the 2-level limit, two vCPUs, garbage in the words, and the return to the 2-level
+ * ABI by a reset.
  */
 #include "guest.h"
 
@@ -18,8 +19,8 @@
 
 static event_word_t words[NR_WORDS] PAGE_ALIGNED;
 static struct evtchn_fifo_control_block blocks[2] PAGE_ALIGNED;
-static unsigned int heads[2][EVTCHN_FIFO_MAX_QUEUES];	/* 0: look into the control block */
-static evtchn_port_t taken[NR_WORDS];			/* in the order they came */
+static unsigned int heads[2][EVTCHN_FIFO_MAX_QUEUES];	/* 0: read the control block */
+static evtchn_port_t taken[NR_WORDS];			/* in order of arrival */
 static unsigned int nr_taken, hits[2];
 static volatile bool stop;
 
@@ -73,7 +74,7 @@ static void mask(evtchn_port_t port)
 	__atomic_fetch_or(&words[port], MASKED, __ATOMIC_SEQ_CST);
 }
 
-/* Clears LINKED as the ABI says; the next port of the queue. */
+/* Clears LINKED as the ABI requires; returns the queue's next port. */
 static evtchn_port_t unlink_port(evtchn_port_t port)
 {
 	event_word_t old = word(port);
@@ -85,7 +86,7 @@ static evtchn_port_t unlink_port(evtchn_port_t port)
 	return old & (event_word_t)EVTCHN_FIFO_LINK_MASK;
 }
 
-/* Takes all ports from the queues of a vCPU, the highest priority first; those pending to taken[]. */
+/* Takes all ports from a vCPU's queues, highest priority first. Adds pending ports to taken[]. */
 static void consume(unsigned int vcpu)
 {
 	struct evtchn_fifo_control_block *cb = &blocks[vcpu];
@@ -111,7 +112,7 @@ static void consume(unsigned int vcpu)
 	}
 }
 
-/* Consumes on vCPU 0, which has upcalls off here, and compares. */
+/* Consumes on vCPU 0, whose upcalls are off here, and compares. */
 static void expect(unsigned int n, const evtchn_port_t *ports)
 {
 	nr_taken = 0;
@@ -146,7 +147,7 @@ static void test_errors(void)
 	CHECK_RET(init_control(0, gfn_of(blocks), 4), -XEN_EINVAL);
 	CHECK_RET(init_control(0, NOWHERE, 0), -XEN_EINVAL);
 	CHECK_RET(event_channel_op(EVTCHNOP_init_control, (void *)0x7f0000000000), -XEN_EFAULT);
-	/* What failed changed nothing. */
+	/* Failed calls changed nothing. */
 	CHECK_RET(expand(gfn_of(words)), -XEN_EOPNOTSUPP);
 }
 
@@ -185,7 +186,7 @@ static void test_order(void)
 	CHECK(word(b) == (PENDING | LINKED | a), "word of the first: %x", word(b));
 	CHECK(word(c) == (PENDING | LINKED), "word of the last: %x", word(c));
 	EXPECT(b, a, c);
-	/* The last one again: it was the tail. */
+	/* The last one again, which was the tail. */
 	CHECK_RET(evtchn_send(c), 0);
 	CHECK_RET(evtchn_send(b), 0);
 	EXPECT(c, b);
@@ -206,7 +207,7 @@ static void test_order(void)
 	CHECK(word(a) == (PENDING | LINKED), "word of an unmasked port: %x", word(a));
 	EXPECT(a);
 
-	/* A closed port keeps its place in the queue, and nobody gets it meanwhile. */
+	/* A closed port keeps its place in the queue, and nobody receives it. */
 	CHECK_RET(evtchn_send(a), 0);
 	CHECK_RET(evtchn_close(a), 0);
 	CHECK(word(a) == LINKED, "word of a closed port: %x", word(a));
@@ -268,7 +269,7 @@ static void test_vcpus(void)
 	hits[0] = 0;
 	irq_enable();
 	for (unsigned int i = 1; i <= ROUNDS; i++) {
-		/* Between the vCPUs and between priorities, with another port beside it. */
+		/* Between vCPUs and priorities, with another port in the queues. */
 		CHECK_RET(evtchn_bind_vcpu(b, 1), 0);
 		CHECK_RET(set_priority(b, i % EVTCHN_FIFO_MAX_QUEUES), 0);
 		CHECK_RET(evtchn_send(a), 0);
@@ -283,7 +284,7 @@ static void test_vcpus(void)
 	CHECK(WAIT_FOR(cpus_done() == 1, 10 * NS_PER_S), "vCPU 1 does not end");
 }
 
-/* Whatever a guest writes into its words, it only loses events. */
+/* A guest that writes garbage to its words can only lose events. */
 static void test_garbage(void)
 {
 	evtchn_port_t port[8];
@@ -322,7 +323,7 @@ int main(void)
 	CHECK(evtchn_pending(port), "no event in the 2-level ABI after a reset");
 	evtchn_clear(port);
 
-	/* Once more from the start, as a kernel does that was started by kexec. */
+	/* Start again, like a kernel started by kexec. */
 	memset(words, 0, sizeof(words));
 	memset(blocks, 0, sizeof(blocks));
 	memset(heads, 0, sizeof(heads));

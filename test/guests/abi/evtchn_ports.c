@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: a domain takes every event channel there is, uses the last ones, gives all back. */
+/* Scenario: a domain allocates every event channel, uses the last ones and closes all. */
 #include "guest.h"
 
 static bool mine[NR_EVENT_CHANNELS];
@@ -29,7 +29,7 @@ int main(void)
 	CHECK_RET(evtchn_bind_ipi(0), -XEN_ENOSPC);
 	CHECK_RET(evtchn_bind_virq(VIRQ_TIMER, 0), -XEN_ENOSPC);
 
-	/* A channel between two of the far ports. */
+	/* A channel between two of the highest ports. */
 	CHECK_RET(evtchn_close(last), 0);
 	port = evtchn_bind_interdomain(DOMID_SELF, last - 64);
 	CHECK(port == last, "bind_interdomain %ld", port);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: EVTCHNOP_reset closes all channels of the caller. The PV console's channel would go
- * too, so this guest wants to be the initial domain, which speaks by console_io.
+ * Scenario: EVTCHNOP_reset closes all channels of the caller. That includes the PV console's
+ * channel, so this guest must be the initial domain, which uses console_io.
  */
 #include "guest.h"
 
@@ -35,7 +35,7 @@ int main(void)
 		CHECK(!evtchn_pending((evtchn_port_t)ports[i]), "port %ld is pending", ports[i]);
 		CHECK_RET(evtchn_send((evtchn_port_t)ports[i]), -XEN_EINVAL);
 	}
-	/* The virtual interrupt is free again. */
+	/* The virtual interrupt is unbound again. */
 	CHECK(evtchn_bind_virq(VIRQ_TIMER, 0) > 0, "VIRQ_TIMER after reset");
 	CHECK_RET(reset(DOMID_SELF), 0);
 	pass();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: GNTTABOP_copy between own frames and granted ones, offsets, limits and refusals. */
+/* Scenario: GNTTABOP_copy between own and granted frames: offsets, limits and refusals. */
 #include "guest.h"
 
 #define SRC_REF		8u
@@ -97,7 +97,7 @@ static void check_bad(void)
 	c.source.domid = 0x7123;
 	CHECK_RET(copy(c), GNTST_bad_domain);
 	c = between(0, 0, 0, 64);
-	c.dest.domid = 0x7123;					/* a frame of somebody else */
+	c.dest.domid = 0x7123;					/* another domain's frame */
 	status = copy(c);
 	CHECK(status == GNTST_permission_denied || status == GNTST_bad_domain,
 	      "a frame of somebody else: %d", status);
@@ -106,14 +106,14 @@ static void check_bad(void)
 	CHECK(copy(c) < 0, "copied to a frame that is not there");
 	check_copied(0, 0, 0);
 
-	/* A read-only grant is a fine source. */
+	/* A read-only grant is a valid source. */
 	c = between(GNTCOPY_source_gref, 0, 0, 64);
 	c.source.u.ref = RO_REF;
 	CHECK_RET(copy(c), GNTST_okay);
 	check_copied(0, 0, 64);
 }
 
-/* Each entry of a batch has its own result. */
+/* Checks that each entry of a batch has its own result. */
 static void check_batch(void)
 {
 	struct gnttab_copy batch[3];

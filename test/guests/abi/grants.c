@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: grant table v1: sizes and versions, mapping, read-only mappings, bad references. Xen
- * moves a page that its own domain maps, away from where it was: so look at the mapping only.
+ * Scenario: grant table v1: sizes and versions, mapping, read-only mappings, bad references. When a
+ * domain maps its own page, Xen moves the page away from its old address, so only check the
+ * mapping.
  */
 #include "guest.h"
 
@@ -66,7 +67,7 @@ static void check_read_only(void)
 	CHECK(grant_in_use(REF) == GTF_reading, "flags %x of a read-only mapping",
 	      grant_table[REF].flags);
 	CHECK(at[5] == 0x5a, "mapping shows %x", at[5]);
-	/* Dropped, or a fault of this guest. */
+	/* The write is dropped or faults. */
 	(void)FAULT_OF(at[5] = 1);
 	CHECK(this_cpu()->fault.vector == -1 || this_cpu()->fault.vector == X86_GP,
 	      "write to a read-only mapping: vector %d", this_cpu()->fault.vector);
@@ -81,7 +82,7 @@ static void check_refusals(void)
 	uint8_t *page = page_alloc(1);
 	grant_handle_t h;
 
-	grant(REF, 0x7123, page, 0);				/* granted to somebody else */
+	grant(REF, 0x7123, page, 0);				/* granted to another domain */
 	CHECK_RET(map_grant(self, REF, GNTMAP_host_map, at, &h), GNTST_general_error);
 	ungrant(REF);
 	CHECK_RET(map_grant(self, REF, GNTMAP_host_map, at, &h), GNTST_general_error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: a page granted to oneself and mapped twice is one page at three addresses. Xen takes
- * it away from the first two, so this is for Margay alone.
+ * Scenario: a page granted to oneself and mapped twice is one page at three addresses. For Margay
+ * only: Xen removes it from the first two.
  */
 #include "guest.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: the hypercall page and the instruction below it: unknown numbers, preserved
- * registers, a second page.
+ * Scenario: the hypercall page and the bare instruction: unknown numbers, preserved registers, and
+ * a second page.
  */
 #include "guest.h"
 
@@ -19,7 +19,7 @@ static long raw(uint64_t nr, uint64_t a, uint64_t b)
 	return ret;
 }
 
-/* All registers but RAX come back as they were. */
+/* Checks that all registers but RAX are preserved. */
 static void check_registers(void)
 {
 	uint64_t regs[8];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: memory_op: the map, reservations as numbers, where shared info is mapped. */
+/* Scenario: memory_op: the memory map, reservation counts, and the mapping of shared info. */
 #include "guest.h"
 
 #define UNMAPPED	((void *)0x7f0000000000ul)
@@ -27,7 +27,7 @@ static void check_reservations(void)
 	long maximum = memory_op(XENMEM_maximum_reservation, &self);
 	long ram = (long)(ram_bytes() >> PAGE_SHIFT), ret;
 
-	/* The page of shared info, or of firmware tables, may or may not be counted. */
+	/* The pages of shared info and firmware tables may or may not be counted. */
 	CHECK(current > ram - 512 && current < ram + 4096, "current reservation %ld, RAM %ld",
 	      current, ram);
 	CHECK(maximum < 0 || maximum >= current, "maximum reservation %ld < %ld", maximum, current);
@@ -47,7 +47,7 @@ static long map_shared_info(domid_t domid, unsigned int space, unsigned long idx
 	return memory_op(XENMEM_add_to_physmap, &map);
 }
 
-/* The page moves with what it holds, and is the live one at its new place. */
+/* Checks that the page moves with its contents and is live at its new address. */
 static void check_shared_info(void)
 {
 	uintptr_t where = hole_alloc(1);

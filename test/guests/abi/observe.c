@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: a control domain reads Margay's counters and its trace, and both say exactly what this guest has
- * done. Needs one CPU, so that there is one ring.
+ * Scenario: a control domain reads Margay's counters and its trace, and both show exactly what this
+ * guest did. Needs one CPU, so that there is one ring.
  */
 #include "guest.h"
 
@@ -14,7 +14,7 @@ static struct margay_op op;
 static struct margay_counter got[MAX];
 static const struct margay_trace_ring *ring;
 static const struct margay_trace *records;
-static uint64_t seen;		/* records before those that are looked at */
+static uint64_t seen;		/* records before those to examine */
 static uint64_t ring_frame;
 
 static long control(uint32_t cmd)
@@ -39,7 +39,7 @@ static bool same(const char *a, const char *b)
 	return strlen(a) == strlen(b) && !strncmp(a, b, strlen(a));
 }
 
-/* In what was read last; 0 when it is not there. */
+/* Returns a counter of the last reading; 0 if it is missing. */
 static uint64_t value(const char *group, const char *name, uint32_t sub)
 {
 	for (uint32_t i = 0; i < op.u.stat.nr; i++)
@@ -56,7 +56,7 @@ static uint64_t own(const char *group, const char *name, uint32_t sub)
 	return value(group, name, sub);
 }
 
-/* What the counter gains by N times that, and by the reading itself. */
+/* Checks what the counter gains by N operations and by the reading itself. */
 #define GAINS(by, group, name, sub, ...)                                                     \
 	do {                                                                                 \
 		uint64_t before_ = own(group, name, sub), after_;                            \
@@ -116,7 +116,7 @@ static void counters(void)
 	irq_disable();
 	CHECK(upcalls == N, "%u upcalls", upcalls);
 
-	/* Sleeps: a wake-up each, and the time is told apart. */
+	/* Each sleep has a wake-up, and its time is accounted separately. */
 	start = own("time", "idle", none);
 	mine = own("sched", "wakeup", none);
 	for (unsigned int i = 0; i < 3; i++) {
@@ -135,7 +135,7 @@ static void counters(void)
 	      "worked for 20 ms: %lu ns in the guest", value("time", "guest", none) - start);
 	CHECK(value("time", "margay", none) > mine, "no time in Margay");
 	CHECK(value("state", "run", none) == 3, "this vCPU does not run");
-	/* All of the time is accounted for, by one of them. */
+	/* The counters of time add up to the elapsed time. */
 	start = now_ns();
 	mine = all_times();
 	delay_ns(10000000);
@@ -170,7 +170,7 @@ static void whole(void)
 		      value("time", "idle", none),
 	      "the CPU's times");
 
-	/* Room for some, for none, nowhere, and for what is not there. */
+	/* Buffers too small, of no entries, at bad addresses, and things that do not exist. */
 	all = op.u.stat.nr;
 	got[1].value = 4711;
 	CHECK_RET(stat(MARGAY_STAT_MACHINE, 0, got, 1), 0);
@@ -202,7 +202,7 @@ static const struct margay_trace *record(uint64_t n)
 	return &records[n % ring->records];
 }
 
-/* The records since `seen` of one kind; *last is the last. */
+/* Counts the records of one kind since `seen`; *last is the last one. */
 static unsigned int count(unsigned int event, const struct margay_trace **last)
 {
 	unsigned int n = 0;
@@ -226,7 +226,7 @@ static void map_ring(void)
 	CHECK_RET(trace(~0u, 3), -XEN_EINVAL);
 	CHECK_RET(trace(~0u, 512), -XEN_EINVAL);
 	CHECK_RET(trace(0, 2), 0);
-	CHECK_RET(trace(0, 1), 0);	/* it stays as large as it was made */
+	CHECK_RET(trace(0, 1), 0);	/* the size was fixed at creation */
 	CHECK_RET(ring_of(1), -XEN_ENOENT);
 	CHECK_RET(ring_of(0), 0);
 	CHECK(op.u.ring.pages == 3, "%u pages", op.u.ring.pages);
@@ -242,7 +242,7 @@ static void map_ring(void)
 		      ring->tsc_hz && !ring->written,
 	      "the ring's first page");
 
-	/* To be read only, by the guest and by Margay in its name. */
+	/* The guest may only read it, and so may Margay on behalf of the guest. */
 	WRITE_ONCE(*(uint64_t *)(at + 8), 5);
 	WRITE_ONCE(*(uint32_t *)(at + 16), 1u << 30);
 	CHECK_RET(stat(MARGAY_STAT_MACHINE, 0, (void *)(at + PAGE_SIZE), 1), -XEN_EFAULT);
@@ -270,7 +270,7 @@ static void hypercalls_traced(void)
 		last = r->tsc;
 	}
 
-	/* More than there is room for: the last ones are there, the count goes on. */
+	/* More records than the ring holds: it has the last ones, and the count continues. */
 	seen = ring->written;
 	for (unsigned int i = 0; i < 1000; i++)
 		xen_version(2000 + (int)i, NULL);
@@ -287,7 +287,7 @@ static void hypercalls_traced(void)
 	CHECK(ring->written == seen, "records while it is off");
 }
 
-/* Every kind comes as often as it should, and exits and entries one after the other. */
+/* Checks that every kind occurs as often as it should, and that exits and entries alternate. */
 static void all_traced(void)
 {
 	struct sched_poll poll = { .timeout = now_ns() + 20000000 };
@@ -312,7 +312,7 @@ static void all_traced(void)
 	memset(&op, 0, sizeof(op));
 	op.u.select.point = MARGAY_POINT_IDLE;
 	op.u.select.cpus[0] = 1;
-	CHECK_RET(control(MARGAY_POLICY_SELECT), 0);	/* the built-in one, which it is */
+	CHECK_RET(control(MARGAY_POLICY_SELECT), 0);	/* the built-in one, selected already */
 	CHECK(count(MARGAY_TRACE_POLICY, &r) == 1 && r->a == MARGAY_POINT_IDLE && !r->b &&
 		      r->domain == MARGAY_NONE,
 	      "a policy selected");
@@ -331,7 +331,7 @@ static void all_traced(void)
 	}
 }
 
-/* What a reader does to its mapping is no business of Margay's: it writes on. */
+/* Checks that Margay continues to write whatever a reader does to its mapping. */
 static void taken_away(void)
 {
 	struct xen_remove_from_physmap rm = { .domid = DOMID_SELF };
@@ -361,7 +361,7 @@ static void taken_away(void)
 	CHECK_RET(memory_op(XENMEM_current_reservation, &rm.domid), (long)pages);
 }
 
-/* A space that no caller may name, and an operation whose address looks like a small operation's number. */
+/* Tries a space that no caller may name, and an operation with an address like a small number. */
 static void odd_numbers(void)
 {
 	struct xen_add_to_physmap map = { .domid = DOMID_SELF, .space = ~0u, .idx = ring_frame };

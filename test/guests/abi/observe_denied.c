@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: without the control privilege, counters, the trace and its rings are out of reach. */
+/* Scenario: without the control privilege, counters, the trace and its rings are inaccessible. */
 #include "guest.h"
 
 #include <public/margay.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: HVM parameters: those Linux asks for, the callback, and refusals. */
+/* Scenario: HVM parameters: those that Linux reads, the callback, and refusals. */
 #include "guest.h"
 
 #define CALLBACK	((uint64_t)HVM_PARAM_CALLBACK_TYPE_VECTOR << 56 | UPCALL_VECTOR)

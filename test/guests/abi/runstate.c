@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: runstate: by hypercall and in registered areas, its sum is the time that passed, and other vCPUs see
- * the state of each.
+ * Scenario: runstate by hypercall and in registered areas. The times add up to the elapsed time,
+ * and vCPUs see each other's state.
  */
 #include "guest.h"
 
@@ -35,7 +35,7 @@ static void spin(void)
 {
 	while (!stop)
 		cpu_pause();
-	/* Not HLT with interrupts off, which for Xen is the vCPU's end. */
+	/* Not HLT with interrupts off, which ends the vCPU on Xen. */
 	for (;;)
 		sched_op(SCHEDOP_block, NULL);
 }
@@ -49,7 +49,9 @@ static bool any_runs(unsigned int n)
 	return any;
 }
 
-/* The areas show what the other vCPUs do: here more of them spin than there are CPUs, and then all sleep. */
+/*
+ * Checks the areas of the other vCPUs: first more of them spin than there are CPUs, then all sleep.
+ */
 static void check_others(void)
 {
 	struct vcpu_register_runstate_memory_area reg;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: sched_op: yield, block, poll with its limits, shutdown_code. */
+/* Scenario: sched_op: yield, block, poll and its limits, shutdown_code. */
 #include "guest.h"
 
 #define UNMAPPED	((void *)0x7f0000000000ul)
@@ -26,14 +26,14 @@ static void check_poll(void)
 	CHECK(slept >= SLEEP && slept < 50 * SLEEP, "poll slept %lu us, wanted %llu", slept / 1000,
 	      SLEEP / 1000);
 
-	/* A pending port, masked as pollers keep them, ends it at once. */
+	/* A pending port, masked as pollers keep it, ends the poll at once. */
 	CHECK_RET(evtchn_send(peer), 0);
 	start = now_ns();
 	CHECK_RET(poll(ports, 2, start + 10 * NS_PER_S), 0);
 	CHECK(now_ns() - start < NS_PER_S, "poll slept with a pending port");
 	evtchn_clear(port);
 
-	/* An event that comes while it sleeps wakes it. */
+	/* An event wakes it from the poll. */
 	start = now_ns();
 	CHECK_RET(singleshot_timer(start + SLEEP, 0), 0);
 	CHECK_RET(poll(ports, 2, start + 10 * NS_PER_S), 0);
@@ -51,7 +51,7 @@ static void check_poll(void)
 	CHECK_RET(sched_op(SCHEDOP_poll, UNMAPPED), -XEN_EFAULT);
 }
 
-/* Armed again by its own event, lest one that slips in before the block leave us asleep. */
+/* Re-arms from its own event: an event before the block must not leave the vCPU asleep. */
 static void rearm(evtchn_port_t p)
 {
 	(void)p;
@@ -95,7 +95,7 @@ int main(void)
 	CHECK(sched_op(SCHEDOP_remote_shutdown, &remote) < 0, "remote shutdown of nobody");
 	CHECK_RET(sched_op(99, NULL), -XEN_ENOSYS);
 	CHECK_RET(sched_op(SCHEDOP_shutdown, UNMAPPED), -XEN_EFAULT);
-	/* Only notes the code; the domain goes on. */
+	/* The call only records the code; the domain continues. */
 	CHECK_RET(sched_op(SCHEDOP_shutdown_code, &code), 0);
 	delay_ns(NS_PER_MS);
 	pass();

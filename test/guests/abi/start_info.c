@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: the hvm_start_info a guest enters with, its memory map and the ACPI root. */
+/* Scenario: the hvm_start_info at the entry of a guest, its memory map and the ACPI root. */
 #include "guest.h"
 
 static uint8_t sum(const uint8_t *p, size_t n)
@@ -35,7 +35,7 @@ static void check_map(void)
 	CHECK(ram_bytes() >= 16ul << 20, "only %lu bytes of RAM", ram_bytes());
 }
 
-/* Both sources of the map must tell the same. */
+/* Checks that both sources of the map agree. */
 static void check_hypercall_map(void)
 {
 	static struct e820_entry e820[MAX_MAP_ENTRIES];

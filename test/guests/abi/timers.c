@@ -4,7 +4,7 @@
 
 static evtchn_port_t timer;
 
-/* Arm by one of two ways, and see that it fires neither early nor very late. */
+/* Arms a timer in one of two ways and checks that it fires neither early nor very late. */
 static void check_fires(bool by_timer_op, uint64_t delay)
 {
 	uint64_t when = now_ns() + delay, seen;
@@ -29,8 +29,8 @@ static void check_singleshot(void)
 	for (uint64_t d = 10 * NS_PER_US; d <= 100 * NS_PER_MS; d *= 10)
 		check_fires(false, d);
 	/*
-	 * The past: at once, or refused if the caller says so. The later releases of Xen 4.17
-	 * take no notice of that flag, and then the timer must fire.
+	 * An expiry in the past fires at once, or is refused if the caller asks for that. Later
+	 * releases of Xen 4.17 ignore that flag; the timer must then fire.
 	 */
 	ret = singleshot_timer(now_ns() - NS_PER_MS, VCPU_SSHOTTMR_future);
 	CHECK(!ret || ret == -XEN_ETIME, "a timer in the past: %ld", ret);
@@ -41,9 +41,9 @@ static void check_singleshot(void)
 	CHECK(WAIT_FOR(evtchn_clear(timer), NS_PER_S), "a timer in the past did not fire");
 	CHECK_RET(singleshot_timer(now_ns() + NS_PER_S, VCPU_SSHOTTMR_future), 0);
 
-	/* A new one takes the place of the old; a stopped one is silent. */
+	/* A new expiry replaces the old one; a stopped timer does not fire. */
 	check_fires(false, NS_PER_MS);
-	/* On a busy machine it may be due before it is stopped: then once more. */
+	/* On a busy machine it may expire before it is stopped: then try again. */
 	do {
 		evtchn_clear(timer);
 		at = now_ns() + 5 * NS_PER_MS;
@@ -63,7 +63,7 @@ static void on_timer(evtchn_port_t port)
 	handled = now_ns();
 }
 
-/* The same for a vCPU that sleeps: by a poll of the masked port, and by HLT. */
+/* The same for a sleeping vCPU: by a poll of the masked port, and by HLT. */
 static void check_asleep(uint64_t delay)
 {
 	struct sched_poll poll = { .nr_ports = 1 };
@@ -97,7 +97,7 @@ static void check_sleeps(void)
 		check_asleep(20 * NS_PER_US + i * 1009);
 	for (uint64_t d = 100 * NS_PER_US; d <= 10 * NS_PER_MS; d *= 10)
 		check_asleep(d);
-	/* A time from just after the machine's start, and one in a century. */
+	/* An expiry just after the machine's start, and one in a century. */
 	set_xen_guest_handle(poll.ports, &timer);
 	CHECK_RET(singleshot_timer(5, 0), 0);
 	CHECK_RET(sched_op(SCHEDOP_poll, &poll), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: the upcall by callback vector. It is a level: as long as the vCPU's pending flag is
- * set, the vector comes again. Interrupts that are off hold it back.
+ * Scenario: the upcall by callback vector. It is level-triggered: the vector is delivered again
+ * while the vCPU's pending flag is set. Disabled interrupts hold it back.
  */
 #include "guest.h"
 
@@ -12,7 +12,7 @@ static void raw_upcall(struct trap_regs *regs)
 {
 	(void)regs;
 	if (++entries <= keep)
-		return;					/* leave the flag: come again */
+		return;					/* leave the flag set: delivered again */
 	this_cpu()->info->evtchn_upcall_pending = 0;
 	this_cpu()->info->evtchn_pending_sel = 0;
 	evtchn_clear((evtchn_port_t)port);
@@ -44,13 +44,13 @@ static void check_level(void)
 	keep = 3;
 	irq_enable();
 	CHECK_RET(evtchn_send((evtchn_port_t)peer), 0);
-	/* The level is looked at when the hypervisor is entered: xen_version() sees to that. */
+	/* The hypervisor checks the level at an exit; xen_version() causes one. */
 	CHECK(WAIT_FOR((xen_version(XENVER_version, NULL), READ_ONCE(entries) == 4), NS_PER_S),
 	      "%u upcalls with the flag kept 3 times", entries);
 	delay_ns(NS_PER_MS);
 	CHECK(entries == 4, "%u upcalls, wanted 4", entries);
 
-	/* Set by the guest itself, the flag asks as well, once the hypervisor is entered. */
+	/* A flag set by the guest itself also causes an upcall, after an exit. */
 	irq_disable();
 	entries = keep = 0;
 	this_cpu()->info->evtchn_upcall_pending = 1;

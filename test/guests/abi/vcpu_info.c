@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: register_vcpu_info moves events and time of a vCPU to a place of the guest's choice. */
+/*
+ * Scenario: register_vcpu_info moves a vCPU's events and time to an address of the guest's choice.
+ */
 #include "guest.h"
 
 static uint8_t page[PAGE_SIZE] PAGE_ALIGNED;
@@ -31,7 +33,7 @@ int main(void)
 
 	before = now_ns();
 	CHECK_RET(register_info(0, mfn, 192), 0);
-	/* What was pending is not lost on the way. */
+	/* Pending events survive the move. */
 	CHECK(vi->evtchn_upcall_pending == 1 && vi->evtchn_pending_sel & 1ul << (b / 64),
 	      "pending %u, selector %lx after the move", vi->evtchn_upcall_pending,
 	      vi->evtchn_pending_sel);
@@ -48,7 +50,7 @@ int main(void)
 	      "pending %u, selector %lx", vi->evtchn_upcall_pending, vi->evtchn_pending_sel);
 	CHECK_RET(register_info(0, mfn, 1024), -XEN_EINVAL);
 
-	/* The record of a vCPU that is down may be placed by another. */
+	/* Another vCPU may register the record of an offline vCPU. */
 	if (cpu_count() > 1) {
 		CHECK_RET(register_info(1, mfn, 256), 0);
 		CHECK_RET(register_info(1, mfn, 320), -XEN_EINVAL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: starting vCPUs by hypercall in 32-bit and 64-bit mode, is_up, down and up. Wants three
- * vCPUs: one that is initialised cannot be so again.
+ * Scenario: starting vCPUs by hypercall in 32-bit and 64-bit mode, is_up, down and up. Needs three
+ * vCPUs, since each can be initialised only once.
  */
 #include "guest.h"
 
@@ -24,11 +24,11 @@ static void check_errors(void)
 	CHECK_RET(vcpu_op(VCPUOP_up, 1, NULL), -XEN_EINVAL);
 	CHECK_RET(vcpu_op(VCPUOP_initialise, 1, (void *)0x7f0000000000), -XEN_EFAULT);
 	CHECK_RET(vcpu_op(VCPUOP_initialise, 1, &ctx), -XEN_EINVAL);
-	/* 32-bit flat mode without a single present segment. */
+	/* 32-bit flat mode without any present segment. */
 	ctx.mode = VCPU_HVM_MODE_32B;
 	ctx.cpu_regs.x86_32.cr0 = 0x11;
 	CHECK_RET(vcpu_op(VCPUOP_initialise, 1, &ctx), -XEN_EINVAL);
-	/* 64-bit without LMA and paging. */
+	/* 64-bit mode without LMA and paging. */
 	ctx = (struct vcpu_hvm_context){ .mode = VCPU_HVM_MODE_64B };
 	CHECK_RET(vcpu_op(VCPUOP_initialise, 1, &ctx), -XEN_EINVAL);
 	CHECK_RET(vcpu_op(99, 0, NULL), -XEN_ENOSYS);
@@ -48,7 +48,7 @@ static void check_down_up(unsigned int id)
 
 	CHECK_RET(vcpu_op(VCPUOP_down, id, NULL), 0);
 	CHECK_RET(vcpu_op(VCPUOP_is_up, id, NULL), 0);
-	delay_ns(20 * NS_PER_MS);			/* it may be on its way out */
+	delay_ns(20 * NS_PER_MS);			/* it may still be going down */
 	seen = ticks[id];
 	delay_ns(20 * NS_PER_MS);
 	CHECK(ticks[id] == seen, "vCPU %u runs though it is down", id);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: binding virtual interrupts: one port each, per vCPU or on vCPU 0, and their ends. */
+/* Scenario: binding virtual interrupts, one port each, per vCPU or on vCPU 0, and closing them. */
 #include "guest.h"
 
 int main(void)
@@ -18,7 +18,7 @@ int main(void)
 	CHECK_RET(evtchn_bind_virq(VIRQ_DEBUG, 4096), -XEN_ENOENT);
 	CHECK_RET(evtchn_bind_vcpu(p, 0), -XEN_EINVAL);
 
-	/* The one of another vCPU is another one. */
+	/* Another vCPU has its own. */
 	if (cpu_count() > 1) {
 		second = evtchn_bind_virq(VIRQ_TIMER, 1);
 		CHECK(second > 0 && second != port, "bind_virq on vCPU 1: %ld", second);

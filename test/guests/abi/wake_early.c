@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: a timer never wakes its vCPU early by the vCPU's own clock. The interrupt handler reads the TSC as its
- * first instruction, and a poll's caller as soon as the hypercall returns.
+ * Scenario: a timer never wakes its vCPU early by the vCPU's own clock. The interrupt handler reads
+ * the TSC in its first instruction; after a poll the caller reads it when the hypercall returns.
  */
 #include "guest.h"
 
 #define ROUNDS	200
-#define STEP 1009 /* ns; sleeps of many lengths, so that they end at any phase of Margay's work */
+#define STEP 1009 /* ns; varies the sleeps, so that they end at any phase of Margay's work */
 
 void first_rdtsc(void);
 extern volatile uint64_t handler_tsc;
@@ -14,7 +14,7 @@ extern volatile uint8_t *upcall_pending;
 volatile uint64_t handler_tsc;
 volatile uint8_t *upcall_pending;
 
-/* The interrupted code expects RAX and RDX to change. The callback is a level: clearing the byte ends it. */
+/* The interrupted code expects RAX and RDX to change. Clearing the byte ends the level. */
 asm(".text\n"
     "first_rdtsc:\n"
     "	rdtsc\n"
@@ -36,7 +36,7 @@ static uint64_t ns_of(uint64_t tsc)
 	return t->system_time + (uint64_t)((unsigned __int128)ticks * t->tsc_to_system_mul >> 32);
 }
 
-/* The library's stubs save registers first. */
+/* The library's stubs would save registers first. */
 static void replace_gate(uint8_t vector)
 {
 	struct {

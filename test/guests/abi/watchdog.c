@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: SCHEDOP_watchdog: ids, limits, and that a disarmed one does not bite. */
+/* Scenario: SCHEDOP_watchdog: ids and limits; a disarmed watchdog does not fire. */
 #include "guest.h"
 
-/* Xen returns the error of this one in 32 bits, zero-extended. */
+/* Xen returns this call's error in 32 bits, zero-extended. */
 static int watchdog(uint32_t id, uint32_t seconds)
 {
 	struct sched_watchdog w = { .id = id, .timeout = seconds };
@@ -19,7 +19,7 @@ int main(void)
 	CHECK_RET(watchdog(0, 30), -XEN_ENOSPC);
 	CHECK_RET(watchdog(99, 30), -XEN_EINVAL);
 
-	/* Patted in time, then disarmed: nothing happens. */
+	/* Re-armed in time, then disarmed: nothing happens. */
 	for (int i = 0; i < 4; i++) {
 		delay_ns(500 * NS_PER_MS);
 		CHECK_RET(watchdog((uint32_t)second, 1), 0);

@@ -26,7 +26,7 @@ static void on_nmi(struct trap_regs *regs)
 	__atomic_fetch_add(&nmis[this_cpu()->id], 1, __ATOMIC_SEQ_CST);
 }
 
-/* The model of destination: the phases of main() and what a vCPU sets up for each. */
+/* The destination model: the phases of main(), and what a vCPU sets up for each. */
 enum { FLAT = 1, CLUSTER, X2APIC };
 
 static void enter_phase(unsigned int p)
@@ -65,7 +65,7 @@ static void start_phase(unsigned int p)
 	cpu_barrier(CPUS);
 }
 
-/* Send, then see that each vCPU in the mask got one and no other did. */
+/* Sends, then checks that each vCPU in the mask got one interrupt and no other did. */
 static void expect(const char *what, uint32_t dest, uint32_t low, unsigned int mask)
 {
 	memset(hits, 0, sizeof(hits));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: the LAPIC page by every encoding of MOV a compiler may choose: registers with and
- * without REX, immediates, displacements, scaled indices, absolute addresses.
+ * Scenario: access to the LAPIC page by every encoding of MOV that a compiler may choose: registers
+ * with and without REX, immediates, displacements, scaled indices, absolute addresses.
  */
 #include "guest.h"
 
@@ -97,7 +97,7 @@ static void check_addresses(void)
 	want("base rbp", tpr(), 0xc0);
 }
 
-/* RIP-relative: code close enough to the page runs from a copy under 4 GiB. */
+/* RIP-relative: code close enough to the page runs from a copy below 4 GiB. */
 static void check_far_code(void)
 {
 	static const uint8_t store[] = { 0xc7, 0x05, 0, 0, 0, 0, 0xd0, 0, 0, 0, 0xc3 };
@@ -107,7 +107,7 @@ static void check_far_code(void)
 	xen_pfn_t gfn = (uintptr_t)code >> PAGE_SHIFT, old;
 	int32_t distance;
 
-	/* Only where the hole is within 2 GiB of the LAPIC, and a page may be moved there. */
+	/* Only if the hole is within 2 GiB of the LAPIC and a page can be moved there. */
 	if (TPR - (uintptr_t)code > 0x7fffffff)
 		return;
 	old = (uintptr_t)page_alloc(1) >> PAGE_SHIFT;

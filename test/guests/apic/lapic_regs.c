@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: LAPIC registers: ID, version, LVT and software disable, ESR, APIC base transitions,
- * and in x2APIC mode which accesses fault.
+ * Scenario: LAPIC registers: ID, version, LVT and software disable, ESR, APIC base transitions, and
+ * which accesses fault in x2APIC mode.
  */
 #include "guest.h"
 
@@ -54,7 +54,7 @@ static void check_xapic(void)
 	CHECK(lapic_read(LAPIC_VERSION) == version, "the version register was written");
 	lapic_write(LAPIC_ESR, 0);
 	CHECK(!lapic_read(LAPIC_ESR), "ESR %x with no error", lapic_read(LAPIC_ESR));
-	/* An illegal vector is reported, to the sender or by the receiver. */
+	/* The sender or the receiver reports an illegal vector. */
 	lapic_icr(0, ICR_SELF | ICR_ASSERT | 5);
 	lapic_write(LAPIC_ESR, 0);
 	CHECK(lapic_read(LAPIC_ESR) & 0x60, "ESR %x after an IPI with vector 5",

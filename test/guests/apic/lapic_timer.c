@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: the LAPIC timer in all modes offered, by MMIO and then in x2APIC mode. */
+/* Scenario: the LAPIC timer in all offered modes, by MMIO and then in x2APIC mode. */
 #include "guest.h"
 
 #define VECTOR		0x60
@@ -26,8 +26,9 @@ static void arm(uint32_t lvt, uint32_t divide, uint32_t count)
 }
 
 /*
- * Ticks in a millisecond with the given divider, measured against pvclock. On a busy host we may
- * lose the CPU between the clock and the count: then measure again, for longer.
+ * Returns the ticks per millisecond with the given divider, measured by pvclock. On a busy host the
+ * guest may lose the CPU between reading the clock and the count: then it measures again, for
+ * longer.
  */
 static uint32_t rate(uint32_t divide)
 {
@@ -95,7 +96,7 @@ static void check_deadline(void)
 	lapic_write(LAPIC_LVT_TIMER, LVT_TIMER_DEADLINE | VECTOR);
 	mfence();
 	fired = 0;
-	/* Far enough ahead for a machine that stands still for a while. */
+	/* Far enough ahead for a machine that stalls for a while. */
 	when = rdtsc() + 60000 * khz;
 	wrmsr(MSR_TSC_DEADLINE, when);
 	CHECK(rdmsr(MSR_TSC_DEADLINE) == when, "deadline reads %lx, not %lx",
@@ -105,7 +106,7 @@ static void check_deadline(void)
 	CHECK(WAIT_FOR(READ_ONCE(fired) == 1, 2 * NS_PER_S), "deadline: %u interrupts", fired);
 	CHECK(rdtsc() >= when, "the deadline came %lu ticks early", when - rdtsc());
 	CHECK(!rdmsr(MSR_TSC_DEADLINE), "deadline still armed: %lx", rdmsr(MSR_TSC_DEADLINE));
-	/* Again where the machine was too busy to disarm it in time. */
+	/* Again if the machine was too busy to disarm it in time. */
 	do {
 		fired = 0;
 		when = rdtsc() + 3 * khz;

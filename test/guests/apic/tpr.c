@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: which interrupt is taken when: task priority by TPR and CR8, order by vector,
- * nesting under EOI, and vectors that wait in IRR. Priority equal to the vector's class is in
- * `tpr_equal`.
+ * Scenario: interrupt priorities: task priority by TPR and CR8, order by vector, nesting under EOI,
+ * and vectors pending in IRR. `tpr_equal` tests a priority equal to the vector's class.
  */
 #include "guest.h"
 
@@ -18,7 +17,7 @@ static void on_irq(struct trap_regs *regs)
 	if (taken < ARRAY_SIZE(order))
 		order[taken++] = (unsigned int)regs->vector;
 	if (nest && regs->vector == MID) {
-		/* In service: a lower one must wait, a higher one comes through. */
+		/* In service: a lower vector must wait, a higher one is delivered. */
 		CHECK(lapic_vector_bit(LAPIC_ISR, MID), "vector not in service");
 		CHECK((lapic_read(LAPIC_PPR) & 0xf0) == (MID & 0xf0), "PPR %x in vector %x",
 		      lapic_read(LAPIC_PPR), MID);
@@ -38,7 +37,7 @@ static void send_all(void)
 	lapic_icr(0, ICR_SELF | ICR_ASSERT | LOW);
 	lapic_icr(0, ICR_SELF | ICR_ASSERT | HIGH);
 	lapic_icr(0, ICR_SELF | ICR_ASSERT | MID);
-	lapic_icr(0, ICR_SELF | ICR_ASSERT | MID);	/* the same again: merged */
+	lapic_icr(0, ICR_SELF | ICR_ASSERT | MID);	/* the same vector again: merged */
 }
 
 static void open_window(void)
@@ -75,7 +74,7 @@ static void check_all(void)
 	open_window();
 	check_order(1, by_priority + 1);
 	CHECK(lapic_vector_bit(LAPIC_IRR, LOW), "a blocked vector is gone");
-	/* Lowering it with interrupts on lets the vector in at once. */
+	/* Lowering the priority with interrupts on delivers the vector at once. */
 	irq_enable();
 	write_cr8(3);
 	delay_ns(200 * NS_PER_US);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: a task priority equal to the class of a waiting vector holds it back. Not for Xen on
- * QEMU 7.2, whose virtual-interrupt test takes equal as higher: Xen then waits for a window that
- * is always open, and the machine spins.
+ * Scenario: a task priority equal to the class of a pending vector holds it back. Not for Xen on
+ * QEMU 7.2, whose virtual-interrupt test takes equal as higher: Xen then waits for a window that is
+ * always open, and the machine spins.
  */
 #include "guest.h"
 

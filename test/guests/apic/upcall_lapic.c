@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Scenario: the upcall by HVMOP_set_evtchn_upcall_vector: an interrupt of the vCPU's own LAPIC,
- * which wants an EOI. (A callback vector, once set, would come first, and a PVH guest cannot take
- * it back: so this is not one scenario with `upcall`.)
+ * which needs an EOI. A separate scenario from `upcall`, because a callback vector takes precedence
+ * and a PVH guest cannot unset it.
  */
 #include "guest.h"
 
@@ -38,7 +38,7 @@ int main(void)
 	CHECK_RET(hvm_op(HVMOP_set_evtchn_upcall_vector, &bad), -XEN_ENOENT);
 
 	CHECK_RET(upcall_by_vector(0, OTHER_VECTOR), 0);
-	/* It asks at once, in case something waited; let that go by. */
+	/* The call raises one upcall at once, in case an event was pending; ignore it. */
 	irq_enable();
 	delay_ns(NS_PER_MS);
 	events = 0;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the hypervisor costs a vCPU that is alone: 1000 rounds of each operation. Pages and grants are
- * in bench_memory.c, what two vCPUs or domains have to do with each other in bench_pair.c and
- * bench_domains.c.
+ * What the hypervisor costs a single vCPU: 1000 rounds of each operation. bench_memory.c measures
+ * pages and grants; bench_pair.c and bench_domains.c measure interaction between vCPUs and domains.
  */
 #include "guest.h"
 
@@ -17,7 +16,7 @@ static volatile bool asleep;
 static struct evtchn_send send_masked, send_upcall;
 static uint64_t later;
 
-/* Inlined, so that nothing but the operation lies between the two readings. */
+/* Inlined, so that only the operation lies between the two readings. */
 static inline __attribute__((always_inline)) void measure(const char *name, void (*op)(void))
 {
 	struct bench_sum b = BENCH_SUM;
@@ -60,7 +59,9 @@ static inline void op_cpuid(void)
 	cpuid(xen_leaf, 0);
 }
 
-/* Made pending anew each time; the clearing is a few instructions of ours. */
+/*
+ * Sends an event that is masked. Clears it each time, which costs a few instructions of the guest.
+ */
 static inline void op_send_masked(void)
 {
 	evtchn_clear(masked);
@@ -124,7 +125,7 @@ static void sleeper(void)
 	}
 }
 
-/* From the send on one vCPU to the handler on another that was asleep. */
+/* Measures from the send on one vCPU to the handler on another that was asleep. */
 static void measure_wake(void)
 {
 	struct bench_sum b = BENCH_SUM;

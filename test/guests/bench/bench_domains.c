@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two domains that send each other events, each asleep until the other's comes: half of a round. Each is told
- * by peer= the other's number; the one with the lower number makes the port, sends first and measures.
- * other=1 says that there is a CPU for each.
+ * Two domains send each other events; each sleeps until the other's event arrives. The figures are
+ * half of a round trip. peer= is the other domain's id. The domain with the lower id opens the
+ * port, sends first and measures. other=1 says that each domain has its own CPU.
  */
 #include "guest.h"
 
@@ -25,7 +25,7 @@ static void wait_for(unsigned int count)
 		asm volatile("sti; hlt; cli" ::: "memory");
 }
 
-/* The peer may not have made it yet. */
+/* Binds to the peer's port. The peer may not have opened it yet. */
 static evtchn_port_t bind_to(domid_t peer)
 {
 	for (uint64_t end = now_ns() + 10 * NS_PER_S; now_ns() < end; delay_ns(NS_PER_MS / 4))
@@ -45,7 +45,7 @@ static void measure(evtchn_port_t port)
 	bool other_cpu = cmdline_number("other", 0);
 	struct bench_sum b = BENCH_SUM;
 
-	wait_for(1);		/* it is there */
+	wait_for(1);		/* the peer is ready */
 	for (unsigned int i = 2; i <= ROUNDS; i++) {
 		uint64_t start;
 
@@ -80,7 +80,7 @@ int main(void)
 	port = first ? evtchn_alloc_unbound(peer) : bind_to(peer);
 	CHECK(port > 0, "alloc_unbound %ld", port);
 	if (!first)
-		evtchn_clear((evtchn_port_t)port);	/* binding makes it pending */
+		evtchn_clear((evtchn_port_t)port);	/* binding sets it pending */
 	evtchn_set_handler((evtchn_port_t)port, on_event);
 	evtchn_unmask((evtchn_port_t)port);
 	if (first)

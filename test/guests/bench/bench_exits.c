@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The dearest exits of their kinds: of all CPUID leaves, of all MSRs whose reads are intercepted, in either mode
- * of the local APIC; and a read of an xAPIC register by code whose 2 MiB are not mapped as a whole.
+ * The most expensive exits: among all CPUID leaves and among all MSRs with intercepted reads, in
+ * both modes of the local APIC; and an xAPIC register read by code whose 2 MiB are not mapped as a
+ * whole.
  */
 #include "guest.h"
 
@@ -11,7 +12,7 @@
 
 static uint32_t chosen, chosen_sub;
 
-/* The chosen one's cost; and whether it is dearer than what was chosen before. */
+/* Runs op ROUNDS times and adds the costs to b. Returns their sum. */
 static inline __attribute__((always_inline)) uint64_t measure(struct bench_sum *b, void (*op)(void))
 {
 	op();
@@ -105,7 +106,7 @@ static void dearest_rdmsr(const char *name, const uint32_t *msrs, unsigned int n
 	report(name, op_rdmsr);
 }
 
-/* Gives back a page of the image, so that its pages are mapped one by one. */
+/* Frees a page of the image, so that its pages are mapped individually. */
 static void split_code(void)
 {
 	static uint8_t page[PAGE_SIZE] PAGE_ALIGNED;

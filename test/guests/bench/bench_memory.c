@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What giving and taking of pages costs: ballooning, grants mapped, unmapped and copied, of 1 and of 64
- * pages in one hypercall. The grants are to oneself. Xen takes a page that its own domain maps away from
- * where it was, so each round grants pages that none has granted before.
+ * The cost of page operations: ballooning, and grants mapped, unmapped and copied, with 1 and 64
+ * pages per hypercall. The guest grants to itself. Xen moves a page that its own domain maps, so
+ * each round grants new pages.
  */
 #include "guest.h"
 
 #include "bench.h"
 
 #define MOST	64u
-#define ROUNDS	40u		/* of 64; of one page, twice as many */
+#define ROUNDS	40u		/* of 64 pages; twice as many of one page */
 #define REF	FIRST_GRANT
 
 static domid_t self;
@@ -20,7 +20,7 @@ static struct gnttab_unmap_grant_ref unmaps[MOST];
 static struct gnttab_copy copies[MOST];
 static uint8_t target[MOST * PAGE_SIZE] PAGE_ALIGNED;
 
-/* Two rows are measured by turns. */
+/* Marks one of two rows that are measured in turns. */
 static void mark(bool first)
 {
 	if (first)
@@ -50,11 +50,11 @@ static void balloon(unsigned int n, const char *release, const char *populate)
 	uintptr_t pages = (uintptr_t)page_alloc(n);
 	struct bench_sum out = BENCH_SUM, in = BENCH_SUM;
 
-	/* The first time may make tables, and is not counted. */
+	/* The first round may allocate tables and is not counted. */
 	for (unsigned int round = 0; round <= ROUNDS; round++) {
 		uint64_t gone, back;
 
-		/* Either call may write to the list. */
+		/* Both calls may write to the list. */
 		for (unsigned int i = 0; i < n; i++)
 			list[i] = (pages >> PAGE_SHIFT) + i;
 		gone = timed_reservation(XENMEM_decrease_reservation, n);
@@ -136,7 +136,7 @@ static void mapping(unsigned int n, unsigned int rounds, const char *map, const 
 	bench_report(unmap, &out);
 }
 
-/* Whole pages, from a granted one to an own one. */
+/* Copies whole pages from a granted page to an own one. */
 static void copying(unsigned int n, const char *name)
 {
 	uint8_t *pages = page_alloc(n);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What two vCPUs cost that have to do with each other: they take turns by yielding (on one CPU), or send each
- * other interrupts or events, each asleep until the other's comes. The figures are of half a round: one
- * yield, one signal from its sender to the handler.
- * other=1 on the command line says that there is a CPU for each.
+ * The cost of interaction between two vCPUs. They yield to each other on one CPU, or send each
+ * other interrupts or events and sleep until the other's signal arrives. The figures are half of a
+ * round trip: one yield, or one signal from its sender to the handler. other=1 on the command line
+ * says that each vCPU has its own CPU.
  */
 #include "guest.h"
 
@@ -13,7 +13,7 @@
 #define IPI_VECTOR	0x50
 
 static volatile unsigned int phase, turns;
-static volatile unsigned int got[2];	/* signals for each vCPU */
+static volatile unsigned int got[2];	/* signals received by each vCPU */
 static evtchn_port_t ports[2];
 static bool x2apic, other_cpu;
 static volatile bool ready;
@@ -53,7 +53,9 @@ static void prepare(void)
 		CHECK(lapic_enter_x2apic(), "no x2APIC on this vCPU");
 }
 
-/* To the other vCPU on the same CPU, and with PAUSE to other CPUs: QEMU runs them by turns under -icount. */
+/*
+ * Yields to the other vCPU on the same CPU; elsewhere PAUSE, since -icount runs the CPUs in turns.
+ */
 static void give_way(void)
 {
 	sched_op(SCHEDOP_yield, NULL);
@@ -84,7 +86,7 @@ static void other(void)
 	answer(EVENT);
 }
 
-/* How often the other one runs in between is up to the scheduler: what counts is what a yield takes. */
+/* Measures a yield. How often the other vCPU runs in between is the scheduler's choice. */
 static void measure_yield(void)
 {
 	struct bench_sum b = BENCH_SUM;
@@ -114,7 +116,7 @@ static void measure_signals(const char *name, unsigned int which)
 	for (unsigned int i = 1; i <= ROUNDS; i++) {
 		uint64_t start;
 
-		/* On another CPU it takes the other one a moment to fall asleep. */
+		/* On another CPU the other vCPU takes a moment to fall asleep. */
 		if (other_cpu)
 			delay_ns(20000);
 		bench_mark();

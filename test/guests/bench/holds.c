@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: the memory operations that do most in one call: extents of 2 MiB given back and populated as a chunk, page
- * by page, over present pages, and refused halfway. In a debug build of Margay they are what `make hold-times` measures.
+ * Scenario: the memory operations with the most work per call: extents of 2 MiB released, and
+ * populated as a chunk, by page, over present pages, and refused halfway. `make hold-times`
+ * measures them in a debug build of Margay.
  */
 #include "guest.h"
 
@@ -32,7 +33,7 @@ static void list_pages(uintptr_t at)
 		list[i] = (at >> PAGE_SHIFT) + i;
 }
 
-/* What populate gave is zero, or what this guest had in its own pages. */
+/* Checks that populated pages are zero or hold what this guest had in its own pages. */
 static void check(uintptr_t at, uint64_t mark)
 {
 	for (unsigned int i = 0; i < PAGES; i++) {
@@ -50,13 +51,13 @@ int main(void)
 	long start = current();
 
 	for (unsigned int round = 0; round < 3; round++) {
-		/* A chunk, if the memory is made of chunks. */
+		/* As a chunk, if the memory consists of chunks. */
 		list_pages(at);
 		CHECK_RET(reservation(XENMEM_decrease_reservation, 1, 9), 1);
 		CHECK(current() == start - PAGES, "%ld pages of %ld", current(), start);
 		CHECK_RET(reservation(XENMEM_populate_physmap, 1, 9), 1);
 		check(at, 0x1111);
-		/* Pages, one by one and then as an extent. */
+		/* By page, then as an extent. */
 		CHECK_RET(reservation(XENMEM_decrease_reservation, PAGES, 0), PAGES);
 		CHECK_RET(reservation(XENMEM_populate_physmap, PAGES, 0), PAGES);
 		check(at, 0x1111);
@@ -65,13 +66,13 @@ int main(void)
 		CHECK_RET(reservation(XENMEM_populate_physmap, 1, 9), 1);
 		CHECK(current() == start, "%ld pages of %ld", current(), start);
 		check(at, 0x1111);
-		/* An extent that is not there as a whole ends at the first page that is missing. */
+		/* A partly missing extent ends at the first missing page. */
 		list[0] += 300;
 		CHECK_RET(reservation(XENMEM_decrease_reservation, 1, 0), 1);
 		list[0] -= 300;
 		CHECK_RET(reservation(XENMEM_decrease_reservation, 1, 9), 0);
 		CHECK(current() == start - 301, "%ld pages of %ld", current(), start);
-		/* Room for 301 pages is not enough for an extent, and none of it stays. */
+		/* Room for 301 pages is not enough for an extent; none of it is populated. */
 		list_pages(hole);
 		CHECK_RET(reservation(XENMEM_populate_physmap, 1, 0), 1);
 		CHECK_RET(reservation(XENMEM_decrease_reservation, 1, 0), 1);

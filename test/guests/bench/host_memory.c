@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What Xen keeps of the machine's memory for itself, asked by its initial domain: all RAM that the firmware
- * has told it of, less what is free and what this domain has. A line `host_memory own N KiB`, and what it
- * is made of.
+ * The memory that Xen uses itself, measured by its initial domain: all RAM reported by the
+ * firmware, less free memory and the memory of this domain. Prints a line `host_memory own N KiB`
+ * and its parts.
  */
 #define __XEN_TOOLS__ 1
 #include "guest.h"

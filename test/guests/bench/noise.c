@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the hypervisor takes from a guest that wants to do nothing but compute: a spinning loop that looks
- * at the TSC and finds the gaps, first undisturbed, then with a timer event each millisecond that the guest
- * itself has asked for. Lines `noise NAME COUNT SUM LARGEST` and a histogram by powers of two, in ticks;
- * and `bench NAME LEAST MEAN` of a gap with a timer, and of how late the timer's handler runs, in
+ * The time that the hypervisor takes from a guest that only computes. A loop reads the TSC and
+ * finds gaps, first undisturbed, then with a timer event each millisecond that the guest itself
+ * requested. Prints lines `noise NAME COUNT SUM LARGEST` and a histogram by powers of two, in
+ * ticks; and `bench NAME LEAST MEAN` of a gap with a timer, and of the timer handler's delay in
  * nanoseconds.
  */
 #include "guest.h"
@@ -33,7 +33,7 @@ static void on_timer(evtchn_port_t port)
 	singleshot_timer(due, 0);
 }
 
-/* Ticks of the shortest turns of the loop: what is far beyond is a gap. */
+/* Returns the ticks of the shortest iterations of the loop. Anything far above is a gap. */
 static uint64_t usual_turn(void)
 {
 	uint64_t least = ~0ul, last = rdtsc();

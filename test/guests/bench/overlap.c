@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How much of the time in which any of a guest's vCPUs runs all of them run, by Margay's trace: under rr and
- * under gang, both loaded at boot. For this guest and the domains up to MAX_DOMAIN that have two vCPUs
- * or more and keep them busy. overlap= on the command line is the least, in thousandths, that gang must
- * give each; rr must give each less than half of what gang gives any.
+ * The share of the time in which all vCPUs of a guest run, of the time in which any runs, by
+ * Margay's trace: under rr and under gang, both loaded at boot. Covers this guest and the domains
+ * up to MAX_DOMAIN that keep two or more vCPUs busy. overlap= on the command line is the least that
+ * gang must give each, in thousandths. rr must give each less than half of the most that gang gives
+ * any.
  */
 #include "guest.h"
 
@@ -25,7 +26,7 @@ static struct ring {
 } rings[MAX_RINGS];
 static unsigned int nr_rings;
 
-/* Of a domain: who runs, and the ticks with at least one and with all of them. */
+/* Per domain: which vCPUs run, and the ticks with at least one and with all of them. */
 static struct seen {
 	bool runs[MAX_VCPUS];
 	unsigned int vcpus, running;
@@ -76,7 +77,7 @@ static void map_rings(void)
 	CHECK(nr_rings > 1, "%u CPUs", nr_rings);
 }
 
-/* The next record of all CPUs, in order of time; NULL after the last. */
+/* Returns the next record of all CPUs in order of time; NULL after the last. */
 static const struct margay_trace *next_record(void)
 {
 	const struct margay_trace *first = NULL;
@@ -105,7 +106,7 @@ static void add_up(void)
 		struct seen *s;
 
 		start = start ? start : t->tsc;
-		/* Who ran when it began is known a little later. */
+		/* The trace shows only after a while which vCPUs ran at the start. */
 		for (s = seen; s <= &seen[MAX_DOMAIN] && t->tsc - start > rings[0].head->tsc_hz / 5;
 		     s++) {
 			s->any += s->running ? t->tsc - last : 0;
@@ -134,7 +135,7 @@ static void worker(void)
 		cpu_pause();
 }
 
-/* The least and the greatest overlap that one of the domains has, in thousandths. */
+/* Finds the least and the greatest overlap of the domains, in thousandths. */
 static void overlap(const char *policy, uint64_t *least, uint64_t *most)
 {
 	*least = 1000;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What policies cost, in TSC ticks, which are instructions under -icount: a switch between two vCPUs that
- * yield, by the built-in policy and by the module rr (loaded at boot, select=none), and a swap between
- * them. Needs as many vCPUs as shall be busy during the swap.
+ * The cost of policies in TSC ticks, which are instructions under -icount: a switch between two
+ * yielding vCPUs, by the built-in policy and by the module rr (loaded at boot, select=none), and a
+ * swap between the two. Needs as many vCPUs as should be busy during the swap.
  */
 #include "guest.h"
 
 #include <public/margay.h>
 
 #define ROUNDS 400
-#define CALLS 4		/* that two switches make: enqueue and pick, each twice */
-#define MOST 40		/* instructions, the module's own and all that Margay does for it */
+#define CALLS 4		/* for two switches: enqueue and pick, each twice */
+#define MOST 40		/* instructions, of the module and of Margay on its behalf */
 
 static volatile bool stop, yield;
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a busy guest gets of the CPUs. On the command line, in thousandths: running= is the least share of
- * the time that each of its vCPUs shall run, at_most= the most; together= is the least share of that time
- * in which its other vCPUs run as well; seconds= is how long that is measured (3). A guest with the control
- * privilege first selects policy= (1 credit, 2 edf, 3 gang) and gives domain N what weightN=, capN=,
- * period_usN= and budget_usN= say.
+ * The share of the CPUs that a busy guest gets. On the command line, in thousandths: running= is
+ * the least share of the time that each of its vCPUs must run, at_most= the most; together= is the
+ * least share of that time in which its other vCPUs must run too; seconds= is the duration (3). A
+ * guest with the control privilege first selects policy= (1 credit, 2 edf, 3 gang) and sets domain
+ * N's weightN=, capN=, period_usN= and budget_usN=.
  */
 #include "guest.h"
 
@@ -67,7 +67,7 @@ static void spin(uint64_t until)
 		cpu_pause();
 }
 
-/* Busy to the end; what it counts in between is per vCPU. */
+/* Spins to the end; counts per vCPU. */
 static void measure(void)
 {
 	unsigned int id = this_cpu()->id, n = cpu_count();

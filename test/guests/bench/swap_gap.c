@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How long a guest stands still because of a swap. All vCPUs spin, look at the TSC and remember the longest gap:
- * first under each scheduling policy alone, then while they are exchanged at random, on all CPUs and on
- * some. The longest gap may have become longer by less than a time slice (slice_us=); with as many vCPUs
- * as CPUs (cpus=) there are nearly no gaps at all, and most= is the longest allowed, in ticks. together=1: the
- * TSC counts the instructions of all CPUs.
+ * How long a swap stops a guest. All vCPUs spin, read the TSC and record the longest gap: first
+ * under each scheduling policy alone, then while policies are swapped at random, on all CPUs and on
+ * some. The longest gap may grow by less than a time slice (slice_us=). With as many vCPUs as CPUs
+ * (cpus=) there are nearly no gaps, and most= is the longest allowed, in ticks. together=1: the TSC
+ * counts the instructions of all CPUs.
  */
 #include "guest.h"
 
@@ -12,7 +12,7 @@
 
 #define QUIET (60 * NS_PER_MS)
 #define SETTLE (25 * NS_PER_MS)
-#define PAUSE (2 * NS_PER_MS)	/* at most, between two swaps */
+#define PAUSE (2 * NS_PER_MS)	/* greatest pause between two swaps */
 #define BURST 16
 #define MOST_CALL 5000u	/* instructions of one CPU for a swap */
 
@@ -20,10 +20,10 @@ static const char *const policies[] = { "", "rr", "credit", "gang", "edf" };
 #define NR_POLICIES (sizeof(policies) / sizeof(policies[0]))
 
 static volatile bool stop, measuring;
-static volatile uint64_t longest[MAX_CPUS], seen[MAX_CPUS];	/* seen: when it last looked */
+static volatile uint64_t longest[MAX_CPUS], seen[MAX_CPUS];	/* seen: last reading */
 static uint64_t calls, call_sum, call_most, all_cpus;
 
-/* Some turns of the loop, and a PAUSE: where an emulator runs one CPU after the other it is the next one's turn. */
+/* Some iterations and a PAUSE, with which an emulator that runs CPUs in turns goes to the next. */
 static uint64_t look(uint64_t last)
 {
 	volatile uint64_t *mine = &longest[this_cpu()->id];
@@ -54,7 +54,7 @@ static void look_for(uint64_t ns)
 		last = look(last);
 }
 
-/* Also of one that has not ended. */
+/* Returns the longest gap, including one that has not ended. */
 static uint64_t longest_gap(void)
 {
 	uint64_t most = 0, now = rdtsc();
@@ -72,7 +72,7 @@ static void forget(void)
 		longest[i] = 0;
 }
 
-/* One that comes back only after others have run here, or a part of its slice, was not the swap's work. */
+/* Swaps policies and counts the ticks, unless they are so many that others ran here meanwhile. */
 static void swap(const char *name, uint64_t cpus, uint64_t slice)
 {
 	struct margay_op op = { .cmd = MARGAY_POLICY_SELECT, .interface = MARGAY_INTERFACE };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: CR0 and CR4 read as they were written, by each instruction and register, also where the
- * hypervisor keeps a bit for itself (CR0.CD, CR0.NW, CR4.MCE); wrong values raise #GP.
+ * Scenario: CR0 and CR4 read back as written, by each instruction and register, also for bits that
+ * the hypervisor owns (CR0.CD, CR0.NW, CR4.MCE). Invalid values raise #GP.
  */
 #include "guest.h"
 
@@ -46,12 +46,12 @@ static void write_msw(uint16_t v)
 	asm volatile("lmsw %0" :: "r"(v));
 }
 
-/* The same with and without the bits that are the hypervisor's. */
+/* Checks the same writes with and without the bits that the hypervisor owns. */
 static void check_writes(uint64_t cr0)
 {
 	write_cr0(cr0);
 	check_cr0(cr0, "MOV");
-	/* For a debugger: here the real CR0 has neither CD nor NW, and CR4 has MCE. */
+	/* For a debugger: here the real CR0 has CD and NW clear, and the real CR4 has MCE set. */
 	xen_version(XENVER_version, NULL);
 	asm volatile("mov %0, %%r8; mov %%r8, %%cr0" :: "r"(cr0 | CR0_TS) : "r8");
 	check_cr0(cr0 | CR0_TS, "MOV from R8");
@@ -69,7 +69,7 @@ static void check_writes(uint64_t cr0)
 	check_cr0(cr0, "MOV again");
 }
 
-/* Bits 63:32 of CR0 are not tried: QEMU 7.2 ignores them. */
+/* Leaves out bits 63:32 of CR0: QEMU 7.2 ignores them. */
 static void check_refused(uint64_t cr0)
 {
 	const uint64_t bad[] = { cr0 | CR0_NW, cr0 & ~CR0_PG, cr0 & ~1ul };
@@ -107,7 +107,7 @@ static void check_cr4(void)
 	}
 }
 
-/* A change of CR4.PGE forgets global translations, too. */
+/* Checks that a change of CR4.PGE also flushes global translations. */
 static void check_global(void)
 {
 	volatile uint32_t *p = (volatile uint32_t *)WINDOW;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: the hypervisor's CPUID leaves, and base leaves that a kernel relies on. */
+/* Scenario: the hypervisor's CPUID leaves, and basic leaves on which kernels rely. */
 #include "guest.h"
 
 #define CPUID1_C_MONITOR	(1u << 3)
@@ -59,7 +59,7 @@ static void check_base_leaves(void)
 	      r.a >> 8 & 0xff);
 }
 
-/* OSXSAVE follows CR4, and the size in leaf 0xd follows XCR0. */
+/* Checks that OSXSAVE follows CR4 and that the size in leaf 0xd follows XCR0. */
 static void check_dynamic_leaves(void)
 {
 	uint64_t cr4 = read_cr4(), supported;

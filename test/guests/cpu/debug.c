@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: debug registers, single step, a breakpoint on code. Data breakpoints, general detect
- * and INT1 are left out: neither QEMU 7.2 nor Bochs 2.7 has them inside a guest.
+ * Scenario: debug registers, single step, and a code breakpoint. Data breakpoints, general detect
+ * and INT1 are left out: neither QEMU 7.2 nor Bochs 2.7 supports them inside a guest.
  */
 #include "guest.h"
 
@@ -54,7 +54,7 @@ static void check_step(void)
 		     ::: "memory", "cc");
 	CHECK(hits == 5, "%u single steps, wanted 5", hits);
 	CHECK(dr6 & DR6_BS, "DR6 %lx for a single step", dr6);
-	/* A step over instructions that leave for the hypervisor. */
+	/* Single-step over instructions that cause exits. */
 	hits = 0;
 	asm volatile("pushfq; orq $0x100, (%%rsp); popfq; cpuid; nop; cpuid; nop; nop; nop"
 		     :: "a"(0), "c"(0) : "rbx", "rdx", "memory", "cc");

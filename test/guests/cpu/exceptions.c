@@ -54,7 +54,7 @@ static void check_page_faults(void)
 	      "CR2 %lx, RIP %lx", this_cpu()->fault.cr2, this_cpu()->fault.rip);
 }
 
-/* A fault whose own delivery faults; the IDT entries are spoilt for a moment. */
+/* Checks faults whose delivery faults. The IDT entries are broken for a moment. */
 static void check_delivery(void)
 {
 	struct idt_ptr idt;
@@ -63,7 +63,7 @@ static void check_delivery(void)
 	asm volatile("sidt %0" : "=m"(idt));
 	gate = (uint8_t *)idt.base + 0x70 * 16;
 	gate[5] &= 0x7f;
-	/* The selector in the error code is vector * 8; QEMU 7.2 says vector * 16. */
+	/* The error code is vector * 8; QEMU 7.2 gives vector * 16. */
 	CHECK(FAULT_OF(asm volatile("int $0x70")) == X86_NP && this_cpu()->fault.error & 2,
 	      "INT to an absent gate: vector %d, error code %lx", this_cpu()->fault.vector,
 	      this_cpu()->fault.error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: HLT ends with an event, a LAPIC timer, an IPI of another vCPU and an NMI. */
+/* Scenario: an event, a LAPIC timer, another vCPU's IPI and an NMI each end HLT. */
 #include "guest.h"
 
 #define TIMER_VECTOR	0x60
@@ -35,7 +35,7 @@ static void on_nmi(struct trap_regs *regs)
 	nmis++;
 }
 
-/* Halt with interrupts on until the count moves; they are off outside. */
+/* Halts with interrupts on until the count changes. Interrupts are off before and after. */
 static void halt_until(volatile unsigned int *count, unsigned int value)
 {
 	while (*count < value)
@@ -64,7 +64,7 @@ static void check_timers(void)
 	CHECK(events == 5 && ticks == 5, "%u events, %u ticks", events, ticks);
 }
 
-/* vCPU 1 sleeps, vCPU 0 wakes it: with interrupts on by IPI, with interrupts off by NMI. */
+/* vCPU 1 halts. vCPU 0 wakes it by an IPI with interrupts on, by an NMI with interrupts off. */
 static void sleeper(void)
 {
 	lapic_enable();
@@ -97,7 +97,7 @@ int main(void)
 		lapic_icr(cpu_apic_id(1), ICR_FIXED | ICR_ASSERT | IPI_VECTOR);
 		CHECK(WAIT_FOR(ipis == i, NS_PER_S), "IPI %u did not wake vCPU 1", i);
 	}
-	/* Its interrupts are off now: an IPI must not wake it, an NMI must. */
+	/* Its interrupts are off now: an NMI must wake it, an IPI must not. */
 	delay_ns(5 * NS_PER_MS);
 	lapic_icr(cpu_apic_id(1), ICR_FIXED | ICR_ASSERT | IPI_VECTOR);
 	delay_ns(5 * NS_PER_MS);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: the MSRs a guest owns hold what it writes, refuse what the manual refuses. */
+/* Scenario: the MSRs that a guest owns keep written values and refuse what the manual forbids. */
 #include "guest.h"
 
 #define MSR_DE_CFG	0xc0011029
@@ -8,7 +8,7 @@
 
 extern uint8_t syscall_target[], syscall_return[];
 
-/* For registers that take any canonical address. */
+/* Tests a register that accepts any canonical address. */
 static void check_address(uint32_t msr)
 {
 	static const uint64_t values[] = {
@@ -21,7 +21,7 @@ static void check_address(uint32_t msr)
 		CHECK(rdmsr(msr) == values[i], "MSR %x reads %lx, not %lx", msr, rdmsr(msr),
 		      values[i]);
 	}
-	/* Where the hypervisor leaves the MSR to the hardware, an emulated CPU may not check. */
+	/* If the hypervisor leaves the MSR to hardware, an emulated CPU may not check. */
 	if (wrmsr_safe(msr, NONCANONICAL) == X86_GP)
 		CHECK(rdmsr(msr) == values[ARRAY_SIZE(values) - 1], "MSR %x after #GP: %lx", msr,
 		      rdmsr(msr));
@@ -56,17 +56,17 @@ static void check_pat(void)
 {
 	uint64_t pat = rdmsr(MSR_PAT);
 
-	/* The reset value, or what Xen's own PAT is for its initial domain. */
+	/* The reset value, or Xen's own PAT for its initial domain. */
 	CHECK(pat == PAT_RESET || (start_info->flags & SIF_INITDOMAIN), "PAT starts as %lx", pat);
 	CHECK(wrmsr_safe(MSR_PAT, 0x0007010600070106) < 0, "PAT refuses write-combining");
 	CHECK(rdmsr(MSR_PAT) == 0x0007010600070106, "PAT reads %lx", rdmsr(MSR_PAT));
-	/* As above: refused, unless it is the hardware's business and that does not look. */
+	/* As above: refused, unless hardware handles it and does not check. */
 	if (wrmsr_safe(MSR_PAT, 0x0007010600070102) == X86_GP)
 		CHECK(rdmsr(MSR_PAT) == 0x0007010600070106, "PAT %lx after #GP", rdmsr(MSR_PAT));
 	wrmsr(MSR_PAT, pat);
 }
 
-/* SYSCALL goes where LSTAR says, masks flags, leaves RIP and RFLAGS in RCX and R11. */
+/* Checks SYSCALL: it goes to LSTAR, masks flags, and saves RIP and RFLAGS in RCX and R11. */
 static void check_syscall(void)
 {
 	uint64_t rcx, r11, cs, flags;
@@ -83,7 +83,7 @@ static void check_syscall(void)
 	      (void *)syscall_return);
 	CHECK((cs & 0xffff) == 0x10, "CS %lx after SYSCALL", cs);
 	CHECK(!(flags & 1), "flags %lx not masked by SFMASK", flags);
-	/* SS comes from STAR too, as CS + 8. */
+	/* STAR also provides SS, as CS + 8. */
 	asm volatile("mov %0, %%ss" :: "r"(0x18));
 }
 
@@ -100,7 +100,7 @@ static void check_swapgs(void)
 	CHECK(rdmsr(MSR_GS_BASE) == gs, "GS base %lx after two SWAPGS", rdmsr(MSR_GS_BASE));
 }
 
-/* No CPUID bit hides the four counters of the K7; DE_CFG tells what is so, which QEMU cannot change. */
+/* No CPUID bit hides the K7's four counters. DE_CFG shows the hardware's value; QEMU's is fixed. */
 static void check_amd(void)
 {
 	uint64_t v;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: NMIs: to oneself, blocked until IRET, one waiting at most, and by hypercall. */
+/* Scenario: NMIs: to oneself, blocked until IRET, at most one pending, and by hypercall. */
 #include "guest.h"
 
 static unsigned int count, depth, deepest;
@@ -35,7 +35,7 @@ int main(void)
 		send_to_self();
 		CHECK(WAIT_FOR(READ_ONCE(count) == i, NS_PER_S), "%u of %u NMIs", count, i);
 	}
-	/* Two more out of the handler: they wait for its IRET, as one. */
+	/* The handler sends two more: they wait for its IRET, merged into one. */
 	count = 0;
 	send_more = true;
 	send_to_self();

@@ -61,7 +61,7 @@ static void check_rights(void)
 	fault("absent", FAULT_OF((void)*p), 0);
 	if (bits < 52) {
 		set_pte(PTE_P | PTE_RW | 1ull << 51);
-		/* QEMU 7.2 leaves out bit 0, present. */
+		/* QEMU 7.2 omits bit 0 (present). */
 		CHECK(FAULT_OF((void)*p) == X86_PF && this_cpu()->fault.error & 8,
 		      "reserved bit: vector %d, error code %lx", this_cpu()->fault.vector,
 		      this_cpu()->fault.error);
@@ -93,7 +93,7 @@ static void check_large(void)
 	CHECK(READ_ONCE(page[3]) == 0x99, "1G page lost a write");
 }
 
-/* Many mappings changed in place: stale translations show. */
+/* Changes many mappings in place, so that stale translations show. */
 static void check_remap(void)
 {
 	static uint8_t other[PAGE_SIZE] PAGE_ALIGNED;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: two vCPUs wake each other by events, each blocked while the other runs. */
+/* Scenario: two vCPUs wake each other by events; each blocks while the other runs. */
 #include "guest.h"
 
 #define ROUNDS	2000u
 
-static long ports[2];			/* an event for vCPU 0, for vCPU 1 */
+static long ports[2];			/* for vCPU 0 and for vCPU 1 */
 static volatile unsigned int count[2];
 
 static void on_event(evtchn_port_t port)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: ports of devices we do not have answer 0, so that no probe or calibration loop of a
- * kernel waits for them, and swallow what is written.
+ * Scenario: ports of absent devices read as 0, so that no probe or calibration loop of a kernel
+ * waits for them. Writes are dropped.
  */
 #include "guest.h"
 
@@ -25,7 +25,7 @@ int main(void)
 		CHECK(inw(port) == 0, "port %x answers %x", port, inw(port));
 		CHECK(inl(port) == 0, "port %x answers %x", port, inl(port));
 	}
-	/* A narrow read leaves the rest of RAX alone, a 32-bit one clears its upper half. */
+	/* A narrow read preserves the rest of RAX; a 32-bit read clears its upper half. */
 	{
 		uint64_t rax = 0x1122334455667788;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: more vCPUs than CPUs. All make progress while all are busy, none much less than its
- * share; a yielding one lets the others pass; clocks stay in step.
+ * Scenario: more vCPUs than CPUs. While all are busy, all make progress, and none gets much less
+ * than its share. A yield lets the others run. Clocks stay in step.
  */
 #include "guest.h"
 

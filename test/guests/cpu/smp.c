@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: application processors start by INIT/SIPI, twice over, in the state the manual says. */
+/*
+ * Scenario: application processors start by INIT/SIPI, twice, in the state that the manual defines.
+ */
 #include "guest.h"
 
 static unsigned int ran[MAX_CPUS];
@@ -15,7 +17,7 @@ static void note(void)
 	CHECK(cpuid(xen_leaf + 4, 0).b == id, "vCPU %u is %u by CPUID", id,
 	      cpuid(xen_leaf + 4, 0).b);
 	CHECK(!(rdmsr(MSR_APIC_BASE) & APIC_BASE_BSP), "vCPU %u says it is the boot CPU", id);
-	/* A reset LAPIC: software-disabled until we enable it. */
+	/* A reset LAPIC is software-disabled until the guest enables it. */
 	fresh[id] = !(lapic_read(LAPIC_SVR) & SVR_ENABLE);
 	lapic_enable();
 	CHECK(vcpu_op(VCPUOP_is_up, id, NULL) == 1, "vCPU %u runs and is not up", id);
@@ -37,7 +39,7 @@ int main(void)
 			CHECK(fresh[id], "INIT left the LAPIC of vCPU %u enabled", id);
 		}
 	}
-	/* A SIPI alone does nothing to a vCPU that runs. */
+	/* A SIPI alone has no effect on a running vCPU. */
 	lapic_icr(cpu_apic_id(1), ICR_STARTUP | ICR_ASSERT | 0xf0);
 	delay_ns(10 * NS_PER_MS);
 	CHECK(ran[1] == 3, "a SIPI restarted vCPU 1");

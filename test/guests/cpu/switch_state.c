@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: several vCPUs on one CPU, each with its own x87, SSE, AVX, MSR and debug register
- * contents, find them unchanged after each of many switches.
+ * Scenario: several vCPUs share one CPU. Each has its own x87, SSE, AVX, MSR and debug register
+ * contents and finds them unchanged after each of many switches.
  */
 #include "guest.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: what each vCPU's CPUID says about itself, and that all vCPUs agree on the rest. */
+/* Scenario: each vCPU's CPUID describes that vCPU, and all vCPUs agree on the rest. */
 #include "guest.h"
 
 static struct cpuid_regs leaf1[MAX_CPUS], leaf7[MAX_CPUS], ext1[MAX_CPUS];

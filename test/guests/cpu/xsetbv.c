@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: XSETBV takes the masks CPUID offers and faults on all others. */
+/* Scenario: XSETBV accepts the masks that CPUID offers and faults on all others. */
 #include "guest.h"
 
 #define XCR0_X87	1u

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: the guest changes its page tables at every level, CR3, and what lies behind a page. The
- * hypervisor is told of none of it and must find the next hypercall's argument all the same.
+ * Scenario: the guest changes its page tables at every level, CR3, and the page behind an address.
+ * It does not tell the hypervisor, which must still find the next hypercall's argument.
  */
 #include "guest.h"
 
-#define WINDOW	0x600000000000ul	/* a linear range of our own: PML4 slot 192 */
+#define WINDOW	0x600000000000ul	/* a linear range of the guest's own: PML4 slot 192 */
 #define ROUNDS	200
 
 extern uint64_t page_tables[512];
@@ -14,7 +14,7 @@ static uint64_t pml4[512] PAGE_ALIGNED, pdpt[2][512] PAGE_ALIGNED, pd[2][512] PA
 static struct xen_feature_info *const arg = (void *)(WINDOW + PAGE_SIZE + 64);
 static uint8_t *page[2];
 
-/* The call reads the index and writes the structure: index 0 is known, others are not. */
+/* The call reads the index and writes the structure. Index 0 is valid, others are not. */
 static long call(void)
 {
 	return xen_version(XENVER_get_features, arg);
@@ -43,7 +43,7 @@ static void set_up(void)
 	page_tables[192] = entry(pdpt[0]);
 }
 
-/* Turn one entry of path 0 to the other path and back. */
+/* Switches one entry of path 0 to the other path and back. */
 static void turn(const char *what, uint64_t *e, const void *first, const void *second)
 {
 	for (int i = 0; i < ROUNDS; i++) {
@@ -95,7 +95,9 @@ static long reservation(unsigned int op, xen_pfn_t gfn)
 	return memory_op(op, &r);
 }
 
-/* The page is given back and taken anew: behind the address is nothing, then another page. */
+/*
+ * Releases the page and populates it again: first nothing is behind the address, then a new page.
+ */
 static void behind(void)
 {
 	xen_pfn_t gfn = (uintptr_t)page[1] / PAGE_SIZE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: each operation that takes a structure gives -EFAULT for every address that has no
- * memory: unmapped, not canonical, wrapping, past the end.
+ * Scenario: each operation that takes a structure returns -EFAULT for every address without memory:
+ * unmapped, non-canonical, wrapping, past the end.
  */
 #include "guest.h"
 
@@ -39,7 +39,7 @@ static const struct {
 	{ __HYPERVISOR_hvm_op, HVMOP_set_evtchn_upcall_vector },
 };
 
-/* These have the vCPU between the operation and the address. */
+/* These take the vCPU between the operation and the address. */
 static const uint16_t vcpu_calls[] = {
 	VCPUOP_get_runstate_info, VCPUOP_set_singleshot_timer, VCPUOP_set_periodic_timer,
 	VCPUOP_register_vcpu_info, VCPUOP_register_runstate_memory_area,
@@ -69,7 +69,7 @@ static void try(uintptr_t p)
 		CHECK(ret == -XEN_EFAULT, "grant_table_op %u at %lx: %ld", grant_calls[i], p, ret);
 	}
 	CHECK_RET(multicall((void *)p, 1), -XEN_EFAULT);
-	/* These count what they did: nothing. */
+	/* These return how much they did: nothing. */
 	CHECK_RET(memory_op(XENMEM_populate_physmap, (void *)p), 0);
 	CHECK_RET(memory_op(XENMEM_decrease_reservation, (void *)p), 0);
 }

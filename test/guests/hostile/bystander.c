@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: the victim of a pair (see hostile_a). It watches its memory, its clock, its channels
- * and its grants for some seconds: nothing of it may change.
+ * Scenario: the victim of a pair (see hostile_a). For some seconds it checks that its memory, its
+ * clock, its channels and its grants do not change.
  */
 #include "guest.h"
 

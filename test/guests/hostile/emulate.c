@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: instructions that the hypervisor carries out for the guest end as the CPU's own do: RIP keeps to
- * the width of the code, string I/O has the rights of the code that runs, RF is cleared by what is carried
- * out and set by what is to be executed again. Much of it is done from ring 3, which must not end its guest.
+ * Scenario: instructions that the hypervisor emulates end as on the CPU: RIP keeps to the width of
+ * the code, string I/O has the access rights of the running code, and RF is cleared by an emulated
+ * instruction and set in a fault that restarts one. Most of it runs in ring 3, which must not be
+ * able to end its guest.
  */
 #include "guest.h"
 
-#define CODE		0xfffff000ul	/* what ring 3 executes: the last page of 32-bit code */
-#define KERNEL		0xffffe000ul	/* it may not touch */
-#define DATA		0xffffd000ul	/* ring 3 may write */
+#define CODE		0xfffff000ul	/* code of ring 3: the last page of 32-bit code */
+#define KERNEL		0xffffe000ul	/* inaccessible to ring 3 */
+#define DATA		0xffffd000ul	/* writable by ring 3 */
 #define READ_ONLY	0xffffc000ul
 #define KERNEL_RO	0xffffb000ul
 #define ABSENT		0xffffa000ul
-#define HOLE		0xffff9000ul	/* and nothing is there */
+#define HOLE		0xffff9000ul	/* with no memory behind it */
 #define TOP		0x7ffffffff000ul
 #define NOT_CANONICAL	0x800000000000ul
 
@@ -49,7 +50,7 @@ static void expect(const char *what, int got, int vector, uint64_t error)
 	      fault->error, error);
 }
 
-/* The address is told, too, and what lies there is as it was. */
+/* Checks the reported address too, and that the memory there is unchanged. */
 static void expect_pf(const char *what, int got, uint64_t error, uint64_t where)
 {
 	expect(what, got, X86_PF, error);
@@ -62,7 +63,10 @@ static void check_rip(void)
 {
 	int got;
 
-	/* CPUID as the last instruction of 32-bit code: on it goes at 0, which ring 3 may not reach. */
+	/*
+	 * CPUID as the last instruction of 32-bit code: execution continues at 0, inaccessible to
+	 * ring 3.
+	 */
 	put_code(0xffe, "\x0f\xa2", 2);
 	got = run(USER_CODE32, CODE + 0xffe, 0, 0);
 	expect("CPUID at the end of 32-bit code", got, X86_PF, PF_P | PF_U | PF_I);
@@ -71,12 +75,12 @@ static void check_rip(void)
 	got = run(USER_CODE32, CODE + 0xffe, RFLAGS_IOPL3, 0);
 	expect("IN at the end of 32-bit code", got, X86_PF, PF_P | PF_U | PF_I);
 	CHECK(fault->rip == 0, "IN at the end of 32-bit code: RIP %lx", fault->rip);
-	/* A hypercall from there; it is refused. */
+	/* A hypercall from there, which is refused. */
 	put_code(0xffd, cpuid(0, 0).b == 0x756e6547 ? "\x0f\x01\xc1" : "\x0f\x01\xd9", 3);
 	got = run(USER_CODE32, CODE + 0xffd, 0, 0);
 	expect("hypercall at the end of 32-bit code", got, X86_PF, PF_P | PF_U | PF_I);
 	CHECK(fault->rip == 0, "hypercall at the end of 32-bit code: RIP %lx", fault->rip);
-	/* The end of the lower half: a fault of some kind, but not the guest's end. */
+	/* The end of the lower half: some fault, but not the end of the guest. */
 	got = run(USER_CODE64, TOP + 0xffd, 0, 0);
 	CHECK(got == X86_GP || got == X86_PF, "hypercall at the lower half's end: vector %d", got);
 	put_code(0xffe, "\x0f\xa2", 2);
@@ -108,7 +112,7 @@ static void check_user_strings(const char *mode, uint16_t cs)
 		  PF_P | PF_U, KERNEL + 5);
 	expect_pf("OUTS from no page", run(cs, CODE + 0x10, RFLAGS_IOPL3, ABSENT + 7), PF_U,
 		  ABSENT + 7);
-	/* Across the end of a page: the first byte that may not be written is told. */
+	/* Across the end of a page: the fault reports the first byte that is not writable. */
 	put_code(0, "\x6d\x0f\x0b", 3);
 	expect_pf("INS across the end of its page", run(cs, CODE, RFLAGS_IOPL3, DATA + 0xffe),
 		  PF_P | PF_W | PF_U, KERNEL);
@@ -172,7 +176,7 @@ static void on_gp(struct trap_regs *regs)
 	regs->rip += 2;			/* RDMSR */
 }
 
-/* IRET with RF to an instruction; a breakpoint on the one behind it is met. */
+/* IRETs with RF to an instruction. A breakpoint on the following one must trigger. */
 #define RF_OVER(name, insn, ...) do {							\
 	extern uint8_t rf_##name[];							\
 											\
@@ -207,7 +211,9 @@ static void check_rf(void)
 
 static void check_rf_of_faults(void)
 {
-	/* A fault that the hypervisor raises, as one of the CPU's own, is to be restarted. */
+	/*
+	 * A fault that the hypervisor raises restarts the instruction, as the CPU's own faults do.
+	 */
 	set_trap_handler(X86_GP, on_gp);
 	asm volatile("rdmsr" :: "c"(0xdeadbeef) : "rax", "rdx");
 	CHECK(handler_flags & RFLAGS_RF, "#GP of RDMSR shows flags %lx", handler_flags);
@@ -223,8 +229,8 @@ static void on_int1(struct trap_regs *regs)
 }
 
 /*
- * INT1 is a trap: the handler sees the address behind it, and DR6 as it was. From ring 3, and with a single
- * step pending in the shadow of MOV to SS.
+ * INT1 is a trap: the handler sees the address after it, and DR6 unchanged. Tested from ring 3,
+ * also with a single step pending in the shadow of MOV to SS.
  */
 static void check_int1(void)
 {
@@ -253,7 +259,7 @@ static void check_int1(void)
 	/* With TF: pushf; orl $0x100, (%rsp); mov %ss, %eax; popf; mov %eax, %ss; int1; ud2 */
 	expect("INT1 behind MOV SS with TF", run(USER_CODE64, CODE + 0x20, 0, 0), X86_UD, 0);
 	CHECK(hits, "INT1 behind MOV SS with TF: no trap");
-	/* The same with CPUID, IN, and an access of a hole in place of it. */
+	/* The same with CPUID, IN, and an access to a hole instead. */
 	for (unsigned int i = 0; i < 3; i++) {
 		static const char insn[3][2] = { "\x0f\xa2", "\xe4\x80", "\x8a\x07" };
 

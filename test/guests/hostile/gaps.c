@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: the victim of a neighbour on the same CPU. It spins for ms= milliseconds and looks at the clock: no gap may
- * be longer than most_us= microseconds. The emulator's clock counts instructions.
+ * Scenario: the victim of a neighbour on the same CPU. Spins for ms= milliseconds and reads the
+ * clock: no gap may exceed most_us= microseconds. The emulator's clock counts instructions.
  */
 #include "guest.h"
 

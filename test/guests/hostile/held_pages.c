@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: a page that is given up stays charged while anything refers to it. Each kind of reference
- * (a grant mapped, a vCPU's info, run state and time areas) meets each way to give up a page: decrease
+ * Scenario: a freed page stays charged while a reference to it exists. Tests each kind of reference
+ * (a grant mapping; a vCPU's info, runstate and time areas) with each way to free a page: decrease
  * the reservation, populate over it, map a grant over it, move another page over it, remove it.
- * Only the last release of the page makes room for another one.
+ * Only the last reference's release makes room for another page.
  */
 #include "guest.h"
 
@@ -11,7 +11,7 @@
 
 static uint8_t filler[PAGE_SIZE] PAGE_ALIGNED;
 static domid_t self;
-static uintptr_t window, hole;	/* where grants are mapped; where pages are populated */
+static uintptr_t window, hole;	/* for mapped grants; for populated pages */
 
 static long current(void)
 {
@@ -29,7 +29,7 @@ static long reservation(unsigned int op, uintptr_t at)
 	return memory_op(op, &r);
 }
 
-/* Moves the RAM page at `from`. */
+/* Moves the RAM page at `from` to `to`. */
 static void move(uintptr_t from, uintptr_t to)
 {
 	struct xen_add_to_physmap a = { .domid = DOMID_SELF, .space = XENMAPSPACE_gmfn,
@@ -38,7 +38,7 @@ static void move(uintptr_t from, uintptr_t to)
 	CHECK_RET(memory_op(XENMEM_add_to_physmap, &a), 0);
 }
 
-/* Ways to give up the page at p; each leaves nothing but RAM or nothing there. They cost no more than the page. */
+/* Ways to free the page at p. Afterwards p is RAM or empty. None costs more than the page. */
 
 static void by_decrease(uintptr_t p)
 {
@@ -60,7 +60,7 @@ static void by_move(uintptr_t p)
 	CHECK_RET(reservation(XENMEM_decrease_reservation, p), 1);
 	move((uintptr_t)filler, p);
 	move(p, (uintptr_t)filler);
-	/* The spare's room is taken again, so that the page given up is all that is missing. */
+	/* Take the spare's room again, so that only the freed page is missing. */
 	CHECK_RET(reservation(XENMEM_populate_physmap, spare), 1);
 }
 
@@ -74,7 +74,7 @@ static void by_grant(uintptr_t p)
 	ungrant(REF + 1);
 }
 
-/* Room for one page is made first; the new page takes it. */
+/* Makes room for one page first; the new page takes it. */
 static void by_populate(uintptr_t p)
 {
 	uintptr_t spare = (uintptr_t)page_alloc(1);
@@ -134,7 +134,7 @@ static void drop_time(void)
 	set_time(0);
 }
 
-/* Once for each vCPU and for good: there is no drop. */
+/* A vCPU sets it once, forever: there is no drop. */
 static void set_info(uintptr_t p)
 {
 	static unsigned int vcpu = 1;
@@ -162,7 +162,7 @@ int main(void)
 	grants_init();
 	window = hole_alloc(1);
 	hole = hole_alloc(64);
-	/* The tables for the holes exist before anything is counted. */
+	/* Create the tables for the holes before counting anything. */
 	take_grant((uintptr_t)filler);
 	drop_grant();
 	start = current();

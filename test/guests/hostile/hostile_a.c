@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Scenario: the attacker of a pair; `bystander` runs beside it. For some seconds it tries to bind
- * to, send on, map from, and shut down every other domain. All must be refused.
+ * to, send to, map from, and shut down every other domain. All attempts must be refused.
  */
 #include "guest.h"
 
@@ -55,7 +55,7 @@ static void attack(domid_t dom, uintptr_t where)
 		grant_table_op(GNTTABOP_query_size, &size, 1) ?: size.status);
 }
 
-/* Ports of ours that name the other as remote may exist; they must reach nobody. */
+/* The guest may own ports with the other domain as remote; an event must not reach it. */
 static void knock(domid_t dom)
 {
 	long port = evtchn_alloc_unbound(dom);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Scenario: every hypercall number with every small operation number and garbage: bad pointers,
- * structures of all ones and of random words, huge counts. The guest lives on, its memory is as
- * it was. Left out is only what a guest may do to itself: end, sleep for good, take its own
- * vCPU down, clobber its own memory by a valid request.
+ * structures of all ones and of random words, huge counts. The guest survives and its memory is
+ * unchanged. Leaves out only what a guest may do to itself: end, sleep forever, take its own vCPU
+ * down, overwrite its own memory by a valid request.
  */
 #include "guest.h"
 
@@ -15,7 +15,7 @@ static uint64_t garbage[512] PAGE_ALIGNED;
 static bool harmful(unsigned int nr, unsigned int op, bool readable)
 {
 	switch (nr) {
-	case __HYPERVISOR_iret:			/* its entry in the page is UD2 for such a guest */
+	case __HYPERVISOR_iret:			/* its entry in the page is UD2 for a PVH guest */
 		return true;
 	case __HYPERVISOR_sched_op:
 	case __HYPERVISOR_sched_op_compat:
@@ -48,7 +48,7 @@ static void fill(unsigned int kind)
 					 random_u64() & 0x0000001f0000000f;
 }
 
-/* Addresses without memory: counts may be anything. */
+/* Tries addresses without memory: any count is safe. */
 static void try_bad(unsigned int nr, unsigned int op)
 {
 	static const uint64_t counts[] = { 0, 1, ~0u, ~0ul, 0x80000000 };
@@ -58,7 +58,7 @@ static void try_bad(unsigned int nr, unsigned int op)
 
 		hypercall5(nr, op, p, p, p, p);
 		hypercall5(nr, op, p, counts[i % ARRAY_SIZE(counts)], p, p);
-		/* An address as operation; cut to 32 bits it may be SCHEDOP_block. */
+		/* An address as operation: its low 32 bits may be SCHEDOP_block. */
 		if (nr != __HYPERVISOR_sched_op)
 			hypercall5(nr, p, op, op, op, op);
 		if (nr == __HYPERVISOR_vcpu_op)
@@ -66,7 +66,7 @@ static void try_bad(unsigned int nr, unsigned int op)
 	}
 }
 
-/* Garbage that can be read: counts are small, or results would be written all over our memory. */
+/* Tries readable garbage. Counts are small, or results would overwrite the guest's memory. */
 static void try_garbage(unsigned int nr, unsigned int op)
 {
 	for (unsigned int kind = 0; kind < 3; kind++) {
@@ -88,7 +88,10 @@ static void sweep(void)
 {
 	for (unsigned int nr = 0; nr < NR_CALLS; nr++)
 		for (unsigned int op = 0; op < NR_OPS; op++) {
-			/* A multicall's first argument is its list: a number is no garbage there. */
+			/*
+			 * A multicall's first argument is its list; an operation number would be an
+			 * address.
+			 */
 			if (nr == __HYPERVISOR_multicall && op)
 				continue;
 			if (!harmful(nr, op, false) && nr != __HYPERVISOR_multicall)

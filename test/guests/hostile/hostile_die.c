@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest that ends badly, in the way how=N of its command line says. There is no PASS: the runner
- * waits for the line by which the hypervisor says that the guest ended, and that it goes on.
+ * A guest that crashes in the way that how=N on its command line selects. It never prints PASS: the
+ * runner waits for the hypervisor's line about the guest's end, and checks that the hypervisor
+ * continues.
  */
 #include "guest.h"
 
@@ -34,20 +35,20 @@ int main(void)
 	case 4:						/* page tables in the LAPIC's page */
 		write_cr3(0xfee00000);
 		break;
-	case 6:						/* the crash a guest asks for */
+	case 6:						/* a crash that the guest requests */
 		sched_shutdown(SHUTDOWN_crash);
 		break;
-	case 9:						/* the reboot a guest asks for */
+	case 9:						/* a reboot that the guest requests */
 		sched_shutdown(SHUTDOWN_reboot);
 		break;
-	case 7: {					/* a watchdog bites */
+	case 7: {					/* a watchdog fires */
 		struct sched_watchdog w = { .timeout = 1 };
 
 		sched_op(SCHEDOP_watchdog, &w);
 		for (;;)
 			cpu_pause();
 	}
-	case 8: {					/* a state in which VT-x starts nobody */
+	case 8: {					/* a state that VT-x refuses to enter */
 		struct vcpu_hvm_context ctx = { .mode = VCPU_HVM_MODE_64B };
 
 		ctx.cpu_regs.x86_64.rflags = 1ul << 15;	/* reserved */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: random grant operations with absurd references, frames, handles, counts and table
+ * Scenario: random grant operations with absurd references, frames, handles and counts, on table
  * entries that change meanwhile. None may reach memory that was not granted.
  */
 #include "guest.h"
@@ -33,7 +33,7 @@ static domid_t odd_domid(void)
 	return random_u64() & 1 ? self : odd[random_u64() % ARRAY_SIZE(odd)];
 }
 
-/* A table of nonsense; entries for frames of ours would be no crime, so leave them out. */
+/* Fills the table with garbage, but without entries for own frames, which would be valid. */
 static void shuffle_table(void)
 {
 	for (unsigned int i = FIRST_GRANT; i < 64; i++) {
@@ -88,7 +88,7 @@ static void check_rest(void)
 	s.nr_frames = 1;
 	CHECK(grant_table_op(GNTTABOP_setup_table, &s, 1) || s.status,
 	      "set up somebody else's table");
-	/* Counts far past the array: an error, or entries that each fail. */
+	/* Counts far past the array: an error, or each entry fails. */
 	grant_table_op(GNTTABOP_copy, page_alloc(1), 100000);
 	grant_table_op(GNTTABOP_unmap_grant_ref, (void *)bad_pointers[0], ~0u);
 }

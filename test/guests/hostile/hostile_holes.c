@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: data accesses where there is no memory: holes of the map, the edge of RAM, tables that
- * are not writable. Reads give ones, writes are lost, by plain moves of each width.
+ * Scenario: data accesses without memory: holes of the map, the edge of RAM, read-only tables.
+ * Reads return ones and writes are dropped, for plain moves of each width.
  */
 #include "guest.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: all ports, in and out, and string I/O with buffers that are not there. */
+/* Scenario: all ports, in and out, and string I/O with unmapped buffers. */
 #include "guest.h"
 
 static void string_io(uintptr_t where, uint64_t count)
@@ -25,7 +25,7 @@ static void string_io(uintptr_t where, uint64_t count)
 	asm volatile("cld");
 }
 
-/* Ports by which a guest resets itself: the keyboard controller's and the chipset's. */
+/* Returns whether a port can reset the guest: the keyboard controller's and the chipset's. */
 static bool resets(uint32_t port)
 {
 	return (port >= 0x60 && port <= 0x64) || port == 0x92 || (port >= 0xcf6 && port <= 0xcf9);

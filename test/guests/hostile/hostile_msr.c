@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: every MSR of the architectural ranges read and written with random values. What
- * would only hurt this guest is left out: EFER, the TSC, the LAPIC's base, the hypercall page.
+ * Scenario: every MSR of the architectural ranges, read and written with random values. Leaves out
+ * those that would only hurt this guest: EFER, the TSC, the LAPIC's base, the hypercall page.
  */
 #include "guest.h"
 
@@ -49,7 +49,7 @@ int main(void)
 	sweep(0x4b564d00, 0x10);
 	sweep(0xc0000000, 0x2000);
 	sweep(0xc0010000, 0x2000);
-	/* A hypercall page where there is no memory, or which is not there at all. */
+	/* Hypercall pages with no memory behind them or beyond the address space. */
 	wrmsr_safe(hypercall_msr, hole_alloc(1));
 	wrmsr_safe(hypercall_msr, ~0xffful);
 	wrmsr_safe(hypercall_msr, 1ul << 40);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Scenario: random event channel operations on random ports, checked against a model: a port is
- * given once, its status is what was made of it, refused operations change nothing.
+ * allocated once, its status matches the operations on it, refused operations change nothing.
  */
 #include "guest.h"
 
 #define ROUNDS	20000u
 #define RANGE	256u
 
-static uint8_t made[NR_EVENT_CHANNELS];		/* EVTCHNSTAT_* of ports that we made */
-static bool theirs[NR_EVENT_CHANNELS];		/* open before we came */
+static uint8_t made[NR_EVENT_CHANNELS];		/* EVTCHNSTAT_* of ports opened by this guest */
+static bool theirs[NR_EVENT_CHANNELS];		/* open before this guest's first call */
 static uint16_t peer[NR_EVENT_CHANNELS];
 
 static void note(long port, uint8_t status)
@@ -117,7 +117,7 @@ int main(void)
 	for (unsigned int p = 1; p < NR_EVENT_CHANNELS; p++) {
 		if (theirs[p])
 			continue;
-		/* Xen knows nothing of a port past the highest one ever used. */
+		/* Xen does not know a port past the highest one ever used. */
 		if (evtchn_status(p, &st)) {
 			CHECK(!made[p], "port %u is gone", p);
 			continue;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: code that changes under the hypervisor's eyes: its own bytes between two runs, and by
- * another vCPU while it exits. Each run does what one of its versions says, or faults.
+ * Scenario: code that changes while the hypervisor emulates it: between two runs, and by another
+ * vCPU during an exit. Each run acts like one of the versions, or faults.
  */
 #include "guest.h"
 
@@ -10,7 +10,7 @@
 static uint8_t code[PAGE_SIZE] PAGE_ALIGNED;
 static volatile bool stop;
 
-/* mov $N, %eax; vmmcall (vmcall); ret: with N changing, and the call turned into a NOP. */
+/* mov $N, %eax; vmmcall (vmcall); ret. N changes, and a NOP replaces the call. */
 static void check_alone(void)
 {
 	uint8_t call = cpuid(0, 0).b == 0x756e6547 ? 0xc1 : 0xd9;
@@ -32,7 +32,7 @@ static void check_alone(void)
 	}
 }
 
-/* What stands at code[0] by turns, each two bytes and a RET. RDI points to the data. */
+/* Versions of the code at code[0], each two bytes and a RET. RDI points to the data. */
 static const uint8_t accesses[][2] = {
 	{ 0x89, 0x07 },			/* mov %eax, (%rdi) */
 	{ 0x8b, 0x07 },			/* mov (%rdi), %eax */
@@ -50,9 +50,10 @@ static const uint8_t exits[][2] = {
 };
 
 /*
- * Behind them: RET, and what halves of two versions may do with it. MOV (89) with 90 or a2 takes these as
- * an offset, which must not lead to a hole: there, what the hypervisor finds instead cannot be emulated. OR
- * and XOR (0b, 32) take the RET as their operands and go on with two additions and the next RET.
+ * The bytes after them: RET, and operands for mixed halves of two versions. MOV (89) with 90 or a2
+ * takes them as an offset, which must not lead to a hole, where the hypervisor could not emulate
+ * what it finds. OR and XOR (0b, 32) take the RET as their operands and continue with two additions
+ * and the next RET.
  */
 static const uint8_t rest[] = { 0xc3, 0x00, 0x00, 0x00, 0xc3, 0xc3 };
 
@@ -80,7 +81,10 @@ static void run_changing(const uint8_t (*v)[2], unsigned int n, uint64_t data)
 	stop = false;
 	cpu_start(1, change);
 	while (now_ns() < end) {
-		/* Halves of two versions may use (%rbx) and, with an offset, (%rax) and (%rdx), too. */
+		/*
+		 * Mixed halves of two versions may also use (%rbx) and, with an offset, (%rax) and
+		 * (%rdx).
+		 */
 		uint64_t a = 0, b = data, c = 0, d = 0x61, di = data, si = 0;
 
 		runs = runs + 1;
@@ -101,7 +105,7 @@ int main(void)
 	CHECK(cpu_count() > 1, "needs two vCPUs");
 	canary_init(16);
 	check_alone();
-	/* A store to the LAPIC that is a load when the hypervisor looks, and exits that are not. */
+	/* A store to the LAPIC that is a load when the hypervisor reads it, and changing exits. */
 	run_changing(accesses, ARRAY_SIZE(accesses), 0xfee00080);
 	lapic_write(LAPIC_TPR, 0);
 	run_changing(exits, ARRAY_SIZE(exits), (uintptr_t)code + 0x800);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest that spins for ever with interrupts off. There is no PASS: another guest on the same CPU goes on,
- * or not.
+ * A guest that spins forever with interrupts off. It never prints PASS: another guest on the same
+ * CPU must make progress.
  */
 #include "guest.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: storms of timers, interrupts and events, each for a bounded time. Afterwards all is
- * quiet, the clock is right and nothing is lost.
+ * Scenario: storms of timers, interrupts and events, each for a bounded time. Afterwards no event
+ * is pending, the clock is right and nothing is lost.
  */
 #include "guest.h"
 
@@ -104,7 +104,7 @@ int main(void)
 	CHECK_RET(vcpu_op(VCPUOP_set_periodic_timer, 0, &period), 0);
 	lapic_write(LAPIC_LVT_TIMER, TIMER_VECTOR);
 	storm("one tick of the LAPIC timer", lapic_one_tick);
-	/* Taken, these would keep this vCPU from ever doing anything else: let them pile up. */
+	/* If delivered, these would keep this vCPU from all other work: leave them pending. */
 	irq_disable();
 	lapic_write(LAPIC_LVT_TIMER, LVT_TIMER_PERIODIC | TIMER_VECTOR);
 	lapic_write(LAPIC_TIMER_INITIAL, 1);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest whose vCPUs sleep and yet make work: kind=0 by masked periodic LAPIC timers of the shortest period, 1 the
- * same unmasked but with interrupts off, 2 by Xen's periodic timer with its port masked, 3 by polls with short
- * timeouts, 4 by events that vCPU 0 sends to the others' polls. There is no PASS: `share` beside it keeps its CPU.
+ * A guest whose vCPUs sleep and still cause work. kind=0: masked periodic LAPIC timers of the
+ * shortest period; 1: the same, unmasked but with interrupts off; 2: Xen's periodic timer with its
+ * port masked; 3: polls with short timeouts; 4: events that vCPU 0 sends to the others' polls. It
+ * never prints PASS: `share` beside it must keep its CPU.
  */
 #include "guest.h"
 
@@ -37,7 +38,10 @@ static void lapic_timer(uint32_t lvt)
 	lapic_write(LAPIC_TIMER_INITIAL, 1);
 }
 
-/* No this_cpu() here: a stack is smaller than the library's. RDI, and so id, is from VCPUOP_initialise. */
+/*
+ * Cannot use this_cpu(): the stacks are smaller than the library's. VCPUOP_initialise sets RDI
+ * (id).
+ */
 static NORETURN void ap(unsigned long id)
 {
 	struct sched_poll poll = { .nr_ports = 1 };

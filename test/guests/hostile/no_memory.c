@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: instructions of every kind whose memory is a hole, the local APIC's page or a read-only page, and
- * code there. Each is carried out or faults; none ends the guest, and none is tried for ever.
+ * Scenario: instructions of every kind with a hole, the local APIC's page or a read-only page as
+ * memory, and code there. Each is emulated or faults; none ends the guest, and none restarts
+ * forever.
  */
 #include "guest.h"
 
@@ -20,7 +21,7 @@ static void count(const char *what, int vector)
 		faults++;
 }
 
-/* With the address in RDI, RSI and RBX. */
+/* Runs an instruction with the address in RDI, RSI and RBX. */
 #define TRY(insn) \
 	count(insn, FAULT_OF({									\
 		uint64_t di = where, si = where, b = where, a = 0, c = 1, d = 0;		\

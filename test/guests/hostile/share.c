@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: how much of its CPU a guest has, in thousandths, beside what others do. Where the TSC counts the CPU's
- * instructions (QEMU's -icount with one CPU, Bochs), that is the instructions of its loop by the TSC's ticks;
- * with more CPUs under -icount, which counts theirs together, less. `least` is what it must be.
+ * Scenario: the guest's share of its CPU, in thousandths, beside other guests. If the TSC counts
+ * the CPU's instructions (QEMU's -icount with one CPU, Bochs), the share is the loop's instructions
+ * divided by the TSC's ticks. With more CPUs under -icount, whose count covers all of them, the
+ * share is lower. `least` is the required share.
  */
 #include "guest.h"
 
 #define TURNS	10000ul
 
-/* Two instructions a turn. */
+/* Each iteration takes two instructions. */
 static void loop(void)
 {
 	uint64_t n = TURNS;
@@ -22,7 +23,7 @@ int main(void)
 	struct sched_poll poll = { .timeout = begin };
 	uint64_t ms = cmdline_number("ms", 200), done = 0, share;
 
-	/* Bochs 2.7 lets no interrupt end a guest that has IF clear. */
+	/* On Bochs 2.7 no interrupt ends a guest that has IF clear. */
 	irq_enable();
 	while (now_ns() < begin)
 		sched_op(SCHEDOP_poll, &poll);

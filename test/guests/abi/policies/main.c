@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: policies are loaded, selected and thrown out under a guest's own load. The vCPUs that do not
- * control check all the time that clocks go forward, timers come, and each event arrives exactly once.
- * swaps=N on the command line says how often policies change. With churn=N it only
+ * Scenario: policies are loaded, selected and ejected under a guest's own load. The vCPUs that do
+ * not control them check all the time that clocks advance, timers fire and each event arrives
+ * exactly once. swaps=N on the command line is the number of swaps. With churn=N the guest only
  * fills the memory with modules, N times.
  */
 #include "guest.h"
@@ -24,7 +24,7 @@ static bool same(const char *a, const char *b)
 	return strlen(a) == strlen(b) && !strncmp(a, b, strlen(a));
 }
 
-/* Asleep, with no port to wake up for. */
+/* Blocks without a port to wait for. */
 static void sleep_ns(uint64_t ns)
 {
 	struct sched_poll poll = { .timeout = now_ns() + ns };
@@ -46,7 +46,7 @@ static long control(uint32_t cmd, const char *name)
 {
 	char copy[sizeof(op.name)] = "";
 
-	memcpy(copy, name, strlen(name));	/* which may be op.name */
+	memcpy(copy, name, strlen(name));	/* may be op.name */
 	op.cmd = cmd;
 	op.interface = MARGAY_INTERFACE;
 	memcpy(op.name, copy, sizeof(op.name));
@@ -94,7 +94,7 @@ static void unload(const char *name)
 	CHECK(!rc, "unload %s: %ld", name, rc);
 }
 
-/* What LIST says of a module; false: it is not there. */
+/* Lists a module. Returns false if it does not exist. */
 static bool listed(const char *name)
 {
 	for (uint32_t i = 0;; i++) {
@@ -107,7 +107,7 @@ static bool listed(const char *name)
 	}
 }
 
-/* Waits for it asleep, so that the CPUs are idle at times. */
+/* Blocks while it waits for the ejection, so that CPUs are idle at times. */
 static bool ejected(const char *name)
 {
 	for (uint64_t end = now_ns() + 60 * NS_PER_S; now_ns() < end;) {
@@ -125,7 +125,7 @@ static void got_event(evtchn_port_t port)
 			__atomic_add_fetch(&got[i], 1, __ATOMIC_SEQ_CST);
 }
 
-/* Sleeps, works, and sends events to itself, each only after the last has come. */
+/* Sleeps, computes, and sends events to itself, one at a time. */
 static void worker(void)
 {
 	unsigned int id = this_cpu()->id;
@@ -245,7 +245,7 @@ static void swaps(uint64_t n)
 		unload(sched_modules[i]);
 }
 
-/* The modules of test/modules, named after what they do: they must be ejected, and all goes on. */
+/* Loads the modules of test/modules. Each must be ejected, and the load must continue. */
 static void hostile(unsigned int times)
 {
 	for (int i = 0; modules[i].name; i++) {
@@ -262,7 +262,10 @@ static void hostile(unsigned int times)
 				unload(name);	/* no domain is created here */
 				break;
 			}
-			/* Who is passed over for ever needs others that never sleep; who idles needs sleep. */
+			/*
+			 * Starvation shows only among vCPUs that never sleep, an idle policy only
+			 * if vCPUs sleep.
+			 */
 			busy = op.u.list.points & 1u << MARGAY_POINT_SCHED;
 			resting = op.u.list.points == 1u << MARGAY_POINT_IDLE;
 			for (uint32_t point = 0, points = op.u.list.points; point < 3; point++)
@@ -283,7 +286,7 @@ static void hostile(unsigned int times)
 	}
 }
 
-/* Truncated and changed files: refused with a reason, or loaded, but nothing worse. */
+/* Loads truncated and corrupt files: each is refused with a reason or loaded, nothing worse. */
 static void corrupt(unsigned int n)
 {
 	static uint8_t file[65536];
@@ -317,7 +320,7 @@ static void corrupt(unsigned int n)
 	CHECK(refused > n / 4, "only %u of %u corrupt files were refused", refused, n);
 }
 
-/* Takes all memory that is or becomes free for modules, holds it for some seconds, and gives it back. */
+/* Fills all memory that is or becomes free with modules, holds it for seconds, and unloads them. */
 static void churn(uint64_t cycles)
 {
 	bool loaded[MAX_MODULES];
