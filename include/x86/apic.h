@@ -10,9 +10,9 @@ void apic_init_cpu(void);
 u32 apic_id(void);
 void apic_eoi(void);
 void apic_send_ipi(u32 apic_id, u32 icr_low);
-void apic_send_nmi(u32 apic_id);	/* from an NMI handler, too */
+void apic_send_nmi(u32 apic_id);	/* safe in an NMI handler */
 void apic_timer_calibrate(u64 tsc_hz);
-#define XAPIC_BROADCAST 255U	/* the destination in xAPIC mode that is all CPUs */
+#define XAPIC_BROADCAST 255U	/* the xAPIC destination for all CPUs */
 #define ICR_INIT 0x4500U
 #define ICR_SIPI 0x4600U
 #define ICR_NMI 0x4400U

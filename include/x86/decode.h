@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A small x86 instruction decoder: the loads and stores that kernels use on the LAPIC page, and
- * the length of prefixes. It computes no address (the exit tells it) and changes nothing.
+ * A small x86 instruction decoder: the loads and stores that kernels use on the LAPIC page, and the
+ * length of prefixes. It computes no address (the exit reports it) and changes no state.
  */
 #ifndef MARGAY_DECODE_H
 #define MARGAY_DECODE_H
@@ -37,20 +37,21 @@ struct insn {
 	bool mem_dest; /* memory is written */
 	bool mem_left; /* memory is the left operand: that of `cmp [mem], reg` */
 	bool high_byte; /* reg is 0..3 and means AH, CH, DH, BH */
-	bool has_imm;  /* the other operand is `imm`; else register `reg` (0 = rax ... 15 = r15) */
+	bool has_imm;  /* the other operand is `imm`, else register `reg` (0 = rax ... 15 = r15) */
 	u8 reg;
 	s64 imm; /* sign-extended */
 };
 
 /*
- * Decode one instruction with a memory operand out of `len` fetched bytes. -EOPNOTSUPP: not one of
- * those above (or with a register operand, or too long), -ENODATA: more bytes are needed.
+ * Decodes one instruction with a memory operand from `len` fetched bytes. Returns -EOPNOTSUPP if it
+ * is not one of the above (or has a register operand, or is too long), -ENODATA if more bytes are
+ * needed.
  */
 int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct insn *out);
 
 /*
- * How many legacy and REX prefixes stand before the opcode. -ENODATA: the opcode is beyond `len`,
- * -EOPNOTSUPP: more prefixes than an instruction may have.
+ * Returns the number of legacy and REX prefixes before the opcode. -ENODATA: the opcode is beyond
+ * `len`, -EOPNOTSUPP: more prefixes than an instruction may have.
  */
 int insn_prefix_len(const u8 *bytes, unsigned int len, enum insn_mode mode);
 

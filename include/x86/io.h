@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* I/O ports, and the PIT: channel 2 to calibrate, channel 0 for regular NMIs. Intel 82C54. */
+/* I/O ports, and the PIT: channel 2 for calibration, channel 0 for periodic NMIs. Intel 82C54. */
 #ifndef X86_IO_H
 #define X86_IO_H
 
@@ -25,6 +25,6 @@ DEFINE_IO(l, u32)
 #define PIT_CH2 0x42
 #define PIT_CMD 0x43
 #define PIT_RATE 0x34		/* channel 0, both bytes, mode 2 */
-#define PIT_STOP 0x30		/* mode 0, which waits for a count */
+#define PIT_STOP 0x30		/* mode 0, waits for a count */
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <margay/types.h>
 
-/* What chooses an update, and the one that runs. */
+/* The properties that select an update, and the current revision. */
 struct ucode_cpu {
 	bool amd;
 	u32 signature;		/* CPUID leaf 1, EAX */
@@ -14,21 +14,21 @@ struct ucode_cpu {
 };
 
 struct ucode_update {
-	const u8 *data;		/* what the CPU is given the address of */
+	const u8 *data;		/* the address passed to the CPU */
 	u32 revision;
 };
 
 /*
- * Finds the newest update for the CPU in a file of the vendor's form: Intel's updates one behind another, or
- * AMD's containers. False when there is none that is newer than cpu->revision. The file is not trusted.
+ * Finds the newest update for the CPU in a file of the vendor's format: consecutive Intel updates,
+ * or AMD containers. Returns false if none is newer than cpu->revision. The file is not trusted.
  */
 bool ucode_find(const u8 *file, size_t size, const struct ucode_cpu *cpu, struct ucode_update *out);
 
-/* On the boot CPU, before features are read: finds the module and updates this CPU. */
+/* Finds the module and updates the boot CPU. Runs there, before features are read. */
 void ucode_init(void);
-/* On each other CPU, before anything else. */
+/* Updates another CPU. Runs there, before anything else. */
 void ucode_update_cpu(void);
-/* That of the boot CPU. */
+/* The boot CPU's revision. */
 extern u32 ucode_revision;
 
 #endif

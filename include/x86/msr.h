@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Model-specific registers and the instructions that access them. SDM 4, APM2 appendix A. */
+/* Model-specific registers and their access instructions. SDM 4, APM2 appendix A. */
 #ifndef X86_MSR_H
 #define X86_MSR_H
 
@@ -39,7 +39,7 @@
 #define MSR_VM_HSAVE_PA 0xc0010117
 #define MSR_DE_CFG 0xc0011029
 #define DE_CFG_LFENCE_SERIALIZE BIT(1)
-#define DE_CFG_FP_BACKUP BIT(9) /* clear: Zenbleed */
+#define DE_CFG_FP_BACKUP BIT(9) /* set it to mitigate Zenbleed */
 
 static inline u64 rdmsr(u32 msr)
 {
@@ -54,10 +54,10 @@ static inline void wrmsr(u32 msr, u64 val)
 	__asm__ volatile("wrmsr" ::"c"(msr), "a"((u32)val), "d"((u32)(val >> 32)) : "memory");
 }
 
-/* Adds a fault address and where to go on instead to the exception table. */
+/* Adds a faulting address and its continuation address to the exception table. */
 #define EXTABLE(from, to) ".pushsection .extable,\"a\"; .quad " from ", " to "; .popsection\n"
 
-/* False, and *val untouched, when the CPU refuses with #GP. */
+/* Returns false, without changing *val, when the CPU raises #GP. */
 static inline bool rdmsr_safe(u32 msr, u64 *val)
 {
 	u32 lo, hi;
@@ -71,7 +71,7 @@ static inline bool rdmsr_safe(u32 msr, u64 *val)
 	return ok;
 }
 
-/* False when the CPU refuses with #GP. */
+/* Returns false when the CPU raises #GP. */
 static inline bool wrmsr_safe(u32 msr, u64 val)
 {
 	bool ok = false;

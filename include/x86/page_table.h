@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one walker of four-level tables with 512 entries each: Margay's own, and the nested ones of both vendors. A format
- * says what differs. Page numbers are addresses without their low 12 bits; level 0 maps 4 KiB, level 1 2 MiB, level 2
- * 1 GiB. Readers take no lock; who changes a table serialises changes. SDM 3A 4.5, 3C 28.3.2; APM2 15.25.
+ * The walker of four-level tables with 512 entries each: Margay's own, and the nested tables of
+ * both vendors. A format describes the differences. Page numbers are addresses without their low 12
+ * bits; level 0 maps 4 KiB, level 1 2 MiB, level 2 1 GiB. Readers take no lock; the caller
+ * serialises changes. SDM 3A 4.5, 3C 28.3.2; APM2 15.25.
  */
 #ifndef X86_PAGE_TABLE_H
 #define X86_PAGE_TABLE_H
@@ -14,9 +15,12 @@
 #define PT_LEVELS 4U
 
 struct pt_format {
-	u64 table; /* the bits of an entry that points to a table; PTE_P is one of them */
-	void *(*new_table)(struct page_table *pt);	/* a zeroed page; NULL: none */
-	/* A leaf of the level becomes 512 smaller ones, of which e is to be the first. Returns that; may be NULL. */
+	u64 table; /* bits of an entry that points to a table, including PTE_P */
+	void *(*new_table)(struct page_table *pt);	/* returns a zeroed page, or NULL */
+	/*
+	 * Adjusts e, the first of 512 entries that replace a leaf of the level, and returns it. May
+	 * be NULL.
+	 */
 	u64 (*split)(struct page_table *pt, u64 e, unsigned level);
 };
 
@@ -25,7 +29,10 @@ static inline bool pt_is_leaf(u64 e, unsigned level) { return !level || (e & PTE
 static inline u64 *pt_table(u64 e) { return phys_to_virt(e & PTE_ADDR); }
 static inline unsigned pt_index(u64 page, unsigned level) { return page >> 9 * level & 511; }
 
-/* Walks to a page. Returns what the walk ends at: a leaf or an entry that is not present, of *level, at *at. */
+/*
+ * Walks to a page. Returns the last entry, a leaf or not present, with its *level and its address
+ * *at.
+ */
 static __always_inline u64 pt_walk(const struct page_table *pt, u64 page, unsigned *level, u64 **at)
 {
 	u64 *t = pt->root, e = 0;
@@ -41,7 +48,7 @@ static __always_inline u64 pt_walk(const struct page_table *pt, u64 page, unsign
 	return e;
 }
 
-/* The same where nobody changes the table meanwhile. */
+/* Like pt_walk(), for callers that exclude changes. Returns the address of the entry. */
 static inline u64 *pt_find(const struct page_table *pt, u64 page, unsigned *level)
 {
 	u64 *at;
@@ -51,12 +58,16 @@ static inline u64 *pt_find(const struct page_table *pt, u64 page, unsigned *leve
 }
 
 /*
- * The entry for a page at the level. Makes the tables on the way and splits larger leaves to the same effect. It points
- * to a table where smaller leaves exist. NULL: no memory, and nothing has changed for who uses the table.
+ * Returns the entry for a page at the level. Makes tables and splits larger leaves on the way
+ * without changing translations. The entry points to a table where smaller leaves exist. Returns
+ * NULL if out of memory; translations are then unchanged.
  */
 u64 *pt_make(struct page_table *pt, u64 page, unsigned level);
 
-/* Replaces a leaf of the level (not 0), or an entry that is not present, by a table. 0 or -ENOMEM. */
+/*
+ * Replaces a leaf of the level (not 0), or an entry that is not present, with a table. 0 or
+ * -ENOMEM.
+ */
 int pt_split(struct page_table *pt, u64 *at, unsigned level);
 
 #endif

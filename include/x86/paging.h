@@ -21,7 +21,7 @@
 #define RIGHTS_RO (PTE_P | PTE_A | PTE_G | PTE_NX)
 #define RIGHTS_RW (PTE_P | PTE_A | PTE_D | PTE_G | PTE_W | PTE_NX)
 
-/* Error codes of page faults, SDM 3A 4.7. The first three are at the places of P, W and U in an entry. */
+/* Error codes of page faults, SDM 3A 4.7. The first three have the bit positions of P, W and U. */
 #define PF_PRESENT 1U
 #define PF_WRITE 2U
 #define PF_USER 4U
@@ -32,14 +32,16 @@ struct boot_info;
 void paging_init(const struct boot_info *bi);
 void paging_load_cpu(void);
 void *map_mmio(paddr_t pa, size_t size);
-void *map_stack(unsigned pages);		/* top of a stack with a guard page below */
+void *map_stack(unsigned pages);		/* returns the top; a guard page is below */
 enum stack_area { STACK_NONE, STACK_PAGE, STACK_GUARD } stack_area(u64 va);
-/* Whole pages, 4 KiB each, with RIGHTS_*. 0 or -ENOMEM. Unmapping frees nothing and flushes nothing. */
+/* Map or unmap 4 KiB pages with RIGHTS_*. 0 or -ENOMEM. Unmapping neither frees nor flushes. */
 int map_pages(u64 va, paddr_t pa, u64 size, u64 rights);
 void unmap_pages(u64 va, u64 size);
-/* Makes whole pages of RAM read-only in the direct map, or writable again. 0 or -ENOMEM; no flush. */
+/*
+ * Makes whole pages of RAM read-only in the direct map, or writable again. 0 or -ENOMEM; no flush.
+ */
 int protect_direct(paddr_t pa, u64 size, bool readonly);
-void paging_end_init(void);			/* gives init memory back */
-extern paddr_t image_paddr;			/* where the image's first byte lies */
+void paging_end_init(void);			/* frees init memory */
+extern paddr_t image_paddr;			/* address of the image's first byte */
 
 #endif

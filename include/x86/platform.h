@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The machine's small devices: IO-APIC, PIC, RTC. arch/x86/platform */
+/* The machine's small devices: IO-APIC, 8259, RTC. arch/x86/platform */
 #ifndef X86_PLATFORM_H
 #define X86_PLATFORM_H
 
 #include <margay/types.h>
 
 void ioapic_init(void);
-/* Routes an ISA interrupt (by its MADT override) to CPU 0: a vector, or RTE_NMI. 0 or -ENODEV. */
+/*
+ * Routes an ISA interrupt (with its MADT override) to CPU 0 as a vector or RTE_NMI. 0 or -ENODEV.
+ */
 #define RTE_NMI 0x400U
 int ioapic_route_isa(unsigned irq, u32 what);
 void legacy_pic_off(void);

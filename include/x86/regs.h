@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Control, debug and flags registers by the manuals' names, and the instructions that read and write them. SDM 3A 2.5. */
+/*
+ * Control, debug and flags registers by the manuals' names, and their access instructions. SDM 3A
+ * 2.5.
+ */
 #ifndef X86_REGS_H
 #define X86_REGS_H
 
@@ -39,7 +42,7 @@
 #define XCR0_AVX512 (BIT(5) | BIT(6) | BIT(7))
 #define XCR0_PKRU BIT(9)
 
-/* The parts of an XSAVE area that are always there. */
+/* The parts that every XSAVE area has. */
 #define FXSAVE_SIZE 512U
 #define XSAVE_HEADER_SIZE 64U
 
@@ -87,7 +90,7 @@ DEFINE_REG(dr6)
 extern u32 host_pkru;
 static inline u32 read_pkru(void) { return host_pkru; }
 #else
-/* CR4.PKE is clear while Margay runs; the register keeps the guest's value. */
+/* Reads the guest's PKRU: CR4.PKE is clear while Margay runs, and the register keeps its value. */
 static inline u32 read_pkru(void)
 {
 	u64 cr4 = read_cr4();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Set-up of CPUs; what everyone else uses of them is in percpu.h. arch/x86/cpu/smp.c */
+/* CPU start-up; percpu.h has what other files use of CPUs. arch/x86/cpu/smp.c */
 #ifndef MARGAY_SMP_H
 #define MARGAY_SMP_H
 
@@ -8,7 +8,7 @@
 #include <margay/percpu.h>
 
 struct cpu *cpu_create(unsigned id, const struct acpi_cpu *a);
-/* Chooses a page for the first instructions of other CPUs: RAM in which neither modules nor boot information lie. */
+/* Selects a page for the AP trampoline: RAM outside modules and boot information. */
 void smp_place_trampoline(const struct boot_info *bi, paddr_t info, u64 size);
 void smp_boot_aps(void);
 void cpu_init_here(struct cpu *c);

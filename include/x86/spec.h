@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Speculation: what the CPU is vulnerable to and what Margay does about it. arch/x86/cpu/spec.c */
+/* Speculation: the CPU's vulnerabilities and Margay's mitigations. arch/x86/cpu/spec.c */
 #ifndef X86_SPEC_H
 #define X86_SPEC_H
 
 #include <margay/types.h>
 
-/* Actions. Those of the first byte are taken by the world switch after an exit: x86/switch.inc knows them. */
+/*
+ * Actions. The world switch takes those of the low byte after an exit: x86/switch.inc has the same
+ * bits.
+ */
 enum {
 	SPEC_RSB = 1 << 0,	/* fill the return stack */
-	SPEC_MSR = 1 << 1,	/* Margay's SPEC_CTRL after an exit, the guest's before an entry */
+	SPEC_MSR = 1 << 1,	/* SPEC_CTRL: Margay's after an exit, the guest's before entry */
 	SPEC_IBPB_EXIT = 1 << 2,
 	SPEC_BHB = 1 << 3,	/* overwrite the branch history */
 	SPEC_VERW = 1 << 8,	/* clear CPU buffers before an entry */
 	SPEC_L1D = 1 << 9,	/* flush the L1 data cache before an entry */
 	SPEC_AUTO_IBRS = 1 << 10,
 	SPEC_ZENBLEED = 1 << 11,
-	SPEC_IBPB = 1 << 12,	/* at each load of a vCPU */
+	SPEC_IBPB = 1 << 12,	/* IBPB at each load of a vCPU */
 	SPEC_ITLB = 1 << 13,
 };
 #define SPEC_SWITCH (SPEC_RSB | SPEC_MSR | SPEC_IBPB_EXIT | SPEC_BHB | SPEC_VERW | SPEC_L1D)
@@ -25,9 +28,9 @@ enum {
 #define SPEC_CTRL_SSBD 4U
 #define SPEC_CTRL_BHI_DIS_S (1U << 10)
 
-/* What decides: words of CPUID as the manuals name them, and IA32_ARCH_CAPABILITIES. */
+/* The inputs of the decision: CPUID words by the manuals' names, and IA32_ARCH_CAPABILITIES. */
 struct spec_cpu {
-	bool intel, amd;	/* by maker: errata are a maker's; Hygon counts as AMD */
+	bool intel, amd;	/* by maker, since errata are; Hygon counts as AMD */
 	u32 family, model;
 	u32 l7d, l72d;		/* leaf 7, subleaf 0 and 2, EDX */
 	u32 e8b, e21a;		/* leaf 0x80000008, EBX; 0x80000021, EAX */
@@ -37,18 +40,18 @@ struct spec_cpu {
 struct spec_plan {
 	u32 actions;
 	u32 host_ctrl;	/* SPEC_CTRL while Margay runs */
-	u32 guest_ctrl;	/* bits of SPEC_CTRL that guests may set; 0: they have none */
+	u32 guest_ctrl;	/* bits of SPEC_CTRL that guests may set; 0: guests lack it */
 };
 
-/* Pure. */
+/* Chooses the mitigations for a CPU. Has no side effects. */
 struct spec_plan spec_decide(const struct spec_cpu *cpu);
 
 extern struct spec_plan spec;
-extern u64 spec_arch_caps;	/* what guests read */
+extern u64 spec_arch_caps;	/* value that guests read */
 
 struct vcpu;
 
-void spec_init(void);		/* after features_init() and the command line */
+void spec_init(void);		/* called after features_init() and command-line parsing */
 void spec_init_cpu(void);
 void spec_enter(struct vcpu *v);
 

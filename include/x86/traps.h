@@ -5,7 +5,7 @@
 
 #include <margay/percpu.h>
 
-/* What traps.asm pushes; the order of its stores. */
+/* The frame that traps.asm pushes, in its order. */
 struct trap_frame {
 	u64 r15, r14, r13, r12, r11, r10, r9, r8;
 	u64 rdi, rsi, rbp, rbx, rdx, rcx, rax;
@@ -24,7 +24,7 @@ enum {
 	VEC_SPURIOUS = 0xff,
 };
 
-/* What LGDT and LIDT take. */
+/* The operand of LGDT and LIDT. */
 struct table_ptr {
 	u16 limit;
 	u64 base;

@@ -15,7 +15,7 @@ static inline u64 ns_to_tsc(u64 ns)
 extern u64 tsc_base; /* TSC at system time 0 */
 void tsc_sync_bsp(struct cpu *c);
 void tsc_sync_ap(void);
-extern u64 tsc_skew_max; /* ticks by which one TSC is behind another; 0: they agree */
+extern u64 tsc_skew_max; /* worst TSC skew between CPUs, in ticks; 0: none */
 void tsc_pvclock_scale(u32 *mul, s8 *shift);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A vCPU's local APIC: xAPIC by MMIO and x2APIC by MSR. SDM 3A 11, APM2 16. arch/x86/guest/vlapic.c */
+/* A vCPU's local APIC: xAPIC by MMIO, x2APIC by MSR. SDM 3A 11, APM2 16. arch/x86/guest/vlapic.c */
 #ifndef MARGAY_VLAPIC_H
 #define MARGAY_VLAPIC_H
 
@@ -10,17 +10,18 @@
 int vlapic_create(struct vcpu *v);
 void vlapic_destroy(struct vcpu *v);
 
-/* The highest deliverable vector by PPR, or -1. */
+/* Returns the highest vector that PPR lets through, or -1. */
 int vlapic_pending(struct vcpu *v);
-/* Nothing but the TPR keeps a vector back: the guest's next write to CR8 must not go unnoticed. */
+/* Returns true if only the TPR blocks a vector: the guest's next write to CR8 must exit. */
 bool vlapic_held_by_tpr(struct vcpu *v);
-/* The vector was injected: IRR to ISR. */
+/* Moves an injected vector from IRR to ISR. */
 void vlapic_accept(struct vcpu *v, u8 vector);
-/* The page with TPR, ISR and, where hardware delivers interrupts, IRR: SDM 3C 29.1. */
+/* Returns the page with TPR, ISR and, with hardware delivery, IRR. SDM 3C 29.1. */
 void *vlapic_page(struct vcpu *v);
 /*
- * Shall hardware deliver interrupts from now on, if it can? Then nobody else does, and before an entry
- * vlapic_sync_irr_to_page() adds what arrived to the page; it returns the highest vectors of IRR (bits 7:0) and ISR.
+ * Selects hardware delivery of interrupts if `can` and the APIC's mode allow it. Returns whether it
+ * is used: then software injects none, and before an entry vlapic_sync_irr_to_page() adds new
+ * interrupts to the page; it returns the highest vectors of IRR (bits 7:0) and ISR.
  */
 bool vlapic_by_hardware(struct vcpu *v, bool can);
 u16 vlapic_sync_irr_to_page(struct vcpu *v);
@@ -32,7 +33,7 @@ void vlapic_set_cr8(struct vcpu *v, u8 cr8);
 struct msr_read vlapic_rdmsr(struct vcpu *v, u32 msr);
 int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val);
 
-/* Aligned 32-bit register access at offset in the page, in xAPIC mode. */
+/* Accesses an aligned 32-bit register at an offset in the page, in xAPIC mode. */
 bool vlapic_mmio_enabled(struct vcpu *v);
 u32 vlapic_read(struct vcpu *v, u32 offset);
 void vlapic_write(struct vcpu *v, u32 offset, u32 val);

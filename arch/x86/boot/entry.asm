@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: BSD-2-Clause
-; The way in: multiboot2 header, from 32-bit protected mode to 64-bit C code. Multiboot2 spec 3.3;
-; long mode as SDM 3A 10.8.5. Also the trampoline on which the other CPUs do the same from real mode.
+; The entry point: multiboot2 header, and the switch from 32-bit protected mode to 64-bit C code.
+; Multiboot2 spec 3.3; long mode as in SDM 3A 10.8.5. Also the trampoline that starts the other CPUs
+; from real mode.
 
 IMAGE equ 0xffffffff80000000
 DIRECTMAP equ 0xffff800000000000
@@ -39,8 +40,8 @@ header:
 
 	bits 32
 	global start32
-; eax: the loader's magic, ebx: its information. There is no stack; a reserved word of the information
-; structure serves for the one call that tells where we are.
+; eax: the loader's magic, ebx: its information. There is no stack; a reserved word of the
+; information structure holds the return address of the one call that finds the load address.
 start32:
 	cli
 	cld
@@ -66,7 +67,8 @@ start32:
 	bt edx, 20				; NX
 	jnc no_long_mode
 
-	; 4 GiB by 2 MiB pages, at 0 and in the direct map; the image at its linked place.
+	; Map 4 GiB with 2 MiB pages, at 0 and in the direct map, and the image at its linked
+	; address.
 	lea ebx, [ebp + boot_pd - IMAGE]
 	xor ecx, ecx
 .pd:	mov eax, ecx
@@ -114,16 +116,16 @@ start32:
 	lea eax, [ebp + .far - base]
 	mov [eax + 1], eax
 	add dword [eax + 1], .low64 - .far
-.far:	jmp 0x08:dword 0			; patched: where .low64 really is
+.far:	jmp 0x08:dword 0			; patched with the address of .low64
 	bits 64
 .low64:	mov rax, .high64
 	jmp rax
 .high64:
-	lea rax, [rel boot_gdt]			; where it stays mapped, for exceptions read it
+	lea rax, [rel boot_gdt]			; its permanent mapping: exceptions read it
 	mov [rel boot_gdt_ptr + 2], rax
 	lgdt [rel boot_gdt_ptr]
 	mov eax, 0x10
-	mov ss, eax				; the others can wait for gdt_load()
+	mov ss, eax				; gdt_load() loads the others
 	lea rsp, [rel boot_stack.top]
 	mov edi, edi				; magic
 	mov esi, esi				; information
@@ -175,7 +177,7 @@ ap_trampoline:
 	mov ds, ax
 	xor ebx, ebx
 	mov bx, cs
-	shl ebx, 4				; where the copy lies
+	shl ebx, 4				; address of the copy
 	lea eax, [ebx + ap_gdt - ap_trampoline]
 	mov [ap_gdt_ptr + 2 - ap_trampoline], eax
 	lea eax, [ebx + .long - ap_trampoline]

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From the loader's hand-over to the first guest, in order. Runs on the boot CPU. */
+/* Boots Margay from the loader's hand-over to the first guest, in order. Runs on the boot CPU. */
 #include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
@@ -32,7 +32,7 @@ extern u64 __stack_chk_guard;
 void __noreturn boot_main(u32 magic, paddr_t info, paddr_t image);
 
 static __initdata struct cpu early_cpu;
-u64 entry_tsc;		/* of the first instruction; entry.asm */
+u64 entry_tsc;		/* at the first instruction; entry.asm */
 static u64 wallclock_base;
 
 static void step(const char *what)
@@ -129,7 +129,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	apic_init(!opt.nox2apic);
 	apic_init_cpu();
 
-	/* The boot CPU is whichever entry of the MADT has its id. */
+	/* The boot CPU is the MADT entry with this CPU's APIC id. */
 	struct acpi_cpu self = { .apic_id = apic_id() };
 
 	for (unsigned i = 0; i < boot_acpi.nr_cpus; i++)

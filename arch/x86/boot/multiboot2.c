@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Reads the multiboot2 information (multiboot2 specification, section 3.6) into struct boot_info.
- * The loader is not trusted to get lengths right: every tag is checked against the structure.
+ * The loader's lengths are not trusted: every tag is checked against the structure.
  */
 #include <margay/boot.h>
 #include <margay/bytes.h>
@@ -24,10 +24,10 @@ enum mb2_tag {
 #define MB2_MODULE_HEADER 16	/* tag header, start, end */
 #define RSDP_V1_SIZE 20
 
-#define PADDR_TOP (1UL << 52)	/* no x86 CPU addresses more */
+#define PADDR_TOP (1UL << 52)	/* x86 physical addresses are below it */
 #define MAX_MAP 1024
 
-/* The map as the loader gave it, and in order: n ranges that overlap are at most 2 * n - 1 that do not. */
+/* The loader's map, and the sorted map without overlaps: n ranges become at most 2 * n - 1. */
 static struct mem_range raw_map[MAX_MAP] __initdata;
 static struct mem_range sorted_map[2 * MAX_MAP] __initdata;
 static unsigned int nr_raw __initdata;
@@ -45,7 +45,7 @@ static int __init read_map(const u8 *tag, u32 size)
 
 		if (!len || base >= PADDR_TOP)
 			continue;
-		/* What is left out might be a reservation that lies in RAM. */
+		/* A dropped entry could be a reservation inside RAM. */
 		if (nr_raw == MAX_MAP) {
 			pr_err("multiboot2: memory map: more than %u entries\n", MAX_MAP);
 			return -EINVAL;
@@ -56,7 +56,7 @@ static int __init read_map(const u8 *tag, u32 size)
 	return 0;
 }
 
-/* The string that ends a tag, if it is terminated within it; else NULL. */
+/* Returns the string at the end of a tag, or NULL if it is not terminated within the tag. */
 static const char *__init tag_string(const u8 *tag, u32 size, u32 offset)
 {
 	return memchr(tag + offset, 0, size - offset) ? (const char *)tag + offset : NULL;
@@ -105,7 +105,7 @@ static void __init check_modules(struct boot_info *bi)
 		pr_err("module %u (%s) at %#lx-%#lx is not in RAM, not used\n", i, m->args,
 		       m->start, m->start + m->size);
 	}
-	/* Of two that overlap, one has overwritten the other: trust neither. */
+	/* If two modules overlap, one has overwritten the other: reject both. */
 	for (unsigned i = 0; i < bi->nr_mods; i++) {
 		for (unsigned j = i + 1; j < bi->nr_mods; j++) {
 			struct boot_module *a = &bi->mods[i], *b = &bi->mods[j];
@@ -137,7 +137,7 @@ static int __init one_tag(struct boot_info *bi, const u8 *tag, u32 size)
 	case MB2_TAG_MMAP: return read_map(tag, size);
 	case MB2_TAG_ACPI_OLD:
 	case MB2_TAG_ACPI_NEW:
-		/* The new one wins, wherever it stands. */
+		/* The new RSDP wins, whatever the order of the tags. */
 		if (size - MB2_TAG_HEADER < RSDP_V1_SIZE) {
 			pr_err("multiboot2: RSDP of %u bytes is too short, ignored\n",
 			       size - MB2_TAG_HEADER);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The host's local APICs: x2APIC by MSR where the CPU has it, else xAPIC through its page. Physical
- * destinations only. The timer is TSC-deadline or a calibrated one-shot. SDM 3A 11, APM2 16.
+ * The host's local APICs: x2APIC through MSRs where the CPU has it, else xAPIC through its page.
+ * Physical destinations only. The timer is TSC-deadline or a calibrated one-shot. SDM 3A 11, APM2
+ * 16.
  */
 #include <margay/arch.h>
 #include <margay/cmdline.h>
@@ -38,7 +39,7 @@ static void apic_write(u32 reg, u32 val)
 		wrmsr(MSR_X2APIC_BASE + (reg >> 4), val);
 }
 
-/* Firmware that switched x2APIC mode on may have locked it, or have CPUs that need it: it stays. */
+/* Keeps x2APIC mode if firmware enabled it: firmware may have locked it, or CPUs may need it. */
 void __init apic_init(bool allow_x2apic)
 {
 	if (x86.x2apic && !allow_x2apic && (rdmsr(MSR_APIC_BASE) & APIC_BASE_EXTD)) {
@@ -81,7 +82,7 @@ void apic_eoi(void)
 void apic_send_ipi(u32 dest, u32 icr_low)
 {
 	if (!regs) {
-		/* WRMSR to the x2APIC does not order earlier stores: SDM 3A 11.12.3. */
+		/* WRMSR to the x2APIC does not order earlier stores. SDM 3A 11.12.3. */
 		__asm__ volatile("mfence; lfence" ::: "memory");
 		wrmsr(MSR_X2APIC_BASE + (APIC_ICR >> 4), (u64)dest << 32 | icr_low);
 		return;
@@ -100,7 +101,7 @@ void apic_send_nmi(u32 dest)
 		apic_send_ipi(dest, ICR_NMI);
 		return;
 	}
-	/* Whom this interrupts may be about to send an IPI itself: it finds all as it was. */
+	/* The NMI may have interrupted the sending of an IPI: restore ICR_HIGH. */
 	high = apic_read(APIC_ICR_HIGH);
 	apic_send_ipi(dest, ICR_NMI);
 	while (apic_read(APIC_ICR) & ICR_PENDING)
@@ -125,7 +126,7 @@ void __init apic_timer_calibrate(u64 tsc_hz)
 	pr_debug("APIC timer: %lu kHz\n", ticks * (tsc_hz / 1000) / tsc);
 }
 
-/* A guest may set its timer to any time. In TSC ticks this is still in range; it is 36 years. */
+/* A guest may set any expiry. This many TSC ticks (36 years) are still in range. */
 #define FAR_FUTURE BIT(60)
 
 void arch_timer_program(stime_t at)

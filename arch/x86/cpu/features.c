@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the CPU has, read once on the boot CPU, and the control registers every CPU runs with. */
+/* The CPU's features, read once on the boot CPU, and the control registers of every CPU. */
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
@@ -10,7 +10,7 @@ struct x86_features x86;
 
 static u64 cr4_bits = CR4_PAE | CR4_PGE | CR4_MCE | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
-#define INTEL_EBX 0x756e6547U	/* Genu(ineIntel): an erratum is a maker's */
+#define INTEL_EBX 0x756e6547U	/* Genu(ineIntel): errata depend on the maker */
 
 /* The XSAVE components that Margay switches. */
 #define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
@@ -21,8 +21,9 @@ void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out)
 }
 
 /*
- * On these an instruction fetch by a large page that was split meanwhile can end in a machine check: all of
- * Intel's before Ice Lake but the Atoms (SDM's name for the bit that denies it: PSCHANGE_MC_NO).
+ * Returns true on CPUs where an instruction fetch through a large page that was split can cause a
+ * machine check: all Intel CPUs before Ice Lake except the Atoms (PSCHANGE_MC_NO in the SDM reports
+ * a CPU as unaffected).
  */
 static bool __init has_itlb_multihit(bool arch_caps)
 {
@@ -64,7 +65,7 @@ void __init features_init(void)
 	x86.vendor = c >> 2 & 1 ? X86_VENDOR_AMD : X86_VENDOR_INTEL; /* SVM */
 	x86.page1g = d >> 26 & 1;
 	x86.rdtscp = d >> 27 & 1;
-	/* Whatever has nested paging has these. */
+	/* Every CPU with nested paging has these leaves. */
 	cpuid_count(0x80000007, 0, &a, &b, &c, &d);
 	x86.invariant_tsc = d >> 8 & 1;
 	cpuid_count(0x80000008, 0, &a, &b, &c, &d);
@@ -73,13 +74,13 @@ void __init features_init(void)
 	if (x86.xsave) {
 		cpuid_count(0xd, 0, &a, &b, &c, &d);
 		x86.xcr0_mask = ((u64)d << 32 | a) & XCR0_KNOWN;
-		/* AVX-512's three parts, or none. */
+		/* Keep all three parts of AVX-512, or none. */
 		if ((x86.xcr0_mask & XCR0_AVX512) != XCR0_AVX512)
 			x86.xcr0_mask &= ~XCR0_AVX512;
 	}
 }
 
-/* LFENCE waits for all before it: firmware leaves that off on some. */
+/* Makes LFENCE wait for all earlier instructions: some firmware leaves that off. */
 static void serialize_lfence(void)
 {
 	u64 cfg;
@@ -94,7 +95,7 @@ void features_init_cpu(void)
 {
 	u32 a, c, d;
 
-	/* Some firmware and emulators start with caches off; TS and EM would trap our XSAVE. */
+	/* Some firmware and emulators start with caches off; TS and EM would make XSAVE fault. */
 	write_cr0((read_cr0() & ~(CR0_CD | CR0_NW | CR0_TS | CR0_EM)) | CR0_WP | CR0_NE | CR0_MP);
 	write_cr4(cr4_bits);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_NXE | EFER_SCE);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Each CPU's segments: a GDT, and the TSS with its stacks for #DF, NMI and #MC. SDM 3A 7.7, 6.14.5. */
+/* Each CPU's segments: a GDT, and a TSS with stacks for #DF, NMI and #MC. SDM 3A 7.7, 6.14.5. */
 #include <margay/mm.h>
 #include <margay/printk.h>
 #include <x86/features.h>
@@ -51,7 +51,7 @@ u64 gdt_tss_base(const struct cpu *c)
 	return (u64) & ((const struct cpu_desc *)c->arch)->tss;
 }
 
-/* Loads them on the CPU itself; GS then leads to struct cpu. */
+/* Loads c's GDT and TSS. Runs on c itself; sets GS to struct cpu. */
 void gdt_load(struct cpu *c)
 {
 	struct cpu_desc *d = c->arch;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Microcode updates: each CPU is given the newest of the boot module `microcode` before its features are read,
- * and says afterwards what it runs. SDM 3A 10.11, AMD's MSRs 8Bh and C001_0020h.
+ * Microcode updates: loads the newest update of the boot module `microcode` on each CPU before its
+ * features are read, and reports the revision that runs. SDM 3A 10.11, AMD's MSRs 8Bh and
+ * C001_0020h.
  */
 #include <margay/boot_state.h>
 #include <margay/printk.h>
@@ -20,7 +21,7 @@ static u32 running_revision(bool amd)
 	u64 rev = 0;
 	u32 a, b, c, d;
 
-	/* Intel's CPUs write the MSR when CPUID is executed. */
+	/* Intel CPUs load the revision into the MSR when CPUID is executed. */
 	if (!amd && wrmsr_safe(MSR_PATCH_LEVEL, 0))
 		cpuid_count(1, 0, &a, &b, &c, &d);
 	rdmsr_safe(MSR_PATCH_LEVEL, &rev);
@@ -59,7 +60,7 @@ void ucode_update_cpu(void)
 				now);
 		cpu.revision = now;
 	}
-	/* A sibling may have been updated already; but all must run the same. */
+	/* A sibling may have updated this core already, but all CPUs must run the same revision. */
 	if (ucode_revision && cpu.revision != ucode_revision)
 		pr_warn("microcode: CPUs run %#x and %#x\n", ucode_revision, cpu.revision);
 	ucode_revision = cpu.revision;
@@ -74,7 +75,7 @@ void __init ucode_init(void)
 			continue;
 		file = phys_to_virt(m->start);
 		file_size = m->size;
-		m->bad = "is microcode";	/* and no guest */
+		m->bad = "is microcode";	/* not a guest */
 	}
 	ucode_update_cpu();
 	pr_info("microcode: revision %#x%s\n", ucode_revision, file ? "" : ", no module");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reads files of microcode updates: Intel's (SDM 3A 10.11) and AMD's containers, as linux-firmware has them.
- * Every length is checked against the file; the CPU itself checks the signature of an update.
+ * Parses files of microcode updates: Intel's (SDM 3A 10.11) and AMD's containers, as in
+ * linux-firmware. Every length is checked against the file; the CPU itself checks an update's
+ * signature.
  */
 #include <margay/bytes.h>
 #include <margay/lib.h>
@@ -28,7 +29,9 @@ static u32 sum_of(const u8 *p, u32 size)
 	return sum;
 }
 
-/* A signature and a set of platforms, in a header or in the table of further ones. */
+/*
+ * Matches a CPU's signature and platform with those in a header or in the extended signature table.
+ */
 static bool intel_matches(const u8 *signature, const u8 *platforms, const struct ucode_cpu *cpu)
 {
 	return get_u32(signature) == cpu->signature &&
@@ -54,7 +57,9 @@ static bool intel_ext_matches(const u8 *ext, u32 size, const struct ucode_cpu *c
 	return false;
 }
 
-/* The length of the update at p, or 0 when it can not be one; tells whether it is for the CPU. */
+/*
+ * Returns the length of the update at p, or 0 if it is invalid. Sets *match if it is for the CPU.
+ */
 static u32 intel_update(const u8 *p, size_t left, const struct ucode_cpu *cpu, bool *match)
 {
 	u32 data, total, end;
@@ -85,7 +90,7 @@ static void find_intel(const u8 *p, size_t left, const struct ucode_cpu *cpu,
 			*out = (struct ucode_update){ p + INTEL_HEADER, get_u32(p + 4) };
 }
 
-/* The short name that updates have for a CPU; 0: the table does not know it. */
+/* Returns the short id that updates use for a CPU, or 0 if the table does not list it. */
 static u16 amd_equivalent(const u8 *table, u32 size, u32 signature)
 {
 	for (; size >= AMD_EQUIV_ENTRY && get_u32(table);

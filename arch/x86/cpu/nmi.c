@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * NMIs that Margay did not ask for: a system error or a failed I/O check of the chipset, a BMC's request, a button.
- * They are reported and the machine goes on, as Linux does by default. The chipset's status is in port 0x61, NMI_SC
- * in Intel's chipset manuals.
+ * NMIs that Margay did not send: a system error or failed I/O check of the chipset, a BMC's
+ * request, a button. They are reported and the machine continues, which is Linux's default. Port
+ * 0x61 holds the chipset's status, NMI_SC in Intel's chipset manuals.
  */
 #include <margay/arch.h>
 #include <margay/printk.h>
@@ -10,7 +10,7 @@
 #include <x86/traps.h>
 
 #define NMI_SC 0x61
-#define NMI_SC_ENABLES 0x0f	/* bits 3 and 2, when set, clear and disable IOCHK# and SERR# */
+#define NMI_SC_ENABLES 0x0f	/* setting bits 3 and 2 clears and disables IOCHK# and SERR# */
 #define NMI_SC_IOCHK_OFF 0x08
 #define NMI_SC_SERR_OFF 0x04
 #define NMI_SC_IOCHK 0x40
@@ -19,7 +19,10 @@
 
 static u32 reasons, unknown, last_cpu;
 
-/* Called in the NMI's handler on c: no lock may be taken, so a later visit to the scheduler's loop reports it. */
+/*
+ * Records an NMI. Runs in the NMI handler on c, where it may take no lock; a later pass of the
+ * scheduler's loop reports it.
+ */
 void nmi_unasked(struct cpu *c)
 {
 	u8 status = inb(NMI_SC), off = 0;

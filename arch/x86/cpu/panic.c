@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The end of Margay: panic, with the registers and a backtrace by name. */
+/* Panic: prints the registers and a backtrace with symbol names, and stops Margay. */
 #include <margay/arch.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
@@ -13,7 +13,7 @@ extern const u32 sym_count, sym_addr[];
 extern const char sym_name[];
 extern const u8 image_start[], text_end[];
 
-/* The function an address lies in, and how far; NULL outside of Margay's code. */
+/* Returns the function that contains addr, and the offset in it; NULL outside Margay's code. */
 static const char *symbol_of(u64 addr, u64 *offset)
 {
 	const char *name = sym_name;
@@ -45,10 +45,12 @@ void trap_backtrace(u64 rip, u64 rsp, u64 rbp)
 
 	printk("backtrace:\n");
 	print_symbol(rip);
-	/* A function without a frame, as memcpy(), has its caller on top of the stack. */
+	/*
+	 * A function without a frame, such as memcpy(), has its return address on top of the stack.
+	 */
 	if (stack_area(rsp) == STACK_PAGE && rsp % 8 == 0 && symbol_of(*(u64 *)rsp, &off))
 		print_symbol(*(u64 *)rsp);
-	/* Frames must climb, and stay near: a broken chain ends the list. */
+	/* Frames must ascend and stay close: a broken chain ends the backtrace. */
 	for (unsigned i = 0; i < 24 && rbp >= DIRECTMAP_BASE && rbp % 8 == 0 && rbp - low < 0x8000;
 	     i++) {
 		const u64 *frame = (const u64 *)rbp;

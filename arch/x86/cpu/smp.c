@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Starting the other CPUs, one after another. SDM 3A 9.4. */
+/* Starts the other CPUs, one at a time. SDM 3A 9.4. */
 #include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
@@ -28,7 +28,7 @@ extern u64 ap_cr3, ap_stack, ap_entry, boot_pml4[];
 extern u8 image_start[];
 
 static struct cpu *starting;
-static paddr_t trampoline __initdata;	/* 0: there is no place for it */
+static paddr_t trampoline __initdata;	/* 0: no page found */
 static volatile bool ap_alive;
 
 struct cpu *__init cpu_create(unsigned id, const struct acpi_cpu *a)
@@ -63,7 +63,7 @@ void __init smp_place_trampoline(const struct boot_info *bi, paddr_t info, u64 s
 	}
 }
 
-/* On each CPU, on its own stack: everything that is set up per CPU. */
+/* Sets up a CPU. Runs on each CPU, on its own stack. */
 void cpu_init_here(struct cpu *c)
 {
 	gdt_load(c);
@@ -91,7 +91,7 @@ static void ap_main(void *arg)
 	sched_loop();
 }
 
-/* The trampoline jumps here on the CPU's own stack but with the boot page tables. */
+/* Continues from the trampoline on a temporary stack, with the boot page tables. */
 static void __init __noreturn ap_start(void)
 {
 	paging_load_cpu();
@@ -101,7 +101,10 @@ static void __init __noreturn ap_start(void)
 static bool __init start_ap(struct cpu *c)
 {
 	ap_cr3 = image_paddr + (u64)((u8 *)boot_pml4 - image_start);
-	/* A stack that the boot page tables map: below the boot stack's user, in its lower half. */
+	/*
+	 * A stack that the boot page tables map: the lower half of the boot stack, whose upper part
+	 * is in use.
+	 */
 	ap_stack = (u64)boot_pml4 + 8 * PAGE_SIZE + 3072;
 	ap_entry = (u64)ap_start;
 	memcpy(phys_to_virt(trampoline), ap_trampoline,
@@ -110,7 +113,7 @@ static bool __init start_ap(struct cpu *c)
 	ap_alive = false;
 	apic_send_ipi(c->apic_id, ICR_INIT);
 	udelay(200);
-	/* Again after 10 ms; given up after a second. */
+	/* Send the SIPI again after 10 ms; give up after 1 s. */
 	for (unsigned i = 0; i < 20000 && !READ_ONCE(ap_alive); i++) {
 		if (i == 0 || i == 200)
 			apic_send_ipi(c->apic_id, ICR_SIPI | (u32)(trampoline >> PAGE_SHIFT));
@@ -168,7 +171,7 @@ void arch_idle(void)
 {
 	struct cpu *c = this_cpu();
 
-	/* STI holds interrupts off until after the next instruction: none is lost before HLT. */
+	/* STI blocks interrupts until after the next instruction: none is lost before HLT. */
 	if (READ_ONCE(c->work))
 		arch_poll_irqs();
 	else

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Speculation: one table of vulnerabilities and what Margay does about each on a CPU that enumerates it, as Xen
- * 4.17 does. Guests have no memory in common with Margay, so that Meltdown needs nothing; SSBD and the
- * clearing of a guest's own history are the guest's, by SPEC_CTRL and PRED_CMD. Intel's and AMD's manuals on
- * speculative side channels; SDM 4, IA32_ARCH_CAPABILITIES.
+ * Speculation: one table of vulnerabilities and Margay's mitigations on a CPU that enumerates them,
+ * as in Xen 4.17. Guests share no memory with Margay, so Meltdown needs no mitigation. Guests
+ * control SSBD and flush their own history, through SPEC_CTRL and PRED_CMD. Intel's and AMD's
+ * manuals on speculative side channels; SDM 4, IA32_ARCH_CAPABILITIES.
  */
 #include <margay/arch.h>
 #include <margay/cmdline.h>
@@ -31,7 +31,10 @@
 #define CAPS_MMIO_NO (BIT(13) | BIT(14) | BIT(15)) /* SBDR_SSDP_NO FBSDP_NO PSDP_NO */
 #define CAPS_BHI_NO BIT(20)
 #define CAPS_RFDS_CLEAR BIT(28)
-/* And PSCHANGE_MC_NO, TSX's absence is not told, GDS_NO, RFDS_NO: what a guest may know. */
+/*
+ * The bits that guests read: also RSBA, PSCHANGE_MC_NO, FB_CLEAR, RRSBA, PBRSB_NO, GDS_NO and
+ * RFDS_NO, but no TSX bits.
+ */
 #define CAPS_GUEST                                                                             \
 	(CAPS_RDCL_NO | CAPS_IBRS_ALL | BIT(2) | CAPS_SKIP_L1DFL | CAPS_SSB_NO | CAPS_MDS_NO | \
 	 BIT(6) | CAPS_TAA_NO | CAPS_MMIO_NO | BIT(17) | BIT(19) | CAPS_BHI_NO | BIT(24) |     \
@@ -46,10 +49,10 @@
 
 struct spec_plan spec;
 u64 spec_arch_caps;
-u32 spec_host_ctrl;	/* for the world switch */
+u32 spec_host_ctrl;	/* read by the world switch */
 u8 spec_exit;
 
-/* Cost: instructions for each exit and entry, or as told. */
+/* Cost: instructions per exit and entry, unless stated otherwise. */
 static const struct {
 	u32 action;
 	const char *name, *against, *what, *cost;
@@ -166,7 +169,7 @@ static void __init read_cpu(struct spec_cpu *c)
 	}
 }
 
-/* Is the word in the list after `spec=`? */
+/* Returns true if `spec=` lists the word. */
 static bool __init listed(const char *word)
 {
 	size_t n = strlen(word);

@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: BSD-2-Clause
-; Entries of the 256 interrupt vectors. Each pushes its number and, where the CPU pushes no error code, a
-; zero; the common part saves the registers in the order of struct trap_frame. SDM 3A 6.14.
+; Entry points of the 256 interrupt vectors. Each pushes its number and, where the CPU pushes no
+; error code, a zero; the common part saves the registers in the order of struct trap_frame. SDM 3A
+; 6.14.
 
 	section .text
 	extern trap_handler
@@ -43,7 +44,8 @@ trap_common:	cld
 	add rsp, 16
 	iretq
 
-; void stack_switch(void *top, void (*fn)(void *), void *arg): onto another stack for good.
+; void stack_switch(void *top, void (*fn)(void *), void *arg): calls fn on another stack; never
+; returns.
 	global stack_switch
 stack_switch:
 	mov rsp, rdi

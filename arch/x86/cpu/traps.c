@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Exceptions and interrupts taken while Margay itself runs: interrupts only in short windows or when
- * idle, NMI and machine check any time. A fault of Margay's own is a panic unless the exception table
- * knows its address. SDM 3A 6.
+ * Exceptions and interrupts taken while Margay itself runs: interrupts only in short windows or
+ * when idle, NMI and machine check at any time. A fault in Margay is a panic unless the exception
+ * table lists its address. SDM 3A 6.
  */
 #include <margay/console.h>
 #include <margay/printk.h>
@@ -59,7 +59,10 @@ void __init idt_init(void)
 	}
 }
 
-/* From when the CPU has a TSS: before, an exception through these gates would be a triple fault. */
+/*
+ * Enables the IST stacks. Called when the CPU has a TSS: without one these gates cause a triple
+ * fault.
+ */
 void idt_use_stacks(void)
 {
 	idt[VEC_DF].ist = 1;
@@ -101,7 +104,7 @@ static void dump_frame(const struct trap_frame *f)
 	       f->error);
 }
 
-/* On each CPU: every bank tells all it can; what it tells of the time before is wiped. SDM 3B 15.8. */
+/* Enables all reports of every bank and clears old ones. Runs on each CPU. SDM 3B 15.8. */
 void machine_check_init(void)
 {
 	u64 cap = 0;
@@ -117,7 +120,7 @@ static void machine_check(struct trap_frame *f)
 {
 	u64 status = 0, addr = 0;
 
-	/* It may have come while this CPU held the console's lock. */
+	/* This CPU may hold the console's lock. */
 	console_panic_start();
 	for (u32 i = 0; i < MC_BANKS && rdmsr_safe(MSR_MC_STATUS(i), &status); i++) {
 		if (status >> 63 == 0)
@@ -137,7 +140,7 @@ const char *exception_name(u64 vector)
 	return name ? name : "(reserved)";
 }
 
-/* Each vector is reported once: a device may send one for ever. */
+/* Reports each vector once: a device may send one forever. */
 static void unexpected_vector(const struct cpu *c, u64 vector)
 {
 	static u64 reported[4];
@@ -146,14 +149,19 @@ static void unexpected_vector(const struct cpu *c, u64 vector)
 		pr_warn("CPU %u: unexpected interrupt vector %#lx\n", c->id, vector);
 }
 
-/* Runs with interrupts off on the CPU's stack, or on an IST stack for #DF, NMI and #MC. */
+/*
+ * Handles a trap. Runs with interrupts off on the CPU's stack, or on an IST stack for #DF, NMI and
+ * #MC.
+ */
 void trap_handler(struct trap_frame *f)
 {
 	struct cpu *c = this_cpu();
 
 	switch (f->vector) {
 	case VEC_NMI:
-		/* Somebody wants this CPU out of what it does; the work bits say what for. */
+		/*
+		 * Another CPU may have sent it to get this CPU's attention; the work bits say why.
+		 */
 		c->stats.nmis++;
 		panic_poll();
 		if (!policy_nmi(c, f))

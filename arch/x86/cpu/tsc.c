@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * System time is the TSC, scaled. Its rate comes from the HPET or else the PIT and is checked against the other and CPUID;
- * each CPU's TSC is compared with the boot CPU's when it starts. SDM 3B 18.17, Intel 8254, HPET 1.0a.
+ * System time is the scaled TSC. Its rate comes from the HPET, else from the PIT, and is checked
+ * against the other and CPUID; each CPU's TSC is compared with the boot CPU's when it starts. SDM
+ * 3B 18.17, Intel 8254, HPET 1.0a.
  */
 #include <margay/acpi.h>
 #include <margay/arch.h>
@@ -19,9 +20,9 @@
 #define TSC_HZ_MIN 100000000UL
 #define TSC_HZ_MAX 8000000000UL
 #define CALIBRATE_MS 2		/* for the HPET, and for the PIT as its check */
-#define CALIBRATE_ALONE_MS 10	/* for the PIT's coarser ticks, where nothing checks them */
+#define CALIBRATE_ALONE_MS 10	/* for the PIT alone: coarser ticks, nothing to check them */
 
-/* Registers of 32 bits. */
+/* Registers, as 32-bit words. */
 enum { HPET_PERIOD = 0x004 / 4, HPET_CONFIG = 0x010 / 4, HPET_COUNTER = 0x0f0 / 4 };
 #define FEMTO 1000000000000000UL
 #define FEMTO_PER_NANO 1000000UL
@@ -29,7 +30,7 @@ enum { HPET_PERIOD = 0x004 / 4, HPET_CONFIG = 0x010 / 4, HPET_COUNTER = 0x0f0 / 
 u64 tsc_base, tsc_skew_max;
 static u32 ns_mul;		/* ns = tsc delta * ns_mul >> ns_shift */
 static u8 ns_shift;
-u64 tsc_mul = 3UL << TSC_SHIFT; /* until it is known 3 GHz */
+u64 tsc_mul = 3UL << TSC_SHIFT; /* 3 GHz until the rate is known */
 
 void cpu_relax(void)
 {
@@ -46,7 +47,7 @@ u64 arch_tsc_hz(void)
 	return x86.tsc_hz;
 }
 
-/* The guests' form of the same: ns = (delta << shift) * mul >> 32, shift may be negative. */
+/* Returns the same scale for guests: ns = (delta << shift) * mul >> 32; shift may be negative. */
 void tsc_pvclock_scale(u32 *mul, s8 *shift)
 {
 	*mul = ns_mul;
@@ -67,8 +68,8 @@ void udelay(unsigned us)
 }
 
 /*
- * Returns TSC ticks per second as the PIT's channel 2 counts ms; 0 when it does not count, which firmware may cause by
- * gating its clock, within `limit` ticks.
+ * Returns TSC ticks per second, measured over ms of the PIT's channel 2; 0 if it does not count
+ * within `limit` ticks, e.g. because firmware gates its clock.
  */
 static u64 __init pit_calibrate(unsigned ms, u64 limit)
 {
@@ -84,12 +85,12 @@ static u64 __init pit_calibrate(unsigned ms, u64 limit)
 		if (rdtsc() - start > limit)
 			return 0;
 	start = (rdtsc() - start) * PIT_HZ / count;
-	return start < TSC_HZ_MIN ? 0 : start;	/* a port that nobody answers reads as the end */
+	return start < TSC_HZ_MIN ? 0 : start;	/* a port without a device reads as expired */
 }
 
 /*
- * The counter and the TSC at one moment: of several tries the one with the shortest time between two TSC
- * readings, for an interruption (SMI, a busy emulator) makes the others longer.
+ * Reads the counter and the TSC at the same time. Uses the try with the shortest time between two
+ * TSC readings, since interruptions (SMI, a busy emulator) lengthen the others.
  */
 static u32 __init hpet_stamp(const volatile u32 *h, u64 *tsc)
 {
@@ -128,7 +129,7 @@ static u64 __init hpet_calibrate(paddr_t pa)
 	return (t1 - t0) * 1000000000UL / (ticks * period / FEMTO_PER_NANO);
 }
 
-/* Leaf 15H: core crystal and ratio; some CPUs give the ratio but no crystal. SDM 3B 18.7.3. */
+/* Leaf 15H: core crystal and ratio; some CPUs report the ratio but no crystal. SDM 3B 18.7.3. */
 static u64 __init cpuid_tsc_hz(void)
 {
 	u32 a, b, c, d;
@@ -151,11 +152,11 @@ void __init tsc_init(void)
 {
 	u64 hpet = hpet_calibrate(boot_acpi.hpet_base), id = cpuid_tsc_hz();
 	unsigned ms = hpet ? CALIBRATE_MS : CALIBRATE_ALONE_MS;
-	/* Ten times what it should take; without a known rate, a second of the fastest CPU. */
+	/* Wait ten times the expected time; without a known rate, a second of the fastest CPU. */
 	u64 limit = (hpet ? hpet : id) ? (hpet ? hpet : id) / 100 * ms : TSC_HZ_MAX;
 	u64 pit = pit_calibrate(ms, limit);
 
-	/* The PIT's end is seen late by whatever interrupts the wait: of three the shortest. */
+	/* An interruption delays the end of the PIT's count: use the shortest of three. */
 	for (unsigned i = 0; i < 2 && pit && (!hpet || differs(hpet, pit)); i++) {
 		u64 again = pit_calibrate(ms, limit);
 
@@ -169,7 +170,10 @@ void __init tsc_init(void)
 	if (id && differs(x86.tsc_hz, id))
 		pr_warn("TSC: measured %lu kHz, CPUID says %lu kHz: measured it is\n",
 			x86.tsc_hz / 1000, id / 1000);
-	/* The largest multiplier that fits 32 bits; the shift is 32 or less, as pvclock can express. */
+	/*
+	 * Use the largest multiplier that fits 32 bits; the shift is at most 32, which pvclock can
+	 * express.
+	 */
 	ns_shift = 32;
 	while (ns_shift && (1000000000UL << ns_shift) / x86.tsc_hz >> 32)
 		ns_shift--;
@@ -183,16 +187,17 @@ void __init tsc_init(void)
 }
 
 /*
- * A ping-pong of time stamps: each side's stamp must not lie before the other's last one. The worst step
- * back that a side sees is how far its TSC is behind. A CPU with IA32_TSC_ADJUST moves its TSC by what was seen, and
- * the two measure again: a stamp on its way hides a part of a small difference. SDM 3B 18.17.3.
+ * Both sides exchange time stamps: neither side's stamp may lie before the other's last one. The
+ * worst step back that a side sees is how far its TSC is behind. A CPU with IA32_TSC_ADJUST then
+ * adjusts its TSC by that, and both measure again, since the transfer time of a stamp hides part of
+ * a small difference. SDM 3B 18.17.3.
  */
 #define SYNC_ROUNDS 50
 #define SYNC_DONE (2 * SYNC_ROUNDS + 1)
 #define SYNC_TRIES 5
 static volatile u64 sync_stamp;
 static volatile u32 sync_turn;	/* even: the boot CPU's turn */
-static volatile u64 sync_behind[2];	/* of the boot CPU, of the other */
+static volatile u64 sync_behind[2];	/* how far the boot CPU and the other are behind */
 
 static void sync_side(u32 parity)
 {
@@ -210,7 +215,10 @@ static void sync_side(u32 parity)
 	}
 }
 
-/* Do both sides measure again, after the other CPU has adjusted its TSC? They know the same and decide alike. */
+/*
+ * Returns true if both sides measure again, after the other CPU has adjusted its TSC. Both have the
+ * same data and decide alike.
+ */
 static bool sync_again(u64 skew, unsigned tries)
 {
 	return skew && tries < SYNC_TRIES && x86.tsc_adjust;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Memory and string functions. The hot ones use the string instructions, which CPUs do fast. */
+/*
+ * Memory and string functions. The hot ones use the string instructions, which are fast on current
+ * CPUs.
+ */
 #include <margay/lib.h>
 
 void *memcpy(void *dst, const void *src, size_t n)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Making and splitting tables; see page_table.h. */
+/* Makes and splits tables; see page_table.h. */
 #include <margay/errno.h>
 #include <x86/page_table.h>
 

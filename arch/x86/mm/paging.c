@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Margay's own page tables: the image with the rights of its sections, all RAM in the direct map, stacks
- * with guard pages, device registers uncached. Nothing is both writable and executable, through either
- * mapping. Built once on the boot CPU; later only extended there. SDM 3A 4.5.
+ * Margay's own page tables: the image with the rights of its sections, all RAM in the direct map,
+ * stacks with guard pages, uncached device registers. No page is both writable and executable
+ * through any mapping. Built once on the boot CPU, and extended only there. SDM 3A 4.5.
  */
 #include <margay/acpi.h>
 #include <margay/arch.h>
@@ -33,7 +33,7 @@ static const struct pt_format host_format = { .table = PTE_P | PTE_W | PTE_A,
 					      .new_table = new_table };
 static struct page_table host = { .format = &host_format };
 
-/* Maps with the largest pages that fit, at most of max_level (0: 4K). What is mapped already stays. */
+/* Maps with the largest pages that fit, at most of max_level (0: 4K). Keeps existing mappings. */
 static int map_range(u64 va, paddr_t pa, u64 size, u64 rights, unsigned max_level)
 {
 	while (size) {
@@ -78,7 +78,10 @@ static void __init map_section(const u8 *from, const u8 *to, u64 rights)
 	u64 off = (u64)from - (u64)image_start, size = ALIGN_UP((u64)(to - from), PAGE_SIZE);
 
 	map_or_die((u64)from, image_paddr + off, size, rights, 0);
-	/* The same pages in the direct map: never executable, and writable only where the image is. */
+	/*
+	 * Map the same pages in the direct map: never executable, and writable only where the image
+	 * is.
+	 */
 	map_or_die(DIRECTMAP_BASE + image_paddr + off, image_paddr + off, size, rights | PTE_NX, 0);
 }
 
@@ -110,7 +113,10 @@ void paging_load_cpu(void)
 	write_cr3(virt_to_phys(host.root));
 }
 
-/* For the ACPI parser: firmware keeps tables also in memory that it calls reserved. */
+/*
+ * Maps a table for the ACPI parser: firmware also keeps tables in memory that it reports as
+ * reserved.
+ */
 const void *acpi_map_table(paddr_t pa, size_t len)
 {
 	paddr_t base = ALIGN_DOWN(pa, PAGE_SIZE);
@@ -215,7 +221,7 @@ void paging_end_init(void)
 	unmap_init(init_text_start, init_text_end);
 	unmap_init(init_data_start, init_data_end);
 	period = quiesce_start();
-	/* Only here, before any guest runs, does a CPU wait for a grace period. */
+	/* This is the only wait for a grace period: no guest runs yet. */
 	atomic_and(&this_cpu()->work, ~(u32)CPU_WORK_QUIESCE);
 	quiesce_here();
 	while (!quiesce_over(period))

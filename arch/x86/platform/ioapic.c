@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* IO-APIC: all pins masked but those Margay uses itself (the UART's and the PIT's). Intel 82093AA, 3.2. */
+/*
+ * IO-APIC: all pins are masked except those that Margay uses (the UART's and the PIT's). Intel
+ * 82093AA, 3.2.
+ */
 #include <margay/boot_state.h>
 #include <margay/errno.h>
 #include <margay/percpu.h>
@@ -57,7 +60,10 @@ int __init ioapic_route_isa(unsigned irq, u32 what)
 			gsi = boot_acpi.overrides[i].gsi;
 			flags = boot_acpi.overrides[i].flags;
 		}
-	/* MPS INTI flags: 3 is active low, 3 << 2 level-triggered; ISA's own is high and edge. */
+	/*
+	 * MPS INTI flags: 3 is active low, 3 << 2 level-triggered; ISA's default is active high,
+	 * edge-triggered.
+	 */
 	low |= (flags & 3) == 3 ? RTE_LOW : 0;
 	low |= (flags >> 2 & 3) == 3 ? RTE_LEVEL : 0;
 	for (unsigned i = 0; i < nr_ioapics; i++) {
@@ -65,7 +71,7 @@ int __init ioapic_route_isa(unsigned irq, u32 what)
 
 		if (gsi < ioapics[i].gsi_base || pin >= ioapics[i].pins)
 			continue;
-		/* Without interrupt remapping a destination has 8 bits, of which 255 is all CPUs. */
+		/* Without interrupt remapping a destination has 8 bits; 255 means all CPUs. */
 		if (cpus[0]->apic_id >= XAPIC_BROADCAST)
 			return -ENODEV;
 		io_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1, cpus[0]->apic_id << 24);
@@ -75,7 +81,7 @@ int __init ioapic_route_isa(unsigned irq, u32 what)
 	return -ENODEV;
 }
 
-/* Both 8259s: masked. What they might still say ends at the masked LINT0 of every local APIC. */
+/* Masks both 8259s. The masked LINT0 of every local APIC blocks anything still pending there. */
 void __init legacy_pic_off(void)
 {
 	outb(0x21, 0xff);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * PCI at boot: devices that firmware left as bus masters stop, so that no packet of a boot by network and no other
- * stale transfer is written into memory that has got another use. PCI 3.0, 6.2.2.
+ * PCI at boot: disables bus mastering that firmware left on, so that no packet of a network boot
+ * and no other stale transfer is written to memory that has a new use. PCI 3.0, 6.2.2.
  */
 #include <margay/atomic.h>
 #include <margay/lib.h>
@@ -19,8 +19,8 @@
 #define PCI_CLASS 0x08		/* revision in bits 7:0, class in 31:24 */
 #define PCI_HEADER 0x0c		/* type in bits 22:16, bit 23: several functions */
 #define PCI_BUSES 0x18		/* of a bridge: secondary in bits 15:8 */
-#define CLASS_DISPLAY 0x03	/* may show the console */
-#define CLASS_BRIDGE 0x06	/* what lies behind it cannot do without */
+#define CLASS_DISPLAY 0x03	/* may display the console */
+#define CLASS_BRIDGE 0x06	/* devices behind it need it */
 #define CLASS_USB 0x0c03	/* SMM code may drive it for a keyboard */
 
 static u32 select(u32 bus, u32 devfn, u32 reg)
@@ -29,7 +29,7 @@ static u32 select(u32 bus, u32 devfn, u32 reg)
 	return inl(CONFIG_DATA);
 }
 
-/* One function; true when it is a bridge to *secondary. */
+/* Stops one function. Returns true if it is a bridge to *secondary. */
 static bool __init stop_function(u32 bus, u32 devfn, u32 *secondary, unsigned *stopped)
 {
 	u32 class = select(bus, devfn, PCI_CLASS) >> 16, command;
@@ -42,7 +42,7 @@ static bool __init stop_function(u32 bus, u32 devfn, u32 *secondary, unsigned *s
 		return false;
 	command = select(bus, devfn, PCI_COMMAND);
 	if (command & PCI_COMMAND_MASTER) {
-		/* Zeros in the upper half, the status, change nothing. */
+		/* Writing zeros to the upper half, the status register, has no effect. */
 		outl(CONFIG_DATA, command & 0xffff & ~(u32)PCI_COMMAND_MASTER);
 		++*stopped;
 	}
@@ -60,7 +60,7 @@ void __init pci_stop_masters(void)
 		set_bit(bus, done);
 		for (u32 devfn = 0; devfn < 256; devfn++) {
 			if (select(bus, devfn, PCI_VENDOR) == ~0U) {
-				devfn |= devfn & 7 ? 0 : 7;	/* no function 0: none at all */
+				devfn |= devfn & 7 ? 0 : 7;	/* no function 0: no device */
 				continue;
 			}
 			if (stop_function(bus, devfn, &secondary, &stopped) &&

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The machine's power button and reset: ACPI S5, the ACPI reset register, then older ways. ACPI 4.8. */
+/*
+ * The machine's power-off and reset: ACPI S5, the ACPI reset register, then older methods. ACPI
+ * 4.8.
+ */
 #include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/console.h>
@@ -49,7 +52,7 @@ void arch_reboot(void)
 	udelay(100000);
 	outb(0x64, 0xfe);
 	udelay(100000);
-	/* A triple fault. */
+	/* Cause a triple fault. */
 	__asm__ volatile("lidt %0; int3" ::"m"(none));
 	__builtin_unreachable();
 }

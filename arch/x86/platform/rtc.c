@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The CMOS clock, read once at boot for the wall clock. Motorola MC146818A. */
+/* The CMOS clock, read once at boot to set the wall clock. Motorola MC146818A. */
 #include <margay/lib.h>
 #include <x86/features.h>
 #include <x86/io.h>
@@ -16,7 +16,10 @@ static unsigned from_bcd(u8 v, bool bcd)
 	return bcd ? (v >> 4) * 10U + (v & 15) : v;
 }
 
-/* Days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March, so leap days end them. */
+/*
+ * Returns the days from 1970-01-01 to a Gregorian date. Years start in March, so that leap days end
+ * them.
+ */
 static u64 days_from_civil(unsigned y, unsigned m, unsigned d)
 {
 	if (m <= 2) {
@@ -33,7 +36,7 @@ u64 rtc_read_wallclock(void)
 	unsigned hour;
 	bool bcd;
 
-	/* Until two readings outside of an update agree. */
+	/* Retry until two readings outside an update agree. */
 	for (unsigned tries = 0; tries < 2000; tries++) {
 		if (cmos(10) & 0x80)
 			continue;

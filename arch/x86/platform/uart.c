@@ -33,7 +33,7 @@ void uart_init(u16 iobase, u32 baud, u8 lcr)
 {
 	u32 divisor = baud && baud <= UART_CLOCK ? UART_CLOCK / baud : 1;
 
-	/* Setting up clears the FIFO: what is in it goes out first. */
+	/* Drain first: set-up clears the FIFO. */
 	uart_drain();
 	base = iobase;
 	outb(base + SCR, 0x5a);
@@ -54,7 +54,7 @@ bool uart_present(void)
 
 void uart_putc_sync(char c)
 {
-	/* A line that does not move (no hardware, flow stopped) must not stop Margay. */
+	/* A stuck line (no hardware, flow control off) must not stop Margay. */
 	for (unsigned i = 0; i < 100000 && !(inb(base + LSR) & LSR_THRE); i++)
 		;
 	outb(base + DATA, (u8)c);

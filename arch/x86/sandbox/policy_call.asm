@@ -1,6 +1,6 @@
 ; SPDX-License-Identifier: BSD-2-Clause
-; Into a policy module and back, whatever it does. It runs on the CPU's policy stack with interrupts on, so
-; that the timer can end it; what C wants to find in its registers again lies on Margay's own stack.
+; Calls a policy module. The call runs on the CPU's policy stack with interrupts on, so that the
+; timer can end it; the registers that C expects to be preserved are on Margay's own stack.
 
 %include "x86/switch.inc"
 
@@ -14,8 +14,8 @@
 %define POLICY_CALLED 40
 %define POLICY_WATCHED 48
 
-; u64 policy_call(u64 a, u64 b, u64 c, u64 d, const struct policy_fn *fn): what fn->code answers; or 0,
-; when policy_unwound was jumped to from a trap (trap_in_policy()) with RSP as it was saved here.
+; u64 policy_call(u64 a, u64 b, u64 c, u64 d, const struct policy_fn *fn): returns fn->code's
+; result, or 0 when a trap jumped to policy_unwound (trap_in_policy()) with the RSP saved here.
 	align 16
 	global policy_call
 policy_call:
@@ -30,7 +30,7 @@ policy_call:
 	cli
 	mov rsp, [gs:POLICY_UNWIND]
 	mov qword [gs:POLICY_UNWIND], 0
-	add rsp, 6 * 8		; by the ABI their values are there
+	add rsp, 6 * 8		; the callee has preserved these registers
 	ret
 
 .watch:	push rdi

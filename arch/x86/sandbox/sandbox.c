@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The processor's part in policy modules: their pages, and the way out of a call that faults or does not
- * return. A module's pages lie in the last gigabyte, so that its code reaches Margay's, each group of
- * sections with its rights; in the direct map what is not data is read-only meanwhile.
+ * The processor's part of policy modules: their pages, and the exit from a call that faults or does
+ * not return. A module's pages lie in the last gigabyte, so that its code reaches Margay's; each
+ * group of sections has its own rights. While a module is mapped, all but its data is read-only in
+ * the direct map.
  */
 #include <margay/arch.h>
 #include <margay/policy_registry.h>
@@ -49,7 +50,7 @@ int arch_module_map(const struct module *m, const void *pages)
 	static const u64 rights[MODULE_GROUPS] = { RIGHTS_RX, RIGHTS_RO, RIGHTS_RW };
 	int rc = 0;
 
-	/* Splits the direct map first, so that nothing fails once rights have changed. */
+	/* Split the direct map first, so that nothing fails after rights have changed. */
 	for (unsigned g = 0; g < MODULE_GROUPS && !rc; g++) {
 		paddr_t pa = virt_to_phys(pages) + m->group[g];
 
@@ -75,8 +76,8 @@ void arch_module_unmap(const struct module *m, const void *pages)
 }
 
 /*
- * Before a call, when it is not known that a timer interrupt comes soon: it is what ends a call that does
- * not return. One serves all calls until then.
+ * Arms the timer that ends a call which does not return. Called before a call if no timer interrupt
+ * is known to come soon. One timer covers all calls until it fires.
  */
 void arch_policy_watch(void)
 {
@@ -88,7 +89,9 @@ void arch_policy_watch(void)
 	c->policy_watched = true;
 }
 
-/* In a call, and the timer has long been due: interrupts are off there. */
+/*
+ * Returns true if c is in a call and its timer is long overdue: the call runs with interrupts off.
+ */
 static bool overdue(const struct cpu *c)
 {
 	u64 due = READ_ONCE(c->timer_tsc), tsc = rdtsc();
@@ -99,8 +102,9 @@ static bool overdue(const struct cpu *c)
 static bool nmis_on;
 
 /*
- * NMIs come to the first CPU, from the PIT, which nothing else uses: no CPU could be relied on that may be
- * lost itself. It sends them on to others that seem to be. False: this one came from elsewhere.
+ * Handles an NMI. The PIT, which has no other user, sends NMIs to the first CPU, since any CPU may
+ * hang; the first CPU forwards them to CPUs that seem to hang. Returns false if the NMI has another
+ * source.
  */
 bool policy_nmi(struct cpu *c, struct trap_frame *f)
 {
@@ -133,25 +137,31 @@ void arch_policy_nmis(bool on)
 }
 
 /*
- * A call ends only when it was found several times to last too long, so that a machine that was stopped
- * meanwhile (an emulator's process, SMM) does not make it look so.
+ * Returns true once a call was found too long several times: a single find may mean that the
+ * machine was stopped (an emulator's process, SMM).
  */
 static bool too_long(struct cpu *c, const struct trap_frame *f)
 {
 	if (f->vector == VEC_NMI) {
-		/* Not in a function of Margay's that the module has called: it may hold a lock. */
+		/*
+		 * Do not end the call inside a Margay function that the module called: it may hold
+		 * a lock.
+		 */
 		if (!overdue(c) || f->rip < MODULE_BASE)
 			return false;
 		return ++c->policy_strikes >= STRIKES;
 	}
 	if (++c->policy_strikes >= STRIKES)
 		return true;
-	/* Later each time: QEMU may give a CPU no turn before the timer that it has set. */
+	/* Double the delay each time: QEMU may not run a CPU before its timer expires. */
 	arch_timer_program(now() + (STRIKE_NS << c->policy_strikes));
 	return false;
 }
 
-/* An exception, the timer's interrupt or an NMI. True when f now leads out of the policy's call. */
+/*
+ * Handles an exception, the timer's interrupt or an NMI. Returns true if f now leaves the policy's
+ * call.
+ */
 bool trap_in_policy(struct cpu *c, struct trap_frame *f)
 {
 	if (!c->policy_unwind)
@@ -169,7 +179,7 @@ bool trap_in_policy(struct cpu *c, struct trap_frame *f)
 	return true;
 }
 
-/* From policy_unwound, where Margay goes on after a call. */
+/* Ejects the policy. Called from policy_unwound, where Margay continues after a failed call. */
 void policy_call_failed(void)
 {
 	const struct cpu *c = this_cpu();

@@ -35,7 +35,7 @@ struct vmx_vcpu {
 	bool written;		/* the constant fields have been written */
 	bool started;		/* the initial state has been written */
 	u8 slow;		/* VMX_*: work before the next entry */
-	const struct cpu *in_cpu; /* now or last: only there its translations are flushed in time */
+	const struct cpu *in_cpu; /* now or last: only its translations are flushed in time */
 	struct vcpu_state start;
 	u64 cr2, dr6, switched_msrs[NR_SWITCHED_MSRS];	/* while v is not loaded */
 };
