@@ -31,12 +31,13 @@ struct split {
 	struct list link; /* in node->splits[order of the largest free block] while nr_free > 0 */
 	u32 chunk;
 	u16 nr_free;
-	u16 nr_refs; /* pages with references */
-	u16 hot;	/* a free page in no block, given back last; 0: none */
-	u16 order;	/* of the largest free block */
-	u16 nr_blocks[SPLIT_ORDERS]; /* free blocks by order; that of 2^order pages at i is bit BLOCK(order, i) */
-	u64 blocks[2 * CHUNK_PAGES / 64];
-	u64 dirty[CHUNK_PAGES / 64];	/* free pages not used since power-on */
+	u16 nr_refs;                 /* pages with references */
+	u16 hot;                     /* the page freed last, in no block yet; 0: none */
+	u16 order;                   /* of the largest free block */
+	u16 nr_blocks[SPLIT_ORDERS]; /* free blocks of each order */
+	u64 blocks[2 * CHUNK_PAGES /
+		   64];              /* free: that of 2^order pages at i is bit BLOCK(order, i) */
+	u64 dirty[CHUNK_PAGES / 64]; /* free pages not used since power-on */
 	u16 owner[CHUNK_PAGES];
 	u32 ref[CHUNK_PAGES];
 };
@@ -130,7 +131,7 @@ static void chunk_to_free(struct node *n, u64 c)
 		list_add(&g->link, &n->groups);
 }
 
-/* Lists a split chunk by the order of its largest free block, which has changed. */
+/* Relists a split chunk whose largest free block now has this order. */
 static void list_split(struct node *n, struct split *s, unsigned order)
 {
 	s->order = (u16)order;
@@ -146,7 +147,7 @@ static __always_inline void put_block(struct split *s, unsigned order, unsigned 
 	s->nr_blocks[order] += is_free ? 1 : -1;
 }
 
-/* Marks a page of a split chunk free and merges it with its free buddies. Returns the order of the block. */
+/* Adds a page to the free blocks, merged with its buddies. Returns the order of its block. */
 static unsigned free_block(struct split *s, unsigned page)
 {
 	unsigned order = 0, block = BLOCK(0, page);
@@ -307,7 +308,7 @@ static mfn_t node_alloc_chunks(struct node *n, u64 count, u16 owner)
 	return mfn;
 }
 
-/* Takes count pages of the smallest sufficient block of a split chunk. Returns the first. */
+/* Takes count pages from the smallest sufficient block. Returns the first. */
 static unsigned take_block(struct split *s, unsigned order, unsigned count)
 {
 	unsigned o = order, first, block;
