@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# The whole build, not recursive. `make help` lists the targets; V=1 shows commands, O=DIR builds there.
+# The whole build, in one non-recursive make. `make help` lists the targets; V=1 shows commands;
+# O=DIR builds in DIR.
 
 O ?= build
 $(if $(word 2,$(O)),$(error O='$(O)' has a space in it, which make cannot work with: give O another path))
@@ -36,7 +37,7 @@ SRCS_C := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
 SRCS_S := $(sort $(wildcard $(addsuffix /*.asm,$(DIRS))))
 OBJS := $(SRCS_S:%.asm=$(O)/obj/%.asm.o) $(SRCS_C:%.c=$(O)/obj/%.o)
 LDS := arch/x86/boot/margay.lds
-# Only newer GNU ld warns of it, and only that knows the option.
+# Only newer versions of GNU ld have this warning, and only they know the option.
 LDQUIET := $(if $(findstring no-warn-rwx-segments,$(shell $(LD) --help)),--no-warn-rwx-segments)
 LDFLAGS := -nostdlib -z max-page-size=0x1000 -z noexecstack $(LDQUIET) --gc-sections \
 	--build-id=sha1 -T $(LDS)
@@ -60,7 +61,7 @@ $(O)/obj/%.asm.o: %.asm Makefile
 	@echo "  NASM    $<"
 	$(Q)$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -MQ $@ -o $@ $<
 
-# Linked twice: the second time with the symbol table that panics print names from.
+# Linked twice: the second link includes the symbol table for the names in panics.
 $(O)/margay: $(OBJS) $(LDS) scripts/mksyms.py
 	@echo "  LD      $@"
 	$(Q)scripts/mksyms.py </dev/null >$(O)/obj/syms0.S

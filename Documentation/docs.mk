@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The book, and the exercises at its chapters' ends; included by the top Makefile.
+# The book and the exercises of its chapters, included by the top Makefile.
 
 SPHINXBUILD ?= sphinx-build
 EXERCISES ?= $(patsubst Documentation/exercises/%/check,%,$(sort \
@@ -13,7 +13,7 @@ docs:
 	$(Q)$(SPHINXBUILD) -q -W --keep-going -b html -d $(O)/docs/doctrees Documentation $(O)/docs/html
 	@echo "the book: $(O)/docs/html/index.html"
 
-# Each exercise's reference solution, tried in a copy of the tree, passes the exercise's own check.
+# Checks each exercise's reference solution in a copy of the tree.
 check-exercises: $(O)/margay guests
 	$(Q)passed=0; failed=0; for e in $(EXERCISES); do \
 		if O=$(O) Documentation/exercises/$$e/check --solution; then \

@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 
-# Room: (what it may not include, rooms whose symbols it may not use)
+# Room: (rooms whose headers it may not include, rooms whose symbols it may not use)
 RULES = {
     'common': (r'<x86/|hypercall(?!s\.def)|svm|vmx', ['hypercall', 'arch/x86/svm', 'arch/x86/vmx']),
     'drivers': (r'<x86/|hypercall', ['hypercall', 'arch/x86/svm', 'arch/x86/vmx']),
@@ -27,11 +27,11 @@ RULES = {
     **{f'arch/x86/{room}': (r'svm\.h|vmx\.h|vmcb|vmcs|hypercall', ['hypercall'])
        for room in ('boot', 'cpu', 'lib', 'mm', 'platform', 'sandbox')},
 }
-# hvm_ops, the one way from shared code to a back-end, and what the compiler itself refers to.
+# hvm_ops, the only way from shared code to a back-end, and symbols that the compiler uses itself.
 ALLOWED = {'svm_ops', 'vmx_ops', '__stack_chk_fail', '__stack_chk_guard'}
-# What the machine-independent rooms use of arch/ is declared in include/margay.
+# include/margay declares what the machine-independent rooms use of arch/.
 DECLARED = ('common', 'hypercall', 'drivers')
-# They name no register and hold no instruction.
+# They name no register and contain no instruction.
 REGISTER = re.compile(r'__asm__|\b(rd|wr)msr|\b(read|write)_[cd]r\d|\bMSR_[A-Z]|\b(CR0|CR4|EFER|ICR)_[A-Z]')
 COMMENT = re.compile(r'/\*.*?\*/', re.S)
 
@@ -69,7 +69,7 @@ def check_symbols(objects, root, declared):
     tables = {}
     for path in sorted(objects.rglob('*.o')):
         name = path.relative_to(objects).as_posix()
-        # An object whose source is gone is left from an earlier build.
+        # An object without a source is left over from an earlier build.
         if (root / name[:-2]).exists() or (root / (name[:-2] + '.c')).exists():
             tables[name] = symbols_of(path)
     home = {symbol: name for name, (defined, _) in tables.items() for symbol in defined}

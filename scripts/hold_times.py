@@ -16,8 +16,8 @@ import measure  # noqa: E402
 
 LIMIT = 100_000
 HOLD = re.compile(r'^\(margay\) hold (\S+) (\d+)$')
-# Guests that run together on one CPU: with several, the clock also counts what the others do. Each is taken apart
-# beside those that go on.
+# Guests that run together on one CPU: with several CPUs the clock also counts the other CPUs'
+# instructions. Each guest is destroyed while the others run.
 RUNS = (('holds', 1, ('holds', 'hello', 'bench_memory', 'grants_self')),
         ('hostile', 1, ('hostile_args', 'grant_copy', 'held_pages', 'multicall', 'evtchn_ports')),
         ('cpu', 1, ('smp', 'ipi', 'timers', 'sched_ops', 'vcpu_op', 'exceptions')))

@@ -8,8 +8,8 @@ import re
 import sys
 
 BASE = 0xFFFFFFFF80000000
-# The linker script's marks lie where functions do; a name with a dot is NASM's local label or else a
-# function that GCC made of another.
+# The linker script's symbols have addresses of functions. A name with a dot is a local label of
+# NASM or a clone that GCC made of a function.
 MARKS = {"image_start", "init_text_start", "init_text_end", "text_end"}
 SPLIT = re.compile(r"\w+\.(part|isra|constprop|cold)\b")
 syms = []

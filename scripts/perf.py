@@ -28,8 +28,8 @@ PARTS = ('vtx', 'bench', 'boot', 'memory', 'policy', 'linux', 'native')
 BASELINE = os.path.join(os.path.dirname(measure.__file__), 'baseline.json')
 WITH_XEN = ('bench', 'boot', 'memory', 'linux', 'native')
 DIFF_PARTS = ('bench', 'boot', 'memory', 'native')
-# Of these parts, what was seen to differ from run to run of one source: how long a second CPU takes to
-# come up, where in a tick the sleeps fall, and by which turns two CPUs of one emulator work.
+# The parts whose figures varied between runs of one source: how long a second CPU takes to start,
+# where in a tick the sleeps begin, and in which order the emulator runs two CPUs.
 VARYING = ('boot.2 CPUs.', 'native.margay.sleep_excess', 'native.margay.futex_two')
 TOLERANCE = 0.02
 BENCH_TARGETS = {'null_hypercall': 150, 'cpuid': 250, 'send_masked': 400, 'send_upcall': 700,

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# Set-up and running; included by the top Makefile, which defines O, Q and builds $(O)/margay. Targets
-# that need packages call the set-up script first, and then make again, since a fresh machine has no
-# compiler when this is read.
+# Set-up and running, included by the top Makefile, which defines O and Q and builds $(O)/margay.
+# Targets that need packages call the set-up script first and then make again, since a fresh machine
+# has no compiler when make reads this file.
 
 SETUP ?= scripts/setup
 ACCEL ?= tcg
 CPUS ?= 4
 MEM ?= 2048
-# More of Margay's own options for `make run`.
+# More options of Margay for `make run`.
 OPTIONS ?=
 RUN_ISO := $(O)/margay.iso
 LINUX_GUESTS := $(O)/guests/linux-cloud $(O)/guests/linux-generic
 INITRAMFS := $(O)/guests/initramfs.gz
-# The same with what a control domain needs.
+# The same with the files that a control domain needs.
 CONTROL_INITRAMFS := $(O)/guests/initramfs-control.gz
 GUEST_KOS := $(O)/cache/cloud/xen-privcmd.ko $(O)/cache/cloud/xen-evtchn.ko
 CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(O)/tools/clockcheck $(MODULES) $(TEST_MODULES) $(GUEST_KOS) \
@@ -25,7 +25,7 @@ AGAIN = +$(Q)$(MAKE) --no-print-directory
 setup:
 	$(Q)O=$(O) $(SETUP)
 
-# What set-up fetched: its absence is an error here, not a reason to fetch.
+# Files that set-up downloads: if one is missing it is an error here, not a reason to download it.
 $(O)/cache/%/vmlinuz $(O)/cache/%/busybox $(O)/cache/%.ko:
 	$(Q)echo "$@ is not there: run 'make setup'" >&2; exit 1
 
@@ -43,7 +43,7 @@ $(CONTROL_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/b
 	$(Q)mkdir -p $(@D)
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(CONTROL_FILES)
 
-# The demonstration: a stock Debian kernel, which has the input and the control privilege, and our
+# The demonstration: a stock Debian kernel, which gets the input and the control privilege, and the
 # hello guest.
 RUN_MODULES := \
 	--module '$(O)/guests/linux-cloud=guest name=linux vcpus=2 mem=512M control -- console=hvc0 margay.control' \

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# All tests. First those that run on the build machine: unit tests (cmocka, ASan and UBSan) and fuzzers
-# (libFuzzer). A file test/unit/test_X.c or test/fuzz/fuzz_X.c becomes one program; it names the sources
-# it is linked with in a comment line: `unit-sources: FILE...` or `fuzz-sources: FILE...`. Then those
-# that boot emulated machines (test/beds), and their sum.
+# All tests. First those on the build machine: unit tests (cmocka, ASan and UBSan) and fuzzers (libFuzzer). Each file test/unit/test_X.c or test/fuzz/fuzz_X.c becomes one program. It lists the sources to link in a comment line: `unit-sources: FILE...` or `fuzz-sources: FILE...`. Then those that boot emulated machines (test/beds), and the summary.
 
 .PHONY: check check-long check-arrows check-format format check-scripts check-unit check-fuzz check-fuzz-long unit fuzz
 .PHONY: check-scenarios check-scenarios-long check-trace check-oracle check-boot check-boot-long check-faults
@@ -26,15 +23,16 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_TESTS := $(patsubst test/unit/test_%.c,%,$(sort $(wildcard test/unit/test_*.c)))
 FUZZ_TESTS := $(patsubst test/fuzz/fuzz_%.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
 
-# $(call sources_of,FILE,KIND): the words behind `KIND-sources:` in FILE
+# $(call sources_of,FILE,KIND): the words after `KIND-sources:` in FILE
 sources_of = $(shell sed -n 's,^.*$2-sources: *,,p' $1 | sed 's,\*/,,')
-# $(call objects_of,FILE,KIND): the objects a program of KIND (unit or fuzz) is made of
+# $(call objects_of,FILE,KIND): the objects of a program of KIND (unit or fuzz)
 objects_of = $(patsubst %,$(O)/$2/obj/%.o,$1 $(call sources_of,$1,$2) test/unit/host.c)
 
-# Policy modules in unit tests: each calls its description policy_module, here it is module_NAME.
+# Policy modules in unit tests: each names its description policy_module, which becomes module_NAME
+# here.
 $(O)/unit/obj/modules/%.c.o: UNIT_DEFS = -Dpolicy_module=module_$(basename $(<F))
 
-# The loader's test reads the modules that were made.
+# The loader's test reads the built modules.
 $(O)/unit/module_real: | $(MODULES) $(TEST_MODULES)
 $(O)/unit/obj/test/unit/test_module_real.c.o: UNIT_DEFS = -DMODULES='"$(O)/modules"' \
 	-DTEST_MODULES='"$(O)/test/modules"'
@@ -86,7 +84,7 @@ check-unit: unit $(O)/unit/decode_forms
 	test/unit/decode_objdump.py $(O)/unit/decode_forms $(O)/unit || failed="$$failed decode_objdump"; \
 	if [ "$$failed" ]; then echo "FAILED unit tests:$$failed" >&2; exit 1; fi
 
-# Seeds are made by a script; test/fuzz/corpus/X holds inputs that once broke the parser X.
+# A script makes the seeds; test/fuzz/corpus/X holds inputs that once broke the parser X.
 $(O)/fuzz/seeds: test/fuzz/mkseeds.py $(MODULES) $(TEST_MODULES)
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -rf $@ && test/fuzz/mkseeds.py $@ $(MODULES) $(TEST_MODULES)
@@ -113,7 +111,7 @@ check-fuzz: fuzz $(O)/fuzz/seeds
 check-fuzz-long: fuzz $(O)/fuzz/seeds
 	$(call run_fuzzers,$(FUZZ_SECONDS_LONG))
 
-# Fixed work, to be done on the bare machine and in guests: test/perf/work.c.
+# Fixed work for the bare machine and for guests: test/perf/work.c.
 WORK_INITRAMFS := $(O)/guests/initramfs-work.gz
 
 $(O)/tools/work: test/perf/work.c
@@ -123,7 +121,7 @@ $(O)/tools/work: test/perf/work.c
 $(WORK_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh $(O)/tools/work
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(O)/tools/work
 
-# The same work as a guest of KVM's.
+# The same work in a KVM guest.
 KVM_INITRAMFS := $(O)/guests/initramfs-kvm.cpio
 
 $(KVM_INITRAMFS): $(O)/cache/busybox/busybox $(O)/guests/linux-generic $(WORK_INITRAMFS) \
@@ -173,7 +171,7 @@ check-scenarios: test-images
 check-scenarios-long: test-images
 	$(Q)O=$(O) test/beds/run.py --no-oracle --long
 
-# What check-scenarios runs on QEMU, with all that Margay does recorded: the verdicts must be the same.
+# The scenarios that check-scenarios runs on QEMU, with full tracing: the verdicts must be the same.
 check-trace: test-images
 	$(Q)O=$(O) test/beds/run.py --bed qemu --traced
 
@@ -189,14 +187,14 @@ check-boot-long: test-images
 check-faults: $(O)/margay guests
 	$(Q)O=$(O) test/beds/faults.py
 
-# What runs in the emulator beside a hypervisor, and counts: test/perf/count.c.
+# The emulator plugin that counts instructions beside a hypervisor: test/perf/count.c.
 COUNT_PLUGIN := $(O)/tools/count.so
 
 $(COUNT_PLUGIN): test/perf/count.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(TOOL_CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $<
 
-# The longest times with interrupts off, which only a debug build counts.
+# The longest times with interrupts off. Only a debug build measures them.
 .PHONY: hold-times
 hold-times:
 	$(AGAIN) O=$(O)/debug DEBUG=1 margay guests

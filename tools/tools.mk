@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# The tools of a control domain, included by the top Makefile. mgctl is linked statically, so that it runs
-# in a guest that has nothing but a kernel and an initramfs.
+# The tools of a control domain, included by the top Makefile. mgctl is linked statically, so that
+# it runs in a guest that has only a kernel and an initramfs.
 
 TOOL_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -Iinclude -fno-common -fstack-protector-strong $(WARN)
 XEN_LIBS := -lxencall -lxenforeignmemory -lxentoollog -lxentoolcore
@@ -21,7 +21,7 @@ $(O)/tools/mgctl: $(MGCTL_OBJS)
 	@echo "  LD      $@"
 	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ $(XEN_LIBS)
 
-# For tests in Linux guests: mgctl's way to Margay, and checks of what a guest relies on.
+# For tests in Linux guests: mgctl's library access to Margay, and checks of what a guest relies on.
 GUESTCHECK_OBJS := $(patsubst %,$(O)/obj/test/beds/linux/%.o,guestcheck channels)
 $(GUESTCHECK_OBJS): $(O)/obj/%.o: %.c tools/tools.mk
 	@mkdir -p $(@D)

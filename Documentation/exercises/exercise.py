@@ -84,7 +84,7 @@ class Exercise:
     def copy_tree(self):
         """A copy with the build's objects, so that only what changes is compiled again."""
         self.tree = os.path.join(self.work, 'tree')
-        # Make's dependency files name the objects as the build called them.
+        # Make's dependency files use the object names of the build.
         rel = os.path.relpath(OUT, ROOT)
         reuse = not rel.startswith('..')
         self.out = os.path.join(self.tree, rel if reuse else 'build')

@@ -31,7 +31,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.environ.get('O', 'build')
 CACHE = os.path.join(OUT, 'cache')
 OVMF = '/usr/share/OVMF/OVMF_CODE_4M.fd'
-# What EPYC has and TCG lacks is left out by name, or QEMU warns of each on each CPU.
+# Features of EPYC that TCG lacks are removed by name, or QEMU warns of each on each CPU.
 TCG_CPU = ('EPYC,+svm,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,'
            '-nrip-save,-xsavec')
 ESCAPES = re.compile(r'\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|c)')
@@ -113,11 +113,11 @@ def qemu_base(machine, accel='tcg', cpu=TCG_CPU):
             '-monitor', 'none', '-no-reboot', *qemu_firmware(machine), *extra]
 
 
-# An instruction takes 16 ns, an idle machine goes on to its next timer at once, and the clock chip begins
-# with DATE. All CPUs run in one thread, by turns. That also keeps Linux guests away from a fault of QEMU 7.2:
-# on threads it may miss that a CPU writes to code which another one translates just then, and goes on with
-# what was there. A kernel that patches itself was seen to execute, for ever, the breakpoint that it puts
-# there meanwhile.
+# An instruction takes 16 ns, an idle machine skips to its next timer at once, and the clock chip
+# starts at DATE. All CPUs run in turns in one thread. That also protects Linux guests from a bug of
+# QEMU 7.2: with threads it may miss a CPU's write to code that another CPU is translating, and
+# continue with the old code. A kernel that patches itself was seen to execute its temporary
+# breakpoint forever.
 DATE = '2026-01-01T00:00:00'
 ONE_THREAD = 'tcg,thread=single'    # an `accel` that does so by the host's clock
 VIRTUAL_TIME = {'-icount': 'shift=4,sleep=off', '-seed': '1', '-rtc': f'base={DATE},clock=vm'}
@@ -299,7 +299,7 @@ def run_oracle(machine, watcher, log_path, limit):
     module = f'{machine.image} {machine.oracle_args}'.strip().replace(',', ',,')
     if machine.oracle_initrd:
         module += ',' + machine.oracle_initrd.replace(',', ',,')
-    # MWAIT raises #GP in Xen's idle loop on this emulator now and then.
+    # In Xen's idle loop MWAIT sometimes raises #GP on this emulator.
     command = [*qemu_base(machine, cpu=TCG_CPU + ',-monitor'), *time_of(machine), '-nic', 'none', '-kernel', xen,
                '-append', options, '-initrd', module,
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']
@@ -386,8 +386,8 @@ BEDS = {
     'oracle': run_oracle,
 }
 GROUPS = {'vtx': ('broadwell', 'ivy', 'skylake')}
-# In `make check` these beds have only what concerns them; all in check-long, and when asked for. Ivy
-# Bridge has neither 1 GiB pages nor interrupts delivered by hardware.
+# In `make check` these beds run only the scenarios that concern them; in check-long, or on request,
+# all. Ivy Bridge has neither 1 GiB pages nor interrupt delivery by hardware.
 QUICK = {
     'skylake': (),
     'ivy': ('hello', 'smp', 'ipi', 'lapic_*', 'tpr*', 'upcall*', 'hlt', 'nmi', 'timers', 'evtchn_ipi',

@@ -112,7 +112,7 @@ def make_user_page():
             raise gdb.GdbError(f'{where:#x} is not mapped by small pages')
         write_u64(at, (entry | PTE_USER) & ~PTE_NX)
         table = entry & PTE_ADDR
-    # CR3 written anew makes the emulator forget its translations.
+    # Writing CR3 makes the emulator flush its TLB.
     command('maintenance packet P1d=' + struct.pack('<Q', value('$cr3')).hex())
     return where
 

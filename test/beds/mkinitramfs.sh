@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Make the initramfs of the Linux guests: a static busybox and test/beds/initramfs, and FILEs: policy
-# modules (.mod) in /modules, the tests' bad ones in /modules/hostile, kernel modules (.ko) in /lib/modules/KERNEL, programs in /bin.
+# Makes the initramfs of the Linux guests: a static busybox, test/beds/initramfs, and FILEs: policy
+# modules (.mod) in /modules, the tests' bad ones in /modules/hostile, kernel modules (.ko) in
+# /lib/modules/KERNEL, programs in /bin.
 # Usage: mkinitramfs BUSYBOX OUTPUT.gz [FILE...]
 set -eu
 

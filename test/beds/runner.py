@@ -98,7 +98,7 @@ def run_one(scenario, bed):
     name = scenario['name']
     directory = os.path.join(beds.OUT, 'test', bed)
     log = os.path.join(directory, name + '.log')
-    # Not shared with another run of the same scenario at the same time.
+    # A concurrent run of the same scenario has its own image.
     image = os.path.join(directory, f'{name}.{os.getpid()}.{scenario["kind"]}')
     if os.path.exists(log):
         os.remove(log)

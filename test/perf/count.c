@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A plugin of QEMU (TCG) that counts executed instructions of a hypervisor that cannot be asked. It writes to
- * the file that `to=` names:
- * `row INTERVALS INSTRUCTIONS INSIDE CALLS` for each row that a guest has marked (guests/lib/bench.h): the
- * intervals between its marks, what was executed in them, and how much of it within calls of the function
- * that `inside=ENTRY:RETURN:RETURN...` tells by its address and all those it returns to;
- * `vmrun INSTRUCTIONS` at the first VMRUN, since the address that `from=` tells was executed first;
- * `passes COUNT` at the end, of the address that `passes=` tells.
- * Under -icount all CPUs run in one thread, so nothing here needs a lock.
+ * A QEMU plugin (TCG) that counts the instructions of a hypervisor that has no counters of its own.
+ * It writes to the file given by `to=`:
+ * `row INTERVALS INSTRUCTIONS INSIDE CALLS` for each row that a guest marked (guests/lib/bench.h):
+ * the number of intervals between its marks, the instructions in them, and the instructions and
+ * calls of the function given by `inside=ENTRY:RETURN:RETURN...`: its address and all its return
+ * addresses;
+ * `vmrun INSTRUCTIONS` at the first VMRUN, counted from the first execution of the address `from=`;
+ * `passes COUNT` at the end: executions of the address `passes=`.
+ * Under -icount all CPUs run in one thread, so no lock is needed.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -21,7 +22,7 @@
 #define SLOTS		2
 #define EXPORT		__attribute__((visibility("default")))
 
-/* QEMU's plugin API, version 1: Debian has no package with its header. */
+/* QEMU's plugin API, version 1. Debian does not package its header. */
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 typedef uint64_t qemu_plugin_id_t;
@@ -50,7 +51,7 @@ struct count {
 	uint64_t all, inside, calls;
 };
 
-/* A row that is being measured: the sum of its intervals without the first, which is kept beside. */
+/* A row in progress: the sum of its intervals except the first, which is kept separately. */
 struct slot {
 	bool open;
 	unsigned int intervals;
@@ -61,15 +62,15 @@ static FILE *out;
 static uint64_t entry, returns[MAX_RETURNS], from, passed_address, passes;
 static unsigned int n_returns;
 
-static uint64_t executed, seen;		/* by all CPUs; of these, what is in `now` */
+static uint64_t executed, seen;		/* by all CPUs; seen: those included in `now` */
 static struct count now;
-static unsigned int current;		/* the CPU that runs */
+static unsigned int current;		/* the running CPU */
 static bool inside[MAX_CPUS];
 static uint64_t started;
 static bool has_started, has_entered;
 static struct slot slots[SLOTS];
 
-/* Take account of what the current CPU has executed since the last time. */
+/* Accounts what the current CPU executed since the last call. */
 static void account(void)
 {
 	uint64_t more = executed - seen;
@@ -113,7 +114,7 @@ static struct count difference(const struct count *a, const struct count *b)
 	return (struct count){ a->all - b->all, a->inside - b->inside, a->calls - b->calls };
 }
 
-/* Begins an interval, or ends it. */
+/* Starts or ends an interval. */
 static void on_mark(unsigned int cpu, void *data)
 {
 	struct slot *s = data;
@@ -136,7 +137,7 @@ static void on_mark(unsigned int cpu, void *data)
 	s->sum.calls += c.calls;
 }
 
-/* Of several intervals the first is left out: it is what the guests do not count either. */
+/* Leaves out the first of several intervals, as the guests do. */
 static void on_row(unsigned int cpu, void *data)
 {
 	struct slot *s = slots;
@@ -188,7 +189,7 @@ static void when_executed(struct qemu_plugin_insn *insn, exec_cb cb, void *data)
 	qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, QEMU_PLUGIN_CB_NO_REGS, data);
 }
 
-/* What to do before this instruction. It is counted only after that. */
+/* Registers the callbacks of this instruction. They run before the instruction is counted. */
 static void watch(struct qemu_plugin_insn *insn)
 {
 	uint64_t address = qemu_plugin_insn_vaddr(insn);
@@ -283,7 +284,7 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, 
 		fprintf(stderr, "count: no to=\n");
 		return -1;
 	}
-	/* Who has seen the sign that ends a run ends QEMU at once. */
+	/* A reader that sees the line that ends a run kills QEMU at once. */
 	setvbuf(out, NULL, _IOLBF, 0);
 	qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
 	qemu_plugin_register_atexit_cb(id, at_exit, NULL);

@@ -1,7 +1,7 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: BSD-2-Clause
-# First process of the Linux that runs another one by KVM. Its arguments, which are what follows `--` on
-# the kernel's command line, are the other one's command line.
+# The first process of the Linux that runs another Linux under KVM. Its arguments, which follow `--`
+# on the kernel's command line, are the other one's command line.
 b=/bin/busybox
 $b mount -t devtmpfs dev /dev
 $b mount -t proc proc /proc

@@ -26,7 +26,7 @@ STEP = re.compile(r'\(margay\) boot: (.+) at (\d+) ticks')
 OWN = re.compile(r"\(margay\) memory: .* Margay's own (\d+) KiB")
 HOST_OWN = re.compile(r'host_memory own (\d+) KiB')
 WORK = re.compile(r'work (\w+) (\d+)')
-# What both a bare machine and a guest have, so that a kernel does the same on both.
+# Features of both a bare machine and a guest, so that a kernel does the same on both.
 SAME_CPU = beds.TCG_CPU + ',-rdtscp,-monitor,-smap,-xsave'
 SAME_KERNEL = 'rdinit=/bin/work norandmaps nokaslr mitigations=off quiet'
 EXITS = re.compile(r'\(margay\) (\S+) exits (\S+) (\d+)')
@@ -138,9 +138,10 @@ def timed_net(name, row, empty):
     share = intervals / empty[0]
     left = instructions - inside - share * (empty[1] - empty[2])
     if name == 'yield_two':
-        # In an interval the other vCPU yields too, but not always as often: each yield is one exit.
+        # The other vCPU also yields in an interval, but not always as often. Each yield is one
+        # exit.
         return left / (calls - share * empty[3])
-    # There and back; the instructions of all CPUs are in the time and in what is counted.
+    # There and back. The time and the count include the instructions of all CPUs.
     return left / intervals / (2 if name.startswith(('ipi_', 'event_')) else 1)
 
 
@@ -149,10 +150,11 @@ def noise_nets(rows, gaps, costs):
     exit, left alone and with a timer. In the loop that is left alone each turn is one call of the decoder."""
     alone, timer = rows
     turn, each = alone[1] / alone[3], alone[2] / alone[3]
-    # What is not in a gap is turns without one.
+    # The time outside of gaps consists of iterations without one.
     within = timer[2] - (timer[1] - int(gaps[3])) / turn * each
-    # The handler reads the clock, an exit. It was due at any moment of a turn, which the decoder is a part
-    # of: what it waited for the end of that is what the mean is above the least.
+    # The handler reads the clock, which is an exit. The timer may expire at any point of an
+    # iteration, which includes the decoder: the difference of mean and least is the wait for the
+    # end of that.
     late = costs['timer_late']
     before = each + (late['mean'] - late['min']) * each / turn
     return {'noise_alone': costs['noise_alone']['mean'],    # none: else a turn would not be one call

@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Make the initramfs of a Linux that runs another one by KVM: busybox, Debian's QEMU for the machine
-# microvm with its libraries and firmware, KVM's modules, and the other one's kernel and initramfs.
+# Makes the initramfs of a Linux that runs another one under KVM: busybox, Debian's QEMU for the
+# machine microvm with its libraries and firmware, KVM's modules, and the other one's kernel and
+# initramfs.
 # Usage: mkkvm BUSYBOX OUTPUT.cpio KERNEL INITRD MODULE.ko...
 set -eu
 
@@ -26,7 +27,7 @@ chmod 755 "$root"
 mkdir -p "$root/bin" "$root/usr/bin" "$root/dev" "$root/proc" "$root/sys" "$root/tmp" "$root$firmware"
 cp "$busybox" "$root/bin/busybox"
 install -m 755 "$(dirname "$0")/kvm-init.sh" "$root/init"
-# It looks for its firmware beside where it lies itself.
+# QEMU looks for its firmware relative to its own location.
 cp "$qemu" "$root/usr/bin/qemu"
 for library in $(ldd "$qemu" | grep -o '/[^ ]*'); do
 	mkdir -p "$root/$(dirname "$library")"
@@ -39,6 +40,6 @@ cp "$kernel" "$root/kernel"
 cp "$initrd" "$root/initrd"
 cp "$@" "$root"
 find "$root" -exec touch -h -d @0 {} +
-# Not compressed: nobody measures how long that takes to come off, but everybody waits for it.
+# Not compressed: decompression would delay every run, and nobody measures it.
 (cd "$root" && find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet) >"$output.new"
 mv "$output.new" "$output"

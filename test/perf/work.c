@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The same work on the bare machine and in a guest: the first process of a Linux kernel. It prints
- * `work NAME TICKS` for each part, and for what is not work `work NAME VALUE`; under QEMU's -icount a tick
- * is an instruction, the kernel's and the hypervisor's among them. Then it powers off. `work two` is what two
- * CPUs do with each other, of which a tick is an instruction of either.
+ * Performs the same work on the bare machine and in a guest, as the first process of a Linux
+ * kernel. Prints `work NAME TICKS` for each part, and `work NAME VALUE` for other figures, then
+ * powers off. Under QEMU's -icount a tick is an instruction, including those of the kernel and the
+ * hypervisor. `work two` is the work of two interacting CPUs; a tick is then an instruction of
+ * either.
  */
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -26,8 +27,8 @@
 #define MIB (1UL << 20)
 #define PING_PONGS 2000
 #define SLEEPS 200
-#define SPIN_TICKS 400000000UL	/* at a tick a nanosecond: 0.4 s */
-#define GAP 200			/* ticks: a turn of the spinning loop takes some ten */
+#define SPIN_TICKS 400000000UL	/* 0.4 s at one tick per nanosecond */
+#define GAP 200			/* ticks; an iteration of the spinning loop takes about ten */
 
 static volatile uint64_t sink;
 
@@ -71,7 +72,7 @@ static void streaming(void)
 
 static uint32_t *chain;
 
-/* A chain through all of 8 MiB with no order in it. */
+/* Links all of 8 MiB into a chain in random order. */
 static void make_chain(void)
 {
 	const uint32_t n = 8 * MIB / sizeof(*chain);
@@ -198,7 +199,7 @@ static void *player_on_1(void *arg)
 	return player(arg);
 }
 
-/* A CPU for each: whoever waits, sleeps, and is woken by the other one's interrupt. */
+/* One CPU for each: a waiting thread sleeps, and the other's interrupt wakes it. */
 static void futexes_on_two(void)
 {
 	pthread_t other;
@@ -219,7 +220,7 @@ static void measure(const char *name, void (*work)(void))
 	printf("work %s %lu\n", name, ticks() - start);
 }
 
-/* How much longer than asked a sleep of 1 ms takes, in nanoseconds, on average. */
+/* Measures by how much a sleep of 1 ms is too long, in nanoseconds, on average. */
 static void sleeps(void)
 {
 	const struct timespec ms = { .tv_nsec = 1000000 };
@@ -235,7 +236,7 @@ static void sleeps(void)
 	printf("work sleep_excess %ld\n", ns / SLEEPS - ms.tv_nsec);
 }
 
-/* What is taken from a loop that wants to do nothing else. */
+/* Measures the time that is taken from a loop that only spins. */
 static void gaps(void)
 {
 	uint64_t start = ticks(), last = start, sum = 0, largest = 0, nr = 0;
@@ -253,7 +254,9 @@ static void gaps(void)
 	printf("work gaps_count %lu\nwork gaps_sum %lu\nwork gaps_largest %lu\n", nr, sum, largest);
 }
 
-/* Xen's initial domain may have none that a process can open: the kernel's own messages come out. */
+/*
+ * A process of Xen's initial domain may have no console to open; the kernel's messages do appear.
+ */
 static void open_console(void)
 {
 	struct stat st;
@@ -263,7 +266,7 @@ static void open_console(void)
 		return;
 	mkdir("/dev", 0755);
 	mount("dev", "/dev", "devtmpfs", 0, NULL);
-	/* As the three that a process starts with. */
+	/* The three descriptors of a normal process. */
 	do
 		fd = open("/dev/kmsg", O_RDWR);
 	while (fd >= 0 && fd < STDERR_FILENO);
@@ -283,7 +286,7 @@ int main(int argc, char **argv)
 		return 0;
 	open_console();
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	/* The kernel passes what it does not know itself, too: before what is behind its "--". */
+	/* The kernel passes unknown options too: before those that follow its "--". */
 	if (argc > 1 && !strcmp(argv[argc - 1], "two")) {
 		sleep(1);
 		measure("futex_two", futexes_on_two);
@@ -296,7 +299,7 @@ int main(int argc, char **argv)
 	memset(c, 2, 2 * MIB);
 	streaming();	/* the pages of a come */
 	make_chain();
-	/* The kernel's own late work of its boot. */
+	/* The kernel's late boot work. */
 	sleep(1);
 	measure("arithmetic", arithmetic);
 	measure("streaming", streaming);

@@ -14,10 +14,10 @@ import beds  # noqa: E402
 XEN, MAP = (os.path.join(beds.CACHE, 'xen', name) for name in ('xen', 'xen.map'))
 PLUGIN = os.path.join(beds.OUT, 'tools/count.so')
 PT_LOAD = 1
-# Xen asks it for the length of an instruction that it has intercepted. Where the CPU stores the next RIP
-# at an exit (NRIPS) it takes that and decodes nothing.
+# Xen calls it for the length of an intercepted instruction. If the CPU stores the next RIP at an
+# exit (NRIPS) it uses that and decodes nothing.
 DECODER = 'svm_get_insn_len'
-# The way back to a paravirtual guest, be it from an exception, an interrupt or a hypercall.
+# The return to a paravirtual guest, from an exception, an interrupt or a hypercall.
 RETURN = 'x86_64/entry.S#restore_all_guest'
 ROW = re.compile(r'row (\d+) (\d+) (\d+) (\d+)')
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Margay's module loader as a program, for tests: prints each file's module name, or why it is refused. */
+/*
+ * Margay's module loader as a program, for tests. Prints each file's module name or the reason for
+ * its refusal.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -20,7 +23,7 @@ u64 module_export(const char *name)
 	return 0;
 }
 
-/* The build-id that the test's stand-in for Margay has. */
+/* The build-id of the test's replacement for Margay. */
 const u8 *module_hypervisor_id(void)
 {
 	return (const u8 *)"ABCDEFGHIJKLMNOPQRST";

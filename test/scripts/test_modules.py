@@ -31,7 +31,7 @@ def run(*argv, **kwargs):
 class OutOfTree(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        # Not the surrounding make's business: its variables, O= say, are not for these.
+        # Without the variables of the surrounding make, such as O=.
         env = {k: v for k, v in os.environ.items() if k not in ('MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'O')}
         cls.env = env
         cls.work = tempfile.mkdtemp()

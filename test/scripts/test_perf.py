@@ -65,7 +65,8 @@ class Net(unittest.TestCase):
         lines = measure.Lines()
         lines.text = ['noise alone 0 0 0', 'noise timer 10 20000 2200']
         costs = {'timer_tick': {'mean': 2000}, 'timer_late': {'mean': 700, 'min': 650}, 'noise_alone': {'mean': 0}}
-        # A turn is 100 instructions, 80 of them the decoder's; beside the gaps there are 800.
+        # An iteration takes 100 instructions, 80 of them the decoder's; outside of the gaps there
+        # are 800.
         rows = [(1, 100000, 80000, 1000), (1, 100000, 64000 + 10 * 500, 850)]
         nets = measure.nets_of(costs, rows, lines)
         self.assertEqual({name: round(net) for name, net in nets.items()},

@@ -80,7 +80,7 @@ class Judging(unittest.TestCase):
     def test_traced(self):
         plain = scenario(options='trace=256 maxcpus=2', forbid=['odd'])
         traced = scenarios.traced(plain)
-        # What the scenario says itself comes later, and wins.
+        # The scenario's own options come later and take precedence.
         self.assertEqual(traced['options'], 'trace=8 trace=256 maxcpus=2')
         self.assertEqual((plain['name'], traced['name']), ('timers', 'timers+trace'))
         verdict = Verdict(traced, 'qemu')

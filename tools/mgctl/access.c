@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * May this guest control Margay? Margay looks like Xen to its guests, so the first operation tells the two
- * apart; it also tells whether this guest may do anything.
+ * Checks whether this guest may control Margay. Margay looks like Xen to its guests. The first
+ * operation distinguishes the two, and shows whether this guest has the privilege.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The command line of mgctl becomes a request. */
+/* Parses the command line of mgctl into a request. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -53,7 +53,7 @@ static const struct option options[] = {
 	{ 0 }
 };
 
-/* Which options go with what, and their default: the last one wins. */
+/* The options given, and their defaults. The last occurrence takes effect. */
 struct given {
 	const char *cpus, *domain, *watch, *count, *events, *seconds, *pages;
 	bool all, old;
@@ -107,7 +107,7 @@ static int wrong(FILE *err, const char *fmt, ...)
 	return MGCTL_USAGE;
 }
 
-/* A decimal or 0x number that takes all of the text up to one of the characters in end. */
+/* Parses a decimal or 0x number that ends at one of the characters in end or at the text's end. */
 static bool number(const char *text, const char *end, uint64_t max, uint64_t *value,
 		   const char **rest)
 {
@@ -261,7 +261,7 @@ static int parse_command(int argc, char **argv, struct request *rq, FILE *err)
 	return parse_operands(argv + used, rq, err) ? MGCTL_OK : MGCTL_USAGE;
 }
 
-/* "exit,sched" */
+/* Parses "exit,sched". */
 static bool parse_events(const char *text, uint32_t *events, FILE *err)
 {
 	const char *p = text;
@@ -284,7 +284,7 @@ static bool parse_events(const char *text, uint32_t *events, FILE *err)
 	}
 }
 
-/* Seconds with a point, at most a day and at least 10 ms. */
+/* Parses seconds with a decimal point, from 10 ms to a day. */
 static bool parse_watch(const char *text, uint64_t *ms, FILE *err)
 {
 	char *stop;
@@ -308,7 +308,7 @@ static bool parse_number(const char *text, uint64_t max, uint64_t *value, FILE *
 	return false;
 }
 
-/* Each option with a command that has a use for it. */
+/* Checks that the command uses each given option. */
 static int parse_given(const struct given *g, struct request *rq, FILE *err)
 {
 	uint64_t pages = 64;
@@ -348,7 +348,7 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 
 	*rq = (struct request){ .domain = MARGAY_POLICY_ITSELF };
 	opterr = 0;
-	optind = 0; /* glibc: from the start, also the second time */
+	optind = 0; /* glibc: restart, also on a second call */
 	while ((c = getopt_long(argc, argv, ":c:d:jhaw::n:e:s:p:o", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
@@ -382,7 +382,7 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 			g.old = true;
 			break;
 		case 'h':
-			return MGCTL_OK; /* whatever else is there */
+			return MGCTL_OK; /* whatever else is given */
 		default:
 			return wrong(err, c == ':' ? "'%s' needs a value" : "no option '%s'",
 				     argv[optind - 1]);

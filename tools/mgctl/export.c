@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mgctl trace export: a trace file as JSON in Chrome's trace event format, which Perfetto and
- * chrome://tracing open. The process "CPUs" has a thread for each CPU: who runs there. Each domain is a
- * process, each vCPU a thread of it: what Margay does for it, from each exit to the next entry.
+ * mgctl trace export: writes a trace file as JSON in Chrome's trace event format, for Perfetto and
+ * chrome://tracing. The process "CPUs" has a thread per CPU with the vCPU that runs there. Each
+ * domain is a process and each vCPU a thread of it, with Margay's work for it from each exit to the
+ * next entry.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,10 @@
 
 #define CPUS_PID 1U
 #define DOMAIN_PID \
-	1000U /* and the domain's number; a thread has a number of its own in the whole file */
-#define MAX_THREADS 64U /* vCPUs of a domain */
+	1000U /* plus the domain's id; thread ids are unique in the whole file */
+#define MAX_THREADS 64U /* vCPUs per domain */
 
-/* What is under way: from an exit on, or on a CPU. NULL name: nothing. */
+/* An open slice: since an exit, or on a CPU. name is NULL if there is none. */
 struct slice {
 	char name[64];
 	uint64_t start;
@@ -26,7 +27,7 @@ struct export {
 	const struct trace_file *t;
 	struct json j;
 	struct slice cpus[MAX_CPUS];
-	struct slice *domains[0x8000];	/* MAX_THREADS each, where there are records */
+	struct slice *domains[0x8000];	/* MAX_THREADS each, for domains with records */
 };
 
 static uint32_t pid_of(const struct margay_trace *r)
@@ -34,7 +35,7 @@ static uint32_t pid_of(const struct margay_trace *r)
 	return DOMAIN_PID + r->domain;
 }
 
-/* Viewers take thread 0 for something else. */
+/* Viewers treat thread 0 specially. */
 static uint32_t cpu_tid(uint32_t cpu)
 {
 	return 1 + cpu;
@@ -117,7 +118,7 @@ static void close_slice(struct export *x, struct slice *s, uint32_t pid, uint32_
 	end(x);
 }
 
-/* Who runs on the CPU, from coming to leaving. */
+/* Records which vCPU runs on the CPU, from its arrival to its departure. */
 static void on_sched(struct export *x, const struct margay_trace *r, struct slice *v)
 {
 	struct slice *c = &x->cpus[r->cpu % MAX_CPUS];
@@ -185,7 +186,7 @@ static void on_record(struct export *x, const struct margay_trace *r)
 	instant(x, text, pid, tid, r->tsc);
 }
 
-/* What is still under way ends with the trace; and everything gets its name. */
+/* Closes the open slices at the end of the trace, and names all processes and threads. */
 static void finish(struct export *x, uint64_t tsc)
 {
 	char text[32];

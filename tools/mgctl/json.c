@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Output: JSON (RFC 8259), and text of Margay's modules for a terminal. Modules' texts may hold any bytes:
- * what is not plain ASCII is escaped here or shown as a question mark.
+ * Output: JSON (RFC 8259), and texts of modules for a terminal. A module's text may hold any bytes.
+ * Bytes other than plain ASCII are escaped in JSON and shown as question marks on a terminal.
  */
 #include <string.h>
 

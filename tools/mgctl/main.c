@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* mgctl: a request is read, Margay is found, the request is done. */
+/* mgctl: parses the request, finds Margay, performs the request. */
 #include <unistd.h>
 
 #include "show.h"

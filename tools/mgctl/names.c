@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Names of what Margay tells by number: exits and hypercalls from its own tables, operations from Xen's. */
+/* Names for Margay's numbers: exits and hypercalls from Margay's tables, operations from Xen's. */
 #include <stdint.h>
 #include <string.h>
 

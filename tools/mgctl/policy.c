@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The commands, each a few operations of hypercall 55. */
+/* The policy commands. Each makes a few calls of hypercall 55. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "mgctl.h"
 
-#define FILE_MAX (1U << 20)	/* Margay has a lower limit of its own */
-#define LIST_MAX 65536U		/* a module's counters might have no end */
+#define FILE_MAX (1U << 20)	/* Margay's own limit is lower */
+#define LIST_MAX 65536U		/* a module's list of counters might be endless */
 
 static int call(struct mgctl *m, struct margay_op *op, uint32_t cmd, const char *name)
 {
@@ -24,7 +24,7 @@ static int list_nth(struct mgctl *m, uint32_t i, struct margay_op *op)
 	return call(m, op, MARGAY_POLICY_LIST, NULL);
 }
 
-/* 0: op is what LIST says of the policy of that name. */
+/* Sets op to what LIST returns for the policy with that name. Returns 0 on success. */
 int find_policy(struct mgctl *m, const char *name, struct margay_op *op)
 {
 	int rc = 0;
@@ -44,7 +44,7 @@ static int cannot_read(struct mgctl *m, const char *name, const char *why)
 	return MGCTL_USAGE;
 }
 
-/* Reads the file into memory for Margay: its size, or -1 after a complaint. */
+/* Reads the file into memory that Margay can read. Returns its size, or -1 after a message. */
 static long read_file(struct mgctl *m, const char *name, void **data)
 {
 	FILE *f = fopen(name, "rb");
@@ -185,7 +185,7 @@ static int selected(struct mgctl *m, uint32_t point, uint32_t cpu, struct margay
 	return rc;
 }
 
-/* Margay takes the CPUs that exist and passes over the others: a person should hear of these. */
+/* Reports CPUs that do not exist: Margay silently ignores them. */
 static bool cpus_exist(struct mgctl *m, const struct request *rq)
 {
 	struct margay_op op;
@@ -218,7 +218,7 @@ static int do_select(struct mgctl *m, const struct request *rq)
 	return rc ? refused(m, rq, rc, NULL) : MGCTL_OK;
 }
 
-/* One CPU's line: false when there is no such CPU, or another error. */
+/* Prints one CPU's line. Fails if the CPU does not exist, or on another error. */
 static int show_cpu(struct mgctl *m, struct json *j, uint32_t cpu)
 {
 	struct margay_op op;
@@ -330,7 +330,7 @@ static int counters(struct mgctl *m, const struct request *rq)
 		json_end(&j, '}');
 		fputc('\n', m->out);
 	}
-	/* It may have been ejected by what its counter function did. */
+	/* Its own counter function may have got it ejected. */
 	if (rc != -ENOENT || find_policy(m, rq->name, &op) || op.u.list.ejected)
 		return refused(m, rq, rc, i == LIST_MAX ? "its counters have no end" : NULL);
 	return MGCTL_OK;
@@ -357,7 +357,7 @@ int do_request(struct mgctl *m, const struct request *rq)
 		return do_stat(m, rq);
 	case RECORD:
 		return do_record(m, rq);
-	case TRACE_SHOW: /* without Margay: main.c */
+	case TRACE_SHOW: /* needs no Margay: main.c */
 	case EXPORT:
 	case HELP:
 		break;

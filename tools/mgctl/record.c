@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mgctl trace record: the rings, mapped read-only, are emptied into a file until the time is up. Margay never
- * waits: what it has overwritten meanwhile is counted as lost.
+ * mgctl trace record: maps the rings read-only and copies them to a file until the time is up.
+ * Margay never waits: records that it overwrites first are counted as lost.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,10 +13,10 @@
 #define PAUSE_MS 20U
 
 struct ring {
-	const struct margay_trace_ring *head;	/* NULL: no more CPUs */
+	const struct margay_trace_ring *head;	/* NULL after the last CPU */
 	const struct margay_trace *records;
 	uint32_t pages;
-	uint64_t next;			/* the first that is not in the file yet */
+	uint64_t next;			/* the first record not yet in the file */
 };
 
 struct recording {
@@ -24,7 +24,7 @@ struct recording {
 	FILE *f;
 	struct ring rings[MAX_RINGS];
 	uint32_t nr_rings;
-	struct margay_trace *copy;	/* as many as a ring has */
+	struct margay_trace *copy;	/* room for a whole ring */
 	uint64_t kept, lost;
 };
 
@@ -38,7 +38,7 @@ static void put(struct recording *rec, const struct margay_trace *t, size_t n)
 	fwrite(t, sizeof(*t), n, rec->f);
 }
 
-/* Records that Margay may have written over while they were copied are not kept. */
+/* Copies new records to the file. Drops those that Margay may have overwritten during the copy. */
 static void drain(struct recording *rec, struct ring *r)
 {
 	uint64_t room = r->head->records, end = written(r), first = r->next, start = first, good;
@@ -72,7 +72,7 @@ static void drain_all(struct recording *rec)
 		drain(rec, &rec->rings[i]);
 }
 
-/* From now on these kinds; 0 or -errno. */
+/* Sets the kinds of events to record. Returns 0 or -errno. */
 static int switch_to(struct mgctl *m, uint32_t events, uint32_t pages)
 {
 	struct margay_op op = { .cmd = MARGAY_TRACE };
@@ -123,7 +123,7 @@ static void put_header(struct recording *rec)
 	fwrite(&h, sizeof(h), 1, rec->f);
 }
 
-/* The names of all domains that there are now. */
+/* Writes the names of all present domains. */
 static void put_names(struct recording *rec)
 {
 	struct margay_op op = { .cmd = MARGAY_STAT };
@@ -183,7 +183,7 @@ int do_record(struct mgctl *m, const struct request *rq)
 		free(rec);
 		return MGCTL_USAGE;
 	}
-	rc = switch_to(m, 0, rq->pages);	/* the rings are there from now on */
+	rc = switch_to(m, 0, rq->pages);	/* the rings exist from now on */
 	rc = rc ? rc : map_rings(rec, rq->old);
 	rc = rc ? rc : run(rec, rq);
 	bad = ferror(rec->f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Margay's refusals in words. It answers with an errno; what that means depends on the operation. */
+/* Explains Margay's refusals. Margay returns an errno, whose meaning depends on the operation. */
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
@@ -46,7 +46,7 @@ static const char *set_why(const struct request *rq, int rc)
 	return NULL;
 }
 
-/* NULL: nothing better than the errno's own text. */
+/* Returns an explanation, or NULL if the errno's own text is best. */
 static const char *why(const struct request *rq, int rc)
 {
 	switch (rq->command) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* mgctl trace show: a trace file, read and put in order, as text. */
+/* mgctl trace show: reads a trace file, sorts it and prints it as text. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static int earlier(const void *a, const void *b)
 	return x < y ? -1 : 1;
 }
 
-/* By time; those of the same time, as a coarse TSC has them, stay in their order. */
+/* Sorts by time. Records with equal times, as a coarse TSC gives, keep their order. */
 static bool sort(struct trace_file *t)
 {
 	struct margay_trace **order = malloc((t->nr + 1) * sizeof(*order));
@@ -39,7 +39,7 @@ static bool sort(struct trace_file *t)
 	return true;
 }
 
-/* Names go aside; what is lost without a later record gets the time of the last. */
+/* Moves the names aside. A loss without a later record gets the time of the last record. */
 static void take_names(struct trace_file *t)
 {
 	size_t kept = 0;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is done with trace files, without Margay: show.c and export.c. Return what mgctl exits with. */
+/*
+ * Commands on trace files that need no Margay: show.c and export.c. They return mgctl's exit code.
+ */
 #ifndef MGCTL_SHOW_H
 #define MGCTL_SHOW_H
 
@@ -8,7 +10,7 @@
 int show_trace(const char *name, FILE *out, FILE *err);
 int export_trace(const char *name, FILE *out, FILE *err);
 
-extern const char *const run_names[4];		/* by what TRACE_SCHED says */
-extern const char *const inject_names[8];	/* by the type of an injected event */
+extern const char *const run_names[4];		/* indexed by the value in TRACE_SCHED */
+extern const char *const inject_names[8];	/* indexed by the type of an injected event */
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mgctl stat: Margay's counters as a table of 80 columns, as JSON, or one on each line. What there is and
- * what it is called Margay says; two snapshots make the rates of --watch.
+ * mgctl stat: prints Margay's counters as a table of 80 columns, as JSON, or one per line. Margay
+ * supplies the counters and their names. --watch computes rates from two snapshots.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static void drop(struct snapshot *s)
 	*s = (struct snapshot){ 0 };
 }
 
-/* One more thing of the snapshot: 0 or -errno. */
+/* Adds one thing to the snapshot. Returns 0 or -errno. */
 static int add(struct mgctl *m, struct snapshot *s, struct margay_counter *buffer, uint32_t domain,
 	       uint32_t index, uint32_t *next)
 {
@@ -63,7 +63,9 @@ static int add(struct mgctl *m, struct snapshot *s, struct margay_counter *buffe
 	return 0;
 }
 
-/* The whole of one, and its CPUs, until there is no other. A domain that is just gone is passed over. */
+/*
+ * Adds the whole and then its CPUs or vCPUs until the last. Ignores a domain that has just ended.
+ */
 static int add_all(struct mgctl *m, struct snapshot *s, struct margay_counter *buffer,
 		   uint32_t domain, uint32_t *next)
 {
@@ -101,7 +103,7 @@ static int take(struct mgctl *m, const struct request *rq, struct snapshot *s)
 	return rc;
 }
 
-/* The sum of those of the group, or of the one with that name. */
+/* Returns the sum of a group's counters, or the counter with the given name. */
 static uint64_t value(const struct thing *t, const char *group, const char *name)
 {
 	uint64_t sum = 0;
@@ -121,7 +123,7 @@ static const struct thing *same_thing(const struct snapshot *s, const struct thi
 	return NULL;
 }
 
-/* The gain since `was` (NULL: since the start). */
+/* Returns the increase since `was`; NULL means since the start. */
 static uint64_t gain(const struct thing *t, const struct thing *was, const char *group,
 		     const char *name)
 {
@@ -130,7 +132,7 @@ static uint64_t gain(const struct thing *t, const struct thing *was, const char 
 	return now > then ? now - then : 0;
 }
 
-/* Right-aligned in six columns, and a blank before. */
+/* Prints right-aligned in six columns after a space. */
 static void count(FILE *f, double n)
 {
 	static const char unit[] = " kMGTPE";
@@ -151,7 +153,7 @@ static void percent(FILE *f, uint64_t part, uint64_t all)
 
 static const char *const times[] = { "guest", "margay", "waiting", "idle" };
 
-/* The four times as shares of what has passed: a vCPU that is off is idle. */
+/* Prints the four times as shares of the elapsed time. An offline vCPU counts as idle. */
 static void shares(FILE *f, const struct thing *t, const struct thing *was, bool vcpu)
 {
 	uint64_t all = gain(t, was, "time", NULL);
@@ -233,7 +235,7 @@ static void table(FILE *f, const struct snapshot *s, const struct snapshot *befo
 	}
 }
 
-/* All of them that are not zero, a line each. */
+/* Lists all nonzero counters, one per line. */
 static void listing(FILE *f, const struct snapshot *s)
 {
 	for (size_t i = 0; i < s->nr; i++) {
@@ -259,7 +261,7 @@ static void listing(FILE *f, const struct snapshot *s)
 	}
 }
 
-/* Its counters, an object for each group; of a hypercall an object of its operations. */
+/* Writes its counters as an object per group; a hypercall is an object of its operations. */
 static void json_counters(struct json *j, const struct thing *t)
 {
 	const struct margay_counter *c = t->counters, *end = c + t->nr;

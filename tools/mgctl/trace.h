@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A trace file: the header, then records as Margay writes them, CPU by CPU in order of time, and these of
- * mgctl's own. All is little-endian; a record and the header are 32 bytes each.
+ * The trace file format: the header, then Margay's records, CPU by CPU in order of time, and
+ * mgctl's own records below. All fields are little-endian; a record and the header have 32 bytes
+ * each.
  */
 #ifndef MGCTL_TRACE_H
 #define MGCTL_TRACE_H
@@ -9,8 +10,8 @@
 #include "mgctl.h"
 
 #define TRACE_MAGIC "MGTRACE1"
-#define TRACE_NAME 254		/* domain's name: 16 bytes in a and b */
-#define TRACE_LOST 255		/* of cpu's, a records before the next one */
+#define TRACE_NAME 254		/* a domain's name: 16 bytes in a and b */
+#define TRACE_LOST 255		/* cpu lost a records before the next one */
 
 struct trace_header {
 	char magic[8];
@@ -18,7 +19,7 @@ struct trace_header {
 	uint32_t cpus, pad[3];
 };
 
-/* A whole file in order of time; first is the TSC of the first record. */
+/* A whole file in order of time; first is the TSC of its first record. */
 struct trace_file {
 	struct trace_header h;
 	struct margay_trace *records;
@@ -27,12 +28,12 @@ struct trace_file {
 	char names[0x8000][17];
 };
 
-/* MGCTL_OK, or MGCTL_USAGE after a complaint. */
+/* Returns MGCTL_OK, or MGCTL_USAGE after a message. */
 int trace_load(const char *name, struct trace_file **file, FILE *err);
 void trace_free(struct trace_file *t);
-/* Nanoseconds since the first record. */
+/* Returns the nanoseconds since the first record. */
 uint64_t trace_ns(const struct trace_file *t, uint64_t tsc);
-/* "linux/0", for a terminal; "-" for no domain. */
+/* Returns "linux/0", safe for a terminal, or "-" for no domain. */
 const char *trace_who(const struct trace_file *t, const struct margay_trace *r);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The way to Margay: libxencall, over the kernel's /dev/xen/privcmd. */
+/* Calls Margay by libxencall, through the kernel's /dev/xen/privcmd. */
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <xencall.h>	/* first: it has what the next one needs */
+#include <xencall.h>	/* first: the next header needs it */
 #include <xenforeignmemory.h>
 #include <xen/xen.h>
 
@@ -23,7 +23,7 @@
 struct link {
 	xencall_handle *xc;
 	struct margay_op *op;
-	xenforeignmemory_handle *memory; /* opened when it is needed */
+	xenforeignmemory_handle *memory; /* opened on first use */
 };
 
 static bool on_xen(void)
@@ -44,13 +44,13 @@ static void on_alarm(int signal)
 }
 
 /*
- * Kernels with the fix for XSA-482 do not open the device in a guest until a xenstore has told them which
- * domain the guest may control. There may be none: wait a little only.
+ * In a guest, kernels with the fix for XSA-482 open the device only after a xenstore has told them
+ * which domain the guest may control. There may be no xenstore, so wait only briefly.
  */
 static int open_device(void)
 {
 	const struct sigaction act = { .sa_handler = on_alarm }, old = { .sa_handler = SIG_DFL };
-	/* Again every second: the first signal might come before open() is reached. */
+	/* Repeat every second: the first signal might precede open(). */
 	const struct itimerval limit = { { 1, 0 }, { OPEN_SECONDS, 0 } }, none = { 0 };
 	int fd, error;
 
@@ -112,7 +112,7 @@ static void xen_free(struct mgctl *m, void *p)
 	xencall_free_buffer(l->xc, p);
 }
 
-/* As Xen's own trace buffers are mapped: foreign pages of DOMID_XEN. */
+/* Maps foreign pages of DOMID_XEN, like Xen's own trace buffers. */
 static const void *xen_map(struct mgctl *m, uint64_t frame, uint32_t pages)
 {
 	struct link *l = m->link;
@@ -157,7 +157,7 @@ static bool xen_wait(struct mgctl *m, uint64_t ms)
 	return !interrupted;
 }
 
-/* Any guest may ask Margay which version it is. */
+/* Any guest may ask Margay for its version. */
 static bool xen_may_call(struct mgctl *m)
 {
 	struct link *l = m->link;

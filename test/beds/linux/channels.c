@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ping-pong by event channels between two Linux guests, from user space (/dev/xen/evtchn). One asks: it sends
- * an event and waits for the other's. So each end has sent as many as it has got, both ends the same number,
- * and one event that is lost stops it for ever; one too many shows in the counts.
+ * Plays ping-pong by event channels between two Linux guests, from user space (/dev/xen/evtchn).
+ * One side asks: it sends an event and waits for the answer. So each side sends as many events as
+ * it receives. A lost event stops the exchange; an extra one shows in the counts.
  */
 #include <errno.h>
 #include <poll.h>
@@ -15,7 +15,7 @@
 #include "guestcheck.h"
 
 #define MAX_CHANNELS 8
-#define MAX_PORT 4096	/* of the 2-level ABI */
+#define MAX_PORT 4096	/* limit of the 2-level ABI */
 
 static struct channel {
 	xenevtchn_handle *handle;
@@ -26,7 +26,7 @@ static struct channel {
 static unsigned nr_channels;
 static bool asking;
 
-/* Waits for an event, and takes it; false: none came in time. */
+/* Waits for an event and takes it. Returns false if none came in time. */
 static bool came(struct channel *c, unsigned long ns)
 {
 	struct pollfd p = { .fd = xenevtchn_fd(c->handle), .events = POLLIN };
@@ -53,7 +53,7 @@ static void *ask(void *arg)
 	struct channel *c = arg;
 
 	bind_to(2 * (unsigned)(c - channels) + 1);
-	/* Who connects gets an event for those that may have been lost before. */
+	/* A side that connects gets one event in place of earlier lost ones. */
 	while (came(c, S / 2))
 		;
 	while (!stop) {
@@ -83,7 +83,10 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-/* The ports that the other has opened for us, in their order: nobody tells their numbers. */
+/*
+ * Connects to the ports that the other domain opened for this one, in order: nobody tells their
+ * numbers.
+ */
 static void connect_all(unsigned domain)
 {
 	unsigned n = 0, port;

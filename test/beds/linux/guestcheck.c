@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Runs in a Linux guest and checks what a guest relies on, with all CPUs busy: clocks go forward, also from
- * CPU to CPU; timers come, and not too late; whoever is woken on another CPU runs, and both ends count
- * the same; memory keeps what was written. Until a file is there, or until that many random swaps of
- * Margay's policies were made, which are done meanwhile. With -a or -b also that events between two guests
- * come, each once (channels.c); with -e only that. The usage is below.
+ * Runs in a Linux guest with all CPUs busy and checks what a guest relies on: clocks advance, also
+ * across CPUs; timers fire, and not too late; a thread woken on another CPU runs, and both sides
+ * count the same; memory keeps its contents. Runs until a given file exists, or until it has made a
+ * given number of random swaps of Margay's policies. With -a or -b it also checks that each event
+ * between two guests arrives exactly once (channels.c); with -e it checks only that. The usage is
+ * below.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -20,12 +21,12 @@
 #include "guestcheck.h"
 
 #define TOO_LATE (2 * S)
-#define WORDS (1U << 18)	/* that a memory checker writes */
+#define WORDS (1U << 18)	/* written by a memory checker */
 #define MAX_PAIRS 8
 
 atomic_bool stop, failed;
 static pthread_t time_checks[2], *memory;
-static atomic_ulong newest;	/* time that any CPU has read */
+static atomic_ulong newest;	/* latest time that any CPU read */
 unsigned cpus;
 static unsigned long reads, sleeps, latest, late_10, late_100, fills;
 static pthread_mutex_t counts = PTHREAD_MUTEX_INITIALIZER;
@@ -55,7 +56,7 @@ void bind_to(unsigned cpu)
 		FAIL("sched_setaffinity: %s", strerror(errno));
 }
 
-/* Before all that is not: what it then waits for is the hypervisor. */
+/* Raises the priority above all other threads: this one then waits only for the hypervisor. */
 static void be_first(void)
 {
 	struct sched_param p = { .sched_priority = 10 };
@@ -64,7 +65,7 @@ static void be_first(void)
 		FAIL("SCHED_FIFO: %s", strerror(errno));
 }
 
-/* On every CPU in turn: time is never before what any CPU has seen, and no sleep ends early or too late. */
+/* On each CPU in turn: time never goes back, and no sleep ends early or too late. */
 static void *check_time(void *arg)
 {
 	unsigned cpu = (unsigned)(uintptr_t)arg;
@@ -101,7 +102,7 @@ static void *check_time(void *arg)
 	return NULL;
 }
 
-/* Two threads on two CPUs that wake each other by pipes. */
+/* Two threads on two CPUs wake each other by pipes. */
 static struct pair {
 	int to[2], from[2];
 	unsigned cpu;
@@ -189,7 +190,7 @@ void start_thread(pthread_t *t, void *(*fn)(void *), void *arg)
 static void look_at_pairs(void)
 {
 	for (unsigned i = 0; memory && i < cpus / 2; i++) {
-		unsigned long since = pairs[i].since;	/* first: it may change */
+		unsigned long since = pairs[i].since;	/* read it first: it may change */
 
 		if (now() - since > LOST && !stop)
 			FAIL("ping-pong: %lu was sent and did not come back for 20 s",
@@ -284,7 +285,7 @@ static void finish_checks(unsigned long begin)
 {
 	unsigned long rounds = 0;
 
-	/* Who lost a wake-up does not end. */
+	/* A thread that lost a wake-up never ends. */
 	for (unsigned i = 0; i < cpus / 2; i++)
 		for (unsigned long end = now() + LOST; pairs[i].sent != pairs[i].got;)
 			if (now() > end) {

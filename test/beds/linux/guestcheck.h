@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the files of guestcheck share: how a check fails, time, CPUs; and the channels to another guest. */
+/*
+ * Shared by the files of guestcheck: failing a check, time, CPUs, and the channels to another
+ * guest.
+ */
 #ifndef GUESTCHECK_H
 #define GUESTCHECK_H
 
@@ -10,7 +13,7 @@
 
 #define MS 1000000UL
 #define S 1000000000UL
-#define LOST (20 * S)	/* what did not come by then never comes */
+#define LOST (20 * S)	/* what has not come by then is lost */
 
 extern atomic_bool stop, failed;
 extern unsigned cpus;
@@ -30,9 +33,9 @@ void sleep_ns(unsigned long ns);
 void bind_to(unsigned cpu);
 void start_thread(pthread_t *t, void *(*fn)(void *), void *arg);
 
-/* Opens n channels to a domain and begins to ask there, or to answer who asks. */
+/* Opens n channels to a domain and starts to ask, or to answer its questions. */
 void channels_start(unsigned domain, bool asks, unsigned n);
-/* After stop: waits for the end of all, and says how many events were sent and came. */
+/* After stop: waits for all threads and prints how many events were sent and received. */
 void channels_finish(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* System time in nanoseconds, from a pvclock record and a TSC value that is not before its time stamp. */
+/* Returns system time in ns from a pvclock record and a TSC value not before its time stamp. */
 #include <stdint.h>
 
 struct pvclock {

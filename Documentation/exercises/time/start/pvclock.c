@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Exercise: system time in nanoseconds, from a pvclock record and a TSC value not before its time stamp. */
+/*
+ * Exercise: compute system time in nanoseconds from a pvclock record and a TSC value that is not
+ * before its time stamp.
+ */
 #include <stdint.h>
 
 struct pvclock {
@@ -10,6 +13,6 @@ struct pvclock {
 
 static uint64_t pvclock_ns(const struct pvclock *t, uint64_t tsc)
 {
-	/* Mind products of more than 64 bits, and shifts below zero. */
+	/* Mind products of more than 64 bits and negative shifts. */
 	return t->system_time + (tsc - t->tsc_timestamp);
 }

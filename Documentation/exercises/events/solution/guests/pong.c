@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Two ports of this guest, bound to each other, send to one another until EVENTS have come. */
+/* Binds two ports of this guest to each other; each sends to the other until EVENTS have come. */
 #include "guest.h"
 
 #define EVENTS 1000u
@@ -7,7 +7,7 @@
 
 static volatile unsigned int events;
 
-/* A handler's port is the one that became pending; sending on it reaches the other one. */
+/* The port is the one that became pending. Sending on it reaches the other port. */
 static void got_event(evtchn_port_t port)
 {
 	if (++events < EVENTS)
@@ -28,7 +28,7 @@ int main(void)
 	CHECK_RET(upcall_by_callback(VECTOR), 0);
 	ping = checked(evtchn_alloc_unbound(DOMID_SELF));
 	pong = checked(evtchn_bind_interdomain(DOMID_SELF, ping));
-	/* Binding has made pong pending; this is not one of the events to count. */
+	/* Binding sets pong pending. This event does not count. */
 	evtchn_clear(pong);
 	evtchn_clear_mask(ping);
 	evtchn_clear_mask(pong);

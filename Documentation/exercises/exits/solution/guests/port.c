@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Exercise: prints through I/O port 0xe9, which Margay does not have until you give it one. */
+/* Exercise: prints through I/O port 0xe9, which Margay lacks until you add it. */
 #include "console.h"
 #include "test.h"
 #include "x86.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The reader's first guest: how long the machine is up, and a sleep measured with the guest's clock. */
+/* The reader's first guest: prints the uptime and measures a sleep by the guest's clock. */
 #include "console.h"
 #include "hypercall.h"
 #include "test.h"
@@ -7,7 +7,7 @@
 
 #define NAP (100 * NS_PER_MS)
 
-/* No port to wait for: only the time ends this poll. */
+/* No port to wait for: only the timeout ends this poll. */
 static void sleep_until(uint64_t ns)
 {
 	struct sched_poll poll = { .timeout = ns };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Exercise: tries hypercall 54, operation 0: the number of exits that the calling vCPU has had. */
+/* Exercise: calls hypercall 54, operation 0, for the number of exits of the calling vCPU. */
 #include "console.h"
 #include "hypercall.h"
 #include "test.h"
@@ -16,7 +16,7 @@ int main(void)
 	for (int i = 0; i < ROUNDS; i++)
 		cpuid(xen_leaf, 0);
 	after = hypercall1(__HYPERVISOR_arch_6, OP_EXITS);
-	/* Each CPUID, and the hypercall itself; a few more for interrupts. */
+	/* One exit for each CPUID and one for the hypercall; a few more for interrupts. */
 	CHECK(after - before > ROUNDS && after - before < 2 * ROUNDS, "%ld exits for %d CPUIDs",
 	      after - before, ROUNDS);
 	CHECK_RET(hypercall1(__HYPERVISOR_arch_6, 77), -XEN_ENOSYS);

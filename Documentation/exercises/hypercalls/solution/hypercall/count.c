@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* arch_6, operation 0: how many exits the calling vCPU has had. Its own CPU counts them, so no lock. */
+/*
+ * arch_6, operation 0: returns the calling vCPU's exits. Only its own CPU counts them, so no lock.
+ */
 #include <x86/exit.h>
 
 #include "hypercall_priv.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Last come, first served; but who has waited for long is served at once. */
+/* Last come, first served; but a vCPU that has waited for long runs at once. */
 #include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE

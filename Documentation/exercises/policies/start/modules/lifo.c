@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Exercise: last come, first served. As it is, it is first come, first served. */
+/* Exercise: last come, first served. This version is first come, first served. */
 #include <public/policy_lib.h>
 
 POLICY_MODULE_NOTE
@@ -23,7 +23,7 @@ static struct policy_vcpu *pick(struct policy_cpu *c, u64 *slice)
 {
 	struct policy_vcpu *v = queue_first(&c->priv[QUEUE]);
 
-	/* Your part: another one than the first. */
+	/* Your part: pick another than the first. */
 	if (v)
 		queue_remove(&c->priv[QUEUE], v);
 	*slice = SLICE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* How long a vCPU waits while another one has its CPU. For 2 vCPUs on 1 CPU. */
+/* Measures how long a vCPU waits while another runs on its CPU. For 2 vCPUs on 1 CPU. */
 #include "guest.h"
 
 #define RUN_TIME NS_PER_S
@@ -8,7 +8,7 @@
 static volatile uint64_t seen[2];	/* each vCPU's last reading of the clock, ns */
 static uint64_t gap[2];			/* a typical gap of each vCPU, ns */
 
-/* The largest gap of all may be the emulator's fault, so the one in the middle counts. */
+/* Returns the median: the emulator may cause the largest gap. */
 static uint64_t middle(uint64_t *list, unsigned int n)
 {
 	for (unsigned int i = 1; i < n; i++)
@@ -21,7 +21,10 @@ static uint64_t middle(uint64_t *list, unsigned int n)
 	return n ? list[n / 2] : 0;
 }
 
-/* It was the other one's turn if that has read the clock since we did; else we were merely late. */
+/*
+ * The gap is the other vCPU's turn if it has read the clock since this one did; else it is just a
+ * delay.
+ */
 static void spin(void)
 {
 	unsigned int me = this_cpu()->id, n = 0;

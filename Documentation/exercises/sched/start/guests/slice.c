@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Exercise: how long a vCPU waits while another one has its CPU. For 2 vCPUs on 1 CPU. */
+/* Exercise: measure how long a vCPU waits while another runs on its CPU. For 2 vCPUs on 1 CPU. */
 #include "guest.h"
 
 #define RUN_TIME NS_PER_S
@@ -9,8 +9,8 @@ static volatile uint64_t gap[2];	/* how long the other vCPU's turns are, ns */
 static void spin(void)
 {
 	/*
-	 * Read the clock until RUN_TIME has passed. A gap between two readings is a turn of the other vCPU, if
-	 * that has read the clock in between.
+	 * Read the clock until RUN_TIME has passed. A gap between two readings is a turn of the
+	 * other vCPU if that vCPU has read the clock in between.
 	 */
 }
 
