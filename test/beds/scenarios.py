@@ -34,7 +34,8 @@ NO_TRACE = r'^\(margay\) no trace: '
 TRACE = 'trace=8'
 PASS = r'^(\[{}\] )?PASS {}$'       # the oracle puts no tag before the line
 
-# field: default. Times are the emulator's own seconds (beds.OwnTime), regular expressions are searched in each line.
+# field: default. Times are in the emulator's own seconds (beds.OwnTime). Regular expressions are
+# searched for in each line.
 FIELDS = {
     'name': None,
     'guests': None,             # default: one guest, build/guests/NAME

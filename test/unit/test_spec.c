@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is done about speculation on CPUs of which the manuals say what they enumerate.
+ * The speculation plan for CPUs whose enumeration the manuals document.
  * unit-sources: arch/x86/cpu/spec.c common/boot/cmdline.c
  */
 #include "host.h"
@@ -30,13 +30,13 @@ static const struct {
 	struct spec_cpu cpu;
 	u32 actions, host, guest;
 } cases[] = {
-	/* An emulator, or firmware that knows nothing: nothing can be done. */
+	/* An emulator, or firmware that enumerates nothing: no mitigation is possible. */
 	{ { .intel = true, .family = 6, .model = 0x3d }, 0, 0, 0 },
 	{ { .amd = true, .family = 0x17, .model = 1 }, 0, 0, 0 },
 	/* Broadwell with its last microcode: L1TF and MDS. */
 	{ { .intel = true, .family = 6, .model = 0x3d, .l7d = INTEL_CTRL | MD_CLEAR | FLUSH },
 	  SPEC_IBPB | SPEC_MSR | SPEC_RSB | SPEC_L1D | SPEC_VERW, 3, 7 },
-	/* Cascade Lake: neither; TAA. The history is cleared by hand. */
+	/* Cascade Lake: TAA, but neither L1TF nor MDS. Software clears the branch history. */
 	{ { .intel = true,
 	    .family = 6,
 	    .model = 0x55,
@@ -53,7 +53,7 @@ static const struct {
 	  SPEC_IBPB | SPEC_MSR | SPEC_RSB,
 	  3 | BIT(10),
 	  7 },
-	/* The same, if BHI could do nothing. */
+	/* The same, if it were immune to BHI. */
 	{ { .intel = true,
 	    .family = 6,
 	    .model = 0x8f,
@@ -63,19 +63,19 @@ static const struct {
 	  SPEC_IBPB | SPEC_MSR | SPEC_RSB,
 	  3,
 	  7 },
-	/* Zen 1 has IBPB alone; Zen 2 has all, and Zenbleed. Hygon is Zen 1. */
+	/* Zen 1 has only IBPB; Zen 2 has all, and Zenbleed. Hygon equals Zen 1. */
 	{ { .amd = true, .family = 0x17, .model = 1, .e8b = BIT(12) },
 	  SPEC_IBPB | SPEC_RSB | SPEC_IBPB_EXIT, 0, 0 },
 	{ { .amd = true, .family = 0x18, .model = 0, .e8b = BIT(12) },
 	  SPEC_IBPB | SPEC_RSB | SPEC_IBPB_EXIT, 0, 0 },
 	{ { .amd = true, .family = 0x17, .model = 0x31, .e8b = 0x100d000 },
 	  SPEC_IBPB | SPEC_RSB | SPEC_MSR | SPEC_IBPB_EXIT | SPEC_ZENBLEED, 3, 7 },
-	/* Zen 4: automatic IBRS, SRSO. Zen 5: not that either. */
+	/* Zen 4: automatic IBRS, SRSO. Zen 5: no SRSO. */
 	{ { .amd = true, .family = 0x19, .model = 0x11, .e8b = 0x100d000, .e21a = BIT(8) },
 	  SPEC_IBPB | SPEC_RSB | SPEC_MSR | SPEC_IBPB_EXIT | SPEC_AUTO_IBRS, 2, 7 },
 	{ { .amd = true, .family = 0x1a, .model = 2, .e8b = 0x100d000, .e21a = BIT(8) | BIT(29) },
 	  SPEC_IBPB | SPEC_RSB | SPEC_MSR | SPEC_AUTO_IBRS, 2, 7 },
-	/* Another maker's leaves are not known. */
+	/* Another vendor's leaves are unknown. */
 	{ { .family = 6, .l7d = ~0U, .e8b = ~0U, .caps = ~0UL }, 0, 0, 0 },
 };
 

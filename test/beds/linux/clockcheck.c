@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * clockcheck KHZ SECONDS, in a Linux guest: sleeps SECONDS times a second, each on the next CPU. The clock never
- * goes back, not even from CPU to CPU, and at the end it has gone as far as the TSC, which the emulator
- * counts at KHZ: that is the emulator's own time, however busy the machine is that it runs on.
+ * clockcheck KHZ SECONDS, in a Linux guest: sleeps SECONDS times for a second, each time on the
+ * next CPU. Checks that the clock never goes back, not even across CPUs, and that in the end it
+ * agrees with the TSC, which the emulator counts at KHZ. This is the emulator's own time, however
+ * busy the host is.
  */
 #include <sched.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include <x86intrin.h>
 
 #define S 1000000000L
-#define TOLERANCE 2000	/* the clock may be wrong by a part in so many */
+#define TOLERANCE 2000	/* the clock may be wrong by one part in this many */
 
 static long now(void)
 {
