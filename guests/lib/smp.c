@@ -107,7 +107,7 @@ void ap_start(void)
 		asm volatile("hlt");
 }
 
-/* Tells the hypervisor where the vcpu_info of a vCPU beyond those of shared_info is, once. */
+/* Registers the vcpu_info of a vCPU that has none in shared_info. Does so once. */
 static void place_vcpu_info(unsigned int id, struct vcpu_info *info)
 {
 	static bool placed[MAX_CPUS];
