@@ -166,7 +166,7 @@ boot_gdt_ptr:
 	dw $ - boot_gdt - 1
 	dq 0
 
-; The trampoline, copied to a page below 1 MiB. The boot CPU writes the words at its end.
+; The AP trampoline, copied to a page below 1 MiB. The boot CPU writes the words at its end.
 	global ap_trampoline, ap_trampoline_end, ap_cr3, ap_stack, ap_entry
 	section .init.ap progbits alloc noexec write align=16
 	bits 16

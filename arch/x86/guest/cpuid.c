@@ -72,7 +72,10 @@ struct cpuid_policy {
 	 BIT(15) /* CMOV */ | BIT(16) /* PAT */ | BIT(17) /* PSE36 */ | BIT(19) /* CLFSH */ | \
 	 BIT(23) | BIT(24) | BIT(25) | BIT(26) /* MMX FXSR SSE SSE2 */)
 
-/* Leaf 7. Not here: TSC_ADJUST (its checks would exit) SGX HLE RTM PQM MPX PQE PT SPEC_CTRL. */
+/*
+ * Leaf 7. Not here: TSC_ADJUST (its checks would exit) SGX HLE RTM PQM MPX PQE PT.
+ * make_speculation() adds the bits of SPEC_CTRL.
+ */
 #define L7B_FSGSBASE BIT(0)
 #define L7B_SMEP BIT(7)
 #define L7B_SMAP BIT(20)
@@ -231,7 +234,7 @@ static void copy_machine(struct cpuid_policy *p)
 	}
 }
 
-/* What guests may do about speculation: SPEC_CTRL's bits, PRED_CMD, IA32_ARCH_CAPABILITIES. */
+/* Adds the guests' speculation features: SPEC_CTRL's bits, PRED_CMD, IA32_ARCH_CAPABILITIES. */
 static void make_speculation(struct cpuid_policy *p)
 {
 	u32 ctrl = spec.guest_ctrl;

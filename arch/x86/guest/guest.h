@@ -70,7 +70,7 @@ struct vlapic {
 	struct timer timer;
 	stime_t expires; /* expiry of the running count; 0 when stopped */
 	stime_t period;  /* 0 unless periodic */
-	bool timer_held; /* periodic, not armed: the guest cannot see ticks; vlapic_timer_fired() */
+	bool timer_held; /* periodic, not armed: see vlapic_timer_fired() */
 	u64 tsc_deadline;
 };
 

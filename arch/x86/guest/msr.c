@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The MSRs that a guest may access: the local APIC's and one table; all others raise #GP. Features
- * that CPUID hides (MTRR, MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance
- * counters) have no entry, so that a kernel which probes the MSRs reaches the same conclusion as
- * from CPUID.
+ * that CPUID hides (MTRR, MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have no
+ * entry, so that a kernel which probes the MSRs reaches the same conclusion as from CPUID.
  */
 #include <margay/arch.h>
 #include <margay/guest_copy.h>
@@ -126,7 +125,7 @@ static struct msr_read read_spec_ctrl(struct vcpu *v, u32 msr __unused)
 	return (struct msr_read){ v->spec_ctrl, spec.guest_ctrl ? 0 : -EPERM };
 }
 
-/* Takes effect in the CPU at the next entry. */
+/* Sets the guest's SPEC_CTRL, which the CPU gets at the next entry. */
 static int write_spec_ctrl(struct vcpu *v, u32 msr __unused, u64 val)
 {
 	if (!spec.guest_ctrl || (val & ~(u64)spec.guest_ctrl))
