@@ -35,12 +35,12 @@ TOLERANCE = 0.02
 BENCH_TARGETS = {'null_hypercall': 150, 'cpuid': 250, 'send_masked': 400, 'send_upcall': 700,
                  'set_timer_op': 300, 'yield': 500, 'yield_two': 500, 'timer_tick': 1500,
                  'noise_alone': 0}
-QUARTER = 4                 # Xen's net figure at least so many times ours
+QUARTER = 4                 # least ratio of Xen's net figure to Margay's
 VTX_TARGET = ('null_hypercall', 250, 6)     # instructions; VMREADs and VMWRITEs
 BOOT_TARGET = ('first guest entry', 30_000_000)
 MEMORY_TARGET_KIB = 3 * 1024
 CALL_TARGET = 40
-SWAP_TARGET = 4 * 5000  # of four CPUs, counted together
+SWAP_TARGET = 4 * 5000  # the sum of four CPUs
 SLICE = 10_000_000
 EXITS_TARGET = 3000
 ADDED_TARGET = 0.01

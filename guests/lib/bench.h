@@ -49,10 +49,7 @@ static inline void bench_mark_second(void)
 	asm volatile("xchg %%cx, %%cx" ::: "memory");
 }
 
-/*
- * Completes a row: that of bench_mark(), or the second one if the first has none since the last
- * row.
- */
+/* Completes a row: that of bench_mark(), or the second one if the first has no new marks. */
 static inline void bench_mark_row(void)
 {
 	asm volatile("xchg %%dx, %%dx" ::: "memory");

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Detects the hypervisor, sets up the hypercall page, and implements the wrappers that are not
- * inline.
- */
+/* Detects the hypervisor, sets up the hypercall page, and implements the longer wrappers. */
 #include "hypercall.h"
 #include "string.h"
 #include "x86.h"

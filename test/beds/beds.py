@@ -53,7 +53,7 @@ class Machine:
         self.threads = False            # QEMU: each CPU has a thread, and time is this machine's
         self.bochs = {}                 # values for bochsrc, in place of the bed's
         self.commands = 'c\nq\n'        # for Bochs's debugger
-        self.oracle_args = ''           # the guest's own command line (oracle only)
+        self.oracle_args = ''           # the guest's command line (oracle only)
         self.oracle_initrd = None
         self.oracle_vcpus = 1
         self.oracle_mem = 64
@@ -105,7 +105,7 @@ def qemu_base(machine, accel='tcg', cpu=TCG_CPU):
     if accel == 'kvm':
         cpu = 'host'
     extra = list(machine.extra)
-    if machine.mem > 8192:      # more than the host may have: it is never all touched
+    if machine.mem > 8192:      # maybe more than the host has: the guest never touches all of it
         extra += ['-object', f'memory-backend-ram,id=ram,size={machine.mem}M,reserve=off',
                   '-machine', 'memory-backend=ram']
     return ['qemu-system-x86_64', '-machine', 'q35', '-accel', accel, '-cpu', cpu,
@@ -119,7 +119,7 @@ def qemu_base(machine, accel='tcg', cpu=TCG_CPU):
 # continue with the old code. A kernel that patches itself was seen to execute its temporary
 # breakpoint forever.
 DATE = '2026-01-01T00:00:00'
-ONE_THREAD = 'tcg,thread=single'    # an `accel` that does so by the host's clock
+ONE_THREAD = 'tcg,thread=single'    # an `accel` that does so with the host's clock
 VIRTUAL_TIME = {'-icount': 'shift=4,sleep=off', '-seed': '1', '-rtc': f'base={DATE},clock=vm'}
 
 
@@ -363,7 +363,7 @@ def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
             try:
                 with connection(server, process) as link:
                     how = follow(link, line, limit)
-            except ConnectionError:     # it ended with something unread
+            except ConnectionError:     # it ended with unread data
                 how = 'off'
             finally:
                 status = stop(process)

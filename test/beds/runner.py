@@ -14,7 +14,7 @@ import scenarios
 from verdict import Verdict
 
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
-MARGAY = os.path.join(beds.OUT, 'margay')    # bootmatrix can be told to boot another
+MARGAY = os.path.join(beds.OUT, 'margay')    # bootmatrix can boot another one
 TAIL = 15
 say_lock = threading.Lock()
 

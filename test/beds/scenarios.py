@@ -44,10 +44,10 @@ FIELDS = {
     'beds': ['qemu'],
     'options': '',              # Margay's, besides when_empty=poweroff
     'when_empty': 'poweroff',
-    'expect': [],               # lines that must come besides the guests' `PASS NAME`, in any order
+    'expect': [],               # lines required besides the guests' `PASS NAME`, in any order
     'ordered': False,           # ... in this order
     'forbid': [],               # besides FORBIDDEN
-    'panics': False,            # a panic of Margay is what should come
+    'panics': False,            # Margay must panic
     'count': [],                # {line=REGEX, least=N [, most=N]}
     'same': [],                 # regexes with one group that must match the same text each time
     'input': [],                # {after=REGEX, send=TEXT}, in this order
@@ -55,14 +55,14 @@ FIELDS = {
     'threads': False,           # beds.Machine.threads
     'timeout': 60,
     'long': False,              # only in check-long
-    'long_beds': [],            # more beds, in check-long; Bochs is slow, hence
-    'long_timeout': 600,        # theirs
+    'long_beds': [],            # more beds, in check-long; Bochs is slow,
+    'long_timeout': 600,        # hence theirs
     'kind': 'iso',
     'firmware': 'bios',
     'qemu': [],                 # more arguments for QEMU
     'grub': [],                 # commands for GRUB before it loads Margay
     'bochs': {},                # MODEL and ROM, in place of the bed's
-    'debugger': [],             # for Bochs's: test/beds/bochsdbg.py
+    'debugger': [],             # commands for Bochs's debugger: test/beds/bochsdbg.py
     'debugger_says': [],        # regexes that must match lines of its output
     'modules': [],              # more boot modules: [FILE, ARGUMENTS]
 }
@@ -145,7 +145,7 @@ def traced(scenario):
 NUMBERS = ('cpus', 'timeout', 'long_timeout')
 TEXTS = ('ram', 'when_empty', 'ends', 'kind', 'firmware')
 LISTS = {'expect': 'expect', 'forbid': 'forbid', 'same': 'same', 'grub': 'grub', 'says': 'debugger_says'}
-OWN = ('name', 'beds', 'long', 'long_beds')     # not taken by like=
+OWN = ('name', 'beds', 'long', 'long_beds')     # like= does not copy these
 
 
 def number(text, where):

@@ -5,7 +5,7 @@ import re
 from beds import Watcher
 from scenarios import FORBIDDEN, PANIC
 
-AFTER_FAILURE = 1.0     # seconds of the emulator's own (beds.OwnTime) to let a register dump or backtrace come out
+AFTER_FAILURE = 1.0     # the emulator's own seconds (beds.OwnTime) for a register dump or backtrace
 POWER_OFF = 20.0        # ... to power off in, once all expected lines came
 
 
@@ -31,7 +31,7 @@ class Verdict(Watcher):
                 del self.left[0]
         else:
             self.left = [pattern for pattern in self.left if not pattern.search(text)]
-        for entry in self.counts:       # what still comes while the run is ended does not count
+        for entry in self.counts:       # lines during the end of the run do not count
             entry[1] += self.end is None and bool(entry[0].search(text))
         for pattern, values in self.same:
             match = pattern.search(text)

@@ -157,7 +157,7 @@ def noise_nets(rows, gaps, costs):
     # end of that.
     late = costs['timer_late']
     before = each + (late['mean'] - late['min']) * each / turn
-    return {'noise_alone': costs['noise_alone']['mean'],    # none: else a turn would not be one call
+    return {'noise_alone': costs['noise_alone']['mean'],    # none: else an iteration would not be one call
             'timer_tick': costs['timer_tick']['mean'] - within / int(gaps[2]),
             'timer_late': late['mean'] - before}
 

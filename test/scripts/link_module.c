@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Margay's module loader as a program, for tests. Prints each file's module name or the reason for
- * its refusal.
- */
+/* Margay's module loader as a program, for tests. Prints each file's module name or its refusal. */
 #include <stdio.h>
 #include <string.h>
 

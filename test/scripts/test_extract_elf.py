@@ -53,7 +53,7 @@ def command(data, *argv):
 
 
 ELF = make_elf()
-KERNEL = ELF + b'relocations' * 9    # what Linux appends must be cut off again
+KERNEL = ELF + b'relocations' * 9    # Linux appends these; they must be cut off
 
 
 class Compressions(unittest.TestCase):

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * printk for tests on the build host. Formats into a buffer and drops what does not fit. A panic
- * aborts.
- */
+/* printk for tests on the build host. Formats into a buffer and truncates. A panic aborts. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The simulated machine of sched_sim.h. Handles events in order of time and calls policies in the
- * order of the core.
- */
+/* The simulated machine of sched_sim.h. Handles events by time; calls policies like the core. */
 #include "host.h"
 
 #include <public/policy.h>
@@ -175,8 +172,7 @@ void sim_move(struct sim_vcpu *v, u32 cpu)
 }
 
 /*
- * Swaps policies as the core does. Waiting vCPUs are handed over; a running one is when it is
- * preempted.
+ * Swaps policies like the core: hands waiting vCPUs over now, a running one when it is preempted.
  */
 void sim_swap(u32 cpu, const struct policy_module *policy)
 {

@@ -331,7 +331,7 @@ static void test_too_many(void **state)
 	for (i = 0; i < ARRAY_SIZE(r); i++)
 		r[i] = (struct mem_range){ i * 0x10000UL, 0x8000, i % 2 ? MEM_NVS : MEM_RAM };
 	/*
-	 * The parser keeps all that it can read, also when one range covers all and cuts out the
+	 * The parser keeps all that it can read, even if one range covers all and cuts out the
 	 * holes.
 	 */
 	start();
@@ -349,8 +349,7 @@ static void test_too_many(void **state)
 	assert_false(host_logged("no room for"));
 
 	/*
-	 * More entries than the parser can read: an entry left out might have reserved part of the
-	 * RAM.
+	 * More entries than the parser can read: one left out might have reserved part of the RAM.
 	 */
 	start();
 	mmap_of(r, 1025);
@@ -358,8 +357,8 @@ static void test_too_many(void **state)
 	assert_logged("more than 1024 entries");
 
 	/*
-	 * Empty entries and those beyond the CPU's address width are ignored; entries that cross it
-	 * are cut.
+	 * Empty entries and those beyond the CPU's address width are ignored; entries across it are
+	 * cut.
 	 */
 	for (i = 0; i < 500; i++) {
 		r[i].size = 0;

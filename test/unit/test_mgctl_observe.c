@@ -329,10 +329,7 @@ static void test_record(void **state)
 	assert_int_equal(check_file(&lost, &names), 127);
 }
 
-/*
- * A ring's worth of records may come in one wait. Of more, those that Margay may overwrite are
- * lost.
- */
+/* One wait may bring as many records as fit. Of more, those that Margay may overwrite are lost. */
 static void test_overrun(void **state)
 {
 	static const struct {

@@ -102,10 +102,7 @@ static u8 *read_file(const char *path, size_t *size)
 	return data;
 }
 
-/*
- * Calls what() with each module in a directory, in an allocation of exactly its size. Returns their
- * number.
- */
+/* Calls what() with each module of a directory, in an exact allocation. Returns their number. */
 static unsigned for_each(const char *directory, void (*what)(const char *, const u8 *, size_t))
 {
 	DIR *d = opendir(directory);

@@ -221,10 +221,7 @@ static void test_grants(void **state)
 	assert_entry(9, page, P2M_GRANT_RO, 0);
 	/* A guest cannot pass on pages of other domains. */
 	assert_int_equal(p2m_get_page(&d, 9, false, &got), -EINVAL);
-	/*
-	 * Its owner frees it. It stays, and stays charged, until the user of the grant drops its
-	 * reference.
-	 */
+	/* Its owner frees it. It stays charged until the user of the grant drops its reference. */
 	dom_free(&other, page, 0);
 	assert_int_equal(p2m_unmap(&d, 9), 0);
 	assert_int_equal(page_owner(page), 2);

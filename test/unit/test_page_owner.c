@@ -179,10 +179,7 @@ static void test_exhaustion(void **state)
 	assert_int_equal(dom[1].tot_pages, 0);
 	/* A reference to a page of a whole chunk needs a page for the split. */
 	assert_int_equal(page_get(&dom[0], mfn + 5), -ENOMEM);
-	/*
-	 * Freeing a page of a whole chunk needs none: the page itself holds the split and stays
-	 * allocated.
-	 */
+	/* Freeing a page of a whole chunk needs none: the page itself holds the split. */
 	dom_free(&dom[0], mfn + 5, 0);
 	assert_null(alloc_page());
 	dom_free(&dom[0], mfn + 6, 0);

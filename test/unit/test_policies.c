@@ -400,8 +400,7 @@ static void test_gang_fallback(void **state)
 }
 
 /*
- * Many kinds of guests, migrated between CPUs: nothing is lost (the simulation checks) and none
- * starves.
+ * Many kinds of guests, migrated between CPUs: nothing is lost (the simulation checks) or starves.
  */
 static void mixed_load(u64 seed, u32 cpus, u32 domains)
 {

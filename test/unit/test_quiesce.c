@@ -97,10 +97,7 @@ static void test_two(void **state)
 	assert_true(quiesce_over(a));
 }
 
-/*
- * In any sequence a period ends only if each CPU was in its loop since its start, and ends
- * eventually.
- */
+/* In any sequence a period ends, and only after each CPU was in its loop since its start. */
 static void test_random(void **state)
 {
 	u64 period[8] = { 0 }, seen[8] = { 0 }, seed = 1;

@@ -191,10 +191,7 @@ static void end_slice(void)
 	settle();
 }
 
-/*
- * All but two wait on one CPU, none blocks: a preempted vCPU moves to a shorter queue, first on its
- * node.
- */
+/* All but two wait on one CPU: a preempted vCPU moves to a shorter queue, first on its node. */
 static void test_balance(void **state)
 {
 	(void)state;
@@ -462,7 +459,7 @@ static void test_date(void **state)
 	}
 	assert_int_equal(cpu[0].timers.ahead, TIMER_AHEAD_MAX);
 	/*
-	 * Blocked: the deadline is noted and waited for at the entry. The next wake-up is less
+	 * Blocked: the deadline is recorded and the entry waits for it. The next wake-up is less
 	 * early.
 	 */
 	clock_now = 20000000;

@@ -276,10 +276,7 @@ static void test_answers(void **state)
 	clock_now += 3000000;
 	assert_true(step(0));
 	assert_false(p->ejected);
-	/*
-	 * A vCPU that waits elsewhere, and none at all: the longest waiting runs, for the built-in
-	 * slice.
-	 */
+	/* A vCPU that waits elsewhere, or none: the longest waiting runs for the built-in slice. */
 	for (unsigned i = 0; i < 2; i++) {
 		two_on_cpu_0();
 		answer = i ? (struct policy_vcpu *)8 : &vcpu[2].view;
@@ -365,8 +362,7 @@ static void on_cpu_0(unsigned n)
 }
 
 /*
- * Each waiting vCPU is added once, as new, with zeroed words; a running one is when it stops,
- * uncharged.
+ * Adds each waiting vCPU once, as new, with zeroed words; a running one when it stops, uncharged.
  */
 static void test_hand_over(void **state)
 {
@@ -401,8 +397,7 @@ static void test_hand_over(void **state)
 		assert_int_equal(enqueues, 8);
 		assert_int_equal(last_why, POLICY_MOVED);
 		/*
-		 * The next policy does not see the words, even if it is the same module loaded
-		 * again.
+		 * The next policy does not see the words, even if the same module is loaded again.
 		 */
 		select_for(0, NULL);
 	}

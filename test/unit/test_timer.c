@@ -146,8 +146,7 @@ static void run(unsigned c)
 		if (model[i].cpu == c && !model[i].again)
 			assert_false(model[i].armed && model[i].at <= clock_now);
 	/*
-	 * Without a timer the hardware may stay armed for later: the interrupt then finds nothing
-	 * due.
+	 * Without a timer the hardware may stay armed for later: the interrupt then finds none due.
 	 */
 	if (first_of(c) != ~0UL)
 		assert_int_equal(hardware[c], first_of(c));

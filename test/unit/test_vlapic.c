@@ -587,8 +587,7 @@ static void test_timer_deadline(void **state)
 	vlapic_accept(v, 0x40);
 	wr(0, APIC_EOI, 0);
 	/*
-	 * A deadline in the past fires at once; one at the end of time never does, and can be
-	 * cancelled.
+	 * A deadline in the past fires at once; one at the end of time never, and can be cancelled.
 	 */
 	assert_int_equal(vlapic_wrmsr(v, MSR_TSC_DEADLINE, 1), 0);
 	assert_int_equal(vlapic_pending(v), 0x40);

@@ -59,10 +59,7 @@ struct request {
 struct mgctl {
 	FILE *out, *err;
 	void *link;			/* private to xen.c or the test */
-	/*
-	 * Makes the call; returns 0 or -errno. op is ordinary memory; Margay's changes are copied
-	 * back.
-	 */
+	/* Makes the call; returns 0 or -errno. op is ordinary memory that Margay may change. */
 	int (*call)(struct mgctl *m, struct margay_op *op);
 	/* Returns whether the kernel passes hypercalls on. */
 	bool (*may_call)(struct mgctl *m);

@@ -83,10 +83,7 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-/*
- * Connects to the ports that the other domain opened for this one, in order: nobody tells their
- * numbers.
- */
+/* Connects to the ports that the other domain opened for this one, in order: no list exists. */
 static void connect_all(unsigned domain)
 {
 	unsigned n = 0, port;

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Shared by the files of guestcheck: failing a check, time, CPUs, and the channels to another
- * guest.
- */
+/* Shared by guestcheck's files: failing a check, time, CPUs, and channels to another guest. */
 #ifndef GUESTCHECK_H
 #define GUESTCHECK_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: the hypercall page and the bare instruction: unknown numbers, preserved registers, and
- * a second page.
+ * Scenario: the hypercall page and instruction: unknown numbers, preserved registers, a second
+ * page.
  */
 #include "guest.h"
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Scenario: interprocessor interrupts by every destination mode and shorthand, in xAPIC and in
- * x2APIC mode, and NMIs.
- */
+/* Scenario: IPIs by every destination mode and shorthand, in xAPIC and x2APIC mode, and NMIs. */
 #include "guest.h"
 
 #define VECTOR		0x50

@@ -63,10 +63,7 @@ static void check_rip(void)
 {
 	int got;
 
-	/*
-	 * CPUID as the last instruction of 32-bit code: execution continues at 0, inaccessible to
-	 * ring 3.
-	 */
+	/* CPUID at the end of 32-bit code: execution continues at 0, inaccessible to ring 3. */
 	put_code(0xffe, "\x0f\xa2", 2);
 	got = run(USER_CODE32, CODE + 0xffe, 0, 0);
 	expect("CPUID at the end of 32-bit code", got, X86_PF, PF_P | PF_U | PF_I);

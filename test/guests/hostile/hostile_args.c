@@ -88,10 +88,7 @@ static void sweep(void)
 {
 	for (unsigned int nr = 0; nr < NR_CALLS; nr++)
 		for (unsigned int op = 0; op < NR_OPS; op++) {
-			/*
-			 * A multicall's first argument is its list; an operation number would be an
-			 * address.
-			 */
+			/* A multicall's first argument is its list, not an operation. */
 			if (nr == __HYPERVISOR_multicall && op)
 				continue;
 			if (!harmful(nr, op, false) && nr != __HYPERVISOR_multicall)

@@ -82,8 +82,8 @@ static void run_changing(const uint8_t (*v)[2], unsigned int n, uint64_t data)
 	cpu_start(1, change);
 	while (now_ns() < end) {
 		/*
-		 * Mixed halves of two versions may also use (%rbx) and, with an offset, (%rax) and
-		 * (%rdx).
+		 * Mixed halves of two versions may also use (%rbx), (%rax + offset) and (%rdx +
+		 * offset).
 		 */
 		uint64_t a = 0, b = data, c = 0, d = 0x61, di = data, si = 0;
 

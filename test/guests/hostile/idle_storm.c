@@ -38,10 +38,7 @@ static void lapic_timer(uint32_t lvt)
 	lapic_write(LAPIC_TIMER_INITIAL, 1);
 }
 
-/*
- * Cannot use this_cpu(): the stacks are smaller than the library's. VCPUOP_initialise sets RDI
- * (id).
- */
+/* Cannot use this_cpu(): the stacks are too small. VCPUOP_initialise sets RDI, and so id. */
 static NORETURN void ap(unsigned long id)
 {
 	struct sched_poll poll = { .nr_ports = 1 };

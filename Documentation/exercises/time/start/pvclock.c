@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Exercise: compute system time in nanoseconds from a pvclock record and a TSC value that is not
- * before its time stamp.
+ * Exercise: compute system time in ns from a pvclock record and a TSC value not before its stamp.
  */
 #include <stdint.h>
 

@@ -263,8 +263,8 @@ static void hostile(unsigned int times)
 				break;
 			}
 			/*
-			 * Starvation shows only among vCPUs that never sleep, an idle policy only
-			 * if vCPUs sleep.
+			 * Starvation needs vCPUs that never sleep; an idle policy runs only if
+			 * vCPUs sleep.
 			 */
 			busy = op.u.list.points & 1u << MARGAY_POINT_SCHED;
 			resting = op.u.list.points == 1u << MARGAY_POINT_IDLE;

@@ -21,10 +21,7 @@ static uint64_t middle(uint64_t *list, unsigned int n)
 	return n ? list[n / 2] : 0;
 }
 
-/*
- * The gap is the other vCPU's turn if it has read the clock since this one did; else it is just a
- * delay.
- */
+/* A gap is the other vCPU's turn if that has read the clock since; else it is just a delay. */
 static void spin(void)
 {
 	unsigned int me = this_cpu()->id, n = 0;
