@@ -184,16 +184,6 @@ static long query(struct vcpu *v, u32 op, gvaddr_t arg)
 	return ret;
 }
 
-static long maximum_ram_page(void)
-{
-	paddr_t end = 0;
-
-	for (unsigned i = 0; i < boot_info.nr_mem; i++)
-		if (boot_info.mem[i].type == MEM_RAM)
-			end = max(end, boot_info.mem[i].base + boot_info.mem[i].size);
-	return (long)(end >> PAGE_SHIFT);
-}
-
 /* The address space. */
 
 /* Moves Margay's page, or one of the grant table, to gfn. Called with d->lock. */
@@ -380,7 +370,7 @@ long do_memory_op(struct vcpu *v, struct regs *h)
 	if (continued)
 		return -EINVAL;
 	switch (op) {
-	case XENMEM_maximum_ram_page: return maximum_ram_page();
+	case XENMEM_maximum_ram_page: return (long)(boot_info.ram_end >> PAGE_SHIFT);
 	case XENMEM_current_reservation:
 	case XENMEM_maximum_reservation:
 	case XENMEM_maximum_gpfn: return query(v, op, arg);

@@ -100,8 +100,17 @@ static void if_last_guest_gone(void)
 
 static void begin(struct boot_guest *bg)
 {
+	struct mem_stats st;
+
+	/* A guest that cannot fit must not take the memory of others before it fails. */
+	mem_stats(&st);
 	bg->stage = 0;
-	bg->domain = domain_create(&bg->spec, on_shutdown);
+	bg->domain = NULL;
+	if (bg->spec.mem >> PAGE_SHIFT > st.free_pages)
+		pr_err("guest %s: not started: %lu MiB wanted, %lu MiB free\n", bg->spec.name,
+		       bg->spec.mem >> 20, st.free_pages >> (20 - PAGE_SHIFT));
+	else
+		bg->domain = domain_create(&bg->spec, on_shutdown);
 	if (bg->domain)
 		bg->state = GUEST_BUILDING;
 	else

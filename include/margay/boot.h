@@ -38,7 +38,8 @@ struct boot_info {
 	const void *rsdp; /* the loader's copy, or NULL */
 	size_t rsdp_size;
 	struct mem_range *mem; /* sorted, disjoint, merged; valid until the first guest starts */
-	unsigned int nr_mem;
+	unsigned int nr_mem; /* 0 once the first guest starts */
+	paddr_t ram_end; /* above the last byte of RAM */
 	struct boot_module mods[BOOT_MAX_MODULES];
 	unsigned int nr_mods;
 };

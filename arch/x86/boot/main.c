@@ -77,6 +77,7 @@ static void main_on_own_stack(void *arg __unused)
 	smp_boot_aps();
 	step("all CPUs up");
 	console_init();
+	boot_info.nr_mem = 0;	/* the map goes with the init memory */
 	paging_end_init();
 	if (opt.perf_boot)
 		memory_show();

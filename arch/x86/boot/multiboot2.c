@@ -183,6 +183,9 @@ int __init mb2_parse(const void *info, size_t limit, struct boot_info *bi)
 
 	bi->mem = sorted_map;
 	bi->nr_mem = mem_sanitise(raw_map, nr_raw, sorted_map, ARRAY_SIZE(sorted_map));
+	for (unsigned i = 0; i < bi->nr_mem; i++)
+		if (bi->mem[i].type == MEM_RAM)
+			bi->ram_end = bi->mem[i].base + bi->mem[i].size;
 	if (!bi->nr_mem) {
 		pr_err("multiboot2: no memory map\n");
 		return -EINVAL;

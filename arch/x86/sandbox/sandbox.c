@@ -108,7 +108,7 @@ static bool nmis_on;
  */
 bool policy_nmi(struct cpu *c, struct trap_frame *f)
 {
-	bool ours = c == cpus[0] ? nmis_on : atomic_xchg(&c->policy_nmi, false);
+	bool ours = (c == cpus[0] && nmis_on) || atomic_xchg(&c->policy_nmi, false);
 
 	for (unsigned i = 1; c == cpus[0] && i < nr_cpus; i++)
 		if (overdue(cpus[i])) {
@@ -129,6 +129,7 @@ void __init policy_nmi_init(void)
 void arch_policy_nmis(bool on)
 {
 	nmis_on = on;
+	cpus[0]->policy_nmi = true;	/* the PIT may send one more when its mode changes */
 	outb(PIT_CMD, on ? PIT_RATE : PIT_STOP);
 	if (!on)
 		return;
