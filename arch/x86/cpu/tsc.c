@@ -17,7 +17,7 @@
 #include <x86/tsc.h>
 
 #define PIT_GATE 0x61
-#define TSC_HZ_MIN 100000000UL
+#define TSC_HZ_MIN 1000000UL
 #define TSC_HZ_MAX 8000000000UL
 #define CALIBRATE_MS 2		/* for the HPET, and for the PIT as its check */
 #define CALIBRATE_ALONE_MS 10	/* for the PIT alone: coarser ticks, nothing to check them */
