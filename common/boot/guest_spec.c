@@ -60,6 +60,7 @@ static int set_pin(struct guest_spec *g, const struct word *w)
 	memset(&g->pin, 0, sizeof(g->pin));
 	g->nr_pin = 0;
 	g->pin_list = p;
+	g->pin_list_len = w->val_len;
 	while (p) {
 		if (next_range(&p, w->val + w->val_len, &from, &to))
 			return bad_word(g, w, "not a list of CPUs such as 0,2-3");
@@ -213,12 +214,10 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 /* Returns the n-th CPU of a list that set_pin() has checked. */
 static unsigned nth_pin(const struct guest_spec *g, u64 n)
 {
-	const char *p = g->pin_list, *end = p;
+	const char *p = g->pin_list;
 	u64 from, to;
 
-	while (*end && *end != ' ' && *end != '\t')
-		end++;
-	while (!next_range(&p, end, &from, &to) && n > to - from)
+	while (!next_range(&p, g->pin_list + g->pin_list_len, &from, &to) && n > to - from)
 		n -= to - from + 1;
 	return (unsigned)(from + n);
 }

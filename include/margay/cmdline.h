@@ -62,6 +62,7 @@ struct guest_spec {
 	unsigned int nr_pin; /* CPUs in pin; 0: no restriction */
 	struct cpu_set pin;
 	const char *pin_list; /* the list as given, as text inside `args` */
+	size_t pin_list_len;
 	const char *cmdline;	      /* the text after `--`, inside `args`; never NULL */
 };
 

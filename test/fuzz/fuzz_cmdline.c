@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 'c':
 		cmdline_parse(s);
 		cmdline_help();
-		CHECK(opt.maxcpus >= 1 && opt.maxcpus <= 256);
+		CHECK(opt.maxcpus >= 1 && opt.maxcpus <= MAX_CPUS);
 		CHECK(strnlen(opt.com1, sizeof(opt.com1)) < sizeof(opt.com1));
 		break;
 	case 's':
