@@ -340,14 +340,14 @@ static long remove_from_physmap(struct vcpu *v, gvaddr_t arg)
 
 static long memory_map(struct vcpu *v, gvaddr_t arg)
 {
-	struct e820_entry e[32];
+	const struct domain *d = v->domain;
 	struct xen_memory_map map;
 
 	if (guest_read(&map, arg, 0))
 		return -EFAULT;
-	map.nr_entries =
-		arch_memory_map(v->domain, e, min(map.nr_entries, (unsigned)ARRAY_SIZE(e)));
-	if (copy_to_guest(handle_va(map.buffer), e, map.nr_entries * sizeof(e[0])))
+	map.nr_entries = min(map.nr_entries, d->nr_memory_map);
+	if (copy_to_guest(handle_va(map.buffer), d->memory_map,
+			  map.nr_entries * sizeof(d->memory_map[0])))
 		return -EFAULT;
 	return guest_write(arg, 0, &map);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Guests from boot modules: reads the modules' strings and matches guests with their initrds. */
+/*
+ * Boot modules: reads their strings, loads policies, and matches guests with their initrds. Runs on
+ * the boot CPU.
+ */
 #include <margay/arch.h>
 #include <margay/boot_guest.h>
 #include <margay/boot_state.h>
@@ -66,6 +69,36 @@ static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_gu
 	return n;
 }
 
+/* Loads a policy and selects it as its string says. Reports errors. */
+static void boot_policy(const struct boot_guest *bg)
+{
+	const struct guest_spec *spec = &bg->spec;
+	char why[MODULE_REASON];
+	struct policy *p;
+	struct cpu_set set;
+	int rc = policy_load(bg->image, bg->image_size, why);
+
+	if (rc) {
+		pr_err("policy module refused: %s (%d)\n", why[0] ? why : "no memory", rc);
+		return;
+	}
+	p = policy_last();
+	if (spec->nr_pin)
+		set = spec->pin;
+	else
+		cpu_set_fill(&set);
+	for (unsigned i = 0; i < NR_POINTS; i++) {
+		if (!(spec->points & BIT(i)))
+			continue;
+		rc = policy_select(i, p, &set);
+		if (!rc)
+			pr_info("policy %s selected for %s\n", p->mod.name, policy_point_names[i]);
+		else if (rc != -EOPNOTSUPP)
+			pr_err("policy %s not selected for %s (%d)\n", p->mod.name,
+			       policy_point_names[i], rc);
+	}
+}
+
 /* Reads the allowed list before it loads modules. Selects policies before guests start. */
 static void boot_policies(struct boot_guest **policies, unsigned n)
 {
@@ -74,8 +107,7 @@ static void boot_policies(struct boot_guest **policies, unsigned n)
 			policy_allow(policies[i]->image, policies[i]->image_size);
 	for (unsigned i = 0; i < n; i++) {
 		if (policies[i]->spec.kind == MODULE_POLICY)
-			policy_boot(&policies[i]->spec, policies[i]->image,
-				    policies[i]->image_size);
+			boot_policy(policies[i]);
 		kfree(policies[i]);
 	}
 }

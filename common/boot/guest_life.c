@@ -98,19 +98,56 @@ static void if_last_guest_gone(void)
 	printk("no guests left\n");
 }
 
+static struct domain *create(const struct guest_spec *spec)
+{
+	struct domain_config config = {
+		.id = spec->initial ? INITIAL_DOMID : DOMID_INVALID,
+		.initial = spec->initial,
+		.control = spec->control || spec->initial,
+		.vcpus = spec->vcpus,
+		.pages = spec->mem >> PAGE_SHIFT,
+		.node = NODE_ANY,
+	};
+	struct cpu_set set;
+
+	strcopy(config.name, spec->name, sizeof(config.name));
+	if (spec->nr_pin) {
+		unsigned cpu;
+
+		guest_spec_affinity(spec, 0, &set);
+		cpu = cpu_set_next(&set, 0);
+		config.node = cpu < nr_cpus ? cpus[cpu]->node : 0;
+	}
+	return domain_create(&config, on_shutdown);
+}
+
+/* Applies pin= to the vCPUs created since the last call. */
+static void pin_vcpus(struct boot_guest *bg)
+{
+	const struct domain *d = bg->domain;
+	struct cpu_set set;
+
+	for (; bg->pinned < d->nr_vcpus; bg->pinned++) {
+		guest_spec_affinity(&bg->spec, bg->pinned, &set);
+		if (vcpu_set_affinity(d->vcpus[bg->pinned], &set))
+			pr_warn("guest %s: vCPU %u is pinned to CPUs that are not there: it runs on any\n",
+				d->name, bg->pinned);
+	}
+}
+
 static void begin(struct boot_guest *bg)
 {
 	struct mem_stats st;
 
 	/* A guest that cannot fit must not take the memory of others before it fails. */
 	mem_stats(&st);
-	bg->stage = 0;
+	bg->stage = bg->pinned = 0;
 	bg->domain = NULL;
 	if (bg->spec.mem >> PAGE_SHIFT > st.free_pages)
 		pr_err("guest %s: not started: %lu MiB wanted, %lu MiB free\n", bg->spec.name,
 		       bg->spec.mem >> 20, st.free_pages >> (20 - PAGE_SHIFT));
 	else
-		bg->domain = domain_create(&bg->spec, on_shutdown);
+		bg->domain = create(&bg->spec);
 	if (bg->domain)
 		bg->state = GUEST_BUILDING;
 	else
@@ -125,6 +162,7 @@ static int build_step(struct boot_guest *bg)
 	if (bg->stage)
 		return arch_build_guest(d, bg);
 	rc = domain_parts_create(d);
+	pin_vcpus(bg);
 	if (!rc)
 		bg->stage = 1;
 	else if (rc != -ERESTART)

@@ -55,21 +55,15 @@ again:
 	return last_id;
 }
 
-/* Returns the node of the guest's first pinned CPU, else the node with the most free memory. */
-static u8 choose_node(const struct guest_spec *spec)
+/* Returns the node with the most free memory, or the policy's choice. */
+static u8 choose_node(const struct domain_config *config)
 {
-	struct cpu_set set;
-	unsigned cpu, best = 0;
+	unsigned best = 0;
 
-	if (spec->nr_pin) {
-		guest_spec_affinity(spec, 0, &set);
-		cpu = cpu_set_next(&set, 0);
-		return cpu < nr_cpus ? cpus[cpu]->node : 0;
-	}
 	for (unsigned n = 1; n < nr_nodes; n++)
 		if (node_free_pages(n) > node_free_pages(best))
 			best = n;
-	return policy_node(spec->mem, spec->vcpus, (u8)best);
+	return policy_node(config->pages << PAGE_SHIFT, config->vcpus, (u8)best);
 }
 
 /* Takes the lowest unused slot, for arrays of policies. Called with domains_lock. */
@@ -86,7 +80,8 @@ static int take_slot(struct domain *d)
 	return 0;
 }
 
-struct domain *domain_create(const struct guest_spec *spec, void (*on_shutdown)(struct domain *d))
+struct domain *domain_create(const struct domain_config *config,
+			     void (*on_shutdown)(struct domain *d))
 {
 	struct domain *d = kzalloc(sizeof(*d));
 	int rc;
@@ -95,19 +90,19 @@ struct domain *domain_create(const struct guest_spec *spec, void (*on_shutdown)(
 		return NULL;
 	d->refs = 1;
 	d->state = DOM_BUILDING;
-	d->initial = spec->initial;
-	d->control = spec->control || spec->initial;
+	d->initial = config->initial;
+	d->control = config->control;
 	d->shutdown_code = SHUTDOWN_CODE_NONE;
 	d->on_shutdown = on_shutdown;
-	strcopy(d->name, spec->name, sizeof(d->name));
-	d->spec = *spec;
-	d->node = choose_node(spec);
-	d->max_pages = spec->mem >> PAGE_SHIFT;
+	strcopy(d->name, config->name, sizeof(d->name));
+	d->max_vcpus = config->vcpus;
+	d->max_pages = config->pages;
+	d->node = config->node == NODE_ANY ? choose_node(config) : config->node;
 	spin_init(&d->lock, LOCK_DOMAIN);
 	spin_lock(&domains_lock);
 	rc = take_slot(d);
 	if (!rc) {
-		d->id = spec->initial ? INITIAL_DOMID : next_id();
+		d->id = config->id == DOMID_INVALID ? next_id() : config->id;
 		list_add_tail(&d->link, &domain_list);
 	}
 	spin_unlock(&domains_lock);

@@ -3,7 +3,6 @@
 #include <margay/arch.h>
 #include <margay/domain_parts.h>
 #include <margay/evtchn.h>
-#include <margay/printk.h>
 #include <margay/sched.h>
 
 struct vcpu *domain_vcpu(struct domain *d, u32 id)
@@ -13,11 +12,27 @@ struct vcpu *domain_vcpu(struct domain *d, u32 id)
 	return d->vcpus[index_nospec(id, MAX_VCPUS)];
 }
 
-/* Creates the next vCPU, offline. */
+int vcpu_set_affinity(struct vcpu *v, const struct cpu_set *set)
+{
+	/* Start the search for a CPU at the id, which spreads vCPUs over the allowed CPUs. */
+	unsigned first = cpu_set_next(set, v->id % nr_cpus);
+
+	if (first >= nr_cpus)
+		first = cpu_set_next(set, 0);
+	if (first >= nr_cpus)
+		return -EINVAL;
+	v->affinity = *set;
+	v->cpu = cpus[first];
+	v->view.cpu = first;
+	return 0;
+}
+
+/* Creates the next vCPU, offline. It may run on any CPU. */
 static int vcpu_create(struct domain *d)
 {
 	struct vcpu *v = kzalloc(sizeof(*v));
-	unsigned id = d->nr_vcpus, first;
+	struct cpu_set all;
+	unsigned id = d->nr_vcpus;
 
 	if (!v)
 		return -ENOMEM;
@@ -35,24 +50,14 @@ static int vcpu_create(struct domain *d)
 	v->runstate.state = RUNSTATE_offline;
 	v->runstate.state_entry_time = now();
 	vcpu_timers_init(v);
-	guest_spec_affinity(&d->spec, id, &v->affinity);
-	/* Start the search for a CPU at the id, which spreads vCPUs over the allowed CPUs. */
-	first = cpu_set_next(&v->affinity, id % nr_cpus);
-	if (first >= nr_cpus)
-		first = cpu_set_next(&v->affinity, 0);
-	if (first >= nr_cpus) {
-		pr_warn("guest %s: vCPU %u is pinned to CPUs that are not there: it runs on any\n",
-			d->name, id);
-		cpu_set_fill(&v->affinity);
-		first = id % nr_cpus;
-	}
-	v->cpu = cpus[first];
-	v->view = (struct policy_vcpu){ .domain = d->id, .slot = d->slot, .id = id, .cpu = first,
-					.nr_vcpus = d->spec.vcpus, .affinity = v->affinity.bits };
+	v->view = (struct policy_vcpu){ .domain = d->id, .slot = d->slot, .id = id,
+					.nr_vcpus = d->max_vcpus, .affinity = v->affinity.bits };
+	cpu_set_fill(&all);
+	vcpu_set_affinity(v, &all);
 	if (arch_vcpu_init(v))
 		return -ENOMEM;	/* vcpus_destroy() frees the rest */
 	v->pending = VCPU_WORK_TIME;
-	return d->nr_vcpus < d->spec.vcpus ? -ERESTART : 0;
+	return d->nr_vcpus < d->max_vcpus ? -ERESTART : 0;
 }
 
 static void vcpu_destroy(struct vcpu *v)

@@ -64,17 +64,8 @@ u64 arch_tsc_hz(void);
 void cpu_relax(void);
 void udelay(unsigned us);
 
-/* An entry of XENMEM_memory_map's map, in the layout of the BIOS call INT 15h E820h. */
-struct e820_entry {
-	u64 addr, size;
-	u32 type;
-} __packed;
-
-/* Writes up to max entries of d's memory map. Returns the number written. */
-unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max);
-
 /*
- * Gives a boot guest its memory, images and initial state, in bounded steps counted in bg->stage,
+ * Gives a boot guest its memory, memory map, images and initial state, in bounded steps counted in bg->stage,
  * which begins at 1. Returns 0 when done, -ERESTART to be called again, or an error, which it
  * reports. One guest at a time.
  */

@@ -32,6 +32,7 @@ struct boot_guest {
 	struct domain *domain;	/* while building to ending; holds the creator's reference */
 	stime_t started, due;
 	unsigned stage;		/* of arch_build_guest() */
+	unsigned pinned;	/* vCPUs whose affinity is set */
 	unsigned refused;	/* consecutive failed restarts */
 };
 

@@ -3,7 +3,7 @@
 #ifndef MARGAY_DOMAIN_H
 #define MARGAY_DOMAIN_H
 
-#include <margay/cmdline.h>
+#include <margay/cpu_set.h>
 #include <margay/list.h>
 #include <margay/lock.h>
 #include <margay/p2m.h>
@@ -19,6 +19,24 @@ struct guest_console;
 #define MAX_VCPUS 64		/* the 2-level event channel ABI's selector bits */
 #define FIRST_DOMID 1
 #define INITIAL_DOMID 0		/* the guest marked `initial`, like Xen's dom0 */
+
+/* What a domain's creator decides about it. */
+struct domain_config {
+	domid_t id;		/* a free one; DOMID_INVALID: the next free one */
+	char name[32];
+	bool initial, control;
+	unsigned vcpus;
+	u64 pages;		/* limit of its memory */
+	u8 node;		/* preferred node; NODE_ANY: the policy's choice */
+};
+
+/* An entry of XENMEM_memory_map's map, in the layout of the BIOS call INT 15h E820h. */
+struct e820_entry {
+	u64 addr, size;
+	u32 type;
+} __packed;
+
+#define MEMORY_MAP_MAX 5
 
 enum dom_state {
 	DOM_BUILDING,
@@ -37,7 +55,7 @@ struct domain {
 	u32 refs;			/* held by the list, grants, event channels, lookups */
 	struct spinlock lock;
 
-	unsigned nr_vcpus;
+	unsigned nr_vcpus, max_vcpus;	/* created so far; all of them */
 	struct vcpu *vcpus[MAX_VCPUS];
 
 	/* Memory in 4 KiB pages. A page that only references keep counts, too. */
@@ -45,6 +63,8 @@ struct domain {
 	u64 meta_pages; /* Margay's pages that serve this domain; dom_alloc_meta() */
 	struct p2m p2m;
 	gfn_t max_gfn;
+	struct e820_entry memory_map[MEMORY_MAP_MAX];
+	unsigned nr_memory_map;
 	u8 node;			/* preferred node of its memory; NODE_ANY */
 
 	/* Shared with the guest. */
@@ -58,7 +78,6 @@ struct domain {
 	struct grant_table *grants;
 	struct cpuid_policy *cpuid;
 	struct guest_console *console;
-	struct guest_spec spec;
 
 	void (*on_shutdown)(struct domain *d);	/* tells the creator. Any context; must not wait */
 	u8 shutdown_code;			/* SHUTDOWN_* */
@@ -85,10 +104,11 @@ static inline void domain_hold(struct domain *d)
 
 /*
  * Creates a listed domain without any part. Returns NULL, and reports it, when there is no room.
- * The creator calls domain_parts_create() until it is done, provides memory and an initial state,
- * and starts the domain.
+ * The creator calls domain_parts_create() until it is done, provides memory, a memory map and an
+ * initial state, and starts the domain.
  */
-struct domain *domain_create(const struct guest_spec *spec, void (*on_shutdown)(struct domain *d));
+struct domain *domain_create(const struct domain_config *config,
+			     void (*on_shutdown)(struct domain *d));
 /* Starts the first vCPU. */
 void domain_start(struct domain *d);
 /*

@@ -68,8 +68,6 @@ void policy_control_leave(void);
 /* Restricts loading to the modules that `policies-allowed` lists in sha256sum's format. */
 void policy_allow(const char *text, size_t len);
 bool policy_allowed(const u8 digest[32]);
-/* Loads a `policy` boot module and selects it as its string says. Reports errors. */
-void policy_boot(const struct guest_spec *spec, const void *file, size_t len);
 
 /* Loads a module from a file. Returns 0 or negative errno with a line in why (MODULE_REASON). */
 int policy_load(const void *file, size_t len, char *why);

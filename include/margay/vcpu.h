@@ -237,6 +237,12 @@ struct vcpu {
 /* Sets pending work. Wakes nothing, but kicks v out of guest mode if it runs on another CPU. */
 void vcpu_post(struct vcpu *v, u32 work);
 
+/*
+ * Restricts v, which has not started, to the CPUs of the set. -EINVAL when none of them is there:
+ * nothing changes.
+ */
+int vcpu_set_affinity(struct vcpu *v, const struct cpu_set *set);
+
 /* Initialises a vCPU's timers (VIRQ_TIMER, poll). vcpu_timers.c */
 void vcpu_timers_init(struct vcpu *v);
 /* Moves v's timers to this CPU, where v now runs, so that they interrupt no other CPU. */

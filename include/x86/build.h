@@ -8,13 +8,13 @@
 
 #include <margay/boot.h>
 #include <margay/boot_guest.h>
+#include <margay/domain.h>
 
 #include <xen/arch-x86/hvm/start_info.h>
 
 #define GUEST_LOW_TOP 0xc0000000UL /* RAM continues at 4 GiB */
 #define GUEST_HIGH_BASE 0x100000000UL
 #define GUEST_BOOT_TOP 0x40000000UL	/* reach of Linux's first page tables */
-#define GUEST_MEM_MAP_MAX 5
 
 /*
  * The builder's data at the top of a guest's low RAM, downwards. The first two are not RAM in the
@@ -33,11 +33,8 @@ struct guest_layout {
 /* Computes the layout. Returns 0, or -EINVAL when mem is too small for any guest. */
 int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l);
 
-/*
- * Fills in the memory map, also for XENMEM_memory_map. Returns the entries, at most
- * GUEST_MEM_MAP_MAX.
- */
-unsigned int guest_memory_map(const struct guest_layout *l, struct hvm_memmap_table_entry *map);
+/* Fills in the memory map. Returns the number of entries, at most MEMORY_MAP_MAX. */
+unsigned int guest_memory_map(const struct guest_layout *l, struct e820_entry *map);
 
 /*
  * Writes RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT to the page, which the guest sees at

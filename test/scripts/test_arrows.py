@@ -8,10 +8,12 @@ import unittest
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'scripts', 'check-arrows.py')
 GOOD = {
     'include/margay/arch.h': 'void arch_kick(void);\nvoid core(void);\n',
+    'include/margay/boot_guest.h': '\n',
     'include/x86/apic.h': 'void apic_eoi(void);\nvoid shared_exit(void);\n',
     'common/core.c': '#include <margay/arch.h>\nvoid core(void)\n{\n\tarch_kick();\n}\n',
     'arch/x86/cpu/apic.c': '#include <margay/arch.h>\n#include <x86/apic.h>\n'
                            'void arch_kick(void) {}\nvoid apic_eoi(void) {}\n',
+    'common/boot/guest.c': '#include <margay/boot_guest.h>\nvoid boot_guest(void)\n{\n\tcore();\n}\n',
     'hypercall/op.c': '#include <margay/arch.h>\nvoid do_op(void)\n{\n\tcore();\n}\n',
     'arch/x86/guest/exit.c': '#include <x86/apic.h>\nvoid shared_exit(void)\n{\n\tapic_eoi();\n}\n',
     'arch/x86/svm/run.c': '#include <x86/apic.h>\nvoid svm_run(void)\n{\n\tshared_exit();\n}\n',
@@ -64,6 +66,17 @@ class Arrows(unittest.TestCase):
     def test_common_calls_what_is_not_declared(self):
         self.breach('common/a.c', 'void apic_eoi(void);\nvoid a(void)\n{\n\tapic_eoi();\n}\n',
                     'uses apic_eoi of arch/x86/cpu/apic.o, which include/margay does not declare')
+
+    def test_domain_includes_boot(self):
+        self.breach('common/domain/a.c', '#include <margay/boot_guest.h>\n',
+                    'common/domain/a.c:1: common/domain may not include <margay/boot_guest.h>')
+
+    def test_domain_calls_boot(self):
+        self.breach('common/domain/a.c', 'void boot_guest(void);\nvoid a(void)\n{\n\tboot_guest();\n}\n',
+                    'common/domain/a.o: common/domain may not use boot_guest of common/boot/guest.o')
+
+    def test_domain_names_a_register(self):
+        self.breach('common/domain/a.c', 'enum { ICR_NMI = 0x4400 };\n', 'common/domain/a.c:1: common/domain names a register')
 
     def test_common_names_a_register(self):
         self.breach('common/a.c', 'enum { ICR_NMI = 0x4400 };\n', 'common/a.c:1: common names a register')

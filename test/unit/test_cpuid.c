@@ -78,7 +78,7 @@ static void start(bool is_intel, u32 words, u32 basic, u32 ext, unsigned int vcp
 	mock_vcpu_free();
 	mock_vcpu_init(true);
 	x86.vendor = is_intel ? X86_VENDOR_INTEL : X86_VENDOR_AMD;
-	mock_domain.spec.vcpus = vcpus;
+	mock_domain.max_vcpus = vcpus;
 	mock_domain.id = 7;
 }
 

@@ -66,12 +66,6 @@ void arch_vcpu_dump(struct vcpu *v)
 void arch_flush_translations(void)
 {
 }
-void guest_spec_affinity(const struct guest_spec *g, unsigned v, struct cpu_set *set)
-{
-	(void)g;
-	(void)v;
-	(void)set;
-}
 void cpu_raise(struct cpu *c, u32 work)
 {
 	c->work |= work;
@@ -173,8 +167,10 @@ static int setup(void **state)
 
 static struct domain *create(int expected)
 {
-	static const struct guest_spec spec = { .name = "d", .vcpus = VCPUS, .mem = 1 << 20 };
-	struct domain *d = domain_create(&spec, on_shutdown);
+	static const struct domain_config config = { .id = DOMID_INVALID, .name = "d",
+						     .vcpus = VCPUS, .pages = 256,
+						     .node = NODE_ANY };
+	struct domain *d = domain_create(&config, on_shutdown);
 	int rc;
 
 	while ((rc = domain_parts_create(d)) == -ERESTART)

@@ -184,7 +184,7 @@ static int build(void)
 
 static void test_layout(void **state)
 {
-	struct hvm_memmap_table_entry map[GUEST_MEM_MAP_MAX];
+	struct e820_entry map[MEMORY_MAP_MAX];
 	struct guest_layout l;
 
 	(void)state;

@@ -140,14 +140,6 @@ void arch_update_time(struct vcpu *v)
 	assert_ptr_equal(v, V0);
 }
 
-unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max_entries)
-{
-	(void)d;
-	if (max_entries)
-		map[0] = (struct e820_entry){ 0, 4096, 1 };
-	return max_entries ? 1 : 0;
-}
-
 size_t console_guest_write(struct domain *d, const char *s, size_t n)
 {
 	(void)d;

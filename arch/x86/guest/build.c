@@ -29,7 +29,7 @@
 struct start_page {
 	struct hvm_start_info info;
 	struct hvm_modlist_entry mod;
-	struct hvm_memmap_table_entry map[GUEST_MEM_MAP_MAX];
+	struct hvm_memmap_table_entry map[MEMORY_MAP_MAX];
 };
 
 int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l)
@@ -46,17 +46,17 @@ int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l)
 	return 0;
 }
 
-unsigned int guest_memory_map(const struct guest_layout *l, struct hvm_memmap_table_entry *map)
+unsigned int guest_memory_map(const struct guest_layout *l, struct e820_entry *map)
 {
 	unsigned n = 0;
 
-	map[n++] = (struct hvm_memmap_table_entry){ 0, l->acpi, MEM_RAM, 0 };
-	map[n++] = (struct hvm_memmap_table_entry){ l->acpi, GUEST_ACPI_SIZE, MEM_ACPI, 0 };
-	map[n++] = (struct hvm_memmap_table_entry){ l->console, PAGE_SIZE, MEM_RESERVED, 0 };
+	map[n++] = (struct e820_entry){ 0, l->acpi, MEM_RAM };
+	map[n++] = (struct e820_entry){ l->acpi, GUEST_ACPI_SIZE, MEM_ACPI };
+	map[n++] = (struct e820_entry){ l->console, PAGE_SIZE, MEM_RESERVED };
 	if (l->low > l->top)
-		map[n++] = (struct hvm_memmap_table_entry){ l->top, l->low - l->top, MEM_RAM, 0 };
+		map[n++] = (struct e820_entry){ l->top, l->low - l->top, MEM_RAM };
 	if (l->high)
-		map[n++] = (struct hvm_memmap_table_entry){ GUEST_HIGH_BASE, l->high, MEM_RAM, 0 };
+		map[n++] = (struct e820_entry){ GUEST_HIGH_BASE, l->high, MEM_RAM };
 	return n;
 }
 
@@ -215,7 +215,13 @@ static int load_start_info(struct domain *d, const struct boot_guest *bg,
 		sp.info.nr_modules = 1;
 		sp.info.modlist_paddr = l->start_info + offsetof(struct start_page, mod);
 	}
-	sp.info.memmap_entries = guest_memory_map(l, sp.map);
+	d->nr_memory_map = guest_memory_map(l, d->memory_map);
+	for (unsigned i = 0; i < d->nr_memory_map; i++) {
+		const struct e820_entry *e = &d->memory_map[i];
+
+		sp.map[i] = (struct hvm_memmap_table_entry){ e->addr, e->size, e->type, 0 };
+	}
+	sp.info.memmap_entries = d->nr_memory_map;
 	sp.info.memmap_paddr = l->start_info + offsetof(struct start_page, map);
 	rc = copy_to_gpa(d, l->cmdline, bg->spec.cmdline, strlen(bg->spec.cmdline) + 1);
 	return rc ? rc : copy_to_gpa(d, l->start_info, &sp, sizeof(sp));
@@ -277,19 +283,4 @@ int arch_build_guest(struct domain *d, struct boot_guest *bg)
 		return rc;
 	now_building.done = 0;
 	return ++bg->stage <= ARRAY_SIZE(stages) ? -ERESTART : 0;
-}
-
-unsigned arch_memory_map(struct domain *d, struct e820_entry *map, unsigned max_entries)
-{
-	struct hvm_memmap_table_entry r[GUEST_MEM_MAP_MAX];
-	struct guest_layout l;
-	unsigned n;
-
-	if (guest_layout(d->spec.mem, strlen(d->spec.cmdline), &l))
-		return 0;
-	n = guest_memory_map(&l, r);
-	n = min(n, max_entries);
-	for (unsigned i = 0; i < n; i++)
-		map[i] = (struct e820_entry){ r[i].addr, r[i].size, r[i].type };
-	return n;
 }

@@ -330,7 +330,7 @@ int cpuid_policy_init(struct domain *d)
 
 	if (!p)
 		return -ENOMEM;
-	p->nr_vcpus = d->spec.vcpus;
+	p->nr_vcpus = d->max_vcpus;
 	p->intel = x86.vendor == X86_VENDOR_INTEL;
 	copy_machine(p);
 	make_leaves(p);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Policies from boot modules, and the list of modules that may be loaded. Used on the boot CPU
- * before guests run; the list does not change later.
+ * The list of policy modules that may be loaded. Written on the boot CPU before guests run; it does
+ * not change later.
  */
 #include <margay/policy_registry.h>
 #include <margay/printk.h>
@@ -66,32 +66,4 @@ bool policy_allowed(const u8 digest[DIGEST])
 		if (!memcmp(allowed[i], digest, DIGEST))
 			return true;
 	return !enforced;
-}
-
-void policy_boot(const struct guest_spec *spec, const void *file, size_t len)
-{
-	char why[MODULE_REASON];
-	struct policy *p;
-	struct cpu_set set;
-	int rc = policy_load(file, len, why);
-
-	if (rc) {
-		pr_err("policy module refused: %s (%d)\n", why[0] ? why : "no memory", rc);
-		return;
-	}
-	p = policy_last();
-	if (spec->nr_pin)
-		set = spec->pin;
-	else
-		cpu_set_fill(&set);
-	for (unsigned i = 0; i < NR_POINTS; i++) {
-		if (!(spec->points & BIT(i)))
-			continue;
-		rc = policy_select(i, p, &set);
-		if (!rc)
-			pr_info("policy %s selected for %s\n", p->mod.name, policy_point_names[i]);
-		else if (rc != -EOPNOTSUPP)
-			pr_err("policy %s not selected for %s (%d)\n", p->mod.name,
-			       policy_point_names[i], rc);
-	}
 }
