@@ -45,8 +45,10 @@ static void listen(void)
 	lapic_enable();
 	irq_enable();
 	for (;;) {
-		if (phase == done)
+		if (phase == done) {
+			cpu_pause();
 			continue;
+		}
 		done = phase;
 		irq_disable();
 		enter_phase(done);
