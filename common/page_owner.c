@@ -17,7 +17,8 @@
 #include <margay/printk.h>
 
 #define REF_GIVEN (1U << 31)	/* the owner released it: free on the last page_put() */
-#define REF_MASK (REF_GIVEN - 1)
+#define REF_RETIRED (1U << 30)	/* not used again once its owner has released it */
+#define REF_MASK (REF_RETIRED - 1)
 
 /* Blocks form a binary heap: a block's buddy is BLOCK ^ 1, the two merged are BLOCK / 2. */
 #define SPLIT_ORDERS 9U		/* blocks of 1 to 256 pages */
@@ -31,7 +32,7 @@ struct split {
 	struct list link; /* in node->splits[order of the largest free block] while nr_free > 0 */
 	u32 chunk;
 	u16 nr_free;
-	u16 nr_refs;                 /* pages with references */
+	u16 nr_refs;                 /* pages with references, and owned pages to retire */
 	u16 hot;                     /* the page freed last, in no block yet; 0: none */
 	u16 order;                   /* of the largest free block */
 	u16 nr_blocks[SPLIT_ORDERS]; /* free blocks of each order */
@@ -74,7 +75,7 @@ static struct group *groups;
 static u64 nr_chunks, total_pages;
 static struct node nodes[MAX_NODES];
 unsigned nr_nodes = 1;
-static u64 margay_pages, split_chunks;
+static u64 margay_pages, split_chunks, retired_pages;
 
 static struct node *lock_chunk(u64 c)
 {
@@ -215,13 +216,15 @@ static struct split *try_merge(struct node *n, u64 c)
 	struct split *s = chunks[c].split;
 	unsigned self = own_page(s), alike = 0;
 
+	if (s->nr_refs)
+		return NULL;
 	if (s->nr_free) {
 		if (s->nr_free < (self < CHUNK_PAGES ? CHUNK_PAGES - 1 : CHUNK_PAGES))
 			return NULL;
 		chunk_to_free(n, c);
 		chunks[c].dirty = find_next_bit(s->dirty, CHUNK_PAGES, 0) < CHUNK_PAGES;
 	} else {
-		if (s->nr_refs || self < CHUNK_PAGES)
+		if (self < CHUNK_PAGES)
 			return NULL;
 		while (alike < CHUNK_PAGES && s->owner[alike] == s->owner[0])
 			alike++;
@@ -265,23 +268,10 @@ static void defer_merge(struct node *n, u64 c)
 		spin_unlock(&n->lock);
 }
 
-/*
- * Takes count free chunks: 1, from a partly used gigabyte if there is one, or 512, a whole
- * gigabyte. Not scrubbed.
- */
-static mfn_t take_chunks(struct node *n, u64 count, u16 owner)
+/* Takes count free chunks of g from base on. Called with n->lock. */
+static void take_of_group(struct node *n, struct group *g, u64 base, u64 count, u16 owner)
 {
-	struct group *g;
-	u64 base, c;
-
-	spin_lock(&n->lock);
-	g = list_entry(count > 1 ? n->groups.prev : n->groups.next, struct group, link);
-	if (list_empty(&n->groups) || g->nr_free < count) {
-		spin_unlock(&n->lock);
-		return INVALID_MFN;
-	}
-	base = g->first + find_next_bit(g->free, GROUP_CHUNKS, 0);
-	for (c = base; c < base + count; c++) {
+	for (u64 c = base; c < base + count; c++) {
 		put_bit(g->free, c % GROUP_CHUNKS, false);
 		chunks[c].owner = owner;
 	}
@@ -291,6 +281,25 @@ static mfn_t take_chunks(struct node *n, u64 count, u16 owner)
 	if (g->nr_free)
 		list_add(&g->link, &n->groups);
 	n->free_pages -= count * CHUNK_PAGES;
+}
+
+/*
+ * Takes count free chunks: 1, from a partly used gigabyte if there is one, or 512, a whole
+ * gigabyte. Not scrubbed.
+ */
+static mfn_t take_chunks(struct node *n, u64 count, u16 owner)
+{
+	struct group *g;
+	u64 base;
+
+	spin_lock(&n->lock);
+	g = list_entry(count > 1 ? n->groups.prev : n->groups.next, struct group, link);
+	if (list_empty(&n->groups) || g->nr_free < count) {
+		spin_unlock(&n->lock);
+		return INVALID_MFN;
+	}
+	base = g->first + find_next_bit(g->free, GROUP_CHUNKS, 0);
+	take_of_group(n, g, base, count, owner);
 	spin_unlock(&n->lock);
 	return base * CHUNK_PAGES;
 }
@@ -325,6 +334,19 @@ static unsigned take_block(struct split *s, unsigned order, unsigned count)
 	return first;
 }
 
+/* Counts pages that left s's free blocks, and relists s. */
+static void pages_taken(struct node *n, struct split *s, unsigned count)
+{
+	unsigned o = s->order;
+
+	n->free_pages -= count;
+	s->nr_free = (u16)(s->nr_free - count);
+	while (o && !s->nr_blocks[o])
+		o--;
+	if (!s->nr_free || o != s->order)
+		list_split(n, s, o);
+}
+
 /*
  * Takes count pages, at most MAX_BLOCK, from the split chunk with the smallest sufficient block.
  * Called with the node's lock.
@@ -353,27 +375,22 @@ static mfn_t take_pages(struct node *n, unsigned count, u16 owner, bool *dirty)
 			*dirty = true;
 		}
 	}
-	n->free_pages -= count;
-	s->nr_free = (u16)(s->nr_free - count);
-	for (o = s->order; o && !s->nr_blocks[o]; o--)
-		;
-	if (!s->nr_free || o != s->order)
-		list_split(n, s, o);
+	pages_taken(n, s, count);
 	return (mfn_t)s->chunk * CHUNK_PAGES + first;
 }
 
-/* Frees all pages of a new split chunk except the first, which holds the split. */
-static void free_all_but_first(struct node *n, struct split *s)
+/* Splits a free chunk, whose page i holds the split. Called with n->lock. */
+static void split_free(struct node *n, u64 c, unsigned i)
 {
-	struct chunk *k = &chunks[s->chunk];
+	struct split *s;
 
-	memset(s->dirty, k->dirty ? 0xff : 0, sizeof(s->dirty));
-	put_bit(s->dirty, 0, false);
-	k->dirty = false;
-	for (unsigned i = 1; i < CHUNK_PAGES; i++)
-		s->owner[i] = OWNER_FREE;
+	chunks[c].owner = OWNER_FREE;
+	s = split_chunk(c, mfn_to_virt(c * CHUNK_PAGES + i));
+	memset(s->dirty, chunks[c].dirty ? 0xff : 0, sizeof(s->dirty));
+	put_bit(s->dirty, i, false);
+	chunks[c].dirty = false;
 	for (unsigned o = 0; o < SPLIT_ORDERS; o++)
-		put_block(s, o, BLOCK(o, 1U << o), true);
+		put_block(s, o, BLOCK(o, i) ^ 1, true);
 	s->nr_free = CHUNK_PAGES - 1;
 	n->free_pages += CHUNK_PAGES - 1;
 	list_split(n, s, SPLIT_ORDERS - 1);
@@ -383,7 +400,6 @@ static void free_all_but_first(struct node *n, struct split *s)
 static mfn_t node_alloc_pages(struct node *n, unsigned count, u16 owner)
 {
 	bool dirty = false;
-	struct split *s;
 	mfn_t mfn, chunk;
 
 	spin_lock(&n->lock);
@@ -394,8 +410,7 @@ static mfn_t node_alloc_pages(struct node *n, unsigned count, u16 owner)
 		if (chunk == INVALID_MFN)
 			return INVALID_MFN;
 		spin_lock(&n->lock);
-		s = split_chunk(chunk / CHUNK_PAGES, mfn_to_virt(chunk));
-		free_all_but_first(n, s);
+		split_free(n, chunk / CHUNK_PAGES, 0);
 		mfn = take_pages(n, count, owner, &dirty);
 		spin_unlock(&n->lock);
 	}
@@ -447,6 +462,13 @@ static void free_one(struct node *n, mfn_t mfn)
 	u64 c = mfn / CHUNK_PAGES;
 	struct split *s = chunks[c].split;
 
+	if (s && s->ref[mfn % CHUNK_PAGES] & REF_RETIRED) {
+		s->ref[mfn % CHUNK_PAGES] = 0;
+		s->owner[mfn % CHUNK_PAGES] = OWNER_NONE;
+		s->nr_refs--;
+		merge_unlock(n, c);
+		return;
+	}
 	scrub(mfn, 1);
 	if (s) {
 		page_to_free(n, s, mfn % CHUNK_PAGES);
@@ -465,7 +487,7 @@ static bool release_page(u16 owner, mfn_t mfn)
 	struct split *s = chunks[mfn / CHUNK_PAGES].split;
 
 	BUG_ON(owner_locked(mfn) != owner);
-	if (s && s->ref[i]) {
+	if (s && s->ref[i] & REF_MASK) {
 		s->ref[i] |= REF_GIVEN;
 		spin_unlock(&n->lock);
 		return false;
@@ -545,42 +567,58 @@ void dom_free_meta(struct domain *d, void *page)
 	free_page(page);
 }
 
+/*
+ * Locks the node of chunk c. Splits c if it is whole and `owner` owns it; NULL when there is no
+ * memory for that.
+ */
+static struct node *lock_split(u64 c, u16 owner)
+{
+	void *page = NULL;
+	struct node *n;
+
+	/* alloc_page() is called without the lock. The chunk may be split or freed meanwhile. */
+	for (;;) {
+		bool whole;
+
+		n = lock_chunk(c);
+		whole = !chunks[c].split && chunks[c].owner == owner;
+		if (whole == !!page)
+			break;
+		spin_unlock(&n->lock);
+		if (page)
+			free_page(page);
+		page = whole ? alloc_page() : NULL;
+		if (whole && !page)
+			return NULL;
+	}
+	if (page)
+		split_chunk(c, page);
+	return n;
+}
+
 int page_get(const struct domain *d, mfn_t mfn)
 {
 	u64 c = mfn / CHUNK_PAGES;
 	unsigned i = mfn % CHUNK_PAGES;
-	void *spare = NULL;
 	struct node *n;
 	int rc = 0;
 
 	if (c >= nr_chunks)
 		return -EINVAL;
 	c = index_nospec(c, nr_chunks);
-	n = lock_chunk(c);
-	if (!chunks[c].split && chunks[c].owner == d->id) {
-		/* Drop the lock for alloc_page(). The chunk may be split or freed meanwhile. */
-		spin_unlock(&n->lock);
-		spare = alloc_page();
-		if (!spare)
-			return -ENOMEM;
-		spin_lock(&n->lock);
-		if (!chunks[c].split && chunks[c].owner == d->id) {
-			split_chunk(c, spare);
-			spare = NULL;
-		}
-	}
+	n = lock_split(c, d->id);
+	if (!n)
+		return -ENOMEM;
 
 	struct split *s = chunks[c].split;
 
 	if (!s || s->owner[i] != d->id || (s->ref[i] & REF_GIVEN))
 		rc = -EINVAL;
-	else if (s->ref[i] == REF_MASK)
+	else if ((s->ref[i] & REF_MASK) == REF_MASK)
 		rc = -EBUSY;
-	else if (!s->ref[i]++)
+	else if (!(s->ref[i]++ & REF_MASK))
 		s->nr_refs++;
 	spin_unlock(&n->lock);
-	if (spare)
-		free_page(spare);
 	return rc;
 }
 
@@ -597,8 +635,8 @@ void page_put(struct domain *d, mfn_t mfn)
 		return;
 	}
 	s->nr_refs--;
-	if (s->ref[i]) {	/* REF_GIVEN */
-		s->ref[i] = 0;
+	if (s->ref[i] & REF_GIVEN) {
+		s->ref[i] &= ~REF_GIVEN;
 		free_one(n, mfn);
 		atomic_sub(&d->tot_pages, 1);
 	} else {
@@ -606,10 +644,67 @@ void page_put(struct domain *d, mfn_t mfn)
 	}
 }
 
+/* Retires a free page of a split chunk. Called with the node's lock. */
+static void retire_free(struct node *n, struct split *s, unsigned i)
+{
+	unsigned o = 0;
+
+	if (i && s->hot == i) {
+		s->hot = 0;
+	} else {
+		while (!get_bit(s->blocks, BLOCK(o, i)))
+			o++;
+		put_block(s, o, BLOCK(o, i), false);
+		while (o-- > 0)
+			put_block(s, o, BLOCK(o, i) ^ 1, true);
+	}
+	s->owner[i] = OWNER_NONE;
+	pages_taken(n, s, 1);
+}
+
+int page_retire(mfn_t mfn)
+{
+	u64 c = mfn / CHUNK_PAGES;
+	unsigned i = mfn % CHUNK_PAGES;
+	struct node *n;
+	u32 *ref;
+	u16 owner;
+
+	if (c >= nr_chunks)
+		return OWNER_NONE;
+	n = lock_chunk(c);
+	owner = owner_locked(mfn);
+	if (owner == OWNER_FREE) {
+		if (!chunks[c].split) {
+			take_of_group(n, &groups[chunks[c].group], c, 1, OWNER_MARGAY);
+			split_free(n, c, !i);
+		}
+		retire_free(n, chunks[c].split, i);
+		atomic_add(&retired_pages, 1);
+	} else if (owner != OWNER_NONE) {
+		spin_unlock(&n->lock);
+		n = lock_split(c, owner);
+		if (!n)
+			return -ENOMEM;
+		ref = owner_locked(mfn) == owner ? &chunks[c].split->ref[i] : NULL;
+		if (!ref) {	/* released or given away meanwhile */
+			spin_unlock(&n->lock);
+			return page_retire(mfn);
+		}
+		if (!(*ref & REF_RETIRED)) {
+			*ref |= REF_RETIRED;
+			chunks[c].split->nr_refs++;
+			atomic_add(&retired_pages, 1);
+		}
+	}
+	spin_unlock(&n->lock);
+	return owner;
+}
+
 void mem_stats(struct mem_stats *st)
 {
 	*st = (struct mem_stats){ .total_pages = total_pages, .margay_pages = margay_pages,
-				  .split_chunks = split_chunks };
+				  .split_chunks = split_chunks, .retired_pages = retired_pages };
 	for (unsigned i = 0; i < nr_nodes; i++)
 		st->free_pages += nodes[i].free_pages;
 }

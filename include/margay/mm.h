@@ -81,6 +81,14 @@ int page_get(const struct domain *d, mfn_t mfn) __must_check;
 void page_put(struct domain *d, mfn_t mfn);
 
 /*
+ * Takes a page with memory errors out of use for ever: at once if it is free, else when its owner
+ * has released it, without scrubbing it. Returns the owner: a domain id or OWNER_*; OWNER_FREE: it
+ * was free; OWNER_NONE: it is no RAM, or retired already. -ENOMEM when there is no memory for the
+ * chunk's split. Takes LOCK_OWNER: not for NMI and machine-check handlers.
+ */
+int page_retire(mfn_t mfn);
+
+/*
  * Allocates a page of Margay's that serves d alone (nested page tables, grant frames, map tracking,
  * event channels). Zeroed. It counts in d->meta_pages, whose limit grows with d's memory. NULL also
  * at the limit.
@@ -90,7 +98,7 @@ void *dom_alloc_meta(struct domain *d) __must_check;
 void dom_free_meta(struct domain *d, void *page);
 
 struct mem_stats {
-	u64 total_pages, free_pages, margay_pages, split_chunks;
+	u64 total_pages, free_pages, margay_pages, split_chunks, retired_pages;
 };
 void mem_stats(struct mem_stats *s);
 u64 node_free_pages(unsigned node);

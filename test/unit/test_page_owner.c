@@ -297,6 +297,102 @@ static void test_give(void **state)
 	arena_mark();
 }
 
+static u64 retired_now(void)
+{
+	struct mem_stats st;
+
+	mem_stats(&st);
+	return st.retired_pages;
+}
+
+/* Takes all free memory and checks that the pages marked retired do not come back. */
+static void check_retired(const mfn_t *mfn, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(page_owner(mfn[i]), OWNER_NONE);
+	arena_take_all_but(0);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(page_owner(mfn[i]), OWNER_NONE);
+	arena_give();
+	assert_int_equal(retired_now(), n);
+}
+
+/*
+ * A page is retired while it is free, in a whole or a split chunk, owned, referenced, or holds the
+ * split of its chunk.
+ */
+static void test_retire(void **state)
+{
+	u64 before = free_now();
+	mfn_t gone[8], mfn, page;
+	unsigned n = 0;
+
+	(void)state;
+	reset_domains();
+	assert_int_equal(page_retire(~0UL >> 12), OWNER_NONE);
+	assert_int_equal(page_retire((16UL << 20) >> 12), OWNER_NONE);
+	/* Free, in a whole chunk: its first page and another. */
+	gone[n++] = (50UL << 20) / PAGE_SIZE;
+	assert_int_equal(page_retire(gone[0]), OWNER_FREE);
+	gone[n++] = (52UL << 20) / PAGE_SIZE + 77;
+	assert_int_equal(page_retire(gone[1]), OWNER_FREE);
+	assert_int_equal(page_retire(gone[1]), OWNER_NONE);
+	/* Free, in a split chunk: in the middle of a block, next to a retired one, and freed last. */
+	for (unsigned i = 0; i < 2; i++) {
+		gone[n++] = gone[1] + 100 + i;
+		assert_int_equal(page_retire(gone[n - 1]), OWNER_FREE);
+	}
+	assert_int_equal(dom_alloc(&dom[0], 0, &mfn), 0);
+	dom_free(&dom[0], mfn, 0);
+	gone[n++] = mfn;
+	assert_int_equal(page_retire(mfn), OWNER_FREE);
+	check_retired(gone, n);
+	/* Owned: it stays usable until it is released. */
+	assert_int_equal(dom_alloc(&dom[0], 9, &mfn), 0);
+	assert_int_equal(page_retire(mfn + 3), dom[0].id);
+	assert_int_equal(page_retire(mfn + 3), dom[0].id);
+	gone[n++] = mfn + 3;
+	assert_int_equal(retired_now(), n);
+	memset(mfn_to_virt(mfn + 3), 0x33, PAGE_SIZE);
+	assert_int_equal(page_get(&dom[0], mfn + 3), 0);
+	page_put(&dom[0], mfn + 3);
+	assert_int_equal(page_owner(mfn + 3), dom[0].id);
+	/* Referenced: until the last reference is gone. */
+	page = mfn + 4;
+	assert_int_equal(page_get(&dom[0], page), 0);
+	assert_int_equal(page_get(&dom[0], page), 0);
+	assert_int_equal(page_retire(page), dom[0].id);
+	gone[n++] = page;
+	page_put(&dom[0], page);
+	dom_free(&dom[0], mfn, 9);
+	assert_int_equal(dom[0].tot_pages, 1);
+	assert_int_equal(page_owner(page), dom[0].id);
+	assert_int_equal(page_get(&dom[0], page), -EINVAL);
+	page_put(&dom[0], page);
+	assert_int_equal(dom[0].tot_pages, 0);
+	check_retired(gone, n);
+	assert_int_equal(((u8 *)mfn_to_virt(gone[5]))[9], 0x33); /* nobody touches it */
+	/* The page that holds the split stays Margay's. */
+	assert_int_equal(dom_alloc(&dom[0], 9, &mfn), 0);
+	dom_free(&dom[0], mfn + 8, 0);
+	assert_int_equal(page_retire(mfn + 8), OWNER_MARGAY);
+	for (unsigned i = 0; i < CHUNK_PAGES; i++)
+		if (i != 8)
+			dom_free(&dom[0], mfn + i, 0);
+	assert_int_equal(page_owner(mfn + 8), OWNER_MARGAY);
+	assert_int_equal(retired_now(), n + 1);
+	/* Only the retired pages and the splits of their chunks are missing. */
+	assert_true(before - free_now() <= n + 5);
+	assert_int_equal(node_free_pages(0) + node_free_pages(1), free_now());
+	/* No memory for the split. */
+	assert_int_equal(dom_alloc(&dom[0], 9, &mfn), 0);
+	arena_take_all_but(0);
+	assert_int_equal(page_retire(mfn), -ENOMEM);
+	arena_give();
+	dom_free(&dom[0], mfn, 9);
+	arena_mark();
+}
+
 /* The model: the state of each page as its users know it. */
 
 static struct {
@@ -535,8 +631,8 @@ int main(void)
 		cmocka_unit_test(test_runs),	   cmocka_unit_test(test_nodes),
 		cmocka_unit_test(test_limit),	   cmocka_unit_test(test_exhaustion),
 		cmocka_unit_test(test_references), cmocka_unit_test(test_give),
-		cmocka_unit_test(test_meta),
-		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_meta),	   cmocka_unit_test(test_random),
+		cmocka_unit_test(test_retire),
 	};
 
 	return cmocka_run_group_tests(tests, arena_setup, NULL);
