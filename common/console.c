@@ -186,7 +186,6 @@ static bool drain(struct guest_console *c)
 	finish_output();
 	c->waiting = cons != prod;
 	barrier();
-	r = guest_writes(c->d, r);
 	WRITE_ONCE(r->out_cons, cons);
 	return cons != start;
 }
@@ -215,7 +214,7 @@ int console_attach(struct domain *d)
 	if (!gfn)
 		c->ring = alloc_page();
 	else if (!p2m_get_page(d, gfn, true, &mfn))
-		c->ring = mfn_to_virt(mfn);
+		c->ring = guest_shared_page(d, mfn, 0);
 	if (!c->ring) {
 		kfree(c);
 		return -ENOMEM;
@@ -315,7 +314,6 @@ static bool give(struct domain *d, char ch)
 
 	if (prod - READ_ONCE(r->in_cons) >= sizeof(r->in))
 		return false;
-	r = guest_writes(d, r);
 	r->in[prod % sizeof(r->in)] = ch;
 	barrier();
 	WRITE_ONCE(r->in_prod, prod + 1);

@@ -10,6 +10,8 @@
  * follows a link that a guest may have written. A guest that breaks the protocol loses only its own
  * events.
  */
+#include <margay/guest_copy.h>
+
 #include "evtchn_priv.h"
 
 #define WORDS_PER_PAGE (PAGE_SIZE / sizeof(event_word_t))
@@ -194,7 +196,7 @@ int evtchn_fifo_init_control(struct domain *d, u32 vcpu, gfn_t gfn, u32 offset)
 	if (!err && !d->evtchn->fifo)
 		err = switch_to_fifo(d);
 	if (!err)
-		atomic_store(&v->fifo.control, (void *)((char *)mfn_to_virt(mfn) + offset));
+		atomic_store(&v->fifo.control, guest_shared_page(d, mfn, offset));
 	spin_unlock(&d->evtchn->lock);
 	if (err)
 		page_put(d, mfn);
@@ -219,7 +221,7 @@ int evtchn_fifo_expand_array(struct domain *d, gfn_t gfn)
 		page_put(d, mfn);
 		return -ENOSPC;
 	}
-	t->words[port / WORDS_PER_PAGE] = mfn_to_virt(mfn);
+	t->words[port / WORDS_PER_PAGE] = guest_shared_page(d, mfn, 0);
 	atomic_store(&t->nr_words, port + (u32)WORDS_PER_PAGE);
 	wait_for_users(d);
 	for (unsigned end = t->nr_words; port < end; port++) {

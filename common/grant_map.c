@@ -249,8 +249,8 @@ void grant_copy(struct domain *ld, struct gnttab_copy *op)
 		    (u32)op->dest.offset + op->len > PAGE_SIZE)
 			op->status = GNTST_bad_copy_arg;
 		else
-			memmove(guest_writes(dst.d, (char *)mfn_to_virt(dst.mfn) + op->dest.offset),
-				(char *)mfn_to_virt(src.mfn) + op->source.offset, op->len);
+			memmove(guest_write_page(dst.d, dst.mfn, op->dest.offset),
+				guest_read_page(src.mfn, op->source.offset), op->len);
 		copy_release(&dst);
 	}
 	copy_release(&src);

@@ -72,7 +72,7 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 	    p2m_get_page(d, a.mfn, true, &mfn))
 		return -EINVAL;
 	v->info_mfn = mfn;
-	evtchn_move_vcpu_info(v, (struct vcpu_info *)((char *)mfn_to_virt(mfn) + a.offset));
+	evtchn_move_vcpu_info(v, guest_shared_page(d, mfn, a.offset));
 	renew_time(cur, v);
 	return 0;
 }
@@ -84,11 +84,11 @@ static inline void put_runstate(struct vcpu *v, unsigned at, const void *src, un
 	unsigned off = a->off + at, first = off < PAGE_SIZE ? PAGE_SIZE - off : 0;
 
 	if (likely(n <= first)) {
-		memcpy(guest_writes(v->domain, (char *)mfn_to_virt(a->mfn[0]) + off), src, n);
+		memcpy(guest_write_page(v->domain, a->mfn[0], off), src, n);
 		return;
 	}
-	memcpy(guest_writes(v->domain, (char *)mfn_to_virt(a->mfn[0]) + off), src, first);
-	memcpy(guest_writes(v->domain, (char *)mfn_to_virt(a->mfn[1]) + (off + first) % PAGE_SIZE),
+	memcpy(guest_write_page(v->domain, a->mfn[0], off), src, first);
+	memcpy(guest_write_page(v->domain, a->mfn[1], (off + first) % PAGE_SIZE),
 	       (const char *)src + first, n - first);
 }
 

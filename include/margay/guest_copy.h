@@ -11,13 +11,35 @@
 #include <margay/vcpu.h>
 
 /*
- * Margay's own writes to d's memory call this with the address to be written, which lies in one
- * page. A log of dirty pages will hook in here. The event words in vcpu_info are excluded: a save
- * takes their pages last.
+ * All of Margay's own writes to d's pages pass through guest_writes() or guest_shared_page(), where a
+ * log of dirty pages will hook in. `make check-arrows` finds a pointer to a guest's page that comes
+ * from elsewhere. shared_info and grant tables are Margay's pages (P2M_SHARED), which a log skips:
+ * their parts save them.
  */
+
+/* Before each write. Takes and returns the address, which lies in one page of d. */
 static inline void *guest_writes(struct domain *d __unused, void *at)
 {
 	return at;
+}
+
+static inline void *guest_write_page(struct domain *d, mfn_t mfn, size_t off)
+{
+	return guest_writes(d, (char *)mfn_to_virt(mfn) + off);
+}
+
+/*
+ * Once, for a referenced page that Margay keeps and writes at any time until it releases the page:
+ * event words, the console's ring. To a log such a page is always dirty.
+ */
+static inline void *guest_shared_page(struct domain *d __unused, mfn_t mfn, size_t off)
+{
+	return (char *)mfn_to_virt(mfn) + off;
+}
+
+static inline const void *guest_read_page(mfn_t mfn, size_t off)
+{
+	return (const char *)mfn_to_virt(mfn) + off;
 }
 
 /* Return 0 or -EFAULT. A failed copy may be partial. Any length, any alignment. */

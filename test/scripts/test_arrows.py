@@ -84,6 +84,9 @@ class Arrows(unittest.TestCase):
     def test_common_holds_an_instruction(self):
         self.breach('common/a.c', 'void a(void)\n{\n\t__asm__ volatile("cli");\n}\n', 'common/a.c:3: common names')
 
+    def test_store_around_the_gate(self):
+        self.breach('common/a.c', '#define A(mfn) mfn_to_virt(mfn)\n', 'common/a.c:1: goes around guest_copy.h')
+
     def test_guest_calls_backend(self):
         self.breach('arch/x86/guest/a.c', 'void svm_run(void);\nvoid a(void)\n{\n\tsvm_run();\n}\n',
                     'arch/x86/guest may not use svm_run of arch/x86/svm/run.o')

@@ -32,7 +32,7 @@ void arch_update_time(struct vcpu *v)
 	const struct guest_area *a = &v->time_area;
 
 	v->pvclock_version += 2;
-	put_time(v, guest_writes(v->domain, &v->info->time));
+	put_time(v, &v->info->time);
 	if (atomic_load(&a->va))
-		put_time(v, guest_writes(v->domain, (char *)mfn_to_virt(a->mfn[0]) + a->off));
+		put_time(v, guest_write_page(v->domain, a->mfn[0], a->off));
 }
