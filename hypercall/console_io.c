@@ -6,7 +6,7 @@
 
 #define CHUNK 256U
 
-static long io_write(struct vcpu *v, struct regs *h)
+static long console_io_write(struct vcpu *v, struct regs *h)
 {
 	u32 count = (u32)h->rsi, done = 0, n, taken;
 	char buf[CHUNK];
@@ -26,7 +26,7 @@ static long io_write(struct vcpu *v, struct regs *h)
 	return HCALL_RESTART;
 }
 
-static long io_read(struct vcpu *v, u32 count, gvaddr_t to)
+static long console_io_read(struct vcpu *v, u32 count, gvaddr_t to)
 {
 	char buf[CHUNK];
 	size_t n = console_guest_read(v->domain, buf, min(count, CHUNK));
@@ -44,8 +44,8 @@ long do_console_io(struct vcpu *v, struct regs *h)
 		if ((u32)h->rsi > INT32_MAX)
 			return -E2BIG;
 		if ((u32)h->rdi == CONSOLEIO_write)
-			return io_write(v, h);
-		return io_read(v, (u32)h->rsi, h->rdx);
+			return console_io_write(v, h);
+		return console_io_read(v, (u32)h->rsi, h->rdx);
 	default:
 		return hcall_unsupported(v, "console_io", h->rdi);
 	}

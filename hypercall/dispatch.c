@@ -56,7 +56,7 @@ long hcall_unsupported(struct vcpu *v, const char *what, u64 op)
 	return -ENOSYS;
 }
 
-long do_unserved(struct vcpu *v, struct regs *h)
+long hcall_nosys(struct vcpu *v, struct regs *h)
 {
 	return hcall_unsupported(v, "operation", h->rdi);
 }

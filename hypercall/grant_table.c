@@ -48,7 +48,7 @@ static long query_size(struct vcpu *v, gvaddr_t arg)
 }
 
 /* Writes to the list where the table pages are mapped: in this ABI the guest maps them itself. */
-static s16 setup(struct domain *d, const struct gnttab_setup_table *op)
+static s16 list_frames(struct domain *d, const struct gnttab_setup_table *op)
 {
 	mfn_t mfn;
 
@@ -77,7 +77,7 @@ static long setup_table(struct vcpu *v, gvaddr_t arg)
 		return -EFAULT;
 	op.status = dom_status(hcall_domain(v, op.dom, &d));
 	if (op.status == GNTST_okay) {
-		op.status = setup(d, &op);
+		op.status = list_frames(d, &op);
 		domain_put(d);
 	}
 	return guest_write(arg, 0, &op);

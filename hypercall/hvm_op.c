@@ -56,7 +56,7 @@ static long set_param(struct vcpu *v, u32 index, u64 value)
 	return ret;
 }
 
-static long param(struct vcpu *v, gvaddr_t arg, bool set)
+static long get_or_set_param(struct vcpu *v, gvaddr_t arg, bool set)
 {
 	struct xen_hvm_param p;
 	u32 index;
@@ -103,8 +103,8 @@ long do_hvm_op(struct vcpu *v, struct regs *h)
 	gvaddr_t arg = h->rsi;
 
 	switch (h->rdi) {
-	case HVMOP_set_param: return param(v, arg, true);
-	case HVMOP_get_param: return param(v, arg, false);
+	case HVMOP_set_param: return get_or_set_param(v, arg, true);
+	case HVMOP_get_param: return get_or_set_param(v, arg, false);
 	case HVMOP_set_evtchn_upcall_vector: return set_upcall_vector(v, arg);
 	case HVMOP_flush_tlbs:
 		/* Flushing the nested translations also flushes the guest's own. */

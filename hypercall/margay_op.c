@@ -19,7 +19,7 @@ static void copy_name(char *to, const char *from, size_t size)
  * Copies the file before it is checked, since its owner could change it meanwhile. Linking the
  * largest file takes a millisecond or two of the privileged caller's own time.
  */
-static long load(const struct margay_op *op)
+static long op_load(const struct margay_op *op)
 {
 	u64 size = op->u.load.size;
 	unsigned pages = (unsigned)(ALIGN_UP(size, PAGE_SIZE) >> PAGE_SHIFT);
@@ -41,7 +41,7 @@ static long load(const struct margay_op *op)
 	return rc;
 }
 
-static long list(struct margay_op *op)
+static long op_list(struct margay_op *op)
 {
 	const struct policy *p = policy_nth(op->u.list.index);
 	const struct policy_module *d;
@@ -62,7 +62,7 @@ static long list(struct margay_op *op)
 	return 0;
 }
 
-static long select(const struct margay_op *op)
+static long op_select(const struct margay_op *op)
 {
 	struct policy *p = op->name[0] ? policy_find(op->name) : NULL;
 	struct cpu_set set;
@@ -76,7 +76,7 @@ static long select(const struct margay_op *op)
 	return policy_select(op->u.select.point, p, &set);
 }
 
-static long selected(struct margay_op *op)
+static long op_selected(struct margay_op *op)
 {
 	const struct policy *p;
 
@@ -89,7 +89,7 @@ static long selected(struct margay_op *op)
 	return 0;
 }
 
-static long set(struct vcpu *v, struct margay_op *op)
+static long op_set(struct vcpu *v, struct margay_op *op)
 {
 	struct policy *p = policy_find(op->name);
 	struct domain *d = NULL;
@@ -109,7 +109,7 @@ static long set(struct vcpu *v, struct margay_op *op)
 	return rc;
 }
 
-static long counter(struct margay_op *op)
+static long op_counter(struct margay_op *op)
 {
 	struct policy *p = policy_find(op->name);
 
@@ -125,19 +125,19 @@ static long do_op(struct vcpu *v, struct margay_op *op)
 {
 	switch (op->cmd) {
 	case MARGAY_POLICY_LOAD:
-		return load(op);
+		return op_load(op);
 	case MARGAY_POLICY_UNLOAD:
 		return policy_unload(op->name);
 	case MARGAY_POLICY_LIST:
-		return list(op);
+		return op_list(op);
 	case MARGAY_POLICY_SELECT:
-		return select(op);
+		return op_select(op);
 	case MARGAY_POLICY_SELECTED:
-		return selected(op);
+		return op_selected(op);
 	case MARGAY_POLICY_SET:
-		return set(v, op);
+		return op_set(v, op);
 	case MARGAY_POLICY_COUNTER:
-		return counter(op);
+		return op_counter(op);
 	case MARGAY_STAT:
 		return margay_stat(v, op);
 	case MARGAY_TRACE:

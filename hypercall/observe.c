@@ -36,7 +36,7 @@ static u32 next_domain(u32 after)
 }
 
 /* d NULL: the machine. */
-static long stat(struct domain *d, u32 i, struct copying *c)
+static long copy_counters(struct domain *d, u32 i, struct copying *c)
 {
 	struct vcpu *v = d ? domain_vcpu(d, i) : NULL;
 
@@ -62,7 +62,7 @@ long margay_stat(struct vcpu *v, struct margay_op *op)
 
 	if (rc)
 		return rc;
-	rc = stat(d, op->u.stat.index, &c);
+	rc = copy_counters(d, op->u.stat.index, &c);
 	if (d) {
 		id = d->id;
 		strcopy(op->name, d->name, sizeof(op->name));

@@ -24,7 +24,7 @@ static int poll_check(struct domain *d, gvaddr_t ports, unsigned nr, bool *hit)
 	return 0;
 }
 
-static long poll(struct vcpu *v, gvaddr_t arg)
+static long sched_op_poll(struct vcpu *v, gvaddr_t arg)
 {
 	struct sched_poll sp;
 	evtchn_port_t only = 0;
@@ -58,7 +58,7 @@ static long poll(struct vcpu *v, gvaddr_t arg)
 	return 0;
 }
 
-static long watchdog(struct domain *d, u32 id, u32 timeout)
+static long sched_op_watchdog(struct domain *d, u32 id, u32 timeout)
 {
 	long ret = 0;
 
@@ -88,7 +88,7 @@ static long watchdog(struct domain *d, u32 id, u32 timeout)
 	return ret;
 }
 
-static __noinline long other_op(struct vcpu *v, struct regs *h)
+static __noinline long sched_op_other(struct vcpu *v, struct regs *h)
 {
 	struct domain *d = v->domain;
 	gvaddr_t arg = h->rsi;
@@ -100,7 +100,7 @@ static __noinline long other_op(struct vcpu *v, struct regs *h)
 		vcpu_block(v);
 		return 0;
 	case SCHEDOP_poll:
-		return poll(v, arg);
+		return sched_op_poll(v, arg);
 	case SCHEDOP_shutdown:
 	case SCHEDOP_shutdown_code: {
 		struct sched_shutdown s;
@@ -119,7 +119,7 @@ static __noinline long other_op(struct vcpu *v, struct regs *h)
 	case SCHEDOP_watchdog: {
 		struct sched_watchdog w;
 
-		return guest_read(&w, arg, 0) ? -EFAULT : watchdog(d, w.id, w.timeout);
+		return guest_read(&w, arg, 0) ? -EFAULT : sched_op_watchdog(d, w.id, w.timeout);
 	}
 	case SCHEDOP_remote_shutdown: {
 		struct sched_remote_shutdown s;
@@ -139,7 +139,7 @@ static __noinline long other_op(struct vcpu *v, struct regs *h)
 long do_sched_op(struct vcpu *v, struct regs *h)
 {
 	if ((s32)h->rdi != SCHEDOP_yield)
-		return other_op(v, h);
+		return sched_op_other(v, h);
 	vcpu_yield(v);
 	return 0;
 }

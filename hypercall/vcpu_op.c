@@ -19,7 +19,7 @@ static bool is_up(const struct vcpu *v)
 	return READ_ONCE(v->state) != RUN_OFFLINE;
 }
 
-static long initialise(struct vcpu *v, gvaddr_t arg)
+static long vcpu_op_initialise(struct vcpu *v, gvaddr_t arg)
 {
 	struct vcpu_hvm_context ctx;
 	long ret;
@@ -36,7 +36,7 @@ static long initialise(struct vcpu *v, gvaddr_t arg)
 	return ret;
 }
 
-static long up(struct vcpu *v)
+static long vcpu_op_up(struct vcpu *v)
 {
 	guard(&v->domain->lock);
 	if (!v->initialised)
@@ -50,7 +50,7 @@ static long up(struct vcpu *v)
  * Takes v down; the last vCPU shuts the domain down. With the lock, the second of two concurrent
  * calls sees the first.
  */
-static long down(struct vcpu *v)
+static long vcpu_op_down(struct vcpu *v)
 {
 	struct domain *d = v->domain;
 	bool last = true;
@@ -91,7 +91,7 @@ static long set_singleshot(struct vcpu *v, gvaddr_t arg)
 	return 0;
 }
 
-static __noinline long other_op(struct vcpu *cur, struct vcpu *v, s32 op, gvaddr_t arg)
+static __noinline long vcpu_op_other(struct vcpu *cur, struct vcpu *v, s32 op, gvaddr_t arg)
 {
 	switch (op) {
 	case VCPUOP_set_singleshot_timer:	/* of another vCPU */
@@ -107,9 +107,9 @@ static __noinline long other_op(struct vcpu *cur, struct vcpu *v, s32 op, gvaddr
 		WRITE_ONCE(v->period, 0);
 		timer_stop(&v->periodic);
 		return 0;
-	case VCPUOP_initialise: return initialise(v, arg);
-	case VCPUOP_up: return up(v);
-	case VCPUOP_down: return down(v);
+	case VCPUOP_initialise: return vcpu_op_initialise(v, arg);
+	case VCPUOP_up: return vcpu_op_up(v);
+	case VCPUOP_down: return vcpu_op_down(v);
 	case VCPUOP_is_up: return is_up(v);
 	case VCPUOP_get_runstate_info: {
 		struct vcpu_runstate_info info;
@@ -143,7 +143,7 @@ long do_vcpu_op(struct vcpu *cur, struct regs *h)
 	if (likely((s32)h->rdi == VCPUOP_set_singleshot_timer && (u32)h->rsi == cur->id))
 		return set_singleshot(cur, arg);
 	v = domain_vcpu(cur->domain, (u32)h->rsi);
-	return v ? other_op(cur, v, (s32)h->rdi, arg) : -ENOENT;
+	return v ? vcpu_op_other(cur, v, (s32)h->rdi, arg) : -ENOENT;
 }
 
 long do_set_timer_op(struct vcpu *v, struct regs *h)
