@@ -38,7 +38,7 @@ static int get_free_port(struct domain *d)
 	return -ENOSPC;
 }
 
-static struct evtchn *take_port(struct domain *d, int port, enum evtchn_state state, unsigned vcpu)
+static struct evtchn *init_port(struct domain *d, int port, enum evtchn_state state, unsigned vcpu)
 {
 	struct evtchn *chn = evtchn_at(d, (u32)port);
 
@@ -65,7 +65,7 @@ int evtchn_alloc_unbound(struct domain *d, domid_t remote)
 	guard(&d->evtchn->lock);
 	port = get_free_port(d);
 	if (port > 0)
-		take_port(d, port, ECS_UNBOUND, 0)->port = remote;
+		init_port(d, port, ECS_UNBOUND, 0)->port = remote;
 	return port;
 }
 
@@ -76,7 +76,7 @@ int evtchn_alloc_margay(struct domain *d, evtchn_margay_fn *fn)
 	guard(&d->evtchn->lock);
 	port = get_free_port(d);
 	if (port > 0)
-		take_port(d, port, ECS_MARGAY, 0)->fn = fn;
+		init_port(d, port, ECS_MARGAY, 0)->fn = fn;
 	return port;
 }
 
@@ -93,7 +93,7 @@ int evtchn_bind_interdomain(struct domain *ld, struct domain *rd, u32 rport)
 	rchn = evtchn_at(rd, rport);
 	if (!rchn || rchn->state != ECS_UNBOUND || rchn->port != ld->id)
 		goto out;
-	lchn = take_port(ld, lport, ECS_INTERDOMAIN, 0);
+	lchn = init_port(ld, lport, ECS_INTERDOMAIN, 0);
 	lchn->peer = rd;
 	lchn->port = rport & (PORTS_MAX - 1);
 	rchn->state = ECS_INTERDOMAIN;
@@ -123,7 +123,7 @@ int evtchn_bind_virq(struct domain *d, u32 virq, u32 vcpu)
 	guard(&d->evtchn->lock);
 	port = v->virq_port[virq] ? -EEXIST : get_free_port(d);
 	if (port > 0) {
-		take_port(d, port, ECS_VIRQ, v->id)->port = (u8)virq;
+		init_port(d, port, ECS_VIRQ, v->id)->port = (u8)virq;
 		atomic_store(&v->virq_port[virq], (u32)port);
 	}
 	return port;
@@ -139,7 +139,7 @@ int evtchn_bind_ipi(struct domain *d, u32 vcpu)
 	guard(&d->evtchn->lock);
 	port = get_free_port(d);
 	if (port > 0)
-		take_port(d, port, ECS_IPI, v->id);
+		init_port(d, port, ECS_IPI, v->id);
 	return port;
 }
 

@@ -85,7 +85,7 @@ static void dequeue(struct cpu *c, struct vcpu *v)
 }
 
 /* Assigns v to c. Called with the lock of v's old run queue, which v is not on. */
-static void assign(struct vcpu *v, struct cpu *c)
+static void assign_cpu(struct vcpu *v, struct cpu *c)
 {
 	v->cpu = c;
 	v->view.cpu = c->id;
@@ -98,7 +98,7 @@ static bool may_run_on(const struct vcpu *v, const struct cpu *c)
 }
 
 /* Chooses a CPU for v: the policy's, else an idle one (old CPU or node first), else the old one. */
-static struct cpu *place(struct vcpu *v)
+static struct cpu *place_vcpu(struct vcpu *v)
 {
 	struct cpu *best;
 	unsigned i;
@@ -135,7 +135,7 @@ static void queue_and_kick(struct cpu *c, struct vcpu *v, enum policy_why why)
 }
 
 /* Makes a blocked or offline v runnable. Called with c's lock; drops it. */
-static void resume(struct cpu *c, struct vcpu *v)
+static void make_runnable(struct cpu *c, struct vcpu *v)
 {
 	struct cpu *to;
 
@@ -147,9 +147,9 @@ static void resume(struct cpu *c, struct vcpu *v)
 	}
 	v->state = RUN_RUNNABLE;
 	set_runstate(v, v->holds ? RUNSTATE_offline : RUNSTATE_runnable, now());
-	to = place(v);
+	to = place_vcpu(v);
 	if (to != c) {
-		assign(v, to);
+		assign_cpu(v, to);
 		spin_unlock(&c->runq.lock);
 		c = lock_vcpu(v);
 	}
@@ -170,7 +170,7 @@ void vcpu_wake(struct vcpu *v)
 	}
 	v->stats.wakeups++;
 	trace(WAKE, v, 0, 0);
-	resume(c, v);
+	make_runnable(c, v);
 }
 
 void vcpu_early_timer_slow(struct vcpu *v, stime_t at)
@@ -260,7 +260,7 @@ void vcpu_up(struct vcpu *v)
 	struct cpu *c = lock_vcpu(v);
 
 	if (v->state == RUN_OFFLINE)
-		resume(c, v);
+		make_runnable(c, v);
 	else
 		spin_unlock(&c->runq.lock);
 }
@@ -286,7 +286,7 @@ void vcpu_post(struct vcpu *v, u32 work)
 }
 
 /* Takes a waiting vCPU from another CPU's queue. Called when this CPU's queue is empty. */
-static struct vcpu *steal(struct cpu *self)
+static struct vcpu *steal_vcpu(struct cpu *self)
 {
 	for (unsigned i = 1; i < nr_cpus; i++) {
 		struct cpu *c = cpus[(self->id + i) % nr_cpus];
@@ -301,7 +301,7 @@ static struct vcpu *steal(struct cpu *self)
 			if (v->on_cpu || !may_run_on(v, self))
 				continue;
 			dequeue(c, v);
-			assign(v, self);
+			assign_cpu(v, self);
 			return v;
 		}
 	}
@@ -350,7 +350,7 @@ static void unload(struct cpu *c)
 static void requeue_on(struct cpu *c, struct vcpu *v, struct cpu *to)
 {
 	unload(c);
-	assign(v, to);
+	assign_cpu(v, to);
 	spin_unlock(&c->runq.lock);
 	queue_and_kick(lock_vcpu(v), v, POLICY_MOVED);
 	spin_lock(&c->runq.lock);
@@ -384,7 +384,7 @@ static struct cpu *less_busy(const struct cpu *c, const struct vcpu *v)
 }
 
 /* Switches out the current vCPU and requeues it if it can still run. Called with c's lock. */
-static void retire(struct cpu *c, struct vcpu *v, stime_t t)
+static void switch_out(struct cpu *c, struct vcpu *v, stime_t t)
 {
 	struct cpu *to;
 
@@ -427,14 +427,14 @@ static void wake_idle_for(struct cpu *c)
  * Picks the next vCPU from this CPU's queue or another's. NULL: none. Called with c's lock; may
  * drop and retake it.
  */
-static struct vcpu *pick(struct cpu *c, u64 *slice)
+static struct vcpu *pick_next(struct cpu *c, u64 *slice)
 {
 	struct vcpu *v;
 
 	c->held_back = c->repick = false;
 	if (list_empty(&c->runq.queue)) {
 		spin_unlock(&c->runq.lock);
-		v = steal(c);
+		v = steal_vcpu(c);
 		spin_lock(&c->runq.lock);
 		/* The lock was dropped: run v only if no CPU stopped or moved it. */
 		if (!v || v->state != RUN_RUNNABLE || v->holds || queued(v) || v->cpu != c)
@@ -468,8 +468,8 @@ static struct vcpu *schedule(struct cpu *c)
 	if (v && keep_running(c, v, t))
 		return v;
 	if (v)
-		retire(c, v, t);
-	v = pick(c, &slice);
+		switch_out(c, v, t);
+	v = pick_next(c, &slice);
 	if (c->loaded && c->loaded != v &&
 	    (v || c->loaded->holds || c->loaded->state == RUN_OFFLINE))
 		unload(c);
@@ -565,7 +565,7 @@ static u32 do_work(struct cpu *c)
 	return work;
 }
 
-static void idle(struct cpu *c)
+static void sched_idle(struct cpu *c)
 {
 	stime_t start = now();
 
@@ -596,7 +596,7 @@ void sched_loop(void)
 		cpu_set_add(&idle_cpus, c->id);
 		/* A CPU that queues a vCPU now sees the idle bit, or this check sees its vCPU. */
 		if (list_empty(&c->runq.queue) || c->held_back)
-			idle(c);
+			sched_idle(c);
 		cpu_set_remove(&idle_cpus, c->id);
 	}
 }

@@ -49,7 +49,7 @@ static void insert(struct timer_queue *q, struct timer *t)
 }
 
 /* Locks and returns the queue to arm t on: this CPU's, or that of the CPU running its function. */
-static __noinline struct timer_queue *take(struct cpu *self, struct timer *t)
+static __noinline struct timer_queue *lock_queue_to_arm(struct cpu *self, struct timer *t)
 {
 	if (!READ_ONCE(t->cpu))
 		(void)atomic_cas(&t->cpu, (struct cpu *)NULL, self);
@@ -84,7 +84,7 @@ void timer_set(struct timer *t, stime_t expires)
 	spin_lock(&q->lock);
 	if (unlikely(t->cpu != self)) {
 		spin_unlock(&q->lock);
-		q = take(self, t);
+		q = lock_queue_to_arm(self, t);
 	}
 	if (timer_armed(t))
 		list_del(&t->link);
@@ -138,7 +138,7 @@ static stime_t earliest(const struct timer_queue *q, const struct timer *t)
 	return t->early && t->expires > q->ahead ? t->expires - q->ahead : t->expires;
 }
 
-static struct timer *first(struct timer_queue *q)
+static struct timer *first_timer(struct timer_queue *q)
 {
 	return list_empty(&q->armed) ? NULL : list_first(&q->armed, struct timer, link);
 }
@@ -149,7 +149,7 @@ void timers_idle(void)
 	const struct timer *t;
 
 	guard(&q->lock);
-	t = first(q);
+	t = first_timer(q);
 	if (t && earliest(q, t) < q->programmed) {
 		q->programmed = earliest(q, t);
 		arch_timer_program(q->programmed);
@@ -165,7 +165,7 @@ void timers_run(void)
 
 	/* Later timers wait for the next call: guests' timers must not keep a CPU here. */
 	spin_lock(&q->lock);
-	while ((t = first(q)) && earliest(q, t) <= due && left--) {
+	while ((t = first_timer(q)) && earliest(q, t) <= due && left--) {
 		list_del(&t->link);
 		q->running = t;
 		spin_unlock(&q->lock);

@@ -98,7 +98,7 @@ static void if_last_guest_gone(void)
 	printk("no guests left\n");
 }
 
-static struct domain *create(const struct guest_spec *spec)
+static struct domain *guest_create(const struct guest_spec *spec)
 {
 	struct domain_config config = {
 		.id = spec->initial ? INITIAL_DOMID : DOMID_INVALID,
@@ -135,7 +135,7 @@ static void pin_vcpus(struct boot_guest *bg)
 	}
 }
 
-static void begin(struct boot_guest *bg)
+static void guest_begin(struct boot_guest *bg)
 {
 	struct mem_stats st;
 
@@ -147,7 +147,7 @@ static void begin(struct boot_guest *bg)
 		pr_err("guest %s: not started: %lu MiB wanted, %lu MiB free\n", bg->spec.name,
 		       bg->spec.mem >> 20, st.free_pages >> (20 - PAGE_SHIFT));
 	else
-		bg->domain = create(&bg->spec);
+		bg->domain = guest_create(&bg->spec);
 	if (bg->domain)
 		bg->state = GUEST_BUILDING;
 	else
@@ -170,7 +170,7 @@ static int build_step(struct boot_guest *bg)
 	return rc ? rc : -ERESTART;
 }
 
-static void build(struct boot_guest *bg)
+static void guest_build(struct boot_guest *bg)
 {
 	struct domain *d = bg->domain;
 	int rc = build_step(bg);
@@ -187,7 +187,7 @@ static void build(struct boot_guest *bg)
 	bg->state = GUEST_READY;
 }
 
-static void start(struct boot_guest *bg)
+static void guest_start(struct boot_guest *bg)
 {
 	bg->started = now();
 	bg->refused = 0;
@@ -195,7 +195,7 @@ static void start(struct boot_guest *bg)
 	domain_start(bg->domain);
 }
 
-static void destroy(struct boot_guest *bg)
+static void guest_destroy(struct boot_guest *bg)
 {
 	unsigned code = bg->domain->shutdown_code;
 
@@ -208,7 +208,7 @@ static void destroy(struct boot_guest *bg)
 	if_last_guest_gone();
 }
 
-static void end(struct boot_guest *bg)
+static void guest_end(struct boot_guest *bg)
 {
 	if (opt.loglevel == LOGLEVEL_DEBUG)
 		domain_show_exits(bg->domain);
@@ -219,27 +219,27 @@ static void end(struct boot_guest *bg)
  * Does a bounded step of bg's life. `building`: another guest is being built. Returns false if
  * there is nothing to do.
  */
-static bool step(struct boot_guest *bg, bool building)
+static bool guest_step(struct boot_guest *bg, bool building)
 {
 	switch (bg->state) {
 	case GUEST_DUE:
 		if (building || bg->due > now())
 			return false;
-		begin(bg);
+		guest_begin(bg);
 		return true;
 	case GUEST_BUILDING:
-		build(bg);
+		guest_build(bg);
 		return true;
 	case GUEST_READY:
-		start(bg);
+		guest_start(bg);
 		return true;
 	case GUEST_RUNNING:
 		if (READ_ONCE(bg->domain->state) == DOM_RUNNING)
 			return false;
-		end(bg);
+		guest_end(bg);
 		return true;
 	case GUEST_ENDING:
-		destroy(bg);
+		guest_destroy(bg);
 		return true;
 	default:
 		return false;
@@ -247,7 +247,7 @@ static bool step(struct boot_guest *bg, bool building)
 }
 
 /* Does a step of the next guest, round robin, that has one. */
-static bool step_next(void)
+static bool guests_step_next(void)
 {
 	struct boot_guest *bg;
 	bool building = false;
@@ -255,7 +255,7 @@ static bool step_next(void)
 	list_for_each(bg, &guests, link)
 		building |= bg->state == GUEST_BUILDING;
 	list_for_each(bg, &guests, link)
-		if (step(bg, building)) {
+		if (guest_step(bg, building)) {
 			list_del(&bg->link);
 			list_add_tail(&bg->link, &guests);
 			return true;
@@ -270,7 +270,7 @@ void boot_guests_work(void)
 	bool more;
 
 	do
-		more = step_next();
+		more = guests_step_next();
 	while (more && now() - from < STEP_NS);
 	list_for_each(bg, &guests, link)
 		if (bg->state == GUEST_DUE)
@@ -289,13 +289,13 @@ unsigned boot_guests_start(void)
 	timer_init(&timer, timer_fn);
 	/* Build all before one runs: scrubbing takes long, and this CPU's guests would wait. */
 	list_for_each(bg, &guests, link) {
-		begin(bg);
+		guest_begin(bg);
 		while (bg->state == GUEST_BUILDING)
-			build(bg);
+			guest_build(bg);
 	}
 	list_for_each(bg, &guests, link)
 		if (bg->state == GUEST_READY) {
-			start(bg);
+			guest_start(bg);
 			n++;
 		}
 	cpu_raise(this_cpu(), CPU_WORK_GUESTS);

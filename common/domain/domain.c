@@ -67,7 +67,7 @@ static u8 choose_node(const struct domain_config *config)
 }
 
 /* Takes the lowest unused slot, for arrays of policies. Called with domains_lock. */
-static int take_slot(struct domain *d)
+static int alloc_slot(struct domain *d)
 {
 	unsigned n = 0;
 
@@ -100,7 +100,7 @@ struct domain *domain_create(const struct domain_config *config,
 	d->node = config->node == NODE_ANY ? choose_node(config) : config->node;
 	spin_init(&d->lock, LOCK_DOMAIN);
 	spin_lock(&domains_lock);
-	rc = take_slot(d);
+	rc = alloc_slot(d);
 	if (!rc) {
 		d->id = config->id == DOMID_INVALID ? next_id() : config->id;
 		list_add_tail(&d->link, &domain_list);

@@ -14,7 +14,7 @@ static struct spinlock lock = SPINLOCK_INIT(LOCK_RUNQ);
 static u64 begun, wanted;	/* numbers of grace periods */
 static u32 pending;		/* CPUs that have not acknowledged the current one */
 
-static void begin(void)
+static void begin_period(void)
 {
 	begun++;
 	atomic_store(&pending, nr_cpus);
@@ -28,7 +28,7 @@ u64 quiesce_start(void)
 	/* A running grace period may have begun before the caller's change. */
 	wanted = begun + 1;
 	if (!atomic_load(&pending))
-		begin();
+		begin_period();
 	return wanted;
 }
 
@@ -36,7 +36,7 @@ bool quiesce_over(u64 period)
 {
 	guard(&lock);
 	if (!atomic_load(&pending) && begun < wanted)
-		begin();
+		begin_period();
 	return period < begun || (period == begun && !atomic_load(&pending));
 }
 

@@ -113,7 +113,7 @@ struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const struct cpu_s
 }
 
 /* Polls for work for ns without halting, with windows for interrupts. */
-static void poll(struct cpu *c, u64 ns)
+static void poll_for_work(struct cpu *c, u64 ns)
 {
 	stime_t end = now() + ns;
 
@@ -137,7 +137,7 @@ void policy_idle(struct cpu *c, u64 slept)
 	if (how != IDLE_POLL && how != IDLE_HALT)
 		policy_eject(p, "idle", "%u is no way to be idle", how);
 	if (how == IDLE_POLL)
-		poll(c, min(c->policy_answer, 1000000UL));
+		poll_for_work(c, min(c->policy_answer, 1000000UL));
 	else
 		arch_idle();
 }

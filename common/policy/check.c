@@ -31,8 +31,8 @@ static const struct {
 _Static_assert(offsetof(struct sched_policy, balance) == 8 * 8, "a function has no name above");
 
 /* Returns size bytes of memory at an address in a group of the module; NULL: outside. */
-static const void *find(const u8 *mem, const struct module *m, u64 addr, u64 size,
-			enum module_group g)
+static const void *find_in_group(const u8 *mem, const struct module *m, u64 addr, u64 size,
+				 enum module_group g)
 {
 	u64 off = addr - m->base - m->group[g];
 
@@ -44,7 +44,7 @@ static const char *find_string(const u8 *mem, const struct module *m, const char
 			       unsigned max)
 {
 	for (unsigned n = 0; n <= max; n++) {
-		const char *c = find(mem, m, (u64)(uintptr_t)addr + n, 1, MODULE_RODATA);
+		const char *c = find_in_group(mem, m, (u64)(uintptr_t)addr + n, 1, MODULE_RODATA);
 
 		if (!c || (*c && (*c < ' ' || *c > '~')))
 			return NULL;
@@ -65,7 +65,7 @@ static bool good_name(const char *s)
 
 static int check_table(const u8 *mem, u64 addr, unsigned t, const struct module *m, char *reason)
 {
-	const u8 *table = find(mem, m, addr, tables[t].size, MODULE_RODATA);
+	const u8 *table = find_in_group(mem, m, addr, tables[t].size, MODULE_RODATA);
 	u64 fn;
 
 	if (!table || addr % 8)
@@ -76,7 +76,7 @@ static int check_table(const u8 *mem, u64 addr, unsigned t, const struct module 
 		memcpy(&fn, table + i * 8, 8);
 		if (!fn && i >= tables[t].required)
 			continue;
-		if (!find(mem, m, fn, 1, MODULE_TEXT))
+		if (!find_in_group(mem, m, fn, 1, MODULE_TEXT))
 			return module_refuse(reason, "%s.%s is %s", tables[t].name, tables[t].fn[i],
 					     fn ? "no function of the module's" : "missing");
 	}
@@ -85,7 +85,7 @@ static int check_table(const u8 *mem, u64 addr, unsigned t, const struct module 
 
 int module_check(const u8 *mem, u64 desc, struct module *m, char *reason)
 {
-	const u8 *at = find(mem, m, desc, sizeof(struct policy_module), MODULE_RODATA);
+	const u8 *at = find_in_group(mem, m, desc, sizeof(struct policy_module), MODULE_RODATA);
 	struct policy_module d;
 	const char *name;
 	unsigned nr = 0;
@@ -115,9 +115,9 @@ int module_check(const u8 *mem, u64 desc, struct module *m, char *reason)
 	}
 	if (!nr)
 		return module_refuse(reason, "policy_module has no table of functions");
-	if (d.start && !find(mem, m, (u64)(uintptr_t)d.start, 1, MODULE_TEXT))
+	if (d.start && !find_in_group(mem, m, (u64)(uintptr_t)d.start, 1, MODULE_TEXT))
 		return module_refuse(reason, "policy_module.start is no function of the module's");
-	if (d.counter && !find(mem, m, (u64)(uintptr_t)d.counter, 1, MODULE_TEXT))
+	if (d.counter && !find_in_group(mem, m, (u64)(uintptr_t)d.counter, 1, MODULE_TEXT))
 		return module_refuse(reason,
 				     "policy_module.counter is no function of the module's");
 	strcopy(m->name, name, sizeof(m->name));

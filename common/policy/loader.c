@@ -232,7 +232,7 @@ static enum module_group group_of(const struct shdr *s)
 }
 
 /* Lays out the sections and copies them. Fills the rest of text pages with breakpoints. */
-static int load(struct link *l, size_t max)
+static int load_sections(struct link *l, size_t max)
 {
 	u64 end = 0;
 
@@ -267,7 +267,7 @@ static int load(struct link *l, size_t max)
 	return 0;
 }
 
-static int take_note(struct link *l, const char *name, const u8 *note, const u8 *desc, bool *abi)
+static int read_note(struct link *l, const char *name, const u8 *note, const u8 *desc, bool *abi)
 {
 	u32 namesz = get_u32(note), size = get_u32(note + 4), type = get_u32(note + 8);
 	const u8 *who = note + NHDR_SIZE, *ours = module_hypervisor_id();
@@ -310,7 +310,7 @@ static int read_notes(struct link *l)
 			end = at + desc + ALIGN_UP((u64)get_u32(note + 4), 4);
 			if (end > s.size)
 				return refuse(l, "section %s: a broken note", section_name(l, i));
-			rc = take_note(l, section_name(l, i), note, note + desc, &abi);
+			rc = read_note(l, section_name(l, i), note, note + desc, &abi);
 		}
 	}
 	if (!rc && !abi)
@@ -460,7 +460,7 @@ int module_link(const void *file, size_t len, u64 base, u8 *to, size_t max, stru
 	if (!rc)
 		rc = read_sections(&l);
 	if (!rc)
-		rc = load(&l, min(max, MODULE_MEM_MAX));
+		rc = load_sections(&l, min(max, MODULE_MEM_MAX));
 	if (!rc)
 		rc = read_notes(&l);
 	if (!rc)

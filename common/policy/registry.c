@@ -36,7 +36,7 @@ void policy_control_leave(void)
 }
 
 /* Removes all pointers to p. CPUs may still be in a call to it. */
-static void take_away(struct policy *p)
+static void clear_pointers(struct policy *p)
 {
 	(void)atomic_cas(&placing, p, (struct policy *)NULL);
 	for (unsigned i = 0; i < nr_cpus; i++) {
@@ -57,7 +57,7 @@ void policy_eject(struct policy *p, const char *what, const char *why, ...)
 	va_end(ap);
 	pr_warn("policy %s ejected: %s: %s; the built-in policy goes on\n", p->mod.name, what,
 		p->why);
-	take_away(p);
+	clear_pointers(p);
 }
 
 struct policy *policy_called(const struct cpu *c)
@@ -105,7 +105,7 @@ static void discard(struct policy *p)
 	kfree(p);
 }
 
-static void take_functions(struct policy *p)
+static void copy_functions(struct policy *p)
 {
 	const struct policy_module *d = p->mod.desc;
 	const void *const *sched = (const void *const *)d->sched;
@@ -159,7 +159,7 @@ int policy_load(const void *file, size_t len, char *why)
 		return rc;
 	}
 	strcopy(p->summary, p->mod.desc->summary, sizeof(p->summary));
-	take_functions(p);
+	copy_functions(p);
 	list_add_tail(&p->link, &policies);
 	arch_policy_nmis(true);
 	(void)quiesce_start();	/* makes all CPUs see its pages read-only in the direct map */
@@ -225,7 +225,7 @@ static bool decides(const struct policy *p, enum policy_point point)
 	return p->fn[needs[point]].code != NULL;
 }
 
-static int start(struct policy *p)
+static int start_module(struct policy *p)
 {
 	s32 rc = 0;
 
@@ -253,7 +253,7 @@ int policy_select(enum policy_point point, struct policy *p, const struct cpu_se
 	if (point != POINT_PLACE && cpu_set_next(set, 0) == nr_cpus)
 		return -EINVAL;
 	if (p)
-		rc = start(p);
+		rc = start_module(p);
 	if (rc)
 		return rc;
 	if (point == POINT_PLACE)
@@ -266,7 +266,7 @@ int policy_select(enum policy_point point, struct policy *p, const struct cpu_se
 	p->selected++;
 	smp_mb();
 	if (p->ejected)		/* ejected meanwhile: remove the pointers again */
-		take_away(p);
+		clear_pointers(p);
 	return 0;
 }
 
@@ -280,7 +280,7 @@ int policy_set(struct policy *p, const struct domain *d, const char *name, u64 v
 		return -EOPNOTSUPP;
 	if (p->ejected)
 		return -EPERM;
-	rc = start(p);
+	rc = start_module(p);
 	if (rc)
 		return rc;
 	strcopy(copy, name, sizeof(copy));
@@ -352,7 +352,7 @@ u8 policy_node(u64 mem, unsigned vcpus, u8 own)
 	return p->ejected ? own : (u8)node;
 }
 
-static int domain_gone(struct domain *d)
+static int policy_domain_gone(struct domain *d)
 {
 	struct policy *p;
 
@@ -365,7 +365,7 @@ static int domain_gone(struct domain *d)
 	return 0;
 }
 
-const struct domain_part policy_part = { .destroy = domain_gone };
+const struct domain_part policy_part = { .destroy = policy_domain_gone };
 
 /* Functions for modules: on the policy stack, interrupts on, arguments untrusted. */
 u64 policy_now(void)

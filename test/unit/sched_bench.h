@@ -194,7 +194,7 @@ static void settle(void)
 static void set_affinity(unsigned i, u64 mask)
 {
 	vcpu[i].affinity.bits[0] = mask;
-	assign(&vcpu[i], &cpu[__builtin_ctzl(mask)]);
+	assign_cpu(&vcpu[i], &cpu[__builtin_ctzl(mask)]);
 }
 
 static int setup(void **state)

@@ -362,7 +362,7 @@ static void test_stolen(void **state)
 		vcpu_up(v);
 		assert_int_equal(where(0), 0);
 		host_cpu = &cpu[1];
-		assert_ptr_equal(steal(&cpu[1]), v);
+		assert_ptr_equal(steal_vcpu(&cpu[1]), v);
 		assert_ptr_equal(v->cpu, &cpu[1]);
 		host_cpu = &cpu[2];
 		vcpu_down(v);

@@ -120,7 +120,7 @@ static void check(void)
 			assert_ptr_equal(t->cpu, &cpu[c]);
 			last = t->expires;
 		}
-		t = first(&cpu[c].timers);
+		t = first_timer(&cpu[c].timers);
 		assert_int_equal(t ? t->expires : ~0UL, first_of(c));
 		/* Never late; an early interrupt finds nothing due. */
 		assert_true(hardware[c] <= first_of(c));
