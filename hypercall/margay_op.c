@@ -158,12 +158,15 @@ long do_margay_op(struct vcpu *v, struct regs *h)
 		return -EACCES;
 	hcall_recount(v, MARGAY_HYPERCALL, h->rdi, op.cmd);
 	op.name[sizeof(op.name) - 1] = 0;
-	if (!policy_control_enter())
+	rc = -ERESTART;
+	if (policy_control_enter()) {
+		rc = do_op(v, &op);
+		policy_control_leave();
+	}
+	if (rc == -ERESTART) {
+		cpu_relax();	/* another CPU has to act first */
 		return HCALL_RESTART;
-	rc = do_op(v, &op);
-	policy_control_leave();
-	if (rc == -ERESTART)
-		return HCALL_RESTART;
+	}
 	if (!rc && copy_to_guest(h->rdi, &op, sizeof(op)))
 		return -EFAULT;
 	return rc;
