@@ -214,7 +214,7 @@ static int move_page(struct domain *d, gfn_t from, gfn_t to)
 		return -EINVAL;
 	if (from == to)
 		return 0;
-	err = p2m_take(d, from, &e);
+	err = p2m_detach(d, from, &e);
 	if (err)
 		return err;
 	/* Another vCPU may have mapped something else there meanwhile; that stays removed. */

@@ -76,7 +76,7 @@ static void __init add_override(struct acpi_info *out, const u8 *e)
 		(struct acpi_override){ e[3], get_u16(e + 8), get_u32(e + 4) };
 }
 
-static void __init one_entry(const u8 *e, struct acpi_info *out)
+static void __init madt_parse_entry(const u8 *e, struct acpi_info *out)
 {
 	switch (e[0]) {
 	/* APIC ids of all ones are placeholders. */
@@ -95,5 +95,5 @@ static void __init one_entry(const u8 *e, struct acpi_info *out)
 
 void __init acpi_parse_madt(const u8 *t, u32 len __unused, struct acpi_info *out)
 {
-	acpi_each_entry(t, MADT_ENTRIES, entry_size, ARRAY_SIZE(entry_size), one_entry, out);
+	acpi_each_entry(t, MADT_ENTRIES, entry_size, ARRAY_SIZE(entry_size), madt_parse_entry, out);
 }

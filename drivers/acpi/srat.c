@@ -64,7 +64,7 @@ static void __init add_mem(struct acpi_info *out, const u8 *e)
 	out->mem[out->nr_mem++] = (struct acpi_mem){ base, size, node_of(out, get_u32(e + 2)) };
 }
 
-static void __init one_entry(const u8 *e, struct acpi_info *out)
+static void __init srat_parse_entry(const u8 *e, struct acpi_info *out)
 {
 	u32 pxm;
 
@@ -86,5 +86,5 @@ void __init acpi_parse_srat(const u8 *t, u32 len __unused, struct acpi_info *out
 	static const u8 size[] = { [SRAT_LAPIC] = 16, [SRAT_MEM] = 40, [SRAT_X2APIC] = 24 };
 
 	revision = t[8];
-	acpi_each_entry(t, SRAT_ENTRIES, size, ARRAY_SIZE(size), one_entry, out);
+	acpi_each_entry(t, SRAT_ENTRIES, size, ARRAY_SIZE(size), srat_parse_entry, out);
 }

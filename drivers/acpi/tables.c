@@ -150,7 +150,7 @@ static void __init find_s5(const u8 *t, u32 len, struct acpi_info *out)
 	}
 }
 
-static u16 __init port(u8 space, u64 addr, const char *what)
+static u16 __init port_at(u8 space, u64 addr, const char *what)
 {
 	if (space == ACPI_SPACE_IO && addr <= 0xffff)
 		return (u16)addr;
@@ -162,8 +162,8 @@ static u16 __init port(u8 space, u64 addr, const char *what)
 static u16 __init fadt_port(const u8 *t, u32 len, u32 old, u32 ext, const char *what)
 {
 	if (len >= ext + GAS_SIZE && get_u64(t + ext + 4))
-		return port(t[ext], get_u64(t + ext + 4), what);
-	return port(ACPI_SPACE_IO, get_u32(t + old), what);
+		return port_at(t[ext], get_u64(t + ext + 4), what);
+	return port_at(ACPI_SPACE_IO, get_u32(t + old), what);
 }
 
 static void __init parse_fadt(const u8 *t, u32 len, struct acpi_info *out)
@@ -181,8 +181,8 @@ static void __init parse_fadt(const u8 *t, u32 len, struct acpi_info *out)
 	out->pm1a_cnt = fadt_port(t, len, FADT_PM1A_CNT, FADT_X_PM1A_CNT, "PM1a control");
 	out->pm1b_cnt = fadt_port(t, len, FADT_PM1B_CNT, FADT_X_PM1B_CNT, "PM1b control");
 	if (len > FADT_RESET_VALUE && (get_u32(t + FADT_FLAGS) & FADT_RESET_REG_SUP)) {
-		out->reset_port =
-			port(t[FADT_RESET_REG], get_u64(t + FADT_RESET_REG + 4), "reset register");
+		out->reset_port = port_at(t[FADT_RESET_REG], get_u64(t + FADT_RESET_REG + 4),
+					  "reset register");
 		out->reset_value = t[FADT_RESET_VALUE];
 	}
 

@@ -77,7 +77,7 @@ int p2m_unmap(struct domain *d, gfn_t gfn);
 unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n);
 
 /* Unmaps without releasing the page, which the caller takes over. Returns the entry in *old. */
-int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *old);
+int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *old);
 
 /* Makes a page of a large RAM mapping executable; for x86.itlb_multihit. 0 or -ENOMEM. */
 int p2m_split_code(struct domain *d, gfn_t gfn);

@@ -206,7 +206,7 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 	return 0;
 }
 
-int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *old)
+int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *old)
 {
 	*old = p2m_lookup(d, gfn);
 	if (old->type == P2M_NONE)

@@ -178,12 +178,12 @@ static void test_basics(void **state)
 	assert_int_equal(p2m_map(&d, 1024, chunk, 9, P2M_RAM), -EBUSY);
 
 	/* Taken, not freed. */
-	assert_int_equal(p2m_take(&d, 1024 + 8, &e), 0);
+	assert_int_equal(p2m_detach(&d, 1024 + 8, &e), 0);
 	assert_int_equal(e.mfn, chunk + 8);
 	assert_int_equal(e.type, P2M_RAM);
 	assert_int_equal(page_owner(chunk + 8), 1);
 	assert_int_equal(p2m_map(&d, 77, e.mfn, 0, P2M_RAM), 0);
-	assert_int_equal(p2m_take(&d, 1024 + 8, &e), -ENOENT);
+	assert_int_equal(p2m_detach(&d, 1024 + 8, &e), -ENOENT);
 	assert_int_equal(p2m_unmap(&d, ~0UL), -ENOENT);
 }
 
@@ -282,7 +282,7 @@ static void test_rights(void **state)
 			t = phys_to_virt(t[0] & PTE_ADDR);
 		assert_int_equal(t[0] & ~(7UL << 52), page << PAGE_SHIFT | ops.leaf[now]);
 		if (now != P2M_RAM)
-			assert_int_equal(p2m_take(&d, 0, &gone), 0);
+			assert_int_equal(p2m_detach(&d, 0, &gone), 0);
 	}
 }
 
@@ -347,7 +347,7 @@ static void test_listener(void **state)
 	assert_int_equal(p2m_map(&d, 1024, chunk, 9, P2M_RAM), 0);
 	assert_int_equal(p2m_map(&d, 3, page, 0, P2M_RAM), 0);
 	assert_int_equal(mirror.flushes, 0);
-	assert_int_equal(p2m_take(&d, 3, &e), 0);
+	assert_int_equal(p2m_detach(&d, 3, &e), 0);
 	assert_int_equal(p2m_map(&d, 4, e.mfn, 0, P2M_RAM), 0);
 	own = virt_to_mfn(alloc_page());
 	assert_int_equal(p2m_map(&d, 4, own, 0, P2M_SHARED), 0);
@@ -498,7 +498,7 @@ static void test_random(void **state)
 		case 4:
 			if (model[gfn].type != P2M_RAM || model[to].type)
 				break;
-			assert_int_equal(p2m_take(&d, gfn, &e), 0);
+			assert_int_equal(p2m_detach(&d, gfn, &e), 0);
 			assert_int_equal(e.mfn, model[gfn].mfn);
 			assert_int_equal(p2m_map(&d, to, e.mfn, 0, P2M_RAM), 0);
 			model[to] = model[gfn];

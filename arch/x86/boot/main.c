@@ -35,7 +35,7 @@ static __initdata struct cpu early_cpu;
 u64 entry_tsc;		/* at the first instruction; entry.asm */
 static u64 wallclock_base;
 
-static void step(const char *what)
+static void report_step(const char *what)
 {
 	if (opt.perf_boot)
 		printk("boot: %s at %lu ticks\n", what, rdtsc() - entry_tsc);
@@ -75,7 +75,7 @@ static void __init choose_backend(void)
 static void main_on_own_stack(void *arg __unused)
 {
 	smp_boot_aps();
-	step("all CPUs up");
+	report_step("all CPUs up");
 	console_init();
 	boot_info.nr_mem = 0;	/* the map goes with the init memory */
 	paging_end_init();
@@ -94,7 +94,7 @@ void boot_guest_entered(void)
 	if (before)
 		return;
 	before = true;
-	step("first guest entry");
+	report_step("first guest entry");
 	memory_show();
 }
 
@@ -117,11 +117,11 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	features_init();
 	spec_init();
 	paging_init(&boot_info);
-	step("paging");
+	report_step("paging");
 	if (acpi_parse(boot_info.rsdp, boot_info.rsdp_size, acpi_map_table, &boot_acpi))
 		pr_warn("no ACPI tables: one CPU, no power-off\n");
 	owner_init(&boot_info, &boot_acpi);
-	step("memory and ACPI");
+	report_step("memory and ACPI");
 	legacy_pic_off();
 	pci_stop_masters();
 	tsc_init();
@@ -144,7 +144,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	apic_timer_calibrate(x86.tsc_hz);
 	ioapic_init();
 	policy_nmi_init();
-	step("boot CPU");
+	report_step("boot CPU");
 	stack_switch((void *)c->stack_top, main_on_own_stack, NULL);
 }
 

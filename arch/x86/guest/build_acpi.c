@@ -81,7 +81,7 @@ static u8 checksum(const void *table, size_t n)
 }
 
 /* Fills in the header and the checksum of a table of size bytes. */
-static void finish(struct acpi_header *h, const char *signature, u8 revision, size_t size)
+static void finish_table(struct acpi_header *h, const char *signature, u8 revision, size_t size)
 {
 	*h = (struct acpi_header){ .length = (u32)size, .revision = revision, .oem_id = "MARGAY",
 				   .oem_table_id = "PVHGUEST", .oem_revision = 1,
@@ -104,18 +104,18 @@ void acpi_build(void *page, gpaddr_t gpa, unsigned int nr_vcpus)
 
 	t->xsdt.fadt = gpa + offsetof(struct tables, fadt);
 	t->xsdt.madt = gpa + offsetof(struct tables, madt);
-	finish(&t->xsdt.header, "XSDT", 1, sizeof(struct acpi_header) + 2 * sizeof(u64));
+	finish_table(&t->xsdt.header, "XSDT", 1, sizeof(struct acpi_header) + 2 * sizeof(u64));
 	memcpy(t->dsdt.aml, scope_sb, sizeof(scope_sb));
-	finish(&t->dsdt.header, "DSDT", 2, sizeof(struct acpi_header) + sizeof(scope_sb));
+	finish_table(&t->dsdt.header, "DSDT", 2, sizeof(struct acpi_header) + sizeof(scope_sb));
 	t->fadt.x_dsdt = gpa + offsetof(struct tables, dsdt);
 	t->fadt.dsdt = (u32)t->fadt.x_dsdt;
 	t->fadt.boot_arch = FADT_NO_VGA | FADT_NO_ASPM | FADT_NO_RTC;
 	t->fadt.flags = FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_HW_REDUCED;
-	finish(&t->fadt.header, "FACP", 5, FADT_SIZE);
+	finish_table(&t->fadt.header, "FACP", 5, FADT_SIZE);
 	t->madt.lapic = VLAPIC_BASE;
 	for (unsigned int i = 0; i < nr_vcpus; i++)
 		t->madt.entries[i] = (struct madt_lapic){ MADT_LAPIC, sizeof(struct madt_lapic),
 							  (u8)i, (u8)i, MADT_ENABLED };
-	finish(&t->madt.header, "APIC", 4,
-	       sizeof(struct acpi_header) + 8 + nr_vcpus * sizeof(struct madt_lapic));
+	finish_table(&t->madt.header, "APIC", 4,
+		     sizeof(struct acpi_header) + 8 + nr_vcpus * sizeof(struct madt_lapic));
 }

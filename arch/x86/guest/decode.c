@@ -20,16 +20,16 @@ struct cursor {
 	int err;
 };
 
-static void fail(struct cursor *c)
+static void decode_fail(struct cursor *c)
 {
 	if (!c->err)
 		c->err = -EOPNOTSUPP;
 }
 
-static u8 next(struct cursor *c)
+static u8 next_byte(struct cursor *c)
 {
 	if (c->at >= INSN_MAX_LEN)
-		fail(c);
+		decode_fail(c);
 	else if (c->at >= c->len && !c->err)
 		c->err = -ENODATA;
 	return c->err ? 0 : c->p[c->at++];
@@ -41,7 +41,7 @@ static s64 next_imm(struct cursor *c, unsigned int n)
 	u64 v = 0;
 
 	for (unsigned int i = 0; i < n; i++)
-		v |= (u64)next(c) << (8 * i);
+		v |= (u64)next_byte(c) << (8 * i);
 	return n ? (s64)(v << (64 - 8 * n)) >> (64 - 8 * n) : 0;
 }
 
@@ -49,7 +49,7 @@ static s64 next_imm(struct cursor *c, unsigned int n)
 static u8 prefixes(struct cursor *c)
 {
 	for (;;) {
-		u8 b = next(c);
+		u8 b = next_byte(c);
 
 		switch (b) {
 		case 0x66: c->opsize = true; break;
@@ -100,17 +100,18 @@ static u8 address_size(const struct cursor *c)
 /* Consumes ModRM, SIB and displacement of a memory operand; returns the 3 bits of the reg field. */
 static u8 modrm_mem(struct cursor *c)
 {
-	u8 modrm = next(c), mod = modrm >> 6, rm = modrm & 7;
+	u8 modrm = next_byte(c), mod = modrm >> 6, rm = modrm & 7;
 	unsigned int disp = mod == 1;
 
 	if (mod == 3)
-		fail(c);
+		decode_fail(c);
 	if (address_size(c) == 2) {
 		if (mod == 2 || (mod == 0 && rm == 6))
 			disp = 2;
 	} else {
 		if (rm == 4)
-			rm = next(c) & 7; /* SIB's base field: 5 has the same meaning as in rm */
+			rm = next_byte(c) &
+			     7; /* SIB's base field: 5 has the same meaning as in rm */
 		if (mod == 2 || (mod == 0 && rm == 5))
 			disp = 4;
 	}
@@ -125,7 +126,7 @@ static u8 modrm_mem(struct cursor *c)
 static void set_op(struct cursor *c, struct insn *out, int op, bool mem_left)
 {
 	if (op < 0) {
-		fail(c);
+		decode_fail(c);
 		return;
 	}
 	out->op = (enum insn_op)op;
@@ -163,7 +164,7 @@ static void decode_one(struct cursor *c, struct insn *out, u8 opcode)
 	out->size = out->mem_size = opcode & 1 ? operand_size(c) : 1;
 	switch (opcode) {
 	case 0x0f: /* two-byte opcodes: MOVZX and MOVSX */
-		opcode = next(c);
+		opcode = next_byte(c);
 		set_op(c, out,
 		       (opcode & 0xf6) != 0xb6 ? -1 :
 		       opcode < 0xb8           ? INSN_MOVZX :
@@ -210,7 +211,7 @@ int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct i
 		decode_one(&c, out, opcode);
 	/* LOCK is an error unless the instruction reads and writes memory. */
 	if (c.lock && !(out->mem_read && out->mem_dest))
-		fail(&c);
+		decode_fail(&c);
 	out->len = c.at;
 	return c.err;
 }

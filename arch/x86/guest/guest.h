@@ -106,7 +106,7 @@ u32 vlapic_logical_id(const struct vlapic *vl);
 /*
  * Handles pending INIT and SIPI. Runs on the target's own CPU. Returns true when v's state changed.
  */
-bool vlapic_take_startup(struct vcpu *v);
+bool vlapic_handle_startup(struct vcpu *v);
 static inline bool vlapic_startup_pending(const struct vcpu *v)
 {
 	return READ_ONCE(v->vlapic->startup) != 0;

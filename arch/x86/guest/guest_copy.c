@@ -14,7 +14,7 @@
 #define NO_ADDRESS (~0UL)
 #define NO_PAGE 1UL
 
-static __noinline void forget(struct vcpu *v)
+static __noinline void drop_caches(struct vcpu *v)
 {
 	_Static_assert(ARRAY_SIZE(v->map) == ARRAY_SIZE(v->walked), "one loop for both");
 	for (unsigned i = 0; i < ARRAY_SIZE(v->map); i++) {
@@ -38,7 +38,7 @@ static inline void copy_begin(struct vcpu *v)
 	generation = READ_ONCE(v->domain->p2m.generation);
 	if (unlikely(changed || v->map_generation != generation)) {
 		v->map_generation = generation;
-		forget(v);
+		drop_caches(v);
 	}
 }
 

@@ -114,7 +114,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 	bool window = false;
 	int vector;
 
-	if (unlikely(vlapic_startup_pending(v)) && vlapic_take_startup(v)) {
+	if (unlikely(vlapic_startup_pending(v)) && vlapic_handle_startup(v)) {
 		can_take = false;
 		if (v->sipi_wait) {
 			/*

@@ -87,7 +87,7 @@ struct access {
  * reads return a part of the register; reads that touch the gaps return 0, and other writes have no
  * effect (SDM 3A 11.4.1: undefined).
  */
-static u64 load(struct vcpu *v, const struct access *acc, unsigned size)
+static u64 mmio_load(struct vcpu *v, const struct access *acc, unsigned size)
 {
 	u32 offset = acc->gpa & ~PAGE_MASK;
 	u64 val = ~0UL;
@@ -99,36 +99,36 @@ static u64 load(struct vcpu *v, const struct access *acc, unsigned size)
 	return val & size_mask(size);
 }
 
-static void store(struct vcpu *v, const struct access *acc, unsigned size, u64 val)
+static void mmio_store(struct vcpu *v, const struct access *acc, unsigned size, u64 val)
 {
 	if (acc->kind == TO_APIC && size >= 4 && !(acc->gpa & 0xf))
 		vlapic_write(v, acc->gpa & ~PAGE_MASK, (u32)val);
 }
 
-static void emulate(struct vcpu *v, const struct insn *in, const struct access *acc)
+static void mmio_emulate(struct vcpu *v, const struct insn *in, const struct access *acc)
 {
-	u64 mem = in->mem_read ? load(v, acc, in->mem_size) : 0;
+	u64 mem = in->mem_read ? mmio_load(v, acc, in->mem_size) : 0;
 	u64 operand = read_operand(v, in), flags, r;
 
 	switch (in->op) {
 	case INSN_MOV:
 		if (in->mem_dest)
-			store(v, acc, in->mem_size, operand);
+			mmio_store(v, acc, in->mem_size, operand);
 		else
 			write_gpr(v, in, mem);
 		break;
 	case INSN_MOVZX: write_gpr(v, in, mem); break;
 	case INSN_MOVSX: write_gpr(v, in, sign_extend(mem, in->mem_size)); break;
-	case INSN_NOT: store(v, acc, in->mem_size, ~mem); break;
+	case INSN_NOT: mmio_store(v, acc, in->mem_size, ~mem); break;
 	case INSN_XCHG:
-		store(v, acc, in->mem_size, operand);
+		mmio_store(v, acc, in->mem_size, operand);
 		write_gpr(v, in, mem);
 		break;
 	default:
 		r = compute(in->op, in->mem_left ? mem : operand, in->mem_left ? operand : mem,
 			    in->size, &flags);
 		if (in->mem_dest)
-			store(v, acc, in->mem_size, r);
+			mmio_store(v, acc, in->mem_size, r);
 		else if (!in->mem_left && in->op != INSN_CMP)
 			write_gpr(v, in, r);
 		v->regs.rflags = (v->regs.rflags & ~RFLAGS_ARITH) | flags;
@@ -165,7 +165,7 @@ static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct acc
 	    (acc->gpa & ~PAGE_MASK) + in.mem_size > PAGE_SIZE)
 		inject_gp(v);
 	else if (in.mem_dest ? npf->write || in.mem_read : !npf->write)
-		emulate(v, &in, acc);
+		mmio_emulate(v, &in, acc);
 	/* Otherwise another vCPU changed the code: the guest executes the new code. */
 }
 

@@ -38,7 +38,7 @@ static enum p2m_type type_of(u64 e)
 	return e & PTE_P ? (e & TYPE_MASK) >> TYPE_SHIFT : P2M_NONE;
 }
 
-static void *new_table(struct page_table *pt)
+static void *p2m_new_table(struct page_table *pt)
 {
 	struct domain *d = container_of(pt, struct domain, p2m.pt);
 	void *t = dom_alloc_meta(d);
@@ -62,7 +62,7 @@ static u64 split_leaf(struct page_table *pt, u64 e, unsigned level)
 
 /* In EPT these three bits are read, write and execute. */
 static const struct pt_format nested = { .table = PTE_P | PTE_W | PTE_U,
-					 .new_table = new_table,
+					 .new_table = p2m_new_table,
 					 .split = split_leaf };
 
 static void free_table(struct domain *d, u64 *t)
@@ -76,7 +76,7 @@ int p2m_init(struct domain *d)
 	spin_init(&d->p2m.lock, LOCK_P2M);
 	list_init(&d->p2m.listeners);
 	d->p2m.pt.format = &nested;
-	d->p2m.pt.root = new_table(&d->p2m.pt);
+	d->p2m.pt.root = p2m_new_table(&d->p2m.pt);
 	return d->p2m.pt.root ? 0 : -ENOMEM;
 }
 
@@ -96,7 +96,7 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
  * Changes a leaf and calls the listeners; every change goes through here. Called with d->p2m.lock
  * held, or when nothing runs in d any more.
  */
-static u64 change(struct domain *d, gfn_t gfn, unsigned level, u64 *at, u64 new)
+static u64 change_leaf(struct domain *d, gfn_t gfn, unsigned level, u64 *at, u64 new)
 {
 	u64 old = atomic_xchg(at, new);
 	struct p2m_listener *l;
@@ -138,7 +138,7 @@ static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u64 *
 		at = pt_make(&d->p2m.pt, gfn, level);
 	if (!at)
 		return -ENOMEM;
-	*old = change(d, gfn, level, at, new);
+	*old = change_leaf(d, gfn, level, at, new);
 	return 0;
 }
 
@@ -146,7 +146,7 @@ static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u64 *
  * Frees the RAM that a leaf mapped. Called after the flush. For other types, the owner of the
  * mapping releases the pages.
  */
-static void release(struct domain *d, u64 e, unsigned level)
+static void free_leaf(struct domain *d, u64 e, unsigned level)
 {
 	mfn_t mfn = (e & PTE_ADDR) >> PAGE_SHIFT;
 
@@ -172,7 +172,7 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 	d->max_gfn = max(d->max_gfn, gfn + (1UL << order) - 1);
 	if (old & PTE_P) {
 		p2m_flush(d);
-		release(d, old, level);
+		free_leaf(d, old, level);
 	}
 	return 0;
 }
@@ -185,7 +185,7 @@ int p2m_unmap(struct domain *d, gfn_t gfn)
 	if (rc)
 		return rc;
 	p2m_flush(d);
-	release(d, old, 0);
+	free_leaf(d, old, 0);
 	return 0;
 }
 
@@ -201,11 +201,11 @@ unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n)
 	if (i)
 		p2m_flush(d);
 	for (n = 0; n < i; n++)
-		release(d, old[n], level);
+		free_leaf(d, old[n], level);
 	return level ? i * CHUNK_PAGES : i;
 }
 
-int p2m_take(struct domain *d, gfn_t gfn, struct p2m_entry *out)
+int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *out)
 {
 	u64 old;
 	int rc = set_entry(d, gfn, 0, 0, &old);
@@ -284,7 +284,7 @@ static bool teardown_table(struct domain *d, u64 *t, gfn_t gfn, unsigned level, 
 		    !pt_split(&d->p2m.pt, &t[i], level))
 			e = t[i];
 		if (pt_is_leaf(e, level)) {
-			release(d, change(d, gfn, level, &t[i], 0), level);
+			free_leaf(d, change_leaf(d, gfn, level, &t[i], 0), level);
 			*left -= min(*left, level ? TEARDOWN_CHUNK : 1U);
 		} else {
 			if (!teardown_table(d, pt_table(e), gfn, level - 1, left))

@@ -40,7 +40,7 @@ static bool logical_match(const struct vlapic *t, u32 dest)
 	return (dest >> 4 & 0xf) == ldr >> 4 && (dest & ldr & 0xf);
 }
 
-static bool match(const struct vlapic *from, const struct vlapic *t, u32 dest, bool logical)
+static bool ipi_match(const struct vlapic *from, const struct vlapic *t, u32 dest, bool logical)
 {
 	if (!vlapic_hw_enabled(t))
 		return false;
@@ -74,7 +74,7 @@ static void send_sipi(struct vcpu *t, u8 vector)
 	vcpu_wake(t);
 }
 
-bool vlapic_take_startup(struct vcpu *v)
+bool vlapic_handle_startup(struct vcpu *v)
 {
 	struct vlapic *vl = v->vlapic;
 	u32 word = atomic_load(&vl->startup);
@@ -104,7 +104,7 @@ bool vlapic_take_startup(struct vcpu *v)
 	return true;
 }
 
-static void deliver(struct vcpu *t, unsigned mode, u8 vector)
+static void ipi_deliver(struct vcpu *t, unsigned mode, u8 vector)
 {
 	switch (mode) {
 	case ICR_FIXED:
@@ -154,27 +154,27 @@ void vlapic_send_icr(struct vlapic *vl)
 	if ((to == TO_SELF || to == TO_ALL) && mode != ICR_FIXED)
 		return;
 	if (to == TO_SELF) {
-		deliver(v, mode, vector);
+		ipi_deliver(v, mode, vector);
 		return;
 	}
 	/* The common case, without a search: one target by its id. */
 	if (to == TO_DEST && !logical && dest < d->nr_vcpus) {
 		t = domain_vcpu(d, dest);
 		if (t && vlapic_hw_enabled(t->vlapic))
-			deliver(t, mode, vector);
+			ipi_deliver(t, mode, vector);
 		return;
 	}
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		t = d->vcpus[i];
 		if (!t || (to == TO_OTHERS && t == v))
 			continue;
-		if (to == TO_DEST && !match(vl, t->vlapic, dest, logical))
+		if (to == TO_DEST && !ipi_match(vl, t->vlapic, dest, logical))
 			continue;
 		if (mode == ICR_LOWEST)
 			best = lowest(best, t);
 		else
-			deliver(t, mode, vector);
+			ipi_deliver(t, mode, vector);
 	}
 	if (best)
-		deliver(best, mode, vector);
+		ipi_deliver(best, mode, vector);
 }

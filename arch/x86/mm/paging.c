@@ -24,13 +24,13 @@ extern u8 init_text_start[], init_text_end[], init_data_start[], init_data_end[]
 
 static u64 mmio_next = MMIO_BASE, stack_next = STACK_BASE;
 
-static void *new_table(struct page_table *pt __unused)
+static void *host_new_table(struct page_table *pt __unused)
 {
 	return early_or_alloc_page();
 }
 
 static const struct pt_format host_format = { .table = PTE_P | PTE_W | PTE_A,
-					      .new_table = new_table };
+					      .new_table = host_new_table };
 static struct page_table host = { .format = &host_format };
 
 /* Maps with the largest pages that fit, at most of max_level (0: 4K). Keeps existing mappings. */

@@ -24,13 +24,13 @@ static struct ioapic {
 } ioapics[ACPI_MAX_IOAPICS];
 static unsigned nr_ioapics;
 
-static u32 io_read(volatile u8 *r, u32 reg)
+static u32 ioapic_read(volatile u8 *r, u32 reg)
 {
 	*(volatile u32 *)(r + IOREGSEL) = reg;
 	return *(volatile u32 *)(r + IOWIN);
 }
 
-static void io_write(volatile u8 *r, u32 reg, u32 val)
+static void ioapic_write(volatile u8 *r, u32 reg, u32 val)
 {
 	*(volatile u32 *)(r + IOREGSEL) = reg;
 	*(volatile u32 *)(r + IOWIN) = val;
@@ -44,9 +44,9 @@ void __init ioapic_init(void)
 
 		if (!r)
 			continue;
-		pins = (io_read(r, IOAPICVER) >> 16 & 0xff) + 1;
+		pins = (ioapic_read(r, IOAPICVER) >> 16 & 0xff) + 1;
 		for (u32 p = 0; p < pins; p++)
-			io_write(r, IOREDTBL + 2 * p, RTE_MASKED);
+			ioapic_write(r, IOREDTBL + 2 * p, RTE_MASKED);
 		ioapics[nr_ioapics++] = (struct ioapic){ r, boot_acpi.ioapics[i].gsi_base, pins };
 	}
 }
@@ -74,8 +74,8 @@ int __init ioapic_route_isa(unsigned irq, u32 what)
 		/* Without interrupt remapping a destination has 8 bits; 255 means all CPUs. */
 		if (cpus[0]->apic_id >= XAPIC_BROADCAST)
 			return -ENODEV;
-		io_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1, cpus[0]->apic_id << 24);
-		io_write(ioapics[i].regs, IOREDTBL + 2 * pin, low);
+		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1, cpus[0]->apic_id << 24);
+		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin, low);
 		return 0;
 	}
 	return -ENODEV;

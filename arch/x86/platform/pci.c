@@ -23,7 +23,7 @@
 #define CLASS_BRIDGE 0x06	/* devices behind it need it */
 #define CLASS_USB 0x0c03	/* SMM code may drive it for a keyboard */
 
-static u32 select(u32 bus, u32 devfn, u32 reg)
+static u32 read_config(u32 bus, u32 devfn, u32 reg)
 {
 	outl(CONFIG_ADDRESS, (u32)CONFIG_ENABLE | bus << 16 | devfn << 8 | reg);
 	return inl(CONFIG_DATA);
@@ -32,15 +32,15 @@ static u32 select(u32 bus, u32 devfn, u32 reg)
 /* Stops one function. Returns true if it is a bridge to *secondary. */
 static bool __init stop_function(u32 bus, u32 devfn, u32 *secondary, unsigned *stopped)
 {
-	u32 class = select(bus, devfn, PCI_CLASS) >> 16, command;
+	u32 class = read_config(bus, devfn, PCI_CLASS) >> 16, command;
 
-	if ((select(bus, devfn, PCI_HEADER) >> 16 & 0x7f) == 1) {
-		*secondary = select(bus, devfn, PCI_BUSES) >> 8 & 0xff;
+	if ((read_config(bus, devfn, PCI_HEADER) >> 16 & 0x7f) == 1) {
+		*secondary = read_config(bus, devfn, PCI_BUSES) >> 8 & 0xff;
 		return true;
 	}
 	if (class >> 8 == CLASS_DISPLAY || class >> 8 == CLASS_BRIDGE || class == CLASS_USB)
 		return false;
-	command = select(bus, devfn, PCI_COMMAND);
+	command = read_config(bus, devfn, PCI_COMMAND);
 	if (command & PCI_COMMAND_MASTER) {
 		/* Writing zeros to the upper half, the status register, has no effect. */
 		outl(CONFIG_DATA, command & 0xffff & ~(u32)PCI_COMMAND_MASTER);
@@ -59,14 +59,14 @@ void __init pci_stop_masters(void)
 		clear_bit(bus, todo);
 		set_bit(bus, done);
 		for (u32 devfn = 0; devfn < 256; devfn++) {
-			if (select(bus, devfn, PCI_VENDOR) == ~0U) {
+			if (read_config(bus, devfn, PCI_VENDOR) == ~0U) {
 				devfn |= devfn & 7 ? 0 : 7;	/* no function 0: no device */
 				continue;
 			}
 			if (stop_function(bus, devfn, &secondary, &stopped) &&
 			    !test_bit(secondary, done))
 				set_bit(secondary, todo);
-			if (!(devfn & 7) && !(select(bus, devfn, PCI_HEADER) & BIT(23)))
+			if (!(devfn & 7) && !(read_config(bus, devfn, PCI_HEADER) & BIT(23)))
 				devfn |= 7;
 		}
 	}

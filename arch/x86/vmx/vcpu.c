@@ -104,7 +104,7 @@ static void save_registers(struct vmx_vcpu *s)
 	s->dr6 = read_dr6();
 }
 
-static void start(struct vcpu *v, struct vmx_vcpu *s)
+static void write_start_state(struct vcpu *v, struct vmx_vcpu *s)
 {
 	vmx_write_state(v, &s->start);
 	memcpy(s->switched_msrs, s->start.msr, sizeof(s->switched_msrs));
@@ -122,7 +122,7 @@ static void vmx_set_state(struct vcpu *v, const struct vcpu_state *st)
 	s->start = *st;
 	s->started = false;
 	if (is_loaded(v)) {
-		start(v, s);
+		write_start_state(v, s);
 		load_registers(s);
 	}
 }
@@ -191,7 +191,7 @@ static void vmx_load(struct vcpu *v)
 	if (s->in_cpu != c)
 		write_host(c, s);
 	if (!s->started)
-		start(v, s);
+		write_start_state(v, s);
 	load_registers(s);
 }
 
