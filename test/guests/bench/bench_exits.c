@@ -88,7 +88,7 @@ static void try_msr(uint32_t msr, uint64_t *most, uint32_t *which)
 	uint64_t val;
 
 	chosen = msr;
-	if (rdmsr_safe(msr, &val) || measure(&b, op_rdmsr) <= *most)
+	if (rdmsr_safe(msr, &val) >= 0 || measure(&b, op_rdmsr) <= *most)
 		return;
 	*most = b.sum;
 	*which = msr;
