@@ -25,7 +25,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointe
 GCCINC := $(shell $(CC) -print-file-name=include)
 CFLAGS := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(GCCINC) -isystem $(O)/inc -Iinclude \
 	-m64 -mno-red-zone -mgeneral-regs-only -mcmodel=kernel -fno-pic -fno-pie \
-	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common -fno-omit-frame-pointer \
+	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common -fno-omit-frame-pointer -momit-leaf-frame-pointer \
 	-fno-delete-null-pointer-checks -fcf-protection=none -ffunction-sections -fdata-sections \
 	-fstack-protector-strong -mstack-protector-guard=global -mno-sse -fno-tree-vectorize \
 	-falign-functions=16 $(WARN) $(if $(filter 1,$(DEBUG)),-DDEBUG)

@@ -53,10 +53,10 @@ u64 rdtsc(void);
 #else
 static inline u64 rdtsc(void)
 {
-	u32 lo, hi;
+	u64 lo, hi;	/* RDTSC clears the upper halves */
 
 	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi)::"memory");
-	return (u64)hi << 32 | lo;
+	return hi << 32 | lo;
 }
 #endif
 u64 tsc_to_ns(u64 tsc);

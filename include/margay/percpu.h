@@ -97,6 +97,8 @@ extern struct cpu *cpus[MAX_CPUS];	/* by id; NULL: no such CPU */
 extern struct cpu *host_cpu;
 static inline struct cpu *this_cpu(void) { return host_cpu; }
 static inline bool tracing(u32 events) { return host_cpu->trace & events; }
+static inline u64 with_cpu_work(u32 work) { return work | host_cpu->work; }
+static inline void count_exit_ticks(u64 ticks) { host_cpu->exit_ticks += ticks; }
 #else
 static inline struct cpu *this_cpu(void)
 {
@@ -114,6 +116,20 @@ static inline bool tracing(u32 events)
 	__asm__ volatile("testl %1, %%gs:%c2"
 			 : "=@ccnz"(yes) : "er"(events), "i"(offsetof(struct cpu, trace)));
 	return yes;
+}
+
+/* Returns work, with this CPU's work added. One instruction: each guest entry asks. */
+static inline u64 with_cpu_work(u64 work)
+{
+	__asm__ volatile("orl %%gs:%c1, %k0"
+			 : "+r"(work) : "i"(offsetof(struct cpu, work)) : "memory", "cc");
+	return work;
+}
+
+static inline void count_exit_ticks(u64 ticks)
+{
+	__asm__ volatile("addq %0, %%gs:%c1"
+			 :: "r"(ticks), "i"(offsetof(struct cpu, exit_ticks)) : "memory", "cc");
 }
 #endif
 

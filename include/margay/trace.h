@@ -56,12 +56,12 @@ static inline void time_exit(struct vcpu *v)
 	v->exit_tsc = (u32)rdtsc();
 }
 
-static inline void time_entry(struct cpu *c, struct vcpu *v)
+static inline void time_entry(struct vcpu *v)
 {
 	u32 ticks = (u32)rdtsc() - v->exit_tsc;
 
 	v->exit_ticks += ticks;
-	c->exit_ticks += ticks;
+	count_exit_ticks(ticks);
 }
 
 /*

@@ -165,10 +165,17 @@ struct vcpu {
 	/* First, since the assembly uses the offsets: */
 	struct regs regs;
 	paddr_t hw_block, hw_host;	/* back-end state of the guest and of the host */
-	bool shadow;			/* the exit was in an STI or MOV SS shadow */
+	void *block;			/* the back-end's mapping of hw_block */
 
-	volatile u32 pending;		/* enum vcpu_work */
-	u32 waiting_window;		/* work that waits for an interrupt or NMI window */
+	union {
+		struct {
+			volatile u32 pending;	/* enum vcpu_work */
+			u16 waiting_window; /* work that waits for an interrupt or NMI window */
+			u8 entry;	/* rare work of the back-end's next entry */
+		};
+		u64 entry_work;	/* all of them: mostly 0 */
+	};
+	bool shadow;			/* the exit was in an STI or MOV SS shadow */
 	volatile bool in_guest;		/* set around guest execution; read by kickers */
 	volatile bool copying_guest_memory; /* uses p2m translations without holding references */
 	volatile bool on_cpu;		/* its state is in a CPU's registers */

@@ -21,7 +21,5 @@ const struct cpuid_regs *cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf);
 u64 cpuid_cr4_allowed(const struct domain *d);
 u64 cpuid_efer_allowed(const struct domain *d);
 u64 cpuid_xcr0_allowed(const struct domain *d);
-/* Returns true if the guest has RDTSCP or RDPID, and so IA32_TSC_AUX. */
-bool cpuid_has_tsc_aux(const struct domain *d);
 
 #endif

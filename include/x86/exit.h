@@ -8,6 +8,7 @@
 #define MARGAY_EXIT_H
 
 #include <margay/vcpu.h>
+#include <x86/msr.h>
 #include <x86/regs.h>
 #include <x86/vlapic.h>
 
@@ -45,8 +46,32 @@ void vcpu_interrupted_event(struct vcpu *v, u64 info, u32 error);
 /* Indexed by enum exit_reason: exits.def. The back-end has counted the exit. */
 extern void (*const exit_handlers[NR_EXITS])(struct vcpu *v, unsigned insn_len);
 
-/* msr.c: returns 0, or -EPERM: inject #GP. */
-struct msr_read guest_rdmsr(struct vcpu *v, u32 msr);
+/*
+ * msr.c: the MSRs that guests access on this machine, a hash table without collisions. An access
+ * returns 0, or -EPERM: inject #GP.
+ */
+#define MSR_SLOT_BITS 7
+#define MSR_SLOT_FACTOR 0x3a902931U /* found by trial; msr_rules_init() checks it */
+struct msr_slot {
+	u32 msr;
+	u64 value;
+	struct msr_read (*rd)(struct vcpu *v, u32 msr);
+	int (*wr)(struct vcpu *v, u32 msr, u64 val); /* NULL: #GP */
+};
+extern struct msr_slot msr_slots[1 << MSR_SLOT_BITS];
+static inline struct msr_slot *msr_slot(u32 msr)
+{
+	return &msr_slots[msr * MSR_SLOT_FACTOR >> (32 - MSR_SLOT_BITS)];
+}
+static inline struct msr_read guest_rdmsr(struct vcpu *v, u32 msr)
+{
+	const struct msr_slot *s;
+
+	if (msr - MSR_X2APIC_BASE < 0x100)
+		return vlapic_read_x2apic(v, msr - MSR_X2APIC_BASE);
+	s = msr_slot(msr);
+	return likely(s->msr == msr) ? s->rd(v, msr) : (struct msr_read){ 0, -EPERM };
+}
 int guest_wrmsr(struct vcpu *v, u32 msr, u64 val);
 
 /* Ends the guest as HVM_PARAM_TRIPLE_FAULT_REASON says, and dumps it. */

@@ -10,7 +10,8 @@ struct x86_features {
 	u64 xcr0_mask;			/* XSAVE components that guests may enable */
 	u32 xsave_size;			/* for xcr0_mask */
 	u64 tsc_hz;
-	bool invariant_tsc, tsc_adjust, tsc_deadline, x2apic, page1g, nested_page1g, xsave, rdtscp;
+	bool invariant_tsc, tsc_adjust, tsc_deadline, x2apic, page1g, nested_page1g, xsave;
+	bool tsc_aux;		/* RDTSCP or RDPID, hence IA32_TSC_AUX */
 	bool lfence_serializes;
 	bool fip_leaks;		/* FXRSTOR leaves FIP, FDP and FOP of the previous vCPU */
 	bool itlb_multihit;	/* code in large pages can cause a machine check */

@@ -39,8 +39,9 @@ static void test_svm(void **state)
 		struct regs regs;
 
 		memset(&m, 0, sizeof(m));
-		s = (struct svm_vcpu){ .vmcb = &m };
+		s = (struct svm_vcpu){ 0 };
 		guest.hvm = &s;
+		guest.block = &m;
 		fill_regs();
 		regs = guest.regs;
 		svm_set_state(&guest, &st);
@@ -52,7 +53,7 @@ static void test_svm(void **state)
 		assert_memory_equal(&regs, &guest.regs, sizeof(regs));
 		/* Restore into another VMCB. */
 		memset(&other, 0xa5, sizeof(other));
-		s.vmcb = &other;
+		guest.block = &other;
 		guest.nmi_blocked = false;
 		svm_set_state(&guest, &got);
 		assert_int_equal(guest.nmi_blocked, i & 1);
@@ -64,11 +65,12 @@ static void test_svm(void **state)
 static void test_svm_step(void **state)
 {
 	static struct vmcb m;
-	static struct svm_vcpu s = { .vmcb = &m };
+	static struct svm_vcpu s;
 	struct vcpu_state st = some_state(true);
 
 	(void)state;
 	guest.hvm = &s;
+	guest.block = &m;
 	fill_regs();
 	svm_set_state(&guest, &st);
 	/* As step_over_iret() leaves it. */
@@ -116,11 +118,12 @@ static void test_bitmaps(void **state)
 static void test_own_map(void **state)
 {
 	static struct vmcb m;
-	static struct svm_vcpu s = { .vmcb = &m };
+	static struct svm_vcpu s;
 	u8 *own;
 
 	(void)state;
 	guest.hvm = &s;
+	guest.block = &m;
 	guest.domain = &dom;
 	memset(shared_map, 0xff, sizeof(shared_map));
 	m.msrpm_pa = virt_to_phys(shared_map);

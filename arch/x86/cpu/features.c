@@ -57,6 +57,7 @@ void __init features_init(void)
 	if (max >= 7) {
 		cpuid_count(7, 0, &a, &b, &c, &d);
 		x86.tsc_adjust = b >> 1 & 1;
+		x86.tsc_aux = c >> 22 & 1;	/* RDPID */
 		cr4_bits |= (b >> 7 & 1 ? CR4_SMEP : 0) | (b >> 20 & 1 ? CR4_SMAP : 0) |
 			    (c >> 2 & 1 ? CR4_UMIP : 0);
 		x86.itlb_multihit = has_itlb_multihit(d >> 29 & 1);
@@ -64,7 +65,7 @@ void __init features_init(void)
 	cpuid_count(0x80000001, 0, &a, &b, &c, &d);
 	x86.vendor = c >> 2 & 1 ? X86_VENDOR_AMD : X86_VENDOR_INTEL; /* SVM */
 	x86.page1g = d >> 26 & 1;
-	x86.rdtscp = d >> 27 & 1;
+	x86.tsc_aux |= d >> 27 & 1;	/* RDTSCP */
 	/* Every CPU with nested paging has these leaves. */
 	cpuid_count(0x80000007, 0, &a, &b, &c, &d);
 	x86.invariant_tsc = d >> 8 & 1;

@@ -69,7 +69,7 @@ void arch_vcpu_load(struct vcpu *v)
 	__asm__ volatile(
 		"mov %0, %%dr0; mov %1, %%dr1; mov %2, %%dr2; mov %3, %%dr3" ::"r"(v->dr[0]),
 		"r"(v->dr[1]), "r"(v->dr[2]), "r"(v->dr[3]));
-	if (x86.rdtscp)
+	if (x86.tsc_aux)
 		wrmsr(MSR_TSC_AUX, v->msr_tsc_aux);
 }
 

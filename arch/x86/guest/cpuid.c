@@ -46,7 +46,6 @@ struct cpuid_policy {
 	struct cpuid_regs xsave[NR_XSAVE];    /* leaf 0xd: sizes and offsets of the components */
 	struct cpuid_regs topo[2];            /* leaf 0xb: threads, cores */
 	u64 cr4, efer, xcr0;
-	bool tsc_aux;
 };
 
 /* Leaf 1. Not here: DTES64 MONITOR DS_CPL VMX SMX EIST TM2 CNXT_ID SDBG xTPR PDCM DCA. */
@@ -310,7 +309,6 @@ static void make_limits(struct cpuid_policy *p)
 		 CR4_IF(l7->ecx & L7C_PKU, CR4_PKE);
 	p->efer = EFER_SCE | EFER_LME | EFER_LMA | CR4_IF(p->ext[1].edx & E1D_NX, EFER_NXE) |
 		  CR4_IF(p->ext[1].edx & E1D_FFXSR, EFER_FFXSR);
-	p->tsc_aux = (p->ext[1].edx & E1D_RDTSCP) || (l7->ecx & L7C_RDPID);
 }
 
 static void make_xen(struct cpuid_policy *p)
@@ -320,7 +318,7 @@ static void make_xen(struct cpuid_policy *p)
 					 XEN_CPUID_SIGNATURE_EDX };
 	p->xen[1].eax = 4 << 16 | 17;
 	p->xen[2] = (struct cpuid_regs){ 1, MSR_XEN_HYPERCALL, 0, 0 };
-	p->xen[3] = (struct cpuid_regs){ (x86.invariant_tsc ? 2U : 0) | (p->tsc_aux ? 4U : 0), 0,
+	p->xen[3] = (struct cpuid_regs){ (x86.invariant_tsc ? 2U : 0) | (x86.tsc_aux ? 4U : 0), 0,
 					 (u32)(x86.tsc_hz / 1000), 0 };
 }
 
@@ -355,7 +353,6 @@ void cpuid_policy_free(struct domain *d)
 u64 cpuid_cr4_allowed(const struct domain *d) { return d->cpuid->cr4; }
 u64 cpuid_efer_allowed(const struct domain *d) { return d->cpuid->efer; }
 u64 cpuid_xcr0_allowed(const struct domain *d) { return d->cpuid->xcr0; }
-bool cpuid_has_tsc_aux(const struct domain *d) { return d->cpuid->tsc_aux; }
 
 /* The rows that depend on the subleaf, the vCPU or its state. */
 #define ROW_81 (ROW_EXT + 1)

@@ -59,6 +59,7 @@ struct vlapic {
 	struct vcpu *v;
 	u8 *page;
 	bool by_hardware;
+	int isr; /* highest vector in ISR, or -1; not while hardware delivers */
 	u64 base; /* IA32_APIC_BASE */
 	u32 ldr, dfr, svr, esr;
 	u64 icr;
@@ -119,7 +120,6 @@ void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt); /* the timer's LVT was wr
 void vlapic_timer_start(struct vlapic *vl, u32 count); /* write to TMICT */
 /* Rearms a held timer: the guest can see ticks again, e.g. after it took an interrupt. Own CPU. */
 void vlapic_timer_resume(struct vlapic *vl);
-u64 vlapic_timer_get_deadline(const struct vlapic *vl); /* IA32_TSC_DEADLINE */
 u32 vlapic_timer_count(const struct vlapic *vl);
 void vlapic_timer_divide(struct vlapic *vl, u32 tdcr);
 void vlapic_timer_deadline(struct vlapic *vl, u64 tsc); /* a guest TSC value; 0 disarms */

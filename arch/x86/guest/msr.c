@@ -6,6 +6,7 @@
  */
 #include <margay/arch.h>
 #include <margay/guest_copy.h>
+#include <margay/printk.h>
 #include <x86/cpuid_policy.h>
 #include <x86/exit.h>
 #include <x86/features.h>
@@ -50,7 +51,7 @@ static int drop(struct vcpu *v __unused, u32 msr __unused, u64 val __unused)
 
 static struct msr_read read_hvm(struct vcpu *v, u32 msr)
 {
-	return msr_value(hvm->get_msr(v, msr));
+	return hvm->get_msr(v, msr);
 }
 
 /* PAT has eight entries; types 2, 3 and above 7 are reserved. SDM 3A 12.12.2. */
@@ -91,7 +92,7 @@ static struct msr_read read_tsc(struct vcpu *v, u32 msr __unused)
  */
 static int write_tsc(struct vcpu *v, u32 msr __unused, u64 val)
 {
-	u64 deadline = vlapic_rdmsr(v, MSR_TSC_DEADLINE).val;
+	u64 deadline = vlapic_read_deadline(v, MSR_TSC_DEADLINE).val;
 
 	v->tsc_offset = val - rdtsc();
 	atomic_or(&v->pending, VCPU_WORK_TIME);
@@ -102,13 +103,13 @@ static int write_tsc(struct vcpu *v, u32 msr __unused, u64 val)
 
 static struct msr_read read_tsc_aux(struct vcpu *v, u32 msr __unused)
 {
-	return (struct msr_read){ v->msr_tsc_aux, cpuid_has_tsc_aux(v->domain) ? 0 : -EPERM };
+	return (struct msr_read){ v->msr_tsc_aux, x86.tsc_aux ? 0 : -EPERM };
 }
 
 /* The CPU holds the guest's value while the vCPU is loaded. */
 static int write_tsc_aux(struct vcpu *v, u32 msr __unused, u64 val)
 {
-	if (val >> 32 || !cpuid_has_tsc_aux(v->domain))
+	if (val >> 32 || !x86.tsc_aux)
 		return -EPERM;
 	v->msr_tsc_aux = val;
 	wrmsr(MSR_TSC_AUX, val);
@@ -146,6 +147,11 @@ static int write_pred_cmd(struct vcpu *v __unused, u32 msr __unused, u64 val)
 static struct msr_read read_arch_caps(struct vcpu *v __unused, u32 msr __unused)
 {
 	return (struct msr_read){ spec_arch_caps, spec_arch_caps ? 0 : -EPERM };
+}
+
+static struct msr_read read_constant(struct vcpu *v __unused, u32 msr)
+{
+	return msr_value(msr_slot(msr)->value);
 }
 
 static struct msr_read no_read(struct vcpu *v __unused, u32 msr __unused)
@@ -188,8 +194,8 @@ static int write_hypercall_page(struct vcpu *v, u32 msr __unused, u64 val)
 
 static const struct msr_rule rules[] = {
 	{ MSR_TSC, MSR_TSC, 0, read_tsc, write_tsc, ANY },
-	{ MSR_APIC_BASE, MSR_APIC_BASE, 0, vlapic_rdmsr, vlapic_wrmsr, ANY },
-	{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, 0, vlapic_rdmsr, vlapic_wrmsr, ANY },
+	{ MSR_APIC_BASE, MSR_APIC_BASE, 0, vlapic_read_base, vlapic_wrmsr, ANY },
+	{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, 0, vlapic_read_deadline, vlapic_wrmsr, ANY },
 	{ MSR_PAT, MSR_PAT, 0, read_hvm, write_pat, ANY },
 	{ MSR_EFER, MSR_EFER, 0, read_hvm, write_efer, ANY },
 	{ MSR_TSC_AUX, MSR_TSC_AUX, 0, read_tsc_aux, write_tsc_aux, ANY },
@@ -216,48 +222,29 @@ static const struct msr_rule rules[] = {
 	{ MSR_MMIO_CONF_BASE, MSR_MMIO_CONF_BASE, 0, NULL, drop, AMD_ONLY },
 };
 
-/* Hash table of the MSRs' rules on this machine, with linear probing up to the first empty slot. */
-#define SLOT_BITS 7
-static struct msr_slot {
-	u32 msr;
-	const struct msr_rule *rule;
-} slots[1 << SLOT_BITS];
-
-static inline struct msr_slot *slot_of(u32 msr)
-{
-	struct msr_slot *slot = &slots[msr * 0x9e3779b1U >> (32 - SLOT_BITS)];
-
-	while (unlikely(slot->msr != msr) && slot->rule)
-		slot = slot == &slots[ARRAY_SIZE(slots) - 1] ? slots : slot + 1;
-	return slot;
-}
+struct msr_slot msr_slots[1 << MSR_SLOT_BITS];
 
 void __init msr_rules_init(void)
 {
-	for (const struct msr_rule *r = rules; r < rules + ARRAY_SIZE(rules); r++)
-		for (u32 msr = r->first; msr <= r->last; msr++)
-			if (r->vendor == ANY || r->vendor == x86.vendor)
-				*slot_of(msr) = (struct msr_slot){ msr, r };
-}
+	msr_slots[0].msr = 1; /* no empty slot matches: MSR 0 belongs to slot 0 */
+	for (const struct msr_rule *r = rules; r < rules + ARRAY_SIZE(rules); r++) {
+		for (u32 msr = r->first; msr <= r->last; msr++) {
+			struct msr_slot *s = msr_slot(msr);
 
-struct msr_read guest_rdmsr(struct vcpu *v, u32 msr)
-{
-	const struct msr_rule *r;
-
-	if (msr - MSR_X2APIC_BASE < 0x100)
-		return vlapic_rdmsr(v, msr);
-	r = slot_of(msr)->rule;
-	if (unlikely(!r))
-		return (struct msr_read){ 0, -EPERM };
-	return r->rd ? r->rd(v, msr) : msr_value(r->value);
+			if (r->vendor != ANY && r->vendor != x86.vendor)
+				continue;
+			BUG_ON(s->rd); /* MSR_SLOT_FACTOR must keep all MSRs apart */
+			*s = (struct msr_slot){ msr, r->value, r->rd ? r->rd : read_constant,
+						r->wr };
+		}
+	}
 }
 
 int guest_wrmsr(struct vcpu *v, u32 msr, u64 val)
 {
-	const struct msr_rule *r;
+	const struct msr_slot *s = msr_slot(msr);
 
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_wrmsr(v, msr, val);
-	r = slot_of(msr)->rule;
-	return r && r->wr ? r->wr(v, msr, val) : -EPERM;
+	return s->msr == msr && s->wr ? s->wr(v, msr, val) : -EPERM;
 }

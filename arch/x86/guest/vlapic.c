@@ -65,6 +65,7 @@ void vlapic_init_regs(struct vlapic *vl)
 {
 	vlapic_timer_stop(vl);
 	memset(vl->page, 0, PAGE_SIZE);
+	vl->isr = -1;
 	vl->ldr = vl->esr = vl->tmict = vl->tdcr = 0;
 	vl->dfr = DFR_FLAT;
 	vl->svr = 0xff;
@@ -119,9 +120,15 @@ static u32 *word_of(struct vlapic *vl, u32 set, u8 vector)
 	return vlapic_reg(vl, set + 0x10U * (vector / 32));
 }
 
+/* Hardware changes the page's ISR; otherwise vl->isr follows all changes. */
+static int highest_isr(const struct vlapic *vl)
+{
+	return unlikely(vl->by_hardware) ? highest_in_page(vl, APIC_ISR) : vl->isr;
+}
+
 u8 vlapic_ppr(const struct vlapic *vl)
 {
-	int isr = highest_in_page(vl, APIC_ISR);
+	int isr = highest_isr(vl);
 	u8 tpr = (u8)*vlapic_reg(vl, APIC_TPR);
 
 	if (isr < 0 || tpr >> 4 >= isr >> 4)
@@ -146,7 +153,7 @@ bool vlapic_held_by_tpr(struct vcpu *v)
 
 	if (irr < 0 || !vlapic_enabled(vl) || irr >> 4 > vlapic_get_cr8(v))
 		return false;
-	isr = highest_in_page(vl, APIC_ISR);
+	isr = highest_isr(vl);
 	return isr < 0 || irr >> 4 > isr >> 4;
 }
 
@@ -156,6 +163,7 @@ void vlapic_accept(struct vcpu *v, u8 vector)
 
 	clear_bit(vector, vl->irr);
 	*word_of(vl, APIC_ISR, vector) |= 1U << vector % 32;
+	vl->isr = vector;
 	if (unlikely(vl->timer_held))
 		vlapic_timer_resume(vl);
 }
@@ -171,6 +179,7 @@ bool vlapic_by_hardware(struct vcpu *v, bool can)
 	struct vlapic *vl = v->vlapic;
 
 	vl->by_hardware = can && vlapic_x2apic(vl) && vlapic_enabled(vl);
+	vl->isr = highest_in_page(vl, APIC_ISR);
 	return vl->by_hardware;
 }
 
@@ -192,11 +201,18 @@ u16 vlapic_sync_irr_to_page(struct vcpu *v)
 	return (u16)(max(irr, 0) | max(isr, 0) << 8);
 }
 
+/* Takes the highest vector out of ISR. */
+static void end_service(struct vlapic *vl, u8 vector)
+{
+	*word_of(vl, APIC_ISR, vector) &= ~(1U << vector % 32);
+	vl->isr = highest_in_page(vl, APIC_ISR);
+}
+
 void vlapic_unaccept(struct vcpu *v, u8 vector)
 {
-	if (highest_in_page(v->vlapic, APIC_ISR) != vector)
+	if (highest_isr(v->vlapic) != vector)
 		return;
-	*word_of(v->vlapic, APIC_ISR, vector) &= ~(1U << vector % 32);
+	end_service(v->vlapic, vector);
 	set_bit(vector, v->vlapic->irr);
 }
 
@@ -248,11 +264,11 @@ bool vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt)
 
 static void eoi(struct vlapic *vl)
 {
-	int vector = highest_in_page(vl, APIC_ISR);
+	int vector = highest_isr(vl);
 
 	if (vector < 0)
 		return;
-	*word_of(vl, APIC_ISR, (u8)vector) &= ~(1U << vector % 32);
+	end_service(vl, (u8)vector);
 	look_again(vl);
 }
 
@@ -340,33 +356,43 @@ static bool write_reg(struct vlapic *vl, u32 offset, u32 val)
 	return true;
 }
 
-/* Returns the register's value, or -1 if there is none. */
-static __always_inline s64 read_reg(struct vlapic *vl, u32 offset)
+/* Reads a register whose value is computed. Not inlined: its calls need a stack frame. */
+static __noinline struct msr_read read_computed(struct vlapic *vl, u32 reg)
 {
-	u32 i;
-
-	switch (offset) {
-	case APIC_ID: return vlapic_x2apic(vl) ? vl->v->id : vl->v->id << 24;
-	case APIC_VERSION: return APIC_VERSION_VALUE;
-	case APIC_TPR: return *vlapic_reg(vl, APIC_TPR);
-	case APIC_PPR: return vlapic_ppr(vl);
-	case APIC_LDR: return vlapic_x2apic(vl) ? vlapic_logical_id(vl) : vl->ldr;
-	case APIC_SVR: return vl->svr;
-	case APIC_ESR: return vl->esr;
-	case APIC_ICR: return (u32)vl->icr;
-	case APIC_TMICT: return vl->tmict;
-	case APIC_TMCCT: return vlapic_timer_count(vl);
-	case APIC_TDCR: return vl->tdcr;
-	/* TMR stays 0: nothing sends level-triggered interrupts. */
-	case APIC_ISR ... APIC_TMR + 0x70: return *vlapic_reg(vl, offset & ~0xfU);
-	case APIC_IRR ... APIC_IRR + 0x70:
-		i = offset / 0x10 % 8;
-		return (u32)(READ_ONCE(vl->irr[i / 2]) >> i % 2 * 32) |
-		       *vlapic_reg(vl, offset & ~0xfU);
-	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1):
-		return vl->lvt[index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS)];
-	default: return -1;
+	switch (reg) {
+	case APIC_PPR / 16: return (struct msr_read){ vlapic_ppr(vl), 0 };
+	case APIC_LDR / 16:
+		return (struct msr_read){ vlapic_x2apic(vl) ? vlapic_logical_id(vl) : vl->ldr, 0 };
+	case APIC_TMCCT / 16: return (struct msr_read){ vlapic_timer_count(vl), 0 };
+	default: return (struct msr_read){ 0, -EPERM };
 	}
+}
+
+/* Reads register `reg`, at offset 16 * reg in the page. */
+static __always_inline struct msr_read read_reg(struct vlapic *vl, u32 reg)
+{
+	struct msr_read r = { 0, 0 };
+
+	switch (reg) {
+	case APIC_ID / 16: r.val = vlapic_x2apic(vl) ? vl->v->id : vl->v->id << 24; break;
+	case APIC_VERSION / 16: r.val = APIC_VERSION_VALUE; break;
+	case APIC_SVR / 16: r.val = vl->svr; break;
+	case APIC_ESR / 16: r.val = vl->esr; break;
+	case APIC_ICR / 16: r.val = vl->icr; break;
+	case APIC_TMICT / 16: r.val = vl->tmict; break;
+	case APIC_TDCR / 16: r.val = vl->tdcr; break;
+	/* TMR stays 0: nothing sends level-triggered interrupts. */
+	case APIC_TPR / 16:
+	case APIC_ISR / 16 ... APIC_TMR / 16 + 7: r.val = *vlapic_reg(vl, reg * 16); break;
+	case APIC_IRR / 16 ... APIC_IRR / 16 + 7:
+		r.val = READ_ONCE(((u32 *)vl->irr)[reg % 8]) | *vlapic_reg(vl, reg * 16);
+		break;
+	case APIC_LVT / 16 ... APIC_LVT / 16 + NR_LVTS - 1:
+		r.val = vl->lvt[index_nospec(reg - APIC_LVT / 16, NR_LVTS)];
+		break;
+	default: return read_computed(vl, reg);
+	}
+	return r;
 }
 
 bool vlapic_mmio_enabled(struct vcpu *v)
@@ -377,7 +403,7 @@ bool vlapic_mmio_enabled(struct vcpu *v)
 u32 vlapic_read(struct vcpu *v, u32 offset)
 {
 	struct vlapic *vl = v->vlapic;
-	s64 reg;
+	struct msr_read r;
 
 	switch (offset) {
 	case APIC_APR: return vlapic_ppr(vl);
@@ -386,11 +412,10 @@ u32 vlapic_read(struct vcpu *v, u32 offset)
 	case APIC_EOI:
 	case APIC_RRD: return 0;
 	}
-	reg = read_reg(vl, offset);
-	if (reg >= 0)
-		return (u32)reg;
-	vlapic_error(vl, ESR_ILLEGAL_REG);
-	return 0;
+	r = read_reg(vl, offset / 16);
+	if (r.err)
+		vlapic_error(vl, ESR_ILLEGAL_REG);
+	return (u32)r.val;
 }
 
 void vlapic_write(struct vcpu *v, u32 offset, u32 val)
@@ -410,7 +435,7 @@ void vlapic_write(struct vcpu *v, u32 offset, u32 val)
 		break;
 	default:
 		/* Writes to read-only registers are ignored. */
-		if (!write_reg(vl, offset, val) && read_reg(vl, offset) < 0)
+		if (!write_reg(vl, offset, val) && read_reg(vl, offset / 16).err)
 			vlapic_error(vl, ESR_ILLEGAL_REG);
 	}
 }
@@ -437,22 +462,16 @@ static int write_base(struct vlapic *vl, u64 val)
 	return 0;
 }
 
-struct msr_read vlapic_rdmsr(struct vcpu *v, u32 msr)
+struct msr_read vlapic_read_base(struct vcpu *v, u32 msr __unused)
+{
+	return (struct msr_read){ v->vlapic->base, 0 };
+}
+
+struct msr_read vlapic_read_x2apic(struct vcpu *v, u32 reg)
 {
 	struct vlapic *vl = v->vlapic;
-	u32 offset = (msr - MSR_X2APIC_BASE) * 16;
-	s64 reg;
 
-	if (msr == MSR_APIC_BASE)
-		return (struct msr_read){ vl->base, 0 };
-	if (msr == MSR_TSC_DEADLINE)
-		return (struct msr_read){ vlapic_timer_get_deadline(vl), 0 };
-	if (unlikely(!vlapic_x2apic(vl)))
-		return (struct msr_read){ 0, -EPERM };
-	if (offset == APIC_ICR)
-		return (struct msr_read){ vl->icr, 0 };
-	reg = read_reg(vl, offset);
-	return (struct msr_read){ (u64)reg, reg < 0 ? -EPERM : 0 };
+	return likely(vlapic_x2apic(vl)) ? read_reg(vl, reg) : (struct msr_read){ 0, -EPERM };
 }
 
 int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val)

@@ -91,10 +91,12 @@ void vlapic_timer_resume(struct vlapic *vl)
 
 u32 vlapic_timer_count(const struct vlapic *vl)
 {
-	stime_t t = now(), expires = next_expiry(vl, t);
+	stime_t t, expires;
 
 	if (!READ_ONCE(vl->expires) || (vl->lvt[LVT_TIMER] & LVT_DEADLINE))
 		return 0;
+	t = now();
+	expires = next_expiry(vl, t);
 	return expires > t ? (u32)((expires - t) >> divide_shift(vl->tdcr)) : 0;
 }
 
@@ -149,12 +151,12 @@ void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt)
 	}
 }
 
-u64 vlapic_timer_get_deadline(const struct vlapic *vl)
+struct msr_read vlapic_read_deadline(struct vcpu *v, u32 msr __unused)
 {
-	u64 tsc = READ_ONCE(vl->tsc_deadline);
+	u64 tsc = READ_ONCE(v->vlapic->tsc_deadline);
 
 	/* A masked timer expires without a host timer. */
-	return tsc && tsc > rdtsc() + vl->v->tsc_offset ? tsc : 0;
+	return (struct msr_read){ tsc && tsc > rdtsc() + v->tsc_offset ? tsc : 0, 0 };
 }
 
 void vlapic_timer_deadline(struct vlapic *vl, u64 tsc)

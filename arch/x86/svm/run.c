@@ -26,10 +26,19 @@
 /* Calls a world switch, which preserves only v, RSP and RBP. */
 #define WORLD_SWITCH(which, v)                                                                 \
 	__asm__ volatile("call " which                                                         \
-			 : "+D"(v)                                                             \
+			 : "+b"(v)                                                             \
 			 :                                                                     \
-			 : "rax", "rbx", "rcx", "rdx", "rsi", "r8", "r9", "r10", "r11", "r12", \
+			 : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", \
 			   "r13", "r14", "r15", "memory", "cc")
+
+#define TRACE_SWITCH (TRACE_BIT(EXIT) | TRACE_BIT(ENTRY))
+
+/* Makes the next entry inject v->inject; called after whatever may have set it. */
+static inline void request_event(struct vcpu *v)
+{
+	if (unlikely(v->inject.valid))
+		v->entry |= ENTER_EVENT;
+}
 
 /* Assigns an ASID of this CPU that no stale translation uses. */
 static void take_asid(struct vcpu *v)
@@ -40,20 +49,46 @@ static void take_asid(struct vcpu *v)
 	if (c->next_asid >= c->max_asid) {
 		c->generation++;
 		c->next_asid = 1;
-		s->vmcb->tlb_control = TLB_FLUSH_ALL;
+		vmcb_of(v)->tlb_control = TLB_FLUSH_ALL;
 	}
-	s->vmcb->asid = c->next_asid++;
+	vmcb_of(v)->asid = c->next_asid++;
 	s->asid_generation = c->generation;
+}
+
+/*
+ * Injects events by EVENTINJ; on QEMU's TCG, which may deliver an EVENTINJ interrupt twice, injects
+ * interrupts as virtual interrupts. vcpu_prepare_entry() selects an interrupt only when the guest
+ * can take it, so either way it is taken before the next instruction.
+ */
+static void write_event(struct vcpu *v, struct vmcb *m)
+{
+	const struct injection *e = &v->inject;
+
+	v->inject.valid = false;
+	trace(INJECT, v, e->vector | (u64)e->type << 8, e->error);
+	if (svm_inject_virq && e->type == INJ_EXTINT) {
+		m->v_irq = V_IRQ;
+		m->v_intr_prio = V_IGN_TPR | 0xf;
+		m->v_vector = e->vector;
+		return;
+	}
+	m->eventinj = e->vector | (u64)e->type << 8 | (e->has_error ? EVENT_ERROR : 0) |
+		      EVENT_VALID | (u64)e->error << 32;
+	if (e->type == INJ_NMI) {
+		v->nmi_blocked = true;
+		m->intercept1 |= INTERCEPT_IRET;
+	}
 }
 
 /* Enters the guest with the rare extra work of enum svm_entry. */
 static __noinline void enter_specially(struct vcpu *v)
 {
-	struct svm_vcpu *s = svm(v);
-	struct vmcb *m = s->vmcb;
-	u8 how = s->entry;
+	struct vmcb *m = vmcb_of(v);
+	u8 how = v->entry;
 
-	s->entry = how & ENTER_SPEC;
+	v->entry = how & ENTER_SPEC;
+	if (v->inject.valid)
+		write_event(v, m);
 	if (how & ENTER_NEW_ASID)
 		take_asid(v);
 	if (how & ENTER_SPEC) {
@@ -92,47 +127,22 @@ static void close_window(struct vmcb *m)
 }
 
 /*
- * Injects events by EVENTINJ; on QEMU's TCG, which may deliver an EVENTINJ interrupt twice, injects
- * interrupts as virtual interrupts. vcpu_prepare_entry() selects an interrupt only when the guest
- * can take it, so either way it is taken before the next instruction.
- */
-static void write_event(struct vcpu *v, struct vmcb *m)
-{
-	const struct injection *e = &v->inject;
-
-	v->inject.valid = false;
-	trace(INJECT, v, e->vector | (u64)e->type << 8, e->error);
-	if (svm_inject_virq && e->type == INJ_EXTINT) {
-		m->v_irq = V_IRQ;
-		m->v_intr_prio = V_IGN_TPR | 0xf;
-		m->v_vector = e->vector;
-		return;
-	}
-	m->eventinj = e->vector | (u64)e->type << 8 | (e->has_error ? EVENT_ERROR : 0) |
-		      EVENT_VALID | (u64)e->error << 32;
-	if (e->type == INJ_NMI) {
-		v->nmi_blocked = true;
-		m->intercept1 |= INTERCEPT_IRET;
-	}
-}
-
-/*
  * Single-steps over the IRET that ends an NMI handler while another NMI is pending: the step shows
  * when the IRET is complete. APM2 15.20.
  */
 static void step_over_iret(struct vcpu *v, struct svm_vcpu *s)
 {
-	if (!v->nmi_pending || v->nmi_blocked || s->iret_rip != s->vmcb->rip)
+	if (!v->nmi_pending || v->nmi_blocked || s->iret_rip != vmcb_of(v)->rip)
 		return;
 	v->nmi_blocked = true;
 	s->nmi_step = true;
-	s->vmcb->rflags = v->regs.rflags |= RFLAGS_TF;
+	vmcb_of(v)->rflags = v->regs.rflags |= RFLAGS_TF;
 }
 
 static void before_entry(struct vcpu *v)
 {
 	struct svm_vcpu *s = svm(v);
-	struct vmcb *m = s->vmcb;
+	struct vmcb *m = vmcb_of(v);
 	bool window;
 
 	if (unlikely(s->iret_rip))
@@ -148,12 +158,13 @@ static void before_entry(struct vcpu *v)
 			m->intercept1 |= INTERCEPT_IRET;
 	}
 	if (unlikely(window && m->int_state & INT_SHADOW))
-		s->entry |= ENTER_IN_SHADOW;
+		v->entry |= ENTER_IN_SHADOW;
 	if (window)
 		open_window(m);
 	else if (m->intercept1 & INTERCEPT_VINTR)
 		close_window(m);
-	m->v_tpr = s->tpr = vlapic_get_cr8(v);
+	m->v_tpr = vlapic_get_cr8(v);
+	m->tpr_at_entry = m->v_tpr;
 	m->tsc_offset = v->tsc_offset;
 	/*
 	 * MOV to CR8 exits only while an interrupt waits for a lower TPR or a window is open: QEMU
@@ -163,6 +174,7 @@ static void before_entry(struct vcpu *v)
 		m->intercept_cr |= INTERCEPT_CR8_WRITE;
 	else
 		m->intercept_cr &= ~INTERCEPT_CR8_WRITE;
+	request_event(v);
 }
 
 /* Handles a guest's write to CR8, and a virtual interrupt that it did not take before the exit. */
@@ -175,7 +187,7 @@ static void see_virtual_interrupt(struct vcpu *v, struct vmcb *m)
 		inject_put_back(v);
 		m->v_irq = 0;
 	}
-	if ((m->v_tpr & 15) != svm(v)->tpr)
+	if ((m->v_tpr & 15) != m->tpr_at_entry)
 		vlapic_set_cr8(v, m->v_tpr & 15);
 }
 
@@ -218,7 +230,8 @@ static void npf_exit(struct vcpu *v, const struct vmcb *m)
 static inline void count_frequent(struct vcpu *v, const struct vmcb *m, enum exit_reason r)
 {
 	v->exits[r]++;
-	if (unlikely(tracing(TRACE_BIT(EXIT) | (r == EXIT_HYPERCALL ? TRACE_BIT(HYPERCALL) : 0)))) {
+	if (unlikely(tracing(TRACE_SWITCH | (r == EXIT_HYPERCALL ? TRACE_BIT(HYPERCALL) : 0)))) {
+		v->entry |= ENTER_TRACED;
 		svm_take_regs(m, &v->regs);
 		trace_exit(v, r);
 	}
@@ -232,6 +245,7 @@ static __noinline void finish_frequent(struct vcpu *v, struct vmcb *m, u64 next)
 	v->regs.rip = next;
 	finish_insn(v, len);
 	svm_give_regs(m, &v->regs);
+	request_event(v);
 }
 
 /* any_code: next may lie beyond 32-bit code or beyond the canonical addresses. */
@@ -247,7 +261,9 @@ static inline void skip_frequent(struct vcpu *v, struct vmcb *m, u64 next, bool 
 /* CPUID, RDMSR and WRMSR are two bytes long without prefixes. */
 static inline u64 next_rip(const struct vmcb *m)
 {
-	return m->nrip ? m->nrip : m->rip + 2;
+	u64 next = m->rip + 2;
+
+	return svm_nrips ? m->nrip : next;
 }
 
 static void vmmcall(struct vcpu *v, struct vmcb *m)
@@ -287,17 +303,16 @@ static inline void cpuid(struct vcpu *v, struct vmcb *m)
 
 static inline void access_msr(struct vcpu *v, struct vmcb *m)
 {
-	u32 msr = (u32)v->regs.rcx;
 	long rc;
 
 	if (m->exitinfo1) {
 		count_frequent(v, m, EXIT_WRMSR);
-		rc = guest_wrmsr(v, msr, v->regs.rdx << 32 | (u32)m->rax);
+		rc = guest_wrmsr(v, (u32)v->regs.rcx, v->regs.rdx << 32 | (u32)m->rax);
 	} else {
 		struct msr_read r;
 
 		count_frequent(v, m, EXIT_RDMSR);
-		r = guest_rdmsr(v, msr);
+		r = guest_rdmsr(v, (u32)v->regs.rcx);
 		rc = r.err;
 		if (likely(!rc)) {
 			m->rax = (u32)r.val;
@@ -312,6 +327,7 @@ static inline void access_msr(struct vcpu *v, struct vmcb *m)
 	svm_take_regs(m, &v->regs);	/* for the dump if this fault is a triple fault */
 	inject_gp(v);
 	svm_give_regs(m, &v->regs);
+	request_event(v);
 }
 
 /*
@@ -432,6 +448,11 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 	}
 }
 
+static inline u8 upcall_pending(const struct vcpu *v)
+{
+	return READ_ONCE(v->info->evtchn_upcall_pending);
+}
+
 /*
  * Handles pending work of v with GIF set. Returns true, with GIF clear, when no new work is
  * pending; false, with GIF set, when this CPU has other work than v.
@@ -463,34 +484,37 @@ void svm_run(struct vcpu *v)
 	write_cr2(vmcb_of(v)->cr2); /* VMRUN loads CR2; Bochs 2.7 does not */
 	time_exit(v);
 	for (;;) {
-		struct svm_vcpu *s;
 		struct vmcb *m;
+		u64 work;
 
 		clgi();
 		WRITE_ONCE(v->in_guest, true);
 		smp_mb();
 		/* The pending byte is a level: there is work until the guest clears it. */
-		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending |
-			     c->work) &&
-		    !ready(c, v))
-			break;
-		trace(ENTRY, v, vmcb_of(v)->rip, 0);
-		time_entry(c, v);
-		if (unlikely(v->inject.valid))
-			write_event(v, vmcb_of(v));
-		hold_end();
-		if (unlikely(svm(v)->entry))
-			enter_specially(v);
-		else
+		work = with_cpu_work(upcall_pending(v));
+		if (likely(!(work | v->entry_work))) {
+			time_entry(v);
+			hold_end();
 			WORLD_SWITCH("svm_switch", v);
+		} else {
+			if ((v->pending || upcall_pending(v) || v->waiting_window || c->work) &&
+			    !ready(c, v))
+				break;
+			trace(ENTRY, v, vmcb_of(v)->rip, 0);
+			time_entry(v);
+			hold_end();
+			if (v->entry)
+				enter_specially(v);
+			else
+				WORLD_SWITCH("svm_switch", v);
+		}
 		hold_begin();
-		s = svm(v);
-		m = s->vmcb;
+		m = vmcb_of(v);
 		time_exit(v);
 		v->regs.rflags = m->rflags;
 		WRITE_ONCE(v->in_guest, false);
 		stgi();
-		if (unlikely(m->v_tpr_irq != s->tpr))
+		if (unlikely(m->v_tpr_irq != m->tpr_at_entry))
 			see_virtual_interrupt(v, m);
 		if (likely(m->exitcode == VMEXIT_VMMCALL)) {
 			vmmcall(v, m);
@@ -517,10 +541,13 @@ void svm_run(struct vcpu *v)
 		if (m->exitcode == VMEXIT_INTR) {
 			count_exit(v, EXIT_INTR);
 			arch_poll_irqs();
-			continue;
+		} else {
+			handle_exit(v, m);
+			svm_give_regs(m, &v->regs);
 		}
-		handle_exit(v, m);
-		svm_give_regs(m, &v->regs);
+		request_event(v);
+		if (unlikely(tracing(TRACE_SWITCH)))
+			v->entry |= ENTER_TRACED;
 	}
-	time_entry(c, v);
+	time_entry(v);
 }

@@ -14,10 +14,11 @@
 
 #define VM_CR_SVMDIS BIT(4)
 #define FEATURE_NP BIT(0)
+#define FEATURE_NRIPS BIT(3)
 
 #define IOPM_PAGES 3
 
-bool svm_inject_virq;
+bool svm_inject_virq, svm_nrips;
 static u32 max_asid;
 u8 *svm_msrpm;
 static u8 *iopm;
@@ -56,6 +57,7 @@ static bool __init svm_probe(void)
 		return false;
 	}
 	x86.nested_page1g = x86.page1g;
+	svm_nrips = d & FEATURE_NRIPS;
 	svm_inject_virq = under_tcg();
 	max_asid = b;
 	return true;
@@ -104,9 +106,9 @@ static int svm_vcpu_init(struct vcpu *v)
 			free_page(m);
 		return -ENOMEM;
 	}
-	s->vmcb = m;
+	v->block = m;
 	v->hw_block = virt_to_phys(m);
-	s->entry = ENTER_NEW_ASID | (spec.actions & SPEC_SWITCH ? ENTER_SPEC : 0);
+	v->entry = ENTER_NEW_ASID | (spec.actions & SPEC_SWITCH ? ENTER_SPEC : 0);
 	v->hvm = s;
 	m->intercept_exc = 1U << 1 | 1U << 17 | 1U << 18; /* #DB #AC (infinite loops) and #MC */
 	m->intercept_cr = INTERCEPT_CR4_READ | INTERCEPT_CR4_WRITE;
@@ -141,7 +143,7 @@ static void svm_load(struct vcpu *v)
 
 	v->hw_host = c->host_pa;
 	if (svm(v)->asid_generation != c->generation)
-		svm(v)->entry |= ENTER_NEW_ASID;
+		v->entry |= ENTER_NEW_ASID;
 }
 
 static void svm_mode(struct vcpu *v, struct vcpu_mode *out)
@@ -174,9 +176,11 @@ static bool svm_refresh_paging_state(struct vcpu *v)
 	return true;
 }
 
-static u64 svm_get_msr(struct vcpu *v, u32 msr)
+static struct msr_read svm_get_msr(struct vcpu *v, u32 msr)
 {
-	return msr == MSR_EFER ? vmcb_of(v)->efer & ~EFER_SVME : vmcb_of(v)->g_pat;
+	const struct vmcb *m = vmcb_of(v);
+
+	return (struct msr_read){ msr == MSR_EFER ? m->efer & ~EFER_SVME : m->g_pat, 0 };
 }
 
 static void svm_set_msr(struct vcpu *v, u32 msr, u64 val)
@@ -209,7 +213,7 @@ static void svm_set_cr2(struct vcpu *v, u64 cr2)
 
 static void svm_request_flush(struct vcpu *v)
 {
-	svm(v)->entry |= ENTER_NEW_ASID;
+	v->entry |= ENTER_NEW_ASID;
 }
 
 static struct vcpu_seg svm_seg(struct vcpu *v, unsigned seg)

@@ -7,21 +7,20 @@
 
 #include "vmcb.h"
 
+/* Rare work of an entry: bits of vcpu.entry. */
 enum svm_entry {
 	ENTER_NEW_ASID = 1,
-	ENTER_SPEC =
-		4, /* every entry uses svm_switch_spec(): speculation mitigations are active */
 	ENTER_IN_SHADOW = 2, /* svm_switch_shadow(): a window waits for the end of the shadow */
+	ENTER_SPEC = 4, /* always svm_switch_spec(): speculation mitigations are active */
+	ENTER_EVENT = 8, /* inject v->inject, unless it is no longer valid */
+	ENTER_TRACED = 16, /* record the entry if that is wanted */
 };
 
 struct svm_vcpu {
-	struct vmcb *vmcb;
-	u8 entry;		/* enum svm_entry: what the next entry does beyond the usual */
 	u64 asid_generation;	/* the CPU's generation at assignment; unique to that CPU */
 	u64 iret_rip;		/* of the last IRET that ended an NMI */
 	bool nmi_step;		/* stepping over the IRET; the next NMI comes after it */
 	u64 cr0_kept;		/* CD and NW as the guest wrote them; not in force */
-	u16 tpr;		/* V_TPR as set at the last entry: the guest may change it */
 };
 
 struct svm_cpu {
@@ -32,7 +31,7 @@ struct svm_cpu {
 
 #define MSRPM_PAGES 2
 extern u8 *svm_msrpm; /* the MSR permission map shared by all vCPUs without their own */
-extern bool svm_inject_virq;
+extern bool svm_inject_virq, svm_nrips; /* svm_nrips: the CPU writes nrip at an exit */
 
 static inline struct svm_vcpu *svm(struct vcpu *v)
 {
@@ -41,9 +40,8 @@ static inline struct svm_vcpu *svm(struct vcpu *v)
 
 static inline struct vmcb *vmcb_of(struct vcpu *v)
 {
-	return svm(v)->vmcb;
+	return v->block;
 }
-
 
 void svm_run(struct vcpu *v);
 

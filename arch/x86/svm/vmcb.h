@@ -31,7 +31,10 @@ struct vmcb {
 	u32 clean, reserved4;
 	u64 nrip;
 	u8 insn_len, insn[15];
-	u8 reserved5[0x400 - 0x0e0];
+	u8 reserved5[0x3e0 - 0x0e0];
+	/* 0x3e0 to 0x3ff belong to the host's software. */
+	u16 tpr_at_entry; /* v_tpr at the last entry: the guest may change v_tpr */
+	u8 unused[0x400 - 0x3e2];
 
 	struct vcpu_seg es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
 	u8 reserved6[0x4cb - 0x4a0];
@@ -55,6 +58,7 @@ struct vmcb {
 _Static_assert(sizeof(struct vmcb) == 4096, "a page");
 _Static_assert(offsetof(struct vmcb, exitcode) == 0x070, "APM2 B-1");
 _Static_assert(offsetof(struct vmcb, n_cr3) == 0x0b0, "APM2 B-1");
+_Static_assert(offsetof(struct vmcb, tpr_at_entry) == 0x3e0, "APM2 B-1");
 _Static_assert(offsetof(struct vmcb, efer) == 0x4d0, "APM2 B-2");
 _Static_assert(offsetof(struct vmcb, cr4) == 0x548, "APM2 B-2");
 _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "APM2 B-2");

@@ -408,7 +408,7 @@ void vmx_run(struct vcpu *v)
 			continue;
 		}
 		trace(ENTRY, v, v->regs.rip, 0);
-		time_entry(c, v);
+		time_entry(v);
 		hold_end();
 		reason = enter(v, s);
 		hold_begin();
@@ -416,5 +416,5 @@ void vmx_run(struct vcpu *v)
 		WRITE_ONCE(v->in_guest, false);
 		handle_exit(v, reason);
 	}
-	time_entry(c, v);
+	time_entry(v);
 }

@@ -60,7 +60,6 @@ HOST_RSP equ 0x6c14
 %endif
 	POP_OURS
 	FORGET_GUEST
-	xor edi, edi
 	ret
 %endmacro
 
