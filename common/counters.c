@@ -13,14 +13,10 @@ static const struct counter vcpu_counters[] = {
 #define CPU_COUNTER(field, group, name)
 #define VCPU_COUNTER(field, group, name) { group, name, offsetof(struct vcpu, stats.field) },
 #include <margay/counters.def>
-#undef CPU_COUNTER
-#undef VCPU_COUNTER
 }, cpu_counters[] = {
 #define VCPU_COUNTER(field, group, name)
 #define CPU_COUNTER(field, group, name) { group, name, offsetof(struct cpu, stats.field) },
 #include <margay/counters.def>
-#undef CPU_COUNTER
-#undef VCPU_COUNTER
 };
 
 static const struct {
@@ -29,7 +25,6 @@ static const struct {
 } hypercalls[NR_HYPERCALLS] = {
 #define HYPERCALL(nr, name, handler, who) [nr] = { #name, HCALL_ROW_##name },
 #include <margay/hypercalls.def>
-#undef HYPERCALL
 	/* Number 0 has no name of its own: it stands for all hypercalls that are not served. */
 	[0] = { "unserved", HCALL_ROW_UNSERVED },
 };

@@ -13,13 +13,11 @@ const struct hcall_entry hcall_table[NR_HYPERCALLS] = {
 #define HYPERCALL(nr, name, handler, who) \
 	[nr] = { handler, HCALL_##who, HCALL_ROW_##name * HCALL_SUBOPS },
 #include <margay/hypercalls.def>
-#undef HYPERCALL
 };
 
 #define HYPERCALL(nr, name, handler, who)                                                     \
 	_Static_assert((nr) == __HYPERVISOR_##name, "number of " #name);
 #include <margay/hypercalls.def>
-#undef HYPERCALL
 
 long hcall_refused(struct vcpu *v, const struct hcall_entry *e, u64 nr)
 {

@@ -8,7 +8,6 @@
 
 #define HYPERCALL(nr, name, handler, who) hcall_fn handler;
 #include <margay/hypercalls.def>
-#undef HYPERCALL
 
 /* Checks that id is the caller's own domain: returns 0, hcall_domain()'s error, or -EPERM. */
 int hcall_own_domain(struct vcpu *v, domid_t id);

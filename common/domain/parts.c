@@ -5,13 +5,11 @@
 
 #define PART(name) extern const struct domain_part name##_part;
 #include <margay/domain_parts.def>
-#undef PART
 
 #define PART(name) &name##_part,
 static const struct domain_part *const parts[] = {
 #include <margay/domain_parts.def>
 };
-#undef PART
 
 int domain_parts_create(struct domain *d)
 {

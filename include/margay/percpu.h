@@ -33,15 +33,11 @@ struct cpu_stats {
 #define VCPU_COUNTER(field, group, name)
 #define CPU_COUNTER(field, group, name) u64 field;
 #include <margay/counters.def>
-#undef CPU_COUNTER
 };
 struct vcpu_stats {
 #define CPU_COUNTER(field, group, name)
-#undef VCPU_COUNTER
 #define VCPU_COUNTER(field, group, name) u64 field;
 #include <margay/counters.def>
-#undef CPU_COUNTER
-#undef VCPU_COUNTER
 };
 
 struct cpu {

@@ -15,7 +15,6 @@ struct vlapic;
 enum exit_reason {
 #define EXIT(id, name, handler) EXIT_##id,
 #include <margay/exits.def>
-#undef EXIT
 	NR_EXITS
 };
 
@@ -33,7 +32,6 @@ enum hcall_row {
 	HCALL_ROW_UNSERVED,
 #define HYPERCALL(nr, name, handler, who) HCALL_ROW_##name,
 #include <margay/hypercalls.def>
-#undef HYPERCALL
 	HCALL_ROWS
 };
 

@@ -18,7 +18,6 @@
 static const char *const exits[] = {
 #define EXIT(id, name, handler) name,
 #include <margay/exits.def>
-#undef EXIT
 };
 
 static const struct {
@@ -27,7 +26,6 @@ static const struct {
 } hypercalls[] = {
 #define HYPERCALL(nr, name, handler, who) { nr, #name },
 #include <margay/hypercalls.def>
-#undef HYPERCALL
 };
 
 #define OP(call, prefix, name) { #call, prefix##name, #name }
