@@ -12,7 +12,6 @@
 #include <margay/console.h>
 #include <margay/hold.h>
 #include <margay/policy_registry.h>
-#include <margay/printk.h>
 #include <margay/quiesce.h>
 #include <margay/sched.h>
 #include <margay/trace.h>

@@ -3,7 +3,6 @@
 #include <margay/arch.h>
 #include <margay/domain_parts.h>
 #include <margay/evtchn.h>
-#include <margay/sched.h>
 
 struct vcpu *domain_vcpu(struct domain *d, u32 id)
 {

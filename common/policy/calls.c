@@ -6,7 +6,6 @@
  */
 #include <margay/arch.h>
 #include <margay/policy_registry.h>
-#include <margay/sched.h>
 
 #define SLICE_MIN 100000UL
 #define SLICE_MAX (POLICY_STARVE_NS / 4)

@@ -13,7 +13,6 @@
 #include <margay/policy_registry.h>
 #include <margay/printk.h>
 #include <margay/quiesce.h>
-#include <margay/sched.h>
 #include <margay/trace.h>
 
 #define MAX_POLICIES 32

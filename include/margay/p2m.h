@@ -6,7 +6,6 @@
 #ifndef MARGAY_P2M_H
 #define MARGAY_P2M_H
 
-#include <margay/lock.h>
 #include <margay/list.h>
 #include <margay/lock.h>
 #include <margay/mm.h>

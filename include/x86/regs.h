@@ -33,7 +33,6 @@
 #define CR4_SMEP BIT(20)
 #define CR4_SMAP BIT(21)
 #define CR4_PKE BIT(22)
-#define CR4_PKE BIT(22)
 
 /* The components of XCR0, SDM 1 13.1. */
 #define XCR0_X87 BIT(0)

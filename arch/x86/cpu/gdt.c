@@ -2,7 +2,6 @@
 /* Each CPU's segments: a GDT, and a TSS with stacks for #DF, NMI and #MC. SDM 3A 7.7, 6.14.5. */
 #include <margay/mm.h>
 #include <margay/printk.h>
-#include <x86/features.h>
 #include <x86/msr.h>
 #include <x86/paging.h>
 #include <x86/traps.h>

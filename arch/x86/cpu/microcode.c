@@ -6,10 +6,8 @@
  */
 #include <margay/boot_state.h>
 #include <margay/printk.h>
-#include <x86/features.h>
 #include <x86/microcode.h>
 #include <x86/msr.h>
-#include <x86/paging.h>
 #include <x86/regs.h>
 
 u32 ucode_revision;

@@ -5,7 +5,6 @@
  * signature.
  */
 #include <margay/bytes.h>
-#include <margay/lib.h>
 #include <x86/microcode.h>
 
 #define INTEL_HEADER 48U

@@ -7,7 +7,6 @@
 #include <x86/paging.h>
 #include <x86/regs.h>
 #include <x86/traps.h>
-#include <x86/tsc.h>
 
 extern const u32 sym_count, sym_addr[];
 extern const char sym_name[];

@@ -7,7 +7,6 @@
 #include <margay/console.h>
 #include <margay/printk.h>
 #include <x86/apic.h>
-#include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/msr.h>
 #include <x86/paging.h>

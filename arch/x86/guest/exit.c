@@ -10,7 +10,6 @@
 #include <margay/sched.h>
 #include <x86/cpuid_policy.h>
 #include <x86/exit.h>
-#include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/regs.h>
 
@@ -199,11 +198,9 @@ static void exit_unexpected(struct vcpu *v, unsigned insn_len __unused)
 const char *const exit_names[NR_EXITS] = {
 #define EXIT(id, name, handler) [EXIT_##id] = name,
 #include <margay/exits.def>
-#undef EXIT
 };
 
 void (*const exit_handlers[NR_EXITS])(struct vcpu *v, unsigned insn_len) = {
 #define EXIT(id, name, handler) [EXIT_##id] = handler,
 #include <margay/exits.def>
-#undef EXIT
 };

@@ -10,7 +10,6 @@
 #include <margay/policy_registry.h>
 #include <margay/sched.h>
 #include <x86/exit.h>
-#include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/regs.h>
 #include <x86/vlapic.h>

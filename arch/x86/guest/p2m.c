@@ -8,7 +8,6 @@
  */
 #include <margay/arch.h>
 #include <margay/domain_parts.h>
-#include <margay/printk.h>
 #include <margay/vcpu.h>
 #include <x86/features.h>
 #include <x86/hvm.h>

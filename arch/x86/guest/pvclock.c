@@ -2,7 +2,6 @@
 /* The pvclock records from which a vCPU's guest computes the time. xen.h, struct vcpu_time_info. */
 #include <margay/arch.h>
 #include <margay/guest_copy.h>
-#include <x86/features.h>
 #include <x86/tsc.h>
 
 /*

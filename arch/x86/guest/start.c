@@ -4,7 +4,6 @@
  * 9.1, xen/hvm/hvm_vcpu.h.
  */
 #include <margay/arch.h>
-#include <margay/hypercall.h>
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/hvm.h>

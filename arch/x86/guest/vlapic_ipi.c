@@ -7,7 +7,6 @@
  */
 #include <margay/arch.h>
 #include <margay/sched.h>
-#include <x86/vlapic.h>
 
 #include "guest.h"
 

@@ -6,7 +6,6 @@
  */
 #include <margay/arch.h>
 #include <x86/features.h>
-#include <x86/vlapic.h>
 
 #include "guest.h"
 

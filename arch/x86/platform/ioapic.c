@@ -7,7 +7,6 @@
 #include <margay/errno.h>
 #include <margay/percpu.h>
 #include <x86/apic.h>
-#include <x86/features.h>
 #include <x86/io.h>
 #include <x86/paging.h>
 #include <x86/platform.h>

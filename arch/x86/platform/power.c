@@ -7,10 +7,8 @@
 #include <margay/boot_state.h>
 #include <margay/console.h>
 #include <margay/printk.h>
-#include <x86/features.h>
 #include <x86/io.h>
 #include <x86/traps.h>
-#include <x86/tsc.h>
 
 #define SLP_EN 0x2000
 #define SCI_EN 0x0001

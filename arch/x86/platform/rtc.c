@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The CMOS clock, read once at boot to set the wall clock. Motorola MC146818A. */
 #include <margay/lib.h>
-#include <x86/features.h>
 #include <x86/io.h>
 #include <x86/platform.h>
 

@@ -9,8 +9,6 @@
 #include <margay/policy_registry.h>
 #include <margay/printk.h>
 #include <x86/apic.h>
-#include <x86/features.h>
-#include <x86/hvm.h>
 #include <x86/io.h>
 #include <x86/paging.h>
 #include <x86/platform.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VT-x: prints the VMCS fields for a guest's dump. */
 #include <margay/printk.h>
-#include <x86/features.h>
 #include <x86/regs.h>
 
 #include "vmx.h"

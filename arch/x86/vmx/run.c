@@ -7,13 +7,10 @@
  */
 #include <margay/arch.h>
 #include <margay/hypercall.h>
-#include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 #include <x86/apic_regs.h>
-#include <x86/cpuid_policy.h>
 #include <x86/exit.h>
-#include <x86/features.h>
 #include <x86/msr.h>
 #include <x86/regs.h>
 #include <x86/spec.h>
