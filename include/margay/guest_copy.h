@@ -66,8 +66,8 @@ struct access_fault {
 bool guest_operand(struct vcpu *v, gvaddr_t va, const void *buf, unsigned n, u32 access,
 		   struct access_fault *f);
 
-/* Fetches instruction bytes at va. Returns their number, which may be short at a page's end. */
-unsigned guest_fetch(struct vcpu *v, gvaddr_t va, void *buf, unsigned n);
+/* Fetches bytes of the next instruction. Returns their number, which may be short at a page's end. */
+unsigned guest_fetch(struct vcpu *v, const struct vcpu_mode *m, void *buf, unsigned n);
 
 /* Read or write element i of an array that the guest passed. */
 #define guest_read(dst, handle, i)                                                            \

@@ -71,7 +71,7 @@ struct vcpu_mode {
 	u64 cr0, cr2, cr3, cr4, efer;
 	u8 cpl;
 	u8 width;		/* current code size: 16, 32 or 64 */
-	u64 cs_base, ss_base, ds_base;
+	u64 cs_base;
 };
 
 /*

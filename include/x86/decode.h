@@ -13,6 +13,17 @@
 /* Code size of the guest's current segment. */
 enum insn_mode { INSN_MODE_16 = 16, INSN_MODE_32 = 32, INSN_MODE_64 = 64 };
 
+/* The prefixes of an instruction. */
+struct insn_prefixes {
+	bool opsize, addrsize, lock;
+	u8 rex; /* 0: none */
+	u8 seg; /* segment override: SEG_*; NO_SEG: none */
+};
+#define NO_SEG 0xffU
+#define REX_W 8
+#define REX_R 4
+#define REX_B 1
+
 enum insn_op {
 	INSN_MOV,
 	INSN_MOVZX, /* load mem_size bytes, zero-extend to size */
@@ -50,9 +61,10 @@ struct insn {
 int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct insn *out);
 
 /*
- * Returns the number of legacy and REX prefixes before the opcode. -ENODATA: the opcode is beyond
- * `len`, -EOPNOTSUPP: more prefixes than an instruction may have.
+ * Reads the legacy and REX prefixes before the opcode and returns their number. -ENODATA: the
+ * opcode is beyond `len`, -EOPNOTSUPP: more prefixes than an instruction may have.
  */
-int insn_prefix_len(const u8 *bytes, unsigned int len, enum insn_mode mode);
+int insn_prefixes(const u8 *bytes, unsigned int len, enum insn_mode mode,
+		  struct insn_prefixes *out);
 
 #endif

@@ -23,6 +23,7 @@ static int decode(const uint8_t *code, unsigned int n, enum insn_mode mode, stru
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	enum insn_mode mode;
+	struct insn_prefixes p;
 	struct insn a, b;
 	unsigned int n, len;
 	int ret, prefix;
@@ -33,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	data++;
 	len = size - 1 > 32 ? 32 : size - 1;
 
-	prefix = insn_prefix_len(data, len, mode);
+	prefix = insn_prefixes(data, len, mode, &p);
 	CHECK(prefix < INSN_MAX_LEN && (prefix < 0 || (unsigned int)prefix < len));
 	ret = decode(data, len, mode, &a);
 	if (ret) {

@@ -123,15 +123,16 @@ static void test_refused(void **state)
 
 static void test_too_long(void **state)
 {
+	struct insn_prefixes p;
 	u8 b[32];
 	struct insn i;
 
 	(void)state;
 	memset(b, 0x66, sizeof(b));
 	assert_int_equal(insn_decode(b, sizeof(b), INSN_MODE_64, &i), -EOPNOTSUPP);
-	assert_int_equal(insn_prefix_len(b, sizeof(b), INSN_MODE_64), -EOPNOTSUPP);
-	assert_int_equal(insn_prefix_len(b, 15, INSN_MODE_64), -EOPNOTSUPP);
-	assert_int_equal(insn_prefix_len(b, 14, INSN_MODE_64), -ENODATA);
+	assert_int_equal(insn_prefixes(b, sizeof(b), INSN_MODE_64, &p), -EOPNOTSUPP);
+	assert_int_equal(insn_prefixes(b, 15, INSN_MODE_64, &p), -EOPNOTSUPP);
+	assert_int_equal(insn_prefixes(b, 14, INSN_MODE_64, &p), -ENODATA);
 
 	b[13] = 0x88;
 	b[14] = 0x00;
@@ -157,16 +158,22 @@ static void test_rex_place(void **state)
 	assert_int_equal(i.reg, 8);
 }
 
-static void test_prefix_len(void **state)
+static void test_prefixes(void **state)
 {
 	static const u8 cpuid[] = { 0x0f, 0xa2 }, odd[] = { 0x2e, 0xf3, 0x66, 0x48, 0x0f, 0xa2 };
+	static const u8 fs[] = { 0xf0, 0x36, 0x64, 0x67, 0x6e };
+	struct insn_prefixes p;
 
 	(void)state;
-	assert_int_equal(insn_prefix_len(cpuid, 2, INSN_MODE_64), 0);
-	assert_int_equal(insn_prefix_len(odd, 6, INSN_MODE_64), 4);
-	assert_int_equal(insn_prefix_len(odd, 6, INSN_MODE_32), 3); /* 48 is an opcode here */
-	assert_int_equal(insn_prefix_len(odd, 4, INSN_MODE_64), -ENODATA);
-	assert_int_equal(insn_prefix_len(odd, 0, INSN_MODE_64), -ENODATA);
+	assert_int_equal(insn_prefixes(cpuid, 2, INSN_MODE_64, &p), 0);
+	assert_true(!p.opsize && !p.addrsize && !p.lock && !p.rex && p.seg == NO_SEG);
+	assert_int_equal(insn_prefixes(odd, 6, INSN_MODE_64, &p), 4);
+	assert_true(p.opsize && !p.addrsize && !p.lock && p.rex == 0x48 && p.seg == 1);
+	assert_int_equal(insn_prefixes(odd, 6, INSN_MODE_32, &p), 3); /* 48 is an opcode here */
+	assert_int_equal(insn_prefixes(odd, 4, INSN_MODE_64, &p), -ENODATA);
+	assert_int_equal(insn_prefixes(odd, 0, INSN_MODE_64, &p), -ENODATA);
+	assert_int_equal(insn_prefixes(fs, 5, INSN_MODE_32, &p), 4);
+	assert_true(!p.opsize && p.addrsize && p.lock && p.seg == 4);
 }
 
 int main(void)
@@ -174,7 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),	 cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_refused),	 cmocka_unit_test(test_too_long),
-		cmocka_unit_test(test_rex_place), cmocka_unit_test(test_prefix_len),
+		cmocka_unit_test(test_rex_place), cmocka_unit_test(test_prefixes),
 	};
 
 	return cmocka_run_group_tests_name("decode", tests, NULL, NULL);

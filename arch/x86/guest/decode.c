@@ -7,16 +7,12 @@
 #include <margay/errno.h>
 #include <x86/decode.h>
 
-#define REX_W BIT(3)
-#define REX_R BIT(2)
-
 /* The state of one decode. `err` is the first error; reads after it return zeroes. */
 struct cursor {
 	const u8 *p;
 	unsigned int at, len;
 	enum insn_mode mode;
-	bool opsize, addrsize, lock; /* prefixes seen */
-	u8 rex;			     /* 0: none */
+	struct insn_prefixes pre;
 	int err;
 };
 
@@ -52,15 +48,15 @@ static u8 prefixes(struct cursor *c)
 		u8 b = next_byte(c);
 
 		switch (b) {
-		case 0x66: c->opsize = true; break;
-		case 0x67: c->addrsize = true; break;
-		case 0xf0: c->lock = true; break;
-		case 0x26: /* segment overrides: the exit gives the address */
+		case 0x66: c->pre.opsize = true; break;
+		case 0x67: c->pre.addrsize = true; break;
+		case 0xf0: c->pre.lock = true; break;
+		case 0x26: /* ES CS SS DS */
 		case 0x2e:
 		case 0x36:
-		case 0x3e:
-		case 0x64:
-		case 0x65:
+		case 0x3e: c->pre.seg = b >> 3 & 3; break;
+		case 0x64: /* FS GS */
+		case 0x65: c->pre.seg = b & 7; break;
 		case 0xf2: /* no effect on the instructions decoded here */
 		case 0xf3:
 			break;
@@ -68,33 +64,34 @@ static u8 prefixes(struct cursor *c)
 			if (c->mode != INSN_MODE_64 || (b & 0xf0) != 0x40)
 				return b;
 			/* A REX prefix counts only directly before the opcode. */
-			c->rex = b;
+			c->pre.rex = b;
 			continue;
 		}
-		c->rex = 0;
+		c->pre.rex = 0;
 	}
 }
 
-int insn_prefix_len(const u8 *bytes, unsigned int len, enum insn_mode mode)
+int insn_prefixes(const u8 *bytes, unsigned int len, enum insn_mode mode, struct insn_prefixes *out)
 {
-	struct cursor c = { .p = bytes, .len = len, .mode = mode };
+	struct cursor c = { .p = bytes, .len = len, .mode = mode, .pre.seg = NO_SEG };
 
 	prefixes(&c);
+	*out = c.pre;
 	return c.err ? c.err : (int)c.at - 1;
 }
 
 static u8 operand_size(const struct cursor *c)
 {
-	if (c->rex & REX_W)
+	if (c->pre.rex & REX_W)
 		return 8;
-	return (c->mode == INSN_MODE_16) != c->opsize ? 2 : 4;
+	return (c->mode == INSN_MODE_16) != c->pre.opsize ? 2 : 4;
 }
 
 static u8 address_size(const struct cursor *c)
 {
 	if (c->mode == INSN_MODE_64)
-		return c->addrsize ? 4 : 8;
-	return (c->mode == INSN_MODE_16) != c->addrsize ? 2 : 4;
+		return c->pre.addrsize ? 4 : 8;
+	return (c->mode == INSN_MODE_16) != c->pre.addrsize ? 2 : 4;
 }
 
 /* Consumes ModRM, SIB and displacement of a memory operand; returns the 3 bits of the reg field. */
@@ -173,7 +170,7 @@ static void decode_one(struct cursor *c, struct insn *out, u8 opcode)
 		out->mem_size = opcode & 1 ? 2 : 1;
 		break;
 	case 0x63: /* MOVSXD, only where it extends; vendors differ on the other forms */
-		set_op(c, out, c->rex & REX_W ? INSN_MOVSX : -1, false);
+		set_op(c, out, c->pre.rex & REX_W ? INSN_MOVSX : -1, false);
 		out->mem_size = 4;
 		break;
 	case 0x84 ... 0x85: set_op(c, out, INSN_TEST, true); break;
@@ -197,8 +194,8 @@ static void decode_one(struct cursor *c, struct insn *out, u8 opcode)
 		       !(opcode & 2));
 	}
 	field = modrm_mem(c);
-	out->high_byte = out->size == 1 && !c->rex && field >= 4;
-	out->reg = field + (out->high_byte ? -4 : c->rex & REX_R ? 8 : 0);
+	out->high_byte = out->size == 1 && !c->pre.rex && field >= 4;
+	out->reg = field + (out->high_byte ? -4 : c->pre.rex & REX_R ? 8 : 0);
 }
 
 int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct insn *out)
@@ -210,7 +207,7 @@ int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct i
 	if (!c.err)
 		decode_one(&c, out, opcode);
 	/* LOCK is an error unless the instruction reads and writes memory. */
-	if (c.lock && !(out->mem_read && out->mem_dest))
+	if (c.pre.lock && !(out->mem_read && out->mem_dest))
 		decode_fail(&c);
 	out->len = c.at;
 	return c.err;

@@ -260,51 +260,42 @@ static __noinline size_t copy_pages(struct vcpu *v, gvaddr_t va, u8 *buf, size_t
 	return done;
 }
 
-static inline int copy_linear(gvaddr_t va, void *buf, size_t n, bool to_guest)
+/* Returns the bytes copied. */
+static inline size_t copy_linear(struct vcpu *v, gvaddr_t va, void *buf, size_t n, bool to_guest)
 {
-	struct vcpu *v = this_cpu()->current;
-	int rc = 0;
+	size_t done = n;
 	u8 *p;
 
 	copy_begin(v);
 	p = same_page(v, va, to_guest);
 	if (likely(p && n <= PAGE_SIZE - (va & ~PAGE_MASK)))
 		copy_part(to_guest ? p : buf, to_guest ? buf : p, n);
-	else if (copy_pages(v, va, buf, n, to_guest) != n)
-		rc = -EFAULT;
+	else
+		done = copy_pages(v, va, buf, n, to_guest);
 	copy_end(v);
-	return rc;
+	return done;
 }
 
 int copy_from_guest(void *dst, gvaddr_t src, size_t n)
 {
-	return copy_linear(src, dst, n, false);
+	return copy_linear(current_vcpu(), src, dst, n, false) == n ? 0 : -EFAULT;
 }
 
 int copy_to_guest(gvaddr_t dst, const void *src, size_t n)
 {
-	return copy_linear(dst, (void *)(uintptr_t)src, n, true);
+	return copy_linear(current_vcpu(), dst, (void *)(uintptr_t)src, n, true) == n ? 0 : -EFAULT;
 }
 
-unsigned guest_fetch(struct vcpu *v, gvaddr_t va, void *buf, unsigned n)
+unsigned guest_fetch(struct vcpu *v, const struct vcpu_mode *m, void *buf, unsigned n)
 {
-	size_t done = n;
-	u8 *p;
+	gvaddr_t pc = m->cs_base + v->regs.rip;
 
-	copy_begin(v);
-	p = same_page(v, va, false);
-	if (likely(p && n <= PAGE_SIZE - (va & ~PAGE_MASK)))
-		memcpy(buf, p, n);
-	else
-		done = copy_pages(v, va, buf, n, false);
-	copy_end(v);
-	return (unsigned)done;
+	return (unsigned)copy_linear(v, m->width == 64 ? pc : (u32)pc, buf, n, false);
 }
 
 int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa)
 {
 	struct vcpu *v = this_cpu()->current;
-
 	struct rights r;
 
 	copy_begin(v);

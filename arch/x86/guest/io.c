@@ -47,19 +47,14 @@ struct string_insn {
 static struct string_insn string_prefixes(struct vcpu *v, const struct vcpu_mode *m, bool in)
 {
 	struct string_insn s = { .addr_size = (u8)(m->width / 8), .seg = in ? SEG_ES : SEG_DS };
-	gvaddr_t pc = m->cs_base + v->regs.rip;
+	struct insn_prefixes p;
 	u8 b[INSN_MAX_LEN];
-	unsigned n = guest_fetch(v, m->width == 64 ? pc : (u32)pc, b, sizeof(b));
-	int len = insn_prefix_len(b, n, (enum insn_mode)m->width);
 
-	for (int i = 0; i < len; i++) {
-		if (b[i] == 0x67)
-			s.addr_size = m->width == 32 ? 2 : 4;
-		else if ((b[i] & 0xe7) == 0x26 && !in)
-			s.seg = SEG_ES + (b[i] >> 3 & 3); /* 26 2e 36 3e: ES CS SS DS */
-		else if ((b[i] & 0xfe) == 0x64 && !in)
-			s.seg = SEG_FS + (b[i] & 1);
-	}
+	insn_prefixes(b, guest_fetch(v, m, b, sizeof(b)), (enum insn_mode)m->width, &p);
+	if (p.addrsize)
+		s.addr_size = m->width == 32 ? 2 : 4;
+	if (p.seg != NO_SEG && !in)
+		s.seg = p.seg;
 	return s;
 }
 

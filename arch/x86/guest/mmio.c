@@ -147,9 +147,7 @@ static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct acc
 
 	hvm->mode(v, &m);
 	if (!bytes || !len) {
-		gvaddr_t pc = m.cs_base + v->regs.rip;
-
-		len = guest_fetch(v, m.width == 64 ? v->regs.rip : (u32)pc, buf, sizeof(buf));
+		len = guest_fetch(v, &m, buf, sizeof(buf));
 		/*
 		 * The guest has unmapped its code since the exit; it faults when it executes again.
 		 */

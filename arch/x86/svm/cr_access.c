@@ -15,12 +15,6 @@
 
 #include "svm.h"
 
-#define PREFIX_OPSIZE 0x66
-#define PREFIX_LOCK 0xf0 /* acts as REX.R on AMD */
-#define REX_W 8
-#define REX_R 4
-#define REX_B 1
-
 #define CR0_WRITABLE 0xe005003fUL
 #define CR0_MSW 0xfUL
 #define CR3_PCID 0xfffUL
@@ -62,28 +56,23 @@ static bool decode_op(const u8 *b, struct cr_access *a)
 
 static bool decode(struct vcpu *v, const struct vcpu_mode *m, struct cr_access *a)
 {
-	u8 b[INSN_MAX_LEN + 3] = { 0 }, rex = 0;
-	int n = (int)guest_fetch(v, m->cs_base + v->regs.rip, b, INSN_MAX_LEN);
-	int at = insn_prefix_len(b, (unsigned)n, (enum insn_mode)m->width);
-	bool narrow = m->width == 16;
+	u8 b[INSN_MAX_LEN + 3] = { 0 };
+	int n = (int)guest_fetch(v, m, b, INSN_MAX_LEN);
+	struct insn_prefixes p;
+	int at = insn_prefixes(b, (unsigned)n, (enum insn_mode)m->width, &p);
 
 	if (at < 0 || b[at] != 0x0f)
 		return false;
-	if (m->width == 64 && at && (b[at - 1] & 0xf0) == 0x40)
-		rex = b[at - 1];
-	*a = (struct cr_access){ .cr = rex & REX_R ? 8 : 0, .reg = rex & REX_B ? 8 : 0 };
-	for (int i = 0; i < at; i++) {
-		narrow ^= b[i] == PREFIX_OPSIZE;
-		if (b[i] == PREFIX_LOCK)
-			a->cr = 8;
-	}
+	/* LOCK acts as REX.R on AMD. */
+	*a = (struct cr_access){ .cr = p.rex & REX_R || p.lock ? 8 : 0,
+				 .reg = p.rex & REX_B ? 8 : 0 };
 	a->len = (unsigned)at + (b[at + 1] == 0x06 ? 2 : 3);
 	if (!decode_op(b + at, a) || n < (int)a->len)
 		return false;
 	if (b[at + 1] != 0x01)
 		a->size = m->width == 64 ? 8 : 4;
 	else
-		a->size = rex & REX_W ? 8 : narrow ? 2 : 4;
+		a->size = p.rex & REX_W ? 8 : (m->width == 16) != p.opsize ? 2 : 4;
 	return true;
 }
 

@@ -160,8 +160,6 @@ static void svm_mode(struct vcpu *v, struct vcpu_mode *out)
 		     m->cs.attr & 0x400                           ? 32 :
 								    16;
 	out->cs_base = out->width == 64 ? 0 : m->cs.base;
-	out->ss_base = out->width == 64 ? 0 : m->ss.base;
-	out->ds_base = out->width == 64 ? 0 : m->ds.base;
 }
 
 static bool svm_refresh_paging_state(struct vcpu *v)

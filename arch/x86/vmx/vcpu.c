@@ -252,8 +252,6 @@ static void vmx_mode(struct vcpu *v, struct vcpu_mode *out)
 	out->cpl = (vmread(GUEST_SS_RIGHTS) & RIGHTS_DPL) >> 5;
 	out->width = (out->efer & EFER_LMA) && (cs & RIGHTS_L) ? 64 : cs & RIGHTS_D ? 32 : 16;
 	out->cs_base = out->width == 64 ? 0 : vmread(GUEST_CS_BASE);
-	out->ss_base = out->width == 64 ? 0 : vmread(GUEST_SS_BASE);
-	out->ds_base = out->width == 64 ? 0 : vmread(GUEST_DS_BASE);
 }
 
 static bool vmx_refresh_paging_state(struct vcpu *v)
