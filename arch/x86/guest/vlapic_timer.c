@@ -6,6 +6,7 @@
  */
 #include <margay/arch.h>
 #include <x86/features.h>
+#include <x86/vlapic.h>
 
 #include "guest.h"
 
