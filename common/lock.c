@@ -36,7 +36,7 @@ void lock_order_enter(const struct spinlock *l, bool pair)
 	if (l->level == LOCK_CONSOLE)	/* printing takes it too */
 		return;
 	if (c->lock_depth && (l->level < top || (l->level == top && !pair)))
-		panic("lock order: level %u taken while %u is held\n", l->level, top);
+		panic("lock order: level %u acquired while %u is held\n", l->level, top);
 	BUG_ON(c->lock_depth == ARRAY_SIZE(c->lock_levels));
 	c->lock_levels[c->lock_depth++] = l->level;
 }

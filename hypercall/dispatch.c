@@ -50,7 +50,7 @@ long hcall_unsupported(struct vcpu *v, const char *what, u64 op)
 	v->stats.unknown++;
 	/* Print only the first ones: a guest must not flood the log. */
 	if (atomic_add(&d->refusals, 1) <= 16)
-		pr_debug("%s: %s %lu is not served\n", d->name, what, op);
+		pr_debug("%s: %s %lu is not supported\n", d->name, what, op);
 	return -ENOSYS;
 }
 

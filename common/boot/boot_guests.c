@@ -41,7 +41,8 @@ static void attach_initrd(struct boot_guest **guests, unsigned n, struct boot_gu
 	if (!g) {
 		pr_err("initrd for=%s: there is no guest of that name\n", rd->spec.name);
 	} else if (g->initrd) {
-		pr_err("initrd for=%s: it has one already, this one is ignored\n", rd->spec.name);
+		pr_err("initrd for=%s: that guest has an initrd already, this one is ignored\n",
+		       rd->spec.name);
 	} else {
 		g->initrd = rd->image;
 		g->initrd_size = rd->image_size;
@@ -56,7 +57,7 @@ static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_gu
 	for (unsigned i = 0; i < n; i++)
 		initial |= guests[i]->spec.initial;
 	if (find_guest(guests, n, g->spec.name))
-		pr_err("guest %s: a guest of that name was there before, this one is ignored\n",
+		pr_err("guest %s: there is a guest of that name already, this one is ignored\n",
 		       g->spec.name);
 	else if (g->spec.initial && initial)
 		pr_err("guest %s: only one guest can be initial, this one is ignored\n",

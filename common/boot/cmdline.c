@@ -193,7 +193,7 @@ static bool one_option(const struct word *w)
 			return false;
 		}
 		if (!set_option(o, w->val ? w->val : "yes", w->val ? w->val_len : 3)) {
-			pr_err("option %.*s: bad value, it takes %s\n", (int)min(w->len, 80UL),
+			pr_err("option %.*s: bad value, expected %s\n", (int)min(w->len, 80UL),
 			       w->s, describe(o, buf, sizeof(buf)));
 			return false;
 		}
@@ -264,6 +264,6 @@ int com1_parse(const char *s, struct com1_config *c)
 	c->iobase = iobase;
 	return 0;
 bad:
-	pr_err("option com1=%s: bad value, it takes BAUD[,8n1[,IOBASE]]\n", s);
+	pr_err("option com1=%s: bad value, expected BAUD[,8n1[,IOBASE]]\n", s);
 	return -EINVAL;
 }

@@ -52,8 +52,7 @@ static void after_failure(struct boot_guest *bg)
 	bg->state = bg->started ? GUEST_DUE : GUEST_OFF;
 	bg->due = now() + wait;
 	if (bg->started)
-		printk("guest %s: tries to start again in %lu s\n", bg->spec.name,
-		       wait / 1000000000);
+		printk("guest %s: retries the start in %lu s\n", bg->spec.name, wait / 1000000000);
 }
 
 /* A guest that ends at once must not keep Margay busy. */
@@ -73,8 +72,8 @@ static void after_end(struct boot_guest *bg, unsigned code)
 	bg->state = restart ? GUEST_DUE : GUEST_OFF;
 	bg->due = bg->started + RESTART_NS;
 	if (restart && bg->due > t)
-		printk("guest %s ended soon after its start: starts again in %lu ms\n",
-		       bg->spec.name, (bg->due - t) / 1000000);
+		printk("guest %s ended soon after its start: restarts in %lu ms\n", bg->spec.name,
+		       (bg->due - t) / 1000000);
 }
 
 static void if_last_guest_gone(void)
@@ -130,7 +129,7 @@ static void pin_vcpus(struct boot_guest *bg)
 	for (; bg->pinned < d->nr_vcpus; bg->pinned++) {
 		guest_spec_affinity(&bg->spec, bg->pinned, &set);
 		if (vcpu_set_affinity(d->vcpus[bg->pinned], &set))
-			pr_warn("guest %s: vCPU %u is pinned to CPUs that are not there: it runs on any\n",
+			pr_warn("guest %s: vCPU %u is pinned to CPUs that do not exist: it may run on any CPU\n",
 				d->name, bg->pinned);
 	}
 }

@@ -65,7 +65,7 @@ static int set_pin(struct guest_spec *g, const struct word *w)
 		if (next_range(&p, w->val + w->val_len, &from, &to))
 			return bad_word(g, w, "not a list of CPUs such as 0,2-3");
 		if (to < from || to >= MAX_CPUS)
-			return bad_word(g, w, "CPUs are 0 to 1023, a range goes upwards");
+			return bad_word(g, w, "CPU numbers are 0 to 1023, and ranges ascend");
 		for (; from <= to; from++, g->nr_pin++) {
 			if (cpu_set_has(&g->pin, (unsigned)from))
 				return bad_word(g, w, "a CPU is listed twice");
@@ -146,7 +146,7 @@ static int set_points(struct guest_spec *g, const struct word *w)
 		while (i < NR_POINTS && !key_is(&item, policy_point_names[i]))
 			i++;
 		if (i == NR_POINTS)
-			return bad_word(g, w, "must be none or of sched,idle,exit,place");
+			return bad_word(g, w, "must be none, or a list of sched,idle,exit,place");
 		g->points |= BIT(i);
 		p = stop + 1;
 	} while (comma);

@@ -134,7 +134,7 @@ void policy_idle(struct cpu *c, u64 slept)
 	c->policy_answer = 0;
 	how = policy_do(p, FN_IDLE, (u64)&c->view, slept, (u64)&c->policy_answer, 0);
 	if (how != IDLE_POLL && how != IDLE_HALT)
-		policy_eject(p, "idle", "%u is no way to be idle", how);
+		policy_eject(p, "idle", "%u is not a way to idle", how);
 	if (how == IDLE_POLL)
 		poll_for_work(c, min(c->policy_answer, 1000000UL));
 	else

@@ -28,7 +28,7 @@ static const struct {
 	TABLE(place, 1, "node"),
 	TABLE(exit, 1, "exit"),
 };
-_Static_assert(offsetof(struct sched_policy, balance) == 8 * 8, "a function has no name above");
+_Static_assert(offsetof(struct sched_policy, balance) == 8 * 8, "each function has a name above");
 
 /* Returns size bytes of memory at an address in a group of the module; NULL: outside. */
 static const void *find_in_group(const u8 *mem, const struct module *m, u64 addr, u64 size,
@@ -78,7 +78,7 @@ static int check_table(const u8 *mem, u64 addr, unsigned t, const struct module 
 			continue;
 		if (!find_in_group(mem, m, fn, 1, MODULE_TEXT))
 			return module_refuse(reason, "%s.%s is %s", tables[t].name, tables[t].fn[i],
-					     fn ? "no function of the module's" : "missing");
+					     fn ? "not a function of the module" : "missing");
 	}
 	return 0;
 }
@@ -116,10 +116,10 @@ int module_check(const u8 *mem, u64 desc, struct module *m, char *reason)
 	if (!nr)
 		return module_refuse(reason, "policy_module has no table of functions");
 	if (d.start && !find_in_group(mem, m, (u64)(uintptr_t)d.start, 1, MODULE_TEXT))
-		return module_refuse(reason, "policy_module.start is no function of the module's");
+		return module_refuse(reason, "policy_module.start is not a function of the module");
 	if (d.counter && !find_in_group(mem, m, (u64)(uintptr_t)d.counter, 1, MODULE_TEXT))
 		return module_refuse(reason,
-				     "policy_module.counter is no function of the module's");
+				     "policy_module.counter is not a function of the module");
 	strcopy(m->name, name, sizeof(m->name));
 	m->desc = (const struct policy_module *)(uintptr_t)desc;
 	return 0;

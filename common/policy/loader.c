@@ -147,7 +147,7 @@ static int read_strings(struct link *l, u32 i, struct strings *out)
 	s = section(l, i);
 	if (s.type != SHT_STRTAB || s.offset > l->len || s.size > l->len - s.offset || !s.size ||
 	    l->file[s.offset + s.size - 1])
-		return refuse(l, "section %u is no string table", i);
+		return refuse(l, "section %u is not a string table", i);
 	*out = (struct strings){ (const char *)l->file + s.offset, s.size };
 	return 0;
 }
@@ -166,7 +166,7 @@ static int read_header(struct link *l)
 	l->nr_sections = get_u16(h + 60);
 	if (get_u16(h + 58) != sizeof(struct shdr) || !l->nr_sections ||
 	    l->nr_sections > MAX_SECTIONS)
-		return refuse(l, "%u sections of %u bytes; 1 to %u of 64 are read", l->nr_sections,
+		return refuse(l, "%u sections of %u bytes; expected 1 to %u of 64", l->nr_sections,
 			      get_u16(h + 58), MAX_SECTIONS);
 	if (l->shoff > l->len || l->nr_sections * sizeof(struct shdr) > l->len - l->shoff)
 		return refuse(l, "the section headers lie beyond the end of the file");
@@ -278,12 +278,12 @@ static int read_note(struct link *l, const char *name, const u8 *note, const u8 
 		return 0;
 	if (type == NOTE_ABI && size == 4) {
 		if (get_u32(desc) != POLICY_ABI)
-			return refuse(l, "section %s: made for policy ABI %u, this is %u", name,
+			return refuse(l, "section %s: built for policy ABI %u, this is %u", name,
 				      get_u32(desc), POLICY_ABI);
 		*abi = true;
 	} else if (type == NOTE_BUILD && size == 20) {
 		if (!ours || memcmp(ours, desc, 20))
-			return refuse(l, "section %s: made for another build of Margay", name);
+			return refuse(l, "section %s: built for another build of Margay", name);
 	} else {
 		return refuse(l, "section %s: unknown note %u of %u bytes", name, type, size);
 	}
@@ -314,7 +314,7 @@ static int read_notes(struct link *l)
 		}
 	}
 	if (!rc && !abi)
-		rc = refuse(l, "no note says which policy ABI it was made for (.note.margay)");
+		rc = refuse(l, "no note with the policy ABI (.note.margay)");
 	return rc;
 }
 
@@ -349,12 +349,12 @@ static int resolve(struct link *l, u32 i, u64 *value)
 
 	if (s.shndx == SHN_UNDEF) {
 		*value = *name ? module_export(name) : 0;
-		return *value ? 0 : refuse(l, "symbol %s is not one that modules can use", name);
+		return *value ? 0 : refuse(l, "symbol %s is not exported to modules", name);
 	}
 	if (s.shndx == SHN_ABS)
 		return refuse(l, "symbol %s is an absolute address", name);
 	if (s.shndx >= l->nr_sections || (s.info & 15) > STT_SECTION)
-		return refuse(l, "symbol %s is of no kind that modules have", name);
+		return refuse(l, "symbol %s has a type that modules cannot have", name);
 	if (l->at[s.shndx] == NOT_LOADED)
 		return refuse(l, "symbol %s is in section %s, which is not loaded", name,
 			      section_name(l, s.shndx));
@@ -377,7 +377,7 @@ static int relocate(struct link *l, unsigned t, const struct rela *r)
 		return refuse(l, "section %s: a relocation at %#lx, outside of it",
 			      section_name(l, t), (unsigned long)r->offset);
 	if (r->sym >= l->nr_syms)
-		return refuse(l, "section %s: a relocation to symbol %u, which is not there",
+		return refuse(l, "section %s: a relocation to symbol %u, which does not exist",
 			      section_name(l, t), r->sym);
 	rc = resolve(l, r->sym, &value);
 	if (rc)
@@ -422,7 +422,7 @@ static int relocate_all(struct link *l)
 		if (s.type != SHT_RELA && s.type != SHT_REL)
 			continue;
 		if (s.info >= l->nr_sections)
-			return refuse(l, "section %s: for section %u, which is not there",
+			return refuse(l, "section %s: for section %u, which does not exist",
 				      section_name(l, i), s.info);
 		if (l->at[s.info] == NOT_LOADED)
 			continue;

@@ -54,7 +54,7 @@ void policy_eject(struct policy *p, const char *what, const char *why, ...)
 	va_start(ap, why);
 	vsnprintf(p->why, sizeof(p->why), why, ap);
 	va_end(ap);
-	pr_warn("policy %s ejected: %s: %s; the built-in policy goes on\n", p->mod.name, what,
+	pr_warn("policy %s ejected: %s: %s; the built-in policy decides\n", p->mod.name, what,
 		p->why);
 	clear_pointers(p);
 }
@@ -144,11 +144,11 @@ int policy_load(const void *file, size_t len, char *why)
 				    &p->mod, why) :
 			-ENOMEM;
 	if (!rc && !policy_allowed(p->mod.digest)) {
-		snprintf(why, MODULE_REASON, "its SHA-256 is not in the list of allowed ones");
+		snprintf(why, MODULE_REASON, "its SHA-256 is not in the list of allowed modules");
 		rc = -EPERM;
 	}
 	if (!rc && policy_find(p->mod.name)) {
-		snprintf(why, MODULE_REASON, "there is a module %s already", p->mod.name);
+		snprintf(why, MODULE_REASON, "module %s is loaded already", p->mod.name);
 		rc = -EEXIST;
 	}
 	if (!rc)

@@ -62,7 +62,7 @@ static const u8 *__init map_table(paddr_t pa, const char *expect)
 	u32 len;
 
 	if (!t) {
-		pr_err("acpi: %s: nothing at %#lx, ignored\n", expect ? expect : "table", pa);
+		pr_err("acpi: %s: no table at %#lx, ignored\n", expect ? expect : "table", pa);
 		return NULL;
 	}
 	for (u32 i = 0; i < 4; i++)

@@ -53,6 +53,6 @@ static const struct sched_policy sched = {
 
 const struct policy_module policy_module = {
 	.name = "lottery",
-	.summary = "one of those that wait, by lot",
+	.summary = "a random one of the waiting vCPUs",
 	.sched = &sched,
 };

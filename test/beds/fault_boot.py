@@ -12,7 +12,7 @@ CASES = {}
 MODULE, MEMORY_MAP = 3, 6
 OTHERS = [['hello', 'guest name=a mem=32M'], ['hello', 'guest name=b mem=32M']]
 SAYS = r'^\(margay\) module 1 \(guest name=a mem=32M\) at 0x[0-9a-f]+-0x[0-9a-f]+ '
-NO_SVM = r'^\(margay\) no hardware virtualization that Margay can use: it needs AMD-V'
+NO_SVM = r'^\(margay\) no usable hardware virtualization: Margay needs AMD-V'
 HALTED = r'^\(margay\) halted$'
 
 
@@ -77,7 +77,7 @@ def module_empty():
     k.write(modules()[1] + 8, struct.pack('<II', 0x1000000, 0x1000000))
 
 
-@goes_on(r"^\(margay\) module 1 \(\) .* its string does not end, not used$", HELLO,
+@goes_on(r"^\(margay\) module 1 \(\) .* its string is not terminated, not used$", HELLO,
          r'^\[b\] PASS hello$')
 def module_string():
     """A module's command line has no end."""
@@ -86,7 +86,7 @@ def module_string():
     k.write(at + 16, b'x' * (size - 16))
 
 
-@stops("the boot loader's information can not be used",
+@stops("the boot loader's information is unusable",
        [r'^\(margay\) multiboot2: no memory map$'])
 def no_memory_map():
     """The loader gives no memory map."""
@@ -95,7 +95,7 @@ def no_memory_map():
             k.write(at, b'\x99')
 
 
-@stops("the boot loader's information can not be used",
+@stops("the boot loader's information is unusable",
        [r'^\(margay\) multiboot2: tag type 6 at [0-9]+: size 3 is wrong$'])
 def bad_tag():
     """A tag of the loader's is shorter than any can be."""
@@ -114,7 +114,7 @@ def no_svm():
     """A CPU without AMD-V."""
 
 
-@without('max,+svm,-npt', r'^\(margay\) AMD-V of this CPU has no nested paging', NO_SVM, HALTED)
+@without('max,+svm,-npt', r"^\(margay\) this CPU's AMD-V has no nested paging", NO_SVM, HALTED)
 def no_npt():
     """AMD-V without nested paging."""
 

@@ -11,7 +11,7 @@ from fault_cases import HELLO, case
 
 CASES = {}
 PLACE = 0x70000         # unused RAM below 1 MiB
-HALTED = r'^\(margay\) this machine can not be powered off by ACPI: halted$'
+HALTED = r'^\(margay\) this machine cannot be powered off by ACPI: halted$'
 PIT = r'^\(margay\) TSC: [0-9.]+ MHz by PIT$'
 ONE_CPU = [r'^\(margay\) acpi: no CPU in a MADT \(APIC table\): using one CPU$',
            r'^\(margay\) 1 CPU on 1 node;', HELLO]

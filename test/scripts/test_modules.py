@@ -90,10 +90,10 @@ class OutOfTree(unittest.TestCase):
 
     def test_refusals_that_authors_will_see(self):
         self.assertEqual(self.built(self.own(note=''), 'own.mod'),
-                         'refused: no note says which policy ABI it was made for (.note.margay)')
+                         'refused: no note with the policy ABI (.note.margay)')
         path = self.own('extern int printk(const char *fmt, ...); printk("hi");')
         self.assertEqual(self.built(path, 'own.mod'),
-                         'refused: symbol printk is not one that modules can use')
+                         'refused: symbol printk is not exported to modules')
         path = self.own('static __thread u64 n; *ns = n++;')
         self.assertRegex(self.built(path, 'own.mod'), r'refused: section \.tbss: unknown flags 0x403')
         path = self.own('static int (*const f)(void) __attribute__((section(".init_array"), used)) = 0;')
@@ -124,7 +124,7 @@ class OutOfTree(unittest.TestCase):
         self.assertEqual(self.built(path, 'own.mod', 'FOR=right'), 'own')
         self.make(path, 'clean', 'FOR=right')
         self.assertEqual(self.built(path, 'own.mod', 'FOR=wrong'),
-                         'refused: section .note.margay: made for another build of Margay')
+                         'refused: section .note.margay: built for another build of Margay')
 
 
 if __name__ == '__main__':

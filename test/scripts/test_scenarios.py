@@ -84,7 +84,7 @@ class Judging(unittest.TestCase):
         self.assertEqual(traced['options'], 'trace=8 trace=256 maxcpus=2')
         self.assertEqual((plain['name'], traced['name']), ('timers', 'timers+trace'))
         verdict = Verdict(traced, 'qemu')
-        for text in ('(margay) no trace: 8 pages are no power of two, or not there', '[timers] PASS timers'):
+        for text in ('(margay) no trace: 8 pages are too many, or not a power of two', '[timers] PASS timers'):
             verdict.line(text, 1.0)
         self.assertIn('no trace', verdict.judge(OFF))
 

@@ -113,7 +113,7 @@ static void test_bad_root(void **state)
 	sim_fix_sum(sim_rsdp, 20, sim_rsdp + 8);
 	sim_fix_sum(sim_rsdp, 36, sim_rsdp + 32);
 	assert_int_equal(sim_parse(), 0);
-	assert_logged("XSDT: nothing at 0xdead0000");
+	assert_logged("XSDT: no table at 0xdead0000");
 	assert_int_equal(sim_info.nr_cpus, 3);
 
 	/* Neither is valid. */
@@ -137,7 +137,7 @@ static void test_bad_tables(void **state)
 	sim_root("XSDT", 8);
 	assert_int_equal(sim_parse(), 0);
 	assert_logged("acpi: APIC: wrong checksum, ignored");
-	assert_logged("nothing at 0x1000");
+	assert_logged("no table at 0x1000");
 	sim_assert_one_cpu();
 	assert_int_equal(sim_info.hpet_base, 0xfed00000);
 

@@ -258,7 +258,7 @@ static void test_fadt(void **state)
 	sim_root("XSDT", 8);
 	assert_int_equal(sim_parse(), 0);
 	assert_logged("PM1a control 0xfed80000 is not a port");
-	assert_logged("DSDT: nothing at 0x1000");
+	assert_logged("DSDT: no table at 0x1000");
 	assert_false(sim_info.s5_valid);
 	assert_int_equal(sim_info.reset_port, 0);
 

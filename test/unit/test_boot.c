@@ -295,13 +295,13 @@ static void test_strings(void **state)
 	tag(1, "noend", 5);
 	assert_int_equal(finish(), 0);
 	assert_string_equal(bi.cmdline, "");
-	assert_logged("command line does not end");
+	assert_logged("command line is not terminated");
 	start();
 	standard_map();
 	tag(1, "", 0);
 	assert_int_equal(finish(), 0);
 	assert_string_equal(bi.cmdline, "");
-	assert_logged("command line does not end");
+	assert_logged("command line is not terminated");
 }
 
 static void test_rsdp(void **state)

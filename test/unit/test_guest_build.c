@@ -323,7 +323,7 @@ static void test_errors(void **state)
 	setup(NULL);
 	image[0x310 - 8] = 1;
 	assert_int_equal(build(), -ENOEXEC);
-	assert_logged("guest g1: its kernel can not be started");
+	assert_logged("guest g1: its kernel cannot be started");
 	free(ram);
 	setup(NULL);
 	bg.initrd = big;
@@ -337,7 +337,7 @@ static void test_errors(void **state)
 	assert_int_equal(build(), 0);
 	bg.spec.mem = 1UL << 50;
 	assert_int_equal(build(), -EINVAL);
-	assert_logged("guest g1: can not have");
+	assert_logged("guest g1: cannot have");
 }
 
 static u8 tables[GUEST_ACPI_SIZE];

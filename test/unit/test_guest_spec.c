@@ -122,9 +122,9 @@ static void test_policies(void **state)
 	assert_int_equal(g.pin.bits[0], 13);
 	assert_silent();
 	assert_int_equal(guest_spec_parse("policy select=sched,", &g), -EINVAL);
-	assert_logged("select=sched,: must be none or of sched,idle,exit,place");
+	assert_logged("select=sched,: must be none, or a list of sched,idle,exit,place");
 	assert_int_equal(guest_spec_parse("policy select=fork", &g), -EINVAL);
-	assert_logged("select=fork: must be none or of");
+	assert_logged("select=fork: must be none, or a list of");
 	assert_int_equal(guest_spec_parse("policy credit", &g), -EINVAL);
 	assert_logged("credit: unknown word of a policy");
 }
@@ -167,10 +167,10 @@ static void test_bad(void **state)
 		{ "guest name=a pin=,1", "not a list" },
 		{ "guest name=a pin=1-", "not a list" },
 		{ "guest name=a pin=-1", "not a list" },
-		{ "guest name=a pin=3-2", "CPUs are 0 to 1023" },
-		{ "guest name=a pin=1024", "CPUs are 0 to 1023" },
-		{ "guest name=a pin=0-4294967295", "CPUs are 0 to 1023" },
-		{ "guest name=a pin=0-18446744073709551615", "CPUs are 0 to 1023" },
+		{ "guest name=a pin=3-2", "CPU numbers are 0 to 1023" },
+		{ "guest name=a pin=1024", "CPU numbers are 0 to 1023" },
+		{ "guest name=a pin=0-4294967295", "CPU numbers are 0 to 1023" },
+		{ "guest name=a pin=0-18446744073709551615", "CPU numbers are 0 to 1023" },
 		{ "guest name=a pin=1,0-2", "a CPU is listed twice" },
 	};
 	unsigned int i;

@@ -228,13 +228,13 @@ static void test_relocation_refusals(void **state)
 	f.rela_text[0].r_offset = ~0UL;
 	refused("section .text: a relocation at 0xffffffffffffffff, outside of it");
 	f.rela_text[0].r_info = ELF64_R_INFO(NR_IMAGE_SYMBOLS, R_X86_64_64);
-	refused("section .text: a relocation to symbol 8, which is not there");
+	refused("section .text: a relocation to symbol 8, which does not exist");
 	f.rela_text[0].r_info = ELF64_R_INFO(Y_DATA, R_X86_64_GOTPCREL);
 	refused("section .text: a relocation of unknown type 9");
 	f.rela_text[0].r_info = ELF64_R_INFO(Y_DATA, R_X86_64_NONE);
 	refused("section .text: a relocation of unknown type 0");
 	f.rela_text[0].r_info = ELF64_R_INFO(Y_NULL, R_X86_64_64);
-	refused("symbol  is not one that modules can use");
+	refused("symbol  is not exported to modules");
 
 	f.sh[S_RELA_TEXT].sh_type = SHT_REL;
 	refused("section .rela.text: not a table of relocations with addends");
@@ -245,7 +245,7 @@ static void test_relocation_refusals(void **state)
 	f.sh[S_RELA_TEXT].sh_link = S_STRTAB;
 	refused("section .rela.text: not a table of relocations with addends");
 	f.sh[S_RELA_TEXT].sh_info = NR_IMAGE_SECTIONS;
-	refused("section .rela.text: for section 13, which is not there");
+	refused("section .rela.text: for section 13, which does not exist");
 	/* Relocations of sections that are not loaded, such as debug information, are ignored. */
 	f.sh[S_RELA_TEXT].sh_info = S_COMMENT;
 	f.rela_text[0].r_info = ~0UL;
@@ -271,11 +271,11 @@ static void test_header_refusals(void **state)
 	f.e.e_machine = EM_AARCH64;
 	refused(object);
 	f.e.e_shentsize = 40;
-	refused("13 sections of 40 bytes; 1 to 64 of 64 are read");
+	refused("13 sections of 40 bytes; expected 1 to 64 of 64");
 	f.e.e_shnum = 0;
-	refused("0 sections of 64 bytes; 1 to 64 of 64 are read");
+	refused("0 sections of 64 bytes; expected 1 to 64 of 64");
 	f.e.e_shnum = 65;
-	refused("65 sections of 64 bytes; 1 to 64 of 64 are read");
+	refused("65 sections of 64 bytes; expected 1 to 64 of 64");
 	f.e.e_shnum = 14;
 	refused("the section headers lie beyond the end of the file");
 	f.e.e_shoff = ~0UL;
@@ -283,15 +283,15 @@ static void test_header_refusals(void **state)
 	f.e.e_shstrndx = 13;
 	refused("there is no section 13 for names");
 	f.e.e_shstrndx = S_TEXT;
-	refused("section 1 is no string table");
+	refused("section 1 is not a string table");
 	f.sh[S_SHSTRTAB].sh_type = SHT_PROGBITS;
-	refused("section 11 is no string table");
+	refused("section 11 is not a string table");
 	f.names[159] = 'x';
-	refused("section 11 is no string table");
+	refused("section 11 is not a string table");
 	f.sh[S_SHSTRTAB].sh_size = 0;
-	refused("section 11 is no string table");
+	refused("section 11 is not a string table");
 	f.sh[S_SHSTRTAB].sh_size = -f.sh[S_SHSTRTAB].sh_offset + 1;
-	refused("section 11 is no string table");
+	refused("section 11 is not a string table");
 }
 
 static void test_section_refusals(void **state)
@@ -357,9 +357,9 @@ static void test_symbol_refusals(void **state)
 	f.sh[S_SYMTAB].sh_size++;
 	refused("section .symtab: not a table of at most 4096 symbols");
 	f.sh[S_SYMTAB].sh_link = S_TEXT;
-	refused("section 1 is no string table");
+	refused("section 1 is not a string table");
 	f.strings[63] = 'x';
-	refused("section 10 is no string table");
+	refused("section 10 is not a string table");
 	f.sym[Y_FUNCTION].st_name = 64;
 	refused("symbol 5: its name is out of range");
 	f.sh[S_SYMTAB].sh_size += sizeof(*extra);
@@ -368,20 +368,20 @@ static void test_symbol_refusals(void **state)
 	refused("symbol policy_now is a common one (compile with -fno-common)");
 
 	f.sym[Y_NOW].st_name = f.sym[Y_MODULE].st_name + 7;
-	refused("symbol module is not one that modules can use");
+	refused("symbol module is not exported to modules");
 	f.sym[Y_NOW].st_info = ELF64_ST_INFO(STB_WEAK, STT_NOTYPE);
 	f.sym[Y_NOW].st_name = f.sym[Y_FUNCTION].st_name;
-	refused("symbol decide is not one that modules can use");
+	refused("symbol decide is not exported to modules");
 	f.sym[Y_FUNCTION].st_shndx = SHN_ABS;
 	refused("symbol decide is an absolute address");
 	f.sym[Y_FUNCTION].st_shndx = NR_IMAGE_SECTIONS;
-	refused("symbol decide is of no kind that modules have");
+	refused("symbol decide has a type that modules cannot have");
 	f.sym[Y_FUNCTION].st_shndx = SHN_XINDEX;
-	refused("symbol decide is of no kind that modules have");
+	refused("symbol decide has a type that modules cannot have");
 	f.sym[Y_FUNCTION].st_info = ELF64_ST_INFO(STB_LOCAL, STT_GNU_IFUNC);
-	refused("symbol decide is of no kind that modules have");
+	refused("symbol decide has a type that modules cannot have");
 	f.sym[Y_FUNCTION].st_info = ELF64_ST_INFO(STB_LOCAL, STT_TLS);
-	refused("symbol decide is of no kind that modules have");
+	refused("symbol decide has a type that modules cannot have");
 	f.sym[Y_FUNCTION].st_shndx = S_COMMENT;
 	refused("symbol decide is in section .comment, which is not loaded");
 	f.sym[Y_FUNCTION].st_value = 65;
@@ -421,15 +421,15 @@ static void test_notes(void **state)
 
 	(void)state;
 	f.sh[S_NOTE].sh_flags = 0;
-	refused("no note says which policy ABI it was made for (.note.margay)");
+	refused("no note with the policy ABI (.note.margay)");
 	f.note.name[0] = 'm';
-	refused("no note says which policy ABI it was made for (.note.margay)");
+	refused("no note with the policy ABI (.note.margay)");
 	f.note.namesz = 8;
-	refused("no note says which policy ABI it was made for (.note.margay)");
+	refused("no note with the policy ABI (.note.margay)");
 	f.note.desc[0]++;
-	refused("section .note.margay: made for policy ABI 4, this is 3");
+	refused("section .note.margay: built for policy ABI 4, this is 3");
 	f.note.desc[3] = 1;
-	refused("section .note.margay: made for policy ABI 16777219, this is 3");
+	refused("section .note.margay: built for policy ABI 16777219, this is 3");
 	f.note.type = 9;
 	refused("section .note.margay: unknown note 9 of 4 bytes");
 	f.note.descsz = 3;
@@ -456,7 +456,7 @@ static void test_notes(void **state)
 	assert_int_equal(link_it(), -ENOEXEC);
 	our_id = id;
 	f.build_id.desc[19] ^= 1;
-	refused("section .note.gnu.build-id: made for another build of Margay");
+	refused("section .note.gnu.build-id: built for another build of Margay");
 	/* A GNU note of another length does not cause a refusal. */
 	f.build_id.descsz = 8;
 	f.sh[S_BUILD_ID].sh_size = 24;
@@ -582,15 +582,15 @@ static void test_tables(void **state)
 	point(2, FIELD(place), Y_NOW, 0);
 	refused("policy_module.place is not in the module's read-only data");
 	point(3, R_IDLE, Y_RODATA, 0);
-	refused("idle.idle is no function of the module's");
+	refused("idle.idle is not a function of the module");
 	point(3, R_IDLE, Y_NOW, 0);
-	refused("idle.idle is no function of the module's");
+	refused("idle.idle is not a function of the module");
 	point(3, R_IDLE, Y_TEXT, 0x1000);
-	refused("idle.idle is no function of the module's");
+	refused("idle.idle is not a function of the module");
 	point(4, FIELD(start), Y_DATA, 0);
-	refused("policy_module.start is no function of the module's");
+	refused("policy_module.start is not a function of the module");
 	point(4, FIELD(counter), Y_TEXT, -1);
-	refused("policy_module.counter is no function of the module's");
+	refused("policy_module.counter is not a function of the module");
 	point(2, FIELD(exit), Y_RODATA, R_SCHED);
 	refused("exit.exit is missing");
 }
@@ -614,7 +614,7 @@ static void test_sched_table(void **state)
 		else
 			point(6, R_SCHED + 8 * i, Y_DATA, 0);
 		snprintf(why, sizeof(why), "sched.%s is %s", fns[i],
-			 i < 3 ? "missing" : "no function of the module's");
+			 i < 3 ? "missing" : "not a function of the module");
 		refused(why);
 	}
 }

@@ -47,7 +47,7 @@ static void __init read_boot_info(paddr_t info)
 	u32 size = *(const u32 *)mbi;
 
 	if (mb2_parse(mbi, (1UL << 32) - info, &boot_info))
-		panic("the boot loader's information can not be used\n");
+		panic("the boot loader's information is unusable\n");
 	if (cmdline_parse(boot_info.cmdline))
 		cmdline_help();
 	boot_protect(&boot_info, image_paddr, (u64)(image_end - image_start), "Margay's image");
@@ -62,7 +62,7 @@ static void __init choose_backend(void)
 {
 	hvm = svm_ops.probe() ? &svm_ops : vmx_ops.probe() ? &vmx_ops : NULL;
 	if (!hvm) {
-		printk("no hardware virtualization that Margay can use: it needs AMD-V with nested paging,\n"
+		printk("no usable hardware virtualization: Margay needs AMD-V with nested paging,\n"
 		       "or VT-x with extended page tables and unrestricted guests\n");
 		printk("halted\n");
 		console_flush();
@@ -82,7 +82,7 @@ static void main_on_own_stack(void *arg __unused)
 	if (opt.perf_boot)
 		memory_show();
 	if (opt.trace && trace_set(~0U, opt.trace))
-		pr_warn("no trace: %u pages are no power of two, or not there\n", opt.trace);
+		pr_warn("no trace: %u pages are too many, or not a power of two\n", opt.trace);
 	boot_guests();
 	sched_loop();
 }

@@ -83,7 +83,7 @@ static void __init add_module(struct boot_info *bi, const u8 *tag, u32 size)
 	end = get_u32(tag + 12);
 	*m = (struct boot_module){.start = start, .args = args ? args : ""};
 	if (!args)
-		m->bad = "its string does not end";
+		m->bad = "its string is not terminated";
 	else if (end <= start)
 		m->bad = end == start ? "is empty" : "ends before it starts";
 	else
@@ -131,7 +131,7 @@ static int __init one_tag(struct boot_info *bi, const u8 *tag, u32 size)
 		if (s)
 			bi->cmdline = s;
 		else
-			pr_err("multiboot2: command line does not end, ignored\n");
+			pr_err("multiboot2: command line is not terminated, ignored\n");
 		break;
 	case MB2_TAG_MODULE: add_module(bi, tag, size); break;
 	case MB2_TAG_MMAP: return read_map(tag, size);

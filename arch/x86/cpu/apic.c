@@ -43,7 +43,7 @@ static void apic_write(u32 reg, u32 val)
 void __init apic_init(bool allow_x2apic)
 {
 	if (x86.x2apic && !allow_x2apic && (rdmsr(MSR_APIC_BASE) & APIC_BASE_EXTD)) {
-		pr_warn("nox2apic: firmware has switched x2APIC mode on, which stays\n");
+		pr_warn("nox2apic: firmware enabled x2APIC mode, which stays on\n");
 		allow_x2apic = true;
 	}
 	if (!x86.x2apic || !allow_x2apic) {

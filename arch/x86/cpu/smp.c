@@ -76,7 +76,7 @@ void cpu_init_here(struct cpu *c)
 	machine_check_init();
 	apic_init_cpu();
 	if (hvm->cpu_init(c))
-		panic("CPU %u can not run guests\n", c->id);
+		panic("CPU %u cannot run guests\n", c->id);
 }
 
 static void ap_main(void *arg)
@@ -127,7 +127,7 @@ void __init smp_boot_aps(void)
 	unsigned n = min(boot_acpi.nr_cpus, opt.maxcpus);
 
 	if (!trampoline && n > 1)
-		pr_err("no RAM below 640 KiB in which other CPUs could start: this one is alone\n");
+		pr_err("no RAM below 640 KiB to start other CPUs in: using one CPU\n");
 	for (unsigned i = 0; i < n && nr_cpus < MAX_CPUS && trampoline; i++) {
 		struct cpu *c;
 

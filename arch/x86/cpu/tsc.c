@@ -168,7 +168,7 @@ void __init tsc_init(void)
 	if (pit && hpet && differs(pit, hpet))
 		pr_warn("TSC: the PIT says %lu kHz, the HPET %lu kHz\n", pit / 1000, hpet / 1000);
 	if (id && differs(x86.tsc_hz, id))
-		pr_warn("TSC: measured %lu kHz, CPUID says %lu kHz: measured it is\n",
+		pr_warn("TSC: measured %lu kHz, CPUID says %lu kHz: using the measured rate\n",
 			x86.tsc_hz / 1000, id / 1000);
 	/*
 	 * Use the largest multiplier that fits 32 bits; the shift is at most 32, which pvclock can

@@ -125,13 +125,13 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 	int rc = guest_layout(bg->spec.mem, strlen(bg->spec.cmdline), l);
 
 	if (rc || (l->high && (GUEST_HIGH_BASE + l->high) >> x86.phys_bits)) {
-		pr_err("guest %s: can not have %lu KiB of memory and a command line of %lu bytes\n",
+		pr_err("guest %s: cannot have %lu KiB of memory and a command line of %lu bytes\n",
 		       d->name, bg->spec.mem >> 10, strlen(bg->spec.cmdline));
 		return -EINVAL;
 	}
 	rc = elf_parse(bg->image, bg->image_size, elf);
 	if (rc) {
-		pr_err("guest %s: its kernel can not be started: %s\n", d->name, elf->why);
+		pr_err("guest %s: its kernel cannot be started: %s\n", d->name, elf->why);
 		return rc;
 	}
 	for (unsigned i = 0; i < elf->nr_segs; i++) {
@@ -255,7 +255,7 @@ static int build_end(struct domain *d, const struct boot_guest *bg)
 	if (!rc)
 		rc = start_vcpu0(d, now_building.elf.pvh_entry, l->start_info);
 	if (rc) {
-		pr_err("guest %s: can not be prepared to start (error %d)\n", d->name, -rc);
+		pr_err("guest %s: cannot be prepared to start (error %d)\n", d->name, -rc);
 		return rc;
 	}
 

@@ -71,6 +71,6 @@ void __init pci_stop_masters(void)
 		}
 	}
 	if (stopped)
-		pr_info("PCI: %u device%s stopped that firmware left as bus masters\n", stopped,
+		pr_info("PCI: stopped %u device%s that firmware left as bus masters\n", stopped,
 			stopped == 1 ? "" : "s");
 }

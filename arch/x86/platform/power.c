@@ -30,7 +30,7 @@ void arch_poweroff(void)
 			outw(a->pm1b_cnt, (u16)(a->s5_typ_b << 10 | SLP_EN));
 		udelay(1000000);
 	}
-	printk("this machine can not be powered off by ACPI: halted\n");
+	printk("this machine cannot be powered off by ACPI: halted\n");
 	arch_halt();
 }
 

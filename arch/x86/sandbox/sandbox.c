@@ -121,7 +121,7 @@ void __init policy_nmi_init(void)
 {
 	arch_policy_nmis(false);
 	if (ioapic_route_isa(0, RTE_NMI))
-		pr_warn("no PIT: a policy that switches interrupts off can not be ended\n");
+		pr_warn("no PIT: a policy that disables interrupts cannot be stopped\n");
 }
 
 void arch_policy_nmis(bool on)

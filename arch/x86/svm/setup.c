@@ -48,12 +48,12 @@ static bool __init svm_probe(void)
 	if (!(c >> 2 & 1))
 		return false;
 	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
-		pr_err("AMD-V is switched off by the firmware (VM_CR.SVMDIS): enable SVM in its set-up\n");
+		pr_err("AMD-V is disabled by the firmware (VM_CR.SVMDIS): enable SVM in its setup\n");
 		return false;
 	}
 	cpuid_count(0x8000000a, 0, &a, &b, &c, &d);
 	if (!(d & FEATURE_NP)) {
-		pr_err("AMD-V of this CPU has no nested paging\n");
+		pr_err("this CPU's AMD-V has no nested paging\n");
 		return false;
 	}
 	x86.nested_page1g = x86.page1g;

@@ -55,7 +55,7 @@ static bool __init take_controls(const struct control *c)
 	*c->out = must | c->need | (c->want & may);
 	if (!(*c->out & ~may))
 		return true;
-	pr_err("VT-x of this CPU lacks %s (bits %x of MSR %x)\n", c->what, *c->out & ~may, c->msr);
+	pr_err("this CPU's VT-x lacks %s (bits %x of MSR %x)\n", c->what, *c->out & ~may, c->msr);
 	return false;
 }
 
@@ -64,7 +64,7 @@ static bool __init has_secondary(void)
 	if (rdmsr(MSR_VMX_BASIC) & BASIC_TRUE &&
 	    rdmsr(MSR_VMX_TRUE_PROCBASED) >> 32 & CPU_SECONDARY)
 		return true;
-	pr_err("VT-x of this CPU is of the first generation: no extended page tables\n");
+	pr_err("this CPU's VT-x has no extended page tables\n");
 	return false;
 }
 
@@ -90,7 +90,7 @@ bool __init vmx_probe(void)
 	if (!(c >> 5 & 1))
 		return false;
 	if (!feature_control()) {
-		pr_err("VT-x is switched off by the firmware (FEATURE_CONTROL is locked without it): "
+		pr_err("VT-x is disabled by the firmware (FEATURE_CONTROL is locked without it): "
 		       "enable it in its set-up\n");
 		return false;
 	}
@@ -103,7 +103,7 @@ bool __init vmx_probe(void)
 	vmx_caps.basic = rdmsr(MSR_VMX_BASIC);
 	vmx_caps.ept = rdmsr(MSR_VMX_EPT_VPID_CAP);
 	if ((vmx_caps.ept & ept_need) != ept_need) {
-		pr_err("VT-x of this CPU has EPT without 2 MiB pages, write-back or INVEPT\n");
+		pr_err("this CPU's VT-x has EPT without 2 MiB pages, write-back or INVEPT\n");
 		return false;
 	}
 	vmx_caps.apicv = (rdmsr(MSR_VMX_PROCBASED2) >> 32 & CPU2_APICV) == CPU2_APICV;
@@ -160,13 +160,13 @@ int vmx_cpu_init(struct cpu *c)
 	if (!msr_bitmap)
 		make_bitmaps();
 	if (!feature_control()) {
-		pr_err("CPU %u: VT-x is switched off by the firmware\n", c->id);
+		pr_err("CPU %u: VT-x is disabled by the firmware\n", c->id);
 		return -EINVAL;
 	}
 	*region = (u32)(vmx_caps.basic & BASIC_REVISION);
 	write_cr4(read_cr4() | CR4_VMXE);
 	if (vmxon(virt_to_phys(region))) {
-		pr_err("CPU %u: VMXON fails\n", c->id);
+		pr_err("CPU %u: VMXON failed\n", c->id);
 		return -EINVAL;
 	}
 	/* Earlier users of VT-x may have left translations. */
