@@ -15,8 +15,6 @@
 
 #include "guest.h"
 
-#define X86_DB 1
-
 /*
  * Wraps RIP to the code's width. Returns true, with RIP back at the instruction, when RIP left the
  * canonical addresses: the caller raises #GP at the instruction, since VT-x only enters at

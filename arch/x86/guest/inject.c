@@ -16,9 +16,6 @@
 
 #include "guest.h"
 
-enum { X86_DE, X86_DB, X86_BP = 3, X86_OF, X86_DF = 8, X86_TS = 10, X86_NP, X86_SS, X86_GP, X86_PF,
-       X86_VE = 20, X86_CP };
-
 static bool contributory(u8 vector)
 {
 	return vector == X86_DE || (vector >= X86_TS && vector <= X86_GP) || vector == X86_CP;

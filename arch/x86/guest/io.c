@@ -22,9 +22,6 @@
 
 #define STRING_STEPS 512U /* elements per exit */
 #define RFLAGS_DF BIT(10)
-#define X86_SS 12
-#define X86_GP 13
-#define X86_PF 14
 
 static u32 read_port(u16 port)
 {

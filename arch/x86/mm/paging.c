@@ -198,14 +198,8 @@ int protect_direct(paddr_t pa, u64 size, bool readonly)
 
 static void unmap_init(const u8 *from, const u8 *to)
 {
-	for (const u8 *p = from; p < to; p += PAGE_SIZE) {
-		u64 pa = image_paddr + (u64)(p - image_start);
-		u64 *direct = find_pte(DIRECTMAP_BASE + pa), *pte = find_pte((u64)p);
-
-		BUG_ON(!pte || !direct);
-		*pte = 0;
-		*direct = pa | RIGHTS_RW;
-	}
+	unmap_pages((u64)from, (u64)(to - from));
+	BUG_ON(protect_direct(image_paddr + (u64)(from - image_start), (u64)(to - from), false));
 }
 
 static void free_init(const u8 *from, const u8 *to)

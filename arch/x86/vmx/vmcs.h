@@ -140,8 +140,6 @@ enum vmcs_field {
 #define ENTRY_LOAD_PAT BIT(14)
 #define ENTRY_LOAD_EFER BIT(15)
 
-/* Interruptibility */
-
 /* Events at entry and exit: vector in bits 7:0, type in 10:8. */
 #define EVENT_ERROR BIT(11)
 #define EVENT_NMI_UNBLOCKED BIT(12)
@@ -268,22 +266,14 @@ DEFINE_VMX_PTR(vmxon)
 DEFINE_VMX_PTR(vmclear)
 DEFINE_VMX_PTR(vmptrld)
 
-static inline void invept(u64 type, u64 eptp)
-{
-	struct {
-		u64 eptp, zero;
-	} d = { eptp, 0 };
-
-	__asm__ volatile("invept %0, %1" ::"m"(d), "r"(type) : "cc", "memory");
-}
-
-static inline void invvpid(u64 type, u64 vpid)
-{
-	struct {
-		u64 vpid, linear;
-	} d = { vpid, 0 };
-
-	__asm__ volatile("invvpid %0, %1" ::"m"(d), "r"(type) : "cc", "memory");
-}
+/* of: an EPTP or a VPID. */
+#define DEFINE_INVALIDATE(name)                                                                   \
+	static inline void name(u64 type, u64 of)                                                 \
+	{                                                                                         \
+		u64 d[2] = { of, 0 };                                                             \
+		__asm__ volatile(#name " %0, %1" ::"m"(d), "r"(type) : "cc", "memory");           \
+	}
+DEFINE_INVALIDATE(invept)
+DEFINE_INVALIDATE(invvpid)
 
 #endif
