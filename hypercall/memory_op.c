@@ -26,11 +26,6 @@ static bool may_unmap(enum p2m_type type)
 
 /* Reservations. */
 
-static bool remove_page(struct domain *d, gfn_t gfn)
-{
-	return may_unmap(p2m_lookup(d, gfn).type) && !p2m_unmap(d, gfn);
-}
-
 /*
  * Removes pages of [gfn, gfn + n) in one step: a chunk, or a batch. Returns the number; 0: the
  * first cannot be removed.
@@ -335,7 +330,7 @@ static long remove_from_physmap(struct vcpu *v, gvaddr_t arg)
 	if (guest_read(&a, arg, 0))
 		return -EFAULT;
 	err = hcall_own_domain(v, a.domid);
-	return err ? err : remove_page(v->domain, a.gpfn) ? 0 : -ENOENT;
+	return err ? err : remove_some(v->domain, a.gpfn, 1) ? 0 : -ENOENT;
 }
 
 static long memory_map(struct vcpu *v, gvaddr_t arg)

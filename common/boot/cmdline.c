@@ -78,7 +78,7 @@ bool val_is(const struct word *w, const char *val)
 	return w->val && word_is(w->val, w->val_len, val);
 }
 
-static int digit(char c)
+int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -99,7 +99,7 @@ int parse_uint(const char *s, size_t len, u64 *out)
 	if (!len)
 		return -EINVAL;
 	for (; len; len--, s++) {
-		int d = digit(*s);
+		int d = hex_digit(*s);
 
 		if (d >= base)
 			return -EINVAL;

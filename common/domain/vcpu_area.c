@@ -30,7 +30,8 @@ static int get_area(struct domain *d, struct guest_area *a, size_t size, unsigne
 
 	a->mfn[0] = a->mfn[1] = INVALID_MFN;
 	a->off = a->va % PAGE_SIZE;
-	if (a->va && (pages > max || last < a->va))
+	/* An area that must not cross a page is aligned, too. */
+	if (a->va && (pages > max || last < a->va || (max == 1 && a->va % sizeof(u64))))
 		return -EINVAL;
 	for (unsigned i = 0; a->va && i < pages; i++) {
 		gpaddr_t gpa;
@@ -119,21 +120,31 @@ void runstate_update(struct vcpu *v)
 		write_runstate(v, &rs);
 }
 
-/* Replaces v's area with `new`. fill writes it before the scheduler can. */
-static long register_area(struct vcpu *cur, struct vcpu *v, struct guest_area *area,
-			  struct guest_area *new, void (*fill)(struct vcpu *v))
+/*
+ * Replaces v's area with the one whose address the guest passed: of size bytes, in at most max
+ * pages. fill writes it before the scheduler can.
+ */
+static long register_area(struct vcpu *cur, struct vcpu *v, gvaddr_t arg, struct guest_area *area,
+			  size_t size, unsigned max, void (*fill)(struct vcpu *v))
 {
+	struct guest_area new;
+	int err = guest_read(&new.va, arg, 0);
+
+	if (!err)
+		err = get_area(v->domain, &new, size, max);
+	if (err)
+		return err;
 	guard(&v->domain->lock);
 	if (v != cur && area->va) {
-		put_area(v->domain, new);
+		put_area(v->domain, &new);
 		return -EINVAL;
 	}
 	put_area(v->domain, area);
-	memcpy(area->mfn, new->mfn, sizeof(area->mfn));
-	area->off = new->off;
-	if (fill && new->va)
+	memcpy(area->mfn, new.mfn, sizeof(area->mfn));
+	area->off = new.off;
+	if (fill && new.va)
 		fill(v);
-	atomic_store(&area->va, new->va);
+	atomic_store(&area->va, new.va);
 	return 0;
 }
 
@@ -147,27 +158,15 @@ static void fill_runstate(struct vcpu *v)
 
 long register_runstate(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 {
-	struct guest_area new;
-	long ret;
-
-	if (guest_read(&new.va, arg, 0))
-		return -EFAULT;
-	ret = get_area(v->domain, &new, sizeof(struct vcpu_runstate_info), 2);
-	return ret ? ret : register_area(cur, v, &v->runstate_area, &new, fill_runstate);
+	return register_area(cur, v, arg, &v->runstate_area, sizeof(struct vcpu_runstate_info), 2,
+			     fill_runstate);
 }
 
 long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 {
-	struct guest_area new;
-	long ret;
+	long ret =
+		register_area(cur, v, arg, &v->time_area, sizeof(struct vcpu_time_info), 1, NULL);
 
-	if (guest_read(&new.va, arg, 0))
-		return -EFAULT;
-	if (new.va % sizeof(u64))
-		return -EINVAL;
-	ret = get_area(v->domain, &new, sizeof(struct vcpu_time_info), 1);
-	if (!ret)
-		ret = register_area(cur, v, &v->time_area, &new, NULL);
 	if (!ret)
 		renew_time(cur, v);
 	return ret;

@@ -3,6 +3,7 @@
  * The list of policy modules that may be loaded. Written on the boot CPU before guests run; it does
  * not change later.
  */
+#include <margay/cmdline.h>
 #include <margay/policy_registry.h>
 #include <margay/printk.h>
 
@@ -12,13 +13,6 @@ static u8 (*allowed)[DIGEST];
 static unsigned nr_allowed;
 static bool enforced;
 
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9'               ? c - '0' :
-	       (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 :
-						    -1;
-}
-
 static bool read_digest(const char *s, size_t len, u8 *digest)
 {
 	if (len < 2 * DIGEST)
@@ -26,7 +20,7 @@ static bool read_digest(const char *s, size_t len, u8 *digest)
 	for (unsigned i = 0; i < DIGEST; i++) {
 		int hi = hex_digit(s[2 * i]), lo = hex_digit(s[2 * i + 1]);
 
-		if (hi < 0 || lo < 0)
+		if (hi > 15 || lo > 15)
 			return false;
 		digest[i] = (u8)(hi << 4 | lo);
 	}

@@ -82,6 +82,9 @@ void guest_spec_affinity(const struct guest_spec *g, unsigned int v, struct cpu_
 int parse_uint(const char *s, size_t len, u64 *out);
 int parse_size(const char *s, size_t len, u64 *out);
 
+/* Returns the value of a hexadecimal digit; 16 for other characters. */
+int hex_digit(char c);
+
 /* A word of a boot string: `key` or `key=value`. */
 struct word {
 	const char *s, *val; /* val: NULL without `=` */
