@@ -199,7 +199,7 @@ unsigned evtchn_next_used(struct domain *d, unsigned port)
 	return min(port, PORTS_MAX);
 }
 
-int evtchn_init(struct domain *d)
+static int evtchn_init(struct domain *d)
 {
 	struct evtchn_table *t = kzalloc(sizeof(*t));
 
@@ -217,7 +217,8 @@ int evtchn_init(struct domain *d)
 	return 0;
 }
 
-int evtchn_teardown(struct domain *d)
+/* Closes every port; peers become unbound. */
+static int evtchn_teardown(struct domain *d)
 {
 	if (!d->evtchn)
 		return 0;
@@ -227,7 +228,7 @@ int evtchn_teardown(struct domain *d)
 	return evtchn_reset(d);
 }
 
-void evtchn_free(struct domain *d)
+static void evtchn_free(struct domain *d)
 {
 	if (!d->evtchn)
 		return;

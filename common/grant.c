@@ -179,7 +179,7 @@ int grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b)
 	return GNTST_okay;
 }
 
-int grant_init(struct domain *d)
+static int grant_init(struct domain *d)
 {
 	struct grant_table *t = kzalloc(sizeof(*t));
 
@@ -195,7 +195,8 @@ int grant_init(struct domain *d)
 	return 0;
 }
 
-void grant_free(struct domain *d)
+/* Until the last domain_put(), others may unmap d's grants. */
+static void grant_free(struct domain *d)
 {
 	struct grant_table *t = d->grants;
 

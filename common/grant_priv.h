@@ -54,4 +54,10 @@ _Static_assert(sizeof(struct grant_entry_v1) * GRANT_PER_FRAME == PAGE_SIZE, "a 
 int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t *mfn);
 void grant_unpin(struct domain *rd, grant_ref_t ref, bool write);
 
+/*
+ * Unmaps all foreign pages that d mapped by grant: -ERESTART until done. Pages of d that other
+ * domains mapped stay referenced, and no new use can begin, so the p2m is destroyed after this.
+ */
+int grant_teardown(struct domain *d);
+
 #endif

@@ -205,7 +205,8 @@ int domain_destroy(struct domain *d)
 	return 0;
 }
 
-void domain_update_wallclock(struct domain *d)
+/* Writes the wall clock to shared_info and increments wc_version. */
+static void update_wallclock(struct domain *d)
 {
 	struct shared_info *s = d->shared_info;
 	u64 sec;
@@ -226,7 +227,7 @@ static int shared_create(struct domain *d)
 	d->shared_info = alloc_pages(1, d->node);
 	if (!d->shared_info)
 		return -ENOMEM;
-	domain_update_wallclock(d);
+	update_wallclock(d);
 	return 0;
 }
 

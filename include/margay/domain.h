@@ -135,7 +135,4 @@ bool domain_off_cpus(const struct domain *d);
  */
 #define SHUTDOWN_CODE_NONE 0xffU
 
-/* Writes the wall clock to shared_info and increments wc_version. */
-void domain_update_wallclock(struct domain *d);
-
 #endif

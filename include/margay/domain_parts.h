@@ -23,8 +23,8 @@ struct domain_part {
 	void (*free)(struct domain *d);
 };
 
-/* Parts that the architecture defines. */
-extern const struct domain_part arch_part, p2m_part;
+extern const struct domain_part arch_part, p2m_part; /* defined by the architecture */
+extern const struct domain_part evtchn_part, grant_part;
 
 /* Do a bounded step: 0 when all is done, -ERESTART to be called again, or creation's error. */
 int domain_parts_create(struct domain *d);

@@ -5,12 +5,6 @@
 
 #include <margay/vcpu.h>
 
-int evtchn_init(struct domain *d);
-/* Closes every port; peers become unbound. Bounded steps: -ERESTART until done. */
-int evtchn_teardown(struct domain *d);
-/* Frees the table. Called on the last domain_put(), after the teardown. */
-void evtchn_free(struct domain *d);
-
 /* Raises a VIRQ_*. A global one uses vCPU 0's binding. Any context, without locks. */
 void evtchn_virq(struct vcpu *v, unsigned virq);
 /* Returns whether a VIRQ_* is bound once per domain, not once per vCPU. */

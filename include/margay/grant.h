@@ -8,15 +8,6 @@
 #define GRANT_MAX_FRAMES 64U
 #define GRANT_PER_FRAME 512U
 
-int grant_init(struct domain *d);
-/*
- * Unmaps all foreign pages that d mapped by grant: -ERESTART until done. Pages of d that other
- * domains mapped stay referenced, and no new use can begin, so p2m_teardown() runs after this.
- */
-int grant_teardown(struct domain *d);
-/* Frees the table, on the last domain_put(): others may unmap d's grants until then. */
-void grant_free(struct domain *d);
-
 /*
  * Returns the machine frame of table page idx and grows the table up to it. For
  * XENMAPSPACE_grant_table.

@@ -56,8 +56,6 @@ struct p2m {
 	u64 table_pages;	/* page-table pages, charged to the domain */
 };
 
-int p2m_init(struct domain *d);
-
 /*
  * Maps 2^order pages. Unmaps what was mapped there, as p2m_unmap() does: releases RAM to the owner
  * table and drops references. 0, -EINVAL (range, alignment), -ENOMEM.
@@ -89,9 +87,6 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn);
  * must be able to write it. 0, -EINVAL (no such page or not allowed).
  */
 int p2m_get_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn);
-
-/* Unmaps a bounded number of pages of a dying domain; -ERESTART until all are gone. */
-int p2m_teardown(struct domain *d);
 
 /* Waits until no CPU uses an old translation of d. Arch code. */
 void p2m_flush(struct domain *d);

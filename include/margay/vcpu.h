@@ -262,7 +262,7 @@ long register_time(struct vcpu *cur, struct vcpu *v, gvaddr_t arg);
 
 /*
  * Releases the pages that v's guest registered: vcpu_info, runstate, time. v no longer runs, and
- * nothing can send it events: its timers are stopped and evtchn_teardown() is done.
+ * nothing can send it events: its timers are stopped and its event channels are closed.
  */
 void vcpu_areas_release(struct vcpu *v);
 

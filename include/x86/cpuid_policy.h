@@ -8,9 +8,6 @@
 /* Executes CPUID on the machine. Unit tests replace it. */
 void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out);
 
-/* Computes d's policy. Returns 0 or -ENOMEM. d->nr_vcpus and `x86` (features.h) must be set. */
-int cpuid_policy_init(struct domain *d);
-void cpuid_policy_free(struct domain *d);
 /*
  * Returns the result for v, valid until the next call; fills in what depends on v (APIC id,
  * OSXSAVE).

@@ -2,6 +2,7 @@
 /* Domains without a machine, for unit tests. A page is an index into an arena. See mock_guest.h. */
 #include "mock_guest.h"
 
+#include <margay/domain_parts.h>
 #include <margay/hypercall.h>
 #include <margay/sched.h>
 #include <x86/vlapic.h>
@@ -243,8 +244,8 @@ void domain_put(struct domain *d)
 	assert_true(d->refs > 0);
 	if (--d->refs)
 		return;
-	evtchn_free(d);
-	grant_free(d);
+	evtchn_part.free(d);
+	grant_part.free(d);
 	for (i = 0; i < MOCK_VCPUS; i++)
 		free(d->vcpus[i]);
 	mock_dom[d->id] = NULL;
@@ -258,9 +259,9 @@ void mock_destroy(struct domain *d)
 	gfn_t gfn;
 
 	d->state = DOM_DYING;
-	while (evtchn_teardown(d) == -ERESTART)
+	while (evtchn_part.destroy(d) == -ERESTART)
 		;
-	while (grant_teardown(d) == -ERESTART)
+	while (grant_part.destroy(d) == -ERESTART)
 		;
 	for (gfn = 0; gfn < MOCK_GFNS; gfn++)
 		p2m_unmap(d, gfn);
@@ -347,8 +348,8 @@ int mock_setup(void **state)
 			d->vcpus[j] = v;
 		}
 		mock_dom[i] = d;
-		assert_int_equal(evtchn_init(d), 0);
-		assert_int_equal(grant_init(d), 0);
+		assert_int_equal(evtchn_part.create(d), 0);
+		assert_int_equal(grant_part.create(d), 0);
 	}
 	mock_clear_events();
 	host_log_clear();

@@ -7,6 +7,7 @@
  */
 #include "mock_vcpu.h"
 
+#include <margay/domain_parts.h>
 #include <x86/features.h>
 #include <x86/regs.h>
 #include <x86/tsc.h>
@@ -84,7 +85,7 @@ static void start(bool is_intel, u32 words, u32 basic, u32 ext, unsigned int vcp
 
 static void policy(void)
 {
-	assert_int_equal(cpuid_policy_init(&mock_domain), 0);
+	assert_int_equal(arch_part.create(&mock_domain), 0);
 }
 
 static struct cpuid_regs ask(unsigned int i, u32 leaf, u32 sub)
@@ -100,7 +101,7 @@ static void assert_zero(struct cpuid_regs r)
 static int teardown(void **state)
 {
 	(void)state;
-	cpuid_policy_free(&mock_domain);
+	arch_part.free(&mock_domain);
 	mock_vcpu_free();
 	assert_null(mock_domain.cpuid);
 	return 0;
@@ -213,7 +214,7 @@ static void test_topology(void **state)
 		assert_int_equal(ask(0, 0x8000001d, 3).eax >> 14 & 0xfff, n - 1);
 		assert_zero(ask(0, 0x8000001d, 4));
 		assert_zero(ask(0, 0x8000001d, 99));
-		cpuid_policy_free(&mock_domain);
+		arch_part.free(&mock_domain);
 	}
 	start(true, ~0U, 0x20, 0x80000008, 3);
 	policy();
@@ -260,7 +261,7 @@ static void test_xsave(void **state)
 	mock_vcpus[0].mode.cr4 = CR4_OSXSAVE | BIT(22);
 	assert_true(ask(0, 1, 0).ecx & BIT(27));
 	assert_true(ask(0, 7, 0).ecx & BIT(4));
-	cpuid_policy_free(&mock_domain);
+	arch_part.free(&mock_domain);
 	/* Without XSAVE, AVX and the features that depend on it are absent. */
 	start(false, ~0U, 0xd, 0x80000008, 1);
 	mock_vcpus[0].mode.cr4 = CR4_OSXSAVE;

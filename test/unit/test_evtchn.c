@@ -5,6 +5,8 @@
  */
 #include "mock_guest.h"
 
+#include <margay/domain_parts.h>
+
 #define A mock_dom[1]
 #define B mock_dom[2]
 #define C mock_dom[3]
@@ -316,7 +318,7 @@ static void test_death(void **state)
 	(void)state;
 	connect_ports(A, B, &a, &b);
 	connect_ports(A, C, &a2, &c);
-	assert_int_equal(evtchn_teardown(A), 0);
+	assert_int_equal(evtchn_part.destroy(A), 0);
 	assert_int_equal(evtchn_alloc_unbound(A, 2), -ENOSPC);
 	mock_destroy(A);
 	assert_null(mock_dom[1]);

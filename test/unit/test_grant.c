@@ -5,6 +5,8 @@
  */
 #include "mock_guest.h"
 
+#include <margay/domain_parts.h>
+
 #define A mock_dom[1]
 #define B mock_dom[2]
 #define C mock_dom[3]
@@ -200,7 +202,7 @@ static void test_deaths(void **state)
 		grant(A, 8 + i, B, 16 + i, 0);
 		assert_int_equal(map(B, A, 8 + i, 100 + i, 0, &h), GNTST_okay);
 	}
-	assert_int_equal(grant_teardown(B), -ERESTART);
+	assert_int_equal(grant_part.destroy(B), -ERESTART);
 	assert_int_equal(entry(A, 8)->flags, GTF_permit_access);
 	assert_int_equal(entry(A, 107)->flags, GTF_permit_access | IN_USE);
 	mock_destroy(B);
@@ -211,7 +213,7 @@ static void test_deaths(void **state)
 	/* The granter is destroyed first: its pages and table last until they are unmapped. */
 	grant(A, 200, C, 300, 0);
 	assert_int_equal(map(C, A, 200, 50, 0, &h), GNTST_okay);
-	assert_int_equal(grant_teardown(A), 0);
+	assert_int_equal(grant_part.destroy(A), 0);
 	assert_int_equal(map(C, A, 200, 51, 0, NULL), GNTST_bad_domain);
 	mock_destroy(A);
 	assert_non_null(mock_dom[1]);

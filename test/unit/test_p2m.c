@@ -7,6 +7,7 @@
 #include "arena.h"
 
 #include <margay/arch.h>
+#include <margay/domain_parts.h>
 #include <margay/vcpu.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
@@ -57,7 +58,7 @@ static int setup(void **state)
 	cpu[0].current = &vcpu[0];
 	kicks = 0;
 	arena_mark();
-	assert_int_equal(p2m_init(&d), 0);
+	assert_int_equal(p2m_part.create(&d), 0);
 	return 0;
 }
 
@@ -66,9 +67,9 @@ static int teardown(void **state)
 	unsigned steps = 0;
 
 	(void)state;
-	while (p2m_teardown(&d) == -ERESTART)
+	while (p2m_part.destroy(&d) == -ERESTART)
 		assert_true(++steps < 10000);
-	assert_int_equal(p2m_teardown(&d), 0);
+	assert_int_equal(p2m_part.destroy(&d), 0);
 	assert_int_equal(d.tot_pages, 0);
 	assert_int_equal(d.p2m.table_pages, 0);
 	for (unsigned i = 0; i < 3; i++)
@@ -364,7 +365,7 @@ static void test_listener(void **state)
 	assert_int_equal(mirror.flushes, 7);
 	assert_int_equal(p2m_unmap_pages(&d, 2048, CHUNK_PAGES), 0);
 	/* The tear-down reports all the rest to it. */
-	while (p2m_teardown(&d) == -ERESTART)
+	while (p2m_part.destroy(&d) == -ERESTART)
 		;
 	for (unsigned i = 0; i < ARRAY_SIZE(mirror.type); i++)
 		assert_int_equal(mirror.type[i], P2M_NONE);
@@ -411,7 +412,7 @@ static void test_steps(void **state)
 		assert_int_equal(p2m_map(&d, 8192 + i, ram(0), 0, P2M_RAM), 0);
 	for (;;) {
 		u64 before = d.tot_pages;
-		int rc = p2m_teardown(&d);
+		int rc = p2m_part.destroy(&d);
 
 		assert_true(before - d.tot_pages <= 1024);
 		steps++;

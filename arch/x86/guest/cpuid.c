@@ -5,6 +5,7 @@
  * is computed once per domain and then constant; the exit copies words and fills in what depends on
  * the vCPU. SDM 2A CPUID, APM3 E, xen/arch-x86/cpuid.h.
  */
+#include <margay/domain_parts.h>
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
@@ -322,7 +323,7 @@ static void make_xen(struct cpuid_policy *p)
 					 (u32)(x86.tsc_hz / 1000), 0 };
 }
 
-int cpuid_policy_init(struct domain *d)
+static int cpuid_policy_init(struct domain *d)
 {
 	struct cpuid_policy *p = kzalloc(sizeof(*p));
 
@@ -344,11 +345,13 @@ int cpuid_policy_init(struct domain *d)
 	return 0;
 }
 
-void cpuid_policy_free(struct domain *d)
+static void cpuid_policy_free(struct domain *d)
 {
 	kfree(d->cpuid);
 	d->cpuid = NULL;
 }
+
+const struct domain_part arch_part = { .create = cpuid_policy_init, .free = cpuid_policy_free };
 
 u64 cpuid_cr4_allowed(const struct domain *d) { return d->cpuid->cr4; }
 u64 cpuid_efer_allowed(const struct domain *d) { return d->cpuid->efer; }

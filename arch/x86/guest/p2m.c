@@ -70,7 +70,7 @@ static void free_table(struct domain *d, u64 *t)
 	d->p2m.table_pages--;
 }
 
-int p2m_init(struct domain *d)
+static int p2m_init(struct domain *d)
 {
 	spin_init(&d->p2m.lock, LOCK_P2M);
 	list_init(&d->p2m.listeners);
@@ -296,7 +296,8 @@ static bool teardown_table(struct domain *d, u64 *t, gfn_t gfn, unsigned level, 
 	return true;
 }
 
-int p2m_teardown(struct domain *d)
+/* Unmaps a bounded number of pages. */
+static int p2m_teardown(struct domain *d)
 {
 	unsigned left = TEARDOWN_BATCH;
 

@@ -6,9 +6,7 @@
 #include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
-#include <margay/domain_parts.h>
 #include <margay/printk.h>
-#include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/vlapic.h>
@@ -65,8 +63,6 @@ void arch_vcpu_run(struct vcpu *v)
 	check_state(v);
 	hvm->run(v);
 }
-
-const struct domain_part arch_part = { .create = cpuid_policy_init, .free = cpuid_policy_free };
 
 void arch_vcpu_dump(struct vcpu *v)
 {

@@ -120,10 +120,8 @@ void vmx_read_state(struct vcpu *v, struct vcpu_state *st)
 		*(u64 *)((u8 *)st + words[i].offset) = vmread(words[i].field);
 	st->cr0 = vmx_cr0();
 	st->cr4 = vmread(GUEST_CR4) & cpuid_cr4_allowed(v->domain);
-	st->gdtr =
-		(struct vcpu_seg){ .base = st->gdtr.base, .limit = (u32)vmread(GUEST_GDTR_LIMIT) };
-	st->idtr =
-		(struct vcpu_seg){ .base = st->idtr.base, .limit = (u32)vmread(GUEST_IDTR_LIMIT) };
+	st->gdtr.limit = (u32)vmread(GUEST_GDTR_LIMIT);
+	st->idtr.limit = (u32)vmread(GUEST_IDTR_LIMIT);
 	st->blocked = vmread(INTERRUPTIBILITY);
 	/* The shadow ends when the instruction that exited is complete. */
 	if (v->regs.rip != s->rip)

@@ -310,6 +310,17 @@ static struct vcpu_seg vmx_seg(struct vcpu *v __unused, unsigned seg)
 	};
 }
 
+static void vmx_dump(struct vcpu *v __unused)
+{
+	printk("exit %#lx qualification %lx gpa %lx event %lx idt-event %lx insn %lu error %lu\n",
+	       vmread(EXIT_REASON), vmread(QUALIFICATION), vmread(GUEST_PHYSICAL),
+	       vmread(EXIT_EVENT), vmread(IDT_EVENT), vmread(EXIT_INSN_LEN), vmread(INSN_ERROR));
+	printk("entry event %lx blocked %lx controls %lx %lx %lx exit %lx entry %lx\n",
+	       vmread(ENTRY_EVENT), vmread(INTERRUPTIBILITY), vmread(PIN_CONTROLS),
+	       vmread(CPU_CONTROLS), vmread(CPU_CONTROLS2), vmread(EXIT_CONTROLS),
+	       vmread(ENTRY_CONTROLS));
+}
+
 /* Read, write, execute; memory type write-back, or uncached where the field is 0. SDM 3C 28.3.2. */
 #define EPT_R BIT(0)
 #define EPT_W BIT(1)

@@ -92,6 +92,5 @@ void vmx_read_state(struct vcpu *v, struct vcpu_state *st);
 int vmx_bitmap_set(u8 *bitmap, u32 msr, bool rd, bool wr);
 
 void vmx_run(struct vcpu *v);
-void vmx_dump(struct vcpu *v);
 
 #endif
