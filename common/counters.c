@@ -117,6 +117,7 @@ void counters_of_machine(counter_fn *put, void *to)
 	put(to, "memory", "total", NO_SUB, st.total_pages << PAGE_SHIFT);
 	put(to, "memory", "free", NO_SUB, st.free_pages << PAGE_SHIFT);
 	put(to, "memory", "margay", NO_SUB, st.margay_pages << PAGE_SHIFT);
+	put(to, "memory", "unscrubbed", NO_SUB, st.dirty_pages << PAGE_SHIFT);
 	put(to, "memory", "split", NO_SUB, st.split_chunks);
 	put(to, "memory", "retired", NO_SUB, st.retired_pages << PAGE_SHIFT);
 }

@@ -121,8 +121,9 @@ void memory_show(void)
 	mem_stats(&st);
 	printk("memory: %lu MiB, %lu MiB free, Margay's own %lu KiB, %lu split chunks\n",
 	       st.total_pages >> 8, st.free_pages >> 8, st.margay_pages << 2, st.split_chunks);
-	if (st.retired_pages)
-		printk("memory: %lu KiB retired\n", st.retired_pages << 2);
+	if (st.dirty_pages || st.retired_pages)
+		printk("memory: %lu MiB to scrub, %lu KiB retired\n", st.dirty_pages >> 8,
+		       st.retired_pages << 2);
 }
 
 static void key_panic(void)

@@ -570,6 +570,7 @@ static void sched_idle(struct cpu *c)
 
 	c->idled -= start;
 	timers_idle();
+	pages_scrub_idle(c);
 	policy_idle(c, c->slept);
 	c->slept = now() - start;
 	c->idled += start + c->slept;

@@ -76,14 +76,19 @@ static int populate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 {
 	unsigned n = 1U << order, got;
 	mfn_t mfn;
+	int rc;
 
 	if (!*at && !may_populate(d, gfn, n))
 		return 0;
-	if (!*at && order == MAX_ORDER && !(gfn % CHUNK_PAGES) && !dom_alloc(d, order, &mfn)) {
-		if (!p2m_map(d, gfn, mfn, order, P2M_RAM))
+	if (!*at && order == MAX_ORDER && !(gfn % CHUNK_PAGES)) {
+		while ((rc = dom_alloc(d, order, &mfn)) == -EAGAIN)
+			if (hcall_preempt())
+				return -ERESTART;
+		if (!rc && !p2m_map(d, gfn, mfn, order, P2M_RAM))
 			return 1;
 		/* A table of small mappings exists: replace them one by one. */
-		dom_free(d, mfn, order);
+		if (!rc)
+			dom_free(d, mfn, order);
 	}
 	while (*at < n) {
 		got = populate_some(d, gfn + *at, n - *at);

@@ -8,6 +8,7 @@
 
 #include <margay/types.h>
 
+struct cpu;
 struct domain;
 
 /* All RAM is mapped here, not executable. Margay's image is mapped elsewhere (margay.lds), W^X. */
@@ -61,13 +62,14 @@ void kfree(void *p);	/* accepts NULL */
 /*
  * Allocates pages for a domain. They count in d->tot_pages (4 KiB pages, limit d->max_pages) until
  * they are free again. order is 0 (one page), 9 (a 2 MiB chunk) or 18 (a gigabyte, for dom_alloc
- * only). Zeroed. Returns 0, -E2BIG at the limit, or -ENOMEM.
+ * only). Zeroed. Returns 0, -E2BIG at the limit, -ENOMEM, or -EAGAIN if there is memory, but not
+ * yet scrubbed, for orders from 9 on: the call did a step of that, and is to be repeated.
  */
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn) __must_check;
 
 /*
- * Releases a page of d, after its removal from d's p2m and a flush. Scrubs and frees it at once. If
- * there are references (grants, registered areas), the page stays charged to d until the last
+ * Releases a page of d, after its removal from d's p2m and a flush, and frees it at once. If there
+ * are references (grants, registered areas), the page stays charged to d until the last
  * page_put().
  */
 void dom_free(struct domain *d, mfn_t mfn, unsigned order);
@@ -97,8 +99,12 @@ int page_retire(mfn_t mfn);
 void *dom_alloc_meta(struct domain *d) __must_check;
 void dom_free_meta(struct domain *d, void *page);
 
+/* Scrubs free memory, that of c's node first, until c has work. */
+void pages_scrub_idle(struct cpu *c);
+
 struct mem_stats {
 	u64 total_pages, free_pages, margay_pages, split_chunks, retired_pages;
+	u64 dirty_pages; /* of the free ones, those in whole chunks that are not scrubbed yet */
 };
 void mem_stats(struct mem_stats *s);
 u64 node_free_pages(unsigned node);

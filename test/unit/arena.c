@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Memory for unit tests; see arena.h. */
+#define ARENA_ITSELF
 #include "arena.h"
 
 #include <sys/mman.h>
 
+#include "../../common/page_boot.c"
+#include "../../common/page_chunk.c"
 #include "../../common/page_owner.c"
+#include "../../common/page_split.c"
 
 u8 *host_directmap;
+struct margay_options opt;
+static struct cpu cpu;
+struct cpu *host_cpu __attribute__((weak)) = &cpu;
 unsigned arena_windows;
 
 void arch_poll_irqs(void)
@@ -44,6 +51,16 @@ int arena_setup(void **state)
 	owner_init(&bi, &acpi);
 	arena_mark();
 	return 0;
+}
+
+int arena_dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
+{
+	int rc;
+
+	do
+		rc = dom_alloc(d, order, mfn);
+	while (rc == -EAGAIN);
+	return rc;
 }
 
 u16 page_owner(mfn_t mfn)

@@ -2,7 +2,7 @@
 /*
  * The memory of a machine, for unit tests of the owner table and its users: an arena behind the
  * direct map, with two NUMA nodes and a hole. All of it is dirty at first. Includes
- * common/page_owner.c; link with common/boot/memmap.c.
+ * common/page_*.c; link with common/boot/memmap.c.
  */
 #ifndef TEST_UNIT_ARENA_H
 #define TEST_UNIT_ARENA_H
@@ -23,6 +23,12 @@ u16 page_owner(mfn_t mfn);
 bool arena_is_zero(const void *p, size_t n);
 
 extern unsigned arena_windows;	/* calls of arch_poll_irqs() */
+
+/* dom_alloc(), repeated while it scrubs. */
+int arena_dom_alloc(struct domain *d, unsigned order, mfn_t *mfn);
+#ifndef ARENA_ITSELF
+#define dom_alloc arena_dom_alloc
+#endif
 
 /* Checks that nothing leaked since set-up or the last call: free pages, and merged chunks. */
 void arena_mark(void);

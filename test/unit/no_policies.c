@@ -3,6 +3,10 @@
 #include <margay/arch.h>
 #include <margay/policy_registry.h>
 
+void pages_scrub_idle(struct cpu *c __unused)
+{
+}
+
 void policy_enqueue(struct cpu *c __unused, struct vcpu *v __unused, enum policy_why why __unused)
 {
 }

@@ -60,6 +60,10 @@ void arch_poll_irqs(void)
 {
 }
 
+void pages_scrub_idle(struct cpu *c __unused)
+{
+}
+
 u64 policy_now(void)
 {
 	return now();

@@ -88,6 +88,8 @@ static int add_ram(struct domain *d, gpaddr_t base, u64 size)
 		order -= 9;
 		rc = dom_alloc(d, order, &mfn);
 	}
+	if (rc == -EAGAIN)
+		return -ERESTART;
 	if (rc) {
 		pr_err("guest %s: no memory after %lu of %lu MiB%s\n", d->name,
 		       d->tot_pages >> (20 - PAGE_SHIFT), d->max_pages >> (20 - PAGE_SHIFT),
