@@ -47,7 +47,7 @@ def count(lines, status):
 
 
 def run_part(make, part, directory):
-    """Run one target, showing its output as it comes; returns its counts."""
+    """Run one target and print its output as it comes. Return its counts."""
     print(f'== {part}', flush=True)
     start, lines = time.monotonic(), []
     with open(os.path.join(directory, part + '.log'), 'w', encoding='utf-8') as log, \

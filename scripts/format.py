@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Bring the C files into the style of .clang-format, or with --check say what is not.
+"""Bring the C files into the style of .clang-format, or with --check report the files that differ.
 
 clang-format knows no tabs before a comment at a line's end, and puts each entry of a table or enum
 on a line of its own. Such places are left as their author aligned them: a change that only moves a
@@ -30,34 +30,34 @@ def squash(lines):
 
 
 def plain(line):
-    """The line without what is the author's to choose: blanks before a comment or a backslash at
-    the end, before a macro's value, and around < and >, which clang-format may take for a C++
-    template's."""
+    """Return the line without the parts that its author may lay out: blanks before a comment or a backslash at the
+    end, before a macro's value, and around < and >, which clang-format may take for a C++ template's.
+    """
     line = re.sub(r'^(#\s*define\s+[^\s(]+)\s+', r'\1 ', line)
     return re.sub(r'\s*([<>])\s*', r' \1 ', re.sub(r'\s+(?=/\*|\\$)', ' ', line))
 
 
 def is_asm(old, new):
-    """Are the lines assembly with its operands? clang-format has no good layout for them."""
+    """Return whether the lines are assembly with its operands. clang-format has no good layout for them."""
     return squash(old) == squash(new) and \
         any(re.search(r'\basm\b|^\s*:|^\s*"[^"]*"$', line) for line in old)
 
 
 def macro_laid_out(old, new):
-    """Do the lines belong to macros, the same before and after?"""
+    """Return whether the lines belong to macros and differ in layout only."""
     def text(lines):
         return squash(line.removesuffix('\\') for line in lines)
     return any(re.search(r'^#\s*define|\\$', line) for line in old) and text(old) == text(new)
 
 
 def one_line_function(old, new):
-    """Are the lines functions of one statement each, on one line each?"""
+    """Return whether the lines are functions of one statement each, on one line each."""
     return squash(old) == squash(new) and \
         all(re.match(r'\w.*\) \{ [^;{}]*; \}$', line) or not line for line in old)
 
 
 def list_laid_out(old, new, before):
-    """Do the lines hold only entries of a braced list, the same before and after?"""
+    """Return whether the lines hold only entries of a braced list and differ in layout only."""
     if any(NOT_A_LIST.search(line) for line in old + new) or squash(old) != squash(new):
         return False
     inside = any('{' in line for line in old)
@@ -70,12 +70,12 @@ def list_laid_out(old, new, before):
 
 
 def table_of_cases(old, new):
-    """Are the lines arms of a switch that serves as a table, each on one line?"""
+    """Return whether the lines are arms of a switch that serves as a table, each on one line."""
     return squash(old) == squash(new) and all(ONE_LINE_CASE.match(line) for line in old)
 
 
 def keep(old, new, before):
-    """Is the author's layout of these lines as good as clang-format's?"""
+    """Return whether the author's layout of these lines is as good as clang-format's."""
     if not old or not all(is_fine(line) for line in old):
         return False
     if [plain(line) for line in old] == [plain(line) for line in new]:
@@ -103,7 +103,7 @@ def formatted(path, old):
 
 
 def files():
-    """All C files that git knows or could be told of; the .def lists are not C of its own."""
+    """Return all C files that git tracks or would add. The .def lists are not complete C files."""
     done = subprocess.run(['git', 'ls-files', '-co', '--exclude-standard', '*.c', '*.h'], cwd=ROOT,
                           capture_output=True, text=True, check=False)
     if done.returncode:

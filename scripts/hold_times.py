@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Print the longest times that Margay keeps interrupts off, per place, in instructions: a debug build counts
-TSC ticks, which are instructions under QEMU's -icount. The places are exits, hypercalls, and parts of a
-CPU's loop, while guests do what costs most and while one is taken apart. O is the debug build.
-Exit status 1 when one is above the limit.
+"""Print the longest times, in instructions, for which Margay keeps interrupts off, per place. A debug build counts TSC
+ticks, which are instructions under QEMU's -icount. The places are exits, hypercalls, and parts of a CPU's loop. The
+guests perform the most expensive operations, and one of them is destroyed. O is the debug build. The exit status is 1
+when a time exceeds the limit.
 """
 import os
 import re
@@ -24,7 +24,7 @@ RUNS = (('holds', 1, ('holds', 'hello', 'bench_memory', 'grants_self')),
 
 
 def longest():
-    """{place: ticks}, the longest of all runs."""
+    """Return {place: ticks}, the longest time of all runs."""
     found = {}
     for name, cpus, guests in RUNS:
         modules = [(measure.guest(g), f'guest name={g} mem=64M vcpus=6') for g in guests]

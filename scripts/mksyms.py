@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Reads `nm -n` and writes the symbol table that Margay's backtraces use, as assembly.
+"""Read `nm -n` and write the symbol table for Margay's backtraces, as assembly. The table has text symbols only:
+offsets from the image's base, sorted, and a string per name. It lies at the image's end, so its size does not move any
+symbol between the two link passes.
 
 Text symbols only: offsets from the image's base, sorted, and a string per name. The table lies at the
 image's end, so its size does not move any symbol between the two link passes."""

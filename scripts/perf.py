@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Print what Margay costs, counted in instructions under QEMU's -icount: its exits and hypercalls
-beside those of Xen, those with VT-x under Bochs, and of both the boot, the memory, and the exits of a stock
-Linux kernel, busy and asleep.
+"""Measure Margay in instructions under QEMU's -icount: exits and hypercalls beside those of Xen, those with VT-x under
+Bochs, and for both hypervisors the boot, the memory, and the exits of a stock Linux kernel, busy and asleep.
 
     scripts/perf.py [--no-xen] [--diff | --baseline] [bench] [vtx] [boot] [memory] [policy] [linux]
                  [native]
@@ -47,7 +46,7 @@ ADDED_TARGET = 0.01
 
 
 def table(title, head, rows):
-    """A table with its first column to the left and all others to the right."""
+    """Print a table. The first column is aligned to the left, all others to the right."""
     rows = [head] + [[str(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     print(f'\n{title}')
@@ -57,12 +56,12 @@ def table(title, head, rows):
 
 
 def verdict(value, target):
-    """The two cells that compare a value with its target, if it has one."""
+    """Return the two cells that compare a value with its target, if it has one."""
     return ['', ''] if target is None else [f'{target:,}', 'ok' if value <= target else 'over']
 
 
 def beside(mean, other):
-    """The cells that compare a mean with Xen's."""
+    """Return the cells that compare a mean with Xen's."""
     if not other:
         return ['-'] * 5
     net = other.get('net')
@@ -200,7 +199,7 @@ def show_native(data):
 
 
 def flat(data, prefix=''):
-    """{'a.b.c': number} of all numbers in nested dictionaries."""
+    """Return {'a.b.c': number} of all numbers in nested dictionaries."""
     if isinstance(data, dict):
         return {key: value for name, entry in data.items()
                 for key, value in flat(entry, f'{prefix}.{name}' if prefix else name).items()}
@@ -208,14 +207,14 @@ def flat(data, prefix=''):
 
 
 def repeating(result):
-    """What a baseline holds: Margay's own figures of the parts that repeat."""
+    """Return the contents of a baseline: Margay's own figures of the parts that repeat."""
     numbers = flat({part: result[part] for part in DIFF_PARTS if part in result})
     return {key: value for key, value in numbers.items()
             if not key.startswith(('bench.xen', 'native.xen', 'native.kvm', *VARYING))}
 
 
 def show_diff(result):
-    """Print the figures that are not as the baseline says; returns how many."""
+    """Print the figures that differ from the baseline. Return their number."""
     with open(BASELINE, encoding='utf-8') as file:
         before = json.load(file)
     after, rows = repeating(result), []

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the exercises' `check` scripts have in common. Without arguments a check looks at this tree,
-with --solution at a copy of it under $O/exercises to which the reference solution was applied."""
+"""Code that the exercises' `check` scripts share. Without arguments a check looks at this tree, with --solution at a
+copy of it under $O/exercises to which the reference solution was applied.
+"""
 import argparse
 import os
 import re
@@ -17,7 +18,7 @@ LIMIT = 60      # seconds for one boot
 
 
 class Fail(Exception):
-    """The work is not done; the text says why."""
+    """The exercise is not solved; the text gives the reason."""
 
 
 def apply_patch(tree, path):
@@ -40,7 +41,7 @@ def apply_patch(tree, path):
 
 
 class Exercise:
-    """One exercise: where its tree is, and what one does with it."""
+    """An exercise: the location of its tree, and the operations that a check needs."""
     def __init__(self, script):
         self.dir = os.path.dirname(os.path.abspath(script))
         self.name = os.path.basename(self.dir)
@@ -51,7 +52,7 @@ class Exercise:
         self.work = os.path.join(OUT, 'exercises', self.name)
 
     def run(self, check):
-        """Call check(self) and say how it went; returns the exit status."""
+        """Call check(self) and print the result. Return the exit status."""
         os.makedirs(self.work, exist_ok=True)
         try:
             check(self)
@@ -62,7 +63,7 @@ class Exercise:
         return 0
 
     def file(self, name):
-        """The reader's file of that name in the exercise's directory, or the solution's."""
+        """Return the path of the reader's file of that name in the exercise's directory, or of the solution's."""
         path = os.path.join(self.dir, *(['solution'] if self.solution else []), name)
         if not os.path.exists(path):
             raise Fail(f'no file {os.path.relpath(path, ROOT)}; begin with a copy from start/')
@@ -82,7 +83,7 @@ class Exercise:
         return found
 
     def copy_tree(self):
-        """A copy with the build's objects, so that only what changes is compiled again."""
+        """Return a copy of the tree with the build's objects, so that only changed files are compiled again."""
         self.tree = os.path.join(self.work, 'tree')
         # Make's dependency files use the object names of the build.
         rel = os.path.relpath(OUT, ROOT)
@@ -128,15 +129,16 @@ class Exercise:
             raise Fail('it does not build:\n' + done.stdout.strip()[-2000:])
 
     def boot(self, modules, options='', cpus=1, mem=256, qemu=(), typed=(), label='run'):
-        """Boot Margay with modules (guest, string) and return the lines of the console. typed is a
-        list of (regular expression, text): the text is typed once a line matches."""
+        """Boot Margay with modules (guest, string) and return the lines of the console. typed is a list of (regular
+        expression, text): a line that matches makes the machine receive the text.
+        """
         # pylint: disable=too-many-arguments,import-outside-toplevel
         sys.path.insert(0, os.path.join(ROOT, 'test/beds'))
         os.chdir(ROOT)
         import beds
 
         class Watch(beds.Watcher):
-            """Keeps the lines, and types."""
+            """Collects the lines and types the input."""
             def __init__(self):
                 self.lines, self.todo = [], list(typed)
 
@@ -172,7 +174,7 @@ class Exercise:
 
 
 def want(lines, pattern):
-    """The first match of pattern in the lines; there must be one."""
+    """Return the first match of pattern in the lines. Fail if there is none."""
     for line in lines:
         match = re.search(pattern, line)
         if match:

@@ -35,7 +35,7 @@ def read(directive, path):
 
 
 def find(lines, name):
-    """The first and last line of the definition of name, or None."""
+    """Return the first and last line of the definition of name, or None."""
     word = re.escape(name)
     starts = (rf'[A-Za-z_][^;]*\b{word}\([^;]*$',                    # a function
               rf'(static )?(const )?(struct|enum|union) {word} \{{$',
@@ -66,7 +66,7 @@ def find(lines, name):
 
 
 def with_comment(lines, first):
-    """The line at which the comment starts that stands right above, else first."""
+    """Return the first line of the comment directly above `first`, or `first` if there is none."""
     at = first - 1
     if at < 0 or not lines[at].endswith('*/'):
         return first
@@ -159,7 +159,7 @@ PATH = re.compile(rf'({"|".join(SOURCES)}|test|tools|scripts|Documentation)/[\w.
 
 
 def identifiers():
-    """Every word of the sources, the exercises' included."""
+    """Return every word of the sources, including those of the exercises."""
     words = set()
     for top in SOURCES + ('Documentation/exercises',):
         for where, _, files in os.walk(os.path.join(TOP, top)):
@@ -170,7 +170,7 @@ def identifiers():
 
 
 def check_names(app, doctree):
-    """What the text calls a function() or a path/of/a/file must be in the tree."""
+    """Warn of each function() and path/of/a/file in the text that is not in the tree."""
     words = app.env.temp_data.setdefault('tree_words', None) or identifiers()
     app.env.temp_data['tree_words'] = words
     for node in doctree.findall(nodes.literal):
@@ -186,7 +186,7 @@ def check_names(app, doctree):
 
 
 def check_readme(app):    # pylint: disable=unused-argument
-    """The README's tables must have every option and every word of a guest module."""
+    """Warn of each option and each word of a guest module that the README's tables lack."""
     def text_of(path):
         with open(os.path.join(TOP, path), encoding='utf-8') as file:
             return file.read()

@@ -41,11 +41,11 @@ core_users, core_lock = collections.Counter(), threading.Lock()
 
 
 class BedError(Exception):
-    """The bed cannot run here; the text says what is missing."""
+    """The bed cannot run here; the text names what is missing."""
 
 
 class Machine:
-    """What to boot, and on what: everything a bed needs to know."""
+    """The machine and what it boots: everything that a bed needs to know."""
     # pylint: disable=too-many-instance-attributes
     def __init__(self, image, kind='iso', firmware='bios', cpus=2, mem=512, extra=()):
         self.image, self.kind, self.firmware = image, kind, firmware
@@ -61,27 +61,27 @@ class Machine:
 
 
 class Watcher:
-    """Base of those who watch a run. Times are the emulator's own seconds (OwnTime)."""
+    """Base class of objects that watch a run. Times are the emulator's own seconds (OwnTime)."""
     def line(self, text, now):
-        """A whole serial line came."""
+        """Called for each whole serial line."""
 
     def waiting(self, partial, now):    # pylint: disable=unused-argument
-        """Called often with the unfinished line. Returns text to type, or None."""
+        """Called often with the unfinished line. Return text to type, or None."""
         return None
 
     def deadline(self, now):            # pylint: disable=unused-argument
-        """Returns the time at which to end the run though the limit is not reached, or None."""
+        """Return the time at which the run ends before the limit, or None."""
         return None
 
 
 class Ended:
-    """How a run ended: 'off' (the machine itself), 'watcher', or 'limit'."""
+    """The end of a run: 'off' (by the machine itself), 'watcher', or 'limit'."""
     def __init__(self, how, status, seconds):
         self.how, self.status, self.seconds = how, status, seconds
 
 
 def qemu_disk(machine):
-    """QEMU's arguments for the boot medium."""
+    """Return QEMU's arguments for the boot medium."""
     image = machine.image.replace(',', ',,')
     if machine.kind == 'net':
         program = 'margay.efi' if machine.firmware == 'uefi' else 'margay.0'
@@ -101,7 +101,7 @@ def qemu_firmware(machine):
 
 
 def qemu_base(machine, accel='tcg', cpu=TCG_CPU):
-    """QEMU's arguments for the machine, without its medium and serial line."""
+    """Return QEMU's arguments for the machine, without its medium and serial line."""
     if accel == 'kvm':
         cpu = 'host'
     extra = list(machine.extra)
@@ -124,21 +124,22 @@ VIRTUAL_TIME = {'-icount': 'shift=4,sleep=off', '-seed': '1', '-rtc': f'base={DA
 
 
 def time_of(machine):
-    """QEMU's arguments for the machine's time, as far as it has none of its own."""
+    """Return QEMU's arguments for the machine's time, if the machine does not set it."""
     if machine.threads:
         return []
     return [word for pair in VIRTUAL_TIME.items() if pair[0] not in machine.extra for word in pair]
 
 
 class OwnTime:
-    """The seconds of an emulator, whatever else this machine does: its CPU time, and the time in which all
-    its threads slept. What is left out is how long they waited for a CPU."""
+    """The seconds of an emulator, independent of the load of this machine: its CPU time, and the time in which all its
+    threads slept. The time in which they waited for a CPU does not count.
+    """
     def __init__(self, pid):
         self.pid, self.total = pid, 0.0
         self.last = self.look()
 
     def look(self):
-        """The wall clock, and of all threads the CPU time and the time spent in waiting for a CPU."""
+        """Return the wall clock, and the CPU time and the waiting time of all threads."""
         used = waited = 0
         for path in glob.glob(f'/proc/{self.pid}/task/*/schedstat'):
             try:
@@ -158,12 +159,13 @@ class OwnTime:
 
 @contextlib.contextmanager
 def one_core(wanted=True):
-    """Words before QEMU's command that keep all its threads on one core of this host, another one for
-    each run of this process as far as there are. Any CPU that executes XRSTOR, FXRSTOR or FLDENV in
-    QEMU clears a flag (IGNNE) of CPU 0's without a lock; where that meets CPU 0's VMRUN or #VMEXIT,
-    CPU 0 goes on with the flags of before: it walks a nested page table in the host, or none in the
-    guest, and dies of a triple fault (cpu_clear_ignne() in target/i386/tcg/sysemu/fpu_helper.c, 7.2). On
-    one core it cannot meet, since the clearing is one instruction."""
+    """Return words before QEMU's command that keep all its threads on one core of this machine; each run of this
+    process gets another core as long as there are any. A CPU that executes XRSTOR, FXRSTOR or FLDENV in QEMU clears a
+    flag (IGNNE) of CPU 0 without a lock. If this coincides with CPU 0's VMRUN or #VMEXIT, CPU 0 continues with its old
+    flags: it walks a nested page table in the host, or none in the guest, and dies of a triple fault
+    (cpu_clear_ignne() in target/i386/tcg/sysemu/fpu_helper.c, 7.2). On one core they cannot coincide, since the
+    clearing is one instruction.
+    """
     if not wanted:
         yield []
         return
@@ -189,13 +191,13 @@ def die_with_parent():
 
 
 def wait_for(path, ended):
-    """Wait until an emulator has made the socket at path, or ended() says that there is none."""
+    """Wait until an emulator has made the socket at path, or ended() returns true."""
     while not os.path.exists(path) and not ended():
         time.sleep(0.02)
 
 
 class Line:
-    """Cuts the serial stream into clean lines for the watcher, and writes the log."""
+    """Splits the serial stream into clean lines for the watcher, and writes the log."""
     def __init__(self, watcher, log, pid):
         self.watcher, self.log, self.partial = watcher, log, ''
         self.now = OwnTime(pid).now
@@ -216,7 +218,7 @@ class Line:
             self.feed(b'\n')
 
     def over(self, limit):
-        """Is it time to end? Returns 'watcher', 'limit' or None."""
+        """Return 'watcher' or 'limit' when the run must end, else None."""
         end = self.watcher.deadline(self.now())
         if end is not None and self.now() >= end:
             return 'watcher'
@@ -307,7 +309,7 @@ def run_oracle(machine, watcher, log_path, limit):
 
 
 def connection(server, process):
-    """Bochs's serial line."""
+    """Return the connection to Bochs's serial line."""
     server.settimeout(0.5)
     while process.poll() is None:
         try:
@@ -318,7 +320,7 @@ def connection(server, process):
 
 
 def follow(link, line, limit):
-    """The traffic of a serial line until the emulator or the watcher ends it: how it ended."""
+    """Pass on a serial line's traffic until the emulator or the watcher ends it. Return how it ended."""
     while True:
         if select.select([link], [], [], 0.05)[0]:
             data = link.recv(65536)
@@ -334,7 +336,7 @@ def follow(link, line, limit):
 
 
 def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
-    """Bochs, whose serial line is a TCP connection to us."""
+    """Run Bochs. Its serial line is a TCP connection to this process."""
     need('bochs-bin', 'bochs')
     if machine.kind != 'iso' or machine.firmware != 'bios':
         raise BedError('Bochs boots an ISO by BIOS only')
@@ -372,7 +374,7 @@ def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
 
 
 def bochs(model, strict=False):
-    """A bed of that model of Bochs."""
+    """Return a bed with that model of Bochs."""
     return functools.partial(run_bochs, model=model, strict=strict)
 
 
@@ -396,6 +398,6 @@ QUICK = {
 
 
 def run(bed, machine, watcher, log_path, limit):
-    """Boot machine on the bed of that name; returns Ended, or raises BedError."""
+    """Boot machine on the bed of that name. Return Ended, or raise BedError."""
     os.makedirs(os.path.dirname(log_path), exist_ok=True)
     return BEDS[bed](machine, watcher, log_path, limit)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Commands for Bochs's debugger, as a scenario's `debugger` has them: in place of {NAME} comes the address
-of Margay's symbol, of {FUNCTION:INSN} that of its first instruction of that name, of {FUNCTION@FIELD} that
-of the instruction after its first VMREAD of FIELD (hex), and of {FUNCTION%FIELD} the register that it reads
-to. With several CPUs the debugger does not see a breakpoint where a CPU's turn begins: who needs one hit
-sets two, on neighbours.
+"""Commands for Bochs's debugger, from a scenario's `debugger` lines. {NAME} becomes the address of Margay's symbol,
+{FUNCTION:INSN} the address of its first instruction of that name, {FUNCTION@FIELD} the address of the instruction
+after its first VMREAD of FIELD (hex), and {FUNCTION%FIELD} the register that this VMREAD writes. With several CPUs the
+debugger misses a breakpoint on the first instruction of a CPU's turn: set two breakpoints on neighbouring
+instructions.
 """
 import re
 import subprocess
@@ -17,7 +17,7 @@ def tool(*command):
 
 
 def listing(margay, function):
-    """(address, instruction) of a function"""
+    """Return the (address, instruction) pairs of a function."""
     text = tool('objdump', '-d', '--no-show-raw-insn', f'--disassemble={function}', margay)
     for line in text.split('\n'):
         address, tab, instruction = line.partition(':\t')
@@ -26,7 +26,7 @@ def listing(margay, function):
 
 
 def vmread(margay, function, field):
-    """(the address after the VMREAD, its register)"""
+    """Return the address after the VMREAD, and its register."""
     holds, found = {}, None
     for address, instruction in listing(margay, function):
         if found:
@@ -39,7 +39,7 @@ def vmread(margay, function, field):
 
 
 def commands(lines, margay):
-    """The text for the debugger: those lines, and on until the machine ends."""
+    """Return the debugger's commands: those lines, then `continue` until the machine ends."""
     symbols = {}
     for line in tool('nm', margay).split('\n'):
         if line:

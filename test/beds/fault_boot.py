@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Cases of test/beds/faults.py: what the boot loader hands over is wrong, or the CPU lacks something.
+"""Cases of test/beds/faults.py: the boot loader's information is wrong, or the CPU lacks a feature. gdb stops Margay
+before it reads the information and changes it. See fault_cases.py.
 
 gdb stops Margay before it reads the loader's information and changes it. See fault_cases.py.
 """
@@ -31,12 +32,12 @@ def stops(message, before=()):
 
 
 def without(cpu, *expect):
-    """A CPU that can not do: Margay says so and halts."""
+    """A CPU that lacks a feature: Margay reports it and halts."""
     return case(CASES, cpu=cpu, gdb=False, panics=False, expect=list(expect))
 
 
 def tags():
-    """The address and type of each tag of the loader's information, at Margay's mb2_parse()."""
+    """Yield the address and type of each tag of the loader's information, at Margay's mb2_parse()."""
     k.stop('mb2_parse')
     info = k.value('$rdi')
     total, = struct.unpack('<I', k.read(info, 4))
@@ -61,7 +62,7 @@ def modules_overlap():
 
 @goes_on(SAYS + 'is not in RAM, not used$', HELLO, r'^\[b\] PASS hello$')
 def module_outside():
-    """A module lies where there is no RAM."""
+    """A module lies outside of RAM."""
     k.write(modules()[1] + 8, struct.pack('<II', 0x80000000, 0x80100000))
 
 
@@ -80,7 +81,7 @@ def module_empty():
 @goes_on(r"^\(margay\) module 1 \(\) .* its string is not terminated, not used$", HELLO,
          r'^\[b\] PASS hello$')
 def module_string():
-    """A module's command line has no end."""
+    """A module's command line is not terminated."""
     at = modules()[1]
     size, = struct.unpack('<I', k.read(at + 4, 4))
     k.write(at + 16, b'x' * (size - 16))
@@ -98,7 +99,7 @@ def no_memory_map():
 @stops("the boot loader's information is unusable",
        [r'^\(margay\) multiboot2: tag type 6 at [0-9]+: size 3 is wrong$'])
 def bad_tag():
-    """A tag of the loader's is shorter than any can be."""
+    """A tag is shorter than its minimum."""
     k.write(next(at for at, kind in tags() if kind == MEMORY_MAP) + 4, b'\3\0\0\0')
 
 
@@ -131,4 +132,4 @@ def no_long_mode():
 
 @case(CASES, cpu='Dhyana,+svm', gdb=False, expect=[HELLO], options='', panics=False, halts=False, ends='off')
 def hygon():
-    """AMD-V by another maker than AMD: guests are given its hypercall instruction."""
+    """AMD-V by another vendor than AMD: guests get AMD's hypercall instruction."""

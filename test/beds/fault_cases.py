@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Cases of test/beds/faults.py: exceptions, NMIs and machine checks in Margay and in a guest.
+"""Cases of test/beds/faults.py: exceptions, NMIs and machine checks in Margay and in a guest. A case is a function
+that gdb calls while the machine stands at its first instruction. Its decorator lists the expected results. The runner
+reads this file for the decorators, gdb for the functions.
 
 A case is a function that gdb calls while the machine stands at its first instruction; its decorator
 says what must come of it. The file is read by the runner and, for the function, by gdb.
@@ -13,7 +15,7 @@ HELLO = r'^\[hello\] PASS hello$'
 
 
 class Case:
-    """What to boot and what must come; the defaults are a panic that halts."""
+    """What to boot and what to expect; by default a panic that halts."""
     # pylint: disable=too-many-instance-attributes
     cpus, ram, cpu, qemu, timeout = 2, '512M', None, [], 90
     options, expect, forbid, ordered, modules = NOREBOOT, [], [], True, []
@@ -37,7 +39,7 @@ def case(cases=None, **changes):
 
 
 def exception(name, *backtrace, cpu=0, error=None, before=()):
-    """The lines of a panic by an exception: its name and CPU, registers, backtrace, and the end."""
+    """Return the lines of a panic by an exception: its name and CPU, registers, backtrace, and the end."""
     number = {'#DF': 8, '#GP': 13, '#PF': 14, '#UD': 6}[name]
     lines = [rf'^\(margay\) exception {number} {name} on CPU {cpu}$', *before]
     return lines + panic(cpu, backtrace, error)
@@ -107,7 +109,7 @@ def execute_stack():
 
 @case(expect=exception('#PF', r' boot_main\+0x0', r' svm_run\+', cpu=1, error=0x10))
 def execute_init():
-    """Code that only boot needs is gone once guests run."""
+    """Code that only the boot needs is gone once guests run."""
     k.stop('do_memory_op', cpu=1)
     k.here_jumps(k.address('boot_main'))
 
@@ -130,7 +132,7 @@ def stack_overflow():
 @case(expect=exception('#PF', r' memset\+', error=2,
                        before=[r'^\(margay\) stack overflow: the guard page at [0-9a-f]+ was hit']))
 def guard_page():
-    """A write below the stack, as through an array on it."""
+    """A write below the stack, as by an overrun of an array on it."""
     k.stop('boot_guests')
     k.here_calls('memset', k.value('cpus[0]->stack_top') - 2 * k.PAGE - 1, 0, 1)
 
@@ -145,21 +147,21 @@ def recursive_fault():
 
 @case(expect=exception('#PF', PLAIN, r' main_on_own_stack\+', error=0x11))
 def smep():
-    """A user's page is not executed."""
+    """Margay cannot execute a user page."""
     k.stop('boot_guests')
     k.here_jumps(k.make_user_page())
 
 
 @case(expect=exception('#PF', r' memcpy\+', r' main_on_own_stack\+', error=1))
 def smap_read():
-    """A user's page is not read."""
+    """Margay cannot read a user page."""
     k.stop('boot_guests')
     k.here_calls('memcpy', k.value('$rsp') - 256, k.make_user_page(), 1)
 
 
 @case(expect=exception('#PF', r' memset\+', r' main_on_own_stack\+', error=3))
 def smap_write():
-    """A user's page is not written."""
+    """Margay cannot write a user page."""
     k.stop('boot_guests')
     k.here_calls('memset', k.make_user_page(), 0, 1)
 
@@ -175,7 +177,7 @@ def control_bits():
 @case(expect=[r'^\(margay\) panic on CPU 0:$', r'^\(margay\) stack overrun', r'backtrace:',
               r' __stack_chk_fail\+', r' vprintk\+', END])
 def stack_protector():
-    """A canary that was written over ends in a panic that names the function."""
+    """An overwritten canary causes a panic that names the function."""
     k.stop('boot_guests')
     k.stop('vsnprintf')         # called by vprintk(), which has an array and so a canary
     guard = k.read(k.address('__stack_chk_guard'), 8)
@@ -186,7 +188,7 @@ def stack_protector():
 
 
 def expect_nmi(cpu):
-    """Let the machine run until an NMI's handler starts; nothing else may come first."""
+    """Let the machine run until an NMI's handler starts. No other handler may start before."""
     k.stop('trap_handler', cpu=cpu)
     vector = k.read_u64(k.value('$rdi') + 15 * 8)
     if vector != 2:
@@ -198,7 +200,7 @@ NMI_REPORTED = r'^\(margay\) [12] NMIs? of unknown source, the last on CPU [01]:
 
 @case(expect=[NMI_REPORTED, HELLO, r'^\(margay\) hello exits hypercall'], forbid=['hello exits nmi'], **GOES_ON)
 def nmi_in_margay():
-    """An NMI while Margay runs is reported, and nothing else comes of it."""
+    """An NMI while Margay runs is reported and has no other effect."""
     k.stop('do_memory_op', cpu=1)
     k.monitor('nmi')
     expect_nmi(1)
@@ -206,7 +208,7 @@ def nmi_in_margay():
 
 @case(expect=[HELLO], **GOES_ON)
 def nmi_early():
-    """An NMI while Margay boots, when there are no stacks for exceptions yet."""
+    """An NMI while Margay boots, before exceptions have their own stacks."""
     k.stop('acpi_parse')
     k.monitor('nmi')
     expect_nmi(0)
@@ -214,7 +216,7 @@ def nmi_early():
 
 @case(expect=[HELLO, r'^\(margay\) hello exits nmi 1$'], **GOES_ON)
 def nmi_in_guest():
-    """An NMI while a guest runs ends its turn, and the guest goes on as if nothing was."""
+    """An NMI while a guest runs causes an exit, and the guest continues unharmed."""
     k.stop('svm_switch', cpu=1)     # GIF is clear: it waits until VMRUN
     k.monitor('nmi')
     expect_nmi(1)
@@ -223,14 +225,14 @@ def nmi_in_guest():
 
 
 def sata_command():
-    """The command register of the SATA controller from which the BIOS booted, by the monitor."""
+    """Return the command register of the SATA controller that the BIOS booted from, by the monitor."""
     k.monitor('o /4 0xcf8 0x8000fa04')
     return int(k.monitor('i /2 0xcfc').split('=')[1], 16)
 
 
 @case(expect=[r'^\(margay\) PCI: stopped [1-9]\d* devices? that firmware left as bus masters$', HELLO], **GOES_ON)
 def bus_masters():
-    """What firmware left as a bus master does no DMA any more when guests start."""
+    """A device that firmware left as a bus master does no DMA once guests start."""
     k.stop('pci_stop_masters')
     if not sata_command() & 4:
         raise k.gdb.GdbError('the BIOS left no bus master: the case shows nothing')
@@ -241,7 +243,7 @@ def bus_masters():
 
 @case(expect=exception('#UD', r'', error=0), options=NOREBOOT)
 def undefined():
-    """An instruction that is none."""
+    """An undefined instruction."""
     k.stop('boot_guests')
     k.write(k.value('$rip'), b'\x0f\x0b')
 
@@ -255,7 +257,7 @@ def early():
 
 @case(expect=exception('#DF', PLAIN, r' boot_main\+'))
 def early_double():
-    """A double fault then."""
+    """A double fault before the CPU has its own stack and data."""
     k.stop('acpi_map_table')
     k.write(k.address('idt') + 14 * 16 + 5, b'\x0e')   # no gate for #PF
     k.put('rip', 0)
@@ -276,9 +278,8 @@ def machine_check(cpu, status, *backtrace):
 
 @case(expect=machine_check(0, 0xbe << 56, r' boot_guests\+', r' main_on_own_stack\+'))
 def mce_in_margay():
-    """A machine check in Margay is printed with its bank and ends in a panic.
-
-    The bank has an older entry, corrected, which Margay wipes: else the new one would say overflow.
+    """A machine check in Margay is printed with its bank and causes a panic. The bank has an older, corrected entry,
+    which Margay clears: otherwise the new one would report an overflow.
     """
     k.stop('boot_main')
     k.monitor('mce 0 2 0x9c00000000000000 0 0x1000 0')
@@ -288,10 +289,8 @@ def mce_in_margay():
 
 @case(expect=machine_check(1, 0x9c << 56, r' svm_run\+'))
 def mce_in_guest():
-    """A machine check that ends a guest's turn.
-
-    TCG has no intercept of it: the exit's reason is written here. The bank says corrected, of which
-    the emulator makes an entry in the bank and no exception.
+    """A machine check that causes an exit from a guest. TCG cannot intercept it, so the exit's reason is written here.
+    The bank reports a corrected error, for which the emulator fills in the bank and raises no exception.
     """
     k.stop('svm_switch', cpu=1)
     vmcb = k.phys(k.value('((struct vcpu *)$rdi)->hw_block'))
@@ -304,9 +303,8 @@ def mce_in_guest():
 
 @case(expect=[HELLO], options='', panics=False, halts=False, ends='off')
 def mce_in_running_guest():
-    """An uncorrected machine check while a guest runs reaches a handler and does not reset the machine.
-
-    TCG has no intercept of it: the guest's handler gets it, which is passed over here.
+    """An uncorrected machine check while a guest runs reaches a handler and does not reset the machine. TCG cannot
+    intercept it: the guest's handler gets it and is skipped here.
     """
     k.stop('*' + hex(k.guest_symbol('hello', 'main')), cpu=1)
     k.monitor('mce 1 2 0xbe00000000000000 5 0x123456000 0')
@@ -318,7 +316,7 @@ def mce_in_running_guest():
 @case(expect=[r'^\[regs\] PASS control_regs$'], options='', panics=False, halts=False, ends='off',
       modules=[['control_regs', 'guest name=regs mem=32M pin=0']])
 def guest_control_bits():
-    """CR0.CD, CR0.NW and CR4.MCE are Margay's while a guest runs, whatever it wrote."""
+    """CR0.CD, CR0.NW and CR4.MCE are Margay's while a guest runs, whatever the guest wrote."""
     for _ in range(3):
         k.stop('do_xen_version', cpu=0)
         vmcb = k.phys(k.value('cpus[0]->current->hw_block'))

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Cases of test/beds/faults.py: ACPI tables and boot modules that are wrong, on a whole machine.
+"""Cases of test/beds/faults.py: wrong ACPI tables and boot modules, on a whole machine. gdb stops Margay where it
+starts to read them and corrupts them in memory. Margay reports each error, and the guest runs with the rest.
+fault_cases.py describes the form of a case.
 
 gdb stops Margay where it starts to read them and spoils them in memory. Whatever is wrong is named,
 and the guest runs with what is left. See fault_cases.py for the form of a case.
@@ -31,14 +33,14 @@ def says(text):
 
 
 def tables_case(*expect, **changes):
-    """Margay goes on: the guest's PASS is always expected, and nothing of a panic."""
+    """A case in which Margay continues: it expects the guest's PASS and forbids a panic."""
     changes = {'panics': False, 'halts': False, 'ends': 'off', 'options': '', **changes}
     expect = list(expect) + ([] if HELLO in expect else [HELLO])
     return case(CASES, expect=expect, **changes)
 
 
 def entries(table, start):
-    """The entries of a MADT or SRAT, as bytes each."""
+    """Return the entries of a MADT or SRAT, as bytes each."""
     result = []
     while start < len(table):
         result.append(bytes(table[start:start + table[start + 1]]))
@@ -55,7 +57,7 @@ def x2apic(apic_id):
 
 
 def new_madt(change):
-    """Another MADT, of the entries that change() makes of the machine's CPU and other entries."""
+    """Write another MADT, with the entries that change() makes of the machine's CPU and other entries."""
     tables = k.Tables()
     madt = k.table_bytes(tables.find('APIC'))
     old = entries(madt, MADT_ENTRIES)
@@ -65,7 +67,7 @@ def new_madt(change):
 
 @tables_case(says("the boot loader's RSDP is corrupt"), *ONE_CPU, HALTED, ends='any')
 def rsdp_checksum():
-    """The RSDP is spoilt: one CPU, and no power-off."""
+    """The RSDP is corrupt: one CPU, and no power-off."""
     k.write(k.Tables().rsdp + 8, b'\x55')
 
 
@@ -79,12 +81,12 @@ def rsdp_none():
 @tables_case(says('RSDT: wrong checksum, ignored'), says(r'no root table \(XSDT or RSDT\)'),
              *ONE_CPU, HALTED, ends='any')
 def rsdt_checksum():
-    """The only root table is spoilt: as if there was none."""
+    """The only root table is corrupt: as if there were none."""
     k.spoil(k.Tables().root)
 
 
 def new_xsdt():
-    """The boot loader's RSDP is of version 2, with an XSDT (which SeaBIOS has not) and the RSDT."""
+    """Give the boot loader's RSDP version 2, with an XSDT (which SeaBIOS does not provide) and the RSDT."""
     tables = k.Tables()
     rsdt, xsdt = k.table_bytes(tables.root), PLACE + 64
     listed = b''.join(struct.pack('<Q', table) for _, table in tables.entries())
@@ -101,25 +103,25 @@ def new_xsdt():
 
 @tables_case(cpus(2), forbid=['acpi:'])
 def xsdt():
-    """All is well with an XSDT: the same as the next two, not spoilt."""
+    """A valid XSDT: the same as the next two, not corrupted."""
     new_xsdt()
 
 
 @tables_case(says('XSDT: wrong checksum, ignored'), cpus(2))
 def xsdt_checksum():
-    """The XSDT is spoilt, the RSDT serves."""
+    """The XSDT is corrupt: Margay uses the RSDT."""
     k.spoil(new_xsdt())
 
 
 @tables_case(says('XSDT: length 4294967295 is wrong, ignored'), cpus(2))
 def xsdt_length():
-    """The XSDT's length is absurd, the RSDT serves."""
+    """The XSDT's length is absurd: Margay uses the RSDT."""
     k.write(new_xsdt() + 4, b'\xff\xff\xff\xff')
 
 
 @tables_case(says('APIC: wrong checksum, ignored'), *ONE_CPU)
 def madt_checksum():
-    """The MADT is spoilt: one CPU."""
+    """The MADT is corrupt: one CPU."""
     k.spoil(k.Tables().find('APIC'))
 
 
@@ -133,13 +135,13 @@ def madt_none():
 
 @tables_case(says('APIC: wrong checksum, ignored'), *ONE_CPU)
 def madt_length():
-    """The MADT's length leads out of RAM."""
+    """The MADT's length reaches beyond RAM."""
     k.write(k.Tables().find('APIC') + 4, struct.pack('<I', 2 << 20))
 
 
 @tables_case(says('APIC: entry type 2 at [0-9]+: length 0 is wrong, rest ignored'), cpus(2))
 def madt_entry():
-    """An entry of the MADT has length 0: those before it are used."""
+    """An entry of the MADT has length 0: Margay uses the entries before it."""
     new_madt(lambda old, rest: [*old, *[e for e in rest if e[0] == 1], b'\x02\x00', *rest])
 
 
@@ -152,19 +154,19 @@ def madt_first_entry():
 @tables_case(says('APIC: more than 1024 CPUs, APIC id 2024 ignored'),
              says('APIC: more than 1024 CPUs, APIC id 2099 ignored'), cpus(2))
 def madt_1100():
-    """1,100 CPUs in the MADT, of which two are there and 1,024 can be listed."""
+    """1,100 CPUs in the MADT, of which two exist and 1,024 fit into Margay's list."""
     new_madt(lambda old, rest: [*old, *(x2apic(1000 + i) for i in range(2, 1100)), *rest])
 
 
 @tables_case(r'^\(margay\) CPU with APIC id 7 did not start$', cpus(2))
 def madt_ghost():
-    """The MADT has a CPU that is not there."""
+    """The MADT has a CPU that does not exist."""
     new_madt(lambda old, rest: [old[0], lapic(7), old[1], *rest])
 
 
 @tables_case(r'^\(margay\) CPU with APIC id 257 needs x2APIC mode: not started$', cpus(2))
 def madt_x2apic():
-    """A CPU whose APIC id only x2APIC mode reaches, on a machine without that mode."""
+    """A CPU with an APIC id that needs x2APIC mode, on a machine without that mode."""
     new_madt(lambda old, rest: [old[0], x2apic(257), old[1], *rest])
 
 
@@ -179,14 +181,14 @@ def madt_twice():
 
 @tables_case(says('SRAT: wrong checksum, ignored'), cpus(4, 1), cpus=4, qemu=NUMA)
 def srat_checksum():
-    """The SRAT is spoilt: one node."""
+    """The SRAT is corrupt: one node."""
     k.spoil(k.Tables().find('SRAT'))
 
 
 @tables_case(says('SRAT: more than 64 nodes, domain [0-9]+ joins the last'), cpus(4, 64), cpus=4,
              qemu=NUMA)
 def srat_nodes():
-    """The SRAT names nodes that nothing else knows, and too many of them, and CPUs that are not."""
+    """The SRAT names nodes that no other table knows, too many of them, and CPUs that do not exist."""
     tables = k.Tables()
     srat = k.table_bytes(tables.find('SRAT'))
     for node in range(100):
@@ -209,7 +211,7 @@ def srat_entry():
 
 @tables_case(says('HPET: wrong checksum, ignored'), PIT, cpus(2))
 def hpet_checksum():
-    """The HPET table is spoilt: the PIT measures the TSC."""
+    """The HPET table is corrupt: the PIT measures the TSC."""
     k.spoil(k.Tables().find('HPET'))
 
 
@@ -222,5 +224,5 @@ def hpet_length():
 
 @tables_case(says('FACP: wrong checksum, ignored'), cpus(2), HELLO, HALTED, ends='any')
 def fadt_checksum():
-    """The FADT is spoilt: no power-off."""
+    """The FADT is corrupt: no power-off."""
     k.spoil(k.Tables().find('FACP'))

@@ -38,7 +38,7 @@ image_lock = threading.Lock()
 
 
 def ask_monitor(path, text):
-    """A command to QEMU's monitor, and its answer."""
+    """Send a command to QEMU's monitor and return the answer."""
     with socket.socket(socket.AF_UNIX) as link:
         link.settimeout(100)
         link.connect(path)
@@ -55,7 +55,7 @@ def ask_monitor(path, text):
 
 
 class FaultVerdict(Verdict):
-    """Looks, before the machine ends, whether all its CPUs are halted, if that should be so."""
+    """Checks before the machine ends that all its CPUs are halted, if the case expects it."""
     def __init__(self, scenario, case, monitor):
         super().__init__(scenario, 'qemu')
         self.case, self.monitor, self.looked = case, monitor, False
@@ -72,7 +72,7 @@ class FaultVerdict(Verdict):
         return self.end
 
     def look(self):
-        """None when every CPU waits in HLT with interrupts off."""
+        """Return None when every CPU waits in HLT with interrupts off, else the reason."""
         try:
             text = ask_monitor(self.monitor, 'info registers -a')
         except OSError as error:
@@ -88,7 +88,7 @@ class FaultVerdict(Verdict):
 
 
 class Injection(threading.Thread):
-    """gdb, which does what the case says."""
+    """gdb, which performs the case."""
     def __init__(self, case, stub, log):
         super().__init__()
         self.name, self.module = case.name, case.inject.__module__
@@ -118,7 +118,7 @@ class Injection(threading.Thread):
 
 
 def image_for(scenario):
-    """One image for all cases that boot alike."""
+    """Return one image for all cases that boot alike."""
     key = re.sub(r'\W+', '_', f'{scenario["options"]}-{scenario["modules"]}')
     path = os.path.join(DIRECTORY, f'{key}.{os.getpid()}.iso')
     with image_lock:
@@ -137,7 +137,7 @@ def scenario_of(case):
 
 
 def boot(case, scenario, log):
-    """Returns the reason why the case failed, or None, and the time it took."""
+    """Return the reason why the case failed, or None, and the time that it took."""
     with tempfile.TemporaryDirectory() as work:
         stub, monitor = os.path.join(work, 'gdb'), os.path.join(work, 'monitor')
         machine = runner.machine_for(scenario, 'qemu', image_for(scenario))

@@ -30,7 +30,7 @@ def wild_segment(elf):
 
 
 def microcode():
-    """An update for the CPU of the bed qemu, in AMD's container: TCG drops it."""
+    """Return an update for the CPU of the bed qemu, in AMD's container. TCG ignores it."""
     table = struct.pack('<11I', 0x00414d44, 0, 32, 0x800f12, 0, 0, 0x8012, 0, 0, 0, 0)
     header = struct.pack('<24I', 0, 0x7fffffff, 0, 0, 0, 0, 0x8012, *bytes(17))
     return table + struct.pack('<2I', 1, len(header)) + header

@@ -47,7 +47,7 @@ def select(args):
 
 
 def left_for_long(args):
-    """The pairs of the beds asked for that only check-long runs."""
+    """Return the pairs of the requested beds that only check-long runs."""
     if args.names:
         return []
     return [(scenario['name'], bed) for scenario in scenarios.load()
@@ -56,7 +56,7 @@ def left_for_long(args):
 
 
 def list_all(names):
-    """Prints a line for each scenario: its name and its beds, with + behind those only of check-long."""
+    """Print a line for each scenario: its name and its beds, with + after those that only check-long runs."""
     for scenario in scenarios.load():
         if not names or any(fnmatch.fnmatch(scenario['name'], pattern) for pattern in names):
             words = [bed + '+' * scenario['long'] for bed in scenario['beds']] + \

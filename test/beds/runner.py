@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Runs (scenario, bed) pairs, several at once, reports each and sums up. Used by test/beds/run.py and
-test/beds/bootmatrix.py. Logs are left in $O/test/BED/NAME.log."""
+"""Run (scenario, bed) pairs, several at once, report each and sum up. Used by test/beds/run.py and
+test/beds/bootmatrix.py. Logs are left in $O/test/BED/NAME.log.
+"""
 import concurrent.futures
 import os
 import re
@@ -20,7 +21,7 @@ say_lock = threading.Lock()
 
 
 class Outcome:
-    """What became of one scenario on one bed: 'ok', 'FAIL' or 'skip', and why."""
+    """The result of a scenario on a bed: 'ok', 'FAIL' or 'skip', and the reason."""
     def __init__(self, name, bed, verdict, reason='', seconds=0.0, log=None):
         self.name, self.bed, self.verdict, self.reason = name, bed, verdict, reason
         self.seconds, self.log = seconds, log
@@ -84,7 +85,7 @@ def remove(path):
 
 
 def debugger_silent(scenario, log):
-    """None, or that Bochs's debugger did not say what it should have said."""
+    """Return None, or the line that Bochs's debugger should have printed and did not."""
     if not scenario['debugger_says']:
         return None
     with open(log + '.console', encoding='utf-8', errors='replace') as file:
@@ -121,7 +122,9 @@ def run_one(scenario, bed):
 
 
 def never_started(bed, log):
-    """Debian's Xen sometimes hangs on the emulator before its guest runs: it says nothing of us."""
+    """Return whether Debian's Xen hung on the emulator before its guest ran, which sometimes happens: this is not a
+    failure of the guest.
+    """
     if bed != 'oracle' or not log or not os.path.exists(log):
         return False
     with open(log, encoding='utf-8', errors='replace') as file:
@@ -146,7 +149,7 @@ def run_all(jobs, chosen):
 
 
 def table_of(outcomes, left=()):
-    """One line per scenario, one column per bed; `long` where only check-long runs it (`left`)."""
+    """Return one line per scenario and one column per bed, with `long` where only check-long runs it (`left`)."""
     cells = {**{pair: 'long' for pair in left}, **{(o.name, o.bed): o.verdict for o in outcomes}}
     columns = [bed for bed in beds.BEDS if any(pair[1] == bed for pair in cells)]
     names = sorted({name for name, _ in cells})
@@ -164,6 +167,6 @@ def totals(outcomes):
 
 
 def sum_up(outcomes, left=()):
-    """Print the table and the totals; returns the exit status."""
+    """Print the table and the totals. Return the exit status."""
     print('\n' + table_of(outcomes, left) + '\n\n' + totals(outcomes))
     return 1 if any(o.verdict == 'FAIL' for o in outcomes) else 0

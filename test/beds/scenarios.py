@@ -71,7 +71,7 @@ GUEST_FIELDS = {'name': None, 'elf': None, 'vcpus': 1, 'mem': None, 'flags': '',
 
 
 class TableError(Exception):
-    """The table says something it must not; the text says where."""
+    """The table is invalid; the text says where."""
 
 
 def megabytes(text):
@@ -89,7 +89,7 @@ def fill(entry, fields, where):
 
 
 def fill_guest(entry, where):
-    """A Linux guest gets the initramfs, and with test=NAME the command line that starts it."""
+    """Give a Linux guest the initramfs, and with test=NAME the command line that starts the test."""
     guest = fill(entry, GUEST_FIELDS, where)
     guest['name'] = guest['name'] or guest['elf']
     guest['elf'] = guest['elf'] or guest['name']
@@ -108,7 +108,7 @@ def fill_guest(entry, where):
 
 
 def check(scenario, where):
-    """Fill in the defaults that depend on other fields, and refuse what cannot be meant."""
+    """Fill in the defaults that depend on other fields, and reject contradictions."""
     name = scenario['name']
     if not name or not re.fullmatch(r'[\w.+-]+', name):
         raise TableError(f"{where}: bad scenario name '{name}'")
@@ -137,7 +137,7 @@ def check(scenario, where):
 
 
 def traced(scenario):
-    """The same, with Margay recording all it does from the start, unless the scenario says how much."""
+    """Return the scenario with a trace of all events from the start, unless it sets the trace's size itself."""
     return dict(scenario, name=scenario['name'] + '+trace', forbid=scenario['forbid'] + [NO_TRACE],
                 options=f'{TRACE} {scenario["options"]}'.strip())
 
@@ -160,7 +160,7 @@ def escapes(text):
 
 
 def guest_word(guest, key, value):
-    """Takes key=value for a guest. Returns False if it is nothing of a guest's."""
+    """Take key=value for a guest. Return False if no guest has that key."""
     if key == 'no-pass':
         guest['pass'] = False
     elif key == 'vcpus':
@@ -175,7 +175,7 @@ def guest_word(guest, key, value):
 
 
 def split_line(text):
-    """Words, and the command line behind `--`, or None."""
+    """Return the words, and the command line behind `--`, or None."""
     text, dashes, cmdline = (text + ' ').partition(' -- ')
     return text.split(), cmdline.strip() if dashes else None
 
@@ -190,7 +190,7 @@ def guest_line(text, where):
 
 
 def first_line(text, before, where):
-    """A scenario's first line, with `before` it those that like= may name."""
+    """Parse a scenario's first line. `before` has the scenarios that like= may name."""
     words, cmdline = split_line(text)
     entry, guest = {'name': words[0], 'beds': []}, {}
     for word in words[1:]:
@@ -223,7 +223,7 @@ def first_line(text, before, where):
 
 
 def further_line(entry, key, text, seen, where):
-    """An indented line. `seen` has the entry's keys that such lines have set already."""
+    """Parse an indented line. `seen` has the keys that earlier lines of the entry set."""
     field = LISTS.get(key) or {'guest': 'guests', 'after': 'input', 'module': 'modules'}.get(key, key)
     if field not in seen and key not in ('options', 'send'):
         entry[field] = {} if key == 'bochs' else []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Judges one run of one scenario from its serial lines, while it runs and at its end."""
+"""Judge a run of a scenario by its serial lines, while it runs and at its end."""
 import re
 
 from beds import Watcher
@@ -10,7 +10,7 @@ POWER_OFF = 20.0        # ... to power off in, once all expected lines came
 
 
 class Verdict(Watcher):
-    """Watches for a scenario's expected and forbidden lines; types its input."""
+    """Watches for a scenario's expected and forbidden lines, and types its input."""
     def __init__(self, scenario, bed):
         self.scenario = scenario
         self.left = [re.compile(pattern) for pattern in scenario['expect']]
@@ -45,7 +45,7 @@ class Verdict(Watcher):
             self.end = now + (POWER_OFF if self.must_power_off else 0.2)
 
     def complete(self):
-        """Has everything come that must come?"""
+        """Return whether all expected lines have come."""
         enough = all(count >= entry['least'] for entry, (_, count)
                      in zip(self.scenario['count'], self.counts))
         return not self.left and not self.input and enough
@@ -63,7 +63,7 @@ class Verdict(Watcher):
         return self.end
 
     def judge(self, ended):
-        """Return None when the run passed, or the reason why not."""
+        """Return None when the run passed, or the reason why it failed."""
         if self.failure:
             return self.failure
         if self.left:

@@ -130,7 +130,7 @@ def microcode():
 
 
 def module():
-    """Policy modules as they were made, and with what else a section header or symbol may say."""
+    """Policy modules as built, and variants with other section headers and symbols."""
     for path in sys.argv[2:]:
         yield pathlib.Path(path).read_bytes()
     data = bytearray(pathlib.Path(sys.argv[2]).read_bytes())

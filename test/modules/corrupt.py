@@ -26,14 +26,14 @@ class Module:
         struct.pack_into('<' + form, self.data, offset, *values)
 
     def pick(self, rng, fits):
-        """The number of a section that fits(type, flags), which is not empty."""
+        """Return the number of a section that is not empty and that fits(type, flags)."""
         return rng.choice([i for i, s in enumerate(self.sections) if s[5] and fits(s[1], s[2])])
 
     def put_section(self, i, field, value):
         self.put('I' if field in (NAME, TYPE) else 'Q', self.headers + 64 * i + field, value)
 
     def entry(self, rng, kind, size):
-        """The offset of one of a section's entries; of relocations those of what is loaded."""
+        """Return the offset of one of a section's entries; of relocations, one of a loaded section."""
         loaded = {i for i, s in enumerate(self.sections) if s[2] & ALLOC}
         tables = [s for s in self.sections if s[1] == kind and s[5] and (kind != RELA or s[7] in loaded)]
         table = rng.choice(tables)
@@ -74,7 +74,7 @@ def relocation(m, rng):
 
 
 def description(m, rng):
-    """The symbol policy_module is another kind of thing, somewhere else, too small or called otherwise."""
+    """The symbol policy_module has another type, another section, too small a size or another name."""
     symtab = next(s for s in m.sections if s[1] == SYMTAB)
     strings = m.sections[symtab[6]][4]
     for offset in range(symtab[4], symtab[4] + symtab[5], 24):

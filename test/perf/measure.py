@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Runs under QEMU's -icount, where time is the number of instructions executed, and what is read
-from their serial lines. Used by scripts/perf.py. The figures of our own guests repeat; those of Linux on
-two CPUs were seen to vary by a few per cent from run to run."""
+"""Runs under QEMU's -icount, where time is the number of executed instructions, and the figures from their serial
+lines. Used by scripts/perf.py. The figures of our own guests repeat; those of Linux on two CPUs vary by a few per cent
+from run to run.
+"""
 import os
 import re
 import subprocess
@@ -35,12 +36,11 @@ HYPERCALLS = re.compile(r'\(margay\) (\S+) hypercall (\S+) (\d+)')
 
 
 class PerfError(Exception):
-    """A run did not give what it should; the text says which and where its log is."""
+    """A run did not print a figure; the text says which, and where its log is."""
 
 
 class Lines(beds.Watcher):
-    """Keeps all lines. A line that matches `end` ends the run, for machines that do not switch
-    themselves off."""
+    """Collects all lines. A line that matches `end` ends the run, for machines that do not power off."""
     def __init__(self, end=None):
         self.text, self.end, self.over = [], end and re.compile(end), None
 
@@ -61,7 +61,7 @@ def guest(name):
 
 
 def finish(lines, ended, log, sign):
-    """Take the lines of a run in which `sign` must have come."""
+    """Return the lines of a run, in which `sign` must have come."""
     if ended.how == 'limit' or not lines.find(re.compile(sign)):
         raise PerfError(f'no line {sign} in {log}')
     return lines
@@ -103,13 +103,14 @@ def on_xen(name, elf, sign, vcpus=1, cpus=1, mem=1024, limit=600, args='', extra
 
 
 def bench_of(lines):
-    """{name: {min, mean}} of what the bench guest printed, in its order."""
+    """Return {name: {min, mean}} of the bench guest's lines, in their order."""
     return {m[1]: {'min': int(m[2]), 'mean': int(m[3])} for m in lines.find(BENCH)}
 
 
 def noise_of(lines):
-    """The same of the noise guest; and of the gaps in a loop that nothing should disturb, as
-    noise_alone, their count and their sum."""
+    """Return the same of the guest noise; and as noise_alone the number and the sum of the gaps in a loop that nothing
+    should disturb.
+    """
     alone = next(m for m in lines.find(NOISE) if m[1] == 'alone')
     return {**bench_of(lines), 'noise_alone': {'min': int(alone[2]), 'mean': int(alone[3])}}
 
@@ -124,7 +125,7 @@ def costs_of(name, lines):
 
 
 def pair_of_domains(cpus, arg):
-    """Two guests that send each other events. The first has the lower number."""
+    """Return two guests that send each other events. The first has the lower number."""
     elf = guest('bench_domains')
     return on_margay(f'bench_domains-{cpus}', [
         (elf, f'guest name=bench_domains mem=32M pin=0 -- peer=2 {arg}'),
@@ -133,8 +134,9 @@ def pair_of_domains(cpus, arg):
 
 
 def timed_net(name, row, empty):
-    """What one operation of that row takes of Xen without its decoder: what the plugin saw between the
-    marks, less what it saw between those with only the readings of the TSC, which are two exits there."""
+    """Return the cost of one operation of that row on Xen without its decoder: the plugin's count between the marks,
+    less its count between marks with only the readings of the TSC, which are two exits there.
+    """
     intervals, instructions, inside, calls = row
     share = intervals / empty[0]
     left = instructions - inside - share * (empty[1] - empty[2])
@@ -147,8 +149,9 @@ def timed_net(name, row, empty):
 
 
 def noise_nets(rows, gaps, costs):
-    """The same for the guest noise, of two rows: a loop that reads the TSC, which on this emulator is an
-    exit, left alone and with a timer. In the loop that is left alone each turn is one call of the decoder."""
+    """Return the same for two rows of the guest noise: a loop that reads the TSC, which on this emulator exits,
+    undisturbed and with a timer. In the undisturbed loop each turn is one call of the decoder.
+    """
     alone, timer = rows
     turn, each = alone[1] / alone[3], alone[2] / alone[3]
     # The time outside of gaps consists of iterations without one.
@@ -164,9 +167,10 @@ def noise_nets(rows, gaps, costs):
 
 
 def nets_of(costs, rows, lines):
-    """{name: what is left of its mean without Xen's decoder}. The rows of the plugin are in the order of
-    the figures. The readings of the TSC are the first, behind the empty operation of the guest bench;
-    that marks one go of each operation alone, within the readings."""
+    """Return {name: its mean without Xen's decoder}. The plugin's rows are in the order of the figures. The readings
+    of the TSC come first, after the empty operation of the guest bench; the guest marks one execution of each
+    operation alone, between the readings.
+    """
     if not all(row[0] for row in rows):
         raise ValueError('a row without marks')
     if 'noise_alone' in costs:
@@ -194,7 +198,7 @@ def bench_on_xen(name, vcpus, cpus, arg):
 
 
 def bench(xen=True):
-    """The bench guests on Margay and on Xen. As Xen starts one domain only, it has no row of two."""
+    """Run the bench guests on Margay and on Xen. Xen starts one domain only, so it has no row of two."""
     result = {'margay': {}}
     for name, vcpus, cpus, arg in BENCHES:
         lines = on_margay(f'{name}-{cpus}', [
@@ -211,15 +215,16 @@ def bench(xen=True):
 
 
 def traced_accesses(text, names):
-    """{name: [VMREADs, VMWRITEs]} of what Bochs traced: the bench guest marks the start and the end of
-    one go of each operation by a magic breakpoint; the first is the empty one."""
+    """Return {name: [VMREADs, VMWRITEs]} of Bochs's trace. The bench guest marks the start and the end of one
+    execution of each operation by a magic breakpoint; the first is the empty one.
+    """
     parts = re.split(r'Magic breakpoint', text)[1::2][1:]
     return {name: [len(re.findall(rf': {insn} ', part)) for insn in ('vmread', 'vmwrite')]
             for name, part in zip(names, parts)}
 
 
 def vtx_image(name, vcpus, arg):
-    """A CD that starts that guest, and where the log of its run goes."""
+    """Return a CD that starts that guest, and the path of its log."""
     directory = os.path.join(beds.OUT, 'perf')
     os.makedirs(directory, exist_ok=True)
     image, log = (os.path.join(directory, name + '-vtx' + ext) for ext in ('.iso', '.log'))
@@ -237,9 +242,9 @@ def vtx_costs(name, image, cpus, log):
 
 
 def vtx():
-    """The bench guests on Margay with VT-x, under Bochs, whose TSC counts instructions in steps of 5
-    where there are two CPUs; and of the guest bench one go of each operation, instruction by
-    instruction."""
+    """Run the bench guests on Margay with VT-x, under Bochs, whose TSC counts instructions in steps of 5 with two
+    CPUs; and trace one execution of each operation of the guest bench.
+    """
     others = {}
     for name, vcpus, cpus, arg in BENCHES[2:]:
         image, log = vtx_image(name, vcpus, arg)
@@ -263,7 +268,7 @@ def vtx():
 
 
 def boot_on_xen(cpus):
-    """Instructions of all CPUs from Xen's entry to its first VMRUN."""
+    """Count the instructions of all CPUs from Xen's entry to its first VMRUN."""
     counts = os.path.join(beds.OUT, 'perf', f'boot-{cpus}-xen.counts')
     on_xen(f'boot-{cpus}-xen', guest('hello'), 'PASS hello', cpus=cpus,
            extra=xen_tools.counting(counts, **xen_tools.entering()))
@@ -271,8 +276,9 @@ def boot_on_xen(cpus):
 
 
 def boot(xen=True):
-    """Instructions from Margay's entry to each step of its boot, for one and two CPUs; and from Xen's to
-    its first guest."""
+    """Count the instructions from Margay's entry to each step of its boot, for one and two CPUs; and from Xen's to its
+    first guest.
+    """
     result = {'xen': {f'{cpus} CPU' + 's' * (cpus > 1): boot_on_xen(cpus) for cpus in (1, 2)}} if xen else {}
     for cpus in (1, 2):
         lines = on_margay(f'boot-{cpus}', [(guest('hello'), 'guest name=hello mem=64M')],
@@ -282,7 +288,7 @@ def boot(xen=True):
 
 
 def swap_gap(vcpus):
-    """The longest gap that a guest on 4 CPUs sees, without and with swaps, and what a swap takes."""
+    """Return the longest gap that a guest on 4 CPUs sees, without and with swaps, and the cost of a swap."""
     modules = [(os.path.join(beds.OUT, f'modules/{name}.mod'), 'policy select=none')
                for name in ('rr', 'credit', 'gang', 'edf')]
     lines = on_margay(f'swap_gap_{vcpus}', [
@@ -295,8 +301,9 @@ def swap_gap(vcpus):
 
 
 def policy():
-    """What it costs that a module decides: the guest policy_cost, with 1 CPU and 2 vCPUs. What guests
-    see of swaps: swap_gap."""
+    """Measure the cost of decisions by a module: the guest policy_cost, with 1 CPU and 2 vCPUs. swap_gap measures what
+    guests see of swaps.
+    """
     lines = on_margay('policy', [
         (guest('policy_cost'), 'guest name=policy_cost vcpus=2 mem=32M control -- cpus=1'),
         (os.path.join(beds.OUT, 'modules/rr.mod'), 'policy select=none')], 'PASS policy_cost')
@@ -307,14 +314,15 @@ def policy():
 
 
 def memory_of_xen(vcpus, mem):
-    """Of a machine of 2 CPUs and 2 GiB: RAM less what is free and what its only domain has."""
+    """Return the memory of Xen on a machine of 2 CPUs and 2 GiB: RAM less the free memory and that of its only domain.
+    """
     lines = on_xen('memory-xen', guest('host_memory'), 'PASS host_memory', vcpus, cpus=2, mem=2048,
                    guest_mem=mem)
     return int(lines.find(HOST_OWN)[0][1])
 
 
 def memory(xen=True):
-    """Margay's own memory in KiB on a machine of 2 CPUs and 2 GiB, without and with guests; and Xen's."""
+    """Return Margay's own memory in KiB on a machine of 2 CPUs and 2 GiB, without and with guests; and Xen's."""
     result = {'xen': {}} if xen else {}
     for name, vcpus, mem in (('hello, 1 vCPU, 64 MiB', 1, 64), ('hello, 2 vCPUs, 1 GiB', 2, 1024)):
         lines = on_margay('memory', [(guest('hello'), f'guest name=hello vcpus={vcpus} mem={mem}M')],
@@ -329,7 +337,7 @@ def memory(xen=True):
 
 
 def linux_run(name, vcpus, cmdline, sign):
-    """Exits and hypercalls of a stock kernel from its entry to its power-off."""
+    """Count the exits and hypercalls of a stock kernel from its entry to its power-off."""
     args = f'guest name=linux vcpus={vcpus} mem=256M -- console=hvc0 {cmdline}'
     lines = on_margay(name, [(guest('linux-cloud'), args),
                              (guest('initramfs.gz'), 'initrd for=linux')],
@@ -349,8 +357,9 @@ def asleep_on_margay(cmdline):
 
 
 def asleep_on_xen(cmdline):
-    """How often Xen returns to the kernel, which is a paravirtual one there: after a hypercall, system
-    call, fault or interrupt. There are no exits as of a guest that hardware supports."""
+    """Count Xen's returns to the kernel, which is paravirtual there: after a hypercall, system call, fault or
+    interrupt. It has no exits as hardware-virtualized guests do.
+    """
     counts = os.path.join(beds.OUT, 'perf/linux-asleep-xen.counts')
     linux_on_xen('linux-asleep-xen', guest('initramfs.gz'), cmdline, 'Entering ACPI S5',
                  extra=xen_tools.counting(counts, **xen_tools.returning()))
@@ -358,16 +367,18 @@ def asleep_on_xen(cmdline):
 
 
 def asleep(run):
-    """The exits of a stock kernel that its first process lets sleep for a second and then power off, and
-    of a second of sleep: the difference to the run that sleeps ten more."""
+    """Count the exits of a stock kernel whose first process sleeps for a second and then powers off, and those of a
+    second of sleep: the difference to a run that sleeps ten seconds more.
+    """
     short, long = (run(f'quiet rdinit=/bin/busybox -- poweroff -f -d {seconds}') for seconds in (1, 11))
     return {'from entry to power-off, a second asleep': short, 'a second asleep': (long - short) / 10}
 
 
 def linux(xen=True):
-    """A boot whose first process powers off at once, all kernel messages on the console; the same
-    with `quiet`; and one that runs the test `boot`, with its shell and some twenty processes. And one
-    with 1 vCPU of the kernel that runs on Xen too."""
+    """Measure a boot whose first process powers off at once, with all kernel messages on the console; the same with
+    `quiet`; one that runs the test `boot`, with its shell and some twenty processes; and one with 1 vCPU of the kernel
+    that runs on Xen too.
+    """
     result = {'asleep': {'margay': asleep(asleep_on_margay)}}
     if xen:
         result['asleep']['xen'] = asleep(asleep_on_xen)
@@ -394,8 +405,9 @@ def on_bare_machine(name, kernel, initrd, cmdline, sign, limit=200):
 
 
 def linux_on_xen(name, initrd, cmdline, sign, end=None, cpus=1, limit=400, extra=()):
-    """Debian's kernel as Xen's initial domain, of 512 MiB. It is a paravirtual one: as PVH,
-    which is what it is on Margay, that kernel does not start there."""
+    """Run Debian's kernel as Xen's initial domain, of 512 MiB. It is paravirtual: as PVH, as on Margay, that kernel
+    does not start there.
+    """
     # pylint: disable=too-many-arguments
     log, xen, kernel = (os.path.join(beds.OUT, path) for path in (
         f'perf/{name}.log', 'cache/xen/xen', 'cache/generic/vmlinuz'))
@@ -411,8 +423,9 @@ def linux_on_xen(name, initrd, cmdline, sign, end=None, cpus=1, limit=400, extra
 
 
 def linux_on_kvm(name, sign, limit=600):
-    """The same kernel with the same work as a guest of KVM's, in that kernel again, which has all of this in
-    its initramfs (mkkvm)."""
+    """Run the same kernel with the same work as a guest of KVM, inside that kernel again, which has all of this in its
+    initramfs (mkkvm).
+    """
     log = os.path.join(beds.OUT, 'perf', name + '.log')
     machine = beds.Machine(None, cpus=1, mem=1536, extra=ICOUNT)
     cmdline = ('console=ttyS0 norandmaps nokaslr mitigations=off quiet -- '
@@ -428,7 +441,7 @@ def work_of(lines):
 
 
 def work_on_margay(cpus, cmdline):
-    """All have the same features: where -cpu is given twice, QEMU takes the last."""
+    """Run the same work on Margay. All have the same features: QEMU takes the last -cpu."""
     return work_of(on_margay(f'work-{cpus}-margay', [
         (guest('linux-generic'), f'guest name=linux vcpus={cpus} mem=512M -- console=hvc0 {cmdline}'),
         (guest('initramfs-work.gz'), 'initrd for=linux')], 'PASS work', cpus=cpus,
@@ -441,10 +454,11 @@ def work_on_xen(cpus, cmdline):
 
 
 def native(with_others=False):
-    """The same work in the same stock kernel on the bare machine, on Margay, on Xen and on KVM, one CPU
-    each; and on Margay and Xen what two CPUs have to do with each other. The bare kernel does not bring up
-    a second one under -icount: QEMU goes on with the CPU that a timer has interrupted, and the first
-    waits for the other one without PAUSE or HLT."""
+    """Run the same work in the same stock kernel on the bare machine, on Margay, on Xen and on KVM, with one CPU each;
+    and on Margay and Xen the work that needs two CPUs. The bare kernel does not bring up a second CPU under -icount:
+    QEMU continues with the CPU that a timer has interrupted, and the first one waits for the other without PAUSE or
+    HLT.
+    """
     initrd, kernel, two = guest('initramfs-work.gz'), guest('linux-generic'), SAME_KERNEL + ' -- two'
     result = {'native': work_of(on_bare_machine('work-native', kernel, initrd, SAME_KERNEL, 'PASS work')),
               'margay': {**work_on_margay(1, SAME_KERNEL), **work_on_margay(2, two)}}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What scripts/perf.py has measured as a picture (SVG): a bar for each operation and system, on a scale on
-which each grid line is ten times the one before."""
+"""Draw the results of scripts/perf.py as a picture (SVG): a bar for each operation and system, on a scale on which
+each grid line is ten times the one before.
+"""
 import math
 from xml.sax.saxutils import escape
 
@@ -9,7 +10,7 @@ COLOURS = {'margay': '#2b6cb0', 'margay, VT-x': '#63b3ed', 'xen': '#c05621', 'xe
 
 
 def series(result):
-    """{operation: [(system, instructions), ...]} of what was measured."""
+    """Return {operation: [(system, instructions), ...]} of the results."""
     rows = {}
     for system, data in (('margay', result.get('bench', {}).get('margay', {})),
                          ('margay, VT-x', result.get('vtx', {})),
@@ -36,7 +37,7 @@ def legend(systems, y):
 
 
 def svg(result):
-    """The picture as text; '' when nothing of it was measured."""
+    """Return the picture as text, or '' when there are no results for it."""
     rows = series(result)
     values = [value for bars in rows.values() for _, value in bars]
     if not values:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Debian's Xen seen from outside, by the plugin count.c of the emulator and the map of Xen's symbols: what
-it spends in decoding instructions, until its first guest runs, and how often it returns to a guest."""
+"""Measure Debian's Xen from outside, by the emulator's plugin count.c and the map of Xen's symbols: the cost of its
+instruction decoder, the time to its first guest, and its returns to a guest.
+"""
 import os
 import re
 import struct
@@ -29,7 +30,7 @@ def need(path):
 
 
 def symbol(name):
-    """The address of a symbol of Xen's."""
+    """Return the address of a symbol of Xen."""
     with open(need(MAP), encoding='utf-8') as file:
         for line in file:
             address, _, this = line.split()
@@ -39,7 +40,7 @@ def symbol(name):
 
 
 def image():
-    """Xen's image as it is loaded, and the physical address of its entry, which is its start."""
+    """Return Xen's loaded image, and the physical address of its entry, which is its start."""
     with open(need(XEN), 'rb') as file:
         elf = file.read()
     entry, table = struct.unpack_from('<II', elf, 24)
@@ -52,8 +53,9 @@ def image():
 
 
 def returns_of(function):
-    """The addresses that follow the calls of a function. None may jump to it: it would return to where
-    nobody looks."""
+    """Return the addresses after the calls of a function. No jump may lead to the function: it would return to an
+    address that is not watched.
+    """
     code, _ = image()
     base, target = symbol('start'), symbol(function)
     end = symbol('_etext') - base - 4
@@ -70,7 +72,7 @@ def returns_of(function):
 
 
 def counting(path, **options):
-    """QEMU's arguments that let the plugin write its counts to a file."""
+    """Return QEMU's arguments that let the plugin write its counts to a file."""
     if not os.path.exists(PLUGIN):
         raise beds.BedError(f'no {PLUGIN} (run make perf)')
     text = ''.join(f',{name}={value}' for name, value in options.items())
@@ -78,22 +80,22 @@ def counting(path, **options):
 
 
 def decoding():
-    """Options of the plugin to count what is decoded."""
+    """Return the plugin's options to count the work of the decoder."""
     return {'inside': ':'.join(map(hex, [symbol(DECODER), *returns_of(DECODER)]))}
 
 
 def entering():
-    """... to count from Xen's entry to the first time that a guest runs."""
+    """Return the plugin's options to count from Xen's entry to the first run of a guest."""
     return {'from': hex(image()[1])}
 
 
 def returning():
-    """... to count the returns to a paravirtual guest."""
+    """Return the plugin's options to count the returns to a paravirtual guest."""
     return {'passes': hex(symbol(RETURN))}
 
 
 def counted(path, what):
-    """The number that the plugin wrote behind that word."""
+    """Return the number that the plugin wrote after that word."""
     with open(path, encoding='utf-8') as file:
         found = re.search(rf'^{what} (\d+)$', file.read(), re.M)
     if not found:
@@ -102,6 +104,6 @@ def counted(path, what):
 
 
 def rows_of(path):
-    """[(intervals, instructions, of these in the decoder, its calls), ...], a row of a guest each."""
+    """Return [(intervals, instructions, of these in the decoder, its calls), ...], a row per guest."""
     with open(path, encoding='utf-8') as file:
         return [tuple(map(int, row)) for row in ROW.findall(file.read())]

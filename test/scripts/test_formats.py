@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Every message of Margay's uses only those conversions that its own vsnprintf() knows: the compiler
-checks them against the C library's, which knows more."""
+"""Every message of Margay uses only the conversions of its own vsnprintf(). The compiler checks them against the C
+library, which has more.
+"""
 import glob
 import os
 import re

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Policy modules made outside of the tree, from the installed headers alone, as their authors would."""
+"""Policy modules built outside of the tree, from the installed headers alone, as their authors would."""
 import os
 import shutil
 import subprocess

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The picture of `make perf`: well-formed, a bar for each figure, as long as the figure says. And what is
-made of the plugin's counts."""
+"""The picture of `make perf` is well-formed and has a bar of the right length for each figure; and the evaluation of
+the plugin's counts.
+"""
 import math
 import os
 import sys

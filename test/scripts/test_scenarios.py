@@ -181,7 +181,7 @@ class Tables(unittest.TestCase):
 
 
 class Emulator(unittest.TestCase):
-    """The runner's own machinery, with a shell in the place of an emulator."""
+    """The runner's own code, with a shell in the place of an emulator."""
     def run_shell(self, script, limit=10, **fields):
         verdict = Verdict(scenario(**fields), 'qemu')
         with tempfile.TemporaryDirectory() as work:
@@ -198,7 +198,7 @@ class Emulator(unittest.TestCase):
         self.assertIn('time ran out', reason)
 
     def test_limit_on_a_busy_machine(self):
-        """Beside three others on one core, little of the time that goes by is the emulator's own."""
+        """Beside three others on one core, the emulator gets only a small part of the time that passes."""
         core = str(min(os.sched_getaffinity(0)))
         loops = [subprocess.Popen(['taskset', '-c', core, 'sh', '-c', 'while :; do :; done'],
                                   preexec_fn=beds.die_with_parent) for _ in range(4)]

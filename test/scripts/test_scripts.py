@@ -69,7 +69,7 @@ class Kvm(unittest.TestCase):
 
 
 class Make(unittest.TestCase):
-    """What make says to those who cannot get what they want."""
+    """The messages of make to users whose goal cannot be made."""
     def make(self, *words):
         done = subprocess.run(['make', '-C', os.path.join(SCRIPTS, '..'), '--no-print-directory', *words],
                               capture_output=True, text=True, check=False)
@@ -92,7 +92,7 @@ class Make(unittest.TestCase):
 
 
 class Format(unittest.TestCase):
-    """keep(): which of an author's lines stay although clang-format would change them."""
+    """keep(): the author's lines that stay although clang-format would change them."""
     def keep(self, old, new, before=()):
         return load('format.py').keep(old.split('\n'), new.split('\n'), list(before))
 

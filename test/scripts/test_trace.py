@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""mgctl trace show and export, on a trace file made here: what is exported must be what viewers of
-Chrome's trace event format ask for."""
+"""mgctl trace show and export, on a trace file made here: the export must satisfy viewers of Chrome's trace event
+format.
+"""
 import json
 import os
 import shutil
@@ -106,7 +107,7 @@ class Trace(unittest.TestCase):
                 end = event['ts'] + event['dur']
 
     def test_slices(self):
-        """From an exit to the entry or to leaving the CPU; time in microseconds since the first record."""
+        """Slices last from an exit to the entry or to leaving the CPU, in microseconds since the first record."""
         events = self.exported(RECORDS)['traceEvents']
         slices = [(e['name'], e['ts'], e['dur']) for e in events if e['ph'] == 'X']
         self.assertEqual(sorted(slices, key=lambda s: s[1]), [
@@ -128,7 +129,7 @@ class Trace(unittest.TestCase):
         self.assertRegex(lines[-1], r'sixteen letters!/2 +exit +hlt at 0$')
 
     def test_same_time(self):
-        """A coarse TSC gives many records the same time: their order stays."""
+        """A coarse TSC gives many records the same time: they stay in order."""
         records = [record(7, HYPERCALL, a=17, b=i) for i in range(32, 2032)]
         done = self.mgctl('show', self.file(records))
         self.assertEqual([int(line.split()[-1], 16) for line in done.stdout.splitlines()],
