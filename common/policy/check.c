@@ -5,30 +5,27 @@
  * checked data cannot change. No pointer is followed before its check.
  */
 #include <margay/errno.h>
-#include <margay/lib.h>
+#include <margay/policy_registry.h>
 
 #include "loader.h"
 
 #define SUMMARY_MAX 100
 
-#define TABLE(point, required, ...) \
-	{ #point, offsetof(struct policy_module, point), sizeof(struct point##_policy), required, \
-	  { __VA_ARGS__ } }
+#define TABLE(point, first, nr, required) \
+	{ #point, offsetof(struct policy_module, point), sizeof(struct point##_policy), first, nr, \
+	  required }
 
 /* The tables that a module may define. The functions come first, and the required ones lead. */
 static const struct {
 	const char *name;
 	size_t at, size;
-	unsigned required;
-	const char *fn[8];
+	unsigned first, nr, required;
 } tables[] = {
-	TABLE(sched, 3, "enqueue", "dequeue", "pick", "charge", "preempts", "place", "set",
-	      "domain_gone"),
-	TABLE(idle, 1, "idle"),
-	TABLE(place, 1, "node"),
-	TABLE(exit, 1, "exit"),
+	TABLE(sched, FN_ENQUEUE, FN_IDLE, 3),
+	TABLE(idle, FN_IDLE, 1, 1),
+	TABLE(place, FN_NODE, 1, 1),
+	TABLE(exit, FN_EXIT, 1, 1),
 };
-_Static_assert(offsetof(struct sched_policy, balance) == 8 * 8, "each function has a name above");
 
 /* Returns size bytes of memory at an address in a group of the module; NULL: outside. */
 static const void *find_in_group(const u8 *mem, const struct module *m, u64 addr, u64 size,
@@ -72,12 +69,13 @@ static int check_table(const u8 *mem, u64 addr, unsigned t, const struct module 
 		return module_refuse(reason,
 				     "policy_module.%s is not in the module's read-only data",
 				     tables[t].name);
-	for (unsigned i = 0; i < ARRAY_SIZE(tables[t].fn) && tables[t].fn[i]; i++) {
+	for (unsigned i = 0; i < tables[t].nr; i++) {
 		memcpy(&fn, table + i * 8, 8);
 		if (!fn && i >= tables[t].required)
 			continue;
 		if (!find_in_group(mem, m, fn, 1, MODULE_TEXT))
-			return module_refuse(reason, "%s.%s is %s", tables[t].name, tables[t].fn[i],
+			return module_refuse(reason, "%s.%s is %s", tables[t].name,
+					     policy_fn_names[tables[t].first + i],
 					     fn ? "not a function of the module" : "missing");
 	}
 	return 0;
