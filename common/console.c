@@ -213,7 +213,7 @@ int console_attach(struct domain *d)
 		return -ENOMEM;
 	if (!gfn)
 		c->ring = alloc_page();
-	else if (!p2m_get_page(d, gfn, true, &mfn))
+	else if (!p2m_get_page(d, gfn, &mfn))
 		c->ring = guest_shared_page(d, mfn, 0);
 	if (!c->ring) {
 		kfree(c);

@@ -189,7 +189,7 @@ int evtchn_fifo_init_control(struct domain *d, u32 vcpu, gfn_t gfn, u32 offset)
 	if (!v)
 		return -ENOENT;
 	if (offset > PAGE_SIZE - sizeof(*v->fifo.control) || offset % sizeof(u64) ||
-	    p2m_get_page(d, gfn, true, &mfn))
+	    p2m_get_page(d, gfn, &mfn))
 		return -EINVAL;
 	spin_lock(&d->evtchn->lock);
 	err = v->fifo.control ? -EINVAL : 0;
@@ -212,7 +212,7 @@ int evtchn_fifo_expand_array(struct domain *d, gfn_t gfn)
 
 	if (!t->fifo)
 		return -EOPNOTSUPP;
-	if (p2m_get_page(d, gfn, true, &mfn))
+	if (p2m_get_page(d, gfn, &mfn))
 		return -EINVAL;
 	spin_lock(&t->lock);
 	port = t->nr_words;

@@ -123,7 +123,7 @@ int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t
 	if ((!pinned || (write && !a->writes)) && !set_status(e, who, write, pinned))
 		return GNTST_general_error;
 	if (!pinned) {
-		if (p2m_get_page(rd, READ_ONCE(e->frame), write, &a->mfn)) {
+		if (p2m_get_page(rd, READ_ONCE(e->frame), &a->mfn)) {
 			atomic_and(&e->flags, (u16) ~(GTF_reading | GTF_writing));
 			return GNTST_bad_page;
 		}

@@ -220,7 +220,7 @@ static int copy_claim(struct domain *ld, const struct gnttab_copy_ptr *p, struct
 	if (c->by_ref)
 		st = grant_pin(c->d, c->ref, ld->id, c->write, &c->mfn);
 	else
-		st = p2m_get_page(ld, p->u.gmfn, c->write, &c->mfn) ? GNTST_bad_page : GNTST_okay;
+		st = p2m_get_page(ld, p->u.gmfn, &c->mfn) ? GNTST_bad_page : GNTST_okay;
 	if (st != GNTST_okay)
 		domain_put(c->d);
 	return st;

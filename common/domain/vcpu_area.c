@@ -37,7 +37,7 @@ static int get_area(struct domain *d, struct guest_area *a, size_t size, unsigne
 		gpaddr_t gpa;
 
 		err = guest_translate(i ? last : a->va, true, &gpa);
-		if (!err && p2m_get_page(d, gpa >> PAGE_SHIFT, true, &a->mfn[i]))
+		if (!err && p2m_get_page(d, gpa >> PAGE_SHIFT, &a->mfn[i]))
 			err = -EFAULT;
 		if (err) {
 			a->mfn[i] = INVALID_MFN;
@@ -70,7 +70,7 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 	guard(&d->lock);
 	/* A vCPU registers once, itself or while it is offline. */
 	if (v->info_mfn != INVALID_MFN || (v != cur && READ_ONCE(v->state) != RUN_OFFLINE) ||
-	    p2m_get_page(d, a.mfn, true, &mfn))
+	    p2m_get_page(d, a.mfn, &mfn))
 		return -EINVAL;
 	v->info_mfn = mfn;
 	evtchn_move_vcpu_info(v, guest_shared_page(d, mfn, a.offset));

@@ -83,10 +83,10 @@ int p2m_split_code(struct domain *d, gfn_t gfn);
 struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn);
 
 /*
- * Finds the page at gfn and takes a reference, which keeps it until page_put(). write: the guest
- * must be able to write it. 0, -EINVAL (no such page or not allowed).
+ * Finds the domain's own page at gfn and takes a reference, which keeps it until page_put(). 0 or
+ * -EINVAL.
  */
-int p2m_get_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn);
+int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn);
 
 /* Waits until no CPU uses an old translation of d. Arch code. */
 void p2m_flush(struct domain *d);

@@ -216,11 +216,10 @@ int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *old)
 	return 0;
 }
 
-int p2m_get_page(struct domain *d, gfn_t gfn, bool write, mfn_t *mfn)
+int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);
 
-	(void)write;
 	*mfn = e.mfn;
 	return e.type == P2M_RAM ? page_get(d, e.mfn) : -EINVAL;
 }

@@ -221,7 +221,7 @@ static void test_grants(void **state)
 	assert_int_equal(p2m_map(&d, 9, page, 0, P2M_GRANT_RO), 0);
 	assert_entry(9, page, P2M_GRANT_RO, 0);
 	/* A guest cannot pass on pages of other domains. */
-	assert_int_equal(p2m_get_page(&d, 9, false, &got), -EINVAL);
+	assert_int_equal(p2m_get_page(&d, 9, &got), -EINVAL);
 	/* Its owner frees it. It stays charged until the user of the grant drops its reference. */
 	dom_free(&other, page, 0);
 	assert_int_equal(p2m_unmap(&d, 9), 0);
@@ -232,9 +232,9 @@ static void test_grants(void **state)
 	assert_int_equal(other.tot_pages, 0);
 
 	assert_int_equal(p2m_map(&d, 10, ram(9), 0, P2M_RAM), 0);
-	assert_int_equal(p2m_get_page(&d, 11, true, &got), -EINVAL);
-	assert_int_equal(p2m_get_page(&d, 1UL << 50, true, &got), -EINVAL);
-	assert_int_equal(p2m_get_page(&d, 10, true, &got), 0);
+	assert_int_equal(p2m_get_page(&d, 11, &got), -EINVAL);
+	assert_int_equal(p2m_get_page(&d, 1UL << 50, &got), -EINVAL);
+	assert_int_equal(p2m_get_page(&d, 10, &got), 0);
 	/* The reference keeps it after the unmapping. */
 	assert_int_equal(p2m_unmap(&d, 10), 0);
 	assert_int_equal(page_owner(got), 1);
@@ -506,7 +506,7 @@ static void test_random(void **state)
 			model_clear(gfn);
 			break;
 		case 5:
-			assert_int_equal(p2m_get_page(&d, gfn, true, &mfn),
+			assert_int_equal(p2m_get_page(&d, gfn, &mfn),
 					 model[gfn].type == P2M_RAM ? 0 : -EINVAL);
 			if (model[gfn].type == P2M_RAM)
 				page_put(&d, mfn);

@@ -178,14 +178,12 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 
 int p2m_unmap(struct domain *d, gfn_t gfn)
 {
-	u64 old;
-	int rc = set_entry(d, gfn, 0, 0, &old);
+	struct p2m_entry e;
+	int rc = p2m_detach(d, gfn, &e);
 
-	if (rc)
-		return rc;
-	p2m_flush(d);
-	free_leaf(d, old, 0);
-	return 0;
+	if (!rc && e.type == P2M_RAM)
+		dom_free(d, e.mfn, 0);
+	return rc;
 }
 
 unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n)
@@ -216,7 +214,7 @@ int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *out)
 	return 0;
 }
 
-int p2m_get_page(struct domain *d, gfn_t gfn, bool write __unused, mfn_t *mfn)
+int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);
 	/* Only the domain's own pages: other domains may revoke the pages they granted. */
