@@ -136,6 +136,7 @@ struct msr_read {
 	long err;		/* 0, or -EPERM: #GP */
 };
 
+enum { NR_OWN_CPUID = 19 };
 struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
 };
@@ -221,7 +222,7 @@ struct vcpu {
 	u64 dr[4];
 	u64 msr_tsc_aux;
 	u64 spec_ctrl;			/* the guest's SPEC_CTRL */
-	struct cpuid_regs cpuid;	/* the last result that differs between vCPUs */
+	struct cpuid_regs cpuid[NR_OWN_CPUID]; /* results that differ between vCPUs */
 	u64 tsc_offset;
 	u32 pvclock_version;
 

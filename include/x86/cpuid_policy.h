@@ -4,14 +4,27 @@
 #define MARGAY_CPUID_POLICY_H
 
 #include <margay/vcpu.h>
+#include <x86/regs.h>
 
 /* Executes CPUID on the machine. Unit tests replace it. */
 void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out);
+#ifdef MARGAY_UNIT
+u32 cpuid_machine_ebx(u32 leaf, u32 subleaf);
+#else
+static inline u32 cpuid_machine_ebx(u32 leaf, u32 subleaf)
+{
+	u32 a, b, c, d;
 
-/*
- * Returns the result for v, valid until the next call; fills in what depends on v (APIC id,
- * OSXSAVE).
- */
+	cpuid_count(leaf, subleaf, &a, &b, &c, &d);
+	return b;
+}
+#endif
+
+/* Initialises v's own results. */
+void cpuid_vcpu_init(struct vcpu *v);
+/* Updates the bits that follow CR4 and IA32_APIC_BASE. Called when either has changed. */
+void cpuid_follow(struct vcpu *v);
+/* Returns the result for v, valid until the next call. */
 const struct cpuid_regs *cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf);
 
 /* The bits that a guest may set, from the policy. */

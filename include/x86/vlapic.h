@@ -39,7 +39,6 @@ struct msr_read vlapic_read_x2apic(struct vcpu *v, u32 reg);
 int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val);
 
 /* Accesses an aligned 32-bit register at an offset in the page, in xAPIC mode. */
-bool vlapic_mmio_enabled(struct vcpu *v);
 u32 vlapic_read(struct vcpu *v, u32 offset);
 void vlapic_write(struct vcpu *v, u32 offset, u32 val);
 

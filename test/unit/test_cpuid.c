@@ -39,6 +39,14 @@ static u32 xsave_size(bool compact)
 	return size;
 }
 
+u32 cpuid_machine_ebx(u32 leaf, u32 sub)
+{
+	struct cpuid_regs r;
+
+	cpuid_machine(leaf, sub, &r);
+	return r.ebx;
+}
+
 void cpuid_machine(u32 leaf, u32 sub, struct cpuid_regs *r)
 {
 	*r = (struct cpuid_regs){ features, features, features, features };
@@ -51,7 +59,7 @@ void cpuid_machine(u32 leaf, u32 sub, struct cpuid_regs *r)
 	else if (leaf == 4 || leaf == 0x8000001d)
 		cache(sub, r);
 	else if (leaf == 0xd && sub < 2)
-		r->ebx = xsave_size(sub == 1);
+		r->ebx = features ? xsave_size(sub == 1) : 0;
 	else if (leaf == 0xd)
 		*r = (struct cpuid_regs){ sub == 2 ? 256 : 64, sub == 2 ? 576 : 1024 + sub * 64, 2,
 					  0 };
@@ -86,10 +94,13 @@ static void start(bool is_intel, u32 words, u32 basic, u32 ext, unsigned int vcp
 static void policy(void)
 {
 	assert_int_equal(arch_part.create(&mock_domain), 0);
+	for (unsigned int i = 0; i < MOCK_VCPUS; i++)
+		cpuid_vcpu_init(vcpu_nr(i));
 }
 
 static struct cpuid_regs ask(unsigned int i, u32 leaf, u32 sub)
 {
+	cpuid_follow(vcpu_nr(i));
 	return *cpuid_guest(vcpu_nr(i), leaf, sub);
 }
 

@@ -22,6 +22,11 @@ void *alloc_pages(unsigned int n, unsigned int node)
 	return calloc(n, PAGE_SIZE);
 }
 
+void cpuid_follow(struct vcpu *vcpu)
+{
+	(void)vcpu;
+}
+
 void svm_set_cr0(struct vcpu *vcpu, u64 val)
 {
 	svm(vcpu)->cr0_kept = val & (CR0_CD | CR0_NW);

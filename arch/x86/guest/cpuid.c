@@ -19,33 +19,66 @@
 
 #define MAX_BASIC 0xdU
 #define MAX_EXT 0x21U
-#define NR_CACHES 5
+#define NR_CACHES 5U
 #define XEN_LEAVES 6U
 #define NR_XSAVE 10U /* components, up to PKRU */
 
-/* A leaf's row in cpuid_policy.rows. Leaves beyond all limits share an empty row. */
+/*
+ * Rows of results. Each leaf has a row, and leaves beyond all limits share an empty one; then come
+ * the rows of subleaves. Those from ROW_OWN on differ between vCPUs or change: struct vcpu has its
+ * own, and the policy their initial values.
+ */
 enum {
 	ROW_XEN = MAX_BASIC + 1,
 	ROW_EXT = ROW_XEN + XEN_LEAVES,
 	ROW_NONE = ROW_EXT + MAX_EXT + 1,
-	NR_ROWS
+	NR_LEAVES,
+	ROW_CACHE_INTEL = NR_LEAVES,
+	ROW_CACHE_AMD = ROW_CACHE_INTEL + NR_CACHES,
+	ROW_TIME = ROW_CACHE_AMD + NR_CACHES,
+	ROW_OWN = ROW_TIME + 3,
+	ROW_1 = ROW_OWN,
+	ROW_81,
+	ROW_1E,
+	ROW_XEN_ID,
+	ROW_7,			/* two subleaves */
+	ROW_TOPO = ROW_7 + 2,	/* two levels, and what is beyond them */
+	ROW_TOPO_END = ROW_TOPO + 2,
+	ROW_XSAVE,
+	NR_ROWS = ROW_XSAVE + NR_XSAVE,
 };
-_Static_assert(NR_ROWS <= 64, "SPECIAL_ROWS");
+_Static_assert(NR_ROWS - ROW_OWN == NR_OWN_CPUID, "struct vcpu");
+_Static_assert(NR_LEAVES <= 64 && NR_ROWS <= 256, "struct subleaves");
+
+/* How a leaf's subleaves select rows, relative to the leaf's own row. */
+static const struct subleaves {
+	u8 nr, first, others;
+} subleaves[64] = {
+#define SUBLEAVES(leaf, nr, first, others) [leaf] = { nr, (first) - (leaf), (others) - (leaf) }
+	SUBLEAVES(1, 0, 1, ROW_1),
+	SUBLEAVES(4, NR_CACHES, ROW_CACHE_INTEL, 4),
+	SUBLEAVES(7, 2, ROW_7, 7),
+	SUBLEAVES(0xb, 2, ROW_TOPO, ROW_TOPO_END),
+	SUBLEAVES(0xd, NR_XSAVE, ROW_XSAVE, 0xd),
+	SUBLEAVES(ROW_XEN + 3, 3, ROW_TIME, ROW_XEN + 3),
+	SUBLEAVES(ROW_XEN + 4, 1, ROW_XEN_ID, ROW_XEN + 4),
+	SUBLEAVES(ROW_EXT + 1, 0, ROW_EXT, ROW_81),
+	SUBLEAVES(ROW_EXT + 0x1d, NR_CACHES, ROW_CACHE_AMD, ROW_EXT + 0x1d),
+	SUBLEAVES(ROW_EXT + 0x1e, 0, ROW_EXT, ROW_1E),
+};
 
 struct cpuid_policy {
 	u32 max_basic, max_ext; /* max_ext without the 0x80000000 */
 	u32 nr_vcpus;
 	bool intel;
+	/* Leaves 1, 7 and 0x80000001 are built here and then moved to their rows in own[]. */
 	union {
 		struct {
 			struct cpuid_regs basic[MAX_BASIC + 1], xen[XEN_LEAVES], ext[MAX_EXT + 1];
 		};
 		struct cpuid_regs rows[NR_ROWS];
 	};
-	struct cpuid_regs cache[NR_CACHES];   /* leaf 4 or 0x8000001d, depending on the vendor */
 	u32 feat1;                            /* leaf 7, subleaf 1, EAX */
-	struct cpuid_regs xsave[NR_XSAVE];    /* leaf 0xd: sizes and offsets of the components */
-	struct cpuid_regs topo[2];            /* leaf 0xb: threads, cores */
 	u64 cr4, efer, xcr0;
 };
 
@@ -164,12 +197,12 @@ static void drop_vector_features(struct cpuid_policy *p)
 }
 
 /* Copies the deterministic cache parameters. Only the counts of sharing CPUs are Margay's. */
-static void make_caches(struct cpuid_policy *p, u32 leaf)
+static void make_caches(struct cpuid_policy *p, u32 leaf, u32 row)
 {
 	u32 cores = p->intel ? 1U << order_of(p->nr_vcpus) : p->nr_vcpus;
 
 	for (unsigned i = 0; i < NR_CACHES - 1; i++) {
-		struct cpuid_regs *c = &p->cache[i];
+		struct cpuid_regs *c = &p->rows[row + i];
 		u32 level;
 
 		cpuid_machine(leaf, i, c);
@@ -261,8 +294,8 @@ static void make_leaves(struct cpuid_policy *p)
 	b[1].ecx |= L1C_X2APIC | L1C_TSC_DEADLINE | L1C_HYPERVISOR;
 	b[1].edx |= L1D_APIC | (n > 1 ? L1D_HTT : 0);
 	b[6].eax = L6A_ARAT;
-	p->topo[0] = (struct cpuid_regs){ 0, 1, 0x100, 0 };
-	p->topo[1] = (struct cpuid_regs){ order_of(n), n, 0x201, 0 };
+	p->rows[ROW_TOPO] = (struct cpuid_regs){ 0, 1, 0x100, 0 };
+	p->rows[ROW_TOPO + 1] = (struct cpuid_regs){ order_of(n), n, 0x201, 0 };
 	if (!x86.page1g)
 		e[1].edx &= ~(u32)E1D_PAGE1G;
 	e[7].edx = x86.invariant_tsc ? E7D_INVARIANT_TSC : 0;
@@ -279,6 +312,8 @@ static void make_leaves(struct cpuid_policy *p)
 
 static void make_xsave(struct cpuid_policy *p)
 {
+	struct cpuid_regs *rows = &p->rows[ROW_XSAVE];
+
 	if (!x86.xsave) {
 		p->basic[1].ecx &= ~(u32)L1C_XSAVE;
 		return;
@@ -289,10 +324,11 @@ static void make_xsave(struct cpuid_policy *p)
 
 		if (p->xcr0 >> i & 1)
 			cpuid_machine(0xd, i, &r);
-		p->xsave[i] = (struct cpuid_regs){ r.eax, r.ebx, r.ecx & XSAVE_ALIGN, 0 };
+		rows[i] = (struct cpuid_regs){ r.eax, r.ebx, r.ecx & XSAVE_ALIGN, 0 };
 	}
-	p->basic[0xd] = (struct cpuid_regs){ (u32)p->xcr0, 0, x86.xsave_size,
-					     (u32)(p->xcr0 >> 32) };
+	cpuid_machine(0xd, 1, &rows[1]);
+	rows[1] = (struct cpuid_regs){ rows[1].eax & XSAVE_ALLOW, 0, 0, 0 };
+	rows[0] = (struct cpuid_regs){ (u32)p->xcr0, 0, x86.xsave_size, (u32)(p->xcr0 >> 32) };
 }
 
 #define CR4_IF(cond, bits) ((cond) ? (bits) : 0)
@@ -314,13 +350,32 @@ static void make_limits(struct cpuid_policy *p)
 
 static void make_xen(struct cpuid_policy *p)
 {
+	struct cpuid_regs *time = &p->rows[ROW_TIME];
+	s8 shift;
+
 	p->xen[0] = (struct cpuid_regs){ XEN_CPUID_LEAF(XEN_CPUID_MAX_NUM_LEAVES),
 					 XEN_CPUID_SIGNATURE_EBX, XEN_CPUID_SIGNATURE_ECX,
 					 XEN_CPUID_SIGNATURE_EDX };
 	p->xen[1].eax = 4 << 16 | 17;
 	p->xen[2] = (struct cpuid_regs){ 1, MSR_XEN_HYPERCALL, 0, 0 };
-	p->xen[3] = (struct cpuid_regs){ (x86.invariant_tsc ? 2U : 0) | (x86.tsc_aux ? 4U : 0), 0,
-					 (u32)(x86.tsc_hz / 1000), 0 };
+	time[0] = (struct cpuid_regs){ (x86.invariant_tsc ? 2U : 0) | (x86.tsc_aux ? 4U : 0), 0,
+				       (u32)(x86.tsc_hz / 1000), 0 };
+	/* The scale is pvclock's: ns = ((tsc << shift) * mul) >> 32. */
+	tsc_pvclock_scale(&time[1].ecx, &shift);
+	time[1].edx = (u32)shift;
+	time[2].eax = (u32)(x86.tsc_hz / 1000);
+	/* Not UPCALL_VECTOR: the callback vector needs no EOI, hence fewer exits. */
+	p->rows[ROW_XEN_ID].eax = XEN_HVM_CPUID_VCPU_ID_PRESENT | XEN_HVM_CPUID_DOMID_PRESENT;
+}
+
+/* Moves the leaves that differ between vCPUs to the rows of which each vCPU has its own. */
+static void make_own(struct cpuid_policy *p)
+{
+	p->rows[ROW_1] = p->basic[1];
+	p->rows[ROW_81] = p->ext[1];
+	p->rows[ROW_7] = p->basic[7];
+	p->rows[ROW_7 + 1].eax = p->feat1;
+	p->basic[7] = (struct cpuid_regs){ 0 };
 }
 
 static int cpuid_policy_init(struct domain *d)
@@ -334,13 +389,14 @@ static int cpuid_policy_init(struct domain *d)
 	copy_machine(p);
 	make_leaves(p);
 	if (p->intel && p->max_basic >= 4)
-		make_caches(p, 4);
+		make_caches(p, 4, ROW_CACHE_INTEL);
 	else if (p->ext[1].ecx & E1C_TOPOEXT)
-		make_caches(p, 0x8000001d);
+		make_caches(p, 0x8000001d, ROW_CACHE_AMD);
 	make_xsave(p);
 	drop_vector_features(p);
 	make_limits(p);
 	make_xen(p);
+	make_own(p);
 	d->cpuid = p;
 	return 0;
 }
@@ -357,107 +413,53 @@ u64 cpuid_cr4_allowed(const struct domain *d) { return d->cpuid->cr4; }
 u64 cpuid_efer_allowed(const struct domain *d) { return d->cpuid->efer; }
 u64 cpuid_xcr0_allowed(const struct domain *d) { return d->cpuid->xcr0; }
 
-/* The rows that depend on the subleaf, the vCPU or its state. */
-#define ROW_81 (ROW_EXT + 1)
-#define ROW_1E (ROW_EXT + 0x1e)
-#define ROW_1D (ROW_EXT + 0x1d)
-#define SPECIAL_ROWS                                                                            \
-	(BIT(1) | BIT(4) | BIT(7) | BIT(0xb) | BIT(0xd) | BIT(ROW_XEN + 3) | BIT(ROW_XEN + 4) | \
-	 BIT(ROW_81) | BIT(ROW_1D) | BIT(ROW_1E))
-
-/* Reads the sizes of the enabled components from the CPU, which holds the guest's XCR0. */
-static void xsave_leaf(const struct cpuid_policy *p, u32 sub, struct cpuid_regs *out)
+static struct cpuid_regs *own_row(struct vcpu *v, u32 row)
 {
-	struct cpuid_regs r = { 0 };
-
-	if (sub >= 2) {
-		*out = sub < NR_XSAVE ? p->xsave[index_nospec(sub, NR_XSAVE)] : r;
-		return;
-	}
-	if (!p->xcr0)
-		return;
-	cpuid_machine(0xd, sub, &r);
-	if (sub == 0)
-		out->ebx = r.ebx;
-	else
-		*out = (struct cpuid_regs){ r.eax & XSAVE_ALLOW,
-					    r.eax & XSAVE_XSAVEC ? r.ebx : 0, 0, 0 };
+	return &v->cpuid[row - ROW_OWN];
 }
 
-static void time_leaf(u32 sub, struct cpuid_regs *out)
+void cpuid_vcpu_init(struct vcpu *v)
 {
-	s8 shift;
+	const struct cpuid_policy *p = v->domain->cpuid;
 
-	if (!sub)
-		return;
-	*out = (struct cpuid_regs){ 0 };
-	if (sub == 1) {
-		/* The scale is pvclock's: ns = ((tsc << shift) * mul) >> 32. */
-		tsc_pvclock_scale(&out->ecx, &shift);
-		out->edx = (u32)shift;
-	} else if (sub == 2) {
-		out->eax = (u32)(x86.tsc_hz / 1000);
-	}
+	memcpy(v->cpuid, &p->rows[ROW_OWN], sizeof(v->cpuid));
+	own_row(v, ROW_1)->ebx |= v->id << 24;
+	if (p->ext[1].ecx & E1C_TOPOEXT)
+		*own_row(v, ROW_1E) = (struct cpuid_regs){ v->id, v->id, 0, 0 };
+	own_row(v, ROW_XEN_ID)->ebx = v->id;
+	own_row(v, ROW_XEN_ID)->ecx = v->domain->id;
+	for (u32 row = ROW_TOPO; row <= ROW_TOPO_END; row++)
+		own_row(v, row)->edx = v->id;
+}
+
+void cpuid_follow(struct vcpu *v)
+{
+	const struct cpuid_policy *p = v->domain->cpuid;
+	struct cpuid_regs *l1 = own_row(v, ROW_1);
+	u32 apic = vlapic_hw_enabled(v->vlapic) ? (u32)L1D_APIC : 0;
+	u64 cr4 = hvm->cr4(v) & p->cr4;
+
+	l1->ecx = (p->basic[1].ecx & ~(apic ? 0 : (u32)L1C_X2APIC)) |
+		  (cr4 & CR4_OSXSAVE ? (u32)L1C_OSXSAVE : 0);
+	l1->edx = p->basic[1].edx & (apic | ~(u32)L1D_APIC);
+	own_row(v, ROW_81)->edx = p->ext[1].edx & (apic | ~(u32)L1D_APIC);
+	own_row(v, ROW_7)->ecx = p->rows[ROW_7].ecx | (cr4 & CR4_PKE ? (u32)L7C_OSPKE : 0);
 }
 
 /*
- * Completes a row of SPECIAL_ROWS in v->cpuid. Not inlined: keeps its stack frame off the fast
- * path.
+ * Updates rows that change without an exit or depend on any subleaf. The sizes of the enabled XSAVE
+ * components come from the CPU, which holds the guest's XCR0.
  */
-static __noinline const struct cpuid_regs *special_row(struct vcpu *v, u32 row, u32 sub)
+static inline const struct cpuid_regs *refresh(struct cpuid_regs *r, u32 row, u32 sub)
 {
-	const struct cpuid_policy *p = v->domain->cpuid;
-	struct cpuid_regs *out = &v->cpuid;
-
-	*out = p->rows[row];
-	switch (row) {
-	case 1:
-		out->ebx |= v->id << 24;
-		if ((out->ecx & L1C_XSAVE) && (hvm->cr4(v) & CR4_OSXSAVE))
-			out->ecx |= L1C_OSXSAVE;
-		if (likely(vlapic_hw_enabled(v->vlapic)))
-			break;
-		out->ecx &= ~(u32)L1C_X2APIC; /* fall through */
-	case ROW_81:
-		if (!vlapic_hw_enabled(v->vlapic))
-			out->edx &= ~(u32)L1D_APIC;
-		break;
-	case 7:
-		if (sub)
-			*out = (struct cpuid_regs){ .eax = sub == 1 ? p->feat1 : 0 };
-		else if ((out->ecx & L7C_PKU) && (hvm->cr4(v) & CR4_PKE))
-			out->ecx |= L7C_OSPKE;
-		break;
-	case 0xb:
-		if (sub < 2)
-			*out = p->topo[index_nospec(sub, 2)];
-		else
-			out->ecx = sub & 0xff;
-		out->edx = v->id;
-		break;
-	case 0xd: xsave_leaf(p, sub, out); break;
-	case ROW_XEN + 3: time_leaf(sub, out); break;
-	case ROW_XEN + 4:
-		/* Not UPCALL_VECTOR: the callback vector needs no EOI, hence fewer exits. */
-		if (sub == 0)
-			*out = (struct cpuid_regs){ XEN_HVM_CPUID_VCPU_ID_PRESENT |
-							    XEN_HVM_CPUID_DOMID_PRESENT,
-						    v->id, v->domain->id, 0 };
-		break;
-	case 4:
-	case ROW_1D:
-		if (sub < NR_CACHES && (row == 4) == p->intel)
-			*out = p->cache[index_nospec(sub, NR_CACHES)];
-		break;
-	case ROW_1E:
-		if (p->ext[1].ecx & E1C_TOPOEXT)
-			*out = (struct cpuid_regs){ v->id, v->id, 0, 0 };
-		break;
-	}
-	return out;
+	if (row == ROW_TOPO_END)
+		r->ecx = sub & 0xff;
+	else
+		r->ebx = cpuid_machine_ebx(0xd, sub);
+	return r;
 }
 
-static u32 row_of(const struct cpuid_policy *p, u32 leaf)
+static u32 leaf_of(const struct cpuid_policy *p, u32 leaf)
 {
 	if (leaf <= p->max_basic)
 		return leaf;
@@ -469,10 +471,17 @@ static u32 row_of(const struct cpuid_policy *p, u32 leaf)
 	return p->intel && leaf >> 16 != 0x4000 ? p->max_basic : ROW_NONE;
 }
 
-const struct cpuid_regs *cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf)
+/* The masks bound the indices in speculation, too. */
+const struct cpuid_regs *cpuid_guest(struct vcpu *v, u32 leaf, u32 sub)
 {
 	const struct cpuid_policy *p = v->domain->cpuid;
-	u32 row = (u32)index_nospec(row_of(p, leaf), NR_ROWS);
+	u32 row = leaf_of(p, leaf) % ARRAY_SIZE(subleaves);
+	const struct subleaves *s = &subleaves[row];
+	struct cpuid_regs *r;
 
-	return SPECIAL_ROWS >> row & 1 ? special_row(v, row, subleaf) : &p->rows[row];
+	row += sub < s->nr ? s->first + sub % 16 : s->others;
+	if (likely(row < ROW_OWN))
+		return &p->rows[row];
+	r = own_row(v, row);
+	return row >= ROW_TOPO_END && row < ROW_XSAVE + 2 ? refresh(r, row, sub) : r;
 }

@@ -49,8 +49,13 @@ void finish_insn(struct vcpu *v, unsigned insn_len)
 
 static void exit_cpuid(struct vcpu *v, unsigned insn_len)
 {
-	const struct cpuid_regs *r = cpuid_guest(v, (u32)v->regs.rax, (u32)v->regs.rcx);
+	u32 leaf = (u32)v->regs.rax;
+	const struct cpuid_regs *r;
 
+	/* With VT-x, a guest changes most bits of CR4 without an exit. */
+	if (leaf == 1 || leaf == 7)
+		cpuid_follow(v);
+	r = cpuid_guest(v, leaf, (u32)v->regs.rcx);
 	v->regs.rax = r->eax;
 	v->regs.rbx = r->ebx;
 	v->regs.rcx = r->ecx;

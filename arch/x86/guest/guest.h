@@ -79,6 +79,11 @@ static inline bool vlapic_x2apic(const struct vlapic *vl) { return vl->base & AP
 
 static inline bool vlapic_hw_enabled(const struct vlapic *vl) { return vl->base & APIC_BASE_EN; }
 
+static inline bool vlapic_mmio_enabled(const struct vcpu *v)
+{
+	return (v->vlapic->base & (APIC_BASE_EN | APIC_BASE_EXTD)) == APIC_BASE_EN;
+}
+
 /* The vLAPIC accepts fixed interrupts: enabled in IA32_APIC_BASE and in SVR. */
 static inline bool vlapic_enabled(const struct vlapic *vl)
 {

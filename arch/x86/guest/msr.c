@@ -81,6 +81,14 @@ static int write_efer(struct vcpu *v, u32 msr, u64 val)
 	return 0;
 }
 
+static int write_apic_base(struct vcpu *v, u32 msr, u64 val)
+{
+	int rc = vlapic_wrmsr(v, msr, val);
+
+	cpuid_follow(v);
+	return rc;
+}
+
 static struct msr_read read_tsc(struct vcpu *v, u32 msr __unused)
 {
 	return msr_value(rdtsc() + v->tsc_offset);
@@ -194,7 +202,7 @@ static int write_hypercall_page(struct vcpu *v, u32 msr __unused, u64 val)
 
 static const struct msr_rule rules[] = {
 	{ MSR_TSC, MSR_TSC, 0, read_tsc, write_tsc, ANY },
-	{ MSR_APIC_BASE, MSR_APIC_BASE, 0, vlapic_read_base, vlapic_wrmsr, ANY },
+	{ MSR_APIC_BASE, MSR_APIC_BASE, 0, vlapic_read_base, write_apic_base, ANY },
 	{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, 0, vlapic_read_deadline, vlapic_wrmsr, ANY },
 	{ MSR_PAT, MSR_PAT, 0, read_hvm, write_pat, ANY },
 	{ MSR_EFER, MSR_EFER, 0, read_hvm, write_efer, ANY },

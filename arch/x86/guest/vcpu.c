@@ -7,6 +7,7 @@
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
 #include <margay/printk.h>
+#include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/vlapic.h>
@@ -24,6 +25,7 @@ int arch_vcpu_init(struct vcpu *v)
 	v->xsave = alloc_pages(xsave_pages(), v->domain->node);
 	if (!v->xsave)
 		return -ENOMEM;
+	cpuid_vcpu_init(v);
 	rc = hvm->vcpu_init(v);
 	if (!rc)
 		rc = vlapic_create(v);

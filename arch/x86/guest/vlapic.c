@@ -395,11 +395,6 @@ static __always_inline struct msr_read read_reg(struct vlapic *vl, u32 reg)
 	return r;
 }
 
-bool vlapic_mmio_enabled(struct vcpu *v)
-{
-	return vlapic_hw_enabled(v->vlapic) && !vlapic_x2apic(v->vlapic);
-}
-
 u32 vlapic_read(struct vcpu *v, u32 offset)
 {
 	struct vlapic *vl = v->vlapic;

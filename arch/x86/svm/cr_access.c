@@ -120,6 +120,7 @@ static bool guest_write_cr4(struct vcpu *v, const struct vcpu_mode *is, u64 val)
 	if ((changed & val & CR4_PCIDE) && (!(is->efer & EFER_LMA) || (is->cr3 & CR3_PCID)))
 		return false;
 	vmcb_of(v)->cr4 = val | CR4_MCE;
+	cpuid_follow(v);
 	if (changed)
 		hvm->request_flush(v);
 	return true;

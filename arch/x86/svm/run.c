@@ -80,15 +80,13 @@ static void write_event(struct vcpu *v, struct vmcb *m)
 	}
 }
 
-/* Enters the guest with the rare extra work of enum svm_entry. */
+/* Enters the guest with the work of ENTER_SPECIALLY. */
 static __noinline void enter_specially(struct vcpu *v)
 {
 	struct vmcb *m = vmcb_of(v);
 	u8 how = v->entry;
 
 	v->entry = how & ENTER_SPEC;
-	if (v->inject.valid)
-		write_event(v, m);
 	if (how & ENTER_NEW_ASID)
 		take_asid(v);
 	if (how & ENTER_SPEC) {
@@ -174,7 +172,6 @@ static void before_entry(struct vcpu *v)
 		m->intercept_cr |= INTERCEPT_CR8_WRITE;
 	else
 		m->intercept_cr &= ~INTERCEPT_CR8_WRITE;
-	request_event(v);
 }
 
 /* Handles a guest's write to CR8, and a virtual interrupt that it did not take before the exit. */
@@ -462,8 +459,10 @@ static inline bool ready(struct cpu *c, struct vcpu *v)
 	for (;;) {
 		WRITE_ONCE(v->in_guest, false);
 		stgi();
-		if ((c->work && sched_wanted(c)) || (v->pending & VCPU_WORK_STOP))
+		if ((c->work && sched_wanted(c)) || (v->pending & VCPU_WORK_STOP)) {
+			request_event(v);
 			return false;
+		}
 		before_entry(v);
 		clgi();
 		WRITE_ONCE(v->in_guest, true);
@@ -501,9 +500,12 @@ void svm_run(struct vcpu *v)
 			    !ready(c, v))
 				break;
 			trace(ENTRY, v, vmcb_of(v)->rip, 0);
+			if (v->inject.valid)
+				write_event(v, vmcb_of(v));
 			time_entry(v);
 			hold_end();
-			if (v->entry)
+			v->entry &= ENTER_SPECIALLY;
+			if (unlikely(v->entry))
 				enter_specially(v);
 			else
 				WORLD_SWITCH("svm_switch", v);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* AMD-V: saves and restores a vCPU's state in its VMCB. APM2 15.5.1, appendix B. */
+#include <x86/cpuid_policy.h>
 #include <x86/hvm.h>
 #include <x86/regs.h>
 
@@ -39,6 +40,7 @@ void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
 	m->intercept1 &= ~(INTERCEPT_VINTR | INTERCEPT_IRET);
 	if (v->nmi_blocked)
 		m->intercept1 |= INTERCEPT_IRET;
+	cpuid_follow(v);
 }
 
 void svm_get_state(struct vcpu *v, struct vcpu_state *st)

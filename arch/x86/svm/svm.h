@@ -14,6 +14,7 @@ enum svm_entry {
 	ENTER_SPEC = 4, /* always svm_switch_spec(): speculation mitigations are active */
 	ENTER_EVENT = 8, /* inject v->inject, unless it is no longer valid */
 	ENTER_TRACED = 16, /* record the entry if that is wanted */
+	ENTER_SPECIALLY = ENTER_NEW_ASID | ENTER_IN_SHADOW | ENTER_SPEC, /* enter_specially() */
 };
 
 struct svm_vcpu {
