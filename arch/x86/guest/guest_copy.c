@@ -261,7 +261,8 @@ static __noinline size_t copy_pages(struct vcpu *v, gvaddr_t va, u8 *buf, size_t
 }
 
 /* Returns the bytes copied. */
-static inline size_t copy_linear(struct vcpu *v, gvaddr_t va, void *buf, size_t n, bool to_guest)
+static __always_inline size_t copy_linear(struct vcpu *v, gvaddr_t va, void *buf, size_t n,
+					  bool to_guest)
 {
 	size_t done = n;
 	u8 *p;
