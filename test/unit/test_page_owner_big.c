@@ -114,10 +114,10 @@ static int setup(void **state)
 	bi.mem = &ram;
 	early_init(&bi, 2UL << 20, 0x23000);
 	owner_init(&bi, &acpi);
-	/* One page of each chunk is enough. */
+	/* A step of each chunk is enough. */
 	for (u64 c = 0; c < CHUNKS; c++)
-		chunks[c].dirty = !!chunks[c].dirty;
-	nodes[0].dirty_pages /= CHUNK_PAGES;
+		chunks[c].dirty = chunks[c].dirty ? POLL_PAGES : 0;
+	nodes[0].dirty_pages /= CHUNK_PAGES / POLL_PAGES;
 	pages_scrub_idle(&cpu);
 	assert_int_equal(nodes[0].dirty_pages, 0);
 	for (u64 c = 0; c < FRAGMENTED; c++) {
