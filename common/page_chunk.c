@@ -9,6 +9,7 @@
  */
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
+#include <margay/hold.h>
 #include <margay/percpu.h>
 
 #include "page_priv.h"
@@ -120,6 +121,7 @@ void pages_scrub_idle(struct cpu *c)
 		struct node *n = &nodes[node + i < nr_nodes ? node + i : node + i - nr_nodes];
 
 		while (!READ_ONCE(c->work) && !list_empty(&n->dirty)) {
+			hold_look();
 			guard(&n->lock);
 			if (first_dirty(n))
 				scrub_some(n, first_dirty(n), true);

@@ -104,10 +104,10 @@ void *alloc_pages(unsigned n, unsigned node)
 }
 
 /*
- * Frees one owned page; splits a whole chunk, with the split in the freed page. `many`: does not
- * scrub it now. Called with n->lock; drops it.
+ * Frees one owned page; splits a whole chunk, with the split in the freed page. Called with
+ * n->lock; drops it.
  */
-static void free_one(struct node *n, mfn_t mfn, bool many)
+static void free_one(struct node *n, mfn_t mfn)
 {
 	u64 c = mfn / CHUNK_PAGES;
 	unsigned i = mfn % CHUNK_PAGES;
@@ -119,11 +119,7 @@ static void free_one(struct node *n, mfn_t mfn, bool many)
 		return;
 	}
 	if (s->ref[i] & REF_RETIRED) {
-		s->ref[i] = 0;
-		s->owner[i] = OWNER_NONE;
-		s->nr_refs--;
-	} else if (many) {
-		split_put(n, s, i, true);
+		split_drop_retired(s, i);
 	} else {
 		scrub(mfn, 1);
 		split_put_hot(n, s, i);
@@ -132,7 +128,7 @@ static void free_one(struct node *n, mfn_t mfn, bool many)
 }
 
 /* Releases one page. Returns false if references keep it: the last page_put() frees it. */
-static bool release_page(u16 owner, mfn_t mfn, bool many)
+static bool release_page(u16 owner, mfn_t mfn)
 {
 	unsigned i = mfn % CHUNK_PAGES;
 	struct node *n = lock_chunk(mfn / CHUNK_PAGES);
@@ -144,30 +140,37 @@ static bool release_page(u16 owner, mfn_t mfn, bool many)
 		spin_unlock(&n->lock);
 		return false;
 	}
-	free_one(n, mfn, many);
+	free_one(n, mfn);
 	return true;
+}
+
+/* Releases a chunk, which is not scrubbed now. Returns the number of pages that are free now. */
+static u64 release_chunk(u16 owner, u64 c)
+{
+	struct node *n = lock_chunk(c);
+	u64 freed;
+
+	if (chunks[c].split) {
+		freed = split_put_all(n, chunks[c].split, owner);
+		split_merge_unlock(n, c);
+		return freed;
+	}
+	BUG_ON(chunks[c].owner != owner);
+	chunks_put(n, c, 1, CHUNK_PAGES);
+	n->free_pages += CHUNK_PAGES;
+	spin_unlock(&n->lock);
+	return CHUNK_PAGES;
 }
 
 /* Releases count pages, at most a chunk. Returns the number of pages that are free now. */
 static u64 release_pages(u16 owner, mfn_t mfn, u64 count)
 {
-	u64 c = mfn / CHUNK_PAGES, freed = 0;
+	u64 freed = 0;
 
-	if (count == CHUNK_PAGES && mfn % CHUNK_PAGES == 0) {
-		struct node *n = lock_chunk(c);
-		bool whole = !chunks[c].split;
-
-		if (whole) {
-			BUG_ON(chunks[c].owner != owner);
-			chunks_put(n, c, 1, CHUNK_PAGES);
-			n->free_pages += CHUNK_PAGES;
-		}
-		spin_unlock(&n->lock);
-		if (whole)
-			return count;
-	}
+	if (count == CHUNK_PAGES)
+		return release_chunk(owner, mfn / CHUNK_PAGES);
 	for (u64 i = 0; i < count; i++)
-		freed += release_page(owner, mfn + i, count > SCRUB_PAGES);
+		freed += release_page(owner, mfn + i);
 	return freed;
 }
 
@@ -302,7 +305,7 @@ void page_put(struct domain *d, mfn_t mfn)
 	s->nr_refs--;
 	if (s->ref[i] & REF_GIVEN) {
 		s->ref[i] &= ~REF_GIVEN;
-		free_one(n, mfn, false);
+		free_one(n, mfn);
 		atomic_sub(&d->tot_pages, 1);
 	} else {
 		defer_merge(n, c);

@@ -140,6 +140,8 @@ mfn_t split_take(struct node *n, unsigned count, u16 owner, bool *dirty);
 /* Frees a page of a split chunk: soon used again, and zero, or not. */
 void split_put_hot(struct node *n, struct split *s, unsigned i);
 void split_put(struct node *n, struct split *s, unsigned i, bool dirty);
+/* Frees all pages, which `owner` owns, but those with references. Returns their number. */
+u64 split_put_all(struct node *n, struct split *s, u16 owner);
 void split_retire(struct node *n, struct split *s, unsigned i);
 /*
  * Merges a split chunk if all its pages are free, or if all have one owner and no references.
@@ -154,6 +156,14 @@ static __always_inline void split_merge_unlock(struct node *n, u64 c)
 		spin_unlock(&n->lock);
 	else
 		split_merge(n, c);
+}
+
+/* A page to retire has been released. */
+static inline void split_drop_retired(struct split *s, unsigned i)
+{
+	s->ref[i] = 0;
+	s->owner[i] = OWNER_NONE;
+	s->nr_refs--;
 }
 
 /* Takes the page that was freed last. */

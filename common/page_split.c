@@ -6,6 +6,7 @@
  * take them.
  */
 #include <margay/atomic.h>
+#include <margay/printk.h>
 
 #include "page_priv.h"
 
@@ -82,6 +83,24 @@ void split_put(struct node *n, struct split *s, unsigned i, bool dirty)
 	count_free(n, s, i);
 	put_bit(s->dirty, i, dirty);
 	page_to_block(n, s, i);
+}
+
+u64 split_put_all(struct node *n, struct split *s, u16 owner)
+{
+	u64 freed = CHUNK_PAGES;
+
+	for (unsigned i = 0; i < CHUNK_PAGES; i++) {
+		BUG_ON(s->owner[i] != owner);
+		if (s->ref[i] & REF_MASK) {
+			s->ref[i] |= REF_GIVEN;
+			freed--;
+		} else if (s->ref[i]) {
+			split_drop_retired(s, i);
+		} else {
+			split_put(n, s, i, true);
+		}
+	}
+	return freed;
 }
 
 /* Relists s after a block was taken. */

@@ -543,6 +543,7 @@ static u32 do_work(struct cpu *c)
 {
 	u32 work = atomic_xchg(&c->work, 0);
 
+	hold_look();
 	if (likely(!(work & ~(u32)CPU_WORK_RESCHED)))
 		return work;
 	if (work & CPU_WORK_QUIESCE)

@@ -40,6 +40,7 @@ void hcall_recount(struct vcpu *v, unsigned nr, u64 arg, u64 sub)
 bool hcall_preempt(void)
 {
 	arch_poll_irqs();
+	hold_look();
 	return READ_ONCE(this_cpu()->work) || READ_ONCE(current_vcpu()->pending) & VCPU_WORK_STOP;
 }
 

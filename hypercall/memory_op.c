@@ -13,6 +13,7 @@
 
 #define CMD_BITS 6U
 #define PAGES_DONE 32	/* pages done of the next extent, in a restarted reservation */
+#define UNDO (1U << 16)	/* that many pages are to be removed again */
 #define CMD_MASK ((1UL << CMD_BITS) - 1)
 #define MAX_ORDER 9U	/* of an extent, in any domain */
 /* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as in Xen. Guests cannot pass this number. */
@@ -70,7 +71,7 @@ static unsigned populate_some(struct domain *d, gfn_t gfn, unsigned n)
 
 /*
  * Populates an extent from page *at on: all of it or nothing. 1 done, 0 refused, -ERESTART when the
- * CPU has other work. Uses single pages if the extent is unaligned or not of order 9.
+ * CPU has other work. A guest that makes up *at undoes only its own pages. Uses single pages if the extent is unaligned or not of order 9.
  */
 static int populate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 {
@@ -90,7 +91,7 @@ static int populate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 		if (!rc)
 			dom_free(d, mfn, order);
 	}
-	while (*at < n) {
+	while (*at < n) {	/* not with UNDO */
 		got = populate_some(d, gfn + *at, n - *at);
 		*at += got;
 		if (got < P2M_BATCH && *at < n)
@@ -100,8 +101,15 @@ static int populate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 	}
 	if (*at == n)
 		return 1;
-	for (n = 0; n < *at && (got = remove_some(d, gfn + n, *at - n)); n += got)
-		arch_poll_irqs();
+	*at |= UNDO;
+	while (*at > UNDO) {
+		n = min(*at - UNDO, P2M_BATCH);
+		*at -= n;
+		if (remove_some(d, gfn + (*at - UNDO), n) < n)
+			break;
+		if (hcall_preempt())
+			return -ERESTART;
+	}
 	return 0;
 }
 
@@ -136,7 +144,7 @@ static long reservation(struct vcpu *v, struct regs *h)
 
 	if (guest_read(&r, h->rsi, 0) || r.nr_extents > ~0U >> CMD_BITS || start >= r.nr_extents ||
 	    hcall_own_domain(v, r.domid) || r.extent_order > MAX_ORDER ||
-	    at >= 1U << r.extent_order)
+	    (at & ~UNDO) >= 1U << r.extent_order)
 		return (long)start;
 	if (op == XENMEM_increase_reservation) {
 		hcall_unsupported(v, "memory_op", op);

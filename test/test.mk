@@ -197,8 +197,9 @@ $(COUNT_PLUGIN): test/perf/count.c
 # The longest times with interrupts off. Only a debug build measures them.
 .PHONY: hold-times
 hold-times:
-	$(AGAIN) O=$(O)/debug DEBUG=1 margay guests
-	$(Q)O=$(O)/debug scripts/hold_times.py
+	$(AGAIN) O=$(O)/debug DEBUG=1 margay
+	$(AGAIN) test-images
+	$(Q)O=$(O) scripts/hold_times.py
 
 perf perf-diff perf-baseline:
 	$(Q)O=$(O) $(SETUP) build run check

@@ -5,6 +5,7 @@
  * the lock of c's run queue.
  */
 #include <margay/arch.h>
+#include <margay/hold.h>
 #include <margay/policy_registry.h>
 
 #define SLICE_MIN 100000UL
@@ -118,6 +119,7 @@ static void poll_for_work(struct cpu *c, u64 ns)
 
 	while (!READ_ONCE(c->work) && now() < end) {
 		arch_poll_irqs();
+		hold_look();
 		cpu_relax();
 	}
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SHA-256 (FIPS 180-4, section 6.2), for the list of allowed modules. */
+#include <margay/arch.h>
 #include <margay/lib.h>
 #include <margay/module.h>
 
@@ -63,8 +64,11 @@ void sha256(const void *data, size_t len, u8 digest[32])
 	u8 last[2 * BLOCK] = { 0 };
 	size_t rest = len % BLOCK, end = rest < BLOCK - 8 ? BLOCK : 2 * BLOCK;
 
-	for (; len - (size_t)(p - (const u8 *)data) >= BLOCK; p += BLOCK)
+	for (; len - (size_t)(p - (const u8 *)data) >= BLOCK; p += BLOCK) {
 		add_block(h, p);
+		if ((size_t)(p - (const u8 *)data) % 1024 == 0)
+			arch_poll_irqs();
+	}
 	if (rest)
 		memcpy(last, p, rest);
 	last[rest] = 0x80;

@@ -55,7 +55,7 @@ struct cpu {
 	u64 timer_tsc;			/* when the timer interrupts, in TSC ticks; ~0: never */
 #ifdef DEBUG
 	const char *hold_place;		/* hold.h */
-	u64 hold_start;
+	u64 hold_start[2];
 #endif
 	volatile u32 work;		/* enum cpu_work; any CPU sets bits */
 	struct vcpu *loaded;  /* its registers (FPU, debug) are on this CPU; may be asleep */

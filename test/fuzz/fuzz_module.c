@@ -5,10 +5,15 @@
  * module.
  * fuzz-sources: common/policy/loader.c common/policy/check.c common/policy/sha256.c
  */
+#include <margay/arch.h>
 #include <margay/types.h>
 #include "fuzz.h"
 
 #include <margay/module.h>
+
+void arch_poll_irqs(void)
+{
+}
 
 #define BASE 0xffffffffc0000000UL
 #define MEM 0x20000UL

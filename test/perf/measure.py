@@ -67,21 +67,27 @@ def finish(lines, ended, log, sign):
     return lines
 
 
-def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=200, extra=()):
-    """Boot Margay by GRUB with (file, arguments) modules. Idle CPUs do not scrub: with several CPUs the clock
-    would count that, too."""
-    # pylint: disable=too-many-arguments
+def image_of(name, modules, options='', margay='margay'):
+    """A CD that starts Margay with (file, arguments) modules, and where the log of its run goes."""
     directory = os.path.join(beds.OUT, 'perf')
     os.makedirs(directory, exist_ok=True)
     image, log = (os.path.join(directory, name + ext) for ext in ('.iso', '.log'))
     command = [os.path.join(ROOT, 'scripts/mkimage'), '-o', image, '--cache',
-               os.path.join(beds.CACHE, 'grub'), '--options', f'when_empty=poweroff noidlescrub {options}']
+               os.path.join(beds.CACHE, 'grub'), '--options', f'when_empty=poweroff {options}']
     for file, args in modules:
         command += ['-m', f'{file}={args}']
-    done = subprocess.run([*command, os.path.join(beds.OUT, 'margay')], capture_output=True,
+    done = subprocess.run([*command, os.path.join(beds.OUT, margay)], capture_output=True,
                           text=True, check=False)
     if done.returncode:
         raise PerfError(done.stderr.strip())
+    return image, log
+
+
+def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=200, extra=()):
+    """Boot Margay by GRUB with (file, arguments) modules. Idle CPUs do not scrub: with several CPUs the clock
+    would count that, too."""
+    # pylint: disable=too-many-arguments
+    image, log = image_of(name, modules, f'noidlescrub {options}')
     lines = Lines()
     machine = beds.Machine(image, cpus=cpus, mem=mem, extra=[*ICOUNT, *extra])
     ended = beds.run_qemu(machine, lines, log, limit)
@@ -224,15 +230,7 @@ def traced_accesses(text, names):
 
 
 def vtx_image(name, vcpus, arg):
-    """Return a CD that starts that guest, and the path of its log."""
-    directory = os.path.join(beds.OUT, 'perf')
-    os.makedirs(directory, exist_ok=True)
-    image, log = (os.path.join(directory, name + '-vtx' + ext) for ext in ('.iso', '.log'))
-    subprocess.run([os.path.join(ROOT, 'scripts/mkimage'), '-o', image, '--cache',
-                    os.path.join(beds.CACHE, 'grub'), '--options', 'when_empty=poweroff', '-m',
-                    guest(name) + f'=guest name={name} vcpus={vcpus} mem=64M -- {arg}',
-                    os.path.join(beds.OUT, 'margay')], check=True)
-    return image, log
+    return image_of(name + '-vtx', [(guest(name), f'guest name={name} vcpus={vcpus} mem=64M -- {arg}')])
 
 
 def vtx_costs(name, image, cpus, log):

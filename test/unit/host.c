@@ -8,6 +8,11 @@
 #include <margay/printk.h>
 #include <margay/trace.h>
 
+__attribute__((weak)) void arch_poll_irqs(void);
+void arch_poll_irqs(void)
+{
+}
+
 extern char host_log[65536];
 void host_log_clear(void);
 unsigned int host_logged(const char *text);

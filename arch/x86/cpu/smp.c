@@ -162,7 +162,7 @@ void cpu_raise(struct cpu *c, u32 work)
 
 static void idle_until_interrupt(void)
 {
-	hold_end();
+	hold_over();
 	__asm__ volatile("sti; hlt; cli" ::: "memory");
 	hold_begin();
 }

@@ -493,7 +493,7 @@ void svm_run(struct vcpu *v)
 		work = with_cpu_work(upcall_pending(v));
 		if (likely(!(work | v->entry_work))) {
 			time_entry(v);
-			hold_end();
+			hold_over();
 			WORLD_SWITCH("svm_switch", v);
 		} else {
 			if ((v->pending || upcall_pending(v) || v->waiting_window || c->work) &&
@@ -503,7 +503,7 @@ void svm_run(struct vcpu *v)
 			if (v->inject.valid)
 				write_event(v, vmcb_of(v));
 			time_entry(v);
-			hold_end();
+			hold_over();
 			v->entry &= ENTER_SPECIALLY;
 			if (unlikely(v->entry))
 				enter_specially(v);

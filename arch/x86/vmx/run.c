@@ -406,7 +406,7 @@ void vmx_run(struct vcpu *v)
 		}
 		trace(ENTRY, v, v->regs.rip, 0);
 		time_entry(v);
-		hold_end();
+		hold_over();
 		reason = enter(v, s);
 		hold_begin();
 		time_exit(v);
