@@ -12,6 +12,7 @@
 #include "guest.h"
 
 #define RFLAGS_FIXED 2UL
+#define RFLAGS_VALID 0x3d7fd7UL /* not VM: no task starts in virtual-8086 mode */
 #define PAT_RESET 0x0007040600070406UL
 #define DR6_RESET 0xffff0ff0UL
 #define DR7_RESET 0x400UL
@@ -73,7 +74,7 @@ void arch_vcpu_start_sipi(struct vcpu *v, u8 vector)
 	start_real_mode(v, (u16)(vector << 8), (u64)vector << 12, 0);
 }
 
-static bool state_valid(const struct vcpu *v, const struct vcpu_state *st)
+static bool state_valid(const struct vcpu *v, const struct regs *r, const struct vcpu_state *st)
 {
 	bool pg = st->cr0 & CR0_PG, lma = st->efer & EFER_LMA;
 
@@ -83,19 +84,27 @@ static bool state_valid(const struct vcpu *v, const struct vcpu_state *st)
 	if ((st->cr4 & ~cpuid_cr4_allowed(v->domain)) ||
 	    (st->efer & ~(cpuid_efer_allowed(v->domain) | EFER_LMA)))
 		return false;
-	if (lma != (pg && (st->efer & EFER_LME)) || (lma && !(st->cr4 & CR4_PAE)))
+	if (lma != (pg && (st->efer & EFER_LME)) || (lma && !(st->cr4 & CR4_PAE)) ||
+	    (!lma && (st->cr4 & CR4_PCIDE)))
+		return false;
+	if ((r->rflags & ~RFLAGS_VALID) || !is_canonical(r->rip, st->cr4))
 		return false;
 	return st->cr3 < 1UL << x86.phys_bits;
 }
 
 #define AR_TYPE_CODE BIT(3)
 #define AR_TYPE_WRITE BIT(1)
+#define AR_TYPE_READ BIT(1)	/* of code */
+#define AR_TYPE 0xfU
+#define AR_TYPE_TSS32 0x9U
+#define AR_TYPE_BUSY 2U
 #define AR_S BIT(4)
+#define AR_DPL 0x60U
 #define AR_P BIT(7)
 #define AR_L BIT(9)
 #define AR_UNUSED 0xf000U
 
-/* Code and stack segments must be present; data segments may be absent. */
+/* Code and stack segments must be present; data segments may be absent. SDM 3C 26.3.1.2. */
 static bool segments_valid(const struct vcpu_hvm_x86_32 *x)
 {
 	const u16 data[] = { x->ds_ar, x->es_ar };
@@ -106,10 +115,14 @@ static bool segments_valid(const struct vcpu_hvm_x86_32 *x)
 	if ((x->ss_ar & (AR_P | AR_S | AR_TYPE_CODE | AR_TYPE_WRITE | AR_UNUSED)) !=
 	    (AR_P | AR_S | AR_TYPE_WRITE))
 		return false;
+	if ((x->cs_ar ^ x->ss_ar) & AR_DPL)
+		return false;
 	for (unsigned i = 0; i < ARRAY_SIZE(data); i++)
-		if ((data[i] & AR_P) && (data[i] & (AR_S | AR_UNUSED)) != AR_S)
+		if ((data[i] & AR_P) && ((data[i] & (AR_S | AR_UNUSED)) != AR_S ||
+					 (data[i] & (AR_TYPE_CODE | AR_TYPE_READ)) == AR_TYPE_CODE))
 			return false;
-	return (x->tr_ar & (AR_P | AR_S | AR_UNUSED)) == AR_P;
+	return (x->tr_ar & ((AR_TYPE & ~AR_TYPE_BUSY) | AR_P | AR_S | AR_UNUSED)) ==
+	       (AR_P | AR_TYPE_TSS32);
 }
 
 static void context_32(const struct vcpu_hvm_x86_32 *x, struct regs *r, struct vcpu_state *st)
@@ -159,7 +172,7 @@ int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 		context_64(&ctx->cpu_regs.x86_64, &regs, &st);
 		ok = st.efer & EFER_LMA;
 	}
-	if (!ok || !state_valid(v, &st))
+	if (!ok || !state_valid(v, &regs, &st))
 		return -EINVAL;
 	reset(v);
 	v->sipi_wait = false; /* a later SIPI does not start it again */

@@ -4,6 +4,7 @@
  */
 #include <margay/guest_copy.h>
 #include <x86/cpuid_policy.h>
+#include <x86/features.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
 
@@ -65,16 +66,20 @@ static struct vcpu_seg read_segment(unsigned n)
 				  vmread(GUEST_ES_BASE + 2 * n) };
 }
 
-/* Writes the four top-level entries, which are part of the state with PAE paging. */
+/*
+ * Writes the four top-level entries, which are part of the state with PAE paging. Those with reserved
+ * bits become absent: an entry would fail. SDM 3C 26.3.1.6.
+ */
 static void write_pdptes(struct vcpu *v, const struct vcpu_state *st)
 {
-	u64 pdpte[4] = { 0 };
+	u64 pdpte[4] = { 0 }, reserved = ~((1UL << x86.phys_bits) - 1) | 0x1e6;
 
 	if ((st->cr0 & CR0_PG) && (st->cr4 & CR4_PAE) && !(st->efer & EFER_LMA) &&
 	    copy_from_gpa(v->domain, pdpte, st->cr3 & 0xffffffe0, sizeof(pdpte)))
 		pdpte[0] = 0;
 	for (unsigned i = 0; i < 4; i++)
-		vmwrite(GUEST_PDPTE0 + 2 * i, pdpte[i] & PTE_P ? pdpte[i] : 0);
+		vmwrite(GUEST_PDPTE0 + 2 * i,
+			(pdpte[i] & (PTE_P | reserved)) == PTE_P ? pdpte[i] : 0);
 }
 
 int vmx_bitmap_set(u8 *bitmap, u32 msr, bool rd, bool wr)

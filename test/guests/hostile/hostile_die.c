@@ -48,19 +48,6 @@ int main(void)
 		for (;;)
 			cpu_pause();
 	}
-	case 8: {					/* a state that VT-x refuses to enter */
-		struct vcpu_hvm_context ctx = { .mode = VCPU_HVM_MODE_64B };
-
-		ctx.cpu_regs.x86_64.rflags = 1ul << 15;	/* reserved */
-		ctx.cpu_regs.x86_64.cr0 = read_cr0();
-		ctx.cpu_regs.x86_64.cr3 = read_cr3();
-		ctx.cpu_regs.x86_64.cr4 = read_cr4();
-		ctx.cpu_regs.x86_64.efer = rdmsr(MSR_EFER);
-		CHECK_RET(vcpu_op(VCPUOP_initialise, 1, &ctx), 0);
-		CHECK_RET(vcpu_op(VCPUOP_up, 1, NULL), 0);
-		for (;;)
-			cpu_pause();
-	}
 	}
 	fail("way %lu of dying did not work", how);
 }
