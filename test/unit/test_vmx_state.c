@@ -8,12 +8,15 @@
 
 #include <margay/guest_copy.h>
 #include <x86/cpuid_policy.h>
+#include <x86/features.h>
 #include <x86/msr.h>
 
 #include "../../arch/x86/vmx/vmx.h"
 
 static u64 vmcs[0x8000];
 struct vmx_caps vmx_caps;
+struct x86_features x86 = { .phys_bits = 40 };
+static u64 pdpte[4];
 
 u64 vmread(enum vmcs_field f)
 {
@@ -35,7 +38,7 @@ int copy_from_gpa(struct domain *d, void *dst, gpaddr_t src, size_t n)
 {
 	(void)d;
 	(void)src;
-	memset(dst, 0, n);
+	memcpy(dst, pdpte, n);
 	return 0;
 }
 
@@ -107,10 +110,30 @@ static void test_bitmaps(void **state)
 	}
 }
 
+/* An entry that has reserved bits becomes absent: VT-x would not enter the guest. */
+static void test_pdptes(void **state)
+{
+	static struct vmx_vcpu hw;
+	struct vcpu_state st = { .cr0 = CR0_PE | CR0_PG, .cr4 = CR4_PAE };
+
+	(void)state;
+	guest.hvm = &hw;
+	pdpte[0] = 0x1001;
+	pdpte[1] = 0x1003;
+	pdpte[2] = 0x1001 | 1UL << 40;
+	pdpte[3] = 0x1000;
+	vmx_write_state(&guest, &st);
+	assert_int_equal(vmcs[GUEST_PDPTE0], 0x1001);
+	for (unsigned int i = 1; i < 4; i++)
+		assert_int_equal(vmcs[GUEST_PDPTE0 + 2 * i], 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_vmx), cmocka_unit_test(test_bitmaps),
+		cmocka_unit_test(test_vmx),
+		cmocka_unit_test(test_bitmaps),
+		cmocka_unit_test(test_pdptes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
