@@ -143,6 +143,9 @@ static long do_op(struct vcpu *v, struct margay_op *op)
 	case MARGAY_TRACE:
 	case MARGAY_TRACE_RING:
 		return margay_trace(op);
+	case MARGAY_SPECULATION:
+		return arch_speculation_line(op->u.line.index, op->u.line.text,
+					     sizeof(op->u.line.text));
 	}
 	return hcall_unsupported(v, "operation of Margay's own", op->cmd);
 }

@@ -24,6 +24,8 @@ int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx);
 
 void arch_vcpu_dump(struct vcpu *v);
 void arch_show_speculation(void); /* a line for each vulnerability */
+/* Writes line i of the same. Returns 0, or -ENOENT after the last. */
+int arch_speculation_line(unsigned i, char *text, size_t size);
 
 /* Returns whether an interrupt is pending (vLAPIC, NMI) that the guest would take now. */
 bool arch_vcpu_has_interrupt(struct vcpu *v);

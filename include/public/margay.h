@@ -22,6 +22,7 @@
 #define MARGAY_STAT 8		/* u.stat; -ENOENT: no such vCPU or CPU, -ESRCH: no such domain */
 #define MARGAY_TRACE 9		/* u.trace; -EINVAL: pages */
 #define MARGAY_TRACE_RING 10	/* u.ring; -ENOENT: no such CPU, or it never traced */
+#define MARGAY_SPECULATION 11	/* u.line by index; -ENOENT after the last */
 
 #define MARGAY_POINT_SCHED 0
 #define MARGAY_POINT_IDLE 1
@@ -136,6 +137,11 @@ struct margay_op {
 			uint32_t pages;		/* including the first */
 			uint64_t frame;		/* for XENMAPSPACE_gmfn_foreign of DOMID_XEN */
 		} ring;
+		struct {
+			uint32_t index;		/* in */
+			uint32_t pad;
+			char text[160];		/* NUL-terminated */
+		} line;
 	} u;
 };
 

@@ -102,6 +102,11 @@ static int fake_call(struct mgctl *m, struct margay_op *op)
 	case MARGAY_TRACE:
 		events = op->u.trace.events;
 		return op->u.trace.pages == 64 || op->u.trace.pages == 1 ? 0 : -EINVAL;
+	case MARGAY_SPECULATION:
+		if (op->u.line.index > 1)
+			return -ENOENT;
+		snprintf(op->u.line.text, sizeof(op->u.line.text), "line %u", op->u.line.index);
+		return 0;
 	case MARGAY_TRACE_RING:
 		if (op->u.ring.cpu > 1)
 			return -ENOENT;
@@ -216,6 +221,18 @@ static void test_stat(void **state)
 	answer = -EPERM;
 	assert_int_equal(run("stat"), MGCTL_REFUSED);
 	assert_string_equal(out, "");
+}
+
+static void test_info(void **state)
+{
+	(void)state;
+	assert_int_equal(run("info"), 0);
+	assert_string_equal(out, "line 0\nline 1\n");
+	assert_int_equal(run("info --json"), 0);
+	assert_says(out, "\"line 0\",");
+	answer = -EPERM;
+	assert_int_equal(run("info"), MGCTL_REFUSED);
+	assert_says(err, "list mitigations");
 }
 
 /* Rates between consecutive seconds; the first table comes after the first second. */
@@ -387,6 +404,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_stat, setup),
+		cmocka_unit_test_setup(test_info, setup),
 		cmocka_unit_test_setup(test_watch, setup),
 		cmocka_unit_test_setup(test_stat_listing, setup),
 		cmocka_unit_test_setup(test_record, setup),

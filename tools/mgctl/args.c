@@ -34,6 +34,7 @@ static const struct {
 	{ "trace", "show", "FILE", "the records in FILE, as text", TRACE_SHOW, 1 },
 	{ "trace", "export", "FILE", "the same as Chrome trace JSON, for ui.perfetto.dev", EXPORT,
 	  1 },
+	{ "info", "", "", "what Margay does about the CPU's speculation", INFO, 0 },
 	{ "stat", "", "", "where time goes; exits, hypercalls and events", STAT, 0 },
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))

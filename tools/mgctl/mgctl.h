@@ -30,6 +30,7 @@ enum command {
 	SHOW,
 	SET,
 	COUNTERS,
+	INFO,
 	STAT,
 	RECORD,
 	TRACE_SHOW,

@@ -81,6 +81,7 @@ static const struct {
 	{ "arch_7", MARGAY_STAT, "stat" },
 	{ "arch_7", MARGAY_TRACE, "trace" },
 	{ "arch_7", MARGAY_TRACE_RING, "trace_ring" },
+	{ "arch_7", MARGAY_SPECULATION, "speculation" },
 	OP(memory_op, XENMEM_, increase_reservation),
 	OP(memory_op, XENMEM_, decrease_reservation),
 	OP(memory_op, XENMEM_, populate_physmap),

@@ -336,6 +336,34 @@ static int counters(struct mgctl *m, const struct request *rq)
 	return MGCTL_OK;
 }
 
+static int info(struct mgctl *m, const struct request *rq)
+{
+	struct margay_op op = { 0 };
+	struct json j = { .f = m->out };
+	int rc;
+
+	if (rq->json) {
+		json_begin(&j, NULL, '{');
+		json_begin(&j, "speculation", '[');
+	}
+	for (uint32_t i = 0; i < LIST_MAX; i++) {
+		op.u.line.index = i;
+		rc = call(m, &op, MARGAY_SPECULATION, NULL);
+		if (rc)
+			break;
+		if (rq->json)
+			json_text(&j, NULL, op.u.line.text, sizeof(op.u.line.text));
+		else
+			fprintf(m->out, "%.*s\n", (int)sizeof(op.u.line.text), op.u.line.text);
+	}
+	if (rq->json) {
+		json_end(&j, ']');
+		json_end(&j, '}');
+		fputc('\n', m->out);
+	}
+	return rc != -ENOENT ? refused(m, rq, rc, NULL) : MGCTL_OK;
+}
+
 int do_request(struct mgctl *m, const struct request *rq)
 {
 	switch (rq->command) {
@@ -353,6 +381,8 @@ int do_request(struct mgctl *m, const struct request *rq)
 		return set(m, rq);
 	case COUNTERS:
 		return counters(m, rq);
+	case INFO:
+		return info(m, rq);
 	case STAT:
 		return do_stat(m, rq);
 	case RECORD:

@@ -9,6 +9,7 @@
 static const char *const tried[] = {
 	[LOAD] = "load", [UNLOAD] = "unload",	    [LIST] = "list policies", [SELECT] = "select",
 	[SHOW] = "show", [SET] = "set parameter of", [COUNTERS] = "read counters of",
+	[INFO] = "list mitigations",
 };
 
 static const char *load_why(int rc)

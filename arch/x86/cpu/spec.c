@@ -229,11 +229,26 @@ void spec_enter(struct vcpu *v)
 		wrmsr(MSR_FLUSH_CMD, FLUSH_CMD_L1D);
 }
 
+int arch_speculation_line(unsigned i, char *text, size_t size)
+{
+	if (i > ARRAY_SIZE(table))
+		return -ENOENT;
+	if (i == ARRAY_SIZE(table)) {
+		snprintf(text, size, "SPEC_CTRL %#x in Margay, %#x for guests to set",
+			 spec.host_ctrl, spec.guest_ctrl);
+		return 0;
+	}
+	i = (unsigned)index_nospec(i, ARRAY_SIZE(table));
+	snprintf(text, size, "%-9s %s  %s: %s; instructions: %s", table[i].name,
+		 spec.actions & table[i].action ? "on " : "off", table[i].against, table[i].what,
+		 table[i].cost);
+	return 0;
+}
+
 void arch_show_speculation(void)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
-		printk("%-9s %s  %s: %s; instructions: %s\n", table[i].name,
-		       spec.actions & table[i].action ? "on " : "off", table[i].against,
-		       table[i].what, table[i].cost);
-	printk("SPEC_CTRL %#x in Margay, %#x for guests to set\n", spec.host_ctrl, spec.guest_ctrl);
+	char line[160];
+
+	for (unsigned i = 0; !arch_speculation_line(i, line, sizeof(line)); i++)
+		printk("%s\n", line);
 }

@@ -86,6 +86,21 @@ static void on_upcall(evtchn_port_t port)
 	upcalls++;
 }
 
+/* The lines of key v: a mitigation each, and SPEC_CTRL's. */
+static void speculation(void)
+{
+	op = (struct margay_op){ 0 };
+	CHECK_RET(control(MARGAY_SPECULATION), 0);
+	CHECK(!memcmp(op.u.line.text, "ibpb ", 5), "the first line: %s", op.u.line.text);
+	op.u.line.index = 10;
+	CHECK_RET(control(MARGAY_SPECULATION), 0);
+	CHECK(!memcmp(op.u.line.text, "SPEC_CTRL ", 10), "the last line: %s", op.u.line.text);
+	op.u.line.index = 11;
+	CHECK_RET(control(MARGAY_SPECULATION), -XEN_ENOENT);
+	op.u.line.index = ~0u;
+	CHECK_RET(control(MARGAY_SPECULATION), -XEN_ENOENT);
+}
+
 static void counters(void)
 {
 	const uint32_t none = ~0u;
@@ -396,5 +411,6 @@ int main(void)
 	taken_away();
 	odd_numbers();
 	counters();
+	speculation();
 	pass();
 }
