@@ -169,8 +169,11 @@ static u64 release_pages(u16 owner, mfn_t mfn, u64 count)
 
 	if (count == CHUNK_PAGES)
 		return release_chunk(owner, mfn / CHUNK_PAGES);
-	for (u64 i = 0; i < count; i++)
+	for (u64 i = 0; i < count; i++) {
 		freed += release_page(owner, mfn + i);
+		if (i % (SCRUB_PAGES / 4) == 0)
+			arch_poll_irqs();
+	}
 	return freed;
 }
 

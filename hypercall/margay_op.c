@@ -33,6 +33,7 @@ static long op_load(const struct margay_op *op)
 	if (!file)
 		return -ENOMEM;
 	rc = copy_from_guest(file, op->u.load.file, size);
+	arch_poll_irqs();
 	if (!rc)
 		rc = policy_load(file, size, why);
 	free_pages(file, pages);

@@ -6,6 +6,7 @@
  */
 #include <stdarg.h>
 
+#include <margay/arch.h>
 #include <margay/bytes.h>
 #include <margay/errno.h>
 
@@ -469,6 +470,7 @@ int module_link(const void *file, size_t len, u64 base, u8 *to, size_t max, stru
 		rc = relocate_all(&l);
 	if (!rc)
 		rc = module_check(to, desc, m, reason);
+	arch_poll_irqs();
 	if (!rc)
 		sha256(file, len, m->digest);
 	return rc;

@@ -140,9 +140,11 @@ int policy_load(const void *file, size_t len, char *why)
 	slots_used |= BIT(p->slot);
 	p->nr_pages = MODULE_MEM_MAX >> PAGE_SHIFT;
 	p->pages = alloc_pages(p->nr_pages, NODE_ANY);
+	arch_poll_irqs();
 	rc = p->pages ? module_link(file, len, arch_module_base(p->slot), p->pages, MODULE_MEM_MAX,
 				    &p->mod, why) :
 			-ENOMEM;
+	arch_poll_irqs();
 	if (!rc && !policy_allowed(p->mod.digest)) {
 		snprintf(why, MODULE_REASON, "its SHA-256 is not in the list of allowed modules");
 		rc = -EPERM;

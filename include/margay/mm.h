@@ -13,6 +13,7 @@ struct domain;
 
 /* All RAM is mapped here, not executable. Margay's image is mapped elsewhere (margay.lds), W^X. */
 #define DIRECTMAP_BASE 0xffff800000000000UL
+#define DIRECTMAP_SIZE (1UL << 46) /* memory above it is not used */
 
 #ifdef MARGAY_UNIT
 extern u8 *host_directmap;

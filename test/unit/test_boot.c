@@ -5,6 +5,7 @@
  */
 #include "host.h"
 
+#include <margay/mm.h>
 #include <margay/boot.h>
 #include <margay/errno.h>
 #include <margay/lib.h>
@@ -357,19 +358,19 @@ static void test_too_many(void **state)
 	assert_logged("more than 1024 entries");
 
 	/*
-	 * Empty entries and those beyond the CPU's address width are ignored; entries across it are
+	 * Empty entries and those beyond the direct map are ignored; entries across its end are
 	 * cut.
 	 */
 	for (i = 0; i < 500; i++) {
 		r[i].size = 0;
-		r[500 + i].base = (1UL << 52) + i;
+		r[500 + i].base = DIRECTMAP_SIZE + i;
 	}
-	r[1024] = (struct mem_range){ (1UL << 52) - 0x1000, ~0UL, MEM_RESERVED };
+	r[1024] = (struct mem_range){ DIRECTMAP_SIZE - 0x1000, ~0UL, MEM_RESERVED };
 	start();
 	mmap_of(r, 1025);
 	assert_int_equal(finish(), 0);
 	assert_int_equal(bi.nr_mem, 25);
-	assert_range(24, (1UL << 52) - 0x1000, 0x1000, MEM_RESERVED);
+	assert_range(24, DIRECTMAP_SIZE - 0x1000, 0x1000, MEM_RESERVED);
 }
 
 int main(void)

@@ -6,6 +6,7 @@
 #include <margay/boot.h>
 #include <margay/bytes.h>
 #include <margay/errno.h>
+#include <margay/mm.h>
 #include <margay/printk.h>
 
 enum mb2_tag {
@@ -24,7 +25,6 @@ enum mb2_tag {
 #define MB2_MODULE_HEADER 16	/* tag header, start, end */
 #define RSDP_V1_SIZE 20
 
-#define PADDR_TOP (1UL << 52)	/* x86 physical addresses are below it */
 #define MAX_MAP 1024
 
 /* The loader's map, and the sorted map without overlaps: n ranges become at most 2 * n - 1. */
@@ -43,14 +43,14 @@ static int __init read_map(const u8 *tag, u32 size)
 	for (u32 at = MB2_MMAP_HEADER; size - at >= step; at += step) {
 		u64 base = get_u64(tag + at), len = get_u64(tag + at + 8);
 
-		if (!len || base >= PADDR_TOP)
+		if (!len || base >= DIRECTMAP_SIZE)
 			continue;
 		/* A dropped entry could be a reservation inside RAM. */
 		if (nr_raw == MAX_MAP) {
 			pr_err("multiboot2: memory map: more than %u entries\n", MAX_MAP);
 			return -EINVAL;
 		}
-		raw_map[nr_raw++] = (struct mem_range){ base, min(len, PADDR_TOP - base),
+		raw_map[nr_raw++] = (struct mem_range){ base, min(len, DIRECTMAP_SIZE - base),
 							get_u32(tag + at + 16) };
 	}
 	return 0;

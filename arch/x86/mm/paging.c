@@ -19,6 +19,8 @@
 #define MMIO_BASE 0xffffc00000000000UL
 #define STACK_BASE 0xffffc10000000000UL
 
+_Static_assert(DIRECTMAP_BASE + DIRECTMAP_SIZE == MMIO_BASE, "no overlap");
+
 extern u8 image_start[], text_end[], rodata_start[], rodata_end[], data_start[], image_end[];
 extern u8 init_text_start[], init_text_end[], init_data_start[], init_data_end[];
 
