@@ -7,7 +7,7 @@
 
 #include "page_priv.h"
 
-#define MAX_BOOT_RESERVED 96
+#define MAX_BOOT_RESERVED 160
 
 static __initdata struct boot_reserved {
 	paddr_t base, end;

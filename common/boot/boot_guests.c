@@ -59,7 +59,7 @@ static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_gu
 	if (find_guest(guests, n, g->spec.name))
 		pr_err("guest %s: there is a guest of that name already, this one is ignored\n",
 		       g->spec.name);
-	else if (g->spec.initial && initial)
+	else if (g->spec.initial && initial && !opt.one_by_one)
 		pr_err("guest %s: only one guest can be initial, this one is ignored\n",
 		       g->spec.name);
 	else {

@@ -207,6 +207,12 @@ static void guest_destroy(struct boot_guest *bg)
 	if_last_guest_gone();
 }
 
+/* Returns when bg has run too long: option one_by_one. */
+static stime_t guest_limit(const struct boot_guest *bg)
+{
+	return opt.one_by_one ? bg->started + opt.one_by_one * 1000000000UL : ~0UL;
+}
+
 static void guest_end(struct boot_guest *bg)
 {
 	if (opt.loglevel == LOGLEVEL_DEBUG)
@@ -215,14 +221,14 @@ static void guest_end(struct boot_guest *bg)
 }
 
 /*
- * Does a bounded step of bg's life. `building`: another guest is being built. Returns false if
- * there is nothing to do.
+ * Does a bounded step of bg's life. `busy`: another guest must come first. Returns false if there
+ * is nothing to do.
  */
-static bool guest_step(struct boot_guest *bg, bool building)
+static bool guest_step(struct boot_guest *bg, bool busy)
 {
 	switch (bg->state) {
 	case GUEST_DUE:
-		if (building || bg->due > now())
+		if (busy || bg->due > now())
 			return false;
 		guest_begin(bg);
 		return true;
@@ -233,6 +239,8 @@ static bool guest_step(struct boot_guest *bg, bool building)
 		guest_start(bg);
 		return true;
 	case GUEST_RUNNING:
+		if (now() >= guest_limit(bg))
+			domain_shutdown(bg->domain, SHUTDOWN_watchdog);
 		if (READ_ONCE(bg->domain->state) == DOM_RUNNING)
 			return false;
 		guest_end(bg);
@@ -249,12 +257,12 @@ static bool guest_step(struct boot_guest *bg, bool building)
 static bool guests_step_next(void)
 {
 	struct boot_guest *bg;
-	bool building = false;
+	bool busy = false;
 
 	list_for_each(bg, &guests, link)
-		building |= bg->state == GUEST_BUILDING;
+		busy |= bg->state == GUEST_BUILDING || (opt.one_by_one && bg->state > GUEST_DUE);
 	list_for_each(bg, &guests, link)
-		if (guest_step(bg, building)) {
+		if (guest_step(bg, busy)) {
 			list_del(&bg->link);
 			list_add_tail(&bg->link, &guests);
 			return true;
@@ -262,18 +270,28 @@ static bool guests_step_next(void)
 	return false;
 }
 
+static stime_t next_work(void)
+{
+	const struct boot_guest *bg;
+	stime_t next = ~0UL;
+
+	list_for_each(bg, &guests, link)
+		if (opt.one_by_one && bg->state == GUEST_RUNNING)
+			return guest_limit(bg);
+		else if (bg->state == GUEST_DUE)
+			next = min(next, bg->due);
+	return next;
+}
+
 void boot_guests_work(void)
 {
-	stime_t from = now(), next = ~0UL;
-	const struct boot_guest *bg;
+	stime_t from = now(), next;
 	bool more;
 
 	do
 		more = guests_step_next();
 	while (more && now() - from < STEP_NS);
-	list_for_each(bg, &guests, link)
-		if (bg->state == GUEST_DUE)
-			next = min(next, bg->due);
+	next = next_work();
 	if (more)	/* use at most half of this CPU's time */
 		next = now() + max(now() - from, (stime_t)PAUSE_NS);
 	if (next != ~0UL)
@@ -286,6 +304,9 @@ unsigned boot_guests_start(void)
 	unsigned n = 0;
 
 	timer_init(&timer, timer_fn);
+	cpu_raise(this_cpu(), CPU_WORK_GUESTS);
+	if (opt.one_by_one)
+		return !list_empty(&guests);
 	/* Build all before one runs: scrubbing takes long, and this CPU's guests would wait. */
 	list_for_each(bg, &guests, link) {
 		guest_begin(bg);
@@ -297,6 +318,5 @@ unsigned boot_guests_start(void)
 			guest_start(bg);
 			n++;
 		}
-	cpu_raise(this_cpu(), CPU_WORK_GUESTS);
 	return n;
 }

@@ -9,7 +9,7 @@
 
 #include <margay/types.h>
 
-#define BOOT_MAX_MODULES 64
+#define BOOT_MAX_MODULES 128
 
 /* E820 values (ACPI 15.2). Memory that is not listed is a hole. */
 enum mem_type {
