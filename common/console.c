@@ -69,6 +69,7 @@ static void flush_one(void)
 
 static void put_raw(char c)
 {
+	kept_log_put(c);
 	if (sync) {
 		uart_putc_sync(c);
 		return;

@@ -49,6 +49,15 @@ static const struct boot_reserved *__init boot_reserved_overlap(paddr_t base, pa
 	return NULL;
 }
 
+bool __init early_claim(paddr_t base, u64 size)
+{
+	if (!mem_is_ram(boot->mem, boot->nr_mem, base, size) ||
+	    boot_reserved_overlap(base, base + size))
+		return false;
+	early_reserve(base, size);
+	return true;
+}
+
 /* Returns the highest unreserved range of `size` bytes in [base, end); 0 when there is none. */
 static paddr_t __init highest_free(paddr_t base, paddr_t end, u64 size)
 {

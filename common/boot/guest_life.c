@@ -215,7 +215,7 @@ static stime_t guest_limit(const struct boot_guest *bg)
 
 static void guest_end(struct boot_guest *bg)
 {
-	if (opt.loglevel == LOGLEVEL_DEBUG)
+	if (opt.loglevel == LOGLEVEL_DEBUG || opt.report)
 		domain_show_exits(bg->domain);
 	bg->state = GUEST_ENDING;
 }

@@ -38,6 +38,10 @@ void console_key(char key);
 void domain_show_exits(struct domain *d);
 void memory_show(void);
 
+/* Copies all output to RAM at `base` from now on, for the loader of the next boot. kept_log.c */
+void kept_log_init(paddr_t base);
+void kept_log_put(char c);
+
 /* UART driver. */
 void uart_init(u16 iobase, u32 baud, u8 lcr);
 void uart_putc_sync(char c);

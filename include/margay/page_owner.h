@@ -14,6 +14,7 @@
  */
 void early_init(const struct boot_info *bi, paddr_t image, u64 image_size);
 void early_reserve(paddr_t base, u64 size);	/* keeps modules and tables in use */
+bool early_claim(paddr_t base, u64 size);   /* reserves RAM that is still free; false: it is not */
 void *early_alloc(u64 size);
 void *early_or_alloc_page(void);		/* from the allocator in use; NULL: none */
 

@@ -23,5 +23,7 @@ extern struct x86_features x86;
 
 void features_init(void);
 void features_init_cpu(void);
+/* Prints the CPU, its features, the mitigations and the memory map: option report=. describe.c */
+void machine_describe(void);
 
 #endif

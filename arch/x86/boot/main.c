@@ -56,6 +56,8 @@ static void __init read_boot_info(paddr_t info)
 	smp_place_trampoline(&boot_info, info, size);
 	for (unsigned i = 0; i < boot_info.nr_mods; i++)
 		early_reserve(boot_info.mods[i].start, boot_info.mods[i].size);
+	if (opt.report)
+		kept_log_init((paddr_t)opt.report << 20);
 }
 
 static void __init choose_backend(void)
@@ -77,6 +79,8 @@ static void main_on_own_stack(void *arg __unused)
 	smp_boot_aps();
 	report_step("all CPUs up");
 	console_init();
+	if (opt.report)
+		machine_describe();
 	boot_info.nr_mem = 0;	/* the map goes with the init memory */
 	paging_end_init();
 	if (opt.perf_boot)

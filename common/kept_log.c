@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A copy of the console's output at a fixed address, which RAM keeps through a warm reboot, so that
+ * the boot loader can store it: scripts/mkusb.py. Layout: 8 bytes of magic, then the text up to a
+ * zero. '\n' is stored as 0x1e (ASCII's record separator), so that no byte has a leading zero in
+ * GRUB's hexadecimal. The console's lock protects it.
+ */
+#include <margay/console.h>
+#include <margay/lib.h>
+#include <margay/page_owner.h>
+#include <margay/printk.h>
+
+#define LOG_SIZE 0x80000U
+#define LOG_MAGIC "MargayLg"
+#define LOG_NEWLINE 0x1e
+
+static char *text;
+static u32 used;
+
+void kept_log_put(char c)
+{
+	if (!text || used + 1 == LOG_SIZE || c == '\r')
+		return;
+	if (c == '\n')
+		c = LOG_NEWLINE;
+	text[used++] = c >= ' ' && c <= '~' ? c : c == LOG_NEWLINE ? c : '?';
+}
+
+void __init kept_log_init(paddr_t base)
+{
+	if (!early_claim(base, LOG_SIZE)) {
+		pr_warn("report: no free RAM at %#lx\n", base);
+		return;
+	}
+	used = sizeof(LOG_MAGIC) - 1;
+	memset(phys_to_virt(base), 0, LOG_SIZE);
+	memcpy(phys_to_virt(base), LOG_MAGIC, used);
+	text = phys_to_virt(base);
+	kept_log_put('\n');
+}
