@@ -88,6 +88,7 @@ help:
 	@echo 'make tools      what a control domain uses: mgctl, in $(O)/tools'
 	@echo 'make iso        a bootable image with the demo guests'
 	@echo 'make run        boot it in QEMU, console on the terminal (ACCEL=kvm: nested KVM)'
+	@echo 'make usb        an image that tests a real machine and stores a report'
 	@echo 'make debug      the same, stopped, with a gdb stub'
 	@echo 'make scenarios  list the scenarios; make scenario NAME=x [BED=y] runs one'
 	@echo 'make check      all quick tests, as CI runs them; check-long: the others too'

@@ -11,6 +11,7 @@ MEM ?= 2048
 # More options of Margay for `make run`.
 OPTIONS ?=
 RUN_ISO := $(O)/margay.iso
+USB_IMAGE := $(O)/margay-usb.img
 LINUX_GUESTS := $(O)/guests/linux-cloud $(O)/guests/linux-generic
 INITRAMFS := $(O)/guests/initramfs.gz
 # The same with the files that a control domain needs.
@@ -20,7 +21,7 @@ CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(O)/tools/clockcheck $(M
 	$(wildcard $(O)/cache/generic/xen-privcmd.ko)
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
-.PHONY: setup iso run debug FORCE
+.PHONY: setup iso run usb debug FORCE
 
 setup:
 	$(Q)O=$(O) $(SETUP)
@@ -53,6 +54,9 @@ RUN_MODULES := \
 $(RUN_ISO): $(O)/margay $(O)/guests/hello $(O)/guests/linux-cloud $(CONTROL_INITRAMFS) scripts/mkimage FORCE
 	$(Q)scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(OPTIONS)' $(RUN_MODULES) $<
 
+$(USB_IMAGE): $(O)/margay guests scripts/mkimage scripts/mkusb.py test/scenarios.list FORCE
+	$(Q)O=$(O) scripts/mkusb.py -o $@ $<
+
 FORCE:
 
 iso:
@@ -63,6 +67,14 @@ run:
 	$(Q)O=$(O) $(SETUP) build run
 	$(AGAIN) $(RUN_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(RUN_ISO)
+
+usb:
+	$(Q)O=$(O) $(SETUP) build run
+	$(AGAIN) $(USB_IMAGE)
+	@echo "$(USB_IMAGE) is for a USB drive, of which it takes the whole:"
+	@echo "    sudo dd if=$(USB_IMAGE) of=/dev/sdX bs=4M conv=fsync"
+	@echo "Boot a PC or server from it (BIOS, or UEFI without Secure Boot) with AMD-V or VT-x enabled. The tests"
+	@echo "take some minutes; then send us REPORT.TXT from the drive. Documentation/usb.rst says more."
 
 debug:
 	$(Q)O=$(O) $(SETUP) build run debug

@@ -2,13 +2,13 @@
 # All tests. First those on the build machine: unit tests (cmocka, ASan and UBSan) and fuzzers (libFuzzer). Each file test/unit/test_X.c or test/fuzz/fuzz_X.c becomes one program. It lists the sources to link in a comment line: `unit-sources: FILE...` or `fuzz-sources: FILE...`. Then those that boot emulated machines (test/beds), and the summary.
 
 .PHONY: check check-long check-arrows check-format format check-scripts check-unit check-fuzz check-fuzz-long unit fuzz
-.PHONY: check-scenarios check-scenarios-long check-trace check-oracle check-boot check-boot-long check-faults
+.PHONY: check-scenarios check-scenarios-long check-trace check-oracle check-boot check-boot-long check-faults check-usb check-usb-long
 .PHONY: scenarios scenario test-images perf perf-diff perf-baseline
 
 CHECK_PARTS ?= check-format check-arrows check-scripts check-unit check-fuzz docs check-exercises check-scenarios check-faults \
-	check-boot check-oracle
+	check-boot check-usb check-oracle
 LONG_PARTS ?= check-format check-arrows check-scripts check-unit check-fuzz-long docs check-exercises check-scenarios-long \
-	check-trace check-faults check-boot-long check-oracle
+	check-trace check-faults check-boot-long check-usb-long check-oracle
 
 HOSTCC ?= gcc
 FUZZCC ?= clang
@@ -183,6 +183,12 @@ check-boot: test-images
 
 check-boot-long: test-images
 	$(Q)O=$(O) test/beds/bootmatrix.py --all
+
+check-usb: $(O)/margay guests
+	$(Q)O=$(O) test/beds/usb.py
+
+check-usb-long: $(O)/margay guests
+	$(Q)O=$(O) test/beds/usb.py --all
 
 check-faults: $(O)/margay guests
 	$(Q)O=$(O) test/beds/faults.py

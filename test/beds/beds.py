@@ -53,6 +53,7 @@ class Machine:
         self.threads = False            # QEMU: each CPU has a thread, and time is this machine's
         self.bochs = {}                 # values for bochsrc, in place of the bed's
         self.commands = 'c\nq\n'        # for Bochs's debugger
+        self.cpu = TCG_CPU              # QEMU's, which bed qemu boots
         self.oracle_args = ''           # the guest's command line (oracle only)
         self.oracle_initrd = None
         self.oracle_vcpus = 1
@@ -87,6 +88,9 @@ def qemu_disk(machine):
         program = 'margay.efi' if machine.firmware == 'uefi' else 'margay.0'
         return ['-netdev', f'user,id=n0,tftp={image},bootfile=/{program}',
                 '-device', 'virtio-net-pci,netdev=n0,bootindex=1']
+    if machine.kind == 'usb':
+        return ['-nic', 'none', '-drive', f'file={image},if=none,id=stick,format=raw',
+                '-device', 'qemu-xhci', '-device', 'usb-storage,drive=stick,bootindex=1']
     if machine.kind == 'disk':
         return ['-nic', 'none', '-drive', f'file={image},if=virtio,format=raw']
     return ['-nic', 'none', '-cdrom', image]
@@ -110,7 +114,7 @@ def qemu_base(machine, accel='tcg', cpu=TCG_CPU):
                   '-machine', 'memory-backend=ram']
     return ['qemu-system-x86_64', '-machine', 'q35', '-accel', accel, '-cpu', cpu,
             '-smp', str(machine.cpus), '-m', f'{machine.mem}M', '-display', 'none',
-            '-monitor', 'none', '-no-reboot', *qemu_firmware(machine), *extra]
+            '-monitor', 'none', *([] if machine.kind == 'usb' else ['-no-reboot']), *qemu_firmware(machine), *extra]
 
 
 # An instruction takes 16 ns, an idle machine skips to its next timer at once, and the clock chip
@@ -275,7 +279,7 @@ def run_piped(command, watcher, log_path, limit):
 def run_qemu(machine, watcher, log_path, limit):
     need('qemu-system-x86_64', 'qemu-system-x86')
     resets = log_path + '.resets'
-    command = [*qemu_base(machine), *time_of(machine), *qemu_disk(machine),
+    command = [*qemu_base(machine, cpu=machine.cpu), *time_of(machine), *qemu_disk(machine),
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0', '-d', 'cpu_reset', '-D',
                resets]
     with one_core(machine.threads) as prefix:
@@ -335,17 +339,21 @@ def follow(link, line, limit):
             return over
 
 
+BOCHS_MEDIA = {'iso': ('cdrom', 'cdrom', 'status=inserted'), 'usb': ('disk', 'disk', 'mode=flat')}
+
+
 def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
     """Run Bochs. Its serial line is a TCP connection to this process."""
     need('bochs-bin', 'bochs')
-    if machine.kind != 'iso' or machine.firmware != 'bios':
-        raise BedError('Bochs boots an ISO by BIOS only')
+    if machine.kind not in BOCHS_MEDIA or machine.firmware != 'bios':
+        raise BedError('Bochs boots an ISO or a disk by BIOS only')
     if machine.mem > 3072:
         raise BedError('Bochs has at most 3072 MiB here')
     with tempfile.TemporaryDirectory() as work, open(log_path, 'wb') as log, \
             socket.create_server(('127.0.0.1', 0)) as server:
         rc, commands = (os.path.join(work, name) for name in ('bochsrc', 'commands'))
         values = {'MAGIC': 0, 'MODEL': model, 'ROM': 'BIOS-bochs-latest', 'CPUS': machine.cpus,
+                  **dict(zip(('BOOT', 'MEDIUM', 'MODE'), BOCHS_MEDIA[machine.kind])),
                   'MEGS': machine.mem, 'HOST': min(machine.mem, 1536),
                   'SERIAL': f'127.0.0.1:{server.getsockname()[1]}',
                   'IMAGE': os.path.abspath(machine.image), 'LOG': log_path + '.bochs',

@@ -123,6 +123,25 @@ class Format(unittest.TestCase):
         self.assertFalse(self.keep('\tA, ', '\tA,', ['enum x {']))
 
 
+class MakeUsb(unittest.TestCase):
+    def test_guests_need_only_a_machine(self):
+        names = [args.split()[1] for _, args in load('mkusb.py').chosen([])]
+        self.assertIn('name=hello', names)
+        for name in ('wake_early', 'policies', 'linux-boot', 'one-by-one', 'debug'):
+            self.assertNotIn(f'name={name}', names)
+        self.assertLess(len(names), 128)    # BOOT_MAX_MODULES
+
+    def test_log_address(self):
+        mkusb = load('mkusb.py')
+        self.assertIn(f'read_dword -v m0 {mkusb.LOG_MIB << 20:#x}', mkusb.configs([], {}, 1)[1])
+        self.assertIn('read_dword -v v 0x40$a$b$c$d$e', mkusb.STORE)
+        self.assertEqual(mkusb.LOG_BASE, 0x4000000)
+
+    def test_tables(self):
+        self.assertIn("set c41='A'", mkusb_tables := load('mkusb.py').tables())
+        self.assertIn('set c27="\'"', mkusb_tables)
+
+
 class MakeImage(unittest.TestCase):
     def test_same_names(self):
         names = load('mkimage').module_names([('a/hello', ''), ('b/hello', ''), ('a/hello', 'x')])

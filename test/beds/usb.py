@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Boot the image of `make usb` as a tester does, and read the report that it stores.
+
+    test/beds/usb.py [--all] [--jobs N] [--list] [NAME...]
+
+Without --all, only what is quick. NAME is a shell pattern. Logs and reports are left in $O/test/usb.
+"""
+import argparse
+import concurrent.futures
+import fnmatch
+import os
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+# pylint: disable=wrong-import-position
+import beds  # noqa: E402
+import runner  # noqa: E402
+
+ESP = '@@1048576'
+DIRECTORY = os.path.join(beds.OUT, 'test', 'usb')
+STORED, LOST = 'REPORT STORED', 'NO REPORT IN MEMORY'
+LIMIT = 900         # the emulator's own seconds
+AFTER = 2.0         # ... from the last message until the run ends
+
+# What each report must have: a line for each section.
+SECTIONS = {
+    'version': r'margay_version=\S', 'firmware': r'firmware=(pc|efi)$',
+    'firmware of SMBIOS': r'firmware_vendor=\S',
+    'CPU': r'\(margay\) CPU: \w+ family 0x\w+ model 0x\w+ stepping \d+ microcode 0x',
+    'CPUID': r'\(margay\) CPUID 00000007:0 ', 'used features': r'\(margay\) feature \w+: used',
+    'mitigations': r'\(margay\) verw +o', 'memory map': r'\(margay\) memory map: .* RAM',
+    'consoles': r'\(margay\) input goes to', 'exits': r'\(margay\) hello exits total \d+',
+    'run times': r'\(margay\) hello ran \d+ ns', 'end': r'\(margay\) no guests left: reboot',
+}
+
+
+class Case:
+    """A machine, and what is special about the run."""
+    # pylint: disable=too-many-instance-attributes
+    def __init__(self, name, bed='qemu', cpu=beds.TCG_CPU, firmware='bios', quick=False, image=(), says=(),
+                 key=None, state=None):
+        # pylint: disable=too-many-arguments,too-many-positional-arguments
+        self.name, self.bed, self.cpu, self.firmware, self.quick = name, bed, cpu, firmware, quick
+        self.image = image      # more arguments of mkusb.py
+        self.says = says        # the report has these lines; empty: all passed
+        self.key = key          # (REGEX, TEXT): typed once behind a line that matches
+        self.state = state      # state.env before the run
+
+
+def models():
+    """QEMU's CPU models with AMD-V; TCG emulates those of their features that it knows."""
+    for name in ('EPYC-Rome', 'EPYC-Milan', 'Opteron_G4', 'Opteron_G5', 'Dhyana', 'max'):
+        yield Case(f'bios-{name}', cpu=f'{name},+svm,+npt')
+    yield Case('uefi-EPYC', firmware='uefi')
+    yield Case('uefi-max', cpu='max,+svm', firmware='uefi')
+
+
+ENDLESS = ('--guest', f'{beds.OUT}/guests/shares=guest name=endless mem=32M -- seconds=1000000', '--seconds', '4',
+           '--only', 'hello')
+CASES = [
+    Case('bios-EPYC', quick=True),
+    *models(),
+    *(Case(f'bochs-{bed}', bed=bed) for bed in ('ryzen', 'broadwell', 'ivy', 'skylake')),
+    # The guest never ends, so one_by_one= ends it, and the next one runs.
+    Case('hang', image=ENDLESS, says=(
+        r'\(margay\) guest endless ended: watchdog', r'tests_failed= endless$', r'tests_passed= hello $',
+        r'\(margay\) no guests left')),
+    # A panic ends the run; its text is in the report.
+    Case('panic', image=ENDLESS, key=(r'guest endless: domain', '!'), says=(
+        r'\(margay\) panic on CPU', r'\(margay\) asked for by a key', r'tests_failed= endless hello$')),
+    # The firmware cleared the memory.
+    Case('lost', state='running', image=('--only', 'hello')),
+]
+
+
+class Watch(beds.Watcher):
+    """Ends the run soon after GRUB has said what became of the report."""
+    def __init__(self, case):
+        self.key, self.end, self.result, self.text = case.key, None, None, None
+
+    def line(self, text, now):
+        if self.key and re.search(self.key[0], text):
+            self.text, self.key = self.key[1], None
+        for word in (STORED, LOST, 'REPORT NOT STORED'):
+            if word in text and not self.result:
+                self.result, self.end = word, now + AFTER
+
+    def waiting(self, partial, now):
+        text, self.text = self.text, None
+        return text
+
+    def deadline(self, now):
+        return self.end
+
+
+def tool(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise beds.BedError(f'{command[0]}: {done.stderr.strip()}')
+    return done.stdout
+
+
+def read_report(image):
+    """Return the lines of REPORT.TXT, without what save_env adds to them."""
+    text = tool('mtype', '-i', image + ESP, '::/REPORT.TXT')
+    return [re.sub(r'\\$', '', line) for line in text.rstrip('#\n').split('\n')]
+
+
+def judge(case, watch, ended, lines, guests):
+    """Return None, or why the run failed."""
+    if case.state:
+        return None if watch.result == LOST else f'GRUB said {watch.result}, not {LOST}'
+    if watch.result != STORED:
+        return f'no report stored: GRUB said {watch.result}, the run ended by {ended.how}'
+    wanted = list(case.says)
+    if not wanted:
+        wanted = [*SECTIONS.values(), 'tests_failed=$', f'tests_passed= {" ".join(guests)} $']
+        names = {text: name for name, text in SECTIONS.items()}
+    for pattern in wanted:
+        if not any(re.match(pattern, line) for line in lines):
+            return f"the report has no line that matches '{pattern}'" + (
+                '' if case.says else f' ({names.get(pattern, "verdicts")})')
+    return None
+
+
+def run(case):
+    image, log = (os.path.join(DIRECTORY, case.name + suffix) for suffix in ('.img', '.log'))
+    os.makedirs(DIRECTORY, exist_ok=True)
+    command = [os.path.join(runner.ROOT, 'scripts/mkusb.py'), '-o', image,
+               *case.image, runner.MARGAY]
+    try:
+        tool(*command)
+        guests = re.search(r'^set guests="(.*)"$', tool('mtype', '-i', image + ESP, '::/boot/grub/grub.cfg'), re.M)[1]
+        if case.state:
+            set_state(image, case.state)
+        machine = beds.Machine(image, 'usb', case.firmware, 2, 1024)
+        machine.cpu = case.cpu
+        watch = Watch(case)
+        ended = beds.run(case.bed, machine, watch, log, LIMIT)
+        lines = read_report(image)
+    except beds.BedError as error:
+        return runner.Outcome(case.name, case.bed, 'FAIL', str(error), log=log)
+    finally:
+        runner.remove(image)
+    with open(os.path.join(DIRECTORY, case.name + '.txt'), 'w', encoding='utf-8') as file:
+        file.write('\n'.join(lines) + '\n')
+    reason = judge(case, watch, ended, lines, guests.split())
+    return runner.Outcome(case.name, case.bed, 'FAIL' if reason else 'ok', reason or '', ended.seconds, log)
+
+
+def set_state(image, state):
+    path = image + '.state'
+    with open(path, 'w', encoding='ascii') as file:
+        file.write(f'# GRUB Environment Block\nstage={state}\n'.ljust(1024, '#'))
+    tool('mcopy', '-o', '-i', image + ESP, path, '::/boot/grub/state.env')
+    os.remove(path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
+    parser.add_argument('--all', action='store_true', help='the slow ones too')
+    parser.add_argument('--jobs', type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument('--list', action='store_true', help='say what would run')
+    parser.add_argument('names', nargs='*', metavar='NAME')
+    args = parser.parse_args()
+    os.chdir(runner.ROOT)
+    cases = [case for case in CASES if args.all or case.quick]
+    if args.names:
+        cases = [c for c in CASES if any(fnmatch.fnmatch(c.name, name) for name in args.names)]
+    if args.list:
+        print('\n'.join(case.name for case in cases))
+        return 0
+    if not cases:
+        print('usb: no such names', file=sys.stderr)
+        return 2
+
+    def task(case):
+        outcome = run(case)
+        outcome.report()
+        return outcome
+    with concurrent.futures.ThreadPoolExecutor(max_workers=args.jobs) as pool:
+        return runner.sum_up(list(pool.map(task, cases)))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
