@@ -73,8 +73,9 @@ usb:
 	$(AGAIN) $(USB_IMAGE)
 	@echo "$(USB_IMAGE) is for a USB drive, of which it takes the whole:"
 	@echo "    sudo dd if=$(USB_IMAGE) of=/dev/sdX bs=4M conv=fsync"
-	@echo "Boot a PC or server from it (BIOS, or UEFI without Secure Boot) with AMD-V or VT-x enabled. The tests"
-	@echo "take some minutes; then send us REPORT.TXT from the drive. Documentation/usb.rst says more."
+	@echo "Boot a PC or server from it: by BIOS, or by UEFI without Secure Boot, with AMD-V"
+	@echo "or VT-x enabled. The tests take some minutes. Then send us REPORT.TXT from the"
+	@echo "drive. Documentation/usb.rst says more."
 
 debug:
 	$(Q)O=$(O) $(SETUP) build run debug
