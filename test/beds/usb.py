@@ -60,8 +60,10 @@ def models():
 
 ENDLESS = ('--guest', f'{beds.OUT}/guests/shares=guest name=endless mem=32M -- seconds=1000000', '--seconds', '4',
            '--only', 'hello')
+FEW = [word for name in ('hello', 'timers', 'smp', 'exceptions') for word in ('--only', name)]
 CASES = [
-    Case('bios-EPYC', quick=True),
+    Case('few', image=FEW, quick=True),
+    Case('bios-EPYC'),
     *models(),
     *(Case(f'bochs-{bed}', bed=bed) for bed in ('ryzen', 'broadwell', 'ivy', 'skylake')),
     # The guest never ends, so one_by_one= ends it, and the next one runs.
