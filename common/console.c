@@ -201,7 +201,7 @@ static void ring_event(struct domain *d)
 	if (drain(c))
 		evtchn_notify(d, (unsigned)c->port);
 	if (d == focus && in_head != in_tail)
-		cpu_raise(cpus[0], CPU_WORK_CONSOLE);
+		cpu_raise(housekeeping_cpu, CPU_WORK_CONSOLE);
 }
 
 int console_attach(struct domain *d)

@@ -166,9 +166,10 @@ static void close_locked(struct domain *d, u32 port, struct evtchn *chn)
 	struct evtchn *peer;
 
 	if (chn->state == ECS_VIRQ) {
-		for (unsigned i = 0; i < d->nr_vcpus; i++)
-			if (d->vcpus[i]->virq_port[chn->port] == port)
-				WRITE_ONCE(d->vcpus[i]->virq_port[chn->port], 0);
+		/* A global VIRQ is bound to vCPU 0 whichever vCPU it notifies. */
+		struct vcpu *v = virq_is_global(chn->port) ? d->vcpus[0] : evtchn_vcpu(d, chn);
+
+		WRITE_ONCE(v->virq_port[chn->port], 0);
 	} else if (chn->state == ECS_INTERDOMAIN) {
 		peer = evtchn_at(chn->peer, chn->port);
 		peer->state = ECS_UNBOUND;

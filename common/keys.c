@@ -38,9 +38,10 @@ static void show_cpus(void)
 		list_for_each(w, &c->runq.queue, runq_link)
 			waiting++;
 		spin_unlock(&c->runq.lock);
-		printk("CPU %u node %u: %s%s%u, %u waiting, %lu switches, %lu timer interrupts, %lu kicks\n",
+		printk("CPU %u node %u: %s%s%u, %u waiting, %lu switches, %lu timer interrupts, %lu kicks%s\n",
 		       i, c->node, v ? v->domain->name : "idle", v ? " vcpu " : " ", v ? v->id : 0,
-		       waiting, c->stats.switches, c->stats.timer_irqs, c->stats.kicks);
+		       waiting, c->stats.switches, c->stats.timer_irqs, c->stats.kicks,
+		       c == housekeeping_cpu ? ", housekeeping" : "");
 	}
 }
 

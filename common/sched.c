@@ -531,10 +531,24 @@ static void run_current(struct cpu *c, struct vcpu *v)
 	c->ran += rdtsc();
 }
 
+/* Prolongs the slice of the running vCPU by the time since t, in which others were served. */
+static __noinline void prolong_slice(struct cpu *c, stime_t t)
+{
+	guard(&c->runq.lock);
+	if (c->current && c->current->slice_end != POLICY_FOREVER)
+		c->current->slice_end += now() - t;
+}
+
+static void run_timers(struct cpu *c)
+{
+	if (unlikely(timers_run(c->current)))
+		prolong_slice(c, c->timers.due);
+}
+
 bool sched_timers_only(struct cpu *c)
 {
 	atomic_and(&c->work, ~(u32)CPU_WORK_TIMER);
-	timers_run();
+	run_timers(c);
 	return c->work;
 }
 
@@ -550,7 +564,7 @@ static u32 do_work(struct cpu *c)
 		quiesce_here();
 	if (work & CPU_WORK_TIMER) {
 		hold_at("loop:timers");
-		timers_run();
+		run_timers(c);
 	}
 	if (work & CPU_WORK_CONSOLE) {
 		hold_at("loop:console");

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Timers: a locked list per CPU, sorted by expiry. The hardware is programmed for the first. */
+/*
+ * Timers: a locked pairing heap per CPU, by expiry. The hardware is programmed for the first. A
+ * timer's children expire no earlier. Arming costs the same for any number of timers, removal as
+ * many steps as the timer has children: on average the logarithm of the number of timers.
+ */
 #include <margay/arch.h>
 #include <margay/atomic.h>
 #include <margay/percpu.h>
@@ -8,20 +12,18 @@
 void timer_init(struct timer *t, void (*fn)(struct timer *t))
 {
 	*t = (struct timer){ .fn = fn };
-	list_init(&t->link);
 }
 
 void timers_init_cpu(struct timer_queue *q)
 {
 	spin_init(&q->lock, LOCK_TIMER);
-	list_init(&q->armed);
 	q->programmed = ~0UL;
 	q->ahead = TIMER_EXIT_NS;
 }
 
 /*
- * Locks the list that t is on, or was on last. t->cpu changes only under that lock while t is not
- * armed, so an armed timer is always on the list of t->cpu.
+ * Locks the queue that t is on, or was on last. t->cpu changes only under that lock while t is not
+ * armed, so an armed timer is always on the queue of t->cpu.
  */
 static struct timer_queue *lock_queue_of(struct timer *t)
 {
@@ -37,15 +39,62 @@ static struct timer_queue *lock_queue_of(struct timer *t)
 	}
 }
 
-/* Inserts t after timers of the same expiry. Lists are short: a vCPU has at most four timers. */
+/* Makes the later of two heaps a child of the other, which it returns. */
+static struct timer *merge(struct timer *a, struct timer *b)
+{
+	struct timer *first = b->expires < a->expires ? b : a, *later = first == a ? b : a;
+
+	later->next = first->child;
+	if (later->next)
+		later->next->at = &later->next;
+	first->child = later;
+	later->at = &first->child;
+	return first;
+}
+
+static void set_first(struct timer_queue *q, struct timer *t)
+{
+	q->first = t;
+	t->next = NULL;
+	t->at = &q->first;
+}
+
 static void insert(struct timer_queue *q, struct timer *t)
 {
-	struct timer *later;
+	t->child = NULL;
+	set_first(q, q->first ? merge(q->first, t) : t);
+}
 
-	list_for_each(later, &q->armed, link)
-		if (later->expires > t->expires)
-			break;
-	list_add_before(&t->link, &later->link);
+/* Puts the children of a removed timer back: merges them in pairs, then from the last to the first. */
+static __noinline void adopt(struct timer_queue *q, struct timer *t)
+{
+	struct timer *pairs = NULL, *all = q->first, *pair, *next;
+
+	for (; t; t = next) {
+		pair = t->next;
+		next = pair ? pair->next : NULL;
+		pair = pair ? merge(t, pair) : t;
+		pair->next = pairs;
+		pairs = pair;
+	}
+	for (; pairs; pairs = next) {
+		next = pairs->next;
+		all = all ? merge(all, pairs) : pairs;
+	}
+	set_first(q, all);
+}
+
+/* Removes t, if armed. */
+static __always_inline void disarm(struct timer_queue *q, struct timer *t)
+{
+	if (!t->at)
+		return;
+	*t->at = t->next;
+	if (t->next)
+		t->next->at = t->at;
+	t->at = NULL;
+	if (t->child)
+		adopt(q, t->child);
 }
 
 /* Locks and returns the queue to arm t on: this CPU's, or that of the CPU running its function. */
@@ -63,7 +112,7 @@ static __noinline struct timer_queue *lock_queue_to_arm(struct cpu *self, struct
 		 */
 		if (q == &self->timers || q->running == t)
 			return q;
-		list_del(&t->link);
+		disarm(q, t);
 		t->cpu = self;
 		spin_unlock(&q->lock);
 	}
@@ -86,8 +135,7 @@ void timer_set(struct timer *t, stime_t expires)
 		spin_unlock(&q->lock);
 		q = lock_queue_to_arm(self, t);
 	}
-	if (timer_armed(t))
-		list_del(&t->link);
+	disarm(q, t);
 	t->expires = expires;
 	insert(q, t);
 	at = interrupt_at(t);
@@ -109,7 +157,7 @@ void timer_stop(struct timer *t)
 		q = lock_queue_of(t);
 		if (!q)
 			return;
-		list_del(&t->link);
+		disarm(q, t);
 		busy = q->running == t && q != &this_cpu()->timers;
 		spin_unlock(&q->lock);
 		while (busy && READ_ONCE(q->running) == t)
@@ -126,7 +174,7 @@ void timer_follow(struct timer *t)
 		return;
 	armed = timer_armed(t) && q != &this_cpu()->timers;
 	if (armed)
-		list_del(&t->link);
+		disarm(q, t);
 	spin_unlock(&q->lock);
 	if (armed)
 		timer_set(t, t->expires);
@@ -138,40 +186,39 @@ static stime_t earliest(const struct timer_queue *q, const struct timer *t)
 	return t->early && t->expires > q->ahead ? t->expires - q->ahead : t->expires;
 }
 
-static struct timer *first_timer(struct timer_queue *q)
-{
-	return list_empty(&q->armed) ? NULL : list_first(&q->armed, struct timer, link);
-}
-
 void timers_idle(void)
 {
 	struct timer_queue *q = &this_cpu()->timers;
 	const struct timer *t;
 
 	guard(&q->lock);
-	t = first_timer(q);
+	t = q->first;
 	if (t && earliest(q, t) < q->programmed) {
 		q->programmed = earliest(q, t);
 		arch_timer_program(q->programmed);
 	}
 }
 
-void timers_run(void)
+bool timers_run(const struct vcpu *running)
 {
 	struct timer_queue *q = &this_cpu()->timers;
 	stime_t due = q->due = now();
 	unsigned left = TIMERS_AT_ONCE;
+	bool others = false;
 	struct timer *t;
 
 	/* Later timers wait for the next call: guests' timers must not keep a CPU here. */
 	spin_lock(&q->lock);
-	while ((t = first_timer(q)) && earliest(q, t) <= due && left--) {
-		list_del(&t->link);
+	while ((t = q->first) && earliest(q, t) <= due && left--) {
+		disarm(q, t);
 		q->running = t;
+		others |= t->owner != running && t->owner;
 		spin_unlock(&q->lock);
 		t->fn(t);
 		spin_lock(&q->lock);
 		q->running = NULL;
+		if (left % 8 == 0 && now() - due > TIMERS_LONG_NS)
+			left = 0;
 	}
 	q->programmed = t ? interrupt_at(t) : ~0UL;
 	if (t && earliest(q, t) <= due)
@@ -179,4 +226,5 @@ void timers_run(void)
 	if (t)
 		arch_timer_program(q->programmed);
 	spin_unlock(&q->lock);
+	return others;
 }

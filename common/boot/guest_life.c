@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The life of guests from boot modules: build, end, restart, and what happens after the last one.
- * Runs on CPU 0 in the scheduler's loop, in bounded steps with pauses, so that the vCPUs there make
+ * Runs on the housekeeping CPU in the scheduler's loop, in bounded steps with pauses, so that the vCPUs there make
  * progress. Only this file uses a struct boot_guest, so there is no lock.
  */
 #include <margay/arch.h>
@@ -27,7 +27,7 @@ static void timer_fn(struct timer *t __unused)
 
 static void on_shutdown(struct domain *d __unused)
 {
-	cpu_raise(cpus[0], CPU_WORK_GUESTS);
+	cpu_raise(housekeeping_cpu, CPU_WORK_GUESTS);
 }
 
 void boot_guest_add(struct boot_guest *bg)

@@ -105,8 +105,8 @@ static int guest_word(struct guest_spec *g, const struct word *w)
 	} else if (key_is(w, "on_crash")) {
 		return set_action(g, w, &g->on_crash);
 	} else if (key_is(w, "vcpus")) {
-		if (parse_uint(w->val, w->val_len, &n) || !n || n > GUEST_MAX_VCPUS)
-			return bad_word(g, w, "must be 1 to 64");
+		if (parse_uint(w->val, w->val_len, &n) || !n || n > MAX_VCPUS)
+			return bad_word(g, w, "must be 1 to 1024");
 		g->vcpus = n;
 	} else if (key_is(w, "mem")) {
 		if (parse_size(w->val, w->val_len, &n) || n < MEM_MIN || n > MEM_MAX ||

@@ -83,7 +83,7 @@ static int alloc_slot(struct domain *d)
 struct domain *domain_create(const struct domain_config *config,
 			     void (*on_shutdown)(struct domain *d))
 {
-	struct domain *d = kzalloc(sizeof(*d));
+	struct domain *d = kzalloc(sizeof(*d) + config->vcpus * sizeof(d->vcpus[0]));
 	int rc;
 
 	if (!d)

@@ -5,7 +5,8 @@
  * (CPU_WORK_QUIESCE) and flushes its translations of Margay's own pages. No CPU waits: the owner of
  * an object makes it unreachable, starts a grace period, and frees the object once the period is
  * over. One grace period runs at a time. `lock` protects the numbers; each CPU subtracts itself
- * from `pending`.
+ * from `pending`. An isolated CPU that runs its guest is outside: it uses no objects, so grace
+ * periods leave it out, and it flushes when it comes back.
  */
 #include <margay/arch.h>
 #include <margay/quiesce.h>
@@ -14,11 +15,20 @@ static struct spinlock lock = SPINLOCK_INIT(LOCK_RUNQ);
 static u64 begun, wanted;	/* numbers of grace periods */
 static u32 pending;		/* CPUs that have not acknowledged the current one */
 
+static struct cpu_set outside;
+
 static void begin_period(void)
 {
+	struct cpu_set members;
+	unsigned i, n = 0;
+
 	begun++;
-	atomic_store(&pending, nr_cpus);
-	for (unsigned i = 0; i < nr_cpus; i++)
+	for (i = 0; i < ARRAY_SIZE(members.bits); i++)
+		members.bits[i] = ~atomic_load(&outside.bits[i]);
+	for_each_cpu(i, &members)
+		n++;
+	atomic_store(&pending, n);
+	for_each_cpu(i, &members)
 		cpu_raise(cpus[i], CPU_WORK_QUIESCE);
 }
 
@@ -44,4 +54,15 @@ void quiesce_here(void)
 {
 	arch_flush_translations();
 	atomic_sub(&pending, 1U);
+}
+
+void quiesce_outside(void)
+{
+	cpu_set_add(&outside, this_cpu()->id);
+}
+
+void quiesce_inside(void)
+{
+	cpu_set_remove(&outside, this_cpu()->id);
+	arch_flush_translations();
 }

@@ -6,9 +6,9 @@
 
 struct vcpu *domain_vcpu(struct domain *d, u32 id)
 {
-	if (id >= d->nr_vcpus)
-		return NULL;
-	return d->vcpus[index_nospec(id, MAX_VCPUS)];
+	unsigned n = READ_ONCE(d->nr_vcpus);
+
+	return id < n ? d->vcpus[index_nospec(id, n)] : NULL;
 }
 
 int vcpu_set_affinity(struct vcpu *v, const struct cpu_set *set)

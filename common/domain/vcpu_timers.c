@@ -58,6 +58,7 @@ void vcpu_timers_init(struct vcpu *v)
 	v->timer.early = true;
 	timer_init(&v->periodic, periodic_fn);
 	timer_init(&v->poll_timer, poll_fn);
+	v->timer.owner = v->periodic.owner = v->poll_timer.owner = v;
 }
 
 void vcpu_timers_follow(struct vcpu *v)

@@ -44,7 +44,6 @@ int com1_parse(const char *s, struct com1_config *c);
 
 /* Boot module strings, e.g. `guest name=a vcpus=2 mem=512M -- console=hvc0`. */
 #define GUEST_NAME_LEN 31
-#define GUEST_MAX_VCPUS 64
 
 enum module_kind { MODULE_GUEST, MODULE_INITRD, MODULE_POLICY, MODULE_ALLOWED };
 enum guest_action { GUEST_RESTART, GUEST_DESTROY };

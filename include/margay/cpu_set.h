@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sets of physical CPUs by id, and the limit of the number of CPUs. */
+/* Sets of physical CPUs by id, and the limits of the numbers of CPUs and of a guest's vCPUs. */
 #ifndef MARGAY_CPU_SET_H
 #define MARGAY_CPU_SET_H
 
@@ -7,6 +7,7 @@
 #include <margay/lib.h>
 
 #define MAX_CPUS 1024
+#define MAX_VCPUS 1024U
 
 extern unsigned nr_cpus;	/* online CPUs are 0..nr_cpus-1 */
 

@@ -16,7 +16,6 @@ struct grant_table;
 struct cpuid_policy;
 struct guest_console;
 
-#define MAX_VCPUS 64		/* the 2-level event channel ABI's selector bits */
 #define FIRST_DOMID 1
 #define INITIAL_DOMID 0		/* the guest marked `initial`, like Xen's dom0 */
 
@@ -56,7 +55,6 @@ struct domain {
 	struct spinlock lock;
 
 	unsigned nr_vcpus, max_vcpus;	/* created so far; all of them */
-	struct vcpu *vcpus[MAX_VCPUS];
 
 	/* Memory in 4 KiB pages. A page that only references keep counts, too. */
 	u64 max_pages, tot_pages;
@@ -88,6 +86,7 @@ struct domain {
 	u32 watchdog_inuse;
 	u64 refusals;				/* requests answered -ENOSYS or -EOPNOTSUPP */
 	void *arch;				/* back-end data, e.g. the ASID */
+	struct vcpu *vcpus[];			/* max_vcpus */
 };
 
 extern struct list domain_list;

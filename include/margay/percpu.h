@@ -89,6 +89,12 @@ struct cpu {
 
 extern struct cpu *cpus[MAX_CPUS];	/* by id; NULL: no such CPU */
 
+/*
+ * The CPU that serves all: it builds and restarts the boot guests, and takes the interrupts of
+ * Margay's own devices. It is the boot CPU.
+ */
+extern struct cpu *housekeeping_cpu;
+
 #ifdef MARGAY_UNIT
 extern struct cpu *host_cpu;
 static inline struct cpu *this_cpu(void) { return host_cpu; }

@@ -17,5 +17,12 @@ bool quiesce_over(u64 period);
  * holds no objects.
  */
 void quiesce_here(void);
+/*
+ * An isolated CPU calls quiesce_outside() in the scheduler's loop before it does its last pending
+ * work and enters its guest, and quiesce_inside() before it does anything else for Margay. Grace
+ * periods that begin in between do not wait for it.
+ */
+void quiesce_outside(void);
+void quiesce_inside(void);
 
 #endif

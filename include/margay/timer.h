@@ -1,27 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One-shot timers in per-CPU lists; there is no periodic tick. A timer's function runs on the CPU
+ * One-shot timers in per-CPU heaps; there is no periodic tick. A timer's function runs on the CPU
  * where the timer was armed, without locks and with interrupts off, and may arm it again.
  */
 #ifndef MARGAY_TIMER_H
 #define MARGAY_TIMER_H
 
-#include <margay/list.h>
+#include <margay/atomic.h>
 #include <margay/lock.h>
 
 struct cpu;
+struct vcpu;
 
 struct timer {
-	struct list link;		/* in the list of cpu while armed, sorted by expires */
+	struct timer **at;	/* what points to it in the heap of cpu; NULL: not armed */
+	struct timer *next, *child;	/* its next sibling and first child */
 	stime_t expires;		/* ns of system time; meaningful while armed */
 	void (*fn)(struct timer *t);
-	struct cpu *cpu;		/* whose list it is on, or was on last */
+	const struct vcpu *owner;	/* the vCPU that it serves; NULL: none */
+	struct cpu *cpu;		/* whose heap it is in, or was in last */
 	bool early;			/* may run up to timer_queue.ahead before it expires */
 };
 
 struct timer_queue {
 	struct spinlock lock;
-	struct list armed;
+	struct timer *first;
 	struct timer *running;		/* its function runs now; the lock is not held */
 	stime_t programmed;		/* expiry in the hardware; ~0: off */
 	stime_t due;			/* time of the last timers_run() */
@@ -33,6 +36,7 @@ struct timer_queue {
 #define TIMER_AHEAD_MAX 5000UL
 /* Timer functions per timers_run(). Then the CPU's guest runs for a while before the rest. */
 #define TIMERS_AT_ONCE 64U
+#define TIMERS_LONG_NS 20000UL /* ... or this long, checked after every 8 functions */
 #define TIMERS_PAUSE_NS 50000UL
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t));
@@ -42,9 +46,12 @@ void timer_set(struct timer *t, stime_t expires);
 void timer_stop(struct timer *t);
 /* Moves t, if armed, to this CPU, where its vCPU now runs. */
 void timer_follow(struct timer *t);
-static inline bool timer_armed(const struct timer *t) { return !list_empty(&t->link); }
-/* Runs expired timers and programs the hardware. Each CPU calls it for itself. */
-void timers_run(void);
+static inline bool timer_armed(const struct timer *t) { return READ_ONCE(t->at); }
+/*
+ * Runs expired timers and programs the hardware. Each CPU calls it for itself. Returns whether one
+ * of them served another vCPU than the one that runs here.
+ */
+bool timers_run(const struct vcpu *running);
 /* Called before the CPU sleeps: programs the hardware to wake it in time for an early timer. */
 void timers_idle(void);
 void timers_init_cpu(struct timer_queue *q);

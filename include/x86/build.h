@@ -26,22 +26,23 @@ struct guest_layout {
 	gpaddr_t top;     /* end of the console's page and of all below it */
 	gpaddr_t console;    /* the PV console's ring */
 	gpaddr_t acpi;       /* the tables */
+	u64 acpi_size;	     /* whole pages */
 	gpaddr_t start_info; /* with the memory map and the module list */
 	gpaddr_t cmdline;
 };
 
 /* Computes the layout. Returns 0, or -EINVAL when mem is too small for any guest. */
-int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l);
+int guest_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l);
 
 /* Fills in the memory map. Returns the number of entries, at most MEMORY_MAP_MAX. */
 unsigned int guest_memory_map(const struct guest_layout *l, struct e820_entry *map);
 
 /*
- * Writes RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT to the page, which the guest sees at
- * gpa; the RSDP comes first.
+ * Writes RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT to acpi_size(nr_vcpus) bytes of zeros,
+ * which the guest sees at gpa; the RSDP comes first.
  */
-void acpi_build(void *page, gpaddr_t gpa, unsigned int nr_vcpus);
-
-#define GUEST_ACPI_SIZE 4096UL
+void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus);
+/* Returns the size of the tables. */
+u64 acpi_size(unsigned int nr_vcpus);
 
 #endif

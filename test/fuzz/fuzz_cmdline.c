@@ -14,7 +14,7 @@ static void check_guest(const char *s, struct guest_spec *g)
 
 	CHECK(strnlen(g->name, sizeof(g->name)) <= GUEST_NAME_LEN && g->points < 16);
 	CHECK(g->name[0] || g->kind == MODULE_POLICY || g->kind == MODULE_ALLOWED);
-	CHECK(g->vcpus >= 1 && g->vcpus <= GUEST_MAX_VCPUS && !(g->mem % 4096) && g->mem);
+	CHECK(g->vcpus >= 1 && g->vcpus <= MAX_VCPUS && !(g->mem % 4096) && g->mem);
 	CHECK(g->cmdline && strlen(g->cmdline) <= strlen(s));
 	for (i = 0; i < MAX_CPUS / 64; i++)
 		n += __builtin_popcountl(g->pin.bits[i]);

@@ -330,7 +330,7 @@ int mock_setup(void **state)
 	(void)state;
 	mock_alloc_left = -1;
 	for (i = 1; i <= MOCK_DOMAINS; i++) {
-		struct domain *d = calloc(1, sizeof(*d));
+		struct domain *d = calloc(1, sizeof(*d) + MOCK_VCPUS * sizeof(d->vcpus[0]));
 
 		d->id = (domid_t)i;
 		d->refs = 1;

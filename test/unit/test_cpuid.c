@@ -227,6 +227,23 @@ static void test_topology(void **state)
 		assert_zero(ask(0, 0x8000001d, 99));
 		arch_part.free(&mock_domain);
 	}
+	/* Fields of 8 bits and less have their maximum; an id's upper bits do not spill over. */
+	start(false, ~0U, 0x10, 0x8000001e, 1024);
+	vcpu_nr(1)->id = 0x203;
+	policy();
+	assert_int_equal(ask(1, 1, 0).ebx >> 16, 0x03ff);
+	assert_int_equal(ask(1, 0xb, 1).eax, 10);
+	assert_int_equal(ask(1, 0xb, 1).ebx, 1024);
+	assert_int_equal(ask(1, 0xb, 1).edx, 0x203);
+	assert_int_equal(ask(1, 0x80000008, 0).ecx, 255 | 10 << 12);
+	assert_int_equal(ask(1, 0x8000001d, 3).eax >> 14, 1023);
+	assert_int_equal(ask(1, 0x8000001e, 0).eax, 0x203);
+	assert_int_equal(ask(1, 0x8000001e, 0).ebx, 3);
+	arch_part.free(&mock_domain);
+	start(true, ~0U, 0x20, 0x80000008, 1024);
+	policy();
+	assert_int_equal(ask(0, 4, 3).eax, 63U << 26 | 1023 << 14 | 3 << 5 | 1);
+	arch_part.free(&mock_domain);
 	start(true, ~0U, 0x20, 0x80000008, 3);
 	policy();
 	assert_int_equal(ask(0, 4, 0).eax, 3U << 26 | 1 << 5 | 1);

@@ -28,7 +28,7 @@ static u64 pages_left; /* of the machine */
 static unsigned int chunks, singles;
 static u64 mapped_high;
 static struct vcpu vcpu0;
-static struct domain dom;
+static struct domain dom = { .vcpus = { NULL, NULL } };
 static struct vcpu_hvm_context context;
 static unsigned int attached;
 static struct boot_guest bg;
@@ -75,6 +75,16 @@ int copy_to_gpa(struct domain *d, gpaddr_t dst, const void *src, size_t n)
 		return -EFAULT;
 	memcpy(ram + dst, src, n);
 	return 0;
+}
+
+void *kzalloc(size_t size)
+{
+	return calloc(1, size);
+}
+
+void kfree(void *p)
+{
+	free(p);
 }
 
 void *alloc_pages(unsigned int n, unsigned int node)
@@ -188,7 +198,7 @@ static void test_layout(void **state)
 	struct guest_layout l;
 
 	(void)state;
-	assert_int_equal(guest_layout(RAM, 5, &l), 0);
+	assert_int_equal(guest_layout(RAM, 5, 2, &l), 0);
 	assert_int_equal(l.console, RAM - 0x1000);
 	assert_int_equal(l.acpi, RAM - 0x2000);
 	assert_int_equal(l.start_info, RAM - 0x3000);
@@ -199,7 +209,7 @@ static void test_layout(void **state)
 	assert_int_equal(map[2].addr + map[2].size, RAM);
 	assert_int_equal(map[0].type, MEM_RAM);
 	assert_int_equal(map[2].type, MEM_RESERVED);
-	assert_int_equal(guest_layout(5UL << 30, 0xfff, &l), 0);
+	assert_int_equal(guest_layout(5UL << 30, 0xfff, 2, &l), 0);
 	assert_int_equal(l.low, GUEST_LOW_TOP);
 	assert_int_equal(l.high, 2UL << 30);
 	/* Linux checks these to stay within the first gigabyte. */
@@ -210,11 +220,11 @@ static void test_layout(void **state)
 	assert_int_equal(map[3].type, MEM_RAM);
 	assert_int_equal(map[4].addr, GUEST_HIGH_BASE);
 	assert_int_equal(map[4].size, 2UL << 30);
-	assert_int_equal(guest_layout(RAM, 0x1000, &l), 0);
+	assert_int_equal(guest_layout(RAM, 0x1000, 2, &l), 0);
 	assert_int_equal(l.cmdline, RAM - 0x5000);
-	assert_int_equal(guest_layout(4096, 0, &l), -EINVAL);
-	assert_int_equal(guest_layout(RAM + 1, 0, &l), -EINVAL);
-	assert_int_equal(guest_layout(RAM, 1UL << 20, &l), -EINVAL);
+	assert_int_equal(guest_layout(4096, 0, 2, &l), -EINVAL);
+	assert_int_equal(guest_layout(RAM + 1, 0, 2, &l), -EINVAL);
+	assert_int_equal(guest_layout(RAM, 1UL << 20, 2, &l), -EINVAL);
 }
 
 static void test_guest(void **state)
@@ -340,7 +350,7 @@ static void test_errors(void **state)
 	assert_logged("guest g1: cannot have");
 }
 
-static u8 tables[GUEST_ACPI_SIZE];
+static u8 tables[4 * PAGE_SIZE];
 #define TABLES_AT 0x7ffc000UL
 
 static const void *map_table(paddr_t pa, size_t len)
@@ -383,9 +393,10 @@ static void test_acpi(void **state)
 	u64 dsdt_at;
 
 	(void)state;
-	for (unsigned int n = 1; n <= 64; n += 21) {
+	for (unsigned int n = 1; n <= 1024; n += 31) {
 		host_log_clear();
-		memset(tables, 0xcc, sizeof(tables));
+		memset(tables, 0, sizeof(tables));
+		assert_in_range(acpi_size(n), 1, sizeof(tables));
 		acpi_build(tables, TABLES_AT, n);
 		memset(&info, 0, sizeof(info));
 		assert_int_equal(acpi_parse(tables, 36, map_table, &info), 0);

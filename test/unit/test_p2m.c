@@ -16,7 +16,8 @@
 static struct cpu cpu[2];
 struct cpu *host_cpu = &cpu[0];
 static struct vcpu vcpu[2];
-static struct domain d, other;
+static struct domain d = { .vcpus = { &vcpu[0], &vcpu[1] } };
+static struct domain other;
 static unsigned kicks;
 
 #define LEAF (PTE_P | PTE_U)
@@ -50,7 +51,7 @@ static int setup(void **state)
 {
 	(void)state;
 	d = (struct domain){
-		.id = 1, .max_pages = 8192, .nr_vcpus = 2, .vcpus = { &vcpu[0], &vcpu[1] }
+		.id = 1, .max_pages = 8192, .nr_vcpus = 2,
 	};
 	other = (struct domain){ .id = 2, .max_pages = 8192 };
 	for (unsigned i = 0; i < 2; i++)

@@ -133,11 +133,54 @@ static void test_random(void **state)
 	assert_true(over > 500);
 }
 
+/* An isolated CPU in its guest is neither asked nor waited for. In Margay it is both. */
+static void test_outside(void **state)
+{
+	u64 p = quiesce_start(), q;
+
+	(void)state;
+	/* It leaves after the period has begun: its last work includes the acknowledgement. */
+	host_cpu = &cpu[3];
+	quiesce_outside();
+	visit(0);
+	visit(1);
+	visit(2);
+	assert_false(quiesce_over(p));
+	assert_true(visit(3));
+	assert_true(quiesce_over(p));
+
+	p = quiesce_start();
+	visit(0);
+	visit(1);
+	assert_false(quiesce_over(p));
+	visit(2);
+	assert_true(quiesce_over(p));
+	assert_int_equal(cpu[3].work, 0);
+	assert_int_equal(flushes[3], 1);
+
+	/* It comes back during a period, flushes, and is in the next one. */
+	p = quiesce_start();
+	host_cpu = &cpu[3];
+	quiesce_inside();
+	assert_int_equal(flushes[3], 2);
+	q = quiesce_start();
+	for (unsigned i = 0; i < 3; i++)
+		visit(i);
+	assert_true(quiesce_over(p));
+	assert_false(quiesce_over(q));
+	for (unsigned i = 0; i < 3; i++)
+		visit(i);
+	assert_false(quiesce_over(q));
+	assert_true(visit(3));
+	assert_true(quiesce_over(q));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_all, setup),
 		cmocka_unit_test_setup(test_two, setup),
+		cmocka_unit_test_setup(test_outside, setup),
 		cmocka_unit_test_setup(test_random, setup),
 	};
 

@@ -141,7 +141,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 		if (boot_acpi.cpus[i].apic_id == self.apic_id)
 			self = boot_acpi.cpus[i];
 	c = cpu_create(0, &self);
-	cpus[0] = c;
+	cpus[0] = housekeeping_cpu = c;
 	nr_cpus = 1;
 	cpu_init_here(c);
 	c->online = true;

@@ -20,7 +20,7 @@
 #define LOW_MEMORY_TOP 0xa0000UL
 #define STACK_PAGES 2
 
-struct cpu *cpus[MAX_CPUS];
+struct cpu *cpus[MAX_CPUS], *housekeeping_cpu;
 unsigned nr_cpus;
 
 extern u8 ap_trampoline[], ap_trampoline_end[];

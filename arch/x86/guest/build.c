@@ -32,7 +32,7 @@ struct start_page {
 	struct hvm_memmap_table_entry map[MEMORY_MAP_MAX];
 };
 
-int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l)
+int guest_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l)
 {
 	if (mem < MIN_MEM || !IS_ALIGNED(mem, PAGE_SIZE) || cmdline_len >= MAX_CMDLINE)
 		return -EINVAL;
@@ -40,7 +40,8 @@ int guest_layout(u64 mem, size_t cmdline_len, struct guest_layout *l)
 	l->high = mem - l->low;
 	l->top = min(l->low, GUEST_BOOT_TOP);
 	l->console = l->top - PAGE_SIZE;
-	l->acpi = l->console - GUEST_ACPI_SIZE;
+	l->acpi_size = ALIGN_UP(acpi_size(nr_vcpus), PAGE_SIZE);
+	l->acpi = l->console - l->acpi_size;
 	l->start_info = l->acpi - PAGE_SIZE;
 	l->cmdline = l->start_info - ALIGN_UP(cmdline_len + 1, PAGE_SIZE);
 	return 0;
@@ -51,7 +52,7 @@ unsigned int guest_memory_map(const struct guest_layout *l, struct e820_entry *m
 	unsigned n = 0;
 
 	map[n++] = (struct e820_entry){ 0, l->acpi, MEM_RAM };
-	map[n++] = (struct e820_entry){ l->acpi, GUEST_ACPI_SIZE, MEM_ACPI };
+	map[n++] = (struct e820_entry){ l->acpi, l->acpi_size, MEM_ACPI };
 	map[n++] = (struct e820_entry){ l->console, PAGE_SIZE, MEM_RESERVED };
 	if (l->low > l->top)
 		map[n++] = (struct e820_entry){ l->top, l->low - l->top, MEM_RAM };
@@ -124,7 +125,7 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 {
 	struct guest_layout *l = &now_building.l;
 	struct elf_image *elf = &now_building.elf;
-	int rc = guest_layout(bg->spec.mem, strlen(bg->spec.cmdline), l);
+	int rc = guest_layout(bg->spec.mem, strlen(bg->spec.cmdline), d->nr_vcpus, l);
 
 	if (rc || (l->high && (GUEST_HIGH_BASE + l->high) >> x86.phys_bits)) {
 		pr_err("guest %s: cannot have %lu KiB of memory and a command line of %lu bytes\n",
@@ -191,14 +192,14 @@ static int copy_initrd(struct domain *d, const struct boot_guest *bg)
 
 static int load_acpi(struct domain *d, const struct guest_layout *l)
 {
-	void *page = alloc_page();
+	void *tables = kzalloc(l->acpi_size);
 	int rc;
 
-	if (!page)
+	if (!tables)
 		return -ENOMEM;
-	acpi_build(page, l->acpi, d->nr_vcpus);
-	rc = copy_to_gpa(d, l->acpi, page, GUEST_ACPI_SIZE);
-	free_page(page);
+	acpi_build(tables, l->acpi, d->nr_vcpus);
+	rc = copy_to_gpa(d, l->acpi, tables, l->acpi_size);
+	kfree(tables);
 	return rc;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ACPI tables of a guest: hardware-reduced (no PM timer, 8259, RTC, 8042 or VGA), a local APIC
- * per vCPU, no IO-APIC. The DSDT holds an empty \_SB: the MADT alone lets a kernel bring CPUs up
+ * or, for ids that an xAPIC cannot have, an x2APIC per vCPU, no IO-APIC. The DSDT holds an empty \_SB: the MADT alone lets a kernel bring CPUs up
  * and take them offline. ACPI 6.4, chapter 5.
  */
 #include <x86/build.h>
@@ -16,6 +16,8 @@
 #define FADT_NO_ASPM BIT(4)
 #define FADT_NO_RTC BIT(5)
 #define MADT_LAPIC 0
+#define MADT_X2APIC 9
+#define XAPIC_IDS 255U /* 255 is the broadcast destination */
 #define MADT_ENABLED 1U
 
 struct acpi_header {
@@ -64,11 +66,28 @@ struct tables {
 		struct madt_lapic {
 			u8 type, length, uid, id;
 			u32 flags;
-		} __packed entries[GUEST_MAX_VCPUS];
+		} __packed entries[];	/* and then the x2APICs */
 	} __packed __aligned(16) madt;
 };
 
-_Static_assert(sizeof(struct tables) <= GUEST_ACPI_SIZE, "the tables have a page");
+struct madt_x2apic {
+	u8 type, length, reserved[2];
+	u32 id, flags, uid;
+} __packed;
+
+static u64 madt_size(unsigned int nr_vcpus)
+{
+	unsigned int lapics = min(nr_vcpus, XAPIC_IDS);
+
+	return offsetof(struct tables, madt.entries) - offsetof(struct tables, madt) +
+	       lapics * sizeof(struct madt_lapic) +
+	       (nr_vcpus - lapics) * sizeof(struct madt_x2apic);
+}
+
+u64 acpi_size(unsigned int nr_vcpus)
+{
+	return offsetof(struct tables, madt) + madt_size(nr_vcpus);
+}
 
 static u8 checksum(const void *table, size_t n)
 {
@@ -90,12 +109,12 @@ static void finish_table(struct acpi_header *h, const char *signature, u8 revisi
 	h->checksum = checksum(h, size);
 }
 
-void acpi_build(void *page, gpaddr_t gpa, unsigned int nr_vcpus)
+void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus)
 {
 	static const u8 scope_sb[] = { 0x10, 0x06, '\\', '_', 'S', 'B', '_' }; /* Scope (\_SB) {} */
-	struct tables *t = page;
+	struct tables *t = to;
+	struct madt_x2apic *x2apics;
 
-	memset(t, 0, sizeof(*t));
 	t->rsdp = (struct rsdp){ .signature = "RSD PTR ", .oem_id = "MARGAY", .revision = 2,
 				 .length = sizeof(t->rsdp),
 				 .xsdt = gpa + offsetof(struct tables, xsdt) };
@@ -113,9 +132,12 @@ void acpi_build(void *page, gpaddr_t gpa, unsigned int nr_vcpus)
 	t->fadt.flags = FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_HW_REDUCED;
 	finish_table(&t->fadt.header, "FACP", 5, FADT_SIZE);
 	t->madt.lapic = VLAPIC_BASE;
-	for (unsigned int i = 0; i < nr_vcpus; i++)
+	for (unsigned int i = 0; i < min(nr_vcpus, XAPIC_IDS); i++)
 		t->madt.entries[i] = (struct madt_lapic){ MADT_LAPIC, sizeof(struct madt_lapic),
 							  (u8)i, (u8)i, MADT_ENABLED };
-	finish_table(&t->madt.header, "APIC", 4,
-		     sizeof(struct acpi_header) + 8 + nr_vcpus * sizeof(struct madt_lapic));
+	x2apics = (struct madt_x2apic *)&t->madt.entries[XAPIC_IDS];
+	for (u32 i = XAPIC_IDS; i < nr_vcpus; i++)
+		x2apics[i - XAPIC_IDS] = (struct madt_x2apic){ .type = MADT_X2APIC, .id = i,
+			.length = sizeof(*x2apics), .flags = MADT_ENABLED, .uid = i };
+	finish_table(&t->madt.header, "APIC", 4, madt_size(nr_vcpus));
 }

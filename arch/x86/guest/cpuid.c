@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The CPUID policy: the machine's features, limited to those that Margay switches or emulates for a
- * guest, with a topology of nr_vcpus single-thread cores in one package and APIC id = vCPU id. It
- * is computed once per domain and then constant; the exit copies words and fills in what depends on
- * the vCPU. SDM 2A CPUID, APM3 E, xen/arch-x86/cpuid.h.
+ * guest, with a topology of nr_vcpus single-thread cores in one package and APIC id = vCPU id. Fields
+ * that cannot hold nr_vcpus have their maximum; the 8-bit APIC id is the lower part of the id. The
+ * policy is computed once per domain and then constant; the exit copies words and fills in what
+ * depends on the vCPU. SDM 2A CPUID, APM3 E, xen/arch-x86/cpuid.h.
  */
 #include <margay/domain_parts.h>
 #include <x86/cpuid_policy.h>
@@ -215,7 +216,7 @@ static void make_caches(struct cpuid_policy *p, u32 leaf, u32 row)
 		if (level >= 3)
 			c->eax |= (cores - 1) << 14;
 		if (p->intel)
-			c->eax |= (cores - 1) << 26;
+			c->eax |= min(cores - 1, 63U) << 26;
 	}
 }
 
@@ -290,7 +291,7 @@ static void make_leaves(struct cpuid_policy *p)
 	struct cpuid_regs *b = p->basic, *e = p->ext;
 	u32 n = p->nr_vcpus;
 
-	b[1].ebx |= n << 16;
+	b[1].ebx |= min(n, 255U) << 16;
 	b[1].ecx |= L1C_X2APIC | L1C_TSC_DEADLINE | L1C_HYPERVISOR;
 	b[1].edx |= L1D_APIC | (n > 1 ? L1D_HTT : 0);
 	b[6].eax = L6A_ARAT;
@@ -307,7 +308,7 @@ static void make_leaves(struct cpuid_policy *p)
 	e[1].ecx |= n > 1 ? E1C_CMP_LEGACY : 0;
 	if (p->max_ext < 0x1e)
 		e[1].ecx &= ~(u32)E1C_TOPOEXT;
-	e[8].ecx = (n - 1) | order_of(n) << 12;
+	e[8].ecx = min(n - 1, 255U) | order_of(n) << 12;
 }
 
 static void make_xsave(struct cpuid_policy *p)
@@ -425,7 +426,7 @@ void cpuid_vcpu_init(struct vcpu *v)
 	memcpy(v->cpuid, &p->rows[ROW_OWN], sizeof(v->cpuid));
 	own_row(v, ROW_1)->ebx |= v->id << 24;
 	if (p->ext[1].ecx & E1C_TOPOEXT)
-		*own_row(v, ROW_1E) = (struct cpuid_regs){ v->id, v->id, 0, 0 };
+		*own_row(v, ROW_1E) = (struct cpuid_regs){ v->id, v->id & 0xff, 0, 0 };
 	own_row(v, ROW_XEN_ID)->ebx = v->id;
 	own_row(v, ROW_XEN_ID)->ecx = v->domain->id;
 	for (u32 row = ROW_TOPO; row <= ROW_TOPO_END; row++)

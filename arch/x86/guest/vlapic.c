@@ -2,7 +2,7 @@
 /*
  * A vCPU's local APIC: registers, priorities, xAPIC page and x2APIC MSRs. The timer is in
  * vlapic_timer.c, interprocessor interrupts in vlapic_ipi.c. Other CPUs set bits in IRR atomically;
- * there is no lock. APIC id = vCPU id, which is always below 255. SDM 3A 11.
+ * there is no lock. APIC id = vCPU id; in xAPIC mode its lower 8 bits. SDM 3A 11.
  */
 #include <margay/arch.h>
 #include <margay/sched.h>
@@ -44,6 +44,7 @@ int vlapic_create(struct vcpu *v)
 	v->arch_timer = &vl->timer;
 	v->sipi_wait = v->id != 0;
 	timer_init(&vl->timer, vlapic_timer_fired);
+	vl->timer.owner = v;
 	vl->base = VLAPIC_BASE | APIC_BASE_EN | (v->id == 0 ? APIC_BASE_BSP : 0);
 	vlapic_init_regs(vl);
 	return 0;

@@ -17,6 +17,8 @@ enum { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
 #define ICR_ASSERT BIT(14)
 #define ICR_LEVEL BIT(15)
 #define DFR_MODEL 0xf0000000U
+#define DEST_ALL 0xffffffffU
+#define XAPIC_DEST_ALL 0xffU
 
 u32 vlapic_logical_id(const struct vlapic *vl)
 {
@@ -39,11 +41,11 @@ static bool logical_match(const struct vlapic *t, u32 dest)
 	return (dest >> 4 & 0xf) == ldr >> 4 && (dest & ldr & 0xf);
 }
 
-static bool ipi_match(const struct vlapic *from, const struct vlapic *t, u32 dest, bool logical)
+static bool ipi_match(const struct vlapic *t, u32 dest, bool logical)
 {
 	if (!vlapic_hw_enabled(t))
 		return false;
-	if (dest == (vlapic_x2apic(from) ? 0xffffffffU : 0xffU))
+	if (dest == DEST_ALL)
 		return true;
 	return logical ? logical_match(t, dest) : dest == t->v->id;
 }
@@ -131,17 +133,53 @@ static struct vcpu *lowest(struct vcpu *best, struct vcpu *t)
 	return !best || vlapic_ppr(t->vlapic) < vlapic_ppr(best->vlapic) ? t : best;
 }
 
+#define IPIS_AT_ONCE 64U
+
+/* Delivers to all vCPUs that match. A guest with many has windows for interrupts in between. */
+static void send_to_many(struct vlapic *vl, u32 icr, u32 dest)
+{
+	struct domain *d = vl->v->domain;
+	unsigned mode = icr >> 8 & 7, to = icr >> 18 & 3, i = 0, end = d->nr_vcpus;
+	bool logical = icr & ICR_LOGICAL;
+	struct vcpu *best = NULL;
+
+	/* A logical x2APIC destination is one cluster of 16. */
+	if (to == TO_DEST && logical && dest != DEST_ALL && vlapic_x2apic(vl)) {
+		i = dest >> 16 << 4;
+		end = min(end, i + 16);
+	}
+	for (; i < end; i++) {
+		struct vcpu *t = d->vcpus[i];
+
+		if (i % IPIS_AT_ONCE == IPIS_AT_ONCE - 1)
+			arch_poll_irqs();
+		if (to == TO_OTHERS && t == vl->v)
+			continue;
+		if (to == TO_DEST && !ipi_match(t->vlapic, dest, logical))
+			continue;
+		if (mode == ICR_LOWEST)
+			best = lowest(best, t);
+		else
+			ipi_deliver(t, mode, (u8)icr);
+	}
+	if (best)
+		ipi_deliver(best, mode, (u8)icr);
+}
+
 void vlapic_send_icr(struct vlapic *vl)
 {
-	struct vcpu *v = vl->v, *t, *best = NULL;
+	struct vcpu *v = vl->v, *t;
 	struct domain *d = v->domain;
 	u32 icr = (u32)vl->icr, dest = (u32)(vl->icr >> 32);
 	unsigned mode = icr >> 8 & 7, to = icr >> 18 & 3;
 	u8 vector = (u8)icr;
 	bool logical = icr & ICR_LOGICAL;
 
-	if (!vlapic_x2apic(vl))
+	if (!vlapic_x2apic(vl)) {
 		dest >>= 24;
+		if (dest == XAPIC_DEST_ALL)
+			dest = DEST_ALL;
+	}
 	if (mode <= ICR_LOWEST && vector < 16) {
 		vlapic_error(vl, ESR_SEND_ILLEGAL);
 		return;
@@ -163,17 +201,5 @@ void vlapic_send_icr(struct vlapic *vl)
 			ipi_deliver(t, mode, vector);
 		return;
 	}
-	for (unsigned i = 0; i < d->nr_vcpus; i++) {
-		t = d->vcpus[i];
-		if (!t || (to == TO_OTHERS && t == v))
-			continue;
-		if (to == TO_DEST && !ipi_match(vl, t->vlapic, dest, logical))
-			continue;
-		if (mode == ICR_LOWEST)
-			best = lowest(best, t);
-		else
-			ipi_deliver(t, mode, vector);
-	}
-	if (best)
-		ipi_deliver(best, mode, vector);
+	send_to_many(vl, icr, dest);
 }

@@ -71,9 +71,10 @@ int __init ioapic_route_isa(unsigned irq, u32 what)
 		if (gsi < ioapics[i].gsi_base || pin >= ioapics[i].pins)
 			continue;
 		/* Without interrupt remapping a destination has 8 bits; 255 means all CPUs. */
-		if (cpus[0]->apic_id >= XAPIC_BROADCAST)
+		if (housekeeping_cpu->apic_id >= XAPIC_BROADCAST)
 			return -ENODEV;
-		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1, cpus[0]->apic_id << 24);
+		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1,
+			     housekeeping_cpu->apic_id << 24);
 		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin, low);
 		return 0;
 	}

@@ -100,16 +100,17 @@ static bool overdue(const struct cpu *c)
 static bool nmis_on;
 
 /*
- * Handles an NMI. The PIT, which has no other user, sends NMIs to the first CPU, since any CPU may
- * hang; the first CPU forwards them to CPUs that seem to hang. Returns false if the NMI has another
+ * Handles an NMI. The PIT, which has no other user, sends NMIs to the housekeeping CPU, since any
+ * CPU may hang; that CPU forwards them to CPUs that seem to hang. Returns false if the NMI has another
  * source.
  */
 bool policy_nmi(struct cpu *c, struct trap_frame *f)
 {
-	bool ours = (c == cpus[0] && nmis_on) || atomic_xchg(&c->policy_nmi, false);
+	bool forwards = c == housekeeping_cpu;
+	bool ours = (forwards && nmis_on) || atomic_xchg(&c->policy_nmi, false);
 
-	for (unsigned i = 1; c == cpus[0] && i < nr_cpus; i++)
-		if (overdue(cpus[i])) {
+	for (unsigned i = 0; forwards && i < nr_cpus; i++)
+		if (cpus[i] != c && overdue(cpus[i])) {
 			atomic_store(&cpus[i]->policy_nmi, true);
 			apic_send_nmi(cpus[i]->apic_id);
 		}
@@ -127,7 +128,7 @@ void __init policy_nmi_init(void)
 void arch_policy_nmis(bool on)
 {
 	nmis_on = on;
-	cpus[0]->policy_nmi = true;	/* the PIT may send one more when its mode changes */
+	housekeeping_cpu->policy_nmi = true; /* the PIT may send one more when its mode changes */
 	outb(PIT_CMD, on ? PIT_RATE : PIT_STOP);
 	if (!on)
 		return;
