@@ -35,7 +35,8 @@ DIRS := $(addprefix arch/x86/,boot cpu mm lib platform sandbox guest svm vmx) \
 	common common/boot common/domain common/policy hypercall iommu drivers/acpi
 SRCS_C := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
 SRCS_S := $(sort $(wildcard $(addsuffix /*.asm,$(DIRS))))
-OBJS := $(SRCS_S:%.asm=$(O)/obj/%.asm.o) $(SRCS_C:%.c=$(O)/obj/%.o)
+FONT ?= /usr/share/grub/ascii.pf2
+OBJS := $(SRCS_S:%.asm=$(O)/obj/%.asm.o) $(SRCS_C:%.c=$(O)/obj/%.o) $(O)/obj/font.o
 LDS := arch/x86/boot/margay.lds
 # Only newer versions of GNU ld have this warning, and only they know the option.
 LDQUIET := $(if $(findstring no-warn-rwx-segments,$(shell $(LD) --help)),--no-warn-rwx-segments)
@@ -60,6 +61,13 @@ $(O)/obj/%.asm.o: %.asm Makefile
 	@mkdir -p $(@D)
 	@echo "  NASM    $<"
 	$(Q)$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -MQ $@ -o $@ $<
+
+$(O)/obj/font.o: scripts/mkfont.py $(wildcard $(FONT))
+	@mkdir -p $(@D)
+	@echo "  FONT    $(FONT)"
+	$(Q)test -e $(FONT) || { echo "The font $(FONT) is missing: run scripts/setup build" >&2; exit 1; }
+	$(Q)scripts/mkfont.py $(FONT) >$(@:.o=.S)
+	$(Q)$(CC) -c -o $@ $(@:.o=.S)
 
 # Linked twice: the second link includes the symbol table for the names in panics.
 $(O)/margay: $(OBJS) $(LDS) scripts/mksyms.py

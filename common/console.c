@@ -1,81 +1,91 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The serial line. Output goes through one buffer that the UART's interrupt drains. A guest's ring
- * is drained only while the buffer has room, so a slow line slows guests and never Margay. One
- * lock, the innermost, protects the buffers and the UART. Guests' rings follow xen/io/console.h;
- * their contents are hostile.
+ * Output to the consoles, input from them, and the log. All output goes through one buffer from
+ * which each console sends at its own speed, by its interrupt or a timer. No CPU waits for a
+ * console except at boot, at power-off and in a panic. One lock, the innermost, protects it all.
  */
 #include <margay/arch.h>
 #include <margay/cmdline.h>
-#include <margay/console.h>
-#include <margay/domain_parts.h>
-#include <margay/evtchn.h>
-#include <margay/guest_copy.h>
 #include <margay/printk.h>
-#include <margay/sched.h>
-#include <xen/io/console.h>
+#include <margay/timer.h>
 
-#define OUT_SIZE 8192U
-#define OUT_LOW (OUT_SIZE / 4)
-#define OUT_SPARE 128U		/* for a tag and a line end */
+#include "console_priv.h"
+
+#define OUT_SIZE 16384U
+#define OUT_SPARE 64U		/* for a tag and line ends */
 #define IN_SIZE 256U
-#define POLL_NS 20000000UL	/* when the UART has no interrupt */
+#define LOG_SIZE 65536U
+#define SEND_NS 1000000UL	/* polls a console without an interrupt while it has output */
+#define INPUT_NS 20000000UL	/* ... or has none */
+#define IRQ_WAIT_NS 1000000000UL /* for the first interrupt */
+#define STUCK_NS 5000000000UL	/* a console that sends nothing for so long is given up */
+#define SYNC_TRIES 100000U	/* a stuck line must not stop Margay */
 
-struct guest_console {
-	struct list link;
-	struct domain *d;
-	struct xencons_interface *ring; /* the guest's, or a page of Margay's for console_io */
-	int port;                       /* 0: the guest has no ring */
-	bool waiting;                   /* for room in the output buffer */
-};
-
-static struct spinlock lock = SPINLOCK_INIT(LOCK_CONSOLE);
-static struct list consoles = LIST_INIT(consoles); /* in order of creation; under domains_lock */
+struct spinlock console_lock = SPINLOCK_INIT(LOCK_CONSOLE);
+static struct list consoles = LIST_INIT(consoles);
 
 static char out[OUT_SIZE];
-static u32 out_head, out_tail;
-static bool sync = true;
+static u32 out_head;
+static u32 lost;		/* lines of Margay's for which out[] had no room */
+static bool sync = true;	/* send each message at once */
+static bool want_work;
 static volatile bool panicking;
 static struct cpu *panic_cpu;
 
 static char in[IN_SIZE];
 static u32 in_head, in_tail;
 
+static char log[LOG_SIZE];
+static u64 log_head;
+
 static struct domain *line_owner;	/* the writer of the unfinished line; NULL: Margay */
 static bool line_open;
 
-static struct domain *focus;		/* receives the input; NULL: Margay */
-static char focus_name[32];		/* kept while that guest restarts */
-static bool focus_chosen;
-static unsigned escapes;
-
 static struct timer poll_timer;
+static bool polling;			/* poll_timer is armed, or CPU 0 will arm it */
+static stime_t started;
 
-static u32 room(void)
+u32 console_backlog(void)
 {
-	return OUT_SIZE - (out_head - out_tail);
+	struct console *c;
+	u32 most = 0;
+
+	list_for_each(c, &consoles, link)
+		most = max(most, out_head - c->sent);
+	return most;
 }
 
-static void pump(void)
+static bool can_send(struct console *c)
 {
-	while (out_tail != out_head && uart_tx_ready())
-		uart_tx(out[out_tail++ % OUT_SIZE]);
+	if (!c->credit && c->ready && c->ready(c))
+		c->credit = c->burst;
+	return c->credit;
 }
 
-static void flush_one(void)
+static void send(struct console *c)
 {
-	uart_putc_sync(out[out_tail++ % OUT_SIZE]);
+	while (c->sent != out_head && can_send(c)) {
+		c->put(c, out[c->sent++ % OUT_SIZE]);
+		c->credit--;
+	}
+}
+
+static void send_sync(void)
+{
+	struct console *c;
+
+	list_for_each(c, &consoles, link)
+		while (c->sent != out_head) {
+			for (unsigned i = 0; c->ready && i < SYNC_TRIES && !can_send(c); i++)
+				;
+			c->put(c, out[c->sent++ % OUT_SIZE]);
+			c->credit -= c->credit != 0;
+		}
 }
 
 static void put_raw(char c)
 {
 	kept_log_put(c);
-	if (sync) {
-		uart_putc_sync(c);
-		return;
-	}
-	if (!room())		/* only Margay's messages find the buffer full */
-		flush_one();
 	out[out_head++ % OUT_SIZE] = c;
 }
 
@@ -91,8 +101,14 @@ static void end_line(void)
 	line_open = false;
 }
 
+void console_end_line_of(struct domain *d)
+{
+	if (line_open && line_owner == d)
+		end_line();
+}
+
 /* Starts each line with its writer's name. Ends another writer's unfinished line first. */
-static void put_tagged(struct domain *d, char c)
+void console_put(struct domain *d, char c)
 {
 	if (line_open && line_owner != d)
 		end_line();
@@ -109,25 +125,73 @@ static void put_tagged(struct domain *d, char c)
 		put_raw(c);
 }
 
-static void finish_output(void)
+static void put_lost(void)
 {
-	if (sync)
-		return;
-	pump();
-	uart_enable_irqs(out_tail != out_head);
+	char line[48];
+
+	snprintf(line, sizeof(line), "%u lines of output were lost\n", lost);
+	lost = 0;
+	for (const char *s = line; *s; s++)
+		console_put(NULL, *s);
 }
 
-void console_write(struct domain *d, const char *s, size_t n)
+void console_send(void)
+{
+	struct console *c;
+
+	if (sync)
+		send_sync();
+	if (lost && console_backlog() < OUT_LOW)
+		put_lost();
+	list_for_each(c, &consoles, link) {
+		send(c);
+		if (c->routed)
+			c->enable(c, c->sent != out_head || !c->works);
+		if (!polling && !c->works && c->sent != out_head) {
+			polling = true;
+			cpu_raise(housekeeping_cpu, CPU_WORK_CONSOLE);
+		}
+	}
+	if (want_work && console_backlog() < OUT_LOW) {
+		want_work = false;
+		cpu_raise(housekeeping_cpu, CPU_WORK_CONSOLE);
+	}
+}
+
+void console_want_work(void)
+{
+	want_work = true;
+	console_send();
+}
+
+void console_write(const char *s, size_t n)
 {
 	bool own = panicking && panic_cpu == this_cpu();
 
 	if (!own)
-		spin_lock(&lock);
-	while (n--)
-		put_tagged(d, *s++);
-	finish_output();
+		spin_lock(&console_lock);
+	for (size_t i = 0; i < n; i++)
+		log[log_head++ % LOG_SIZE] = s[i];
+	if (n + OUT_SPARE > OUT_SIZE - console_backlog())
+		lost++;
+	else
+		while (n--)
+			console_put(NULL, *s++);
+	console_send();
 	if (!own)
-		spin_unlock(&lock);
+		spin_unlock(&console_lock);
+}
+
+size_t console_log_read(u64 *at, char *to, size_t n)
+{
+	size_t got = 0;
+
+	guard(&console_lock);
+	if (*at > log_head || log_head - *at > LOG_SIZE)
+		*at = log_head < LOG_SIZE ? 0 : log_head - LOG_SIZE;
+	while (got < n && *at < log_head)
+		to[got++] = log[(*at)++ % LOG_SIZE];
+	return got;
 }
 
 void console_panic_start(void)
@@ -145,9 +209,10 @@ void console_panic_start(void)
 			arch_cpu_nmi(cpus[i]);
 	if (nr_cpus > 1)
 		udelay(1000);
-	while (out_tail != out_head)
-		flush_one();
+	if (list_empty(&consoles))
+		arch_console_early();
 	sync = true;
+	send_sync();
 }
 
 void panic_poll(void)
@@ -158,280 +223,138 @@ void panic_poll(void)
 
 void console_flush(void)
 {
-	guard(&lock);
-	while (out_tail != out_head)
-		flush_one();
-	uart_drain();
-}
+	struct console *c;
 
-/* Guest rings. */
-
-/*
- * Moves the guest's output to the buffer while there is room. Returns true when the guest must be
- * notified. Holds the lock throughout, since the guest's event and the UART's interrupt may run
- * this on two CPUs.
- */
-static bool drain(struct guest_console *c)
-{
-	struct xencons_interface *r = c->ring;
-	u32 prod, cons, start;
-
-	guard(&lock);
-	prod = READ_ONCE(r->out_prod);
-	cons = start = READ_ONCE(r->out_cons);
-	barrier();
-	if (prod - cons > sizeof(r->out))	/* invalid: drop all of it */
-		cons = prod;
-	while (cons != prod && room() > OUT_SPARE)
-		put_tagged(c->d, r->out[cons++ % sizeof(r->out)]);
-	finish_output();
-	c->waiting = cons != prod;
-	barrier();
-	WRITE_ONCE(r->out_cons, cons);
-	return cons != start;
-}
-
-/* Handles the guest's event: it wrote output, or it read input and made room. */
-static void ring_event(struct domain *d)
-{
-	struct guest_console *c = d->console;
-
-	if (!c)
-		return;
-	if (drain(c))
-		evtchn_notify(d, (unsigned)c->port);
-	if (d == focus && in_head != in_tail)
-		cpu_raise(housekeeping_cpu, CPU_WORK_CONSOLE);
-}
-
-int console_attach(struct domain *d)
-{
-	struct guest_console *c = kzalloc(sizeof(*c));
-	u64 gfn = d->hvm_params[HVM_PARAM_CONSOLE_PFN];
-	mfn_t mfn;
-
-	if (!c)
-		return -ENOMEM;
-	if (!gfn)
-		c->ring = alloc_page();
-	else if (!p2m_get_page(d, gfn, &mfn))
-		c->ring = guest_shared_page(d, mfn, 0);
-	if (!c->ring) {
-		kfree(c);
-		return -ENOMEM;
-	}
-	c->d = d;
-	list_init(&c->link);
-	d->console = c;
-	/* console_detach() releases everything from here on. */
-	if (gfn) {
-		c->port = evtchn_alloc_margay(d, ring_event);
-		if (c->port < 0)
-			return c->port;
-		d->hvm_params[HVM_PARAM_CONSOLE_EVTCHN] = (u64)c->port;
-	}
-	guard(&domains_lock);
-	list_add_tail(&c->link, &consoles);
-	if (focus_chosen && !focus && !strcmp(focus_name, d->name))
-		focus = d;
-	return 0;
-}
-
-/* The guest's last output must reach the serial line. */
-static bool console_drained(struct domain *d)
-{
-	struct guest_console *c = d->console;
-
-	if (c)
-		drain(c);
-	return !c || !c->waiting;
-}
-
-static void console_detach(struct domain *d)
-{
-	struct guest_console *c = d->console;
-
-	if (!c)
-		return;
-	spin_lock(&domains_lock);
-	list_del(&c->link);
-	if (focus == d)
-		focus = NULL;
-	spin_unlock(&domains_lock);
-	spin_lock(&lock);
-	if (line_open && line_owner == d)
-		end_line();
-	finish_output();
-	spin_unlock(&lock);
-	d->console = NULL;
-	if (c->port)
-		page_put(d, virt_to_mfn(c->ring));
-	else
-		free_page(c->ring);
-	kfree(c);
-}
-
-static int console_destroy(struct domain *d)
-{
-	if (!console_drained(d))
-		return -ERESTART;
-	console_detach(d);
-	return 0;
-}
-
-const struct domain_part console_part = { .destroy = console_destroy };
-
-size_t console_guest_write(struct domain *d, const char *s, size_t n)
-{
-	size_t done = 0;
-
-	guard(&lock);
-	while (done < n && room() > OUT_SPARE)
-		put_tagged(d, s[done++]);
-	finish_output();
-	return done;
-}
-
-/* Serves console_io for a domain without a ring. Only the domain itself calls this. */
-size_t console_guest_read(struct domain *d, char *s, size_t n)
-{
-	struct xencons_interface *r = d->console->ring;
-	size_t got = 0;
-
-	guard(&lock);
-	while (got < n && r->in_cons != READ_ONCE(r->in_prod))
-		s[got++] = r->in[r->in_cons++ % sizeof(r->in)];
-	return got;
+	guard(&console_lock);
+	send_sync();
+	/* A UART is ready again when the last character has left its buffer. */
+	list_for_each(c, &consoles, link)
+		for (unsigned i = 0; i < SYNC_TRIES && c->ready && !c->ready(c); i++)
+			;
 }
 
 /* Input. */
 
-/* Puts a character into the guest's ring. False: it is full. Called with domains_lock. */
-static bool give(struct domain *d, char ch)
+static void receive(struct console *c)
 {
-	struct guest_console *c = d->console;
-	struct xencons_interface *r = c->ring;
-	u32 prod = READ_ONCE(r->in_prod);
-
-	if (prod - READ_ONCE(r->in_cons) >= sizeof(r->in))
-		return false;
-	r->in[prod % sizeof(r->in)] = ch;
-	barrier();
-	WRITE_ONCE(r->in_prod, prod + 1);
-	if (c->port)
-		evtchn_notify(d, (unsigned)c->port);
-	else
-		evtchn_virq(d->vcpus[0], VIRQ_CONSOLE);
-	return true;
-}
-
-/* Moves the input to the next guest, and after the last one to Margay. Called with domains_lock. */
-static void rotate_focus(void)
-{
-	struct guest_console *c = focus ? focus->console : NULL;
-	struct list *next = c ? c->link.next : consoles.next;
-
-	focus = next == &consoles ? NULL : list_entry(next, struct guest_console, link)->d;
-	strcopy(focus_name, focus ? focus->name : "", sizeof(focus_name));
-}
-
-static void say_focus(void)
-{
-	printk("input goes to %s; Ctrl-%c three times switches\n",
-	       focus ? focus_name : "Margay, h for help", (char)opt.conswitch - 32);
-}
-
-void console_guests_started(void)
-{
-	guard(&domains_lock);
-	if (!focus)
-		rotate_focus();
-	focus_chosen = true;
-	say_focus();
-}
-
-/* Handles one input character. Returns false when the guest has no room for it now. */
-static bool take_input(char ch)
-{
-	char escape = (char)(opt.conswitch & 0x1f);
-
-	if (ch == escape) {
-		if (++escapes == 3) {
-			escapes = 0;
-			rotate_focus();
-			say_focus();
-		}
-		return true;
-	}
-	/* Fewer than three escape characters belong to the guest. */
-	for (; escapes && focus; escapes--)
-		give(focus, escape);
-	escapes = 0;
-	if (focus)
-		return give(focus, ch);
-	console_key(ch);
-	return true;
-}
-
-void console_work(void)
-{
-	struct guest_console *c;
-
-	guard(&domains_lock);
-	while (in_tail != in_head && take_input(in[in_tail % IN_SIZE]))
-		in_tail++;
-	list_for_each(c, &consoles, link)
-		if (c->waiting && drain(c))
-			evtchn_notify(c->d, (unsigned)c->port);
-}
-
-/* Serves the UART in both directions. Leaves the rest to the CPU's loop (CPU_WORK_CONSOLE). */
-void console_irq(void)
-{
-	bool work = false;
 	int ch;
 
-	spin_lock(&lock);
 	/* The limit bounds the loop for a UART that is gone, which always has data. */
-	for (unsigned i = 0; i < IN_SIZE && (ch = uart_rx()) >= 0; i++) {
+	for (unsigned i = 0; c->get && i < IN_SIZE && (ch = c->get(c)) >= 0; i++) {
 		if (in_head - in_tail < IN_SIZE)
 			in[in_head++ % IN_SIZE] = (char)ch;
-		work = true;
-	}
-	pump();
-	uart_enable_irqs(out_tail != out_head);
-	work |= OUT_SIZE - room() < OUT_LOW;
-	spin_unlock(&lock);
-	if (work)
 		atomic_or(&this_cpu()->work, CPU_WORK_CONSOLE);
+	}
 }
 
+void console_input(bool (*take)(char ch))
+{
+	while (in_tail != in_head && take(in[in_tail % IN_SIZE]))
+		in_tail++;
+}
+
+bool console_has_input(void)
+{
+	return in_head != in_tail;
+}
+
+/*
+ * Serves the UARTs in both directions until none has a cause left, so that an edge-triggered
+ * interrupt arrives again. Leaves the rest to the CPU's loop (CPU_WORK_CONSOLE).
+ */
+void console_irq(void)
+{
+	struct console *c;
+
+	guard(&console_lock);
+	list_for_each(c, &consoles, link)
+		for (unsigned i = 0; c->routed && i < IN_SIZE && c->pending(c); i++) {
+			c->works = true;
+			receive(c);
+			send(c);
+		}
+	console_send();
+}
+
+/* Gives up a console that has not sent anything for a long time, so that others go on. */
+static bool stuck(struct console *c)
+{
+	if (c->sent == out_head || c->sent != c->sent_before) {
+		c->sent_before = c->sent;
+		c->stuck = now();
+	}
+	return now() - c->stuck > STUCK_NS;
+}
+
+/* Serves the consoles whose interrupt is not there or has not been seen. */
 static void poll(struct timer *t)
 {
-	console_irq();
-	timer_set(t, now() + POLL_NS);
-}
+	struct console *c, *next;
+	stime_t pause = 0;
+	const char *gone = NULL, *mute = NULL;
 
-void console_early_init(void)
-{
-	uart_init(0x3f8, 115200, 3);
-}
-
-void console_init(void)
-{
-	struct com1_config c;
-
-	com1_parse(opt.com1, &c);
-	uart_init(c.iobase, c.baud, c.lcr);
-	sync = opt.console_sync || !uart_present();
-	if (!uart_present())
-		return;
-	if (uart_route_irq()) {
-		pr_warn("no interrupt for the serial port: it is polled\n");
-		sync = true;
-		timer_init(&poll_timer, poll);
-		timer_set(&poll_timer, now() + POLL_NS);
-		return;
+	spin_lock(&console_lock);
+	for (c = list_first(&consoles, struct console, link); &c->link != &consoles; c = next) {
+		next = list_first(&c->link, struct console, link);
+		if (c->works)
+			continue;
+		receive(c);
+		if (!c->ready)
+			c->credit = c->burst;
+		send(c);
+		if (c->routed && !c->told && now() - started > IRQ_WAIT_NS) {
+			mute = c->name;
+			c->told = true;
+		}
+		if (stuck(c)) {
+			gone = c->name;
+			list_del(&c->link);
+		} else if (c->sent != out_head || c->get) {
+			pause = c->sent != out_head ? SEND_NS : pause ? pause : INPUT_NS;
+		}
 	}
-	uart_enable_irqs(false);
+	console_send();
+	polling = pause;
+	spin_unlock(&console_lock);
+	if (pause)
+		timer_set(t, now() + pause);
+	if (mute)
+		pr_warn("console %s: no interrupt in a second: it is polled\n", mute);
+	if (gone)
+		pr_warn("console %s: sends nothing: not used any more\n", gone);
+}
+
+void console_poll(void)
+{
+	if (polling && !timer_armed(&poll_timer))
+		timer_set(&poll_timer, now() + SEND_NS);
+}
+
+void console_add(struct console *c)
+{
+	guard(&console_lock);
+	c->sent = out_head > OUT_SIZE ? out_head - OUT_SIZE : 0;
+	list_add_tail(&c->link, &consoles);
+	if (sync)
+		send_sync();
+}
+
+void console_start(void)
+{
+	struct console *c;
+
+	timer_init(&poll_timer, poll);
+	started = now();
+	list_for_each(c, &consoles, link) {
+		c->routed = c->route && c->route(c);
+		if (c->get && !c->routed)
+			pr_warn("console %s: it has no interrupt: it is polled\n", c->name);
+	}
+	sync = opt.console_sync;
+	polling = true;
+	console_poll();
+	guard(&console_lock);
+	list_for_each(c, &consoles, link)
+		if (c->routed)
+			c->enable(c, true);
 }

@@ -15,34 +15,32 @@ static void show_domain(struct domain *d)
 	printk("domain %u %s: %s%s, %lu MiB, %u vCPUs, refused requests %lu\n", d->id, d->name,
 	       dom_states[d->state], d->initial ? ", initial" : "", d->tot_pages >> 8, d->nr_vcpus,
 	       d->refusals);
-	for (unsigned i = 0; i < d->nr_vcpus; i++) {
-		struct vcpu *v = d->vcpus[i];
-		struct vcpu_runstate_info rs;
-
-		vcpu_runstate(v, &rs);
-		printk("  vcpu %u: %s on CPU %u, ran %lu ms, waited %lu ms, %lu events, %lu wake-ups\n",
-		       i, run_states[v->state], v->cpu->id, rs.time[RUNSTATE_running] / 1000000,
-		       rs.time[RUNSTATE_runnable] / 1000000, v->stats.events + v->stats.interrupts,
-		       v->stats.wakeups);
-	}
 }
 
-static void show_cpus(void)
+static void show_vcpu(struct vcpu *v)
 {
-	for (unsigned i = 0; i < nr_cpus; i++) {
-		struct cpu *c = cpus[i];
-		struct vcpu *v = c->current, *w;
-		unsigned waiting = 0;
+	struct vcpu_runstate_info rs;
 
-		spin_lock(&c->runq.lock);
-		list_for_each(w, &c->runq.queue, runq_link)
-			waiting++;
-		spin_unlock(&c->runq.lock);
-		printk("CPU %u node %u: %s%s%u, %u waiting, %lu switches, %lu timer interrupts, %lu kicks%s\n",
-		       i, c->node, v ? v->domain->name : "idle", v ? " vcpu " : " ", v ? v->id : 0,
-		       waiting, c->stats.switches, c->stats.timer_irqs, c->stats.kicks,
-		       c == housekeeping_cpu ? ", housekeeping" : "");
-	}
+	vcpu_runstate(v, &rs);
+	printk("  vcpu %u: %s on CPU %u, ran %lu ms, waited %lu ms, %lu events, %lu wake-ups\n",
+	       v->id, run_states[v->state], v->cpu->id, rs.time[RUNSTATE_running] / 1000000,
+	       rs.time[RUNSTATE_runnable] / 1000000, v->stats.events + v->stats.interrupts,
+	       v->stats.wakeups);
+}
+
+static void show_cpu(struct cpu *c)
+{
+	struct vcpu *v = c->current, *w;
+	unsigned queued = 0;
+
+	spin_lock(&c->runq.lock);
+	list_for_each(w, &c->runq.queue, runq_link)
+		queued++;
+	spin_unlock(&c->runq.lock);
+	printk("CPU %u node %u: %s%s%u, %u waiting, %lu switches, %lu timer interrupts, %lu kicks%s\n",
+	       c->id, c->node, v ? v->domain->name : "idle", v ? " vcpu " : " ", v ? v->id : 0,
+	       queued, c->stats.switches, c->stats.timer_irqs, c->stats.kicks,
+	       c == housekeeping_cpu ? ", housekeeping" : "");
 }
 
 void domain_show_exits(struct domain *d)
@@ -90,13 +88,15 @@ static void show_counter(void *to, const char *group, const char *name, u32 sub,
 
 static void show_machine(void)
 {
-	char who[8];
-
 	counters_of_machine(show_counter, (void *)(uintptr_t) "machine");
-	for (unsigned i = 0; i < nr_cpus; i++) {
-		snprintf(who, sizeof(who), "CPU %u", i);
-		counters_of_cpu(cpus[i], show_counter, who);
-	}
+}
+
+static void show_cpu_counters(struct cpu *c)
+{
+	char who[16];
+
+	snprintf(who, sizeof(who), "CPU %u", c->id);
+	counters_of_cpu(c, show_counter, who);
 }
 
 static void show_memory(struct domain *d)
@@ -104,15 +104,12 @@ static void show_memory(struct domain *d)
 	counters_of_domain(d, show_counter, d->name);
 }
 
-static void show_counters(struct domain *d)
+static void show_vcpu_counters(struct vcpu *v)
 {
 	char who[48];
 
-	show_memory(d);
-	for (unsigned i = 0; i < d->nr_vcpus; i++) {
-		snprintf(who, sizeof(who), "%s/%u", d->name, i);
-		counters_of_vcpu(d->vcpus[i], show_counter, who);
-	}
+	snprintf(who, sizeof(who), "%s/%u", v->domain->name, v->id);
+	counters_of_vcpu(v, show_counter, who);
 }
 
 void memory_show(void)
@@ -134,22 +131,26 @@ static void key_panic(void)
 
 static void key_help(void);
 
-static const struct {
+/* A key runs these functions in this order, each once, or for each CPU, domain or vCPU. */
+static const struct key {
 	char key;
-	void (*fn)(void);
-	void (*each)(struct domain *d);	/* called for every domain, after fn */
 	const char *what;
+	void (*once)(void);
+	void (*cpu)(struct cpu *c);
+	void (*domain)(struct domain *d);
+	void (*vcpu)(struct vcpu *v);	/* a domain's, after the domain */
 } keys[] = {
-	{ 'h', key_help, NULL, "this list" },
-	{ 'd', show_cpus, show_domain, "CPUs, domains and vCPUs" },
-	{ 'e', NULL, domain_show_exits, "exits by reason, hypercalls by number" },
-	{ 's', show_machine, show_counters, "all counters, by CPU and vCPU" },
-	{ 'm', memory_show, show_memory, "memory" },
-	{ 'v', arch_show_speculation, NULL, "what is done about speculation" },
-	{ 'c', NULL, evtchn_dump, "event channels" },
-	{ '!', key_panic, NULL, "panic on purpose, to see what one looks like" },
-	{ 'R', arch_reboot, NULL, "reboot the machine" },
-	{ 'P', arch_poweroff, NULL, "power the machine off" },
+	{ 'h', "this list", .once = key_help },
+	{ 'd', "CPUs, domains and vCPUs", NULL, show_cpu, show_domain, show_vcpu },
+	{ 'e', "exits by reason, hypercalls by number", .domain = domain_show_exits },
+	{ 's', "all counters, by CPU and vCPU", show_machine, show_cpu_counters, show_memory,
+	  show_vcpu_counters },
+	{ 'm', "memory", memory_show, .domain = show_memory },
+	{ 'v', "what is done about speculation", .once = arch_show_speculation },
+	{ 'c', "event channels", .domain = evtchn_dump },
+	{ '!', "panic on purpose, to see what one looks like", .once = key_panic },
+	{ 'R', "reboot the machine", .once = arch_reboot },
+	{ 'P', "power the machine off", .once = arch_poweroff },
 };
 
 static void key_help(void)
@@ -181,19 +182,71 @@ static bool part_of_escape(char key)
 	return false;
 }
 
-void console_key(char key)
+/*
+ * How far the last key's functions have run: each step prints a few lines, so that a list takes
+ * neither the CPU nor the consoles from others. Under domains_lock.
+ */
+static struct {
+	const struct key *key;		/* NULL: all done */
+	unsigned cpu;			/* 0: `once` is next */
+	u32 domain;
+	unsigned vcpu;			/* 0: the domain itself is next */
+} progress;
+
+static struct domain *next_domain(u32 from)
 {
+	struct domain *d, *best = NULL;
+
+	list_for_each(d, &domain_list, link)
+		if (d->id >= from && (!best || d->id < best->id))
+			best = d;
+	return best;
+}
+
+bool console_key_step(void)
+{
+	const struct key *k = progress.key;
 	struct domain *d;
 
-	if (part_of_escape(key))
-		return;
-	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++) {
-		if (keys[i].key != key)
-			continue;
-		if (keys[i].fn)
-			keys[i].fn();
-		list_for_each(d, &domain_list, link)
-			if (keys[i].each)
-				keys[i].each(d);
+	if (!k)
+		return false;
+	if (progress.cpu <= (k->cpu ? nr_cpus : 0)) {
+		if (progress.cpu)
+			k->cpu(cpus[progress.cpu - 1]);
+		else if (k->once)
+			k->once();
+		progress.cpu++;
+		return true;
 	}
+	d = k->domain ? next_domain(progress.domain) : NULL;
+	if (!d) {
+		progress.key = NULL;
+		return true;
+	}
+	if (d->id != progress.domain)
+		progress.vcpu = 0;
+	progress.domain = d->id;
+	if (!progress.vcpu)
+		k->domain(d);
+	else if (progress.vcpu <= d->nr_vcpus)
+		k->vcpu(d->vcpus[progress.vcpu - 1]);
+	if (++progress.vcpu > (k->vcpu ? d->nr_vcpus : 0)) {
+		progress.domain++;
+		progress.vcpu = 0;
+	}
+	return true;
+}
+
+bool console_key(char key)
+{
+	if (progress.key)
+		return false;
+	if (part_of_escape(key))
+		return true;
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].key == key) {
+			memset(&progress, 0, sizeof(progress));
+			progress.key = &keys[i];
+		}
+	return true;
 }

@@ -14,7 +14,7 @@ void vprintk(const char *fmt, va_list ap)
 
 	if ((unsigned)n >= sizeof(line))
 		strcopy(line + sizeof(line) - 5, "...\n", 5);
-	console_write(NULL, line, strlen(line));
+	console_write(line, strlen(line));
 }
 
 void printk_at(enum loglevel level, const char *fmt, ...)

@@ -238,12 +238,13 @@ void cmdline_help(void)
 #define LCR_PEN 0x08
 #define LCR_EPS 0x10
 
-int com1_parse(const char *s, struct com1_config *c)
+int uart_parse(const char *name, const char *s, u16 iobase, struct uart_config *c)
 {
 	const char *end = s + strlen(s), *comma = memchr(s, ',', end - s), *p = comma;
-	u64 baud, iobase = 0x3f8;
+	u64 baud, base = iobase;
+	bool pci = false;
 
-	*c = (struct com1_config){ 115200, 3, 0x3f8 };
+	*c = (struct uart_config){ 115200, 3, iobase, false };
 	if (parse_uint(s, (comma ? comma : end) - s, &baud) || !baud || baud > 115200 ||
 	    115200 % baud)
 		goto bad;
@@ -253,7 +254,9 @@ int com1_parse(const char *s, struct com1_config *c)
 		    (p[1] != 'n' && p[1] != 'o' && p[1] != 'e') || (p[2] != '1' && p[2] != '2') ||
 		    (p[3] && p[3] != ','))
 			goto bad;
-		if (p[3] && (parse_uint(p + 4, end - p - 4, &iobase) || !iobase || iobase > 0xfff8))
+		pci = p[3] && !strcmp(p + 4, "pci");
+		if (p[3] && !pci &&
+		    (parse_uint(p + 4, end - p - 4, &base) || !base || base > 0xfff8))
 			goto bad;
 		c->lcr = (u8)((p[0] - '5') | (p[2] == '2' ? LCR_STB : 0) |
 			      (p[1] == 'n' ? 0 :
@@ -261,9 +264,21 @@ int com1_parse(const char *s, struct com1_config *c)
 					     LCR_PEN | LCR_EPS));
 	}
 	c->baud = baud;
-	c->iobase = iobase;
+	c->iobase = base;
+	c->pci = pci;
 	return 0;
 bad:
-	pr_err("option com1=%s: bad value, expected BAUD[,8n1[,IOBASE]]\n", s);
+	pr_err("option %s=%s: bad value, expected BAUD[,8n1[,IOBASE or pci]]\n", name, s);
 	return -EINVAL;
+}
+
+bool option_lists(const char *list, const char *word)
+{
+	for (size_t len; *list; list += len + (list[len] == ',')) {
+		for (len = 0; list[len] && list[len] != ','; len++)
+			;
+		if (word_is(list, len, word))
+			return true;
+	}
+	return false;
 }

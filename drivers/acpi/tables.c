@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Finds and checks the ACPI tables (ACPI 6.4, section 5.2) and reads the FADT, the HPET table and
- * the DSDT; MADT and SRAT have their own files. Firmware is not trusted: a table with a bad length
+ * the DSDT; the other tables have their own files. Firmware is not trusted: a table with a bad length
  * or checksum is reported and skipped. Boot CPU only.
  */
 #include <margay/acpi.h>
@@ -208,7 +208,8 @@ static const struct {
 } kinds[] = {
 	{ "APIC", false, acpi_parse_madt }, { "FACP", false, parse_fadt },
 	{ "HPET", false, parse_hpet },	    { "SSDT", true, find_s5 },
-	{ "SRAT", false, acpi_parse_srat },
+	{ "SRAT", false, acpi_parse_srat }, { "SPCR", false, acpi_parse_spcr },
+	{ "DBG2", false, acpi_parse_dbg2 },
 };
 
 /* Parses all tables of one kind. Reports unreadable tables once, with the first kind. */

@@ -41,6 +41,16 @@ struct acpi_mem {
 	u8 node;
 };
 
+/* A 16550 that a table names. */
+struct acpi_uart {
+	bool there;
+	u8 space;	/* ACPI_SPACE_* */
+	u8 shift;	/* log2 of the distance between registers */
+	u8 width;	/* of an access to memory: 1 or 4 bytes */
+	u32 baud;	/* 0: as firmware set it */
+	u64 address;
+};
+
 struct acpi_info {
 	struct acpi_cpu cpus[MAX_CPUS]; /* present CPUs; at least one */
 	unsigned int nr_cpus;
@@ -56,6 +66,7 @@ struct acpi_info {
 	unsigned int nr_mem;
 
 	paddr_t hpet_base; /* 0: none */
+	struct acpi_uart spcr, dbg2;
 
 	/* 0 where the machine has none */
 	u16 smi_cmd;
@@ -80,6 +91,8 @@ int acpi_parse(const void *rsdp, size_t rsdp_size, acpi_map_fn *map, struct acpi
 /* Parse one table each, for acpi_parse(). `t` is complete, its header and checksum valid. */
 void acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out);
+void acpi_parse_spcr(const u8 *t, u32 len, struct acpi_info *out);
+void acpi_parse_dbg2(const u8 *t, u32 len, struct acpi_info *out);
 
 /*
  * Calls fn for the valid entries (type, length, ...) from `at` on. A valid entry is complete and

@@ -33,6 +33,14 @@ struct boot_module {
 	const char *bad;  /* why it is unusable (already reported), or NULL */
 };
 
+/* The loader's screen. type 0: none that Margay can use. */
+struct boot_screen {
+	enum { SCREEN_NONE, SCREEN_RGB, SCREEN_TEXT } type;
+	paddr_t base;
+	u32 pitch, width, height; /* bytes a line; pixels, or characters of SCREEN_TEXT */
+	u8 pixel; /* bytes */
+};
+
 struct boot_info {
 	const char *cmdline; /* never NULL */
 	const void *rsdp; /* the loader's copy, or NULL */
@@ -42,6 +50,7 @@ struct boot_info {
 	paddr_t ram_end; /* above the last byte of RAM */
 	struct boot_module mods[BOOT_MAX_MODULES];
 	unsigned int nr_mods;
+	struct boot_screen screen;
 };
 
 /*

@@ -33,14 +33,21 @@ unsigned int cmdline_parse(const char *line);
 /* Prints every option with its current value and its help text. */
 void cmdline_help(void);
 
-struct com1_config {
+struct uart_config {
 	u32 baud;
 	u8 lcr; /* the UART's line control register: data bits, parity, stop bits */
 	u16 iobase;
+	bool pci; /* the first serial controller on PCI, in place of iobase */
 };
 
-/* Parses `com1=`. -EINVAL (reported): bad value; `c` then holds 115200,8n1,0x3f8. */
-int com1_parse(const char *s, struct com1_config *c);
+/*
+ * Parses the value of `com1=` or `com2=`, whose port is `iobase` unless it says another. -EINVAL
+ * (reported): bad value; `c` then holds 115200,8n1.
+ */
+int uart_parse(const char *name, const char *s, u16 iobase, struct uart_config *c);
+
+/* Returns whether an option's list of words with commas between holds the word. */
+bool option_lists(const char *list, const char *word);
 
 /* Boot module strings, e.g. `guest name=a vcpus=2 mem=512M -- console=hvc0`. */
 #define GUEST_NAME_LEN 31

@@ -5,6 +5,8 @@
 
 #include <margay/types.h>
 
+struct boot_info;
+
 void ioapic_init(void);
 /*
  * Routes an ISA interrupt (with its MADT override) to the housekeeping CPU as a vector or RTE_NMI. 0 or -ENODEV.
@@ -13,6 +15,10 @@ void ioapic_init(void);
 int ioapic_route_isa(unsigned irq, u32 what);
 void legacy_pic_off(void);
 void pci_stop_masters(void);
+u16 pci_serial_port(void);	/* I/O base of the first serial controller; 0: none */
+
+void uart_tables(void);		/* adds the consoles of SPCR and DBG2 */
+void screen_init(const struct boot_info *bi); /* adds the loader's screen, if it gave one */
 
 u64 rtc_read_wallclock(void);			/* seconds since 1970, UTC */
 

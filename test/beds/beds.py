@@ -279,9 +279,10 @@ def run_piped(command, watcher, log_path, limit):
 def run_qemu(machine, watcher, log_path, limit):
     need('qemu-system-x86_64', 'qemu-system-x86')
     resets = log_path + '.resets'
+    # COM1, or a later port if the arguments have others, or the device that they give c0 to.
+    serial = [] if any('chardev=c0' in word for word in machine.extra) else ['-serial', 'chardev:c0']
     command = [*qemu_base(machine, cpu=machine.cpu), *time_of(machine), *qemu_disk(machine),
-               '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0', '-d', 'cpu_reset', '-D',
-               resets]
+               '-chardev', 'stdio,id=c0,signal=off', *serial, '-d', 'cpu_reset', '-D', resets]
     with one_core(machine.threads) as prefix:
         ended = run_piped([*prefix, *command], watcher, log_path, limit)
     with open(resets, encoding='utf-8', errors='replace') as file:

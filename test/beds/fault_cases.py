@@ -20,6 +20,7 @@ class Case:
     cpus, ram, cpu, qemu, timeout = 2, '512M', None, [], 90
     options, expect, forbid, ordered, modules = NOREBOOT, [], [], True, []
     panics, halts, ends, gdb = True, True, 'any', True
+    screen, firmware, when_empty = None, 'bios', 'poweroff'    # screen: looks at it, by QEMU's monitor
 
     def __init__(self, name, what, inject, changes):
         self.name, self.what, self.inject = name, what, inject

@@ -26,13 +26,14 @@ sys.dont_write_bytecode = True
 import beds  # noqa: E402
 import fault_boot  # noqa: E402
 import fault_cases  # noqa: E402
+import fault_console  # noqa: E402
 import fault_tables  # noqa: E402
 import runner  # noqa: E402
 import scenarios  # noqa: E402
 from verdict import Verdict  # noqa: E402
 
 DIRECTORY = os.path.join(beds.OUT, 'test/faults')
-CASES = fault_cases.CASES | fault_tables.CASES | fault_boot.CASES
+CASES = fault_cases.CASES | fault_tables.CASES | fault_boot.CASES | fault_console.CASES
 PROMPT = b'(qemu) '
 image_lock = threading.Lock()
 
@@ -66,14 +67,16 @@ class FaultVerdict(Verdict):
             self.end = now + 0.5    # a panic that is not the expected one
 
     def deadline(self, now):
-        if self.case.halts and not self.left and self.end and now >= self.end and not self.looked:
+        if (self.case.halts or self.case.screen) and not self.left and self.end and now >= self.end and not self.looked:
             self.looked = True
             self.failure = self.failure or self.look()
         return self.end
 
     def look(self):
-        """Return None when every CPU waits in HLT with interrupts off, else the reason."""
+        """Return None if the screen shows what it must, or every CPU waits in HLT with interrupts off."""
         try:
+            if self.case.screen:
+                return self.case.screen(lambda text: ask_monitor(self.monitor, text))
             text = ask_monitor(self.monitor, 'info registers -a')
         except OSError as error:
             return f'no answer from the monitor: {error}'
@@ -132,7 +135,7 @@ def scenario_of(case):
              'forbid': case.forbid, 'ordered': case.ordered, 'cpus': case.cpus,
              'guests': [{'name': 'hello', 'mem': '32M', 'flags': 'pin=1', 'pass': False}], 'panics': case.panics,
              'ends': case.ends, 'timeout': case.timeout, 'qemu': case.qemu, 'ram': case.ram,
-             'modules': case.modules}
+             'modules': case.modules, 'firmware': case.firmware, 'when_empty': case.when_empty}
     return scenarios.check(scenarios.fill(entry, scenarios.FIELDS, case.name), case.name)
 
 

@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(strnlen(opt.com1, sizeof(opt.com1)) < sizeof(opt.com1));
 		break;
 	case 's':
-		com1_parse(s, &c);
+		uart_parse(s, &c);
 		CHECK(c.baud && 115200 % c.baud == 0 && c.iobase);
 		break;
 	default:

@@ -195,28 +195,33 @@ static void test_com1(void **state)
 	static const char *const bad[] = {
 		"", "0", "9601", "115201", "x", ",8n1",
 		"9600,", "9600,8", "9600,9n1", "9600,8x1", "9600,8n3", "9600,8n1,", "9600,8n1x",
-		"9600,8n1,0", "9600,8n1,0x10000", "9600,8n1,0x3f8,",
+		"9600,8n1,0", "9600,8n1,0x10000", "9600,8n1,pcie", "9600,8n1,0x3f8,",
 	};
-	struct com1_config c;
+	struct uart_config c;
 	unsigned int i;
 
 	(void)state;
-	assert_int_equal(com1_parse("9600", &c), 0);
+	assert_int_equal(uart_parse("com1", "9600", 0x3f8, &c), 0);
 	assert_int_equal(c.baud, 9600);
 	assert_int_equal(c.lcr, 0x03);
 	assert_int_equal(c.iobase, 0x3f8);
-	assert_int_equal(com1_parse("38400,7e2,0x2f8", &c), 0);
+	assert_int_equal(uart_parse("com1", "38400,7e2,0x2f8", 0x3f8, &c), 0);
 	assert_int_equal(c.baud, 38400);
 	assert_int_equal(c.lcr, 0x1e);
 	assert_int_equal(c.iobase, 0x2f8);
-	assert_int_equal(com1_parse("115200,8o1,0xfff8", &c), 0);
+	assert_int_equal(uart_parse("com1", "115200,8o1,0xfff8", 0x3f8, &c), 0);
 	assert_int_equal(c.lcr, 0x0b);
 	assert_int_equal(c.iobase, 0xfff8);
+	assert_int_equal(uart_parse("com2", "19200,8n1", 0x2f8, &c), 0);
+	assert_int_equal(c.iobase, 0x2f8);
+	assert_false(c.pci);
+	assert_int_equal(uart_parse("com1", "9600,8n1,pci", 0x3f8, &c), 0);
+	assert_true(c.pci);
 	assert_silent();
-	assert_int_equal(com1_parse(defaults.com1, &c), 0);
+	assert_int_equal(uart_parse("com1", defaults.com1, 0x3f8, &c), 0);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		host_log_clear();
-		if (com1_parse(bad[i], &c) != -EINVAL)
+		if (uart_parse("com1", bad[i], 0x3f8, &c) != -EINVAL)
 			fail_msg("com1=%s was taken", bad[i]);
 		assert_logged("option com1=");
 		assert_int_equal(c.baud, 115200);

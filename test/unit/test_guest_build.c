@@ -3,7 +3,7 @@
  * The PVH builder, with host memory as guest memory: layout, kernel, initrd, start info and errors;
  * and its ACPI tables, which Margay's own parser reads back.
  * unit-sources: arch/x86/guest/build.c arch/x86/guest/build_acpi.c common/boot/elf.c
- * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c
+ * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c
  */
 #include "host.h"
 

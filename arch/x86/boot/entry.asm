@@ -9,7 +9,9 @@ DIRECTMAP equ 0xffff800000000000
 MB2_MAGIC equ 0xe85250d6
 MB2_ARCH_I386 equ 0
 MB2_TAG_END equ 0
+MB2_TAG_FRAMEBUFFER equ 5
 MB2_TAG_MODULE_ALIGN equ 6
+MB2_OPTIONAL equ 1
 MB2_TAG_RELOCATABLE equ 10
 
 PTE_RW equ 3
@@ -32,6 +34,8 @@ header:
 	dd 0x100000000 - (MB2_MAGIC + MB2_ARCH_I386 + (header.end - header))
 	dw MB2_TAG_MODULE_ALIGN, 0
 	dd 8
+	dw MB2_TAG_FRAMEBUFFER, MB2_OPTIONAL
+	dd 20, 0, 0, 0, 0				; any size
 	dw MB2_TAG_RELOCATABLE, 0
 	dd 24, 0x200000, 0xffffffff, 0x200000, 1	; from, below, alignment, lowest first
 	dw MB2_TAG_END, 0

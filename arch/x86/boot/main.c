@@ -44,11 +44,13 @@ static void report_step(const char *what)
 static void __init read_boot_info(paddr_t info)
 {
 	const void *mbi = phys_to_virt(info);
-	u32 size = *(const u32 *)mbi;
+	u32 size = *(const u32 *)mbi, bad;
 
 	if (mb2_parse(mbi, (1UL << 32) - info, &boot_info))
 		panic("the boot loader's information is unusable\n");
-	if (cmdline_parse(boot_info.cmdline))
+	bad = cmdline_parse(boot_info.cmdline);
+	arch_console_early();
+	if (bad)
 		cmdline_help();
 	boot_protect(&boot_info, image_paddr, (u64)(image_end - image_start), "Margay's image");
 	early_init(&boot_info, image_paddr, (u64)(image_end - image_start));
@@ -78,7 +80,7 @@ static void main_on_own_stack(void *arg __unused)
 {
 	smp_boot_aps();
 	report_step("all CPUs up");
-	console_init();
+	console_start();
 	if (opt.report)
 		machine_describe();
 	boot_info.nr_mem = 0;	/* the map goes with the init memory */
@@ -111,7 +113,6 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	wrmsr(MSR_GS_BASE, (u64)&early_cpu);
 	idt_init();
 	idt_load();
-	console_early_init();
 	printk("Margay, a hypervisor for x86_64 nodes (Xen ABI 4.17)\n");
 	if (magic != MB2_LOADER_MAGIC)
 		panic("not started by a multiboot2 loader (magic %#x)\n", magic);
@@ -125,6 +126,8 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	if (acpi_parse(boot_info.rsdp, boot_info.rsdp_size, acpi_map_table, &boot_acpi))
 		pr_warn("no ACPI tables: one CPU, no power-off\n");
 	owner_init(&boot_info, &boot_acpi);
+	uart_tables();
+	screen_init(&boot_info);
 	report_step("memory and ACPI");
 	legacy_pic_off();
 	pci_stop_masters();

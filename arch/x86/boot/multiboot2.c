@@ -14,6 +14,7 @@ enum mb2_tag {
 	MB2_TAG_CMDLINE = 1,
 	MB2_TAG_MODULE = 3,
 	MB2_TAG_MMAP = 6,
+	MB2_TAG_FRAMEBUFFER = 8,
 	MB2_TAG_ACPI_OLD = 14,
 	MB2_TAG_ACPI_NEW = 15,
 };
@@ -23,6 +24,8 @@ enum mb2_tag {
 #define MB2_MMAP_HEADER 16	/* tag header, entry size, version */
 #define MB2_MMAP_ENTRY 24	/* base, length, type, reserved */
 #define MB2_MODULE_HEADER 16	/* tag header, start, end */
+#define SCREEN_TOP (1UL << 51)
+#define MB2_SCREEN_SIZE 32	/* without the colours */
 #define RSDP_V1_SIZE 20
 
 #define MAX_MAP 1024
@@ -120,6 +123,31 @@ static void __init check_modules(struct boot_info *bi)
 	}
 }
 
+/* Multiboot2 3.6.12. White is all ones in every format of direct colour. */
+static void __init read_screen(struct boot_screen *s, const u8 *tag, u32 size)
+{
+	u32 pitch, width, height, bits, type;
+
+	if (size < MB2_SCREEN_SIZE) {
+		pr_err("multiboot2: screen: tag of %u bytes is too short, ignored\n", size);
+		return;
+	}
+	pitch = get_u32(tag + 16);
+	width = get_u32(tag + 20);
+	height = get_u32(tag + 24);
+	bits = tag[28];
+	type = tag[29];
+	if ((type != SCREEN_RGB && type != SCREEN_TEXT) || bits < 15 || bits > 32 || !width ||
+	    !height || width > 32768 || height > 32768 || pitch < width * ((bits + 7) / 8) ||
+	    pitch > 1U << 20 || get_u64(tag + 8) >= SCREEN_TOP) {
+		pr_warn("multiboot2: screen of type %u, %ux%u, %u bits: not used\n", type, width,
+			height, bits);
+		return;
+	}
+	*s = (struct boot_screen){ type,  get_u64(tag + 8), pitch,
+				   width, height,           (u8)((bits + 7) / 8) };
+}
+
 static int __init one_tag(struct boot_info *bi, const u8 *tag, u32 size)
 {
 	u32 type = get_u32(tag);
@@ -135,6 +163,7 @@ static int __init one_tag(struct boot_info *bi, const u8 *tag, u32 size)
 		break;
 	case MB2_TAG_MODULE: add_module(bi, tag, size); break;
 	case MB2_TAG_MMAP: return read_map(tag, size);
+	case MB2_TAG_FRAMEBUFFER: read_screen(&bi->screen, tag, size); break;
 	case MB2_TAG_ACPI_OLD:
 	case MB2_TAG_ACPI_NEW:
 		/* The new RSDP wins, whatever the order of the tags. */

@@ -169,23 +169,6 @@ static void __init read_cpu(struct spec_cpu *c)
 	}
 }
 
-/* Returns true if `spec=` lists the word. */
-static bool __init listed(const char *word)
-{
-	size_t n = strlen(word);
-
-	for (const char *s = opt.spec; *s;) {
-		size_t len = 0;
-
-		while (s[len] && s[len] != ',')
-			len++;
-		if (len == n && !memcmp(s, word, n))
-			return true;
-		s += len + (s[len] == ',');
-	}
-	return false;
-}
-
 void __init spec_init(void)
 {
 	struct spec_cpu cpu = { 0 };
@@ -194,10 +177,10 @@ void __init spec_init(void)
 	spec = spec_decide(&cpu);
 	spec_arch_caps = cpu.l7d & L7D_ARCH_CAPS ? cpu.caps & CAPS_GUEST : 0;
 	spec.actions |= x86.itlb_multihit ? SPEC_ITLB : 0;
-	if (listed("all"))
+	if (option_lists(opt.spec, "all"))
 		spec.actions |= SPEC_SWITCH;
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
-		if (listed("off") || listed(table[i].name))
+		if (option_lists(opt.spec, "off") || option_lists(opt.spec, table[i].name))
 			spec.actions &= ~table[i].action;
 	if (!(spec.actions & SPEC_MSR))
 		spec.host_ctrl = spec.guest_ctrl = 0;

@@ -1,91 +1,218 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* 16550 serial port. The console's lock protects it. National Semiconductor PC16550D, section 8. */
+/*
+ * 16550 serial ports, at I/O ports or in memory: those of the options com1= and com2=, and those of
+ * the firmware's tables SPCR and DBG2. National Semiconductor PC16550D, section 8.
+ */
+#include <margay/boot_state.h>
+#include <margay/cmdline.h>
 #include <margay/console.h>
+#include <margay/printk.h>
 #include <x86/io.h>
+#include <x86/paging.h>
 #include <x86/platform.h>
 #include <x86/traps.h>
 
-enum { DATA = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5, SCR = 7 };
+enum { DATA = 0, IER = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5 };
 enum { DLL = 0, DLM = 1 }; /* while LCR_DLAB is set */
 
 #define LCR_DLAB 0x80
 #define LSR_DR 0x01
 #define LSR_THRE 0x20
-#define LSR_TEMT 0x40
 #define IER_RX 0x01
 #define IER_TX 0x02
+#define IER_ALL 0x0f
+#define IIR_NONE 0x01
 #define FCR_ENABLE_CLEAR_14 0xc7
 #define MCR_DTR_RTS_OUT2 0x0b
 #define UART_CLOCK 115200U
 #define FIFO_SIZE 16
+#define REGISTERS 8U
 
-static u16 base = 0x3f8;
-static bool present;
-static u8 tx_room;
+struct uart {
+	struct console con;
+	volatile u8 *regs;	/* NULL: at I/O ports */
+	u16 port;
+	u8 shift;		/* log2 of the distance between registers */
+	u8 width;		/* of an access to memory: 1 or 4 bytes */
+};
 
-void uart_drain(void)
+static struct uart uarts[4];
+
+static u8 get(const struct uart *u, unsigned reg)
 {
-	for (unsigned i = 0; i < 100000 && present && !(inb(base + LSR) & LSR_TEMT); i++)
-		;
+	reg <<= u->shift;
+	if (!u->regs)
+		return inb((u16)(u->port + reg));
+	return u->width == 4 ? (u8) * (volatile u32 *)(u->regs + reg) : u->regs[reg];
 }
 
-void uart_init(u16 iobase, u32 baud, u8 lcr)
+static void set(const struct uart *u, unsigned reg, u8 value)
 {
-	u32 divisor = baud && baud <= UART_CLOCK ? UART_CLOCK / baud : 1;
-
-	/* Drain first: set-up clears the FIFO. */
-	uart_drain();
-	base = iobase;
-	outb(base + SCR, 0x5a);
-	present = inb(base + SCR) == 0x5a;
-	outb(base + IER, 0);
-	outb(base + LCR, LCR_DLAB);
-	outb(base + DLL, (u8)divisor);
-	outb(base + DLM, (u8)(divisor >> 8));
-	outb(base + LCR, lcr);
-	outb(base + FCR, FCR_ENABLE_CLEAR_14);
-	outb(base + MCR, MCR_DTR_RTS_OUT2);
+	reg <<= u->shift;
+	if (!u->regs)
+		outb((u16)(u->port + reg), value);
+	else if (u->width == 4)
+		*(volatile u32 *)(u->regs + reg) = value;
+	else
+		u->regs[reg] = value;
 }
 
-bool uart_present(void)
+static struct uart *uart_of(struct console *c)
 {
-	return present;
+	return container_of(c, struct uart, con);
 }
 
-void uart_putc_sync(char c)
+static bool uart_ready(struct console *c)
 {
-	/* A stuck line (no hardware, flow control off) must not stop Margay. */
-	for (unsigned i = 0; i < 100000 && !(inb(base + LSR) & LSR_THRE); i++)
-		;
-	outb(base + DATA, (u8)c);
+	return get(uart_of(c), LSR) & LSR_THRE;
 }
 
-bool uart_tx_ready(void)
+static void uart_put(struct console *c, char ch)
 {
-	if (!tx_room && (inb(base + LSR) & LSR_THRE))
-		tx_room = FIFO_SIZE;
-	return tx_room != 0;
+	set(uart_of(c), DATA, (u8)ch);
 }
 
-void uart_tx(char c)
+static int uart_get(struct console *c)
 {
-	outb(base + DATA, (u8)c);
-	tx_room--;
+	struct uart *u = uart_of(c);
+
+	return get(u, LSR) & LSR_DR ? get(u, DATA) : -1;
 }
 
-int uart_rx(void)
+/* Only the ports of the PC have a fixed interrupt: COM1 and COM3 share 4, COM2 and COM4 share 3. */
+static bool uart_route(struct console *c)
 {
-	return present && (inb(base + LSR) & LSR_DR) ? inb(base + DATA) : -1;
+	const struct uart *u = uart_of(c);
+	bool odd = u->port == 0x3f8 || u->port == 0x3e8;
+
+	if (u->regs || (!odd && u->port != 0x2f8 && u->port != 0x2e8))
+		return false;
+	return !ioapic_route_isa(odd ? 4 : 3, VEC_UART);
 }
 
-int uart_route_irq(void)
+static bool uart_pending(struct console *c)
 {
-	/* COM2 and COM4 share ISA interrupt 3, COM1 and COM3 share 4. */
-	return ioapic_route_isa(base == 0x2f8 || base == 0x2e8 ? 3 : 4, VEC_UART);
+	return !(get(uart_of(c), IIR) & IIR_NONE);
 }
 
-void uart_enable_irqs(bool tx)
+static void uart_enable(struct console *c, bool tx)
 {
-	outb(base + IER, tx ? IER_RX | IER_TX : IER_RX);
-	inb(base + IIR);
+	set(uart_of(c), IER, tx ? IER_RX | IER_TX : IER_RX);
+}
+
+/* Nothing but a UART has an interrupt enable register: four bits at its place. */
+static bool uart_there(const struct uart *u)
+{
+	u8 off, on;
+
+	set(u, IER, 0);
+	off = get(u, IER);
+	set(u, IER, IER_ALL);
+	on = get(u, IER);
+	set(u, IER, 0);
+	return !(off & IER_ALL) && (on & IER_ALL) == IER_ALL;
+}
+
+static bool uart_known(const struct uart *u)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(uarts); i++)
+		if (uarts[i].con.name && uarts[i].port == u->port && uarts[i].regs == u->regs)
+			return true;
+	return false;
+}
+
+/* baud 0: speed and format stay as firmware set them. */
+static void uart_add(const char *name, const struct uart *at, u32 baud, u8 lcr)
+{
+	struct uart *u = uarts;
+
+	if (uart_known(at))
+		return;
+	while (u->con.name)
+		u++;
+	*u = *at;
+	if (!uart_there(u)) {
+		pr_warn("console %s: no serial port there\n", name);
+		return;
+	}
+	if (baud) {
+		u32 divisor = UART_CLOCK / baud;
+
+		set(u, LCR, LCR_DLAB);
+		set(u, DLL, (u8)divisor);
+		set(u, DLM, (u8)(divisor >> 8));
+		set(u, LCR, lcr);
+	}
+	set(u, FCR, FCR_ENABLE_CLEAR_14);
+	set(u, MCR, MCR_DTR_RTS_OUT2);
+	u->con = (struct console){ .name = name, .burst = FIFO_SIZE, .ready = uart_ready,
+				   .put = uart_put, .get = uart_get, .route = uart_route,
+				   .pending = uart_pending, .enable = uart_enable };
+	console_add(&u->con);
+}
+
+static void uart_option(const char *name, const char *value, u16 iobase)
+{
+	struct uart_config c;
+	struct uart u = { 0 };
+
+	if (!option_lists(opt.console, name))
+		return;
+	uart_parse(name, value, iobase, &c);
+	u.port = c.pci ? pci_serial_port() : c.iobase;
+	if (!u.port)
+		pr_warn("console %s: no PCI serial port with I/O ports\n", name);
+	else
+		uart_add(name, &u, c.baud, c.lcr);
+}
+
+/* Reports words of console= that name no console. */
+static void check_names(void)
+{
+	const char *s = opt.console;
+	char word[sizeof(opt.console)];
+
+	for (size_t len; *s; s += len + (s[len] == ',')) {
+		for (len = 0; s[len] && s[len] != ','; len++)
+			word[len] = s[len];
+		word[len] = 0;
+		if (!option_lists("com1,com2,spcr,dbg2,vga,none", word))
+			pr_err("option console: there is no console '%s'\n", word);
+	}
+}
+
+void arch_console_early(void)
+{
+	check_names();
+	uart_option("com1", opt.com1, 0x3f8);
+	uart_option("com2", opt.com2, 0x2f8);
+}
+
+static void __init uart_table(const char *name, const struct acpi_uart *a)
+{
+	struct uart u = { .shift = a->shift, .width = a->width };
+
+	if (!option_lists(opt.console, name))
+		return;
+	if (!a->there) {
+		pr_warn("console %s: firmware has no such table with a serial port\n", name);
+		return;
+	}
+	if (a->space == ACPI_SPACE_IO) {
+		u.port = (u16)a->address;
+	} else if (mem_is_ram(boot_info.mem, boot_info.nr_mem, a->address, REGISTERS << a->shift)) {
+		pr_err("console %s: its address %#lx is RAM: ignored\n", name, a->address);
+		return;
+	} else {
+		u.regs = map_mmio(a->address, (u64)REGISTERS << a->shift);
+		if (!u.regs)
+			return;
+	}
+	uart_add(name, &u, a->baud, 3);
+}
+
+void __init uart_tables(void)
+{
+	uart_table("spcr", &boot_acpi.spcr);
+	uart_table("dbg2", &boot_acpi.dbg2);
 }

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Guests at the consoles. A guest's output stays in its own ring until the guest has its turn: the
+ * guests that have output take turns, each by a line or TURN characters, while the consoles' backlog
+ * is short. So a slow console or a flood slows down only the guest that writes. The lists of keys
+ * (keys.c) take turns, too. The input belongs to one guest or to Margay. Guests' rings follow
+ * xen/io/console.h; their contents are hostile.
+ */
+#include <margay/arch.h>
+#include <margay/cmdline.h>
+#include <margay/domain_parts.h>
+#include <margay/evtchn.h>
+#include <margay/guest_copy.h>
+#include <margay/printk.h>
+#include <margay/sched.h>
+#include <xen/io/console.h>
+
+#include "console_priv.h"
+
+#define TURN 256U
+
+struct guest_console {
+	struct list link;
+	struct domain *d;
+	struct xencons_interface *ring; /* the guest's, or a page of Margay's for console_io */
+	int port;                       /* 0: the guest has no ring */
+	struct list turn; /* in `waiting` while output waits in the ring; console_lock */
+};
+
+static struct list guests = LIST_INIT(guests); /* in order of creation; under domains_lock */
+static struct list waiting = LIST_INIT(waiting); /* console_lock */
+
+static struct domain *focus;		/* receives the input; NULL: Margay */
+static char focus_name[32];		/* kept while that guest restarts */
+static bool focus_chosen;
+static unsigned escapes;
+
+/*
+ * Moves output from the guest's ring: a line or TURN characters. Returns whether there was any;
+ * if more is left, the guest waits for its next turn. Called with console_lock.
+ */
+static bool take_turn(struct guest_console *c)
+{
+	struct xencons_interface *r = c->ring;
+	u32 prod = READ_ONCE(r->out_prod), cons = READ_ONCE(r->out_cons), start = cons;
+	char ch = 0;
+
+	barrier();
+	list_del(&c->turn);
+	if (prod - cons > sizeof(r->out))	/* invalid: drop all of it */
+		cons = prod;
+	while (cons != prod && cons - start < TURN && ch != '\n') {
+		ch = r->out[cons++ % sizeof(r->out)];
+		console_put(c->d, ch);
+	}
+	if (cons != prod)
+		list_add_tail(&c->turn, &waiting);
+	barrier();
+	WRITE_ONCE(r->out_cons, cons);
+	return cons != start;
+}
+
+/* Gives turns to c until another guest's turn comes. Returns whether c's ring has more room now. */
+static bool drain(struct guest_console *c)
+{
+	bool moved = false;
+
+	guard(&console_lock);
+	while (console_backlog() < OUT_HIGH && (list_empty(&waiting) || waiting.next == &c->turn) &&
+	       take_turn(c))
+		moved = true;
+	if (list_empty(&c->turn) && READ_ONCE(c->ring->out_prod) != c->ring->out_cons)
+		list_add_tail(&c->turn, &waiting);
+	console_send();
+	if (!list_empty(&waiting))
+		console_want_work();
+	return moved;
+}
+
+static bool console_has_room(void)
+{
+	guard(&console_lock);
+	return console_backlog() < OUT_HIGH;
+}
+
+/* Gives the next guest its turn. Returns whether any guest still waits. Called with domains_lock. */
+static bool next_turn(void)
+{
+	struct guest_console *c;
+	bool moved, more;
+
+	spin_lock(&console_lock);
+	if (list_empty(&waiting)) {
+		spin_unlock(&console_lock);
+		return false;
+	}
+	c = list_first(&waiting, struct guest_console, turn);
+	moved = take_turn(c);
+	more = !list_empty(&waiting);
+	console_send();
+	spin_unlock(&console_lock);
+	if (moved)
+		evtchn_notify(c->d, (unsigned)c->port);
+	return more;
+}
+
+/* Handles the guest's event: it wrote output, or it read input and made room. */
+static void ring_event(struct domain *d)
+{
+	struct guest_console *c = d->console;
+
+	if (!c)
+		return;
+	if (drain(c))
+		evtchn_notify(d, (unsigned)c->port);
+	if (d == focus && console_has_input())
+		cpu_raise(housekeeping_cpu, CPU_WORK_CONSOLE);
+}
+
+int console_attach(struct domain *d)
+{
+	struct guest_console *c = kzalloc(sizeof(*c));
+	u64 gfn = d->hvm_params[HVM_PARAM_CONSOLE_PFN];
+	mfn_t mfn;
+
+	if (!c)
+		return -ENOMEM;
+	if (!gfn)
+		c->ring = alloc_page();
+	else if (!p2m_get_page(d, gfn, &mfn))
+		c->ring = guest_shared_page(d, mfn, 0);
+	if (!c->ring) {
+		kfree(c);
+		return -ENOMEM;
+	}
+	c->d = d;
+	list_init(&c->link);
+	list_init(&c->turn);
+	d->console = c;
+	/* console_detach() releases everything from here on. */
+	if (gfn) {
+		c->port = evtchn_alloc_margay(d, ring_event);
+		if (c->port < 0)
+			return c->port;
+		d->hvm_params[HVM_PARAM_CONSOLE_EVTCHN] = (u64)c->port;
+	}
+	guard(&domains_lock);
+	list_add_tail(&c->link, &guests);
+	if (focus_chosen && !focus && !strcmp(focus_name, d->name))
+		focus = d;
+	return 0;
+}
+
+/* The guest's last output must reach the consoles. */
+static bool console_drained(struct domain *d)
+{
+	struct guest_console *c = d->console;
+
+	if (c)
+		drain(c);
+	return !c || list_empty(&c->turn);
+}
+
+static void console_detach(struct domain *d)
+{
+	struct guest_console *c = d->console;
+
+	if (!c)
+		return;
+	spin_lock(&domains_lock);
+	list_del(&c->link);
+	if (focus == d)
+		focus = NULL;
+	spin_lock(&console_lock);
+	list_del(&c->turn);
+	console_end_line_of(d);
+	console_send();
+	spin_unlock(&console_lock);
+	spin_unlock(&domains_lock);
+	d->console = NULL;
+	if (c->port)
+		page_put(d, virt_to_mfn(c->ring));
+	else
+		free_page(c->ring);
+	kfree(c);
+}
+
+static int console_destroy(struct domain *d)
+{
+	if (!console_drained(d))
+		return -ERESTART;
+	console_detach(d);
+	return 0;
+}
+
+const struct domain_part console_part = { .destroy = console_destroy };
+
+/* While others wait, their turns come first. */
+size_t console_guest_write(struct domain *d, const char *s, size_t n)
+{
+	size_t done = 0;
+
+	guard(&console_lock);
+	while (done < n && console_backlog() < (list_empty(&waiting) ? OUT_HIGH : OUT_LOW))
+		console_put(d, s[done++]);
+	console_send();
+	return done;
+}
+
+/* Serves console_io for a domain without a ring. Only the domain itself calls this. */
+size_t console_guest_read(struct domain *d, char *s, size_t n)
+{
+	struct xencons_interface *r = d->console->ring;
+	size_t got = 0;
+
+	guard(&console_lock);
+	while (got < n && r->in_cons != READ_ONCE(r->in_prod))
+		s[got++] = r->in[r->in_cons++ % sizeof(r->in)];
+	return got;
+}
+
+/* Input. */
+
+/* Puts a character into the guest's ring. False: it is full. Called with domains_lock. */
+static bool give(struct domain *d, char ch)
+{
+	struct guest_console *c = d->console;
+	struct xencons_interface *r = c->ring;
+	u32 prod = READ_ONCE(r->in_prod);
+
+	if (prod - READ_ONCE(r->in_cons) >= sizeof(r->in))
+		return false;
+	r->in[prod % sizeof(r->in)] = ch;
+	barrier();
+	WRITE_ONCE(r->in_prod, prod + 1);
+	if (c->port)
+		evtchn_notify(d, (unsigned)c->port);
+	else
+		evtchn_virq(d->vcpus[0], VIRQ_CONSOLE);
+	return true;
+}
+
+/* Moves the input to the next guest, and after the last one to Margay. Called with domains_lock. */
+static void rotate_focus(void)
+{
+	struct guest_console *c = focus ? focus->console : NULL;
+	struct list *next = c ? c->link.next : guests.next;
+
+	focus = next == &guests ? NULL : list_entry(next, struct guest_console, link)->d;
+	strcopy(focus_name, focus ? focus->name : "", sizeof(focus_name));
+}
+
+static void say_focus(void)
+{
+	printk("input goes to %s; Ctrl-%c three times switches\n",
+	       focus ? focus_name : "Margay, h for help", (char)opt.conswitch - 32);
+}
+
+void console_guests_started(void)
+{
+	guard(&domains_lock);
+	if (!focus)
+		rotate_focus();
+	focus_chosen = true;
+	say_focus();
+}
+
+/* Handles one input character. Returns false when the guest has no room for it now. */
+static bool take_input(char ch)
+{
+	char escape = (char)(opt.conswitch & 0x1f);
+
+	if (ch == escape) {
+		if (++escapes == 3) {
+			escapes = 0;
+			rotate_focus();
+			say_focus();
+		}
+		return true;
+	}
+	/* Fewer than three escape characters belong to the guest. */
+	for (; escapes && focus; escapes--)
+		give(focus, escape);
+	escapes = 0;
+	if (focus)
+		return give(focus, ch);
+	return console_key(ch);
+}
+
+void console_work(void)
+{
+	bool more;
+
+	guard(&domains_lock);
+	do {
+		console_input(take_input);
+		more = console_key_step();
+		more |= next_turn();
+	} while (more && console_has_room());
+	if (more)
+		console_want_work();
+	console_poll();
+}
