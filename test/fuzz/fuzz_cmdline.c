@@ -28,7 +28,7 @@ static void check_guest(const char *s, struct guest_spec *g)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct guest_spec g;
-	struct com1_config c;
+	struct uart_config c;
 	char *s;
 
 	if (!size)
@@ -43,11 +43,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		cmdline_parse(s);
 		cmdline_help();
 		CHECK(opt.maxcpus >= 1 && opt.maxcpus <= MAX_CPUS);
-		CHECK(strnlen(opt.com1, sizeof(opt.com1)) < sizeof(opt.com1));
+		CHECK(strnlen(opt.com1, sizeof(opt.com1)) < sizeof(opt.com1) &&
+		      strnlen(opt.com2, sizeof(opt.com2)) < sizeof(opt.com2));
 		break;
 	case 's':
-		uart_parse(s, &c);
-		CHECK(c.baud && 115200 % c.baud == 0 && c.iobase);
+		uart_parse("com1", s, 0x3f8, &c);
+		CHECK(c.baud && 115200 % c.baud == 0 && (c.iobase || c.pci));
 		break;
 	default:
 		if (!guest_spec_parse(s, &g))
