@@ -574,8 +574,8 @@ static u32 do_work(struct cpu *c)
 		hold_at("loop:guests");
 		boot_guests_work();
 	}
-	if (work & CPU_WORK_NMI)
-		arch_report_nmi();
+	if (work & CPU_WORK_ERRORS)
+		arch_report_errors();
 	return work;
 }
 

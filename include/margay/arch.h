@@ -39,7 +39,7 @@ void arch_wallclock(u64 *sec, u32 *nsec);
 bool arch_vcpu_interrupt(struct vcpu *v, u8 vector);
 
 void arch_cpu_nmi(struct cpu *c);
-void arch_report_nmi(void);		/* CPU_WORK_NMI */
+void arch_report_errors(void);		/* CPU_WORK_ERRORS */
 void arch_cpu_kick(struct cpu *c);	/* sends an IPI: ends guest mode or sleep */
 void arch_timer_program(stime_t at);	/* sets this CPU's only timer interrupt */
 void arch_idle(void);			/* sleeps until an interrupt, unless work is pending */

@@ -21,7 +21,7 @@ enum cpu_work {
 	CPU_WORK_QUIESCE = 1 << 2,	/* a grace period waits for this CPU: quiesce.h */
 	CPU_WORK_CONSOLE = 1 << 3,	/* console input or room for output */
 	CPU_WORK_GUESTS = 1 << 4,  /* a boot guest ended, or is due to restart */
-	CPU_WORK_NMI = 1 << 5,		/* an unexpected NMI must be reported */
+	CPU_WORK_ERRORS = 1 << 5,	/* errors of the machine must be reported */
 };
 
 struct runq {
@@ -69,6 +69,7 @@ struct cpu {
 	struct runq runq;
 	struct timer_queue timers;
 	struct timer slice;
+	struct timer mce_poll;
 
 	struct policy *policy[4];	/* by enum policy_point; NULL: built-in policy */
 	struct policy_cpu view;

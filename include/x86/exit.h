@@ -48,6 +48,7 @@ void vcpu_interrupted_event(struct vcpu *v, u64 info, u32 error);
 
 /* Indexed by enum exit_reason: exits.def. The back-end has counted the exit. */
 extern void (*const exit_handlers[NR_EXITS])(struct vcpu *v, unsigned insn_len);
+void exit_machine_check(struct vcpu *v, unsigned insn_len);	/* arch/x86/cpu/mce.c */
 
 /*
  * msr.c: the MSRs that guests access on this machine, a hash table without collisions. An access

@@ -43,7 +43,7 @@ u64 gdt_base(const struct cpu *c);
 u64 gdt_tss_base(const struct cpu *c);
 u64 idt_base(void);
 void __noreturn stack_switch(void *top, void (*fn)(void *arg), void *arg);
-void machine_check_init(void);
+void trap_dump_frame(const struct trap_frame *f);
 void trap_backtrace(u64 rip, u64 rsp, u64 rbp);
 bool trap_in_policy(struct cpu *c, struct trap_frame *f);
 bool policy_nmi(struct cpu *c, struct trap_frame *f);

@@ -272,15 +272,22 @@ def reboot():
     k.here_jumps(0)
 
 
-def machine_check(cpu, status, *backtrace):
-    return [rf'^\(margay\) machine check: bank 2 status {status:x} address 0+123456000$',
-            *panic(cpu, backtrace)[:-1], rf'^\(margay\) machine check on CPU {cpu}$', END]
+def bank_line(cpu, what, bank, status, address='0+123456000', misc='0+'):
+    return (rf'^\(margay\) machine check: CPU {cpu}: {what}: bank {bank} status {status:x} '
+            rf'address {address} misc {misc}$')
 
 
-@case(expect=machine_check(0, 0xbe << 56, r' boot_guests\+', r' main_on_own_stack\+'))
+CORRUPT = "the CPU's state is corrupt"
+
+
+@case(expect=[bank_line(0, 'error before Margay', 2, 0x9c << 56, '0+1000'),
+              bank_line(0, 'fatal', 2, 0xbe << 56), *panic(0, [r' boot_guests\+'])[:-1],
+              rf'^\(margay\) machine check on CPU 0: {CORRUPT}$', END])
 def mce_in_margay():
-    """A machine check in Margay is printed with its bank and causes a panic. The bank has an older, corrected entry,
-    which Margay clears: otherwise the new one would report an overflow.
+    """A machine check in Margay is printed with its bank and causes a panic.
+
+    The bank has an older, corrected entry, which Margay reports and clears: otherwise the new one
+    would report an overflow.
     """
     k.stop('boot_main')
     k.monitor('mce 0 2 0x9c00000000000000 0 0x1000 0')
@@ -288,18 +295,86 @@ def mce_in_margay():
     k.monitor('mce 0 2 0xbe00000000000000 4 0x123456000 0')
 
 
-@case(expect=machine_check(1, 0x9c << 56, r' svm_run\+'))
-def mce_in_guest():
-    """A machine check that causes an exit from a guest. TCG cannot intercept it, so the exit's reason is written here.
-    The bank reports a corrected error, for which the emulator fills in the bank and raises no exception.
+def exit_by_mce(status, address, misc):
+    """Ends the guest's turn on CPU 1 by a machine check.
+
+    TCG cannot intercept it, so the exit's reason is written here. The bank reports a corrected error,
+    for which the emulator fills in the bank and raises no exception. UC is set in Margay's copies.
     """
     k.stop('svm_switch', cpu=1)
     vmcb = k.phys(k.value('((struct vcpu *)$rdi)->hw_block'))
-    k.monitor('mce 1 2 0x9c00000000000000 0 0x123456000 0')
+    k.monitor(f'mce 1 2 {status:#x} 0 {address:#x} {misc:#x}')
     k.stop('*' + hex(k.read_u64(k.value('$rsp'))), cpu=1)
     k.write_u64(vmcb + 0x70, 0x52)
 
 
+def set_uncorrected():
+    while True:
+        k.stop('mce_grade', cpu=1)
+        b = k.value('$rdi')
+        if k.read_u64(b + 8) >> 63:
+            k.write_u64(b + 8, k.read_u64(b + 8) | 1 << 61)
+            return
+
+
+def recovers_like_intel():
+    k.command("set var 'arch/x86/cpu/mce.c'::caps.intel = 1")
+    k.command("set var 'arch/x86/cpu/mce.c'::caps.recovery = 1")
+
+
+def guest_page(cpu, gpa):
+    """The machine's address of a page of the guest on a CPU."""
+    table = k.value(f'cpus[{cpu}]->current->domain->p2m.pt.root')
+    for level in (3, 2, 1, 0):
+        entry = k.read_u64(table + (gpa >> 12 + 9 * level & 511) * 8)
+        if not level or entry & k.PTE_LARGE:
+            mask = (1 << 12 + 9 * level) - 1
+            return entry & k.PTE_ADDR & ~mask | gpa & mask & ~4095
+        table = k.phys(entry & k.PTE_ADDR)
+
+
+@case(expect=[rf'^\(margay\) machine check on CPU 1: {CORRUPT}$', END])
+def mce_in_guest():
+    """A machine check in a guest that the CPU does not recover from ends in a panic."""
+    exit_by_mce(0x9c << 56, 0x123456000, 0)
+    set_uncorrected()
+
+
+LOST = [r'^\(margay\) machine check: page [0-9a-f]+ of a guest is retired$',
+        r'^\(margay\) guest hello crashed: machine check: its page [0-9a-f]+ is lost$']
+
+
+@case(expect=[bank_line(1, 'uncorrected error', 2, 0xbd8 << 52, '[0-9a-f]+', '0+8c'), *LOST,
+              r'^\[other\] PASS hello$'],
+      options='', panics=False, halts=False, ends='off',
+      modules=[['hello', 'guest name=other mem=32M pin=0']])
+def mce_ends_guest():
+    """A recoverable error in a page that a guest reads ends that guest alone and retires the page."""
+    k.stop('boot_guests')
+    recovers_like_intel()
+    k.stop('svm_switch', cpu=1)
+    exit_by_mce(0x9d8 << 52, guest_page(1, 0x100000), 0x8c)
+    set_uncorrected()
+    set_uncorrected()
+    k.stop('page_retire', cpu=1)
+
+
+@case(expect=LOST, options='', panics=False, halts=False, ends='off')
+def mce_latent_in_guest_page():
+    """An error that a scrub found in a guest's page: broadcast to all CPUs while Margay runs."""
+    k.stop('boot_guests')
+    recovers_like_intel()
+    k.stop('do_xen_version', cpu=1)
+    k.monitor(f'mce -b 1 2 {0xbd << 56:#x} 5 {guest_page(1, 0x100000):#x} 0x8c')
+
+
+@case(expect=[bank_line(1, 'corrected error', 3, 0x9c << 56)],
+      options='when_empty=wait', panics=False, halts=False)
+def mce_corrected():
+    """A corrected error raises no exception: the CPU's poll finds it, reports it and clears it."""
+    k.stop('boot_guests')
+    k.monitor('mce 1 3 0x9c00000000000000 0 0x123456000 0')
+    k.stop('mce_report', cpu=1)
 
 
 @case(expect=[HELLO], options='', panics=False, halts=False, ends='off')

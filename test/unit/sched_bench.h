@@ -51,7 +51,7 @@ void quiesce_here(void)
 void console_work(void)
 {
 }
-void arch_report_nmi(void) {}
+void arch_report_errors(void) {}
 
 void boot_guests_work(void)
 {

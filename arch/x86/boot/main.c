@@ -11,6 +11,7 @@
 #include <x86/apic.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/mce.h>
 #include <x86/microcode.h>
 #include <x86/msr.h>
 #include <x86/paging.h>
@@ -89,6 +90,7 @@ static void main_on_own_stack(void *arg __unused)
 		memory_show();
 	if (opt.trace && trace_set(~0U, opt.trace))
 		pr_warn("no trace: %u pages are too many, or not a power of two\n", opt.trace);
+	mce_start_polling();
 	boot_guests();
 	sched_loop();
 }

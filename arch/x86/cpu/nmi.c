@@ -7,6 +7,7 @@
 #include <margay/arch.h>
 #include <margay/printk.h>
 #include <x86/io.h>
+#include <x86/mce.h>
 #include <x86/traps.h>
 
 #define NMI_SC 0x61
@@ -37,14 +38,17 @@ void nmi_unasked(struct cpu *c)
 		atomic_add(&unknown, 1);
 	}
 	WRITE_ONCE(last_cpu, c->id);
-	atomic_or(&c->work, CPU_WORK_NMI);
+	atomic_or(&c->work, CPU_WORK_ERRORS);
 }
 
-void arch_report_nmi(void)
+void arch_report_errors(void)
 {
 	static stime_t last;
 	u32 why;
 
+	mce_report();
+	if (!reasons && !unknown)
+		return;
 	if (last && now() - last < REPORT_PAUSE_NS)
 		return;
 	last = now();

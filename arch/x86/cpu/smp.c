@@ -10,6 +10,7 @@
 #include <x86/apic.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/mce.h>
 #include <x86/microcode.h>
 #include <x86/paging.h>
 #include <x86/smp.h>
@@ -73,7 +74,7 @@ void cpu_init_here(struct cpu *c)
 		ucode_update_cpu();
 	features_init_cpu();
 	spec_init_cpu();
-	machine_check_init();
+	mce_init_cpu();
 	apic_init_cpu();
 	if (hvm->cpu_init(c))
 		panic("CPU %u cannot run guests\n", c->id);
@@ -88,6 +89,7 @@ static void ap_main(void *arg)
 	tsc_sync_ap();
 	while (!READ_ONCE(c->online))
 		cpu_relax();
+	mce_start_polling();
 	sched_loop();
 }
 

@@ -8,6 +8,7 @@
 #include <margay/printk.h>
 #include <x86/apic.h>
 #include <x86/hvm.h>
+#include <x86/mce.h>
 #include <x86/msr.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
@@ -31,12 +32,6 @@ void trap_handler(struct trap_frame *f);
 static struct idt_gate idt[256] __aligned(4096);
 
 #define GATE_INTERRUPT 0x8e
-
-#define MSR_MCG_CAP 0x179
-#define MC_BANKS 32U
-#define MSR_MC_CTL(bank) (0x400 + 4 * (bank))
-#define MSR_MC_STATUS(bank) (0x401 + 4 * (bank))
-#define MSR_MC_ADDR(bank) (0x402 + 4 * (bank))
 
 static const char *const exception_names[32] = {
 	"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", NULL, "#TS", "#NP", "#SS",
@@ -91,7 +86,7 @@ static bool fixup(struct trap_frame *f)
 	return false;
 }
 
-static void dump_frame(const struct trap_frame *f)
+void trap_dump_frame(const struct trap_frame *f)
 {
 	printk("RIP %016lx CS %04lx RFLAGS %08lx RSP %016lx SS %04lx\n", f->rip, f->cs, f->rflags,
 	       f->rsp, f->ss);
@@ -101,35 +96,6 @@ static void dump_frame(const struct trap_frame *f)
 	printk("R13 %016lx R14 %016lx R15 %016lx CR2 %016lx\n", f->r13, f->r14, f->r15, read_cr2());
 	printk("CR0 %08lx CR3 %016lx CR4 %08lx error %lx\n", read_cr0(), read_cr3(), read_cr4(),
 	       f->error);
-}
-
-/* Enables all reports of every bank and clears old ones. Runs on each CPU. SDM 3B 15.8. */
-void machine_check_init(void)
-{
-	u64 cap = 0;
-
-	rdmsr_safe(MSR_MCG_CAP, &cap);
-	for (u32 i = 0; i < min((u32)cap & 0xff, MC_BANKS); i++) {
-		wrmsr(MSR_MC_CTL(i), ~0UL);
-		wrmsr(MSR_MC_STATUS(i), 0);
-	}
-}
-
-static void machine_check(struct trap_frame *f)
-{
-	u64 status = 0, addr = 0;
-
-	/* This CPU may hold the console's lock. */
-	console_panic_start();
-	for (u32 i = 0; i < MC_BANKS && rdmsr_safe(MSR_MC_STATUS(i), &status); i++) {
-		if (status >> 63 == 0)
-			continue;
-		rdmsr_safe(MSR_MC_ADDR(i), &addr);
-		printk("machine check: bank %u status %016lx address %016lx\n", i, status, addr);
-	}
-	dump_frame(f);
-	trap_backtrace(f->rip, f->rsp, f->rbp);
-	panic("machine check on CPU %u\n", this_cpu()->id);
 }
 
 const char *exception_name(u64 vector)
@@ -167,7 +133,7 @@ void trap_handler(struct trap_frame *f)
 			nmi_unasked(c);
 		return;
 	case VEC_MC:
-		machine_check(f);
+		mce_trap(f);
 		return;
 	case VEC_TIMER:
 		c->stats.timer_irqs++;
@@ -201,7 +167,7 @@ void trap_handler(struct trap_frame *f)
 	if ((f->vector == VEC_DF || f->vector == 14) && stack_area(read_cr2()) == STACK_GUARD)
 		printk("stack overflow: the guard page at %016lx was hit\n",
 		       ALIGN_DOWN(read_cr2(), PAGE_SIZE));
-	dump_frame(f);
+	trap_dump_frame(f);
 	trap_backtrace(f->rip, f->rsp, f->rbp);
 	panic("unexpected exception in the hypervisor\n");
 }

@@ -156,11 +156,6 @@ static void exit_interrupt(struct vcpu *v __unused, unsigned insn_len __unused)
 	arch_poll_irqs();
 }
 
-static void exit_machine_check(struct vcpu *v __unused, unsigned insn_len __unused)
-{
-	__asm__ volatile("int $18");
-}
-
 static void exit_window(struct vcpu *v, unsigned insn_len __unused)
 {
 	atomic_or(&v->pending, VCPU_WORK_WINDOW);
