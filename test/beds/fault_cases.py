@@ -277,7 +277,7 @@ def bank_line(cpu, what, bank, status, address='0+123456000', misc='0+'):
             rf'address {address} misc {misc}$')
 
 
-CORRUPT = "the CPU's state is corrupt"
+CORRUPT = "the CPU cannot recover"
 
 
 @case(expect=[bank_line(0, 'error before Margay', 2, 0x9c << 56, '0+1000'),

@@ -136,7 +136,7 @@ void mce_report(void)
 		if (grade == MCE_NONE)
 			continue;
 		if (grade == MCE_FATAL)
-			fatal(NULL, "the CPU's state is corrupt");
+			fatal(NULL, "the CPU cannot recover");
 		if (grade == MCE_CORRECTED) {
 			report_corrected(&b);
 		} else {
@@ -167,7 +167,10 @@ static enum mce_grade exception_grade(void)
 			grade = MCE_OPTIONAL;
 		worst = max(worst, grade);
 	}
-	return mcg & MCG_STATUS_RIPV ? worst : max(worst, (enum mce_grade)MCE_REQUIRED);
+	if (mcg & MCG_STATUS_RIPV)
+		return worst;
+	/* The interrupted code cannot continue; without an error in a bank, nobody knows why. */
+	return worst < MCE_LATENT ? MCE_FATAL : max(worst, (enum mce_grade)MCE_REQUIRED);
 }
 
 /* Ends the exception: another one before this would reset the machine. */
@@ -180,7 +183,7 @@ void mce_trap(struct trap_frame *f)
 {
 	switch (exception_grade()) {
 	case MCE_FATAL:
-		fatal(f, "the CPU's state is corrupt");
+		fatal(f, "the CPU cannot recover");
 	case MCE_REQUIRED:
 		fatal(f, "Margay cannot continue");
 	default:
@@ -194,7 +197,7 @@ void exit_machine_check(struct vcpu *v, unsigned insn_len __unused)
 	enum mce_grade grade = exception_grade();
 
 	if (grade == MCE_FATAL)
-		fatal(NULL, "the CPU's state is corrupt");
+		fatal(NULL, "the CPU cannot recover");
 	exception_done();
 	mce_report();
 	if (grade == MCE_REQUIRED)
