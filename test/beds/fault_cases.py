@@ -302,7 +302,7 @@ def exit_by_mce(status, address, misc):
     for which the emulator fills in the bank and raises no exception. UC is set in Margay's copies.
     """
     k.stop('svm_switch', cpu=1)
-    vmcb = k.phys(k.value('((struct vcpu *)$rdi)->hw_block'))
+    vmcb = k.phys(k.value('((struct vcpu *)$rbx)->hw_block'))
     k.monitor(f'mce 1 2 {status:#x} 0 {address:#x} {misc:#x}')
     k.stop('*' + hex(k.read_u64(k.value('$rsp'))), cpu=1)
     k.write_u64(vmcb + 0x70, 0x52)
