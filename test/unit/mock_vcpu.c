@@ -220,28 +220,6 @@ void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...)
 	mock_crashes++;
 }
 
-void *kzalloc(size_t size)
-{
-	return calloc(1, size);
-}
-
-void kfree(void *p)
-{
-	free(p);
-}
-
-void *alloc_pages(unsigned int n, unsigned int node)
-{
-	(void)node;
-	return calloc(n, PAGE_SIZE);
-}
-
-void free_pages(void *va, unsigned int n)
-{
-	(void)n;
-	free(va);
-}
-
 void arch_poll_irqs(void)
 {
 }

@@ -3,8 +3,11 @@
  * The life of a domain: parts are created in order and destroyed in reverse order, in steps.
  * Nothing is freed before a grace period ends. Pauses are counted.
  * unit-sources: common/domain/domain.c common/domain/parts.c common/domain/quiesce.c test/unit/no_policies.c
+ * unit-sources: test/unit/mock_cpus.c test/unit/mock_heap.c
  */
 #include "host.h"
+#include "mock_cpus.h"
+#include "mock_heap.h"
 
 #include <stdarg.h>
 
@@ -18,13 +21,10 @@
 #define CPUS 2
 #define VCPUS 3
 
-static struct cpu cpu[CPUS];
-struct cpu *host_cpu, *cpus[MAX_CPUS];
-unsigned nr_cpus = CPUS, nr_nodes = 1;
 static struct vcpu vcpus[VCPUS];
 static char history[64]; /* parts: created in lower case, destroyed in upper, freed after a - */
 static char failing;
-static unsigned shutdowns, objects, pages, ups;
+static unsigned shutdowns, ups;
 
 stime_t now(void)
 {
@@ -33,27 +33,6 @@ stime_t now(void)
 u64 node_free_pages(unsigned node)
 {
 	return node;
-}
-void *kzalloc(size_t size)
-{
-	objects++;
-	return calloc(1, size);
-}
-void kfree(void *p)
-{
-	objects -= p != NULL;
-	free(p);
-}
-void *alloc_pages(unsigned n, unsigned node)
-{
-	(void)node;
-	pages += n;
-	return calloc(n, PAGE_SIZE);
-}
-void free_pages(void *p, unsigned n)
-{
-	pages -= n;
-	free(p);
 }
 void arch_wallclock(u64 *sec, u32 *nsec)
 {
@@ -154,11 +133,7 @@ static void visit(unsigned i)
 static int setup(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < CPUS; i++) {
-		cpu[i].id = i;
-		cpus[i] = &cpu[i];
-	}
-	host_cpu = &cpu[0];
+	mock_cpus_init(CPUS);
 	memset(history, 0, sizeof(history));
 	shutdowns = ups = 0;
 	failing = 0;
@@ -192,8 +167,8 @@ static void destroy(struct domain *d)
 
 static void all_given_back(void)
 {
-	assert_int_equal(objects, 0);
-	assert_int_equal(pages, 0);
+	assert_int_equal(heap_objects, 0);
+	assert_int_equal(heap_pages, 0);
 }
 
 static void test_order(void **state)

@@ -3,6 +3,7 @@
  * The PVH builder, with host memory as guest memory: layout, kernel, initrd, start info and errors;
  * and its ACPI tables, which Margay's own parser reads back.
  * unit-sources: arch/x86/guest/build.c arch/x86/guest/build_acpi.c common/boot/elf.c
+ * unit-sources: test/unit/mock_heap.c
  * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c
  */
 #include "host.h"
@@ -75,28 +76,6 @@ int copy_to_gpa(struct domain *d, gpaddr_t dst, const void *src, size_t n)
 		return -EFAULT;
 	memcpy(ram + dst, src, n);
 	return 0;
-}
-
-void *kzalloc(size_t size)
-{
-	return calloc(1, size);
-}
-
-void kfree(void *p)
-{
-	free(p);
-}
-
-void *alloc_pages(unsigned int n, unsigned int node)
-{
-	(void)node;
-	return calloc(n, PAGE_SIZE);
-}
-
-void free_pages(void *va, unsigned int n)
-{
-	(void)n;
-	free(va);
 }
 
 int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)

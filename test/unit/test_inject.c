@@ -2,7 +2,7 @@
 /*
  * Event injection at an entry: combinations of exceptions, priorities, windows, and no lost event.
  * unit-sources: test/unit/no_policies.c arch/x86/guest/inject.c arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c
- * unit-sources: arch/x86/guest/vlapic_ipi.c test/unit/mock_vcpu.c
+ * unit-sources: arch/x86/guest/vlapic_ipi.c test/unit/mock_vcpu.c test/unit/mock_heap.c
  */
 #include "mock_vcpu.h"
 

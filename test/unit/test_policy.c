@@ -3,9 +3,11 @@
  * The registry of policy modules: load, select, eject and unload, for every policy point and for
  * sets of CPUs. An unload waits for grace periods, no pointer to an ejected module remains, and
  * everything is released.
- * unit-sources: common/policy/registry.c common/domain/quiesce.c
+ * unit-sources: common/policy/registry.c common/domain/quiesce.c test/unit/mock_cpus.c test/unit/mock_heap.c
  */
 #include "host.h"
+#include "mock_cpus.h"
+#include "mock_heap.h"
 
 #include <margay/arch.h>
 #include <margay/page_owner.h>
@@ -16,14 +18,11 @@
 
 #define CPUS 3
 
-static struct cpu cpu[CPUS];
-struct cpu *host_cpu, *cpus[MAX_CPUS];
-unsigned nr_cpus = CPUS, nr_nodes = 1;
 struct spinlock domains_lock;
 struct list domain_list = LIST_INIT(domain_list);
 const char *const exit_names[NR_EXITS];
 
-static unsigned handed[CPUS], starts, flushed, pages, objects, mapped;
+static unsigned handed[CPUS], starts, flushed, mapped;
 static bool nmis;
 static s32 start_says;
 static struct policy *eject_in_swap;
@@ -42,27 +41,6 @@ void arch_irqs_off(void)
 u64 node_free_pages(unsigned node)
 {
 	return node;
-}
-void *alloc_pages(u32 n, unsigned node)
-{
-	(void)node;
-	pages += n;
-	return calloc(n, PAGE_SIZE);
-}
-void free_pages(void *p, u32 n)
-{
-	pages -= n;
-	free(p);
-}
-void *kzalloc(size_t size)
-{
-	objects++;
-	return calloc(1, size);
-}
-void kfree(void *p)
-{
-	objects--;
-	free(p);
 }
 bool policy_allowed(const u8 digest[32])
 {
@@ -220,12 +198,7 @@ static void forget_work(void)
 static int setup(void **state)
 {
 	(void)state;
-	memset(cpu, 0, sizeof(cpu));
-	for (unsigned i = 0; i < CPUS; i++) {
-		cpu[i].id = i;
-		cpus[i] = &cpu[i];
-	}
-	host_cpu = &cpu[0];
+	mock_cpus_init(CPUS);
 	starts = 0;
 	start_says = 0;
 	eject_in_start = NULL;
@@ -255,8 +228,8 @@ static int teardown(void **state)
 	while ((p = policy_nth(0)))
 		assert_int_equal(unload(p->mod.name), 0);
 	assert_false(nmis);
-	assert_int_equal(pages, 0);
-	assert_int_equal(objects, 0);
+	assert_int_equal(heap_pages, 0);
+	assert_int_equal(heap_objects, 0);
 	assert_int_equal(mapped, 0);
 	return 0;
 }
@@ -367,11 +340,11 @@ static void test_unload_waits(void **state)
 	visit(1);
 	visit(2);
 	assert_int_equal(policy_unload("all"), -ERESTART);
-	assert_true(pages > 0);
+	assert_true(heap_pages > 0);
 	visit(0);
 	assert_int_equal(flushed, CPUS);
 	assert_int_equal(policy_unload("all"), 0);
-	assert_int_equal(pages, 0);
+	assert_int_equal(heap_pages, 0);
 	assert_int_equal(policy_unload("all"), -ENOENT);
 }
 

@@ -2,18 +2,16 @@
 /*
  * Grace periods: one ends only after each CPU was in its loop since its start; they follow one
  * another, whoever asks.
- * unit-sources: common/domain/quiesce.c
+ * unit-sources: common/domain/quiesce.c test/unit/mock_cpus.c
  */
 #include "host.h"
+#include "mock_cpus.h"
 
 #include <margay/arch.h>
 #include <margay/quiesce.h>
 
 #define CPUS 4
 
-static struct cpu cpu[CPUS];
-struct cpu *host_cpu, *cpus[MAX_CPUS];
-unsigned nr_cpus = CPUS;
 static unsigned flushes[CPUS], raised;
 
 void cpu_raise(struct cpu *c, u32 work)
@@ -40,11 +38,7 @@ static bool visit(unsigned i)
 static int setup(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < CPUS; i++) {
-		cpu[i].id = i;
-		cpus[i] = &cpu[i];
-	}
-	host_cpu = &cpu[0];
+	mock_cpus_init(CPUS);
 	memset(flushes, 0, sizeof(flushes));
 	return 0;
 }

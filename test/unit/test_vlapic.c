@@ -2,7 +2,7 @@
 /*
  * The virtual local APIC: modes, registers, priorities, IPIs, INIT and SIPI, the timer.
  * unit-sources: test/unit/no_policies.c arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c arch/x86/guest/vlapic_ipi.c
- * unit-sources: arch/x86/guest/inject.c test/unit/mock_vcpu.c
+ * unit-sources: arch/x86/guest/inject.c test/unit/mock_vcpu.c test/unit/mock_heap.c
  */
 #include "mock_vcpu.h"
 
