@@ -54,6 +54,17 @@ long evtchn_bind_interdomain(domid_t remote, evtchn_port_t remote_port)
 	return ret ? ret : b.local_port;
 }
 
+void evtchn_to_self(evtchn_port_t *a, evtchn_port_t *b)
+{
+	long from = evtchn_alloc_unbound(DOMID_SELF);
+	long to = evtchn_bind_interdomain(DOMID_SELF, (evtchn_port_t)from);
+
+	CHECK(from > 0 && to > 0, "channel to this domain: %ld, %ld", from, to);
+	*a = (evtchn_port_t)from;
+	*b = (evtchn_port_t)to;
+	evtchn_clear(*b);
+}
+
 long evtchn_bind_virq(unsigned int virq, unsigned int vcpu)
 {
 	struct evtchn_bind_virq b = { .virq = virq, .vcpu = vcpu };

@@ -24,6 +24,8 @@ struct vcpu_info *shared_vcpu_info(unsigned int id);
 
 long evtchn_alloc_unbound(domid_t remote);
 long evtchn_bind_interdomain(domid_t remote, evtchn_port_t remote_port);
+/* Opens a channel from the domain to itself; the new ports are not pending. */
+void evtchn_to_self(evtchn_port_t *a, evtchn_port_t *b);
 long evtchn_bind_virq(unsigned int virq, unsigned int vcpu);
 long evtchn_bind_ipi(unsigned int vcpu);
 long evtchn_bind_vcpu(evtchn_port_t port, unsigned int vcpu);

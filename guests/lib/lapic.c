@@ -55,6 +55,13 @@ bool lapic_enter_x2apic(void)
 	return true;
 }
 
+void lapic_in_each_mode(void (*check)(void))
+{
+	check();
+	if (lapic_enter_x2apic())
+		check();
+}
+
 void lapic_icr(uint32_t dest, uint32_t low)
 {
 	if (lapic_is_x2apic()) {

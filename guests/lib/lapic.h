@@ -49,6 +49,9 @@ void lapic_enable(void);
 /* Switches the calling vCPU to x2APIC mode. Returns false if CPUID does not offer it. */
 bool lapic_enter_x2apic(void);
 
+/* Calls check in xAPIC mode, then in x2APIC mode if CPUID offers it. */
+void lapic_in_each_mode(void (*check)(void));
+
 /* Writes the ICR. dest is an APIC ID or a logical address, not shifted. */
 void lapic_icr(uint32_t dest, uint32_t low);
 

@@ -84,10 +84,8 @@ int main(void)
 	struct sched_shutdown code = { .reason = SHUTDOWN_poweroff };
 	struct sched_remote_shutdown remote = { .domain_id = 0x7123 };
 
-	peer = (evtchn_port_t)evtchn_alloc_unbound(DOMID_SELF);
-	port = (evtchn_port_t)evtchn_bind_interdomain(DOMID_SELF, peer);
+	evtchn_to_self(&peer, &port);
 	timer = (evtchn_port_t)evtchn_bind_virq(VIRQ_TIMER, 0);
-	evtchn_clear(port);
 	for (int i = 0; i < 1000; i++)
 		CHECK_RET(sched_op(SCHEDOP_yield, NULL), 0);
 	check_poll();

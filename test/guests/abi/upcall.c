@@ -6,7 +6,7 @@
 #include "guest.h"
 
 static unsigned int entries, keep;
-static long port, peer;
+static evtchn_port_t port, peer;
 
 static void raw_upcall(struct trap_regs *regs)
 {
@@ -15,15 +15,12 @@ static void raw_upcall(struct trap_regs *regs)
 		return;					/* leave the flag set: delivered again */
 	this_cpu()->info->evtchn_upcall_pending = 0;
 	this_cpu()->info->evtchn_pending_sel = 0;
-	evtchn_clear((evtchn_port_t)port);
+	evtchn_clear(port);
 }
 
 static void make_channel(void)
 {
-	peer = evtchn_alloc_unbound(DOMID_SELF);
-	port = evtchn_bind_interdomain(DOMID_SELF, (evtchn_port_t)peer);
-	CHECK(peer > 0 && port > 0, "channel: %ld, %ld", peer, port);
-	evtchn_clear((evtchn_port_t)port);
+	evtchn_to_self(&peer, &port);
 	this_cpu()->info->evtchn_upcall_pending = 0;
 	this_cpu()->info->evtchn_pending_sel = 0;
 }
@@ -32,9 +29,9 @@ static void check_level(void)
 {
 	CHECK_RET(upcall_by_callback(UPCALL_VECTOR), 0);
 	set_trap_handler(UPCALL_VECTOR, raw_upcall);
-	evtchn_unmask((evtchn_port_t)port);
+	evtchn_unmask(port);
 
-	CHECK_RET(evtchn_send((evtchn_port_t)peer), 0);
+	CHECK_RET(evtchn_send(peer), 0);
 	CHECK(!entries, "upcall with interrupts off");
 	irq_enable();
 	CHECK(WAIT_FOR(READ_ONCE(entries) == 1, NS_PER_S), "%u upcalls for one event", entries);
@@ -43,7 +40,7 @@ static void check_level(void)
 	entries = 0;
 	keep = 3;
 	irq_enable();
-	CHECK_RET(evtchn_send((evtchn_port_t)peer), 0);
+	CHECK_RET(evtchn_send(peer), 0);
 	/* The hypervisor checks the level at an exit; xen_version() causes one. */
 	CHECK(WAIT_FOR((xen_version(XENVER_version, NULL), READ_ONCE(entries) == 4), NS_PER_S),
 	      "%u upcalls with the flag kept 3 times", entries);

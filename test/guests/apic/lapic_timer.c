@@ -140,8 +140,6 @@ int main(void)
 	set_trap_handler(VECTOR, on_timer);
 	lapic_enable();
 	irq_enable();
-	check_all();
-	if (lapic_enter_x2apic())
-		check_all();
+	lapic_in_each_mode(check_all);
 	pass();
 }

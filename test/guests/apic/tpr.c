@@ -96,8 +96,6 @@ int main(void)
 	set_trap_handler(MID, on_irq);
 	set_trap_handler(HIGH, on_irq);
 	lapic_enable();
-	check_all();
-	if (lapic_enter_x2apic())
-		check_all();
+	lapic_in_each_mode(check_all);
 	pass();
 }

@@ -9,7 +9,7 @@
 #define OTHER_VECTOR	0x71
 
 static unsigned int events;
-static long port, peer;
+static evtchn_port_t port, peer;
 
 static void count(evtchn_port_t p)
 {
@@ -19,10 +19,7 @@ static void count(evtchn_port_t p)
 
 static void make_channel(void)
 {
-	peer = evtchn_alloc_unbound(DOMID_SELF);
-	port = evtchn_bind_interdomain(DOMID_SELF, (evtchn_port_t)peer);
-	CHECK(peer > 0 && port > 0, "channel: %ld, %ld", peer, port);
-	evtchn_clear((evtchn_port_t)port);
+	evtchn_to_self(&peer, &port);
 	this_cpu()->info->evtchn_upcall_pending = 0;
 	this_cpu()->info->evtchn_pending_sel = 0;
 }
@@ -42,17 +39,17 @@ int main(void)
 	irq_enable();
 	delay_ns(NS_PER_MS);
 	events = 0;
-	evtchn_set_handler((evtchn_port_t)port, count);
-	evtchn_unmask((evtchn_port_t)port);
+	evtchn_set_handler(port, count);
+	evtchn_unmask(port);
 	for (unsigned int i = 1; i <= 50; i++) {
-		CHECK_RET(evtchn_send((evtchn_port_t)peer), 0);
+		CHECK_RET(evtchn_send(peer), 0);
 		CHECK(WAIT_FOR(READ_ONCE(events) == i, NS_PER_S), "%u of %u events by LAPIC",
 		      events, i);
 	}
 	CHECK(!lapic_vector_bit(LAPIC_ISR, OTHER_VECTOR), "vector still in service");
 
 	irq_disable();
-	CHECK_RET(evtchn_send((evtchn_port_t)peer), 0);
+	CHECK_RET(evtchn_send(peer), 0);
 	CHECK(lapic_vector_bit(LAPIC_IRR, OTHER_VECTOR), "vector not in IRR");
 	CHECK(events == 50, "upcall with interrupts off");
 	irq_enable();

@@ -35,9 +35,7 @@ int main(void)
 	grants_init();
 	for (unsigned int i = 0; i < CHANNELS; i++)
 		open[i] = (evtchn_port_t)evtchn_alloc_unbound(NOBODY);
-	loop[0] = (evtchn_port_t)evtchn_alloc_unbound(DOMID_SELF);
-	loop[1] = (evtchn_port_t)evtchn_bind_interdomain(DOMID_SELF, loop[0]);
-	evtchn_clear(loop[1]);
+	evtchn_to_self(&loop[0], &loop[1]);
 	grant(REF, NOBODY, page, 0);
 	printf("watching\n");
 	do {

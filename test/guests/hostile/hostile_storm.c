@@ -84,8 +84,7 @@ int main(void)
 
 	canary_init(16);
 	timer = (evtchn_port_t)evtchn_bind_virq(VIRQ_TIMER, 0);
-	self_a = (evtchn_port_t)evtchn_alloc_unbound(DOMID_SELF);
-	self_b = (evtchn_port_t)evtchn_bind_interdomain(DOMID_SELF, self_a);
+	evtchn_to_self(&self_a, &self_b);
 	CHECK_RET(upcall_by_callback(UPCALL_VECTOR), 0);
 	evtchn_set_handler(timer, on_event);
 	evtchn_set_handler(self_b, on_event);
