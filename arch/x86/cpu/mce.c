@@ -239,7 +239,7 @@ static bool firmware_owns_bank0(void)
 	u32 a, b, c, d;
 
 	cpuid_count(1, 0, &a, &b, &c, &d);
-	return caps.intel && (a >> 8 & 15) == 6 && (a >> 12 & 0xf0) == 0x10 && (a >> 4 & 15) < 10;
+	return caps.intel && (a >> 8 & 15) == 6 && ((a >> 12 & 0xf0) | (a >> 4 & 15)) < 0x1a;
 }
 
 /* Enables all reports of every bank, logs what firmware left there and clears it. */
