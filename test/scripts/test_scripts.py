@@ -151,7 +151,7 @@ class MakeImage(unittest.TestCase):
         config = load('mkimage').grub_config('when_empty=poweroff', [('hello', 'guest name=a')],
                                              ['set x=1'])
         self.assertIn('set x=1\nmultiboot2 /boot/margay when_empty=poweroff\n'
-                      'module2 /boot/hello guest name=a\nboot\n', config)
+                      'module2 /boot/hello guest name=a\n', config)
 
     def test_quoting(self):
         quoted = load('mkimage').quoted

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ACPI tables of a guest: hardware-reduced (no PM timer, 8259, RTC, 8042 or VGA), a local APIC
- * or, for ids that an xAPIC cannot have, an x2APIC per vCPU, no IO-APIC. The DSDT holds an empty \_SB: the MADT alone lets a kernel bring CPUs up
- * and take them offline. ACPI 6.4, chapter 5.
+ * or, for ids that an xAPIC cannot have, an x2APIC per vCPU, no IO-APIC. The DSDT holds an empty
+ * \_SB: the MADT alone lets a kernel bring CPUs up and take them offline. ACPI 6.4, chapter 5.
  */
 #include <x86/build.h>
 #include <x86/vlapic.h>
