@@ -174,6 +174,8 @@ void vcpu_wake(struct vcpu *v)
 
 void vcpu_early_timer_slow(struct vcpu *v, stime_t at)
 {
+	/* If v has rearmed the timer on another CPU since timers_run(), `at` may be years away. */
+	at = min(at, this_cpu()->timers.due + TIMER_AHEAD_MAX);
 	if (READ_ONCE(v->state) != RUN_RUNNING) {
 		WRITE_ONCE(v->not_before, at);
 		/* A vCPU that polls a masked port has no other pending work. */

@@ -495,6 +495,15 @@ static void test_date(void **state)
 	relaxes = 0;
 	host_cpu->timers.due = clock_now;
 	vcpu_early_timer_fired(v, &t);
+	/* Rearmed for much later while its function runs here: no timer runs so early. */
+	relaxes = 10;
+	t.expires = clock_now + 1000000000;
+	vcpu_early_timer_fired(v, &t);
+	assert_true(clock_now < host_cpu->timers.due + TIMER_AHEAD_MAX + 100);
+	vcpu_block(v);
+	step(0);
+	vcpu_early_timer_fired(v, &t);
+	assert_true(v->not_before <= host_cpu->timers.due + TIMER_AHEAD_MAX);
 }
 
 /* A due timer fires in the run loop; other work returns to the scheduler's loop. */
