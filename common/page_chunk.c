@@ -106,6 +106,7 @@ static void scrub_some(struct node *n, struct group *g, bool idle)
 		most -= POLL_PAGES;
 		scrub(c * CHUNK_PAGES + k->dirty, POLL_PAGES);
 		arch_poll_irqs();
+		cpu_relax();	/* other hyperthreads, or an emulator's other CPUs, have work */
 	}
 	spin_lock(&n->lock);
 	n->scrubbing--;

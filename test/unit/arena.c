@@ -16,6 +16,10 @@ static struct cpu cpu;
 struct cpu *host_cpu __attribute__((weak)) = &cpu;
 unsigned arena_windows;
 
+void __attribute__((weak)) cpu_relax(void)
+{
+}
+
 void arch_poll_irqs(void)
 {
 	arena_windows++;

@@ -63,6 +63,10 @@ struct margay_options opt;
 static struct cpu cpu;
 struct cpu *host_cpu = &cpu;
 
+void cpu_relax(void)
+{
+}
+
 void arch_poll_irqs(void)
 {
 }

@@ -37,6 +37,10 @@ struct margay_options opt;
 static struct cpu cpu;
 struct cpu *host_cpu = &cpu;
 
+void cpu_relax(void)
+{
+}
+
 static struct mem_range ram[] = {
 	{ 0, 2 * GIB, MEM_RAM },
 	{ 4 * GIB, 1008 * GIB, MEM_RAM },
