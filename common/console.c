@@ -42,7 +42,7 @@ static struct domain *line_owner;	/* the writer of the unfinished line; NULL: Ma
 static bool line_open;
 
 static struct timer poll_timer;
-static bool polling;			/* poll_timer is armed, or CPU 0 will arm it */
+static bool polling;			/* poll_timer is armed, or console_poll() will arm it */
 static stime_t started;
 
 u32 console_backlog(void)
@@ -139,6 +139,7 @@ void console_send(void)
 {
 	struct console *c;
 
+	BUG_ON(!panicking && !spin_is_locked(&console_lock));
 	if (sync)
 		send_sync();
 	if (lost && console_backlog() < OUT_LOW)
@@ -209,7 +210,7 @@ void console_panic_start(void)
 			arch_cpu_nmi(cpus[i]);
 	if (nr_cpus > 1)
 		udelay(1000);
-	if (list_empty(&consoles))
+	if (!started && list_empty(&consoles))
 		arch_console_early();
 	sync = true;
 	send_sync();

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Guests at the consoles. A guest's output stays in its own ring until the guest has its turn: the
- * guests that have output take turns, each by a line or TURN characters, while the consoles' backlog
- * is short. So a slow console or a flood slows down only the guest that writes. The lists of keys
- * (keys.c) take turns, too. The input belongs to one guest or to Margay. Guests' rings follow
- * xen/io/console.h; their contents are hostile.
+ * guests that have output take turns, each by a line or TURN characters, while the consoles'
+ * backlog is short. So a slow console or a flood slows down only the guest that writes. The lists
+ * of keys (keys.c) take turns, too. The input belongs to one guest or to Margay. Guests' rings
+ * follow xen/io/console.h; their contents are hostile.
  */
 #include <margay/arch.h>
 #include <margay/cmdline.h>
@@ -71,8 +71,9 @@ static bool drain(struct guest_console *c)
 		moved = true;
 	if (list_empty(&c->turn) && READ_ONCE(c->ring->out_prod) != c->ring->out_cons)
 		list_add_tail(&c->turn, &waiting);
-	console_send();
-	if (!list_empty(&waiting))
+	if (list_empty(&waiting))
+		console_send();
+	else
 		console_want_work();
 	return moved;
 }
@@ -297,7 +298,10 @@ void console_work(void)
 		more = console_key_step();
 		more |= next_turn();
 	} while (more && console_has_room());
-	if (more)
+	if (more) {
+		spin_lock(&console_lock);
 		console_want_work();
+		spin_unlock(&console_lock);
+	}
 	console_poll();
 }

@@ -45,6 +45,12 @@ static inline void spin_unlock(struct spinlock *l) { l->owner--; }
 static inline bool spin_is_locked(const struct spinlock *l) { return l->owner != 0; }
 #else
 void spin_lock_slow(struct spinlock *l, u16 ticket);
+/* Returns whether any CPU holds or wants the lock, for checks of what a caller must hold. */
+static inline bool spin_is_locked(const struct spinlock *l)
+{
+	return __atomic_load_n(&l->owner, __ATOMIC_RELAXED) !=
+	       __atomic_load_n(&l->next, __ATOMIC_RELAXED);
+}
 #ifdef DEBUG
 void lock_order_enter(const struct spinlock *l, bool pair);
 void lock_order_leave(const struct spinlock *l);
