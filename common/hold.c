@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The longest times with interrupts off, or without a look for other work, per place. Debug builds only; see hold.h. */
+/*
+ * The longest times with interrupts off, or without a look for other work, per place. Debug builds
+ * only; see hold.h.
+ */
 #include <margay/arch.h>
 #include <margay/atomic.h>
 #include <margay/hold.h>

@@ -30,16 +30,11 @@ static void show_vcpu(struct vcpu *v)
 
 static void show_cpu(struct cpu *c)
 {
-	struct vcpu *v = c->current, *w;
-	unsigned queued = 0;
+	struct vcpu *v = c->current;
 
-	spin_lock(&c->runq.lock);
-	list_for_each(w, &c->runq.queue, runq_link)
-		queued++;
-	spin_unlock(&c->runq.lock);
 	printk("CPU %u node %u: %s%s%u, %u waiting, %lu switches, %lu timer interrupts, %lu kicks%s\n",
 	       c->id, c->node, v ? v->domain->name : "idle", v ? " vcpu " : " ", v ? v->id : 0,
-	       queued, c->stats.switches, c->stats.timer_irqs, c->stats.kicks,
+	       READ_ONCE(c->view.nr_queued), c->stats.switches, c->stats.timer_irqs, c->stats.kicks,
 	       c == housekeeping_cpu ? ", housekeeping" : "");
 }
 

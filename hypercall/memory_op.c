@@ -71,7 +71,8 @@ static unsigned populate_some(struct domain *d, gfn_t gfn, unsigned n)
 
 /*
  * Populates an extent from page *at on: all of it or nothing. 1 done, 0 refused, -ERESTART when the
- * CPU has other work. A guest that makes up *at undoes only its own pages. Uses single pages if the extent is unaligned or not of order 9.
+ * CPU has other work. A guest that makes up *at undoes only its own pages. Uses single pages if
+ * the extent is unaligned or not of order 9.
  */
 static int populate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 {

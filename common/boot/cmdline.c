@@ -272,13 +272,25 @@ bad:
 	return -EINVAL;
 }
 
+bool next_item(const char **list, struct word *item)
+{
+	size_t len = 0;
+
+	if (!**list)
+		return false;
+	while ((*list)[len] && (*list)[len] != ',')
+		len++;
+	*item = (struct word){ .s = *list, .len = len };
+	*list += len + ((*list)[len] == ',');
+	return true;
+}
+
 bool option_lists(const char *list, const char *word)
 {
-	for (size_t len; *list; list += len + (list[len] == ',')) {
-		for (len = 0; list[len] && list[len] != ','; len++)
-			;
-		if (word_is(list, len, word))
+	struct word item;
+
+	while (next_item(&list, &item))
+		if (key_is(&item, word))
 			return true;
-	}
 	return false;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The life of guests from boot modules: build, end, restart, and what happens after the last one.
- * Runs on the housekeeping CPU in the scheduler's loop, in bounded steps with pauses, so that the vCPUs there make
- * progress. Only this file uses a struct boot_guest, so there is no lock.
+ * Runs on the housekeeping CPU in the scheduler's loop, in bounded steps with pauses, so that the
+ * vCPUs there make progress. Only this file uses a struct boot_guest, so there is no lock.
  */
 #include <margay/arch.h>
 #include <margay/boot_guest.h>

@@ -99,6 +99,8 @@ struct word {
 
 /* Finds the word at or after *s, without blanks, and advances *s past it. False at the end. */
 bool next_word(const char **s, struct word *w);
+/* The same for the next item of a list with commas between, without a value. */
+bool next_item(const char **list, struct word *item);
 bool key_is(const struct word *w, const char *key);
 bool val_is(const struct word *w, const char *val);
 

@@ -29,7 +29,7 @@
 #define CLASS_SERIAL 0x0700
 #define CLASS_USB 0x0c03	/* SMM code may drive it for a keyboard */
 
-static u32 read_config(u32 bus, u32 devfn, u32 reg)
+static u32 __init read_config(u32 bus, u32 devfn, u32 reg)
 {
 	outl(CONFIG_ADDRESS, (u32)CONFIG_ENABLE | bus << 16 | devfn << 8 | reg);
 	return inl(CONFIG_DATA);

@@ -169,15 +169,18 @@ static void uart_option(const char *name, const char *value, u16 iobase)
 /* Reports words of console= that name no console. */
 static void check_names(void)
 {
+	static const char *const names[] = { "com1", "com2", "spcr", "dbg2", "vga", "none" };
 	const char *s = opt.console;
-	char word[sizeof(opt.console)];
+	struct word item;
 
-	for (size_t len; *s; s += len + (s[len] == ',')) {
-		for (len = 0; s[len] && s[len] != ','; len++)
-			word[len] = s[len];
-		word[len] = 0;
-		if (!option_lists("com1,com2,spcr,dbg2,vga,none", word))
-			pr_err("option console: there is no console '%s'\n", word);
+	while (next_item(&s, &item)) {
+		unsigned i = 0;
+
+		while (i < ARRAY_SIZE(names) && !key_is(&item, names[i]))
+			i++;
+		if (i == ARRAY_SIZE(names))
+			pr_err("option console: there is no console '%.*s'\n", (int)item.len,
+			       item.s);
 	}
 }
 

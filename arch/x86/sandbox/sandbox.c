@@ -101,8 +101,8 @@ static bool nmis_on;
 
 /*
  * Handles an NMI. The PIT, which has no other user, sends NMIs to the housekeeping CPU, since any
- * CPU may hang; that CPU forwards them to CPUs that seem to hang. Returns false if the NMI has another
- * source.
+ * CPU may hang; that CPU forwards them to CPUs that seem to hang. Returns false if the NMI has
+ * another source.
  */
 bool policy_nmi(struct cpu *c, struct trap_frame *f)
 {

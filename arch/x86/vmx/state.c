@@ -67,8 +67,8 @@ static struct vcpu_seg read_segment(unsigned n)
 }
 
 /*
- * Writes the four top-level entries, which are part of the state with PAE paging. Those with reserved
- * bits become absent: an entry would fail. SDM 3C 26.3.1.6.
+ * Writes the four top-level entries, which are part of the state with PAE paging. Those with
+ * reserved bits become absent: an entry would fail. SDM 3C 26.3.1.6.
  */
 static void write_pdptes(struct vcpu *v, const struct vcpu_state *st)
 {
