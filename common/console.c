@@ -35,7 +35,7 @@ static struct cpu *panic_cpu;
 static char in[IN_SIZE];
 static u32 in_head, in_tail;
 
-static char log[LOG_SIZE];
+static char messages[LOG_SIZE];
 static u64 log_head;
 
 static struct domain *line_owner;	/* the writer of the unfinished line; NULL: Margay */
@@ -172,7 +172,7 @@ void console_write(const char *s, size_t n)
 	if (!own)
 		spin_lock(&console_lock);
 	for (size_t i = 0; i < n; i++)
-		log[log_head++ % LOG_SIZE] = s[i];
+		messages[log_head++ % LOG_SIZE] = s[i];
 	if (n + OUT_SPARE > OUT_SIZE - console_backlog())
 		lost++;
 	else
@@ -191,7 +191,7 @@ size_t console_log_read(u64 *at, char *to, size_t n)
 	if (*at > log_head || log_head - *at > LOG_SIZE)
 		*at = log_head < LOG_SIZE ? 0 : log_head - LOG_SIZE;
 	while (got < n && *at < log_head)
-		to[got++] = log[(*at)++ % LOG_SIZE];
+		to[got++] = messages[(*at)++ % LOG_SIZE];
 	return got;
 }
 

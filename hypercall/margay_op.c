@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Margay's own hypercall, for control domains: loads, selects, queries and unloads policies, reads
- * counters, and controls the trace (observe.c). One operation runs at a time on the whole machine;
+ * counters and the log, and controls the trace (observe.c). One operation runs at a time on the whole machine;
  * others restart until it is done. include/public/margay.h
  */
+#include <margay/console.h>
 #include <margay/policy_registry.h>
 
 #include <public/margay.h>
@@ -147,6 +148,10 @@ static long do_op(struct vcpu *v, struct margay_op *op)
 	case MARGAY_SPECULATION:
 		return arch_speculation_line(op->u.line.index, op->u.line.text,
 					     sizeof(op->u.line.text));
+	case MARGAY_LOG:
+		op->u.log.size = (u32)console_log_read(&op->u.log.at, op->u.log.text,
+						       sizeof(op->u.log.text));
+		return 0;
 	}
 	return hcall_unsupported(v, "operation of Margay's own", op->cmd);
 }

@@ -23,6 +23,7 @@
 #define MARGAY_TRACE 9		/* u.trace; -EINVAL: pages */
 #define MARGAY_TRACE_RING 10	/* u.ring; -ENOENT: no such CPU, or it never traced */
 #define MARGAY_SPECULATION 11	/* u.line by index; -ENOENT after the last */
+#define MARGAY_LOG 12		/* u.log */
 
 #define MARGAY_POINT_SCHED 0
 #define MARGAY_POINT_IDLE 1
@@ -142,6 +143,16 @@ struct margay_op {
 			uint32_t pad;
 			char text[160];		/* NUL-terminated */
 		} line;
+		struct {
+			/*
+			 * In: the number of the first byte to read, counted from Margay's start.
+			 * Out: the number of the byte after text. It is more than in + size if the
+			 * log does not hold the first bytes any more.
+			 */
+			uint64_t at;
+			uint32_t size;		/* out: bytes in text; 0: nothing new */
+			char text[224];
+		} log;
 	} u;
 };
 

@@ -2,7 +2,7 @@
 /*
  * mgctl stat and mgctl trace record with a fake Margay: a machine with two CPUs, one of which
  * traces, and two domains.
- * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/record.c tools/mgctl/show.c
+ * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/log.c tools/mgctl/record.c tools/mgctl/show.c
  */
 #include "host.h"
 
@@ -91,6 +91,20 @@ static struct margay_trace_ring *head(unsigned int cpu)
 	return (struct margay_trace_ring *)ring[cpu];
 }
 
+/* A log whose first 10 bytes are lost. Each wait lets it grow by a line; the last one is open. */
+static int fake_log(struct margay_op *op)
+{
+	static const char log[] = "lost line\nfirst line\nsecond\033line\nthird\nfourth";
+	static const uint64_t heads[] = { 33, 39, sizeof(log) - 1 };
+	uint64_t head = heads[waits < 2 ? waits : 2], at = op->u.log.at < 10 ? 10 : op->u.log.at;
+
+	assert_true(at <= head);
+	op->u.log.size = head - at > 7 ? 7 : (uint32_t)(head - at);
+	memcpy(op->u.log.text, log + at, op->u.log.size);
+	op->u.log.at = at + op->u.log.size;
+	return 0;
+}
+
 static int fake_call(struct mgctl *m, struct margay_op *op)
 {
 	(void)m;
@@ -107,6 +121,8 @@ static int fake_call(struct mgctl *m, struct margay_op *op)
 			return -ENOENT;
 		snprintf(op->u.line.text, sizeof(op->u.line.text), "line %u", op->u.line.index);
 		return 0;
+	case MARGAY_LOG:
+		return fake_log(op);
 	case MARGAY_TRACE_RING:
 		if (op->u.ring.cpu > 1)
 			return -ENOENT;
@@ -233,6 +249,25 @@ static void test_info(void **state)
 	answer = -EPERM;
 	assert_int_equal(run("info"), MGCTL_REFUSED);
 	assert_says(err, "list mitigations");
+}
+
+static void test_log(void **state)
+{
+	(void)state;
+	assert_int_equal(run("log"), 0);
+	assert_string_equal(out, "first line\nsecond?line\n");
+	assert_says(err, "10 bytes of the log are lost");
+	assert_int_equal(run("log --json"), 0);
+	assert_string_equal(out, "[\"first line\", \"second\\u001bline\"]\n");
+	last_wait = 3;
+	assert_int_equal(run("log --follow"), 0);
+	assert_string_equal(out, "first line\nsecond?line\nthird\nfourth\n");
+	assert_int_equal(waits, 3);
+	assert_int_equal(run("log --follow --json"), MGCTL_USAGE);
+	assert_int_equal(run("stat --follow"), MGCTL_USAGE);
+	answer = -EPERM;
+	assert_int_equal(run("log"), MGCTL_REFUSED);
+	assert_says(err, "read its log");
 }
 
 /* Rates between consecutive seconds; the first table comes after the first second. */
@@ -405,6 +440,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_stat, setup),
 		cmocka_unit_test_setup(test_info, setup),
+		cmocka_unit_test_setup(test_log, setup),
 		cmocka_unit_test_setup(test_watch, setup),
 		cmocka_unit_test_setup(test_stat_listing, setup),
 		cmocka_unit_test_setup(test_record, setup),

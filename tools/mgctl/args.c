@@ -35,6 +35,7 @@ static const struct {
 	{ "trace", "export", "FILE", "the same as Chrome trace JSON, for ui.perfetto.dev", EXPORT,
 	  1 },
 	{ "info", "", "", "what Margay does about the CPU's speculation", INFO, 0 },
+	{ "log", "", "", "Margay's messages since its start", LOG, 0 },
 	{ "stat", "", "", "where time goes; exits, hypercalls and events", STAT, 0 },
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -51,19 +52,20 @@ static const struct option options[] = {
 	{ "seconds", required_argument, NULL, 's' },
 	{ "pages", required_argument, NULL, 'p' },
 	{ "old", no_argument, NULL, 'o' },
+	{ "follow", no_argument, NULL, 'f' },
 	{ 0 }
 };
 
 /* The options given, and their defaults. The last occurrence takes effect. */
 struct given {
 	const char *cpus, *domain, *watch, *count, *events, *seconds, *pages;
-	bool all, old;
+	bool all, old, follow;
 };
 
 void print_help(FILE *f)
 {
 	fputs("usage: mgctl [OPTION...] policy|trace COMMAND [OPERAND...]\n"
-	      "       mgctl [OPTION...] stat\n"
+	      "       mgctl [OPTION...] stat|log|info\n"
 	      "Controls and observes Margay, the hypervisor, from a guest with the privilege.\n\n",
 	      f);
 	for (size_t i = 0; i < NR_COMMANDS; i++)
@@ -82,6 +84,7 @@ void print_help(FILE *f)
 	      "  -p, --pages N       trace record: pages of a CPU's ring, a power of two to 256 (64);\n"
 	      "                      the first recording decides\n"
 	      "  -o, --old           trace record: what is in the rings already, too\n"
+	      "  -f, --follow        log: wait for more messages, until Ctrl-C\n"
 	      "  -h, --help          print this\n\n"
 	      "Examples:\n"
 	      "  mgctl policy load /modules/credit.mod\n"
@@ -245,7 +248,7 @@ static int parse_command(int argc, char **argv, struct request *rq, FILE *err)
 	while (i < NR_COMMANDS && strcmp(group, commands[i].group))
 		i++;
 	if (i == NR_COMMANDS)
-		return wrong(err, "'%s' is not `policy', `trace' or `stat'", group);
+		return wrong(err, "'%s' is not `policy', `trace', `stat', `log' or `info'", group);
 	used = commands[i].name[0] ? 2 : 1;
 	if (argc < used)
 		return wrong(err, "%s: what about it?", group);
@@ -324,9 +327,12 @@ static int parse_given(const struct given *g, struct request *rq, FILE *err)
 		return wrong(err, "--count goes with --watch");
 	if ((g->events || g->seconds || g->pages || g->old) && rq->command != RECORD)
 		return wrong(err, "--events, --seconds, --pages and --old go with trace record");
+	if (g->follow && (rq->command != LOG || rq->json))
+		return wrong(err, "--follow goes with log, and not with --json");
 	rq->all_cpus = !g->cpus;
 	rq->all = g->all;
 	rq->old = g->old;
+	rq->follow = g->follow;
 	rq->events = (1U << MARGAY_TRACE_EVENTS) - 1;
 	if ((g->cpus && !parse_cpus(g->cpus, rq->cpus, err)) ||
 	    (g->domain && !parse_domain(g->domain, rq, err)) ||
@@ -350,7 +356,7 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 	*rq = (struct request){ .domain = MARGAY_POLICY_ITSELF };
 	opterr = 0;
 	optind = 0; /* glibc: restart, also on a second call */
-	while ((c = getopt_long(argc, argv, ":c:d:jhaw::n:e:s:p:o", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":c:d:jhaw::n:e:s:p:of", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			g.cpus = optarg;
@@ -381,6 +387,9 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 			break;
 		case 'o':
 			g.old = true;
+			break;
+		case 'f':
+			g.follow = true;
 			break;
 		case 'h':
 			return MGCTL_OK; /* whatever else is given */

@@ -31,6 +31,7 @@ enum command {
 	SET,
 	COUNTERS,
 	INFO,
+	LOG,
 	STAT,
 	RECORD,
 	TRACE_SHOW,
@@ -54,6 +55,7 @@ struct request {
 	uint32_t events, pages;		/* trace record: kinds; size of new rings */
 	uint64_t seconds;		/* ... how long; 0: until interrupted */
 	bool old;			/* ... including older records of the rings */
+	bool follow;			/* log: wait for more, until interrupted */
 };
 
 /* The connection to Margay, and the output streams. */
@@ -90,8 +92,9 @@ int find_policy(struct mgctl *m, const char *name, struct margay_op *op);
 /* Explains why Margay answered rc to the request. reason is Margay's own reason, or empty. */
 int refused(struct mgctl *m, const struct request *rq, int rc, const char *reason);
 
-/* stat.c, record.c: the same. */
+/* stat.c, record.c, log.c: the same. */
 int do_stat(struct mgctl *m, const struct request *rq);
+int do_log(struct mgctl *m, const struct request *rq);
 int do_record(struct mgctl *m, const struct request *rq);
 
 /* names.c. Return "?" or similar for unknown numbers; operation_name() returns NULL. */

@@ -82,6 +82,7 @@ static const struct {
 	{ "arch_7", MARGAY_TRACE, "trace" },
 	{ "arch_7", MARGAY_TRACE_RING, "trace_ring" },
 	{ "arch_7", MARGAY_SPECULATION, "speculation" },
+	{ "arch_7", MARGAY_LOG, "log" },
 	OP(memory_op, XENMEM_, increase_reservation),
 	OP(memory_op, XENMEM_, decrease_reservation),
 	OP(memory_op, XENMEM_, populate_physmap),

@@ -383,6 +383,8 @@ int do_request(struct mgctl *m, const struct request *rq)
 		return counters(m, rq);
 	case INFO:
 		return info(m, rq);
+	case LOG:
+		return do_log(m, rq);
 	case STAT:
 		return do_stat(m, rq);
 	case RECORD:

@@ -101,6 +101,32 @@ static void speculation(void)
 	CHECK_RET(control(MARGAY_SPECULATION), -XEN_ENOENT);
 }
 
+static uint64_t read_log(uint64_t at)
+{
+	op = (struct margay_op){ .u.log.at = at };
+	CHECK_RET(control(MARGAY_LOG), 0);
+	CHECK(op.u.log.size <= sizeof(op.u.log.text), "%u bytes of the log", op.u.log.size);
+	return op.u.log.at - op.u.log.size;
+}
+
+/*
+ * Margay's log: the first message is there, the end gives nothing, a byte that does not exist yet
+ * gives the first one that does, and a message that this guest causes is added.
+ */
+static void margay_log(void)
+{
+	uint64_t at = read_log(0), end;
+
+	CHECK(at == 0 && !memcmp(op.u.log.text, "Margay, ", 8), "the log's start at %lu", at);
+	do
+		at = op.u.log.at;
+	while (read_log(at) == at && op.u.log.size);
+	end = op.u.log.at;
+	CHECK(end == at && end > sizeof(op.u.log.text), "the log's end: %lu of %lu", at, end);
+	CHECK(read_log(end + 1) == 0 && op.u.log.size, "beyond the end: from %lu", op.u.log.at);
+	CHECK(read_log(~0UL) == 0 && op.u.log.size, "the last number: from %lu", op.u.log.at);
+}
+
 static void counters(void)
 {
 	const uint32_t none = ~0u;
@@ -412,5 +438,6 @@ int main(void)
 	odd_numbers();
 	counters();
 	speculation();
+	margay_log();
 	pass();
 }

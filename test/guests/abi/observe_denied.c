@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: without the control privilege, counters, the trace and its rings are inaccessible. */
+/* Scenario: without the control privilege, counters, the trace, its rings and the log are inaccessible. */
 #include "guest.h"
 
 #include <public/margay.h>
 
 int main(void)
 {
-	static const uint32_t ops[] = { MARGAY_STAT, MARGAY_TRACE, MARGAY_TRACE_RING };
+	static const uint32_t ops[] = { MARGAY_STAT, MARGAY_TRACE, MARGAY_TRACE_RING,
+					MARGAY_LOG };
 	static struct margay_counter counters[64];
 	struct margay_op op;
 
