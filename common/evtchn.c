@@ -119,14 +119,10 @@ bool virq_is_global(unsigned virq)
  */
 void evtchn_virq(struct vcpu *v, unsigned virq)
 {
-	struct domain *d = v->domain;
-	unsigned port;
+	unsigned port = READ_ONCE(v->virq_port[virq]);
 
-	if (virq_is_global(virq))
-		v = d->vcpus[0];
-	port = READ_ONCE(v->virq_port[virq]);
 	if (port)
-		raise_port(d, evtchn_at(d, port), port);
+		raise_port(v->domain, evtchn_known(v->domain, port), port);
 }
 
 void evtchn_notify(struct domain *d, unsigned port)

@@ -17,7 +17,7 @@ void timer_init(struct timer *t, void (*fn)(struct timer *t))
 void timers_init_cpu(struct timer_queue *q)
 {
 	spin_init(&q->lock, LOCK_TIMER);
-	q->programmed = ~0UL;
+	q->programmed = q->poll = ~0UL;
 	q->ahead = TIMER_EXIT_NS;
 }
 
@@ -189,13 +189,14 @@ static stime_t earliest(const struct timer_queue *q, const struct timer *t)
 void timers_idle(void)
 {
 	struct timer_queue *q = &this_cpu()->timers;
-	const struct timer *t;
+	stime_t at = q->poll;
 
 	guard(&q->lock);
-	t = q->first;
-	if (t && earliest(q, t) < q->programmed) {
-		q->programmed = earliest(q, t);
-		arch_timer_program(q->programmed);
+	if (q->first)
+		at = min(at, earliest(q, q->first));
+	if (at < q->programmed) {
+		q->programmed = at;
+		arch_timer_program(at);
 	}
 }
 
@@ -207,12 +208,17 @@ bool timers_run(const struct vcpu *running)
 	bool others = false;
 	struct timer *t;
 
+	if (unlikely(due >= q->poll)) {
+		q->poll = ~0UL;	/* the poll sets it again */
+		atomic_or(&this_cpu()->work, CPU_WORK_ERRORS);
+	}
 	/* Later timers wait for the next call: guests' timers must not keep a CPU here. */
 	spin_lock(&q->lock);
 	while ((t = q->first) && earliest(q, t) <= due && left--) {
 		disarm(q, t);
 		q->running = t;
-		others |= t->owner != running && t->owner;
+		if (unlikely(t->owner != running))
+			others |= t->owner != NULL;
 		spin_unlock(&q->lock);
 		t->fn(t);
 		spin_lock(&q->lock);

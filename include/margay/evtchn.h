@@ -5,7 +5,7 @@
 
 #include <margay/vcpu.h>
 
-/* Raises a VIRQ_*. A global one uses vCPU 0's binding. Any context, without locks. */
+/* Raises a VIRQ_* of v; for a global one v is vCPU 0. Any context, without locks. */
 void evtchn_virq(struct vcpu *v, unsigned virq);
 /* Returns whether a VIRQ_* is bound once per domain, not once per vCPU. */
 bool virq_is_global(unsigned virq);

@@ -69,7 +69,6 @@ struct cpu {
 	struct runq runq;
 	struct timer_queue timers;
 	struct timer slice;
-	struct timer mce_poll;
 
 	struct policy *policy[4];	/* by enum policy_point; NULL: built-in policy */
 	struct policy_cpu view;

@@ -28,6 +28,7 @@ struct timer_queue {
 	struct timer *running;		/* its function runs now; the lock is not held */
 	stime_t programmed;		/* expiry in the hardware; ~0: off */
 	stime_t due;			/* time of the last timers_run() */
+	stime_t poll; /* raises CPU_WORK_ERRORS then; late while a guest runs without timers */
 	stime_t ahead;         /* this CPU's measured delay from a timer to the guest entry */
 };
 

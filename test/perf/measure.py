@@ -84,10 +84,10 @@ def image_of(name, modules, options='', margay='margay'):
 
 
 def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=200, extra=()):
-    """Boot Margay by GRUB with (file, arguments) modules. Idle CPUs do not scrub: with several CPUs the clock
-    would count that, too."""
+    """Boot Margay by GRUB with (file, arguments) modules. Idle CPUs do not scrub, and the screen is not a
+    console: the clock of several CPUs would count that, too."""
     # pylint: disable=too-many-arguments
-    image, log = image_of(name, modules, f'noidlescrub {options}')
+    image, log = image_of(name, modules, f'noidlescrub console=com1 {options}')
     lines = Lines()
     machine = beds.Machine(image, cpus=cpus, mem=mem, extra=[*ICOUNT, *extra])
     ended = beds.run_qemu(machine, lines, log, limit)

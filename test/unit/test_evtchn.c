@@ -144,7 +144,7 @@ static void test_virq(void **state)
 	assert_int_equal(evtchn_bind_vcpu(A, 1, 0), -EINVAL);
 	assert_int_equal(evtchn_bind_vcpu(A, 3, 2), 0);
 	assert_int_equal(evtchn_bind_vcpu(A, 3, MOCK_VCPUS), -ENOENT);
-	evtchn_virq(A->vcpus[1], VIRQ_CONSOLE);
+	evtchn_virq(A->vcpus[0], VIRQ_CONSOLE);
 	assert_true(pending(A, 3));
 	assert_int_equal(mock_wakes[1][2], 1);
 	assert_int_equal(st_of(A, 3).status, EVTCHNSTAT_virq);

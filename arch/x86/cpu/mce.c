@@ -25,7 +25,6 @@ enum { MC_CTL, MC_STATUS, MC_ADDR, MC_MISC, MC_CONFIG, MC_DESTAT = 8, MC_DEADDR 
 #define MC_CONFIG_MCAX BIT(32)	/* the system knows the registers of SMCA */
 
 #define POLL_NS 10000000000UL
-#define FIRST_POLL_NS 100000000UL	/* errors of the boot */
 #define REPORT_PAUSE_NS 1000000000UL
 
 static struct mce_caps caps;
@@ -123,6 +122,7 @@ void mce_report(void)
 {
 	struct mce_bank b;
 
+	this_cpu()->timers.poll = now() + POLL_NS;
 	for (u32 i = 0, n = nr_banks(); i < n; i++) {
 		enum mce_grade grade;
 		bool valid = read_bank(i, &b);
@@ -204,19 +204,10 @@ void exit_machine_check(struct vcpu *v, unsigned insn_len __unused)
 		domain_crash(v->domain, v, "machine check: it used bad data");
 }
 
-static void poll(struct timer *t)
-{
-	atomic_or(&this_cpu()->work, CPU_WORK_ERRORS);
-	timer_set(t, now() + POLL_NS);
-}
-
 void mce_start_polling(void)
 {
-	struct timer *t = &this_cpu()->mce_poll;
-
-	timer_init(t, poll);
 	if (nr_banks())
-		timer_set(t, now() + FIRST_POLL_NS);
+		this_cpu()->timers.poll = now() + POLL_NS;
 }
 
 static void read_caps(u64 cap)

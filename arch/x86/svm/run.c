@@ -550,6 +550,9 @@ void svm_run(struct vcpu *v)
 		request_event(v);
 		if (unlikely(tracing(TRACE_SWITCH)))
 			v->entry |= ENTER_TRACED;
+		/* Saves the attempt to enter if the vCPU sleeps now. */
+		if (c->work && sched_wanted(c))
+			break;
 	}
 	time_entry(v);
 }

@@ -81,6 +81,7 @@ int main(void)
 	struct gaps g;
 
 	CHECK_RET(upcall_by_callback(UPCALL_VECTOR), 0);
+	delay_ns(50 * NS_PER_MS); /* until the hypervisor has done the last work of its start */
 	bench_mark();
 	spin(&g, ticks, limit);
 	bench_mark();
