@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Between console.c and console_guest.c. The caller holds console_lock unless stated otherwise. */
-#ifndef CONSOLE_PRIV_H
-#define CONSOLE_PRIV_H
+#pragma once
 
 #include <margay/console.h>
 #include <margay/lock.h>
@@ -23,5 +22,3 @@ void console_poll(void);
 /* Moves on the input. take: returns false to be given the character again later. Without lock. */
 void console_input(bool (*take)(char ch));
 bool console_has_input(void);
-
-#endif

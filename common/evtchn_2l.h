@@ -3,8 +3,7 @@
  * The 2-level ABI: bits in shared_info, and a selector word in vcpu_info. The functions are inline
  * since each guest timer calls them. Included by evtchn_priv.h only.
  */
-#ifndef EVTCHN_2L_H
-#define EVTCHN_2L_H
+#pragma once
 
 /* A larger port number is a FIFO port that a reset closed while a sender used it. */
 static inline unsigned bit_of(unsigned port)
@@ -51,5 +50,3 @@ static inline event_word_t evtchn_2l_flags(struct domain *d, unsigned port)
 	return (event_word_t)test_bit(port, s->evtchn_pending) << EVTCHN_FIFO_PENDING |
 	       (event_word_t)test_bit(port, s->evtchn_mask) << EVTCHN_FIFO_MASKED;
 }
-
-#endif

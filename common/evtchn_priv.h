@@ -3,8 +3,7 @@
  * Internals of event channels, private to evtchn.c (delivery), evtchn_bind.c (binding), evtchn_2l.h
  * and evtchn_fifo.c (the two guest ABIs).
  */
-#ifndef EVTCHN_PRIV_H
-#define EVTCHN_PRIV_H
+#pragma once
 
 #include <margay/evtchn.h>
 
@@ -102,5 +101,3 @@ event_word_t evtchn_fifo_flags(struct domain *d, unsigned port);
 
 /* Releases the guest's pages; returns to the 2-level ABI. Bounded steps: -ERESTART. */
 int evtchn_fifo_destroy(struct domain *d);
-
-#endif

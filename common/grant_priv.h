@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Internals of grants, private to grant.c (the table) and grant_map.c (use by others). */
-#ifndef GRANT_PRIV_H
-#define GRANT_PRIV_H
+#pragma once
 
 #include <margay/domain.h>
 #include <margay/grant.h>
@@ -59,5 +58,3 @@ void grant_unpin(struct domain *rd, grant_ref_t ref, bool write);
  * domains mapped stay referenced, and no new use can begin, so the p2m is destroyed after this.
  */
 int grant_teardown(struct domain *d);
-
-#endif

@@ -4,8 +4,7 @@
  * scrubs free whole chunks, page_split.c divides chunks into pages, and page_boot.c sets all up.
  * n->lock protects the entries and lists of node n's chunks.
  */
-#ifndef MARGAY_PAGE_PRIV_H
-#define MARGAY_PAGE_PRIV_H
+#pragma once
 
 #include <margay/arch.h>
 #include <margay/list.h>
@@ -177,5 +176,3 @@ static __always_inline mfn_t split_take_hot(struct node *n, u16 owner)
 	n->free_pages--;
 	return mfn;
 }
-
-#endif

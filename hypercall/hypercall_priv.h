@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The handlers named in hypercalls.def. Private to hypercall/. */
-#ifndef HYPERCALL_PRIV_H
-#define HYPERCALL_PRIV_H
+#pragma once
 
 #include <margay/evtchn.h>
 #include <margay/hypercall.h>
@@ -22,5 +21,3 @@ long margay_trace(struct margay_op *op);
 
 /* The address in a guest handle; in the 64-bit ABI handles are plain pointers. */
 #define handle_va(h) ((gvaddr_t)(h).p)
-
-#endif

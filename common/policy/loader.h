@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Shared by the two halves of the module loader: loader.c links, check.c checks the result. */
-#ifndef MODULE_PRIV_H
-#define MODULE_PRIV_H
+#pragma once
 
 #include <margay/cpu_set.h>
 #include <margay/module.h>
@@ -14,5 +13,3 @@ int module_refuse(char *reason, const char *fmt, ...) __printf(2, 3);
  * right parts of the module. Fills m->desc and m->name; the rest of m is set already.
  */
 int module_check(const u8 *mem, u64 desc, struct module *m, char *reason);
-
-#endif

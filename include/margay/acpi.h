@@ -4,8 +4,7 @@
  * controllers, NUMA nodes, HPET, and how to power off and reset. The boot CPU reads the tables
  * once, at boot.
  */
-#ifndef MARGAY_ACPI_H
-#define MARGAY_ACPI_H
+#pragma once
 
 #include <margay/cpu_set.h>
 #include <margay/mm.h>
@@ -102,5 +101,3 @@ void acpi_parse_dbg2(const u8 *t, u32 len, struct acpi_info *out);
 typedef void acpi_entry_fn(const u8 *e, struct acpi_info *out);
 void acpi_each_entry(const u8 *t, u32 at, const u8 *min_size, u32 nr, acpi_entry_fn *fn,
 		     struct acpi_info *out);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The interface of the architecture to common/. The definitions have longer comments. */
-#ifndef MARGAY_ARCH_H
-#define MARGAY_ARCH_H
+#pragma once
 
 #include <margay/vcpu.h>
 
@@ -72,5 +71,3 @@ void udelay(unsigned us);
  * reports. One guest at a time.
  */
 int arch_build_guest(struct domain *d, struct boot_guest *bg);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Atomic operations on plain integers and bitmaps, over the compiler's builtins. */
-#ifndef MARGAY_ATOMIC_H
-#define MARGAY_ATOMIC_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -69,5 +68,3 @@ static inline unsigned find_next_bit(const u64 *p, unsigned nbits, unsigned from
 #define for_each_bit(i, p, nbits)                                                             \
 	for ((i) = find_next_bit((p), (nbits), 0); (i) < (nbits);                             \
 	     (i) = find_next_bit((p), (nbits), (i) + 1))
-
-#endif

@@ -4,8 +4,7 @@
  * allocator exists. The strings and the RSDP copy point into the loader's memory, which must stay
  * reserved while they are used.
  */
-#ifndef MARGAY_BOOT_H
-#define MARGAY_BOOT_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -72,5 +71,3 @@ unsigned int mem_sanitise(const struct mem_range *in, unsigned int n, struct mem
 
 /* Returns whether [base, base + size) lies within one range of RAM. */
 bool mem_is_ram(const struct mem_range *r, unsigned int n, paddr_t base, u64 size);
-
-#endif

@@ -3,8 +3,7 @@
  * Guests from boot modules: common/boot/boot_guests.c reads the modules, guest_life.c starts and
  * restarts the guests.
  */
-#ifndef MARGAY_BOOT_GUEST_H
-#define MARGAY_BOOT_GUEST_H
+#pragma once
 
 #include <margay/cmdline.h>
 #include <margay/list.h>
@@ -42,5 +41,3 @@ void boot_guest_add(struct boot_guest *bg);
 unsigned boot_guests_start(void);
 /* Builds and destroys guests in bounded steps: CPU_WORK_GUESTS. */
 void boot_guests_work(void);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Boot loader and firmware information, kept after boot. arch/x86/boot/main.c */
-#ifndef MARGAY_BOOT_STATE_H
-#define MARGAY_BOOT_STATE_H
+#pragma once
 
 #include <margay/acpi.h>
 #include <margay/boot.h>
@@ -16,5 +15,3 @@ void boot_guests(void);
 
 /* Called before a guest entry with option perf_boot. The first call prints the cost of the boot. */
 void boot_guest_entered(void);
-
-#endif

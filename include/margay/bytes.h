@@ -3,8 +3,7 @@
  * Unaligned little-endian loads from untrusted bytes (firmware tables, ELF images, guest code). The
  * caller checks the bounds.
  */
-#ifndef MARGAY_BYTES_H
-#define MARGAY_BYTES_H
+#pragma once
 
 #include <margay/lib.h>
 #include <margay/types.h>
@@ -19,5 +18,3 @@
 DEFINE_GET(u16)
 DEFINE_GET(u32)
 DEFINE_GET(u64)
-
-#endif

@@ -3,8 +3,7 @@
  * Margay's options (`opt`, from options.def) and the strings of boot modules. cmdline_parse()
  * writes `opt` on the boot CPU; afterwards it is read-only.
  */
-#ifndef MARGAY_CMDLINE_H
-#define MARGAY_CMDLINE_H
+#pragma once
 
 #include <margay/cpu_set.h>
 
@@ -103,5 +102,3 @@ bool next_word(const char **s, struct word *w);
 bool next_item(const char **list, struct word *item);
 bool key_is(const struct word *w, const char *key);
 bool val_is(const struct word *w, const char *val);
-
-#endif

@@ -3,8 +3,7 @@
  * The consoles (UARTs, the screen) that Margay and all guests share: output tagged by source, input
  * for one of them at a time, Margay's own keys, and the log. common/console.c, console_guest.c
  */
-#ifndef MARGAY_CONSOLE_H
-#define MARGAY_CONSOLE_H
+#pragma once
 
 #include <margay/list.h>
 
@@ -80,5 +79,3 @@ void memory_show(void);
 /* Copies all output to RAM at `base` from now on, for the loader of the next boot. kept_log.c */
 void kept_log_init(paddr_t base);
 void kept_log_put(char c);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Sets of physical CPUs by id, and the limits of the numbers of CPUs and of a guest's vCPUs. */
-#ifndef MARGAY_CPU_SET_H
-#define MARGAY_CPU_SET_H
+#pragma once
 
 #include <margay/atomic.h>
 #include <margay/lib.h>
@@ -35,5 +34,3 @@ static inline unsigned cpu_set_next(const struct cpu_set *s, unsigned from)
 
 #define for_each_cpu(cpu, s)                                                                  \
 	for ((cpu) = cpu_set_next((s), 0); (cpu) < nr_cpus; (cpu) = cpu_set_next((s), (cpu) + 1))
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A domain: one guest and everything it owns. common/domain/domain.c describes its life. */
-#ifndef MARGAY_DOMAIN_H
-#define MARGAY_DOMAIN_H
+#pragma once
 
 #include <margay/cpu_set.h>
 #include <margay/list.h>
@@ -133,5 +132,3 @@ bool domain_off_cpus(const struct domain *d);
  * domain_shutdown()'s.
  */
 #define SHUTDOWN_CODE_NONE 0xffU
-
-#endif

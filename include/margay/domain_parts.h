@@ -3,8 +3,7 @@
  * The parts of a domain. A part defines a struct domain_part and has a line in domain_parts.def. No
  * other code of a domain's life depends on it. common/domain/parts.c
  */
-#ifndef MARGAY_DOMAIN_PARTS_H
-#define MARGAY_DOMAIN_PARTS_H
+#pragma once
 
 #include <margay/domain.h>
 
@@ -30,5 +29,3 @@ extern const struct domain_part evtchn_part, grant_part;
 int domain_parts_create(struct domain *d);
 int domain_parts_destroy(struct domain *d);
 void domain_parts_free(struct domain *d);
-
-#endif

@@ -3,8 +3,7 @@
  * Guest kernel images: x86 ELF files (32 or 64 bit, ET_EXEC) with a PVH entry note. Nothing is
  * copied or allocated: the result describes what to copy where.
  */
-#ifndef MARGAY_ELF_H
-#define MARGAY_ELF_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -31,5 +30,3 @@ struct elf_image {
  * if it is not a bootable kernel; the caller reports it with the guest's name.
  */
 int elf_parse(const void *img, size_t size, struct elf_image *out);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Error numbers: Xen's public ones (which guests see) under their plain names. */
-#ifndef MARGAY_ERRNO_H
-#define MARGAY_ERRNO_H
+#pragma once
 
 #ifdef MARGAY_UNIT
 #include <errno.h>
@@ -11,6 +10,4 @@ enum margay_errno {
 #include <xen/errno.h>
 	ERESTART = 85,	/* internal: never returned to a guest */
 };
-#endif
-
 #endif

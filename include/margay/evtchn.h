@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Event channels: the objects of common/evtchn.c. xen/event_channel.h defines the shared words. */
-#ifndef MARGAY_EVTCHN_H
-#define MARGAY_EVTCHN_H
+#pragma once
 
 #include <margay/vcpu.h>
 
@@ -61,5 +60,3 @@ int evtchn_reset(struct domain *d);
 
 /* Prints d's ports, for a console key. */
 void evtchn_dump(struct domain *d);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Grant tables, version 1: the objects of common/grant.c. xen/grant_table.h defines the words. */
-#ifndef MARGAY_GRANT_H
-#define MARGAY_GRANT_H
+#pragma once
 
 #include <margay/vcpu.h>
 
@@ -25,5 +24,3 @@ void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op);
 void grant_unmap(struct domain *ld, struct gnttab_unmap_grant_ref *op);
 void grant_copy(struct domain *ld, struct gnttab_copy *op);
 int grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b);
-
-#endif

@@ -5,8 +5,7 @@
  * then by the p2m. (A kernel may pass a user-mode address that it can access; SMAP is not applied
  * to hypercall arguments, as in Xen.)
  */
-#ifndef MARGAY_GUEST_COPY_H
-#define MARGAY_GUEST_COPY_H
+#pragma once
 
 #include <margay/vcpu.h>
 
@@ -74,5 +73,3 @@ unsigned guest_fetch(struct vcpu *v, const struct vcpu_mode *m, void *buf, unsig
 	copy_from_guest((dst), (handle) + (u64)(i) * sizeof(*(dst)), sizeof(*(dst)))
 #define guest_write(handle, i, src)                                                           \
 	copy_to_guest((handle) + (u64)(i) * sizeof(*(src)), (src), sizeof(*(src)))
-
-#endif

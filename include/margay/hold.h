@@ -4,8 +4,7 @@
  * how long it does not look for other work. They keep the longest times for each place: an exit, a
  * hypercall, a part of the CPU's loop. `make hold-times` prints them.
  */
-#ifndef MARGAY_HOLD_H
-#define MARGAY_HOLD_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -23,6 +22,4 @@ static inline void hold_end(void) {}
 static inline void hold_over(void) {}
 static inline void hold_look(void) {}
 static inline void hold_print(void) {}
-#endif
-
 #endif

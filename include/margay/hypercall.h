@@ -3,8 +3,7 @@
  * Hypercalls. hypercalls.def declares each once. A handler finds the arguments in the guest's
  * registers RDI, RSI and RDX. Its result goes to RAX. It modifies the registers only for a restart.
  */
-#ifndef MARGAY_HYPERCALL_H
-#define MARGAY_HYPERCALL_H
+#pragma once
 
 #include <margay/guest_copy.h>
 #include <margay/trace.h>
@@ -66,5 +65,3 @@ static inline long hypercall(struct vcpu *v, u64 nr, struct regs *h)
  * the caller is privileged. 0, -ESRCH or -EPERM.
  */
 int hcall_domain(struct vcpu *v, domid_t id, struct domain **d);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The small part of a C library that Margay uses, and common helpers. */
-#ifndef MARGAY_LIB_H
-#define MARGAY_LIB_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -64,5 +63,3 @@ static inline u64 mask_nospec(u64 idx, u64 size)
 	__asm__ volatile("andq %1, %0" : "+r"(idx) : "er"(size - 1) : "cc");
 	return idx;
 }
-
-#endif

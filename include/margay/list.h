@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Doubly linked circular lists. A list head is a separate node. */
-#ifndef MARGAY_LIST_H
-#define MARGAY_LIST_H
+#pragma once
 
 #include <margay/atomic.h>
 #include <margay/lib.h>
@@ -43,5 +42,3 @@ static inline void list_del(struct list *n)
 #define list_for_each(p, head, member)                                                        \
 	for ((p) = list_first((head), __typeof__(*(p)), member); &(p)->member != (head);      \
 	     (p) = list_first(&(p)->member, __typeof__(*(p)), member))
-
-#endif

@@ -6,8 +6,7 @@
  * take two of the same level only by spin_lock_pair(), which orders them by address. Builds with
  * DEBUG=1 check this.
  */
-#ifndef MARGAY_LOCK_H
-#define MARGAY_LOCK_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -95,5 +94,3 @@ static inline void __guard_leave(struct spinlock **l) { spin_unlock(*l); }
 /* Takes two locks of one level in address order. If a == b, takes it once. */
 void spin_lock_pair(struct spinlock *a, struct spinlock *b);
 void spin_unlock_pair(struct spinlock *a, struct spinlock *b);
-
-#endif

@@ -3,8 +3,7 @@
  * Machine memory and its owners. The unit of ownership is a 2 MiB chunk; a chunk has per-page
  * entries only while its pages differ in owner or reference count. See common/page_owner.c.
  */
-#ifndef MARGAY_MM_H
-#define MARGAY_MM_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -109,5 +108,3 @@ struct mem_stats {
 };
 void mem_stats(struct mem_stats *s);
 u64 node_free_pages(unsigned node);
-
-#endif

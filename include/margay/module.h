@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Policy modules after linking. common/policy/loader.c */
-#ifndef MARGAY_MODULE_H
-#define MARGAY_MODULE_H
+#pragma once
 
 #include <public/policy.h>
 
@@ -39,5 +38,3 @@ const u8 *module_hypervisor_id(void);
 
 /* SHA-256, FIPS 180-4. */
 void sha256(const void *data, size_t len, u8 digest[32]);
-
-#endif

@@ -3,8 +3,7 @@
  * A domain's physical-to-machine map. The nested page tables (AMD NPT, Intel EPT) are its only
  * copy. The functions take LOCK_P2M. APM2 15.25.
  */
-#ifndef MARGAY_P2M_H
-#define MARGAY_P2M_H
+#pragma once
 
 #include <margay/list.h>
 #include <margay/lock.h>
@@ -90,5 +89,3 @@ int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn);
 
 /* Waits until no CPU uses an old translation of d. Arch code. */
 void p2m_flush(struct domain *d);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Setup of the owner table. mm.h has the interface for other code. */
-#ifndef MARGAY_OWNER_H
-#define MARGAY_OWNER_H
+#pragma once
 
 #include <margay/acpi.h>
 #include <margay/boot.h>
@@ -21,5 +20,3 @@ void *early_or_alloc_page(void);		/* from the allocator in use; NULL: none */
 void owner_init(const struct boot_info *bi, const struct acpi_info *acpi);
 
 extern unsigned nr_nodes;
-
-#endif

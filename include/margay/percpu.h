@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The state of each CPU, accessed through GS. Only the CPU itself writes it, unless noted. */
-#ifndef MARGAY_PERCPU_H
-#define MARGAY_PERCPU_H
+#pragma once
 
 #include <margay/cpu_set.h>
 #include <margay/list.h>
@@ -139,6 +138,3 @@ static inline struct vcpu *current_vcpu(void) { return this_cpu()->current; }
 
 /* Sets work bits for a CPU and kicks it out of its guest or its sleep. Any context. */
 void cpu_raise(struct cpu *c, u32 work);
-
-
-#endif

@@ -3,8 +3,7 @@
  * Policy modules: loading, selection for a policy point and a set of CPUs, calls into them, and
  * ejection. common/policy/registry.c; policy.h is the interface for modules.
  */
-#ifndef MARGAY_POLICIES_H
-#define MARGAY_POLICIES_H
+#pragma once
 
 #include <margay/module.h>
 #include <margay/vcpu.h>
@@ -173,5 +172,3 @@ void arch_policy_cpu_init(struct cpu *c);
 void arch_policy_watch(void);
 /* Enables regular NMIs while modules are loaded. They end calls that have disabled interrupts. */
 void arch_policy_nmis(bool on);
-
-#endif

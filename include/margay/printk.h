@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Messages on Margay's console. Any context but NMI. Lines of different CPUs do not mix. */
-#ifndef MARGAY_PRINTK_H
-#define MARGAY_PRINTK_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -31,6 +30,4 @@ void __noreturn panic(const char *fmt, ...) __printf(1, 2);
 #else
 #include <assert.h>
 #define BUG_ON(cond) assert(!(cond))
-#endif
-
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Grace periods. common/domain/quiesce.c */
-#ifndef MARGAY_QUIESCE_H
-#define MARGAY_QUIESCE_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -24,5 +23,3 @@ void quiesce_here(void);
  */
 void quiesce_outside(void);
 void quiesce_inside(void);
-
-#endif

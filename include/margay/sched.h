@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The scheduler. The core keeps the state of vCPUs; policies may decide. common/sched.c */
-#ifndef MARGAY_SCHED_H
-#define MARGAY_SCHED_H
+#pragma once
 
 #include <margay/vcpu.h>
 
@@ -56,5 +55,3 @@ static inline bool sched_wanted(struct cpu *c)
 /* The main loop of each CPU. */
 void __noreturn sched_loop(void);
 void sched_init_cpu(struct cpu *c);
-
-#endif

@@ -3,8 +3,7 @@
  * One-shot timers in per-CPU heaps; there is no periodic tick. A timer's function runs on the CPU
  * where the timer was armed, without locks and with interrupts off, and may arm it again.
  */
-#ifndef MARGAY_TIMER_H
-#define MARGAY_TIMER_H
+#pragma once
 
 #include <margay/atomic.h>
 #include <margay/lock.h>
@@ -58,5 +57,3 @@ void timers_idle(void);
 void timers_init_cpu(struct timer_queue *q);
 
 stime_t now(void); /* system time: ns since boot, the same on all CPUs, monotonic */
-
-#endif

@@ -4,8 +4,7 @@
  * which cost one predicted branch when off. common/trace.c, common/counters.c; the records:
  * public/margay.h.
  */
-#ifndef MARGAY_TRACE_H
-#define MARGAY_TRACE_H
+#pragma once
 
 #include <margay/arch.h>
 #include <margay/hold.h>
@@ -79,5 +78,3 @@ void counters_of_vcpu(struct vcpu *v, counter_fn *put, void *to);
 void counters_of_domain(const struct domain *d, counter_fn *put, void *to);
 void counters_of_cpu(const struct cpu *c, counter_fn *put, void *to);
 void counters_of_machine(counter_fn *put, void *to);
-
-#endif

@@ -3,8 +3,7 @@
  * Address types, one per kind of address, so that the compiler refuses to mix them. paddr_t and
  * mfn_t are machine addresses; gpaddr_t and gfn_t are guest physical ones.
  */
-#ifndef MARGAY_TYPES_H
-#define MARGAY_TYPES_H
+#pragma once
 
 #include <public/types.h>
 
@@ -28,5 +27,3 @@ typedef u64 gfn_t;	/* guest page frame number, 4 KiB units */
 /* Code and data used only until the first guest runs; their pages are released then. */
 #define __init __section(".init.text")
 #define __initdata __section(".init.data")
-
-#endif

@@ -3,8 +3,7 @@
  * A virtual CPU. The hardware back-end copies the guest's registers to and from `regs` around each
  * world switch. Shared code accesses them here and never sees a VMCB or VMCS.
  */
-#ifndef MARGAY_VCPU_H
-#define MARGAY_VCPU_H
+#pragma once
 
 #include <margay/atomic.h>
 #include <margay/domain.h>
@@ -275,5 +274,3 @@ void runstate_update(struct vcpu *v);
 
 /* Returns the vCPU for a hypercall's vCPU id; NULL when out of range. Speculation-safe. */
 struct vcpu *domain_vcpu(struct domain *d, u32 id);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Xen's public ABI, from the installed headers (libxen-dev), interface version 4.17. */
-#ifndef MARGAY_XEN_H
-#define MARGAY_XEN_H
+#pragma once
 
 #include <margay/errno.h>
 #include <margay/types.h>
@@ -19,5 +18,3 @@
 #include <xen/sched.h>
 #include <xen/vcpu.h>
 #include <xen/version.h>
-
-#endif

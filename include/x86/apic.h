@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The local APIC of the host: MMIO or x2APIC. arch/x86/cpu/apic.c */
-#ifndef X86_APIC_H
-#define X86_APIC_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -16,5 +15,3 @@ void apic_timer_calibrate(u64 tsc_hz);
 #define ICR_INIT 0x4500U
 #define ICR_SIPI 0x4600U
 #define ICR_NMI 0x4400U
-
-#endif

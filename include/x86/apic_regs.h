@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A local APIC's registers, the host's and a guest's alike. SDM 3A 11, table 11-1. */
-#ifndef MARGAY_APIC_REGS_H
-#define MARGAY_APIC_REGS_H
+#pragma once
 
 #include <margay/lib.h>
 
@@ -26,5 +25,3 @@ enum { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, NR_LVT
 #define LVT_MODE (3U << 17)
 #define LVT_PERIODIC (1U << 17)
 #define LVT_DEADLINE (2U << 17)
-
-#endif

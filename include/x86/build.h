@@ -3,8 +3,7 @@
  * Builds a PVH guest from boot modules: memory layout, kernel, ACPI tables, start info, first vCPU.
  * arch/x86/guest/build.c and build_acpi.c; the entry point is arch_build_guest() in arch.h.
  */
-#ifndef X86_BUILD_H
-#define X86_BUILD_H
+#pragma once
 
 #include <margay/boot.h>
 #include <margay/boot_guest.h>
@@ -44,5 +43,3 @@ unsigned int guest_memory_map(const struct guest_layout *l, struct e820_entry *m
 void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus);
 /* Returns the size of the tables. */
 u64 acpi_size(unsigned int nr_vcpus);
-
-#endif

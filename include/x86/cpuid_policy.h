@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* CPUID for guests: computed once per domain; the exit patches a few words per vCPU. */
-#ifndef MARGAY_CPUID_POLICY_H
-#define MARGAY_CPUID_POLICY_H
+#pragma once
 
 #include <margay/vcpu.h>
 #include <x86/regs.h>
@@ -31,5 +30,3 @@ const struct cpuid_regs *cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf);
 u64 cpuid_cr4_allowed(const struct domain *d);
 u64 cpuid_efer_allowed(const struct domain *d);
 u64 cpuid_xcr0_allowed(const struct domain *d);
-
-#endif

@@ -3,8 +3,7 @@
  * A small x86 instruction decoder: the loads and stores that kernels use on the LAPIC page, and the
  * length of prefixes. It computes no address (the exit reports it) and changes no state.
  */
-#ifndef MARGAY_DECODE_H
-#define MARGAY_DECODE_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -66,5 +65,3 @@ int insn_decode(const u8 *bytes, unsigned int len, enum insn_mode mode, struct i
  */
 int insn_prefixes(const u8 *bytes, unsigned int len, enum insn_mode mode,
 		  struct insn_prefixes *out);
-
-#endif

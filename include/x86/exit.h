@@ -4,8 +4,7 @@
  * calls one of these with v->regs up to date; insn_len is the length of the instruction that
  * exited.
  */
-#ifndef MARGAY_EXIT_H
-#define MARGAY_EXIT_H
+#pragma once
 
 #include <margay/vcpu.h>
 #include <x86/msr.h>
@@ -116,5 +115,3 @@ static inline enum exit_reason npf_reason(gpaddr_t gpa)
  * set again.
  */
 bool vcpu_prepare_entry(struct vcpu *v, bool can_take);
-
-#endif

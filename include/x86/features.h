@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Features of the machine's CPUs, and limits; set at boot. arch/x86/cpu/features.c */
-#ifndef X86_FEATURES_H
-#define X86_FEATURES_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -25,5 +24,3 @@ void features_init(void);
 void features_init_cpu(void);
 /* Prints the CPU, its features, the mitigations and the memory map: option report=. describe.c */
 void machine_describe(void);
-
-#endif

@@ -4,8 +4,7 @@
  * is the run loop and the exit switch, is private to the back-end and does not use these
  * operations.
  */
-#ifndef MARGAY_HVM_H
-#define MARGAY_HVM_H
+#pragma once
 
 #include <margay/vcpu.h>
 
@@ -57,5 +56,3 @@ void msr_rules_init(void);
 
 extern const struct hvm_ops *hvm;	/* chosen at boot */
 extern const struct hvm_ops svm_ops, vmx_ops;
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* I/O ports, and the PIT: channel 2 for calibration, channel 0 for periodic NMIs. Intel 82C54. */
-#ifndef X86_IO_H
-#define X86_IO_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -26,5 +25,3 @@ DEFINE_IO(l, u32)
 #define PIT_CMD 0x43
 #define PIT_RATE 0x34		/* channel 0, both bytes, mode 2 */
 #define PIT_STOP 0x30		/* mode 0, waits for a count */
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Machine checks: what the registers of a bank say, and its grade. SDM 3B 15, APM2 9. */
-#ifndef X86_MCE_H
-#define X86_MCE_H
+#pragma once
 
 #include <margay/percpu.h>
 
@@ -55,5 +54,3 @@ void mce_report(void);
 void mce_start_polling(void);
 struct trap_frame;
 void mce_trap(struct trap_frame *f);	/* #MC in Margay */
-
-#endif

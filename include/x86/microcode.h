@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Microcode updates from a boot module. arch/x86/cpu/microcode.c, microcode_file.c */
-#ifndef X86_MICROCODE_H
-#define X86_MICROCODE_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -30,5 +29,3 @@ void ucode_init(void);
 void ucode_update_cpu(void);
 /* The boot CPU's revision. */
 extern u32 ucode_revision;
-
-#endif

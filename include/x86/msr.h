@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Model-specific registers and their access instructions. SDM 4, APM2 appendix A. */
-#ifndef X86_MSR_H
-#define X86_MSR_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -82,5 +81,3 @@ static inline bool wrmsr_safe(u32 msr, u64 val)
 			 : "memory");
 	return ok;
 }
-
-#endif

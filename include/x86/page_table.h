@@ -5,8 +5,7 @@
  * bits; level 0 maps 4 KiB, level 1 2 MiB, level 2 1 GiB. Readers take no lock; the caller
  * serialises changes. SDM 3A 4.5, 3C 28.3.2; APM2 15.25.
  */
-#ifndef X86_PAGE_TABLE_H
-#define X86_PAGE_TABLE_H
+#pragma once
 
 #include <margay/atomic.h>
 #include <margay/mm.h>
@@ -69,5 +68,3 @@ u64 *pt_make(struct page_table *pt, u64 page, unsigned level);
  * -ENOMEM.
  */
 int pt_split(struct page_table *pt, u64 *at, unsigned level);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Margay's own page tables. arch/x86/mm/paging.c, SDM 3A 4.5. */
-#ifndef X86_PAGING_H
-#define X86_PAGING_H
+#pragma once
 
 #include <margay/lib.h>
 
@@ -43,5 +42,3 @@ void unmap_pages(u64 va, u64 size);
 int protect_direct(paddr_t pa, u64 size, bool readonly);
 void paging_end_init(void);			/* frees init memory */
 extern paddr_t image_paddr;			/* address of the image's first byte */
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The machine's small devices: IO-APIC, 8259, RTC. arch/x86/platform */
-#ifndef X86_PLATFORM_H
-#define X86_PLATFORM_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -21,5 +20,3 @@ void uart_tables(void);		/* adds the consoles of SPCR and DBG2 */
 void screen_init(const struct boot_info *bi); /* adds the loader's screen, if it gave one */
 
 u64 rtc_read_wallclock(void);			/* seconds since 1970, UTC */
-
-#endif

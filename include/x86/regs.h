@@ -3,8 +3,7 @@
  * Control, debug and flags registers by the manuals' names, and their access instructions. SDM 3A
  * 2.5.
  */
-#ifndef X86_REGS_H
-#define X86_REGS_H
+#pragma once
 
 #include <margay/lib.h>
 
@@ -106,5 +105,3 @@ static inline void write_xcr0(u64 v)
 {
 	__asm__ volatile("xsetbv" ::"c"(0), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
 }
-
-#endif

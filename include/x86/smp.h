@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* CPU start-up; percpu.h has what other files use of CPUs. arch/x86/cpu/smp.c */
-#ifndef MARGAY_SMP_H
-#define MARGAY_SMP_H
+#pragma once
 
 #include <margay/acpi.h>
 #include <margay/boot.h>
@@ -12,5 +11,3 @@ struct cpu *cpu_create(unsigned id, const struct acpi_cpu *a);
 void smp_place_trampoline(const struct boot_info *bi, paddr_t info, u64 size);
 void smp_boot_aps(void);
 void cpu_init_here(struct cpu *c);
-
-#endif

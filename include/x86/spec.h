@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Speculation: the CPU's vulnerabilities and Margay's mitigations. arch/x86/cpu/spec.c */
-#ifndef X86_SPEC_H
-#define X86_SPEC_H
+#pragma once
 
 #include <margay/types.h>
 
@@ -54,5 +53,3 @@ struct vcpu;
 void spec_init(void);		/* called after features_init() and command-line parsing */
 void spec_init_cpu(void);
 void spec_enter(struct vcpu *v);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Descriptor tables, exceptions and the vectors that Margay uses on the host. SDM 3A 6, 3A 3. */
-#ifndef X86_TRAPS_H
-#define X86_TRAPS_H
+#pragma once
 
 #include <margay/percpu.h>
 
@@ -50,5 +49,3 @@ bool policy_nmi(struct cpu *c, struct trap_frame *f);
 void nmi_unasked(struct cpu *c);
 void policy_nmi_init(void);
 const char *exception_name(u64 vector);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The TSC as the clock. arch/x86/cpu/tsc.c */
-#ifndef X86_TSC_H
-#define X86_TSC_H
+#pragma once
 
 #include <margay/percpu.h>
 
@@ -17,5 +16,3 @@ void tsc_sync_bsp(struct cpu *c);
 void tsc_sync_ap(void);
 extern u64 tsc_skew_max; /* worst TSC skew between CPUs, in ticks; 0: none */
 void tsc_pvclock_scale(u32 *mul, s8 *shift);
-
-#endif

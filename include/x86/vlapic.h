@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A vCPU's local APIC: xAPIC by MMIO, x2APIC by MSR. SDM 3A 11, APM2 16. arch/x86/guest/vlapic.c */
-#ifndef MARGAY_VLAPIC_H
-#define MARGAY_VLAPIC_H
+#pragma once
 
 #include <margay/arch.h>
 
@@ -41,5 +40,3 @@ int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val);
 /* Accesses an aligned 32-bit register at an offset in the page, in xAPIC mode. */
 u32 vlapic_read(struct vcpu *v, u32 offset);
 void vlapic_write(struct vcpu *v, u32 offset, u32 val);
-
-#endif

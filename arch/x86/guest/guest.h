@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Declarations private to arch/x86/guest: the inside of a vLAPIC, MSR numbers. */
-#ifndef GUEST_GUEST_H
-#define GUEST_GUEST_H
+#pragma once
 
 #include <margay/timer.h>
 #include <margay/vcpu.h>
@@ -131,5 +130,3 @@ void vlapic_timer_deadline(struct vlapic *vl, u64 tsc); /* a guest TSC value; 0 
 
 /* Moves an accepted interrupt back to IRR, if it came from the APIC. */
 void vlapic_unaccept(struct vcpu *v, u8 vector);
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* AMD-V's private data of a vCPU and a CPU. */
-#ifndef SVM_SVM_H
-#define SVM_SVM_H
+#pragma once
 
 #include <margay/vcpu.h>
 
@@ -73,5 +72,3 @@ int svm_msr_exits(struct vcpu *v, u32 msr, bool rd, bool wr);
 void svm_cr_exit(struct vcpu *v);
 /* Sets the guest's CR0: the value it reads, and the bits in force. */
 void svm_set_cr0(struct vcpu *v, u64 val);
-
-#endif

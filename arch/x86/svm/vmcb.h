@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The virtual machine control block and its fields. APM2 appendix B and C, 15.5 to 15.25. */
-#ifndef SVM_VMCB_H
-#define SVM_VMCB_H
+#pragma once
 
 #include <margay/vcpu.h>
 
@@ -156,5 +155,3 @@ enum svm_exit {
 #define IOIO_REP BIT(3)
 
 #define TLB_FLUSH_ALL 1
-
-#endif

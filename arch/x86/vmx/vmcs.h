@@ -3,8 +3,7 @@
  * VT-x: the fields of the virtual-machine control structure, the controls, exit reasons, capability
  * MSRs and instructions. SDM 3C 24 to 27, 30, appendices A, B and C.
  */
-#ifndef VMX_VMCS_H
-#define VMX_VMCS_H
+#pragma once
 
 #include <margay/lib.h>
 
@@ -275,5 +274,3 @@ DEFINE_VMX_PTR(vmptrld)
 	}
 DEFINE_INVALIDATE(invept)
 DEFINE_INVALIDATE(invvpid)
-
-#endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VT-x's private data of a vCPU and a CPU. */
-#ifndef VMX_VMX_H
-#define VMX_VMX_H
+#pragma once
 
 #include <margay/vcpu.h>
 #include <x86/hvm.h>
@@ -92,5 +91,3 @@ void vmx_read_state(struct vcpu *v, struct vcpu_state *st);
 int vmx_bitmap_set(u8 *bitmap, u32 msr, bool rd, bool wr);
 
 void vmx_run(struct vcpu *v);
-
-#endif
