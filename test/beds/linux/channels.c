@@ -83,12 +83,15 @@ static void *answer(void *arg)
 	return NULL;
 }
 
-/* Connects to the ports that the other domain opened for this one, in order: no list exists. */
+/*
+ * Connects to the ports that the other domain opened for this one, in order: no list exists. The
+ * other domain may still boot, which takes minutes on a busy build machine.
+ */
 static void connect_all(unsigned domain)
 {
 	unsigned n = 0, port;
 
-	for (unsigned long end = now() + LOST; n < nr_channels && now() < end; sleep_ns(S / 5))
+	for (unsigned long end = now() + 20 * LOST; n < nr_channels && now() < end; sleep_ns(S / 5))
 		for (port = 1; n < nr_channels && port < MAX_PORT; port++) {
 			struct channel *c = &channels[n];
 
