@@ -4,9 +4,8 @@
  * which each console sends at its own speed, by its interrupt or a timer. No CPU waits for a
  * console except at boot, at power-off and in a panic. One lock, the innermost, protects it all.
  */
-#include <margay/arch.h>
+#include <margay/vcpu.h>
 #include <margay/cmdline.h>
-#include <margay/printk.h>
 #include <margay/timer.h>
 
 #include "console_priv.h"

@@ -6,13 +6,10 @@
  * of keys (keys.c) take turns, too. The input belongs to one guest or to Margay. Guests' rings
  * follow xen/io/console.h; their contents are hostile.
  */
-#include <margay/arch.h>
 #include <margay/cmdline.h>
 #include <margay/domain_parts.h>
 #include <margay/evtchn.h>
 #include <margay/guest_copy.h>
-#include <margay/printk.h>
-#include <margay/sched.h>
 #include <xen/io/console.h>
 
 #include "console_priv.h"

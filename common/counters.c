@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* All counters by name. They change while they are read: only their sums are inexact. */
-#include <margay/domain.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 

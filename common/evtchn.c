@@ -5,9 +5,7 @@
  * keeps it. Margay accesses the words shared with the guest by atomic operations only and never
  * trusts them. evtchn_bind.c does the binding; evtchn_2l.h and evtchn_fifo.c handle the words.
  */
-#include <margay/arch.h>
 #include <margay/domain_parts.h>
-#include <margay/printk.h>
 #include <margay/sched.h>
 
 #include "evtchn_priv.h"

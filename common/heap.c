@@ -6,7 +6,6 @@
 #include <margay/list.h>
 #include <margay/lock.h>
 #include <margay/mm.h>
-#include <margay/printk.h>
 
 #define MIN_SHIFT 5
 #define MAX_SHIFT 10

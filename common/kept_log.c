@@ -6,9 +6,7 @@
  * GRUB's hexadecimal. The console's lock protects it.
  */
 #include <margay/console.h>
-#include <margay/lib.h>
 #include <margay/page_owner.h>
-#include <margay/printk.h>
 
 #define LOG_SIZE 0x80000U
 #define LOG_MAGIC "MargayLg"

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Margay's console keys, each declared once in the table at the end. */
-#include <margay/arch.h>
 #include <margay/console.h>
 #include <margay/evtchn.h>
-#include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 

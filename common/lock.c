@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Pairs of locks of one level, and the lock order check of debug builds; lock.h has the order. */
 #include <margay/arch.h>
-#include <margay/printk.h>
+#include <margay/percpu.h>
 
 void spin_lock_slow(struct spinlock *l, u16 ticket)
 {

@@ -3,7 +3,6 @@
  * The boot-time allocator and the set-up of the owner table. Ranges that boot code allocated or
  * reserved stay out of the free memory. Runs on the boot CPU.
  */
-#include <margay/printk.h>
 
 #include "page_priv.h"
 

@@ -7,8 +7,8 @@
  * Idle CPUs scrub dirty chunks, those of their own node first. An allocation that finds no clean
  * chunk scrubs one itself, a step at a time.
  */
-#include <margay/boot_state.h>
 #include <margay/cmdline.h>
+#include <margay/errno.h>
 #include <margay/hold.h>
 #include <margay/percpu.h>
 

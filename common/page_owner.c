@@ -7,9 +7,7 @@
  * No page that is not zero reaches a new owner. A page of a split chunk is scrubbed when it is
  * freed, a whole chunk later (page_chunk.c).
  */
-#include <margay/atomic.h>
 #include <margay/domain.h>
-#include <margay/printk.h>
 
 #include "page_priv.h"
 

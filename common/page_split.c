@@ -5,8 +5,6 @@
  * search. The pages that were freed last are in no block yet: the next allocations of single pages
  * take them.
  */
-#include <margay/atomic.h>
-#include <margay/printk.h>
 
 #include "page_priv.h"
 

@@ -2,7 +2,6 @@
 /* Margay's own messages on the console. */
 #include <margay/cmdline.h>
 #include <margay/console.h>
-#include <margay/lib.h>
 #include <margay/printk.h>
 
 #define LINE_MAX 256

@@ -6,11 +6,9 @@
  * save and restore. Such a vCPU wakes on the CPU that holds its registers. The lock of v->cpu's run
  * queue protects v->cpu and v->state.
  */
-#include <margay/arch.h>
 #include <margay/boot_guest.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
-#include <margay/hold.h>
 #include <margay/policy_registry.h>
 #include <margay/quiesce.h>
 #include <margay/sched.h>

@@ -5,7 +5,6 @@
  * many steps as the timer has children: on average the logarithm of the number of timers.
  */
 #include <margay/arch.h>
-#include <margay/atomic.h>
 #include <margay/percpu.h>
 #include <margay/timer.h>
 

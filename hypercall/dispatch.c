@@ -3,9 +3,6 @@
  * Dispatch of hypercalls to their handlers, and multicall. The preprocessor generates all tables of
  * hypercalls from hypercalls.def.
  */
-#include <margay/arch.h>
-#include <margay/printk.h>
-#include <margay/trace.h>
 
 #include "hypercall_priv.h"
 

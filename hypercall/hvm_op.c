@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* hvm_op: a domain's HVM parameters and event delivery; vm_assist. xen/hvm/hvm_op.h, params.h */
-#include <margay/arch.h>
 #include <margay/sched.h>
 
 #include "hypercall_priv.h"

@@ -7,7 +7,6 @@
  */
 #include <margay/boot_state.h>
 #include <margay/grant.h>
-#include <margay/trace.h>
 
 #include "hypercall_priv.h"
 

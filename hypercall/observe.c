@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Observation for control domains: counters, and control of the trace and its rings. */
-#include <margay/trace.h>
 
 #include "hypercall_priv.h"
 

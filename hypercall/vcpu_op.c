@@ -3,7 +3,6 @@
  * vcpu_op and set_timer_op: start and stop vCPUs, and arm their timers. common/domain/vcpu_area.c
  * has the areas that a guest registers per vCPU. xen/vcpu.h
  */
-#include <margay/arch.h>
 #include <margay/sched.h>
 
 #include "hypercall_priv.h"

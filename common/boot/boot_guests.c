@@ -3,13 +3,10 @@
  * Boot modules: reads their strings, loads policies, and matches guests with their initrds. Runs on
  * the boot CPU.
  */
-#include <margay/arch.h>
 #include <margay/boot_guest.h>
 #include <margay/boot_state.h>
 #include <margay/console.h>
-#include <margay/domain.h>
 #include <margay/policy_registry.h>
-#include <margay/printk.h>
 
 static struct boot_guest *find_guest(struct boot_guest **guests, unsigned n, const char *name)
 {

@@ -5,8 +5,6 @@
  */
 #include <margay/cmdline.h>
 #include <margay/errno.h>
-#include <margay/lib.h>
-#include <margay/printk.h>
 
 enum opt_kind { KIND_FLAG, KIND_UINT, KIND_LETTER, KIND_STRING, KIND_ENUM };
 

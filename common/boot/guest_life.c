@@ -4,12 +4,10 @@
  * Runs on the housekeeping CPU in the scheduler's loop, in bounded steps with pauses, so that the
  * vCPUs there make progress. Only this file uses a struct boot_guest, so there is no lock.
  */
-#include <margay/arch.h>
 #include <margay/boot_guest.h>
 #include <margay/console.h>
 #include <margay/domain_parts.h>
 #include <margay/hold.h>
-#include <margay/printk.h>
 #include <margay/sched.h>
 
 #define STEP_NS 50000UL			/* small steps are batched up to this time */

@@ -4,10 +4,7 @@
  * errors here, where the guest and the word are known.
  */
 #include <margay/cmdline.h>
-#include <margay/errno.h>
-#include <margay/lib.h>
 #include <margay/policy_registry.h>
-#include <margay/printk.h>
 
 #define MEM_DEFAULT (128UL << 20)
 #define MEM_MIN (2UL << 20)

@@ -5,7 +5,6 @@
  */
 #include <margay/boot.h>
 #include <margay/lib.h>
-#include <margay/printk.h>
 
 /* Where ranges overlap, the type with the higher severity wins. Unknown types count as reserved. */
 static unsigned int __init severity(u32 type)

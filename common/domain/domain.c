@@ -5,11 +5,9 @@
  * that has shut down stays until its creator destroys it. domains_lock protects the list, d->lock
  * the pause count.
  */
-#include <margay/arch.h>
 #include <margay/domain_parts.h>
 #include <margay/page_owner.h>
 #include <margay/policy_registry.h>
-#include <margay/printk.h>
 #include <margay/quiesce.h>
 #include <margay/sched.h>
 

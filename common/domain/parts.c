@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The parts of a domain, from domain_parts.def, created in that order and destroyed in reverse. */
 #include <margay/domain_parts.h>
-#include <margay/errno.h>
 
 #define PART(name) extern const struct domain_part name##_part;
 #include <margay/domain_parts.def>

@@ -9,6 +9,7 @@
  * periods leave it out, and it flushes when it comes back.
  */
 #include <margay/arch.h>
+#include <margay/percpu.h>
 #include <margay/quiesce.h>
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_RUNQ);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Creation and destruction of vCPUs. Only the domain's teardown frees them. */
-#include <margay/arch.h>
 #include <margay/domain_parts.h>
 #include <margay/evtchn.h>
 

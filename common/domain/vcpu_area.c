@@ -7,7 +7,6 @@
  * address gets -EFAULT.) d->lock serialises registrations. Only v itself replaces an area that it
  * may be using.
  */
-#include <margay/arch.h>
 #include <margay/sched.h>
 
 #include <margay/evtchn.h>

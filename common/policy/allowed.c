@@ -5,7 +5,6 @@
  */
 #include <margay/cmdline.h>
 #include <margay/policy_registry.h>
-#include <margay/printk.h>
 
 #define DIGEST 32
 

@@ -4,7 +4,6 @@
  * and a wrong one ejects the module. Functions that take c, except policy_idle(), are called with
  * the lock of c's run queue.
  */
-#include <margay/arch.h>
 #include <margay/hold.h>
 #include <margay/policy_registry.h>
 

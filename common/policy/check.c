@@ -4,7 +4,6 @@
  * the module: function pointers into its text, all others into its read-only data, where the
  * checked data cannot change. No pointer is followed before its check.
  */
-#include <margay/errno.h>
 #include <margay/policy_registry.h>
 
 #include "loader.h"

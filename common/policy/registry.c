@@ -7,11 +7,9 @@
  */
 #include <stdarg.h>
 
-#include <margay/arch.h>
 #include <margay/domain_parts.h>
 #include <margay/page_owner.h>
 #include <margay/policy_registry.h>
-#include <margay/printk.h>
 #include <margay/quiesce.h>
 #include <margay/trace.h>
 

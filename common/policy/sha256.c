@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SHA-256 (FIPS 180-4, section 6.2), for the list of allowed modules. */
 #include <margay/arch.h>
-#include <margay/lib.h>
 #include <margay/module.h>
 
 #define BLOCK 64

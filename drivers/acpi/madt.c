@@ -5,7 +5,6 @@
  */
 #include <margay/acpi.h>
 #include <margay/bytes.h>
-#include <margay/printk.h>
 
 #define MADT_ENTRIES 44
 

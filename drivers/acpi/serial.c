@@ -5,7 +5,6 @@
  */
 #include <margay/acpi.h>
 #include <margay/bytes.h>
-#include <margay/printk.h>
 
 #define SPCR_TYPE 36
 #define SPCR_ADDRESS 40

@@ -5,7 +5,6 @@
  */
 #include <margay/acpi.h>
 #include <margay/bytes.h>
-#include <margay/printk.h>
 
 #define SRAT_ENTRIES 48
 #define ENTRY_ENABLED BIT(0)

@@ -7,7 +7,6 @@
 #include <margay/acpi.h>
 #include <margay/bytes.h>
 #include <margay/errno.h>
-#include <margay/printk.h>
 
 #define RSDP_SIZE_V1 20
 #define RSDP_SIZE_V2 36

@@ -2,9 +2,13 @@
 /* The interface of the architecture to common/. The definitions have longer comments. */
 #pragma once
 
-#include <margay/vcpu.h>
+#include <margay/types.h>
 
 struct boot_guest;
+struct cpu;
+struct domain;
+struct vcpu;
+struct vcpu_hvm_context;
 
 /* Runs v on this CPU until it blocks or is stopped. The scheduler enters guests only here. */
 void arch_vcpu_run(struct vcpu *v);

@@ -2,7 +2,7 @@
 /* The small part of a C library that Margay uses, and common helpers. */
 #pragma once
 
-#include <margay/types.h>
+#include <margay/printk.h>
 
 #ifdef MARGAY_UNIT
 #include <string.h>
@@ -21,7 +21,6 @@ int strcmp(const char *a, const char *b);
  * Formats: %c %s %d %u %x, each with a width and -, %.*s, %ld %lu %lx, 0 for u and x, # for x; %%.
  * Returns the length as C99 does. Prints the text after an unknown format verbatim.
  */
-#include <stdarg.h>
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
 int snprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 #endif

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include <margay/arch.h>
 #include <margay/hold.h>
+#include <margay/vcpu.h>
 
 #include <public/margay.h>
 

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <margay/arch.h>
 #include <margay/atomic.h>
 #include <margay/domain.h>
 #include <margay/percpu.h>

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include <margay/vcpu.h>
+#include <x86/hvm.h>
 #include <x86/msr.h>
 #include <x86/regs.h>
 #include <x86/vlapic.h>

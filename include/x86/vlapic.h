@@ -2,7 +2,7 @@
 /* A vCPU's local APIC: xAPIC by MMIO, x2APIC by MSR. SDM 3A 11, APM2 16. arch/x86/guest/vlapic.c */
 #pragma once
 
-#include <margay/arch.h>
+#include <margay/vcpu.h>
 
 #define VLAPIC_BASE 0xfee00000UL
 

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Boots Margay from the loader's hand-over to the first guest, in order. Runs on the boot CPU. */
-#include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
 #include <margay/page_owner.h>
-#include <margay/printk.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 #include <x86/apic.h>

@@ -7,7 +7,6 @@
 #include <margay/bytes.h>
 #include <margay/errno.h>
 #include <margay/mm.h>
-#include <margay/printk.h>
 
 enum mb2_tag {
 	MB2_TAG_END = 0,

@@ -4,9 +4,6 @@
  * Physical destinations only. The timer is TSC-deadline or a calibrated one-shot. SDM 3A 11, APM2
  * 16.
  */
-#include <margay/arch.h>
-#include <margay/cmdline.h>
-#include <margay/printk.h>
 #include <x86/apic.h>
 #include <x86/apic_regs.h>
 #include <x86/features.h>

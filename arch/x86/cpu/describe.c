@@ -3,9 +3,7 @@
  * Describes the machine for a report (option report=), so that a fault on a machine that the reader
  * does not have can be understood.
  */
-#include <margay/arch.h>
 #include <margay/boot_state.h>
-#include <margay/printk.h>
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/hvm.h>

@@ -2,9 +2,7 @@
 /* The CPU's features, read once on the boot CPU, and the control registers of every CPU. */
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
-#include <x86/hvm.h>
 #include <x86/msr.h>
-#include <x86/regs.h>
 
 struct x86_features x86;
 

@@ -4,14 +4,10 @@
  * handler takes no lock: it panics, or leaves the banks to mce_report(), which runs in the
  * scheduler's loop, reports and clears them, retires the page and ends its owner. SDM 3B 15, APM2 9.
  */
-#include <margay/arch.h>
 #include <margay/console.h>
-#include <margay/printk.h>
 #include <x86/exit.h>
 #include <x86/features.h>
 #include <x86/mce.h>
-#include <x86/msr.h>
-#include <x86/regs.h>
 #include <x86/traps.h>
 
 #define MSR_MCG_CAP 0x179

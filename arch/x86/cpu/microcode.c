@@ -5,7 +5,6 @@
  * C001_0020h.
  */
 #include <margay/boot_state.h>
-#include <margay/printk.h>
 #include <x86/microcode.h>
 #include <x86/msr.h>
 #include <x86/regs.h>

@@ -5,7 +5,6 @@
  * 0x61 holds the chipset's status, NMI_SC in Intel's chipset manuals.
  */
 #include <margay/arch.h>
-#include <margay/printk.h>
 #include <x86/io.h>
 #include <x86/mce.h>
 #include <x86/traps.h>

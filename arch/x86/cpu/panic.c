@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Panic: prints the registers and a backtrace with symbol names, and stops Margay. */
-#include <margay/arch.h>
+#include <margay/vcpu.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
-#include <margay/printk.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
 #include <x86/traps.h>

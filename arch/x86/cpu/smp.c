@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Starts the other CPUs, one at a time. SDM 3A 9.4. */
-#include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
 #include <margay/hold.h>
 #include <margay/policy_registry.h>
-#include <margay/printk.h>
 #include <margay/sched.h>
 #include <x86/apic.h>
 #include <x86/features.h>

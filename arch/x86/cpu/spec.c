@@ -5,13 +5,10 @@
  * control SSBD and flush their own history, through SPEC_CTRL and PRED_CMD. Intel's and AMD's
  * manuals on speculative side channels; SDM 4, IA32_ARCH_CAPABILITIES.
  */
-#include <margay/arch.h>
 #include <margay/cmdline.h>
-#include <margay/printk.h>
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/msr.h>
-#include <x86/regs.h>
 #include <x86/spec.h>
 
 #define L7D_MD_CLEAR BIT(10)

@@ -5,11 +5,8 @@
  * table lists its address. SDM 3A 6.
  */
 #include <margay/console.h>
-#include <margay/printk.h>
 #include <x86/apic.h>
-#include <x86/hvm.h>
 #include <x86/mce.h>
-#include <x86/msr.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
 #include <x86/traps.h>

@@ -4,10 +4,7 @@
  * against the other and CPUID; each CPU's TSC is compared with the boot CPU's when it starts. SDM
  * 3B 18.17, Intel 8254, HPET 1.0a.
  */
-#include <margay/acpi.h>
-#include <margay/arch.h>
 #include <margay/boot_state.h>
-#include <margay/printk.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/io.h>

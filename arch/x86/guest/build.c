@@ -6,14 +6,11 @@
  * pointing to the start info. The build runs in bounded steps, one guest at a time. On an error the
  * caller destroys the domain. xen/arch-x86/hvm/start_info.h.
  */
-#include <margay/arch.h>
 #include <margay/console.h>
 #include <margay/elf.h>
 #include <margay/guest_copy.h>
-#include <margay/printk.h>
 #include <x86/build.h>
 #include <x86/features.h>
-#include <x86/hvm.h>
 #include <x86/regs.h>
 
 #define MIN_MEM (1UL << 20)

@@ -3,11 +3,6 @@
  * The vCPU registers that neither back-end switches: XSAVE state (switched eagerly, at every change
  * of vCPU), debug registers, TSC_AUX. SDM 1 13, 3A 17.2.
  */
-#include <margay/arch.h>
-#include <x86/features.h>
-#include <x86/hvm.h>
-#include <x86/msr.h>
-#include <x86/regs.h>
 #include <x86/spec.h>
 
 #include "guest.h"

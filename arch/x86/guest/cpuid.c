@@ -8,9 +8,6 @@
  */
 #include <margay/domain_parts.h>
 #include <x86/cpuid_policy.h>
-#include <x86/features.h>
-#include <x86/hvm.h>
-#include <x86/regs.h>
 #include <x86/spec.h>
 #include <x86/tsc.h>
 

@@ -4,14 +4,9 @@
  * run loop, with v->regs up to date and no lock held. MSRs are in msr.c, ports in io.c, nested page
  * faults in mmio.c.
  */
-#include <margay/arch.h>
 #include <margay/evtchn.h>
-#include <margay/printk.h>
 #include <margay/sched.h>
 #include <x86/cpuid_policy.h>
-#include <x86/exit.h>
-#include <x86/hvm.h>
-#include <x86/regs.h>
 
 #include "guest.h"
 

@@ -2,10 +2,9 @@
 /* Declarations private to arch/x86/guest: the inside of a vLAPIC, MSR numbers. */
 #pragma once
 
-#include <margay/timer.h>
-#include <margay/vcpu.h>
 #include <x86/apic_regs.h>
-#include <x86/regs.h>
+#include <x86/exit.h>
+#include <x86/features.h>
 
 /* MSRs that only guests access; the others are in x86/msr.h. */
 #define MSR_PLATFORM_INFO 0xce

@@ -5,7 +5,6 @@
  * takes no page references. SDM 3A 4, APM2 5.
  */
 #include <margay/guest_copy.h>
-#include <margay/printk.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/paging.h>

@@ -6,13 +6,8 @@
  * v->waiting_window, and the back-end opens a window. All functions run on the vCPU's own CPU. SDM
  * 3A 6.9 and 6.15.
  */
-#include <margay/arch.h>
 #include <margay/policy_registry.h>
 #include <margay/sched.h>
-#include <x86/exit.h>
-#include <x86/hvm.h>
-#include <x86/regs.h>
-#include <x86/vlapic.h>
 
 #include "guest.h"
 

@@ -7,8 +7,6 @@
  */
 #include <margay/guest_copy.h>
 #include <x86/decode.h>
-#include <x86/exit.h>
-#include <x86/hvm.h>
 #include <x86/paging.h>
 
 #include "guest.h"

@@ -9,10 +9,6 @@
 #include <margay/guest_copy.h>
 #include <margay/trace.h>
 #include <x86/decode.h>
-#include <x86/exit.h>
-#include <x86/features.h>
-#include <x86/hvm.h>
-#include <x86/vlapic.h>
 
 #include "guest.h"
 

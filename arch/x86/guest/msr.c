@@ -4,18 +4,10 @@
  * that CPUID hides (MTRR, MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have no
  * entry, so that a kernel which probes the MSRs reaches the same conclusion as from CPUID.
  */
-#include <margay/arch.h>
 #include <margay/guest_copy.h>
-#include <margay/printk.h>
 #include <x86/cpuid_policy.h>
-#include <x86/exit.h>
-#include <x86/features.h>
-#include <x86/hvm.h>
 #include <x86/microcode.h>
-#include <x86/msr.h>
-#include <x86/regs.h>
 #include <x86/spec.h>
-#include <x86/vlapic.h>
 
 #include "guest.h"
 

@@ -6,13 +6,10 @@
  * its vCPU ends the copy (v->copying_guest_memory) or puts its reference: p2m_flush() waits for
  * that before a page is released. APM2 15.25.
  */
-#include <margay/arch.h>
 #include <margay/domain_parts.h>
-#include <margay/vcpu.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/page_table.h>
-#include <x86/paging.h>
 
 #define TYPE_SHIFT 52		/* ignored by both vendors' hardware */
 #define TYPE_MASK (7UL << TYPE_SHIFT)

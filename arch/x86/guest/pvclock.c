@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The pvclock records from which a vCPU's guest computes the time. xen.h, struct vcpu_time_info. */
-#include <margay/arch.h>
 #include <margay/guest_copy.h>
 #include <x86/tsc.h>
 

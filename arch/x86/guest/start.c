@@ -3,11 +3,7 @@
  * The initial states of a vCPU: after INIT and SIPI, and those that VCPUOP_initialise sets. SDM 3A
  * 9.1, xen/hvm/hvm_vcpu.h.
  */
-#include <margay/arch.h>
 #include <x86/cpuid_policy.h>
-#include <x86/features.h>
-#include <x86/hvm.h>
-#include <x86/regs.h>
 
 #include "guest.h"
 

@@ -3,10 +3,8 @@
  * The processor's part of a vCPU and a domain: creation and destruction, running and dumping a
  * vCPU.
  */
-#include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
-#include <margay/printk.h>
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/hvm.h>

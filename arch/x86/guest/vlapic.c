@@ -4,11 +4,7 @@
  * vlapic_timer.c, interprocessor interrupts in vlapic_ipi.c. Other CPUs set bits in IRR atomically;
  * there is no lock. APIC id = vCPU id; in xAPIC mode its lower 8 bits. SDM 3A 11.
  */
-#include <margay/arch.h>
 #include <margay/sched.h>
-#include <x86/features.h>
-#include <x86/msr.h>
-#include <x86/vlapic.h>
 
 #include "guest.h"
 

@@ -5,7 +5,6 @@
  * before its next instruction. So no CPU writes the state of a vCPU that may be running, and no
  * lock is needed. An INIT takes any vCPU offline, including the first. SDM 3A 9.4 and 11.6.
  */
-#include <margay/arch.h>
 #include <margay/sched.h>
 
 #include "guest.h"

@@ -4,9 +4,6 @@
  * ns of system time. Registers are written on the vCPU's own CPU; vlapic_timer_fired() may run on
  * another CPU when the vCPU has moved. SDM 3A 11.5.4.
  */
-#include <margay/arch.h>
-#include <x86/features.h>
-#include <x86/vlapic.h>
 
 #include "guest.h"
 

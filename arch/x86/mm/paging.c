@@ -4,11 +4,8 @@
  * stacks with guard pages, uncached device registers. No page is both writable and executable
  * through any mapping. Built once on the boot CPU, and extended only there. SDM 3A 4.5.
  */
-#include <margay/acpi.h>
-#include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/page_owner.h>
-#include <margay/printk.h>
 #include <margay/quiesce.h>
 #include <x86/features.h>
 #include <x86/hvm.h>

@@ -6,7 +6,6 @@
  */
 #include <margay/atomic.h>
 #include <margay/lib.h>
-#include <margay/printk.h>
 #include <x86/io.h>
 #include <x86/platform.h>
 

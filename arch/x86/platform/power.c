@@ -6,7 +6,6 @@
 #include <margay/arch.h>
 #include <margay/boot_state.h>
 #include <margay/console.h>
-#include <margay/printk.h>
 #include <x86/io.h>
 #include <x86/traps.h>
 

@@ -7,7 +7,6 @@
 #include <margay/boot.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
-#include <margay/printk.h>
 #include <x86/paging.h>
 #include <x86/platform.h>
 

@@ -6,7 +6,6 @@
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
-#include <margay/printk.h>
 #include <x86/io.h>
 #include <x86/paging.h>
 #include <x86/platform.h>

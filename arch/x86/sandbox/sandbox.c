@@ -5,9 +5,7 @@
  * group of sections has its own rights. While a module is mapped, all but its data is read-only in
  * the direct map.
  */
-#include <margay/arch.h>
 #include <margay/policy_registry.h>
-#include <margay/printk.h>
 #include <x86/apic.h>
 #include <x86/io.h>
 #include <x86/paging.h>

@@ -8,10 +8,6 @@
 #include <margay/guest_copy.h>
 #include <x86/cpuid_policy.h>
 #include <x86/decode.h>
-#include <x86/exit.h>
-#include <x86/hvm.h>
-#include <x86/regs.h>
-#include <x86/vlapic.h>
 
 #include "svm.h"
 

@@ -4,19 +4,11 @@
  * and state.c copy the guest's registers between VMCB and struct vcpu. APM2 15.5 to 15.12,
  * appendix C.
  */
-#include <margay/arch.h>
 #include <margay/hypercall.h>
-#include <margay/printk.h>
 #include <margay/sched.h>
-#include <margay/trace.h>
 #include <x86/cpuid_policy.h>
 #include <x86/decode.h>
-#include <x86/exit.h>
-#include <x86/features.h>
-#include <x86/hvm.h>
-#include <x86/regs.h>
 #include <x86/spec.h>
-#include <x86/vlapic.h>
 
 #include "svm.h"
 

@@ -1,13 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* AMD-V: probing, set-up of each CPU and vCPU, and the rare operations of hvm_ops. APM2 15. */
-#include <margay/cmdline.h>
-#include <margay/printk.h>
-#include <x86/exit.h>
-#include <x86/features.h>
-#include <x86/hvm.h>
-#include <x86/msr.h>
 #include <x86/paging.h>
-#include <x86/regs.h>
 #include <x86/spec.h>
 
 #include "svm.h"

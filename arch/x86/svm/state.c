@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* AMD-V: saves and restores a vCPU's state in its VMCB. APM2 15.5.1, appendix B. */
 #include <x86/cpuid_policy.h>
-#include <x86/hvm.h>
-#include <x86/regs.h>
 
 #include "svm.h"
 

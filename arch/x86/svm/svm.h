@@ -2,7 +2,8 @@
 /* AMD-V's private data of a vCPU and a CPU. */
 #pragma once
 
-#include <margay/vcpu.h>
+#include <x86/exit.h>
+#include <x86/features.h>
 
 #include "vmcb.h"
 

@@ -5,17 +5,11 @@
  * VMWRITE are slow, so fields that a hypercall does not need are not read, and unchanged fields are
  * not written. SDM 3C 25 to 27.
  */
-#include <margay/arch.h>
 #include <margay/hypercall.h>
 #include <margay/sched.h>
-#include <margay/trace.h>
 #include <x86/apic_regs.h>
-#include <x86/exit.h>
-#include <x86/msr.h>
-#include <x86/regs.h>
 #include <x86/spec.h>
 #include <x86/traps.h>
-#include <x86/vlapic.h>
 
 #include "vmx.h"
 

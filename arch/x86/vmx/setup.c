@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VT-x: checks the CPU's capabilities and sets up each CPU. SDM 3C 23.7, 31.5, appendix A. */
-#include <margay/printk.h>
 #include <x86/apic_regs.h>
-#include <x86/features.h>
-#include <x86/msr.h>
-#include <x86/regs.h>
 
 #include "vmx.h"
 

@@ -4,9 +4,7 @@
  */
 #include <margay/guest_copy.h>
 #include <x86/cpuid_policy.h>
-#include <x86/features.h>
 #include <x86/paging.h>
-#include <x86/regs.h>
 
 #include "vmx.h"
 

@@ -3,13 +3,9 @@
  * VT-x: a vCPU's VMCS. One CPU at a time holds it, from vmx_load() to vmx_save(), and only that CPU
  * writes it: a state set while v is not loaded is stored until v is loaded. SDM 3C 24, 26.3.1.
  */
-#include <margay/printk.h>
 #include <x86/cpuid_policy.h>
-#include <x86/msr.h>
-#include <x86/regs.h>
 #include <x86/spec.h>
 #include <x86/traps.h>
-#include <x86/vlapic.h>
 
 #include "vmx.h"
 

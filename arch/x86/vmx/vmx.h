@@ -2,8 +2,8 @@
 /* VT-x's private data of a vCPU and a CPU. */
 #pragma once
 
-#include <margay/vcpu.h>
-#include <x86/hvm.h>
+#include <x86/exit.h>
+#include <x86/features.h>
 
 #include "vmcs.h"
 
