@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Check that the arrows between the rooms of the hypervisor run one way, and that each header compiles alone.
+"""Check that the arrows between the rooms of the hypervisor run one way, that each header compiles alone, and that
+indirect branches use thunks.
 
     scripts/check-arrows.py OBJECTS [ROOT]
 
 OBJECTS is the directory of the objects (ROOM/FILE.o below it). Two ways reveal an arrow: an #include line, and a
 symbol that one room's object uses and another room's object defines. DESIGN: hypercall -> common -> declared
 architecture interface (include/margay); svm and vmx -> guest -> common. common/domain does not know boot modules,
-and only include/margay/guest_copy.h reaches guests' pages.
+and only include/margay/guest_copy.h reaches guests' pages. Retpolines (arch/x86/cpu/thunks.asm) protect only indirect
+branches that go through them.
 """
 import pathlib
 import re
@@ -31,7 +33,8 @@ RULES = {
        for room in ('boot', 'cpu', 'lib', 'mm', 'platform', 'sandbox')},
 }
 # hvm_ops, the only way from shared code to a back-end, and symbols that the compiler uses itself.
-ALLOWED = {'svm_ops', 'vmx_ops', '__stack_chk_fail', '__stack_chk_guard'}
+ALLOWED = {'svm_ops', 'vmx_ops', '__stack_chk_fail', '__stack_chk_guard',
+           *(f'__x86_indirect_thunk_{r}' for r in 'rax rcx rdx rbx rbp rsi rdi r8 r9 r10 r11 r12 r13 r14 r15'.split())}
 # include/margay declares what the machine-independent rooms use of arch/.
 DECLARED = ('common', 'hypercall', 'drivers')
 # They name no register and contain no instruction.
@@ -40,6 +43,8 @@ REGISTER = re.compile(r'__asm__|\b(rd|wr)msr|\b(read|write)_[cd]r\d|\bMSR_[A-Z]|
 GATED = ('common/', 'hypercall/', 'arch/x86/guest/', 'arch/x86/svm/', 'arch/x86/vmx/')
 GATE = re.compile(r'common/(boot|page_\w+)\b|arch/x86/guest/guest_copy\.c')
 DIRECT = re.compile(r'\bmfn_to_virt\(|\bphys_to_virt\(.*PAGE_SHIFT')
+# Runs once, before any guest.
+PLAIN_BRANCHES = 'arch/x86/boot/entry.asm.o'
 COMMENT = re.compile(r'/\*.*?\*/', re.S)
 
 
@@ -97,6 +102,15 @@ def check_symbols(objects, root, declared):
                 yield f'{name}: {symbol} belongs into arch/'
 
 
+def check_branches(objects, root):
+    for path in sorted(objects.rglob('*.o')):
+        name = path.relative_to(objects).as_posix()
+        if room_of(name) and name != PLAIN_BRANCHES and list((root / name).parent.glob(path.stem + '*')):
+            for line in subprocess.check_output(['objdump', '-d', '--no-show-raw-insn', path], text=True).splitlines():
+                if re.search(r'\t(call|jmp) +\*', line):
+                    yield f'{name}: branches around the thunks: {" ".join(line.split())}'
+
+
 def check_headers(root, include):
     gcc = ['gcc', '-std=gnu11', '-ffreestanding', '-mgeneral-regs-only', '-fsyntax-only', '-x', 'c']
     paths = [f'-I{root}/include', '-isystem', include]
@@ -112,6 +126,7 @@ def main():
     text = ''.join(COMMENT.sub('', p.read_text(encoding='utf-8')) for p in (root / 'include/margay').glob('*.h'))
     breaches = list(check_sources(root))
     breaches += check_symbols(objects, root, set(re.findall(r'\w+', text)))
+    breaches += check_branches(objects, root)
     breaches += check_headers(root, str(objects.parent / 'inc'))
     print(*breaches, sep='\n', end='\n' if breaches else '')
     print(f'arrows: {len(breaches)} breaches')

@@ -22,5 +22,6 @@ extern struct x86_features x86;
 
 void features_init(void);
 void features_init_cpu(void);
+bool under_tcg(void);	/* Returns whether the machine is QEMU's TCG. */
 /* Prints the CPU, its features, the mitigations and the memory map: option report=. describe.c */
 void machine_describe(void);

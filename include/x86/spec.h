@@ -19,6 +19,7 @@ enum {
 	SPEC_ZENBLEED = 1 << 11,
 	SPEC_IBPB = 1 << 12,	/* IBPB at each load of a vCPU */
 	SPEC_ITLB = 1 << 13,
+	SPEC_RETPOLINE = 1 << 14, /* keep the thunks of indirect branches */
 };
 #define SPEC_SWITCH (SPEC_RSB | SPEC_MSR | SPEC_IBPB_EXIT | SPEC_BHB | SPEC_VERW | SPEC_L1D)
 

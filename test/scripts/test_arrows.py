@@ -110,6 +110,10 @@ class Arrows(unittest.TestCase):
         self.breach('arch/x86/cpu/a.c', 'void do_op(void);\nvoid a(void)\n{\n\tdo_op();\n}\n',
                     'arch/x86/cpu may not use do_op')
 
+    def test_branch_around_the_thunks(self):
+        self.breach('common/a.c', 'void a(void (*fn)(void))\n{\n\tfn();\n\tfn = 0;\n}\n',
+                    'common/a.o: branches around the thunks')
+
     def test_header_alone(self):
         self.breach('include/x86/a.h', 'struct a {\n\tu8 b;\n};\n', 'include/x86/a.h: does not compile alone')
 

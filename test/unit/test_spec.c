@@ -5,11 +5,15 @@
  */
 #include "host.h"
 
+#include <margay/cmdline.h>
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/spec.h>
 
 struct x86_features x86;
+u8 indirect_thunks[16 * 32];
+
+bool under_tcg(void) { return false; }
 
 void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out)
 {
@@ -30,9 +34,9 @@ static const struct {
 	struct spec_cpu cpu;
 	u32 actions, host, guest;
 } cases[] = {
-	/* An emulator, or firmware that enumerates nothing: no mitigation is possible. */
-	{ { .intel = true, .family = 6, .model = 0x3d }, 0, 0, 0 },
-	{ { .amd = true, .family = 0x17, .model = 1 }, 0, 0, 0 },
+	/* An emulator, or firmware that enumerates nothing: only retpolines are possible. */
+	{ { .intel = true, .family = 6, .model = 0x3d }, SPEC_RETPOLINE, 0, 0 },
+	{ { .amd = true, .family = 0x17, .model = 1 }, SPEC_RETPOLINE, 0, 0 },
 	/* Broadwell with its last microcode: L1TF and MDS. */
 	{ { .intel = true, .family = 6, .model = 0x3d, .l7d = INTEL_CTRL | MD_CLEAR | FLUSH },
 	  SPEC_IBPB | SPEC_MSR | SPEC_RSB | SPEC_L1D | SPEC_VERW, 3, 7 },
@@ -75,8 +79,11 @@ static const struct {
 	  SPEC_IBPB | SPEC_RSB | SPEC_MSR | SPEC_IBPB_EXIT | SPEC_AUTO_IBRS, 2, 7 },
 	{ { .amd = true, .family = 0x1a, .model = 2, .e8b = 0x100d000, .e21a = BIT(8) | BIT(29) },
 	  SPEC_IBPB | SPEC_RSB | SPEC_MSR | SPEC_AUTO_IBRS, 2, 7 },
+	/* IBPB alone, where it is not needed at each exit. */
+	{ { .amd = true, .family = 0x15, .e8b = BIT(12) },
+	  SPEC_IBPB | SPEC_RSB | SPEC_RETPOLINE, 0, 0 },
 	/* Another vendor's leaves are unknown. */
-	{ { .family = 6, .l7d = ~0U, .e8b = ~0U, .caps = ~0UL }, 0, 0, 0 },
+	{ { .family = 6, .l7d = ~0U, .e8b = ~0U, .caps = ~0UL }, SPEC_RETPOLINE, 0, 0 },
 };
 
 static void test_decide(void **state)
@@ -91,9 +98,29 @@ static void test_decide(void **state)
 	}
 }
 
+/* Without retpolines each thunk is a jump to its register and INT3. */
+static void test_thunks(void **state)
+{
+	static const u8 rcx[] = { 0xff, 0xe1, 0xcc }, r9[] = { 0x41, 0xff, 0xe1, 0xcc },
+			r15[] = { 0x41, 0xff, 0xe7, 0xcc };
+
+	(void)state;
+	strcpy(opt.spec, "retpoline");
+	spec_init();
+	assert_memory_equal(indirect_thunks + 1 * 32, rcx, sizeof(rcx));
+	assert_memory_equal(indirect_thunks + 9 * 32, r9, sizeof(r9));
+	assert_memory_equal(indirect_thunks + 15 * 32, r15, sizeof(r15));
+	memset(indirect_thunks, 0, sizeof(indirect_thunks));
+	strcpy(opt.spec, "all");
+	spec_init();
+	assert_int_equal(indirect_thunks[32], 0);
+	assert_true(spec.actions & SPEC_RETPOLINE);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_decide) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_decide),
+					    cmocka_unit_test(test_thunks) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,6 +40,14 @@ static bool __init has_itlb_multihit(bool arch_caps)
 	return (a >> 8 & 15) == 6 && !memchr(atoms, (int)model, sizeof(atoms));
 }
 
+bool __init under_tcg(void)
+{
+	u32 a, b, c, d;
+
+	cpuid_count(0x40000000, 0, &a, &b, &c, &d);
+	return b == 0x54474354 && c == 0x43544743 && d == 0x47435447;	/* TCGTCGTCGTCG */
+}
+
 void __init features_init(void)
 {
 	u32 a, b, c, d, max;

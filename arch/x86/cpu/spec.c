@@ -49,6 +49,9 @@ u64 spec_arch_caps;
 u32 spec_host_ctrl;	/* read by the world switch */
 u8 spec_exit;
 
+#define THUNK_SIZE 32
+extern u8 indirect_thunks[]; /* one for each register: thunks.asm */
+
 /* Cost: instructions per exit and entry, unless stated otherwise. */
 static const struct {
 	u32 action;
@@ -58,6 +61,7 @@ static const struct {
 	  "4 a load" },
 	{ SPEC_MSR, "ibrs", "Spectre v2, BHI", "SPEC_CTRL: IBRS, STIBP, BHI_DIS_S", "12" },
 	{ SPEC_AUTO_IBRS, "autoibrs", "Spectre v2", "EFER.AIBRSE", "0" },
+	{ SPEC_RETPOLINE, "retpoline", "Spectre v2", "retpolines in Margay", "4 a branch, else 2" },
 	{ SPEC_RSB, "rsb", "SpectreRSB", "return stack filled after exits", "70" },
 	{ SPEC_BHB, "bhb", "BHI", "branch history overwritten after exits", "800" },
 	{ SPEC_IBPB_EXIT, "ibpb-exit", "Retbleed, SRSO", "IBPB after exits", "4" },
@@ -131,7 +135,23 @@ struct spec_plan spec_decide(const struct spec_cpu *cpu)
 		decide_intel(cpu, &p);
 	else if (cpu->amd)
 		decide_amd(cpu, &p);
+	/* Otherwise no guest can steer Margay's indirect branches. */
+	if (!(p.host_ctrl & SPEC_CTRL_IBRS) && !(p.actions & (SPEC_AUTO_IBRS | SPEC_IBPB_EXIT)))
+		p.actions |= SPEC_RETPOLINE;
 	return p;
+}
+
+/*
+ * Replaces each thunk by `jmp register; int3`. Called on the boot CPU, while Margay's text is still
+ * writable.
+ */
+static void __init drop_retpolines(void)
+{
+	for (u8 reg = 0; reg < 16; reg++) {
+		u8 jump[] = { 0x41, 0xff, 0xe0 | (reg & 7), 0xcc };
+
+		memcpy(indirect_thunks + reg * THUNK_SIZE, jump + (reg < 8), reg < 8 ? 3 : 4);
+	}
 }
 
 static void __init read_cpu(struct spec_cpu *c)
@@ -174,13 +194,17 @@ void __init spec_init(void)
 	spec = spec_decide(&cpu);
 	spec_arch_caps = cpu.l7d & L7D_ARCH_CAPS ? cpu.caps & CAPS_GUEST : 0;
 	spec.actions |= x86.itlb_multihit ? SPEC_ITLB : 0;
+	if (under_tcg())	/* no guest trains a predictor of this CPU */
+		spec.actions &= ~SPEC_RETPOLINE;
 	if (option_lists(opt.spec, "all"))
-		spec.actions |= SPEC_SWITCH;
+		spec.actions |= SPEC_SWITCH | SPEC_RETPOLINE;
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
 		if (option_lists(opt.spec, "off") || option_lists(opt.spec, table[i].name))
 			spec.actions &= ~table[i].action;
 	if (!(spec.actions & SPEC_MSR))
 		spec.host_ctrl = spec.guest_ctrl = 0;
+	if (!(spec.actions & SPEC_RETPOLINE))
+		drop_retpolines();
 	x86.itlb_multihit = spec.actions & SPEC_ITLB;
 	spec_host_ctrl = spec.host_ctrl;
 	spec_exit = (u8)spec.actions;

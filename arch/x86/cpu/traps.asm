@@ -51,5 +51,6 @@ stack_switch:
 	mov rsp, rdi
 	mov rdi, rdx
 	xor ebp, ebp
-	call rsi
+	extern __x86_indirect_thunk_rsi
+	call __x86_indirect_thunk_rsi
 	ud2

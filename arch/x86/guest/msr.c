@@ -41,11 +41,6 @@ static int drop(struct vcpu *v __unused, u32 msr __unused, u64 val __unused)
 	return 0;
 }
 
-static struct msr_read read_hvm(struct vcpu *v, u32 msr)
-{
-	return hvm->get_msr(v, msr);
-}
-
 /* PAT has eight entries; types 2, 3 and above 7 are reserved. SDM 3A 12.12.2. */
 static int write_pat(struct vcpu *v, u32 msr, u64 val)
 {
@@ -196,8 +191,8 @@ static const struct msr_rule rules[] = {
 	{ MSR_TSC, MSR_TSC, 0, read_tsc, write_tsc, ANY },
 	{ MSR_APIC_BASE, MSR_APIC_BASE, 0, vlapic_read_base, write_apic_base, ANY },
 	{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, 0, vlapic_read_deadline, vlapic_wrmsr, ANY },
-	{ MSR_PAT, MSR_PAT, 0, read_hvm, write_pat, ANY },
-	{ MSR_EFER, MSR_EFER, 0, read_hvm, write_efer, ANY },
+	{ MSR_PAT, MSR_PAT, 0, NULL, write_pat, ANY },
+	{ MSR_EFER, MSR_EFER, 0, NULL, write_efer, ANY },
 	{ MSR_TSC_AUX, MSR_TSC_AUX, 0, read_tsc_aux, write_tsc_aux, ANY },
 	{ MSR_XEN_HYPERCALL, MSR_XEN_HYPERCALL, 0, NULL, write_hypercall_page, ANY },
 	{ MSR_SPEC_CTRL, MSR_SPEC_CTRL, 0, read_spec_ctrl, write_spec_ctrl, ANY },
@@ -238,6 +233,8 @@ void __init msr_rules_init(void)
 						r->wr };
 		}
 	}
+	/* The back-end holds these two. */
+	msr_slot(MSR_PAT)->rd = msr_slot(MSR_EFER)->rd = hvm->get_msr;
 }
 
 int guest_wrmsr(struct vcpu *v, u32 msr, u64 val)

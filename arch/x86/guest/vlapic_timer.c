@@ -150,10 +150,12 @@ void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt)
 
 struct msr_read vlapic_read_deadline(struct vcpu *v, u32 msr __unused)
 {
-	u64 tsc = READ_ONCE(v->vlapic->tsc_deadline);
+	struct msr_read r = { READ_ONCE(v->vlapic->tsc_deadline), 0 };
 
 	/* A masked timer expires without a host timer. */
-	return (struct msr_read){ tsc && tsc > rdtsc() + v->tsc_offset ? tsc : 0, 0 };
+	if (r.val && r.val <= rdtsc() + v->tsc_offset)
+		r.val = 0;
+	return r;
 }
 
 void vlapic_timer_deadline(struct vlapic *vl, u64 tsc)

@@ -7,6 +7,7 @@
 	section .text
 	extern arch_policy_watch
 	extern policy_call_failed
+	extern __x86_indirect_thunk_rax
 
 ; Offsets in struct cpu, at GS:0.
 %define POLICY_STACK 24
@@ -26,7 +27,8 @@ policy_call:
 	mov [gs:POLICY_UNWIND], rsp
 	mov rsp, [gs:POLICY_STACK]
 	sti
-	call [r8]
+	mov rax, [r8]
+	call __x86_indirect_thunk_rax
 	cli
 	mov rsp, [gs:POLICY_UNWIND]
 	mov qword [gs:POLICY_UNWIND], 0

@@ -16,20 +16,6 @@ static u32 max_asid;
 u8 *svm_msrpm;
 static u8 *iopm;
 
-/*
- * Returns true on QEMU's TCG. Its VMRUN records an EVENTINJ interrupt as an exception to raise: if
- * one of the emulator's own requests comes before the record is cleared, the guest takes the
- * interrupt a second time, whatever its IF is. (Bochs in turn delays a virtual interrupt that is
- * set while IF is set.)
- */
-static bool __init under_tcg(void)
-{
-	u32 a, b, c, d;
-
-	cpuid_count(0x40000000, 0, &a, &b, &c, &d);
-	return b == 0x54474354 && c == 0x43544743 && d == 0x47435447;	/* TCGTCGTCGTCG */
-}
-
 static bool __init svm_probe(void)
 {
 	u32 a, b, c, d;
@@ -51,6 +37,12 @@ static bool __init svm_probe(void)
 	}
 	x86.nested_page1g = x86.page1g;
 	svm_nrips = d & FEATURE_NRIPS;
+	/*
+	 * TCG's VMRUN records an EVENTINJ interrupt as an exception to raise: if one of the
+	 * emulator's own requests comes before the record is cleared, the guest takes the interrupt
+	 * a second time, whatever its IF is. (Bochs in turn delays a virtual interrupt that is set
+	 * while IF is set.)
+	 */
 	svm_inject_virq = under_tcg();
 	max_asid = b;
 	return true;
