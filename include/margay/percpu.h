@@ -61,6 +61,7 @@ struct cpu {
 	unsigned id;
 	u32 apic_id;
 	u8 node;
+	bool alive;			/* set up, by itself */
 	bool online;
 	u8 lock_depth;
 	u8 lock_levels[8];		/* lock order check, DEBUG builds */

@@ -201,6 +201,11 @@ ap_trampoline:
 	bits 64
 .long:	mov eax, 0x10
 	mov ss, eax
+	extern ap_lock				; smp.c: one CPU at a time has the stack
+	mov rax, ap_lock
+.wait:	pause
+	lock bts dword [rax], 0
+	jc .wait
 	mov rsp, [rel ap_stack]
 	xor ebp, ebp
 	jmp [rel ap_entry]

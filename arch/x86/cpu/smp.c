@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Starts the other CPUs, one at a time. SDM 3A 9.4. */
+/* Starts the other CPUs, all at once. SDM 3A 9.4. */
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
 #include <margay/hold.h>
@@ -11,6 +11,7 @@
 #include <x86/mce.h>
 #include <x86/microcode.h>
 #include <x86/paging.h>
+#include <x86/regs.h>
 #include <x86/smp.h>
 #include <x86/spec.h>
 #include <x86/traps.h>
@@ -26,9 +27,13 @@ extern u8 ap_trampoline[], ap_trampoline_end[];
 extern u64 ap_cr3, ap_stack, ap_entry, boot_pml4[];
 extern u8 image_start[];
 
-static struct cpu *starting;
+volatile u32 ap_lock;			/* the trampoline takes it for the temporary stack */
 static paddr_t trampoline __initdata;	/* 0: no page found */
-static volatile bool ap_alive;
+static struct cpu *turn;		/* to compare its TSC with the boot CPU's */
+static unsigned nr_starting __initdata;
+static struct {
+	struct cpu *known, *cpu;	/* cpu: NULL once the CPU itself has seen it */
+} starting[MAX_CPUS] __initdata;
 
 struct cpu *__init cpu_create(unsigned id, const struct acpi_cpu *a)
 {
@@ -78,12 +83,22 @@ void cpu_init_here(struct cpu *c)
 		panic("CPU %u cannot run guests\n", c->id);
 }
 
+static void idle_until_interrupt(void)
+{
+	hold_over();
+	__asm__ volatile("sti; hlt; cli" ::: "memory");
+	hold_begin();
+}
+
 static void ap_main(void *arg)
 {
 	struct cpu *c = arg;
 
+	atomic_store(&ap_lock, 0);	/* leaves the temporary stack to the next CPU */
 	cpu_init_here(c);
-	atomic_store(&ap_alive, true);
+	atomic_store(&c->alive, true);
+	while (READ_ONCE(turn) != c)
+		idle_until_interrupt();
 	tsc_sync_ap();
 	while (!READ_ONCE(c->online))
 		cpu_relax();
@@ -91,15 +106,127 @@ static void ap_main(void *arg)
 	sched_loop();
 }
 
-/* Continues from the trampoline on a temporary stack, with the boot page tables. */
-static void __init __noreturn ap_start(void)
+/* Returns the APIC id that this CPU has from reset on. */
+static u32 __init initial_apic_id(void)
 {
-	paging_load_cpu();
-	stack_switch((void *)starting->stack_top, ap_main, starting);
+	u32 max, a, b, c, d;
+
+	cpuid_count(0, 0, &max, &b, &c, &d);
+	if (max >= 0xb) {
+		cpuid_count(0xb, 0, &a, &b, &c, &d);
+		if (b)
+			return d;
+	}
+	cpuid_count(1, 0, &a, &b, &c, &d);
+	return b >> 24;
 }
 
-static bool __init start_ap(struct cpu *c)
+/*
+ * Continues from the trampoline, with the boot page tables, on a temporary stack that ap_lock
+ * protects. A CPU that was given up meanwhile finds no entry and halts.
+ */
+static void __init __noreturn ap_start(void)
 {
+	u32 id = initial_apic_id();
+
+	paging_load_cpu();
+	for (unsigned i = 0; i < nr_starting; i++) {
+		struct cpu *c = READ_ONCE(starting[i].cpu);
+
+		if (c && c->apic_id == id && atomic_cas(&starting[i].cpu, c, (struct cpu *)NULL))
+			stack_switch((void *)c->stack_top, ap_main, c);
+	}
+	atomic_store(&ap_lock, 0);
+	arch_halt();
+}
+
+static bool __init all_alive(unsigned from)
+{
+	for (unsigned i = from; i < nr_starting; i++)
+		if (!READ_ONCE(starting[i].known->alive))
+			return false;
+	return true;
+}
+
+/* Waits for the CPUs from number `from` on to finish their set-up. */
+static bool __init wait_for_aps(unsigned from, unsigned us)
+{
+	for (; us >= 50 && !all_alive(from); us -= 50)
+		udelay(50);
+	return all_alive(from);
+}
+
+static void __init send_to_aps(unsigned from, u32 icr)
+{
+	for (unsigned i = from; i < nr_starting; i++)
+		if (!READ_ONCE(starting[i].known->alive))
+			apic_send_ipi(starting[i].known->apic_id, icr);
+}
+
+/* Starts the CPUs from number `from` on: INIT, SIPI, and SIPI again after 10 ms; at most 1 s. */
+static void __init start_aps(unsigned from)
+{
+	u32 sipi = ICR_SIPI | (u32)(trampoline >> PAGE_SHIFT);
+
+	send_to_aps(from, ICR_INIT);
+	udelay(200);
+	send_to_aps(from, sipi);
+	if (wait_for_aps(from, 10000))
+		return;
+	send_to_aps(from, sipi);
+	wait_for_aps(from, 1000000);
+}
+
+static void __init add_ap(const struct acpi_cpu *a)
+{
+	if (!x86.x2apic && a->apic_id >= XAPIC_BROADCAST) {
+		pr_warn("CPU with APIC id %u needs x2APIC mode: not started\n", a->apic_id);
+		return;
+	}
+	if (nr_starting == MAX_CPUS - 1)
+		return;
+	starting[nr_starting].known = cpu_create(nr_starting + 1, a);
+	starting[nr_starting].cpu = starting[nr_starting].known;
+	nr_starting++;
+}
+
+/* Takes a started CPU in. INIT stops one that is late, so that it never runs freed code. */
+static void __init finish_ap(struct cpu *c)
+{
+	if (!READ_ONCE(c->alive)) {
+		pr_err("CPU with APIC id %u did not start\n", c->apic_id);
+		apic_send_ipi(c->apic_id, ICR_INIT);
+		return;
+	}
+	c->id = c->view.id = nr_cpus;
+	WRITE_ONCE(turn, c);
+	arch_cpu_kick(c);
+	tsc_sync_bsp(c);
+	cpus[nr_cpus++] = c;
+	atomic_store(&c->online, true);
+}
+
+/* Returns the bits of an APIC id that number the threads of a core. */
+static u32 __init thread_bits(void)
+{
+	u32 max, a, b, c, d;
+
+	cpuid_count(0, 0, &max, &b, &c, &d);
+	if (max < 0xb)
+		return 1;
+	cpuid_count(0xb, 0, &a, &b, &c, &d);
+	return b ? (u32)BIT(a & 31) - 1 : 1;
+}
+
+/*
+ * Starts all other CPUs at once, but the further threads of each core after the first: a microcode
+ * update concerns the core and must not meet a running thread (SDM 3A 10.11.6.3).
+ */
+void __init smp_boot_aps(void)
+{
+	unsigned n = min(boot_acpi.nr_cpus, opt.maxcpus);
+	u32 threads = thread_bits();
+
 	ap_cr3 = image_paddr + (u64)((u8 *)boot_pml4 - image_start);
 	/*
 	 * A stack that the boot page tables map: the lower half of the boot stack, whose upper part
@@ -107,46 +234,25 @@ static bool __init start_ap(struct cpu *c)
 	 */
 	ap_stack = (u64)boot_pml4 + 8 * PAGE_SIZE + 3072;
 	ap_entry = (u64)ap_start;
-	memcpy(phys_to_virt(trampoline), ap_trampoline,
-	       (size_t)(ap_trampoline_end - ap_trampoline));
-	starting = c;
-	ap_alive = false;
-	apic_send_ipi(c->apic_id, ICR_INIT);
-	udelay(200);
-	/* Send the SIPI again after 10 ms; give up after 1 s. */
-	for (unsigned i = 0; i < 20000 && !READ_ONCE(ap_alive); i++) {
-		if (i == 0 || i == 200)
-			apic_send_ipi(c->apic_id, ICR_SIPI | (u32)(trampoline >> PAGE_SHIFT));
-		udelay(50);
-	}
-	return READ_ONCE(ap_alive);
-}
-
-void __init smp_boot_aps(void)
-{
-	unsigned n = min(boot_acpi.nr_cpus, opt.maxcpus);
-
-	if (!trampoline && n > 1)
+	if (trampoline)
+		memcpy(phys_to_virt(trampoline), ap_trampoline,
+		       (size_t)(ap_trampoline_end - ap_trampoline));
+	else if (n > 1)
 		pr_err("no RAM below 640 KiB to start other CPUs in: using one CPU\n");
-	for (unsigned i = 0; i < n && nr_cpus < MAX_CPUS && trampoline; i++) {
-		struct cpu *c;
+	for (unsigned wave = 0; wave < 2 && trampoline; wave++) {
+		unsigned from = nr_starting;
 
-		if (boot_acpi.cpus[i].apic_id == cpus[0]->apic_id)
-			continue;
-		if (!x86.x2apic && boot_acpi.cpus[i].apic_id >= XAPIC_BROADCAST) {
-			pr_warn("CPU with APIC id %u needs x2APIC mode: not started\n",
-				boot_acpi.cpus[i].apic_id);
-			continue;
+		for (unsigned i = 0; i < n; i++) {
+			u32 id = boot_acpi.cpus[i].apic_id;
+
+			if (id != cpus[0]->apic_id && !(id & threads) == !wave)
+				add_ap(&boot_acpi.cpus[i]);
 		}
-		c = cpu_create(nr_cpus, &boot_acpi.cpus[i]);
-		if (!start_ap(c)) {
-			pr_err("CPU with APIC id %u did not start\n", c->apic_id);
-			continue;
-		}
-		tsc_sync_bsp(c);
-		cpus[nr_cpus++] = c;
-		atomic_store(&c->online, true);
+		if (nr_starting > from)
+			start_aps(from);
 	}
+	for (unsigned i = 0; i < nr_starting; i++)
+		finish_ap(starting[i].known);
 	pr_info("%u CPU%s on %u node%s; TSCs %s\n", nr_cpus, nr_cpus == 1 ? "" : "s",
 		boot_acpi.nr_nodes, boot_acpi.nr_nodes == 1 ? "" : "s",
 		tsc_skew_max ? "differ" : "agree");
@@ -158,13 +264,6 @@ void cpu_raise(struct cpu *c, u32 work)
 
 	if (!known && c != this_cpu())
 		arch_cpu_kick(c);
-}
-
-static void idle_until_interrupt(void)
-{
-	hold_over();
-	__asm__ volatile("sti; hlt; cli" ::: "memory");
-	hold_begin();
 }
 
 void arch_idle(void)
