@@ -17,6 +17,7 @@ enum mem_type {
 	MEM_ACPI = 3,
 	MEM_NVS = 4,
 	MEM_UNUSABLE = 5,
+	MEM_UNCACHED = 0x100,	/* RAM that the MTRRs do not make write-back */
 };
 
 struct mem_range {

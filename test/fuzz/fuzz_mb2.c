@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fuzzes the multiboot2 parser. Its output must be sorted, whatever the input is.
- * fuzz-sources: arch/x86/boot/multiboot2.c common/boot/memmap.c
+ * fuzz-sources: arch/x86/boot/multiboot2.c common/boot/memmap.c arch/x86/mm/mtrr.c
  */
 #include "fuzz.h"
 

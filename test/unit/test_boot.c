@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * multiboot2 information and memory maps: well-formed input, and every kind of malformed input.
- * unit-sources: arch/x86/boot/multiboot2.c common/boot/memmap.c
+ * unit-sources: arch/x86/boot/multiboot2.c common/boot/memmap.c arch/x86/mm/mtrr.c
  */
 #include "host.h"
 

@@ -12,6 +12,7 @@
 #include <x86/mce.h>
 #include <x86/microcode.h>
 #include <x86/msr.h>
+#include <x86/mtrr.h>
 #include <x86/paging.h>
 #include <x86/platform.h>
 #include <x86/smp.h>
@@ -117,6 +118,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	if (magic != MB2_LOADER_MAGIC)
 		panic("not started by a multiboot2 loader (magic %#x)\n", magic);
 	image_paddr = image;
+	mtrr_init(image);
 	read_boot_info(info);
 	ucode_init();
 	features_init();

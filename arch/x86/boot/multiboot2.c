@@ -7,6 +7,7 @@
 #include <margay/bytes.h>
 #include <margay/errno.h>
 #include <margay/mm.h>
+#include <x86/mtrr.h>
 
 enum mb2_tag {
 	MB2_TAG_END = 0,
@@ -211,6 +212,10 @@ int __init mb2_parse(const void *info, size_t limit, struct boot_info *bi)
 
 	bi->mem = sorted_map;
 	bi->nr_mem = mem_sanitise(raw_map, nr_raw, sorted_map, ARRAY_SIZE(sorted_map));
+	size = mtrr_uncached_ram(bi->mem, bi->nr_mem, raw_map + nr_raw, MAX_MAP - nr_raw);
+	if (size)
+		bi->nr_mem =
+			mem_sanitise(raw_map, nr_raw + size, sorted_map, ARRAY_SIZE(sorted_map));
 	for (unsigned i = 0; i < bi->nr_mem; i++)
 		if (bi->mem[i].type == MEM_RAM)
 			bi->ram_end = bi->mem[i].base + bi->mem[i].size;

@@ -10,6 +10,7 @@
 #include <x86/hvm.h>
 #include <x86/mce.h>
 #include <x86/microcode.h>
+#include <x86/mtrr.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
 #include <x86/smp.h>
@@ -76,6 +77,8 @@ void cpu_init_here(struct cpu *c)
 	if (c->id)
 		ucode_update_cpu();
 	features_init_cpu();
+	if (c->id)
+		mtrr_init_cpu();
 	spec_init_cpu();
 	mce_init_cpu();
 	apic_init_cpu();

@@ -9,6 +9,7 @@
 #include <margay/quiesce.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/mtrr.h>
 #include <x86/page_table.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
@@ -84,9 +85,18 @@ static void __init map_section(const u8 *from, const u8 *to, u64 rights)
 	map_or_die(DIRECTMAP_BASE + image_paddr + off, image_paddr + off, size, rights | PTE_NX, 0);
 }
 
+/* A large page has one memory type: each part of one type is mapped alone. SDM 3A 12.11.9. */
 static void __init map_direct(paddr_t base, paddr_t end)
 {
-	map_or_die(DIRECTMAP_BASE + base, base, end - base, RIGHTS_RW, x86.page1g ? 2 : 1);
+	for (u64 len; base < end; base += len) {
+		u64 uncached = PTE_PCD | PTE_PWT;
+
+		len = end - base;
+		if (mtrr_type(&mtrrs, base, &len) == MEMTYPE_WB)
+			uncached = 0;
+		map_or_die(DIRECTMAP_BASE + base, base, len, RIGHTS_RW | uncached,
+			   x86.page1g ? 2 : 1);
+	}
 }
 
 void __init paging_init(const struct boot_info *bi)
@@ -100,7 +110,8 @@ void __init paging_init(const struct boot_info *bi)
 	for (unsigned i = 0; i < bi->nr_mem; i++) {
 		const struct mem_range *r = &bi->mem[i];
 
-		if (r->type == MEM_RAM || r->type == MEM_ACPI || r->type == MEM_NVS)
+		if (r->type == MEM_RAM || r->type == MEM_ACPI || r->type == MEM_NVS ||
+		    r->type == MEM_UNCACHED)
 			map_direct(ALIGN_DOWN(r->base, PAGE_SIZE),
 				   ALIGN_UP(r->base + r->size, PAGE_SIZE));
 	}

@@ -317,7 +317,10 @@ static void vmx_dump(struct vcpu *v __unused)
 	       vmread(ENTRY_CONTROLS));
 }
 
-/* Read, write, execute; memory type write-back, or uncached where the field is 0. SDM 3C 28.3.2. */
+/*
+ * Read, write, execute; memory type write-back, or uncached where the field is 0. EPT does not use
+ * the MTRRs: they agree, since RAM that they do not make write-back is left out. SDM 3C 28.3.7.
+ */
 #define EPT_R BIT(0)
 #define EPT_W BIT(1)
 #define EPT_X BIT(2)
