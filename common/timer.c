@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Timers: a locked pairing heap per CPU, by expiry. The hardware is programmed for the first. A
- * timer's children expire no earlier. Arming costs the same for any number of timers, removal as
- * many steps as the timer has children: on average the logarithm of the number of timers.
+ * Timers: a locked leftist heap per CPU, by expiry. The hardware is programmed for the first. A
+ * timer's children expire no earlier. A timer's rank is the number of steps to the nearest free
+ * place below it, at most the logarithm of the number of timers; the right child has the lower
+ * rank. Arming and removal take a number of steps that the rank bounds, whatever guests arm.
  */
 #include <margay/arch.h>
 #include <margay/percpu.h>
@@ -38,62 +39,75 @@ static struct timer_queue *lock_queue_of(struct timer *t)
 	}
 }
 
-/* Makes the later of two heaps a child of the other, which it returns. */
-static struct timer *merge(struct timer *a, struct timer *b)
+static unsigned rank(const struct timer *t)
 {
-	struct timer *first = b->expires < a->expires ? b : a, *later = first == a ? b : a;
-
-	later->next = first->child;
-	if (later->next)
-		later->next->at = &later->next;
-	first->child = later;
-	later->at = &first->child;
-	return first;
+	return t ? t->rank : 0;
 }
 
-static void set_first(struct timer_queue *q, struct timer *t)
+/* Orders the children of t by rank. Returns whether the rank of t changed. */
+static bool update_rank(struct timer *t)
 {
-	q->first = t;
-	t->next = NULL;
-	t->at = &q->first;
+	struct timer *left = t->left;
+	unsigned old = t->rank;
+
+	if (rank(left) < rank(t->right)) {
+		t->left = t->right;
+		t->right = left;
+	}
+	t->rank = rank(t->right) + 1;
+	return t->rank != old;
+}
+
+/* Merges two heaps, of which one may be empty, along their right children. Links it below no one. */
+static struct timer *merge(struct timer *a, struct timer *b)
+{
+	struct timer *first = NULL, *up = NULL, **at = &first, *later;
+
+	for (; a && b; a = a->right) {
+		if (b->expires < a->expires) {
+			later = a;
+			a = b;
+			b = later;
+		}
+		*at = a;
+		a->up = up;
+		up = a;
+		at = &a->right;
+	}
+	*at = a ? a : b;
+	if (*at)
+		(*at)->up = up;
+	for (; up; up = up->up)
+		update_rank(up);
+	return first;
 }
 
 static void insert(struct timer_queue *q, struct timer *t)
 {
-	t->child = NULL;
-	set_first(q, q->first ? merge(q->first, t) : t);
+	t->left = t->right = NULL;
+	t->rank = 1;
+	q->first = merge(q->first, t);
 }
 
-/* Puts the children of a removed timer back: merges them in pairs, then from the last to the first. */
-static __noinline void adopt(struct timer_queue *q, struct timer *t)
+/* Removes t, if armed: its children take its place. */
+static void disarm(struct timer_queue *q, struct timer *t)
 {
-	struct timer *pairs = NULL, *all = q->first, *pair, *next;
+	struct timer *up = t->up, *below;
 
-	for (; t; t = next) {
-		pair = t->next;
-		next = pair ? pair->next : NULL;
-		pair = pair ? merge(t, pair) : t;
-		pair->next = pairs;
-		pairs = pair;
-	}
-	for (; pairs; pairs = next) {
-		next = pairs->next;
-		all = all ? merge(all, pairs) : pairs;
-	}
-	set_first(q, all);
-}
-
-/* Removes t, if armed. */
-static __always_inline void disarm(struct timer_queue *q, struct timer *t)
-{
-	if (!t->at)
+	if (!t->rank)
 		return;
-	*t->at = t->next;
-	if (t->next)
-		t->next->at = t->at;
-	t->at = NULL;
-	if (t->child)
-		adopt(q, t->child);
+	below = merge(t->left, t->right);
+	t->rank = 0;
+	if (below)
+		below->up = up;
+	if (!up)
+		q->first = below;
+	else if (up->left == t)
+		up->left = below;
+	else
+		up->right = below;
+	while (up && update_rank(up))
+		up = up->up;
 }
 
 /* Locks and returns the queue to arm t on: this CPU's, or that of the CPU running its function. */

@@ -12,13 +12,13 @@ struct cpu;
 struct vcpu;
 
 struct timer {
-	struct timer **at;	/* what points to it in the heap of cpu; NULL: not armed */
-	struct timer *next, *child;	/* its next sibling and first child */
+	struct timer *up, *left, *right;	/* parent and children in the heap of cpu */
+	u32 rank;			/* see timer.c; 0: not armed */
+	bool early;			/* may run up to timer_queue.ahead before it expires */
 	stime_t expires;		/* ns of system time; meaningful while armed */
 	void (*fn)(struct timer *t);
 	const struct vcpu *owner;	/* the vCPU that it serves; NULL: none */
 	struct cpu *cpu;		/* whose heap it is in, or was in last */
-	bool early;			/* may run up to timer_queue.ahead before it expires */
 };
 
 struct timer_queue {
@@ -46,7 +46,7 @@ void timer_set(struct timer *t, stime_t expires);
 void timer_stop(struct timer *t);
 /* Moves t, if armed, to this CPU, where its vCPU now runs. */
 void timer_follow(struct timer *t);
-static inline bool timer_armed(const struct timer *t) { return READ_ONCE(t->at); }
+static inline bool timer_armed(const struct timer *t) { return READ_ONCE(t->rank); }
 /*
  * Runs expired timers and programs the hardware. Each CPU calls it for itself. Returns whether one
  * of them served another vCPU than the one that runs here.

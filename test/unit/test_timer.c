@@ -109,15 +109,23 @@ static stime_t first_of(unsigned c)
 	return first;
 }
 
-/* Checks t, its later siblings and all their children. */
-static void check_heap(unsigned c, const struct timer *t, stime_t earliest)
+static unsigned rank_of(const struct timer *t)
 {
-	for (; t; t = t->next) {
-		assert_true(t->expires >= earliest);
-		assert_ptr_equal(t->cpu, &cpu[c]);
-		assert_ptr_equal(*t->at, t);
-		check_heap(c, t->child, t->expires);
-	}
+	return t ? t->rank : 0;
+}
+
+/* Checks t and all timers below it. */
+static void check_heap(unsigned c, const struct timer *t, const struct timer *up)
+{
+	if (!t)
+		return;
+	assert_true(!up || t->expires >= up->expires);
+	assert_ptr_equal(t->cpu, &cpu[c]);
+	assert_ptr_equal(t->up, up);
+	assert_true(rank_of(t->left) >= rank_of(t->right));
+	assert_int_equal(t->rank, rank_of(t->right) + 1);
+	check_heap(c, t->left, t);
+	check_heap(c, t->right, t);
 }
 
 static void check(void)
@@ -127,7 +135,7 @@ static void check(void)
 	for (unsigned c = 0; c < CPUS; c++) {
 		const struct timer *t = cpu[c].timers.first;
 
-		check_heap(c, t, 0);
+		check_heap(c, t, NULL);
 		assert_int_equal(t ? t->expires : ~0UL, first_of(c));
 		/* Never late; an early interrupt finds nothing due. */
 		assert_true(hardware[c] <= first_of(c));
@@ -265,6 +273,76 @@ static void test_owner(void **state)
 	assert_int_equal(ran, 8);
 	timers_run(NULL);
 	assert_null(cpu[0].timers.first);
+}
+
+#define MANY (4 * 1024U)
+
+static struct timer many[MANY], old[MANY];
+
+/* Returns how many timers' places in the heap differ from those in old[]. */
+static unsigned moved(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MANY; i++)
+		n += memcmp(&many[i], &old[i], offsetof(struct timer, expires)) != 0;
+	return n;
+}
+
+/* In which order timers were armed sets the shape of the heap. Guests choose it. */
+static stime_t expiry(unsigned order, unsigned i)
+{
+	switch (order) {
+	case 0:
+		return 1000 + i;
+	case 1:
+		return 1000 + MANY - i;
+	case 2:	/* outside in */
+		return 1000 + (i & 1 ? i : 2 * MANY - i);
+	default:
+		return 1000 + (i * 2654435761U >> 8) % MANY;
+	}
+}
+
+/*
+ * To arm or remove one of 4,096 timers, all timers of a guest with 1,024 vCPUs, changes at most a
+ * few times the logarithm of their number, in whatever order the guest arms and stops them.
+ */
+static void test_bounded(void **state)
+{
+	unsigned most = 0;
+
+	(void)state;
+	for (unsigned order = 0; order < 4; order++) {
+		for (unsigned i = 0; i < MANY; i++) {
+			timer_init(&many[i], slow);
+			timer_set(&many[i], expiry(order, i));
+		}
+		for (unsigned n = 0; n < MANY; n++) {
+			/* The first one, then one from the middle, and so on. */
+			struct timer *t = cpu[0].timers.first;
+
+			if (order & 1 && n & 1)
+				t = t->left ? t->left : t;
+			if (n > 512) {
+				timer_stop(t);
+				continue;
+			}
+			memcpy(old, many, sizeof(many));
+			timer_stop(t);
+			most = max(most, moved());
+			if (n & 2)
+				continue;
+			memcpy(old, many, sizeof(many));
+			timer_set(t, expiry(order, n) + MANY / 2);
+			most = max(most, moved());
+		}
+		check_heap(0, cpu[0].timers.first, NULL);
+		while (cpu[0].timers.first)
+			timer_stop(cpu[0].timers.first);
+	}
+	print_message("at most %u of %u timers change\n", most, MANY);
+	assert_true(most && most <= 3 * 12);
 }
 
 /* Another CPU arms or stops a timer: it moves, or leaves the other's heap. */
@@ -511,6 +589,7 @@ int main(void)
 		cmocka_unit_test_setup(test_periodic, setup),
 		cmocka_unit_test_setup(test_no_endless_run, setup),
 		cmocka_unit_test_setup(test_owner, setup),
+		cmocka_unit_test_setup(test_bounded, setup),
 		cmocka_unit_test_setup(test_move, setup),
 		cmocka_unit_test_setup(test_follow, setup),
 		cmocka_unit_test_setup(test_while_running, setup),
