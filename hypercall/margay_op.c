@@ -16,29 +16,21 @@ static void copy_name(char *to, const char *from, size_t size)
 	strcopy(to, from, size);
 }
 
-/*
- * Copies the file before it is checked, since its owner could change it meanwhile. Linking the
- * largest file takes a millisecond or two of the privileged caller's own time.
- */
-static long op_load(const struct margay_op *op)
+static long op_load(struct vcpu *v, const struct margay_op *op)
 {
 	u64 size = op->u.load.size;
-	unsigned pages = (unsigned)(ALIGN_UP(size, PAGE_SIZE) >> PAGE_SHIFT);
 	char why[MODULE_REASON] = "";
-	void *file;
 	long rc;
 
 	if (!size || size > MODULE_FILE_MAX)
 		return -E2BIG;
-	file = alloc_pages(pages, NODE_ANY);
-	if (!file)
-		return -ENOMEM;
-	rc = copy_from_guest(file, op->u.load.file, size);
-	arch_poll_irqs();
-	if (!rc)
-		rc = policy_load(file, size, why);
-	free_pages(file, pages);
-	if (rc && op->u.load.reason && copy_to_guest(op->u.load.reason, why, sizeof(why)))
+	do
+		rc = policy_load_guest(v, op->u.load.file, size, why);
+	while (rc == -ERESTART && !hcall_preempt());
+	if (rc == -EBUSY)	/* another vCPU loads a module */
+		return -ERESTART;
+	if (rc && rc != -ERESTART && op->u.load.reason &&
+	    copy_to_guest(op->u.load.reason, why, sizeof(why)))
 		return -EFAULT;
 	return rc;
 }
@@ -127,7 +119,7 @@ static long do_op(struct vcpu *v, struct margay_op *op)
 {
 	switch (op->cmd) {
 	case MARGAY_POLICY_LOAD:
-		return op_load(op);
+		return op_load(v, op);
 	case MARGAY_POLICY_UNLOAD:
 		return policy_unload(op->name);
 	case MARGAY_POLICY_LIST:

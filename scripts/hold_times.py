@@ -26,21 +26,29 @@ RUNS = {
     'cpu': ('smp', 'ipi', 'timers', 'sched_ops', 'vcpu_op', 'exceptions'),
     'policies': ('policies', 'hello'),
     'linux': ('linux-cloud', 'hello'),
+    # Guests with 1,024 vCPUs.
+    'vcpus': ('many_vcpus', 'holds', 'grants_self', 'idle_storm', 'hello'),
 }
 ARGS = {'policies': 'vcpus=4 mem=64M control -- swaps=30',
         'linux-cloud': 'vcpus=2 mem=256M -- console=hvc0 margay.test=boot margay.cpus=2'}
 
 
-def modules(guests):
+LARGE = {'many_vcpus': 'vcpus=1024 mem=128M -- vcpus=1024',
+         'idle_storm': 'vcpus=1024 mem=64M -- kind=2 vcpus=1024 crash=1',
+         'holds': 'vcpus=1024 mem=64M', 'grants_self': 'vcpus=1024 mem=64M'}
+
+
+def modules(run, guests):
+    args = ARGS | (LARGE if run == 'vcpus' else {})
     for name in guests:
-        yield measure.guest(name), f'guest name={name} ' + ARGS.get(name, 'vcpus=6 mem=64M')
+        yield measure.guest(name), f'guest name={name} ' + args.get(name, 'vcpus=6 mem=64M')
         if name.startswith('linux'):
             yield measure.guest('initramfs.gz'), f'initrd for={name}'
 
 
 def run(bed, name, guests):
     """{(place, kind): ticks} of a run."""
-    image, log = measure.image_of(f'hold-{bed}-{name}', modules(guests), 'noidlescrub',
+    image, log = measure.image_of(f'hold-{bed}-{name}', modules(name, guests), 'noidlescrub',
                                   'debug/margay')
     machine, lines = beds.Machine(image, cpus=1, mem=1024), measure.Lines()
     if bed == 'qemu':

@@ -71,13 +71,18 @@ static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_gu
 static void boot_policy(const struct boot_guest *bg)
 {
 	const struct guest_spec *spec = &bg->spec;
-	char why[MODULE_REASON];
+	static struct policy_load load;
 	struct policy *p;
 	struct cpu_set set;
-	int rc = policy_load(bg->image, bg->image_size, why);
+	int rc;
 
+	load = (struct policy_load){ .file = bg->image, .len = bg->image_size };
+	do
+		rc = policy_load_step(&load);
+	while (rc == -ERESTART);
 	if (rc) {
-		pr_err("policy module refused: %s (%d)\n", why[0] ? why : "no memory", rc);
+		pr_err("policy module refused: %s (%d)\n", load.why[0] ? load.why : "no memory",
+		       rc);
 		return;
 	}
 	p = policy_last();

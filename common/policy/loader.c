@@ -47,12 +47,17 @@
 
 #define PER_CPU_PREFIX ".bss.percpu."	/* of PER_CPU() */
 #define PER_CPU_LEN (sizeof(PER_CPU_PREFIX) - 1)
-#define MAX_SECTIONS 64
 #define MAX_SYMBOLS 4096
 #define NOT_LOADED (~0U)
 
 #define EHDR_SIZE 64
 #define NHDR_SIZE 12
+
+/* Bounds of a step */
+#define STEP_BYTES 16384UL
+#define STEP_SYMBOLS 256
+#define STEP_RELAS 32
+#define NOTES_MAX 4096
 
 /* Elf64_Shdr, Sym, Rela */
 struct shdr {
@@ -72,22 +77,6 @@ struct rela {
 	u32 type, sym;
 	s64 addend;
 };
-struct strings {
-	const char *p;
-	u64 size;
-};
-
-struct link {
-	const u8 *file;
-	u64 len, shoff, base, syms;
-	u8 *to;
-	struct module *m;
-	char *reason;
-	unsigned nr_sections, symtab, nr_syms;
-	struct strings names, symnames;
-	u32 at[MAX_SECTIONS];	/* offset of a loaded section in memory */
-};
-
 int module_refuse(char *reason, const char *fmt, ...)
 {
 	va_list ap;
@@ -107,7 +96,7 @@ int module_refuse(char *reason, const char *fmt, ...)
  * Read elements of the file's tables, which may be unaligned. The index must be in bounds. A
  * PER_CPU() section shrinks to this machine's number of CPUs.
  */
-static struct shdr section(const struct link *l, unsigned i)
+static struct shdr section(const struct module_link *l, unsigned i)
 {
 	struct shdr s;
 
@@ -119,7 +108,7 @@ static struct shdr section(const struct link *l, unsigned i)
 	return s;
 }
 
-static struct sym symbol(const struct link *l, unsigned i)
+static struct sym symbol(const struct module_link *l, unsigned i)
 {
 	struct sym s;
 
@@ -127,19 +116,19 @@ static struct sym symbol(const struct link *l, unsigned i)
 	return s;
 }
 
-static const char *section_name(const struct link *l, unsigned i)
+static const char *section_name(const struct module_link *l, unsigned i)
 {
 	return l->names.p + section(l, i).name;
 }
 
-static const char *symbol_name(const struct link *l, const struct sym *s)
+static const char *symbol_name(const struct module_link *l, const struct sym *s)
 {
 	if ((s->info & 15) == STT_SECTION && s->shndx < l->nr_sections)
 		return section_name(l, s->shndx);
 	return l->symnames.p + s->name;
 }
 
-static int read_strings(struct link *l, u32 i, struct strings *out)
+static int read_strings(struct module_link *l, u32 i, struct module_strings *out)
 {
 	struct shdr s;
 
@@ -149,14 +138,18 @@ static int read_strings(struct link *l, u32 i, struct strings *out)
 	if (s.type != SHT_STRTAB || s.offset > l->len || s.size > l->len - s.offset || !s.size ||
 	    l->file[s.offset + s.size - 1])
 		return refuse(l, "section %u is not a string table", i);
-	*out = (struct strings){ (const char *)l->file + s.offset, s.size };
+	*out = (struct module_strings){ (const char *)l->file + s.offset, s.size };
 	return 0;
 }
 
-static int read_header(struct link *l)
+static int read_header(struct module_link *l)
 {
 	const u8 *h = l->file;
 
+	memset(l->m, 0, sizeof(*l->m));
+	l->m->base = l->base;
+	if (l->len > MODULE_FILE_MAX)
+		return refuse(l, "the file has more than %lu bytes", MODULE_FILE_MAX);
 	if (l->len < EHDR_SIZE)
 		return refuse(l, "not an ELF file: too short");
 	if (memcmp(h, "\177ELF\2\1", 6))
@@ -166,15 +159,15 @@ static int read_header(struct link *l)
 	l->shoff = get_u64(h + 40);
 	l->nr_sections = get_u16(h + 60);
 	if (get_u16(h + 58) != sizeof(struct shdr) || !l->nr_sections ||
-	    l->nr_sections > MAX_SECTIONS)
+	    l->nr_sections > MODULE_SECTIONS)
 		return refuse(l, "%u sections of %u bytes; expected 1 to %u of 64", l->nr_sections,
-			      get_u16(h + 58), MAX_SECTIONS);
+			      get_u16(h + 58), MODULE_SECTIONS);
 	if (l->shoff > l->len || l->nr_sections * sizeof(struct shdr) > l->len - l->shoff)
 		return refuse(l, "the section headers lie beyond the end of the file");
 	return read_strings(l, get_u16(h + 62), &l->names);
 }
 
-static int read_symtab(struct link *l, unsigned i, const struct shdr *s)
+static int read_symtab(struct module_link *l, unsigned i, const struct shdr *s)
 {
 	if (l->symtab)
 		return refuse(l, "section %s: a second symbol table", section_name(l, i));
@@ -188,7 +181,7 @@ static int read_symtab(struct link *l, unsigned i, const struct shdr *s)
 	return read_strings(l, s->link, &l->symnames);
 }
 
-static int check_loaded(struct link *l, const char *name, const struct shdr *s)
+static int check_loaded(struct module_link *l, const char *name, const struct shdr *s)
 {
 	if (s->type != SHT_PROGBITS && s->type != SHT_NOBITS && s->type != SHT_NOTE)
 		return refuse(l, "section %s: modules have no sections of type %#x", name, s->type);
@@ -202,7 +195,7 @@ static int check_loaded(struct link *l, const char *name, const struct shdr *s)
 	return 0;
 }
 
-static int read_sections(struct link *l)
+static int read_sections(struct module_link *l)
 {
 	int rc = 0;
 
@@ -232,11 +225,11 @@ static enum module_group group_of(const struct shdr *s)
 	return s->flags & SHF_WRITE ? MODULE_DATA : MODULE_RODATA;
 }
 
-/* Lays out the sections and copies them. Fills the rest of text pages with breakpoints. */
-static int load_sections(struct link *l, size_t max)
+static int lay_out_sections(struct module_link *l)
 {
-	u64 end = 0;
+	u64 end = 0, max = min(l->max, MODULE_MEM_MAX);
 
+	memset(l->at, 0xff, sizeof(l->at));
 	for (unsigned g = 0; g < MODULE_GROUPS; g++) {
 		l->m->group[g] = end;
 		for (unsigned i = 0; i < l->nr_sections; i++) {
@@ -255,20 +248,42 @@ static int load_sections(struct link *l, size_t max)
 		if (end > max)
 			return refuse(l, "more than %lu bytes of memory", (unsigned long)max);
 		l->m->size[g] = end - l->m->group[g];
-		memset(l->to + l->m->group[g], g == MODULE_TEXT ? 0xcc : 0, l->m->size[g]);
 	}
-	for (unsigned i = 0; i < l->nr_sections; i++) {
-		struct shdr s = section(l, i);
-
-		if (l->at[i] != NOT_LOADED && s.type != SHT_NOBITS)
-			memcpy(l->to + l->at[i], l->file + s.offset, s.size);
-		else if (l->at[i] != NOT_LOADED)
-			memset(l->to + l->at[i], 0, s.size);
-	}
+	l->end = end;
 	return 0;
 }
 
-static int read_note(struct link *l, const char *name, const u8 *note, const u8 *desc, bool *abi)
+/* Fills pages of code with breakpoints, others with zeros. */
+static int fill_groups(struct module_link *l)
+{
+	u64 text = l->m->size[MODULE_TEXT], end = l->done < text ? text : l->end;
+	u64 n = min(end - l->done, STEP_BYTES);
+
+	memset(l->to + l->done, l->done < text ? 0xcc : 0, n);
+	l->done += n;
+	return l->done < l->end ? -ERESTART : 0;
+}
+
+static int copy_sections(struct module_link *l)
+{
+	struct shdr s = section(l, l->item);
+	bool loaded = l->at[l->item] != NOT_LOADED;
+	u64 n = loaded ? min(s.size - l->done, STEP_BYTES) : 0;
+
+	if (n && s.type != SHT_NOBITS)
+		memcpy(l->to + l->at[l->item] + l->done, l->file + s.offset + l->done, n);
+	else if (n)
+		memset(l->to + l->at[l->item] + l->done, 0, n);
+	l->done += n;
+	if (!loaded || l->done == s.size) {
+		l->done = 0;
+		l->item++;
+	}
+	return l->item < l->nr_sections ? -ERESTART : 0;
+}
+
+static int read_note(struct module_link *l, const char *name, const u8 *note, const u8 *desc,
+		     bool *abi)
 {
 	u32 namesz = get_u32(note), size = get_u32(note + 4), type = get_u32(note + 8);
 	const u8 *who = note + NHDR_SIZE, *ours = module_hypervisor_id();
@@ -291,9 +306,10 @@ static int read_note(struct link *l, const char *name, const u8 *note, const u8 
 	return 0;
 }
 
-static int read_notes(struct link *l)
+static int read_notes(struct module_link *l)
 {
 	bool abi = false;
+	u64 total = 0;
 	int rc = 0;
 
 	for (unsigned i = 0; i < l->nr_sections && !rc; i++) {
@@ -302,6 +318,10 @@ static int read_notes(struct link *l)
 
 		if (l->at[i] == NOT_LOADED || s.type != SHT_NOTE)
 			continue;
+		total += s.size;
+		if (total > NOTES_MAX)
+			return refuse(l, "section %s: more than %u bytes of notes",
+				      section_name(l, i), NOTES_MAX);
 		for (; at < s.size && !rc; at = end) {
 			const u8 *note = l->file + s.offset + at;
 
@@ -319,31 +339,39 @@ static int read_notes(struct link *l)
 	return rc;
 }
 
-/* Checks the names of all symbols. Finds the address of the module's description. */
-static int read_symbols(struct link *l, u64 *desc)
+/* Checks the name of symbol i. Finds the address of the module's description. */
+static int read_symbol(struct module_link *l, unsigned i)
 {
-	bool found = false;
+	struct sym s = symbol(l, i);
 
-	for (unsigned i = 0; i < l->nr_syms; i++) {
-		struct sym s = symbol(l, i);
-
-		if (s.name >= l->symnames.size)
-			return refuse(l, "symbol %u: its name is out of range", i);
-		if (s.shndx == SHN_COMMON)
-			return refuse(l, "symbol %s is a common one (compile with -fno-common)",
-				      symbol_name(l, &s));
-		if (s.info >> 4 == STB_LOCAL || strcmp(l->symnames.p + s.name, "policy_module"))
-			continue;
-		if ((s.info & 15) != STT_OBJECT || s.shndx >= l->nr_sections ||
-		    l->at[s.shndx] == NOT_LOADED || s.size < sizeof(struct policy_module))
-			return refuse(l, "symbol policy_module is not a struct policy_module");
-		*desc = l->base + l->at[s.shndx] + s.value;
-		found = true;
-	}
-	return found ? 0 : refuse(l, "there is no symbol policy_module");
+	if (s.name >= l->symnames.size)
+		return refuse(l, "symbol %u: its name is out of range", i);
+	if (s.shndx == SHN_COMMON)
+		return refuse(l, "symbol %s is a common one (compile with -fno-common)",
+			      symbol_name(l, &s));
+	if (s.info >> 4 == STB_LOCAL || strcmp(l->symnames.p + s.name, "policy_module"))
+		return 0;
+	if ((s.info & 15) != STT_OBJECT || s.shndx >= l->nr_sections ||
+	    l->at[s.shndx] == NOT_LOADED || s.size < sizeof(struct policy_module))
+		return refuse(l, "symbol policy_module is not a struct policy_module");
+	l->desc = l->base + l->at[s.shndx] + s.value;
+	return 0;
 }
 
-static int resolve(struct link *l, u32 i, u64 *value)
+static int read_symbols(struct module_link *l)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < STEP_SYMBOLS && l->item < l->nr_syms && !rc; i++)
+		rc = read_symbol(l, l->item++);
+	if (!rc && l->item < l->nr_syms)
+		return -ERESTART;
+	if (!rc && !l->desc)
+		rc = refuse(l, "there is no symbol policy_module");
+	return rc;
+}
+
+static int resolve(struct module_link *l, u32 i, u64 *value)
 {
 	struct sym s = symbol(l, i);
 	const char *name = symbol_name(l, &s);
@@ -367,7 +395,7 @@ static int resolve(struct link *l, u32 i, u64 *value)
 }
 
 /* Applies one relocation, at offset r->offset of section t. AMD64 supplement, table 4.9. */
-static int relocate(struct link *l, unsigned t, const struct rela *r)
+static int relocate(struct module_link *l, unsigned t, const struct rela *r)
 {
 	bool wide = r->type == R_X86_64_64 || r->type == R_X86_64_PC64, bad;
 	u64 size = section(l, t).size, value;
@@ -414,64 +442,70 @@ static int relocate(struct link *l, unsigned t, const struct rela *r)
 	return 0;
 }
 
-static int relocate_all(struct link *l)
+/* Applies the next relocations of section s. */
+static int relocate_some(struct module_link *l, const struct shdr *s)
 {
-	for (unsigned i = 0; i < l->nr_sections; i++) {
-		struct shdr s = section(l, i);
-		struct rela r;
+	struct rela r;
+	int rc = 0;
 
-		if (s.type != SHT_RELA && s.type != SHT_REL)
-			continue;
-		if (s.info >= l->nr_sections)
-			return refuse(l, "section %s: for section %u, which does not exist",
-				      section_name(l, i), s.info);
-		if (l->at[s.info] == NOT_LOADED)
-			continue;
-		if (s.type != SHT_RELA || s.entsize != sizeof(r) || s.size % sizeof(r) ||
-		    s.link != l->symtab)
-			return refuse(l, "section %s: not a table of relocations with addends",
-				      section_name(l, i));
-		for (u64 off = 0; off < s.size; off += sizeof(r)) {
-			int rc;
-
-			memcpy(&r, l->file + s.offset + off, sizeof(r));
-			rc = relocate(l, s.info, &r);
-			if (rc)
-				return rc;
-		}
+	if (s->info >= l->nr_sections)
+		return refuse(l, "section %s: for section %u, which does not exist",
+			      section_name(l, l->item), s->info);
+	if (l->at[s->info] == NOT_LOADED) {
+		l->done = s->size;
+		return 0;
 	}
+	if (s->type != SHT_RELA || s->entsize != sizeof(r) || s->size % sizeof(r) ||
+	    s->link != l->symtab)
+		return refuse(l, "section %s: not a table of relocations with addends",
+			      section_name(l, l->item));
+	for (unsigned i = 0; i < STEP_RELAS && l->done < s->size && !rc; i++) {
+		memcpy(&r, l->file + s->offset + l->done, sizeof(r));
+		rc = relocate(l, s->info, &r);
+		l->done += sizeof(r);
+	}
+	return rc;
+}
+
+static int relocate_all(struct module_link *l)
+{
+	struct shdr s = section(l, l->item);
+	bool relocates = s.type == SHT_RELA || s.type == SHT_REL;
+	int rc = relocates ? relocate_some(l, &s) : 0;
+
+	if (rc)
+		return rc;
+	if (!relocates || l->done == s.size) {
+		l->done = 0;
+		l->item++;
+	}
+	return l->item < l->nr_sections ? -ERESTART : 0;
+}
+
+static int check(struct module_link *l)
+{
+	return module_check(l->to, l->desc, l->m, l->reason);
+}
+
+static int digest(struct module_link *l)
+{
+	if (!sha256_step(&l->sha, l->file, l->len))
+		return -ERESTART;
+	memcpy(l->m->digest, l->sha.digest, sizeof(l->m->digest));
 	return 0;
 }
 
-int module_link(const void *file, size_t len, u64 base, u8 *to, size_t max, struct module *m,
-		char *reason)
+int module_link_step(struct module_link *l)
 {
-	struct link l = {
-		.file = file, .len = len, .base = base, .to = to, .m = m, .reason = reason
+	static int (*const stages[])(struct module_link *l) = {
+		read_header, read_sections, lay_out_sections, fill_groups, copy_sections,
+		read_notes, read_symbols, relocate_all, check, digest,
 	};
-	u64 desc = 0;
-	int rc;
+	int rc = stages[l->stage](l);
 
-	memset(m, 0, sizeof(*m));
-	memset(l.at, 0xff, sizeof(l.at));
-	m->base = base;
-	if (len > MODULE_FILE_MAX)
-		return refuse(&l, "the file has more than %lu bytes", MODULE_FILE_MAX);
-	rc = read_header(&l);
-	if (!rc)
-		rc = read_sections(&l);
-	if (!rc)
-		rc = load_sections(&l, min(max, MODULE_MEM_MAX));
-	if (!rc)
-		rc = read_notes(&l);
-	if (!rc)
-		rc = read_symbols(&l, &desc);
-	if (!rc)
-		rc = relocate_all(&l);
-	if (!rc)
-		rc = module_check(to, desc, m, reason);
-	arch_poll_irqs();
-	if (!rc)
-		sha256(file, len, m->digest);
-	return rc;
+	if (rc)
+		return rc;
+	l->item = 0;
+	l->done = 0;
+	return ++l->stage < ARRAY_SIZE(stages) ? -ERESTART : 0;
 }

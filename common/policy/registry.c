@@ -96,7 +96,8 @@ struct policy *policy_selected(enum policy_point point, unsigned cpu)
 
 static void discard(struct policy *p)
 {
-	slots_used &= ~BIT(p->slot);
+	if (p->serial)
+		slots_used &= ~BIT(p->slot);
 	if (p->pages)
 		free_pages(p->pages, p->nr_pages);
 	kfree(p);
@@ -119,51 +120,90 @@ static void copy_functions(struct policy *p)
 	p->balance = sched && d->sched->balance;
 }
 
-int policy_load(const void *file, size_t len, char *why)
+static int begin_load(struct policy_load *l)
 {
-	struct policy *p = kzalloc(sizeof(*p));
-	int rc;
+	struct policy *p = l->p = kzalloc(sizeof(*p));
 
-	why[0] = 0;
+	l->why[0] = 0;
 	if (!p)
 		return -ENOMEM;
-	p->serial = ++serial;
 	while (p->slot < MAX_POLICIES && slots_used & BIT(p->slot))
 		p->slot++;
 	if (p->slot == MAX_POLICIES) {
-		snprintf(why, MODULE_REASON, "there are %u modules already", MAX_POLICIES);
-		kfree(p);
+		snprintf(l->why, MODULE_REASON, "there are %u modules already", MAX_POLICIES);
 		return -ENOSPC;
 	}
 	slots_used |= BIT(p->slot);
-	p->nr_pages = MODULE_MEM_MAX >> PAGE_SHIFT;
-	p->pages = alloc_pages(p->nr_pages, NODE_ANY);
-	arch_poll_irqs();
-	rc = p->pages ? module_link(file, len, arch_module_base(p->slot), p->pages, MODULE_MEM_MAX,
-				    &p->mod, why) :
-			-ENOMEM;
-	arch_poll_irqs();
-	if (!rc && !policy_allowed(p->mod.digest)) {
-		snprintf(why, MODULE_REASON, "its SHA-256 is not in the list of allowed modules");
-		rc = -EPERM;
+	p->serial = ++serial;
+	l->link = (struct module_link){ .file = l->file,
+					.len = l->len,
+					.base = arch_module_base(p->slot),
+					.max = MODULE_MEM_MAX,
+					.m = &p->mod,
+					.reason = l->why };
+	return -ERESTART;
+}
+
+static int alloc_memory(struct policy_load *l)
+{
+	l->p->nr_pages = (unsigned)(l->link.end >> PAGE_SHIFT);
+	l->p->pages = l->link.to = alloc_pages(l->p->nr_pages, NODE_ANY);
+	return l->link.to ? -ERESTART : -ENOMEM;
+}
+
+/* Adds the linked module to the registry. */
+static int finish_load(struct policy_load *l)
+{
+	struct policy *p = l->p;
+	int rc;
+
+	if (!policy_allowed(p->mod.digest)) {
+		snprintf(l->why, MODULE_REASON,
+			 "its SHA-256 is not in the list of allowed modules");
+		return -EPERM;
 	}
-	if (!rc && policy_find(p->mod.name)) {
-		snprintf(why, MODULE_REASON, "module %s is loaded already", p->mod.name);
-		rc = -EEXIST;
+	if (policy_find(p->mod.name)) {
+		snprintf(l->why, MODULE_REASON, "module %s is loaded already", p->mod.name);
+		return -EEXIST;
 	}
-	if (!rc)
-		rc = arch_module_map(&p->mod, p->pages);
-	if (rc) {
-		discard(p);
+	rc = arch_module_map(&p->mod, p->pages);
+	if (rc)
 		return rc;
-	}
 	strcopy(p->summary, p->mod.desc->summary, sizeof(p->summary));
 	copy_functions(p);
 	list_add_tail(&p->link, &policies);
 	arch_policy_nmis(true);
 	(void)quiesce_start();	/* makes all CPUs see its pages read-only in the direct map */
 	pr_info("policy %s loaded: %s\n", p->mod.name, p->summary);
+	l->p = NULL;
 	return 0;
+}
+
+void policy_load_cancel(struct policy_load *l)
+{
+	if (l->p)
+		discard(l->p);
+	l->p = NULL;
+}
+
+int policy_load_step(struct policy_load *l)
+{
+	int rc;
+
+	if (!l->p) {
+		rc = begin_load(l);
+	} else if (l->link.end && !l->link.to) {
+		rc = alloc_memory(l);
+	} else if (!l->linked) {
+		rc = module_link_step(&l->link);
+		l->linked = !rc;
+		rc = rc ? rc : -ERESTART;
+	} else {
+		rc = finish_load(l);
+	}
+	if (rc && rc != -ERESTART)
+		policy_load_cancel(l);
+	return rc;
 }
 
 static bool in_use(const struct policy *p)
@@ -357,6 +397,7 @@ static int policy_domain_gone(struct domain *d)
 
 	if (!policy_control_enter())
 		return -ERESTART;
+	policy_load_gone(d);
 	list_for_each(p, &policies, link)
 		if (p->started && !p->ejected && p->fn[FN_DOMAIN_GONE].code)
 			policy_do(p, FN_DOMAIN_GONE, d->slot, 0, 0, 0);

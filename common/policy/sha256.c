@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SHA-256 (FIPS 180-4, section 6.2), for the list of allowed modules. */
-#include <margay/arch.h>
+#include <margay/lib.h>
 #include <margay/module.h>
 
 #define BLOCK 64
+#define STEP_BLOCKS 8
 #define ROR(x, n) ((x) >> (n) | (x) << (32 - (n)))
 
 /* The first 32 bits of the fractional parts of the cube roots of the first 64 primes (4.2.2). */
@@ -55,27 +56,30 @@ static void add_block(u32 h[8], const u8 *p)
 		h[i] += s[i];
 }
 
-void sha256(const void *data, size_t len, u8 digest[32])
+bool sha256_step(struct sha256 *s, const void *data, size_t len)
 {
-	u32 h[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-		     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
-	const u8 *p = data;
+	static const u32 start[8] = { 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+				      0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19 };
+	const u8 *p = (const u8 *)data + s->done;
 	u8 last[2 * BLOCK] = { 0 };
 	size_t rest = len % BLOCK, end = rest < BLOCK - 8 ? BLOCK : 2 * BLOCK;
 
-	for (; len - (size_t)(p - (const u8 *)data) >= BLOCK; p += BLOCK) {
-		add_block(h, p);
-		if ((size_t)(p - (const u8 *)data) % 1024 == 0)
-			arch_poll_irqs();
+	if (!s->done)
+		memcpy(s->h, start, sizeof(start));
+	for (unsigned i = 0; len - s->done >= BLOCK; i++, s->done += BLOCK, p += BLOCK) {
+		if (i == STEP_BLOCKS)
+			return false;
+		add_block(s->h, p);
 	}
 	if (rest)
 		memcpy(last, p, rest);
 	last[rest] = 0x80;
 	put_be32(last + end - 8, (u32)((u64)len >> 29));
 	put_be32(last + end - 4, (u32)len << 3);
-	add_block(h, last);
+	add_block(s->h, last);
 	if (end > BLOCK)
-		add_block(h, last + BLOCK);
+		add_block(s->h, last + BLOCK);
 	for (unsigned i = 0; i < 8; i++)
-		put_be32(digest + 4 * i, h[i]);
+		put_be32(s->digest + 4 * i, s->h[i]);
+	return true;
 }

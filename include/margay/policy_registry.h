@@ -68,8 +68,27 @@ void policy_control_leave(void);
 void policy_allow(const char *text, size_t len);
 bool policy_allowed(const u8 digest[32]);
 
-/* Loads a module from a file. Returns 0 or negative errno with a line in why (MODULE_REASON). */
-int policy_load(const void *file, size_t len, char *why);
+/* A load in progress. The caller sets file and len, the rest is zero. */
+struct policy_load {
+	const u8 *file;
+	size_t len;
+	struct policy *p;
+	bool linked;
+	struct module_link link;
+	char why[MODULE_REASON];
+};
+/*
+ * Loads a module from a file in bounded steps. Returns 0, -ERESTART (call again), or negative errno
+ * with a line in l->why.
+ */
+int policy_load_step(struct policy_load *l);
+void policy_load_cancel(struct policy_load *l);
+/*
+ * Does a step of a load by v from an address in its memory, likewise. Copies the line to why.
+ * -EBUSY while another vCPU loads a module.
+ */
+int policy_load_guest(struct vcpu *v, gvaddr_t from, size_t len, char *why);
+void policy_load_gone(const struct domain *d); /* cancels a load by d */
 /* Unloads a module. -EBUSY while selected; -ERESTART while a CPU may use it: call again. */
 int policy_unload(const char *name);
 struct policy *policy_find(const char *name);

@@ -8,6 +8,7 @@
 #include <margay/arch.h>
 #include <margay/types.h>
 #include "fuzz.h"
+#include "../unit/link_whole.h"
 
 #include <margay/module.h>
 

@@ -6,6 +6,8 @@
 #include <margay/arch.h>
 #include <margay/module.h>
 
+#include "../unit/link_whole.h"
+
 #define BASE 0xffffffffc0000000UL
 
 unsigned nr_cpus = 4;

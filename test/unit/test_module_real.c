@@ -5,6 +5,7 @@
  * unit-sources: common/policy/loader.c common/policy/check.c common/policy/sha256.c
  */
 #include "host.h"
+#include "link_whole.h"
 
 #include <dirent.h>
 #include <sys/mman.h>

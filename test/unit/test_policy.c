@@ -3,13 +3,14 @@
  * The registry of policy modules: load, select, eject and unload, for every policy point and for
  * sets of CPUs. An unload waits for grace periods, no pointer to an ejected module remains, and
  * everything is released.
- * unit-sources: common/policy/registry.c common/domain/quiesce.c test/unit/mock_cpus.c test/unit/mock_heap.c
+ * unit-sources: common/policy/registry.c common/policy/guest_load.c common/domain/quiesce.c test/unit/mock_cpus.c test/unit/mock_heap.c
  */
 #include "host.h"
 #include "mock_cpus.h"
 #include "mock_heap.h"
 
 #include <margay/arch.h>
+#include <margay/guest_copy.h>
 #include <margay/page_owner.h>
 #include <margay/policy_registry.h>
 #include <margay/quiesce.h>
@@ -28,9 +29,11 @@ static s32 start_says;
 static struct policy *eject_in_swap;
 static const char *eject_in_start;	/* ejected meanwhile by another CPU */
 
+static stime_t clock_now;
+
 stime_t now(void)
 {
-	return 0;
+	return clock_now;
 }
 void arch_irqs_on(void)
 {
@@ -117,17 +120,29 @@ void sched_set_policy(struct cpu *c, struct policy *p)
 }
 
 /* A test's "file" is the description itself. */
-int module_link(const void *file, size_t len, u64 base, u8 *to, size_t max, struct module *m,
-		char *reason)
+int module_link_step(struct module_link *l)
 {
-	(void)len;
-	(void)to;
-	(void)max;
-	(void)reason;
-	m->desc = file;
-	m->base = base;
-	strcopy(m->name, m->desc->name, sizeof(m->name));
+	assert_true(!l->end == !l->to);
+	l->end = 3 * PAGE_SIZE;
+	if (l->stage++ < 3)
+		return -ERESTART;
+	l->m->desc = (const void *)l->file;
+	l->m->base = l->base;
+	strcopy(l->m->name, l->m->desc->name, sizeof(l->m->name));
 	return 0;
+}
+
+static int policy_load(const struct policy_module *m, size_t len, char *why)
+{
+	struct policy_load l = { .file = (const void *)m, .len = len };
+	int rc;
+
+	do
+		rc = policy_load_step(&l);
+	while (rc == -ERESTART);
+	assert_null(l.p);
+	strcopy(why, l.why, MODULE_REASON);
+	return rc;
 }
 
 u64 policy_call(u64 a, u64 b, u64 c, u64 d, const struct policy_fn *fn)
@@ -360,6 +375,69 @@ static void test_unload_half(void **state)
 	assert_int_equal(unload("all"), 0);
 }
 
+static bool bad_copy;
+
+int copy_from_guest(void *dst, gvaddr_t src, size_t n)
+{
+	memset(dst, 0, n);
+	/* The first page holds the description. */
+	if (src % PAGE_SIZE == 0 && n >= sizeof(all) && src == 16 * PAGE_SIZE)
+		memcpy(dst, &all, sizeof(all));
+	return bad_copy ? -EFAULT : 0;
+}
+
+static int load_by(struct vcpu *v)
+{
+	char why[MODULE_REASON];
+
+	return policy_load_guest(v, 16 * PAGE_SIZE, 3 * PAGE_SIZE, why);
+}
+
+/* A load by a hypercall takes many steps, which others cannot disturb, but end if it is given up. */
+static void test_guest_load(void **state)
+{
+	static struct domain d, e;
+	struct vcpu v = { .domain = &d }, w = { .domain = &e };
+	unsigned steps = 1;
+
+	(void)state;
+	while (load_by(&v) == -ERESTART) {
+		steps++;
+		assert_int_equal(load_by(&w), -EBUSY);
+	}
+	assert_true(steps > 8);
+	assert_non_null(policy_find("all"));
+	assert_int_equal(unload("all"), 0);
+	assert_int_equal(heap_pages, 0);
+
+	/* The caller's domain dies. */
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(load_by(&v), -ERESTART);
+	assert_true(heap_pages > 0);
+	policy_load_gone(&e);
+	assert_int_equal(load_by(&w), -EBUSY);
+	policy_load_gone(&d);
+	assert_int_equal(heap_pages, 0);
+
+	/* The caller does not restart its call: another load begins anew a second later. */
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(load_by(&v), -ERESTART);
+	clock_now += 2000000000;
+	for (steps = 1; load_by(&w) == -ERESTART; steps++)
+		;
+	assert_true(steps > 8);
+	assert_int_equal(unload("all"), 0);
+
+	bad_copy = true;
+	assert_int_equal(load_by(&v), -ERESTART);
+	assert_int_equal(load_by(&v), -EFAULT);
+	bad_copy = false;
+	assert_int_equal(heap_pages, 0);
+	assert_int_equal(load_by(&w), -ERESTART);
+	policy_load_gone(&e);
+	assert_int_equal(heap_pages, 0);
+}
+
 /* Slots are reused, and the registry refuses modules beyond the limit. */
 static void test_slots(void **state)
 {
@@ -389,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_select),   TEST(test_eject),	      TEST(test_start),
 		TEST(test_unload_waits), TEST(test_unload_half), TEST(test_slots),
+		TEST(test_guest_load),
 		TEST(test_many_nodes),
 	};
 

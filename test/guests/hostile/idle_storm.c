@@ -3,7 +3,7 @@
  * A guest whose vCPUs sleep and still cause work. kind=0: masked periodic LAPIC timers of the
  * shortest period; 1: the same, unmasked but with interrupts off; 2: Xen's periodic timer with its
  * port masked; 3: polls with short timeouts; 4: events that vCPU 0 sends to the others' polls. It
- * never prints PASS: `share` beside it must keep its CPU.
+ * never prints PASS: `share` beside it must keep its CPU. crash=1: it crashes when all have begun.
  */
 #include "guest.h"
 
@@ -92,6 +92,8 @@ int main(void)
 		sched_op(SCHEDOP_yield, NULL);
 	printf("%u vCPUs sleep\n", n - 1);
 	console_flush();
+	if (cmdline_number("crash", 0))
+		sched_shutdown(SHUTDOWN_crash);
 	while (kind == WOKEN) {
 		for (unsigned int id = 1; id < n; id++)
 			evtchn_send(ports[id]);
