@@ -92,10 +92,11 @@ static void speculation(void)
 	op = (struct margay_op){ 0 };
 	CHECK_RET(control(MARGAY_SPECULATION), 0);
 	CHECK(!memcmp(op.u.line.text, "ibpb ", 5), "the first line: %s", op.u.line.text);
-	op.u.line.index = 10;
-	CHECK_RET(control(MARGAY_SPECULATION), 0);
-	CHECK(!memcmp(op.u.line.text, "SPEC_CTRL ", 10), "the last line: %s", op.u.line.text);
-	op.u.line.index = 11;
+	while (memcmp(op.u.line.text, "SPEC_CTRL ", 10)) {
+		op.u.line.index++;
+		CHECK_RET(control(MARGAY_SPECULATION), 0);
+	}
+	op.u.line.index++;
 	CHECK_RET(control(MARGAY_SPECULATION), -XEN_ENOENT);
 	op.u.line.index = ~0u;
 	CHECK_RET(control(MARGAY_SPECULATION), -XEN_ENOENT);
