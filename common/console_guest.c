@@ -36,7 +36,7 @@ static unsigned escapes;
  * Moves output from the guest's ring: a line or TURN characters. Returns whether there was any;
  * if more is left, the guest waits for its next turn. Called with console_lock.
  */
-static bool take_turn(struct guest_console *c)
+static bool move_output(struct guest_console *c)
 {
 	struct xencons_interface *r = c->ring;
 	u32 prod = READ_ONCE(r->out_prod), cons = READ_ONCE(r->out_cons), start = cons;
@@ -58,13 +58,13 @@ static bool take_turn(struct guest_console *c)
 }
 
 /* Gives turns to c until another guest's turn comes. Returns whether c's ring has more room now. */
-static bool drain(struct guest_console *c)
+static bool drain_ring(struct guest_console *c)
 {
 	bool moved = false;
 
 	guard(&console_lock);
 	while (console_backlog() < OUT_HIGH && (list_empty(&waiting) || waiting.next == &c->turn) &&
-	       take_turn(c))
+	       move_output(c))
 		moved = true;
 	if (list_empty(&c->turn) && READ_ONCE(c->ring->out_prod) != c->ring->out_cons)
 		list_add_tail(&c->turn, &waiting);
@@ -81,7 +81,7 @@ static bool console_has_room(void)
 	return console_backlog() < OUT_HIGH;
 }
 
-/* Gives the next guest its turn. Returns whether any guest still waits. Called with domains_lock. */
+/* Gives the next guest its turn. Returns whether a guest still waits. Called with domains_lock. */
 static bool next_turn(void)
 {
 	struct guest_console *c;
@@ -93,7 +93,7 @@ static bool next_turn(void)
 		return false;
 	}
 	c = list_first(&waiting, struct guest_console, turn);
-	moved = take_turn(c);
+	moved = move_output(c);
 	more = !list_empty(&waiting);
 	console_send();
 	spin_unlock(&console_lock);
@@ -109,7 +109,7 @@ static void ring_event(struct domain *d)
 
 	if (!c)
 		return;
-	if (drain(c))
+	if (drain_ring(c))
 		evtchn_notify(d, (unsigned)c->port);
 	if (d == focus && console_has_input())
 		cpu_raise(housekeeping_cpu, CPU_WORK_CONSOLE);
@@ -155,7 +155,7 @@ static bool console_drained(struct domain *d)
 	struct guest_console *c = d->console;
 
 	if (c)
-		drain(c);
+		drain_ring(c);
 	return !c || list_empty(&c->turn);
 }
 
@@ -220,7 +220,7 @@ size_t console_guest_read(struct domain *d, char *s, size_t n)
 /* Input. */
 
 /* Puts a character into the guest's ring. False: it is full. Called with domains_lock. */
-static bool give(struct domain *d, char ch)
+static bool put_input(struct domain *d, char ch)
 {
 	struct guest_console *c = d->console;
 	struct xencons_interface *r = c->ring;
@@ -248,7 +248,7 @@ static void rotate_focus(void)
 	strcopy(focus_name, focus ? focus->name : "", sizeof(focus_name));
 }
 
-static void say_focus(void)
+static void print_focus(void)
 {
 	printk("input goes to %s; Ctrl-%c three times switches\n",
 	       focus ? focus_name : "Margay, h for help", (char)opt.conswitch - 32);
@@ -260,11 +260,11 @@ void console_guests_started(void)
 	if (!focus)
 		rotate_focus();
 	focus_chosen = true;
-	say_focus();
+	print_focus();
 }
 
 /* Handles one input character. Returns false when the guest has no room for it now. */
-static bool take_input(char ch)
+static bool handle_input(char ch)
 {
 	char escape = (char)(opt.conswitch & 0x1f);
 
@@ -272,16 +272,16 @@ static bool take_input(char ch)
 		if (++escapes == 3) {
 			escapes = 0;
 			rotate_focus();
-			say_focus();
+			print_focus();
 		}
 		return true;
 	}
 	/* Fewer than three escape characters belong to the guest. */
 	for (; escapes && focus; escapes--)
-		give(focus, escape);
+		put_input(focus, escape);
 	escapes = 0;
 	if (focus)
-		return give(focus, ch);
+		return put_input(focus, ch);
 	return console_key(ch);
 }
 
@@ -291,7 +291,7 @@ void console_work(void)
 
 	guard(&domains_lock);
 	do {
-		console_input(take_input);
+		console_input(handle_input);
 		more = console_key_step();
 		more |= next_turn();
 	} while (more && console_has_room());

@@ -16,7 +16,7 @@ static __initdata unsigned nr_boot_reserved;
 static __initdata const struct boot_info *boot;
 static __initdata paddr_t image_end, image_chunk_end;
 
-static void __init keep(paddr_t base, paddr_t end, u16 owner)
+static void __init add_boot_reserved(paddr_t base, paddr_t end, u16 owner)
 {
 	if (nr_boot_reserved == MAX_BOOT_RESERVED)
 		panic("too many boot modules and reserved ranges\n");
@@ -27,15 +27,15 @@ static void __init keep(paddr_t base, paddr_t end, u16 owner)
 
 void __init early_reserve(paddr_t base, u64 size)
 {
-	keep(base, base + size, OWNER_NONE);
+	add_boot_reserved(base, base + size, OWNER_NONE);
 }
 
 void __init early_init(const struct boot_info *bi, paddr_t image, u64 image_size)
 {
 	boot = bi;
 	/* Leave memory below 1 MiB alone: firmware data and the trampoline live there. */
-	keep(0, 1 << 20, OWNER_NONE);
-	keep(image, image + image_size, OWNER_MARGAY);
+	add_boot_reserved(0, 1 << 20, OWNER_NONE);
+	add_boot_reserved(image, image + image_size, OWNER_MARGAY);
 	image_end = image + image_size;
 	image_chunk_end = image + CHUNK_SIZE;
 }
@@ -96,7 +96,7 @@ void *__init early_alloc(u64 size)
 	if (last->base == at + size && last->owner == OWNER_MARGAY)
 		last->base = at;
 	else
-		keep(at, at + size, OWNER_MARGAY);
+		add_boot_reserved(at, at + size, OWNER_MARGAY);
 	return memset(phys_to_virt(at), 0, size);
 }
 

@@ -110,7 +110,7 @@ static __always_inline void put_bit(u64 *p, u64 i, bool set)
 
 /* page_chunk.c. Called with n->lock. */
 
-/* Adds chunks of one group to the free ones; the caller updates free_pages. dirty: 0 or all pages */
+/* Lists chunks of one group as free; the caller updates free_pages. dirty: 0 or all pages. */
 void chunks_put(struct node *n, u64 c, u64 count, unsigned dirty);
 /* Takes listed chunks of g from c on. */
 void chunks_take(struct node *n, struct group *g, u64 c, u64 count, u16 owner);

@@ -113,7 +113,7 @@ static void block_taken(struct node *n, struct split *s)
 }
 
 /* Takes count pages from the smallest sufficient block. Returns the first. */
-static unsigned take_block(struct split *s, unsigned order, unsigned count)
+static unsigned alloc_block(struct split *s, unsigned order, unsigned count)
 {
 	unsigned o = order, first, block;
 
@@ -142,7 +142,7 @@ mfn_t split_take(struct node *n, unsigned count, u16 owner, bool *dirty)
 	if (!lists)
 		return INVALID_MFN;
 	s = list_first(&n->splits[order + (unsigned)__builtin_ctz(lists)], struct split, link);
-	first = take_block(s, order, count);
+	first = alloc_block(s, order, count);
 	for (unsigned i = first; i < first + count; i++) {
 		s->owner[i] = owner;
 		*dirty |= get_bit(s->dirty, i);

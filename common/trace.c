@@ -56,7 +56,7 @@ int trace_set(u32 mask, u32 pages)
 	smp_mb();
 	for (unsigned i = 0; i < nr_cpus && !rc; i++)
 		WRITE_ONCE(cpus[i]->trace, mask);
-	/* The caller's exit was not recorded. With work to do, its entry looks at the mask again. */
+	/* The caller's exit was not recorded. Posted work makes its entry read the mask again. */
 	if (current_vcpu())
 		vcpu_post(current_vcpu(), VCPU_WORK_WINDOW);
 	return rc;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Margay's own hypercall, for control domains: loads, selects, queries and unloads policies, reads
- * counters and the log, and controls the trace (observe.c). One operation runs at a time on the whole machine;
- * others restart until it is done. include/public/margay.h
+ * counters and the log, and controls the trace (observe.c). One operation runs at a time on the
+ * whole machine; others restart until it is done. include/public/margay.h
  */
 #include <margay/console.h>
 #include <margay/policy_registry.h>

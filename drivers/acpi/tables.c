@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Finds and checks the ACPI tables (ACPI 6.4, section 5.2) and reads the FADT, the HPET table and
- * the DSDT; the other tables have their own files. Firmware is not trusted: a table with a bad length
- * or checksum is reported and skipped. Boot CPU only.
+ * the DSDT; the other tables have their own files. Firmware is not trusted: a table with a bad
+ * length or checksum is reported and skipped. Boot CPU only.
  */
 #include <margay/acpi.h>
 #include <margay/bytes.h>

@@ -71,7 +71,7 @@ void udelay(unsigned us);
 
 /*
  * Gives a boot guest its memory, memory map, images and initial state, in bounded steps counted in
- * bg->stage, which begins at 1. Returns 0 when done, -ERESTART to be called again, or an error, which it
- * reports. One guest at a time.
+ * bg->stage, which begins at 1. Returns 0 when done, -ERESTART to be called again, or an error,
+ * which it reports. One guest at a time.
  */
 int arch_build_guest(struct domain *d, struct boot_guest *bg);

@@ -10,10 +10,10 @@
 #include <margay/vcpu.h>
 
 /*
- * All of Margay's own writes to d's pages pass through guest_writes() or guest_shared_page(), where a
- * log of dirty pages will hook in. `make check-arrows` finds a pointer to a guest's page that comes
- * from elsewhere. shared_info and grant tables are Margay's pages (P2M_SHARED), which a log skips:
- * their parts save them.
+ * All of Margay's own writes to d's pages pass through guest_writes() or guest_shared_page(),
+ * where a log of dirty pages will hook in. `make check-arrows` finds a pointer to a guest's page
+ * that comes from elsewhere. shared_info and grant tables are Margay's pages (P2M_SHARED), which a
+ * log skips: their parts save them.
  */
 
 /* Before each write. Takes and returns the address, which lies in one page of d. */
@@ -65,7 +65,7 @@ struct access_fault {
 bool guest_operand(struct vcpu *v, gvaddr_t va, const void *buf, unsigned n, u32 access,
 		   struct access_fault *f);
 
-/* Fetches bytes of the next instruction. Returns their number, which may be short at a page's end. */
+/* Fetches bytes of the next instruction. Returns their number: fewer than n at a page's end. */
 unsigned guest_fetch(struct vcpu *v, const struct vcpu_mode *m, void *buf, unsigned n);
 
 /* Read or write element i of an array that the guest passed. */

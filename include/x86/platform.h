@@ -8,7 +8,8 @@ struct boot_info;
 
 void ioapic_init(void);
 /*
- * Routes an ISA interrupt (with its MADT override) to the housekeeping CPU as a vector or RTE_NMI. 0 or -ENODEV.
+ * Routes an ISA interrupt (with its MADT override) to the housekeeping CPU as a vector or RTE_NMI.
+ * Returns 0 or -ENODEV.
  */
 #define RTE_NMI 0x400U
 int ioapic_route_isa(unsigned irq, u32 what);

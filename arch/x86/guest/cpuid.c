@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The CPUID policy: the machine's features, limited to those that Margay switches or emulates for a
- * guest, with a topology of nr_vcpus single-thread cores in one package and APIC id = vCPU id.
- * Fields that cannot hold nr_vcpus have their maximum; the 8-bit APIC id is the lower part of the id. The
- * policy is computed once per domain and then constant; the exit copies words and fills in what
- * depends on the vCPU. SDM 2A CPUID, APM3 E, xen/arch-x86/cpuid.h.
+ * The CPUID policy: the machine's features, limited to those that Margay switches or emulates for
+ * a guest, with a topology of nr_vcpus single-thread cores in one package and APIC id = vCPU id.
+ * Fields that cannot hold nr_vcpus have their maximum; the 8-bit APIC id is the lower part of the
+ * id. The policy is computed once per domain and then constant; the exit copies words and fills in
+ * what depends on the vCPU. SDM 2A CPUID, APM3 E, xen/arch-x86/cpuid.h.
  */
 #include <margay/domain_parts.h>
 #include <x86/cpuid_policy.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The MSRs that a guest may access: the local APIC's and one table; all others raise #GP. Features
- * that CPUID hides (MTRR, MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have no
- * entry, so that a kernel which probes the MSRs reaches the same conclusion as from CPUID.
+ * that CPUID hides (MTRR, MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have
+ * no entry, so that a kernel which probes the MSRs reaches the same conclusion as from CPUID.
  */
 #include <margay/guest_copy.h>
 #include <x86/cpuid_policy.h>

@@ -69,7 +69,7 @@ void vlapic_timer_stop(struct vlapic *vl)
 }
 
 /* Arms the host timer for the next expiry after t, unless the LVT entry is masked. */
-static void start(struct vlapic *vl, stime_t t)
+static void arm_host_timer(struct vlapic *vl, stime_t t)
 {
 	vl->timer_held = false;
 	if (!vl->expires || (vl->lvt[LVT_TIMER] & LVT_MASKED))
@@ -83,7 +83,7 @@ static void start(struct vlapic *vl, stime_t t)
 
 void vlapic_timer_resume(struct vlapic *vl)
 {
-	start(vl, now());
+	arm_host_timer(vl, now());
 }
 
 u32 vlapic_timer_count(const struct vlapic *vl)
@@ -97,7 +97,7 @@ u32 vlapic_timer_count(const struct vlapic *vl)
 	return expires > t ? (u32)((expires - t) >> divide_shift(vl->tdcr)) : 0;
 }
 
-static void arm(struct vlapic *vl, u32 count)
+static void load_count(struct vlapic *vl, u32 count)
 {
 	unsigned shift = divide_shift(vl->tdcr);
 	stime_t t = now();
@@ -108,7 +108,7 @@ static void arm(struct vlapic *vl, u32 count)
 	if ((vl->lvt[LVT_TIMER] & LVT_MODE) == LVT_PERIODIC)
 		WRITE_ONCE(vl->period, max((stime_t)vl->tmict << shift, MIN_PERIOD));
 	vl->expires = t + ((stime_t)count << shift);
-	start(vl, t);
+	arm_host_timer(vl, t);
 }
 
 void vlapic_timer_start(struct vlapic *vl, u32 count)
@@ -116,7 +116,7 @@ void vlapic_timer_start(struct vlapic *vl, u32 count)
 	if (vl->lvt[LVT_TIMER] & LVT_DEADLINE)
 		return;
 	vl->tmict = count;
-	arm(vl, count);
+	load_count(vl, count);
 }
 
 /* Changes the rate; the count continues from its current value. */
@@ -126,7 +126,7 @@ void vlapic_timer_divide(struct vlapic *vl, u32 tdcr)
 
 	vl->tdcr = tdcr;
 	if (count)
-		arm(vl, count);
+		load_count(vl, count);
 }
 
 /*
@@ -142,7 +142,7 @@ void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt)
 		vl->tsc_deadline = 0;
 		vl->tmict = 0;
 	} else if (changed) {
-		arm(vl, vlapic_timer_count(vl));
+		load_count(vl, vlapic_timer_count(vl));
 	} else if ((old_lvt & ~lvt & LVT_MASKED) || vl->timer_held) {
 		vlapic_timer_resume(vl);
 	}
@@ -175,5 +175,5 @@ void vlapic_timer_deadline(struct vlapic *vl, u64 tsc)
 	WRITE_ONCE(vl->tsc_deadline, tsc);
 	/* Add one, so that the guest's TSC has reached the deadline when the guest reads it. */
 	vl->expires = t + tsc_to_ns(min(tsc - guest_now, FAR_FUTURE)) + 1;
-	start(vl, t);
+	arm_host_timer(vl, t);
 }

@@ -33,7 +33,7 @@ static inline void request_event(struct vcpu *v)
 }
 
 /* Assigns an ASID of this CPU that no stale translation uses. */
-static void take_asid(struct vcpu *v)
+static void assign_asid(struct vcpu *v)
 {
 	struct svm_cpu *c = v->cpu->hvm;
 	struct svm_vcpu *s = svm(v);
@@ -72,15 +72,15 @@ static void write_event(struct vcpu *v, struct vmcb *m)
 	}
 }
 
-/* Enters the guest with the work of ENTER_SPECIALLY. */
-static __noinline void enter_specially(struct vcpu *v)
+/* Enters the guest with the work of ENTER_SLOW. */
+static __noinline void svm_enter_slow(struct vcpu *v)
 {
 	struct vmcb *m = vmcb_of(v);
 	u8 how = v->entry;
 
 	v->entry = how & ENTER_SPEC;
 	if (how & ENTER_NEW_ASID)
-		take_asid(v);
+		assign_asid(v);
 	if (how & ENTER_SPEC) {
 		m->spec_ctrl = v->spec_ctrl; /* for CPUs that switch it in VMRUN */
 		spec_enter(v);
@@ -102,7 +102,7 @@ static bool can_take_interrupt(struct vcpu *v)
  * Sets a virtual interrupt that is never delivered: its exit shows that the guest can take
  * interrupts.
  */
-static void open_window(struct vmcb *m)
+static void open_intr_window(struct vmcb *m)
 {
 	m->v_irq = V_IRQ;
 	m->v_intr_prio = V_IGN_TPR | 0xf;
@@ -110,7 +110,7 @@ static void open_window(struct vmcb *m)
 	m->intercept1 |= INTERCEPT_VINTR;
 }
 
-static void close_window(struct vmcb *m)
+static void close_intr_window(struct vmcb *m)
 {
 	m->v_irq = 0;
 	m->intercept1 &= ~INTERCEPT_VINTR;
@@ -129,7 +129,7 @@ static void step_over_iret(struct vcpu *v, struct svm_vcpu *s)
 	vmcb_of(v)->rflags = v->regs.rflags |= RFLAGS_TF;
 }
 
-static void before_entry(struct vcpu *v)
+static void svm_prepare_entry(struct vcpu *v)
 {
 	struct svm_vcpu *s = svm(v);
 	struct vmcb *m = vmcb_of(v);
@@ -150,9 +150,9 @@ static void before_entry(struct vcpu *v)
 	if (unlikely(window && m->int_state & INT_SHADOW))
 		v->entry |= ENTER_IN_SHADOW;
 	if (window)
-		open_window(m);
+		open_intr_window(m);
 	else if (m->intercept1 & INTERCEPT_VINTR)
-		close_window(m);
+		close_intr_window(m);
 	m->v_tpr = vlapic_get_cr8(v);
 	m->tpr_at_entry = m->v_tpr;
 	m->tsc_offset = v->tsc_offset;
@@ -167,7 +167,7 @@ static void before_entry(struct vcpu *v)
 }
 
 /* Handles a guest's write to CR8, and a virtual interrupt that it did not take before the exit. */
-static void see_virtual_interrupt(struct vcpu *v, struct vmcb *m)
+static void sync_virtual_interrupt(struct vcpu *v, struct vmcb *m)
 {
 	if (m->v_irq & V_IRQ && !(m->intercept1 & INTERCEPT_VINTR)) {
 		v->inject = (struct injection){ .valid = true,
@@ -187,7 +187,7 @@ static unsigned insn_len(const struct vmcb *m, unsigned known)
 	return len - 1 < 15 ? (unsigned)len : known;
 }
 
-static void io_exit(struct vcpu *v, const struct vmcb *m)
+static void handle_io(struct vcpu *v, const struct vmcb *m)
 {
 	u64 i = m->exitinfo1;
 	struct io_exit io = {
@@ -198,7 +198,7 @@ static void io_exit(struct vcpu *v, const struct vmcb *m)
 	exit_io(v, &io);
 }
 
-static void npf_exit(struct vcpu *v, const struct vmcb *m)
+static void handle_npf(struct vcpu *v, const struct vmcb *m)
 {
 	struct npf_exit npf = {
 		.gpa = m->exitinfo2, .write = m->exitinfo1 & NPF_WRITE,
@@ -213,36 +213,36 @@ static void npf_exit(struct vcpu *v, const struct vmcb *m)
 #define VMMCALL_LEN 3
 
 /*
- * Counts an exit. The most frequent exits skip reason_of() and keep RAX, RSP and RIP in the VMCB,
+ * Counts an exit. The most frequent exits skip exit_reason_of() and keep RAX, RSP and RIP in the VMCB,
  * not in v->regs; only RFLAGS is up to date there.
  */
-static inline void count_frequent(struct vcpu *v, const struct vmcb *m, enum exit_reason r)
+static inline void count_frequent_exit(struct vcpu *v, const struct vmcb *m, enum exit_reason r)
 {
 	v->exits[r]++;
 	if (unlikely(tracing(TRACE_SWITCH | (r == EXIT_HYPERCALL ? TRACE_BIT(HYPERCALL) : 0)))) {
 		v->entry |= ENTER_TRACED;
-		svm_take_regs(m, &v->regs);
+		svm_read_regs(m, &v->regs);
 		trace_exit(v, r);
 	}
 }
 
-static __noinline void finish_frequent(struct vcpu *v, struct vmcb *m, u64 next)
+static __noinline void finish_frequent_insn(struct vcpu *v, struct vmcb *m, u64 next)
 {
 	unsigned len = (unsigned)(next - m->rip);
 
-	svm_take_regs(m, &v->regs);
+	svm_read_regs(m, &v->regs);
 	v->regs.rip = next;
 	finish_insn(v, len);
-	svm_give_regs(m, &v->regs);
+	svm_write_regs(m, &v->regs);
 	request_event(v);
 }
 
 /* any_code: next may lie beyond 32-bit code or beyond the canonical addresses. */
-static inline void skip_frequent(struct vcpu *v, struct vmcb *m, u64 next, bool any_code)
+static inline void skip_frequent_insn(struct vcpu *v, struct vmcb *m, u64 next, bool any_code)
 {
 	if (unlikely((m->int_state & INT_SHADOW) || (v->regs.rflags & (RFLAGS_TF | RFLAGS_RF)) ||
 		     (any_code && (u32)next < INSN_MAX_LEN)))
-		finish_frequent(v, m, next);
+		finish_frequent_insn(v, m, next);
 	else
 		m->rip = next;
 }
@@ -255,17 +255,17 @@ static inline u64 next_rip(const struct vmcb *m)
 	return svm_nrips ? m->nrip : next;
 }
 
-static void vmmcall(struct vcpu *v, struct vmcb *m)
+static void handle_vmmcall(struct vcpu *v, struct vmcb *m)
 {
 	long ret;
 
-	count_frequent(v, m, EXIT_HYPERCALL);
+	count_frequent_exit(v, m, EXIT_HYPERCALL);
 	if (unlikely(m->cpl || !(m->cs.attr & 0x200) || !(m->efer & EFER_LMA))) {
 		ret = HCALL_NOT_64BIT;
 		if (m->cpl)
 			ret = HCALL_NOT_KERNEL;
 		m->rax = (u64)ret;
-		skip_frequent(v, m, m->rip + VMMCALL_LEN, true);
+		skip_frequent_insn(v, m, m->rip + VMMCALL_LEN, true);
 		return;
 	}
 	ret = hypercall(v, m->rax, &v->regs);
@@ -274,33 +274,33 @@ static void vmmcall(struct vcpu *v, struct vmcb *m)
 		return;
 	}
 	m->rax = (u64)ret;
-	skip_frequent(v, m, m->rip + VMMCALL_LEN, false);
+	skip_frequent_insn(v, m, m->rip + VMMCALL_LEN, false);
 }
 
-static inline void cpuid(struct vcpu *v, struct vmcb *m)
+static inline void handle_cpuid(struct vcpu *v, struct vmcb *m)
 {
 	const struct cpuid_regs *r;
 
-	count_frequent(v, m, EXIT_CPUID);
+	count_frequent_exit(v, m, EXIT_CPUID);
 	r = cpuid_guest(v, (u32)m->rax, (u32)v->regs.rcx);
 	m->rax = r->eax;
 	v->regs.rbx = r->ebx;
 	v->regs.rcx = r->ecx;
 	v->regs.rdx = r->edx;
-	skip_frequent(v, m, next_rip(m), true);
+	skip_frequent_insn(v, m, next_rip(m), true);
 }
 
-static inline void access_msr(struct vcpu *v, struct vmcb *m)
+static inline void handle_msr(struct vcpu *v, struct vmcb *m)
 {
 	long rc;
 
 	if (m->exitinfo1) {
-		count_frequent(v, m, EXIT_WRMSR);
+		count_frequent_exit(v, m, EXIT_WRMSR);
 		rc = guest_wrmsr(v, (u32)v->regs.rcx, v->regs.rdx << 32 | (u32)m->rax);
 	} else {
 		struct msr_read r;
 
-		count_frequent(v, m, EXIT_RDMSR);
+		count_frequent_exit(v, m, EXIT_RDMSR);
 		r = guest_rdmsr(v, (u32)v->regs.rcx);
 		rc = r.err;
 		if (likely(!rc)) {
@@ -309,13 +309,13 @@ static inline void access_msr(struct vcpu *v, struct vmcb *m)
 		}
 	}
 	if (likely(!rc)) {
-		skip_frequent(v, m, next_rip(m), false);
+		skip_frequent_insn(v, m, next_rip(m), false);
 		return;
 	}
 	v->stats.msrs++;
-	svm_take_regs(m, &v->regs);	/* for the dump if this fault is a triple fault */
+	svm_read_regs(m, &v->regs);	/* for the dump if this fault is a triple fault */
 	inject_gp(v);
-	svm_give_regs(m, &v->regs);
+	svm_write_regs(m, &v->regs);
 	request_event(v);
 }
 
@@ -323,7 +323,7 @@ static inline void access_msr(struct vcpu *v, struct vmcb *m)
  * Sets the cause in DR6. The intercept shows DR6 as the handler will see it; Bochs exits before it
  * writes DR6, so the cause is derived from the armed breakpoints and TF.
  */
-static void complete_dr6(const struct vcpu *v, struct vmcb *m)
+static void set_dr6_cause(const struct vcpu *v, struct vmcb *m)
 {
 	if (m->dr6 & (DR6_BS | DR6_BD | DR6_B))
 		return;
@@ -338,11 +338,11 @@ static void complete_dr6(const struct vcpu *v, struct vmcb *m)
  * Handles #DB: Margay's step over an IRET, or the guest's. A #DB may repeat forever, so poll
  * interrupts.
  */
-static void debug_exit(struct vcpu *v, struct vmcb *m)
+static void handle_debug(struct vcpu *v, struct vmcb *m)
 {
 	arch_poll_irqs();
 	if (likely(!svm(v)->nmi_step)) {
-		complete_dr6(v, m);
+		set_dr6_cause(v, m);
 		inject_exception(v, 1, false, 0);
 		return;
 	}
@@ -353,7 +353,7 @@ static void debug_exit(struct vcpu *v, struct vmcb *m)
 	atomic_or(&v->pending, VCPU_WORK_NMI);
 }
 
-static void other_exit(struct vcpu *v, struct vmcb *m)
+static void handle_unexpected(struct vcpu *v, struct vmcb *m)
 {
 	if ((u32)m->exitcode != (u32)VMEXIT_INVALID)
 		domain_crash(v->domain, v, "unexpected exit %#lx", m->exitcode);
@@ -361,7 +361,7 @@ static void other_exit(struct vcpu *v, struct vmcb *m)
 		domain_crash(v->domain, v, "AMD-V refuses the guest's state (VMEXIT_INVALID)");
 }
 
-static enum exit_reason reason_of(const struct vmcb *m)
+static enum exit_reason exit_reason_of(const struct vmcb *m)
 {
 	switch (m->exitcode) {
 	case VMEXIT_CR0_READ:
@@ -398,15 +398,15 @@ static enum exit_reason reason_of(const struct vmcb *m)
 }
 
 /* Handles the rarer exits. Not inlined: keeps its stack frame off the fast path. */
-static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
+static __noinline void svm_handle_exit(struct vcpu *v, struct vmcb *m)
 {
-	enum exit_reason r = reason_of(m);
+	enum exit_reason r = exit_reason_of(m);
 
 	count_exit(v, r);
 	switch (r) {
 	case EXIT_NPF_APIC:
-	case EXIT_NPF: npf_exit(v, m); break;
-	case EXIT_IO: io_exit(v, m); break;
+	case EXIT_NPF: handle_npf(v, m); break;
+	case EXIT_IO: handle_io(v, m); break;
 	case EXIT_IRET:
 		/* The guest is about to execute the IRET; see step_over_iret(). */
 		m->intercept1 &= ~INTERCEPT_IRET;
@@ -421,17 +421,17 @@ static __noinline void handle_exit(struct vcpu *v, struct vmcb *m)
 		break; /* Margay's IDT took it when GIF was set. */
 	case EXIT_EXCEPTION:
 		if (m->exitcode == VMEXIT_DB)
-			debug_exit(v, m);
+			handle_debug(v, m);
 		else if (m->exitcode == VMEXIT_FERR_FREEZE)
 			inject_exception(v, 16, false, 0); /* CR0.NE is clear; there is no IRQ 13 */
 		else
 			inject_exception(v, 17, true, 0);
 		break;
 	case EXIT_OTHER:
-		other_exit(v, m);
+		handle_unexpected(v, m);
 		break;
 	case EXIT_WINDOW:
-		close_window(m); /* fall through */
+		close_intr_window(m); /* fall through */
 	default:
 		exit_handlers[r](v, insn_len(m, r == EXIT_HLT ? 1 : r == EXIT_XSETBV ? 3 : 2));
 	}
@@ -446,7 +446,7 @@ static inline u8 upcall_pending(const struct vcpu *v)
  * Handles pending work of v with GIF set. Returns true, with GIF clear, when no new work is
  * pending; false, with GIF set, when this CPU has other work than v.
  */
-static inline bool ready(struct cpu *c, struct vcpu *v)
+static inline bool svm_do_pending_work(struct cpu *c, struct vcpu *v)
 {
 	for (;;) {
 		WRITE_ONCE(v->in_guest, false);
@@ -455,7 +455,7 @@ static inline bool ready(struct cpu *c, struct vcpu *v)
 			request_event(v);
 			return false;
 		}
-		before_entry(v);
+		svm_prepare_entry(v);
 		clgi();
 		WRITE_ONCE(v->in_guest, true);
 		smp_mb();
@@ -489,16 +489,16 @@ void svm_run(struct vcpu *v)
 			WORLD_SWITCH("svm_switch", v);
 		} else {
 			if ((v->pending || upcall_pending(v) || v->waiting_window || c->work) &&
-			    !ready(c, v))
+			    !svm_do_pending_work(c, v))
 				break;
 			trace(ENTRY, v, vmcb_of(v)->rip, 0);
 			if (v->inject.valid)
 				write_event(v, vmcb_of(v));
 			time_entry(v);
 			hold_over();
-			v->entry &= ENTER_SPECIALLY;
+			v->entry &= ENTER_SLOW;
 			if (unlikely(v->entry))
-				enter_specially(v);
+				svm_enter_slow(v);
 			else
 				WORLD_SWITCH("svm_switch", v);
 		}
@@ -509,20 +509,20 @@ void svm_run(struct vcpu *v)
 		WRITE_ONCE(v->in_guest, false);
 		stgi();
 		if (unlikely(m->v_tpr_irq != m->tpr_at_entry))
-			see_virtual_interrupt(v, m);
+			sync_virtual_interrupt(v, m);
 		if (likely(m->exitcode == VMEXIT_VMMCALL)) {
-			vmmcall(v, m);
+			handle_vmmcall(v, m);
 			continue;
 		}
 		if (m->exitcode == VMEXIT_MSR) {
-			access_msr(v, m);
+			handle_msr(v, m);
 			continue;
 		}
 		if (m->exitcode == VMEXIT_CPUID) {
-			cpuid(v, m);
+			handle_cpuid(v, m);
 			continue;
 		}
-		svm_take_regs(m, &v->regs);
+		svm_read_regs(m, &v->regs);
 		v->shadow = m->int_state & INT_SHADOW;
 		if (unlikely(m->exitintinfo & EVENT_VALID)) {
 			vcpu_interrupted_event(v, m->exitintinfo, (u32)(m->exitintinfo >> 32));
@@ -536,8 +536,8 @@ void svm_run(struct vcpu *v)
 			count_exit(v, EXIT_INTR);
 			arch_poll_irqs();
 		} else {
-			handle_exit(v, m);
-			svm_give_regs(m, &v->regs);
+			svm_handle_exit(v, m);
+			svm_write_regs(m, &v->regs);
 		}
 		request_event(v);
 		if (unlikely(tracing(TRACE_SWITCH)))

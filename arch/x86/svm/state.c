@@ -29,7 +29,7 @@ void svm_set_state(struct vcpu *v, const struct vcpu_state *st)
 	m->dr7 = st->dr7;
 	m->g_pat = st->pat;
 	memcpy(&m->star, st->msr, sizeof(st->msr));
-	svm_give_regs(m, &v->regs);
+	svm_write_regs(m, &v->regs);
 	m->eventinj = 0;
 	m->v_irq = 0;
 	m->v_tpr = 0;
@@ -53,7 +53,7 @@ void svm_get_state(struct vcpu *v, struct vcpu_state *st)
 		m->rflags &= ~RFLAGS_TF;
 		m->intercept1 |= INTERCEPT_IRET;
 	}
-	svm_take_regs(m, &v->regs);
+	svm_read_regs(m, &v->regs);
 	v->regs.rflags = m->rflags;
 	*st = (struct vcpu_state){ .cr0 = m->cr0 | s->cr0_kept,
 				   .cr2 = m->cr2,

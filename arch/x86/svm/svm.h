@@ -14,7 +14,7 @@ enum svm_entry {
 	ENTER_SPEC = 4, /* always svm_switch_spec(): speculation mitigations are active */
 	ENTER_EVENT = 8, /* inject v->inject, unless it is no longer valid */
 	ENTER_TRACED = 16, /* record the entry if that is wanted */
-	ENTER_SPECIALLY = ENTER_NEW_ASID | ENTER_IN_SHADOW | ENTER_SPEC, /* enter_specially() */
+	ENTER_SLOW = ENTER_NEW_ASID | ENTER_IN_SHADOW | ENTER_SPEC, /* svm_enter_slow() */
 };
 
 struct svm_vcpu {
@@ -47,14 +47,14 @@ static inline struct vmcb *vmcb_of(struct vcpu *v)
 void svm_run(struct vcpu *v);
 
 /* Copies the registers that both the VMCB and struct vcpu.regs hold. */
-static inline void svm_take_regs(const struct vmcb *m, struct regs *r)
+static inline void svm_read_regs(const struct vmcb *m, struct regs *r)
 {
 	r->rax = m->rax;
 	r->rsp = m->rsp;
 	r->rip = m->rip;
 }
 
-static inline void svm_give_regs(struct vmcb *m, const struct regs *r)
+static inline void svm_write_regs(struct vmcb *m, const struct regs *r)
 {
 	m->rax = r->rax;
 	m->rsp = r->rsp;

@@ -36,7 +36,7 @@ static u64 read_blocking(struct vcpu *v, const struct vmx_vcpu *s)
 }
 
 /* Turns hardware delivery of the vLAPIC's interrupts on or off. SDM 3C 29.2, 29.5. */
-static void change_delivery(struct vmx_vcpu *s, bool by_hardware)
+static void set_intr_delivery(struct vmx_vcpu *s, bool by_hardware)
 {
 	s->by_hardware = by_hardware;
 	vmwrite(CPU_CONTROLS2, s->controls.cpu2 | (by_hardware ? CPU2_APICV : 0));
@@ -45,7 +45,7 @@ static void change_delivery(struct vmx_vcpu *s, bool by_hardware)
 		s->tpr_threshold = ~0U; /* forces a write */
 }
 
-static void before_entry(struct vcpu *v)
+static void vmx_prepare_entry(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx(v);
 	u64 blocked = read_blocking(v, s);
@@ -54,7 +54,7 @@ static void before_entry(struct vcpu *v)
 			!(blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
 
 	if (vlapic_by_hardware(v, vmx_caps.apicv) != s->by_hardware)
-		change_delivery(s, !s->by_hardware);
+		set_intr_delivery(s, !s->by_hardware);
 	/* NMIs cannot be injected after MOV SS either. SDM 3C 26.3.1.5. */
 	v->nmi_blocked = blocked & (BLOCKED_BY_NMI | BLOCKED_BY_MOV_SS);
 	if (vcpu_prepare_entry(v, can_take))
@@ -99,7 +99,7 @@ static __noinline void set_pending_step(void)
 		vmwrite(PENDING_DEBUG, vmread(PENDING_DEBUG) | DR6_BS);
 }
 
-static __noinline bool slow_switch(struct vcpu *v, struct vmx_vcpu *s)
+static __noinline bool vmx_switch_slow(struct vcpu *v, struct vmx_vcpu *s)
 {
 	if (s->slow & VMX_FLUSH)
 		invept(INV_SINGLE, s->eptp);
@@ -111,7 +111,7 @@ static __noinline bool slow_switch(struct vcpu *v, struct vmx_vcpu *s)
 }
 
 /* Enters the guest. Returns the exit reason, or ~0 when the entry failed. */
-static u64 enter(struct vcpu *v, struct vmx_vcpu *s)
+static u64 vmx_enter(struct vcpu *v, struct vmx_vcpu *s)
 {
 	u64 reason;
 
@@ -125,7 +125,7 @@ static u64 enter(struct vcpu *v, struct vmx_vcpu *s)
 		vmwrite(GUEST_RFLAGS, v->regs.rflags);
 	if (unlikely(v->regs.rflags & RFLAGS_TF))
 		set_pending_step();
-	if (unlikely(s->slow ? slow_switch(v, s) : vmx_switch(v, s->launched, &s->host_rsp)))
+	if (unlikely(s->slow ? vmx_switch_slow(v, s) : vmx_switch(v, s->launched, &s->host_rsp)))
 		return ~0UL;
 	s->launched = true;
 	reason = vmread(EXIT_REASON);
@@ -141,12 +141,12 @@ static u64 enter(struct vcpu *v, struct vmx_vcpu *s)
  * Blocks NMIs again: an IRET that ended an NMI handler faulted, so the handler continues. SDM 3C
  * 27.2.3.
  */
-static void nmi_still_blocked(void)
+static void block_nmis_again(void)
 {
 	vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) | BLOCKED_BY_NMI);
 }
 
-static enum exit_reason event_reason(void)
+static enum exit_reason exit_reason_of_event(void)
 {
 	u64 info = vmread(EXIT_EVENT);
 
@@ -155,12 +155,12 @@ static enum exit_reason event_reason(void)
 	return (u8)info == VEC_MC ? EXIT_MCE : EXIT_EXCEPTION;
 }
 
-static void exception_exit(struct vcpu *v)
+static void handle_exception(struct vcpu *v)
 {
 	u64 info = vmread(EXIT_EVENT), causes;
 
 	if ((info & EVENT_NMI_UNBLOCKED) && (u8)info != 8 && !v->inject.valid)
-		nmi_still_blocked();
+		block_nmis_again();
 	/* An event that is never delivered, such as a #DB that raises itself, blocks interrupts. */
 	arch_poll_irqs();
 	if ((u8)info != 1) {
@@ -183,7 +183,7 @@ static void exception_exit(struct vcpu *v)
 	inject_exception(v, 1, false, 0);
 }
 
-static void io_exit(struct vcpu *v, unsigned len)
+static void handle_io(struct vcpu *v, unsigned len)
 {
 	u64 q = vmread(QUALIFICATION);
 	struct io_exit io = {
@@ -194,7 +194,7 @@ static void io_exit(struct vcpu *v, unsigned len)
 	exit_io(v, &io);
 }
 
-static void ept_violation(struct vcpu *v)
+static void handle_ept_violation(struct vcpu *v)
 {
 	u64 q = vmread(QUALIFICATION);
 	struct npf_exit npf = {
@@ -203,7 +203,7 @@ static void ept_violation(struct vcpu *v)
 	};
 
 	if ((q & EVENT_NMI_UNBLOCKED) && !v->inject.valid)
-		nmi_still_blocked();
+		block_nmis_again();
 	exit_npf(v, &npf);
 }
 
@@ -219,7 +219,7 @@ static void write_cr0_shadow(struct vcpu *v, u64 val)
 		vmwrite(CR0_SHADOW, val & CR0_OWNED);
 }
 
-static void cr_exit(struct vcpu *v)
+static void handle_cr_access(struct vcpu *v)
 {
 	u64 q = vmread(QUALIFICATION), val = v->regs.gpr[q >> 8 & 15];
 
@@ -239,7 +239,7 @@ static void cr_exit(struct vcpu *v)
 /* The length is not read: the hypercall page uses no prefix before VMCALL, and none is useful. */
 #define VMCALL_LEN 3
 
-static void vmcall(struct vcpu *v)
+static void handle_vmcall(struct vcpu *v)
 {
 	long ret;
 
@@ -261,7 +261,7 @@ static void vmcall(struct vcpu *v)
  * Handles a self IPI to a vector below 16, which hardware leaves to software: reports the error.
  * SDM 3C 29.1.5.
  */
-static void self_ipi(struct vcpu *v)
+static void handle_self_ipi(struct vcpu *v)
 {
 	const u32 *reg = (const u32 *)((u8 *)vlapic_page(v) + APIC_SELF_IPI);
 
@@ -281,7 +281,7 @@ static void save_interrupted_event(struct vcpu *v)
 		vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) & ~BLOCKED_BY_NMI);
 }
 
-static void other_exit(struct vcpu *v, u64 reason)
+static void handle_unexpected(struct vcpu *v, u64 reason)
 {
 	if (reason == ~0UL)
 		domain_crash(v->domain, v, "VT-x refuses the entry (instruction error %lu)",
@@ -293,10 +293,10 @@ static void other_exit(struct vcpu *v, u64 reason)
 		domain_crash(v->domain, v, "unexpected exit %#lx", reason);
 }
 
-static enum exit_reason reason_of(u64 reason)
+static enum exit_reason exit_reason_of(u64 reason)
 {
 	switch (reason) {
-	case VMEXIT_EVENT: return event_reason();
+	case VMEXIT_EVENT: return exit_reason_of_event();
 	case VMEXIT_EXTINT: return EXIT_INTR;
 	case VMEXIT_TRIPLE_FAULT: return EXIT_SHUTDOWN;
 	case VMEXIT_INIT:
@@ -330,30 +330,30 @@ static enum exit_reason reason_of(u64 reason)
 	}
 }
 
-static void handle_exit(struct vcpu *v, u64 reason)
+static void vmx_handle_exit(struct vcpu *v, u64 reason)
 {
 	enum exit_reason r;
 	unsigned len;
 
-	/* The most frequent exit skips reason_of(). */
+	/* The most frequent exit skips exit_reason_of(). */
 	if (likely(reason == VMEXIT_VMCALL)) {
 		count_exit(v, EXIT_HYPERCALL);
-		vmcall(v);
+		handle_vmcall(v);
 		return;
 	}
 	len = (unsigned)vmread(EXIT_INSN_LEN);
-	r = reason_of(reason);
+	r = exit_reason_of(reason);
 	count_exit(v, r);
 	if (reason == VMEXIT_EVENT || reason == VMEXIT_EPT_VIOLATION ||
 	    reason == VMEXIT_TASK_SWITCH)
 		save_interrupted_event(v);
 	switch (r) {
 	case EXIT_NPF_APIC:
-	case EXIT_NPF: ept_violation(v); break;
-	case EXIT_IO: io_exit(v, len); break;
+	case EXIT_NPF: handle_ept_violation(v); break;
+	case EXIT_IO: handle_io(v, len); break;
 	case EXIT_CR:
 		if (reason == VMEXIT_CR)
-			cr_exit(v);
+			handle_cr_access(v);
 		else
 			atomic_or(&v->pending, VCPU_WORK_LAPIC);
 		break;
@@ -361,15 +361,15 @@ static void handle_exit(struct vcpu *v, u64 reason)
 		__asm__ volatile("int $2");
 		break; /* the handler's IRET unblocks NMIs */
 	case EXIT_EXCEPTION:
-		exception_exit(v);
+		handle_exception(v);
 		break;
 	case EXIT_OTHER:
-		other_exit(v, reason);
+		handle_unexpected(v, reason);
 		break;
 	case EXIT_WRMSR:
 		/* SELF_IPI is the only register whose writes exit after the write. */
 		if (reason == VMEXIT_APIC_WRITE) {
-			self_ipi(v);
+			handle_self_ipi(v);
 			break;
 		}
 		/* fall through */
@@ -389,7 +389,7 @@ void vmx_run(struct vcpu *v)
 	for (;;) {
 		/* The pending byte is a level: there is work until the guest clears it. */
 		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending))
-			before_entry(v);
+			vmx_prepare_entry(v);
 		WRITE_ONCE(v->in_guest, true);
 		smp_mb();
 		if (unlikely(c->work | v->pending)) {
@@ -401,11 +401,11 @@ void vmx_run(struct vcpu *v)
 		trace(ENTRY, v, v->regs.rip, 0);
 		time_entry(v);
 		hold_over();
-		reason = enter(v, s);
+		reason = vmx_enter(v, s);
 		hold_begin();
 		time_exit(v);
 		WRITE_ONCE(v->in_guest, false);
-		handle_exit(v, reason);
+		vmx_handle_exit(v, reason);
 	}
 	time_entry(v);
 }

@@ -43,7 +43,7 @@ static const struct control {
  * Sets *c->out. A capability MSR holds the must-be-1 bits in its low half, the may-be-1 bits in its
  * high half. A.3.
  */
-static bool __init take_controls(const struct control *c)
+static bool __init choose_controls(const struct control *c)
 {
 	u64 cap = rdmsr(c->msr);
 	u32 must = (u32)cap, may = (u32)(cap >> 32);
@@ -93,7 +93,7 @@ bool __init vmx_probe(void)
 	if (!has_secondary())
 		return false;
 	for (unsigned i = 0; i < ARRAY_SIZE(controls); i++)
-		if (!take_controls(&controls[i]))
+		if (!choose_controls(&controls[i]))
 			return false;
 	vmx_caps.controls.exceptions = EXCEPTIONS;
 	vmx_caps.basic = rdmsr(MSR_VMX_BASIC);
