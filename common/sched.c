@@ -94,24 +94,61 @@ static bool may_run_on(const struct vcpu *v, const struct cpu *c)
 	return cpu_set_has(&v->affinity, c->id);
 }
 
-/* Chooses a CPU for v: the policy's, else an idle one (old CPU or node first), else the old one. */
+static bool core_idle(const struct cpu *c)
+{
+	const struct cpu *s = c;
+
+	do {
+		if (!cpu_set_has(&idle_cpus, s->id))
+			return false;
+		s = s->sibling;
+	} while (s != c);
+	return true;
+}
+
+/*
+ * Returns how well the idle c suits v: 0 if v may not run there, at most 8. The node counts most,
+ * then an idle core, then v's old CPU.
+ */
+static unsigned suitability(const struct vcpu *v, const struct cpu *c)
+{
+	if (!may_run_on(v, c))
+		return 0;
+	return 1 + (c == v->cpu) + 2 * core_idle(c) + 4 * (c->node == v->cpu->node);
+}
+
+/* Returns the idle CPU that suits v best, or NULL. */
+static struct cpu *idle_cpu_for(const struct vcpu *v)
+{
+	struct cpu *best = core_idle(v->cpu) ? v->cpu : NULL;
+	unsigned i, most = 0;
+
+	if (best)
+		return best;
+	for_each_cpu(i, &idle_cpus) {
+		unsigned suits = suitability(v, cpus[i]);
+
+		if (suits > most) {
+			best = cpus[i];
+			most = suits;
+		}
+		if (most == 7)	/* the best of all CPUs but the old one */
+			break;
+	}
+	return best;
+}
+
+/* Chooses a CPU for v: the policy's, else an idle one, else the old one. */
 static struct cpu *place_vcpu(struct vcpu *v)
 {
-	struct cpu *best;
-	unsigned i;
+	struct cpu *to;
 
 	if (v->on_cpu)
 		return v->cpu;
-	best = policy_place(v->cpu, v, &idle_cpus);
-	if (best)
-		return best;
-	if (cpu_set_has(&idle_cpus, v->cpu->id))
-		return v->cpu;
-	for_each_cpu(i, &idle_cpus)
-		if (may_run_on(v, cpus[i]) &&
-		    (!best || (cpus[i]->node == v->cpu->node && best->node != v->cpu->node)))
-			best = cpus[i];
-	return best ? best : v->cpu;
+	to = policy_place(v->cpu, v, &idle_cpus);
+	if (!to)
+		to = idle_cpu_for(v);
+	return to ? to : v->cpu;
 }
 
 /*
@@ -363,10 +400,13 @@ static void requeue_on(struct cpu *c, struct vcpu *v, struct cpu *to)
 static struct cpu *less_busy(const struct cpu *c, const struct vcpu *v)
 {
 	unsigned least = c->view.nr_queued;
-	struct cpu *best = NULL;
+	struct cpu *best;
 
 	if (least < 2 || !policy_balances(c))
 		return NULL;
+	best = idle_cpu_for(v);
+	if (best)
+		return best;
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		struct cpu *other = cpus[i];
 		unsigned ahead =
@@ -411,15 +451,14 @@ static void switch_out(struct cpu *c, struct vcpu *v, stime_t t)
 /* Wakes an idle CPU that may run the first vCPU in c's queue. Called with c's lock. */
 static void wake_idle_for(struct cpu *c)
 {
-	const struct vcpu *v = list_first(&c->runq.queue, struct vcpu, runq_link);
-	unsigned i;
+	struct cpu *to = policy_balances(c) ?
+				 idle_cpu_for(list_first(&c->runq.queue, struct vcpu, runq_link)) :
+				 NULL;
 
-	for_each_cpu(i, &idle_cpus)
-		if (may_run_on(v, cpus[i]) && policy_balances(c)) {
-			cpu_set_remove(&idle_cpus, i);
-			cpu_raise(cpus[i], CPU_WORK_RESCHED);
-			return;
-		}
+	if (to) {
+		cpu_set_remove(&idle_cpus, to->id);
+		cpu_raise(to, CPU_WORK_RESCHED);
+	}
 }
 
 /*
@@ -627,6 +666,7 @@ void __init sched_init_cpu(struct cpu *c)
 	list_init(&c->runq.queue);
 	timers_init_cpu(&c->timers);
 	timer_init(&c->slice, slice_end);
+	c->sibling = c;
 	c->view.id = c->id;
 	c->view.node = c->node;
 }

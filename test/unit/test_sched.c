@@ -121,6 +121,65 @@ static void test_spread(void **state)
 	assert_int_equal(vcpu[3].state, RUN_RUNNING);
 }
 
+/* CPUs 0 and 1 become threads of one core. */
+static void make_siblings(void)
+{
+	cpu[0].sibling = &cpu[1];
+	cpu[1].sibling = &cpu[0];
+}
+
+/* A vCPU prefers an idle core to an idle thread of a busy one, but not one of another node. */
+static void test_siblings(void **state)
+{
+	(void)state;
+	make_siblings();
+	cpu[2].node = 0;
+	vcpu_up(&vcpu[0]);
+	assert_int_equal(where(0), 0);
+	set_affinity(1, 7);
+	assign_cpu(&vcpu[1], &cpu[1]);
+	vcpu_up(&vcpu[1]);
+	assert_int_equal(where(1), 2);
+	vcpu_up(&vcpu[2]);
+	assert_int_equal(where(2), 1);
+	settle();
+	for (unsigned i = 0; i < 3; i++)
+		vcpu_down(&vcpu[i]);
+	settle();
+	/* All cores are idle: it stays where it was. */
+	vcpu_up(&vcpu[2]);
+	assert_int_equal(where(2), 1);
+	step(1);
+	cpu[2].node = 1;
+	vcpu_up(&vcpu[0]);
+	assert_int_equal(where(0), 0);
+}
+
+/* A vCPU that waits wakes a CPU of an idle core. */
+static void test_siblings_offer(void **state)
+{
+	(void)state;
+	make_siblings();
+	cpu[2].node = 0;
+	vcpu_up(&vcpu[0]);
+	settle();
+	assert_int_equal(where(0), 0);
+	/* No CPU is idle yet, so the second one waits on the same CPU. */
+	cpu_set_remove(&idle_cpus, 1);
+	cpu_set_remove(&idle_cpus, 2);
+	assign_cpu(&vcpu[1], &cpu[0]);
+	vcpu_up(&vcpu[1]);
+	assert_int_equal(waiting(0), 1);
+	cpu_set_add(&idle_cpus, 1);
+	cpu_set_add(&idle_cpus, 2);
+	cpu[1].work = cpu[2].work = 0;
+	clock_now += opt.sched_slice * 1000UL;
+	cpu[0].work |= CPU_WORK_RESCHED;
+	step(0);
+	assert_false(cpu[1].work);
+	assert_true(cpu[2].work & CPU_WORK_RESCHED);
+}
+
 /* Two share a CPU while another is idle: the idle CPU is kicked and takes one of them. */
 static void test_offer(void **state)
 {
@@ -533,6 +592,8 @@ int main(void)
 		cmocka_unit_test_setup(test_halted, setup),
 		cmocka_unit_test_setup(test_down_beats_block, setup),
 		cmocka_unit_test_setup(test_spread, setup),
+		cmocka_unit_test_setup(test_siblings, setup),
+		cmocka_unit_test_setup(test_siblings_offer, setup),
 		cmocka_unit_test_setup(test_offer, setup),
 		cmocka_unit_test_setup(test_round_robin, setup),
 		cmocka_unit_test_setup(test_balance, setup),

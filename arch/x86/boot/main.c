@@ -79,6 +79,7 @@ static void __init choose_backend(void)
 static void main_on_own_stack(void *arg __unused)
 {
 	smp_boot_aps();
+	topology_init();
 	report_step("all CPUs up");
 	console_start();
 	if (opt.report)
