@@ -7,6 +7,7 @@
 struct boot_info;
 
 void ioapic_init(void);
+void ioapic_mask_all(void);	/* no device interrupts and no NMIs of the PIT from now on */
 /*
  * Routes an ISA interrupt (with its MADT override) to the housekeeping CPU as a vector or RTE_NMI.
  * Returns 0 or -ENODEV.

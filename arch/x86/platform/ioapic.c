@@ -44,10 +44,16 @@ void __init ioapic_init(void)
 		if (!r)
 			continue;
 		pins = (ioapic_read(r, IOAPICVER) >> 16 & 0xff) + 1;
-		for (u32 p = 0; p < pins; p++)
-			ioapic_write(r, IOREDTBL + 2 * p, RTE_MASKED);
 		ioapics[nr_ioapics++] = (struct ioapic){ r, boot_acpi.ioapics[i].gsi_base, pins };
 	}
+	ioapic_mask_all();
+}
+
+void ioapic_mask_all(void)
+{
+	for (unsigned i = 0; i < nr_ioapics; i++)
+		for (u32 p = 0; p < ioapics[i].pins; p++)
+			ioapic_write(ioapics[i].regs, IOREDTBL + 2 * p, RTE_MASKED);
 }
 
 int __init ioapic_route_isa(unsigned irq, u32 what)

@@ -7,6 +7,7 @@
 #include <margay/boot_state.h>
 #include <margay/console.h>
 #include <x86/io.h>
+#include <x86/platform.h>
 #include <x86/traps.h>
 
 #define SLP_EN 0x2000
@@ -40,6 +41,8 @@ void arch_reboot(void)
 
 	arch_irqs_off();
 	console_flush();
+	/* An NMI of the PIT must not meet the firmware before it has a handler: OVMF has none. */
+	ioapic_mask_all();
 	if (a->reset_port) {
 		outb(a->reset_port, a->reset_value);
 		udelay(100000);
