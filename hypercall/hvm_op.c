@@ -28,14 +28,17 @@ static long set_callback(struct vcpu *v, u64 value)
 	if (value && value >> 56 != HVM_PARAM_CALLBACK_TYPE_VECTOR)
 		return hcall_unsupported(v, "callback type", value >> 56);
 	WRITE_ONCE(d->callback_vector, (u8)value);
-	/* Deliver the events that were pending without a callback. */
-	for (unsigned i = 0; value && i < d->nr_vcpus; i++) {
+	/* Deliver the events that were pending without a callback. A restart skips woken vCPUs. */
+	for (unsigned i = 0, woken = 0; value && i < d->nr_vcpus; i++) {
 		struct vcpu *to = d->vcpus[i];
 
-		if (READ_ONCE(to->info->evtchn_upcall_pending)) {
-			vcpu_post(to, VCPU_WORK_EVENT);
-			vcpu_wake(to);
-		}
+		if (!READ_ONCE(to->info->evtchn_upcall_pending))
+			continue;
+		vcpu_post(to, VCPU_WORK_EVENT);
+		woken += READ_ONCE(to->state) == RUN_BLOCKED;
+		vcpu_wake(to);
+		if (woken % 64 == 63 && hcall_preempt())
+			return HCALL_RESTART;
 	}
 	return 0;
 }

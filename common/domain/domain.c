@@ -11,6 +11,8 @@
 #include <margay/quiesce.h>
 #include <margay/sched.h>
 
+#define HOLDS_AT_ONCE 128U
+
 struct list domain_list = LIST_INIT(domain_list);
 struct spinlock domains_lock = SPINLOCK_INIT(LOCK_DOMAINS);
 
@@ -118,14 +120,29 @@ void domain_start(struct domain *d)
 	vcpu_up(d->vcpus[0]);
 }
 
+/*
+ * Holds the next vCPUs of a domain that ends, the current one first. Returns -ERESTART until all
+ * are held: a large guest takes several steps, so its other vCPUs may run a little longer.
+ */
+static int hold_some(struct domain *d)
+{
+	const struct vcpu *v = this_cpu()->current;
+	unsigned left = HOLDS_AT_ONCE;
+
+	if (!d->held)
+		d->first_held = v && v->domain == d ? v->id : 0;
+	for (; d->held < d->nr_vcpus && left--; d->held++)
+		vcpu_hold(d->vcpus[(d->first_held + d->held) % d->nr_vcpus], 1);
+	return d->held < d->nr_vcpus ? -ERESTART : 0;
+}
+
 void domain_shutdown(struct domain *d, unsigned code)
 {
 	if (!atomic_cas(&d->state, DOM_RUNNING, DOM_SHUTDOWN))
 		return;
 	if (d->shutdown_code == SHUTDOWN_CODE_NONE)
 		d->shutdown_code = (u8)code;
-	for (unsigned i = 0; i < d->nr_vcpus; i++)
-		vcpu_hold(d->vcpus[i], 1);
+	(void)hold_some(d);
 	d->on_shutdown(d);
 }
 
@@ -182,10 +199,8 @@ int domain_destroy(struct domain *d)
 {
 	int rc;
 
-	if (atomic_xchg(&d->state, DOM_DYING) != DOM_DYING)
-		for (unsigned i = 0; i < d->nr_vcpus; i++)
-			vcpu_hold(d->vcpus[i], VCPU_STOPPED);
-	if (!domain_off_cpus(d))
+	atomic_store(&d->state, DOM_DYING);
+	if (hold_some(d) || !domain_off_cpus(d))
 		return -ERESTART;
 	/*
 	 * References do not keep the parts. A CPU that looked d up earlier may use them until a

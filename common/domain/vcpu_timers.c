@@ -102,13 +102,16 @@ static int timers_create(struct domain *d)
 	return 0;
 }
 
+/* Stops the timers of a bounded number of vCPUs. */
 static int timers_destroy(struct domain *d)
 {
+	unsigned left = TIMERS_AT_ONCE;
+
 	timer_stop(&d->watchdog[0]);
 	timer_stop(&d->watchdog[1]);
-	for (unsigned i = 0; i < d->nr_vcpus; i++)
-		vcpu_timers_stop(d->vcpus[i]);
-	return 0;
+	for (; d->timers_stopped < d->nr_vcpus && left--; d->timers_stopped++)
+		vcpu_timers_stop(d->vcpus[d->timers_stopped]);
+	return d->timers_stopped < d->nr_vcpus ? -ERESTART : 0;
 }
 
 const struct domain_part timers_part = { .create = timers_create, .destroy = timers_destroy };

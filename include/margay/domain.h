@@ -80,6 +80,8 @@ struct domain {
 	u8 shutdown_code;			/* SHUTDOWN_* */
 	unsigned pauses;			/* domain_pause() minus domain_unpause() calls */
 	u8 parts_created, parts_destroyed;
+	u32 held, first_held;	/* number of vCPUs held for the end, and the first of them */
+	u32 timers_stopped;	/* number of vCPUs */
 	u64 period; /* grace period before its parts are destroyed */
 	struct timer watchdog[2];
 	u32 watchdog_inuse;

@@ -56,6 +56,7 @@ enum vcpu_work {
 	VCPU_WORK_TIME = 1 << 4,	/* pvclock must be updated */
 	VCPU_WORK_WINDOW = 1 << 5, /* a window exit allows injection, or a deadline waits */
 	VCPU_WORK_OBSERVE = 1 << 7,	/* a policy sees every exit */
+	VCPU_WORK_IPI = 1 << 8,		/* an IPI to many vCPUs is not finished */
 	VCPU_WORK_STOP = 1 << 6,	/* the domain ends: do not enter */
 };
 
@@ -158,7 +159,6 @@ struct fifo_queues {
 	struct evtchn_fifo_control_block *control; /* in a page of the guest's, referenced */
 };
 
-#define VCPU_STOPPED (1U << 16)	/* permanent holds */
 
 struct vcpu {
 	/* First, since the assembly uses the offsets: */
@@ -185,7 +185,7 @@ struct vcpu {
 	struct cpu *cpu;
 	enum run_state state;
 	bool halted;			/* blocked by HLT with interrupts off */
-	unsigned holds;			/* reasons not to run; VCPU_STOPPED: permanent */
+	unsigned holds;			/* reasons not to run */
 	struct list runq_link;
 	struct cpu_set affinity;
 	stime_t slice_end;

@@ -252,7 +252,7 @@ static void random_op(void)
 		break;
 	case 4:
 		if (!pick_random(200))
-			vcpu_hold(v, VCPU_STOPPED);
+			vcpu_hold(v, 1);
 		break;
 	case 6:
 		vcpu_up(v);

@@ -301,7 +301,7 @@ static void test_stop(void **state)
 	(void)state;
 	/* On a queue: it never runs. */
 	vcpu_up(v);
-	vcpu_hold(v, VCPU_STOPPED);
+	vcpu_hold(v, 1);
 	assert_false(queued(v));
 	settle();
 	assert_int_equal(runs[0], 0);
@@ -309,7 +309,7 @@ static void test_stop(void **state)
 	vcpu_up(w);
 	settle();
 	assert_true(w->on_cpu);
-	vcpu_hold(w, VCPU_STOPPED);
+	vcpu_hold(w, 1);
 	settle();
 	assert_false(w->on_cpu);
 	assert_int_equal(w->state, RUN_RUNNABLE);
@@ -320,7 +320,7 @@ static void test_stop(void **state)
 	vcpu_block(asleep);
 	settle();
 	assert_true(asleep->on_cpu);
-	vcpu_hold(asleep, VCPU_STOPPED);
+	vcpu_hold(asleep, 1);
 	vcpu_wake(asleep);
 	settle();
 	assert_false(asleep->on_cpu);
@@ -431,7 +431,7 @@ static void test_stolen(void **state)
 			vcpu_down(v);
 			break;
 		case 2:
-			vcpu_hold(v, VCPU_STOPPED);
+			vcpu_hold(v, 1);
 			break;
 		case 3:
 			vcpu_down(v);

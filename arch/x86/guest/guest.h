@@ -66,6 +66,7 @@ struct vlapic {
 	u64 irr[4];
 	u32 esr_new; /* errors since the last write to ESR */
 	u32 startup;
+	u32 ipi_next; /* the next target of an unfinished IPI to many; 0: none */
 	struct timer timer;
 	stime_t expires; /* expiry of the running count; 0 when stopped */
 	stime_t period;  /* 0 unless periodic */
@@ -106,6 +107,7 @@ void context_reset(struct vcpu *v);
 
 /* vlapic_ipi.c */
 void vlapic_send_icr(struct vlapic *vl);
+void vlapic_continue_ipi(struct vlapic *vl);
 u32 vlapic_logical_id(const struct vlapic *vl);
 /*
  * Handles pending INIT and SIPI. Runs on the target's own CPU. Returns true when v's state changed.

@@ -115,8 +115,12 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 			return false;
 		}
 	}
-	if (unlikely(work & VCPU_WORK_OBSERVE) && policy_exit(v))
-		keep |= VCPU_WORK_OBSERVE;
+	if (unlikely(work & (VCPU_WORK_OBSERVE | VCPU_WORK_IPI))) {
+		if (work & VCPU_WORK_OBSERVE && policy_exit(v))
+			keep |= VCPU_WORK_OBSERVE;
+		if (work & VCPU_WORK_IPI)
+			vlapic_continue_ipi(v->vlapic);
+	}
 	if (work & VCPU_WORK_FLUSH)
 		hvm->request_flush(v);
 	if (work & VCPU_WORK_TIME)

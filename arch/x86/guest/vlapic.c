@@ -66,7 +66,7 @@ void vlapic_init_regs(struct vlapic *vl)
 	vl->ldr = vl->esr = vl->tmict = vl->tdcr = 0;
 	vl->dfr = DFR_FLAT;
 	vl->svr = 0xff;
-	vl->icr = 0;
+	vl->icr = vl->ipi_next = 0;
 	vl->tsc_deadline = 0;
 	for (unsigned i = 0; i < NR_LVTS; i++)
 		vl->lvt[i] = LVT_MASKED;

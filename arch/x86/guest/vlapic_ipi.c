@@ -5,6 +5,7 @@
  * before its next instruction. So no CPU writes the state of a vCPU that may be running, and no
  * lock is needed. An INIT takes any vCPU offline, including the first. SDM 3A 9.4 and 11.6.
  */
+#include <margay/hold.h>
 #include <margay/sched.h>
 
 #include "guest.h"
@@ -134,11 +135,14 @@ static struct vcpu *lowest(struct vcpu *best, struct vcpu *t)
 
 #define IPIS_AT_ONCE 64U
 
-/* Delivers to all vCPUs that match. A guest with many has windows for interrupts in between. */
-static void send_to_many(struct vlapic *vl, u32 icr, u32 dest)
+/*
+ * Delivers to all vCPUs that match, from number `from` on. A guest with many has windows for
+ * interrupts in between. If this CPU has other work, the rest waits until the sender is entered.
+ */
+static void send_to_many(struct vlapic *vl, u32 icr, u32 dest, unsigned from)
 {
 	struct domain *d = vl->v->domain;
-	unsigned mode = icr >> 8 & 7, to = icr >> 18 & 3, i = 0, end = d->nr_vcpus;
+	unsigned mode = icr >> 8 & 7, to = icr >> 18 & 3, i = from, end = d->nr_vcpus;
 	bool logical = icr & ICR_LOGICAL;
 	struct vcpu *best = NULL;
 
@@ -147,11 +151,19 @@ static void send_to_many(struct vlapic *vl, u32 icr, u32 dest)
 		i = dest >> 16 << 4;
 		end = min(end, i + 16);
 	}
+	vl->ipi_next = 0;
 	for (; i < end; i++) {
 		struct vcpu *t = d->vcpus[i];
 
-		if (i % IPIS_AT_ONCE == IPIS_AT_ONCE - 1)
+		if (i % IPIS_AT_ONCE == IPIS_AT_ONCE - 1 && i != from) {
 			arch_poll_irqs();
+			hold_look();
+			if (READ_ONCE(this_cpu()->work) && mode != ICR_LOWEST) {
+				vl->ipi_next = i;
+				atomic_or(&vl->v->pending, VCPU_WORK_IPI);
+				return;
+			}
+		}
 		if (to == TO_OTHERS && t == vl->v)
 			continue;
 		if (to == TO_DEST && !ipi_match(t->vlapic, dest, logical))
@@ -165,20 +177,30 @@ static void send_to_many(struct vlapic *vl, u32 icr, u32 dest)
 		ipi_deliver(best, mode, (u8)icr);
 }
 
+static u32 destination(const struct vlapic *vl)
+{
+	u32 dest = (u32)(vl->icr >> 32);
+
+	if (vlapic_x2apic(vl))
+		return dest;
+	return dest >> 24 == XAPIC_DEST_ALL ? DEST_ALL : dest >> 24;
+}
+
+void vlapic_continue_ipi(struct vlapic *vl)
+{
+	if (vl->ipi_next)
+		send_to_many(vl, (u32)vl->icr, destination(vl), vl->ipi_next);
+}
+
 void vlapic_send_icr(struct vlapic *vl)
 {
 	struct vcpu *v = vl->v, *t;
 	struct domain *d = v->domain;
-	u32 icr = (u32)vl->icr, dest = (u32)(vl->icr >> 32);
+	u32 icr = (u32)vl->icr, dest = destination(vl);
 	unsigned mode = icr >> 8 & 7, to = icr >> 18 & 3;
 	u8 vector = (u8)icr;
 	bool logical = icr & ICR_LOGICAL;
 
-	if (!vlapic_x2apic(vl)) {
-		dest >>= 24;
-		if (dest == XAPIC_DEST_ALL)
-			dest = DEST_ALL;
-	}
 	if (mode <= ICR_LOWEST && vector < 16) {
 		vlapic_error(vl, ESR_SEND_ILLEGAL);
 		return;
@@ -200,5 +222,5 @@ void vlapic_send_icr(struct vlapic *vl)
 			ipi_deliver(t, mode, vector);
 		return;
 	}
-	send_to_many(vl, icr, dest);
+	send_to_many(vl, icr, dest, 0);
 }
