@@ -137,7 +137,7 @@ struct msr_read {
 	long err;		/* 0, or -EPERM: #GP */
 };
 
-enum { NR_OWN_CPUID = 19 };
+enum { NR_OWN_CPUID = 20 };
 struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
 };
@@ -165,6 +165,8 @@ struct vcpu {
 	struct regs regs;
 	paddr_t hw_block, hw_host;	/* back-end state of the guest and of the host */
 	void *block;			/* the back-end's mapping of hw_block */
+	u32 spec_ctrl;			/* the guest's SPEC_CTRL */
+	bool spec_ctrl_direct;		/* the guest accesses it: read it after each exit */
 
 	union {
 		struct {
@@ -221,7 +223,6 @@ struct vcpu {
 	u64 xcr0;
 	u64 dr[4];
 	u64 msr_tsc_aux;
-	u64 spec_ctrl;			/* the guest's SPEC_CTRL */
 	struct cpuid_regs cpuid[NR_OWN_CPUID]; /* results that differ between vCPUs */
 	u64 tsc_offset;
 	u32 pvclock_version;

@@ -13,6 +13,7 @@ struct x86_features {
 	bool tsc_aux;		/* RDTSCP or RDPID, hence IA32_TSC_AUX */
 	bool lfence_serializes;
 	bool fip_leaks;		/* FXRSTOR leaves FIP, FDP and FOP of the previous vCPU */
+	bool virt_spec_ctrl;	/* AMD: VMRUN switches SPEC_CTRL */
 	bool itlb_multihit;	/* code in large pages can cause a machine check */
 	u8 phys_bits;
 	u8 vendor;	/* whose CPUID leaves and MSRs: by back-end, not by name */

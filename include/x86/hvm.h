@@ -52,6 +52,8 @@ struct hvm_ops {
 /* The MSRs that a guest accesses without an exit. msr.c */
 enum { NR_DIRECT_MSRS = 10 };
 extern const u32 direct_msrs[NR_DIRECT_MSRS];
+/* Clears the bits of these and of the CPU's write-only commands in a map of intercepted MSRs. */
+void each_direct_msr(int (*set)(u8 *map, u32 msr, bool rd, bool wr), u8 *map);
 void msr_rules_init(void);
 
 extern const struct hvm_ops *hvm;	/* chosen at boot */

@@ -26,6 +26,10 @@ enum {
 #define SPEC_CTRL_IBRS 1U
 #define SPEC_CTRL_STIBP 2U
 #define SPEC_CTRL_SSBD 4U
+#define SPEC_CTRL_IPRED_DIS (3U << 3)
+#define SPEC_CTRL_RRSBA_DIS (3U << 5)
+#define SPEC_CTRL_PSFD (1U << 7)
+#define SPEC_CTRL_DDPD_U (1U << 8)
 #define SPEC_CTRL_BHI_DIS_S (1U << 10)
 
 /* The inputs of the decision: CPUID words by the manuals' names, and IA32_ARCH_CAPABILITIES. */
@@ -40,7 +44,8 @@ struct spec_cpu {
 struct spec_plan {
 	u32 actions;
 	u32 host_ctrl;	/* SPEC_CTRL while Margay runs */
-	u32 guest_ctrl;	/* bits of SPEC_CTRL that guests may set; 0: guests lack it */
+	u32 guest_ctrl;	/* bits of SPEC_CTRL that the CPU has; 0: guests lack it */
+	bool guest_ibpb, guest_l1d_flush; /* guests have PRED_CMD, FLUSH_CMD */
 };
 
 /* Chooses the mitigations for a CPU. Has no side effects. */

@@ -393,6 +393,7 @@ BEDS = {
     'broadwell': bochs('broadwell_ult'),
     'ivy': bochs('corei7_ivy_bridge_3770k'),
     'skylake': bochs('corei7_skylake_x'),
+    'icelake': bochs('corei7_icelake_u', strict=True),
     'strict': bochs('broadwell_ult', strict=True),
     'oracle': run_oracle,
 }

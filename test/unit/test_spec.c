@@ -56,7 +56,7 @@ static const struct {
 	    .caps = 0xe1eb },
 	  SPEC_IBPB | SPEC_MSR | SPEC_RSB,
 	  3 | BIT(10),
-	  7 },
+	  7 | BIT(10) },
 	/* The same, if it were immune to BHI. */
 	{ { .intel = true,
 	    .family = 6,
@@ -66,7 +66,12 @@ static const struct {
 	    .caps = 0x10e1eb },
 	  SPEC_IBPB | SPEC_MSR | SPEC_RSB,
 	  3,
-	  7 },
+	  7 | BIT(10) },
+	/* All controls of SPEC_CTRL. MCDT_NO has none. */
+	{ { .intel = true, .l7d = INTEL_CTRL, .l72d = 0x3f, .caps = 0x10e1eb },
+	  SPEC_IBPB | SPEC_MSR | SPEC_RSB,
+	  3,
+	  0x5ff },
 	/* Zen 1 has only IBPB; Zen 2 has all, and Zenbleed. Hygon equals Zen 1. */
 	{ { .amd = true, .family = 0x17, .model = 1, .e8b = BIT(12) },
 	  SPEC_IBPB | SPEC_RSB | SPEC_IBPB_EXIT, 0, 0 },
@@ -79,6 +84,9 @@ static const struct {
 	  SPEC_IBPB | SPEC_RSB | SPEC_MSR | SPEC_IBPB_EXIT | SPEC_AUTO_IBRS, 2, 7 },
 	{ { .amd = true, .family = 0x1a, .model = 2, .e8b = 0x100d000, .e21a = BIT(8) | BIT(29) },
 	  SPEC_IBPB | SPEC_RSB | SPEC_MSR | SPEC_AUTO_IBRS, 2, 7 },
+	/* Zen 3 with PSFD. */
+	{ { .amd = true, .family = 0x19, .model = 1, .e8b = 0x1100d000, .e21a = BIT(29) },
+	  SPEC_IBPB | SPEC_RSB | SPEC_MSR, 3, 0x87 },
 	/* IBPB alone, where it is not needed at each exit. */
 	{ { .amd = true, .family = 0x15, .e8b = BIT(12) },
 	  SPEC_IBPB | SPEC_RSB | SPEC_RETPOLINE, 0, 0 },

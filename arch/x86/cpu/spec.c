@@ -17,6 +17,10 @@
 #define L7D_L1D_FLUSH BIT(28)
 #define L7D_ARCH_CAPS BIT(29)
 #define L7D_SSBD BIT(31)
+#define L72D_PSFD BIT(0)
+#define L72D_IPRED_CTRL BIT(1)
+#define L72D_RRSBA_CTRL BIT(2)
+#define L72D_DDPD_U BIT(3)
 #define L72D_BHI_CTRL BIT(4)
 
 #define CAPS_RDCL_NO BIT(0)
@@ -41,6 +45,7 @@
 #define E8B_IBRS BIT(14)
 #define E8B_STIBP BIT(15)
 #define E8B_SSBD BIT(24)
+#define E8B_PSFD BIT(28)
 #define E21A_AUTO_IBRS BIT(8)
 #define E21A_SRSO_NO BIT(29)
 
@@ -71,6 +76,16 @@ static const struct {
 	{ SPEC_ITLB, "itlb", "iTLB multihit", "no code in large EPT pages", "0" },
 };
 
+/* The bits of SPEC_CTRL by their features in leaf 7, subleaf 2, EDX. */
+static u32 newer_ctrl(u32 l72d)
+{
+	return (l72d & L72D_PSFD ? SPEC_CTRL_PSFD : 0) |
+	       (l72d & L72D_IPRED_CTRL ? SPEC_CTRL_IPRED_DIS : 0) |
+	       (l72d & L72D_RRSBA_CTRL ? SPEC_CTRL_RRSBA_DIS : 0) |
+	       (l72d & L72D_DDPD_U ? SPEC_CTRL_DDPD_U : 0) |
+	       (l72d & L72D_BHI_CTRL ? SPEC_CTRL_BHI_DIS_S : 0);
+}
+
 static void decide_intel(const struct spec_cpu *c, struct spec_plan *p)
 {
 	u64 caps = c->caps;
@@ -78,12 +93,13 @@ static void decide_intel(const struct spec_cpu *c, struct spec_plan *p)
 	if (c->l7d & L7D_IBRSB) {
 		p->actions |= SPEC_IBPB | SPEC_MSR | SPEC_RSB;
 		p->host_ctrl = SPEC_CTRL_IBRS;
-		p->guest_ctrl = SPEC_CTRL_IBRS;
+		p->guest_ctrl = SPEC_CTRL_IBRS | newer_ctrl(c->l72d);
 	}
 	if (c->l7d & L7D_STIBP)
 		p->guest_ctrl |= SPEC_CTRL_STIBP;
 	if (c->l7d & L7D_SSBD)
 		p->guest_ctrl |= SPEC_CTRL_SSBD;
+	p->guest_l1d_flush = c->l7d & L7D_L1D_FLUSH;
 	p->host_ctrl |= p->guest_ctrl & SPEC_CTRL_STIBP;
 	if (!(caps & CAPS_BHI_NO) && (c->l72d & L72D_BHI_CTRL))
 		p->host_ctrl |= SPEC_CTRL_BHI_DIS_S;
@@ -109,6 +125,8 @@ static void decide_amd(const struct spec_cpu *c, struct spec_plan *p)
 		p->guest_ctrl |= SPEC_CTRL_STIBP;
 	if (c->e8b & E8B_SSBD)
 		p->guest_ctrl |= SPEC_CTRL_SSBD;
+	if (c->e8b & E8B_PSFD)
+		p->guest_ctrl |= SPEC_CTRL_PSFD;
 	p->host_ctrl = p->guest_ctrl & (SPEC_CTRL_IBRS | SPEC_CTRL_STIBP);
 	if (c->e21a & E21A_AUTO_IBRS) {
 		p->actions |= SPEC_AUTO_IBRS;
@@ -203,6 +221,8 @@ void __init spec_init(void)
 			spec.actions &= ~table[i].action;
 	if (!(spec.actions & SPEC_MSR))
 		spec.host_ctrl = spec.guest_ctrl = 0;
+	/* Intel has one bit for SPEC_CTRL and PRED_CMD. */
+	spec.guest_ibpb = (spec.actions & SPEC_IBPB) && (cpu.amd || spec.guest_ctrl);
 	if (!(spec.actions & SPEC_RETPOLINE))
 		drop_retpolines();
 	x86.itlb_multihit = spec.actions & SPEC_ITLB;
@@ -225,10 +245,14 @@ void spec_init_cpu(void)
 		wrmsr_safe(MSR_DE_CFG, cfg | DE_CFG_FP_BACKUP);
 }
 
+_Static_assert(offsetof(struct vcpu, spec_ctrl) == 21 * 8 &&
+		       offsetof(struct vcpu, spec_ctrl_direct) == 21 * 8 + 4,
+	       "switch.inc");
+
 void spec_enter(struct vcpu *v)
 {
 	if (spec.actions & SPEC_MSR)
-		wrmsr(MSR_SPEC_CTRL, v->spec_ctrl);
+		wrmsr(MSR_SPEC_CTRL, x86.virt_spec_ctrl ? 0 : v->spec_ctrl);
 	if (spec.actions & SPEC_L1D)
 		wrmsr(MSR_FLUSH_CMD, FLUSH_CMD_L1D);
 }

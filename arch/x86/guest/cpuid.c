@@ -39,8 +39,8 @@ enum {
 	ROW_81,
 	ROW_1E,
 	ROW_XEN_ID,
-	ROW_7,			/* two subleaves */
-	ROW_TOPO = ROW_7 + 2,	/* two levels, and what is beyond them */
+	ROW_7,			/* three subleaves */
+	ROW_TOPO = ROW_7 + 3,	/* two levels, and what is beyond them */
 	ROW_TOPO_END = ROW_TOPO + 2,
 	ROW_XSAVE,
 	NR_ROWS = ROW_XSAVE + NR_XSAVE,
@@ -55,7 +55,7 @@ static const struct subleaves {
 #define SUBLEAVES(leaf, nr, first, others) [leaf] = { nr, (first) - (leaf), (others) - (leaf) }
 	SUBLEAVES(1, 0, 1, ROW_1),
 	SUBLEAVES(4, NR_CACHES, ROW_CACHE_INTEL, 4),
-	SUBLEAVES(7, 2, ROW_7, 7),
+	SUBLEAVES(7, 3, ROW_7, 7),
 	SUBLEAVES(0xb, 2, ROW_TOPO, ROW_TOPO_END),
 	SUBLEAVES(0xd, NR_XSAVE, ROW_XSAVE, 0xd),
 	SUBLEAVES(ROW_XEN + 3, 3, ROW_TIME, ROW_XEN + 3),
@@ -76,7 +76,7 @@ struct cpuid_policy {
 		};
 		struct cpuid_regs rows[NR_ROWS];
 	};
-	u32 feat1;                            /* leaf 7, subleaf 1, EAX */
+	u32 feat1, feat2;	/* leaf 7: subleaf 1, EAX; subleaf 2, EDX */
 	u64 cr4, efer, xcr0;
 };
 
@@ -130,6 +130,7 @@ struct cpuid_policy {
 #define L7D_ALLOW (BIT(4) /* FSRM */ | BIT(10) /* MD_CLEAR */ | BIT(14) | L7D_AVX512)
 #define L71A_NEEDS_AVX BIT(4)
 #define L71A_AVX512 BIT(5)
+#define L72D_ALLOW 0x3fU /* MCDT_NO and bits of SPEC_CTRL */
 #define L71A_ALLOW (L71A_NEEDS_AVX | L71A_AVX512 | BIT(10) | BIT(11) | BIT(12))
 
 /* Leaf 0x80000001. Not here: SVM EXTAPIC OSVW IBS SKINIT WDT LWP NODEID PERFCTR* DBX MWAITX. */
@@ -258,10 +259,14 @@ static void copy_machine(struct cpuid_policy *p)
 			copy_leaf(p, l, &machine_leaves[i].allow);
 	if (p->intel)
 		cpuid_machine(2, 0, &b[2]);
+	b[7].eax = min(b[7].eax, 2U);
 	if (b[7].eax) {
 		cpuid_machine(7, 1, &r);
 		p->feat1 = r.eax & L71A_ALLOW;
-		b[7].eax = 1;
+	}
+	if (b[7].eax == 2 && spec.guest_ctrl) {
+		cpuid_machine(7, 2, &r);
+		p->feat2 = r.edx & L72D_ALLOW;
 	}
 }
 
@@ -269,17 +274,19 @@ static void copy_machine(struct cpuid_policy *p)
 static void make_speculation(struct cpuid_policy *p)
 {
 	u32 ctrl = spec.guest_ctrl;
-	bool ibpb = spec.actions & SPEC_IBPB;
+	bool ibpb = spec.guest_ibpb;
 
-	if (p->intel && ibpb && ctrl) {
+	if (p->intel && ibpb) {
 		p->basic[7].edx |= (u32)BIT(26) | (ctrl & SPEC_CTRL_STIBP ? (u32)BIT(27) : 0) |
 				   (ctrl & SPEC_CTRL_SSBD ? (u32)BIT(31) : 0) |
+				   (spec.guest_l1d_flush ? (u32)BIT(28) : 0) |
 				   (spec_arch_caps ? (u32)BIT(29) : 0);
 	} else if (!p->intel) {
 		p->ext[8].ebx |= (ibpb ? (u32)BIT(12) : 0) |
 				 (ctrl & SPEC_CTRL_IBRS ? (u32)BIT(14) : 0) |
 				 (ctrl & SPEC_CTRL_STIBP ? (u32)BIT(15) : 0) |
-				 (ctrl & SPEC_CTRL_SSBD ? (u32)BIT(24) : 0);
+				 (ctrl & SPEC_CTRL_SSBD ? (u32)BIT(24) : 0) |
+				 (ctrl & SPEC_CTRL_PSFD ? (u32)BIT(28) : 0);
 	}
 }
 
@@ -373,6 +380,7 @@ static void make_own(struct cpuid_policy *p)
 	p->rows[ROW_81] = p->ext[1];
 	p->rows[ROW_7] = p->basic[7];
 	p->rows[ROW_7 + 1].eax = p->feat1;
+	p->rows[ROW_7 + 2].edx = p->feat2;
 	p->basic[7] = (struct cpuid_regs){ 0 };
 }
 

@@ -31,6 +31,16 @@ const u32 direct_msrs[NR_DIRECT_MSRS] = {
 	MSR_SYSENTER_CS,  MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_FS_BASE, MSR_GS_BASE,
 };
 
+void each_direct_msr(int (*set)(u8 *map, u32 msr, bool rd, bool wr), u8 *map)
+{
+	for (unsigned i = 0; i < NR_DIRECT_MSRS; i++)
+		set(map, direct_msrs[i], false, false);
+	if (spec.guest_ibpb)
+		set(map, MSR_PRED_CMD, true, false);
+	if (spec.guest_l1d_flush)
+		set(map, MSR_FLUSH_CMD, true, false);
+}
+
 static struct msr_read msr_value(u64 val)
 {
 	return (struct msr_read){ val, 0 };
@@ -121,21 +131,17 @@ static struct msr_read read_spec_ctrl(struct vcpu *v, u32 msr __unused)
 	return (struct msr_read){ v->spec_ctrl, spec.guest_ctrl ? 0 : -EPERM };
 }
 
-/* Sets the guest's SPEC_CTRL, which the CPU gets at the next entry. */
-static int write_spec_ctrl(struct vcpu *v, u32 msr __unused, u64 val)
+/*
+ * Sets the guest's SPEC_CTRL, which the CPU gets at the next entry. A guest that uses it accesses
+ * the CPU's from then on, unless there is no memory for its own map of intercepted MSRs.
+ */
+static int write_spec_ctrl(struct vcpu *v, u32 msr, u64 val)
 {
 	if (!spec.guest_ctrl || (val & ~(u64)spec.guest_ctrl))
 		return -EPERM;
-	v->spec_ctrl = val;
-	return 0;
-}
-
-static int write_pred_cmd(struct vcpu *v __unused, u32 msr __unused, u64 val)
-{
-	if (!(spec.actions & SPEC_IBPB) || (val & ~(u64)PRED_CMD_IBPB))
-		return -EPERM;
-	if (val)
-		wrmsr(MSR_PRED_CMD, val);
+	v->spec_ctrl = (u32)val;
+	if (val && !hvm->msr_exits(v, msr, false, false))
+		v->spec_ctrl_direct = !x86.virt_spec_ctrl;
 	return 0;
 }
 
@@ -147,11 +153,6 @@ static struct msr_read read_arch_caps(struct vcpu *v __unused, u32 msr __unused)
 static struct msr_read read_constant(struct vcpu *v __unused, u32 msr)
 {
 	return msr_value(msr_slot(msr)->value);
-}
-
-static struct msr_read no_read(struct vcpu *v __unused, u32 msr __unused)
-{
-	return (struct msr_read){ 0, -EPERM };
 }
 
 /* Reports LFENCE as serializing where Margay could set it, so that the guest need not set it. */
@@ -196,7 +197,6 @@ static const struct msr_rule rules[] = {
 	{ MSR_TSC_AUX, MSR_TSC_AUX, 0, read_tsc_aux, write_tsc_aux, ANY },
 	{ MSR_XEN_HYPERCALL, MSR_XEN_HYPERCALL, 0, NULL, write_hypercall_page, ANY },
 	{ MSR_SPEC_CTRL, MSR_SPEC_CTRL, 0, read_spec_ctrl, write_spec_ctrl, ANY },
-	{ MSR_PRED_CMD, MSR_PRED_CMD, 0, no_read, write_pred_cmd, ANY },
 	{ MSR_ARCH_CAPABILITIES, MSR_ARCH_CAPABILITIES, 0, read_arch_caps, NULL, INTEL_ONLY },
 	{ MSR_PATCH_LEVEL, MSR_PATCH_LEVEL, 0, read_patch_level, drop, ANY },
 	{ MSR_DEBUGCTL, MSR_DEBUGCTL, 0, NULL, drop, ANY },

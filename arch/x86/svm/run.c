@@ -85,6 +85,8 @@ static __noinline void svm_enter_slow(struct vcpu *v)
 		m->spec_ctrl = v->spec_ctrl; /* for CPUs that switch it in VMRUN */
 		spec_enter(v);
 		WORLD_SWITCH("svm_switch_spec", v);
+		if (x86.virt_spec_ctrl)
+			v->spec_ctrl = (u32)m->spec_ctrl;
 	} else if (how & ENTER_IN_SHADOW) {
 		WORLD_SWITCH("svm_switch_shadow", v);
 	} else {

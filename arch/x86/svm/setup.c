@@ -8,6 +8,7 @@
 #define VM_CR_SVMDIS BIT(4)
 #define FEATURE_NP BIT(0)
 #define FEATURE_NRIPS BIT(3)
+#define FEATURE_V_SPEC_CTRL BIT(20)
 
 #define IOPM_PAGES 3
 
@@ -37,6 +38,7 @@ static bool __init svm_probe(void)
 	}
 	x86.nested_page1g = x86.page1g;
 	svm_nrips = d & FEATURE_NRIPS;
+	x86.virt_spec_ctrl = d & FEATURE_V_SPEC_CTRL;
 	/*
 	 * TCG's VMRUN records an EVENTINJ interrupt as an exception to raise: if one of the
 	 * emulator's own requests comes before the record is cleared, the guest takes the interrupt
@@ -56,8 +58,7 @@ static void __init make_bitmaps(void)
 		panic("no memory for AMD-V's permission maps\n");
 	memset(svm_msrpm, 0xff, MSRPM_PAGES * PAGE_SIZE);
 	memset(iopm, 0xff, IOPM_PAGES * PAGE_SIZE);
-	for (unsigned i = 0; i < NR_DIRECT_MSRS; i++)
-		svm_msrpm_set(svm_msrpm, direct_msrs[i], false, false);
+	each_direct_msr(svm_msrpm_set, svm_msrpm);
 }
 
 static int svm_cpu_init(struct cpu *c)

@@ -46,7 +46,7 @@
 	mov rax, [rax + HOST]
 	vmload
 %if %3
-	SPEC_EXIT
+	SPEC_EXIT rbx
 %endif
 	pop rbp
 	FORGET_GUEST

@@ -130,8 +130,7 @@ static void __init make_bitmaps(void)
 	if (!msr_bitmap || !apicv_bitmap)
 		panic("no memory for VT-x's MSR bitmaps\n");
 	memset(msr_bitmap, 0xff, PAGE_SIZE);
-	for (unsigned i = 0; i < NR_DIRECT_MSRS; i++)
-		vmx_bitmap_set(msr_bitmap, direct_msrs[i], false, false);
+	each_direct_msr(vmx_bitmap_set, msr_bitmap);
 	make_apicv_bitmap();
 }
 

@@ -51,11 +51,12 @@ HOST_RSP equ 0x6c14
 	EACH_GUEST_REG STORE
 	pop rcx
 	mov G(0), rcx
+	mov rdi, rax
 	xor eax, eax
 %%out:
 %if %3
 	mov esi, eax
-	SPEC_EXIT
+	SPEC_EXIT rdi
 	mov eax, esi
 %endif
 	POP_OURS
