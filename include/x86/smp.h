@@ -10,6 +10,8 @@ struct cpu *cpu_create(unsigned id, const struct acpi_cpu *a);
 /* Selects a page for the AP trampoline: RAM outside modules and boot information. */
 void smp_place_trampoline(const struct boot_info *bi, paddr_t info, u64 size);
 void smp_boot_aps(void);
-/* Links the hyperthreads of each core. Called when all CPUs run. topology.c */
+/* Returns the number of low bits of an APIC id that number the threads of a core. topology.c */
+unsigned thread_bits(void);
+/* Links the hyperthreads of each core. Called when all CPUs run. */
 void topology_init(void);
 void cpu_init_here(struct cpu *c);

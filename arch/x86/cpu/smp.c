@@ -209,18 +209,6 @@ static void __init finish_ap(struct cpu *c)
 	atomic_store(&c->online, true);
 }
 
-/* Returns the bits of an APIC id that number the threads of a core. */
-static u32 __init thread_bits(void)
-{
-	u32 max, a, b, c, d;
-
-	cpuid_count(0, 0, &max, &b, &c, &d);
-	if (max < 0xb)
-		return 1;
-	cpuid_count(0xb, 0, &a, &b, &c, &d);
-	return b ? (u32)BIT(a & 31) - 1 : 1;
-}
-
 /*
  * Starts all other CPUs at once, but the further threads of each core after the first: a microcode
  * update concerns the core and must not meet a running thread (SDM 3A 10.11.6.3).
@@ -228,7 +216,7 @@ static u32 __init thread_bits(void)
 void __init smp_boot_aps(void)
 {
 	unsigned n = min(boot_acpi.nr_cpus, opt.maxcpus);
-	u32 threads = thread_bits();
+	u32 threads = (u32)BIT(thread_bits()) - 1;
 
 	ap_cr3 = image_paddr + (u64)((u8 *)boot_pml4 - image_start);
 	/*

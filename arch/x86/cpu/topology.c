@@ -9,8 +9,7 @@
 #define LEAF_AMD_TOPOLOGY 0x8000001eU
 #define AMD_TOPOLOGY_EXTENSIONS BIT(22)
 
-/* Returns the number of low bits of an APIC id that number the threads of a core. */
-static unsigned __init thread_bits(void)
+unsigned __init thread_bits(void)
 {
 	struct cpuid_regs r;
 	unsigned bits = 0, threads;
