@@ -352,7 +352,7 @@ void console_start(void)
 	}
 	sync = opt.console_sync;
 	polling = true;
-	console_poll();
+	cpu_raise(housekeeping_cpu, CPU_WORK_CONSOLE);
 	guard(&console_lock);
 	list_for_each(c, &consoles, link)
 		if (c->routed)

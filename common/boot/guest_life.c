@@ -302,19 +302,15 @@ unsigned boot_guests_start(void)
 	unsigned n = 0;
 
 	timer_init(&timer, timer_fn);
-	cpu_raise(this_cpu(), CPU_WORK_GUESTS);
-	if (opt.one_by_one)
-		return !list_empty(&guests);
 	/* Build all before one runs: scrubbing takes long, and this CPU's guests would wait. */
 	list_for_each(bg, &guests, link) {
-		guest_begin(bg);
+		if (!opt.one_by_one)
+			guest_begin(bg);
 		while (bg->state == GUEST_BUILDING)
 			guest_build(bg);
+		n += opt.one_by_one || bg->state == GUEST_READY;
 	}
-	list_for_each(bg, &guests, link)
-		if (bg->state == GUEST_READY) {
-			guest_start(bg);
-			n++;
-		}
+	/* From here on, the housekeeping CPU has the guests. It starts them. */
+	cpu_raise(housekeeping_cpu, CPU_WORK_GUESTS);
 	return n;
 }

@@ -91,8 +91,8 @@ struct cpu {
 extern struct cpu *cpus[MAX_CPUS];	/* by id; NULL: no such CPU */
 
 /*
- * The CPU that serves all: it builds and restarts the boot guests, and takes the interrupts of
- * Margay's own devices. It is the boot CPU.
+ * The CPU that serves all: it starts and restarts the boot guests, and takes the interrupts of
+ * Margay's own devices. The boot CPU until all are up, then that of the option housekeeping=.
  */
 extern struct cpu *housekeeping_cpu;
 

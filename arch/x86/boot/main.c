@@ -80,6 +80,7 @@ static void main_on_own_stack(void *arg __unused)
 {
 	smp_boot_aps();
 	topology_init();
+	policy_nmi_init();
 	report_step("all CPUs up");
 	console_start();
 	if (opt.report)
@@ -153,7 +154,6 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	c->online = true;
 	apic_timer_calibrate(x86.tsc_hz);
 	ioapic_init();
-	policy_nmi_init();
 	report_step("boot CPU");
 	stack_switch((void *)c->stack_top, main_on_own_stack, NULL);
 }

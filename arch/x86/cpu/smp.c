@@ -244,6 +244,10 @@ void __init smp_boot_aps(void)
 	}
 	for (unsigned i = 0; i < nr_starting; i++)
 		finish_ap(starting[i].known);
+	if (opt.housekeeping < nr_cpus)
+		housekeeping_cpu = cpus[opt.housekeeping];
+	else
+		pr_warn("option housekeeping: there is no CPU %u\n", opt.housekeeping);
 	pr_info("%u CPU%s on %u node%s; TSCs %s\n", nr_cpus, nr_cpus == 1 ? "" : "s",
 		boot_acpi.nr_nodes, boot_acpi.nr_nodes == 1 ? "" : "s",
 		tsc_skew_max ? "differ" : "agree");

@@ -145,6 +145,7 @@ void trap_handler(struct trap_frame *f)
 		apic_eoi();
 		return;
 	case VEC_UART:
+		c->stats.console_irqs++;
 		apic_eoi();
 		console_irq();
 		return;
