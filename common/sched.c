@@ -546,7 +546,6 @@ void sched_set_policy(struct cpu *c, struct policy *p)
 	if (c->current)
 		c->current->slice_end =
 			min(c->current->slice_end, now() + opt.sched_slice * 1000UL);
-	cpu_raise(c, CPU_WORK_RESCHED);
 }
 
 static void run_current(struct cpu *c, struct vcpu *v)

@@ -6,7 +6,8 @@
  * an object makes it unreachable, starts a grace period, and frees the object once the period is
  * over. One grace period runs at a time. `lock` protects the numbers; each CPU subtracts itself
  * from `pending`. An isolated CPU that runs its guest is outside: it uses no objects, so grace
- * periods leave it out, and it flushes when it comes back.
+ * periods leave it out, as does other work that all CPUs must do. It flushes its translations and
+ * schedules again when it comes back.
  */
 #include <margay/arch.h>
 #include <margay/percpu.h>
@@ -57,6 +58,13 @@ void quiesce_here(void)
 	atomic_sub(&pending, 1U);
 }
 
+void quiesce_raise(struct cpu *c, u32 work)
+{
+	smp_mb();	/* c reads the caller's change when it comes back, or is seen inside here */
+	if (!cpu_set_has(&outside, c->id))
+		cpu_raise(c, work);
+}
+
 void quiesce_outside(void)
 {
 	cpu_set_add(&outside, this_cpu()->id);
@@ -65,5 +73,6 @@ void quiesce_outside(void)
 void quiesce_inside(void)
 {
 	cpu_set_remove(&outside, this_cpu()->id);
+	atomic_or(&this_cpu()->work, CPU_WORK_RESCHED);
 	arch_flush_translations();
 }

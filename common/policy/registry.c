@@ -39,7 +39,7 @@ static void clear_pointers(struct policy *p)
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		for (unsigned j = 0; j < NR_POINTS; j++)
 			(void)atomic_cas(&cpus[i]->policy[j], p, (struct policy *)NULL);
-		cpu_raise(cpus[i], CPU_WORK_RESCHED);
+		quiesce_raise(cpus[i], CPU_WORK_RESCHED);
 	}
 }
 
@@ -222,7 +222,7 @@ static void set_policy(struct cpu *c, enum policy_point point, struct policy *p)
 		sched_set_policy(c, p);
 	else
 		WRITE_ONCE(c->policy[point], p);
-	cpu_raise(c, CPU_WORK_RESCHED);
+	quiesce_raise(c, CPU_WORK_RESCHED);
 }
 
 int policy_unload(const char *name)
@@ -419,7 +419,7 @@ void policy_resched(u32 cpu)
 		return;
 	arch_irqs_off(); /* an interrupt between the two writes of an IPI may send an IPI */
 	cpus[cpu]->repick = true;
-	cpu_raise(cpus[cpu], CPU_WORK_RESCHED);
+	quiesce_raise(cpus[cpu], CPU_WORK_RESCHED);
 	arch_irqs_on();
 }
 

@@ -37,7 +37,10 @@ struct boot_guest {
 
 /* Adds a guest, due at once. */
 void boot_guest_add(struct boot_guest *bg);
-/* Builds all guests at boot, then starts them. Reports failures. Returns the number started. */
+/*
+ * Builds all guests at boot; the housekeeping CPU starts them. Reports failures. Returns the number
+ * that will start.
+ */
 unsigned boot_guests_start(void);
 /* Builds and destroys guests in bounded steps: CPU_WORK_GUESTS. */
 void boot_guests_work(void);

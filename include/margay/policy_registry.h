@@ -133,7 +133,10 @@ struct policy *policy_called(const struct cpu *c);
 /* Ejects p for a wrong answer or for harm done: no CPU calls it again. Any context. */
 void policy_eject(struct policy *p, const char *what, const char *why, ...) __printf(3, 4);
 
-/* Does the scheduler's part of a swap: p decides for c from now on (NULL: built-in). sched.c */
+/*
+ * Does the scheduler's part of a swap: p decides for c from now on (NULL: built-in). The caller
+ * raises CPU_WORK_RESCHED. sched.c
+ */
 void sched_set_policy(struct cpu *c, struct policy *p);
 
 /* Returns the module that decides for c if it defines this function, else NULL. */

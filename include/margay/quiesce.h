@@ -2,7 +2,7 @@
 /* Grace periods. common/domain/quiesce.c */
 #pragma once
 
-#include <margay/types.h>
+#include <margay/percpu.h>
 
 /*
  * Starts a grace period and returns its number. Once it is over, no CPU uses an object that it
@@ -16,6 +16,11 @@ bool quiesce_over(u64 period);
  * holds no objects.
  */
 void quiesce_here(void);
+/*
+ * Raises work that a change for all CPUs needs. Leaves out a CPU that is outside: it schedules
+ * again when it comes back, and sees the change then. Any context.
+ */
+void quiesce_raise(struct cpu *c, u32 work);
 /*
  * An isolated CPU calls quiesce_outside() in the scheduler's loop before it does its last pending
  * work and enters its guest, and quiesce_inside() before it does anything else for Margay. Grace

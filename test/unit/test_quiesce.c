@@ -152,11 +152,18 @@ static void test_outside(void **state)
 	assert_int_equal(cpu[3].work, 0);
 	assert_int_equal(flushes[3], 1);
 
-	/* It comes back during a period, flushes, and is in the next one. */
+	/* Nor does a policy's change reach it, as it does the others. */
+	quiesce_raise(&cpu[3], CPU_WORK_RESCHED);
+	assert_int_equal(cpu[3].work, 0);
+	quiesce_raise(&cpu[2], CPU_WORK_RESCHED);
+	assert_int_equal(cpu[2].work, CPU_WORK_RESCHED);
+
+	/* It comes back during a period, flushes, schedules, and is in the next one. */
 	p = quiesce_start();
 	host_cpu = &cpu[3];
 	quiesce_inside();
 	assert_int_equal(flushes[3], 2);
+	assert_int_equal(cpu[3].work, CPU_WORK_RESCHED);
 	q = quiesce_start();
 	for (unsigned i = 0; i < 3; i++)
 		visit(i);

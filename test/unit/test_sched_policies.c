@@ -108,6 +108,7 @@ static void select_for(unsigned c, struct policy *p)
 {
 	host_cpu = &cpu[pick_random(CPUS)];
 	sched_set_policy(&cpu[c], p);
+	cpu_raise(&cpu[c], CPU_WORK_RESCHED);
 	check();
 }
 
