@@ -431,14 +431,21 @@ const char *policy_exit_name(u32 reason)
 void policy_log(const char *text)
 {
 	static stime_t last;
+	static u32 left_out;
 	char copy[96];
 
 	/* Copy first, without a lock: the copy may fault. */
 	strcopy(copy, text, sizeof(copy));
 	arch_irqs_off();
 	if (now() - last > LOG_PAUSE_NS) {
+		u32 n = atomic_xchg(&left_out, 0);
+
 		last = now();
+		if (n)
+			printk("policies: lines left out: %u\n", n);
 		printk("policy %s: %s\n", policy_called(this_cpu())->mod.name, copy);
+	} else {
+		atomic_add(&left_out, 1);
 	}
 	arch_irqs_on();
 }

@@ -51,6 +51,7 @@ struct cpu {
 	u32 policy_vector;		/* exception that ended a call, and its address */
 	u64 policy_rip;
 	bool policy_nmi;		/* another CPU sent an NMI because of a long call */
+	bool mce_signalled;		/* a machine check's exception came, and no report since */
 	u64 timer_tsc;			/* when the timer interrupts, in TSC ticks; ~0: never */
 #ifdef DEBUG
 	const char *hold_place;		/* hold.h */

@@ -11,6 +11,8 @@ enum {
 	APIC_ISR = 0x100, APIC_TMR = 0x180, APIC_IRR = 0x200, APIC_ESR = 0x280, APIC_ICR = 0x300,
 	APIC_ICR_HIGH = 0x310, APIC_LVT = 0x320, APIC_TMICT = 0x380, APIC_TMCCT = 0x390,
 	APIC_TDCR = 0x3e0, APIC_SELF_IPI = 0x3f0,
+	APIC_LVT_CMCI = 0x2f0,		/* where the version counts more than NR_LVTS entries */
+	APIC_EXTENDED = 0x400, APIC_EXTENDED_LVT = 0x500,	/* AMD */
 };
 
 /* Entries of the LVT, 16 bytes each. */
@@ -20,6 +22,10 @@ enum { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, NR_LVT
 #define APIC_BASE_EXTD BIT(10)
 #define APIC_BASE_EN BIT(11)
 #define SVR_ENABLE BIT(8)
+#define APIC_COUNT(reg) ((reg) >> 16 & 0xff)	/* last entry of the LVT; of AMD's, their number */
+#define VERSION_EXTENDED BIT(31)
+#define LVT_DELIVERY (7U << 8)
+#define LVT_SMI (2U << 8)
 #define LVT_NMI (4U << 8)
 #define LVT_MASKED BIT(16)
 #define LVT_MODE (3U << 17)

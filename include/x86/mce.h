@@ -48,7 +48,10 @@ enum mce_grade mce_grade(const struct mce_bank *b, const struct mce_caps *caps);
 bool mce_has_page(const struct mce_bank *b, const struct mce_caps *caps);
 
 void mce_init_cpu(void);
-/* Handles and clears the errors in this CPU's banks. Called from the scheduler's loop. */
+/*
+ * Handles and clears the errors in this CPU's banks: those that an exception signals only after it
+ * (cpu->mce_signalled). Called from the scheduler's loop.
+ */
 void mce_report(void);
 /* Polls this CPU's banks from now on. Called when its timers work. */
 void mce_start_polling(void);

@@ -18,7 +18,7 @@ class Case:
     """What to boot and what to expect; by default a panic that halts."""
     # pylint: disable=too-many-instance-attributes
     cpus, ram, cpu, qemu, timeout = 2, '512M', None, [], 90
-    options, expect, forbid, ordered, modules = NOREBOOT, [], [], True, []
+    options, expect, forbid, ordered, modules, grub = NOREBOOT, [], [], True, [], []
     panics, halts, ends, gdb = True, True, 'any', True
     screen, firmware, when_empty = None, 'bios', 'poweroff'    # screen: looks at it, by QEMU's monitor
 
@@ -196,7 +196,7 @@ def expect_nmi(cpu):
         raise k.gdb.GdbError(f'vector {vector} instead of an NMI')
 
 
-NMI_REPORTED = r'^\(margay\) [12] NMIs? of unknown source, the last on CPU [01]: a BMC or a button\?$'
+NMI_REPORTED = r'^\(margay\) CPU [01]: [12] NMIs?: unknown source: a BMC or a button\?$'
 
 
 @case(expect=[NMI_REPORTED, HELLO, r'^\(margay\) hello exits hypercall'], forbid=['hello exits nmi'], **GOES_ON)
@@ -205,6 +205,47 @@ def nmi_in_margay():
     k.stop('do_memory_op', cpu=1)
     k.monitor('nmi')
     expect_nmi(1)
+
+
+def raise_serr():
+    """An NMI whose handler reads SERR# from the chipset's port."""
+    k.monitor('nmi')
+    k.stop('nmi_unasked')
+    lines = k.command('disassemble nmi_unasked').replace('=>', '').splitlines()
+    after = next(i for i, line in enumerate(lines) if line.split()[2:3] == ['in']) + 1
+    k.stop('*' + lines[after].split()[0])
+    k.put('rax', 0x80)
+
+
+@case(expect=[r'^\(margay\) CPU 0: 3 NMIs: a PCI device reported a system error \(SERR#\)$', r'^\[other\] PASS hello$'],
+      cpus=1, modules=[['hello', 'guest name=other mem=32M']], **GOES_ON)
+def nmi_serr():
+    """Three system errors before the first report are counted."""
+    k.stop('do_memory_op')
+    for _ in range(3):
+        raise_serr()
+
+
+@case(expect=[rf'^\(margay\) CPU 1: unexpected interrupt vector 0x77, {n} until now$' for n in (1, 2, 4, 8)] + [HELLO],
+      forbid=['0x77, [35679] until'], **GOES_ON)
+def stray_vectors():
+    """Interrupts that nobody asked for: the messages say how many there were."""
+    k.stop('boot_guests')
+    for _ in range(9):
+        k.monitor('nmi')
+        k.stop('trap_handler', cpu=1)
+        k.write_u64(k.value('$rdi') + 15 * 8, 0x77)
+
+
+@case(expect=[HELLO], grub=['write_dword 0xfee00340 0x4ef', 'write_dword 0xfee00330 0xef'], **GOES_ON)
+def lvt_of_firmware():
+    """Firmware left local interrupts of the performance counters and the thermal sensor on: they are masked."""
+    k.stop('boot_guests')
+    text = k.command('monitor info lapic')
+    for name in ('LVTPC', 'LVTTHMR'):
+        line = next(line for line in text.splitlines() if name in line)
+        if 'masked' not in line:
+            raise k.gdb.GdbError(line)
 
 
 @case(expect=[HELLO], **GOES_ON)
@@ -332,6 +373,27 @@ def guest_page(cpu, gpa):
             mask = (1 << 12 + 9 * level) - 1
             return entry & k.PTE_ADDR & ~mask | gpa & mask & ~4095
         table = k.phys(entry & k.PTE_ADDR)
+
+
+@case(expect=[rf'^\(margay\) machine check on CPU 1: {CORRUPT}$', END])
+def mce_unexplained():
+    """The guest cannot continue, and the only error in a bank is one that raises no exception: nobody knows why."""
+    k.stop('boot_guests')
+    recovers_like_intel()
+    exit_by_mce(0x9c << 56, 0x8c)
+    set_uncorrected()
+
+
+@case(expect=[bank_line(1, 'corrected error', 4, 0x9c << 56)], forbid=['machine check: CPU 1: (fatal|uncorrected)'],
+      options='when_empty=wait', panics=False, halts=False)
+def mce_poll_leaves_signalled():
+    """The poll leaves an error to the exception that signals it."""
+    k.stop('boot_guests')
+    recovers_like_intel()
+    k.monitor('mce 1 3 0x9d80000000000000 0 0x123456000 0x8c')
+    k.monitor('mce 1 4 0x9c00000000000000 0 0x123456000 0')
+    k.stop('mce_report', cpu=1)
+    set_uncorrected()
 
 
 @case(expect=[rf'^\(margay\) machine check on CPU 1: {CORRUPT}$', END])

@@ -460,6 +460,32 @@ static void test_slots(void **state)
 	}
 }
 
+/* Lines that come too fast are counted, and the next line says how many there were. */
+static void test_log(void **state)
+{
+	struct policy *p = load(&all);
+
+	(void)state;
+	cpu[0].policy_called = &p->fn[0];
+	host_log_clear();
+	clock_now = 1000000000;
+	policy_log("first");
+	for (unsigned i = 0; i < 7; i++)
+		policy_log("flood");
+	assert_int_equal(host_logged("policy all: "), 1);
+	clock_now += 1000000000;
+	policy_log("second");
+	policy_log("flood");
+	clock_now += 1000000000;
+	policy_log("third");
+	clock_now += 1000000000;
+	policy_log("fourth");
+	assert_logged("policies: lines left out: 7\npolicy all: second");
+	assert_logged("policies: lines left out: 1\npolicy all: third\npolicy all: fourth");
+	clock_now = 0;
+	assert_int_equal(unload("all"), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -468,7 +494,7 @@ int main(void)
 		TEST(test_select),   TEST(test_eject),	      TEST(test_start),
 		TEST(test_unload_waits), TEST(test_unload_half), TEST(test_slots),
 		TEST(test_guest_load),
-		TEST(test_many_nodes),
+		TEST(test_many_nodes), TEST(test_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,6 +52,26 @@ void __init apic_init(bool allow_x2apic)
 	pr_info("local APIC: %s\n", regs ? "xAPIC" : "x2APIC");
 }
 
+/* Masks an entry of the LVT that firmware may have left on. SMIs stay firmware's. */
+static void mask_lvt(u32 reg)
+{
+	if ((apic_read(reg) & LVT_DELIVERY) != LVT_SMI)
+		apic_write(reg, LVT_MASKED);
+}
+
+static void mask_local_events(void)
+{
+	u32 version = apic_read(APIC_VERSION);
+	u32 n = version & VERSION_EXTENDED ? APIC_COUNT(apic_read(APIC_EXTENDED)) : 0;
+
+	mask_lvt(LVT(LVT_THERMAL));
+	mask_lvt(LVT(LVT_PERF));
+	if (APIC_COUNT(version) >= NR_LVTS)
+		mask_lvt(APIC_LVT_CMCI);
+	for (u32 i = 0; i < n; i++)
+		mask_lvt(APIC_EXTENDED_LVT + 0x10 * i);
+}
+
 void apic_init_cpu(void)
 {
 	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_EN);
@@ -63,6 +83,7 @@ void apic_init_cpu(void)
 	apic_write(LVT(LVT_LINT0), LVT_MASKED);
 	apic_write(LVT(LVT_LINT1), LVT_NMI);
 	apic_write(LVT(LVT_ERROR), LVT_MASKED);
+	mask_local_events();
 	apic_write(APIC_TDCR, DIVIDE_BY_1);
 }
 

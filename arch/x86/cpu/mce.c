@@ -2,7 +2,8 @@
 /*
  * Machine checks. Each CPU polls its banks for errors that raise no exception. The exception's
  * handler takes no lock: it panics, or leaves the banks to mce_report(), which runs in the
- * scheduler's loop, reports and clears them, retires the page and ends its owner. SDM 3B 15, APM2 9.
+ * scheduler's loop, reports and clears them, retires the page and ends its owner. Interrupts for
+ * corrected errors (CMCI, AMD's thresholds) stay masked: a storm costs one poll. SDM 3B 15, APM2 9.
  */
 #include <margay/console.h>
 #include <x86/exit.h>
@@ -113,9 +114,9 @@ static void lose_page(const struct mce_bank *b, bool end)
 	}
 }
 
-/* Handles and clears what the banks of this CPU hold. */
 void mce_report(void)
 {
+	bool signalled = atomic_xchg(&this_cpu()->mce_signalled, false);
 	struct mce_bank b;
 
 	this_cpu()->timers.poll = now() + POLL_NS;
@@ -123,13 +124,14 @@ void mce_report(void)
 		enum mce_grade grade;
 		bool valid = read_bank(i, &b);
 
-		if (!valid && smca && rdmsr_safe(bank_msr(i, MC_DESTAT), &b.status)) {
+		if (!valid && smca && rdmsr_safe(bank_msr(i, MC_DESTAT), &b.status))
 			rdmsr_safe(bank_msr(i, MC_DEADDR), &b.addr);
-			if (b.status & MC_VAL)
-				wrmsr_safe(bank_msr(i, MC_DESTAT), 0);
-		}
+		/* MC_STATUS may hold a copy of the deferred error. */
+		if (smca && (b.status & MC_VAL) && (!valid || (b.status & MC_DEFERRED)))
+			wrmsr_safe(bank_msr(i, MC_DESTAT), 0);
 		grade = mce_grade(&b, &caps);
-		if (grade == MCE_NONE)
+		/* What an exception signals is the handler's; the poll may see it before. */
+		if (grade == MCE_NONE || (grade > MCE_LATENT && !signalled))
 			continue;
 		if (grade == MCE_FATAL)
 			fatal(NULL, "the CPU cannot recover");
@@ -165,8 +167,8 @@ static enum mce_grade exception_grade(void)
 	}
 	if (mcg & MCG_STATUS_RIPV)
 		return worst;
-	/* The interrupted code cannot continue; without an error in a bank, nobody knows why. */
-	return worst < MCE_LATENT ? MCE_FATAL : max(worst, (enum mce_grade)MCE_REQUIRED);
+	/* The interrupted code cannot continue. If no bank signals an error, nobody knows why. */
+	return worst < MCE_OPTIONAL ? MCE_FATAL : max(worst, (enum mce_grade)MCE_REQUIRED);
 }
 
 /* Ends the exception: another one before this would reset the machine. */
@@ -185,6 +187,7 @@ void mce_trap(struct trap_frame *f)
 	default:
 		exception_done();
 	}
+	this_cpu()->mce_signalled = true;
 	atomic_or(&this_cpu()->work, CPU_WORK_ERRORS);
 }
 
@@ -195,6 +198,7 @@ void exit_machine_check(struct vcpu *v, unsigned insn_len __unused)
 	if (grade == MCE_FATAL)
 		fatal(NULL, "the CPU cannot recover");
 	exception_done();
+	this_cpu()->mce_signalled = true;
 	mce_report();
 	if (grade == MCE_REQUIRED)
 		domain_crash(v->domain, v, "machine check: it used bad data");

@@ -17,7 +17,13 @@
 #define NMI_SC_SERR 0x80
 #define REPORT_PAUSE_NS 1000000000UL
 
-static u32 reasons, unknown, last_cpu;
+static u32 counts[3], last_cpu;	/* NMIs that are not reported yet */
+
+static const char *const causes[] = {
+	"a PCI device reported a system error (SERR#)",
+	"an I/O check failed (IOCHK#)",
+	"unknown source: a BMC or a button?",
+};
 
 /*
  * Records an NMI. Runs in the NMI handler on c, where it may take no lock; a later pass of the
@@ -30,34 +36,28 @@ void nmi_unasked(struct cpu *c)
 	off |= status & NMI_SC_IOCHK ? NMI_SC_IOCHK_OFF : 0;
 	off |= status & NMI_SC_SERR ? NMI_SC_SERR_OFF : 0;
 	if (off) {
-		atomic_or(&reasons, status);
 		outb(NMI_SC, (status & NMI_SC_ENABLES) | off);
 		outb(NMI_SC, status & NMI_SC_ENABLES);
-	} else {
-		atomic_add(&unknown, 1);
 	}
+	atomic_add(&counts[status & NMI_SC_SERR ? 0 : status & NMI_SC_IOCHK ? 1 : 2], 1);
 	WRITE_ONCE(last_cpu, c->id);
 	atomic_or(&c->work, CPU_WORK_ERRORS);
 }
 
+/* Later calls report what comes within a second; the poll for machine checks is the last. */
 void arch_report_errors(void)
 {
 	static stime_t last;
-	u32 why;
 
 	mce_report();
-	if (!reasons && !unknown)
-		return;
 	if (last && now() - last < REPORT_PAUSE_NS)
 		return;
-	last = now();
-	why = atomic_xchg(&reasons, 0);
-	if (why & NMI_SC_SERR)
-		pr_err("NMI on CPU %u: a PCI device reported a system error (SERR#)\n", last_cpu);
-	if (why & NMI_SC_IOCHK)
-		pr_err("NMI on CPU %u: an I/O check failed (IOCHK#)\n", last_cpu);
-	why = atomic_xchg(&unknown, 0);
-	if (why)
-		pr_err("%u NMI%s of unknown source, the last on CPU %u: a BMC or a button?\n", why,
-		       why == 1 ? "" : "s", last_cpu);
+	for (unsigned i = 0; i < ARRAY_SIZE(counts); i++) {
+		u32 n = READ_ONCE(counts[i]) ? atomic_xchg(&counts[i], 0) : 0;
+
+		if (!n)
+			continue;
+		last = now();
+		pr_err("CPU %u: %u NMI%s: %s\n", last_cpu, n, n == 1 ? "" : "s", causes[i]);
+	}
 }

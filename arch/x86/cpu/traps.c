@@ -102,13 +102,15 @@ const char *exception_name(u64 vector)
 	return name ? name : "(reserved)";
 }
 
-/* Reports each vector once: a device may send one forever. */
+/* Reports a vector's first, second, fourth, eighth... interrupt: a device may send one forever. */
 static void unexpected_vector(const struct cpu *c, u64 vector)
 {
-	static u64 reported[4];
+	static u32 counts[256];
+	u32 n = atomic_add(&counts[vector], 1);
 
-	if (!test_and_set_bit((unsigned)vector, reported))
-		pr_warn("CPU %u: unexpected interrupt vector %#lx\n", c->id, vector);
+	if (!(n & (n - 1)))
+		pr_warn("CPU %u: unexpected interrupt vector %#lx, %u until now\n", c->id, vector,
+			n);
 }
 
 /*
