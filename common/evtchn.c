@@ -199,7 +199,7 @@ static int evtchn_init(struct domain *d)
 
 	if (!t)
 		return -ENOMEM;
-	t->bucket[0] = dom_alloc_meta(d);
+	t->bucket[0] = dom_alloc_meta(d, 1);
 	if (!t->bucket[0]) {
 		kfree(t);
 		return -ENOMEM;
@@ -228,7 +228,7 @@ static void evtchn_free(struct domain *d)
 		return;
 	for (unsigned i = 0; i < NR_BUCKETS; i++)
 		if (d->evtchn->bucket[i])
-			dom_free_meta(d, d->evtchn->bucket[i]);
+			dom_free_meta(d, d->evtchn->bucket[i], 1);
 	kfree(d->evtchn->words);
 	kfree(d->evtchn);
 	d->evtchn = NULL;

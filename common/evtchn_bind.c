@@ -24,7 +24,7 @@ static int get_free_port(struct domain *d)
 			continue;
 		}
 		if (!*b)
-			atomic_store(b, dom_alloc_meta(d));
+			atomic_store(b, dom_alloc_meta(d, 1));
 		if (!*b)
 			return -ENOMEM;
 		for (unsigned i = 0; i < PORTS_PER_BUCKET; i++, port++) {

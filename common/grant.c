@@ -20,7 +20,7 @@ static int grow(struct domain *d, struct grant_table *t, unsigned nr)
 	if (nr > GRANT_MAX_FRAMES)
 		return -EINVAL;
 	while (t->nr_frames < nr) {
-		void *page = dom_alloc_meta(d);
+		void *page = dom_alloc_meta(d, 1);
 
 		if (!page)
 			return -ENOMEM;
@@ -72,7 +72,7 @@ static struct active *active_at(struct domain *d, grant_ref_t ref, bool make)
 	ref = (grant_ref_t)index_nospec(ref, t->nr_frames * GRANT_PER_FRAME);
 	page = &t->active[ref / ACTIVE_PER_PAGE];
 	if (!*page && make)
-		*page = dom_alloc_meta(d);
+		*page = dom_alloc_meta(d, 1);
 	return *page ? &(*page)[ref % ACTIVE_PER_PAGE] : NULL;
 }
 
@@ -203,12 +203,12 @@ static void grant_free(struct domain *d)
 	if (!t)
 		return;
 	for (unsigned i = 0; i < t->nr_frames; i++)
-		dom_free_meta(d, t->frame[i]);
+		dom_free_meta(d, t->frame[i], 1);
 	for (unsigned i = 0; i < ARRAY_SIZE(t->active); i++)
 		if (t->active[i])
-			dom_free_meta(d, t->active[i]);
+			dom_free_meta(d, t->active[i], 1);
 	for (unsigned i = 0; i < t->nr_handles / MAPTRACK_PER_PAGE; i++)
-		dom_free_meta(d, t->maptrack[i]);
+		dom_free_meta(d, t->maptrack[i], 1);
 	kfree(t);
 	d->grants = NULL;
 }

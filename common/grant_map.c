@@ -23,7 +23,7 @@ static u32 maptrack_get(struct domain *d)
 
 	guard(&t->lock);
 	if (t->free_handle == NO_HANDLE && t->nr_handles < MAPTRACK_PAGES * MAPTRACK_PER_PAGE) {
-		m = dom_alloc_meta(d);
+		m = dom_alloc_meta(d, 1);
 		if (!m)
 			return NO_HANDLE;
 		for (u32 i = 0; i < MAPTRACK_PER_PAGE; i++)

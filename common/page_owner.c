@@ -199,21 +199,22 @@ void dom_free(struct domain *d, mfn_t mfn, unsigned order)
 	atomic_sub(&d->tot_pages, release_pages(d->id, mfn, 1UL << order));
 }
 
-void *dom_alloc_meta(struct domain *d)
+void *dom_alloc_meta(struct domain *d, unsigned n)
 {
-	void *page = NULL;
+	u64 most = META_PAGES + d->max_pages / 128 + d->max_vcpus * META_PER_VCPU;
+	void *pages = NULL;
 
-	if (atomic_add(&d->meta_pages, 1) <= META_PAGES + d->max_pages / 128)
-		page = alloc_pages(1, d->node);
-	if (!page)
-		atomic_sub(&d->meta_pages, 1);
-	return page;
+	if (atomic_add(&d->meta_pages, n) <= most)
+		pages = alloc_pages(n, d->node);
+	if (!pages)
+		atomic_sub(&d->meta_pages, n);
+	return pages;
 }
 
-void dom_free_meta(struct domain *d, void *page)
+void dom_free_meta(struct domain *d, void *pages, unsigned n)
 {
-	atomic_sub(&d->meta_pages, 1);
-	free_page(page);
+	atomic_sub(&d->meta_pages, n);
+	free_pages(pages, n);
 }
 
 /*

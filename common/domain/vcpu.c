@@ -3,6 +3,8 @@
 #include <margay/domain_parts.h>
 #include <margay/evtchn.h>
 
+#define VCPU_PAGES ((unsigned)(ALIGN_UP(sizeof(struct vcpu), PAGE_SIZE) >> PAGE_SHIFT))
+
 struct vcpu *domain_vcpu(struct domain *d, u32 id)
 {
 	unsigned n = READ_ONCE(d->nr_vcpus);
@@ -28,7 +30,7 @@ int vcpu_set_affinity(struct vcpu *v, const struct cpu_set *set)
 /* Creates the next vCPU, offline. It may run on any CPU. */
 static int vcpu_create(struct domain *d)
 {
-	struct vcpu *v = kzalloc(sizeof(*v));
+	struct vcpu *v = dom_alloc_meta(d, VCPU_PAGES);
 	struct cpu_set all;
 	unsigned id = d->nr_vcpus;
 
@@ -62,7 +64,7 @@ static void vcpu_destroy(struct vcpu *v)
 {
 	vcpu_areas_release(v);
 	arch_vcpu_free(v);
-	kfree(v);
+	dom_free_meta(v->domain, v, VCPU_PAGES);
 }
 
 /* Destroys one vCPU per call. */

@@ -91,13 +91,14 @@ void page_put(struct domain *d, mfn_t mfn);
 int page_retire(mfn_t mfn);
 
 /*
- * Allocates a page of Margay's that serves d alone (nested page tables, grant frames, map tracking,
- * event channels). Zeroed. It counts in d->meta_pages, whose limit grows with d's memory. NULL also
- * at the limit.
+ * Allocates contiguous pages of Margay's that serve d alone (its vCPUs, nested page tables, grant
+ * frames, map tracking, event channels). Zeroed. They count in d->meta_pages, whose limit grows
+ * with d's memory and vCPUs. NULL also at the limit.
  */
 #define META_PAGES 512	/* plus one for each 128 pages of memory */
-void *dom_alloc_meta(struct domain *d) __must_check;
-void dom_free_meta(struct domain *d, void *page);
+#define META_PER_VCPU 8
+void *dom_alloc_meta(struct domain *d, unsigned n) __must_check;
+void dom_free_meta(struct domain *d, void *pages, unsigned n);
 
 /* Scrubs free memory, that of c's node first, until c has work. */
 void pages_scrub_idle(struct cpu *c);

@@ -72,18 +72,18 @@ void free_pages(void *va, unsigned n)
 	page[m].used = false;
 }
 
-void *dom_alloc_meta(struct domain *d)
+void *dom_alloc_meta(struct domain *d, unsigned n)
 {
-	void *p = alloc_pages(1, d->node);
+	void *p = alloc_pages(n, d->node);
 
 	d->meta_pages += !!p;
 	return p;
 }
 
-void dom_free_meta(struct domain *d, void *p)
+void dom_free_meta(struct domain *d, void *p, unsigned n)
 {
 	assert_true(d->meta_pages--);
-	free_page(p);
+	free_pages(p, n);
 }
 
 void __attribute__((weak)) p2m_flush(struct domain *d)

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include <margay/mm.h>
+#include <margay/domain.h>
 
 unsigned heap_objects, heap_pages;
 
@@ -31,4 +31,16 @@ void free_pages(void *va, unsigned n)
 {
 	heap_pages -= n;
 	free(va);
+}
+
+void *dom_alloc_meta(struct domain *d, unsigned n)
+{
+	d->meta_pages += n;
+	return alloc_pages(n, d->node);
+}
+
+void dom_free_meta(struct domain *d, void *pages, unsigned n)
+{
+	d->meta_pages -= n;
+	free_pages(pages, n);
 }

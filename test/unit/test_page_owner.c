@@ -265,20 +265,28 @@ static void test_references(void **state)
 /* The domain's limit includes the pages that serve it, until they are free. */
 static void test_meta(void **state)
 {
-	static void *page[META_PAGES + 5];
+	static void *page[META_PAGES + 5 + META_PER_VCPU];
 	unsigned n = 0;
 
 	(void)state;
 	reset_domains();
 	dom[1].max_pages = 4 * 128;
-	while ((page[n] = dom_alloc_meta(&dom[1]))) {
+	dom[1].max_vcpus = 1;
+	while ((page[n] = dom_alloc_meta(&dom[1], 1))) {
 		assert_true(arena_is_zero(page[n], PAGE_SIZE));
 		assert_true(virt_to_phys(page[n]) >= ARENA_NODE1);
 		assert_int_equal(dom[1].meta_pages, ++n);
 	}
-	assert_int_equal(n, META_PAGES + 4);
+	assert_int_equal(n, META_PAGES + 4 + META_PER_VCPU);
+	for (unsigned i = 0; i < 2; i++)
+		dom_free_meta(&dom[1], page[--n], 1);
+	assert_null(dom_alloc_meta(&dom[1], 3));
+	page[n] = dom_alloc_meta(&dom[1], 2);
+	assert_non_null(page[n]);
+	assert_int_equal(dom[1].meta_pages, n + 2);
+	dom_free_meta(&dom[1], page[n], 2);
 	while (n)
-		dom_free_meta(&dom[1], page[--n]);
+		dom_free_meta(&dom[1], page[--n], 1);
 	assert_int_equal(dom[1].meta_pages, 0);
 	arena_check();
 }

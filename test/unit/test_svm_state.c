@@ -16,9 +16,9 @@ u8 *host_directmap;
 static u8 shared_map[MSRPM_PAGES * PAGE_SIZE];
 u8 *svm_msrpm = shared_map;
 
-void *alloc_pages(unsigned int n, unsigned int node)
+void *dom_alloc_meta(struct domain *d, unsigned int n)
 {
-	(void)node;
+	(void)d;
 	return calloc(n, PAGE_SIZE);
 }
 

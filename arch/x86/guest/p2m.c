@@ -37,7 +37,7 @@ static enum p2m_type type_of(u64 e)
 static void *p2m_new_table(struct page_table *pt)
 {
 	struct domain *d = container_of(pt, struct domain, p2m.pt);
-	void *t = dom_alloc_meta(d);
+	void *t = dom_alloc_meta(d, 1);
 
 	d->p2m.table_pages += !!t;
 	return t;
@@ -63,7 +63,7 @@ static const struct pt_format nested = { .table = PTE_P | PTE_W | PTE_U,
 
 static void free_table(struct domain *d, u64 *t)
 {
-	dom_free_meta(d, t);
+	dom_free_meta(d, t, 1);
 	d->p2m.table_pages--;
 }
 

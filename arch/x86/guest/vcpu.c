@@ -20,7 +20,7 @@ int arch_vcpu_init(struct vcpu *v)
 {
 	int rc;
 
-	v->xsave = alloc_pages(xsave_pages(), v->domain->node);
+	v->xsave = dom_alloc_meta(v->domain, xsave_pages());
 	if (!v->xsave)
 		return -ENOMEM;
 	cpuid_vcpu_init(v);
@@ -37,7 +37,7 @@ void arch_vcpu_free(struct vcpu *v)
 	vlapic_destroy(v);
 	hvm->vcpu_free(v);
 	if (v->xsave)
-		free_pages(v->xsave, xsave_pages());
+		dom_free_meta(v->domain, v->xsave, xsave_pages());
 	v->xsave = NULL;
 }
 

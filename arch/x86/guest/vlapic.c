@@ -30,7 +30,7 @@ int vlapic_create(struct vcpu *v)
 
 	if (!vl)
 		return -ENOMEM;
-	vl->page = alloc_page();
+	vl->page = dom_alloc_meta(v->domain, 1);
 	if (!vl->page) {
 		kfree(vl);
 		return -ENOMEM;
@@ -53,7 +53,7 @@ void vlapic_destroy(struct vcpu *v)
 	vlapic_timer_stop(v->vlapic);
 	/* Also waits for a timer that has fired and has not yet raised its interrupt. */
 	timer_stop(&v->vlapic->timer);
-	free_page(v->vlapic->page);
+	dom_free_meta(v->domain, v->vlapic->page, 1);
 	kfree(v->vlapic);
 	v->vlapic = NULL;
 }

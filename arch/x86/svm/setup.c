@@ -84,12 +84,12 @@ static int svm_cpu_init(struct cpu *c)
 static int svm_vcpu_init(struct vcpu *v)
 {
 	struct svm_vcpu *s = kzalloc(sizeof(*s));
-	struct vmcb *m = alloc_page();
+	struct vmcb *m = dom_alloc_meta(v->domain, 1);
 
 	if (!s || !m) {
 		kfree(s);
 		if (m)
-			free_page(m);
+			dom_free_meta(v->domain, m, 1);
 		return -ENOMEM;
 	}
 	v->block = m;
@@ -117,8 +117,8 @@ static void svm_vcpu_free(struct vcpu *v)
 	if (!v->hvm)
 		return;
 	if (vmcb_of(v)->msrpm_pa != virt_to_phys(svm_msrpm))
-		free_pages(phys_to_virt(vmcb_of(v)->msrpm_pa), MSRPM_PAGES);
-	free_page(vmcb_of(v));
+		dom_free_meta(v->domain, phys_to_virt(vmcb_of(v)->msrpm_pa), MSRPM_PAGES);
+	dom_free_meta(v->domain, vmcb_of(v), 1);
 	kfree(v->hvm);
 	v->hvm = NULL;
 }

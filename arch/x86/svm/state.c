@@ -94,7 +94,7 @@ int svm_msr_exits(struct vcpu *v, u32 msr, bool rd, bool wr)
 	struct vmcb *m = vmcb_of(v);
 
 	if (m->msrpm_pa == virt_to_phys(svm_msrpm)) {
-		u8 *own = alloc_pages(MSRPM_PAGES, v->domain->node);
+		u8 *own = dom_alloc_meta(v->domain, MSRPM_PAGES);
 
 		if (!own)
 			return -ENOMEM;

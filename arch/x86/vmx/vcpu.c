@@ -160,7 +160,7 @@ static int vmx_msr_exits(struct vcpu *v, u32 msr, bool rd, bool wr)
 	struct vmx_vcpu *s = vmx(v);
 
 	if (!s->msr_bitmap) {
-		u8 *own = alloc_page();
+		u8 *own = dom_alloc_meta(v->domain, 1);
 
 		if (!own)
 			return -ENOMEM;
@@ -204,7 +204,7 @@ static int vmx_vcpu_init(struct vcpu *v)
 	if (!s)
 		return -ENOMEM;
 	v->hvm = s;
-	s->vmcs = alloc_page();
+	s->vmcs = dom_alloc_meta(v->domain, 1);
 	if (!s->vmcs)
 		return -ENOMEM;
 	s->pa = virt_to_phys(s->vmcs);
@@ -224,9 +224,9 @@ static void vmx_vcpu_free(struct vcpu *v)
 	if (!s)
 		return;
 	if (s->vmcs)
-		free_page(s->vmcs);
+		dom_free_meta(v->domain, s->vmcs, 1);
 	if (s->msr_bitmap)
-		free_page(s->msr_bitmap);
+		dom_free_meta(v->domain, s->msr_bitmap, 1);
 	kfree(s);
 	v->hvm = NULL;
 }
