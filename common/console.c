@@ -339,6 +339,17 @@ void console_add(struct console *c)
 		send_sync();
 }
 
+void __init console_describe(void)
+{
+	struct console *c;
+
+	list_for_each(c, &consoles, link)
+		printk("console %s: output%s\n", c->name,
+		       !c->get   ? "" :
+		       c->routed ? ", input by interrupt" :
+				   ", input by polling");
+}
+
 void console_start(void)
 {
 	struct console *c;

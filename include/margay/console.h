@@ -36,6 +36,7 @@ struct console {
 
 void console_add(struct console *c);	/* sends it all output so far that the buffer still holds */
 void console_start(void);		/* after boot: interrupts, and no waiting from now on */
+void console_describe(void);		/* prints which consoles are used, and how */
 void console_flush(void);		/* returns when all output is sent */
 void console_irq(void);			/* called by the UARTs' interrupt */
 void console_guests_started(void);	/* gives the input to the first guest */

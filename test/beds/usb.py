@@ -32,8 +32,9 @@ SECTIONS = {
     'CPU': r'\(margay\) CPU: \w+ family 0x\w+ model 0x\w+ stepping \d+ microcode 0x',
     'CPUID': r'\(margay\) CPUID 00000007:0 ', 'used features': r'\(margay\) feature \w+: used',
     'mitigations': r'\(margay\) verw +o', 'memory map': r'\(margay\) memory map: .* RAM',
-    'consoles': r'\(margay\) input goes to', 'exits': r'\(margay\) hello exits total \d+',
-    'run times': r'\(margay\) hello ran \d+ ns', 'end': r'\(margay\) no guests left',
+    'consoles': r'\(margay\) console com1: output, input by ', 'screen': r'\(margay\) screen: \w+, \d+x\d+ at 0x',
+    'SPCR': r'\(margay\) SPCR: ', 'DBG2': r'\(margay\) DBG2: ', 'exits': r'\(margay\) hello exits total \d+',
+    'run times': r'\(margay\) hello ran \d+ ns', 'end': r'\(margay\) no guests left: reboot$',
 }
 
 

@@ -4,6 +4,7 @@
  * does not have can be understood.
  */
 #include <margay/boot_state.h>
+#include <margay/console.h>
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
@@ -86,6 +87,26 @@ static void __init describe_memory(void)
 	}
 }
 
+static void __init describe_uart(const char *table, const struct acpi_uart *u)
+{
+	if (u->there)
+		printk("%s: serial port at %s %#lx, %u baud\n", table,
+		       u->space == ACPI_SPACE_IO ? "I/O port" : "address", u->address, u->baud);
+	else
+		printk("%s: no serial port\n", table);
+}
+
+static void __init describe_consoles(void)
+{
+	static const char *const types[] = { "none", "pixels", "text" };
+	const struct boot_screen *s = &boot_info.screen;
+
+	describe_uart("SPCR", &boot_acpi.spcr);
+	describe_uart("DBG2", &boot_acpi.dbg2);
+	printk("screen: %s, %ux%u at %#lx\n", types[s->type], s->width, s->height, s->base);
+	console_describe();
+}
+
 void __init machine_describe(void)
 {
 	printk("report: %s\n", hvm->name);
@@ -94,4 +115,5 @@ void __init machine_describe(void)
 	describe_features();
 	arch_show_speculation();
 	describe_memory();
+	describe_consoles();
 }
