@@ -66,8 +66,15 @@ static void __init choose_backend(void)
 {
 	hvm = svm_ops.probe() ? &svm_ops : vmx_ops.probe() ? &vmx_ops : NULL;
 	if (!hvm) {
+		if (opt.report)
+			machine_describe();
 		printk("no usable hardware virtualization: Margay needs AMD-V with nested paging,\n"
 		       "or VT-x with extended page tables and unrestricted guests\n");
+		if (opt.report && opt.when_empty == WHEN_EMPTY_REBOOT) {
+			printk("the machine reboots in 5 seconds, so that the report can be stored\n");
+			udelay(5000000);
+			arch_reboot();
+		}
 		printk("halted\n");
 		console_flush();
 		arch_halt();

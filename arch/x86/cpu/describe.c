@@ -109,7 +109,7 @@ static void __init describe_consoles(void)
 
 void __init machine_describe(void)
 {
-	printk("report: %s\n", hvm->name);
+	printk("report: %s\n", hvm ? hvm->name : "no hardware virtualization");
 	describe_cpu();
 	describe_leaves();
 	describe_features();
