@@ -58,6 +58,14 @@ static inline struct cpuid_regs cpuid(uint32_t leaf, uint32_t sub)
 	return r;
 }
 
+/* Auth(enticAMD) or Hygo(nGenuine), whose CPUs follow AMD's manual. */
+static inline bool cpu_is_amd(void)
+{
+	uint32_t vendor = cpuid(0, 0).b;
+
+	return vendor == 0x68747541 || vendor == 0x6f677948;
+}
+
 static inline uint64_t rdmsr(uint32_t msr)
 {
 	uint32_t lo, hi;

@@ -8,12 +8,12 @@
 static void check(bool there, const char *when)
 {
 	struct cpuid_regs r = cpuid(1, 0);
-	bool amd = cpuid(0, 0).b == 0x68747541;
 
 	CHECK(!!(r.d & CPUID1_D_APIC) == there, "%s: leaf 1 EDX %x", when, r.d);
 	CHECK(!!(r.c & CPUID1_C_X2APIC) == there, "%s: leaf 1 ECX %x", when, r.c);
 	r = cpuid(0x80000001, 0);
-	CHECK(!!(r.d & CPUID1_D_APIC) == (there && amd), "%s: leaf 80000001 EDX %x", when, r.d);
+	CHECK(!!(r.d & CPUID1_D_APIC) == (there && cpu_is_amd()), "%s: leaf 80000001 EDX %x", when,
+	      r.d);
 }
 
 int main(void)

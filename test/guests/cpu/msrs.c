@@ -133,7 +133,7 @@ int main(void)
 	check_syscall();
 	check_swapgs();
 	CHECK(rdmsr(MSR_TSC) > tsc, "the TSC stands still");
-	if (cpuid(0, 0).b == 0x68747541)
+	if (cpu_is_amd())
 		check_amd();
 	for (unsigned int i = 0; i < ARRAY_SIZE(unknown); i++) {
 		CHECK(rdmsr_safe(unknown[i], &v) == X86_GP, "MSR %x can be read", unknown[i]);
