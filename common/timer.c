@@ -84,9 +84,28 @@ static struct timer *merge(struct timer *a, struct timer *b)
 
 static void insert(struct timer_queue *q, struct timer *t)
 {
-	t->left = t->right = NULL;
+	struct timer *first = q->first;
+
+	t->right = NULL;
 	t->rank = 1;
-	q->first = merge(q->first, t);
+	if (!first || t->expires < first->expires) {	/* mostly */
+		t->left = first;
+		t->up = NULL;
+		if (first)
+			first->up = t;
+		q->first = t;
+		return;
+	}
+	t->left = NULL;
+	q->first = merge(first, t);
+}
+
+/* Returns whether an armed t may expire at that time where it is in the heap. */
+static bool in_order(const struct timer *t, stime_t expires)
+{
+	return t->rank && (!t->up || t->up->expires <= expires) &&
+	       (!t->left || expires <= t->left->expires) &&
+	       (!t->right || expires <= t->right->expires);
 }
 
 /* Removes t, if armed: its children take its place. */
@@ -96,7 +115,7 @@ static void disarm(struct timer_queue *q, struct timer *t)
 
 	if (!t->rank)
 		return;
-	below = merge(t->left, t->right);
+	below = t->right ? merge(t->left, t->right) : t->left;
 	t->rank = 0;
 	if (below)
 		below->up = up;
@@ -148,9 +167,13 @@ void timer_set(struct timer *t, stime_t expires)
 		spin_unlock(&q->lock);
 		q = lock_queue_to_arm(self, t);
 	}
-	disarm(q, t);
-	t->expires = expires;
-	insert(q, t);
+	if (in_order(t, expires)) {
+		t->expires = expires;
+	} else {
+		disarm(q, t);
+		t->expires = expires;
+		insert(q, t);
+	}
 	at = interrupt_at(t);
 	spin_unlock(&q->lock);
 	/* Interrupts are off here, so nothing else changes this CPU's hardware timer. */
