@@ -15,7 +15,7 @@ FUZZCC ?= clang
 FUZZ_SECONDS ?= 8
 FUZZ_SECONDS_LONG ?= 240
 
-UNIT_CFLAGS := -std=gnu11 -g -O1 -DMARGAY_UNIT -Iinclude -Itest/unit -fno-omit-frame-pointer \
+UNIT_CFLAGS := -std=gnu11 -g -O1 -include test/unit/unit.h -Iinclude -Itest/unit -fno-omit-frame-pointer \
 	-fno-strict-aliasing -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all

@@ -2,9 +2,7 @@
 /* Error numbers: Xen's public ones (which guests see) under their plain names. */
 #pragma once
 
-#ifdef MARGAY_UNIT
-#include <errno.h>
-#else
+#ifndef MARGAY_UNIT
 #define XEN_ERRNO(name, value) name = value,
 enum margay_errno {
 #include <xen/errno.h>

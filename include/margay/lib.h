@@ -4,10 +4,7 @@
 
 #include <margay/printk.h>
 
-#ifdef MARGAY_UNIT
-#include <string.h>
-#include <stdio.h>
-#else
+#ifndef MARGAY_UNIT
 void *memcpy(void *dst, const void *src, size_t n);
 void *memmove(void *dst, const void *src, size_t n);
 void *memset(void *dst, int c, size_t n);

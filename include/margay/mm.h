@@ -14,11 +14,7 @@ struct domain;
 #define DIRECTMAP_BASE 0xffff800000000000UL
 #define DIRECTMAP_SIZE (1UL << 46) /* memory above it is not used */
 
-#ifdef MARGAY_UNIT
-extern u8 *host_directmap;
-#define phys_to_virt(pa) ((void *)(host_directmap + (pa)))
-#define virt_to_phys(va) ((paddr_t)((const u8 *)(va) - host_directmap))
-#else
+#ifndef MARGAY_UNIT
 static inline void *phys_to_virt(paddr_t pa) { return (void *)(DIRECTMAP_BASE + pa); }
 
 /* Only for addresses in the direct map, such as heap and page allocations. */

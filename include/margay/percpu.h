@@ -97,13 +97,7 @@ extern struct cpu *cpus[MAX_CPUS];	/* by id; NULL: no such CPU */
  */
 extern struct cpu *housekeeping_cpu;
 
-#ifdef MARGAY_UNIT
-extern struct cpu *host_cpu;
-static inline struct cpu *this_cpu(void) { return host_cpu; }
-static inline bool tracing(u32 events) { return host_cpu->trace & events; }
-static inline u64 with_cpu_work(u32 work) { return work | host_cpu->work; }
-static inline void count_exit_ticks(u64 ticks) { host_cpu->exit_ticks += ticks; }
-#else
+#ifndef MARGAY_UNIT
 static inline struct cpu *this_cpu(void)
 {
 	struct cpu *c;

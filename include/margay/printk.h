@@ -27,7 +27,4 @@ void __noreturn panic(const char *fmt, ...) __printf(1, 2);
 		if (__builtin_expect(!!(cond), 0))                                        \
 			panic("BUG at %s:%d: %s\n", __FILE__, __LINE__, #cond);           \
 	} while (0)
-#else
-#include <assert.h>
-#define BUG_ON(cond) assert(!(cond))
 #endif

@@ -89,10 +89,7 @@ DEFINE_REG(cr3)
 DEFINE_REG(cr4)
 DEFINE_REG(dr6)
 
-#ifdef MARGAY_UNIT
-extern u32 host_pkru;
-static inline u32 read_pkru(void) { return host_pkru; }
-#else
+#ifndef MARGAY_UNIT
 /* Reads the guest's PKRU: CR4.PKE is clear while Margay runs, and the register keeps its value. */
 static inline u32 read_pkru(void)
 {

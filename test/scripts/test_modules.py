@@ -40,7 +40,8 @@ class OutOfTree(unittest.TestCase):
         cls.link = os.path.join(cls.work, 'link')
         sources = [os.path.join(TREE, f) for f in ('test/scripts/link_module.c', 'common/policy/loader.c',
                                                    'common/policy/check.c', 'common/policy/sha256.c')]
-        done = run('gcc', '-std=gnu11', '-DMARGAY_UNIT', f'-I{TREE}/include', '-o', cls.link, *sources)
+        done = run('gcc', '-std=gnu11', '-include', f'{TREE}/test/unit/unit.h', f'-I{TREE}/include', '-o', cls.link,
+                   *sources)
         assert done.returncode == 0, done.stderr
 
     @classmethod

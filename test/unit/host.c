@@ -74,6 +74,40 @@ void __attribute__((weak)) trace_write(unsigned event, const struct vcpu *v, u64
 	(void)event, (void)v, (void)a, (void)b;
 }
 
+extern struct cpu *host_cpu __attribute__((weak)); /* of the program */
+
+bool tracing(u32 events)
+{
+	return host_cpu->trace & events;
+}
+
+u64 with_cpu_work(u64 work)
+{
+	return work | host_cpu->work;
+}
+
+void count_exit_ticks(u64 ticks)
+{
+	host_cpu->exit_ticks += ticks;
+}
+
+/* One CPU: the locks only show whether they are held. */
+void spin_lock(struct spinlock *l)
+{
+	l->owner++;
+	l->next++;
+}
+
+void spin_unlock(struct spinlock *l)
+{
+	l->owner--;
+}
+
+bool spin_is_locked(const struct spinlock *l)
+{
+	return l->owner != 0;
+}
+
 u64 __attribute__((weak)) rdtsc(void)
 {
 	return 0;

@@ -52,7 +52,7 @@ static void write_segment(unsigned n, const struct vcpu_seg *seg)
 	vmwrite(GUEST_ES_BASE + 2 * n, seg->base);
 }
 
-static struct vcpu_seg read_segment(unsigned n)
+struct vcpu_seg vmx_seg(struct vcpu *v __unused, unsigned n)
 {
 	u32 rights = (u32)vmread(GUEST_ES_RIGHTS + 2 * n);
 
@@ -133,5 +133,5 @@ void vmx_read_state(struct vcpu *v, struct vcpu_state *st)
 	if (v->regs.rsp == s->rsp)
 		v->regs.rsp = s->rsp = vmread(GUEST_RSP);
 	for (unsigned i = 0; i < NR_SEGS; i++)
-		st->seg[i] = read_segment(i);
+		st->seg[i] = vmx_seg(v, i);
 }

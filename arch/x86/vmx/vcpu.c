@@ -294,18 +294,6 @@ static void vmx_request_flush(struct vcpu *v)
 	vmx(v)->slow |= VMX_FLUSH;
 }
 
-static struct vcpu_seg vmx_seg(struct vcpu *v __unused, unsigned seg)
-{
-	u64 rights = vmread(GUEST_ES_RIGHTS + 2 * seg);
-
-	return (struct vcpu_seg){
-		.attr = rights & RIGHTS_UNUSABLE ? 0 :
-						   (u16)((rights & 0xff) | (rights >> 4 & 0xf00)),
-		.limit = (u32)vmread(GUEST_ES_LIMIT + 2 * seg),
-		.base = vmread(GUEST_ES_BASE + 2 * seg),
-	};
-}
-
 static void vmx_dump(struct vcpu *v __unused)
 {
 	printk("exit %#lx qualification %lx gpa %lx event %lx idt-event %lx insn %lu error %lu\n",

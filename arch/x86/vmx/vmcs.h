@@ -235,10 +235,7 @@ enum vmx_msr {
 
 enum { INV_SINGLE = 1, INV_ALL = 2 };
 
-#ifdef MARGAY_UNIT
-u64 vmread(enum vmcs_field f);
-void vmwrite(enum vmcs_field f, u64 v);
-#else
+#ifndef MARGAY_UNIT
 static inline u64 vmread(enum vmcs_field f)
 {
 	u64 v;

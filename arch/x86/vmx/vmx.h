@@ -84,6 +84,7 @@ paddr_t vmx_msr_bitmap(struct vmx_vcpu *s);
 /* state.c; v's VMCS must be current */
 void vmx_write_state(struct vcpu *v, const struct vcpu_state *st);
 void vmx_read_state(struct vcpu *v, struct vcpu_state *st);
+struct vcpu_seg vmx_seg(struct vcpu *v, unsigned n);
 /*
  * Sets which accesses to an MSR exit. SDM 3C 24.6.9. Returns -EINVAL if the bitmap does not cover
  * it.
