@@ -6,7 +6,7 @@
 #include "evtchn_priv.h"
 
 /* Ports closed per step of a reset or teardown. */
-#define CLOSE_STEP 64U
+#define CLOSE_STEP 16U
 /* A search for a free port gives up after so many closed ports that are still linked. */
 #define BUSY_MAX 256U
 

@@ -120,11 +120,11 @@ static unsigned suitability(const struct vcpu *v, const struct cpu *c)
 /* Returns the idle CPU that suits v best, or NULL. */
 static struct cpu *idle_cpu_for(const struct vcpu *v)
 {
-	struct cpu *best = core_idle(v->cpu) ? v->cpu : NULL;
+	struct cpu *best = NULL;
 	unsigned i, most = 0;
 
-	if (best)
-		return best;
+	if (core_idle(v->cpu))
+		return v->cpu;
 	for_each_cpu(i, &idle_cpus) {
 		unsigned suits = suitability(v, cpus[i]);
 
@@ -451,11 +451,9 @@ static void switch_out(struct cpu *c, struct vcpu *v, stime_t t)
 /* Wakes an idle CPU that may run the first vCPU in c's queue. Called with c's lock. */
 static void wake_idle_for(struct cpu *c)
 {
-	struct cpu *to = policy_balances(c) ?
-				 idle_cpu_for(list_first(&c->runq.queue, struct vcpu, runq_link)) :
-				 NULL;
+	struct cpu *to = idle_cpu_for(list_first(&c->runq.queue, struct vcpu, runq_link));
 
-	if (to) {
+	if (to && policy_balances(c)) {
 		cpu_set_remove(&idle_cpus, to->id);
 		cpu_raise(to, CPU_WORK_RESCHED);
 	}

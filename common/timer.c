@@ -108,15 +108,11 @@ static bool in_order(const struct timer *t, stime_t expires)
 	       (!t->right || expires <= t->right->expires);
 }
 
-/* Removes t, if armed: its children take its place. */
-static void disarm(struct timer_queue *q, struct timer *t)
+/* Removes the armed t: its children take its place. */
+static __noinline void take_out(struct timer_queue *q, struct timer *t)
 {
-	struct timer *up = t->up, *below;
+	struct timer *up = t->up, *below = t->right ? merge(t->left, t->right) : t->left;
 
-	if (!t->rank)
-		return;
-	below = t->right ? merge(t->left, t->right) : t->left;
-	t->rank = 0;
 	if (below)
 		below->up = up;
 	if (!up)
@@ -127,6 +123,18 @@ static void disarm(struct timer_queue *q, struct timer *t)
 		up->right = below;
 	while (up && update_rank(up))
 		up = up->up;
+}
+
+/* Removes t, if armed. */
+static __always_inline void disarm(struct timer_queue *q, struct timer *t)
+{
+	if (!t->rank)
+		return;
+	if (q->first == t && !t->left)
+		q->first = NULL;	/* mostly: it is alone */
+	else
+		take_out(q, t);
+	t->rank = 0;
 }
 
 /* Locks and returns the queue to arm t on: this CPU's, or that of the CPU running its function. */

@@ -514,6 +514,8 @@ void svm_run(struct vcpu *v)
 			sync_virtual_interrupt(v, m);
 		if (likely(m->exitcode == VMEXIT_VMMCALL)) {
 			handle_vmmcall(v, m);
+			if (unlikely(c->work) && sched_wanted(c))
+				break;
 			continue;
 		}
 		if (m->exitcode == VMEXIT_MSR) {
