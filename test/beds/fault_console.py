@@ -10,6 +10,7 @@ import struct
 import tempfile
 
 from fault_cases import HELLO, case
+import gdbkit as k
 
 CASES = {}
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -125,6 +126,13 @@ def wrong(message, table, name):
                         qemu=with_table(table))
 
 
+@console_case(r'^\(margay\) device registers at 0xa000000-0xa[0-9a-f]+ are in RAM: ignored$', options='console=com1,vga', gdb=True)
+def screen_in_ram():
+    """The boot loader's screen lies in RAM: nothing is drawn there."""
+    k.stop('screen_init')
+    k.command('set var boot_info.screen.base = 0xa000000')
+
+
 @wrong('acpi: SPCR: serial port at 0xffff: space 1, 8 bits, access 1: ignored',
        spcr(gas(IO, 0xffff)), 'spcr')
 def spcr_address():
@@ -136,10 +144,16 @@ def spcr_type():
     """SPCR names another kind of device."""
 
 
-@wrong('console spcr: its address 0x1000000 is RAM: ignored', spcr(gas(MEMORY, 0x1000000, 32, 3)),
+@wrong('device registers at 0x1000000-0x1000020 are in RAM: ignored', spcr(gas(MEMORY, 0x1000000, 32, 3)),
        'spcr')
 def spcr_ram():
     """SPCR names RAM as a device."""
+
+
+@wrong("device registers at 0x200000000000-0x200000000020 are above the CPU's addresses: ignored",
+       spcr(gas(MEMORY, 1 << 45, 32, 3)), 'spcr')
+def spcr_above():
+    """SPCR names an address that the CPU does not have."""
 
 
 @wrong('console spcr: no serial port there', spcr(gas(MEMORY, 0xfed80000, 32, 3)), 'spcr')

@@ -202,9 +202,6 @@ static void __init uart_table(const char *name, const struct acpi_uart *a)
 	}
 	if (a->space == ACPI_SPACE_IO) {
 		u.port = (u16)a->address;
-	} else if (mem_is_ram(boot_info.mem, boot_info.nr_mem, a->address, REGISTERS << a->shift)) {
-		pr_err("console %s: its address %#lx is RAM: ignored\n", name, a->address);
-		return;
 	} else {
 		u.regs = map_mmio(a->address, (u64)REGISTERS << a->shift);
 		if (!u.regs)
