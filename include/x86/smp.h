@@ -15,3 +15,7 @@ unsigned thread_bits(void);
 /* Links the hyperthreads of each core. Called when all CPUs run. */
 void topology_init(void);
 void cpu_init_here(struct cpu *c);
+/* Chooses how idle CPUs sleep. idle.c */
+void idle_init(void);
+/* Halts until an interrupt. Called with interrupts off. */
+void idle_hlt(void);

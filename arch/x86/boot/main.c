@@ -88,6 +88,7 @@ static void main_on_own_stack(void *arg __unused)
 	smp_boot_aps();
 	topology_init();
 	policy_nmi_init();
+	idle_init();
 	report_step("all CPUs up");
 	console_start();
 	if (opt.report)

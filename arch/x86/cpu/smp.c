@@ -86,13 +86,6 @@ void cpu_init_here(struct cpu *c)
 		panic("CPU %u cannot run guests\n", c->id);
 }
 
-static void idle_until_interrupt(void)
-{
-	hold_over();
-	__asm__ volatile("sti; hlt; cli" ::: "memory");
-	hold_begin();
-}
-
 static void ap_main(void *arg)
 {
 	struct cpu *c = arg;
@@ -101,7 +94,7 @@ static void ap_main(void *arg)
 	cpu_init_here(c);
 	atomic_store(&c->alive, true);
 	while (READ_ONCE(turn) != c)
-		idle_until_interrupt();
+		idle_hlt();
 	tsc_sync_ap();
 	while (!READ_ONCE(c->online))
 		cpu_relax();
@@ -259,17 +252,6 @@ void cpu_raise(struct cpu *c, u32 work)
 
 	if (!known && c != this_cpu())
 		arch_cpu_kick(c);
-}
-
-void arch_idle(void)
-{
-	struct cpu *c = this_cpu();
-
-	/* STI blocks interrupts until after the next instruction: none is lost before HLT. */
-	if (READ_ONCE(c->work))
-		arch_poll_irqs();
-	else
-		idle_until_interrupt();
 }
 
 void arch_irqs_on(void)
