@@ -109,7 +109,8 @@ def qemu_base(machine, accel='tcg', cpu=TCG_CPU):
     if accel == 'kvm':
         cpu = 'host'
     extra = list(machine.extra)
-    if machine.mem > 8192:      # maybe more than the host has: the guest never touches all of it
+    # Maybe more than the host has: the guest never touches all of it.
+    if machine.mem > 8192 and '-numa' not in machine.extra:
         extra += ['-object', f'memory-backend-ram,id=ram,size={machine.mem}M,reserve=off',
                   '-machine', 'memory-backend=ram']
     return ['qemu-system-x86_64', '-machine', 'q35', '-accel', accel, '-cpu', cpu,
