@@ -38,6 +38,7 @@ static void check_errors(void)
 #define AR_DPL3 0x60u
 #define AR_READABLE 2u
 #define AR_BUSY_TSS 3u
+#define CR4_LA57 (1u << 12)
 #define RFLAGS_VM (1ul << 17)
 
 /* States that a CPU could not have, or that a vCPU could not start in. */
@@ -49,6 +50,7 @@ static void check_states(void)
 	} bad32[] = {
 		{ .flags = 1u << 15 }, { .flags = RFLAGS_VM }, { .cs = AR_DPL3 }, { .ss = AR_DPL3 },
 		{ .ds = AR_READABLE | 8 }, { .tr = AR_BUSY_TSS }, { .cr4 = 1u << 17 },
+		{ .cr4 = CR4_LA57 },
 	};
 	static const struct {
 		uint64_t flags, rip;

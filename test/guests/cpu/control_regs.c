@@ -14,6 +14,8 @@
 #define CR4_TSD		(1ul << 2)
 #define CR4_MCE		(1ul << 6)
 #define CR4_PGE		(1ul << 7)
+#define CR4_LA57	(1ul << 12)
+#define CPUID7_C_LA57	(1u << 16)
 #define CPUID1_D_MCE	(1u << 7)
 #define CPUID1_D_MCA	(1u << 14)
 #define WINDOW		0x600000000000ul	/* PML4 slot 192 */
@@ -86,8 +88,9 @@ static void check_cr4(void)
 	struct cpuid_regs r = cpuid(1, 0);
 	uint64_t cr4 = read_cr4(), v;
 	const uint64_t bad[] = { cr4 | 1ul << 15, cr4 | 1ul << 31, cr4 | 1ul << 32,
-				 cr4 & ~CR4_PAE };
+				 cr4 | CR4_LA57, cr4 & ~CR4_PAE };
 
+	CHECK(!(cpuid(7, 0).c & CPUID7_C_LA57), "5-level paging is offered");
 	CHECK(!(cr4 & CR4_MCE), "CR4 starts with MCE: %lx", cr4);
 	write_cr4(cr4 ^ CR4_TSD);
 	CHECK(read_cr4() == (cr4 ^ CR4_TSD), "CR4 reads %lx, not %lx", read_cr4(), cr4 ^ CR4_TSD);
