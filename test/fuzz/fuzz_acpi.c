@@ -112,6 +112,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(info.mem[i].node < info.nr_nodes && info.mem[i].size);
 	CHECK(info.nr_ioapics <= ACPI_MAX_IOAPICS);
 	CHECK(info.nr_overrides <= 16);
+	for (i = 0; i < 2; i++) {
+		const struct acpi_uart *u = i ? &info.dbg2 : &info.spcr;
+
+		CHECK(!u->there || u->address + (8UL << u->shift) <=
+					   (u->space == ACPI_SPACE_IO ? 1UL << 16 : 1UL << 52));
+	}
 	CHECK(!info.s5_valid || (info.s5_typ_a < 8 && info.s5_typ_b < 8));
 	return 0;
 }

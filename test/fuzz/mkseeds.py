@@ -33,6 +33,8 @@ def mb2():
     line = tag(1, b"com1=115200 loglevel=debug\0")
     yield info(line, *mods[:2], mmap, rsdp1)
     yield info(line, other, mods[0], tag(12, bytes(8)), tag(18, b""), rsdp2)
+    for base, pitch, width, height, bits, kind in ((0xe0000000, 4096, 1024, 768, 32, 1), (0xb8000, 160, 80, 25, 16, 2)):
+        yield info(mmap, tag(8, struct.pack("<QIIIBBH6x", base, pitch, width, height, bits, kind, 0)))
     yield info(mmap, other, *mods)
     yield info(other, rsdp1, rsdp2, tag(99, b"x"))
 
@@ -60,6 +62,10 @@ def acpi():
     yield table(b"DSDT", dsdt) + table(b"FACP", fadt) + table(b"APIC", madt) + table(b"SRAT", srat) + table(b"HPET", hpet)
     yield table(b"APIC", madt) + table(b"APIC", madt) + table(b"SSDT", dsdt)
     yield table(b"SRAT", srat)
+    gas = struct.pack("<BBBBQ", 1, 8, 0, 1, 0x2f8)
+    spcr = (b"\0\0\0\0" + gas + bytes(6) + b"\x07").ljust(44, b"\0")
+    dbg2 = struct.pack("<II", 44, 1) + struct.pack("<BHBHHHHHHHHH", 0, 38, 1, 0, 0, 0, 0, 0x8000, 0, 0, 22, 34) + gas + bytes(4)
+    yield table(b"SPCR", spcr) + table(b"DBG2", dbg2)
 
     def image(revision, root_name, width):
         root = root_name + struct.pack("<I", 36 + width) + bytes(28) + (0x1000000 + 128).to_bytes(width, "little")

@@ -281,6 +281,161 @@ static void test_fadt(void **state)
 	assert_int_equal(sim_info.reset_port, 0);
 }
 
+/* A generic address structure: space, bits, offset, access size, address. */
+static void gas(u8 *p, u8 space, u8 bits, u8 access, u64 address)
+{
+	memcpy(p, (u8[]){ space, bits, 0, access }, 4);
+	memcpy(p + 4, &address, 8);
+}
+
+static const struct {
+	u8 space, bits, access;
+	u64 address;
+	bool good;
+	u8 shift, width;
+} ports[] = {
+	{ ACPI_SPACE_IO, 8, 1, 0x2f8, true, 0, 1 },
+	{ ACPI_SPACE_IO, 8, 0, 0xfff8, true, 0, 1 },
+	{ ACPI_SPACE_IO, 8, 1, 0xfff9, false, 0, 0 },
+	{ ACPI_SPACE_IO, 32, 1, 0xffe0, true, 2, 1 },
+	{ ACPI_SPACE_IO, 8, 1, 0x10000, false, 0, 0 },
+	{ ACPI_SPACE_IO, 8, 1, ~0UL, false, 0, 0 },
+	{ ACPI_SPACE_MEM, 32, 3, 0xfedc9000, true, 2, 4 },
+	{ ACPI_SPACE_MEM, 16, 1, 0xfedc9000, true, 1, 1 },
+	{ ACPI_SPACE_MEM, 32, 3, 0xfedc9002, false, 0, 0 },	/* not aligned */
+	{ ACPI_SPACE_MEM, 8, 3, 0xfedc9000, false, 0, 0 },	/* access wider than a register */
+	{ ACPI_SPACE_MEM, 8, 2, 0xfedc9000, false, 0, 0 },	/* words */
+	{ ACPI_SPACE_MEM, 8, 4, 0xfedc9000, false, 0, 0 },
+	{ ACPI_SPACE_MEM, 64, 1, 0xfedc9000, false, 0, 0 },
+	{ ACPI_SPACE_MEM, 7, 1, 0xfedc9000, false, 0, 0 },
+	{ ACPI_SPACE_MEM, 8, 1, (1UL << 52) - 8, true, 0, 1 },
+	{ ACPI_SPACE_MEM, 8, 1, (1UL << 52) - 7, false, 0, 0 },
+	{ ACPI_SPACE_MEM, 8, 1, ~0UL - 3, false, 0, 0 },
+	{ 2, 8, 1, 0x2f8, false, 0, 0 },			/* PCI configuration space */
+};
+
+static void check_port(const struct acpi_uart *u, unsigned i, const char *table)
+{
+	if (u->there != ports[i].good ||
+	    (u->there && (u->space != ports[i].space || u->shift != ports[i].shift ||
+			  u->width != ports[i].width || u->address != ports[i].address)))
+		fail_msg("%s, port %u: there %d, space %u, shift %u, width %u", table, i, u->there,
+			 u->space, u->shift, u->width);
+	if (!ports[i].good)
+		assert_logged("ignored");
+}
+
+/* Offsets in the bodies, which lack the 36 bytes of the header. */
+static void test_spcr(void **state)
+{
+	static const u32 bauds[] = { 0, 0, 0, 9600, 19200, 0, 57600, 115200, 0 };
+	u8 body[44];
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
+		sim_setup(state);
+		memset(body, 0, sizeof(body));
+		gas(body + 4, ports[i].space, ports[i].bits, ports[i].access, ports[i].address);
+		memset(body + 28, 0x5a, 12);	/* the PCI function and its segment */
+		sim_table_of("SPCR", 2, body, sizeof(body));
+		sim_root("XSDT", 8);
+		assert_int_equal(sim_parse(), 0);
+		check_port(&sim_info.spcr, i, "SPCR");
+	}
+	for (u8 i = 0; i < ARRAY_SIZE(bauds); i++) {
+		sim_setup(state);
+		gas(body + 4, ACPI_SPACE_IO, 8, 1, 0x3f8);
+		body[22] = i;
+		sim_table_of("SPCR", 2, body, sizeof(body));
+		sim_root("XSDT", 8);
+		assert_int_equal(sim_parse(), 0);
+		assert_int_equal(sim_info.spcr.baud, bauds[i]);
+	}
+	/* Cut; another kind; switched off. */
+	sim_setup(state);
+	sim_table_of("SPCR", 2, body, sizeof(body) - 1);
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_logged("SPCR: length 79 is too short");
+	assert_false(sim_info.spcr.there);
+	sim_setup(state);
+	body[0] = 3;
+	sim_table_of("SPCR", 2, body, sizeof(body));
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_logged("SPCR: interface type 3 is no 16550");
+	sim_setup(state);
+	body[0] = 0;
+	gas(body + 4, ACPI_SPACE_MEM, 8, 1, 0);
+	sim_table_of("SPCR", 2, body, sizeof(body));
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_int_equal(host_logged("SPCR"), 0);
+	assert_false(sim_info.spcr.there);
+}
+
+/* Parses a DBG2 with n devices of 34 bytes at 44, `len` bytes long. */
+static void dbg2(u8 body[8 + 2 * 34], u32 offset, u32 n, u32 len)
+{
+	sim_setup(NULL);
+	memcpy(body, &offset, 4);
+	memcpy(body + 4, &n, 4);
+	sim_table_of("DBG2", 0, body, len);
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+}
+
+static void debug_device(u8 *p, u16 type, u8 registers, u16 address)
+{
+	memset(p, 0, 34);
+	p[1] = 34;
+	p[3] = registers;
+	memcpy(p + 12, &type, 2);
+	memcpy(p + 18, &address, 2);
+	gas(p + 22, ACPI_SPACE_IO, 8, 1, 0x2f8);
+}
+
+static void test_dbg2(void **state)
+{
+	u8 body[8 + 2 * 34];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++) {
+		debug_device(body + 8, 0x8000, 1, 22);
+		gas(body + 30, ports[i].space, ports[i].bits, ports[i].access, ports[i].address);
+		dbg2(body, 44, 1, 42);
+		check_port(&sim_info.dbg2, i, "DBG2");
+	}
+	/* The second device is the first serial one. */
+	debug_device(body + 8, 0x8003, 1, 22);
+	debug_device(body + 42, 0x8000, 1, 22);
+	dbg2(body, 44, 2, sizeof(body));
+	assert_true(sim_info.dbg2.there);
+	assert_int_equal(sim_info.dbg2.address, 0x2f8);
+	/* Fewer devices than announced: the table ends. */
+	dbg2(body, 44, ~0U, 42);
+	assert_logged("DBG2: device at 78: length 0 is wrong");
+	dbg2(body, 44, 2, sizeof(body) - 1);
+	assert_logged("DBG2: device at 78: length 34 is wrong");
+	/* The address structure outside of its device; no address at all. */
+	debug_device(body + 8, 0x8000, 1, 23);
+	dbg2(body, 44, 1, 42);
+	assert_logged("device at 44: length 34 is wrong");
+	debug_device(body + 8, 0x8000, 1, 0xffff);
+	dbg2(body, 44, 1, 42);
+	assert_logged("device at 44: length 34 is wrong");
+	debug_device(body + 8, 0x8000, 0, 0xffff);
+	dbg2(body, 44, 1, 42);
+	assert_int_equal(host_logged("DBG2"), 0);
+	assert_false(sim_info.dbg2.there);
+	/* Offsets before and behind the table; a table of the header alone. */
+	dbg2(body, 43, 1, 42);
+	assert_logged("DBG2: length 78 or offset 43 is wrong");
+	dbg2(body, ~0U, 1, 42);
+	assert_logged("or offset 4294967295 is wrong");
+	dbg2(body, 44, 1, 7);
+	assert_logged("DBG2: length 43");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +444,8 @@ int main(void)
 		cmocka_unit_test_setup(test_srat_entries, sim_setup),
 		cmocka_unit_test_setup(test_s5, sim_setup),
 		cmocka_unit_test_setup(test_fadt, sim_setup),
+		cmocka_unit_test_setup(test_spcr, sim_setup),
+		cmocka_unit_test_setup(test_dbg2, sim_setup),
 	};
 
 	return cmocka_run_group_tests_name("acpi tables", tests, NULL, NULL);

@@ -373,14 +373,74 @@ static void test_too_many(void **state)
 	assert_range(24, DIRECTMAP_SIZE - 0x1000, 0x1000, MEM_RESERVED);
 }
 
+static void screen(u64 base, u32 pitch, u32 width, u32 height, u8 bits, u8 type, u32 len)
+{
+	u8 body[24] = { 0 };
+
+	start();
+	standard_map();
+	memcpy(body, &base, 8);
+	memcpy(body + 8, &pitch, 4);
+	memcpy(body + 12, &width, 4);
+	memcpy(body + 16, &height, 4);
+	body[20] = bits;
+	body[21] = type;
+	tag(8, body, len);
+	assert_int_equal(finish(), 0);
+}
+
+static void test_screen(void **state)
+{
+	static const struct {
+		u64 base;
+		u32 pitch, width, height;
+		u8 bits, type;
+	} bad[] = {
+		{ 1UL << 51, 4096, 1024, 768, 32, 1 },
+		{ ~0UL, 4096, 1024, 768, 32, 1 },
+		{ 1UL << 32, 4095, 1024, 768, 32, 1 },
+		{ 1UL << 32, 0, 1024, 768, 32, 1 },
+		{ 1UL << 32, ~0U, 1024, 768, 32, 1 },
+		{ 1UL << 32, (1U << 20) + 1, 1024, 768, 32, 1 },
+		{ 1UL << 32, 4096, 1U << 30, 768, 32, 1 },
+		{ 1UL << 32, 4096, 1024, ~0U, 32, 1 },
+		{ 1UL << 32, 4096, 0, 768, 32, 1 },
+		{ 1UL << 32, 4096, 1024, 0, 32, 1 },
+		{ 1UL << 32, 4096, 1024, 768, 33, 1 },
+		{ 1UL << 32, 4096, 1024, 768, 8, 1 },
+		{ 1UL << 32, 4096, 1024, 768, 0, 1 },
+		{ 1UL << 32, 4096, 1024, 768, 32, 0 },
+		{ 1UL << 32, 4096, 1024, 768, 32, 3 },
+	};
+
+	(void)state;
+	screen(1UL << 32, 4096, 1024, 768, 32, 1, 24);
+	assert_int_equal(bi.screen.type, SCREEN_RGB);
+	assert_int_equal(bi.screen.base, 1UL << 32);
+	assert_int_equal(bi.screen.pixel, 4);
+	screen(0xe0000000, 2400, 800, 600, 24, 1, 24);
+	assert_int_equal(bi.screen.pixel, 3);
+	screen(0xb8000, 160, 80, 25, 16, 2, 24);
+	assert_int_equal(bi.screen.type, SCREEN_TEXT);
+	screen(0xb8000, 160, 80, 25, 16, 2, 23);
+	assert_int_equal(bi.screen.type, SCREEN_NONE);
+	assert_logged("screen: tag of 31 bytes is too short");
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		screen(bad[i].base, bad[i].pitch, bad[i].width, bad[i].height, bad[i].bits,
+		       bad[i].type, 24);
+		assert_int_equal(bi.screen.type, SCREEN_NONE);
+		assert_logged("not used");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole),	    cmocka_unit_test(test_minimal),
 		cmocka_unit_test(test_broken_sizes), cmocka_unit_test(test_no_map),
-		cmocka_unit_test(test_modules),
-		cmocka_unit_test(test_protect),	    cmocka_unit_test(test_strings),
-		cmocka_unit_test(test_rsdp), cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_modules),      cmocka_unit_test(test_protect),
+		cmocka_unit_test(test_strings),      cmocka_unit_test(test_rsdp),
+		cmocka_unit_test(test_too_many),     cmocka_unit_test(test_screen),
 	};
 	int failed = cmocka_run_group_tests_name("boot", tests, NULL, NULL);
 
