@@ -34,6 +34,7 @@ static struct cpu *turn;		/* to compare its TSC with the boot CPU's */
 static unsigned nr_starting __initdata;
 static struct {
 	struct cpu *known, *cpu;	/* cpu: NULL once the CPU itself has seen it */
+	bool second;			/* starts after its core's first thread */
 } starting[MAX_CPUS] __initdata;
 
 struct cpu *__init cpu_create(unsigned id, const struct acpi_cpu *a)
@@ -136,44 +137,44 @@ static void __init __noreturn ap_start(void)
 	arch_halt();
 }
 
-static bool __init all_alive(unsigned from)
+/* Sends an IPI to those CPUs of a wave that are not set up yet. Returns whether there are any. */
+static bool __init send_to_aps(bool second, u32 icr)
 {
-	for (unsigned i = from; i < nr_starting; i++)
-		if (!READ_ONCE(starting[i].known->alive))
-			return false;
-	return true;
+	bool any = false;
+
+	for (unsigned i = 0; i < nr_starting; i++)
+		if (starting[i].second == second && !READ_ONCE(starting[i].known->alive)) {
+			any = true;
+			if (icr)
+				apic_send_ipi(starting[i].known->apic_id, icr);
+		}
+	return any;
 }
 
-/* Waits for the CPUs from number `from` on to finish their set-up. */
-static bool __init wait_for_aps(unsigned from, unsigned us)
+/* Waits for the CPUs of a wave to finish their set-up. Returns whether some have not. */
+static bool __init wait_for_aps(bool second, unsigned us)
 {
-	for (; us >= 50 && !all_alive(from); us -= 50)
+	for (; us >= 50 && send_to_aps(second, 0); us -= 50)
 		udelay(50);
-	return all_alive(from);
+	return send_to_aps(second, 0);
 }
 
-static void __init send_to_aps(unsigned from, u32 icr)
-{
-	for (unsigned i = from; i < nr_starting; i++)
-		if (!READ_ONCE(starting[i].known->alive))
-			apic_send_ipi(starting[i].known->apic_id, icr);
-}
-
-/* Starts the CPUs from number `from` on: INIT, SIPI, and SIPI again after 10 ms; at most 1 s. */
-static void __init start_aps(unsigned from)
+/* Starts the CPUs of a wave: INIT, SIPI, and SIPI again after 10 ms; at most 1 s. */
+static void __init start_aps(bool second)
 {
 	u32 sipi = ICR_SIPI | (u32)(trampoline >> PAGE_SHIFT);
 
-	send_to_aps(from, ICR_INIT);
-	udelay(200);
-	send_to_aps(from, sipi);
-	if (wait_for_aps(from, 10000))
+	if (!send_to_aps(second, ICR_INIT))
 		return;
-	send_to_aps(from, sipi);
-	wait_for_aps(from, 1000000);
+	udelay(200);
+	send_to_aps(second, sipi);
+	if (!wait_for_aps(second, 10000))
+		return;
+	send_to_aps(second, sipi);
+	wait_for_aps(second, 1000000);
 }
 
-static void __init add_ap(const struct acpi_cpu *a)
+static void __init add_ap(const struct acpi_cpu *a, bool second)
 {
 	if (!x86.x2apic && a->apic_id >= XAPIC_BROADCAST) {
 		pr_warn("CPU with APIC id %u needs x2APIC mode: not started\n", a->apic_id);
@@ -183,7 +184,7 @@ static void __init add_ap(const struct acpi_cpu *a)
 		return;
 	starting[nr_starting].known = cpu_create(nr_starting + 1, a);
 	starting[nr_starting].cpu = starting[nr_starting].known;
-	nr_starting++;
+	starting[nr_starting++].second = second;
 }
 
 /* Takes a started CPU in. INIT stops one that is late, so that it never runs freed code. */
@@ -223,18 +224,14 @@ void __init smp_boot_aps(void)
 		       (size_t)(ap_trampoline_end - ap_trampoline));
 	else if (n > 1)
 		pr_err("no RAM below 640 KiB to start other CPUs in: using one CPU\n");
-	for (unsigned wave = 0; wave < 2 && trampoline; wave++) {
-		unsigned from = nr_starting;
+	for (unsigned i = 0; i < n && trampoline; i++) {
+		u32 id = boot_acpi.cpus[i].apic_id;
 
-		for (unsigned i = 0; i < n; i++) {
-			u32 id = boot_acpi.cpus[i].apic_id;
-
-			if (id != cpus[0]->apic_id && !(id & threads) == !wave)
-				add_ap(&boot_acpi.cpus[i]);
-		}
-		if (nr_starting > from)
-			start_aps(from);
+		if (id != cpus[0]->apic_id)
+			add_ap(&boot_acpi.cpus[i], id & threads);
 	}
+	start_aps(false);
+	start_aps(true);
 	for (unsigned i = 0; i < nr_starting; i++)
 		finish_ap(starting[i].known);
 	if (opt.housekeeping < nr_cpus)
