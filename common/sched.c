@@ -328,7 +328,9 @@ static struct vcpu *steal_vcpu(struct cpu *self)
 		struct cpu *c = cpus[(self->id + i) % nr_cpus];
 		struct vcpu *v;
 
-		if (list_empty(&c->runq.queue))
+		/* A CPU that runs nothing was just woken for the vCPU in its queue. */
+		if (!READ_ONCE(c->view.nr_queued) ||
+		    (!READ_ONCE(c->current) && READ_ONCE(c->view.nr_queued) == 1))
 			continue;
 		guard(&c->runq.lock);
 		if (!policy_balances(c) || c->held_back)

@@ -62,8 +62,10 @@ FEW = [word for name in ('hello', 'version', 'smp', 'exceptions') for word in ('
 def models():
     """QEMU's CPU models with AMD-V; TCG emulates those of their features that it knows."""
     for name in ('EPYC-Rome', 'EPYC-Milan', 'Opteron_G4', 'Opteron_G5', 'Dhyana', 'max'):
-        yield Case(f'bios-{name}', cpu=f'{name},+svm,+npt')
-        yield Case(f'few-{name}', cpu=f'{name},+svm,+npt', image=FEW)
+        # With the Opterons QEMU 7.2 stands still at the write of CR4.OSXSAVE, under Linux, too.
+        cpu = f'{name},+svm,+npt' + (',-xsave' if 'Opteron' in name else '')
+        yield Case(f'bios-{name}', cpu=cpu)
+        yield Case(f'few-{name}', cpu=cpu, image=FEW)
     yield Case('uefi-EPYC', firmware='uefi')
     yield Case('uefi-max', cpu='max,+svm', firmware='uefi')
 

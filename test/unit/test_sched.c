@@ -421,7 +421,11 @@ static void test_stolen(void **state)
 		vcpu_up(v);
 		assert_int_equal(where(0), 0);
 		host_cpu = &cpu[1];
+		/* CPU 0 was woken for v and runs it itself, unless it is busy. */
+		assert_null(steal_vcpu(&cpu[1]));
+		cpu[0].current = &vcpu[1];
 		assert_ptr_equal(steal_vcpu(&cpu[1]), v);
+		cpu[0].current = NULL;
 		assert_ptr_equal(v->cpu, &cpu[1]);
 		host_cpu = &cpu[2];
 		vcpu_down(v);
