@@ -26,13 +26,17 @@ static const char *symbol_of(u64 addr, u64 *offset)
 	return name;
 }
 
-static void print_symbol(u64 addr)
+/*
+ * ret: 1 for a return address, whose call lies before it: behind a call that does not return the
+ * next function may begin.
+ */
+static void print_symbol(u64 addr, unsigned ret)
 {
 	u64 off = 0;
-	const char *name = symbol_of(addr, &off);
+	const char *name = symbol_of(addr - ret, &off);
 
 	if (name)
-		printk("  %016lx %s+%#lx\n", addr, name, off);
+		printk("  %016lx %s+%#lx\n", addr, name, off + ret);
 	else
 		printk("  %016lx\n", addr);
 }
@@ -42,12 +46,12 @@ void trap_backtrace(u64 rip, u64 rsp, u64 rbp)
 	u64 low = rbp & ~0x3fffUL, off;
 
 	printk("backtrace:\n");
-	print_symbol(rip);
+	print_symbol(rip, 0);
 	/*
 	 * A function without a frame, such as memcpy(), has its return address on top of the stack.
 	 */
 	if (stack_area(rsp) == STACK_PAGE && rsp % 8 == 0 && symbol_of(*(u64 *)rsp, &off))
-		print_symbol(*(u64 *)rsp);
+		print_symbol(*(u64 *)rsp, 1);
 	/* Frames must ascend and stay close: a broken chain ends the backtrace. */
 	for (unsigned i = 0; i < 24 && rbp >= DIRECTMAP_BASE && rbp % 8 == 0 && rbp - low < 0x8000;
 	     i++) {
@@ -55,7 +59,7 @@ void trap_backtrace(u64 rip, u64 rsp, u64 rbp)
 
 		if (frame[0] <= rbp)
 			break;
-		print_symbol(frame[1]);
+		print_symbol(frame[1], 1);
 		rbp = frame[0];
 	}
 }
@@ -72,7 +76,7 @@ void panic(const char *fmt, ...)
 	va_end(ap);
 	printk("RSP %016lx CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx\n",
 	       (u64)__builtin_frame_address(0), read_cr0(), read_cr2(), read_cr3(), read_cr4());
-	trap_backtrace((u64)__builtin_return_address(0), 0, *(u64 *)__builtin_frame_address(0));
+	trap_backtrace((u64)__builtin_return_address(0) - 1, 0, *(u64 *)__builtin_frame_address(0));
 	printk("panic: the machine %s\n", opt.noreboot ? "stays halted" : "reboots in 5 seconds");
 	if (opt.noreboot)
 		arch_halt();
