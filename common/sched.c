@@ -328,12 +328,11 @@ static struct vcpu *steal_vcpu(struct cpu *self)
 		struct cpu *c = cpus[(self->id + i) % nr_cpus];
 		struct vcpu *v;
 
-		/* A CPU that runs nothing was just woken for the vCPU in its queue. */
-		if (!READ_ONCE(c->view.nr_queued) ||
-		    (!READ_ONCE(c->current) && READ_ONCE(c->view.nr_queued) == 1))
+		if (list_empty(&c->runq.queue))
 			continue;
 		guard(&c->runq.lock);
-		if (!policy_balances(c) || c->held_back)
+		/* A CPU that runs nothing was just woken for the only vCPU in its queue. */
+		if (!policy_balances(c) || c->held_back || (!c->current && c->view.nr_queued == 1))
 			continue;
 		list_for_each(v, &c->runq.queue, runq_link) {
 			if (v->on_cpu || !may_run_on(v, self))
