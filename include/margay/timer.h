@@ -52,7 +52,10 @@ static inline bool timer_armed(const struct timer *t) { return READ_ONCE(t->rank
  * of them served another vCPU than the one that runs here.
  */
 bool timers_run(const struct vcpu *running);
-/* Called before the CPU sleeps: programs the hardware to wake it in time for an early timer. */
+/*
+ * Programs the hardware for an early timer and for the poll. Called before the CPU sleeps, and while
+ * its guest cannot take an interrupt.
+ */
 void timers_idle(void);
 void timers_init_cpu(struct timer_queue *q);
 

@@ -88,11 +88,14 @@ static void test_exception_over_interrupt(void **state)
 	(void)state;
 	/* From the APIC: the vector is pending in IRR again. */
 	arch_vcpu_interrupt(v, 0x55);
+	mock_polls_kept = 0;
 	assert_false(vcpu_prepare_entry(v, true));
+	assert_int_equal(mock_polls_kept, 0);
 	assert_true(v->inject.valid);
 	inject_exception(v, 14, true, 2);
 	assert_true(v->pending & VCPU_WORK_LAPIC);
 	assert_true(vcpu_prepare_entry(v, true));
+	assert_int_equal(mock_polls_kept, 1);
 	expect(INJ_EXCEPTION, 14);
 	assert_false(vcpu_prepare_entry(v, true));
 	expect(INJ_EXTINT, 0x55);
