@@ -60,11 +60,18 @@ static const uint8_t rest[] = { 0xc3, 0x00, 0x00, 0x00, 0xc3, 0xc3 };
 static const uint8_t (*versions)[2];
 static unsigned int nr_versions;
 
+/*
+ * The rounds take different times: on Bochs, where the CPUs execute instructions by turns, this loop
+ * would keep step with the other vCPU's exits, and the code be another one at each of them.
+ */
 static void change(void)
 {
-	for (unsigned int i = 0; !stop; i++)
+	for (unsigned int i = 0; !stop; i++) {
 		for (unsigned int b = 0; b < 2; b++)
 			((volatile uint8_t *)code)[b] = versions[i % nr_versions][b];
+		for (unsigned int pause = i * 7 % 61; pause; pause--)
+			cpu_pause();
+	}
 }
 
 static void run_changing(const uint8_t (*v)[2], unsigned int n, uint64_t data)
