@@ -28,6 +28,7 @@ static u32 out_head;
 static u32 lost;		/* lines of Margay's for which out[] had no room */
 static bool sync = true;	/* send each message at once */
 static bool want_work;
+static stime_t work_after;		/* guests' endless output leaves the CPU some time */
 static volatile bool panicking;
 static struct cpu *panic_cpu;
 
@@ -152,7 +153,7 @@ void console_send(void)
 			cpu_raise(housekeeping_cpu, CPU_WORK_CONSOLE);
 		}
 	}
-	if (want_work && console_backlog() < OUT_LOW) {
+	if (want_work && console_backlog() < OUT_LOW && now() >= work_after) {
 		want_work = false;
 		cpu_raise(housekeeping_cpu, CPU_WORK_CONSOLE);
 	}
@@ -162,6 +163,13 @@ void console_want_work(void)
 {
 	want_work = true;
 	console_send();
+}
+
+void console_want_work_later(void)
+{
+	work_after = now() + SEND_NS;
+	polling = true;
+	console_want_work();
 }
 
 void console_write(const char *s, size_t n)
@@ -314,6 +322,8 @@ static void poll(struct timer *t)
 		}
 	}
 	console_send();
+	if (want_work)
+		pause = SEND_NS;
 	polling = pause;
 	spin_unlock(&console_lock);
 	if (pause)

@@ -15,6 +15,8 @@
 #include "console_priv.h"
 
 #define TURN 256U
+#define UNLIMITED (~0U)
+#define WORK_NS 100000UL	/* of console_work() at once */
 
 struct guest_console {
 	struct list link;
@@ -22,6 +24,7 @@ struct guest_console {
 	struct xencons_interface *ring; /* the guest's, or a page of Margay's for console_io */
 	int port;                       /* 0: the guest has no ring */
 	struct list turn; /* in `waiting` while output waits in the ring; console_lock */
+	u32 left; /* characters that a guest that has ended may still print; else UNLIMITED */
 };
 
 static struct list guests = LIST_INIT(guests); /* in order of creation; under domains_lock */
@@ -33,40 +36,53 @@ static bool focus_chosen;
 static unsigned escapes;
 
 /*
- * Moves output from the guest's ring: a line or TURN characters. Returns whether there was any;
- * if more is left, the guest waits for its next turn. Called with console_lock.
+ * Moves output from the guest's ring: a line or TURN characters. Returns the number of characters
+ * that the guest gets room for; if more are left, it waits for its next turn. Called with
+ * console_lock.
  */
-static bool move_output(struct guest_console *c)
+static u32 move_output(struct guest_console *c)
 {
 	struct xencons_interface *r = c->ring;
-	u32 prod = READ_ONCE(r->out_prod), cons = READ_ONCE(r->out_cons), start = cons;
+	u32 cons = READ_ONCE(r->out_cons), n = READ_ONCE(r->out_prod) - cons, i = 0;
 	char ch = 0;
 
 	barrier();
 	list_del(&c->turn);
-	if (prod - cons > sizeof(r->out))	/* invalid: drop all of it */
-		cons = prod;
-	while (cons != prod && cons - start < TURN && ch != '\n') {
-		ch = r->out[cons++ % sizeof(r->out)];
+	if (n > sizeof(r->out)) {	/* invalid: drop all of it */
+		WRITE_ONCE(r->out_cons, cons + n);
+		if (c->left != UNLIMITED)
+			c->left = 0;
+		return n;
+	}
+	n = min(n, c->left);
+	while (i < n && i < TURN && ch != '\n') {
+		ch = r->out[(cons + i++) % sizeof(r->out)];
 		console_put(c->d, ch);
 	}
-	if (cons != prod)
+	if (c->left != UNLIMITED)
+		c->left -= i;
+	if (i < n)
 		list_add_tail(&c->turn, &waiting);
 	barrier();
-	WRITE_ONCE(r->out_cons, cons);
-	return cons != start;
+	WRITE_ONCE(r->out_cons, cons + i);
+	return i;
 }
 
-/* Gives turns to c until another guest's turn comes. Returns whether c's ring has more room now. */
+/*
+ * Gives turns to c until another guest's turn comes, for a ring's size at most: the guest may add
+ * output all the time. Returns whether c's ring has more room now.
+ */
 static bool drain_ring(struct guest_console *c)
 {
-	bool moved = false;
+	u32 moved = 0, n = 1;
 
 	guard(&console_lock);
-	while (console_backlog() < OUT_HIGH && (list_empty(&waiting) || waiting.next == &c->turn) &&
-	       move_output(c))
-		moved = true;
-	if (list_empty(&c->turn) && READ_ONCE(c->ring->out_prod) != c->ring->out_cons)
+	while (n && moved < sizeof(c->ring->out) && console_backlog() < OUT_HIGH &&
+	       (list_empty(&waiting) || waiting.next == &c->turn)) {
+		n = move_output(c);
+		moved += n;
+	}
+	if (list_empty(&c->turn) && c->left && READ_ONCE(c->ring->out_prod) != c->ring->out_cons)
 		list_add_tail(&c->turn, &waiting);
 	if (list_empty(&waiting))
 		console_send();
@@ -85,7 +101,8 @@ static bool console_has_room(void)
 static bool next_turn(void)
 {
 	struct guest_console *c;
-	bool moved, more;
+	bool more;
+	u32 moved;
 
 	spin_lock(&console_lock);
 	if (list_empty(&waiting)) {
@@ -132,6 +149,7 @@ int console_attach(struct domain *d)
 		return -ENOMEM;
 	}
 	c->d = d;
+	c->left = UNLIMITED;
 	list_init(&c->link);
 	list_init(&c->turn);
 	d->console = c;
@@ -149,14 +167,21 @@ int console_attach(struct domain *d)
 	return 0;
 }
 
-/* The guest's last output must reach the consoles. */
+/*
+ * The guest's last output must reach the consoles: what the ring holds when the guest has ended. It
+ * may have shared the page, so others could add more for ever.
+ */
 static bool console_drained(struct domain *d)
 {
 	struct guest_console *c = d->console;
 
-	if (c)
-		drain_ring(c);
-	return !c || list_empty(&c->turn);
+	if (!c)
+		return true;
+	if (c->left == UNLIMITED)
+		c->left = min(READ_ONCE(c->ring->out_prod) - READ_ONCE(c->ring->out_cons),
+			      (u32)sizeof(c->ring->out));
+	drain_ring(c);
+	return list_empty(&c->turn);
 }
 
 static void console_detach(struct domain *d)
@@ -287,6 +312,7 @@ static bool handle_input(char ch)
 
 void console_work(void)
 {
+	stime_t from = now();
 	bool more;
 
 	guard(&domains_lock);
@@ -294,10 +320,10 @@ void console_work(void)
 		console_input(handle_input);
 		more = console_key_step();
 		more |= next_turn();
-	} while (more && console_has_room());
+	} while (more && console_has_room() && now() - from < WORK_NS);
 	if (more) {
 		spin_lock(&console_lock);
-		console_want_work();
+		console_want_work_later();
 		spin_unlock(&console_lock);
 	}
 	console_poll();

@@ -17,6 +17,7 @@ void console_put(struct domain *d, char c); /* adds to d's line; the caller chec
 void console_end_line_of(struct domain *d); /* ends d's unfinished line, if there is one */
 void console_send(void);		/* after console_put(): sends what can be sent now */
 void console_want_work(void); /* raises CPU_WORK_CONSOLE once the backlog is below OUT_LOW */
+void console_want_work_later(void); /* ... after a pause, at this and all further requests */
 /* Arms the timer if a console needs it. Called on the housekeeping CPU, without lock. */
 void console_poll(void);
 /* Moves on the input. take: returns false to be given the character again later. Without lock. */
