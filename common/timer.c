@@ -244,6 +244,16 @@ void timers_idle(void)
 	}
 }
 
+void timers_keep_poll(void)
+{
+	struct timer_queue *q = &this_cpu()->timers;
+
+	if (q->programmed == ~0UL && q->poll != ~0UL) {
+		q->programmed = q->poll;
+		arch_timer_program(q->poll);
+	}
+}
+
 bool timers_run(const struct vcpu *running)
 {
 	struct timer_queue *q = &this_cpu()->timers;

@@ -52,11 +52,10 @@ static inline bool timer_armed(const struct timer *t) { return READ_ONCE(t->rank
  * of them served another vCPU than the one that runs here.
  */
 bool timers_run(const struct vcpu *running);
-/*
- * Programs the hardware for an early timer and for the poll. Called before the CPU sleeps, and while
- * its guest cannot take an interrupt.
- */
+/* Called before the CPU sleeps: programs the hardware for an early timer and for the poll. */
 void timers_idle(void);
+/* Programs the hardware for the poll if it is off, where the guest takes no interrupts. */
+void timers_keep_poll(void);
 void timers_init_cpu(struct timer_queue *q);
 
 stime_t now(void); /* system time: ns since boot, the same on all CPUs, monotonic */

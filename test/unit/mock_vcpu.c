@@ -111,7 +111,7 @@ void mock_time_to(stime_t t)
 	mock_now = max(mock_now, t);
 }
 
-void timers_idle(void)
+void timers_keep_poll(void)
 {
 	mock_polls_kept++;
 }

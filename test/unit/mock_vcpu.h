@@ -30,7 +30,7 @@ extern struct mock_vcpu mock_vcpus[MOCK_VCPUS];
 extern stime_t mock_now;  /* ns; the TSC counts the same */
 extern int mock_shutdown; /* SHUTDOWN_*, or -1 if there was none */
 extern unsigned int mock_crashes, mock_timers_fired;
-extern unsigned int mock_polls_kept;	/* calls of timers_idle() */
+extern unsigned int mock_polls_kept;	/* calls of timers_keep_poll() */
 
 /* Resets everything, with local APICs on request. */
 void mock_vcpu_init(bool lapic);

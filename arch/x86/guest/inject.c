@@ -175,7 +175,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 	v->waiting_window = keep;
 	/* A guest that does not take its timer's event may arm none again: keep the poll due. */
 	if (unlikely(window))
-		timers_idle();
+		timers_keep_poll();
 	/* Last, so that the time to enter the guest does not make it early. */
 	if (unlikely(v->not_before))
 		vcpu_wait_deadline(v);

@@ -33,6 +33,7 @@ static void others(void)
 	while (!stop) {
 		evtchn_send(self_a);
 		lapic_icr(0, ICR_ALL | ICR_ASSERT | IPI_VECTOR);
+		cpu_pause();	/* QEMU, which runs the CPUs by turns, ends this one's turn */
 	}
 	irq_disable();
 }
