@@ -30,7 +30,8 @@ CFLAGS := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(GCCINC) -isystem
 	-fstack-protector-strong -mstack-protector-guard=global -mno-sse -fno-tree-vectorize \
 	-falign-functions=16 $(WARN) $(if $(filter 1,$(DEBUG)),-DDEBUG)
 # thunks.asm; a jump through a table and a thunk costs less than a tree of comparisons.
-CFLAGS += -mindirect-branch=thunk-extern -mindirect-branch-register -fjump-tables
+GCC_THUNKS := -mindirect-branch=thunk-extern -mindirect-branch-register -fjump-tables
+CFLAGS += $(if $(findstring clang,$(CC)),-mretpoline -mretpoline-external-thunk,$(GCC_THUNKS))
 NASMFLAGS := -f elf64 -g -F dwarf -w+all -Werror -I include/
 
 DIRS := $(addprefix arch/x86/,boot cpu mm lib platform sandbox guest svm vmx) \

@@ -11,6 +11,7 @@
 #include "evtchn_priv.h"
 
 #define DUMP_MAX 64
+#define FREE_STEP 32U	/* buckets freed per step of a teardown */
 
 struct vcpu_info dummy_vcpu_info = { .evtchn_upcall_mask = 1 };
 
@@ -211,24 +212,33 @@ static int evtchn_init(struct domain *d)
 	return 0;
 }
 
-/* Closes every port; peers become unbound. */
+/* Closes every port, so that peers become unbound, and frees all buckets but the first. */
 static int evtchn_teardown(struct domain *d)
 {
-	if (!d->evtchn)
+	struct evtchn_table *t = d->evtchn;
+	unsigned n = 0;
+	int rc;
+
+	if (!t)
 		return 0;
-	spin_lock(&d->evtchn->lock);
-	d->evtchn->dying = true;
-	spin_unlock(&d->evtchn->lock);
-	return evtchn_reset(d);
+	spin_lock(&t->lock);
+	t->dying = true;
+	spin_unlock(&t->lock);
+	rc = evtchn_reset(d);
+	for (unsigned i = 1; i < NR_BUCKETS && !rc; i++)
+		if (t->bucket[i]) {
+			dom_free_meta(d, t->bucket[i], 1);
+			t->bucket[i] = NULL;
+			rc = ++n == FREE_STEP ? -ERESTART : 0;
+		}
+	return rc;
 }
 
 static void evtchn_free(struct domain *d)
 {
 	if (!d->evtchn)
 		return;
-	for (unsigned i = 0; i < NR_BUCKETS; i++)
-		if (d->evtchn->bucket[i])
-			dom_free_meta(d, d->evtchn->bucket[i], 1);
+	dom_free_meta(d, d->evtchn->bucket[0], 1);
 	kfree(d->evtchn->words);
 	kfree(d->evtchn);
 	d->evtchn = NULL;

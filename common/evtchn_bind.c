@@ -7,16 +7,17 @@
 
 /* Ports closed per step of a reset or teardown. */
 #define CLOSE_STEP 16U
-/* A search for a free port gives up after so many closed ports that are still linked. */
-#define BUSY_MAX 256U
+/* A search gives up after so many free ports, or buckets, that are all still linked. */
+#define BUSY_PORTS 256U
+#define BUSY_BUCKETS 16U
 
 /* Returns the lowest free port and allocates its bucket if needed. -ENOSPC or -ENOMEM. */
 static int get_free_port(struct domain *d)
 {
 	struct evtchn_table *t = d->evtchn;
-	unsigned ports = t->fifo ? PORTS_MAX : EVTCHN_2L_NR_CHANNELS, busy = 0;
+	unsigned ports = t->fifo ? PORTS_MAX : EVTCHN_2L_NR_CHANNELS, busy = 0, buckets = 0;
 
-	for (unsigned port = 0; port < ports && !t->dying && busy < BUSY_MAX;) {
+	for (unsigned port = 0; port < ports && !t->dying;) {
 		struct evtchn **b = &t->bucket[port / PORTS_PER_BUCKET];
 
 		if (t->used[port / PORTS_PER_BUCKET] == PORTS_PER_BUCKET) {
@@ -34,6 +35,8 @@ static int get_free_port(struct domain *d)
 				return (int)port;
 			busy++;
 		}
+		if (busy >= BUSY_PORTS || ++buckets == BUSY_BUCKETS)
+			break;
 	}
 	return -ENOSPC;
 }

@@ -17,6 +17,7 @@
 #define WORDS_PER_PAGE (PAGE_SIZE / sizeof(event_word_t))
 #define MAX_WORD_PAGES (PORTS_MAX / WORDS_PER_PAGE)
 #define DESTROY_STEP 64U
+#define REPLAY_STEP 64U
 
 #define PENDING (1U << EVTCHN_FIFO_PENDING)
 #define MASKED (1U << EVTCHN_FIFO_MASKED)
@@ -141,6 +142,8 @@ void evtchn_fifo_clear(struct domain *d, struct evtchn *chn, unsigned port)
 	chn->queue &= (u16)~FIFO_MISSED;
 	if (word)
 		atomic_and(word, ~PENDING);
+	else if (port < EVTCHN_2L_NR_CHANNELS)
+		clear_bit(port, d->shared_info->evtchn_pending);
 	spin_unlock_pair(&last->lock, &q->lock);
 }
 
@@ -156,27 +159,21 @@ event_word_t evtchn_fifo_flags(struct domain *d, unsigned port)
 /* Waits until no CPU uses the old words. Each hold of a fifo.lock is short. */
 static void wait_for_users(struct domain *d)
 {
-	for (unsigned i = 0; i < d->nr_vcpus; i++) {
-		spin_lock(&d->vcpus[i]->fifo.lock);
-		spin_unlock(&d->vcpus[i]->fifo.lock);
-	}
+	smp_mb();
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		spin_wait(&d->vcpus[i]->fifo.lock);
 }
 
-/* Called with the table's lock. Keeps pending 2-level events until the ports have words. */
+/* Called with the table's lock. Pending 2-level events stay in shared_info until replay(). */
 static int switch_to_fifo(struct domain *d)
 {
 	struct evtchn_table *t = d->evtchn;
-	unsigned port;
 
 	if (!t->words)
 		t->words = kzalloc(MAX_WORD_PAGES * sizeof(*t->words));
 	if (!t->words)
 		return -ENOMEM;
 	atomic_store(&t->fifo, true);
-	for (port = evtchn_next_used(d, 1); port < EVTCHN_2L_NR_CHANNELS;
-	     port = evtchn_next_used(d, port + 1))
-		if (test_and_clear_bit(port, d->shared_info->evtchn_pending))
-			evtchn_fifo_set(d, evtchn_known(d, port), port);
 	return 0;
 }
 
@@ -203,36 +200,71 @@ int evtchn_fifo_init_control(struct domain *d, u32 vcpu, gfn_t gfn, u32 offset)
 	return err;
 }
 
-int evtchn_fifo_expand_array(struct domain *d, gfn_t gfn)
+/* Did an event arrive while the port had no word? */
+static bool missed(struct domain *d, const struct evtchn *chn, unsigned port)
+{
+	if (READ_ONCE(chn->queue) & FIFO_MISSED)
+		return true;
+	return port < EVTCHN_2L_NR_CHANNELS && chn->state > ECS_RESERVED &&
+	       test_and_clear_bit(port, d->shared_info->evtchn_pending);
+}
+
+/* Raises the missed events of ports that have words now: -ERESTART until done. */
+static int replay(struct domain *d)
 {
 	struct evtchn_table *t = d->evtchn;
-	struct evtchn *chn;
-	unsigned port;
-	mfn_t mfn;
+	unsigned n = 0;
 
-	if (!t->fifo)
-		return -EOPNOTSUPP;
-	if (p2m_get_page(d, gfn, &mfn))
-		return -EINVAL;
-	spin_lock(&t->lock);
-	port = t->nr_words;
-	if (!t->fifo || port == PORTS_MAX) {
-		spin_unlock(&t->lock);
-		page_put(d, mfn);
-		return -ENOSPC;
+	for (; t->replayed < t->nr_words; t->replayed++) {
+		struct evtchn *chn = evtchn_at(d, t->replayed);
+
+		if (!chn || !missed(d, chn, t->replayed))
+			continue;
+		evtchn_fifo_clear(d, chn, t->replayed);
+		evtchn_set_pending(d, chn, t->replayed);
+		if (++n == REPLAY_STEP)
+			return -ERESTART;
 	}
-	t->words[port / WORDS_PER_PAGE] = guest_shared_page(d, mfn, 0);
-	atomic_store(&t->nr_words, port + (u32)WORDS_PER_PAGE);
-	wait_for_users(d);
-	for (unsigned end = t->nr_words; port < end; port++) {
-		chn = evtchn_at(d, port);
-		if (chn && (READ_ONCE(chn->queue) & FIFO_MISSED)) {
-			evtchn_fifo_clear(d, chn, port);
-			evtchn_set_pending(d, chn, port);
-		}
-	}
-	spin_unlock(&t->lock);
 	return 0;
+}
+
+static int add_words(struct domain *d, mfn_t mfn)
+{
+	struct evtchn_table *t = d->evtchn;
+
+	if (t->nr_words == PORTS_MAX)
+		return -ENOSPC;
+	t->words[t->nr_words / WORDS_PER_PAGE] = guest_shared_page(d, mfn, 0);
+	atomic_store(&t->nr_words, t->nr_words + (u32)WORDS_PER_PAGE);
+	wait_for_users(d);
+	return 0;
+}
+
+int evtchn_fifo_expand_array(struct vcpu *v, gfn_t gfn)
+{
+	struct domain *d = v->domain;
+	bool adds = !READ_ONCE(v->fifo.expanding);
+	mfn_t mfn = 0;
+	int rc;
+
+	if (!d->evtchn->fifo)
+		return -EOPNOTSUPP;
+	if (adds && p2m_get_page(d, gfn, &mfn))
+		return -EINVAL;
+	spin_lock(&d->evtchn->lock);
+	rc = d->evtchn->fifo ? replay(d) : -EOPNOTSUPP;
+	if (!rc && adds) {
+		rc = add_words(d, mfn);
+		adds = rc;
+		rc = rc ? rc : replay(d);
+		v->fifo.expanding = rc == -ERESTART;
+	} else if (!rc) {
+		v->fifo.expanding = false;
+	}
+	spin_unlock(&d->evtchn->lock);
+	if (adds)
+		page_put(d, mfn);
+	return rc;
 }
 
 int evtchn_fifo_set_priority(struct domain *d, u32 port, u32 priority)
@@ -258,10 +290,13 @@ int evtchn_fifo_destroy(struct domain *d)
 	unsigned pages, n = 0;
 
 	guard(&t->lock);
+	if (!t->fifo)
+		return 0;
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		struct fifo_queues *q = &d->vcpus[i]->fifo;
 		void *control = q->control;
 
+		q->expanding = false;
 		if (!control)
 			continue;
 		spin_lock(&q->lock);
@@ -274,6 +309,7 @@ int evtchn_fifo_destroy(struct domain *d)
 	}
 	pages = t->nr_words / (unsigned)WORDS_PER_PAGE;
 	atomic_store(&t->nr_words, 0);
+	t->replayed = 0;
 	atomic_store(&t->fifo, false);
 	wait_for_users(d);
 	while (pages)

@@ -41,6 +41,7 @@ struct evtchn_table {
 	bool dying;		/* no new ports */
 	bool fifo;		/* the guest has switched to the FIFO ABI */
 	u32 nr_words;		/* FIFO: number of ports that have an event word */
+	u32 replayed;		/* FIFO: the same, without ports whose missed events wait */
 	event_word_t **words;	/* FIFO: the guest's pages of event words, referenced */
 	u32 nr_pollers;
 	u64 pollers[MAX_VCPUS / 64]; /* vCPUs that may be in SCHEDOP_poll; poll_ports decides */

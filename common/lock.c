@@ -9,6 +9,14 @@ void spin_lock_slow(struct spinlock *l, u16 ticket)
 		cpu_relax();
 }
 
+void spin_wait(const struct spinlock *l)
+{
+	u16 next = __atomic_load_n(&l->next, __ATOMIC_RELAXED);
+
+	while ((s16)(__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) - next) < 0)
+		cpu_relax();
+}
+
 void spin_lock_pair(struct spinlock *a, struct spinlock *b)
 {
 	struct spinlock *first = a < b ? a : b, *second = a < b ? b : a;

@@ -102,10 +102,10 @@ void *alloc_pages(unsigned n, unsigned node)
 }
 
 /*
- * Frees one owned page; splits a whole chunk, with the split in the freed page. Called with
- * n->lock; drops it.
+ * Frees one owned page; splits a whole chunk, with the split in the freed page. Margay's pages are
+ * scrubbed later, since whoever frees a domain frees many. Called with n->lock; drops it.
  */
-static void free_one(struct node *n, mfn_t mfn)
+static void free_one(struct node *n, mfn_t mfn, u16 owner)
 {
 	u64 c = mfn / CHUNK_PAGES;
 	unsigned i = mfn % CHUNK_PAGES;
@@ -118,6 +118,8 @@ static void free_one(struct node *n, mfn_t mfn)
 	}
 	if (s->ref[i] & REF_RETIRED) {
 		split_drop_retired(s, i);
+	} else if (owner == OWNER_MARGAY) {
+		split_put(n, s, i, true);
 	} else {
 		scrub(mfn, 1);
 		split_put_hot(n, s, i);
@@ -138,7 +140,7 @@ static bool release_page(u16 owner, mfn_t mfn)
 		spin_unlock(&n->lock);
 		return false;
 	}
-	free_one(n, mfn);
+	free_one(n, mfn, owner);
 	return true;
 }
 
@@ -307,7 +309,7 @@ void page_put(struct domain *d, mfn_t mfn)
 	s->nr_refs--;
 	if (s->ref[i] & REF_GIVEN) {
 		s->ref[i] &= ~REF_GIVEN;
-		free_one(n, mfn);
+		free_one(n, mfn, d->id);
 		atomic_sub(&d->tot_pages, 1);
 	} else {
 		defer_merge(n, c);

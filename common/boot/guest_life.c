@@ -10,8 +10,8 @@
 #include <margay/hold.h>
 #include <margay/sched.h>
 
-#define STEP_NS 50000UL			/* small steps are batched up to this time */
-#define PAUSE_NS 100000UL		/* minimum between batches */
+#define STEP_NS 30000UL			/* small steps are batched up to this time */
+#define PAUSE_NS 60000UL		/* minimum between batches */
 #define RESTART_NS 1000000000UL		/* minimum between two starts of a guest */
 #define RETRY_MAX 3             /* a failed restart is retried after up to 2^3 times that */
 

@@ -201,8 +201,7 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 			ret = -EINVAL;
 	}
 	if (g->kind <= MODULE_INITRD && !g->name[0] && !ret) {
-		pr_err("%s=\n", g->kind == MODULE_GUEST ? "guest module without name" :
-							  "initrd module without for");
+		pr_err("module (%s): has no %s=\n", args, g->kind == MODULE_GUEST ? "name" : "for");
 		ret = -EINVAL;
 	}
 	return ret;

@@ -39,6 +39,8 @@ static inline void spin_init(struct spinlock *l, enum lock_level level)
 
 #ifndef MARGAY_UNIT
 void spin_lock_slow(struct spinlock *l, u16 ticket);
+/* Waits until those who hold or want the lock at the call have released it. */
+void spin_wait(const struct spinlock *l);
 /* Returns whether any CPU holds or wants the lock, for checks of what a caller must hold. */
 static inline bool spin_is_locked(const struct spinlock *l)
 {

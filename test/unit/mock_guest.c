@@ -290,6 +290,11 @@ bool arch_vcpu_interrupt(struct vcpu *v, u8 vector)
 	return true;
 }
 
+void spin_wait(const struct spinlock *l)
+{
+	assert_false(spin_is_locked(l));
+}
+
 void spin_lock_pair(struct spinlock *a, struct spinlock *b)
 {
 	spin_lock(a);

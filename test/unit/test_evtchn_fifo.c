@@ -31,7 +31,7 @@ static void start(void)
 							  (u32)(i * sizeof(*block[0]))),
 				 0);
 	}
-	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), 0);
+	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), 0);
 }
 
 static u32 ipi(u32 vcpu)
@@ -57,7 +57,7 @@ static void test_arguments(void **state)
 	mfn_t mfn = mock_ram(A, CONTROL_GFN);
 
 	(void)state;
-	assert_int_equal(evtchn_fifo_expand_array(A, CONTROL_GFN), -EOPNOTSUPP);
+	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], CONTROL_GFN), -EOPNOTSUPP);
 	assert_int_equal(evtchn_fifo_set_priority(A, ipi(0), 1), -ENOSYS);
 	assert_int_equal(evtchn_fifo_init_control(A, MOCK_VCPUS, CONTROL_GFN, 0), -ENOENT);
 	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 4), -EINVAL);
@@ -70,7 +70,7 @@ static void test_arguments(void **state)
 	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 4096 - 72), 0);
 	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 0), -EINVAL);
 	assert_int_equal(mock_page_refs(mfn), 1);
-	assert_int_equal(evtchn_fifo_expand_array(A, ~0UL), -EINVAL);
+	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], ~0UL), -EINVAL);
 	assert_int_equal(evtchn_fifo_set_priority(A, 9, 1), -EACCES);
 	assert_int_equal(evtchn_fifo_set_priority(A, 1, 16), -EINVAL);
 	assert_int_equal(evtchn_fifo_set_priority(A, ~0U, 1), -EINVAL);
@@ -79,26 +79,85 @@ static void test_arguments(void **state)
 /* Events from before the guest added words for them: from the 2-level ABI, and later ones. */
 static void test_late_words(void **state)
 {
-	u32 a = ipi(0), b = ipi(1);
+	u32 a = ipi(0), b = ipi(1), c = ipi(0);
 
 	(void)state;
 	assert_int_equal(evtchn_send(A, a), 0);
+	assert_int_equal(evtchn_send(A, c), 0);
 	control_mfn = mock_ram(A, CONTROL_GFN);
 	words = mfn_to_virt(words_mfn = mock_ram(A, WORDS_GFN));
 	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 0), 0);
-	assert_false(test_bit(a, A->shared_info->evtchn_pending));
+	/* A port that is closed before it has a word loses its event. */
+	assert_int_equal(evtchn_close(A, c), 0);
+	assert_int_equal(ipi(0), c);
 	assert_int_equal(evtchn_send(A, b), 0);
 	assert_int_equal(evtchn_pending(A, a), 0);
 	assert_int_equal(evtchn_fifo_init_control(A, 1, CONTROL_GFN, 128), 0);
-	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), 0);
+	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), 0);
+	assert_false(test_bit(a, A->shared_info->evtchn_pending));
 	assert_int_equal(words[a], PENDING | LINKED);
 	assert_int_equal(words[b], PENDING | LINKED);
+	assert_int_equal(words[c], 0);
 	assert_int_equal(evtchn_pending(A, b), 1);
 	assert_int_equal(mock_wakes[1][1], 1);
 	/* vCPU 2 has no control block: its events stay pending in the word, unlinked. */
 	a = ipi(2);
 	assert_int_equal(evtchn_send(A, a), 0);
 	assert_int_equal(words[a], PENDING);
+}
+
+/* Many missed events are raised in steps. Another vCPU's call adds its own page. */
+static void test_replay(void **state)
+{
+	unsigned steps = 1, pending = 0;
+	event_word_t *second;
+	int rc;
+
+	(void)state;
+	mock_ram(A, CONTROL_GFN);
+	words = mfn_to_virt(mock_ram(A, WORDS_GFN));
+	second = mfn_to_virt(mock_ram(A, WORDS_GFN + 1));
+	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 0), 0);
+	for (u32 port = 0; port < 1100;)
+		assert_int_equal(evtchn_send(A, port = ipi(0)), 0);
+	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), -ERESTART);
+	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[1], WORDS_GFN + 1), -ERESTART);
+	while ((rc = evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN)) == -ERESTART)
+		steps++;
+	assert_int_equal(rc, 0);
+	assert_in_range(steps, 10, 100);
+	assert_int_equal(second[0], 0);
+	while ((rc = evtchn_fifo_expand_array(A->vcpus[1], WORDS_GFN + 1)) == -ERESTART)
+		;
+	assert_int_equal(rc, 0);
+	assert_int_equal(second[0] & ~LINK, PENDING | LINKED);
+	for (unsigned i = 0; i < 1024; i++)
+		pending += (words[i] >> EVTCHN_FIFO_PENDING & 1) +
+			   (second[i] >> EVTCHN_FIFO_PENDING & 1);
+	assert_in_range(pending, 1090, 1100);
+}
+
+/* The search for a port ends though each bucket has a free one that is still linked. */
+static void test_linked_ports(void **state)
+{
+	event_word_t *page[5];
+
+	(void)state;
+	mock_ram(A, CONTROL_GFN);
+	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 0), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(page); i++) {
+		page[i] = mfn_to_virt(mock_ram(A, WORDS_GFN + i));
+		assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN + i), 0);
+	}
+	while (ipi(0) < 5 * 1024 - 1)
+		;
+	for (u32 port = 9; port < 5 * 1024; port += 256) {
+		assert_int_equal(evtchn_close(A, port), 0);
+		page[port / 1024][port % 1024] = LINKED;
+	}
+	assert_int_equal(evtchn_bind_ipi(A, 0), -ENOSPC);
+	page[2][9] = 0;
+	assert_int_equal(evtchn_bind_ipi(A, 0), 2048 + 9);
 }
 
 static void test_queues(void **state)
@@ -215,8 +274,8 @@ static void test_limit(void **state)
 	(void)state;
 	start();
 	for (n = 1; n < 128; n++)
-		assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), 0);
-	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), -ENOSPC);
+		assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), 0);
+	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), -ENOSPC);
 	assert_int_equal(mock_page_refs(words_mfn), 128);
 	for (n = 1; n < EVTCHN_FIFO_NR_CHANNELS; n++)
 		assert_int_equal(evtchn_alloc_unbound(A, 2), n);
@@ -233,7 +292,7 @@ static void test_limit(void **state)
 	/* The guest owns the pages again, and the 2-level ABI applies with its limit. */
 	assert_int_equal(mock_page_refs(words_mfn), 0);
 	assert_int_equal(mock_page_refs(control_mfn), 0);
-	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), -EOPNOTSUPP);
+	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), -EOPNOTSUPP);
 	assert_int_equal(evtchn_send(A, 100000), -EINVAL);
 	for (n = 1; n < EVTCHN_2L_NR_CHANNELS; n++)
 		assert_int_equal(evtchn_bind_ipi(A, 0), n);
@@ -246,9 +305,9 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, mock_setup, mock_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_arguments), TEST(test_late_words),   TEST(test_queues),
-		TEST(test_move),      TEST(test_close_linked), TEST(test_hostile_words),
-		TEST(test_limit),
+		TEST(test_arguments),    TEST(test_late_words),    TEST(test_replay),
+		TEST(test_linked_ports), TEST(test_queues),        TEST(test_move),
+		TEST(test_close_linked), TEST(test_hostile_words), TEST(test_limit),
 	};
 
 	return cmocka_run_group_tests_name("evtchn_fifo", tests, NULL, NULL);

@@ -31,6 +31,7 @@ void vmwrite(unsigned field, u64 val);
 u64 rdtsc(void);
 void spin_lock(struct spinlock *l);
 void spin_unlock(struct spinlock *l);
+void spin_wait(const struct spinlock *l);
 bool spin_is_locked(const struct spinlock *l);
 
 #define phys_to_virt(pa) ((void *)(host_directmap + (pa)))

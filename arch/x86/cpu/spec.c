@@ -204,6 +204,23 @@ static void __init read_cpu(struct spec_cpu *c)
 	}
 }
 
+/* Reports words of spec= that name nothing. */
+static void __init check_names(void)
+{
+	const char *s = opt.spec;
+	struct word item;
+
+	while (next_item(&s, &item)) {
+		bool known = key_is(&item, "off") || key_is(&item, "all");
+
+		for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
+			known |= key_is(&item, table[i].name);
+		if (!known)
+			pr_err("option spec: there is no mitigation '%.*s'\n", (int)item.len,
+			       item.s);
+	}
+}
+
 void __init spec_init(void)
 {
 	struct spec_cpu cpu = { 0 };
@@ -214,6 +231,7 @@ void __init spec_init(void)
 	spec.actions |= x86.itlb_multihit ? SPEC_ITLB : 0;
 	if (under_tcg())	/* no guest trains a predictor of this CPU */
 		spec.actions &= ~SPEC_RETPOLINE;
+	check_names();
 	if (option_lists(opt.spec, "all"))
 		spec.actions |= SPEC_SWITCH | SPEC_RETPOLINE;
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)

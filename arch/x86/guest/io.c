@@ -18,7 +18,7 @@
 
 #define PORT_PCI_CONFIG 0xcf8 /* to 0xcff */
 
-#define STRING_STEPS 512U /* elements per exit */
+#define STRING_STEPS 64U /* elements per exit; each may walk four page tables */
 #define RFLAGS_DF BIT(10)
 
 static u32 read_port(u16 port)
