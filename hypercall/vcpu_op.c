@@ -30,8 +30,11 @@ static long vcpu_op_initialise(struct vcpu *v, gvaddr_t arg)
 	guard(&v->domain->lock);
 	if (v->initialised)
 		return -EEXIST;
-	ret = arch_vcpu_set_context(v, &ctx);
+	/* After an INIT, v may still be on its way off a CPU. */
+	vcpu_hold(v, 1);
+	ret = READ_ONCE(v->on_cpu) ? -ERESTART : arch_vcpu_set_context(v, &ctx);
 	v->initialised = !ret;
+	vcpu_release(v);
 	return ret;
 }
 

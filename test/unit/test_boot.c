@@ -370,6 +370,7 @@ static void test_too_many(void **state)
 	mmap_of(r, 1025);
 	assert_int_equal(finish(), 0);
 	assert_int_equal(bi.nr_mem, 25);
+	assert_logged("RAM from 0x400000000000 on is too high");
 	assert_range(24, DIRECTMAP_SIZE - 0x1000, 0x1000, MEM_RESERVED);
 }
 

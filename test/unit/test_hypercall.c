@@ -129,9 +129,21 @@ void vcpu_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
 	*out = v->runstate;
 }
 
+void vcpu_hold(struct vcpu *v, unsigned n)
+{
+	v->holds += n;
+}
+
+/* v has left its CPU meanwhile. */
+void vcpu_release(struct vcpu *v)
+{
+	v->holds--;
+	v->on_cpu = false;
+}
+
 int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 {
-	(void)v;
+	assert_true(v->holds && !v->on_cpu);
 	return ctx->mode > VCPU_HVM_MODE_64B ? -EINVAL : 0;
 }
 
@@ -636,7 +648,9 @@ static void test_vcpus(void **state)
 	ctx.mode = 2;
 	assert_int_equal(vcpu_op(VCPUOP_initialise, 1, P(ctx)), -EINVAL);
 	ctx.mode = VCPU_HVM_MODE_64B;
+	A->vcpus[1]->on_cpu = true;
 	assert_int_equal(vcpu_op(VCPUOP_initialise, 1, P(ctx)), 0);
+	assert_int_equal(A->vcpus[1]->holds, 0);
 	assert_int_equal(vcpu_op(VCPUOP_initialise, 1, P(ctx)), -EEXIST);
 	assert_int_equal(vcpu_op(VCPUOP_is_up, 1, 0), 0);
 	assert_int_equal(vcpu_op(VCPUOP_up, 1, 0), 0);

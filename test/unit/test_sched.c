@@ -98,6 +98,38 @@ static void test_down_beats_block(void **state)
 	assert_int_equal(vcpu[0].state, RUN_OFFLINE);
 }
 
+static void slow_timer(struct timer *t __unused)
+{
+	clock_now += 30000;
+}
+
+/* The time that a CPU spends on the timers of others does not shorten a slice. */
+static void test_foreign_timer(void **state)
+{
+	static struct timer t;
+	struct vcpu *v;
+	stime_t end;
+
+	(void)state;
+	for (unsigned i = 0; i < VCPUS; i++)
+		vcpu_up(&vcpu[i]);
+	settle();
+	v = cpu[0].current;
+	host_cpu = &cpu[0];
+	timer_init(&t, slow_timer);
+	for (unsigned mine = 0; mine < 2; mine++) {
+		end = v->slice_end;
+		assert_true(end > clock_now + 30000 && end != POLICY_FOREVER);
+		t.owner = mine ? v : &vcpu[v == &vcpu[0]];
+		timer_set(&t, clock_now);
+		cpu_raise(&cpu[0], CPU_WORK_TIMER);
+		assert_true(step(0));
+		assert_ptr_equal(cpu[0].current, v);
+		assert_int_equal(v->slice_end, mine ? end : end + 30000);
+	}
+	check();
+}
+
 static void test_spread(void **state)
 {
 	(void)state;
@@ -595,6 +627,7 @@ int main(void)
 		cmocka_unit_test_setup(test_life, setup),
 		cmocka_unit_test_setup(test_halted, setup),
 		cmocka_unit_test_setup(test_down_beats_block, setup),
+		cmocka_unit_test_setup(test_foreign_timer, setup),
 		cmocka_unit_test_setup(test_spread, setup),
 		cmocka_unit_test_setup(test_siblings, setup),
 		cmocka_unit_test_setup(test_siblings_offer, setup),

@@ -45,7 +45,12 @@ static int __init read_map(const u8 *tag, u32 size)
 	}
 	for (u32 at = MB2_MMAP_HEADER; size - at >= step; at += step) {
 		u64 base = get_u64(tag + at), len = get_u64(tag + at + 8);
+		u32 type = get_u32(tag + at + 16);
+		u64 most = DIRECTMAP_SIZE - min(base, DIRECTMAP_SIZE);
 
+		if (len > most && type == MEM_RAM)
+			pr_warn("memory map: RAM from 0x%lx on is too high: not used\n",
+				base + most);
 		if (!len || base >= DIRECTMAP_SIZE)
 			continue;
 		/* A dropped entry could be a reservation inside RAM. */
@@ -53,8 +58,7 @@ static int __init read_map(const u8 *tag, u32 size)
 			pr_err("multiboot2: memory map: more than %u entries\n", MAX_MAP);
 			return -EINVAL;
 		}
-		raw_map[nr_raw++] = (struct mem_range){ base, min(len, DIRECTMAP_SIZE - base),
-							get_u32(tag + at + 16) };
+		raw_map[nr_raw++] = (struct mem_range){ base, min(len, most), type };
 	}
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Scenario: starting vCPUs by hypercall in 32-bit and 64-bit mode, is_up, down and up. Needs three
- * vCPUs, since each can be initialised only once.
+ * vCPUs, since each can be initialised only once, until an INIT.
  */
 #include "guest.h"
 
@@ -111,6 +111,22 @@ static void check_down_up(unsigned int id)
 	CHECK(WAIT_FOR(ticks[id] != seen, NS_PER_S), "vCPU %u does not run again", id);
 }
 
+/* After an INIT, a new state is set as soon as that is allowed: the vCPU may still be on a CPU. */
+static void check_init(unsigned int id)
+{
+	struct vcpu_hvm_context bad = { .mode = 7 };
+
+	for (unsigned int i = 0; i < 50; i++) {
+		long rc;
+
+		lapic_icr(cpu_apic_id(id), ICR_INIT | ICR_ASSERT);
+		while ((rc = vcpu_op(VCPUOP_initialise, id, &bad)) == -XEN_EEXIST)
+			cpu_pause();
+		CHECK_RET(rc, -XEN_EINVAL);
+		cpu_start_by_hypercall(id, tick, VCPU_HVM_MODE_64B);
+	}
+}
+
 int main(void)
 {
 	CHECK(cpu_count() == 3, "wants 3 vCPUs, got %u", cpu_count());
@@ -122,5 +138,6 @@ int main(void)
 	check_down_up(1);
 	cpu_start_by_hypercall(2, tick, VCPU_HVM_MODE_64B);
 	check_down_up(2);
+	check_init(2);
 	pass();
 }
