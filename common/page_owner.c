@@ -102,10 +102,10 @@ void *alloc_pages(unsigned n, unsigned node)
 }
 
 /*
- * Frees one owned page; splits a whole chunk, with the split in the freed page. Margay's pages are
- * scrubbed later, since whoever frees a domain frees many. Called with n->lock; drops it.
+ * Frees one owned page; splits a whole chunk, with the split in the freed page. Called with
+ * n->lock; drops it.
  */
-static void free_one(struct node *n, mfn_t mfn, u16 owner)
+static void free_one(struct node *n, mfn_t mfn)
 {
 	u64 c = mfn / CHUNK_PAGES;
 	unsigned i = mfn % CHUNK_PAGES;
@@ -118,8 +118,6 @@ static void free_one(struct node *n, mfn_t mfn, u16 owner)
 	}
 	if (s->ref[i] & REF_RETIRED) {
 		split_drop_retired(s, i);
-	} else if (owner == OWNER_MARGAY) {
-		split_put(n, s, i, true);
 	} else {
 		scrub(mfn, 1);
 		split_put_hot(n, s, i);
@@ -140,7 +138,7 @@ static bool release_page(u16 owner, mfn_t mfn)
 		spin_unlock(&n->lock);
 		return false;
 	}
-	free_one(n, mfn, owner);
+	free_one(n, mfn);
 	return true;
 }
 
@@ -171,17 +169,38 @@ static u64 release_pages(u16 owner, mfn_t mfn, u64 count)
 		return release_chunk(owner, mfn / CHUNK_PAGES);
 	for (u64 i = 0; i < count; i++) {
 		freed += release_page(owner, mfn + i);
-		if (i % (SCRUB_PAGES / 4) == 0)
+		if (i % (SCRUB_PAGES / 4) == SCRUB_PAGES / 4 - 1)
 			arch_poll_irqs();
 	}
 	return freed;
+}
+
+/* Frees one of Margay's pages, to be scrubbed later: whoever frees a domain frees many. */
+static void release_dirty(mfn_t mfn)
+{
+	u64 c = mfn / CHUNK_PAGES;
+	struct node *n = lock_chunk(c);
+	struct split *s = chunks[c].split;
+
+	if (!s || s->ref[mfn % CHUNK_PAGES]) {
+		spin_unlock(&n->lock);
+		release_pages(OWNER_MARGAY, mfn, 1);
+		return;
+	}
+	BUG_ON(s->owner[mfn % CHUNK_PAGES] != OWNER_MARGAY);
+	split_put(n, s, mfn % CHUNK_PAGES, true);
+	split_merge_unlock(n, c);
 }
 
 void free_pages(void *va, unsigned n)
 {
 	n = round_to_chunk(n);
 	atomic_sub(&margay_pages, n);
-	release_pages(OWNER_MARGAY, virt_to_mfn(va), n);
+	if (n == CHUNK_PAGES)
+		release_chunk(OWNER_MARGAY, virt_to_mfn(va) / CHUNK_PAGES);
+	else
+		for (unsigned i = 0; i < n; i++)
+			release_dirty(virt_to_mfn(va) + i);
 }
 
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
@@ -309,7 +328,7 @@ void page_put(struct domain *d, mfn_t mfn)
 	s->nr_refs--;
 	if (s->ref[i] & REF_GIVEN) {
 		s->ref[i] &= ~REF_GIVEN;
-		free_one(n, mfn, d->id);
+		free_one(n, mfn);
 		atomic_sub(&d->tot_pages, 1);
 	} else {
 		defer_merge(n, c);

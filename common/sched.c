@@ -138,14 +138,11 @@ static struct cpu *idle_cpu_for(const struct vcpu *v)
 	return best;
 }
 
-/* Chooses a CPU for v: the policy's, else an idle one, else the old one. */
+/* Chooses a CPU for v, which is on none: the policy's, else an idle one, else the old one. */
 static struct cpu *place_vcpu(struct vcpu *v)
 {
-	struct cpu *to;
+	struct cpu *to = policy_place(v->cpu, v, &idle_cpus);
 
-	if (v->on_cpu)
-		return v->cpu;
-	to = policy_place(v->cpu, v, &idle_cpus);
 	if (!to)
 		to = idle_cpu_for(v);
 	return to ? to : v->cpu;
@@ -181,7 +178,7 @@ static void make_runnable(struct cpu *c, struct vcpu *v)
 	}
 	v->state = RUN_RUNNABLE;
 	set_runstate(v, v->holds ? RUNSTATE_offline : RUNSTATE_runnable, now());
-	to = place_vcpu(v);
+	to = v->on_cpu ? c : place_vcpu(v);
 	if (to != c) {
 		assign_cpu(v, to);
 		spin_unlock(&c->runq.lock);

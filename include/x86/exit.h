@@ -58,7 +58,7 @@ void exit_machine_check(struct vcpu *v, unsigned insn_len);	/* arch/x86/cpu/mce.
 struct msr_slot {
 	u32 msr;
 	u64 value;
-	struct msr_read (*rd)(struct vcpu *v, u32 msr);
+	struct msr_read (*rd)(struct vcpu *v); /* of the number in the guest's RCX */
 	int (*wr)(struct vcpu *v, u32 msr, u64 val); /* NULL: #GP */
 };
 extern struct msr_slot msr_slots[1 << MSR_SLOT_BITS];
@@ -66,6 +66,7 @@ static inline struct msr_slot *msr_slot(u32 msr)
 {
 	return &msr_slots[msr * MSR_SLOT_FACTOR >> (32 - MSR_SLOT_BITS)];
 }
+/* msr: the guest's RCX */
 static inline struct msr_read guest_rdmsr(struct vcpu *v, u32 msr)
 {
 	const struct msr_slot *s;
@@ -73,7 +74,7 @@ static inline struct msr_read guest_rdmsr(struct vcpu *v, u32 msr)
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_read_x2apic(v, msr - MSR_X2APIC_BASE);
 	s = msr_slot(msr);
-	return likely(s->msr == msr) ? s->rd(v, msr) : (struct msr_read){ 0, -EPERM };
+	return likely(s->msr == msr) ? s->rd(v) : (struct msr_read){ 0, -EPERM };
 }
 int guest_wrmsr(struct vcpu *v, u32 msr, u64 val);
 

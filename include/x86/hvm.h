@@ -39,8 +39,8 @@ struct hvm_ops {
 	 * -EINVAL.
 	 */
 	int (*msr_exits)(struct vcpu *v, u32 msr, bool rd, bool wr);
-	/* For EFER and PAT. Reading cannot fail. */
-	struct msr_read (*get_msr)(struct vcpu *v, u32 msr);
+	/* For EFER and PAT. get_msr() takes the number from the guest's RCX and cannot fail. */
+	struct msr_read (*get_msr)(struct vcpu *v);
 	void (*set_msr)(struct vcpu *v, u32 msr, u64 val);
 	void (*skip_shadow)(struct vcpu *v);	/* ends the interrupt shadow of STI/MOV SS */
 	u64 (*cr4)(struct vcpu *v);	/* as the guest sees it */

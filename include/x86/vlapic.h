@@ -32,8 +32,8 @@ void vlapic_set_cr8(struct vcpu *v, u8 cr8);
  * MSRs: IA32_APIC_BASE, IA32_TSC_DEADLINE, 0x800-0x8ff; reg is an MSR number less 0x800. 0 or
  * -EPERM: inject #GP.
  */
-struct msr_read vlapic_read_base(struct vcpu *v, u32 msr);
-struct msr_read vlapic_read_deadline(struct vcpu *v, u32 msr);
+struct msr_read vlapic_read_base(struct vcpu *v);
+struct msr_read vlapic_read_deadline(struct vcpu *v);
 struct msr_read vlapic_read_x2apic(struct vcpu *v, u32 reg);
 int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val);
 

@@ -22,8 +22,8 @@ void guest_triple_fault(struct vcpu *v)
 
 static long read_msr(struct vcpu *v, u32 msr, u64 *val)
 {
-	struct msr_read r = msr == MSR_APIC_BASE    ? vlapic_read_base(v, msr) :
-			    msr == MSR_TSC_DEADLINE ? vlapic_read_deadline(v, msr) :
+	struct msr_read r = msr == MSR_APIC_BASE    ? vlapic_read_base(v) :
+			    msr == MSR_TSC_DEADLINE ? vlapic_read_deadline(v) :
 						      vlapic_read_x2apic(v, msr - MSR_X2APIC_BASE);
 
 	*val = r.val;

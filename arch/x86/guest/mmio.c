@@ -103,18 +103,19 @@ static void mmio_store(struct vcpu *v, const struct access *acc, unsigned size, 
 
 static void mmio_emulate(struct vcpu *v, const struct insn *in, const struct access *acc)
 {
-	u64 mem = in->mem_read ? mmio_load(v, acc, in->mem_size) : 0;
-	u64 operand = read_operand(v, in), flags, r;
+	u64 mem, operand, flags, r;
 
 	/* Nearly all accesses are a MOV; a jump table costs more than a comparison. */
 	if (likely(in->op == INSN_MOV)) {
 		if (in->mem_dest)
-			mmio_store(v, acc, in->mem_size, operand);
+			mmio_store(v, acc, in->mem_size, read_operand(v, in));
 		else
-			write_gpr(v, in, mem);
+			write_gpr(v, in, mmio_load(v, acc, in->mem_size));
 		guest_skip(v, in->len);
 		return;
 	}
+	mem = in->mem_read ? mmio_load(v, acc, in->mem_size) : 0;
+	operand = read_operand(v, in);
 	switch (in->op) {
 	case INSN_MOVZX: write_gpr(v, in, mem); break;
 	case INSN_MOVSX: write_gpr(v, in, sign_extend(mem, in->mem_size)); break;

@@ -21,7 +21,7 @@
 struct msr_rule {
 	u32 first, last;
 	u64 value; /* read value when rd is NULL */
-	struct msr_read (*rd)(struct vcpu *v, u32 msr);
+	struct msr_read (*rd)(struct vcpu *v);
 	int (*wr)(struct vcpu *v, u32 msr, u64 val); /* NULL: #GP */
 	enum { INTEL_ONLY = X86_VENDOR_INTEL, AMD_ONLY = X86_VENDOR_AMD, ANY } vendor;
 };
@@ -86,7 +86,7 @@ static int write_apic_base(struct vcpu *v, u32 msr, u64 val)
 	return rc;
 }
 
-static struct msr_read read_tsc(struct vcpu *v, u32 msr __unused)
+static struct msr_read read_tsc(struct vcpu *v)
 {
 	return msr_value(rdtsc() + v->tsc_offset);
 }
@@ -97,7 +97,7 @@ static struct msr_read read_tsc(struct vcpu *v, u32 msr __unused)
  */
 static int write_tsc(struct vcpu *v, u32 msr __unused, u64 val)
 {
-	u64 deadline = vlapic_read_deadline(v, MSR_TSC_DEADLINE).val;
+	u64 deadline = vlapic_read_deadline(v).val;
 
 	v->tsc_offset = val - rdtsc();
 	atomic_or(&v->pending, VCPU_WORK_TIME);
@@ -106,7 +106,7 @@ static int write_tsc(struct vcpu *v, u32 msr __unused, u64 val)
 	return 0;
 }
 
-static struct msr_read read_tsc_aux(struct vcpu *v, u32 msr __unused)
+static struct msr_read read_tsc_aux(struct vcpu *v)
 {
 	return (struct msr_read){ v->msr_tsc_aux, x86.tsc_aux ? 0 : -EPERM };
 }
@@ -121,12 +121,12 @@ static int write_tsc_aux(struct vcpu *v, u32 msr __unused, u64 val)
 	return 0;
 }
 
-static struct msr_read read_patch_level(struct vcpu *v __unused, u32 msr __unused)
+static struct msr_read read_patch_level(struct vcpu *v __unused)
 {
 	return msr_value(x86.vendor == X86_VENDOR_AMD ? ucode_revision : (u64)ucode_revision << 32);
 }
 
-static struct msr_read read_spec_ctrl(struct vcpu *v, u32 msr __unused)
+static struct msr_read read_spec_ctrl(struct vcpu *v)
 {
 	return (struct msr_read){ v->spec_ctrl, spec.guest_ctrl ? 0 : -EPERM };
 }
@@ -145,18 +145,18 @@ static int write_spec_ctrl(struct vcpu *v, u32 msr, u64 val)
 	return 0;
 }
 
-static struct msr_read read_arch_caps(struct vcpu *v __unused, u32 msr __unused)
+static struct msr_read read_arch_caps(struct vcpu *v __unused)
 {
 	return (struct msr_read){ spec_arch_caps, spec_arch_caps ? 0 : -EPERM };
 }
 
-static struct msr_read read_constant(struct vcpu *v __unused, u32 msr)
+static struct msr_read read_constant(struct vcpu *v)
 {
-	return msr_value(msr_slot(msr)->value);
+	return msr_value(msr_slot((u32)v->regs.rcx)->value);
 }
 
 /* Reports LFENCE as serializing where Margay could set it, so that the guest need not set it. */
-static struct msr_read read_de_cfg(struct vcpu *v __unused, u32 msr __unused)
+static struct msr_read read_de_cfg(struct vcpu *v __unused)
 {
 	return msr_value(x86.lfence_serializes ? DE_CFG_LFENCE_SERIALIZE : 0);
 }

@@ -454,7 +454,7 @@ static int write_base(struct vlapic *vl, u64 val)
 	return 0;
 }
 
-struct msr_read vlapic_read_base(struct vcpu *v, u32 msr __unused)
+struct msr_read vlapic_read_base(struct vcpu *v)
 {
 	return (struct msr_read){ v->vlapic->base, 0 };
 }

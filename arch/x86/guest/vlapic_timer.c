@@ -148,14 +148,17 @@ void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt)
 	}
 }
 
-struct msr_read vlapic_read_deadline(struct vcpu *v, u32 msr __unused)
+/* A masked timer expires without a host timer. */
+static __noinline struct msr_read armed_deadline(const struct vcpu *v, u64 tsc)
 {
-	struct msr_read r = { READ_ONCE(v->vlapic->tsc_deadline), 0 };
+	return (struct msr_read){ tsc <= rdtsc() + v->tsc_offset ? 0 : tsc, 0 };
+}
 
-	/* A masked timer expires without a host timer. */
-	if (r.val && r.val <= rdtsc() + v->tsc_offset)
-		r.val = 0;
-	return r;
+struct msr_read vlapic_read_deadline(struct vcpu *v)
+{
+	u64 tsc = READ_ONCE(v->vlapic->tsc_deadline);
+
+	return tsc ? armed_deadline(v, tsc) : (struct msr_read){ 0, 0 };
 }
 
 void vlapic_timer_deadline(struct vlapic *vl, u64 tsc)

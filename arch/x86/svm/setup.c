@@ -160,11 +160,12 @@ static bool svm_refresh_paging_state(struct vcpu *v)
 	return true;
 }
 
-static struct msr_read svm_get_msr(struct vcpu *v, u32 msr)
+static struct msr_read svm_get_msr(struct vcpu *v)
 {
 	const struct vmcb *m = vmcb_of(v);
 
-	return (struct msr_read){ msr == MSR_EFER ? m->efer & ~EFER_SVME : m->g_pat, 0 };
+	return (struct msr_read){ (u32)v->regs.rcx == MSR_EFER ? m->efer & ~EFER_SVME : m->g_pat,
+				  0 };
 }
 
 static void svm_set_msr(struct vcpu *v, u32 msr, u64 val)

@@ -265,9 +265,9 @@ static enum vmcs_field msr_field(u32 msr)
 	return msr == MSR_EFER ? GUEST_EFER : GUEST_PAT;
 }
 
-static struct msr_read vmx_get_msr(struct vcpu *v __unused, u32 msr)
+static struct msr_read vmx_get_msr(struct vcpu *v)
 {
-	return (struct msr_read){ vmread(msr_field(msr)), 0 };
+	return (struct msr_read){ vmread(msr_field((u32)v->regs.rcx)), 0 };
 }
 
 static void vmx_set_msr(struct vcpu *v __unused, u32 msr, u64 val)
