@@ -26,6 +26,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import tty
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.environ.get('O', 'build')
@@ -344,6 +345,30 @@ def follow(link, line, limit):
 BOCHS_MEDIA = {'iso': ('cdrom', 'cdrom', 'status=inserted'), 'usb': ('disk', 'disk', 'mode=flat')}
 
 
+def drain_screen(process):
+    """Read what Bochs writes to its screen, a pseudoterminal. If nobody did, Bochs would stand still when it is full."""
+    def terminal():
+        for path in glob.glob(f'/proc/{process.pid}/fdinfo/*'):
+            with open(path, encoding='ascii') as file:
+                found = re.search(r'^tty-index:\s*(\d+)', file.read(), re.M)
+            if found:
+                return f'/dev/pts/{found[1]}'
+        return None
+
+    path = None
+    try:
+        while not path and process.poll() is None:
+            time.sleep(0.05)
+            path = terminal()
+        if path:
+            with open(path, 'r+b', buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NOCTTY)) as screen:
+                tty.setraw(screen)
+                while screen.read(65536):
+                    pass
+    except OSError:     # Bochs ended
+        pass
+
+
 def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
     """Run Bochs. Its serial line is a TCP connection to this process."""
     need('bochs-bin', 'bochs')
@@ -372,6 +397,7 @@ def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
                                  env=dict(os.environ, TERM='xterm'),
                                  preexec_fn=die_with_parent) as process:
             line = Line(watcher, log, process.pid)
+            threading.Thread(target=drain_screen, args=(process,), daemon=True).start()
             try:
                 with connection(server, process) as link:
                     how = follow(link, line, limit)
