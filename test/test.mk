@@ -89,21 +89,8 @@ $(O)/fuzz/seeds: test/fuzz/mkseeds.py $(MODULES) $(TEST_MODULES)
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -rf $@ && test/fuzz/mkseeds.py $@ $(MODULES) $(TEST_MODULES)
 
-# $(call run_fuzzers,SECONDS EACH)
-define run_fuzzers
-	$(Q)failed=; for t in $(FUZZ_TESTS); do \
-		mkdir -p $(O)/fuzz/corpus/$$t; \
-		if ! $(O)/fuzz/$$t -max_total_time=$1 -max_len=8192 -timeout=10 -rss_limit_mb=1024 \
-			-print_final_stats=1 -artifact_prefix=$(O)/fuzz/$$t- $(O)/fuzz/corpus/$$t \
-			$(O)/fuzz/seeds/$$t $$(ls -d test/fuzz/corpus/$$t 2>/dev/null) \
-			>$(O)/fuzz/$$t.log 2>&1; then \
-			tail -40 $(O)/fuzz/$$t.log >&2; failed="$$failed $$t"; \
-		fi; \
-		echo "  FUZZ    $$t: $$(sed -n 's/^stat::number_of_executed_units: *//p' $(O)/fuzz/$$t.log) runs," \
-			"$$(grep -o 'cov: [0-9]*' $(O)/fuzz/$$t.log | tail -1)"; \
-	done; \
-	if [ "$$failed" ]; then echo "FAILED fuzzers:$$failed" >&2; exit 1; fi
-endef
+# $(call run_fuzzers,SECONDS EACH): one for each core at a time
+run_fuzzers = $(Q)printf '%s\n' $(FUZZ_TESTS) | xargs -P "$$(nproc)" -I '{}' test/fuzz/run.sh '$(O)' $1 '{}'
 
 check-fuzz: fuzz $(O)/fuzz/seeds
 	$(call run_fuzzers,$(FUZZ_SECONDS))
