@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # All tests. First those on the build machine: unit tests (cmocka, ASan and UBSan) and fuzzers (libFuzzer). Each file test/unit/test_X.c or test/fuzz/fuzz_X.c becomes one program. It lists the sources to link in a comment line: `unit-sources: FILE...` or `fuzz-sources: FILE...`. Then those that boot emulated machines (test/beds), and the summary.
 
-.PHONY: check check-long check-arrows check-format format check-scripts check-unit check-fuzz check-fuzz-long unit fuzz
+.PHONY: check check-long check-arrows check-clang check-format format check-scripts check-unit check-fuzz check-fuzz-long unit fuzz
 .PHONY: check-scenarios check-scenarios-long check-trace check-oracle check-boot check-boot-long check-faults check-usb check-usb-long
 .PHONY: scenarios scenario test-images perf perf-diff perf-baseline
 
-CHECK_PARTS ?= check-format check-arrows check-scripts check-unit check-fuzz docs check-exercises check-scenarios check-faults \
+CHECK_PARTS ?= check-format check-arrows check-clang check-scripts check-unit check-fuzz docs check-exercises check-scenarios check-faults \
 	check-boot check-usb check-oracle
-LONG_PARTS ?= check-format check-arrows check-scripts check-unit check-fuzz-long docs check-exercises check-scenarios-long \
+LONG_PARTS ?= check-format check-arrows check-clang check-scripts check-unit check-fuzz-long docs check-exercises check-scenarios-long \
 	check-trace check-faults check-boot-long check-usb-long check-oracle
 
 HOSTCC ?= gcc
@@ -136,6 +136,9 @@ format:
 
 check-arrows: $(O)/margay
 	$(Q)scripts/check-arrows.py $(O)/obj
+
+check-clang:
+	$(AGAIN) O=$(O)/clang CC=$(FUZZCC) margay
 
 check-scripts:
 	$(Q)python3 -B -m unittest discover -s test/scripts
