@@ -36,16 +36,26 @@ static struct page_table host = { .format = &host_format };
 /* Maps with the largest pages that fit, at most of max_level (0: 4K). Keeps existing mappings. */
 static int map_range(u64 va, paddr_t pa, u64 size, u64 rights, unsigned max_level)
 {
-	while (size) {
-		unsigned level = max_level, l;
-		u64 *e = pt_find(&host, va >> PAGE_SHIFT, &l), page, step;
+	unsigned l = 0;
+	u64 *e = NULL;
 
+	while (size) {
+		unsigned level = max_level;
+		u64 page, step;
+
+		/* The next entry of a lowest table needs no walk. */
+		if (e && !l && va & ((PAGE_SIZE << 9) - 1))
+			e++;
+		else
+			e = pt_find(&host, va >> PAGE_SHIFT, &l);
 		while (level && (((va | pa) & ((PAGE_SIZE << 9 * level) - 1)) ||
 				 size < PAGE_SIZE << 9 * level))
 			level--;
 		if (!pt_present(*e)) {
-			l = min(l, level);
-			e = pt_make(&host, va >> PAGE_SHIFT, l);
+			if (l > level) {
+				e = pt_make(&host, va >> PAGE_SHIFT, level);
+				l = level;
+			}
 			if (!e)
 				return -ENOMEM;
 			*e = pa | rights | (l ? PTE_PS : 0);
