@@ -133,5 +133,5 @@ static inline void count_exit_ticks(u64 ticks)
 
 static inline struct vcpu *current_vcpu(void) { return this_cpu()->current; }
 
-/* Sets work bits for a CPU and kicks it out of its guest or its sleep. Any context. */
+/* Sets a work bit for a CPU and kicks it out of its guest or its sleep. Any context. */
 void cpu_raise(struct cpu *c, u32 work);

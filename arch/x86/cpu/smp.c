@@ -245,9 +245,9 @@ void __init smp_boot_aps(void)
 
 void cpu_raise(struct cpu *c, u32 work)
 {
-	bool known = (atomic_or(&c->work, work) & work) == work;
+	u32 bit = 1U << __builtin_ctz(work);	/* gcc makes LOCK BTS of this, and no loop */
 
-	if (!known && c != this_cpu())
+	if (!(__atomic_fetch_or(&c->work, bit, __ATOMIC_SEQ_CST) & bit) && c != this_cpu())
 		arch_cpu_kick(c);
 }
 
