@@ -200,7 +200,7 @@ int evtchn_fifo_init_control(struct domain *d, u32 vcpu, gfn_t gfn, u32 offset)
 	return err;
 }
 
-/* Did an event arrive while the port had no word? */
+/* Returns whether an event arrived while the port had no word. */
 static bool missed(struct domain *d, const struct evtchn *chn, unsigned port)
 {
 	if (READ_ONCE(chn->queue) & FIFO_MISSED)
