@@ -142,7 +142,8 @@ void evtchn_fifo_clear(struct domain *d, struct evtchn *chn, unsigned port)
 	chn->queue &= (u16)~FIFO_MISSED;
 	if (word)
 		atomic_and(word, ~PENDING);
-	else if (port < EVTCHN_2L_NR_CHANNELS)
+	/* An event from before the switch may not have been replayed yet. */
+	if (port < EVTCHN_2L_NR_CHANNELS)
 		clear_bit(port, d->shared_info->evtchn_pending);
 	spin_unlock_pair(&last->lock, &q->lock);
 }
@@ -231,38 +232,41 @@ static int replay(struct domain *d)
 static int add_words(struct domain *d, mfn_t mfn)
 {
 	struct evtchn_table *t = d->evtchn;
+	u32 n = t->nr_words / (u32)WORDS_PER_PAGE;
 
-	if (t->nr_words == PORTS_MAX)
+	/* A restarted call has added its page, and may come from another vCPU. */
+	for (u32 i = 0; i < n; i++)
+		if (virt_to_mfn(t->words[i]) == mfn)
+			return -EEXIST;
+	if (n == MAX_WORD_PAGES)
 		return -ENOSPC;
-	t->words[t->nr_words / WORDS_PER_PAGE] = guest_shared_page(d, mfn, 0);
+	t->words[n] = guest_shared_page(d, mfn, 0);
 	atomic_store(&t->nr_words, t->nr_words + (u32)WORDS_PER_PAGE);
 	wait_for_users(d);
 	return 0;
 }
 
-int evtchn_fifo_expand_array(struct vcpu *v, gfn_t gfn)
+/* A page of words that the guest provides twice counts once. */
+int evtchn_fifo_expand_array(struct domain *d, gfn_t gfn)
 {
-	struct domain *d = v->domain;
-	bool adds = !READ_ONCE(v->fifo.expanding);
-	mfn_t mfn = 0;
-	int rc;
+	struct evtchn_table *t = d->evtchn;
+	int rc, added = -ERESTART;
+	mfn_t mfn;
 
-	if (!d->evtchn->fifo)
+	if (!t->fifo)
 		return -EOPNOTSUPP;
-	if (adds && p2m_get_page(d, gfn, &mfn))
+	if (p2m_get_page(d, gfn, &mfn))
 		return -EINVAL;
-	spin_lock(&d->evtchn->lock);
-	rc = d->evtchn->fifo ? replay(d) : -EOPNOTSUPP;
-	if (!rc && adds) {
-		rc = add_words(d, mfn);
-		adds = rc;
-		rc = rc ? rc : replay(d);
-		v->fifo.expanding = rc == -ERESTART;
-	} else if (!rc) {
-		v->fifo.expanding = false;
-	}
-	spin_unlock(&d->evtchn->lock);
-	if (adds)
+	spin_lock(&t->lock);
+	rc = t->fifo ? replay(d) : -EOPNOTSUPP;
+	if (!rc)
+		added = add_words(d, mfn);
+	if (!added)
+		rc = replay(d);
+	else if (!rc && added != -EEXIST)
+		rc = added;
+	spin_unlock(&t->lock);
+	if (added)
 		page_put(d, mfn);
 	return rc;
 }
@@ -295,8 +299,6 @@ int evtchn_fifo_destroy(struct domain *d)
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		struct fifo_queues *q = &d->vcpus[i]->fifo;
 		void *control = q->control;
-
-		q->expanding = false;
 		if (!control)
 			continue;
 		spin_lock(&q->lock);

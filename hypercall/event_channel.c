@@ -71,7 +71,7 @@ static int operate(struct vcpu *v, u32 op, union evtchn_arg *a, struct domain *d
 		a->control.link_bits = EVTCHN_FIFO_LINK_BITS;
 		return evtchn_fifo_init_control(d, a->control.vcpu, a->control.control_gfn,
 						a->control.offset);
-	case EVTCHNOP_expand_array: return evtchn_fifo_expand_array(v, a->array.array_gfn);
+	case EVTCHNOP_expand_array: return evtchn_fifo_expand_array(d, a->array.array_gfn);
 	case EVTCHNOP_set_priority:
 		return evtchn_fifo_set_priority(d, a->priority.port, a->priority.priority);
 	default: /* reset, of the caller only: another domain would have to be paused */

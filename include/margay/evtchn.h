@@ -50,7 +50,7 @@ int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st);
 int evtchn_bind_vcpu(struct domain *d, u32 port, u32 vcpu);
 int evtchn_unmask(struct domain *d, u32 port);
 int evtchn_fifo_init_control(struct domain *d, u32 vcpu, gfn_t gfn, u32 offset);
-int evtchn_fifo_expand_array(struct vcpu *v, gfn_t gfn);
+int evtchn_fifo_expand_array(struct domain *d, gfn_t gfn);
 int evtchn_fifo_set_priority(struct domain *d, u32 port, u32 priority);
 /*
  * Closes all ports (Margay's own only if d is dying) and ends the FIFO ABI. Bounded steps:

@@ -157,7 +157,6 @@ struct fifo_queues {
 	struct spinlock lock;
 	u32 tail[EVTCHN_FIFO_MAX_QUEUES]; /* the last port linked; 0: none */
 	struct evtchn_fifo_control_block *control; /* in a page of the guest's, referenced */
-	bool expanding;		/* this vCPU's EVTCHNOP_expand_array has events left to raise */
 };
 
 

@@ -31,7 +31,7 @@ static void start(void)
 							  (u32)(i * sizeof(*block[0]))),
 				 0);
 	}
-	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), 0);
+	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), 0);
 }
 
 static u32 ipi(u32 vcpu)
@@ -57,7 +57,7 @@ static void test_arguments(void **state)
 	mfn_t mfn = mock_ram(A, CONTROL_GFN);
 
 	(void)state;
-	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], CONTROL_GFN), -EOPNOTSUPP);
+	assert_int_equal(evtchn_fifo_expand_array(A, CONTROL_GFN), -EOPNOTSUPP);
 	assert_int_equal(evtchn_fifo_set_priority(A, ipi(0), 1), -ENOSYS);
 	assert_int_equal(evtchn_fifo_init_control(A, MOCK_VCPUS, CONTROL_GFN, 0), -ENOENT);
 	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 4), -EINVAL);
@@ -70,7 +70,7 @@ static void test_arguments(void **state)
 	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 4096 - 72), 0);
 	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 0), -EINVAL);
 	assert_int_equal(mock_page_refs(mfn), 1);
-	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], ~0UL), -EINVAL);
+	assert_int_equal(evtchn_fifo_expand_array(A, ~0UL), -EINVAL);
 	assert_int_equal(evtchn_fifo_set_priority(A, 9, 1), -EACCES);
 	assert_int_equal(evtchn_fifo_set_priority(A, 1, 16), -EINVAL);
 	assert_int_equal(evtchn_fifo_set_priority(A, ~0U, 1), -EINVAL);
@@ -93,7 +93,7 @@ static void test_late_words(void **state)
 	assert_int_equal(evtchn_send(A, b), 0);
 	assert_int_equal(evtchn_pending(A, a), 0);
 	assert_int_equal(evtchn_fifo_init_control(A, 1, CONTROL_GFN, 128), 0);
-	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), 0);
+	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), 0);
 	assert_false(test_bit(a, A->shared_info->evtchn_pending));
 	assert_int_equal(words[a], PENDING | LINKED);
 	assert_int_equal(words[b], PENDING | LINKED);
@@ -120,14 +120,16 @@ static void test_replay(void **state)
 	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 0), 0);
 	for (u32 port = 0; port < 1100;)
 		assert_int_equal(evtchn_send(A, port = ipi(0)), 0);
-	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), -ERESTART);
-	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[1], WORDS_GFN + 1), -ERESTART);
-	while ((rc = evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN)) == -ERESTART)
+	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), -ERESTART);
+	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN + 1), -ERESTART);
+	while ((rc = evtchn_fifo_expand_array(A, WORDS_GFN)) == -ERESTART)
 		steps++;
 	assert_int_equal(rc, 0);
 	assert_in_range(steps, 10, 100);
 	assert_int_equal(second[0], 0);
-	while ((rc = evtchn_fifo_expand_array(A->vcpus[1], WORDS_GFN + 1)) == -ERESTART)
+	/* From here on, another CPU restarts the call. */
+	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), 0);
+	while ((rc = evtchn_fifo_expand_array(A, WORDS_GFN + 1)) == -ERESTART)
 		;
 	assert_int_equal(rc, 0);
 	assert_int_equal(second[0] & ~LINK, PENDING | LINKED);
@@ -135,6 +137,27 @@ static void test_replay(void **state)
 		pending += (words[i] >> EVTCHN_FIFO_PENDING & 1) +
 			   (second[i] >> EVTCHN_FIFO_PENDING & 1);
 	assert_in_range(pending, 1090, 1100);
+}
+
+/* A port that is closed while its event waits for the replay loses the event. */
+static void test_replay_close(void **state)
+{
+	int rc;
+
+	(void)state;
+	mock_ram(A, CONTROL_GFN);
+	mock_ram(A, WORDS_GFN);
+	for (u32 port = 0; port < 1000;)
+		assert_int_equal(evtchn_send(A, port = ipi(0)), 0);
+	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 0), 0);
+	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), -ERESTART);
+	assert_int_equal(evtchn_close(A, 900), 0);
+	assert_int_equal(ipi(0), 900);
+	while ((rc = evtchn_fifo_expand_array(A, WORDS_GFN)) == -ERESTART)
+		;
+	assert_int_equal(rc, 0);
+	assert_int_equal(evtchn_pending(A, 900), 0);
+	assert_false(test_bit(900, A->shared_info->evtchn_pending));
 }
 
 /* The search for a port ends though each bucket has a free one that is still linked. */
@@ -147,7 +170,7 @@ static void test_linked_ports(void **state)
 	assert_int_equal(evtchn_fifo_init_control(A, 0, CONTROL_GFN, 0), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(page); i++) {
 		page[i] = mfn_to_virt(mock_ram(A, WORDS_GFN + i));
-		assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN + i), 0);
+		assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN + i), 0);
 	}
 	while (ipi(0) < 5 * 1024 - 1)
 		;
@@ -273,10 +296,13 @@ static void test_limit(void **state)
 
 	(void)state;
 	start();
-	for (n = 1; n < 128; n++)
-		assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), 0);
-	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), -ENOSPC);
-	assert_int_equal(mock_page_refs(words_mfn), 128);
+	for (n = 1; n <= 128; n++) {
+		mock_ram(A, WORDS_GFN + n);
+		assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN + n), n < 128 ? 0 : -ENOSPC);
+	}
+	/* A restarted call: its page is there already. */
+	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), 0);
+	assert_int_equal(mock_page_refs(words_mfn), 1);
 	for (n = 1; n < EVTCHN_FIFO_NR_CHANNELS; n++)
 		assert_int_equal(evtchn_alloc_unbound(A, 2), n);
 	assert_int_equal(evtchn_alloc_unbound(A, 2), -ENOSPC);
@@ -292,7 +318,7 @@ static void test_limit(void **state)
 	/* The guest owns the pages again, and the 2-level ABI applies with its limit. */
 	assert_int_equal(mock_page_refs(words_mfn), 0);
 	assert_int_equal(mock_page_refs(control_mfn), 0);
-	assert_int_equal(evtchn_fifo_expand_array(A->vcpus[0], WORDS_GFN), -EOPNOTSUPP);
+	assert_int_equal(evtchn_fifo_expand_array(A, WORDS_GFN), -EOPNOTSUPP);
 	assert_int_equal(evtchn_send(A, 100000), -EINVAL);
 	for (n = 1; n < EVTCHN_2L_NR_CHANNELS; n++)
 		assert_int_equal(evtchn_bind_ipi(A, 0), n);
@@ -305,9 +331,10 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, mock_setup, mock_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_arguments),    TEST(test_late_words),    TEST(test_replay),
-		TEST(test_linked_ports), TEST(test_queues),        TEST(test_move),
-		TEST(test_close_linked), TEST(test_hostile_words), TEST(test_limit),
+		TEST(test_arguments),    TEST(test_late_words),   TEST(test_replay),
+		TEST(test_replay_close), TEST(test_linked_ports), TEST(test_queues),
+		TEST(test_move),         TEST(test_close_linked), TEST(test_hostile_words),
+		TEST(test_limit),
 	};
 
 	return cmocka_run_group_tests_name("evtchn_fifo", tests, NULL, NULL);
