@@ -600,17 +600,15 @@ static u32 do_work(struct cpu *c)
 		hold_at("loop:timers");
 		run_timers(c);
 	}
-	if (work & CPU_WORK_CONSOLE) {
-		hold_at("loop:console");
-		console_work();
-		/* Both may take long: timers come before the guests' work. */
-		arch_poll_irqs();
-		atomic_or(&c->work, work & CPU_WORK_GUESTS);
-		work &= ~(u32)CPU_WORK_GUESTS;
-	}
 	if (work & CPU_WORK_GUESTS) {
 		hold_at("loop:guests");
 		boot_guests_work();
+		/* Both may take long: timers come before the consoles' work. */
+		arch_poll_irqs();
+		atomic_or(&c->work, work & CPU_WORK_CONSOLE);
+	} else if (work & CPU_WORK_CONSOLE) {
+		hold_at("loop:console");
+		console_work();
 	}
 	if (work & CPU_WORK_ERRORS)
 		arch_report_errors();

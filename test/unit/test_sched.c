@@ -98,6 +98,19 @@ static void test_down_beats_block(void **state)
 	assert_int_equal(vcpu[0].state, RUN_OFFLINE);
 }
 
+/* Consoles that always have work do not put off the work of guests. */
+static void test_console_and_guests(void **state)
+{
+	(void)state;
+	works[0] = 0;
+	console_again = 2;
+	host_cpu = &cpu[0];
+	cpu_raise(&cpu[0], CPU_WORK_CONSOLE);
+	cpu_raise(&cpu[0], CPU_WORK_GUESTS);
+	step(0);
+	assert_string_equal(works, "gcgcgc");
+}
+
 static void slow_timer(struct timer *t __unused)
 {
 	clock_now += 30000;
@@ -628,6 +641,7 @@ int main(void)
 		cmocka_unit_test_setup(test_halted, setup),
 		cmocka_unit_test_setup(test_down_beats_block, setup),
 		cmocka_unit_test_setup(test_foreign_timer, setup),
+		cmocka_unit_test_setup(test_console_and_guests, setup),
 		cmocka_unit_test_setup(test_spread, setup),
 		cmocka_unit_test_setup(test_siblings, setup),
 		cmocka_unit_test_setup(test_siblings_offer, setup),
