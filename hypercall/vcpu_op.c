@@ -33,7 +33,9 @@ static long vcpu_op_initialise(struct vcpu *v, gvaddr_t arg)
 	/* After an INIT, v may still be on its way off a CPU. */
 	vcpu_hold(v, 1);
 	ret = READ_ONCE(v->on_cpu) ? -ERESTART : arch_vcpu_set_context(v, &ctx);
-	v->initialised = !ret;
+	/* A restart leaves v to what it does on its CPU, such as a SIPI. */
+	if (!ret)
+		v->initialised = true;
 	vcpu_release(v);
 	return ret;
 }

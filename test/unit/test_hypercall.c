@@ -129,9 +129,12 @@ void vcpu_runstate(struct vcpu *v, struct vcpu_runstate_info *out)
 	*out = v->runstate;
 }
 
+static bool sipi;	/* v handles a SIPI before it leaves its CPU */
+
 void vcpu_hold(struct vcpu *v, unsigned n)
 {
 	v->holds += n;
+	v->initialised |= sipi;
 }
 
 /* v has left its CPU meanwhile. */
@@ -648,7 +651,10 @@ static void test_vcpus(void **state)
 	ctx.mode = 2;
 	assert_int_equal(vcpu_op(VCPUOP_initialise, 1, P(ctx)), -EINVAL);
 	ctx.mode = VCPU_HVM_MODE_64B;
+	A->vcpus[1]->on_cpu = sipi = true;
+	assert_int_equal(vcpu_op(VCPUOP_initialise, 1, P(ctx)), -EEXIST);
 	A->vcpus[1]->on_cpu = true;
+	A->vcpus[1]->initialised = sipi = false;
 	assert_int_equal(vcpu_op(VCPUOP_initialise, 1, P(ctx)), 0);
 	assert_int_equal(A->vcpus[1]->holds, 0);
 	assert_int_equal(vcpu_op(VCPUOP_initialise, 1, P(ctx)), -EEXIST);
