@@ -229,45 +229,41 @@ static int replay(struct domain *d)
 	return 0;
 }
 
+/* Uses the reference to the page, or drops it. Then raises the missed events. */
 static int add_words(struct domain *d, mfn_t mfn)
 {
 	struct evtchn_table *t = d->evtchn;
-	u32 n = t->nr_words / (u32)WORDS_PER_PAGE;
+	u32 n = t->nr_words / (u32)WORDS_PER_PAGE, i = 0;
 
-	/* A restarted call has added its page, and may come from another vCPU. */
-	for (u32 i = 0; i < n; i++)
-		if (virt_to_mfn(t->words[i]) == mfn)
-			return -EEXIST;
-	if (n == MAX_WORD_PAGES)
-		return -ENOSPC;
+	while (i < n && virt_to_mfn(t->words[i]) != mfn)
+		i++;
+	/* A restarted call, perhaps on another vCPU, has added its page. */
+	if (i < n || n == MAX_WORD_PAGES) {
+		page_put(d, mfn);
+		return i < n ? 0 : -ENOSPC;
+	}
 	t->words[n] = guest_shared_page(d, mfn, 0);
 	atomic_store(&t->nr_words, t->nr_words + (u32)WORDS_PER_PAGE);
 	wait_for_users(d);
-	return 0;
+	return replay(d);
 }
 
 /* A page of words that the guest provides twice counts once. */
 int evtchn_fifo_expand_array(struct domain *d, gfn_t gfn)
 {
 	struct evtchn_table *t = d->evtchn;
-	int rc, added = -ERESTART;
 	mfn_t mfn;
+	int rc;
 
 	if (!t->fifo)
 		return -EOPNOTSUPP;
 	if (p2m_get_page(d, gfn, &mfn))
 		return -EINVAL;
-	spin_lock(&t->lock);
+	guard(&t->lock);
 	rc = t->fifo ? replay(d) : -EOPNOTSUPP;
 	if (!rc)
-		added = add_words(d, mfn);
-	if (!added)
-		rc = replay(d);
-	else if (!rc && added != -EEXIST)
-		rc = added;
-	spin_unlock(&t->lock);
-	if (added)
-		page_put(d, mfn);
+		return add_words(d, mfn);
+	page_put(d, mfn);
 	return rc;
 }
 
@@ -299,6 +295,7 @@ int evtchn_fifo_destroy(struct domain *d)
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		struct fifo_queues *q = &d->vcpus[i]->fifo;
 		void *control = q->control;
+
 		if (!control)
 			continue;
 		spin_lock(&q->lock);

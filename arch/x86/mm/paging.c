@@ -54,10 +54,10 @@ static int map_range(u64 va, paddr_t pa, u64 size, u64 rights, unsigned max_leve
 		if (!pt_present(*e)) {
 			if (l > level) {
 				e = pt_make(&host, va >> PAGE_SHIFT, level);
+				if (!e)
+					return -ENOMEM;
 				l = level;
 			}
-			if (!e)
-				return -ENOMEM;
 			*e = pa | rights | (l ? PTE_PS : 0);
 		}
 		page = PAGE_SIZE << 9 * l;
