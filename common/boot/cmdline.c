@@ -284,6 +284,22 @@ bool next_item(const char **list, struct word *item)
 	return true;
 }
 
+void option_check(const char *option, const char *what, const char *list, const char *const *words,
+		  unsigned n)
+{
+	struct word item;
+
+	while (next_item(&list, &item)) {
+		unsigned i = 0;
+
+		while (i < n && !key_is(&item, words[i]))
+			i++;
+		if (i == n)
+			pr_err("option %s: there is no %s '%.*s'\n", option, what, (int)item.len,
+			       item.s);
+	}
+}
+
 bool option_lists(const char *list, const char *word)
 {
 	struct word item;

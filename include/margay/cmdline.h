@@ -47,6 +47,9 @@ int uart_parse(const char *name, const char *s, u16 iobase, struct uart_config *
 
 /* Returns whether an option's list of words with commas between holds the word. */
 bool option_lists(const char *list, const char *word);
+/* Reports the words of such a list that are none of words[]; what: "console", for the message. */
+void option_check(const char *option, const char *what, const char *list, const char *const *words,
+		  unsigned n);
 
 /* Boot module strings, e.g. `guest name=a vcpus=2 mem=512M -- console=hvc0`. */
 #define GUEST_NAME_LEN 31

@@ -145,6 +145,19 @@ static int size_of(const char *s, u64 *v)
 	return parse_size(s, strlen(s), v);
 }
 
+static void test_words_of_lists(void **state)
+{
+	static const char *const words[] = { "off", "rsb" };
+
+	(void)state;
+	option_check("spec", "mitigation", "rsb,off", words, 2);
+	option_check("spec", "mitigation", "", words, 2);
+	assert_silent();
+	option_check("spec", "mitigation", "off,foo,rs", words, 2);
+	assert_logged("option spec: there is no mitigation 'foo'");
+	assert_logged("option spec: there is no mitigation 'rs'");
+}
+
 static void test_numbers(void **state)
 {
 	u64 v = 0;
@@ -237,6 +250,7 @@ int main(void)
 		cmocka_unit_test_setup(test_bad, setup),
 		cmocka_unit_test_setup(test_long_word, setup),
 		cmocka_unit_test_setup(test_help, setup),
+		cmocka_unit_test_setup(test_words_of_lists, setup),
 		cmocka_unit_test_setup(test_numbers, setup),
 		cmocka_unit_test_setup(test_com1, setup),
 	};

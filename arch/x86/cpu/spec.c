@@ -204,34 +204,20 @@ static void __init read_cpu(struct spec_cpu *c)
 	}
 }
 
-/* Reports words of spec= that name nothing. */
-static void __init check_names(void)
-{
-	const char *s = opt.spec;
-	struct word item;
-
-	while (next_item(&s, &item)) {
-		bool known = key_is(&item, "off") || key_is(&item, "all");
-
-		for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
-			known |= key_is(&item, table[i].name);
-		if (!known)
-			pr_err("option spec: there is no mitigation '%.*s'\n", (int)item.len,
-			       item.s);
-	}
-}
-
 void __init spec_init(void)
 {
+	const char *words[ARRAY_SIZE(table) + 2] = { "off", "all" };
 	struct spec_cpu cpu = { 0 };
 
+	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)
+		words[2 + i] = table[i].name;
+	option_check("spec", "mitigation", opt.spec, words, ARRAY_SIZE(words));
 	read_cpu(&cpu);
 	spec = spec_decide(&cpu);
 	spec_arch_caps = cpu.l7d & L7D_ARCH_CAPS ? cpu.caps & CAPS_GUEST : 0;
 	spec.actions |= x86.itlb_multihit ? SPEC_ITLB : 0;
 	if (under_tcg())	/* no guest trains a predictor of this CPU */
 		spec.actions &= ~SPEC_RETPOLINE;
-	check_names();
 	if (option_lists(opt.spec, "all"))
 		spec.actions |= SPEC_SWITCH | SPEC_RETPOLINE;
 	for (unsigned i = 0; i < ARRAY_SIZE(table); i++)

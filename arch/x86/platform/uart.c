@@ -165,27 +165,11 @@ static void uart_option(const char *name, const char *value, u16 iobase)
 		uart_add(name, &u, c.baud, c.lcr);
 }
 
-/* Reports words of console= that name no console. */
-static void check_names(void)
-{
-	static const char *const names[] = { "com1", "com2", "spcr", "dbg2", "vga", "none" };
-	const char *s = opt.console;
-	struct word item;
-
-	while (next_item(&s, &item)) {
-		unsigned i = 0;
-
-		while (i < ARRAY_SIZE(names) && !key_is(&item, names[i]))
-			i++;
-		if (i == ARRAY_SIZE(names))
-			pr_err("option console: there is no console '%.*s'\n", (int)item.len,
-			       item.s);
-	}
-}
-
 void arch_console_early(void)
 {
-	check_names();
+	static const char *const names[] = { "com1", "com2", "spcr", "dbg2", "vga", "none" };
+
+	option_check("console", "console", opt.console, names, ARRAY_SIZE(names));
 	uart_option("com1", opt.com1, 0x3f8);
 	uart_option("com2", opt.com2, 0x2f8);
 }
