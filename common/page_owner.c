@@ -4,8 +4,9 @@
  * It is also the page allocator. This file has what other code calls: it charges, allocates,
  * refers to, frees and retires pages.
  *
- * No page that is not zero reaches a new owner. A page of a split chunk is scrubbed when it is
- * freed, a whole chunk later (page_chunk.c).
+ * No page that is not zero reaches a new owner. A guest's page of a split chunk is scrubbed when it
+ * is freed, a page of Margay's when it is allocated, a whole chunk by an idle CPU or when it is
+ * allocated (page_chunk.c).
  */
 #include <margay/domain.h>
 
@@ -175,7 +176,7 @@ static u64 release_pages(u16 owner, mfn_t mfn, u64 count)
 	return freed;
 }
 
-/* Frees one of Margay's pages, to be scrubbed later: whoever frees a domain frees many. */
+/* Frees one of Margay's pages, to be scrubbed later: the end of a domain frees many. */
 static void release_dirty(mfn_t mfn)
 {
 	u64 c = mfn / CHUNK_PAGES;

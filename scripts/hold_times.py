@@ -63,6 +63,10 @@ def run(bed, name, guests):
 
 
 def main():
+    wrong = set(sys.argv[1:]) - set(RUNS)
+    if wrong:
+        print(f'hold-times: no run {", ".join(sorted(wrong))}; there are {", ".join(RUNS)}', file=sys.stderr)
+        return 2
     found, above = {}, False
     for bed in ('qemu', 'broadwell'):
         for name, guests in RUNS.items():

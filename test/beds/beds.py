@@ -24,6 +24,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 import tty
@@ -349,24 +350,23 @@ def drain_screen(process):
     """Read what Bochs writes to its screen, a pseudoterminal. If nobody did, Bochs would stand still when it is full."""
     def terminal():
         for path in glob.glob(f'/proc/{process.pid}/fdinfo/*'):
-            with open(path, encoding='ascii') as file:
-                found = re.search(r'^tty-index:\s*(\d+)', file.read(), re.M)
-            if found:
-                return f'/dev/pts/{found[1]}'
+            with contextlib.suppress(OSError):      # Bochs has closed this file
+                with open(path, encoding='ascii') as file:
+                    found = re.search(r'^tty-index:\s*(\d+)', file.read(), re.M)
+                if found:                           # it fails until Bochs has unlocked it
+                    return os.open(f'/dev/pts/{found[1]}', os.O_RDWR | os.O_NOCTTY)
         return None
 
-    path = None
-    try:
-        while not path and process.poll() is None:
-            time.sleep(0.05)
-            path = terminal()
-        if path:
-            with open(path, 'r+b', buffering=0, opener=lambda name, flags: os.open(name, flags | os.O_NOCTTY)) as screen:
-                tty.setraw(screen)
-                while screen.read(65536):
-                    pass
-    except OSError:     # Bochs ended
-        pass
+    screen = None
+    while screen is None and process.poll() is None:
+        time.sleep(0.05)
+        screen = terminal()
+    if screen is not None:
+        with contextlib.suppress(OSError, termios.error):   # Bochs ended
+            tty.setraw(screen)
+            while os.read(screen, 65536):
+                pass
+        os.close(screen)
 
 
 def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):

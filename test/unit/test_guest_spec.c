@@ -98,7 +98,7 @@ static void test_other_kinds(void **state)
 	assert_string_equal(g.name, "a");
 	assert_silent();
 	assert_int_equal(guest_spec_parse("initrd", &g), -EINVAL);
-	assert_logged("has no for=");
+	assert_logged("module (initrd): has no for=");
 	assert_int_equal(guest_spec_parse("initrd for=a mem=1", &g), -EINVAL);
 	assert_logged("mem=1: unknown word of an initrd");
 	assert_int_equal(guest_spec_parse("initrd for", &g), -EINVAL);
@@ -140,8 +140,8 @@ static void test_bad(void **state)
 		{ "kernel name=a", "module (kernel name=a): must start with" },
 		{ "guest=1 name=a", "must start with" },
 		{ "guests name=a", "must start with" },
-		{ "guest", "has no name=" },
-		{ "guest -- name=a", "has no name=" },
+		{ "guest", "module (guest): has no name=" },
+		{ "guest -- name=a", "module (guest -- name=a): has no name=" },
 		{ "guest name", "name: unknown word" },
 		{ "guest name=", "name=: a name has 1 to 31" },
 		{ "guest name=a/b", "name=a/b: a name has only" },
