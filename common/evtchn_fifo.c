@@ -29,35 +29,53 @@
 #define FIFO_MISSED 0x8000U
 
 /* Returns NULL when the guest has not provided the port's word. Called with a fifo.lock. */
-static event_word_t *word_of(struct domain *d, unsigned port)
+static inline event_word_t *word_of(struct domain *d, unsigned port)
 {
 	struct evtchn_table *t = d->evtchn;
 	u32 nr = atomic_load(&t->nr_words);
+	event_word_t *page;
 
 	if (unlikely(port >= nr))
 		return NULL;
 	port = (unsigned)index_nospec(port, nr);
-	return &t->words[port / WORDS_PER_PAGE][port % WORDS_PER_PAGE];
+	page = t->words[port / WORDS_PER_PAGE];
+	if (!page)
+		__builtin_unreachable(); /* spares the callers' fast path a comparison */
+	return &page[port % WORDS_PER_PAGE];
 }
 
-static struct fifo_queues *last_queues(struct domain *d, const struct evtchn *chn)
+static unsigned last_vcpu(const struct evtchn *chn)
 {
-	return &d->vcpus[DEST_VCPU(READ_ONCE(chn->queue) & ~FIFO_MISSED)]->fifo;
+	return DEST_VCPU(READ_ONCE(chn->queue) & ~FIFO_MISSED);
 }
 
-/* Locks the queues that chn was last linked on, and q. */
-static struct fifo_queues *lock_queues(struct domain *d, const struct evtchn *chn,
-				       struct fifo_queues *q)
+static __noinline struct fifo_queues *lock_two_queues(struct domain *d, const struct evtchn *chn,
+						      struct fifo_queues *q)
 {
-	struct fifo_queues *last;
-
 	for (;;) {
-		last = last_queues(d, chn);
+		unsigned vcpu = last_vcpu(chn);
+		struct fifo_queues *last = &d->vcpus[vcpu]->fifo;
+
 		spin_lock_pair(&last->lock, &q->lock);
-		if (likely(last == last_queues(d, chn)))
+		if (likely(vcpu == last_vcpu(chn)))
 			return last;
 		spin_unlock_pair(&last->lock, &q->lock);
 	}
+}
+
+/* Locks v's queues and those that chn was last linked on, which it returns. */
+static inline struct fifo_queues *lock_queues(struct domain *d, const struct evtchn *chn,
+					      struct vcpu *v)
+{
+	struct fifo_queues *q = &v->fifo;
+
+	if (likely(last_vcpu(chn) == v->id)) {
+		spin_lock(&q->lock);
+		if (likely(last_vcpu(chn) == v->id))
+			return q;
+		spin_unlock(&q->lock);
+	}
+	return lock_two_queues(d, chn, q);
 }
 
 /* Links port to the tail's word. Returns false if the guest has consumed the tail. */
@@ -80,6 +98,7 @@ static bool enqueue(struct domain *d, struct evtchn *chn, struct fifo_queues *la
 		    struct fifo_queues *q, unsigned priority, unsigned port)
 {
 	u32 *last_tail = &last->tail[DEST_PRIORITY(chn->queue)], *tail = &q->tail[priority];
+	struct evtchn_fifo_control_block *control = q->control;
 	event_word_t *word;
 
 	/* A queue whose tail was consumed is empty. */
@@ -90,16 +109,16 @@ static bool enqueue(struct domain *d, struct evtchn *chn, struct fifo_queues *la
 		*tail = port;
 		return false;
 	}
-	atomic_store(&q->control->head[priority], port);
+	atomic_store(&control->head[priority], port);
 	*tail = port;
-	return !(atomic_or(&q->control->ready, 1U << priority) & 1U << priority);
+	return !test_and_set_bit(priority, &control->ready);
 }
 
 bool evtchn_fifo_set(struct domain *d, struct evtchn *chn, unsigned port)
 {
 	unsigned dest = READ_ONCE(chn->dest);
 	struct vcpu *v = d->vcpus[DEST_VCPU(dest)];
-	struct fifo_queues *q = &v->fifo, *last = lock_queues(d, chn, q);
+	struct fifo_queues *q = &v->fifo, *last = lock_queues(d, chn, v);
 	event_word_t *word = word_of(d, port);
 	bool raised = false, tell = false;
 
@@ -136,7 +155,7 @@ void evtchn_fifo_unmask(struct domain *d, struct evtchn *chn, unsigned port)
 
 void evtchn_fifo_clear(struct domain *d, struct evtchn *chn, unsigned port)
 {
-	struct fifo_queues *q = &d->vcpus[0]->fifo, *last = lock_queues(d, chn, q);
+	struct fifo_queues *q = &d->vcpus[0]->fifo, *last = lock_two_queues(d, chn, q);
 	event_word_t *word = word_of(d, port);
 
 	chn->queue &= (u16)~FIFO_MISSED;

@@ -17,22 +17,13 @@ void spin_wait(const struct spinlock *l)
 		cpu_relax();
 }
 
-void spin_lock_pair(struct spinlock *a, struct spinlock *b)
+void spin_lock_two(struct spinlock *a, struct spinlock *b)
 {
-	struct spinlock *first = a < b ? a : b, *second = a < b ? b : a;
+	struct spinlock *second = a < b ? b : a;
 
-	spin_lock(first);
-	if (second != first) {
-		lock_order_enter(second, true);
-		__spin_lock(second);
-	}
-}
-
-void spin_unlock_pair(struct spinlock *a, struct spinlock *b)
-{
-	if (a != b)
-		spin_unlock(b);
-	spin_unlock(a);
+	spin_lock(a < b ? a : b);
+	lock_order_enter(second, true);
+	__spin_lock(second);
 }
 
 #ifdef DEBUG

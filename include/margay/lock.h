@@ -39,6 +39,7 @@ static inline void spin_init(struct spinlock *l, enum lock_level level)
 
 #ifndef MARGAY_UNIT
 void spin_lock_slow(struct spinlock *l, u16 ticket);
+void spin_lock_two(struct spinlock *a, struct spinlock *b);
 /* Waits until those who hold or want the lock at the call have released it. */
 void spin_wait(const struct spinlock *l);
 /* Returns whether any CPU holds or wants the lock, for checks of what a caller must hold. */
@@ -89,5 +90,17 @@ static inline struct spinlock *__guard_enter(struct spinlock *l)
 static inline void __guard_leave(struct spinlock **l) { spin_unlock(*l); }
 
 /* Takes two locks of one level in address order. If a == b, takes it once. */
-void spin_lock_pair(struct spinlock *a, struct spinlock *b);
-void spin_unlock_pair(struct spinlock *a, struct spinlock *b);
+static inline void spin_lock_pair(struct spinlock *a, struct spinlock *b)
+{
+	if (likely(a == b))
+		spin_lock(a);
+	else
+		spin_lock_two(a, b);
+}
+
+static inline void spin_unlock_pair(struct spinlock *a, struct spinlock *b)
+{
+	if (unlikely(a != b))
+		spin_unlock(b);
+	spin_unlock(a);
+}

@@ -295,18 +295,10 @@ void spin_wait(const struct spinlock *l)
 	assert_false(spin_is_locked(l));
 }
 
-void spin_lock_pair(struct spinlock *a, struct spinlock *b)
+void spin_lock_two(struct spinlock *a, struct spinlock *b)
 {
 	spin_lock(a);
-	if (a != b)
-		spin_lock(b);
-}
-
-void spin_unlock_pair(struct spinlock *a, struct spinlock *b)
-{
-	spin_unlock(a);
-	if (a != b)
-		spin_unlock(b);
+	spin_lock(b);
 }
 
 void mock_clear_events(void)

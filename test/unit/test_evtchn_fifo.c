@@ -6,6 +6,8 @@
  */
 #include "mock_guest.h"
 
+#include "../../common/evtchn_priv.h"
+
 #define A mock_dom[1]
 #define PENDING (1U << EVTCHN_FIFO_PENDING)
 #define MASKED (1U << EVTCHN_FIFO_MASKED)
@@ -158,6 +160,20 @@ static void test_replay_close(void **state)
 	assert_int_equal(rc, 0);
 	assert_int_equal(evtchn_pending(A, 900), 0);
 	assert_false(test_bit(900, A->shared_info->evtchn_pending));
+}
+
+/* A sender that chose the 2-level ABI before the switch marks its event after the replay. */
+static void test_late_sender(void **state)
+{
+	u32 port = ipi(0);
+
+	(void)state;
+	start();
+	assert_true(evtchn_2l_set(A, evtchn_known(A, port), port));
+	assert_int_equal(words[port], PENDING | LINKED);
+	assert_false(test_bit(port, A->shared_info->evtchn_pending));
+	assert_int_equal(mock_wakes[1][0], 1);
+	assert_false(evtchn_2l_set(A, evtchn_known(A, port), port));
 }
 
 /* The search for a port ends though each bucket has a free one that is still linked. */
@@ -332,9 +348,9 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, mock_setup, mock_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_arguments),    TEST(test_late_words),   TEST(test_replay),
-		TEST(test_replay_close), TEST(test_linked_ports), TEST(test_queues),
-		TEST(test_move),         TEST(test_close_linked), TEST(test_hostile_words),
-		TEST(test_limit),
+		TEST(test_replay_close),  TEST(test_late_sender), TEST(test_linked_ports),
+		TEST(test_queues),        TEST(test_move),        TEST(test_close_linked),
+		TEST(test_hostile_words), TEST(test_limit),
 	};
 
 	return cmocka_run_group_tests_name("evtchn_fifo", tests, NULL, NULL);

@@ -30,6 +30,7 @@ u64 vmread(unsigned field);
 void vmwrite(unsigned field, u64 val);
 u64 rdtsc(void);
 void spin_lock(struct spinlock *l);
+void spin_lock_two(struct spinlock *a, struct spinlock *b);
 void spin_unlock(struct spinlock *l);
 void spin_wait(const struct spinlock *l);
 bool spin_is_locked(const struct spinlock *l);
