@@ -223,5 +223,15 @@ class Emulator(unittest.TestCase):
             self.run_shell('echo no such cpu >&2; exit 3')
 
 
+class Configuration(unittest.TestCase):
+    def test_bochs_paths(self):
+        """A tree whose path has a space: Bochs reads such a path only in quotation marks."""
+        with open(os.path.join(beds.HERE, 'bochsrc'), encoding='utf-8') as file:
+            text = file.read()
+        for name in ('IMAGE', 'MSRS'):
+            self.assertEqual(text.count(f'"@{name}@"'), text.count(f'@{name}@'), name)
+            self.assertIn(f'@{name}@', text)
+
+
 if __name__ == '__main__':
     unittest.main()
