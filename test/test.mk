@@ -12,6 +12,8 @@ LONG_PARTS ?= check-format check-arrows check-clang check-scripts check-unit che
 
 HOSTCC ?= gcc
 FUZZCC ?= clang
+# For a command that a person types to run a test again.
+OTHER_O := $(if $(filter-out build,$(O)), O=$(O))
 FUZZ_SECONDS ?= 8
 FUZZ_SECONDS_LONG ?= 240
 
@@ -77,26 +79,26 @@ $(O)/unit/decode_forms: $(patsubst %,$(O)/unit/obj/%.o,test/unit/decode_forms.c 
 	$(Q)$(HOSTCC) $(SANITIZE) -o $@ $^
 
 check-unit: unit $(O)/unit/decode_forms
-	$(Q)failed=; for t in $(UNIT_TESTS); do \
-		echo "  TEST    $$t"; $(O)/unit/$$t || failed="$$failed $$t"; \
-	done; \
-	echo "  TEST    decode against objdump"; \
-	test/unit/decode_objdump.py $(O)/unit/decode_forms $(O)/unit || failed="$$failed decode_objdump"; \
-	if [ "$$failed" ]; then echo "FAILED unit tests:$$failed" >&2; exit 1; fi
+	$(Q)failed=0; run() { \
+		name=$$1 target=$$2; shift 2; \
+		echo "  TEST    $$name"; "$$@" && return; \
+		failed=1; echo "FAILED unit test $$name; again: make$(OTHER_O) $$target && $$*"; \
+	}; \
+	for t in $(UNIT_TESTS); do run $$t $(O)/unit/$$t $(O)/unit/$$t; done; \
+	run 'decode against objdump' $(O)/unit/decode_forms \
+		test/unit/decode_objdump.py $(O)/unit/decode_forms $(O)/unit; \
+	exit $$failed
 
 # A script makes the seeds; test/fuzz/corpus/X holds inputs that once broke the parser X.
 $(O)/fuzz/seeds: test/fuzz/mkseeds.py $(MODULES) $(TEST_MODULES)
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -rf $@ && test/fuzz/mkseeds.py $@ $(MODULES) $(TEST_MODULES)
 
-# $(call run_fuzzers,SECONDS EACH): one for each core at a time
-run_fuzzers = $(Q)printf '%s\n' $(FUZZ_TESTS) | xargs -P "$$(nproc)" -I '{}' test/fuzz/run.sh '$(O)' $1 '{}'
-
 check-fuzz: fuzz $(O)/fuzz/seeds
-	$(call run_fuzzers,$(FUZZ_SECONDS))
+	$(Q)test/fuzz/run_all.sh $(O) $(FUZZ_SECONDS) $(FUZZ_TESTS)
 
 check-fuzz-long: fuzz $(O)/fuzz/seeds
-	$(call run_fuzzers,$(FUZZ_SECONDS_LONG))
+	$(Q)test/fuzz/run_all.sh $(O) $(FUZZ_SECONDS_LONG) $(FUZZ_TESTS)
 
 # Fixed work for the bare machine and for guests: test/perf/work.c.
 WORK_INITRAMFS := $(O)/guests/initramfs-work.gz

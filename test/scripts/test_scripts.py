@@ -42,6 +42,58 @@ class Check(unittest.TestCase):
                          (6, 3, 0))
 
 
+class Failures(unittest.TestCase):
+    """failures(): the failed tests at the end of make check, with the commands that run them again."""
+    def failures(self, text):
+        return load('check.py').failures('check-x', text.split('\n'), 'make O=b')
+
+    def test_named_by_the_part(self):
+        self.assertEqual(self.failures('FAIL qemu      a (2 s)\nFAILED qemu a; again: test/beds/run.py --bed qemu a\n'
+                                       'FAILED unit test b; again: make x && y\n0 passed, 2 failed, 0 skipped'),
+                         [('qemu a', 'test/beds/run.py --bed qemu a'), ('unit test b', 'make x && y')])
+
+    def test_unittest(self):
+        self.assertEqual(self.failures('FAIL: test_a (test_scripts.Check.test_a)\nERROR: test_a (test_scripts.Check)'),
+                         [('test_scripts.Check.test_a', 'python3 -B test/scripts/test_scripts.py Check.test_a')] * 2)
+        self.assertEqual(self.failures('ERROR: test_a (unittest.loader._FailedTest.test_a)'),
+                         [('test_a', 'python3 -B test/scripts/test_a.py')])
+
+    def test_whole_part(self):
+        self.assertEqual(self.failures('make: error'), [('', 'make O=b check-x')])
+
+    def test_summary(self):
+        """The failed part is named below the sums, and the totals stay the last line."""
+        with tempfile.TemporaryDirectory() as work:
+            make = os.path.join(work, 'make')
+            with open(make, 'w', encoding='ascii') as file:
+                file.write('#!/bin/sh\nfor part; do :; done\n[ $part = good ] || { echo "FAILED t; again: do it"; exit 1; }\n')
+            os.chmod(make, 0o755)
+            done = subprocess.run([os.path.join(SCRIPTS, 'check.py'), 'good', 'bad'], capture_output=True, text=True,
+                                  check=False, env=dict(os.environ, MAKE=make, O=work))
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout.split('\n')[-4:],
+                         ['FAILED bad t', '    again: do it', '1 passed, 1 failed, 0 skipped', ''])
+
+
+class Fuzzers(unittest.TestCase):
+    def test_each_counts(self):
+        """check-fuzz counts its fuzzers, and names those that fail or were not built."""
+        with tempfile.TemporaryDirectory() as work:
+            os.mkdir(os.path.join(work, 'fuzz'))
+            for name, status in (('good', 0), ('bad', 1)):
+                path = os.path.join(work, 'fuzz', name)
+                with open(path, 'w', encoding='ascii') as file:
+                    file.write(f'#!/bin/sh\necho stat::number_of_executed_units: 5\necho cov: 7\nexit {status}\n')
+                os.chmod(path, 0o755)
+            done = subprocess.run(['test/fuzz/run_all.sh', work, '1', 'good', 'bad', 'none'], capture_output=True,
+                                  text=True, check=False, cwd=os.path.join(SCRIPTS, '..'))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('\n1 passed, 2 failed, 0 skipped\n', done.stdout)
+        self.assertIn('  FUZZ    good: 5 runs, cov: 7\n', done.stdout)
+        for name in ('bad', 'none'):
+            self.assertIn(f'FAILED fuzzer {name}; again: make O={work} check-fuzz FUZZ_TESTS={name}\n', done.stdout)
+
+
 class Kvm(unittest.TestCase):
     """no_nested(): why `make run ACCEL=kvm` cannot work on a machine."""
     def why(self, device, **nested):
