@@ -20,15 +20,17 @@ $(O)/modules/allowed: $(O)/modules/rr.mod
 	$(Q)sha256sum $< >$@
 test-modules: $(TEST_MODULES)
 
+$(eval $(call flags_file,modules,$(MODULE_CC) $(MODULE_CFLAGS) $(MODULE_LD)))
+
 define build_module
 	@mkdir -p $(@D)
 	@echo "  MOD     $<"
 	$(Q)$(MODULE_CC) $(MODULE_CFLAGS) -MMD -MP -MT $@ -MF $(@:.mod=.d) -c -o $(@:.mod=.o) $<
 	$(Q)$(MODULE_LD) -o $@ $(@:.mod=.o)
 endef
-$(O)/modules/%.mod: modules/%.c modules/module.mk
+$(O)/modules/%.mod: modules/%.c modules/module.mk $(O)/flags/modules
 	$(build_module)
-$(O)/test/modules/%.mod: test/modules/%.c modules/module.mk
+$(O)/test/modules/%.mod: test/modules/%.c modules/module.mk $(O)/flags/modules
 	$(build_module)
 -include $(MODULES:.mod=.d) $(TEST_MODULES:.mod=.d)
 

@@ -97,7 +97,7 @@ class Exercise:
                 shutil.copytree(source, target, symlinks=True)
             elif os.path.exists(source):
                 shutil.copy2(source, target)
-        for name in ('obj', 'guests/obj'):
+        for name in ('obj', 'guests/obj', 'flags'):
             if reuse and os.path.isdir(os.path.join(OUT, name)):
                 shutil.copytree(os.path.join(OUT, name), os.path.join(self.out, name))
         solution = os.path.join(self.dir, 'solution')

@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -127,15 +128,50 @@ class Make(unittest.TestCase):
                               capture_output=True, text=True, check=False)
         return done.returncode, done.stderr
 
+    def output(self, *words):
+        return subprocess.run(['make', '-C', os.path.join(SCRIPTS, '..'), '--no-print-directory', *words],
+                              capture_output=True, text=True, check=True).stdout
+
     def test_space_in_output_path(self):
         status, text = self.make('O=a b', 'help')
         self.assertNotEqual(status, 0)
         self.assertIn("O='a b' has a space", text)
 
     def test_help_fits_a_terminal(self):
-        done = subprocess.run(['make', '-C', os.path.join(SCRIPTS, '..'), '--no-print-directory', 'help', 'O=build'],
-                              capture_output=True, text=True, check=True)
-        self.assertEqual([line for line in done.stdout.split('\n') if len(line) > 80], [])
+        self.assertEqual([line for line in self.output('help', 'O=build').split('\n') if len(line) > 80], [])
+
+    def test_help_names_each_target(self):
+        text, phony = self.output('help'), set()
+        for path in ('Makefile', 'scripts/run.mk', 'test/test.mk', 'Documentation/docs.mk', 'tools/tools.mk',
+                     'guests/guests.mk', 'modules/modules.mk'):
+            with open(os.path.join(SCRIPTS, '..', path), encoding='utf-8') as file:
+                phony |= {word for line in re.findall(r'^\.PHONY:(.*)', file.read(), re.M) for word in line.split()}
+        known = {('check' if word.startswith('-') else '') + word for word in re.split(r'[\s,;:.]+', text)}
+        self.assertGreater(len(phony), 30)
+        self.assertEqual(phony - known - {'FORCE', 'all', 'help'}, set())
+
+    def test_changed_flags_compile_again(self):
+        with tempfile.TemporaryDirectory() as work:
+            for target, variable in (('obj/drivers/acpi/tables.o', 'DEBUG=1'), ('obj/drivers/acpi/tables.o', 'CC=cc'),
+                                     ('obj/arch/x86/cpu/thunks.asm.o', 'NASM=/usr/bin/nasm'),
+                                     ('modules/rr.mod', 'MODULE_LD=ld -r'), ('guests/obj/guests/lib/time.o', 'CC=cc'),
+                                     ('tools/clockcheck', 'TOOL_CFLAGS=-O1'), ('obj/tools/mgctl/json.o', 'CC=cc'),
+                                     ('unit/obj/drivers/acpi/tables.c.o', 'HOSTCC=cc')):
+                words = (f'O={work}', f'{work}/{target}')
+                self.output(*words)
+                compiles = f' -o {words[1]} '
+                self.assertNotIn(compiles, self.output('-n', *words))
+                self.assertIn(compiles, self.output('-n', *words, variable), variable)
+
+    def test_machine_without_cpus(self):
+        for variable in ('CPUS=0', 'CPUS=-1', 'CPUS=two', 'MEM=0', 'MEM=2G'):
+            for goal in ('run', 'debug'):
+                status, text = self.make('-n', 'SETUP=true', goal, variable)
+                self.assertNotEqual(status, 0)
+                self.assertIn(f"{variable.replace('=', chr(61) + chr(39))}' is not a number", text)
+        done = subprocess.run([os.path.join(SCRIPTS, 'qemu'), '--cpus', '0', 'x'], capture_output=True, text=True,
+                              check=False)
+        self.assertIn("'0' is not a number from 1", done.stderr)
 
     def test_scenario_without_name(self):
         status, text = self.make('scenario')
