@@ -3,8 +3,10 @@
 import importlib.machinery
 import importlib.util
 import os
+import pty
 import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -126,6 +128,44 @@ class Make(unittest.TestCase):
     def make(self, *words):
         done = subprocess.run(['make', '-C', os.path.join(SCRIPTS, '..'), '--no-print-directory', *words],
                               capture_output=True, text=True, check=False)
+# Stands for gdb: takes Ctrl-C as an event.
+DEBUGGER = """\
+n=0
+trap 'n=$((n + 1)); echo INT $n' INT
+echo ready
+while :; do
+	read line
+	[ "$line" != quit ] || exit 7
+done
+"""
+
+
+class Debug(unittest.TestCase):
+    def test_interrupt_reaches_gdb_alone(self):
+        """Types Ctrl-C and Ctrl-Z on the terminal of a shell that runs scripts/qemu's in_foreground()."""
+        code = ('import sys; sys.path.insert(0, sys.argv[1]); import test_scripts; '
+                'print("status", test_scripts.load("qemu").in_foreground(["sh", "-c", test_scripts.DEBUGGER]))')
+        pid, terminal = pty.fork()
+        if pid == 0:
+            here = os.path.dirname(os.path.abspath(__file__))
+            os.execvp('sh', ['sh', '-c', '"$@"; echo goes on', 'sh', sys.executable, '-B', '-c', code, here])
+        text = b''
+        for wanted, typed in ((b'ready', b'\x03'), (b'INT 1', b'\x1a\x03'), (b'INT 2', b'quit\n'), (b'status 7', b''),
+                              (b'goes on', b'')):
+            while wanted not in text:
+                try:
+                    data = os.read(terminal, 4096)
+                except OSError:     # all processes on the terminal ended
+                    data = b''
+                if not data:
+                    os.waitpid(pid, 0)
+                    self.fail(f'no {wanted} in {text}')
+                text += data
+            os.write(terminal, typed)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        os.close(terminal)
+
+
         return done.returncode, done.stderr
 
     def output(self, *words):
