@@ -95,6 +95,11 @@ $(O)/margay: $(OBJS) $(LDS) scripts/mksyms.py $(O)/flags/link
 	$(Q)$(LD) $(LDFLAGS) -Map=$(O)/margay.map -o $@ $(OBJS) $(O)/obj/syms.o
 	$(Q)rm -f $@.tmp
 
+# The version, for common/version.c and mgctl. The file changes when the version does.
+$(O)/inc/margay-build.h: FORCE
+	$(Q)scripts/version --header $@
+$(O)/obj/common/version.o: $(O)/inc/margay-build.h
+
 -include $(OBJS:.o=.d)
 -include modules/modules.mk guests/guests.mk tools/tools.mk scripts/run.mk test/test.mk Documentation/docs.mk
 

@@ -3,7 +3,7 @@
 # The tools of a control domain, included by the top Makefile. mgctl is linked statically, so that
 # it runs in a guest that has only a kernel and an initramfs.
 
-TOOL_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -Iinclude -fno-common -fstack-protector-strong $(WARN)
+TOOL_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -Iinclude -isystem $(O)/inc -fno-common -fstack-protector-strong $(WARN)
 XEN_LIBS := -lxencall -lxenforeignmemory -lxentoollog -lxentoolcore
 MGCTL_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(wildcard tools/mgctl/*.c))
 $(eval $(call flags_file,tools,$(CC) $(TOOL_CFLAGS)))
@@ -12,6 +12,7 @@ $(eval $(call flags_file,tools,$(CC) $(TOOL_CFLAGS)))
 
 tools: $(O)/tools/mgctl
 
+$(O)/obj/tools/mgctl/main.o: $(O)/inc/margay-build.h
 $(MGCTL_OBJS): $(O)/obj/%.o: %.c tools/tools.mk $(O)/flags/tools
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
