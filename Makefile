@@ -101,7 +101,7 @@ $(O)/inc/margay-build.h: FORCE
 $(O)/obj/common/version.o: $(O)/inc/margay-build.h
 
 -include $(OBJS:.o=.d)
--include modules/modules.mk guests/guests.mk tools/tools.mk scripts/run.mk test/test.mk Documentation/docs.mk
+-include modules/modules.mk guests/guests.mk tools/tools.mk scripts/run.mk test/test.mk Documentation/docs.mk scripts/install.mk
 
 size:
 	@cloc --quiet --include-lang=C,"C/C++ Header",Assembly --force-lang=Assembly,asm --force-lang=Assembly,inc --force-lang="C/C++ Header",def \

@@ -25,4 +25,5 @@ html_sidebars = {'**': ['about.html', 'localtoc.html', 'navigation.html', 'searc
 html_copy_source = False
 html_show_sphinx = False
 highlight_language = 'none'
+man_pages = [('mgctl', 'mgctl', 'control and observe Margay', author, 8)]
 nitpicky = True

@@ -4,7 +4,6 @@
 # hostile modules of the tests, $(O)/test/modules/NAME.mod, from test/modules/NAME.c. install-headers
 # installs the files to build other modules with under $(DESTDIR)$(PREFIX).
 
-PREFIX ?= /usr/local
 MODULE_INCLUDE := include
 include modules/module.mk
 

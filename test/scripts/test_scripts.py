@@ -20,6 +20,11 @@ def load(name):
     return module
 
 
+def read(path):
+    with open(os.path.join(SCRIPTS, '..', path), encoding='utf-8') as file:
+        return file.read()
+
+
 class Check(unittest.TestCase):
     def count(self, text, status=0):
         return load('check.py').count(text.split('\n'), status)
@@ -183,9 +188,8 @@ class Debug(unittest.TestCase):
     def test_help_names_each_target(self):
         text, phony = self.output('help'), set()
         for path in ('Makefile', 'scripts/run.mk', 'test/test.mk', 'Documentation/docs.mk', 'tools/tools.mk',
-                     'guests/guests.mk', 'modules/modules.mk'):
-            with open(os.path.join(SCRIPTS, '..', path), encoding='utf-8') as file:
-                phony |= {word for line in re.findall(r'^\.PHONY:(.*)', file.read(), re.M) for word in line.split()}
+                     'guests/guests.mk', 'modules/modules.mk', 'scripts/install.mk'):
+            phony |= {word for line in re.findall(r'^\.PHONY:(.*)', read(path), re.M) for word in line.split()}
         known = {('check' if word.startswith('-') else '') + word for word in re.split(r'[\s,;:.]+', text)}
         self.assertGreater(len(phony), 30)
         self.assertEqual(phony - known - {'FORCE', 'all', 'help'}, set())
