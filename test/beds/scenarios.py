@@ -29,7 +29,7 @@ from beds import BEDS, GROUPS, OUT
 HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = os.path.normpath(os.path.join(HERE, '../scenarios.list'))
 PANIC = r'\(margay\) panic'
-FORBIDDEN = [r'^(\[[^]]*\] )?FAIL ', r'GRUB: boot failed']
+FORBIDDEN = [r'^(\[[^]]*\] )?FAIL ', r'GRUB: boot failed', r'no suitable video mode']
 NO_TRACE = r'^\(margay\) no trace: '
 TRACE, TRACED = 'trace=8', '+trace'
 PASS = r'^(\[{}\] )?PASS {}$'       # the oracle puts no tag before the line

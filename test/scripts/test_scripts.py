@@ -128,11 +128,6 @@ class Kvm(unittest.TestCase):
             self.assertIsNone(self.why(True, **{module: 'Y'}))
 
 
-class Make(unittest.TestCase):
-    """The messages of make to users whose goal cannot be made."""
-    def make(self, *words):
-        done = subprocess.run(['make', '-C', os.path.join(SCRIPTS, '..'), '--no-print-directory', *words],
-                              capture_output=True, text=True, check=False)
 # Stands for gdb: takes Ctrl-C as an event.
 DEBUGGER = """\
 n=0
@@ -171,6 +166,11 @@ class Debug(unittest.TestCase):
         os.close(terminal)
 
 
+class Make(unittest.TestCase):
+    """The messages of make to users whose goal cannot be made."""
+    def make(self, *words):
+        done = subprocess.run(['make', '-C', os.path.join(SCRIPTS, '..'), '--no-print-directory', *words],
+                              capture_output=True, text=True, check=False)
         return done.returncode, done.stderr
 
     def output(self, *words):
@@ -289,6 +289,70 @@ class MakeImage(unittest.TestCase):
         quoted = load('mkimage').quoted
         self.assertEqual(quoted('guest name=a -- x=1,2'), 'guest name=a -- x=1,2')
         self.assertEqual(quoted("a;b $c it's"), "'a;b' '$c' 'it'\\''s'")
+
+    def test_words_are_the_parsers(self):
+        """The words of guest_spec.c and options.def, in the form of mkimage's tables."""
+        def words(function, flags=()):
+            body = source.split(f'static int {function}(', 1)[1].split('\n}\n', 1)[0]
+            return {key + ('' if key in flags else '=') for key in re.findall(r'key_is\(w, "(\w+)"\)', body)}
+        source, mkimage = read('common/boot/guest_spec.c'), load('mkimage')
+        self.assertEqual(set(mkimage.WORDS['guest'].split()), words('guest_word', ('initial', 'control')))
+        self.assertEqual(set(mkimage.WORDS['initrd'].split()), words('initrd_word'))
+        self.assertEqual(set(mkimage.WORDS['policy'].split()), words('policy_word'))
+        kinds = re.search(r'kinds\[\] = \{(.*?)\}', source)[1]
+        self.assertEqual(set(mkimage.WORDS), set(re.findall(r'"([\w-]+)"', kinds)) | {'microcode'})
+        options = re.findall(r'^OPT_\w+\((\w+), (.*)', read('include/margay/options.def'), re.M)
+        self.assertEqual(set(mkimage.OPTIONS.split()),
+                         {name + ('' if 'KIND_FLAG' in rest else '=') for name, rest in options})
+
+    def test_check(self):
+        mkimage = load('mkimage')
+        good = [('k', 'guest name=a mem=1G control -- x=1 -- y'), ('i', 'initrd for=a'), ('m', 'microcode'),
+                ('p', 'policy select=none'), ('l', 'policies-allowed'), ('h', 'guest name=b --')]
+        mkimage.check('when_empty=reboot noreboot com1=115200', good)
+        for options, module, text in (
+                ('when_emtpy=reboot', 'guest name=x', "no option 'when_emtpy=reboot'"),
+                ('noreboot=1', 'guest name=x', "no option 'noreboot=1'"), ('', 'gest name=x', "'gest' is not a kind"),
+                ('', '', "'' is not a kind"), ('', 'guest mem=1G', 'no name='), ('', 'guest name=a', "a guest 'a' already"),
+                ('', 'guest name=x vcpu=2', "unknown word 'vcpu=2'.*vcpus="), ('', 'initrd', 'no for='),
+                ('', 'initrd for=c', 'there is no guest'), ('', 'policy rr', "unknown word 'rr'"),
+                ('', 'microcode file=x', "unknown word 'file=x'")):
+            with self.assertRaisesRegex(mkimage.ImageError, text):
+                mkimage.check(options, good + [('f', module)])
+
+    def test_file_word(self):
+        with_file = load('mkimage').with_file
+        self.assertEqual(with_file('d/vmlinux', 'guest name=a -- b -- c'), 'guest name=a file=vmlinux -- b -- c')
+        self.assertEqual(with_file('d/rr.mod', 'policy'), 'policy file=rr.mod')
+        for path, text in (('a b', 'policy'), ('a', 'microcode'), ('a', 'odd'), ('a', 'policy file=b')):
+            self.assertEqual(with_file(path, text), text)
+
+    def test_output_that_exists(self):
+        mkimage = load('mkimage')
+        with tempfile.TemporaryDirectory() as work:
+            net, file = os.path.join(work, 'net'), os.path.join(work, 'file')
+            os.mkdir(net)
+            mkimage.check_output('net', net, False)
+            with open(file, 'w', encoding='ascii'):
+                pass
+            mkimage.check_output('iso', file, False)
+            for kind, path, why in (('iso', net, 'is a directory'), ('disk', work, 'is a directory'),
+                                    ('net', file, 'is a file'), ('net', work, 'did not make')):
+                with self.assertRaisesRegex(mkimage.ImageError, why):
+                    mkimage.check_output(kind, path, True)
+            with open(os.path.join(net, 'margay.0'), 'w', encoding='ascii'):
+                pass
+            with self.assertRaisesRegex(mkimage.ImageError, '--force'):
+                mkimage.check_output('net', net, False)
+            mkimage.check_output('net', net, True)
+
+    def test_help(self):
+        done = subprocess.run([os.path.join(SCRIPTS, 'mkimage'), '--help'], capture_output=True, text=True, check=True)
+        self.assertIn("--module 'initrd.gz=initrd for=a'", done.stdout)
+        for kind, words in load('mkimage').WORDS.items():
+            for word in (kind, *words.split()):
+                self.assertIn(word, done.stdout)
+        self.assertEqual([line for line in done.stdout.split('\n') if len(line) > 80], [])
 
     def test_missing_file(self):
         mkimage = load('mkimage')
