@@ -46,6 +46,18 @@ LDQUIET := $(if $(findstring no-warn-rwx-segments,$(shell $(LD) --help)),--no-wa
 LDFLAGS := -nostdlib -z max-page-size=0x1000 -z noexecstack $(LDQUIET) --gc-sections \
 	--build-id=sha1 -T $(LDS)
 
+# $(eval $(call flags_file,NAME,WORDS)): $(O)/flags/NAME is as new as the last change of these words. What is made
+# with them depends on it. The output directory counts as O, since the exercises copy objects to another one.
+flags_text = $(strip $(subst $(O)/,O/,$1))
+equal = $(and $(findstring <$1>,<$2>),$(findstring <$2>,<$1>))
+define flags_file
+$(O)/flags/$1: $(if $(call equal,$(call flags_text,$2),$(strip $(file <$(O)/flags/$1))),,FORCE)
+	@mkdir -p $$(@D)
+	@printf '%s\n' '$(subst ','\'',$(subst $$,$$$$,$(call flags_text,$2)))' >$$@
+endef
+$(eval $(call flags_file,margay,$(CC) $(CFLAGS) $(NASM) $(NASMFLAGS)))
+$(eval $(call flags_file,link,$(LD) $(LDFLAGS) $(NM)))
+
 all: margay guests
 
 margay: $(O)/margay
@@ -55,17 +67,17 @@ $(O)/inc/xen:
 	$(Q)test -e /usr/include/xen/xen.h || { echo "Xen's public headers are missing: run scripts/setup build" >&2; exit 1; }
 	$(Q)ln -sfn /usr/include/xen $@
 
-$(O)/obj/%.o: %.c Makefile | $(O)/inc/xen
+$(O)/obj/%.o: %.c Makefile $(O)/flags/margay | $(O)/inc/xen
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(O)/obj/%.asm.o: %.asm Makefile
+$(O)/obj/%.asm.o: %.asm Makefile $(O)/flags/margay
 	@mkdir -p $(@D)
 	@echo "  NASM    $<"
 	$(Q)$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -MQ $@ -o $@ $<
 
-$(O)/obj/font.o: scripts/mkfont.py $(wildcard $(FONT))
+$(O)/obj/font.o: scripts/mkfont.py $(wildcard $(FONT)) $(O)/flags/margay
 	@mkdir -p $(@D)
 	@echo "  FONT    $(FONT)"
 	$(Q)test -e $(FONT) || { echo "The font $(FONT) is missing: run scripts/setup build" >&2; exit 1; }
@@ -73,7 +85,7 @@ $(O)/obj/font.o: scripts/mkfont.py $(wildcard $(FONT))
 	$(Q)$(CC) -c -o $@ $(@:.o=.S)
 
 # Linked twice: the second link includes the symbol table for the names in panics.
-$(O)/margay: $(OBJS) $(LDS) scripts/mksyms.py
+$(O)/margay: $(OBJS) $(LDS) scripts/mksyms.py $(O)/flags/link
 	@echo "  LD      $@"
 	$(Q)scripts/mksyms.py </dev/null >$(O)/obj/syms0.S
 	$(Q)$(CC) -c -o $(O)/obj/syms0.o $(O)/obj/syms0.S
@@ -83,8 +95,13 @@ $(O)/margay: $(OBJS) $(LDS) scripts/mksyms.py
 	$(Q)$(LD) $(LDFLAGS) -Map=$(O)/margay.map -o $@ $(OBJS) $(O)/obj/syms.o
 	$(Q)rm -f $@.tmp
 
+# The version, for common/version.c and mgctl. The file changes when the version does.
+$(O)/inc/margay-build.h: FORCE
+	$(Q)scripts/version --header $@
+$(O)/obj/common/version.o: $(O)/inc/margay-build.h
+
 -include $(OBJS:.o=.d)
--include modules/modules.mk guests/guests.mk tools/tools.mk scripts/run.mk test/test.mk Documentation/docs.mk
+-include modules/modules.mk guests/guests.mk tools/tools.mk scripts/run.mk test/test.mk Documentation/docs.mk scripts/install.mk
 
 size:
 	@cloc --quiet --include-lang=C,"C/C++ Header",Assembly --force-lang=Assembly,asm --force-lang=Assembly,inc --force-lang="C/C++ Header",def \
@@ -94,17 +111,37 @@ clean:
 	rm -rf $(filter-out $(O)/cache,$(wildcard $(O)/*))
 
 help:
-	@echo 'make            build Margay and the guests of its own into $(O)/'
-	@echo 'make modules    the policy modules; install-headers: what others are made with'
-	@echo 'make tools      what a control domain uses: mgctl, in $(O)/tools'
-	@echo 'make iso        a bootable image with the demo guests'
-	@echo 'make run        boot it in QEMU, console on the terminal (ACCEL=kvm: nested KVM)'
-	@echo 'make usb        an image that tests a real machine and stores a report'
-	@echo 'make debug      the same, stopped, with a gdb stub'
-	@echo 'make scenarios  list the scenarios; make scenario NAME=x [BED=y] runs one'
-	@echo 'make check      all quick tests, as CI runs them; check-long: the others too'
-	@echo 'make perf       instruction counts under -icount; perf-diff: what changed'
-	@echo 'make hold-times longest times with interrupts off, by a debug build'
-	@echo 'make docs       the book, in $(O)/docs'
-	@echo 'make size       lines of code'
-	@echo 'Variables: O=DIR V=1 DEBUG=1 CROSS_COMPILE='
+	@echo 'make              build Margay and the guests of its own into $(O)/'
+	@echo 'make run          boot it in QEMU, console on the terminal; its variables:'
+	@echo '                  CPUS=4, MEM=2048 in MiB, OPTIONS= of Margay,'
+	@echo '                  ACCEL=kvm for nested KVM'
+	@echo 'make debug        the same, stopped, with gdb'
+	@echo 'make iso          the image that run boots'
+	@echo 'make usb          an image that tests a real machine and stores a report'
+	@echo 'make setup        install what the other targets need (Debian); they do it too'
+	@echo
+	@echo 'make margay       the hypervisor; guests: the guests of its own'
+	@echo 'make modules      the policy modules'
+	@echo 'make tools        what a control domain uses: mgctl, in $(O)/tools'
+	@echo 'make docs         the book, in $(O)/docs; man: the manual pages, in $(O)/man'
+	@echo 'make install      all of this but the book, for GRUB and the shell, under'
+	@echo '                  PREFIX=/usr/local, SYSCONFDIR=/etc and BOOTDIR=/boot,'
+	@echo '                  each behind DESTDIR='
+	@echo 'make install-headers  only what policy modules are built with'
+	@echo
+	@echo 'make check        all quick tests, as CI runs them; check-long: the others too.'
+	@echo '                  PATIENCE=4: time limits four times as long'
+	@echo 'make check-unit   one part alone; also check-format, -arrows, -clang, -scripts,'
+	@echo '                  -fuzz, -exercises, -scenarios, -trace, -faults, -boot, -usb,'
+	@echo '                  -oracle, -fuzz-long, -scenarios-long, -boot-long, -usb-long'
+	@echo 'make scenarios    list the scenarios; make scenario NAME=x [BED=y] runs one'
+	@echo 'make unit         build the unit tests; fuzz: the fuzzers;'
+	@echo '                  test-images, test-modules: what the scenarios boot'
+	@echo 'make format       bring the C files into style'
+	@echo 'make perf         instruction counts under -icount; perf-diff: what changed;'
+	@echo '                  perf-baseline: store them to compare with'
+	@echo 'make hold-times   longest times with interrupts off, by a debug build'
+	@echo 'make size         lines of code'
+	@echo 'make clean        remove all but the downloads from $(O)/'
+	@echo
+	@echo 'Variables of all: O=DIR V=1 DEBUG=1 CC= CROSS_COMPILE='

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Sphinx's settings for the book. Only what Debian's python3-sphinx and graphviz have is used."""
 import os
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True
@@ -9,6 +10,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ext
 project = 'Margay'
 author = 'the Margay developers'
 copyright = '2026, ' + author    # pylint: disable=redefined-builtin
+release = subprocess.run([os.path.join(os.path.dirname(os.path.abspath(__file__)), '../scripts/version')],
+                         capture_output=True, text=True, check=True).stdout.strip()
 extensions = ['source_tree', 'markdown_page', 'sphinx.ext.graphviz']
 graphviz_output_format = 'svg'
 exclude_patterns = ['exercises/**']
@@ -22,4 +25,5 @@ html_sidebars = {'**': ['about.html', 'localtoc.html', 'navigation.html', 'searc
 html_copy_source = False
 html_show_sphinx = False
 highlight_language = 'none'
+man_pages = [('mgctl', 'mgctl', 'control and observe Margay', author, 8)]
 nitpicky = True

@@ -20,6 +20,7 @@ check-exercises: $(O)/margay guests
 			passed=$$((passed + 1)); \
 		else \
 			failed=$$((failed + 1)); \
+			echo "FAILED exercise $$e; again:$(OTHER_O) Documentation/exercises/$$e/check --solution"; \
 		fi; \
 	done; \
 	echo "$$passed passed, $$failed failed, 0 skipped"; [ $$failed = 0 ]

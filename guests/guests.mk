@@ -24,6 +24,9 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin -nostdinc \
 GUEST_LDFLAGS := -m64 -nostdlib -static -Wl,-T,guests/lib/guest.lds \
 	-Wl,--build-id=none -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--no-warn-rwx-segments
 
+$(eval $(call flags_file,guests,$(CC) $(GUEST_CFLAGS) $(NASM)))
+$(eval $(call flags_file,guests-link,$(CC) $(GUEST_LDFLAGS)))
+
 GUEST_LIB_SRC := $(filter-out guests/lib/name.c,$(wildcard guests/lib/*.c))
 GUEST_LIB := $(patsubst %.c,$(GUEST_OBJ)/%.o,$(GUEST_LIB_SRC)) \
 	$(patsubst %.asm,$(GUEST_OBJ)/%.asm.o,$(wildcard guests/lib/*.asm))
@@ -41,15 +44,15 @@ $(GUEST_OBJ)/.inc:
 	$(Q)test -e $(O)/inc/xen || ln -sfn /usr/include/xen $(O)/inc/xen
 	$(Q)touch $@
 
-$(GUEST_OBJ)/%/name.o: guests/lib/name.c $(GUEST_OBJ)/.inc
+$(GUEST_OBJ)/%/name.o: guests/lib/name.c $(GUEST_OBJ)/.inc $(O)/flags/guests
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) -DGUEST_NAME='"$*"' -c -o $@ $<
 
-$(GUEST_OBJ)/%.o: %.c $(GUEST_OBJ)/.inc
+$(GUEST_OBJ)/%.o: %.c $(GUEST_OBJ)/.inc $(O)/flags/guests
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) -c -o $@ $<
 
-$(GUEST_OBJ)/%.asm.o: %.asm
+$(GUEST_OBJ)/%.asm.o: %.asm $(O)/flags/guests
 	$(Q)mkdir -p $(@D)
 	$(Q)$(NASM) -f elf64 -MD $(@:.o=.d) -o $@ $<
 
@@ -70,7 +73,8 @@ $(GUEST_OBJ)/policies/modules.o: $(GUEST_OBJ)/policies/modules.S
 $(O)/guests/policies: $(GUEST_OBJ)/policies/modules.o
 
 define guest_rule
-$(O)/guests/$(notdir $(1)): $(call guest_objs,$(1)) $(GUEST_LIB) guests/lib/guest.lds
+$(O)/guests/$(notdir $(1)): $(call guest_objs,$(1)) $(GUEST_LIB) guests/lib/guest.lds $(O)/flags/guests-link
+	@echo "  GUEST   $$@"
 	$$(Q)$$(CC) $$(GUEST_LDFLAGS) -o $$@ $$(filter %.o,$$^)
 endef
 $(foreach g,$(GUEST_SRCS),$(eval $(call guest_rule,$(g))))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* xen_version: information about the hypervisor for guests. xen/version.h */
 #include <margay/boot_state.h>
+#include <margay/module.h>
+#include <margay/version.h>
 
 #include "hypercall_priv.h"
 
@@ -34,6 +36,25 @@ static long get_features(struct domain *d, gvaddr_t arg)
 	return guest_write(arg, 0, &fi);
 }
 
+/* Returns the length, and with a buffer (xen_build_id) the bytes behind the buffer's own length. */
+static long get_build_id(gvaddr_t arg)
+{
+	const u8 *id = module_hypervisor_id();
+	u32 room;
+
+	if (arg && guest_read(&room, arg, 0))
+		return -EFAULT;
+	if (arg && !room)
+		return -EINVAL;
+	if (!id)
+		return -ENODATA;
+	if (arg && room < BUILD_ID_SIZE)
+		return -ENOBUFS;
+	if (arg && copy_to_guest(arg + sizeof(room), id, BUILD_ID_SIZE))
+		return -EFAULT;
+	return BUILD_ID_SIZE;
+}
+
 static __noinline long describe(struct vcpu *v, struct regs *h)
 {
 	struct domain *d = v->domain;
@@ -48,12 +69,13 @@ static __noinline long describe(struct vcpu *v, struct regs *h)
 			.compile_by = "margay",
 		};
 
+		strcopy(info.compile_date, version_date, sizeof(info.compile_date));
 		return guest_write(arg, 0, &info);
 	}
 	case XENVER_capabilities:
 		return string_out(arg, "hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ",
 				  XEN_CAPABILITIES_INFO_LEN);
-	case XENVER_changeset: return string_out(arg, "margay", XEN_CHANGESET_INFO_LEN);
+	case XENVER_changeset: return string_out(arg, version_changeset, XEN_CHANGESET_INFO_LEN);
 	case XENVER_platform_parameters: {
 		struct xen_platform_parameters p = { 0 };
 
@@ -69,7 +91,7 @@ static __noinline long describe(struct vcpu *v, struct regs *h)
 	case XENVER_commandline:
 		return privileged ? string_out(arg, boot_info.cmdline, sizeof(xen_commandline_t)) :
 				    string_out(arg, denied, sizeof(denied));
-	case XENVER_build_id: return privileged ? -ENODATA : -EPERM;
+	case XENVER_build_id: return privileged ? get_build_id(arg) : -EPERM;
 	default: return hcall_unsupported(v, "xen_version", h->rdi);
 	}
 }

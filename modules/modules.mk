@@ -4,7 +4,6 @@
 # hostile modules of the tests, $(O)/test/modules/NAME.mod, from test/modules/NAME.c. install-headers
 # installs the files to build other modules with under $(DESTDIR)$(PREFIX).
 
-PREFIX ?= /usr/local
 MODULE_INCLUDE := include
 include modules/module.mk
 
@@ -20,15 +19,17 @@ $(O)/modules/allowed: $(O)/modules/rr.mod
 	$(Q)sha256sum $< >$@
 test-modules: $(TEST_MODULES)
 
+$(eval $(call flags_file,modules,$(MODULE_CC) $(MODULE_CFLAGS) $(MODULE_LD)))
+
 define build_module
 	@mkdir -p $(@D)
 	@echo "  MOD     $<"
 	$(Q)$(MODULE_CC) $(MODULE_CFLAGS) -MMD -MP -MT $@ -MF $(@:.mod=.d) -c -o $(@:.mod=.o) $<
 	$(Q)$(MODULE_LD) -o $@ $(@:.mod=.o)
 endef
-$(O)/modules/%.mod: modules/%.c modules/module.mk
+$(O)/modules/%.mod: modules/%.c modules/module.mk $(O)/flags/modules
 	$(build_module)
-$(O)/test/modules/%.mod: test/modules/%.c modules/module.mk
+$(O)/test/modules/%.mod: test/modules/%.c modules/module.mk $(O)/flags/modules
 	$(build_module)
 -include $(MODULES:.mod=.d) $(TEST_MODULES:.mod=.d)
 

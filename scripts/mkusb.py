@@ -65,9 +65,8 @@ def chosen(only):
 
 
 def version():
-    done = subprocess.run(['git', '-C', HERE, 'describe', '--always', '--dirty'], text=True,
-                          capture_output=True, check=False)
-    return done.stdout.strip() or 'unknown'
+    done = subprocess.run([os.path.join(HERE, 'version')], text=True, capture_output=True, check=True)
+    return done.stdout.strip()
 
 
 def tables():
@@ -230,7 +229,7 @@ def fill(text, **values):
 
 def configs(guests, names, seconds):
     """Return the text of grub.cfg and of store.cfg."""
-    modules = '\n'.join(f'\tmodule2 /boot/{names[os.path.realpath(path)]} {mkimage.quoted(args)}'
+    modules = '\n'.join(f'\tmodule2 /boot/{names[os.path.realpath(path)]} {mkimage.quoted(mkimage.with_file(path, args))}'
                         for path, args in guests)
     tests = ' '.join(args.split()[1].removeprefix('name=') for _, args in guests)
     menu = fill(MENU, VERSION=version(), GUESTS=tests, MIB=LOG_MIB, SECONDS=seconds, MODULES=modules)

@@ -23,6 +23,11 @@ AGAIN = +$(Q)$(MAKE) --no-print-directory
 
 .PHONY: setup iso run usb debug FORCE
 
+# For targets that start a machine, before anything is built.
+positive = $(shell [ '$1' -gt 0 ] 2>/dev/null && echo yes)
+CHECK_MACHINE = $(if $(call positive,$(CPUS)),,$(error CPUS='$(CPUS)' is not a number of CPUs such as 4)) \
+	$(if $(call positive,$(MEM)),,$(error MEM='$(MEM)' is not a number of MiB such as 2048))
+
 setup:
 	$(Q)O=$(O) $(SETUP)
 
@@ -32,16 +37,19 @@ $(O)/cache/%/vmlinuz $(O)/cache/%/busybox $(O)/cache/%.ko:
 
 $(O)/guests/linux-%: $(O)/cache/%/vmlinuz tools/image/extract-elf
 	$(Q)mkdir -p $(@D)
+	@echo "  ELF     $@"
 	$(Q)tools/image/extract-elf $< $@
 
 $(INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds/initramfs/init \
 		$(wildcard test/beds/initramfs/tests/*)
 	$(Q)mkdir -p $(@D)
+	@echo "  INITRD  $@"
 	$(Q)test/beds/mkinitramfs.sh $< $@
 
 $(CONTROL_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds/initramfs/init \
 		$(wildcard test/beds/initramfs/tests/*) $(CONTROL_FILES)
 	$(Q)mkdir -p $(@D)
+	@echo "  INITRD  $@"
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(CONTROL_FILES)
 
 # The demonstration: a stock Debian kernel, which gets the input and the control privilege, and the
@@ -52,9 +60,11 @@ RUN_MODULES := \
 	--module '$(O)/guests/hello=guest name=hello vcpus=1 mem=32M'
 
 $(RUN_ISO): $(O)/margay $(O)/guests/hello $(O)/guests/linux-cloud $(CONTROL_INITRAMFS) scripts/mkimage FORCE
+	@echo "  IMAGE   $@"
 	$(Q)scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(OPTIONS)' $(RUN_MODULES) $<
 
 $(USB_IMAGE): $(O)/margay guests scripts/mkimage scripts/mkusb.py test/scenarios.list FORCE
+	@echo "  IMAGE   $@"
 	$(Q)O=$(O) scripts/mkusb.py -o $@ $<
 
 FORCE:
@@ -64,6 +74,7 @@ iso:
 	$(AGAIN) $(RUN_ISO)
 
 run:
+	$(CHECK_MACHINE)
 	$(Q)O=$(O) $(SETUP) build run
 	$(AGAIN) $(RUN_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(RUN_ISO)
@@ -78,6 +89,7 @@ usb:
 	@echo "drive. Documentation/usb.rst says more."
 
 debug:
+	$(CHECK_MACHINE)
 	$(Q)O=$(O) $(SETUP) build run debug
 	$(AGAIN) $(RUN_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --debug $(O)/margay $(RUN_ISO)

@@ -12,6 +12,8 @@ LONG_PARTS ?= check-format check-arrows check-clang check-scripts check-unit che
 
 HOSTCC ?= gcc
 FUZZCC ?= clang
+# For a command that a person types to run a test again.
+OTHER_O := $(if $(filter-out build,$(O)), O=$(O))
 FUZZ_SECONDS ?= 8
 FUZZ_SECONDS_LONG ?= 240
 
@@ -20,13 +22,17 @@ UNIT_CFLAGS := -std=gnu11 -g -O1 -include test/unit/unit.h -Iinclude -Itest/unit
 	-Wpointer-arith -Wwrite-strings -Wvla -Wundef -Werror
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 
+$(eval $(call flags_file,unit,$(HOSTCC) $(UNIT_CFLAGS) $(SANITIZE)))
+$(eval $(call flags_file,fuzz,$(FUZZCC) $(UNIT_CFLAGS) $(SANITIZE)))
+
 UNIT_TESTS := $(patsubst test/unit/test_%.c,%,$(sort $(wildcard test/unit/test_*.c)))
 FUZZ_TESTS := $(patsubst test/fuzz/fuzz_%.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
 
-# $(call sources_of,FILE,KIND): the words after `KIND-sources:` in FILE
-sources_of = $(shell sed -n 's,^.*$2-sources: *,,p' $1 | sed 's,\*/,,')
+# FILE:SOURCE for each word after `unit-sources:` or `fuzz-sources:` in FILE. One process reads them all.
+SOURCES_OF := $(shell awk '/(unit|fuzz)-sources:/ { sub(".*-sources: *", ""); sub("[*]/.*", ""); \
+	for (i = 1; i <= NF; i++) print FILENAME ":" $$i }' test/unit/test_*.c test/fuzz/fuzz_*.c)
 # $(call objects_of,FILE,KIND): the objects of a program of KIND (unit or fuzz)
-objects_of = $(patsubst %,$(O)/$2/obj/%.o,$1 $(call sources_of,$1,$2) test/unit/host.c)
+objects_of = $(patsubst %,$(O)/$2/obj/%.o,$1 $(patsubst $1:%,%,$(filter $1:%,$(SOURCES_OF))) test/unit/host.c)
 
 # Policy modules in unit tests: each names its description policy_module, which becomes module_NAME
 # here.
@@ -37,17 +43,17 @@ $(O)/unit/module_real: | $(MODULES) $(TEST_MODULES)
 $(O)/unit/obj/test/unit/test_module_real.c.o: UNIT_DEFS = -DMODULES='"$(O)/modules"' \
 	-DTEST_MODULES='"$(O)/test/modules"'
 
-$(O)/unit/obj/%.c.o: %.c test/test.mk
+$(O)/unit/obj/%.c.o: %.c test/test.mk $(O)/flags/unit
 	@mkdir -p $(@D)
 	@echo "  UNITCC  $<"
 	$(Q)$(HOSTCC) $(UNIT_CFLAGS) $(UNIT_DEFS) $(SANITIZE) -MMD -MP -c -o $@ $<
 
-$(O)/unit/obj/%.asm.o: %.asm test/test.mk
+$(O)/unit/obj/%.asm.o: %.asm test/test.mk $(O)/flags/unit
 	@mkdir -p $(@D)
 	@echo "  NASM    $<"
 	$(Q)$(NASM) -f elf64 -w+all -Werror -o $@ $<
 
-$(O)/fuzz/obj/%.c.o: %.c test/test.mk
+$(O)/fuzz/obj/%.c.o: %.c test/test.mk $(O)/flags/fuzz
 	@mkdir -p $(@D)
 	@echo "  FUZZCC  $<"
 	$(Q)$(FUZZCC) $(UNIT_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
@@ -77,31 +83,31 @@ $(O)/unit/decode_forms: $(patsubst %,$(O)/unit/obj/%.o,test/unit/decode_forms.c 
 	$(Q)$(HOSTCC) $(SANITIZE) -o $@ $^
 
 check-unit: unit $(O)/unit/decode_forms
-	$(Q)failed=; for t in $(UNIT_TESTS); do \
-		echo "  TEST    $$t"; $(O)/unit/$$t || failed="$$failed $$t"; \
-	done; \
-	echo "  TEST    decode against objdump"; \
-	test/unit/decode_objdump.py $(O)/unit/decode_forms $(O)/unit || failed="$$failed decode_objdump"; \
-	if [ "$$failed" ]; then echo "FAILED unit tests:$$failed" >&2; exit 1; fi
+	$(Q)failed=0; run() { \
+		name=$$1 target=$$2; shift 2; \
+		echo "  TEST    $$name"; "$$@" && return; \
+		failed=1; echo "FAILED unit test $$name; again: make$(OTHER_O) $$target && $$*"; \
+	}; \
+	for t in $(UNIT_TESTS); do run $$t $(O)/unit/$$t $(O)/unit/$$t; done; \
+	run 'decode against objdump' $(O)/unit/decode_forms \
+		test/unit/decode_objdump.py $(O)/unit/decode_forms $(O)/unit; \
+	exit $$failed
 
 # A script makes the seeds; test/fuzz/corpus/X holds inputs that once broke the parser X.
 $(O)/fuzz/seeds: test/fuzz/mkseeds.py $(MODULES) $(TEST_MODULES)
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -rf $@ && test/fuzz/mkseeds.py $@ $(MODULES) $(TEST_MODULES)
 
-# $(call run_fuzzers,SECONDS EACH): one for each core at a time
-run_fuzzers = $(Q)printf '%s\n' $(FUZZ_TESTS) | xargs -P "$$(nproc)" -I '{}' test/fuzz/run.sh '$(O)' $1 '{}'
-
 check-fuzz: fuzz $(O)/fuzz/seeds
-	$(call run_fuzzers,$(FUZZ_SECONDS))
+	$(Q)test/fuzz/run_all.sh $(O) $(FUZZ_SECONDS) $(FUZZ_TESTS)
 
 check-fuzz-long: fuzz $(O)/fuzz/seeds
-	$(call run_fuzzers,$(FUZZ_SECONDS_LONG))
+	$(Q)test/fuzz/run_all.sh $(O) $(FUZZ_SECONDS_LONG) $(FUZZ_TESTS)
 
 # Fixed work for the bare machine and for guests: test/perf/work.c.
 WORK_INITRAMFS := $(O)/guests/initramfs-work.gz
 
-$(O)/tools/work: test/perf/work.c
+$(O)/tools/work: test/perf/work.c $(O)/flags/tools
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(TOOL_CFLAGS) -s -static -pthread -o $@ $<
 
@@ -186,7 +192,7 @@ check-faults: $(O)/margay guests
 # The emulator plugin that counts instructions beside a hypervisor: test/perf/count.c.
 COUNT_PLUGIN := $(O)/tools/count.so
 
-$(COUNT_PLUGIN): test/perf/count.c
+$(COUNT_PLUGIN): test/perf/count.c $(O)/flags/tools
 	$(Q)mkdir -p $(@D)
 	$(Q)$(HOSTCC) $(TOOL_CFLAGS) -fPIC -shared -fvisibility=hidden -o $@ $<
 

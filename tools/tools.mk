@@ -3,15 +3,17 @@
 # The tools of a control domain, included by the top Makefile. mgctl is linked statically, so that
 # it runs in a guest that has only a kernel and an initramfs.
 
-TOOL_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -Iinclude -fno-common -fstack-protector-strong $(WARN)
+TOOL_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -Iinclude -isystem $(O)/inc -fno-common -fstack-protector-strong $(WARN)
 XEN_LIBS := -lxencall -lxenforeignmemory -lxentoollog -lxentoolcore
 MGCTL_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(wildcard tools/mgctl/*.c))
+$(eval $(call flags_file,tools,$(CC) $(TOOL_CFLAGS)))
 
 .PHONY: tools
 
 tools: $(O)/tools/mgctl
 
-$(MGCTL_OBJS): $(O)/obj/%.o: %.c tools/tools.mk
+$(O)/obj/tools/mgctl/main.o: $(O)/inc/margay-build.h
+$(MGCTL_OBJS): $(O)/obj/%.o: %.c tools/tools.mk $(O)/flags/tools
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) $(TOOL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -23,7 +25,7 @@ $(O)/tools/mgctl: $(MGCTL_OBJS)
 
 # For tests in Linux guests: mgctl's library access to Margay, and checks of what a guest relies on.
 GUESTCHECK_OBJS := $(patsubst %,$(O)/obj/test/beds/linux/%.o,guestcheck channels)
-$(GUESTCHECK_OBJS): $(O)/obj/%.o: %.c tools/tools.mk
+$(GUESTCHECK_OBJS): $(O)/obj/%.o: %.c tools/tools.mk $(O)/flags/tools
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) $(TOOL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -33,8 +35,9 @@ $(O)/tools/guestcheck: $(GUESTCHECK_OBJS) $(filter-out %/main.o,$(MGCTL_OBJS))
 	@echo "  LD      $@"
 	$(Q)$(CC) -static -pthread -Wl,--gc-sections -o $@ $^ -lxenevtchn $(XEN_LIBS)
 
-$(O)/tools/clockcheck: test/beds/linux/clockcheck.c tools/tools.mk
+$(O)/tools/clockcheck: test/beds/linux/clockcheck.c tools/tools.mk $(O)/flags/tools
 	@mkdir -p $(@D)
+	@echo "  CC      $<"
 	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -o $@ $<
 
 -include $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJS:.o=.d)

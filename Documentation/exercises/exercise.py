@@ -13,7 +13,7 @@ sys.dont_write_bytecode = True
 ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
 OUT = os.path.abspath(os.environ.get('O', os.path.join(ROOT, 'build')))
 COPIED = ('arch', 'common', 'drivers', 'guests', 'hypercall', 'include', 'iommu', 'modules',
-          'scripts', 'test', 'tools', 'Makefile')
+          'scripts', 'test', 'tools', 'Makefile', 'VERSION')
 LIMIT = 60      # seconds for one boot
 
 
@@ -97,7 +97,7 @@ class Exercise:
                 shutil.copytree(source, target, symlinks=True)
             elif os.path.exists(source):
                 shutil.copy2(source, target)
-        for name in ('obj', 'guests/obj'):
+        for name in ('obj', 'guests/obj', 'flags'):
             if reuse and os.path.isdir(os.path.join(OUT, name)):
                 shutil.copytree(os.path.join(OUT, name), os.path.join(self.out, name))
         solution = os.path.join(self.dir, 'solution')
@@ -151,7 +151,7 @@ class Exercise:
                 return None
 
         image = os.path.join(self.work, label + '.iso')
-        command = [os.path.join(ROOT, 'scripts/mkimage'), '-o', image, '--options',
+        command = [os.path.join(ROOT, 'scripts/mkimage'), '-o', image, '--no-check', '--options',
                    f'when_empty=poweroff {options}', '--cache', os.path.join(OUT, 'cache/grub')]
         for guest, text in modules:
             command += ['--module', f'{self.out}/guests/{guest}={text}']

@@ -16,13 +16,24 @@ static struct boot_guest *find_guest(struct boot_guest **guests, unsigned n, con
 	return NULL;
 }
 
+/* Reports and refuses a list of CPUs of which this machine lacks some. */
+static bool pinned_to_absent(const struct guest_spec *spec)
+{
+	if (!spec->nr_pin || find_next_bit(spec->pin.bits, MAX_CPUS, nr_cpus) == MAX_CPUS)
+		return false;
+	pr_err("%s: CPUs %.*s: the machine has %u, from 0\n", spec->label,
+	       (int)min(spec->pin_list_len, 80UL), spec->pin_list, nr_cpus);
+	return true;
+}
+
 static struct boot_guest *parse_guest(const struct boot_module *m, unsigned index)
 {
 	struct boot_guest *bg = kzalloc(sizeof(*bg));
 
 	if (!bg)
-		panic("no memory to read boot module %u\n", index);
-	if (guest_spec_parse(m->args, &bg->spec)) {
+		panic("no memory to read boot module %u\n", index + 1);
+	bg->spec.number = index + 1;
+	if (guest_spec_parse(m->args, &bg->spec) || pinned_to_absent(&bg->spec)) {
 		kfree(bg);
 		return NULL;
 	}
@@ -36,10 +47,10 @@ static void attach_initrd(struct boot_guest **guests, unsigned n, struct boot_gu
 	struct boot_guest *g = find_guest(guests, n, rd->spec.name);
 
 	if (!g) {
-		pr_err("initrd for=%s: there is no guest of that name\n", rd->spec.name);
+		pr_err("%s: there is no guest of that name\n", rd->spec.label);
 	} else if (g->initrd) {
-		pr_err("initrd for=%s: that guest has an initrd already, this one is ignored\n",
-		       rd->spec.name);
+		pr_err("%s: that guest has an initrd already, this one is ignored\n",
+		       rd->spec.label);
 	} else {
 		g->initrd = rd->image;
 		g->initrd_size = rd->image_size;
@@ -54,11 +65,10 @@ static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_gu
 	for (unsigned i = 0; i < n; i++)
 		initial |= guests[i]->spec.initial;
 	if (find_guest(guests, n, g->spec.name))
-		pr_err("guest %s: there is a guest of that name already, this one is ignored\n",
-		       g->spec.name);
+		pr_err("%s: there is a guest of that name already, this one is ignored\n",
+		       g->spec.label);
 	else if (g->spec.initial && initial && !opt.one_by_one)
-		pr_err("guest %s: only one guest can be initial, this one is ignored\n",
-		       g->spec.name);
+		pr_err("%s: only one guest can be initial, this one is ignored\n", g->spec.label);
 	else {
 		guests[n] = g;
 		return n + 1;
@@ -81,7 +91,7 @@ static void boot_policy(const struct boot_guest *bg)
 		rc = policy_load_step(&load);
 	while (rc == -ERESTART);
 	if (rc) {
-		pr_err("policy module refused: %s (%d)\n", load.why[0] ? load.why : "no memory",
+		pr_err("%s: refused: %s (%d)\n", spec->label, load.why[0] ? load.why : "no memory",
 		       rc);
 		return;
 	}

@@ -62,7 +62,7 @@ static void after_end(struct boot_guest *bg, unsigned code)
 
 	printk("guest %s ended: %s\n", bg->spec.name, shutdown_name(code));
 	mem_stats(&st);
-	pr_info("%lu pages free\n", st.free_pages);
+	pr_info("%lu MiB free (%lu pages)\n", st.free_pages >> (20 - PAGE_SHIFT), st.free_pages);
 	if (code == SHUTDOWN_reboot)
 		restart = bg->spec.on_reboot == GUEST_RESTART;
 	else if (code == SHUTDOWN_crash || code == SHUTDOWN_watchdog)
@@ -109,11 +109,8 @@ static struct domain *guest_create(const struct guest_spec *spec)
 
 	strcopy(config.name, spec->name, sizeof(config.name));
 	if (spec->nr_pin) {
-		unsigned cpu;
-
 		guest_spec_affinity(spec, 0, &set);
-		cpu = cpu_set_next(&set, 0);
-		config.node = cpu < nr_cpus ? cpus[cpu]->node : 0;
+		config.node = cpus[cpu_set_next(&set, 0)]->node;
 	}
 	return domain_create(&config, on_shutdown);
 }
@@ -126,9 +123,7 @@ static void pin_vcpus(struct boot_guest *bg)
 
 	for (; bg->pinned < d->nr_vcpus; bg->pinned++) {
 		guest_spec_affinity(&bg->spec, bg->pinned, &set);
-		if (vcpu_set_affinity(d->vcpus[bg->pinned], &set))
-			pr_warn("guest %s: vCPU %u is pinned to CPUs that do not exist: it may run on any CPU\n",
-				d->name, bg->pinned);
+		vcpu_set_affinity(d->vcpus[bg->pinned], &set);
 	}
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Parses the strings of boot modules: `guest name=... -- command line`, `initrd for=...`. Reports
- * errors here, where the guest and the word are known.
+ * errors here, where the module and the word are known.
  */
 #include <margay/cmdline.h>
 #include <margay/policy_registry.h>
@@ -12,8 +12,7 @@
 
 static int bad_word(const struct guest_spec *g, const struct word *w, const char *why)
 {
-	pr_err("module for guest %s: %.*s: %s\n", g->name[0] ? g->name : "(no name)",
-	       (int)min(w->len, 80UL), w->s, why);
+	pr_err("%s: %.*s: %s\n", g->label, (int)min(w->len, 80UL), w->s, why);
 	return -EINVAL;
 }
 
@@ -159,8 +158,27 @@ static int policy_word(struct guest_spec *g, const struct word *w)
 	return bad_word(g, w, "unknown word of a policy");
 }
 
+/* Makes the label of the module's number, its kind, its guest's name and its file. */
+static void set_label(struct guest_spec *g, const char *kind, const char *words)
+{
+	struct word w, name = { 0 }, file = { 0 };
+
+	while (next_word(&words, &w) && (w.val || !key_is(&w, "--"))) {
+		if (w.val && (key_is(&w, "name") || key_is(&w, "for")))
+			name = w;
+		else if (w.val && key_is(&w, "file"))
+			file = w;
+	}
+	snprintf(g->label, sizeof(g->label), "module %u (%s%s%.*s%s%.*s)", g->number, kind,
+		 name.val_len ? " " : "", (int)min(name.val_len, 31UL), name.val,
+		 file.val_len ? ", " : "", (int)min(file.val_len, 24UL), file.val);
+}
+
+/* file= is for messages only: GRUB does not pass the file's name on. scripts/mkimage adds it. */
 static int spec_word(struct guest_spec *g, const struct word *w)
 {
+	if (w->val && key_is(w, "file"))
+		return 0;
 	switch (g->kind) {
 	case MODULE_GUEST: return guest_word(g, w);
 	case MODULE_INITRD: return initrd_word(g, w);
@@ -177,17 +195,19 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 	struct word w;
 	int ret = 0;
 
-	*g = (struct guest_spec){ .vcpus = 1, .mem = MEM_DEFAULT, .cmdline = "",
-				  .on_reboot = GUEST_RESTART, .on_crash = GUEST_DESTROY };
+	*g = (struct guest_spec){ .number = g->number, .vcpus = 1, .mem = MEM_DEFAULT,
+				  .cmdline = "", .on_reboot = GUEST_RESTART,
+				  .on_crash = GUEST_DESTROY };
 	next_word(&rest, &w);
 	while (kind < ARRAY_SIZE(kinds) && (w.val || !key_is(&w, kinds[kind])))
 		kind++;
 	if (kind == ARRAY_SIZE(kinds)) {
-		pr_err("module (%s): must start with guest, initrd, policy, policies-allowed or microcode\n",
-		       args);
+		pr_err("module %u (%s): must start with guest, initrd, policy, policies-allowed or microcode\n",
+		       g->number, args);
 		return -EINVAL;
 	}
 	g->kind = kind;
+	set_label(g, kinds[kind], rest);
 	g->points = BIT(NR_POINTS) - 1;
 	/* Continue after an error, to report all errors and to find the name. */
 	while (next_word(&rest, &w)) {
@@ -201,7 +221,7 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 			ret = -EINVAL;
 	}
 	if (g->kind <= MODULE_INITRD && !g->name[0] && !ret) {
-		pr_err("module (%s): has no %s=\n", args, g->kind == MODULE_GUEST ? "name" : "for");
+		pr_err("%s: has no %s=\n", g->label, g->kind == MODULE_GUEST ? "name" : "for");
 		ret = -EINVAL;
 	}
 	return ret;

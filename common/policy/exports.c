@@ -25,6 +25,7 @@ extern const u8 build_id_note[], build_id_end[];	/* margay.lds */
 
 const u8 *module_hypervisor_id(void)
 {
-	/* A note header, "GNU" and the 20 bytes of a SHA-1. */
-	return build_id_end - build_id_note == 12 + 4 + 20 ? build_id_note + 12 + 4 : NULL;
+	const u8 *id = build_id_note + 12 + 4;	/* behind a note header and "GNU" */
+
+	return build_id_end - id == BUILD_ID_SIZE ? id : NULL;
 }

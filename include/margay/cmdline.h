@@ -58,6 +58,8 @@ enum module_kind { MODULE_GUEST, MODULE_INITRD, MODULE_POLICY, MODULE_ALLOWED };
 enum guest_action { GUEST_RESTART, GUEST_DESTROY };
 
 struct guest_spec {
+	unsigned int number; /* of the module, from 1; the caller sets it before it parses */
+	char label[80]; /* for messages: `module 2 (guest a, vmlinux)` */
 	enum module_kind kind;
 	char name[GUEST_NAME_LEN + 1]; /* of the guest; for an initrd, of the guest it belongs to */
 	unsigned int vcpus;
@@ -74,7 +76,7 @@ struct guest_spec {
 	const char *cmdline;	      /* the text after `--`, inside `args`; never NULL */
 };
 
-/* Parses a boot module's string. Reports errors with the guest and the word. Returns -EINVAL. */
+/* Parses a boot module's string. Reports errors with the label and the word. Returns -EINVAL. */
 int guest_spec_parse(const char *args, struct guest_spec *g);
 
 /*

@@ -8,6 +8,7 @@
 #define MODULE_MEM_MAX (512UL << 10)	/* all sections; each group is rounded up to pages */
 #define MODULE_SECTIONS 64
 #define MODULE_REASON 120
+#define BUILD_ID_SIZE 20	/* SHA-1 */
 
 /* Sections are laid out in three groups of whole pages, in this order. */
 enum module_group { MODULE_TEXT, MODULE_RODATA, MODULE_DATA, MODULE_GROUPS };
@@ -16,7 +17,7 @@ struct module {
 	const struct policy_module *desc;	/* in the module, checked */
 	char name[32];
 	u8 digest[32];				/* SHA-256 of the file */
-	u8 build_id[20];			/* of its GNU note; zero if it has none */
+	u8 build_id[BUILD_ID_SIZE];		/* of its GNU note; zero if it has none */
 	u64 base;				/* address of its slot, where it runs */
 	u64 group[MODULE_GROUPS];		/* offsets from base */
 	u64 size[MODULE_GROUPS];		/* bytes, a multiple of the page size; may be 0 */

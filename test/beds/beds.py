@@ -8,7 +8,8 @@ table of scenarios `vtx` stands for all that have VT-x. All are headless. A watc
 as it comes, may answer with input, and may end the run early.
 
 No verdict depends on how busy this machine is. The time inside an emulated machine is a count of its
-instructions: Bochs knows no other, and QEMU has VIRTUAL_TIME. Limits are in OwnTime.
+instructions: Bochs knows no other, and QEMU has VIRTUAL_TIME. Limits are in OwnTime, times PATIENCE from the environment
+(`make check PATIENCE=4`).
 """
 import collections
 import contextlib
@@ -44,6 +45,18 @@ core_users, core_lock = collections.Counter(), threading.Lock()
 
 class BedError(Exception):
     """The bed cannot run here; the text names what is missing."""
+
+
+def patience():
+    """Return the factor for all limits, PATIENCE of the environment, or 1 without it."""
+    text = os.environ.get('PATIENCE') or '1'
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < float('inf'):
+        raise BedError(f"PATIENCE='{text}' is not a factor for time limits, such as 4")
+    return factor
 
 
 class Machine:
@@ -205,9 +218,13 @@ def wait_for(path, ended):
 
 class Line:
     """Splits the serial stream into clean lines for the watcher, and writes the log."""
-    def __init__(self, watcher, log, pid):
+    def __init__(self, watcher, log, pid, factor):
         self.watcher, self.log, self.partial = watcher, log, ''
-        self.now = OwnTime(pid).now
+        self.seconds, self.patience = OwnTime(pid).now, factor
+
+    def now(self):
+        """Return the time for limits and deadlines: patience slows it down."""
+        return self.seconds() / self.patience
 
     def feed(self, data):
         self.log.write(data.replace(b'\r', b''))
@@ -240,10 +257,11 @@ def stop(process):
 
 def run_piped(command, watcher, log_path, limit):
     """Run an emulator whose serial line is its stdin and stdout."""
+    factor = patience()
     with open(log_path, 'wb') as log, tempfile.TemporaryFile() as errors, \
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
                              preexec_fn=die_with_parent) as process:
-        line, how = Line(watcher, log, process.pid), 'off'
+        line, how = Line(watcher, log, process.pid, factor), 'off'
         os.set_blocking(process.stdout.fileno(), False)
         try:
             while True:
@@ -265,7 +283,7 @@ def run_piped(command, watcher, log_path, limit):
             pass
         finally:
             try:
-                process.wait(timeout=60 if how == 'off' else 0)
+                process.wait(timeout=600 if how == 'off' else 0)
             except subprocess.TimeoutExpired:
                 pass
             status = stop(process)
@@ -276,7 +294,7 @@ def run_piped(command, watcher, log_path, limit):
         if how == 'off' and status:
             text = message.decode(errors='replace').strip().split('\n')[-1]
             raise BedError(f'QEMU ended with status {status}: {text}')
-        return Ended(how, status, line.now())
+        return Ended(how, status, line.seconds())
 
 
 def run_qemu(machine, watcher, log_path, limit):
@@ -376,6 +394,7 @@ def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
         raise BedError('Bochs boots an ISO or a disk by BIOS only')
     if machine.mem > 3072:
         raise BedError('Bochs has at most 3072 MiB here')
+    factor = patience()
     with tempfile.TemporaryDirectory() as work, open(log_path, 'wb') as log, \
             socket.create_server(('127.0.0.1', 0)) as server:
         rc, commands = (os.path.join(work, name) for name in ('bochsrc', 'commands'))
@@ -396,7 +415,7 @@ def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
                                  stdin=subprocess.DEVNULL, stdout=console, stderr=console,
                                  env=dict(os.environ, TERM='xterm'),
                                  preexec_fn=die_with_parent) as process:
-            line = Line(watcher, log, process.pid)
+            line = Line(watcher, log, process.pid, factor)
             threading.Thread(target=drain_screen, args=(process,), daemon=True).start()
             try:
                 with connection(server, process) as link:
@@ -406,7 +425,7 @@ def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
             finally:
                 status = stop(process)
                 line.finish()
-        return Ended(how, status, line.now())
+        return Ended(how, status, line.seconds())
 
 
 def bochs(model, strict=False):

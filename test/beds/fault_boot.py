@@ -12,7 +12,7 @@ from fault_cases import HELLO, case
 CASES = {}
 MODULE, MEMORY_MAP = 3, 6
 OTHERS = [['hello', 'guest name=a mem=32M'], ['hello', 'guest name=b mem=32M']]
-SAYS = r'^\(margay\) module 1 \(guest name=a mem=32M\) at 0x[0-9a-f]+-0x[0-9a-f]+ '
+SAYS = r'^\(margay\) module 2 \(guest name=a mem=32M file=hello\) at 0x[0-9a-f]+-0x[0-9a-f]+ '
 NO_SVM = r'^\(margay\) no usable hardware virtualization: Margay needs AMD-V'
 HALTED = r'^\(margay\) halted$'
 
@@ -52,7 +52,7 @@ def modules():
     return [at for at, kind in tags() if kind == MODULE]
 
 
-@goes_on(r'^\(margay\) modules 1 \(guest name=a .*\) and 2 \(guest name=b .*\) overlap, neither',
+@goes_on(r'^\(margay\) modules 2 \(guest name=a .*\) and 3 \(guest name=b .*\) overlap, neither',
          r'^\(margay\) guest hello: domain', HELLO, forbid=['guest [ab]: domain'])
 def modules_overlap():
     """Two modules overlap: neither is used, the third guest starts."""
@@ -78,7 +78,7 @@ def module_empty():
     k.write(modules()[1] + 8, struct.pack('<II', 0x1000000, 0x1000000))
 
 
-@goes_on(r"^\(margay\) module 1 \(\) .* its string is not terminated, not used$", HELLO,
+@goes_on(r"^\(margay\) module 2 \(\) .* its string is not terminated, not used$", HELLO,
          r'^\[b\] PASS hello$')
 def module_string():
     """A module's command line is not terminated."""

@@ -222,6 +222,15 @@ def hpet_length():
     k.write(k.Tables().find('HPET') + 4, b'\xff\xff\xff\xff')
 
 
+@tables_case(r"^\(margay\) TSC: the PIT says 21830393 kHz, the HPET [0-9]+ kHz: using the HPET's rate$",
+             r'^\(margay\) TSC: [0-9.]+ MHz by HPET$', cpus(2))
+def pit_wrong():
+    """The PIT's rate differs from the HPET's, three times: the HPET's is used."""
+    for _ in range(3):
+        k.stop('pit_calibrate')
+        k.here_returns(21830393000)
+
+
 @tables_case(says('FACP: wrong checksum, ignored'), cpus(2), HELLO, HALTED, ends='any')
 def fadt_checksum():
     """The FADT is corrupt: no power-off."""

@@ -12,6 +12,7 @@ NAME.log the serial line, NAME.gdb what gdb said.
 """
 import argparse
 import concurrent.futures
+import contextlib
 import fnmatch
 import os
 import re
@@ -28,6 +29,7 @@ import fault_boot  # noqa: E402
 import fault_cases  # noqa: E402
 import fault_console  # noqa: E402
 import fault_tables  # noqa: E402
+import gdbkit  # noqa: E402
 import runner  # noqa: E402
 import scenarios  # noqa: E402
 from verdict import Verdict  # noqa: E402
@@ -96,7 +98,7 @@ class Injection(threading.Thread):
         super().__init__()
         self.name, self.module = case.name, case.inject.__module__
         self.stub, self.log = stub, log
-        self.process = self.status = None
+        self.process = None
         self.over = threading.Event()
 
     def run(self):
@@ -111,13 +113,19 @@ class Injection(threading.Thread):
         with open(self.log, 'wb') as log, subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True) as self.process:
-            self.status = self.process.wait()
+            self.process.wait()
 
     def finish(self):
+        """End gdb. Return whether the case did all that it has to, however gdb ended: on a busy machine the emulated one
+        may end before gdb does.
+        """
         self.over.set()
         if self.process and self.process.poll() is None:
             self.process.kill()
         self.join()
+        with contextlib.suppress(FileNotFoundError), open(self.log, encoding='utf-8', errors='replace') as log:
+            return any(line.rstrip() == gdbkit.DONE for line in log)
+        return False
 
 
 def image_for(scenario):
@@ -150,7 +158,7 @@ def boot(case, scenario, log):
                    '-chardev', f'socket,id=m0,path={monitor},server=on,wait=off',
                    '-mon', 'chardev=m0,mode=readline']
         verdict = FaultVerdict(scenario, case, monitor)
-        injection = None
+        injection, injected = None, True
         if case.gdb:
             command += ['-S', '-chardev', f'socket,id=g0,path={stub},server=on,wait=off',
                         '-gdb', 'chardev:g0']
@@ -160,10 +168,10 @@ def boot(case, scenario, log):
             ended = beds.run_piped(command, verdict, log, scenario['timeout'])
         finally:
             if injection:
-                injection.finish()
+                injected = injection.finish()
         reason = verdict.judge(ended)
-        if injection and injection.status:
-            reason = f'gdb failed, see {injection.log}; {reason}'
+        if not injected:
+            reason = '; '.join(filter(None, [f'gdb failed, see {injection.log}', reason]))
         return reason, ended.seconds
 
 

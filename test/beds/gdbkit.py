@@ -3,6 +3,7 @@
 machine: stop Margay at a function, look at its variables, and change registers and memory. All
 addresses are virtual ones of Margay; physical memory is reached through its direct map.
 """
+import contextlib
 import os
 import struct
 import subprocess
@@ -20,13 +21,18 @@ PTE_USER = 4
 PTE_LARGE = 0x80
 PTE_NX = 1 << 63
 PTE_ADDR = 0x000ffffffffff000
+DONE = 'the fault is injected'    # the runner looks for it: the case did all that it has to
 
 
 def run(inject):
-    """Do what a case says; when that fails the machine ends, and gdb with an error."""
+    """Do what a case says; when that fails the machine ends, and gdb with an error. From the detach on the machine may
+    end at any time, and its runner ends gdb then.
+    """
     try:
         inject()
-        command('detach')
+        print(DONE, flush=True)
+        with contextlib.suppress(gdb.error):
+            command('detach')
     except Exception:   # pylint: disable=broad-except
         traceback.print_exc(file=sys.stdout)
         command('kill')
@@ -96,6 +102,14 @@ def here_calls(function, *arguments):
     put('rip', address(function))
     for register, argument in zip(('rdi', 'rsi', 'rdx'), arguments):
         put(register, argument)
+
+
+def here_returns(number):
+    """At a function's first instruction: it returns this number at once."""
+    stack = value('$rsp')
+    put('rax', number)
+    put('rip', read_u64(stack))
+    put('rsp', stack + 8)
 
 
 def here_jumps(where):

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Run the scenarios of the table on their beds, several at once, and sum up.
 
-    test/beds/run.py [--bed BED] [--long] [--jobs N] [--timeout S] [--append WORDS] [--options WORDS]
-                     [--traced] [--list] [NAME...]
+    test/beds/run.py [--bed BED] [--long] [--jobs N] [--patience FACTOR] [--timeout S] [--append WORDS]
+                     [--options WORDS] [--traced] [--list] [NAME...]
 
 NAME may be a shell pattern. Logs are left in $O/test/BED/NAME.log.
 """
 import argparse
 import fnmatch
 import os
+import shlex
 import sys
 
 sys.dont_write_bytecode = True
@@ -17,7 +18,6 @@ sys.dont_write_bytecode = True
 import beds  # noqa: E402
 import runner  # noqa: E402
 import scenarios  # noqa: E402
-import verdict  # noqa: E402
 
 
 def select(args):
@@ -65,14 +65,24 @@ def list_all(names):
     return 0
 
 
+def again(args, outcome):
+    """Return the words with which this script runs the test of that outcome alone, in the same way."""
+    words = ['--bed', outcome.bed]
+    for option, value in (('--timeout', args.timeout), ('--append', args.append), ('--options', args.options)):
+        words += [option, shlex.quote(str(value))] if value else []
+    if args.traced:
+        words.append('--traced')
+    return ' '.join([*words, outcome.name.removesuffix(scenarios.TRACED)])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
     parser.add_argument('--bed', choices=list(beds.BEDS))
     parser.add_argument('--no-oracle', action='store_true', help='all beds but the oracle')
     parser.add_argument('--long', action='store_true', help='the long ones too')
     parser.add_argument('--jobs', type=int, default=min(2, os.cpu_count() or 1))
-    parser.add_argument('--patience', type=float, default=1, metavar='FACTOR',
-                        help='for time limits')
+    parser.add_argument('--patience', metavar='FACTOR',
+                        help='for all time limits, as PATIENCE in the environment')
     parser.add_argument('--timeout', type=int, metavar='S', help="in place of the scenarios' own")
     parser.add_argument('--append', default='', metavar='WORDS', help="to guests' command lines")
     parser.add_argument('--options', default='', metavar='WORDS', help="to Margay's command line")
@@ -81,22 +91,23 @@ def main():
     parser.add_argument('names', nargs='*', metavar='NAME')
     args = parser.parse_args()
     os.chdir(runner.ROOT)
+    if args.patience:
+        os.environ['PATIENCE'] = args.patience
     try:
+        beds.patience()
         if args.list:
             return list_all(args.names)
         chosen = select(args)
-    except scenarios.TableError as error:
+    except (scenarios.TableError, beds.BedError) as error:
         print(f'run: {error}', file=sys.stderr)
         return 2
     if args.no_oracle:
         chosen = [pair for pair in chosen if pair[1] != 'oracle']
-    for scenario in {id(scenario): scenario for scenario, _ in chosen}.values():
-        scenario['timeout'] *= args.patience
-    verdict.POWER_OFF *= args.patience
     if args.traced:
         chosen = [(scenarios.traced(scenario), bed) for scenario, bed in chosen if bed != 'oracle']
     outcomes = runner.run_all(args.jobs, chosen)
-    return runner.sum_up(outcomes, [] if args.traced else left_for_long(args))
+    return runner.sum_up(outcomes, [] if args.traced else left_for_long(args),
+                         lambda outcome: again(args, outcome))
 
 
 if __name__ == '__main__':

@@ -5,8 +5,10 @@ test/beds/bootmatrix.py. Logs are left in $O/test/BED/NAME.log.
 import concurrent.futures
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 import threading
 
 import beds
@@ -43,7 +45,7 @@ class Outcome:
 def make_image(scenario, path):
     options = f'when_empty={scenario["when_empty"]} {scenario["options"]}'.strip()
     command = [os.path.join(ROOT, 'scripts/mkimage'), '-k', scenario['kind'], '-o', path,
-               '--options', options, '--cache', os.path.join(beds.CACHE, 'grub')]
+               '--no-check', '--options', options, '--cache', os.path.join(beds.CACHE, 'grub')]
     for file, args in scenarios.modules(scenario):
         command += ['-m', f'{file}={args}']
     command += [word for line in scenario['grub'] for word in ('--before', line)]
@@ -166,7 +168,17 @@ def totals(outcomes):
     return f'{count["ok"]} passed, {count["FAIL"]} failed, {count["skip"]} skipped'
 
 
-def sum_up(outcomes, left=()):
-    """Print the table and the totals. Return the exit status."""
-    print('\n' + table_of(outcomes, left) + '\n\n' + totals(outcomes))
-    return 1 if any(o.verdict == 'FAIL' for o in outcomes) else 0
+def failures(outcomes, words):
+    """Return a line for each failed test, with the command that runs it alone. scripts/check.py repeats them."""
+    here = os.path.relpath(os.path.realpath(sys.argv[0]), ROOT)
+    program = here if beds.OUT == 'build' else f'O={shlex.quote(beds.OUT)} {here}'
+    return [f'FAILED {o.bed} {o.name}; again: {program} {words(o)}' for o in outcomes if o.verdict == 'FAIL']
+
+
+def sum_up(outcomes, left=(), words=lambda outcome: outcome.name):
+    """Print the table, the failed tests and the totals. words() returns the arguments of the running script for one
+    test. Return the exit status.
+    """
+    failed = failures(outcomes, words)
+    print('\n'.join(['', table_of(outcomes, left), '', *failed, totals(outcomes)]))
+    return 1 if failed else 0

@@ -29,9 +29,9 @@ from beds import BEDS, GROUPS, OUT
 HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = os.path.normpath(os.path.join(HERE, '../scenarios.list'))
 PANIC = r'\(margay\) panic'
-FORBIDDEN = [r'^(\[[^]]*\] )?FAIL ', r'GRUB: boot failed']
+FORBIDDEN = [r'^(\[[^]]*\] )?FAIL ', r'GRUB: boot failed', r'no suitable video mode']
 NO_TRACE = r'^\(margay\) no trace: '
-TRACE = 'trace=8'
+TRACE, TRACED = 'trace=8', '+trace'
 PASS = r'^(\[{}\] )?PASS {}$'       # the oracle puts no tag before the line
 
 # field: default. Times are in the emulator's own seconds (beds.OwnTime). Regular expressions are
@@ -138,7 +138,7 @@ def check(scenario, where):
 
 def traced(scenario):
     """Return the scenario with a trace of all events from the start, unless it sets the trace's size itself."""
-    return dict(scenario, name=scenario['name'] + '+trace', forbid=scenario['forbid'] + [NO_TRACE],
+    return dict(scenario, name=scenario['name'] + TRACED, forbid=scenario['forbid'] + [NO_TRACE],
                 options=f'{TRACE} {scenario["options"]}'.strip())
 
 

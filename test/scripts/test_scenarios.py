@@ -5,11 +5,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 import unittest
+import unittest.mock
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../beds'))
 # pylint: disable=wrong-import-position
 import beds  # noqa: E402
+import faults  # noqa: E402
+import gdbkit  # noqa: E402
+import run  # noqa: E402
+import runner  # noqa: E402
 import scenarios  # noqa: E402
 from verdict import POWER_OFF, Verdict  # noqa: E402
 
@@ -197,6 +203,15 @@ class Emulator(unittest.TestCase):
         self.assertEqual(ended.how, 'limit')
         self.assertIn('time ran out', reason)
 
+    def test_patience(self):
+        with unittest.mock.patch.dict(os.environ, PATIENCE='100'):
+            ended, _ = self.run_shell('sleep 1', limit=0.1)
+        self.assertEqual(ended.how, 'off')
+        self.assertGreater(ended.seconds, 0.5)      # the report's seconds are not divided
+        for text in ('many', '0', '-1', 'inf'):
+            with unittest.mock.patch.dict(os.environ, PATIENCE=text), self.assertRaisesRegex(beds.BedError, 'PATIENCE='):
+                self.run_shell('sleep 30')
+
     def test_limit_on_a_busy_machine(self):
         """Beside three others on one core, the emulator gets only a small part of the time that passes."""
         core = str(min(os.sched_getaffinity(0)))
@@ -221,6 +236,38 @@ class Emulator(unittest.TestCase):
     def test_dead_emulator(self):
         with self.assertRaisesRegex(beds.BedError, 'status 3: no such cpu'):
             self.run_shell('echo no such cpu >&2; exit 3')
+
+    def injected(self, gdb):
+        """Return whether a case counts as injected if gdb is that shell script, which this machine's end kills."""
+        with tempfile.TemporaryDirectory() as work:
+            stub, log = os.path.join(work, 'stub'), os.path.join(work, 'log')
+            with open(os.path.join(work, 'gdb'), 'w', encoding='utf-8') as file:
+                file.write(f'#!/bin/sh\n{gdb}\n')
+            os.chmod(file.name, 0o755)
+            with unittest.mock.patch.dict(os.environ, PATH=f'{work}:{os.environ["PATH"]}'):
+                injection = faults.Injection(faults.CASES['madt-checksum'], stub, log)
+                injection.start()
+                with open(stub, 'w', encoding='ascii'):
+                    pass
+                while not os.path.exists(log) or os.path.getsize(log) == 0:
+                    time.sleep(0.02)
+                return injection.finish()
+
+    def test_machine_ends_before_gdb(self):
+        self.assertTrue(self.injected(f'echo "{gdbkit.DONE}"; exec sleep 100'))
+        self.assertFalse(self.injected('echo starting; exec sleep 100'))
+        self.assertFalse(self.injected('echo Error; exit 1'))
+
+
+class Summary(unittest.TestCase):
+    def test_failed_tests_have_commands(self):
+        outcomes = [runner.Outcome('a', 'qemu', 'ok'), runner.Outcome('b+trace', 'vtx', 'FAIL', 'why')]
+        args = types.SimpleNamespace(timeout=None, append='', options="x='1 2'", traced=True)
+        with unittest.mock.patch.object(sys, 'argv', [os.path.join(runner.ROOT, 'test/beds/run.py')]), \
+                unittest.mock.patch.object(beds, 'OUT', 'other'):
+            lines = runner.failures(outcomes, lambda outcome: run.again(args, outcome))
+        self.assertEqual(lines, ['FAILED vtx b+trace; again: O=other test/beds/run.py --bed vtx '
+                                 "--options 'x='\"'\"'1 2'\"'\"'' --traced b"])
 
 
 class Configuration(unittest.TestCase):

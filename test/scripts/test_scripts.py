@@ -3,7 +3,10 @@
 import importlib.machinery
 import importlib.util
 import os
+import pty
+import re
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -15,6 +18,11 @@ def load(name):
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))
     loader.exec_module(module)
     return module
+
+
+def read(path):
+    with open(os.path.join(SCRIPTS, '..', path), encoding='utf-8') as file:
+        return file.read()
 
 
 class Check(unittest.TestCase):
@@ -40,6 +48,58 @@ class Check(unittest.TestCase):
         self.assertEqual(self.count('Ran 9 tests in 1s\n\nOK (skipped=2)'), (7, 0, 2))
         self.assertEqual(self.count('Ran 9 tests in 1s\n\nFAILED (failures=1, errors=2)', 1),
                          (6, 3, 0))
+
+
+class Failures(unittest.TestCase):
+    """failures(): the failed tests at the end of make check, with the commands that run them again."""
+    def failures(self, text):
+        return load('check.py').failures('check-x', text.split('\n'), 'make O=b')
+
+    def test_named_by_the_part(self):
+        self.assertEqual(self.failures('FAIL qemu      a (2 s)\nFAILED qemu a; again: test/beds/run.py --bed qemu a\n'
+                                       'FAILED unit test b; again: make x && y\n0 passed, 2 failed, 0 skipped'),
+                         [('qemu a', 'test/beds/run.py --bed qemu a'), ('unit test b', 'make x && y')])
+
+    def test_unittest(self):
+        self.assertEqual(self.failures('FAIL: test_a (test_scripts.Check.test_a)\nERROR: test_a (test_scripts.Check)'),
+                         [('test_scripts.Check.test_a', 'python3 -B test/scripts/test_scripts.py Check.test_a')] * 2)
+        self.assertEqual(self.failures('ERROR: test_a (unittest.loader._FailedTest.test_a)'),
+                         [('test_a', 'python3 -B test/scripts/test_a.py')])
+
+    def test_whole_part(self):
+        self.assertEqual(self.failures('make: error'), [('', 'make O=b check-x')])
+
+    def test_summary(self):
+        """The failed part is named below the sums, and the totals stay the last line."""
+        with tempfile.TemporaryDirectory() as work:
+            make = os.path.join(work, 'make')
+            with open(make, 'w', encoding='ascii') as file:
+                file.write('#!/bin/sh\nfor part; do :; done\n[ $part = good ] || { echo "FAILED t; again: do it"; exit 1; }\n')
+            os.chmod(make, 0o755)
+            done = subprocess.run([os.path.join(SCRIPTS, 'check.py'), 'good', 'bad'], capture_output=True, text=True,
+                                  check=False, env=dict(os.environ, MAKE=make, O=work))
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout.split('\n')[-4:],
+                         ['FAILED bad t', '    again: do it', '1 passed, 1 failed, 0 skipped', ''])
+
+
+class Fuzzers(unittest.TestCase):
+    def test_each_counts(self):
+        """check-fuzz counts its fuzzers, and names those that fail or were not built."""
+        with tempfile.TemporaryDirectory() as work:
+            os.mkdir(os.path.join(work, 'fuzz'))
+            for name, status in (('good', 0), ('bad', 1)):
+                path = os.path.join(work, 'fuzz', name)
+                with open(path, 'w', encoding='ascii') as file:
+                    file.write(f'#!/bin/sh\necho stat::number_of_executed_units: 5\necho cov: 7\nexit {status}\n')
+                os.chmod(path, 0o755)
+            done = subprocess.run(['test/fuzz/run_all.sh', work, '1', 'good', 'bad', 'none'], capture_output=True,
+                                  text=True, check=False, cwd=os.path.join(SCRIPTS, '..'))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('\n1 passed, 2 failed, 0 skipped\n', done.stdout)
+        self.assertIn('  FUZZ    good: 5 runs, cov: 7\n', done.stdout)
+        for name in ('bad', 'none'):
+            self.assertIn(f'FAILED fuzzer {name}; again: make O={work} check-fuzz FUZZ_TESTS={name}\n', done.stdout)
 
 
 class Kvm(unittest.TestCase):
@@ -68,6 +128,44 @@ class Kvm(unittest.TestCase):
             self.assertIsNone(self.why(True, **{module: 'Y'}))
 
 
+# Stands for gdb: takes Ctrl-C as an event.
+DEBUGGER = """\
+n=0
+trap 'n=$((n + 1)); echo INT $n' INT
+echo ready
+while :; do
+	read line
+	[ "$line" != quit ] || exit 7
+done
+"""
+
+
+class Debug(unittest.TestCase):
+    def test_interrupt_reaches_gdb_alone(self):
+        """Types Ctrl-C and Ctrl-Z on the terminal of a shell that runs scripts/qemu's in_foreground()."""
+        code = ('import sys; sys.path.insert(0, sys.argv[1]); import test_scripts; '
+                'print("status", test_scripts.load("qemu").in_foreground(["sh", "-c", test_scripts.DEBUGGER]))')
+        pid, terminal = pty.fork()
+        if pid == 0:
+            here = os.path.dirname(os.path.abspath(__file__))
+            os.execvp('sh', ['sh', '-c', '"$@"; echo goes on', 'sh', sys.executable, '-B', '-c', code, here])
+        text = b''
+        for wanted, typed in ((b'ready', b'\x03'), (b'INT 1', b'\x1a\x03'), (b'INT 2', b'quit\n'), (b'status 7', b''),
+                              (b'goes on', b'')):
+            while wanted not in text:
+                try:
+                    data = os.read(terminal, 4096)
+                except OSError:     # all processes on the terminal ended
+                    data = b''
+                if not data:
+                    os.waitpid(pid, 0)
+                    self.fail(f'no {wanted} in {text}')
+                text += data
+            os.write(terminal, typed)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        os.close(terminal)
+
+
 class Make(unittest.TestCase):
     """The messages of make to users whose goal cannot be made."""
     def make(self, *words):
@@ -75,15 +173,49 @@ class Make(unittest.TestCase):
                               capture_output=True, text=True, check=False)
         return done.returncode, done.stderr
 
+    def output(self, *words):
+        return subprocess.run(['make', '-C', os.path.join(SCRIPTS, '..'), '--no-print-directory', *words],
+                              capture_output=True, text=True, check=True).stdout
+
     def test_space_in_output_path(self):
         status, text = self.make('O=a b', 'help')
         self.assertNotEqual(status, 0)
         self.assertIn("O='a b' has a space", text)
 
     def test_help_fits_a_terminal(self):
-        done = subprocess.run(['make', '-C', os.path.join(SCRIPTS, '..'), '--no-print-directory', 'help', 'O=build'],
-                              capture_output=True, text=True, check=True)
-        self.assertEqual([line for line in done.stdout.split('\n') if len(line) > 80], [])
+        self.assertEqual([line for line in self.output('help', 'O=build').split('\n') if len(line) > 80], [])
+
+    def test_help_names_each_target(self):
+        text, phony = self.output('help'), set()
+        for path in ('Makefile', 'scripts/run.mk', 'test/test.mk', 'Documentation/docs.mk', 'tools/tools.mk',
+                     'guests/guests.mk', 'modules/modules.mk', 'scripts/install.mk'):
+            phony |= {word for line in re.findall(r'^\.PHONY:(.*)', read(path), re.M) for word in line.split()}
+        known = {('check' if word.startswith('-') else '') + word for word in re.split(r'[\s,;:.]+', text)}
+        self.assertGreater(len(phony), 30)
+        self.assertEqual(phony - known - {'FORCE', 'all', 'help'}, set())
+
+    def test_changed_flags_compile_again(self):
+        with tempfile.TemporaryDirectory() as work:
+            for target, variable in (('obj/drivers/acpi/tables.o', 'DEBUG=1'), ('obj/drivers/acpi/tables.o', 'CC=cc'),
+                                     ('obj/arch/x86/cpu/thunks.asm.o', 'NASM=/usr/bin/nasm'),
+                                     ('modules/rr.mod', 'MODULE_LD=ld -r'), ('guests/obj/guests/lib/time.o', 'CC=cc'),
+                                     ('tools/clockcheck', 'TOOL_CFLAGS=-O1'), ('obj/tools/mgctl/json.o', 'CC=cc'),
+                                     ('unit/obj/drivers/acpi/tables.c.o', 'HOSTCC=cc')):
+                words = (f'O={work}', f'{work}/{target}')
+                self.output(*words)
+                compiles = f' -o {words[1]} '
+                self.assertNotIn(compiles, self.output('-n', *words))
+                self.assertIn(compiles, self.output('-n', *words, variable), variable)
+
+    def test_machine_without_cpus(self):
+        for variable in ('CPUS=0', 'CPUS=-1', 'CPUS=two', 'MEM=0', 'MEM=2G'):
+            for goal in ('run', 'debug'):
+                status, text = self.make('-n', 'SETUP=true', goal, variable)
+                self.assertNotEqual(status, 0)
+                self.assertIn(f"{variable.replace('=', chr(61) + chr(39))}' is not a number", text)
+        done = subprocess.run([os.path.join(SCRIPTS, 'qemu'), '--cpus', '0', 'x'], capture_output=True, text=True,
+                              check=False)
+        self.assertIn("'0' is not a number from 1", done.stderr)
 
     def test_scenario_without_name(self):
         status, text = self.make('scenario')
@@ -157,6 +289,70 @@ class MakeImage(unittest.TestCase):
         quoted = load('mkimage').quoted
         self.assertEqual(quoted('guest name=a -- x=1,2'), 'guest name=a -- x=1,2')
         self.assertEqual(quoted("a;b $c it's"), "'a;b' '$c' 'it'\\''s'")
+
+    def test_words_are_the_parsers(self):
+        """The words of guest_spec.c and options.def, in the form of mkimage's tables."""
+        def words(function, flags=()):
+            body = source.split(f'static int {function}(', 1)[1].split('\n}\n', 1)[0]
+            return {key + ('' if key in flags else '=') for key in re.findall(r'key_is\(w, "(\w+)"\)', body)}
+        source, mkimage = read('common/boot/guest_spec.c'), load('mkimage')
+        self.assertEqual(set(mkimage.WORDS['guest'].split()), words('guest_word', ('initial', 'control')))
+        self.assertEqual(set(mkimage.WORDS['initrd'].split()), words('initrd_word'))
+        self.assertEqual(set(mkimage.WORDS['policy'].split()), words('policy_word'))
+        kinds = re.search(r'kinds\[\] = \{(.*?)\}', source)[1]
+        self.assertEqual(set(mkimage.WORDS), set(re.findall(r'"([\w-]+)"', kinds)) | {'microcode'})
+        options = re.findall(r'^OPT_\w+\((\w+), (.*)', read('include/margay/options.def'), re.M)
+        self.assertEqual(set(mkimage.OPTIONS.split()),
+                         {name + ('' if 'KIND_FLAG' in rest else '=') for name, rest in options})
+
+    def test_check(self):
+        mkimage = load('mkimage')
+        good = [('k', 'guest name=a mem=1G control -- x=1 -- y'), ('i', 'initrd for=a'), ('m', 'microcode'),
+                ('p', 'policy select=none'), ('l', 'policies-allowed'), ('h', 'guest name=b --')]
+        mkimage.check('when_empty=reboot noreboot com1=115200', good)
+        for options, module, text in (
+                ('when_emtpy=reboot', 'guest name=x', "no option 'when_emtpy=reboot'"),
+                ('noreboot=1', 'guest name=x', "no option 'noreboot=1'"), ('', 'gest name=x', "'gest' is not a kind"),
+                ('', '', "'' is not a kind"), ('', 'guest mem=1G', 'no name='), ('', 'guest name=a', "a guest 'a' already"),
+                ('', 'guest name=x vcpu=2', "unknown word 'vcpu=2'.*vcpus="), ('', 'initrd', 'no for='),
+                ('', 'initrd for=c', 'there is no guest'), ('', 'policy rr', "unknown word 'rr'"),
+                ('', 'microcode file=x', "unknown word 'file=x'")):
+            with self.assertRaisesRegex(mkimage.ImageError, text):
+                mkimage.check(options, good + [('f', module)])
+
+    def test_file_word(self):
+        with_file = load('mkimage').with_file
+        self.assertEqual(with_file('d/vmlinux', 'guest name=a -- b -- c'), 'guest name=a file=vmlinux -- b -- c')
+        self.assertEqual(with_file('d/rr.mod', 'policy'), 'policy file=rr.mod')
+        for path, text in (('a b', 'policy'), ('a', 'microcode'), ('a', 'odd'), ('a', 'policy file=b')):
+            self.assertEqual(with_file(path, text), text)
+
+    def test_output_that_exists(self):
+        mkimage = load('mkimage')
+        with tempfile.TemporaryDirectory() as work:
+            net, file = os.path.join(work, 'net'), os.path.join(work, 'file')
+            os.mkdir(net)
+            mkimage.check_output('net', net, False)
+            with open(file, 'w', encoding='ascii'):
+                pass
+            mkimage.check_output('iso', file, False)
+            for kind, path, why in (('iso', net, 'is a directory'), ('disk', work, 'is a directory'),
+                                    ('net', file, 'is a file'), ('net', work, 'did not make')):
+                with self.assertRaisesRegex(mkimage.ImageError, why):
+                    mkimage.check_output(kind, path, True)
+            with open(os.path.join(net, 'margay.0'), 'w', encoding='ascii'):
+                pass
+            with self.assertRaisesRegex(mkimage.ImageError, '--force'):
+                mkimage.check_output('net', net, False)
+            mkimage.check_output('net', net, True)
+
+    def test_help(self):
+        done = subprocess.run([os.path.join(SCRIPTS, 'mkimage'), '--help'], capture_output=True, text=True, check=True)
+        self.assertIn("--module 'initrd.gz=initrd for=a'", done.stdout)
+        for kind, words in load('mkimage').WORDS.items():
+            for word in (kind, *words.split()):
+                self.assertIn(word, done.stdout)
+        self.assertEqual([line for line in done.stdout.split('\n') if len(line) > 80], [])
 
     def test_missing_file(self):
         mkimage = load('mkimage')

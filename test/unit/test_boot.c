@@ -259,8 +259,8 @@ static void test_modules(void **state)
 	assert_string_equal(bi.mods[7].bad, "is not in RAM");
 	assert_non_null(bi.mods[8].bad);
 	assert_string_equal(bi.mods[8].args, "");
-	assert_logged("modules 4 (over1) and 5 (over2) overlap");
-	assert_logged("module 2 (hole) at 0x90000-0xa0000 is not in RAM");
+	assert_logged("modules 5 (over1) and 6 (over2) overlap");
+	assert_logged("module 3 (hole) at 0x90000-0xa0000 is not in RAM");
 	assert_logged("tag of 12 bytes is too short");
 
 	start();

@@ -146,6 +146,7 @@ static int setup(void **state)
 	bg.spec.mem = RAM;
 	bg.spec.vcpus = 2;
 	bg.spec.cmdline = "console=hvc0 quiet";
+	strcpy(bg.spec.label, "module 2 (guest g1)");
 	make_image(KERNEL_AT, 0x3000);
 	return 0;
 }
@@ -302,7 +303,7 @@ static void test_errors(void **state)
 	setup(NULL);
 	make_image(RAM - 0x4000, 0x1000);
 	assert_int_equal(build(), -E2BIG);
-	assert_logged("guest g1: its kernel wants");
+	assert_logged("module 2 (guest g1): its kernel wants");
 	free(ram);
 	setup(NULL);
 	make_image(KERNEL_AT, 1UL << 40);
@@ -312,7 +313,7 @@ static void test_errors(void **state)
 	setup(NULL);
 	image[0x310 - 8] = 1;
 	assert_int_equal(build(), -ENOEXEC);
-	assert_logged("guest g1: its kernel cannot be started");
+	assert_logged("module 2 (guest g1): its kernel cannot be started");
 	free(ram);
 	setup(NULL);
 	bg.initrd = big;
@@ -326,7 +327,7 @@ static void test_errors(void **state)
 	assert_int_equal(build(), 0);
 	bg.spec.mem = 1UL << 50;
 	assert_int_equal(build(), -EINVAL);
-	assert_logged("guest g1: cannot have");
+	assert_logged("module 2 (guest g1): cannot have");
 }
 
 static u8 tables[4 * PAGE_SIZE];

@@ -16,6 +16,7 @@ static int setup(void **state)
 	(void)state;
 	host_log_clear();
 	memset(&g, 0xaa, sizeof(g));
+	g.number = 7;
 	return 0;
 }
 
@@ -98,7 +99,7 @@ static void test_other_kinds(void **state)
 	assert_string_equal(g.name, "a");
 	assert_silent();
 	assert_int_equal(guest_spec_parse("initrd", &g), -EINVAL);
-	assert_logged("module (initrd): has no for=");
+	assert_logged("module 7 (initrd): has no for=");
 	assert_int_equal(guest_spec_parse("initrd for=a mem=1", &g), -EINVAL);
 	assert_logged("mem=1: unknown word of an initrd");
 	assert_int_equal(guest_spec_parse("initrd for", &g), -EINVAL);
@@ -135,20 +136,29 @@ static void test_bad(void **state)
 		const char *args, *message;
 	} bad[] = {
 		{ "",
-		  "module (): must start with guest, initrd, policy, policies-allowed or microcode" },
+		  "module 7 (): must start with guest, initrd, policy, policies-allowed or microcode" },
 		{ "--", "must start with" },
-		{ "kernel name=a", "module (kernel name=a): must start with" },
+		{ "kernel name=a", "module 7 (kernel name=a): must start with" },
 		{ "guest=1 name=a", "must start with" },
 		{ "guests name=a", "must start with" },
-		{ "guest", "module (guest): has no name=" },
-		{ "guest -- name=a", "module (guest -- name=a): has no name=" },
+		{ "guest", "module 7 (guest): has no name=" },
+		{ "guest -- name=a", "module 7 (guest): has no name=" },
 		{ "guest name", "name: unknown word" },
 		{ "guest name=", "name=: a name has 1 to 31" },
 		{ "guest name=a/b", "name=a/b: a name has only" },
 		{ "guest name=a:", "a name has only" },
 		{ "guest name=0123456789012345678901234567890x", "a name has 1 to 31" },
-		{ "guest name=a foo", "module for guest a: foo: unknown word" },
-		{ "guest foo=1 name=a", "(no name): foo=1: unknown word" },
+		{ "guest name=a foo", "module 7 (guest a): foo: unknown word" },
+		{ "guest foo=1 name=a", "module 7 (guest a): foo=1: unknown word" },
+		{ "guest foo=1", "module 7 (guest): foo=1: unknown word" },
+		{ "guest foo file=vmlinux name=a -- name=b file=c",
+		  "module 7 (guest a, vmlinux): foo: unknown word" },
+		{ "policy name=a file=rr.mod",
+		  "module 7 (policy a, rr.mod): name=a: unknown word of a policy" },
+		{ "policy foo file=rr.mod",
+		  "module 7 (policy, rr.mod): foo: unknown word of a policy" },
+		{ "initrd for=a mem=1 file=initrd.gz",
+		  "module 7 (initrd a, initrd.gz): mem=1: unknown" },
 		{ "guest name=a initial=1", "initial=1: unknown word" },
 		{ "guest name=a vcpus", "vcpus: unknown word" },
 		{ "guest name=a vcpus=0", "vcpus=0: must be 1 to 1024" },

@@ -11,8 +11,10 @@
 #include <margay/console.h>
 #include <margay/domain_parts.h>
 #include <margay/hypercall.h>
+#include <margay/module.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
+#include <margay/version.h>
 
 #define A mock_dom[1]
 #define B mock_dom[2]
@@ -20,6 +22,12 @@
 #define BAD_PTR 0x1000UL
 
 struct boot_info boot_info = { .cmdline = "secret" };
+const char version_date[] = "2026-01-02", version_changeset[] = "2026-01-02 git:0123456789";
+
+const u8 *module_hypervisor_id(void)
+{
+	return (const u8 *)"abcdefghijklmnopqrst";
+}
 
 /* Every n-th check requests preemption; 0: never. */
 static unsigned preempt_every, looks;
@@ -273,6 +281,28 @@ static void test_dispatch(void **state)
 	A->initial = true;
 	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_commandline, P(buf), 0), 0);
 	assert_string_equal(buf, "secret");
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_changeset, P(buf), 0), 0);
+	assert_string_equal(buf, "2026-01-02 git:0123456789");
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_compile_info, P(buf), 0), 0);
+	assert_string_equal(((struct xen_compile_info *)buf)->compile_date, "2026-01-02");
+}
+
+static void test_build_id(void **state)
+{
+	xen_build_id_t *id = calloc(1, sizeof(*id) + 24);
+
+	(void)state;
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_build_id, P(*id), 0), -EPERM);
+	A->initial = true;
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_build_id, 0, 0), 20);
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_build_id, BAD_PTR, 0), -EFAULT);
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_build_id, P(*id), 0), -EINVAL);
+	id->len = 19;
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_build_id, P(*id), 0), -ENOBUFS);
+	id->len = 24;
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_build_id, P(*id), 0), 20);
+	assert_memory_equal(id->buf, "abcdefghijklmnopqrst\0\0\0", 24);
+	free(id);
 }
 
 static void test_console_io(void **state)
@@ -825,6 +855,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_dispatch),	  TEST(test_console_io),     TEST(test_populate),
+		TEST(test_build_id),
 		TEST(test_physmap),	  TEST(test_multicall),	     TEST(test_grant_mapping_stays),
 		TEST(test_map_ring),
 		TEST(test_vcpu_info_area), TEST(test_runstate_area), TEST(test_vcpus),

@@ -188,6 +188,8 @@ static void test_args(void **state)
 	assert_int_equal(rq.domain, MARGAY_POLICY_ITSELF);
 	assert_int_equal(parse(&rq, "policy frobnicate --help"), 0);
 	assert_int_equal(rq.command, HELP);
+	assert_int_equal(parse(&rq, "--version"), 0);
+	assert_int_equal(rq.command, VERSION);
 	assert_wrong("", "what?");
 	assert_wrong("policy", "what about it");
 	assert_wrong("police list", "'police'");

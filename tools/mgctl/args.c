@@ -45,6 +45,7 @@ static const struct option options[] = {
 	{ "domain", required_argument, NULL, 'd' },
 	{ "json", no_argument, NULL, 'j' },
 	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
 	{ "all", no_argument, NULL, 'a' },
 	{ "watch", optional_argument, NULL, 'w' },
 	{ "count", required_argument, NULL, 'n' },
@@ -85,7 +86,8 @@ void print_help(FILE *f)
 	      "                      the first recording decides\n"
 	      "  -o, --old           trace record: what is in the rings already, too\n"
 	      "  -f, --follow        log: wait for more messages, until Ctrl-C\n"
-	      "  -h, --help          print this\n\n"
+	      "  -h, --help          print this\n"
+	      "  -V, --version       print the version of mgctl\n\n"
 	      "Examples:\n"
 	      "  mgctl policy load /modules/credit.mod\n"
 	      "  mgctl policy select sched credit            everywhere\n"
@@ -356,7 +358,7 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 	*rq = (struct request){ .domain = MARGAY_POLICY_ITSELF };
 	opterr = 0;
 	optind = 0; /* glibc: restart, also on a second call */
-	while ((c = getopt_long(argc, argv, ":c:d:jhaw::n:e:s:p:of", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":c:d:jhVaw::n:e:s:p:of", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			g.cpus = optarg;
@@ -393,6 +395,9 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 			break;
 		case 'h':
 			return MGCTL_OK; /* whatever else is given */
+		case 'V':
+			rq->command = VERSION;
+			return MGCTL_OK;
 		default:
 			return wrong(err, c == ':' ? "'%s' needs a value" : "no option '%s'",
 				     argv[optind - 1]);

@@ -2,6 +2,8 @@
 /* mgctl: parses the request, finds Margay, performs the request. */
 #include <unistd.h>
 
+#include <margay-build.h>
+
 #include "show.h"
 
 int main(int argc, char **argv)
@@ -15,6 +17,10 @@ int main(int argc, char **argv)
 		return rc;
 	if (rq.command == HELP) {
 		print_help(stdout);
+		return MGCTL_OK;
+	}
+	if (rq.command == VERSION) {
+		printf("mgctl " MARGAY_VERSION ", " MARGAY_DATE "\n");
 		return MGCTL_OK;
 	}
 	m.terminal = isatty(STDOUT_FILENO);

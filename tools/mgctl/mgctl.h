@@ -23,6 +23,7 @@ enum { MGCTL_OK, MGCTL_REFUSED, MGCTL_USAGE, MGCTL_NO_ACCESS }; /* exit codes */
 
 enum command {
 	HELP,
+	VERSION,
 	LOAD,
 	UNLOAD,
 	LIST,

@@ -392,6 +392,7 @@ int do_request(struct mgctl *m, const struct request *rq)
 	case TRACE_SHOW: /* needs no Margay: main.c */
 	case EXPORT:
 	case HELP:
+	case VERSION:
 		break;
 	}
 	print_help(m->out);

@@ -6,6 +6,7 @@
 #include <margay/page_owner.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
+#include <margay/version.h>
 #include <x86/apic.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
@@ -125,6 +126,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	idt_init();
 	idt_load();
 	printk("Margay, a hypervisor for x86_64 nodes (Xen ABI 4.17)\n");
+	version_print();
 	if (magic != MB2_LOADER_MAGIC)
 		panic("not started by a multiboot2 loader (magic %#x)\n", magic);
 	image_paddr = image;

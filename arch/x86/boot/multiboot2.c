@@ -77,7 +77,7 @@ static void __init add_module(struct boot_info *bi, const u8 *tag, u32 size)
 
 	if (size <= MB2_MODULE_HEADER) {
 		pr_err("multiboot2: module %u: tag of %u bytes is too short, ignored\n",
-		       bi->nr_mods, size);
+		       bi->nr_mods + 1, size);
 		return;
 	}
 	args = tag_string(tag, size, MB2_MODULE_HEADER);
@@ -96,8 +96,8 @@ static void __init add_module(struct boot_info *bi, const u8 *tag, u32 size)
 	else
 		m->size = end - start;
 	if (m->bad)
-		pr_err("module %u (%s) at %#x-%#x %s, not used\n", bi->nr_mods, m->args, start, end,
-		       m->bad);
+		pr_err("module %u (%s) at %#x-%#x %s, not used\n", bi->nr_mods + 1, m->args, start,
+		       end, m->bad);
 	bi->nr_mods++;
 }
 
@@ -109,7 +109,7 @@ static void __init check_modules(struct boot_info *bi)
 		if (m->bad || mem_is_ram(bi->mem, bi->nr_mem, m->start, m->size))
 			continue;
 		m->bad = "is not in RAM";
-		pr_err("module %u (%s) at %#lx-%#lx is not in RAM, not used\n", i, m->args,
+		pr_err("module %u (%s) at %#lx-%#lx is not in RAM, not used\n", i + 1, m->args,
 		       m->start, m->start + m->size);
 	}
 	/* If two modules overlap, one has overwritten the other: reject both. */
@@ -120,8 +120,8 @@ static void __init check_modules(struct boot_info *bi)
 			if (!a->size || !b->size || a->start >= b->start + b->size ||
 			    b->start >= a->start + a->size)
 				continue;
-			pr_err("modules %u (%s) and %u (%s) overlap, neither is used\n", i, a->args,
-			       j, b->args);
+			pr_err("modules %u (%s) and %u (%s) overlap, neither is used\n", i + 1,
+			       a->args, j + 1, b->args);
 			a->bad = b->bad = "overlaps another module";
 		}
 	}

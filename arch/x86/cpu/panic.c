@@ -3,6 +3,7 @@
 #include <margay/vcpu.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
+#include <margay/version.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
 #include <x86/traps.h>
@@ -77,6 +78,7 @@ void panic(const char *fmt, ...)
 	printk("RSP %016lx CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx\n",
 	       (u64)__builtin_frame_address(0), read_cr0(), read_cr2(), read_cr3(), read_cr4());
 	trap_backtrace((u64)__builtin_return_address(0) - 1, 0, *(u64 *)__builtin_frame_address(0));
+	version_print();
 	printk("panic: the machine %s\n", opt.noreboot ? "stays halted" : "reboots in 5 seconds");
 	if (opt.noreboot)
 		arch_halt();

@@ -163,7 +163,8 @@ void __init tsc_init(void)
 	if (!x86.tsc_hz)
 		panic("the TSC's rate is unknown: no PIT, HPET or CPUID leaf 15H answers\n");
 	if (pit && hpet && differs(pit, hpet))
-		pr_warn("TSC: the PIT says %lu kHz, the HPET %lu kHz\n", pit / 1000, hpet / 1000);
+		pr_warn("TSC: the PIT says %lu kHz, the HPET %lu kHz: using the HPET's rate\n",
+			pit / 1000, hpet / 1000);
 	if (id && differs(x86.tsc_hz, id))
 		pr_warn("TSC: measured %lu kHz, CPUID says %lu kHz: using the measured rate\n",
 			x86.tsc_hz / 1000, id / 1000);

@@ -125,21 +125,21 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 	int rc = guest_layout(bg->spec.mem, strlen(bg->spec.cmdline), d->nr_vcpus, l);
 
 	if (rc || (l->high && (GUEST_HIGH_BASE + l->high) >> x86.phys_bits)) {
-		pr_err("guest %s: cannot have %lu KiB of memory and a command line of %lu bytes\n",
-		       d->name, bg->spec.mem >> 10, strlen(bg->spec.cmdline));
+		pr_err("%s: cannot have %lu MiB of memory and a command line of %lu bytes\n",
+		       bg->spec.label, bg->spec.mem >> 20, strlen(bg->spec.cmdline));
 		return -EINVAL;
 	}
 	rc = elf_parse(bg->image, bg->image_size, elf);
 	if (rc) {
-		pr_err("guest %s: its kernel cannot be started: %s\n", d->name, elf->why);
+		pr_err("%s: its kernel cannot be started: %s\n", bg->spec.label, elf->why);
 		return rc;
 	}
 	for (unsigned i = 0; i < elf->nr_segs; i++) {
 		const struct elf_segment *s = &elf->seg[i];
 
 		if (s->memsz > l->cmdline || s->paddr > l->cmdline - s->memsz) {
-			pr_err("guest %s: its kernel wants %lx to %lx, its memory ends at %lx\n",
-			       d->name, s->paddr, s->paddr + s->memsz, l->cmdline);
+			pr_err("%s: its kernel wants %lx to %lx, its memory ends at %lx\n",
+			       bg->spec.label, s->paddr, s->paddr + s->memsz, l->cmdline);
 			return -E2BIG;
 		}
 	}
@@ -150,8 +150,8 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 		return 0;
 	if (bg->initrd_size > l->cmdline ||
 	    l->cmdline - bg->initrd_size < ALIGN_UP(elf->end, PAGE_SIZE)) {
-		pr_err("guest %s: no room for an initrd of %lu KiB in %lu MiB\n", d->name,
-		       bg->initrd_size >> 10, bg->spec.mem >> 20);
+		pr_err("%s: no room for an initrd of %lu MiB in %lu MiB\n", bg->spec.label,
+		       ALIGN_UP(bg->initrd_size, 1UL << 20) >> 20, bg->spec.mem >> 20);
 		return -E2BIG;
 	}
 	/* The initrd ends just below the command line. */

@@ -49,6 +49,10 @@ int main(void)
 	static struct xen_platform_parameters params;
 	static xen_domain_handle_t handle;
 	static xen_commandline_t hv_cmdline;
+	static struct {
+		uint32_t len;
+		uint8_t bytes[64];
+	} build_id;
 
 	CHECK(version >> 16 == 4 && (version & 0xffff) >= 17, "version %lx", version);
 	CHECK((uint32_t)version == cpuid(xen_leaf + 1, 0).a, "version %lx, but CPUID says %x",
@@ -76,6 +80,18 @@ int main(void)
 	ret = xen_version(XENVER_build_id, NULL);
 	CHECK(ret > 0 || ret == -XEN_ENODATA || ret == -XEN_EPERM, "length of the build id %ld",
 	      ret);
+
+	if (ret > 0) {
+		build_id.len = 0;
+		CHECK_RET(xen_version(XENVER_build_id, &build_id), -XEN_EINVAL);
+		build_id.len = (uint32_t)ret - 1;
+		CHECK_RET(xen_version(XENVER_build_id, &build_id), -XEN_ENOBUFS);
+		build_id.len = sizeof(build_id.bytes);
+		CHECK_RET(xen_version(XENVER_build_id, &build_id), ret);
+		CHECK(build_id.bytes[0] | build_id.bytes[1] | build_id.bytes[2] | build_id.bytes[3],
+		      "the build id begins with zeros");
+		CHECK_RET(xen_version(XENVER_build_id, UNMAPPED), -XEN_EFAULT);
+	}
 
 	CHECK_RET(xen_version(99, NULL), -XEN_ENOSYS);
 	CHECK_RET(xen_version(XENVER_extraversion, UNMAPPED), -XEN_EFAULT);

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Manual pages and installation, included by the top Makefile.
+
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+BOOTDIR ?= /boot
+MAN := $(O)/man/margay.7 $(O)/man/mgctl.8
+
+.PHONY: man install
+
+man: $(MAN)
+
+$(O)/man/margay.7: README.md scripts/mkman.py $(O)/inc/margay-build.h
+	@mkdir -p $(@D)
+	@echo "  MAN     $@"
+	$(Q)scripts/mkman.py $< "$$(scripts/version)" "$$(scripts/version --date)" >$@
+
+# The page's date is the commit's, not that of the build.
+$(O)/man/mgctl.8: Documentation/mgctl.rst Documentation/conf.py $(O)/inc/margay-build.h
+	@mkdir -p $(@D)
+	@echo "  MAN     $@"
+	$(Q)command -v $(SPHINXBUILD) >/dev/null || { echo "$(SPHINXBUILD) is missing: run scripts/setup docs" >&2; exit 1; }
+	$(Q)SOURCE_DATE_EPOCH="$$(scripts/version --time)" $(SPHINXBUILD) -q -b man -d $(O)/docs/doctrees Documentation $(@D)
+
+# /etc/default/margay belongs to the administrator as soon as it is there.
+install: $(O)/margay $(O)/guests/hello $(MODULES) $(O)/tools/mgctl $(MAN) install-headers
+	install -d $(DESTDIR)$(BOOTDIR) $(DESTDIR)$(SYSCONFDIR)/grub.d $(DESTDIR)$(SYSCONFDIR)/default \
+		$(addprefix $(DESTDIR)$(PREFIX)/,bin sbin lib/margay/modules share/man/man7 share/man/man8)
+	install -m 644 $(O)/margay $(DESTDIR)$(BOOTDIR)/margay
+	install -m 644 $(O)/guests/hello $(DESTDIR)$(BOOTDIR)/margay-hello
+	install -m 755 tools/grub/20_margay $(DESTDIR)$(SYSCONFDIR)/grub.d
+	test -e $(DESTDIR)$(SYSCONFDIR)/default/margay || \
+		install -m 644 tools/grub/margay.default $(DESTDIR)$(SYSCONFDIR)/default/margay
+	install -m 755 $(O)/tools/mgctl $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 scripts/mkimage $(DESTDIR)$(PREFIX)/bin/margay-mkimage
+	install -m 755 tools/image/extract-elf $(DESTDIR)$(PREFIX)/bin/margay-extract-elf
+	install -m 644 $(MODULES) $(DESTDIR)$(PREFIX)/lib/margay/modules
+	install -m 644 $(O)/man/margay.7 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 $(O)/man/mgctl.8 $(DESTDIR)$(PREFIX)/share/man/man8
