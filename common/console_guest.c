@@ -132,6 +132,12 @@ static void ring_event(struct domain *d)
 		cpu_raise(housekeeping_cpu, CPU_WORK_CONSOLE);
 }
 
+static void print_focus(void)
+{
+	printk("input goes to %s; Ctrl-%c three times switches\n",
+	       focus ? focus_name : "Margay, h for help", (char)opt.conswitch - 32);
+}
+
 int console_attach(struct domain *d)
 {
 	struct guest_console *c = kzalloc(sizeof(*c));
@@ -162,8 +168,10 @@ int console_attach(struct domain *d)
 	}
 	guard(&domains_lock);
 	list_add_tail(&c->link, &guests);
-	if (focus_chosen && !focus && !strcmp(focus_name, d->name))
+	if (focus_chosen && !focus && !strcmp(focus_name, d->name)) {
 		focus = d;
+		print_focus();
+	}
 	return 0;
 }
 
@@ -192,8 +200,10 @@ static void console_detach(struct domain *d)
 		return;
 	spin_lock(&domains_lock);
 	list_del(&c->link);
-	if (focus == d)
+	if (focus == d) {
 		focus = NULL;
+		print_focus();
+	}
 	spin_lock(&console_lock);
 	list_del(&c->turn);
 	console_end_line_of(d);
@@ -271,12 +281,6 @@ static void rotate_focus(void)
 
 	focus = next == &guests ? NULL : list_entry(next, struct guest_console, link)->d;
 	strcopy(focus_name, focus ? focus->name : "", sizeof(focus_name));
-}
-
-static void print_focus(void)
-{
-	printk("input goes to %s; Ctrl-%c three times switches\n",
-	       focus ? focus_name : "Margay, h for help", (char)opt.conswitch - 32);
 }
 
 void console_guests_started(void)

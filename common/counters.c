@@ -2,6 +2,7 @@
 /* All counters by name. They change while they are read: only their sums are inexact. */
 #include <margay/sched.h>
 #include <margay/trace.h>
+#include <margay/xen.h>
 
 struct counter {
 	const char *group, *name;
@@ -27,6 +28,23 @@ static const struct {
 	/* Number 0 has no name of its own: it stands for all hypercalls that are not served. */
 	[0] = { "unserved", HCALL_ROW_UNSERVED },
 };
+
+static const struct {
+	const char *call;
+	u64 nr;
+	const char *name;
+} operations[] = {
+#define OPERATION(call, nr, name) { #call, nr, #name },
+#include <margay/operations.def>
+};
+
+const char *operation_name(const char *call, u64 nr)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(operations); i++)
+		if (operations[i].nr == nr && !strcmp(operations[i].call, call))
+			return operations[i].name;
+	return NULL;
+}
 
 const char *hypercall_name(unsigned nr)
 {
@@ -79,13 +97,13 @@ void counters_of_vcpu(struct vcpu *v, counter_fn *put, void *to)
 
 void counters_of_domain(const struct domain *d, counter_fn *put, void *to)
 {
-	put(to, "memory", "bytes", NO_SUB, d->tot_pages << PAGE_SHIFT);
+	put(to, "memory", "used", NO_SUB, d->tot_pages << PAGE_SHIFT);
 	put(to, "memory", "limit", NO_SUB, d->max_pages << PAGE_SHIFT);
 	put(to, "p2m", "4K", NO_SUB, d->p2m.entries[0]);
 	put(to, "p2m", "2M", NO_SUB, d->p2m.entries[1]);
 	put(to, "p2m", "1G", NO_SUB, d->p2m.entries[2]);
-	put(to, "memory", "meta-pages", NO_SUB, d->meta_pages);
-	put(to, "p2m", "tables", NO_SUB, d->p2m.table_pages);
+	put(to, "memory", "margay", NO_SUB, (u64)d->meta_pages << PAGE_SHIFT);
+	put(to, "memory", "p2m-tables", NO_SUB, (u64)d->p2m.table_pages << PAGE_SHIFT);
 	put(to, "refused", "unknown", NO_SUB, d->refusals);
 	put(to, "state", "vcpus", NO_SUB, d->nr_vcpus);
 }
@@ -117,6 +135,6 @@ void counters_of_machine(counter_fn *put, void *to)
 	put(to, "memory", "free", NO_SUB, st.free_pages << PAGE_SHIFT);
 	put(to, "memory", "margay", NO_SUB, st.margay_pages << PAGE_SHIFT);
 	put(to, "memory", "unscrubbed", NO_SUB, st.dirty_pages << PAGE_SHIFT);
-	put(to, "memory", "split", NO_SUB, st.split_chunks);
+	put(to, "chunks", "split", NO_SUB, st.split_chunks);
 	put(to, "memory", "retired", NO_SUB, st.retired_pages << PAGE_SHIFT);
 }

@@ -263,7 +263,7 @@ void evtchn_dump(struct domain *d)
 		if (chn->state == ECS_RESERVED)
 			continue;
 		if (shown++ == DUMP_MAX) {
-			printk("  and more\n");
+			printk("%s: and more ports\n", d->name);
 			return;
 		}
 		if (chn->state == ECS_INTERDOMAIN)
@@ -272,8 +272,8 @@ void evtchn_dump(struct domain *d)
 			snprintf(to, sizeof(to), " for domain %u", (u32)chn->port);
 		else if (chn->state == ECS_VIRQ)
 			snprintf(to, sizeof(to), " %u", (u32)chn->port);
-		printk("  port %u: %s%s, vCPU %u, pending %u, masked %u\n", port, names[chn->state],
-		       to, DEST_VCPU(chn->dest), flags >> EVTCHN_FIFO_PENDING & 1,
-		       flags >> EVTCHN_FIFO_MASKED & 1);
+		printk("%s: port %u: %s%s, vCPU %u%s%s\n", d->name, port, names[chn->state], to,
+		       DEST_VCPU(chn->dest), flags >> EVTCHN_FIFO_PENDING & 1 ? ", pending" : "",
+		       flags >> EVTCHN_FIFO_MASKED & 1 ? ", masked" : "");
 	}
 }

@@ -2,15 +2,19 @@
 /* Margay's console keys, each declared once in the table at the end. */
 #include <margay/console.h>
 #include <margay/evtchn.h>
+#include <margay/policy_registry.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 
+#define SECONDS "%lu.%03lu s"
+#define AS_SECONDS(ns) (ns) / 1000000000, (ns) / 1000000 % 1000
+
 static const char *const dom_states[] = { "building", "running", "shut down", "dying" };
-static const char *const run_states[] = { "offline", "blocked", "runnable", "running" };
+static const char *const run_states[] = { "offline", "blocked", "waiting", "running" };
 
 static void show_domain(struct domain *d)
 {
-	printk("domain %u %s: %s%s, %lu MiB, %u vCPUs, refused requests %lu\n", d->id, d->name,
+	printk("domain %u %s: %s%s, %lu MiB, %u vCPUs, refused %lu\n", d->id, d->name,
 	       dom_states[d->state], d->initial ? ", initial" : "", d->tot_pages >> 8, d->nr_vcpus,
 	       d->refusals);
 }
@@ -20,22 +24,50 @@ static void show_vcpu(struct vcpu *v)
 	struct vcpu_runstate_info rs;
 
 	vcpu_runstate(v, &rs);
-	printk("  vcpu %u: %s on CPU %u, ran %lu ms, waited %lu ms, %lu events, %lu wake-ups\n",
-	       v->id, run_states[v->state], v->cpu->id, rs.time[RUNSTATE_running] / 1000000,
-	       rs.time[RUNSTATE_runnable] / 1000000, v->stats.events + v->stats.interrupts,
-	       v->stats.wakeups);
+	printk("  vcpu %u: %s on CPU %u, ran " SECONDS ", waited " SECONDS "\n", v->id,
+	       run_states[v->state], v->cpu->id, AS_SECONDS(rs.time[RUNSTATE_running]),
+	       AS_SECONDS(rs.time[RUNSTATE_runnable]));
 }
 
 static void show_cpu(struct cpu *c)
 {
+	const struct policy *p = policy_of(c, POINT_SCHED);
 	struct vcpu *v = c->current;
 
-	printk("CPU %u node %u: %s%s%u, %u waiting, %lu switches, %lu timer interrupts, %lu kicks%s\n",
-	       c->id, c->node, v ? v->domain->name : "idle", v ? " vcpu " : " ", v ? v->id : 0,
-	       READ_ONCE(c->view.nr_queued), c->stats.switches, c->stats.timer_irqs, c->stats.kicks,
+	printk("CPU %u node %u: %s%s%u, %u waiting, policy %s%s\n", c->id, c->node,
+	       v ? v->domain->name : "idle", v ? "/" : " ", v ? v->id : 0,
+	       READ_ONCE(c->view.nr_queued), p ? p->mod.name : "built-in",
 	       c == housekeeping_cpu ? ", housekeeping" : "");
+	for (unsigned i = POINT_IDLE; i <= POINT_EXIT; i++)
+		if ((p = policy_of(c, i)))
+			printk("  %s policy %s\n", policy_point_names[i], p->mod.name);
 }
 
+/* Prints a line as `mgctl stat --all` does. to: the name of the counters' owner. */
+static void show_counter(void *to, const char *group, const char *name, u32 sub, u64 value)
+{
+	char what[112], number[8];
+	const char *op = "";
+
+	if (!value)
+		return;
+	if (sub != NO_SUB) {
+		snprintf(number, sizeof(number), "%u", sub);
+		op = operation_name(name, sub) ?: number;
+	}
+	snprintf(what, sizeof(what), "%s: %s %s %s%s", (const char *)to, group, name, op,
+		 *op ? " " : "");
+	if (!strcmp(group, "time"))
+		printk("%s%lu.%09lu s\n", what, value / 1000000000, value % 1000000000);
+	else if (!strcmp(group, "memory"))
+		printk("%s%lu KiB\n", what, value >> 10);
+	else if (!strcmp(name, "run"))
+		printk("%s%s\n", what, run_states[value]);
+	else
+		printk("%s%lu\n", what, value);
+}
+
+/* The sums of the vCPUs' times, exits and hypercalls, without their other counters. */
 void domain_show_exits(struct domain *d)
 {
 	u64 all = 0, ran = 0, margay = 0;
@@ -47,36 +79,25 @@ void domain_show_exits(struct domain *d)
 		ran += rs.time[RUNSTATE_running];
 		margay += tsc_to_ns(READ_ONCE(d->vcpus[i]->exit_ticks));
 	}
-	printk("%s ran %lu ns, %lu of them in Margay\n", d->name, ran, margay);
+	show_counter(d->name, "time", "guest", NO_SUB, ran - min(ran, margay));
+	show_counter(d->name, "time", "margay", NO_SUB, margay);
 	for (unsigned r = 0; r < NR_EXITS; r++) {
 		u64 n = 0;
 
 		for (unsigned i = 0; i < d->nr_vcpus; i++)
 			n += d->vcpus[i]->exits[r];
 		all += n;
-		if (n)
-			printk("%s exits %s %lu\n", d->name, exit_names[r], n);
+		show_counter(d->name, "exit", exit_names[r], NO_SUB, n);
 	}
-	printk("%s exits total %lu\n", d->name, all);
-	for (unsigned h = 1; h < NR_HYPERCALLS; h++) {
+	show_counter(d->name, "exit", "total", NO_SUB, all);
+	for (unsigned h = 0; h < NR_HYPERCALLS * HCALL_SUBOPS; h++) {
+		const char *name = hypercall_name(h / HCALL_SUBOPS);
 		u64 n = 0;
 
-		for (unsigned i = 0; i < d->nr_vcpus * HCALL_SUBOPS; i++)
-			n += hypercall_counts(d->vcpus[i / HCALL_SUBOPS], h)[i % HCALL_SUBOPS];
-		if (n && hypercall_name(h))
-			printk("%s hypercall %s %lu\n", d->name, hypercall_name(h), n);
+		for (unsigned i = 0; name && i < d->nr_vcpus; i++)
+			n += hypercall_counts(d->vcpus[i], h / HCALL_SUBOPS)[h % HCALL_SUBOPS];
+		show_counter(d->name, "hypercall", name, h % HCALL_SUBOPS, n);
 	}
-}
-
-/* to: the name of the counters' owner. */
-static void show_counter(void *to, const char *group, const char *name, u32 sub, u64 value)
-{
-	if (!value)
-		return;
-	printk("%s: %s %s", (const char *)to, group, name);
-	if (sub != NO_SUB)
-		printk(" %u", sub);
-	printk(" %lu\n", value);
 }
 
 static void show_machine(void)
@@ -122,6 +143,11 @@ static void key_panic(void)
 	panic("asked for by a key\n");
 }
 
+static void key_unknown(void)
+{
+	printk("no such key: h for help\n");
+}
+
 static void key_help(void);
 
 /* A key runs these functions in this order, each once, or for each CPU, domain or vCPU. */
@@ -134,22 +160,23 @@ static const struct key {
 	void (*vcpu)(struct vcpu *v);	/* a domain's, after the domain */
 } keys[] = {
 	{ 'h', "this list", .once = key_help },
-	{ 'd', "CPUs, domains and vCPUs", NULL, show_cpu, show_domain, show_vcpu },
-	{ 'e', "exits by reason, hypercalls by number", .domain = domain_show_exits },
-	{ 's', "all counters, by CPU and vCPU", show_machine, show_cpu_counters, show_memory,
-	  show_vcpu_counters },
+	{ 'd', "CPUs, their policies, domains and vCPUs", NULL, show_cpu, show_domain, show_vcpu },
+	{ 'e', "exits and hypercalls of each domain", .domain = domain_show_exits },
+	{ 's', "all counters, like `mgctl stat --all`", show_machine, show_cpu_counters,
+	  show_memory, show_vcpu_counters },
 	{ 'm', "memory", memory_show, .domain = show_memory },
 	{ 'v', "what is done about speculation", .once = arch_show_speculation },
-	{ 'c', "event channels", .domain = evtchn_dump },
+	{ 'c', "event channels of each domain", .domain = evtchn_dump },
 	{ '!', "panic on purpose, to see what one looks like", .once = key_panic },
 	{ 'R', "reboot the machine", .once = arch_reboot },
 	{ 'P', "power the machine off", .once = arch_poweroff },
+	{ 0, NULL, .once = key_unknown },
 };
 
 static void key_help(void)
 {
-	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
-		printk("%c  %s\n", keys[i].key, keys[i].what);
+	for (const struct key *k = keys; k->key; k++)
+		printk("%c  %s\n", k->key, k->what);
 }
 
 /*
@@ -236,10 +263,8 @@ bool console_key(char key)
 		return false;
 	if (part_of_escape(key))
 		return true;
-	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
-		if (keys[i].key == key) {
-			memset(&progress, 0, sizeof(progress));
-			progress.key = &keys[i];
-		}
+	memset(&progress, 0, sizeof(progress));
+	for (progress.key = keys; progress.key->key && progress.key->key != key;)
+		progress.key++;
 	return true;
 }

@@ -12,6 +12,7 @@ const struct hcall_entry hcall_table[NR_HYPERCALLS] = {
 #include <margay/hypercalls.def>
 };
 
+#define __HYPERVISOR_margay_op MARGAY_HYPERCALL
 #define HYPERCALL(nr, name, handler, who)                                                     \
 	_Static_assert((nr) == __HYPERVISOR_##name, "number of " #name);
 #include <margay/hypercalls.def>

@@ -56,10 +56,11 @@ static long op_list(struct margay_op *op)
 	return 0;
 }
 
-static long op_select(const struct margay_op *op)
+static long op_select(struct vcpu *v, const struct margay_op *op)
 {
 	struct policy *p = op->name[0] ? policy_find(op->name) : NULL;
 	struct cpu_set set;
+	int rc;
 
 	_Static_assert(sizeof(set.bits) == sizeof(op->u.select.cpus), "CPUs of a set");
 	if (op->name[0] && !p)
@@ -67,7 +68,10 @@ static long op_select(const struct margay_op *op)
 	if (op->u.select.point >= NR_POINTS)
 		return -EINVAL;
 	memcpy(set.bits, op->u.select.cpus, sizeof(set.bits));
-	return policy_select(op->u.select.point, p, &set);
+	rc = policy_select(op->u.select.point, p, &set);
+	if (!rc)
+		policy_log_selection(op->u.select.point, p, &set, v->domain);
+	return rc;
 }
 
 static long op_selected(struct margay_op *op)
@@ -125,7 +129,7 @@ static long do_op(struct vcpu *v, struct margay_op *op)
 	case MARGAY_POLICY_LIST:
 		return op_list(op);
 	case MARGAY_POLICY_SELECT:
-		return op_select(op);
+		return op_select(v, op);
 	case MARGAY_POLICY_SELECTED:
 		return op_selected(op);
 	case MARGAY_POLICY_SET:

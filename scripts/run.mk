@@ -8,8 +8,9 @@ SETUP ?= scripts/setup
 ACCEL ?= tcg
 CPUS ?= 4
 MEM ?= 2048
-# More options of Margay for `make run`.
+# More options of Margay for `make run`. Its second serial line is for scripts/send.
 OPTIONS ?=
+RUN_OPTIONS = console=com1,com2,vga $(OPTIONS)
 RUN_ISO := $(O)/margay.iso
 USB_IMAGE := $(O)/margay-usb.img
 LINUX_GUESTS := $(O)/guests/linux-cloud $(O)/guests/linux-generic
@@ -52,16 +53,16 @@ $(CONTROL_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/b
 	@echo "  INITRD  $@"
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(CONTROL_FILES)
 
-# The demonstration: a stock Debian kernel, which gets the input and the control privilege, and the
-# hello guest.
+# The demonstration: a stock Debian kernel, which gets the input and the control privilege, and a
+# guest of our own that stays. The scenario linux-demo is the same.
 RUN_MODULES := \
-	--module '$(O)/guests/linux-cloud=guest name=linux vcpus=2 mem=512M control -- console=hvc0 margay.control' \
+	--module '$(O)/guests/linux-cloud=guest name=linux vcpus=2 mem=512M control -- console=hvc0 quiet margay.control' \
 	--module '$(CONTROL_INITRAMFS)=initrd for=linux' \
-	--module '$(O)/guests/hello=guest name=hello vcpus=1 mem=32M'
+	--module '$(O)/guests/neighbour=guest name=neighbour vcpus=1 mem=32M'
 
-$(RUN_ISO): $(O)/margay $(O)/guests/hello $(O)/guests/linux-cloud $(CONTROL_INITRAMFS) scripts/mkimage FORCE
+$(RUN_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-cloud $(CONTROL_INITRAMFS) scripts/mkimage FORCE
 	@echo "  IMAGE   $@"
-	$(Q)scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(OPTIONS)' $(RUN_MODULES) $<
+	$(Q)scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(RUN_MODULES) $<
 
 $(USB_IMAGE): $(O)/margay guests scripts/mkimage scripts/mkusb.py test/scenarios.list FORCE
 	@echo "  IMAGE   $@"

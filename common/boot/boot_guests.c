@@ -105,7 +105,7 @@ static void boot_policy(const struct boot_guest *bg)
 			continue;
 		rc = policy_select(i, p, &set);
 		if (!rc)
-			pr_info("policy %s selected for %s\n", p->mod.name, policy_point_names[i]);
+			policy_log_selection(i, p, &set, NULL);
 		else if (rc != -EOPNOTSUPP)
 			pr_err("policy %s not selected for %s (%d)\n", p->mod.name,
 			       policy_point_names[i], rc);

@@ -7,6 +7,7 @@
  */
 #include <stdarg.h>
 
+#include <margay/cmdline.h>
 #include <margay/domain_parts.h>
 #include <margay/page_owner.h>
 #include <margay/policy_registry.h>
@@ -307,6 +308,35 @@ int policy_select(enum policy_point point, struct policy *p, const struct cpu_se
 	if (p->ejected)		/* ejected meanwhile: remove the pointers again */
 		clear_pointers(p);
 	return 0;
+}
+
+/* Writes a list such as 0-3,5, as far as there is room. */
+static void list_cpus(const struct cpu_set *set, char *list, size_t size)
+{
+	size_t n = 0;
+
+	for (unsigned first = cpu_set_next(set, 0), end; first < nr_cpus && n < size;
+	     first = cpu_set_next(set, end)) {
+		for (end = first; end + 1 < nr_cpus && cpu_set_has(set, end + 1); end++)
+			;
+		n += (size_t)snprintf(list + n, size - n, n ? ",%u" : "%u", first);
+		if (end++ > first && n < size)
+			n += (size_t)snprintf(list + n, size - n, "-%u", end - 1);
+	}
+}
+
+void policy_log_selection(enum policy_point point, const struct policy *p,
+			  const struct cpu_set *set, const struct domain *by)
+{
+	char list[48] = "";
+
+	if (opt.loglevel < LOG_INFO)
+		return;
+	if (point != POINT_PLACE)
+		list_cpus(set, list, sizeof(list));
+	pr_info("policy %s selected for %s%s%s by %s\n", p ? p->mod.name : "built-in",
+		policy_point_names[point], list[0] ? " on CPUs " : "", list,
+		by ? by->name : "its boot module");
 }
 
 int policy_set(struct policy *p, const struct domain *d, const char *name, u64 value)

@@ -97,6 +97,9 @@ struct policy *policy_last(void);	/* the last one loaded */
 struct policy *policy_selected(enum policy_point point, unsigned cpu);
 /* Selects p (NULL: built-in) on the CPUs of the set (unused for POINT_PLACE). 0 or -errno. */
 int policy_select(enum policy_point point, struct policy *p, const struct cpu_set *set);
+/* Logs a selection. by NULL: a boot module asked for it. */
+void policy_log_selection(enum policy_point point, const struct policy *p,
+			  const struct cpu_set *set, const struct domain *by);
 /* Sets a parameter of a domain, or of the policy (d NULL). 0, -ENOENT, or the module's errno. */
 int policy_set(struct policy *p, const struct domain *d, const char *name, u64 value);
 /* Reads counter i; false after the last one. Copies the name, NUL-terminated, to name[32]. */

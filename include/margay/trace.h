@@ -70,6 +70,8 @@ static inline void time_entry(struct vcpu *v)
  */
 const char *hypercall_name(unsigned nr);
 const u64 *hypercall_counts(const struct vcpu *v, unsigned nr);
+/* Returns the name of operation nr of the named hypercall, NULL if it has none. */
+const char *operation_name(const char *call, u64 nr);
 
 /* Report all counters of an object, by group and name. sub: NO_SUB or an operation's number. */
 #define NO_SUB (~0U)

@@ -199,7 +199,7 @@ def expect_nmi(cpu):
 NMI_REPORTED = r'^\(margay\) CPU [01]: [12] NMIs?: unknown source: a BMC or a button\?$'
 
 
-@case(expect=[NMI_REPORTED, HELLO, r'^\(margay\) hello exits hypercall'], forbid=['hello exits nmi'], **GOES_ON)
+@case(expect=[NMI_REPORTED, HELLO, r'^\(margay\) hello: exit hypercall'], forbid=['hello: exit nmi'], **GOES_ON)
 def nmi_in_margay():
     """An NMI while Margay runs is reported and has no other effect."""
     k.stop('do_memory_op', cpu=1)
@@ -256,7 +256,7 @@ def nmi_early():
     expect_nmi(0)
 
 
-@case(expect=[HELLO, r'^\(margay\) hello exits nmi 1$'], **GOES_ON)
+@case(expect=[HELLO, r'^\(margay\) hello: exit nmi 1$'], **GOES_ON)
 def nmi_in_guest():
     """An NMI while a guest runs causes an exit, and the guest continues unharmed."""
     k.stop('svm_switch', cpu=1)     # GIF is clear: it waits until VMRUN

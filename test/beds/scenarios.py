@@ -16,7 +16,7 @@ Keys on the first line: NUMBERS and TEXTS, and long=BED,... for more beds in che
     like=NAME takes all from a scenario above but its beds, to change some
 Indented: guest NAME [KEY=VALUE...] [-- COMMAND LINE]; options, for Margay; expect, forbid, same (a group that must match the
     same text each time), count LEAST[-MOST] and says (by Bochs's debugger), each with a regular expression; after REGEX and
-    send TEXT to type it; module FILE ARGUMENTS; qemu, with arguments; grub, a command before Margay is loaded;
+    send TEXT to type it, or host COMMAND to run one on the build machine; module FILE ARGUMENTS; qemu, with arguments; grub, a command before Margay is loaded;
     bochs KEY=VALUE; debugger, commands with `;` between (bochsdbg.py)
 """
 import copy
@@ -50,7 +50,7 @@ FIELDS = {
     'panics': False,            # Margay must panic
     'count': [],                # {line=REGEX, least=N [, most=N]}
     'same': [],                 # regexes with one group that must match the same text each time
-    'input': [],                # {after=REGEX, send=TEXT}, in this order
+    'input': [],                # {after=REGEX, send=TEXT [, host=COMMAND]}, in this order
     'ends': 'off',              # 'off': the machine must power itself off; 'any'
     'threads': False,           # beds.Machine.threads
     'timeout': 60,
@@ -225,7 +225,7 @@ def first_line(text, before, where):
 def further_line(entry, key, text, seen, where):
     """Parse an indented line. `seen` has the keys that earlier lines of the entry set."""
     field = LISTS.get(key) or {'guest': 'guests', 'after': 'input', 'module': 'modules'}.get(key, key)
-    if field not in seen and key not in ('options', 'send'):
+    if field not in seen and key not in ('options', 'send', 'host'):
         entry[field] = {} if key == 'bochs' else []
         seen.add(field)
     if key in LISTS:
@@ -242,10 +242,12 @@ def further_line(entry, key, text, seen, where):
         entry['input'].append({'after': text, 'send': ''})
     elif key == 'send' and entry.get('input'):
         entry['input'][-1]['send'] = escapes(text)
+    elif key == 'host' and entry.get('input'):
+        entry['input'][-1]['host'] = text.replace('$O', OUT)
     elif key == 'module':
         entry['modules'].append((text.split(maxsplit=1) + [''])[:2])
     elif key == 'qemu':
-        entry['qemu'] += shlex.split(text)
+        entry['qemu'] += shlex.split(text.replace('$O', OUT))
     elif key == 'bochs':
         entry['bochs'].update([text.split('=', 1)])
     elif key == 'debugger':

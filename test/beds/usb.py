@@ -36,7 +36,7 @@ SECTIONS = {
     'CPUID': r'\(margay\) CPUID 00000007:0 ', 'used features': r'\(margay\) feature \w+: used',
     'mitigations': r'\(margay\) verw +o', 'memory map': r'\(margay\) memory map: .* RAM',
     'consoles': r'\(margay\) console com1: output, input by ', 'screen': r'\(margay\) screen: \w+, \d+x\d+ at 0x',
-    'SPCR': r'\(margay\) SPCR: ', 'DBG2': r'\(margay\) DBG2: ', 'exits': r'\(margay\) hello exits total \d+',
+    'SPCR': r'\(margay\) SPCR: ', 'DBG2': r'\(margay\) DBG2: ', 'exits': r'\(margay\) hello: exit total \d+',
     'run times': r'\(margay\) hello ran \d+ ns', 'end': r'\(margay\) no guests left: reboot$',
 }
 

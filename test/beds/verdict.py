@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Judge a run of a scenario by its serial lines, while it runs and at its end."""
+import os
 import re
+import subprocess
 
 from beds import Watcher
 from scenarios import FORBIDDEN, PANIC
 
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..')
 AFTER_FAILURE = 1.0     # the emulator's own seconds (beds.OwnTime) for a register dump or backtrace
 POWER_OFF = 20.0        # ... to power off in, once all expected lines came
 
@@ -57,6 +60,8 @@ class Verdict(Watcher):
         if not any(after.search(text) for text in self.recent + [partial]):
             return None
         self.recent = []
+        if 'host' in self.input[0]:
+            subprocess.run(['sh', '-c', f"{{ {self.input[0]['host']}; }} &"], cwd=ROOT, check=False)
         return self.input.pop(0)['send']
 
     def deadline(self, now):

@@ -3,6 +3,7 @@
 lines. Used by scripts/perf.py. The figures of our own guests repeat; those of Linux on two CPUs vary by a few per cent
 from run to run.
 """
+import collections
 import os
 import re
 import subprocess
@@ -30,9 +31,9 @@ WORK = re.compile(r'work (\w+) (\d+)')
 # Features of both a bare machine and a guest, so that a kernel does the same on both.
 SAME_CPU = beds.TCG_CPU + ',-rdtscp,-monitor,-smap,-xsave'
 SAME_KERNEL = 'rdinit=/bin/work norandmaps nokaslr mitigations=off quiet'
-EXITS = re.compile(r'\(margay\) (\S+) exits (\S+) (\d+)')
-RAN = re.compile(r'\(margay\) \S+ ran (\d+) ns, (\d+) of them in Margay')
-HYPERCALLS = re.compile(r'\(margay\) (\S+) hypercall (\S+) (\d+)')
+EXITS = re.compile(r'\(margay\) (\S+): exit (\S+) (\d+)$')
+TIME = re.compile(r'\(margay\) \S+: time (guest|margay) (\d+)\.(\d{9}) s$')
+HYPERCALLS = re.compile(r'\(margay\) \S+: hypercall (\S+) \S+ (\d+)$')
 
 
 class PerfError(Exception):
@@ -291,7 +292,7 @@ def swap_gap(vcpus):
                for name in ('rr', 'credit', 'gang', 'edf')]
     lines = on_margay(f'swap_gap_{vcpus}', [
         (guest('swap_gap'), f'guest name=swap_gap vcpus={vcpus} mem=32M control -- cpus=4 together=1'), *modules],
-        'PASS swap_gap', cpus=4)
+        'PASS swap_gap', 'loglevel=warn', cpus=4)
     gaps, swaps = lines.find(GAPS)[0], lines.find(SWAPS)[0]
     return {f'longest gap, {vcpus} vCPUs on 4 CPUs': int(gaps[1]),
             f'... with {gaps[3]} swaps, {vcpus} vCPUs': int(gaps[2]),
@@ -304,7 +305,7 @@ def policy():
     """
     lines = on_margay('policy', [
         (guest('policy_cost'), 'guest name=policy_cost vcpus=2 mem=32M control -- cpus=1'),
-        (os.path.join(beds.OUT, 'modules/rr.mod'), 'policy select=none')], 'PASS policy_cost')
+        (os.path.join(beds.OUT, 'modules/rr.mod'), 'policy select=none')], 'PASS policy_cost', 'loglevel=warn')
     swap, yields = lines.find(SWAP), lines.find(YIELDS)
     return {'swap to rr': int(swap[0][1]), 'swap back': int(swap[0][2]),
             'two switches, built-in': int(yields[0][1]), 'two switches, rr': int(yields[0][2]),
@@ -340,10 +341,12 @@ def linux_run(name, vcpus, cmdline, sign):
     lines = on_margay(name, [(guest('linux-cloud'), args),
                              (guest('initramfs.gz'), 'initrd for=linux')],
                       sign, 'loglevel=debug', cpus=vcpus)
-    ran, margay = (int(n) for n in lines.find(RAN)[0].groups())
-    return {'exits': {m[2]: int(m[3]) for m in lines.find(EXITS)},
-            'hypercalls': {m[2]: int(m[3]) for m in lines.find(HYPERCALLS)},
-            'ns': {'guest': ran - margay, 'Margay': margay}}
+    ns = {m[1]: int(m[2] + m[3]) for m in lines.find(TIME)}
+    hypercalls = collections.Counter()
+    for m in lines.find(HYPERCALLS):
+        hypercalls[m[1]] += int(m[2])
+    return {'exits': {m[2]: int(m[3]) for m in lines.find(EXITS)}, 'hypercalls': dict(hypercalls),
+            'ns': {'guest': ns['guest'], 'Margay': ns['margay']}}
 
 
 def asleep_on_margay(cmdline):

@@ -69,6 +69,13 @@ class OutOfTree(unittest.TestCase):
         self.assertEqual(sorted(found), ['include/margay/public/policy.h', 'include/margay/public/policy_lib.h',
                                          'include/margay/public/types.h', 'share/margay/module.mk'])
 
+    def test_example_without_headers(self):
+        path = os.path.join(self.work, 'early')
+        shutil.copytree(os.path.join(TREE, 'modules/example'), path)
+        done = run('make', '-C', path, 'MARGAY=/nowhere', env=self.env)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("headers are not in /nowhere: run `make install-headers`", done.stderr)
+
     def test_example(self):
         path = os.path.join(self.work, 'example')
         shutil.copytree(os.path.join(TREE, 'modules/example'), path)

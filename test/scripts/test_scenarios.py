@@ -137,13 +137,14 @@ class Tables(unittest.TestCase):
     def test_indented_lines(self):
         table = self.load('two qemu ordered ends=any\n\tguest a elf=x vcpus=3 -- how=0\n'
                           '\tguest b no-pass elf=y\n\texpect ^one two\n\tcount 3-7 up\n\tcount 2 down\n\tsame free (.*)\n'
-                          '\tafter x# $\n\tsend \\x01a b\\r\n\tmodule hello guest name=c\n\tqemu -a "b c"\n'
+                          '\tafter x# $\n\tsend \\x01a b\\r\n\tafter y\n\thost cp $O/a .\n\tmodule hello guest name=c\n\tqemu -a "b c"\n'
                           '\tbochs MODEL=m\n\tdebugger c; set x = 1\n\tsays odd\n\tgrub wrmsr 1 2\n\tforbid bad\n')
         self.assertEqual([g['elf'] for g in table[0]['guests']], ['x', 'y'])
         self.assertEqual(table[0]['guests'][0]['cmdline'], 'how=0')
         self.assertEqual(table[0]['expect'], ['^one two', r'^(\[a\] )?PASS x$'])
         self.assertEqual(table[0]['count'], [{'line': 'up', 'least': 3, 'most': 7}, {'line': 'down', 'least': 2}])
-        self.assertEqual(table[0]['input'], [{'after': 'x# $', 'send': '\x01a b\r'}])
+        self.assertEqual(table[0]['input'], [
+            {'after': 'x# $', 'send': '\x01a b\r'}, {'after': 'y', 'send': '', 'host': f'cp {beds.OUT}/a .'}])
         self.assertEqual(table[0]['modules'], [['hello', 'guest name=c']])
         self.assertEqual(table[0]['qemu'], ['-a', 'b c'])
         self.assertEqual((table[0]['bochs'], table[0]['debugger']), ({'MODEL': 'm'}, ['c', 'set x = 1']))
@@ -231,6 +232,15 @@ class Emulator(unittest.TestCase):
         ended, reason = self.run_shell('printf "name? "; read name; echo "hello $name"',
                                        guests=SILENT, expect=['^name. hello moon'],
                                        input=[{'after': 'name', 'send': 'moon\n'}])
+        self.assertEqual((ended.how, reason), ('off', None))
+
+    def test_host_command(self):
+        with tempfile.TemporaryDirectory() as work:
+            pipe = os.path.join(work, 'pipe')
+            os.mkfifo(pipe)
+            ended, reason = self.run_shell(f'echo ready; read text <{pipe}; echo "got $text"', guests=SILENT,
+                                           expect=['^got it'],
+                                           input=[{'after': '^ready', 'send': '', 'host': f'echo it >{pipe}'}])
         self.assertEqual((ended.how, reason), ('off', None))
 
     def test_dead_emulator(self):

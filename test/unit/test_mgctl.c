@@ -2,7 +2,7 @@
 /*
  * mgctl without Margay: its command line, its calls, its output and its exit codes. The tests
  * replace Margay by a fake with two modules and three CPUs.
- * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/log.c tools/mgctl/record.c tools/mgctl/show.c
+ * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/text.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/log.c tools/mgctl/record.c tools/mgctl/show.c
  */
 #include "host.h"
 
@@ -104,9 +104,20 @@ static int run(const char *line)
 	return rc;
 }
 
+/* Joins the lines of a message. */
+static void flatten(char *text)
+{
+	for (char *p; (p = strstr(text, "\n  "));) {
+		*p = ' ';
+		memmove(p + 1, p + 3, strlen(p + 3) + 1);
+	}
+}
+
 #define assert_refused(line, part)                                                     \
 	do {                                                                           \
 		assert_int_equal(run(line), MGCTL_REFUSED);                            \
+		assert_fits(err);                                                      \
+		flatten(err);                                                          \
 		assert_says(err, part);                                                \
 	} while (0)
 
@@ -190,10 +201,14 @@ static void test_args(void **state)
 	assert_int_equal(rq.command, HELP);
 	assert_int_equal(parse(&rq, "--version"), 0);
 	assert_int_equal(rq.command, VERSION);
-	assert_wrong("", "what?");
-	assert_wrong("policy", "what about it");
+	assert_wrong("", "\n  mgctl stat  ");
+	assert_says(err, "\n  mgctl policy load     FILE ");
+	assert_wrong("policy", "usage: mgctl [OPTION...] policy COMMAND [OPERAND...]\n");
+	assert_says(err, "\n  mgctl policy load     FILE ");
+	assert_null(strstr(err, "mgctl stat"));
+	assert_wrong("trace", "\n  mgctl trace  export   FILE ");
 	assert_wrong("police list", "'police'");
-	assert_wrong("policy frobnicate", "'frobnicate' is not a command");
+	assert_wrong("policy frobnicate", "'frobnicate' is not a command of policy");
 	assert_wrong("policy list rr", "usage: mgctl policy list (");
 	assert_wrong("policy load", "usage: mgctl policy load FILE");
 	assert_wrong("policy select cpu rr", "'cpu' is not a policy point");
@@ -212,8 +227,10 @@ static void test_list(void **state)
 	(void)state;
 	ejected = true;
 	assert_int_equal(run("policy list"), 0);
-	assert_says(out, "\nrr              sched             3     12288 \"\\?[2J??ss");
-	assert_says(out, "\nodd             idle,exit         3     12288 ");
+	assert_fits(out);
+	assert_says(out, "\nrr              sched                        3    12 KiB\n"
+			 "  \"\\?[2J??ss");
+	assert_says(out, "\nodd             idle,exit                    3    12 KiB\n");
 	assert_says(out, "\n  ejected: #PF at +0x10\n");
 	assert_int_equal(run("policy list --json"), 0);
 	assert_says(out, "{\"policies\": [{\"name\": \"rr\", \"summary\": "
@@ -231,6 +248,7 @@ static void test_show(void **state)
 {
 	(void)state;
 	assert_int_equal(run("policy show"), 0);
+	assert_fits(out);
 	assert_string_equal(out, "CPU sched           idle            exit\n"
 				 "  0 built-in        built-in        built-in\n"
 				 "  1 rr              built-in        built-in\n"
@@ -307,6 +325,14 @@ static void test_set(void **state)
 	assert_refused("policy set rr x=1", "out of range");
 }
 
+static void test_help(void **state)
+{
+	(void)state;
+	assert_int_equal(run("--help"), 0);
+	assert_fits(out);
+	assert_says(out, "\n  mgctl stat --watch ");
+}
+
 static int answer_to_first(struct mgctl *m, struct margay_op *op)
 {
 	(void)m;
@@ -345,6 +371,8 @@ static void test_access(void **state)
 		passes = cases[i].passes;
 		assert_int_equal(check_access(&m), MGCTL_NO_ACCESS);
 		fclose(m.err);
+		assert_fits(err);
+		flatten(err);
 		assert_says(err, cases[i].says);
 	}
 	answer = 0;
@@ -391,6 +419,7 @@ int main(void)
 		cmocka_unit_test_setup(test_set, setup),
 		cmocka_unit_test_setup(test_access, setup),
 		cmocka_unit_test_setup(test_load, setup),
+		cmocka_unit_test_setup(test_help, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include "mock_heap.h"
 
 #include <margay/arch.h>
+#include <margay/cmdline.h>
 #include <margay/guest_copy.h>
 #include <margay/page_owner.h>
 #include <margay/policy_registry.h>
@@ -19,6 +20,7 @@
 
 #define CPUS 3
 
+struct margay_options opt = { .loglevel = LOG_INFO };
 struct spinlock domains_lock;
 struct list domain_list = LIST_INIT(domain_list);
 const char *const exit_names[NR_EXITS];
@@ -288,6 +290,27 @@ static void test_select(void **state)
 	assert_int_equal(policy_node(1, 1, 0), 0);
 }
 
+/* Who selected what, and where. */
+static void test_selection_is_logged(void **state)
+{
+	struct policy *p = load(&all);
+	struct domain d = { .id = 7, .name = "linux" };
+
+	(void)state;
+	policy_log_selection(POINT_SCHED, p, &two, &d);
+	assert_logged("policy all selected for sched on CPUs 0,2 by linux\n");
+	policy_log_selection(POINT_IDLE, p, &first, NULL);
+	assert_logged("policy all selected for idle on CPUs 0 by its boot module\n");
+	policy_log_selection(POINT_SCHED, NULL, &everywhere, &d);
+	assert_logged("policy built-in selected for sched on CPUs 0-2 by linux\n");
+	policy_log_selection(POINT_PLACE, p, &everywhere, &d);
+	assert_logged("policy all selected for place by linux\n");
+	opt.loglevel = LOG_WARN;
+	policy_log_selection(POINT_IDLE, NULL, &two, &d);
+	opt.loglevel = LOG_INFO;
+	assert_int_equal(host_logged("CPUs 0,2"), 1);
+}
+
 /* No pointer remains, all CPUs choose again, and the module cannot be selected again. */
 static void test_eject(void **state)
 {
@@ -493,7 +516,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_select),   TEST(test_eject),	      TEST(test_start),
 		TEST(test_unload_waits), TEST(test_unload_half), TEST(test_slots),
-		TEST(test_guest_load),
+		TEST(test_guest_load), TEST(test_selection_is_logged),
 		TEST(test_many_nodes), TEST(test_log),
 	};
 

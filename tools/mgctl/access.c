@@ -10,7 +10,7 @@
 
 int no_access(struct mgctl *m, const char *why)
 {
-	fprintf(m->err, "mgctl: %s\n", why);
+	say(m->err, "mgctl: %s", why);
 	return MGCTL_NO_ACCESS;
 }
 
@@ -41,7 +41,7 @@ int check_access(struct mgctl *m)
 	case EACCES:
 		return no_access(m, "this Margay has another control interface than this mgctl");
 	default:
-		fprintf(m->err, "mgctl: Margay does not answer: %s\n", strerror(-rc));
+		say(m->err, "mgctl: Margay does not answer: %s", strerror(-rc));
 		return MGCTL_NO_ACCESS;
 	}
 }

@@ -20,23 +20,19 @@ static const struct {
 	enum command command;
 	int nr_operands;
 } commands[] = {
-	{ "policy", "load", "FILE", "give the module in FILE to Margay; it is not used yet", LOAD,
-	  1 },
-	{ "policy", "unload", "NAME", "throw the module NAME out; nothing may use it", UNLOAD, 1 },
+	{ "policy", "load", "FILE", "give Margay the module in FILE", LOAD, 1 },
+	{ "policy", "unload", "NAME", "throw NAME out, if it is unused", UNLOAD, 1 },
 	{ "policy", "list", "", "the modules that are loaded", LIST, 0 },
-	{ "policy", "select", "POINT NAME", "let NAME (or built-in) decide at POINT from now on",
-	  SELECT, 2 },
+	{ "policy", "select", "POINT NAME", "let NAME (or built-in) decide", SELECT, 2 },
 	{ "policy", "show", "", "who decides, on each CPU", SHOW, 0 },
-	{ "policy", "set", "NAME KEY=VALUE",
-	  "set a parameter of NAME's, or of a domain's with NAME", SET, 2 },
+	{ "policy", "set", "NAME KEY=VALUE", "set a parameter of NAME", SET, 2 },
 	{ "policy", "counters", "NAME", "what NAME has counted", COUNTERS, 1 },
-	{ "trace", "record", "FILE", "write what happens into FILE, until Ctrl-C", RECORD, 1 },
+	{ "trace", "record", "FILE", "write what happens into FILE", RECORD, 1 },
 	{ "trace", "show", "FILE", "the records in FILE, as text", TRACE_SHOW, 1 },
-	{ "trace", "export", "FILE", "the same as Chrome trace JSON, for ui.perfetto.dev", EXPORT,
-	  1 },
-	{ "info", "", "", "what Margay does about the CPU's speculation", INFO, 0 },
-	{ "log", "", "", "Margay's messages since its start", LOG, 0 },
-	{ "stat", "", "", "where time goes; exits, hypercalls and events", STAT, 0 },
+	{ "trace", "export", "FILE", "the same as JSON, for Perfetto", EXPORT, 1 },
+	{ "info", "", "", "mitigations of speculation", INFO, 0 },
+	{ "log", "", "", "Margay's messages", LOG, 0 },
+	{ "stat", "", "", "times, exits, hypercalls, events", STAT, 0 },
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -63,53 +59,74 @@ struct given {
 	bool all, old, follow;
 };
 
+/* Prints the commands of a group; NULL: all. */
+static void print_commands(FILE *f, const char *group)
+{
+	for (size_t i = 0; i < NR_COMMANDS; i++)
+		if (!group || !strcmp(group, commands[i].group))
+			fprintf(f, "  mgctl %-6s %-8s %-14s %s\n", commands[i].group,
+				commands[i].name, commands[i].operands, commands[i].does);
+}
+
 void print_help(FILE *f)
 {
 	fputs("usage: mgctl [OPTION...] policy|trace COMMAND [OPERAND...]\n"
 	      "       mgctl [OPTION...] stat|log|info\n"
-	      "Controls and observes Margay, the hypervisor, from a guest with the privilege.\n\n",
+	      "Controls and observes Margay, the hypervisor, from a guest with the\n"
+	      "control privilege.\n\n",
 	      f);
-	for (size_t i = 0; i < NR_COMMANDS; i++)
-		fprintf(f, "  %-6s %-8s %-15s %s\n", commands[i].group, commands[i].name,
-			commands[i].operands, commands[i].does);
-	fputs("\nPOINT is sched (which vCPU runs next), idle (what a CPU does without one), exit (who\n"
-	      "sees exits) or place (where new guests go).\n\n"
-	      "  -c, --cpus LIST     select: only on these CPUs of the machine, such as 0-3,5\n"
-	      "  -d, --domain N      set: the parameter of domain N (or `self'); stat: only that one\n"
+	print_commands(f, NULL);
+	fputs("\nPOINT is sched (which vCPU runs next), idle (what a CPU does without\n"
+	      "one), exit (who sees exits) or place (where new guests go).\n\n"
+	      "  -c, --cpus LIST     select: only on these CPUs, such as 0-3,5\n"
+	      "  -d, --domain N      set: the parameter of domain N (or `self');\n"
+	      "                      stat: only that domain\n"
 	      "  -j, --json          print JSON\n"
 	      "  -a, --all           stat: every counter, one on a line\n"
-	      "  -w, --watch[=SECS]  stat: what happens in a second, again and again (1)\n"
+	      "  -w, --watch[=SECS]  stat: what happens in a second, repeatedly\n"
 	      "  -n, --count N       stat --watch: so often, not until Ctrl-C\n"
-	      "  -e, --events LIST   trace record: of exit,entry,hypercall,inject,sched,wake,policy,fault\n"
+	      "  -e, --events LIST   trace record: of exit,entry,hypercall,inject,\n"
+	      "                      sched,wake,policy,fault\n"
 	      "  -s, --seconds N     trace record: for so long, not until Ctrl-C\n"
-	      "  -p, --pages N       trace record: pages of a CPU's ring, a power of two to 256 (64);\n"
-	      "                      the first recording decides\n"
+	      "  -p, --pages N       trace record: pages of a CPU's ring, a power of\n"
+	      "                      two to 256 (64); the first recording decides\n"
 	      "  -o, --old           trace record: what is in the rings already, too\n"
 	      "  -f, --follow        log: wait for more messages, until Ctrl-C\n"
 	      "  -h, --help          print this\n"
 	      "  -V, --version       print the version of mgctl\n\n"
 	      "Examples:\n"
 	      "  mgctl policy load /modules/credit.mod\n"
-	      "  mgctl policy select sched credit            everywhere\n"
-	      "  mgctl policy select sched credit -c 0-3,5   there; other CPUs stay as they are\n"
-	      "  mgctl policy set credit weight=512 -d 2     twice the share of other domains\n"
-	      "  mgctl policy select sched built-in          back to Margay's own\n"
+	      "  mgctl policy select sched credit       # on all CPUs\n"
+	      "  mgctl policy set credit weight=512 -d 2  # twice others' share\n"
+	      "  mgctl policy select sched built-in -c 0  # Margay's own, only there\n"
+	      "  mgctl policy select sched built-in\n"
 	      "  mgctl policy unload credit\n"
-	      "  mgctl stat --watch                          like top\n"
-	      "  mgctl trace record -s 5 /tmp/t && mgctl trace export /tmp/t >/tmp/t.json\n\n"
-	      "Exit status: 0 done, 1 Margay refused, 2 wrong usage, 3 no access to Margay.\n",
+	      "  mgctl stat --watch                     # like top, until Ctrl-C\n"
+	      "  mgctl trace record -s 2 /tmp/t && mgctl trace export /tmp/t >/tmp/json\n\n"
+	      "Exit status: 0 done, 1 Margay refused, 2 wrong usage, 3 no access to\n"
+	      "Margay.\n",
 	      f);
+}
+
+/* Says what may follow `mgctl GROUP`, or `mgctl` if group is NULL. */
+static int incomplete(FILE *err, const char *group)
+{
+	fprintf(err, "usage: mgctl [OPTION...] %s%sCOMMAND [OPERAND...]\n\n", group ? group : "",
+		group ? " " : "");
+	print_commands(err, group);
+	fputs("\nmgctl --help explains the options and has examples.\n", err);
+	return MGCTL_USAGE;
 }
 
 static int wrong(FILE *err, const char *fmt, ...)
 {
+	char text[512];
 	va_list ap;
 
-	fputs("mgctl: ", err);
 	va_start(ap, fmt);
-	vfprintf(err, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fputs(" (mgctl --help)\n", err);
+	say(err, "mgctl: %s (mgctl --help)", text);
 	return MGCTL_USAGE;
 }
 
@@ -246,19 +263,19 @@ static int parse_command(int argc, char **argv, struct request *rq, FILE *err)
 	int used;
 
 	if (argc < 1)
-		return wrong(err, "what?");
+		return incomplete(err, NULL);
 	while (i < NR_COMMANDS && strcmp(group, commands[i].group))
 		i++;
 	if (i == NR_COMMANDS)
 		return wrong(err, "'%s' is not `policy', `trace', `stat', `log' or `info'", group);
 	used = commands[i].name[0] ? 2 : 1;
 	if (argc < used)
-		return wrong(err, "%s: what about it?", group);
+		return incomplete(err, group);
 	while (used == 2 && i < NR_COMMANDS &&
 	       (strcmp(group, commands[i].group) || strcmp(name, commands[i].name)))
 		i++;
 	if (i == NR_COMMANDS)
-		return wrong(err, "'%s' is not a command", name);
+		return wrong(err, "'%s' is not a command of %s", name, group);
 	if (argc - used != commands[i].nr_operands)
 		return wrong(err, "usage: mgctl %s%s%s%s%s", group, used == 2 ? " " : "",
 			     commands[i].name, commands[i].nr_operands ? " " : "",

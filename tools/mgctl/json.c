@@ -79,13 +79,3 @@ void json_hex(struct json *j, const char *key, const uint8_t *bytes, size_t size
 		fprintf(j->f, "%02x", bytes[i]);
 	fputc('"', j->f);
 }
-
-void print_text(FILE *f, int width, const char *text, size_t size)
-{
-	int n = 0;
-
-	for (; (size_t)n < size && text[n]; n++)
-		fputc(text[n] < ' ' || text[n] > '~' ? '?' : text[n], f);
-	for (; n < width; n++)
-		fputc(' ', f);
-}

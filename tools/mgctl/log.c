@@ -51,7 +51,7 @@ static int print_new(struct mgctl *m, struct log *l)
 			return rc;
 		lost = op.u.log.at - op.u.log.size - l->at;
 		if (lost)
-			fprintf(m->err, "mgctl: %" PRIu64 " bytes of the log are lost\n", lost);
+			say(m->err, "mgctl: %" PRIu64 " bytes of the log are lost", lost);
 		print_lines(m, l, op.u.log.text, op.u.log.size);
 		l->at = op.u.log.at;
 	}
@@ -76,6 +76,6 @@ int do_log(struct mgctl *m, const struct request *rq)
 	}
 	if (!rc)
 		return MGCTL_OK;
-	fprintf(m->err, "mgctl: Margay refused to read its log: %s\n", strerror(-rc));
+	say(m->err, "mgctl: Margay refused to read its log: %s", strerror(-rc));
 	return MGCTL_REFUSED;
 }

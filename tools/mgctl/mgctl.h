@@ -130,7 +130,9 @@ void json_raw(struct json *j, const char *key, const char *text);
 void json_bool(struct json *j, const char *key, bool value);
 void json_hex(struct json *j, const char *key, const uint8_t *bytes, size_t size);
 
-/* json.c. Like fprintf("%-*s") for at most size bytes; replaces control bytes by '?'. */
+/* text.c. Like fprintf("%-*s") for at most size bytes; replaces control bytes by '?'. */
 void print_text(FILE *f, int width, const char *text, size_t size);
+/* Prints a paragraph and ends it. Lines have 72 columns; those after the first are indented. */
+void say(FILE *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -40,7 +40,7 @@ int find_policy(struct mgctl *m, const char *name, struct margay_op *op)
 
 static int cannot_read(struct mgctl *m, const char *name, const char *why)
 {
-	fprintf(m->err, "mgctl: cannot read %s: %s\n", name, why);
+	say(m->err, "mgctl: cannot read %s: %s", name, why);
 	return MGCTL_USAGE;
 }
 
@@ -132,15 +132,11 @@ static void list_text(FILE *f, const struct margay_op *op)
 			snprintf(points + strlen(points), sizeof(points) - strlen(points), "%s%s",
 				 points[0] ? "," : "", point_names[i]);
 	print_text(f, 15, op->name, sizeof(op->name));
-	fprintf(f, " %-10s %8llu %9llu ", points, (unsigned long long)op->u.list.selected,
-		(unsigned long long)op->u.list.memory);
-	print_text(f, 0, op->u.list.summary, sizeof(op->u.list.summary));
-	fputc('\n', f);
-	if (op->u.list.ejected) {
-		fputs("  ejected: ", f);
-		print_text(f, 0, op->u.list.why, sizeof(op->u.list.why));
-		fputc('\n', f);
-	}
+	fprintf(f, " %-21s %8llu %5llu KiB\n", points, (unsigned long long)op->u.list.selected,
+		(unsigned long long)op->u.list.memory >> 10);
+	say(f, "  %.*s", (int)sizeof(op->u.list.summary), op->u.list.summary);
+	if (op->u.list.ejected)
+		say(f, "  ejected: %.*s", (int)sizeof(op->u.list.why), op->u.list.why);
 }
 
 static int list(struct mgctl *m, const struct request *rq)
@@ -156,7 +152,7 @@ static int list(struct mgctl *m, const struct request *rq)
 	}
 	for (; !(rc = list_nth(m, i, &op)) && i < LIST_MAX; i++) {
 		if (!rq->json && !i)
-			fputs("NAME            POINTS     SELECTED    MEMORY SUMMARY\n", m->out);
+			fputs("NAME            POINTS                SELECTED    MEMORY\n", m->out);
 		if (rq->json)
 			list_json(&j, &op);
 		else
@@ -198,7 +194,7 @@ static bool cpus_exist(struct mgctl *m, const struct request *rq)
 	while (!(rq->cpus[last / 64] >> last % 64 & 1));
 	if (selected(m, rq->point, last, &op) != -ENOENT)
 		return true;
-	fprintf(m->err, "mgctl: there is no CPU %u; nothing was changed\n", last);
+	say(m->err, "mgctl: there is no CPU %u; nothing was changed", last);
 	return false;
 }
 
@@ -354,7 +350,7 @@ static int info(struct mgctl *m, const struct request *rq)
 		if (rq->json)
 			json_text(&j, NULL, op.u.line.text, sizeof(op.u.line.text));
 		else
-			fprintf(m->out, "%.*s\n", (int)sizeof(op.u.line.text), op.u.line.text);
+			say(m->out, "%.*s", (int)sizeof(op.u.line.text), op.u.line.text);
 	}
 	if (rq->json) {
 		json_end(&j, ']');

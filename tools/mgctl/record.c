@@ -179,7 +179,7 @@ int do_record(struct mgctl *m, const struct request *rq)
 	rec->m = m;
 	rec->f = fopen(rq->file, "wb");
 	if (!rec->f) {
-		fprintf(m->err, "mgctl: cannot write %s: %s\n", rq->file, strerror(errno));
+		say(m->err, "mgctl: cannot write %s: %s", rq->file, strerror(errno));
 		free(rec);
 		return MGCTL_USAGE;
 	}
@@ -191,12 +191,12 @@ int do_record(struct mgctl *m, const struct request *rq)
 	for (uint32_t i = 0; i < rec->nr_rings; i++)
 		m->unmap(m, rec->rings[i].head, rec->rings[i].pages);
 	if (rc)
-		fprintf(m->err, "mgctl: cannot record: %s\n",
-			rc == -EINVAL ? "Margay refuses rings of that size" :
-			rc == -ENOMEM ? "no memory for the rings" :
-					strerror(-rc));
+		say(m->err, "mgctl: cannot record: %s",
+		    rc == -EINVAL ? "Margay refuses rings of that size" :
+		    rc == -ENOMEM ? "no memory for the rings" :
+				    strerror(-rc));
 	else if (bad)
-		fprintf(m->err, "mgctl: cannot write %s\n", rq->file);
+		say(m->err, "mgctl: cannot write %s", rq->file);
 	else
 		fprintf(m->out, "%llu records, %llu lost\n", (unsigned long long)rec->kept,
 			(unsigned long long)rec->lost);

@@ -61,23 +61,21 @@ static const char *why(const struct request *rq, int rc)
 
 int refused(struct mgctl *m, const struct request *rq, int rc, const char *reason)
 {
+	const char *words = why(rq, rc), *of_what = rq->command == LOAD ? rq->file : rq->name;
 	struct margay_op found = { 0 };
-	const char *words = why(rq, rc);
+	char text[REASON_SIZE + 1] = "";
 
-	fprintf(m->err, "mgctl: Margay refused to %s %s: ", tried[rq->command],
-		rq->command == LOAD ? rq->file :
-		rq->name[0]         ? rq->name :
-				      BUILT_IN);
-	if (reason && reason[0]) {
-		print_text(m->err, 0, reason, REASON_SIZE);
-	} else if (rq->command != LOAD && rq->name[0] && find_policy(m, rq->name, &found)) {
-		fputs("there is no such policy", m->err);
-	} else if (found.u.list.ejected) {
-		fputs("it was ejected: ", m->err);
-		print_text(m->err, 0, found.u.list.why, sizeof(found.u.list.why));
-	} else {
-		fputs(words ? words : strerror(-rc), m->err);
-	}
-	fputc('\n', m->err);
+	if (reason && reason[0])
+		snprintf(text, sizeof(text), "%.*s", REASON_SIZE, reason);
+	else if (rq->command != LOAD && rq->name[0] && find_policy(m, rq->name, &found))
+		words = "there is no such policy";
+	else if (found.u.list.ejected)
+		snprintf(text, sizeof(text), "it was ejected: %.*s", (int)sizeof(found.u.list.why),
+			 found.u.list.why);
+	say(m->err, "mgctl: Margay refused to %s %s: %s", tried[rq->command],
+	    of_what[0] ? of_what : BUILT_IN,
+	    text[0] ? text :
+	    words   ? words :
+		      strerror(-rc));
 	return MGCTL_REFUSED;
 }

@@ -66,7 +66,7 @@ static void take_names(struct trace_file *t)
 
 static int complain(FILE *err, const char *name, const char *why)
 {
-	fprintf(err, "mgctl: %s: %s\n", name, why);
+	say(err, "mgctl: %s: %s", name, why);
 	return MGCTL_USAGE;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mgctl stat: prints Margay's counters as a table of 80 columns, as JSON, or one per line. Margay
+ * mgctl stat: prints Margay's counters as a table of 72 columns, as JSON, or one per line. Margay
  * supplies the counters and their names. --watch computes rates from two snapshots.
  */
 #include <errno.h>
@@ -10,6 +10,11 @@
 #include "mgctl.h"
 
 #define MAX_COUNTERS 512U
+/*
+ * Clears the screen. Margay writes its tag before the first character of a line, so it clears that
+ * one too: the table begins in the next line.
+ */
+#define CLEAR "\033[H\033[J\n"
 
 /* The machine or a domain (index MARGAY_STAT_WHOLE), a CPU or a vCPU. */
 struct thing {
@@ -151,6 +156,7 @@ static void percent(FILE *f, uint64_t part, uint64_t all)
 	fprintf(f, " %6.2f", all ? 100.0 * (double)part / (double)all : 0.0);
 }
 
+static const char *const state_names[] = { "offline", "blocked", "waiting", "running" };
 static const char *const times[] = { "guest", "margay", "waiting", "idle" };
 
 /* Prints the four times as shares of the elapsed time. An offline vCPU counts as idle. */
@@ -178,11 +184,10 @@ static void cpu_row(FILE *f, const struct thing *t, const struct thing *was, dou
 
 static void vcpu_row(FILE *f, const struct thing *t, const struct thing *was, double per)
 {
-	static const char states[] = "obwr";
 	uint64_t run = value(t, "state", "run");
 
 	fprintf(f, "%5u %3llu %c ", t->index, (unsigned long long)value(t, "state", "cpu"),
-		run < 4 ? states[run] : '?');
+		run < 4 ? state_names[run][0] : '?');
 	shares(f, t, was, true);
 	count(f, (double)gain(t, was, "exit", NULL) * per);
 	count(f, (double)gain(t, was, "hypercall", NULL) * per);
@@ -199,21 +204,22 @@ static unsigned long long mib(const struct thing *t, const char *name)
 static void whole_row(FILE *f, const struct thing *t, bool rates)
 {
 	if (t->domain == MARGAY_STAT_MACHINE) {
-		fprintf(f,
-			"up %.1f s, %llu CPUs, memory %llu MiB, free %llu, Margay's %llu KiB; %s\n",
+		fprintf(f, "up %.1f s, %llu CPUs; figures are %s\n",
 			(double)value(t, "time", "up") / 1e9,
-			(unsigned long long)value(t, "cpu", "online"), mib(t, "total"),
-			mib(t, "free"), (unsigned long long)value(t, "memory", "margay") >> 10,
+			(unsigned long long)value(t, "cpu", "online"),
 			rates ? "per second" : "since the start");
+		fprintf(f, "memory: %llu MiB, %llu MiB free, Margay's own %llu KiB\n",
+			mib(t, "total"), mib(t, "free"),
+			(unsigned long long)value(t, "memory", "margay") >> 10);
 		return;
 	}
 	fprintf(f, "\ndomain %u ", t->domain);
 	print_text(f, 0, t->name, sizeof(t->name));
-	fprintf(f, ": %llu MiB, mapped 4K %llu 2M %llu 1G %llu, refused %llu\n", mib(t, "bytes"),
-		(unsigned long long)value(t, "p2m", "4K"),
-		(unsigned long long)value(t, "p2m", "2M"),
-		(unsigned long long)value(t, "p2m", "1G"),
+	fprintf(f, ": %llu MiB, refused %llu\n", mib(t, "used"),
 		(unsigned long long)value(t, "refused", NULL));
+	fprintf(f, "mapped: 4K %llu, 2M %llu, 1G %llu\n", (unsigned long long)value(t, "p2m", "4K"),
+		(unsigned long long)value(t, "p2m", "2M"),
+		(unsigned long long)value(t, "p2m", "1G"));
 	fputs(" VCPU CPU   %GUEST %MARGAY  %WAIT  %IDLE  EXITS  CALLS INJECT  WAKES\n", f);
 }
 
@@ -235,7 +241,22 @@ static void table(FILE *f, const struct snapshot *s, const struct snapshot *befo
 	}
 }
 
-/* Lists all nonzero counters, one per line. */
+/* Prints a value in the same unit as the console's key `s`. */
+static void print_value(FILE *f, const struct margay_counter *c)
+{
+	unsigned long long n = c->value;
+
+	if (!strncmp(c->group, "time", sizeof(c->group)))
+		fprintf(f, " %llu.%09llu s\n", n / 1000000000, n % 1000000000);
+	else if (!strncmp(c->group, "memory", sizeof(c->group)))
+		fprintf(f, " %llu KiB\n", n >> 10);
+	else if (!strncmp(c->name, "run", sizeof(c->name)) && n < 4)
+		fprintf(f, " %s\n", state_names[n]);
+	else
+		fprintf(f, " %llu\n", n);
+}
+
+/* Lists all nonzero counters, one per line, as the console's key `s` does. */
 static void listing(FILE *f, const struct snapshot *s)
 {
 	for (size_t i = 0; i < s->nr; i++) {
@@ -247,16 +268,19 @@ static void listing(FILE *f, const struct snapshot *s)
 
 			if (!c->value)
 				continue;
-			print_text(f, 0, machine ? "machine" : t->name, sizeof(t->name));
+			if (machine && t->index != MARGAY_STAT_WHOLE)
+				fputs("CPU", f);
+			else
+				print_text(f, 0, machine ? "machine" : t->name, sizeof(t->name));
 			if (t->index != MARGAY_STAT_WHOLE)
-				fprintf(f, "/%u", t->index);
-			fputc(' ', f);
+				fprintf(f, "%c%u", machine ? ' ' : '/', t->index);
+			fputs(": ", f);
 			print_text(f, 0, c->group, sizeof(c->group));
 			fputc(' ', f);
 			print_text(f, 0, c->name, sizeof(c->name));
 			if (c->sub != UINT32_MAX)
 				print_operation(f, c->name, c->sub);
-			fprintf(f, " %llu\n", (unsigned long long)c->value);
+			print_value(f, c);
 		}
 	}
 }
@@ -358,7 +382,7 @@ int do_stat(struct mgctl *m, const struct request *rq)
 		if (rc)
 			break;
 		if (m->terminal)
-			fputs("\033[H\033[J", m->out);
+			fputs(CLEAR, m->out);
 		print(m, rq, &now, &before);
 		if (!m->terminal && !rq->json)
 			fputc('\n', m->out);
@@ -367,7 +391,7 @@ int do_stat(struct mgctl *m, const struct request *rq)
 	drop(&now);
 	drop(&before);
 	if (rc)
-		fprintf(m->err, "mgctl: Margay refused to tell its counters: %s\n",
-			rc == -ESRCH ? "there is no such domain" : strerror(-rc));
+		say(m->err, "mgctl: Margay refused to tell its counters: %s",
+		    rc == -ESRCH ? "there is no such domain" : strerror(-rc));
 	return rc ? MGCTL_REFUSED : MGCTL_OK;
 }

@@ -82,7 +82,7 @@ static int check_device(struct mgctl *m)
 	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
 		return no_access(m, "there is no " PRIVCMD
 				    ": load the kernel's module xen-privcmd, and mount /dev");
-	fprintf(m->err, "mgctl: cannot open " PRIVCMD ": %s\n", strerror(errno));
+	say(m->err, "mgctl: cannot open " PRIVCMD ": %s", strerror(errno));
 	return MGCTL_NO_ACCESS;
 }
 
