@@ -14,7 +14,7 @@ ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 OUT = os.path.abspath(os.environ.get('O', os.path.join(ROOT, 'build')))
 COPIED = ('arch', 'common', 'drivers', 'guests', 'hypercall', 'include', 'iommu', 'modules',
           'scripts', 'test', 'tools', 'Makefile')
-LIMIT = 60      # seconds for one boot
+LIMIT = 60      # seconds of the emulator for one boot; Bochs needs more
 
 
 class Fail(Exception):
@@ -38,6 +38,40 @@ def apply_patch(tree, path):
             text = text.replace(old, new)
         with open(target, 'w', encoding='utf-8') as file:
             file.write(text)
+
+
+def boot_image(image, log, cpus=1, mem=256, extra=(), typed=(), bed='qemu'):
+    """Boot an image and return the lines of its serial line. typed: see Exercise.boot()."""
+    # pylint: disable=too-many-arguments,import-outside-toplevel
+    sys.path.insert(0, os.path.join(ROOT, 'test/beds'))
+    os.chdir(ROOT)
+    import beds
+
+    class Watch(beds.Watcher):
+        """Collects the lines and types the input."""
+        def __init__(self):
+            self.lines, self.todo = [], list(typed)
+
+        def line(self, text, now):
+            self.lines.append(text)
+
+        def waiting(self, partial, now):
+            if self.todo and any(re.search(self.todo[0][0], x) for x in self.lines + [partial]):
+                return self.todo.pop(0)[1]
+            return None
+
+    watch = Watch()
+    try:
+        limit = LIMIT if bed == 'qemu' else 5 * LIMIT
+        ended = beds.run(bed, beds.Machine(image, cpus=cpus, mem=mem, extra=extra), watch, log, limit)
+    except beds.BedError as error:
+        raise Fail(f'{bed}: {error}') from error
+    for line in watch.lines:
+        if re.search(r'^(\[[^]]*\] )?FAIL |\(margay\) panic', line):
+            raise Fail(f'{line.strip()} (see {log})')
+    if ended.how != 'off':
+        raise Fail(f'the machine did not end within {limit} s (see {log})')
+    return watch.lines
 
 
 class Exercise:
@@ -132,24 +166,7 @@ class Exercise:
         """Boot Margay with modules (guest, string) and return the lines of the console. typed is a list of (regular
         expression, text): a line that matches makes the machine receive the text.
         """
-        # pylint: disable=too-many-arguments,import-outside-toplevel
-        sys.path.insert(0, os.path.join(ROOT, 'test/beds'))
-        os.chdir(ROOT)
-        import beds
-
-        class Watch(beds.Watcher):
-            """Collects the lines and types the input."""
-            def __init__(self):
-                self.lines, self.todo = [], list(typed)
-
-            def line(self, text, now):
-                self.lines.append(text)
-
-            def waiting(self, partial, now):
-                if self.todo and any(re.search(self.todo[0][0], x) for x in self.lines + [partial]):
-                    return self.todo.pop(0)[1]
-                return None
-
+        # pylint: disable=too-many-arguments
         image = os.path.join(self.work, label + '.iso')
         command = [os.path.join(ROOT, 'scripts/mkimage'), '-o', image, '--options',
                    f'when_empty=poweroff {options}', '--cache', os.path.join(OUT, 'cache/grub')]
@@ -159,18 +176,7 @@ class Exercise:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             raise Fail(f'no image: {done.stdout.strip()}')
-        watch = Watch()
-        machine = beds.Machine(image, cpus=cpus, mem=mem, extra=qemu)
-        try:
-            ended = beds.run('qemu', machine, watch, os.path.join(self.work, label + '.log'), LIMIT)
-        except beds.BedError as error:
-            raise Fail(f'QEMU: {error}') from error
-        for line in watch.lines:
-            if re.search(r'^(\[[^]]*\] )?FAIL |\(margay\) panic', line):
-                raise Fail(f'{line.strip()} (see {self.work}/{label}.log)')
-        if ended.how != 'off':
-            raise Fail(f'the machine did not end within {LIMIT} s (see {self.work}/{label}.log)')
-        return watch.lines
+        return boot_image(image, os.path.join(self.work, label + '.log'), cpus, mem, qemu, typed)
 
 
 def want(lines, pattern):
