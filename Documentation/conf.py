@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), 'ext
 project = 'Margay'
 author = 'the Margay developers'
 copyright = '2026, ' + author    # pylint: disable=redefined-builtin
-extensions = ['source_tree', 'listings', 'manuals', 'markdown_page', 'sphinx.ext.graphviz']
+extensions = ['source_tree', 'listings', 'results', 'manuals', 'markdown_page', 'sphinx.ext.graphviz']
 graphviz_output_format = 'svg'
 exclude_patterns = ['exercises/**']
 html_theme = 'alabaster'

@@ -186,3 +186,46 @@ def want(lines, pattern):
         if match:
             return match
     raise Fail(f"no line on the console matches '{pattern}'")
+
+
+def compile_host(ex, sources, program, flags=()):
+    """Compile sources for the build machine, with sanitizers."""
+    command = ['gcc', '-std=gnu11', '-Wall', '-Wextra', '-O1', '-g', '-fsanitize=address,undefined',
+               '-fno-sanitize-recover=all', *flags, '-o', program, *sources]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False)
+    if done.returncode:
+        raise Fail(f'{ex.name} does not compile:\n{done.stdout}')
+
+
+def check_numbers(ex, headers, numbers):
+    """Compare the reader's answers with C expressions that use the headers."""
+    given = ex.answers(numbers)
+    text = ''.join(f'#include {header}\n' for header in ('<stddef.h>', *headers))
+    if any(header.startswith('"xen/') for header in headers):
+        text = ('#define __XEN_INTERFACE_VERSION__ __XEN_LATEST_INTERFACE_VERSION__\n'
+                '#include <stdint.h>\n' + text)
+    for name, expression in numbers.items():
+        text += f'_Static_assert(({expression}) == {given[name]:#x}UL, "{name} is not {given[name]:#x}");\n'
+    command = ['gcc', '-std=gnu11', '-w', '-fsyntax-only', '-I.', '-Iinclude', '-Icommon', '-xc', '-']
+    done = subprocess.run(command, input=text, cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    wrong = re.findall(r'static assertion failed: "(.*)"', done.stdout)
+    if wrong or done.returncode:
+        raise Fail('; '.join(wrong) or done.stdout[:500])
+
+
+def check_function(ex, name):
+    """Compile the reader's C file together with the exercise's test.c, which includes it, and run it. test.c prints
+    what is wrong.
+    """
+    program = os.path.join(ex.work, 'test')
+    compile_host(ex, [os.path.join(ex.dir, 'test.c')], program, [f'-DFILE_UNDER_TEST="{ex.file(name)}"'])
+    try:
+        done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=60, check=False, env={'ASAN_OPTIONS': 'detect_leaks=0'})
+    except subprocess.TimeoutExpired as error:
+        raise Fail(f'{name} does not end') from error
+    if done.returncode:
+        wrong = [line for line in done.stdout.splitlines() if line.strip('= ')]
+        raise Fail(wrong[0] if wrong else f'{name} ended with {done.returncode}')

@@ -32,8 +32,8 @@
 	mov rdx, [rdi + 24]
 %endmacro
 
-; void svm_switch(struct regs *, void *vmcb). VMRUN switches RAX, RSP, RIP, RFLAGS, control registers
-; and segments; an exit continues after it. APM2 15.5.
+; void svm_switch(struct regs *, void *vmcb). VMRUN switches RAX, RSP, RIP, RFLAGS, the control
+; registers and segments; an exit continues after it. APM2 15.5.
 	global svm_switch
 svm_switch:
 	SAVE
