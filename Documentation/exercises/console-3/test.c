@@ -18,8 +18,9 @@ static void expect(uint32_t prod, uint32_t *cons, unsigned room, const char *wan
 	ring->out_prod = prod;
 	ring->out_cons = (uint32_t)chance();
 	n = ring_read(ring, cons, to, room);
-	EXPECT(n == strlen(wanted) && !memcmp(to, wanted, n), "indices %#x, %#x, room for %u: '%s' comes, not '%.*s'",
-	       before, prod, room, wanted, (int)n, to);
+	EXPECT(n == strlen(wanted) && !memcmp(to, wanted, n),
+	       "indices %#x, %#x, room for %u: '%s' comes, not '%.*s'", before, prod, room, wanted,
+	       (int)n, to);
 	EXPECT(ring->out_cons == *cons, "out_cons is not written");
 	free(to);
 }
@@ -53,8 +54,10 @@ int main(void)
 	for (int round = 0; round < 100000; round++) {
 		char to[64];
 
-		ring->out_prod = chance() % 2 ? cons + (uint32_t)chance() % 3000 : (uint32_t)chance();
-		EXPECT(ring_read(ring, &cons, to, chance() % 65) <= 64, "more characters than room");
+		ring->out_prod = chance() % 2 ? cons + (uint32_t)chance() % 3000 :
+						(uint32_t)chance();
+		EXPECT(ring_read(ring, &cons, to, chance() % 65) <= 64,
+		       "more characters than room");
 	}
 	free((void *)ring);
 	return 0;

@@ -13,7 +13,8 @@ int main(void)
 			do
 				ports[i] = 1 + (uint32_t)chance() % 4095;
 			while (words[ports[i]]);
-			words[ports[i]] = LINKED | (chance() % 4 ? PENDING : 0) | (chance() % 4 ? 0 : MASKED);
+			words[ports[i]] = LINKED | (chance() % 4 ? PENDING : 0) |
+					  (chance() % 4 ? 0 : MASKED);
 			if ((words[ports[i]] & (PENDING | MASKED)) == PENDING)
 				wanted[nr++] = ports[i];
 		}
@@ -26,12 +27,14 @@ int main(void)
 			EXPECT(!(words[port] & PENDING), "port %u is still pending", port);
 		}
 		port = fifo_take(words, &head);
-		EXPECT(!port && !head, "the queue is empty, but %u comes, and the head is %u", port, head);
+		EXPECT(!port && !head, "the queue is empty, but %u comes, and the head is %u", port,
+		       head);
 		for (uint32_t i = 0; i < n; i++) {
 			uint32_t word = words[ports[i]];
 
 			EXPECT(!(word & (LINKED | LINK)), "port %u is still linked", ports[i]);
-			EXPECT(!(word & MASKED) || i >= n || !(word & PENDING) || word == (PENDING | MASKED),
+			EXPECT(!(word & MASKED) || i >= n || !(word & PENDING) ||
+				       word == (PENDING | MASKED),
 			       "the masked port %u has changed", ports[i]);
 		}
 	}

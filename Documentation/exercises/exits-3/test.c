@@ -26,7 +26,8 @@ int main(void)
 			if (has_sib)
 				p[1] = (uint8_t)sib;
 			got = modrm_length(p);
-			EXPECT(got == wanted, "ModRM %#x, SIB %#x: %u bytes, not %u", modrm, sib, wanted, got);
+			EXPECT(got == wanted, "ModRM %#x, SIB %#x: %u bytes, not %u", modrm, sib,
+			       wanted, got);
 			free(p);
 		}
 	return 0;

@@ -21,8 +21,10 @@ static long run(const uint32_t *requests, uint32_t nr, uint32_t budget, uint32_t
 
 		in_call = 0;
 		ret = do_requests(&a, budget);
-		EXPECT(in_call <= budget, "%u requests in a call, and the budget is %u", in_call, budget);
-		EXPECT(ret != RESTART || nr_served > before, "a call without progress asks for a restart");
+		EXPECT(in_call <= budget, "%u requests in a call, and the budget is %u", in_call,
+		       budget);
+		EXPECT(ret != RESTART || nr_served > before,
+		       "a call without progress asks for a restart");
 	} while (ret == RESTART);
 	*done = a.done;
 	return ret;
@@ -44,7 +46,8 @@ int main(void)
 		}
 	requests[500] = 1000;
 	EXPECT(run(requests, 1000, 7, &done) == -EINVAL, "an invalid request is accepted");
-	EXPECT(done == 500 && nr_served == 500, "the 500 requests before it are done, and done is its index");
+	EXPECT(done == 500 && nr_served == 500,
+	       "the 500 requests before it are done, and done is its index");
 	in_call = 0;
 	EXPECT(do_requests(&wild, 5) != RESTART && !in_call, "done beyond nr is not a progress");
 	return 0;

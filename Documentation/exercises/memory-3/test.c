@@ -6,7 +6,7 @@ static uint64_t memory[6][512];
 static void expect(uint64_t va, bool mapped, uint64_t wanted)
 {
 	uint64_t pa = 0;
-	bool got = walk((const uint64_t (*)[512])memory, 6, 0x1000, va, &pa);
+	bool got = walk((const uint64_t(*)[512])memory, 6, 0x1000, va, &pa);
 
 	EXPECT(got == mapped, "%#lx is %smapped", va, mapped ? "" : "not ");
 	EXPECT(!mapped || pa == wanted, "%#lx is at %#lx, not at %#lx", va, wanted, pa);

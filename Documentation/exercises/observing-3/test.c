@@ -42,11 +42,12 @@ int main(void)
 			EXPECT(n + lost == end, "%lu kept and %lu lost, of %lu", n, lost, end);
 			for (uint64_t i = 0; i < n; i++)
 				EXPECT(to[i].number == end - n + i,
-				       "%lu records, then %lu: at %lu is %ld, not %lu", before, burst, i,
-				       (long)to[i].number, end - n + i);
+				       "%lu records, then %lu: at %lu is %ld, not %lu", before,
+				       burst, i, (long)to[i].number, end - n + i);
 			if (burst + 1 <= SIZE)
 				EXPECT(n >= (before < SIZE - 1 - burst ? before : SIZE - 1 - burst),
-				       "%lu records, then %lu: only %lu are kept", before, burst, n);
+				       "%lu records, then %lu: only %lu are kept", before, burst,
+				       n);
 			free(to);
 		}
 	return 0;

@@ -5,7 +5,11 @@ enum { CPUS = 3, VCPUS = 12, MAX = 7 };
 
 int main(void)
 {
-	static struct { uint32_t asid; uint32_t flushes; int at; } last[CPUS][VCPUS];
+	static struct {
+		uint32_t asid;
+		uint32_t flushes;
+		int at;
+	} last[CPUS][VCPUS];
 	static int user[CPUS][MAX + 1];
 	struct cpu cpus[CPUS];
 	struct vcpu vcpus[VCPUS] = { 0 };
@@ -16,7 +20,8 @@ int main(void)
 		cpu_init(&cpus[c], c, MAX);
 		EXPECT(cpus[c].max == MAX && !cpus[c].flushes, "cpu_init() sets max and flushes");
 		for (int i = 0; i < c; i++)
-			EXPECT(cpus[c].generation != cpus[i].generation, "CPUs have the same generation");
+			EXPECT(cpus[c].generation != cpus[i].generation,
+			       "CPUs have the same generation");
 	}
 	for (int round = 0; round < 200000; round++) {
 		uint32_t c = chance() % CPUS, n = chance() % VCPUS, before = cpus[c].flushes;

@@ -38,7 +38,8 @@ void main(void)
 		else
 			vmx_skip();
 	}
-	print(why == WHY_HLT ? "        HLT, and the guest has EBX " : "        another exit, EBX ");
+	print(why == WHY_HLT ? "        HLT, and the guest has EBX " :
+			       "        another exit, EBX ");
 	print_hex(regs.rbx);
 	print("\r\n");
 	power_off();

@@ -11,7 +11,7 @@
 struct args {
 	const uint32_t *requests;	/* each is valid if it is below 1000 */
 	uint32_t nr;			/* of requests, from the guest */
-	uint32_t done;			/* how many are done; yours, but the guest can write it between two calls */
+	uint32_t done; /* how many are done; yours, but the guest can write it between two calls */
 };
 
 void serve(uint32_t request);		/* does one */

@@ -14,7 +14,8 @@
  * Translates the linear address va, which is canonical or not, by the tables whose root (CR3) is at `root`. Returns
  * false if it is not mapped, or if a table lies outside of memory; what it maps to may lie anywhere.
  */
-static bool walk(const uint64_t (*memory)[512], uint64_t nr, uint64_t root, uint64_t va, uint64_t *pa)
+static bool walk(const uint64_t (*memory)[512], uint64_t nr, uint64_t root, uint64_t va,
+		 uint64_t *pa)
 {
 	if ((int64_t)(va << 16) >> 16 != (int64_t)va)
 		return false;

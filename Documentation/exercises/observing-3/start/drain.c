@@ -12,7 +12,7 @@ struct record {
 struct ring {
 	const struct record *records;
 	uint64_t size;
-	uint64_t (*count)(void);	/* reads the writer's count; it can have grown at each reading */
+	uint64_t (*count)(void); /* reads the writer's count; it can have grown at each reading */
 };
 
 /*

@@ -11,7 +11,8 @@
  * Divides `total` thousandths of a CPU (up to 10^6) among n guests with weights from 1 to 65535 and caps in the same
  * thousandths. Rounded down; so up to n thousandths may be left over.
  */
-static void shares(const uint32_t *weight, const uint32_t *cap, int n, uint32_t total, uint32_t *share)
+static void shares(const uint32_t *weight, const uint32_t *cap, int n, uint32_t total,
+		   uint32_t *share)
 {
 	(void)weight, (void)cap, (void)total;
 	for (int i = 0; i < n; i++)
