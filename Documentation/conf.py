@@ -12,16 +12,21 @@ author = 'the Margay developers'
 copyright = '2026, ' + author    # pylint: disable=redefined-builtin
 release = subprocess.run([os.path.join(os.path.dirname(os.path.abspath(__file__)), '../scripts/version')],
                          capture_output=True, text=True, check=True).stdout.strip()
-extensions = ['source_tree', 'markdown_page', 'sphinx.ext.graphviz']
+extensions = ['source_tree', 'listings', 'results', 'manuals', 'markdown_page', 'sphinx.ext.graphviz']
 graphviz_output_format = 'svg'
 exclude_patterns = ['exercises/**']
 html_theme = 'alabaster'
 html_theme_options = {
     'description': 'A small hypervisor for x86_64 nodes',
     'fixed_sidebar': True,
-    'page_width': '64rem',
+    'page_width': '72rem',
+    'show_relbars': True,
+    'show_powered_by': False,      # the theme does not look at html_show_sphinx
 }
-html_sidebars = {'**': ['about.html', 'localtoc.html', 'navigation.html', 'searchbox.html']}
+# The start page has the contents in its text, the others in the sidebar.
+html_sidebars = {'index': ['about.html', 'searchbox.html'],
+                 '**': ['about.html', 'navigation.html', 'searchbox.html']}
+html_static_path = ['static']
 html_copy_source = False
 html_show_sphinx = False
 highlight_language = 'none'

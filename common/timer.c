@@ -58,7 +58,7 @@ static bool update_rank(struct timer *t)
 	return t->rank != old;
 }
 
-/* Merges two heaps, of which one may be empty, along their right children. Links it below no one. */
+/* Merges two heaps, one of them perhaps empty, along their right children. It has no parent yet. */
 static struct timer *merge(struct timer *a, struct timer *b)
 {
 	struct timer *first = NULL, *up = NULL, **at = &first, *later;

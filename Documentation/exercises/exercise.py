@@ -14,7 +14,7 @@ ROOT = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)),
 OUT = os.path.abspath(os.environ.get('O', os.path.join(ROOT, 'build')))
 COPIED = ('arch', 'common', 'drivers', 'guests', 'hypercall', 'include', 'iommu', 'modules',
           'scripts', 'test', 'tools', 'Makefile', 'VERSION')
-LIMIT = 60      # seconds for one boot
+LIMIT = 60      # seconds of the emulator for one boot; Bochs needs more
 
 
 class Fail(Exception):
@@ -38,6 +38,40 @@ def apply_patch(tree, path):
             text = text.replace(old, new)
         with open(target, 'w', encoding='utf-8') as file:
             file.write(text)
+
+
+def boot_image(image, log, cpus=1, mem=256, extra=(), typed=(), bed='qemu'):
+    """Boot an image and return the lines of its serial line. typed: see Exercise.boot()."""
+    # pylint: disable=too-many-arguments,import-outside-toplevel
+    sys.path.insert(0, os.path.join(ROOT, 'test/beds'))
+    os.chdir(ROOT)
+    import beds
+
+    class Watch(beds.Watcher):
+        """Collects the lines and types the input."""
+        def __init__(self):
+            self.lines, self.todo = [], list(typed)
+
+        def line(self, text, now):
+            self.lines.append(text)
+
+        def waiting(self, partial, now):
+            if self.todo and any(re.search(self.todo[0][0], x) for x in self.lines + [partial]):
+                return self.todo.pop(0)[1]
+            return None
+
+    watch = Watch()
+    try:
+        limit = LIMIT if bed == 'qemu' else 5 * LIMIT
+        ended = beds.run(bed, beds.Machine(image, cpus=cpus, mem=mem, extra=extra), watch, log, limit)
+    except beds.BedError as error:
+        raise Fail(f'{bed}: {error}') from error
+    for line in watch.lines:
+        if re.search(r'^(\[[^]]*\] )?FAIL |\(margay\) panic', line):
+            raise Fail(f'{line.strip()} (see {log})')
+    if ended.how != 'off':
+        raise Fail(f'the machine did not end within {limit} s (see {log})')
+    return watch.lines
 
 
 class Exercise:
@@ -132,24 +166,7 @@ class Exercise:
         """Boot Margay with modules (guest, string) and return the lines of the console. typed is a list of (regular
         expression, text): a line that matches makes the machine receive the text.
         """
-        # pylint: disable=too-many-arguments,import-outside-toplevel
-        sys.path.insert(0, os.path.join(ROOT, 'test/beds'))
-        os.chdir(ROOT)
-        import beds
-
-        class Watch(beds.Watcher):
-            """Collects the lines and types the input."""
-            def __init__(self):
-                self.lines, self.todo = [], list(typed)
-
-            def line(self, text, now):
-                self.lines.append(text)
-
-            def waiting(self, partial, now):
-                if self.todo and any(re.search(self.todo[0][0], x) for x in self.lines + [partial]):
-                    return self.todo.pop(0)[1]
-                return None
-
+        # pylint: disable=too-many-arguments
         image = os.path.join(self.work, label + '.iso')
         command = [os.path.join(ROOT, 'scripts/mkimage'), '-o', image, '--no-check', '--options',
                    f'when_empty=poweroff {options}', '--cache', os.path.join(OUT, 'cache/grub')]
@@ -159,18 +176,7 @@ class Exercise:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             raise Fail(f'no image: {done.stdout.strip()}')
-        watch = Watch()
-        machine = beds.Machine(image, cpus=cpus, mem=mem, extra=qemu)
-        try:
-            ended = beds.run('qemu', machine, watch, os.path.join(self.work, label + '.log'), LIMIT)
-        except beds.BedError as error:
-            raise Fail(f'QEMU: {error}') from error
-        for line in watch.lines:
-            if re.search(r'^(\[[^]]*\] )?FAIL |\(margay\) panic', line):
-                raise Fail(f'{line.strip()} (see {self.work}/{label}.log)')
-        if ended.how != 'off':
-            raise Fail(f'the machine did not end within {LIMIT} s (see {self.work}/{label}.log)')
-        return watch.lines
+        return boot_image(image, os.path.join(self.work, label + '.log'), cpus, mem, qemu, typed)
 
 
 def want(lines, pattern):
@@ -180,3 +186,46 @@ def want(lines, pattern):
         if match:
             return match
     raise Fail(f"no line on the console matches '{pattern}'")
+
+
+def compile_host(ex, sources, program, flags=()):
+    """Compile sources for the build machine, with sanitizers."""
+    command = ['gcc', '-std=gnu11', '-Wall', '-Wextra', '-O1', '-g', '-fsanitize=address,undefined',
+               '-fno-sanitize-recover=all', *flags, '-o', program, *sources]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False)
+    if done.returncode:
+        raise Fail(f'{ex.name} does not compile:\n{done.stdout}')
+
+
+def check_numbers(ex, headers, numbers):
+    """Compare the reader's answers with C expressions that use the headers."""
+    given = ex.answers(numbers)
+    text = ''.join(f'#include {header}\n' for header in ('<stddef.h>', *headers))
+    if any(header.startswith('"xen/') for header in headers):
+        text = ('#define __XEN_INTERFACE_VERSION__ __XEN_LATEST_INTERFACE_VERSION__\n'
+                '#include <stdint.h>\n' + text)
+    for name, expression in numbers.items():
+        text += f'_Static_assert(({expression}) == {given[name]:#x}UL, "{name} is not {given[name]:#x}");\n'
+    command = ['gcc', '-std=gnu11', '-w', '-fsyntax-only', '-I.', '-Iinclude', '-Icommon', '-xc', '-']
+    done = subprocess.run(command, input=text, cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    wrong = re.findall(r'static assertion failed: "(.*)"', done.stdout)
+    if wrong or done.returncode:
+        raise Fail('; '.join(wrong) or done.stdout[:500])
+
+
+def check_function(ex, name):
+    """Compile the reader's C file together with the exercise's test.c, which includes it, and run it. test.c prints
+    what is wrong.
+    """
+    program = os.path.join(ex.work, 'test')
+    compile_host(ex, [os.path.join(ex.dir, 'test.c')], program, [f'-DFILE_UNDER_TEST="{ex.file(name)}"'])
+    try:
+        done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=60, check=False, env={'ASAN_OPTIONS': 'detect_leaks=0'})
+    except subprocess.TimeoutExpired as error:
+        raise Fail(f'{name} does not end') from error
+    if done.returncode:
+        wrong = [line for line in done.stdout.splitlines() if line.strip('= ')]
+        raise Fail(wrong[0] if wrong else f'{name} ended with {done.returncode}')

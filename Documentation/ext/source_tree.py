@@ -11,13 +11,17 @@ shows C functions, structures, enumerations or tables by name, with the comments
 
 makes a table of a file of macro calls. Paths count from the top of the tree.
 """
+import functools
 import glob
 import os
 import re
 
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
+from sphinx import addnodes
 from sphinx.util import logging
+
+import listings
 
 logger = logging.getLogger(__name__)
 TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..'))
@@ -83,19 +87,21 @@ class CSource(Directive):
 
     def run(self):
         path, names = self.arguments[0], self.arguments[1].split()
-        lines, parts = read(self, path), []
+        lines, result = read(self, path), []
+        env = self.state.document.settings.env
         for name in names:
             found = find(lines, name)
             if not found:
                 raise self.error(f'{path}: no definition of {name}')
             first = found[0] if 'without-comment' in self.options else \
                 with_comment(lines, found[0])
-            parts.append('\n'.join(lines[first:found[1] + 1]))
-        text = '\n\n'.join(parts).expandtabs(8)
-        block = nodes.literal_block(text, text, language='c')
-        title = nodes.caption('', '', nodes.literal(path, path))
-        return [nodes.container('', title, block, literal_block=True,
-                                classes=['literal-block-wrapper'])]
+            text = '\n'.join(lines[first:found[1] + 1])
+            block = listings.listing(env, path, text, first + 1, 'c')
+            target = 'code-' + nodes.make_id(f'{path}-{name}')
+            block['ids'].append(target)
+            entry = addnodes.index(entries=[('single', f'{name} ({path})', target, '', None)])
+            result += [entry, block]
+        return result
 
 
 def split_arguments(text):
@@ -158,6 +164,7 @@ SOURCES = ('arch', 'common', 'drivers', 'guests', 'hypercall', 'include')
 PATH = re.compile(rf'({"|".join(SOURCES)}|test|tools|scripts|Documentation)/[\w./*-]+')
 
 
+@functools.lru_cache(maxsize=1)
 def identifiers():
     """Return every word of the sources, including those of the exercises."""
     words = set()
@@ -169,10 +176,9 @@ def identifiers():
     return words
 
 
-def check_names(app, doctree):
+def check_names(app, doctree):    # pylint: disable=unused-argument
     """Warn of each function() and path/of/a/file in the text that is not in the tree."""
-    words = app.env.temp_data.setdefault('tree_words', None) or identifiers()
-    app.env.temp_data['tree_words'] = words
+    words = identifiers()
     for node in doctree.findall(nodes.literal):
         text = node.astext()
         name = re.fullmatch(r'(\w+)\([\w]*\)', text)

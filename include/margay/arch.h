@@ -19,7 +19,7 @@ void arch_vcpu_save(struct vcpu *v);
 int arch_vcpu_init(struct vcpu *v);
 void arch_vcpu_free(struct vcpu *v);
 
-/* Set the state after INIT, and start in real mode at vector << 12. SDM 3A 9.1.1. */
+/* Set the state after INIT, and start in real mode at vector << 12. SDM 3A 10.1.1. */
 void arch_vcpu_reset(struct vcpu *v);
 void arch_vcpu_start_sipi(struct vcpu *v, u8 vector);
 /* VCPUOP_initialise. Returns 0 or -EINVAL. */

@@ -93,7 +93,7 @@ enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, NR_SEGS
 struct vcpu_state {
 	u64 cr0, cr2, cr3, cr4, efer, dr6, dr7, pat;
 	u64 msr[NR_STATE_MSRS];
-	u64 pending_debug;	/* SDM 3C 24.4.2 */
+	u64 pending_debug;	/* SDM 3C 25.4.2 */
 	u64 blocked;		/* BLOCKED_BY_* */
 	struct vcpu_seg seg[NR_SEGS], gdtr, idtr;
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Machine checks: what the registers of a bank say, and its grade. SDM 3B 15, APM2 9. */
+/* Machine checks: what the registers of a bank say, and its grade. SDM 3B 16, APM2 9. */
 #pragma once
 
 #include <margay/percpu.h>

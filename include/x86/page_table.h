@@ -3,7 +3,7 @@
  * The walker of four-level tables with 512 entries each: Margay's own, and the nested tables of
  * both vendors. A format describes the differences. Page numbers are addresses without their low 12
  * bits; level 0 maps 4 KiB, level 1 2 MiB, level 2 1 GiB. Readers take no lock; the caller
- * serialises changes. SDM 3A 4.5, 3C 28.3.2; APM2 15.25.
+ * serialises changes. SDM 3A 4.5, 3C 29.3.2; APM2 15.25.
  */
 #pragma once
 

@@ -15,7 +15,7 @@ int vlapic_pending(struct vcpu *v);
 bool vlapic_held_by_tpr(struct vcpu *v);
 /* Moves an injected vector from IRR to ISR. */
 void vlapic_accept(struct vcpu *v, u8 vector);
-/* Returns the page with TPR, ISR and, with hardware delivery, IRR. SDM 3C 29.1. */
+/* Returns the page with TPR, ISR and, with hardware delivery, IRR. SDM 3C 30.1. */
 void *vlapic_page(struct vcpu *v);
 /*
  * Selects hardware delivery of interrupts if `can` and the APIC's mode allow it. Returns whether it

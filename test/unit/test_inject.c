@@ -276,7 +276,7 @@ static void test_has_interrupt(void **state)
 
 #define EVENT(type, vector) ((u64)(type) << 8 | (vector))
 
-/* Reinjects an interrupted event, unless the instruction raises it. SDM 3C 27.2.4, APM2 15.7.2. */
+/* Reinjects an interrupted event, unless the instruction raises it. SDM 3C 28.2.4, APM2 15.7.2. */
 static void test_interrupted_event(void **state)
 {
 	static const u64 again[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Grades of machine checks: the combinations of SDM 3B table 15-6 and APM2 9.3.
+ * Grades of machine checks: the combinations of SDM 3B table 16-6 and APM2 9.3.
  * unit-sources: arch/x86/cpu/mce_grade.c
  */
 #include "host.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Each CPU's segments: a GDT, and a TSS with stacks for #DF, NMI and #MC. SDM 3A 7.7, 6.14.5. */
+/* Each CPU's segments: a GDT, and a TSS with stacks for #DF, NMI and #MC. SDM 3A 8.7, 6.14.5. */
 #include <margay/mm.h>
 #include <x86/msr.h>
 #include <x86/paging.h>

@@ -3,7 +3,7 @@
  * Machine checks. Each CPU polls its banks for errors that raise no exception. The exception's
  * handler takes no lock: it panics, or leaves the banks to mce_report(), which runs in the
  * scheduler's loop, reports and clears them, retires the page and ends its owner. Interrupts for
- * corrected errors (CMCI, AMD's thresholds) stay masked: a storm costs one poll. SDM 3B 15, APM2 9.
+ * corrected errors (CMCI, AMD's thresholds) stay masked: a storm costs one poll. SDM 3B 16, APM2 9.
  */
 #include <margay/console.h>
 #include <x86/exit.h>
@@ -224,7 +224,7 @@ static void read_caps(u64 cap)
 	smca = b >> 3 & 1;
 }
 
-/* Before Nehalem, firmware owns the first bank's control register. SDM 3B 15.3.2.1. */
+/* Before Nehalem, firmware owns the first bank's control register. SDM 3B 16.3.2.1. */
 static bool firmware_owns_bank0(void)
 {
 	u32 a, b, c, d;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Grades the errors in machine-check banks. SDM 3B 15.6 and 15.9.3, APM2 9.3. */
+/* Grades the errors in machine-check banks. SDM 3B 16.6 and 16.9.3, APM2 9.3. */
 #include <x86/mce.h>
 
 #define MISC_LSB(misc) ((misc) & 63)	/* the lowest valid bit of the address */

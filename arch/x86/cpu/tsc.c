@@ -126,7 +126,7 @@ static u64 __init hpet_calibrate(paddr_t pa)
 	return (t1 - t0) * 1000000000UL / (ticks * period / FEMTO_PER_NANO);
 }
 
-/* Leaf 15H: core crystal and ratio; some CPUs report the ratio but no crystal. SDM 3B 18.7.3. */
+/* Leaf 15H: core crystal and ratio; some CPUs report the ratio but no crystal. SDM 3B 20.7.3. */
 static u64 __init cpuid_tsc_hz(void)
 {
 	u32 a, b, c, d;

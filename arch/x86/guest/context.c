@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The vCPU registers that neither back-end switches: XSAVE state (switched eagerly, at every change
- * of vCPU), debug registers, TSC_AUX. SDM 1 13, 3A 17.2.
+ * of vCPU), debug registers, TSC_AUX. SDM 1 13, 3B 18.2.
  */
 #include <x86/spec.h>
 

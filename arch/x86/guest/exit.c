@@ -13,7 +13,7 @@
 /*
  * Wraps RIP to the code's width. Returns true, with RIP back at the instruction, when RIP left the
  * canonical addresses: the caller raises #GP at the instruction, since VT-x only enters at
- * canonical addresses. SDM 3C 26.3.1.4.
+ * canonical addresses. SDM 3C 27.3.1.4.
  */
 static bool leaves_code(struct vcpu *v, unsigned insn_len)
 {

@@ -50,7 +50,7 @@ static inline void set_register(u64 *r, u64 val, unsigned bytes)
  * Only the vCPU itself, on its own CPU, changes the registers. Other CPUs access irr, esr_new and
  * startup, atomically; the timer's function reads lvt, period and tsc_deadline on any CPU.
  *
- * TPR and ISR are in a page whose layout hardware defines (SDM 3C 29.1, APM2 15.29). Interrupts
+ * TPR and ISR are in a page whose layout hardware defines (SDM 3C 30.1, APM2 15.29). Interrupts
  * arrive in irr[]; where hardware delivers them, they are moved from irr[] to the page's IRR.
  */
 struct vlapic {

@@ -41,7 +41,7 @@ void inject_put_back(struct vcpu *v)
 void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error)
 {
 	v->stats.exceptions++;
-	/* A fault restarts its instruction, so its saved RFLAGS has RF set. SDM 3B 17.3.1.1. */
+	/* A fault restarts its instruction, so its saved RFLAGS has RF set. SDM 3B 18.3.1.1. */
 	if (vector != X86_DB && vector != X86_DF)
 		v->regs.rflags |= RFLAGS_RF;
 	if (v->inject.valid && v->inject.type == INJ_EXCEPTION) {

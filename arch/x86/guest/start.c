@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The initial states of a vCPU: after INIT and SIPI, and those that VCPUOP_initialise sets. SDM 3A
- * 9.1, xen/hvm/hvm_vcpu.h.
+ * 10.1, xen/hvm/hvm_vcpu.h.
  */
 #include <x86/cpuid_policy.h>
 
@@ -45,7 +45,7 @@ static struct vcpu_state empty_state(void)
 				    .idtr.limit = 0xffff };
 }
 
-/* SDM 3A table 9-1, APM2 14.1.3. */
+/* SDM 3A table 10-1, APM2 14.1.3. */
 static void start_real_mode(struct vcpu *v, u16 cs, u64 cs_base, u64 rip)
 {
 	struct vcpu_state st = empty_state();
@@ -100,7 +100,7 @@ static bool state_valid(const struct vcpu *v, const struct regs *r, const struct
 #define AR_L BIT(9)
 #define AR_UNUSED 0xf000U
 
-/* Code and stack segments must be present; data segments may be absent. SDM 3C 26.3.1.2. */
+/* Code and stack segments must be present; data segments may be absent. SDM 3C 27.3.1.2. */
 static bool segments_valid(const struct vcpu_hvm_x86_32 *x)
 {
 	const u16 data[] = { x->ds_ar, x->es_ar };

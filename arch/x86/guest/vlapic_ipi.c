@@ -208,7 +208,7 @@ void vlapic_send_icr(struct vlapic *vl)
 	/* INIT level de-assert has no effect on current CPUs. */
 	if (mode == ICR_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
 		return;
-	/* Shorthands that include the sender allow only fixed mode. SDM 3A table 11-4. */
+	/* Shorthands that include the sender allow only fixed mode. SDM 3A table 11-3. */
 	if ((to == TO_SELF || to == TO_ALL) && mode != ICR_FIXED)
 		return;
 	if (to == TO_SELF) {

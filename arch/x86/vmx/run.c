@@ -3,7 +3,7 @@
  * VT-x's run loop: the work before an entry, the entry, and the switch over exit reasons. This
  * file, vcpu.c and state.c copy the guest's registers between VMCS and struct vcpu. VMREAD and
  * VMWRITE are slow, so fields that a hypercall does not need are not read, and unchanged fields are
- * not written. SDM 3C 25 to 27.
+ * not written. SDM 3C 26 to 28.
  */
 #include <margay/hypercall.h>
 #include <margay/sched.h>
@@ -35,7 +35,7 @@ static u64 read_blocking(struct vcpu *v, const struct vmx_vcpu *s)
 	return b;
 }
 
-/* Turns hardware delivery of the vLAPIC's interrupts on or off. SDM 3C 29.2, 29.5. */
+/* Turns hardware delivery of the vLAPIC's interrupts on or off. SDM 3C 30.2, 30.5. */
 static void set_intr_delivery(struct vmx_vcpu *s, bool by_hardware)
 {
 	s->by_hardware = by_hardware;
@@ -55,7 +55,7 @@ static void vmx_prepare_entry(struct vcpu *v)
 
 	if (vlapic_by_hardware(v, vmx_caps.apicv) != s->by_hardware)
 		set_intr_delivery(s, !s->by_hardware);
-	/* NMIs cannot be injected after MOV SS either. SDM 3C 26.3.1.5. */
+	/* NMIs cannot be injected after MOV SS either. SDM 3C 27.3.1.5. */
 	v->nmi_blocked = blocked & (BLOCKED_BY_NMI | BLOCKED_BY_MOV_SS);
 	if (vcpu_prepare_entry(v, can_take))
 		controls |= CPU_INTR_WINDOW;
@@ -79,7 +79,7 @@ static void vmx_prepare_entry(struct vcpu *v)
 static void write_event(struct vcpu *v)
 {
 	const struct injection *e = &v->inject;
-	/* Real mode has no error codes. SDM 3C 26.2.1.3. */
+	/* Real mode has no error codes. SDM 3C 27.2.1.3. */
 	bool error = e->has_error && (vmread(GUEST_CR0) & CR0_PE);
 
 	trace(INJECT, v, e->vector | (u64)e->type << 8, e->error);
@@ -92,7 +92,7 @@ static void write_event(struct vcpu *v)
 	v->inject.valid = false;
 }
 
-/* Sets a pending single step if TF is set in a shadow, or the entry would fail. SDM 3C 26.3.1.5. */
+/* Sets a pending single step if TF is set in a shadow, or the entry would fail. SDM 3C 27.3.1.5. */
 static __noinline void set_pending_step(void)
 {
 	if (vmread(INTERRUPTIBILITY) & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
@@ -139,7 +139,7 @@ static u64 vmx_enter(struct vcpu *v, struct vmx_vcpu *s)
 
 /*
  * Blocks NMIs again: an IRET that ended an NMI handler faulted, so the handler continues. SDM 3C
- * 27.2.3.
+ * 28.2.3.
  */
 static void block_nmis_again(void)
 {
@@ -259,7 +259,7 @@ static void handle_vmcall(struct vcpu *v)
 
 /*
  * Handles a self IPI to a vector below 16, which hardware leaves to software: reports the error.
- * SDM 3C 29.1.5.
+ * SDM 3C 30.1.5.
  */
 static void handle_self_ipi(struct vcpu *v)
 {
@@ -268,7 +268,7 @@ static void handle_self_ipi(struct vcpu *v)
 	(void)!vlapic_wrmsr(v, MSR_X2APIC_BASE + APIC_SELF_IPI / 16, *reg & 0xff);
 }
 
-/* Saves an event whose delivery the exit interrupted. SDM 3C 27.2.4. */
+/* Saves an event whose delivery the exit interrupted. SDM 3C 28.2.4. */
 static void save_interrupted_event(struct vcpu *v)
 {
 	u64 info = vmread(IDT_EVENT);

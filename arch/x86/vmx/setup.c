@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* VT-x: checks the CPU's capabilities and sets up each CPU. SDM 3C 23.7, 31.5, appendix A. */
+/* VT-x: checks the CPU's capabilities and sets up each CPU. SDM 3C 24.7, 3D A. */
 #include <x86/apic_regs.h>
 
 #include "vmx.h"
@@ -111,7 +111,7 @@ bool __init vmx_probe(void)
 	return true;
 }
 
-/* Builds the bitmap for hardware that keeps x2APIC registers in the vLAPIC's page. SDM 3C 29.5. */
+/* Builds the bitmap for hardware that keeps x2APIC registers in the vLAPIC's page. SDM 3C 30.5. */
 static void __init make_apicv_bitmap(void)
 {
 	memcpy(apicv_bitmap, msr_bitmap, PAGE_SIZE);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VT-x: saves and restores a vCPU's state in its VMCS, which must be current. SDM 3C 24.4, 26.3.1.
+ * VT-x: saves and restores a vCPU's state in its VMCS, which must be current. SDM 3C 25.4, 27.3.1.
  */
 #include <margay/guest_copy.h>
 #include <x86/cpuid_policy.h>
@@ -28,7 +28,7 @@ static const struct {
 
 /*
  * Writes a segment so that it passes the entry checks, as if the guest had loaded it. SDM 3C
- * 26.3.1.2.
+ * 27.3.1.2.
  */
 static void write_segment(unsigned n, const struct vcpu_seg *seg)
 {
@@ -66,7 +66,7 @@ struct vcpu_seg vmx_seg(struct vcpu *v __unused, unsigned n)
 
 /*
  * Writes the four top-level entries, which are part of the state with PAE paging. Those with
- * reserved bits become absent: an entry would fail. SDM 3C 26.3.1.6.
+ * reserved bits become absent: an entry would fail. SDM 3C 27.3.1.6.
  */
 static void write_pdptes(struct vcpu *v, const struct vcpu_state *st)
 {

@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: BSD-2-Clause
-; The VT-x world switch. SDM 3C 26 and 27: the VMCS switches RSP, RIP, RFLAGS, the control and
+; The VT-x world switch. SDM 3C 27 and 28: the VMCS switches RSP, RIP, RFLAGS, the control and
 ; segment
 ; registers; this code switches the general registers.
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * VT-x: a vCPU's VMCS. One CPU at a time holds it, from vmx_load() to vmx_save(), and only that CPU
- * writes it: a state set while v is not loaded is stored until v is loaded. SDM 3C 24, 26.3.1.
+ * writes it: a state set while v is not loaded is stored until v is loaded. SDM 3C 25, 27.3.1.
  */
 #include <x86/cpuid_policy.h>
 #include <x86/spec.h>
@@ -9,7 +9,7 @@
 
 #include "vmx.h"
 
-/* PAUSEs at most this gap apart, for this window, in TSC ticks: a spin loop. SDM 3C 25.1.3. */
+/* PAUSEs at most this gap apart, for this window, in TSC ticks: a spin loop. SDM 3C 26.1.3. */
 #define PAUSE_GAP_TICKS 128
 #define PAUSE_WINDOW_TICKS 4096
 
@@ -307,7 +307,7 @@ static void vmx_dump(struct vcpu *v __unused)
 
 /*
  * Read, write, execute; memory type write-back, or uncached where the field is 0. EPT does not use
- * the MTRRs: they agree, since RAM that they do not make write-back is left out. SDM 3C 28.3.7.
+ * the MTRRs: they agree, since RAM that they do not make write-back is left out. SDM 3C 29.3.7.
  */
 #define EPT_R BIT(0)
 #define EPT_W BIT(1)

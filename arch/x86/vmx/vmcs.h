@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * VT-x: the fields of the virtual-machine control structure, the controls, exit reasons, capability
- * MSRs and instructions. SDM 3C 24 to 27, 30, appendices A, B and C.
+ * MSRs and instructions. SDM 3C 25 to 28, 31, 3D A, B and C.
  */
 #pragma once
 

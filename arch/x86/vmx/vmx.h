@@ -86,7 +86,7 @@ void vmx_write_state(struct vcpu *v, const struct vcpu_state *st);
 void vmx_read_state(struct vcpu *v, struct vcpu_state *st);
 struct vcpu_seg vmx_seg(struct vcpu *v, unsigned n);
 /*
- * Sets which accesses to an MSR exit. SDM 3C 24.6.9. Returns -EINVAL if the bitmap does not cover
+ * Sets which accesses to an MSR exit. SDM 3C 25.6.9. Returns -EINVAL if the bitmap does not cover
  * it.
  */
 int vmx_bitmap_set(u8 *bitmap, u32 msr, bool rd, bool wr);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: CPUID reports no local APIC while IA32_APIC_BASE disables it. SDM 3A 10.4.3. */
+/* Scenario: CPUID reports no local APIC while IA32_APIC_BASE disables it. SDM 3A 11.4.3. */
 #include "guest.h"
 
 #define CPUID1_C_X2APIC		(1u << 21)

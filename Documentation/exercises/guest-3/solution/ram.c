@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Exercise: count the RAM of a PVH guest. The map comes from the hypervisor, but count carefully: an entry may cross
+ * the limit, and addr + size may overflow.
+ */
+#include <stdint.h>
+
+#define TYPE_RAM 1U
+
+struct memmap_entry {
+	uint64_t addr, size;
+	uint32_t type, reserved;
+};
+
+/* Returns the bytes of RAM below limit. No two entries overlap. */
+static uint64_t ram_below(const struct memmap_entry *map, unsigned n, uint64_t limit)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t room = map[i].addr < limit ? limit - map[i].addr : 0;
+
+		if (map[i].type == TYPE_RAM)
+			sum += map[i].size < room ? map[i].size : room;
+	}
+	return sum;
+}
