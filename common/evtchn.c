@@ -89,7 +89,16 @@ static __noinline void wake_pollers(struct domain *d, unsigned port)
 
 static __always_inline void raise_port(struct domain *d, struct evtchn *chn, unsigned port)
 {
-	if (EVTCHN_OP(d, set, chn, port) && unlikely(READ_ONCE(d->evtchn->nr_pollers)))
+	bool raised;
+
+	if (d->evtchn->fifo) {
+		raised = evtchn_fifo_set(d, chn, port);
+	} else {
+		raised = evtchn_2l_set(d, chn, port);
+		if (unlikely(READ_ONCE(d->evtchn->fifo)))
+			evtchn_fifo_adopt(d, port);
+	}
+	if (raised && unlikely(READ_ONCE(d->evtchn->nr_pollers)))
 		wake_pollers(d, port);
 }
 

@@ -15,15 +15,12 @@ static inline bool evtchn_2l_set(struct domain *d, struct evtchn *chn, unsigned 
 {
 	struct shared_info *s = d->shared_info;
 	struct vcpu *v = evtchn_vcpu(d, chn);
-	unsigned bit = bit_of(port);
 
-	if (test_and_set_bit(bit, s->evtchn_pending))
+	port = bit_of(port);
+	if (test_and_set_bit(port, s->evtchn_pending))
 		return false;
-	/* The guest has switched since the caller looked: replay() may have passed this port. */
-	if (unlikely(READ_ONCE(d->evtchn->fifo)))
-		return test_and_clear_bit(bit, s->evtchn_pending) && evtchn_fifo_set(d, chn, port);
-	if (!test_bit(bit, s->evtchn_mask) &&
-	    !test_and_set_bit(bit / 64, &v->info->evtchn_pending_sel))
+	if (!test_bit(port, s->evtchn_mask) &&
+	    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
 		evtchn_mark_events_pending(v);
 	return true;
 }

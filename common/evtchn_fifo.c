@@ -229,6 +229,12 @@ static bool missed(struct domain *d, const struct evtchn *chn, unsigned port)
 	       test_and_clear_bit(port, d->shared_info->evtchn_pending);
 }
 
+void evtchn_fifo_adopt(struct domain *d, unsigned port)
+{
+	if (test_and_clear_bit(bit_of(port), d->shared_info->evtchn_pending))
+		evtchn_fifo_set(d, evtchn_known(d, port), port);
+}
+
 /* Raises the missed events of ports that have words now: -ERESTART until done. */
 static int replay(struct domain *d)
 {

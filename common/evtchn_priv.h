@@ -95,6 +95,8 @@ bool evtchn_fifo_set(struct domain *d, struct evtchn *chn, unsigned port);
 void evtchn_fifo_unmask(struct domain *d, struct evtchn *chn, unsigned port);
 void evtchn_fifo_clear(struct domain *d, struct evtchn *chn, unsigned port);
 event_word_t evtchn_fifo_flags(struct domain *d, unsigned port);
+/* The guest switched to FIFO during evtchn_2l_set(): raises the event again if replay() did not. */
+void evtchn_fifo_adopt(struct domain *d, unsigned port);
 #include "evtchn_2l.h"
 
 #define EVTCHN_OP(d, op, ...) \
