@@ -64,6 +64,8 @@ margay: $(O)/margay
 
 $(O)/inc/xen:
 	$(Q)mkdir -p $(@D)
+	$(Q)for tool in $(firstword $(CC)) $(firstword $(LD)) $(NASM) python3; do command -v $$tool >/dev/null || \
+		{ echo "$$tool is missing: run scripts/setup build" >&2; exit 1; }; done
 	$(Q)test -e /usr/include/xen/xen.h || { echo "Xen's public headers are missing: run scripts/setup build" >&2; exit 1; }
 	$(Q)ln -sfn /usr/include/xen $@
 
@@ -72,7 +74,7 @@ $(O)/obj/%.o: %.c Makefile $(O)/flags/margay | $(O)/inc/xen
 	@echo "  CC      $<"
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(O)/obj/%.asm.o: %.asm Makefile $(O)/flags/margay
+$(O)/obj/%.asm.o: %.asm Makefile $(O)/flags/margay | $(O)/inc/xen
 	@mkdir -p $(@D)
 	@echo "  NASM    $<"
 	$(Q)$(NASM) $(NASMFLAGS) -MD $(@:.o=.d) -MQ $@ -o $@ $<
@@ -104,6 +106,7 @@ $(O)/obj/common/version.o: $(O)/inc/margay-build.h
 -include modules/modules.mk guests/guests.mk tools/tools.mk scripts/run.mk test/test.mk Documentation/docs.mk scripts/install.mk
 
 size:
+	@command -v cloc >/dev/null || { echo "cloc is missing: run scripts/setup check" >&2; exit 1; }
 	@cloc --quiet --include-lang=C,"C/C++ Header",Assembly --force-lang=Assembly,asm --force-lang=Assembly,inc --force-lang="C/C++ Header",def \
 		arch common drivers hypercall $(wildcard iommu) include
 

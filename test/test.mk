@@ -157,9 +157,10 @@ scenarios:
 
 scenario:
 	$(Q)[ '$(NAME)' ] || { echo "name one: make scenario NAME=hello [BED=qemu]; make scenarios lists them" >&2; exit 1; }
-	$(Q)O=$(O) $(SETUP)
+	$(Q)O=$(O) $(SETUP) build
+	$(Q)sets=$$(test/beds/run.py --needs $(BED:%=--bed %) '$(NAME)') && O=$(O) $(SETUP) build run $$sets
 	$(AGAIN) test-images
-	$(Q)O=$(O) test/beds/run.py $(if $(BED),--bed $(BED)) '$(NAME)'
+	$(Q)O=$(O) test/beds/run.py $(BED:%=--bed %) '$(NAME)'
 
 check-scenarios: test-images
 	$(Q)O=$(O) test/beds/run.py --no-oracle

@@ -443,6 +443,8 @@ BEDS = {
     'strict': bochs('broadwell_ult', strict=True),
     'oracle': run_oracle,
 }
+# The set of scripts/setup that a bed needs besides `run`; others need bochs.
+NEEDS = {'qemu': 'qemu', 'oracle': 'oracle'}
 GROUPS = {'vtx': ('broadwell', 'ivy', 'skylake')}
 # In `make check` these beds run only the scenarios that concern them; in check-long, or on request,
 # all. Ivy Bridge has neither 1 GiB pages nor interrupt delivery by hardware.

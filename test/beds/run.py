@@ -20,11 +20,15 @@ import runner  # noqa: E402
 import scenarios  # noqa: E402
 
 
+def wanted(args, bed):
+    return args.bed in (None, bed) or bed in beds.GROUPS.get(args.bed, ())
+
+
 def select(args):
     table = scenarios.load()
     for pattern in args.names:
         if not fnmatch.filter([scenario['name'] for scenario in table], pattern):
-            raise scenarios.TableError(f"no scenario matches '{pattern}'")
+            raise scenarios.TableError(f"no scenario matches '{pattern}'; `make scenarios` lists them")
     chosen = []
     for scenario in table:
         for field in ('timeout', 'long_timeout'):
@@ -37,12 +41,15 @@ def select(args):
             continue
         if args.long or args.names:
             slow = dict(scenario, timeout=scenario['long_timeout'])
-            chosen += [(slow, bed) for bed in scenario['long_beds'] if args.bed in (None, bed)]
+            chosen += [(slow, bed) for bed in scenario['long_beds'] if wanted(args, bed)]
         for bed in scenario['beds']:
             quick = args.long or args.names or args.bed or any(
                 fnmatch.fnmatch(scenario['name'], name) for name in beds.QUICK.get(bed, '*'))
-            if args.bed in (None, bed) and quick:
+            if wanted(args, bed) and quick:
                 chosen.append((scenario, bed))
+    if args.names and not chosen:
+        raise scenarios.TableError(f"'{' '.join(args.names)}' does not run on bed {args.bed}; "
+                                   '`make scenarios` lists the beds of each')
     return chosen
 
 
@@ -52,7 +59,7 @@ def left_for_long(args):
         return []
     return [(scenario['name'], bed) for scenario in scenarios.load()
             for bed in scenario['beds'] + scenario['long_beds']
-            if args.bed in (None, bed) and not (args.no_oracle and bed == 'oracle')]
+            if wanted(args, bed) and not (args.no_oracle and bed == 'oracle')]
 
 
 def list_all(names):
@@ -62,6 +69,7 @@ def list_all(names):
             words = [bed + '+' * scenario['long'] for bed in scenario['beds']] + \
                 [bed + '+' for bed in scenario['long_beds']]
             print(f'{scenario["name"]:24} ' + ' '.join(words))
+    sys.stdout.flush()
     return 0
 
 
@@ -77,7 +85,7 @@ def again(args, outcome):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
-    parser.add_argument('--bed', choices=list(beds.BEDS))
+    parser.add_argument('--bed', choices=[*beds.BEDS, *beds.GROUPS])
     parser.add_argument('--no-oracle', action='store_true', help='all beds but the oracle')
     parser.add_argument('--long', action='store_true', help='the long ones too')
     parser.add_argument('--jobs', type=int, default=min(2, os.cpu_count() or 1))
@@ -88,6 +96,7 @@ def main():
     parser.add_argument('--options', default='', metavar='WORDS', help="to Margay's command line")
     parser.add_argument('--traced', action='store_true', help='Margay records all it does')
     parser.add_argument('--list', action='store_true', help='list all scenarios with their beds')
+    parser.add_argument('--needs', action='store_true', help="list the sets of scripts/setup that it needs")
     parser.add_argument('names', nargs='*', metavar='NAME')
     args = parser.parse_args()
     os.chdir(runner.ROOT)
@@ -98,6 +107,9 @@ def main():
         if args.list:
             return list_all(args.names)
         chosen = select(args)
+        if args.needs:
+            print(' '.join(sorted({beds.NEEDS.get(bed, 'bochs') for _, bed in chosen})))
+            return 0
     except (scenarios.TableError, beds.BedError) as error:
         print(f'run: {error}', file=sys.stderr)
         return 2
@@ -111,4 +123,8 @@ def main():
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:     # such as `--list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -280,6 +280,33 @@ class Summary(unittest.TestCase):
                                  "--options 'x='\"'\"'1 2'\"'\"'' --traced b"])
 
 
+class Arguments(unittest.TestCase):
+    def run_main(self, *words):
+        done = subprocess.run([os.path.join(runner.ROOT, 'test/beds/run.py'), *words], capture_output=True,
+                              text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_needs(self):
+        self.assertEqual(self.run_main('--needs', 'hello'), (0, 'bochs oracle qemu\n'))
+        self.assertEqual(self.run_main('--needs', '--bed', 'qemu', 'hello'), (0, 'qemu\n'))
+        self.assertEqual(self.run_main('--needs', '--bed', 'vtx', 'hello'), (0, 'bochs\n'))
+
+    def test_group_of_beds(self):
+        args = types.SimpleNamespace(names=['hello'], bed='vtx', timeout=None, append='', options='', long=False)
+        self.assertEqual([bed for _, bed in run.select(args)], ['broadwell', 'ivy', 'skylake'])
+
+    def test_refuses(self):
+        self.assertEqual(self.run_main('--needs', '--bed', 'strict', 'hello'),
+                         (2, "run: 'hello' does not run on bed strict; `make scenarios` lists the beds of each\n"))
+        self.assertEqual(self.run_main('--needs', 'helo'),
+                         (2, "run: no scenario matches 'helo'; `make scenarios` lists them\n"))
+
+    def test_list_into_a_closed_pipe(self):
+        done = subprocess.run(['/bin/bash', '-c', 'test/beds/run.py --list | head -n 1; exit ${PIPESTATUS[0]}'],
+                              cwd=runner.ROOT, capture_output=True, text=True, check=False)
+        self.assertEqual((done.stderr, done.stdout.split()[0]), ('', 'hello'))
+
+
 class Configuration(unittest.TestCase):
     def test_bochs_paths(self):
         """A tree whose path has a space: Bochs reads such a path only in quotation marks."""
