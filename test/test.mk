@@ -15,7 +15,7 @@ FUZZCC ?= clang
 # For a command that a person types to run a test again.
 OTHER_O := $(if $(filter-out build,$(O)), O=$(O))
 FUZZ_SECONDS ?= 8
-FUZZ_SECONDS_LONG ?= 120
+FUZZ_SECONDS_LONG ?= 90
 
 UNIT_CFLAGS := -std=gnu11 -g -O1 -include test/unit/unit.h -Iinclude -Itest/unit -fno-omit-frame-pointer \
 	-fno-strict-aliasing -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \

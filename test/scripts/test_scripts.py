@@ -5,6 +5,8 @@ import importlib.util
 import os
 import pty
 import re
+import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -147,12 +149,17 @@ class Debug(unittest.TestCase):
                 'print("status", test_scripts.load("qemu").in_foreground(["sh", "-c", test_scripts.DEBUGGER]))')
         pid, terminal = pty.fork()
         if pid == 0:
+            # A job in the background, such as `make check &` in a script, ignores it, and sh cannot trap it then.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             here = os.path.dirname(os.path.abspath(__file__))
             os.execvp('sh', ['sh', '-c', '"$@"; echo goes on', 'sh', sys.executable, '-B', '-c', code, here])
         text = b''
         for wanted, typed in ((b'ready', b'\x03'), (b'INT 1', b'\x1a\x03'), (b'INT 2', b'quit\n'), (b'status 7', b''),
                               (b'goes on', b'')):
             while wanted not in text:
+                if not select.select([terminal], [], [], 300)[0]:
+                    os.kill(pid, signal.SIGKILL)
+                    self.fail(f'no {wanted} in {text}')
                 try:
                     data = os.read(terminal, 4096)
                 except OSError:     # all processes on the terminal ended
