@@ -188,6 +188,13 @@ def want(lines, pattern):
     raise Fail(f"no line on the console matches '{pattern}'")
 
 
+def total(lines, guest, counter):
+    """Return the sum of a guest's counter, such as `hypercall sched_op`, over its operations. Fail if there is none."""
+    pattern = rf'^\(margay\) {guest}: {counter}(?: \S+)? (\d+)$'
+    want(lines, pattern)
+    return sum(int(match[1]) for line in lines if (match := re.search(pattern, line)))
+
+
 def compile_host(ex, sources, program, flags=()):
     """Compile sources for the build machine, with sanitizers."""
     command = ['gcc', '-std=gnu11', '-Wall', '-Wextra', '-O1', '-g', '-fsanitize=address,undefined',
