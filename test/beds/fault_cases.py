@@ -176,11 +176,11 @@ def control_bits():
 
 
 @case(expect=[r'^\(margay\) panic on CPU 0:$', r'^\(margay\) stack overrun', r'backtrace:',
-              r' __stack_chk_fail\+', r' vprintk\+', END])
+              r' __stack_chk_fail\+', r' snprintf\+', END])
 def stack_protector():
     """An overwritten canary causes a panic that names the function."""
     k.stop('boot_guests')
-    k.stop('vsnprintf')         # called by vprintk(), which has an array and so a canary
+    k.stop('vsnprintf')         # called by snprintf(), which has arguments on its stack and so a canary
     guard = k.read(k.address('__stack_chk_guard'), 8)
     at = k.value('$rsp')
     frame = k.read(at, -at % k.PAGE)

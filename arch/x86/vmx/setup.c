@@ -104,10 +104,10 @@ bool __init vmx_probe(void)
 	}
 	vmx_caps.apicv = (rdmsr(MSR_VMX_PROCBASED2) >> 32 & CPU2_APICV) == CPU2_APICV;
 	x86.nested_page1g = vmx_caps.ept & EPT_CAP_1G;
-	pr_info("VT-x: EPT with%s 1 GiB pages%s%s%s\n", x86.nested_page1g ? "" : "out",
+	pr_info("VT-x: %s1 GiB pages%s%s%s\n", x86.nested_page1g ? "" : "no ",
 		vmx_caps.ept & EPT_CAP_AD ? ", accessed and dirty bits" : "",
 		vmx_caps.controls.cpu2 & CPU2_VPID ? ", VPID" : "",
-		vmx_caps.apicv ? ", virtual-interrupt delivery" : "");
+		vmx_caps.apicv ? ", interrupt delivery" : "");
 	return true;
 }
 
