@@ -21,6 +21,7 @@ class Case:
     options, expect, forbid, ordered, modules, grub = NOREBOOT, [], [], True, [], []
     panics, halts, ends, gdb = True, True, 'any', True
     screen, firmware, when_empty = None, 'bios', 'poweroff'    # screen: looks at it, by QEMU's monitor
+    flags = 'pin=1'             # words of the guest's module
 
     def __init__(self, name, what, inject, changes):
         self.name, self.what, self.inject = name, what, inject
@@ -218,7 +219,7 @@ def raise_serr():
 
 
 @case(expect=[r'^\(margay\) CPU 0: 3 NMIs: a PCI device reported a system error \(SERR#\)$', r'^\[other\] PASS hello$'],
-      cpus=1, modules=[['hello', 'guest name=other mem=32M']], **GOES_ON)
+      cpus=1, flags='', modules=[['hello', 'guest name=other mem=32M']], **GOES_ON)
 def nmi_serr():
     """Three system errors before the first report are counted."""
     k.stop('do_memory_op')

@@ -130,7 +130,7 @@ class Injection(threading.Thread):
 
 def image_for(scenario):
     """Return one image for all cases that boot alike."""
-    key = re.sub(r'\W+', '_', f'{scenario["options"]}-{scenario["modules"]}-{scenario["grub"]}')
+    key = re.sub(r'\W+', '_', f'{scenario["options"]}-{scenario["modules"]}-{scenario["grub"]}-{scenario["guests"]}')
     path = os.path.join(DIRECTORY, f'{key}.{os.getpid()}.iso')
     with image_lock:
         if not os.path.exists(path):
@@ -141,7 +141,7 @@ def image_for(scenario):
 def scenario_of(case):
     entry = {'name': case.name, 'options': case.options, 'expect': case.expect,
              'forbid': case.forbid, 'ordered': case.ordered, 'cpus': case.cpus,
-             'guests': [{'name': 'hello', 'mem': '32M', 'flags': 'pin=1', 'pass': False}], 'panics': case.panics,
+             'guests': [{'name': 'hello', 'mem': '32M', 'flags': case.flags, 'pass': False}], 'panics': case.panics,
              'ends': case.ends, 'timeout': case.timeout, 'qemu': case.qemu, 'ram': case.ram,
              'modules': case.modules, 'firmware': case.firmware, 'when_empty': case.when_empty, 'grub': case.grub}
     return scenarios.check(scenarios.fill(entry, scenarios.FIELDS, case.name), case.name)

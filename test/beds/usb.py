@@ -37,7 +37,7 @@ SECTIONS = {
     'mitigations': r'\(margay\) verw +o', 'memory map': r'\(margay\) memory map: .* RAM',
     'consoles': r'\(margay\) console com1: output, input by ', 'screen': r'\(margay\) screen: \w+, \d+x\d+ at 0x',
     'SPCR': r'\(margay\) SPCR: ', 'DBG2': r'\(margay\) DBG2: ', 'exits': r'\(margay\) hello: exit total \d+',
-    'run times': r'\(margay\) hello ran \d+ ns', 'end': r'\(margay\) no guests left: reboot$',
+    'run times': r'\(margay\) hello: time guest \d+\.\d{9} s', 'end': r'\(margay\) no guests left: reboot$',
 }
 
 
