@@ -3,6 +3,7 @@
 copy of it under $O/exercises to which the reference solution was applied.
 """
 import argparse
+import glob
 import os
 import re
 import shutil
@@ -148,7 +149,7 @@ class Exercise:
     def build(self, guests, targets=()):
         """Build Margay, guests and other targets, in the reader's tree or in a copy with the solution."""
         for name in guests:
-            if not self.solution and not os.path.exists(f'{ROOT}/guests/{name}.c'):
+            if not self.solution and not has_guest(ROOT, name):
                 raise Fail(f'no guests/{name}.c; begin with a copy from start/')
         if self.solution:
             self.copy_tree()
@@ -177,6 +178,11 @@ class Exercise:
         if done.returncode:
             raise Fail(f'no image: {done.stdout.strip()}')
         return boot_image(image, os.path.join(self.work, label + '.log'), cpus, mem, qemu, typed)
+
+
+def has_guest(tree, name):
+    """Return whether the tree has that guest's source: one of Margay's, or of the tests."""
+    return any(glob.glob(os.path.join(tree, where, f'{name}.c')) for where in ('guests', 'test/guests/*'))
 
 
 def want(lines, pattern):
