@@ -63,7 +63,7 @@ def models():
     """QEMU's CPU models with AMD-V; TCG emulates those of their features that it knows."""
     for name in ('EPYC-Rome', 'EPYC-Milan', 'Opteron_G4', 'Opteron_G5', 'Dhyana', 'max'):
         # With the Opterons QEMU 7.2 stands still at the write of CR4.OSXSAVE, under Linux, too.
-        cpu = f'{name},+svm,+npt' + (',-xsave' if 'Opteron' in name else '')
+        cpu = f'{name},+svm,+npt' + (',-xsave' if 'Opteron' in name else '') + beds.NO_CX16
         yield Case(f'few-{name}', cpu=cpu, image=FEW)
 
 
@@ -75,7 +75,7 @@ CASES = [
     *models(),
     # All that the image has, once for each firmware and vendor.
     Case('bios-EPYC'),
-    Case('uefi-max', cpu='max,+svm', firmware='uefi'),
+    Case('uefi-max', cpu='max,+svm' + beds.NO_CX16, firmware='uefi'),
     Case('bochs-broadwell', bed='broadwell'),
     # The guest never ends, so one_by_one= ends it, and the next one runs.
     Case('hang', image=ENDLESS, says=(
