@@ -13,14 +13,14 @@ docs:
 	$(Q)$(SPHINXBUILD) -q -W --keep-going -b html -d $(O)/docs/doctrees Documentation $(O)/docs/html
 	@echo "the book: $(O)/docs/html/index.html"
 
-# Checks each exercise's reference solution in a copy of the tree.
+# Checks each exercise in a copy of the tree: the reference solution passes, and the unchanged start does not.
 check-exercises: $(O)/margay guests
-	$(Q)passed=0; failed=0; for e in $(EXERCISES); do \
-		if O=$(O) Documentation/exercises/$$e/check --solution; then \
+	$(Q)passed=0; failed=0; for e in $(EXERCISES); do for how in --solution --start; do \
+		if O=$(O) Documentation/exercises/$$e/check $$how; then \
 			passed=$$((passed + 1)); \
 		else \
 			failed=$$((failed + 1)); \
-			echo "FAILED exercise $$e; again:$(OTHER_O) Documentation/exercises/$$e/check --solution"; \
+			echo "FAILED exercise $$e; again:$(OTHER_O) Documentation/exercises/$$e/check $$how"; \
 		fi; \
-	done; \
+	done; done; \
 	echo "$$passed passed, $$failed failed, 0 skipped"; [ $$failed = 0 ]

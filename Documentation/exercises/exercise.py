@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Code that the exercises' `check` scripts share. Without arguments a check looks at this tree, with --solution at a
-copy of it under $O/exercises to which the reference solution was applied.
+copy of it under $O/exercises to which the reference solution was applied. With --start it looks at such a copy with
+the files of start/, or without any, and must find them unsolved.
 """
 import argparse
 import glob
@@ -22,6 +23,10 @@ class Fail(Exception):
     """The exercise is not solved; the text gives the reason."""
 
 
+class Broken(Fail):
+    """The check could not judge the exercise: a build, an image or an emulator failed."""
+
+
 def apply_patch(tree, path):
     """Apply a unified diff. Hunks are found by their text, wherever the lines have moved to."""
     with open(path, encoding='utf-8') as file:
@@ -35,7 +40,7 @@ def apply_patch(tree, path):
             old = ''.join(line[1:] for line in lines if line[0] in ' -')
             new = ''.join(line[1:] for line in lines if line[0] in ' +')
             if text.count(old) != 1:
-                raise Fail(f'the solution is out of date: {path} does not fit {name}')
+                raise Broken(f'the solution is out of date: {path} does not fit {name}')
             text = text.replace(old, new)
         with open(target, 'w', encoding='utf-8') as file:
             file.write(text)
@@ -66,12 +71,14 @@ def boot_image(image, log, cpus=1, mem=256, extra=(), typed=(), bed='qemu'):
         limit = LIMIT if bed == 'qemu' else 5 * LIMIT
         ended = beds.run(bed, beds.Machine(image, cpus=cpus, mem=mem, extra=extra), watch, log, limit)
     except beds.BedError as error:
-        raise Fail(f'{bed}: {error}') from error
+        raise Broken(f'{bed}: {error}') from error
     for line in watch.lines:
-        if re.search(r'^(\[[^]]*\] )?FAIL |\(margay\) panic', line):
+        if re.search(r'\(margay\) panic', line):
+            raise Broken(f'{line.strip()} (see {log})')
+        if re.search(r'^(\[[^]]*\] )?FAIL ', line):
             raise Fail(f'{line.strip()} (see {log})')
     if ended.how != 'off':
-        raise Fail(f'the machine did not end within {limit} s (see {log})')
+        raise Broken(f'the machine did not end within {limit} s (see {log})')
     return watch.lines
 
 
@@ -81,27 +88,42 @@ class Exercise:
         self.dir = os.path.dirname(os.path.abspath(script))
         self.name = os.path.basename(self.dir)
         parser = argparse.ArgumentParser(description=f'Check the exercise "{self.name}".')
-        parser.add_argument('--solution', action='store_true', help='try the reference solution')
-        self.solution = parser.parse_args().solution
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument('--solution', action='store_true', help='try the reference solution')
+        which.add_argument('--start', action='store_true', help='try that the unchanged start fails')
+        args = parser.parse_args()
+        self.solution, self.start = args.solution, args.start
+        self.given = 'solution' if args.solution else 'start' if args.start else ''
         self.tree, self.out = ROOT, OUT
-        self.work = os.path.join(OUT, 'exercises', self.name)
+        self.work = os.path.join(OUT, 'exercises', self.name, *(['start'] if args.start else []))
 
     def run(self, check):
         """Call check(self) and print the result. Return the exit status."""
         os.makedirs(self.work, exist_ok=True)
         try:
             check(self)
-        except Fail as error:
+            reason = None
+        except Broken as error:
             print(f'FAIL {self.name}: {error}')
             return 1
-        print(f'PASS {self.name}')
+        except Fail as error:
+            reason = str(error)
+        if not self.start:
+            print(f'FAIL {self.name}: {reason}' if reason else f'PASS {self.name}')
+            return 1 if reason else 0
+        if not reason:
+            print(f'FAIL {self.name}: the check passes with the unchanged start')
+            return 1
+        print(f'PASS {self.name}: the unchanged start fails: {reason}')
         return 0
 
     def file(self, name):
-        """Return the path of the reader's file of that name in the exercise's directory, or of the solution's."""
-        path = os.path.join(self.dir, *(['solution'] if self.solution else []), name)
+        """Return the path of the reader's file of that name in the exercise's directory, or of the solution's or
+        start's.
+        """
+        path = os.path.join(self.dir, self.given, name)
         if not os.path.exists(path):
-            raise Fail(f'no file {os.path.relpath(path, ROOT)}; begin with a copy from start/')
+            raise (Broken if self.given else Fail)(f'no file {os.path.relpath(path, ROOT)}; begin with a copy from start/')
         return path
 
     def answers(self, names):
@@ -135,23 +157,23 @@ class Exercise:
         for name in ('obj', 'guests/obj', 'flags'):
             if reuse and os.path.isdir(os.path.join(OUT, name)):
                 shutil.copytree(os.path.join(OUT, name), os.path.join(self.out, name))
-        solution = os.path.join(self.dir, 'solution')
-        for where, _, files in os.walk(solution):
+        given = os.path.join(self.dir, self.given)
+        for where, _, files in os.walk(given):
             for name in files:
                 path = os.path.join(where, name)
                 if name.endswith('.patch'):
                     apply_patch(self.tree, path)
                 else:
-                    target = os.path.join(self.tree, os.path.relpath(path, solution))
+                    target = os.path.join(self.tree, os.path.relpath(path, given))
                     os.makedirs(os.path.dirname(target), exist_ok=True)
                     shutil.copyfile(path, target)
 
     def build(self, guests, targets=()):
-        """Build Margay, guests and other targets, in the reader's tree or in a copy with the solution."""
+        """Build Margay, guests and other targets, in the reader's tree or in a copy with the solution or the start."""
         for name in guests:
-            if not self.solution and not has_guest(ROOT, name):
+            if not self.given and not has_guest(ROOT, name):
                 raise Fail(f'no guests/{name}.c; begin with a copy from start/')
-        if self.solution:
+        if self.given:
             self.copy_tree()
         out = os.path.relpath(self.out, self.tree)
         command = ['make', '--no-print-directory', f'O={out}', 'margay',
@@ -161,7 +183,7 @@ class Exercise:
         done = subprocess.run(command, cwd=self.tree, stdout=subprocess.PIPE, env=environment,
                               stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
-            raise Fail('it does not build:\n' + done.stdout.strip()[-2000:])
+            raise Broken('it does not build:\n' + done.stdout.strip()[-2000:])
 
     def boot(self, modules, options='', cpus=1, mem=256, qemu=(), typed=(), label='run'):
         """Boot Margay with modules (guest, string) and return the lines of the console. typed is a list of (regular
@@ -176,7 +198,7 @@ class Exercise:
         done = subprocess.run([*command, os.path.join(self.out, 'margay')], check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
-            raise Fail(f'no image: {done.stdout.strip()}')
+            raise Broken(f'no image: {done.stdout.strip()}')
         return boot_image(image, os.path.join(self.work, label + '.log'), cpus, mem, qemu, typed)
 
 
@@ -208,7 +230,7 @@ def compile_host(ex, sources, program, flags=()):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False)
     if done.returncode:
-        raise Fail(f'{ex.name} does not compile:\n{done.stdout}')
+        raise Broken(f'{ex.name} does not compile:\n{done.stdout}')
 
 
 def check_numbers(ex, headers, numbers):
@@ -224,8 +246,10 @@ def check_numbers(ex, headers, numbers):
     done = subprocess.run(command, input=text, cwd=ROOT, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
     wrong = re.findall(r'static assertion failed: "(.*)"', done.stdout)
-    if wrong or done.returncode:
-        raise Fail('; '.join(wrong) or done.stdout[:500])
+    if wrong:
+        raise Fail('; '.join(wrong))
+    if done.returncode:
+        raise Broken(done.stdout[:500])
 
 
 def check_function(ex, name):

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from exercise import OUT, ROOT, Fail, boot_image
+from exercise import OUT, ROOT, Broken, Fail, boot_image
 
 STEPS = {
     1: ('one.asm',),
@@ -22,7 +22,7 @@ def call(*command):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           check=False)
     if done.returncode:
-        raise Fail('it does not build:\n' + done.stdout.strip())
+        raise Broken('it does not build:\n' + done.stdout.strip())
 
 
 def build(step, directory, work):
