@@ -58,7 +58,7 @@ endef
 $(eval $(call flags_file,margay,$(CC) $(CFLAGS) $(NASM) $(NASMFLAGS)))
 $(eval $(call flags_file,link,$(LD) $(LDFLAGS) $(NM)))
 
-all: margay guests
+all: margay guests $(O)/tools/bootcheck
 
 margay: $(O)/margay
 

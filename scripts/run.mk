@@ -60,9 +60,10 @@ RUN_MODULES := \
 	--module '$(CONTROL_INITRAMFS)=initrd for=linux' \
 	--module '$(O)/guests/neighbour=guest name=neighbour vcpus=1 mem=32M'
 
-$(RUN_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-cloud $(CONTROL_INITRAMFS) scripts/mkimage FORCE
+$(RUN_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-cloud $(CONTROL_INITRAMFS) $(O)/tools/bootcheck \
+		scripts/mkimage FORCE
 	@echo "  IMAGE   $@"
-	$(Q)scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(RUN_MODULES) $<
+	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(RUN_MODULES) $<
 
 $(USB_IMAGE): $(O)/margay guests scripts/mkimage scripts/mkusb.py test/scenarios.list FORCE
 	@echo "  IMAGE   $@"

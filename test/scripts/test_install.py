@@ -168,7 +168,7 @@ class Install(unittest.TestCase):
         """What `make install` does once all is built, into a staging directory."""
         with tempfile.TemporaryDirectory() as work:
             words = ['make', '-C', TOP, '--no-print-directory', f'DESTDIR={work}/stage', 'PREFIX=/usr', f'O={work}/out']
-            built = ('margay', 'guests/hello', 'tools/mgctl', 'man/margay.7', 'man/mgctl.8',
+            built = ('margay', 'guests/hello', 'tools/mgctl', 'tools/bootcheck', 'man/margay.7', 'man/mgctl.8',
                      *(f'modules/{name[:-2]}.mod' for name in os.listdir(os.path.join(TOP, 'modules')) if name.endswith('.c')))
             old = []
             for name in built:
@@ -181,7 +181,7 @@ class Install(unittest.TestCase):
             stage = os.path.join(work, 'stage')
             files = {os.path.relpath(os.path.join(where, name), stage) for where, _, names in os.walk(stage) for name in names}
             for name in ('boot/margay', 'boot/margay-hello', 'etc/grub.d/20_margay', 'etc/default/margay', 'usr/sbin/mgctl',
-                         'usr/bin/margay-mkimage', 'usr/bin/margay-extract-elf', 'usr/lib/margay/modules/rr.mod',
+                         'usr/bin/margay-mkimage', 'usr/bin/margay-extract-elf', 'usr/lib/margay/bootcheck', 'usr/lib/margay/modules/rr.mod',
                          'usr/share/man/man7/margay.7', 'usr/share/man/man8/mgctl.8', 'usr/include/margay/public/policy.h',
                          'usr/share/margay/module.mk'):
                 self.assertIn(name, files)
