@@ -27,7 +27,8 @@ AGAIN = +$(Q)$(MAKE) --no-print-directory
 # For targets that start a machine, before anything is built.
 positive = $(shell [ '$1' -gt 0 ] 2>/dev/null && echo yes)
 CHECK_MACHINE = $(if $(call positive,$(CPUS)),,$(error CPUS='$(CPUS)' is not a number of CPUs such as 4)) \
-	$(if $(call positive,$(MEM)),,$(error MEM='$(MEM)' is not a number of MiB such as 2048))
+	$(if $(call positive,$(MEM)),,$(error MEM='$(MEM)' is not a number of MiB such as 2048)) \
+	$(if $(filter tcg kvm,$(ACCEL)),,$(error ACCEL='$(ACCEL)' is neither tcg nor kvm))
 
 setup:
 	$(Q)O=$(O) $(SETUP)

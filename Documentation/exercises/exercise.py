@@ -82,6 +82,7 @@ class Exercise:
         self.name = os.path.basename(self.dir)
         parser = argparse.ArgumentParser(description=f'Check the exercise "{self.name}".')
         parser.add_argument('--solution', action='store_true', help='try the reference solution')
+        parser.error = lambda why: parser.exit(2, f'check: {why}\n')
         self.solution = parser.parse_args().solution
         self.tree, self.out = ROOT, OUT
         self.work = os.path.join(OUT, 'exercises', self.name)

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -131,6 +132,69 @@ class Kvm(unittest.TestCase):
             self.assertIsNone(self.why(True, **{module: 'Y'}))
 
 
+class Qemu(unittest.TestCase):
+    def test_unfit_image(self):
+        unfit = load('qemu').unfit
+        with tempfile.TemporaryDirectory() as work:
+            path = os.path.join(work, 'x')
+            self.assertEqual(unfit(path, 'iso'), f'no file {path}')
+            with open(path, 'wb') as file:
+                file.write(bytes(510) + b'\x55\xaa')
+            self.assertIsNone(unfit(path, 'disk'))
+            self.assertIn('not an image of kind iso', unfit(path, 'iso'))
+            self.assertIn('not an image of kind net', unfit(path, 'net'))
+            self.assertIn('is a directory', unfit(work, 'iso'))
+            self.assertIn('no file margay.0', unfit(work, 'net'))
+            os.rename(path, os.path.join(work, 'margay.0'))
+            self.assertIsNone(unfit(work, 'net'))
+
+    def test_no_banner_before_the_error(self):
+        done = subprocess.run([os.path.join(SCRIPTS, 'qemu'), '/nope'], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (1, '', 'qemu: no file /nope\n'))
+
+    def test_banner_fits_a_terminal(self):
+        text = load('qemu').LEAVE.format(title='q35, 16 CPUs, 16384 MiB, TCG')
+        self.assertEqual([line for line in text.split('\n') if len(line) > 80], [])
+
+
+class Usage(unittest.TestCase):
+    """A wrong command line gets a sentence that begins with the program's name, without a summary of its options."""
+    PROGRAMS = {path: os.path.basename(path).removesuffix('.py') for path in (
+        'scripts/qemu', 'scripts/mkimage', 'scripts/mkusb.py', 'scripts/perf.py', 'scripts/format.py', 'scripts/send',
+        'tools/image/extract-elf', 'test/beds/run.py', 'test/beds/faults.py', 'test/beds/bootmatrix.py', 'test/beds/usb.py',
+        'Documentation/exercises/first/run')}
+
+    def run_it(self, path, *words):
+        return subprocess.run([os.path.join(SCRIPTS, '..', path), *words], capture_output=True, text=True, check=False)
+
+    def test_wrong_option(self):
+        for path, name in self.PROGRAMS.items():
+            done = self.run_it(path, '-ox', '--frob', '1', '2')
+            self.assertEqual((done.returncode, done.stdout), (2, ''))
+            self.assertRegex(done.stderr, f'^{name}: .*--frob.*\n$')
+
+    def test_all_programs(self):
+        found = subprocess.run(['git', 'grep', '-l', r'ArgumentParser('], cwd=os.path.join(SCRIPTS, '..'),
+                               capture_output=True, text=True, check=False).stdout.split()
+        self.assertEqual(set(found) - {'Documentation/exercises/exercise.py', 'test/scripts/test_scripts.py'} - {*self.PROGRAMS},
+                         set())
+
+    def test_no_such_bed(self):
+        done = self.run_it('test/beds/run.py', '--bed', 'zzz', 'hello')
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, r"^run: there is no bed 'zzz'; the beds are\n  qemu ryzen .* vtx\n$")
+
+    def test_own_name(self):
+        """An installed script has another name."""
+        for path in ('scripts/mkimage', 'tools/image/extract-elf'):
+            with tempfile.TemporaryDirectory() as work:
+                name = os.path.join(work, 'margay-x')
+                shutil.copy(os.path.join(SCRIPTS, '..', path), name)
+                done = subprocess.run([name, '-o', '/nope/x', '/nope'] if 'mk' in path else [name, '/nope', 'x'],
+                                      capture_output=True, text=True, check=False)
+                self.assertRegex(done.stderr, r'^margay-x: /nope')
+
+
 # Stands for gdb: takes Ctrl-C as an event.
 DEBUGGER = """\
 n=0
@@ -215,15 +279,36 @@ class Make(unittest.TestCase):
                 self.assertNotIn(compiles, self.output('-n', *words))
                 self.assertIn(compiles, self.output('-n', *words, variable), variable)
 
-    def test_machine_without_cpus(self):
-        for variable in ('CPUS=0', 'CPUS=-1', 'CPUS=two', 'MEM=0', 'MEM=2G'):
+    def test_machine_that_cannot_be(self):
+        for variable in ('CPUS=0', 'CPUS=-1', 'CPUS=two', 'MEM=0', 'MEM=2G', 'ACCEL=foo'):
             for goal in ('run', 'debug'):
                 status, text = self.make('-n', 'SETUP=true', goal, variable)
                 self.assertNotEqual(status, 0)
-                self.assertIn(f"{variable.replace('=', chr(61) + chr(39))}' is not a number", text)
+                why = 'neither tcg nor kvm' if 'ACCEL' in variable else 'not a number'
+                self.assertIn(f"{variable.replace('=', chr(61) + chr(39))}' is {why}", text)
         done = subprocess.run([os.path.join(SCRIPTS, 'qemu'), '--cpus', '0', 'x'], capture_output=True, text=True,
                               check=False)
         self.assertIn("'0' is not a number from 1", done.stderr)
+
+    def test_missing_program(self):
+        """Whether it is new or not: an existing build has flags of another one."""
+        with tempfile.TemporaryDirectory() as work:
+            for target, variable, why in (
+                    ('margay', 'CC=nonesuch', 'nonesuch is missing: is its name right'),
+                    ('flags/unit', 'HOSTCC=nonesuch', 'nonesuch is missing: is its name right'),
+                    ('flags/fuzz', 'PATH=/nonexistent', 'clang is missing: run scripts/setup check'),
+                    ('flags/margay', 'PATH=/nonexistent', 'gcc is missing: run scripts/setup build')):
+                status, text = self.make(f'O={work}', f'{work}/{target}', variable)
+                self.assertNotEqual(status, 0)
+                self.assertIn(why, text)
+                self.assertNotIn('No such file', text)
+
+    def test_new_output_directory_is_said(self):
+        with tempfile.TemporaryDirectory() as work:
+            flags = (f'O={work}/new', f'{work}/new/flags/margay')
+            self.assertIn(f'  MKDIR   {work}/new\n', self.output(*flags))
+            self.assertNotIn('MKDIR', self.output(*flags))
+            self.assertNotIn('MKDIR', self.output('help', f'O={work}/other'))
 
     def test_scenario_without_name(self):
         status, text = self.make('scenario')
