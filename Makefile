@@ -4,6 +4,9 @@
 
 O ?= build
 $(if $(word 2,$(O)),$(error O='$(O)' has a space in it, which make cannot work with: give O another path))
+# O may be mistyped, so a new directory is worth a line.
+empty :=
+$(if $(wildcard $(O))$(filter help clean scenarios,$(MAKECMDGOALS)),,$(info $(empty)  MKDIR   $(O)))
 V ?= 0
 DEBUG ?= 0
 CROSS_COMPILE ?=
@@ -22,7 +25,7 @@ NASM ?= nasm
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
 	-Wwrite-strings -Wvla -Wundef -Wold-style-definition -Wmissing-declarations -Werror
-GCCINC := $(shell $(CC) -print-file-name=include)
+GCCINC := $(shell $(CC) -print-file-name=include 2>/dev/null)
 CFLAGS := -std=gnu11 -O2 -g -ffreestanding -nostdinc -isystem $(GCCINC) -isystem $(O)/inc -Iinclude \
 	-m64 -mno-red-zone -mgeneral-regs-only -mcmodel=kernel -fno-pic -fno-pie \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common -fno-omit-frame-pointer -momit-leaf-frame-pointer \
@@ -42,9 +45,15 @@ FONT ?= /usr/share/grub/ascii.pf2
 OBJS := $(SRCS_S:%.asm=$(O)/obj/%.asm.o) $(SRCS_C:%.c=$(O)/obj/%.o) $(O)/obj/font.o
 LDS := arch/x86/boot/margay.lds
 # Only newer versions of GNU ld have this warning, and only they know the option.
-LDQUIET := $(if $(findstring no-warn-rwx-segments,$(shell $(LD) --help)),--no-warn-rwx-segments)
+LDQUIET := $(if $(findstring no-warn-rwx-segments,$(shell $(LD) --help 2>/dev/null)),--no-warn-rwx-segments)
 LDFLAGS := -nostdlib -z max-page-size=0x1000 -z noexecstack $(LDQUIET) --gc-sections \
 	--build-id=sha1 -T $(LDS)
+
+# $(call need,PROGRAM): a command that ends the recipe if the program is not there.
+need = command -v $1 >/dev/null || { echo "$1 is missing: $(or $(set_of_$1:%=run scripts/setup %),$(misnamed))" >&2; exit 1; };
+misnamed := is its name right? (CC=, CROSS_COMPILE=)
+$(foreach t,gcc ld nasm python3,$(eval set_of_$t := build))
+set_of_clang := check
 
 # $(eval $(call flags_file,NAME,WORDS)): $(O)/flags/NAME is as new as the last change of these words. What is made
 # with them depends on it. The output directory counts as O, since the exercises copy objects to another one.
@@ -52,20 +61,20 @@ flags_text = $(strip $(subst $(O)/,O/,$1))
 equal = $(and $(findstring <$1>,<$2>),$(findstring <$2>,<$1>))
 define flags_file
 $(O)/flags/$1: $(if $(call equal,$(call flags_text,$2),$(strip $(file <$(O)/flags/$1))),,FORCE)
+	@$(call need,$(firstword $2))
 	@mkdir -p $$(@D)
 	@printf '%s\n' '$(subst ','\'',$(subst $$,$$$$,$(call flags_text,$2)))' >$$@
 endef
 $(eval $(call flags_file,margay,$(CC) $(CFLAGS) $(NASM) $(NASMFLAGS)))
 $(eval $(call flags_file,link,$(LD) $(LDFLAGS) $(NM)))
 
-all: margay guests
+all: margay guests $(O)/tools/bootcheck
 
 margay: $(O)/margay
 
 $(O)/inc/xen:
+	$(Q)$(foreach t,$(firstword $(CC)) $(firstword $(LD)) $(NASM) python3,$(call need,$t))
 	$(Q)mkdir -p $(@D)
-	$(Q)for tool in $(firstword $(CC)) $(firstword $(LD)) $(NASM) python3; do command -v $$tool >/dev/null || \
-		{ echo "$$tool is missing: run scripts/setup build" >&2; exit 1; }; done
 	$(Q)test -e /usr/include/xen/xen.h || { echo "Xen's public headers are missing: run scripts/setup build" >&2; exit 1; }
 	$(Q)ln -sfn /usr/include/xen $@
 

@@ -129,7 +129,7 @@ static void put_lost(void)
 {
 	char line[48];
 
-	snprintf(line, sizeof(line), "%u lines of output were lost\n", lost);
+	snprintf(line, sizeof(line), "%u line%s of output lost\n", lost, lost == 1 ? "" : "s");
 	lost = 0;
 	for (const char *s = line; *s; s++)
 		console_put(NULL, *s);

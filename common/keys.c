@@ -14,9 +14,9 @@ static const char *const run_states[] = { "offline", "blocked", "waiting", "runn
 
 static void show_domain(struct domain *d)
 {
-	printk("domain %u %s: %s%s, %lu MiB, %u vCPUs, refused %lu\n", d->id, d->name,
+	printk("domain %u %s: %s%s, %lu MiB, %u vCPU%s, refused %lu\n", d->id, d->name,
 	       dom_states[d->state], d->initial ? ", initial" : "", d->tot_pages >> 8, d->nr_vcpus,
-	       d->refusals);
+	       d->nr_vcpus == 1 ? "" : "s", d->refusals);
 }
 
 static void show_vcpu(struct vcpu *v)

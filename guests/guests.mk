@@ -15,7 +15,7 @@ GUEST_BINS := $(addprefix $(O)/guests/,$(GUESTS))
 GUEST_OBJ := $(O)/guests/obj
 
 GUEST_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-builtin -nostdinc \
-	-isystem $(shell $(CC) -print-file-name=include) -isystem $(O)/inc -Iguests/lib -Iinclude \
+	-isystem $(shell $(CC) -print-file-name=include 2>/dev/null) -isystem $(O)/inc -Iguests/lib -Iinclude \
 	-D__XEN_INTERFACE_VERSION__=__XEN_LATEST_INTERFACE_VERSION__ \
 	-m64 -mno-red-zone -mgeneral-regs-only -fno-pic -fno-pie -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing -fcf-protection=none \

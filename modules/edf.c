@@ -230,7 +230,7 @@ static const struct sched_policy sched = {
 
 const struct policy_module policy_module = {
 	.name = "edf",
-	.summary = "a budget in every period, per domain, earliest deadline first",
+	.summary = "a budget in every period; earliest deadline first",
 	.sched = &sched,
 	.start = start,
 	.counter = counter,

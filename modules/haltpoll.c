@@ -65,7 +65,7 @@ static const struct idle_policy idle_ops = { .idle = idle };
 
 const struct policy_module policy_module = {
 	.name = "haltpoll",
-	.summary = "polls for work before it halts, for as long as that pays",
+	.summary = "polls for work for a while before it halts",
 	.idle = &idle_ops,
 	.counter = counter,
 };

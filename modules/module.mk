@@ -8,7 +8,7 @@ MODULE_MK := $(lastword $(MAKEFILE_LIST))
 MODULE_INCLUDE ?= $(abspath $(dir $(MODULE_MK))../../include/margay)
 MODULE_CC := $(CROSS_COMPILE)gcc
 MODULE_CFLAGS := -std=gnu11 -O2 -ffreestanding -nostdinc \
-	-isystem $(shell $(MODULE_CC) -print-file-name=include) -I$(MODULE_INCLUDE) \
+	-isystem $(shell $(MODULE_CC) -print-file-name=include 2>/dev/null) -I$(MODULE_INCLUDE) \
 	-m64 -mcmodel=kernel -fno-pic -fno-pie -mgeneral-regs-only -mno-red-zone \
 	-fno-stack-protector -fno-asynchronous-unwind-tables -fno-strict-aliasing -fno-common \
 	-fno-omit-frame-pointer -fno-delete-null-pointer-checks -fcf-protection=none \

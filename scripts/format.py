@@ -115,6 +115,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n', maxsplit=1)[0])
     parser.add_argument('--check', action='store_true', help='change nothing, show what differs')
     parser.add_argument('files', nargs='*', metavar='FILE', help='default: all')
+    parser.error = lambda why: parser.exit(2, f'format: {why}\n')
     args = parser.parse_args()
     paths = [os.path.relpath(path, ROOT) for path in args.files] or files()
     bad = []

@@ -79,7 +79,7 @@ def body(lines):
         mark = '```' if line.startswith('```') else '    ' if line.startswith('    ') else None
         if code is None and mark:               # code between marks, or indented
             code = mark
-            result.append('.PP\n.RS\n.nf')
+            result.append('.PP\n.RS 4\n.nf')
             if mark == '```':
                 continue
         elif code and (mark == '```' or code == '    ' and not mark):
@@ -133,7 +133,7 @@ def main():
         with open(sys.argv[1], encoding='utf-8') as file:
             print(page(file.read(), *sys.argv[2:]), end='')
     except (ManError, OSError) as error:
-        print(f'mkman: {sys.argv[1]}: {error}', file=sys.stderr)
+        print(f'mkman: {sys.argv[1]}: {getattr(error, "strerror", error)}', file=sys.stderr)
         return 1
     return 0
 

@@ -270,13 +270,17 @@ def main():
     parser.add_argument('--seconds', type=int, default=SECONDS, help='limit of each guest')
     parser.add_argument('--cache', default=os.path.join(os.environ.get('O', 'build'), 'cache/grub'))
     parser.add_argument('hypervisor')
+    parser.error = lambda why: parser.exit(2, f'mkusb: {why}\n')
     args = parser.parse_args()
     os.environ['SOURCE_DATE_EPOCH'] = '1767225600'     # the same files make the same image
     try:
         guests = [tuple(text.split('=', 1)) for text in args.guest] + chosen(args.only)
         make_usb(args.output, args.hypervisor, guests, args.cache, args.seconds)
-    except (mkimage.ImageError, scenarios.TableError, OSError) as error:
+    except (mkimage.ImageError, scenarios.TableError) as error:
         print(f'mkusb: {args.output}: {error}', file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f'mkusb: {error.filename}: {error.strerror}', file=sys.stderr)
         return 1
     return 0
 

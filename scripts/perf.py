@@ -237,6 +237,7 @@ def main():
     parser.add_argument('--diff', action='store_true', help='compare with the baseline')
     parser.add_argument('--baseline', action='store_true', help='write the baseline')
     parser.add_argument('parts', nargs='*', metavar='PART', help=' '.join(PARTS) + ' (default: all)')
+    parser.error = lambda why: parser.exit(2, f'perf: {why}\n')
     args = parser.parse_args()
     for part in args.parts:
         if part not in PARTS:

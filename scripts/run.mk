@@ -27,7 +27,8 @@ AGAIN = +$(Q)$(MAKE) --no-print-directory
 # For targets that start a machine, before anything is built.
 positive = $(shell [ '$1' -gt 0 ] 2>/dev/null && echo yes)
 CHECK_MACHINE = $(if $(call positive,$(CPUS)),,$(error CPUS='$(CPUS)' is not a number of CPUs such as 4)) \
-	$(if $(call positive,$(MEM)),,$(error MEM='$(MEM)' is not a number of MiB such as 2048))
+	$(if $(call positive,$(MEM)),,$(error MEM='$(MEM)' is not a number of MiB such as 2048)) \
+	$(if $(filter tcg kvm,$(ACCEL)),,$(error ACCEL='$(ACCEL)' is neither tcg nor kvm))
 
 setup:
 	$(Q)O=$(O) $(SETUP)
@@ -60,9 +61,10 @@ RUN_MODULES := \
 	--module '$(CONTROL_INITRAMFS)=initrd for=linux' \
 	--module '$(O)/guests/neighbour=guest name=neighbour vcpus=1 mem=32M'
 
-$(RUN_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-cloud $(CONTROL_INITRAMFS) scripts/mkimage FORCE
+$(RUN_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-cloud $(CONTROL_INITRAMFS) $(O)/tools/bootcheck \
+		scripts/mkimage FORCE
 	@echo "  IMAGE   $@"
-	$(Q)scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(RUN_MODULES) $<
+	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(RUN_MODULES) $<
 
 $(USB_IMAGE): $(O)/margay guests scripts/mkimage scripts/mkusb.py test/scenarios.list FORCE
 	@echo "  IMAGE   $@"

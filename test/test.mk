@@ -146,10 +146,10 @@ check-arrows: $(O)/margay
 check-clang:
 	$(AGAIN) O=$(O)/clang CC=$(FUZZCC) margay
 
-check-scripts:
+check-scripts: $(O)/tools/bootcheck
 	$(Q)python3 -B -m unittest discover -s test/scripts
 
-test-images: $(O)/margay guests $(LINUX_GUESTS) $(INITRAMFS) $(CONTROL_INITRAMFS) $(BAD_GUESTS) \
+test-images: $(O)/margay $(O)/tools/bootcheck guests $(LINUX_GUESTS) $(INITRAMFS) $(CONTROL_INITRAMFS) $(BAD_GUESTS) \
 		modules test-modules $(O)/modules/allowed
 
 scenarios:

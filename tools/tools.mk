@@ -8,9 +8,26 @@ XEN_LIBS := -lxencall -lxenforeignmemory -lxentoollog -lxentoolcore
 MGCTL_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(wildcard tools/mgctl/*.c))
 $(eval $(call flags_file,tools,$(CC) $(TOOL_CFLAGS)))
 
+# Checks options and modules for scripts/mkimage by Margay's own code, which is compiled as for a unit test.
+BOOTCHECK := tools/image/bootcheck common/boot/boot_guests common/boot/cmdline common/boot/guest_spec \
+	common/boot/elf arch/x86/cpu/spec
+BOOTCHECK_OBJS := $(BOOTCHECK:%=$(O)/obj/bootcheck/%.o)
+BOOTCHECK_CFLAGS := -std=gnu11 -O2 -g -include test/unit/unit.h -Iinclude -fno-strict-aliasing -fno-pie $(WARN)
+$(eval $(call flags_file,bootcheck,$(CC) $(BOOTCHECK_CFLAGS)))
+
 .PHONY: tools
 
-tools: $(O)/tools/mgctl
+tools: $(O)/tools/mgctl $(O)/tools/bootcheck
+
+$(BOOTCHECK_OBJS): $(O)/obj/bootcheck/%.o: %.c tools/tools.mk $(O)/flags/bootcheck
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(BOOTCHECK_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/tools/bootcheck: $(BOOTCHECK_OBJS)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) -no-pie -o $@ $^
 
 $(O)/obj/tools/mgctl/main.o: $(O)/inc/margay-build.h
 $(MGCTL_OBJS): $(O)/obj/%.o: %.c tools/tools.mk $(O)/flags/tools
@@ -40,4 +57,4 @@ $(O)/tools/clockcheck: test/beds/linux/clockcheck.c tools/tools.mk $(O)/flags/to
 	@echo "  CC      $<"
 	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -o $@ $<
 
--include $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJS:.o=.d)
+-include $(BOOTCHECK_OBJS:.o=.d) $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJS:.o=.d)

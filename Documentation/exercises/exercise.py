@@ -91,6 +91,7 @@ class Exercise:
         which = parser.add_mutually_exclusive_group()
         which.add_argument('--solution', action='store_true', help='try the reference solution')
         which.add_argument('--start', action='store_true', help='try that the unchanged start fails')
+        parser.error = lambda why: parser.exit(2, f'check: {why}\n')
         args = parser.parse_args()
         self.solution, self.start = args.solution, args.start
         self.given = 'solution' if args.solution else 'start' if args.start else ''

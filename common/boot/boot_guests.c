@@ -49,8 +49,7 @@ static void attach_initrd(struct boot_guest **guests, unsigned n, struct boot_gu
 	if (!g) {
 		pr_err("%s: there is no guest of that name\n", rd->spec.label);
 	} else if (g->initrd) {
-		pr_err("%s: that guest has an initrd already, this one is ignored\n",
-		       rd->spec.label);
+		pr_err("%s: ignored: that guest has one already\n", rd->spec.label);
 	} else {
 		g->initrd = rd->image;
 		g->initrd_size = rd->image_size;
@@ -65,10 +64,9 @@ static unsigned add_guest(struct boot_guest **guests, unsigned n, struct boot_gu
 	for (unsigned i = 0; i < n; i++)
 		initial |= guests[i]->spec.initial;
 	if (find_guest(guests, n, g->spec.name))
-		pr_err("%s: there is a guest of that name already, this one is ignored\n",
-		       g->spec.label);
+		pr_err("%s: ignored: that name is taken\n", g->spec.label);
 	else if (g->spec.initial && initial && !opt.one_by_one)
-		pr_err("%s: only one guest can be initial, this one is ignored\n", g->spec.label);
+		pr_err("%s: ignored: another guest is initial\n", g->spec.label);
 	else {
 		guests[n] = g;
 		return n + 1;
@@ -91,8 +89,8 @@ static void boot_policy(const struct boot_guest *bg)
 		rc = policy_load_step(&load);
 	while (rc == -ERESTART);
 	if (rc) {
-		pr_err("%s: refused: %s (%d)\n", spec->label, load.why[0] ? load.why : "no memory",
-		       rc);
+		pr_err("%s: refused (%d):\n  %s\n", spec->label, rc,
+		       load.why[0] ? load.why : "no memory");
 		return;
 	}
 	p = policy_last();

@@ -266,7 +266,8 @@ int uart_parse(const char *name, const char *s, u16 iobase, struct uart_config *
 	c->pci = pci;
 	return 0;
 bad:
-	pr_err("option %s=%s: bad value, expected BAUD[,8n1[,IOBASE or pci]]; uses 115200,8n1\n",
+	pr_err("option %s=%s: bad value, uses 115200,8n1\n"
+	       "  expected BAUD[,8n1[,IOBASE or pci]]\n",
 	       name, s);
 	return -EINVAL;
 }

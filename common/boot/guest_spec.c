@@ -12,7 +12,7 @@
 
 static int bad_word(const struct guest_spec *g, const struct word *w, const char *why)
 {
-	pr_err("%s: %.*s: %s\n", g->label, (int)min(w->len, 80UL), w->s, why);
+	pr_err("%s: %.*s:\n  %s\n", g->label, (int)min(w->len, 80UL), w->s, why);
 	return -EINVAL;
 }
 
@@ -202,8 +202,9 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 	while (kind < ARRAY_SIZE(kinds) && (w.val || !key_is(&w, kinds[kind])))
 		kind++;
 	if (kind == ARRAY_SIZE(kinds)) {
-		pr_err("module %u (%s): must start with guest, initrd, policy, policies-allowed or microcode\n",
-		       g->number, args);
+		pr_err("module %u (%.*s): must start with\n"
+		       "  guest, initrd, policy, policies-allowed or microcode\n",
+		       g->number, 32, args);
 		return -EINVAL;
 	}
 	g->kind = kind;

@@ -77,8 +77,8 @@ void __init boot_protect(struct boot_info *bi, paddr_t base, u64 size, const cha
 
 		if (m->bad || m->start >= base + size || base >= m->start + m->size)
 			continue;
-		pr_err("module %u (%s) at %#lx-%#lx overlaps %s, not used\n", i + 1, m->args,
-		       m->start, m->start + m->size, what);
+		pr_err("module %u (%.*s) at %#lx-%#lx\n  overlaps %s, not used\n", i + 1, 32,
+		       m->args, m->start, m->start + m->size, what);
 		m->bad = "overlaps memory that is in use";
 	}
 }

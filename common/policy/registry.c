@@ -53,7 +53,7 @@ void policy_eject(struct policy *p, const char *what, const char *why, ...)
 	va_start(ap, why);
 	vsnprintf(p->why, sizeof(p->why), why, ap);
 	va_end(ap);
-	pr_warn("policy %s ejected: %s: %s; the built-in policy decides\n", p->mod.name, what,
+	pr_warn("policy %s ejected, the built-in policy decides:\n  %s: %s\n", p->mod.name, what,
 		p->why);
 	clear_pointers(p);
 }

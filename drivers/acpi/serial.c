@@ -43,8 +43,8 @@ static void __init take_port(const char *table, const u8 *gas, u32 baud, struct 
 
 	if (space > ACPI_SPACE_IO || access == 2 || access > 3 || (bits & 7) || bits > 32 ||
 	    address > top - (8U << shift) || (access == 3 && (shift != 2 || address & 3))) {
-		pr_err("acpi: %s: serial port at %#lx: space %u, %u bits, access %u: ignored\n",
-		       table, address, space, bits, access);
+		pr_err("acpi: %s: port at %#lx: space %u, %u bits, access %u: ignored\n", table,
+		       address, space, bits, access);
 		return;
 	}
 	*out = (struct acpi_uart){ true, space, shift, access == 3 ? 4 : 1, baud, address };

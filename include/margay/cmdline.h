@@ -45,6 +45,8 @@ struct uart_config {
  */
 int uart_parse(const char *name, const char *s, u16 iobase, struct uart_config *c);
 
+static const char *const console_names[] __unused = { "com1", "com2", "spcr",
+						      "dbg2", "vga",  "none" };
 /* Returns whether an option's list of words with commas between holds the word. */
 bool option_lists(const char *list, const char *word);
 /* Reports the words of such a list that are none of words[]; what: "console", for the message. */

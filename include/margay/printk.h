@@ -11,7 +11,7 @@ enum loglevel { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 void printk_at(enum loglevel level, const char *fmt, ...) __printf(2, 3);
 void vprintk(const char *fmt, va_list ap);
 
-/* fmt ends in \n. One call prints one line. */
+/* fmt ends in \n, and has another one where a line would exceed 72 columns. */
 #define printk(...) printk_at(LOG_ERR, __VA_ARGS__) /* at any level; not an error */
 #define pr_err(...) printk_at(LOG_ERR, __VA_ARGS__)
 #define pr_warn(...) printk_at(LOG_WARN, __VA_ARGS__)

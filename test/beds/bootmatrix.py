@@ -41,6 +41,7 @@ def main():
     parser.add_argument('--expect', action='append', metavar='REGEX',
                         help='lines to wait for; @CPUS@ stands for the number of CPUs')
     parser.add_argument('names', nargs='*', metavar='NAME')
+    parser.error = lambda why: parser.exit(2, f'bootmatrix: {why}\n')
     args = parser.parse_args()
     os.chdir(runner.ROOT)
     args.expect = args.expect or [r'^\(margay\).*\b@CPUS@ CPU']

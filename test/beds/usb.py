@@ -207,6 +207,7 @@ def main():
     parser.add_argument('--jobs', type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument('--list', action='store_true', help='say what would run')
     parser.add_argument('names', nargs='*', metavar='NAME')
+    parser.error = lambda why: parser.exit(2, f'usb: {why}\n')
     args = parser.parse_args()
     os.chdir(runner.ROOT)
     cases = [case for case in CASES if args.all or case.quick]

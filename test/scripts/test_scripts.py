@@ -6,7 +6,9 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -130,6 +132,69 @@ class Kvm(unittest.TestCase):
             self.assertIsNone(self.why(True, **{module: 'Y'}))
 
 
+class Qemu(unittest.TestCase):
+    def test_unfit_image(self):
+        unfit = load('qemu').unfit
+        with tempfile.TemporaryDirectory() as work:
+            path = os.path.join(work, 'x')
+            self.assertEqual(unfit(path, 'iso'), f'no file {path}')
+            with open(path, 'wb') as file:
+                file.write(bytes(510) + b'\x55\xaa')
+            self.assertIsNone(unfit(path, 'disk'))
+            self.assertIn('not an image of kind iso', unfit(path, 'iso'))
+            self.assertIn('not an image of kind net', unfit(path, 'net'))
+            self.assertIn('is a directory', unfit(work, 'iso'))
+            self.assertIn('no file margay.0', unfit(work, 'net'))
+            os.rename(path, os.path.join(work, 'margay.0'))
+            self.assertIsNone(unfit(work, 'net'))
+
+    def test_no_banner_before_the_error(self):
+        done = subprocess.run([os.path.join(SCRIPTS, 'qemu'), '/nope'], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (1, '', 'qemu: no file /nope\n'))
+
+    def test_banner_fits_a_terminal(self):
+        text = load('qemu').LEAVE.format(title='q35, 16 CPUs, 16384 MiB, TCG')
+        self.assertEqual([line for line in text.split('\n') if len(line) > 80], [])
+
+
+class Usage(unittest.TestCase):
+    """A wrong command line gets a sentence that begins with the program's name, without a summary of its options."""
+    PROGRAMS = {path: os.path.basename(path).removesuffix('.py') for path in (
+        'scripts/qemu', 'scripts/mkimage', 'scripts/mkusb.py', 'scripts/perf.py', 'scripts/format.py', 'scripts/send',
+        'tools/image/extract-elf', 'test/beds/run.py', 'test/beds/faults.py', 'test/beds/bootmatrix.py', 'test/beds/usb.py',
+        'Documentation/exercises/first/run')}
+
+    def run_it(self, path, *words):
+        return subprocess.run([os.path.join(SCRIPTS, '..', path), *words], capture_output=True, text=True, check=False)
+
+    def test_wrong_option(self):
+        for path, name in self.PROGRAMS.items():
+            done = self.run_it(path, '-ox', '--frob', '1', '2')
+            self.assertEqual((done.returncode, done.stdout), (2, ''))
+            self.assertRegex(done.stderr, f'^{name}: .*--frob.*\n$')
+
+    def test_all_programs(self):
+        found = subprocess.run(['git', 'grep', '-l', r'ArgumentParser('], cwd=os.path.join(SCRIPTS, '..'),
+                               capture_output=True, text=True, check=False).stdout.split()
+        self.assertEqual(set(found) - {'Documentation/exercises/exercise.py', 'test/scripts/test_scripts.py'} - {*self.PROGRAMS},
+                         set())
+
+    def test_no_such_bed(self):
+        done = self.run_it('test/beds/run.py', '--bed', 'zzz', 'hello')
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stderr, r"^run: there is no bed 'zzz'; the beds are\n  qemu ryzen .* vtx\n$")
+
+    def test_own_name(self):
+        """An installed script has another name."""
+        for path in ('scripts/mkimage', 'tools/image/extract-elf'):
+            with tempfile.TemporaryDirectory() as work:
+                name = os.path.join(work, 'margay-x')
+                shutil.copy(os.path.join(SCRIPTS, '..', path), name)
+                done = subprocess.run([name, '-o', '/nope/x', '/nope'] if 'mk' in path else [name, '/nope', 'x'],
+                                      capture_output=True, text=True, check=False)
+                self.assertRegex(done.stderr, r'^margay-x: /nope')
+
+
 # Stands for gdb: takes Ctrl-C as an event.
 DEBUGGER = """\
 n=0
@@ -214,15 +279,36 @@ class Make(unittest.TestCase):
                 self.assertNotIn(compiles, self.output('-n', *words))
                 self.assertIn(compiles, self.output('-n', *words, variable), variable)
 
-    def test_machine_without_cpus(self):
-        for variable in ('CPUS=0', 'CPUS=-1', 'CPUS=two', 'MEM=0', 'MEM=2G'):
+    def test_machine_that_cannot_be(self):
+        for variable in ('CPUS=0', 'CPUS=-1', 'CPUS=two', 'MEM=0', 'MEM=2G', 'ACCEL=foo'):
             for goal in ('run', 'debug'):
                 status, text = self.make('-n', 'SETUP=true', goal, variable)
                 self.assertNotEqual(status, 0)
-                self.assertIn(f"{variable.replace('=', chr(61) + chr(39))}' is not a number", text)
+                why = 'neither tcg nor kvm' if 'ACCEL' in variable else 'not a number'
+                self.assertIn(f"{variable.replace('=', chr(61) + chr(39))}' is {why}", text)
         done = subprocess.run([os.path.join(SCRIPTS, 'qemu'), '--cpus', '0', 'x'], capture_output=True, text=True,
                               check=False)
         self.assertIn("'0' is not a number from 1", done.stderr)
+
+    def test_missing_program(self):
+        """Whether it is new or not: an existing build has flags of another one."""
+        with tempfile.TemporaryDirectory() as work:
+            for target, variable, why in (
+                    ('margay', 'CC=nonesuch', 'nonesuch is missing: is its name right'),
+                    ('flags/unit', 'HOSTCC=nonesuch', 'nonesuch is missing: is its name right'),
+                    ('flags/fuzz', 'PATH=/nonexistent', 'clang is missing: run scripts/setup check'),
+                    ('flags/margay', 'PATH=/nonexistent', 'gcc is missing: run scripts/setup build')):
+                status, text = self.make(f'O={work}', f'{work}/{target}', variable)
+                self.assertNotEqual(status, 0)
+                self.assertIn(why, text)
+                self.assertNotIn('No such file', text)
+
+    def test_new_output_directory_is_said(self):
+        with tempfile.TemporaryDirectory() as work:
+            flags = (f'O={work}/new', f'{work}/new/flags/margay')
+            self.assertIn(f'  MKDIR   {work}/new\n', self.output(*flags))
+            self.assertNotIn('MKDIR', self.output(*flags))
+            self.assertNotIn('MKDIR', self.output('help', f'O={work}/other'))
 
     def test_scenario_without_name(self):
         status, text = self.make('scenario')
@@ -281,6 +367,15 @@ class MakeUsb(unittest.TestCase):
         self.assertIn('set c27="\'"', mkusb_tables)
 
 
+def guest_elf():
+    """Return the least kernel that Margay takes: a 32-bit ELF file with a segment and a PVH note."""
+    note = struct.pack('<III4sI', 4, 4, 18, b'Xen', 0x100000)
+    header = struct.pack('<4sBBB9xHHIIIIIHHHHHH', b'\x7fELF', 1, 1, 1, 2, 3, 1, 0x100000, 52, 0, 0, 52, 32, 2, 0, 0, 0)
+    at = len(header) + 2 * 32
+    segments = [struct.pack('<8I', kind, at, 0x100000, 0x100000, len(note), len(note), 5, 4) for kind in (1, 4)]
+    return header + b''.join(segments) + note
+
+
 class MakeImage(unittest.TestCase):
     def test_same_names(self):
         names = load('mkimage').module_names([('a/hello', ''), ('b/hello', ''), ('a/hello', 'x')])
@@ -297,41 +392,64 @@ class MakeImage(unittest.TestCase):
         self.assertEqual(quoted('guest name=a -- x=1,2'), 'guest name=a -- x=1,2')
         self.assertEqual(quoted("a;b $c it's"), "'a;b' '$c' 'it'\\''s'")
 
-    def test_words_are_the_parsers(self):
-        """The words of guest_spec.c and options.def, in the form of mkimage's tables."""
-        def words(function, flags=()):
-            body = source.split(f'static int {function}(', 1)[1].split('\n}\n', 1)[0]
-            return {key + ('' if key in flags else '=') for key in re.findall(r'key_is\(w, "(\w+)"\)', body)}
-        source, mkimage = read('common/boot/guest_spec.c'), load('mkimage')
-        self.assertEqual(set(mkimage.WORDS['guest'].split()), words('guest_word', ('initial', 'control')))
-        self.assertEqual(set(mkimage.WORDS['initrd'].split()), words('initrd_word'))
-        self.assertEqual(set(mkimage.WORDS['policy'].split()), words('policy_word'))
-        kinds = re.search(r'kinds\[\] = \{(.*?)\}', source)[1]
-        self.assertEqual(set(mkimage.WORDS), set(re.findall(r'"([\w-]+)"', kinds)) | {'microcode'})
-        options = re.findall(r'^OPT_\w+\((\w+), (.*)', read('include/margay/options.def'), re.M)
-        self.assertEqual(set(mkimage.OPTIONS.split()),
-                         {name + ('' if 'KIND_FLAG' in rest else '=') for name, rest in options})
+    def refused(self, *words):
+        """Return what scripts/mkimage says to words that it must refuse, without its own name and the output's."""
+        with tempfile.TemporaryDirectory() as work:
+            path = os.path.join(work, 'x.iso')
+            done = subprocess.run([os.path.join(SCRIPTS, 'mkimage'), '-o', path, '--cache', work, *words], capture_output=True,
+                                  text=True, check=False)
+            self.assertEqual((done.returncode, done.stdout, os.listdir(work)), (1, '', []))
+        return done.stderr.removeprefix(f'mkimage: {path}: ')
 
     def test_check(self):
-        mkimage = load('mkimage')
-        good = [('k', 'guest name=a mem=1G control -- x=1 -- y'), ('i', 'initrd for=a'), ('m', 'microcode'),
-                ('p', 'policy select=none'), ('l', 'policies-allowed'), ('h', 'guest name=b --')]
-        mkimage.check('when_empty=reboot noreboot com1=115200', good)
-        for options, module, text in (
-                ('when_emtpy=reboot', 'guest name=x', "no option 'when_emtpy=reboot'"),
-                ('noreboot=1', 'guest name=x', "no option 'noreboot=1'"), ('', 'gest name=x', "'gest' is not a kind"),
-                ('', '', "'' is not a kind"), ('', 'guest mem=1G', 'no name='), ('', 'guest name=a', "a guest 'a' already"),
-                ('', 'guest name=x vcpu=2', "unknown word 'vcpu=2'.*vcpus="), ('', 'initrd', 'no for='),
-                ('', 'initrd for=c', 'there is no guest'), ('', 'policy rr', "unknown word 'rr'"),
-                ('', 'microcode file=x', "unknown word 'file=x'")):
-            with self.assertRaisesRegex(mkimage.ImageError, text):
-                mkimage.check(options, good + [('f', module)])
+        """A wrong option or module is refused in Margay's words."""
+        out = os.environ.get('O', 'build')
+        subprocess.run(['make', '-C', os.path.join(SCRIPTS, '..'), '--no-print-directory', f'O={out}',
+                        f'{out}/tools/bootcheck'], stdout=subprocess.DEVNULL, check=True)
+        with tempfile.TemporaryDirectory() as work:
+            elf, text, margay = (os.path.join(work, name) for name in ('elf', 'text', 'margay'))
+            for path, data in ((elf, guest_elf()), (text, b'hello\n'), (margay, bytes(8) + b'\xd6\x50\x52\xe8')):
+                with open(path, 'wb') as file:
+                    file.write(data)
+            good = [(elf, 'guest name=a mem=1G control -- x=1 -- y'), (text, 'initrd for=a'), (text, 'microcode'),
+                    (elf, 'policy select=none'), (text, 'policies-allowed'), (elf, 'guest name=b --')]
+            mkimage = load('mkimage')
+            mkimage.check_words('when_empty=reboot noreboot com1=115200 spec=off', good)
+            mkimage.check_files(margay, good)
+            for options, file, words, why in (
+                    ('when_emtpy=reboot', elf, 'guest name=x', 'unknown option: when_emtpy=reboot\nThe options are com1 com2'),
+                    ('when_empty=explode', elf, 'guest name=x', 'when_empty=explode: bad value, expected wait|poweroff'),
+                    ('com1=9601', elf, 'guest name=x', 'option com1=9601: bad value'),
+                    ('console=ttyS0', elf, 'guest name=x', "option console: there is no console 'ttyS0'"),
+                    ('spec=none', elf, 'guest name=x', "option spec: there is no mitigation 'none'"),
+                    ('', elf, 'gest name=x', 'module 7 (gest name=x file=elf): must start with\n  guest, initrd'),
+                    ('', elf, 'guest mem=1G', 'module 7 (guest, elf): has no name='),
+                    ('', elf, 'guest name=a', 'module 7 (guest a, elf): ignored: that name is taken'),
+                    ('', elf, 'guest name=x vcpu=2', 'module 7 (guest x, elf): vcpu=2:\n  unknown word\n--help lists'),
+                    ('', elf, 'guest name=x vcpus=0', 'vcpus=0:\n  must be 1 to 1024'),
+                    ('', elf, 'guest name=x pin=0-', 'pin=0-:\n  not a list of CPUs'),
+                    ('', text, 'guest name=x', 'module 7 (guest x, text): its kernel cannot be started:\n  not an ELF file'),
+                    ('', text, 'initrd', 'has no for='), ('', text, 'initrd for=c', 'there is no guest of that name'),
+                    ('', text, 'policy', 'module 7 (policy, text): refused (-8):\n  not an ELF file'),
+                    ('', elf, 'policy rr', 'rr:\n  unknown word of a policy'),
+                    ('', text, 'microcode file=x', 'module 7 (microcode): has no words')):
+                modules = [word for pair in [*good, (file, words)] for word in ('-m', '='.join(pair))]
+                said = self.refused('--options', options, margay, *modules)
+                self.assertTrue(said.startswith('Margay would say:\n'), said)
+                self.assertIn(why, said)
+                self.assertEqual([line for line in said.split('\n') if len(line) > 80], [])
+            self.assertIn('no guest was started', self.refused(margay))
+            self.assertIn('is not Margay', self.refused(text, '-m', f'{elf}=guest name=a'))
+            self.assertEqual(self.refused(margay, '-m', elf), f"--module {elf} has no words, as in '{elf}=guest name=a'\n")
+            with open(text, 'wb') as file:
+                file.write(bytes(0x202) + b'HdrS')
+            self.assertIn('extract-elf makes an ELF file', self.refused(margay, '-m', f'{text}=guest name=a'))
 
     def test_file_word(self):
         with_file = load('mkimage').with_file
         self.assertEqual(with_file('d/vmlinux', 'guest name=a -- b -- c'), 'guest name=a file=vmlinux -- b -- c')
         self.assertEqual(with_file('d/rr.mod', 'policy'), 'policy file=rr.mod')
-        for path, text in (('a b', 'policy'), ('a', 'microcode'), ('a', 'odd'), ('a', 'policy file=b')):
+        for path, text in (('a b', 'policy'), ('a', 'microcode'), ('a', ''), ('a', 'policy file=b')):
             self.assertEqual(with_file(path, text), text)
 
     def test_output_that_exists(self):
@@ -347,6 +465,8 @@ class MakeImage(unittest.TestCase):
                                     ('net', file, 'is a file'), ('net', work, 'did not make')):
                 with self.assertRaisesRegex(mkimage.ImageError, why):
                     mkimage.check_output(kind, path, True)
+            with self.assertRaisesRegex(mkimage.ImageError, 'there is no directory .*/none'):
+                mkimage.check_output('iso', os.path.join(work, 'none/x.iso'), True)
             with open(os.path.join(net, 'margay.0'), 'w', encoding='ascii'):
                 pass
             with self.assertRaisesRegex(mkimage.ImageError, '--force'):
@@ -356,9 +476,12 @@ class MakeImage(unittest.TestCase):
     def test_help(self):
         done = subprocess.run([os.path.join(SCRIPTS, 'mkimage'), '--help'], capture_output=True, text=True, check=True)
         self.assertIn("--module 'initrd.gz=initrd for=a'", done.stdout)
-        for kind, words in load('mkimage').WORDS.items():
-            for word in (kind, *words.split()):
-                self.assertIn(word, done.stdout)
+        source = read('common/boot/guest_spec.c')
+        words = re.findall(r'key_is\(w, "(\w+)"\)', source)
+        kinds = re.findall(r'"([\w-]+)"', re.search(r'kinds\[\] = \{(.*?)\}', source)[1])
+        self.assertGreater(len(words), 10)
+        for word in {*words, *kinds, 'microcode'} - {'file'}:
+            self.assertRegex(done.stdout, rf'[ \[]{word}\b')
         self.assertEqual([line for line in done.stdout.split('\n') if len(line) > 80], [])
 
     def test_missing_file(self):

@@ -20,7 +20,7 @@ class Machine(threading.Thread):
     """A serial line: tags, three Ctrl-A, and a guest `linux` with a shell that has the directory /tmp elsewhere."""
     def __init__(self, path, tmp, damage=None):
         super().__init__(daemon=True)
-        self.damage, self.focus, self.typed, self.open = damage, 0, b'', False
+        self.damage, self.focus, self.typed, self.open, self.said = damage, 0, b'', False, b''
         self.server = socket.socket(socket.AF_UNIX)
         self.server.bind(path)
         self.server.listen(1)
@@ -31,6 +31,7 @@ class Machine(threading.Thread):
 
     def say(self, line, data):
         """Send a guest's output, with its tag before each line."""
+        self.said += data
         for part in data.splitlines(keepends=True):
             line.sendall((b'' if self.open else b'[linux] ') + part)
             self.open = not part.endswith(b'\n')
@@ -88,7 +89,7 @@ class Send(unittest.TestCase):
         os.mkdir(self.tmp)
 
     def send(self, *words, damage=None):
-        machine = Machine(self.path, self.tmp, damage)
+        machine = self.machine = Machine(self.path, self.tmp, damage)
         self.addCleanup(machine.stop)
         machine.start()
         return subprocess.run([SEND, '--console', self.path, '--patience', '600', *words], capture_output=True,
@@ -109,6 +110,8 @@ class Send(unittest.TestCase):
             with open(os.path.join(self.tmp, name), 'rb') as file:
                 self.assertEqual(file.read(), want)
         self.assertEqual(sorted(os.listdir(self.tmp)), ['empty', 'x.mod'])
+        sums = re.findall(rb'^sum [^\r\n]*', self.machine.said, re.M)
+        self.assertEqual((len(sums), [line for line in sums if len(b'[linux] ' + line) > 80]), (2, []))
 
     def test_damage_is_seen(self):
         done = self.send(self.file('x.mod', os.urandom(3000)), damage=True)
@@ -124,6 +127,11 @@ class Send(unittest.TestCase):
         done = subprocess.run([SEND, '--console', self.path, SEND], capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn('is `make run` running?', done.stderr)
+
+    def test_no_such_file(self):
+        done = self.send(os.path.join(self.work, 'none'))
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stderr, f'send: {self.work}/none: No such file or directory\n')
 
     def test_odd_name(self):
         done = self.send(self.file('a;reboot', b'1'))

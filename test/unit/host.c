@@ -16,6 +16,7 @@ void arch_poll_irqs(void)
 extern char host_log[65536];
 void host_log_clear(void);
 unsigned int host_logged(const char *text);
+void assert_lines_fit(void);
 
 char host_log[65536];
 static size_t used;
@@ -66,6 +67,17 @@ unsigned int host_logged(const char *text)
 		p++;
 	}
 	return n;
+}
+
+void assert_lines_fit(void)
+{
+	for (const char *p = host_log, *end; *p; p = end + (*end == '\n')) {
+		end = p + strcspn(p, "\n");
+		if (end - p > 80 - 9) {
+			fprintf(stderr, "above 80 columns: %.*s\n", (int)(end - p), p);
+			abort();
+		}
+	}
 }
 
 /* Stubs for programs linked without the trace, the clock or the counters. They record nothing. */

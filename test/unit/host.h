@@ -24,6 +24,9 @@ void host_log_clear(void);
 /* Returns how often `text` occurs in the messages. */
 unsigned int host_logged(const char *text);
 
+/* Aborts if a message has a line above 80 columns, with the "(margay) " that the console adds. */
+void assert_lines_fit(void);
+
 /* Fail, showing the messages, unless `text` is in them, or unless there is none. */
 #define assert_logged(text)                                                             \
 	do {                                                                            \

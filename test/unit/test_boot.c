@@ -259,8 +259,8 @@ static void test_modules(void **state)
 	assert_string_equal(bi.mods[7].bad, "is not in RAM");
 	assert_non_null(bi.mods[8].bad);
 	assert_string_equal(bi.mods[8].args, "");
-	assert_logged("modules 5 (over1) and 6 (over2) overlap");
-	assert_logged("module 3 (hole) at 0x90000-0xa0000 is not in RAM");
+	assert_logged("modules 5 (over1) and 6 (over2)\n  overlap");
+	assert_logged("module 3 (hole) at 0x90000-0xa0000\n  is not in RAM");
 	assert_logged("tag of 12 bytes is too short");
 
 	start();
@@ -285,7 +285,7 @@ static void test_protect(void **state)
 	boot_protect(&bi, 0x100000, 0x100001, "Margay");
 	assert_non_null(bi.mods[0].bad);
 	assert_null(bi.mods[1].bad);
-	assert_logged("(low) at 0x200000-0x300000 overlaps Margay");
+	assert_logged("(low) at 0x200000-0x300000\n  overlaps Margay");
 }
 
 static void test_strings(void **state)

@@ -133,6 +133,7 @@ static void test_help(void **state)
 	assert_logged("noreboot=yes ");
 	assert_logged("conswitch=a ");
 	assert_logged("com1=115200,8n1,0x3f8 ");
+	assert_lines_fit();
 }
 
 static int uint_of(const char *s, u64 *v)

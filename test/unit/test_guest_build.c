@@ -303,7 +303,7 @@ static void test_errors(void **state)
 	setup(NULL);
 	make_image(RAM - 0x4000, 0x1000);
 	assert_int_equal(build(), -E2BIG);
-	assert_logged("module 2 (guest g1): its kernel wants");
+	assert_logged("module 2 (guest g1):\n  its kernel wants");
 	free(ram);
 	setup(NULL);
 	make_image(KERNEL_AT, 1UL << 40);
@@ -327,7 +327,7 @@ static void test_errors(void **state)
 	assert_int_equal(build(), 0);
 	bg.spec.mem = 1UL << 50;
 	assert_int_equal(build(), -EINVAL);
-	assert_logged("module 2 (guest g1): cannot have");
+	assert_logged("module 2 (guest g1):\n  cannot have");
 }
 
 static u8 tables[4 * PAGE_SIZE];

@@ -206,8 +206,8 @@ static void test_uncached_ram(void **state)
 	assert_int_equal(out[0].size, MIB);
 	assert_int_equal(out[0].type, MEM_UNCACHED);
 	assert_int_equal(out[1].base, 4 * GIB);
-	assert_logged("RAM at 0x40000000-0x40100000 has type UC in the MTRRs");
-	assert_logged("RAM at 0x100000000-0x140000000 has type WT in the MTRRs");
+	assert_logged("RAM at 0x40000000-0x40100000 is UC in the MTRRs");
+	assert_logged("RAM at 0x100000000-0x140000000 is WT in the MTRRs");
 	assert_int_equal(mtrr_uncached_ram(mem, 4, out, 1), 1);
 	mtrrs.nr_regs = 0;
 	assert_int_equal(mtrr_uncached_ram(mem, 4, out, 8), 0);

@@ -325,7 +325,7 @@ static void test_eject(void **state)
 	host_log_clear();
 	policy_eject(p, "pick", "it is %s", "bad");
 	policy_eject(p, "pick", "once more");
-	assert_logged("policy all ejected: pick: it is bad");
+	assert_logged("policy all ejected, the built-in policy decides:\n  pick: it is bad");
 	assert_int_equal(host_logged("ejected"), 1);
 	assert_string_equal(p->why, "it is bad");
 	for (enum policy_point point = POINT_SCHED; point < NR_POINTS; point++)

@@ -125,10 +125,21 @@ static void test_thunks(void **state)
 	assert_true(spec.actions & SPEC_RETPOLINE);
 }
 
+/* The list of key `v` fits a terminal. */
+static void test_show(void **state)
+{
+	(void)state;
+	host_log_clear();
+	arch_show_speculation();
+	assert_logged("retpoline on  Spectre v2: retpolines in Margay; cost 4 a branch, else 2\n");
+	assert_lines_fit();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(test_decide),
-					    cmocka_unit_test(test_thunks) };
+					    cmocka_unit_test(test_thunks),
+					    cmocka_unit_test(test_show) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

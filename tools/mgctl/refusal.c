@@ -68,7 +68,7 @@ int refused(struct mgctl *m, const struct request *rq, int rc, const char *reaso
 	if (reason && reason[0])
 		snprintf(text, sizeof(text), "%.*s", REASON_SIZE, reason);
 	else if (rq->command != LOAD && rq->name[0] && find_policy(m, rq->name, &found))
-		words = "there is no such policy";
+		words = "there is no such policy (mgctl policy list)";
 	else if (found.u.list.ejected)
 		snprintf(text, sizeof(text), "it was ejected: %.*s", (int)sizeof(found.u.list.why),
 			 found.u.list.why);

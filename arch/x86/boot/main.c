@@ -69,8 +69,8 @@ static void __init choose_backend(void)
 	if (!hvm) {
 		if (opt.report)
 			machine_describe();
-		printk("no usable hardware virtualization: Margay needs AMD-V with nested paging,\n"
-		       "or VT-x with extended page tables and unrestricted guests\n");
+		printk("no usable hardware virtualization: Margay needs AMD-V with\n"
+		       "nested paging, or VT-x with EPT and unrestricted guests\n");
 		if (opt.report && opt.when_empty == WHEN_EMPTY_REBOOT) {
 			printk("the machine reboots in 5 seconds, so that the report can be stored\n");
 			udelay(5000000);

@@ -82,7 +82,7 @@ static void __init add_module(struct boot_info *bi, const u8 *tag, u32 size)
 	}
 	args = tag_string(tag, size, MB2_MODULE_HEADER);
 	if (bi->nr_mods == BOOT_MAX_MODULES) {
-		pr_err("multiboot2: more than %u modules, (%s) ignored\n", BOOT_MAX_MODULES,
+		pr_err("multiboot2: more than %u modules, (%.*s) ignored\n", BOOT_MAX_MODULES, 32,
 		       args ? args : "");
 		return;
 	}
@@ -96,8 +96,8 @@ static void __init add_module(struct boot_info *bi, const u8 *tag, u32 size)
 	else
 		m->size = end - start;
 	if (m->bad)
-		pr_err("module %u (%s) at %#x-%#x %s, not used\n", bi->nr_mods + 1, m->args, start,
-		       end, m->bad);
+		pr_err("module %u (%.*s) at %#x-%#x\n  %s, not used\n", bi->nr_mods + 1, 32,
+		       m->args, start, end, m->bad);
 	bi->nr_mods++;
 }
 
@@ -109,8 +109,8 @@ static void __init check_modules(struct boot_info *bi)
 		if (m->bad || mem_is_ram(bi->mem, bi->nr_mem, m->start, m->size))
 			continue;
 		m->bad = "is not in RAM";
-		pr_err("module %u (%s) at %#lx-%#lx is not in RAM, not used\n", i + 1, m->args,
-		       m->start, m->start + m->size);
+		pr_err("module %u (%.*s) at %#lx-%#lx\n  is not in RAM, not used\n", i + 1, 32,
+		       m->args, m->start, m->start + m->size);
 	}
 	/* If two modules overlap, one has overwritten the other: reject both. */
 	for (unsigned i = 0; i < bi->nr_mods; i++) {
@@ -120,8 +120,8 @@ static void __init check_modules(struct boot_info *bi)
 			if (!a->size || !b->size || a->start >= b->start + b->size ||
 			    b->start >= a->start + a->size)
 				continue;
-			pr_err("modules %u (%s) and %u (%s) overlap, neither is used\n", i + 1,
-			       a->args, j + 1, b->args);
+			pr_err("modules %u (%.*s) and %u (%.*s)\n  overlap, neither is used\n",
+			       i + 1, 20, a->args, j + 1, 20, b->args);
 			a->bad = b->bad = "overlaps another module";
 		}
 	}

@@ -56,7 +56,8 @@ static bool read_bank(u32 bank, struct mce_bank *b)
 
 static void print_bank(const char *what, const struct mce_bank *b)
 {
-	printk("machine check: CPU %u: %s: bank %u status %016lx address %016lx misc %016lx\n",
+	printk("machine check: CPU %u: %s: bank %u status %016lx\n"
+	       "address %016lx misc %016lx\n",
 	       this_cpu()->id, what, b->bank, b->status, b->addr, b->misc);
 }
 

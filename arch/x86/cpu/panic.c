@@ -75,8 +75,8 @@ void panic(const char *fmt, ...)
 	printk("panic on CPU %u:\n", this_cpu()->id);
 	vprintk(fmt, ap);
 	va_end(ap);
-	printk("RSP %016lx CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx\n",
-	       (u64)__builtin_frame_address(0), read_cr0(), read_cr2(), read_cr3(), read_cr4());
+	printk("RSP %016lx CR2 %016lx CR3 %016lx\nCR0 %08lx CR4 %08lx\n",
+	       (u64)__builtin_frame_address(0), read_cr2(), read_cr3(), read_cr0(), read_cr4());
 	trap_backtrace((u64)__builtin_return_address(0) - 1, 0, *(u64 *)__builtin_frame_address(0));
 	version_print();
 	printk("panic: the machine %s\n", opt.noreboot ? "stays halted" : "reboots in 5 seconds");

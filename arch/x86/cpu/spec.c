@@ -57,14 +57,13 @@ u8 spec_exit;
 #define THUNK_SIZE 32
 extern u8 indirect_thunks[]; /* one for each register: thunks.asm */
 
-/* Cost: instructions per exit and entry, unless stated otherwise. */
+/* Cost: instructions each time. */
 static const struct {
 	u32 action;
 	const char *name, *against, *what, *cost;
 } table[] = {
-	{ SPEC_IBPB, "ibpb", "Spectre v2 between guests", "IBPB when a vCPU is loaded",
-	  "4 a load" },
-	{ SPEC_MSR, "ibrs", "Spectre v2, BHI", "SPEC_CTRL: IBRS, STIBP, BHI_DIS_S", "12" },
+	{ SPEC_IBPB, "ibpb", "Spectre v2 between guests", "IBPB at vCPU loads", "4" },
+	{ SPEC_MSR, "ibrs", "Spectre v2, BHI", "IBRS, STIBP, BHI_DIS_S", "12" },
 	{ SPEC_AUTO_IBRS, "autoibrs", "Spectre v2", "EFER.AIBRSE", "0" },
 	{ SPEC_RETPOLINE, "retpoline", "Spectre v2", "retpolines in Margay", "4 a branch, else 2" },
 	{ SPEC_RSB, "rsb", "SpectreRSB", "return stack filled after exits", "70" },
@@ -271,7 +270,7 @@ int arch_speculation_line(unsigned i, char *text, size_t size)
 		return 0;
 	}
 	i = (unsigned)index_nospec(i, ARRAY_SIZE(table));
-	snprintf(text, size, "%-9s %s  %s: %s; instructions: %s", table[i].name,
+	snprintf(text, size, "%-9s %s %s: %s; cost %s", table[i].name,
 		 spec.actions & table[i].action ? "on " : "off", table[i].against, table[i].what,
 		 table[i].cost);
 	return 0;

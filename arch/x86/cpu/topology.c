@@ -47,5 +47,6 @@ void __init topology_init(void)
 			}
 	}
 	if (cores < nr_cpus)
-		pr_info("%u CPUs are hyperthreads of %u cores\n", nr_cpus, cores);
+		pr_info("%u CPUs are hyperthreads of %u core%s\n", nr_cpus, cores,
+			cores == 1 ? "" : "s");
 }

@@ -85,14 +85,15 @@ static bool fixup(struct trap_frame *f)
 
 void trap_dump_frame(const struct trap_frame *f)
 {
-	printk("RIP %016lx CS %04lx RFLAGS %08lx RSP %016lx SS %04lx\n", f->rip, f->cs, f->rflags,
-	       f->rsp, f->ss);
-	printk("RAX %016lx RBX %016lx RCX %016lx RDX %016lx\n", f->rax, f->rbx, f->rcx, f->rdx);
-	printk("RSI %016lx RDI %016lx RBP %016lx R8  %016lx\n", f->rsi, f->rdi, f->rbp, f->r8);
-	printk("R9  %016lx R10 %016lx R11 %016lx R12 %016lx\n", f->r9, f->r10, f->r11, f->r12);
-	printk("R13 %016lx R14 %016lx R15 %016lx CR2 %016lx\n", f->r13, f->r14, f->r15, read_cr2());
-	printk("CR0 %08lx CR3 %016lx CR4 %08lx error %lx\n", read_cr0(), read_cr3(), read_cr4(),
-	       f->error);
+	printk("RIP %016lx RFLAGS %08lx CS %04lx SS %04lx\n", f->rip, f->rflags, f->cs, f->ss);
+	printk("RSP %016lx RBP %016lx error %lx\n", f->rsp, f->rbp, f->error);
+	printk("RAX %016lx RBX %016lx RCX %016lx\n", f->rax, f->rbx, f->rcx);
+	printk("RDX %016lx RSI %016lx RDI %016lx\n", f->rdx, f->rsi, f->rdi);
+	printk("R8  %016lx R9  %016lx R10 %016lx\n", f->r8, f->r9, f->r10);
+	printk("R11 %016lx R12 %016lx R13 %016lx\n", f->r11, f->r12, f->r13);
+	printk("R14 %016lx R15 %016lx\n", f->r14, f->r15);
+	printk("CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx\n", read_cr0(), read_cr2(), read_cr3(),
+	       read_cr4());
 }
 
 const char *exception_name(u64 vector)

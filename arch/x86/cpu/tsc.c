@@ -236,8 +236,8 @@ void tsc_sync_bsp(struct cpu *c)
 		sync_turn = 0;
 	} while (sync_again(skew, ++tries));
 	if (skew)
-		pr_warn("CPU %u: its TSC differs by up to %lu ticks: clocks may step back by that\n",
-			c->id, skew);
+		pr_warn("CPU %u: its TSC differs by up to %lu ticks: clocks may step back\n", c->id,
+			skew);
 	else if (tries > 1)
 		pr_info("CPU %u: its TSC was adjusted\n", c->id);
 	tsc_skew_max = max(tsc_skew_max, skew);

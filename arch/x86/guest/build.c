@@ -125,20 +125,20 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 	int rc = guest_layout(bg->spec.mem, strlen(bg->spec.cmdline), d->nr_vcpus, l);
 
 	if (rc || (l->high && (GUEST_HIGH_BASE + l->high) >> x86.phys_bits)) {
-		pr_err("%s: cannot have %lu MiB of memory and a command line of %lu bytes\n",
+		pr_err("%s:\n  cannot have %lu MiB of memory and a command line of %lu bytes\n",
 		       bg->spec.label, bg->spec.mem >> 20, strlen(bg->spec.cmdline));
 		return -EINVAL;
 	}
 	rc = elf_parse(bg->image, bg->image_size, elf);
 	if (rc) {
-		pr_err("%s: its kernel cannot be started: %s\n", bg->spec.label, elf->why);
+		pr_err("%s: its kernel cannot be started:\n  %s\n", bg->spec.label, elf->why);
 		return rc;
 	}
 	for (unsigned i = 0; i < elf->nr_segs; i++) {
 		const struct elf_segment *s = &elf->seg[i];
 
 		if (s->memsz > l->cmdline || s->paddr > l->cmdline - s->memsz) {
-			pr_err("%s: its kernel wants %lx to %lx, its memory ends at %lx\n",
+			pr_err("%s:\n  its kernel wants %lx to %lx, its memory ends at %lx\n",
 			       bg->spec.label, s->paddr, s->paddr + s->memsz, l->cmdline);
 			return -E2BIG;
 		}

@@ -76,14 +76,15 @@ void arch_vcpu_dump(struct vcpu *v)
 		return;
 	}
 	hvm->get_state(v, &st);
-	printk("%s vcpu %u: RIP %016lx RFLAGS %08lx RSP %016lx\n", v->domain->name, v->id, r->rip,
-	       r->rflags, r->rsp);
-	printk("RAX %016lx RBX %016lx RCX %016lx RDX %016lx\n", r->rax, r->rbx, r->rcx, r->rdx);
-	printk("RSI %016lx RDI %016lx RBP %016lx R8  %016lx\n", r->rsi, r->rdi, r->rbp, r->r8);
-	printk("R9  %016lx R10 %016lx R11 %016lx R12 %016lx\n", r->r9, r->r10, r->r11, r->r12);
-	printk("R13 %016lx R14 %016lx R15 %016lx\n", r->r13, r->r14, r->r15);
-	printk("CR0 %08lx CR2 %016lx CR3 %016lx CR4 %08lx EFER %05lx DR6 %08lx DR7 %lx\n", st.cr0,
-	       st.cr2, st.cr3, st.cr4, st.efer, st.dr6, st.dr7);
+	printk("%s vcpu %u: RIP %016lx RFLAGS %08lx\n", v->domain->name, v->id, r->rip, r->rflags);
+	printk("RAX %016lx RBX %016lx RCX %016lx\n", r->rax, r->rbx, r->rcx);
+	printk("RDX %016lx RSI %016lx RDI %016lx\n", r->rdx, r->rsi, r->rdi);
+	printk("RBP %016lx RSP %016lx R8  %016lx\n", r->rbp, r->rsp, r->r8);
+	printk("R9  %016lx R10 %016lx R11 %016lx\n", r->r9, r->r10, r->r11);
+	printk("R12 %016lx R13 %016lx R14 %016lx\n", r->r12, r->r13, r->r14);
+	printk("R15 %016lx CR2 %016lx CR3 %016lx\n", r->r15, st.cr2, st.cr3);
+	printk("CR0 %08lx CR4 %08lx EFER %05lx DR6 %08lx DR7 %lx\n", st.cr0, st.cr4, st.efer,
+	       st.dr6, st.dr7);
 	for (unsigned i = 0; i < ARRAY_SIZE(name); i++) {
 		const struct vcpu_seg *s = i < NR_SEGS  ? &st.seg[i] :
 					   i == NR_SEGS ? &st.gdtr :

@@ -89,8 +89,8 @@ unsigned __init mtrr_uncached_ram(const struct mem_range *mem, unsigned n, struc
 			type = mtrr_type(&mtrrs, at, &len);
 			if (r->type != MEM_RAM || type == MEMTYPE_WB || nr == max)
 				continue;
-			pr_warn("memory map: RAM at %#lx-%#lx has type %s in the MTRRs: not used\n",
-				at, at + len, names[type]);
+			pr_warn("memory map: RAM at %#lx-%#lx is %s in the MTRRs: not used\n", at,
+				at + len, names[type]);
 			out[nr++] = (struct mem_range){ at, len, MEM_UNCACHED };
 		}
 	return nr;

@@ -167,9 +167,7 @@ static void uart_option(const char *name, const char *value, u16 iobase)
 
 void arch_console_early(void)
 {
-	static const char *const names[] = { "com1", "com2", "spcr", "dbg2", "vga", "none" };
-
-	option_check("console", "console", opt.console, names, ARRAY_SIZE(names));
+	option_check("console", "console", opt.console, console_names, ARRAY_SIZE(console_names));
 	uart_option("com1", opt.com1, 0x3f8);
 	uart_option("com2", opt.com2, 0x2f8);
 }

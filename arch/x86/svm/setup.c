@@ -28,7 +28,7 @@ static bool __init svm_probe(void)
 	if (!(c >> 2 & 1))
 		return false;
 	if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
-		pr_err("AMD-V is disabled by the firmware (VM_CR.SVMDIS): enable SVM in its setup\n");
+		pr_err("AMD-V is disabled by firmware (VM_CR.SVMDIS): enable SVM in its setup\n");
 		return false;
 	}
 	cpuid_count(0x8000000a, 0, &a, &b, &c, &d);

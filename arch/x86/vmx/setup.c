@@ -86,8 +86,7 @@ bool __init vmx_probe(void)
 	if (!(c >> 5 & 1))
 		return false;
 	if (!feature_control()) {
-		pr_err("VT-x is disabled by the firmware (FEATURE_CONTROL is locked without it): "
-		       "enable it in its set-up\n");
+		pr_err("VT-x is disabled by firmware (FEATURE_CONTROL): enable it in its setup\n");
 		return false;
 	}
 	if (!has_secondary())

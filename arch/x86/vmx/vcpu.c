@@ -296,10 +296,12 @@ static void vmx_request_flush(struct vcpu *v)
 
 static void vmx_dump(struct vcpu *v __unused)
 {
-	printk("exit %#lx qualification %lx gpa %lx event %lx idt-event %lx insn %lu error %lu\n",
+	printk("exit %#lx qualification %lx gpa %lx\n"
+	       "event %lx idt-event %lx insn %lu error %lu\n",
 	       vmread(EXIT_REASON), vmread(QUALIFICATION), vmread(GUEST_PHYSICAL),
 	       vmread(EXIT_EVENT), vmread(IDT_EVENT), vmread(EXIT_INSN_LEN), vmread(INSN_ERROR));
-	printk("entry event %lx blocked %lx controls %lx %lx %lx exit %lx entry %lx\n",
+	printk("entry event %lx blocked %lx controls %lx %lx %lx\n"
+	       "controls of exits %lx, of entries %lx\n",
 	       vmread(ENTRY_EVENT), vmread(INTERRUPTIBILITY), vmread(PIN_CONTROLS),
 	       vmread(CPU_CONTROLS), vmread(CPU_CONTROLS2), vmread(EXIT_CONTROLS),
 	       vmread(ENTRY_CONTROLS));
