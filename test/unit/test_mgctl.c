@@ -273,7 +273,8 @@ static void test_counters(void **state)
 				 "\"value\": 18446744073709551615}, "
 				 "{\"name\": \"cccccccccccccccccccccccccccccccc\", "
 				 "\"value\": 18446744073709551614}]}\n");
-	assert_refused("policy counters none", "read counters of none: there is no such policy (mgctl policy list)\n");
+	assert_refused("policy counters none",
+		       "read counters of none: there is no such policy (mgctl policy list)\n");
 	ejected = true;
 	assert_refused("policy counters odd", "it was ejected: #PF");
 }
