@@ -133,7 +133,7 @@ def screen_in_ram():
     k.command('set var boot_info.screen.base = 0xa000000')
 
 
-@wrong('acpi: SPCR: serial port at 0xffff: space 1, 8 bits, access 1: ignored',
+@wrong('acpi: SPCR: port at 0xffff: space 1, 8 bits, access 1: ignored',
        spcr(gas(IO, 0xffff)), 'spcr')
 def spcr_address():
     """SPCR names ports above the last."""
