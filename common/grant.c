@@ -50,6 +50,16 @@ gfn_t *grant_frame_gfn(struct domain *d, unsigned idx)
 	return &d->grants->gfn[index_nospec(idx, GRANT_MAX_FRAMES)];
 }
 
+bool grant_has_frame(const struct domain *d, mfn_t mfn)
+{
+	const struct grant_table *t = READ_ONCE(d->grants);
+	unsigned i = t ? READ_ONCE(t->nr_frames) : 0;
+
+	while (i && virt_to_mfn(t->frame[i - 1]) != mfn)
+		i--;
+	return i;
+}
+
 unsigned grant_nr_frames(struct domain *d)
 {
 	return READ_ONCE(d->grants->nr_frames);

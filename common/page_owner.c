@@ -353,6 +353,15 @@ static u16 retire(struct node *n, struct split *s, unsigned i)
 	return owner;
 }
 
+u16 page_owner(mfn_t mfn)
+{
+	struct node *n = lock_chunk(mfn / CHUNK_PAGES);
+	u16 owner = owner_locked(mfn);
+
+	spin_unlock(&n->lock);
+	return owner;
+}
+
 int page_retire(mfn_t mfn)
 {
 	u64 c = mfn / CHUNK_PAGES;

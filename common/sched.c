@@ -256,6 +256,31 @@ void vcpu_block(struct vcpu *v)
 		cpu_raise(c, CPU_WORK_RESCHED);
 }
 
+int vcpu_restrict(struct vcpu *v, const struct cpu_set *set)
+{
+	unsigned first = cpu_set_next(set, v->id % nr_cpus);
+	struct cpu *c;
+
+	if (first >= nr_cpus)
+		first = cpu_set_next(set, 0);
+	if (first >= nr_cpus)
+		return -EINVAL;
+	c = lock_vcpu(v);
+	v->affinity = *set;
+	if (may_run_on(v, c)) {
+		spin_unlock(&c->runq.lock);
+	} else if (v->on_cpu) {	/* only c can save its registers */
+		spin_unlock(&c->runq.lock);
+		cpu_raise(c, CPU_WORK_EXPEL | CPU_WORK_RESCHED);
+	} else {
+		dequeue(c, v);
+		assign_cpu(v, cpus[first]);
+		spin_unlock(&c->runq.lock);
+		queue_and_kick(lock_vcpu(v), v, POLICY_MOVED);
+	}
+	return 0;
+}
+
 void vcpu_yield(struct vcpu *v)
 {
 	if (list_empty(&v->cpu->runq.queue))
@@ -420,6 +445,14 @@ static struct cpu *less_busy(const struct cpu *c, const struct vcpu *v)
 	return best;
 }
 
+/* The runstate of a vCPU that does not run. */
+static int state_of(const struct vcpu *v)
+{
+	return v->state == RUN_OFFLINE || (v->state == RUN_RUNNABLE && v->holds) ? RUNSTATE_offline :
+	       v->state == RUN_RUNNABLE						  ? RUNSTATE_runnable :
+										    RUNSTATE_blocked;
+}
+
 /* Switches out the current vCPU and requeues it if it can still run. Called with c's lock. */
 static void switch_out(struct cpu *c, struct vcpu *v, stime_t t)
 {
@@ -429,12 +462,11 @@ static void switch_out(struct cpu *c, struct vcpu *v, stime_t t)
 	trace(SCHED, v, v->state == RUN_RUNNING ? RUN_RUNNABLE : v->state, 0);
 	policy_charge(c, v);
 	if (v->state != RUN_RUNNING) {
-		switch_runstate(v, v->state == RUN_OFFLINE ? RUNSTATE_offline : RUNSTATE_blocked,
-				t);
+		switch_runstate(v, state_of(v), t);
 		return;
 	}
 	v->state = RUN_RUNNABLE;
-	switch_runstate(v, v->holds ? RUNSTATE_offline : RUNSTATE_runnable, t);
+	switch_runstate(v, state_of(v), t);
 	if (v->holds)
 		return;
 	to = policy_place(c, v, &idle_cpus);
@@ -489,6 +521,30 @@ static struct vcpu *pick_next(struct cpu *c, u64 *slice)
 	}
 	unqueue(c, v);
 	return v;
+}
+
+/* Moves the vCPU that is loaded here to a CPU that its affinity allows, unless it allows this one. */
+static void expel(struct cpu *c)
+{
+	struct vcpu *v = c->loaded;
+	unsigned to;
+
+	guard(&c->runq.lock);
+	if (!v || may_run_on(v, c))
+		return;
+	to = cpu_set_next(&v->affinity, 0);
+	if (to >= nr_cpus)
+		return;
+	if (c->current == v) {
+		c->current = NULL;
+		trace(SCHED, v, v->state == RUN_RUNNING ? RUN_RUNNABLE : v->state, 0);
+		policy_charge(c, v);
+		if (v->state == RUN_RUNNING)
+			v->state = RUN_RUNNABLE;
+		switch_runstate(v, state_of(v), now());
+	}
+	dequeue(c, v);
+	requeue_on(c, v, cpus[to]);
 }
 
 /* Picks this CPU's next vCPU and makes it current. NULL: nothing to run, or schedule again. */
@@ -596,6 +652,8 @@ static u32 do_work(struct cpu *c)
 		return work;
 	if (work & CPU_WORK_QUIESCE)
 		quiesce_here();
+	if (work & CPU_WORK_EXPEL)
+		expel(c);
 	if (work & CPU_WORK_TIMER) {
 		hold_at("loop:timers");
 		run_timers(c);

@@ -74,6 +74,17 @@ int hcall_domain(struct vcpu *v, domid_t id, struct domain **d)
 	return -EPERM;
 }
 
+int hcall_foreign(struct vcpu *v, domid_t id, struct domain **d)
+{
+	int err = v->domain->control ? hcall_domain(v, id, d) : -EPERM;
+
+	if (!err && *d == v->domain) {
+		domain_put(*d);
+		err = -EINVAL;
+	}
+	return err;
+}
+
 int hcall_own_domain(struct vcpu *v, domid_t id)
 {
 	struct domain *d;

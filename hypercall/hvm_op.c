@@ -21,10 +21,8 @@ static const u8 param_access[HVM_NR_PARAMS] = {
 };
 
 /* Accepts only the vector type: there are no GSIs or PCI interrupts. Zero: no callback. */
-static long set_callback(struct vcpu *v, u64 value)
+static long set_callback(struct vcpu *v, struct domain *d, u64 value)
 {
-	struct domain *d = v->domain;
-
 	if (value && value >> 56 != HVM_PARAM_CALLBACK_TYPE_VECTOR)
 		return hcall_unsupported(v, "callback type", value >> 56);
 	WRITE_ONCE(d->callback_vector, (u8)value);
@@ -43,43 +41,57 @@ static long set_callback(struct vcpu *v, u64 value)
 	return 0;
 }
 
-static long set_param(struct vcpu *v, u32 index, u64 value)
+static long set_param(struct vcpu *v, struct domain *d, u32 index, u64 value)
 {
 	long ret = 0;
 
-	if (!(param_access[index] & PARAM_WRITE))
+	if (d == v->domain && !(param_access[index] & PARAM_WRITE))
 		return -EPERM;
+	/* The control domain tells a guest its ports once. */
+	if (d != v->domain && d->hvm_params[index] && d->hvm_params[index] != value &&
+	    (index == HVM_PARAM_STORE_EVTCHN || index == HVM_PARAM_CONSOLE_EVTCHN))
+		return -EEXIST;
 	if (index == HVM_PARAM_CALLBACK_IRQ)
-		ret = set_callback(v, value);
+		ret = set_callback(v, d, value);
 	if (index == HVM_PARAM_X87_FIP_WIDTH && value != 0 && value != 4 && value != 8)
 		ret = -EINVAL;
 	if (!ret)
-		WRITE_ONCE(v->domain->hvm_params[index], value);
+		WRITE_ONCE(d->hvm_params[index], value);
 	return ret;
+}
+
+static long operate_param(struct vcpu *v, struct domain *d, u32 index, u64 *value, bool set)
+{
+	bool own = d == v->domain;
+
+	if (own && (index == HVM_PARAM_DM_DOMAIN || index == HVM_PARAM_BUFIOREQ_EVTCHN))
+		return set ? -EPERM : -ENODATA;
+	if (set)
+		return set_param(v, d, index, *value);
+	if (own && !(param_access[index] & PARAM_READ))
+		return -EPERM;
+	*value = READ_ONCE(d->hvm_params[index]);
+	return 0;
 }
 
 static long get_or_set_param(struct vcpu *v, gvaddr_t arg, bool set)
 {
 	struct xen_hvm_param p;
+	struct domain *d;
 	u32 index;
-	int ret;
+	long ret;
 
 	if (guest_read(&p, arg, 0))
 		return -EFAULT;
 	if (p.index >= HVM_NR_PARAMS)
 		return -EINVAL;
 	index = (u32)index_nospec(p.index, HVM_NR_PARAMS);
-	ret = hcall_own_domain(v, p.domid);
+	ret = hcall_domain(v, p.domid, &d);
 	if (ret)
 		return ret;
-	if (index == HVM_PARAM_DM_DOMAIN || index == HVM_PARAM_BUFIOREQ_EVTCHN)
-		return set ? -EPERM : -ENODATA;
-	if (set)
-		return set_param(v, index, p.value);
-	if (!(param_access[index] & PARAM_READ))
-		return -EPERM;
-	p.value = READ_ONCE(v->domain->hvm_params[index]);
-	return guest_write(arg, 0, &p);
+	ret = operate_param(v, d, index, &p.value, set);
+	domain_put(d);
+	return ret || set ? ret : guest_write(arg, 0, &p);
 }
 
 static long set_upcall_vector(struct vcpu *cur, gvaddr_t arg)

@@ -14,7 +14,8 @@
 #define PAGES_DONE 32	/* pages done of the next extent, in a restarted reservation */
 #define UNDO (1U << 16)	/* that many pages are to be removed again */
 #define CMD_MASK ((1UL << CMD_BITS) - 1)
-#define MAX_ORDER 9U	/* of an extent, in any domain */
+#define MAX_ORDER 9U	/* of an extent; 18 where a control domain populates another */
+#define HUGE_ORDER 18U
 /* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as in Xen. Guests cannot pass this number. */
 #define MAPSPACE_MARGAY (1UL << 32)
 
@@ -22,6 +23,11 @@
 static bool may_unmap(enum p2m_type type)
 {
 	return type == P2M_RAM || type == P2M_SHARED || type == P2M_SHARED_RO;
+}
+
+static bool may_remove(enum p2m_type type)
+{
+	return may_unmap(type) || type == P2M_FOREIGN;
 }
 
 /* Reservations. */
@@ -37,7 +43,7 @@ static unsigned remove_some(struct domain *d, gfn_t gfn, unsigned n)
 	if (n == CHUNK_PAGES && !(gfn % CHUNK_PAGES) && p2m_lookup(d, gfn).order &&
 	    may_unmap(p2m_lookup(d, gfn).type))
 		return p2m_unmap_pages(d, gfn, n);
-	while (i < min(n, P2M_BATCH) && may_unmap(p2m_lookup(d, gfn + i).type))
+	while (i < min(n, P2M_BATCH) && may_remove(p2m_lookup(d, gfn + i).type))
 		i++;
 	return i ? p2m_unmap_pages(d, gfn, i) : 0;
 }
@@ -68,6 +74,26 @@ static unsigned populate_some(struct domain *d, gfn_t gfn, unsigned n)
 	return i;
 }
 
+/* Populates a gigabyte with one mapping where nothing smaller is mapped. As populate(). */
+static int populate_huge(struct domain *d, gfn_t gfn)
+{
+	mfn_t mfn;
+	int rc;
+
+	if (gfn % (1UL << HUGE_ORDER) || p2m_max_order() < HUGE_ORDER)
+		return 0;
+	while ((rc = dom_alloc(d, HUGE_ORDER, &mfn)) == -EAGAIN)
+		if (hcall_preempt())
+			return -ERESTART;
+	if (rc)
+		return 0;
+	if (!p2m_map(d, gfn, mfn, HUGE_ORDER, P2M_RAM))
+		return 1;
+	for (u64 i = 0; i < 1UL << HUGE_ORDER; i += CHUNK_PAGES)
+		dom_free(d, mfn + i, MAX_ORDER);
+	return 0;
+}
+
 /*
  * Populates an extent from page *at on: all of it or nothing. 1 done, 0 refused, -ERESTART when the
  * CPU has other work. A guest that makes up *at undoes only its own pages. Uses single pages if
@@ -79,6 +105,8 @@ static int populate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 	mfn_t mfn;
 	int rc;
 
+	if (order == HUGE_ORDER)
+		return populate_huge(d, gfn);
 	if (!*at && !may_populate(d, gfn, n))
 		return 0;
 	if (!*at && order == MAX_ORDER && !(gfn % CHUNK_PAGES)) {
@@ -134,32 +162,22 @@ static int depopulate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
  * in bits 6 to 31 of the command, as in Xen, and the pages done of the next extent above.
  * increase_reservation does nothing: a translated domain could not reach the pages.
  */
-static long reservation(struct vcpu *v, struct regs *h)
+static long do_extents(struct domain *d, struct regs *h, const struct xen_memory_reservation *r,
+		       u32 start)
 {
-	u32 op = h->rdi & CMD_MASK;
-	u32 start = (u32)h->rdi >> CMD_BITS, i;
+	u32 op = h->rdi & CMD_MASK, i;
 	unsigned at = (unsigned)(h->rdi >> PAGES_DONE);
-	struct xen_memory_reservation r;
-	struct domain *d = v->domain;
 
-	if (guest_read(&r, h->rsi, 0) || r.nr_extents > ~0U >> CMD_BITS || start >= r.nr_extents ||
-	    hcall_own_domain(v, r.domid) || r.extent_order > MAX_ORDER ||
-	    (at & ~UNDO) >= 1U << r.extent_order)
-		return (long)start;
-	if (op == XENMEM_increase_reservation) {
-		hcall_unsupported(v, "memory_op", op);
-		return (long)start;
-	}
-	for (i = start; i < r.nr_extents; i++) {
+	for (i = start; i < r->nr_extents; i++) {
 		xen_pfn_t gfn;
 		int done = -ERESTART;
 
 		if (i == start || !hcall_preempt()) {
-			if (guest_read(&gfn, handle_va(r.extent_start), i))
+			if (guest_read(&gfn, handle_va(r->extent_start), i))
 				break;
 			done = op == XENMEM_populate_physmap ?
-				       populate(d, gfn, r.extent_order, &at) :
-				       depopulate(d, gfn, r.extent_order, &at);
+				       populate(d, gfn, r->extent_order, &at) :
+				       depopulate(d, gfn, r->extent_order, &at);
 		}
 		if (done == -ERESTART) {
 			h->rdi = op | (u64)i << CMD_BITS | (u64)at << PAGES_DONE;
@@ -170,6 +188,57 @@ static long reservation(struct vcpu *v, struct regs *h)
 		at = 0;
 	}
 	return (long)i;
+}
+
+static long reservation(struct vcpu *v, struct regs *h)
+{
+	u32 op = h->rdi & CMD_MASK, start = (u32)h->rdi >> CMD_BITS;
+	struct xen_memory_reservation r;
+	unsigned most = MAX_ORDER;
+	struct domain *d;
+	long ret = start;
+
+	if (guest_read(&r, h->rsi, 0) || r.nr_extents > ~0U >> CMD_BITS || start >= r.nr_extents ||
+	    hcall_domain(v, r.domid, &d))
+		return ret;
+	if (d != v->domain && op == XENMEM_populate_physmap)
+		most = HUGE_ORDER;
+	if (op == XENMEM_increase_reservation)
+		hcall_unsupported(v, "memory_op", op);
+	else if (r.extent_order == most || r.extent_order <= MAX_ORDER)
+		ret = (unsigned)(h->rdi >> PAGES_DONE & ~(u64)UNDO) < 1U << r.extent_order ?
+			      do_extents(d, h, &r, start) :
+			      ret;
+	domain_put(d);
+	return ret;
+}
+
+/*
+ * A control domain announces how many pages it is about to populate: libxl asks before it builds a
+ * domain, so that one that does not fit fails early. Nothing is set aside for it.
+ */
+static long claim_pages(struct vcpu *v, gvaddr_t arg)
+{
+	struct xen_memory_reservation r;
+	struct mem_stats st;
+	struct domain *d;
+	long ret;
+
+	if (!v->domain->control)
+		return -EPERM;
+	if (guest_read(&r, arg, 0))
+		return -EFAULT;
+	if (r.extent_order || r.mem_flags)
+		return -EINVAL;
+	ret = hcall_domain(v, r.domid, &d);
+	if (ret)
+		return ret;
+	mem_stats(&st);
+	if (r.nr_extents > READ_ONCE(d->tot_pages) &&
+	    r.nr_extents - READ_ONCE(d->tot_pages) > st.free_pages)
+		ret = -ENOMEM;
+	domain_put(d);
+	return ret;
 }
 
 static long query(struct vcpu *v, u32 op, gvaddr_t arg)
@@ -234,9 +303,35 @@ static int move_page(struct domain *d, gfn_t from, gfn_t to)
 	return err;
 }
 
-static int add_one(struct vcpu *v, u64 space, u64 idx, gfn_t gfn)
+/* Maps a page of rd's to gfn of the control domain d. Called with d->lock. */
+static int map_foreign(struct domain *d, gfn_t gfn, mfn_t mfn)
 {
-	struct domain *d = v->domain;
+	enum p2m_type type = p2m_lookup(d, gfn).type;
+
+	if (type != P2M_NONE && !may_unmap(type))
+		return -EINVAL;
+	return p2m_map(d, gfn, mfn, 0, P2M_FOREIGN);
+}
+
+/* The same for page idx of rd. */
+static int add_foreign(struct domain *d, struct domain *rd, gfn_t idx, gfn_t gfn)
+{
+	mfn_t mfn;
+	int err = foreign_get(rd, idx, &mfn);
+
+	if (err)
+		return err;
+	spin_lock(&d->lock);
+	err = map_foreign(d, gfn, mfn);
+	spin_unlock(&d->lock);
+	if (err)
+		foreign_put(mfn);
+	return err;
+}
+
+/* Adds one page to d, which the caller may name. */
+static int add_one(struct domain *d, u64 space, u64 idx, gfn_t gfn)
+{
 	mfn_t mfn;
 	int err;
 
@@ -253,8 +348,6 @@ static int add_one(struct vcpu *v, u64 space, u64 idx, gfn_t gfn)
 	case XENMAPSPACE_gmfn:
 	case XENMAPSPACE_gmfn_range:
 		return move_page(d, idx, gfn);
-	case XENMAPSPACE_gmfn_foreign:
-		return d->control ? (int)hcall_unsupported(v, "add_to_physmap", space) : -EPERM;
 	case MAPSPACE_MARGAY: {
 		struct p2m_entry e = p2m_lookup(d, gfn);
 
@@ -269,28 +362,20 @@ static int add_one(struct vcpu *v, u64 space, u64 idx, gfn_t gfn)
 	}
 }
 
-static long add_to_physmap(struct vcpu *v, struct regs *h)
+static long add_range(struct domain *d, struct regs *h, const struct xen_add_to_physmap *a)
 {
-	struct xen_add_to_physmap a;
 	u64 done = h->rdi >> CMD_BITS;
 	int err;
 
-	if (guest_read(&a, h->rsi, 0))
-		return -EFAULT;
-	if (a.space == XENMAPSPACE_gmfn_foreign)
-		return -ENOSYS;
-	err = hcall_own_domain(v, a.domid);
-	if (err)
-		return err;
-	if (a.space != XENMAPSPACE_gmfn_range)
-		return done ? -EINVAL : add_one(v, a.space, a.idx, a.gpfn);
-	if (done > a.size)
+	if (a->space != XENMAPSPACE_gmfn_range)
+		return done ? -EINVAL : add_one(d, a->space, a->idx, a->gpfn);
+	if (done > a->size)
 		return -EILSEQ;
-	for (; done < a.size; done++) {
-		err = add_one(v, a.space, a.idx + done, a.gpfn + done);
+	for (; done < a->size; done++) {
+		err = add_one(d, a->space, a->idx + done, a->gpfn + done);
 		if (err)
 			return err;
-		if (done + 1 < a.size && hcall_preempt()) {
+		if (done + 1 < a->size && hcall_preempt()) {
 			h->rdi = XENMEM_add_to_physmap | (done + 1) << CMD_BITS;
 			return HCALL_RESTART;
 		}
@@ -298,36 +383,48 @@ static long add_to_physmap(struct vcpu *v, struct regs *h)
 	return 0;
 }
 
-static long add_to_physmap_batch(struct vcpu *v, struct regs *h)
+static long add_to_physmap(struct vcpu *v, struct regs *h)
 {
-	struct xen_add_to_physmap_batch a;
-	u64 done = h->rdi >> CMD_BITS;
-	u64 space;
-	int err;
+	struct xen_add_to_physmap a;
+	struct domain *d;
+	long ret;
 
 	if (guest_read(&a, h->rsi, 0))
 		return -EFAULT;
-	if (a.space == XENMAPSPACE_gmfn_range)
-		return -EOPNOTSUPP;
-	space = a.space == XENMAPSPACE_gmfn_foreign && a.u.foreign_domid == DOMID_XEN ?
-			MAPSPACE_MARGAY :
-			a.space;
-	err = hcall_own_domain(v, a.domid);
-	if (err)
-		return err;
-	if (done > a.size || (done && done == a.size))
+	if (a.space == XENMAPSPACE_gmfn_foreign)
+		return -ENOSYS;
+	ret = hcall_domain(v, a.domid, &d);
+	if (ret)
+		return ret;
+	ret = add_range(d, h, &a);
+	domain_put(d);
+	return ret;
+}
+
+/* rd: the domain of foreign pages, or NULL; refusal: why the caller may not have them, or 0. */
+static long add_batch(struct domain *d, struct domain *rd, int refusal, struct regs *h,
+		      const struct xen_add_to_physmap_batch *a)
+{
+	u64 done = h->rdi >> CMD_BITS, space = a->space;
+	int err;
+
+	if (space == XENMAPSPACE_gmfn_foreign && !rd)
+		space = MAPSPACE_MARGAY;
+	if (done > a->size || (done && done == a->size))
 		return -EILSEQ;
-	while (done < a.size) {
+	while (done < a->size) {
 		xen_ulong_t idx;
 		xen_pfn_t gpfn;
 
-		if (guest_read(&idx, handle_va(a.idxs), done) ||
-		    guest_read(&gpfn, handle_va(a.gpfns), done))
+		if (guest_read(&idx, handle_va(a->idxs), done) ||
+		    guest_read(&gpfn, handle_va(a->gpfns), done))
 			return -EFAULT;
-		err = add_one(v, space, idx, gpfn);
-		if (guest_write(handle_va(a.errs), done, &err))
+		err = refusal ? refusal :
+		      rd      ? add_foreign(d, rd, idx, gpfn) :
+				add_one(d, space, idx, gpfn);
+		if (guest_write(handle_va(a->errs), done, &err))
 			return -EFAULT;
-		if (++done < a.size && hcall_preempt()) {
+		if (++done < a->size && hcall_preempt()) {
 			h->rdi = XENMEM_add_to_physmap_batch | done << CMD_BITS;
 			return HCALL_RESTART;
 		}
@@ -335,15 +432,120 @@ static long add_to_physmap_batch(struct vcpu *v, struct regs *h)
 	return 0;
 }
 
+/* Only a control domain may name another, and foreign pages go to the caller's own space. */
+static long add_to_physmap_batch(struct vcpu *v, struct regs *h)
+{
+	struct xen_add_to_physmap_batch a;
+	struct domain *d, *rd = NULL;
+	int refusal = 0;
+	long ret;
+
+	if (guest_read(&a, h->rsi, 0))
+		return -EFAULT;
+	if (a.space == XENMAPSPACE_gmfn_range)
+		return -EOPNOTSUPP;
+	ret = hcall_domain(v, a.domid, &d);
+	if (ret)
+		return ret;
+	if (a.space == XENMAPSPACE_gmfn_foreign && a.u.foreign_domid != DOMID_XEN)
+		refusal = hcall_foreign(v, a.u.foreign_domid, &rd);
+	ret = rd && d != v->domain ? -EPERM : add_batch(d, rd, refusal, h, &a);
+	if (rd)
+		domain_put(rd);
+	domain_put(d);
+	return ret;
+}
+
 static long remove_from_physmap(struct vcpu *v, gvaddr_t arg)
 {
 	struct xen_remove_from_physmap a;
-	int err;
+	struct domain *d;
+	long ret;
 
 	if (guest_read(&a, arg, 0))
 		return -EFAULT;
-	err = hcall_own_domain(v, a.domid);
-	return err ? err : remove_some(v->domain, a.gpfn, 1) ? 0 : -ENOENT;
+	ret = hcall_domain(v, a.domid, &d);
+	if (ret)
+		return ret;
+	ret = remove_some(d, a.gpfn, 1) ? 0 : -ENOENT;
+	domain_put(d);
+	return ret;
+}
+
+/* Maps page i of rd's grant table to gfn of the control domain d. */
+static int acquire_frame(struct domain *d, struct domain *rd, u64 i, gfn_t gfn)
+{
+	mfn_t mfn;
+	int err = i < GRANT_MAX_FRAMES ? grant_frame(rd, (unsigned)i, &mfn) : -EINVAL;
+
+	if (err)
+		return err;
+	domain_hold(rd);
+	spin_lock(&d->lock);
+	err = map_foreign(d, gfn, mfn);
+	spin_unlock(&d->lock);
+	if (err)
+		domain_put(rd);
+	return err;
+}
+
+/* A control domain maps the grant table of a domain that it builds. */
+static long acquire_resource(struct vcpu *v, gvaddr_t arg)
+{
+	struct xen_mem_acquire_resource a;
+	struct domain *rd;
+	long ret;
+
+	if (guest_read(&a, arg, 0))
+		return -EFAULT;
+	if (a.pad)
+		return -EINVAL;
+	ret = hcall_foreign(v, a.domid, &rd);
+	if (ret)
+		return ret;
+	if (a.type != XENMEM_resource_grant_table ||
+	    a.id != XENMEM_resource_grant_table_id_shared) {
+		ret = -EOPNOTSUPP;
+	} else if (!handle_va(a.frame_list)) {
+		ret = -EINVAL;
+		if (!a.nr_frames) {
+			a.nr_frames = GRANT_MAX_FRAMES;
+			ret = guest_write(arg, 0, &a);
+		}
+	} else if (a.nr_frames > GRANT_MAX_FRAMES) {
+		ret = -E2BIG;
+	}
+	for (u32 i = 0; !ret && handle_va(a.frame_list) && i < a.nr_frames; i++) {
+		xen_pfn_t gfn;
+
+		if (guest_read(&gfn, handle_va(a.frame_list), i))
+			ret = -EFAULT;
+		else
+			ret = acquire_frame(v->domain, rd, a.frame + i, gfn);
+	}
+	domain_put(rd);
+	return ret;
+}
+
+static long set_memory_map(struct vcpu *v, gvaddr_t arg)
+{
+	struct xen_foreign_memory_map a;
+	struct domain *d;
+	long ret;
+
+	if (guest_read(&a, arg, 0))
+		return -EFAULT;
+	ret = hcall_foreign(v, a.domid, &d);
+	if (ret)
+		return ret;
+	if (a.map.nr_entries > MEMORY_MAP_MAX)
+		ret = -E2BIG;
+	else if (copy_from_guest(d->memory_map, handle_va(a.map.buffer),
+				 a.map.nr_entries * sizeof(d->memory_map[0])))
+		ret = -EFAULT;
+	d->nr_memory_map = ret ? 0 : a.map.nr_entries;
+	domain_put(d);
+	return ret;
 }
 
 static long memory_map(struct vcpu *v, gvaddr_t arg)
@@ -353,7 +555,7 @@ static long memory_map(struct vcpu *v, gvaddr_t arg)
 
 	if (guest_read(&map, arg, 0))
 		return -EFAULT;
-	map.nr_entries = min(map.nr_entries, d->nr_memory_map);
+	map.nr_entries = min(map.nr_entries, READ_ONCE(d->nr_memory_map));
 	if (copy_to_guest(handle_va(map.buffer), d->memory_map,
 			  map.nr_entries * sizeof(d->memory_map[0])))
 		return -EFAULT;
@@ -388,8 +590,9 @@ long do_memory_op(struct vcpu *v, struct regs *h)
 	case XENMEM_get_vnumainfo:
 		hcall_unsupported(v, "memory_op", op);
 		return -EOPNOTSUPP;
-	case XENMEM_claim_pages:
-		return v->domain->control ? hcall_unsupported(v, "memory_op", op) : -EPERM;
+	case XENMEM_claim_pages: return claim_pages(v, arg);
+	case XENMEM_set_memory_map: return set_memory_map(v, arg);
+	case XENMEM_acquire_resource: return acquire_resource(v, arg);
 	default:
 		return hcall_unsupported(v, "memory_op", op);
 	}

@@ -23,10 +23,19 @@ static void timer_fn(struct timer *t __unused)
 	cpu_raise(this_cpu(), CPU_WORK_GUESTS);
 }
 
-static void on_shutdown(struct domain *d __unused)
+static void guest_ended(struct domain *d __unused)
 {
 	cpu_raise(housekeeping_cpu, CPU_WORK_GUESTS);
 }
+
+/* A control domain destroys a boot guest: it ends, whatever its module says, for good. */
+static void guest_unwanted(struct domain *d)
+{
+	atomic_store(&d->unwanted, true);
+	domain_shutdown(d, SHUTDOWN_poweroff);
+}
+
+static const struct domain_life guest_life = { guest_ended, guest_unwanted };
 
 void boot_guest_add(struct boot_guest *bg)
 {
@@ -54,7 +63,7 @@ static void after_failure(struct boot_guest *bg)
 }
 
 /* A guest that ends at once must not keep Margay busy. */
-static void after_end(struct boot_guest *bg, unsigned code)
+static void after_end(struct boot_guest *bg, unsigned code, bool unwanted)
 {
 	stime_t t = now();
 	struct mem_stats st;
@@ -63,7 +72,9 @@ static void after_end(struct boot_guest *bg, unsigned code)
 	printk("guest %s ended: %s\n", bg->spec.name, shutdown_name(code));
 	mem_stats(&st);
 	pr_info("%lu MiB free (%lu pages)\n", st.free_pages >> (20 - PAGE_SHIFT), st.free_pages);
-	if (code == SHUTDOWN_reboot)
+	if (unwanted)
+		restart = false;
+	else if (code == SHUTDOWN_reboot)
 		restart = bg->spec.on_reboot == GUEST_RESTART;
 	else if (code == SHUTDOWN_crash || code == SHUTDOWN_watchdog)
 		restart = bg->spec.on_crash == GUEST_RESTART;
@@ -106,13 +117,14 @@ static struct domain *guest_create(const struct guest_spec *spec)
 		.node = NODE_ANY,
 	};
 	struct cpu_set set;
+	struct domain *d;
 
 	strcopy(config.name, spec->name, sizeof(config.name));
 	if (spec->nr_pin) {
 		guest_spec_affinity(spec, 0, &set);
 		config.node = cpus[cpu_set_next(&set, 0)]->node;
 	}
-	return domain_create(&config, on_shutdown);
+	return domain_create(&config, &guest_life, &d) ? NULL : d;
 }
 
 /* Applies pin= to the vCPUs created since the last call. */
@@ -190,13 +202,14 @@ static void guest_start(struct boot_guest *bg)
 static void guest_destroy(struct boot_guest *bg)
 {
 	unsigned code = bg->domain->shutdown_code;
+	bool unwanted = bg->domain->unwanted;
 
 	if (domain_destroy(bg->domain))
 		return;
 	if (code == SHUTDOWN_CODE_NONE)
 		after_failure(bg);
 	else
-		after_end(bg, code);
+		after_end(bg, code, unwanted);
 	if_last_guest_gone();
 }
 
@@ -281,6 +294,7 @@ void boot_guests_work(void)
 	stime_t from = now(), next;
 	bool more;
 
+	domain_raise_exc();
 	do
 		more = guests_step_next();
 	while (more && now() - from < STEP_NS);

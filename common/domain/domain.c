@@ -6,18 +6,31 @@
  * the pause count.
  */
 #include <margay/domain_parts.h>
+#include <margay/evtchn.h>
 #include <margay/page_owner.h>
 #include <margay/policy_registry.h>
 #include <margay/quiesce.h>
 #include <margay/sched.h>
 
 #define HOLDS_AT_ONCE 128U
+#define WEIGHT_DEFAULT 256
 
 struct list domain_list = LIST_INIT(domain_list);
 struct spinlock domains_lock = SPINLOCK_INIT(LOCK_DOMAINS);
 
 static u64 slots[POLICY_MAX_DOMAINS / 64];
 static domid_t last_id = FIRST_DOMID - 1;
+
+/* Takes a reference unless the last one is gone and domain_put() frees d. With domains_lock. */
+static bool hold_listed(struct domain *d)
+{
+	u32 refs;
+
+	do
+		refs = READ_ONCE(d->refs);
+	while (refs && !atomic_cas(&d->refs, refs, refs + 1));
+	return refs;
+}
 
 struct domain *domain_get(domid_t id)
 {
@@ -33,25 +46,89 @@ struct domain *domain_get(domid_t id)
 	return NULL;
 }
 
+/* Prefers a live domain: an initial domain may start while references keep the last one. */
+struct domain *domain_find(domid_t id)
+{
+	struct domain *d = domain_get(id);
+
+	if (d)
+		return d;
+	guard(&domains_lock);
+	list_for_each(d, &domain_list, link)
+		if (d->id == id && hold_listed(d))
+			return d;
+	return NULL;
+}
+
+struct domain *domain_next(u32 from)
+{
+	struct domain *d, *best = NULL;
+
+	guard(&domains_lock);
+	list_for_each(d, &domain_list, link)
+		if (d->id >= from && READ_ONCE(d->refs) && (!best || d->id < best->id))
+			best = d;
+	return best && hold_listed(best) ? best : NULL;
+}
+
+static u32 exc_wanted;
+
+void domain_tell_control(void)
+{
+	atomic_store(&exc_wanted, 1U);
+	cpu_raise(housekeeping_cpu, CPU_WORK_GUESTS);
+}
+
+void domain_raise_exc(void)
+{
+	struct domain *d;
+
+	if (likely(!READ_ONCE(exc_wanted)) || !atomic_xchg(&exc_wanted, 0))
+		return;
+	d = domain_get(INITIAL_DOMID);
+	if (!d)
+		return;
+	evtchn_virq(d->vcpus[0], VIRQ_DOM_EXC);
+	domain_put(d);
+}
+
+/* Takes d off the list. */
+static void unlist(struct domain *d)
+{
+	guard(&domains_lock);
+	list_del(&d->link);
+	clear_bit(d->slot, slots);
+}
+
 void domain_put(struct domain *d)
 {
 	if (atomic_sub(&d->refs, 1))
 		return;
-	/* The domain is off the list and torn down, and nobody refers to it. */
+	/* The domain is torn down, and nobody refers to it. */
+	unlist(d);
 	domain_parts_free(d);
 	kfree(d);
+	domain_tell_control();
+}
+
+/* Called with domains_lock. Others may keep references to the last initial domain. */
+static bool id_taken(domid_t id)
+{
+	struct domain *d;
+
+	list_for_each(d, &domain_list, link)
+		if (d->id == id && (id != INITIAL_DOMID || d->state != DOM_DEAD))
+			return true;
+	return false;
 }
 
 /* Called with domains_lock. */
 static domid_t next_id(void)
 {
-	struct domain *d;
-
 again:
 	last_id = last_id + 1U < DOMID_FIRST_RESERVED ? (domid_t)(last_id + 1) : FIRST_DOMID;
-	list_for_each(d, &domain_list, link)
-		if (d->id == last_id)
-			goto again;
+	if (id_taken(last_id))
+		goto again;
 	return last_id;
 }
 
@@ -80,37 +157,41 @@ static int alloc_slot(struct domain *d)
 	return 0;
 }
 
-struct domain *domain_create(const struct domain_config *config,
-			     void (*on_shutdown)(struct domain *d))
+int domain_create(const struct domain_config *config, const struct domain_life *life,
+		  struct domain **out)
 {
 	struct domain *d = kzalloc(sizeof(*d) + config->vcpus * sizeof(d->vcpus[0]));
 	int rc;
 
 	if (!d)
-		return NULL;
+		return -ENOMEM;
 	d->refs = 1;
 	d->state = DOM_BUILDING;
 	d->initial = config->initial;
 	d->control = config->control;
 	d->shutdown_code = SHUTDOWN_CODE_NONE;
-	d->on_shutdown = on_shutdown;
+	d->life = life;
 	strcopy(d->name, config->name, sizeof(d->name));
 	d->max_vcpus = config->vcpus;
 	d->max_pages = config->pages;
+	d->weight = WEIGHT_DEFAULT;
 	d->node = config->node == NODE_ANY ? choose_node(config) : config->node;
 	spin_init(&d->lock, LOCK_DOMAIN);
 	spin_lock(&domains_lock);
-	rc = alloc_slot(d);
+	rc = config->id != DOMID_INVALID && id_taken(config->id) ? -EEXIST : alloc_slot(d);
 	if (!rc) {
 		d->id = config->id == DOMID_INVALID ? next_id() : config->id;
 		list_add_tail(&d->link, &domain_list);
 	}
 	spin_unlock(&domains_lock);
-	if (!rc)
-		return d;
-	pr_err("guest %s: there are %u domains already\n", d->name, POLICY_MAX_DOMAINS);
+	if (!rc) {
+		*out = d;
+		return 0;
+	}
+	if (rc == -ENOSPC)
+		pr_err("guest %s: there are %u domains already\n", d->name, POLICY_MAX_DOMAINS);
 	kfree(d);
-	return NULL;
+	return rc;
 }
 
 void domain_start(struct domain *d)
@@ -143,7 +224,8 @@ void domain_shutdown(struct domain *d, unsigned code)
 	if (d->shutdown_code == SHUTDOWN_CODE_NONE)
 		d->shutdown_code = (u8)code;
 	(void)hold_some(d);
-	d->on_shutdown(d);
+	d->life->ended(d);
+	domain_tell_control();
 }
 
 void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...)
@@ -187,18 +269,12 @@ bool domain_off_cpus(const struct domain *d)
 	return true;
 }
 
-/* Takes d off the list. The last domain_put() frees it. */
-static void unlist(struct domain *d)
-{
-	guard(&domains_lock);
-	list_del(&d->link);
-	clear_bit(d->slot, slots);
-}
-
 int domain_destroy(struct domain *d)
 {
 	int rc;
 
+	if (d->state == DOM_DEAD)
+		return 0;
 	atomic_store(&d->state, DOM_DYING);
 	if (hold_some(d) || !domain_off_cpus(d))
 		return -ERESTART;
@@ -213,7 +289,8 @@ int domain_destroy(struct domain *d)
 	rc = domain_parts_destroy(d);
 	if (rc)
 		return rc;
-	unlist(d);
+	atomic_store(&d->state, DOM_DEAD);
+	domain_tell_control();
 	domain_put(d);
 	return 0;
 }

@@ -54,6 +54,7 @@ static int vcpu_create(struct domain *d)
 					.nr_vcpus = d->max_vcpus, .affinity = v->affinity.bits };
 	cpu_set_fill(&all);
 	vcpu_set_affinity(v, &all);
+	v->soft_affinity = all;
 	if (arch_vcpu_init(v))
 		return -ENOMEM;	/* vcpus_destroy() frees the rest */
 	v->pending = VCPU_WORK_TIME;

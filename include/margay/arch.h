@@ -5,6 +5,8 @@
 #include <margay/types.h>
 
 struct boot_guest;
+struct hvm_hw_cpu;
+struct hvm_hw_mtrr;
 struct cpu;
 struct domain;
 struct vcpu;
@@ -24,6 +26,14 @@ void arch_vcpu_reset(struct vcpu *v);
 void arch_vcpu_start_sipi(struct vcpu *v, u8 vector);
 /* VCPUOP_initialise. Returns 0 or -EINVAL. */
 int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx);
+
+/*
+ * Get and set the state in Xen's records. v runs on no CPU. arch_vcpu_load_record() returns -EINVAL
+ * for a state that no CPU could have; then v is unchanged.
+ */
+void arch_vcpu_record(struct vcpu *v, struct hvm_hw_cpu *c);
+int arch_vcpu_load_record(struct vcpu *v, const struct hvm_hw_cpu *c);
+void arch_mtrr_record(struct vcpu *v, struct hvm_hw_mtrr *m);
 
 void arch_vcpu_dump(struct vcpu *v);
 void arch_show_speculation(void); /* a line for each vulnerability */

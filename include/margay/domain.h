@@ -34,13 +34,21 @@ struct e820_entry {
 	u32 type;
 } __packed;
 
-#define MEMORY_MAP_MAX 5
+#define MEMORY_MAP_MAX 16
 
 enum dom_state {
-	DOM_BUILDING,
-	DOM_RUNNING,
+	DOM_BUILDING,	/* not all of its parts exist, or Margay itself still fills it */
+	DOM_RUNNING,	/* or paused; a domain of the control domain's begins with a pause */
 	DOM_SHUTDOWN, /* no vCPU runs; see shutdown_code. Lasts until the creator destroys it */
-	DOM_DYING,	/* being destroyed in steps; finally only references remain */
+	DOM_DYING,	/* being destroyed in steps */
+	DOM_DEAD,	/* only references remain: grants and foreign mappings of others */
+};
+
+/* Who created a domain: what it wants to hear, and what it does itself. */
+struct domain_life {
+	void (*ended)(struct domain *d); /* d has shut down. Any context; must not wait */
+	/* A control domain asks for d's end. NULL: it calls domain_destroy() itself. */
+	void (*destroy)(struct domain *d);
 };
 
 struct domain {
@@ -76,9 +84,14 @@ struct domain {
 	struct cpuid_policy *cpuid;
 	struct guest_console *console;
 
-	void (*on_shutdown)(struct domain *d);	/* tells the creator. Any context; must not wait */
+	const struct domain_life *life;
 	u8 shutdown_code;			/* SHUTDOWN_* */
 	unsigned pauses;			/* domain_pause() minus domain_unpause() calls */
+	unsigned control_pauses;		/* those of control domains */
+	u16 weight, cap;			/* as control domains set them */
+	u64 nodes;				/* the same: a bit per preferred node; 0: any */
+	u8 handle[16];				/* the UUID */
+	bool unwanted;				/* a control domain destroyed this boot guest */
 	u8 parts_created, parts_destroyed;
 	u32 held, first_held;	/* number of vCPUs held for the end, and the first of them */
 	u32 timers_stopped;	/* number of vCPUs */
@@ -95,6 +108,10 @@ extern struct spinlock domains_lock;
 
 /* Returns the live domain with a reference, or NULL. For DOMID_SELF see hcall_domain(). */
 struct domain *domain_get(domid_t id);
+/* The same in any state, also one that only references keep. */
+struct domain *domain_find(domid_t id);
+/* Returns the listed domain with the lowest id from `from` on, with a reference; NULL: none. */
+struct domain *domain_next(u32 from);
 void domain_put(struct domain *d);
 /* Takes another reference. The caller has one or knows that d stays. */
 static inline void domain_hold(struct domain *d)
@@ -103,12 +120,13 @@ static inline void domain_hold(struct domain *d)
 }
 
 /*
- * Creates a listed domain without any part. Returns NULL, and reports it, when there is no room.
+ * Creates a listed domain without any part. Returns 0, -ENOMEM, -EEXIST (the id is taken), or
+ * -ENOSPC, which it reports: there are too many domains.
  * The creator calls domain_parts_create() until it is done, provides memory, a memory map and an
  * initial state, and starts the domain.
  */
-struct domain *domain_create(const struct domain_config *config,
-			     void (*on_shutdown)(struct domain *d));
+int domain_create(const struct domain_config *config, const struct domain_life *life,
+		  struct domain **d);
 /* Starts the first vCPU. */
 void domain_start(struct domain *d);
 /*
@@ -125,6 +143,11 @@ void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...) __prin
  * reference. domain_pause() does not wait: domain_off_cpus() returns whether all vCPUs have left
  * their CPUs.
  */
+/* Tells the control domain's tools that a domain has ended or is gone. Any context. */
+void domain_tell_control(void);
+/* Raises VIRQ_DOM_EXC for that. Called in the scheduler's loop. */
+void domain_raise_exc(void);
+
 void domain_pause(struct domain *d);
 void domain_unpause(struct domain *d);
 bool domain_off_cpus(const struct domain *d);

@@ -14,6 +14,8 @@
 int grant_frame(struct domain *d, unsigned idx, mfn_t *mfn);
 /* Returns where table page idx is mapped, for the caller to update; INVALID_GFN: nowhere. */
 gfn_t *grant_frame_gfn(struct domain *d, unsigned idx);
+/* Returns whether mfn is a page of d's table. Any locks. */
+bool grant_has_frame(const struct domain *d, mfn_t mfn);
 unsigned grant_nr_frames(struct domain *d);
 
 /*

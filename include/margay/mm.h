@@ -78,6 +78,9 @@ void dom_free(struct domain *d, mfn_t mfn, unsigned order);
 int page_get(const struct domain *d, mfn_t mfn) __must_check;
 void page_put(struct domain *d, mfn_t mfn);
 
+/* Returns the owner of a page that the caller keeps from changing it: a domain id or OWNER_*. */
+u16 page_owner(mfn_t mfn);
+
 /*
  * Takes a page with memory errors out of use for ever: at once if it is free, else when its owner
  * has released it, without scrubbing it. Returns the owner: a domain id or OWNER_*; OWNER_FREE: it

@@ -87,5 +87,16 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn);
  */
 int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn);
 
+/* The order of the largest mapping that the machine can have. */
+unsigned p2m_max_order(void);
+
+/*
+ * Finds the page at gfn of d for a mapping of type P2M_FOREIGN. It stays, and d does, until
+ * foreign_put(), which p2m_unmap() and the like call. 0, -EPERM (the initial domain's), -EINVAL.
+ * foreign_put() is called without locks. common/foreign.c
+ */
+int foreign_get(struct domain *d, gfn_t gfn, mfn_t *mfn);
+void foreign_put(mfn_t mfn);
+
 /* Waits until no CPU uses an old translation of d. Arch code. */
 void p2m_flush(struct domain *d);

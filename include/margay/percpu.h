@@ -21,6 +21,7 @@ enum cpu_work {
 	CPU_WORK_CONSOLE = 1 << 3,	/* console input or room for output */
 	CPU_WORK_GUESTS = 1 << 4,  /* a boot guest ended, or is due to restart */
 	CPU_WORK_ERRORS = 1 << 5,	/* errors of the machine must be reported */
+	CPU_WORK_EXPEL = 1 << 6, /* the loaded vCPU may not run here any more */
 };
 
 struct runq {

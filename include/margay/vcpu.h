@@ -190,6 +190,7 @@ struct vcpu {
 	unsigned holds;			/* reasons not to run */
 	struct list runq_link;
 	struct cpu_set affinity;
+	struct cpu_set soft_affinity;	/* CPUs to prefer, as the tools set it */
 	stime_t slice_end;
 	stime_t not_before;		/* deadline of the guest entry: vcpu_early_timer_fired() */
 	u64 policy_serial;		/* serial of the module that view.priv belongs to */
@@ -249,6 +250,9 @@ void vcpu_post(struct vcpu *v, u32 work);
  * nothing changes.
  */
 int vcpu_set_affinity(struct vcpu *v, const struct cpu_set *set);
+
+/* The same at any time. v moves soon after if it is on another CPU. */
+int vcpu_restrict(struct vcpu *v, const struct cpu_set *set);
 
 /* Initialises a vCPU's timers (VIRQ_TIMER, poll). vcpu_timers.c */
 void vcpu_timers_init(struct vcpu *v);

@@ -67,11 +67,6 @@ int arena_dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
 	return rc;
 }
 
-u16 page_owner(mfn_t mfn)
-{
-	return mfn / CHUNK_PAGES < nr_chunks ? owner_locked(mfn) : OWNER_NONE;
-}
-
 bool arena_is_zero(const void *p, size_t n)
 {
 	const u64 *w = p;

@@ -19,7 +19,6 @@
 
 int arena_setup(void **state);
 /* Returns OWNER_* or a domain id. */
-u16 page_owner(mfn_t mfn);
 bool arena_is_zero(const void *p, size_t n);
 
 extern unsigned arena_windows;	/* calls of arch_poll_irqs() */

@@ -224,6 +224,33 @@ int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn)
 	return e.type == P2M_RAM ? page_get(d, e.mfn) : -EINVAL;
 }
 
+unsigned p2m_max_order(void)
+{
+	return 9;
+}
+
+/* The mock's p2m_unmap() does not put them: the tests do. */
+int foreign_get(struct domain *d, gfn_t gfn, mfn_t *mfn)
+{
+	if (p2m_get_page(d, gfn, mfn))
+		return -EINVAL;
+	domain_hold(d);
+	return 0;
+}
+
+void foreign_put(mfn_t mfn)
+{
+	struct domain *d = mock_dom[page_owner(mfn)];
+
+	page_put(d, mfn);
+	domain_put(d);
+}
+
+void mem_stats(struct mem_stats *st)
+{
+	*st = (struct mem_stats){ .total_pages = MOCK_PAGES, .free_pages = MOCK_PAGES };
+}
+
 struct domain *domain_get(domid_t id)
 {
 	struct domain *d = id >= 1 && id <= MOCK_DOMAINS ? mock_dom[id] : NULL;

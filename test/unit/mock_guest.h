@@ -39,7 +39,6 @@ mfn_t mock_ram(struct domain *d, gfn_t gfn);
 /* Returns a page of d that is not mapped anywhere. */
 mfn_t mock_page(struct domain *d);
 unsigned mock_page_refs(mfn_t mfn);
-u16 page_owner(mfn_t mfn);
 unsigned mock_pages_in_use(void);
 
 #endif

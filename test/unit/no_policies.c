@@ -48,6 +48,12 @@ u8 policy_node(u64 mem __unused, unsigned vcpus __unused, u8 own)
 	return own;
 }
 
+long do_domctl(struct vcpu *v __unused, struct regs *h __unused);
+long do_domctl(struct vcpu *v __unused, struct regs *h __unused)
+{
+	return -ENOSYS;
+}
+
 long do_margay_op(struct vcpu *v __unused, struct regs *h __unused);
 long do_margay_op(struct vcpu *v __unused, struct regs *h __unused)
 {

@@ -11,6 +11,7 @@
 
 #include <stdarg.h>
 
+#include <margay/evtchn.h>
 #include <margay/arch.h>
 #include <margay/cmdline.h>
 #include <margay/domain_parts.h>
@@ -116,11 +117,21 @@ static void console_free(struct domain *d)
 }
 const struct domain_part console_part = { .free = console_free };
 
-static void on_shutdown(struct domain *d)
+static void ended(struct domain *d)
 {
 	assert_int_equal(d->state, DOM_SHUTDOWN);
 	shutdowns++;
 }
+
+struct cpu *housekeeping_cpu = &cpu[0];
+
+void evtchn_virq(struct vcpu *v, unsigned virq)
+{
+	(void)v;
+	assert_int_equal(virq, VIRQ_DOM_EXC);
+}
+
+static const struct domain_life life = { .ended = ended };
 
 static void visit(unsigned i)
 {
@@ -145,9 +156,10 @@ static struct domain *create(int expected)
 	static const struct domain_config config = { .id = DOMID_INVALID, .name = "d",
 						     .vcpus = VCPUS, .pages = 256,
 						     .node = NODE_ANY };
-	struct domain *d = domain_create(&config, on_shutdown);
+	struct domain *d;
 	int rc;
 
+	assert_int_equal(domain_create(&config, &life, &d), 0);
 	while ((rc = domain_parts_create(d)) == -ERESTART)
 		;
 	assert_int_equal(rc, expected);
@@ -162,11 +174,11 @@ static void destroy(struct domain *d)
 		for (unsigned i = 0; i < CPUS; i++)
 			visit(i);
 	}
-	assert_true(list_empty(&domain_list));
 }
 
 static void all_given_back(void)
 {
+	assert_true(list_empty(&domain_list));
 	assert_int_equal(heap_objects, 0);
 	assert_int_equal(heap_pages, 0);
 }
@@ -231,6 +243,11 @@ static void test_end(void **state)
 	visit(1);
 	destroy(d);
 	assert_string_equal(history, "OTGEVAP");
+	/* Only the tools find it, until the last reference is gone. */
+	assert_null(domain_get(d->id));
+	assert_ptr_equal(domain_find(d->id), d);
+	domain_put(d);
+	assert_int_equal(domain_destroy(d), 0);
 	domain_put(held);
 	assert_string_equal(history, "OTGEVAP-");
 	all_given_back();

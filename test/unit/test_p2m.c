@@ -20,6 +20,12 @@ static struct domain d = { .vcpus = { &vcpu[0], &vcpu[1] } };
 static struct domain other;
 static unsigned kicks;
 
+void foreign_put(mfn_t mfn)
+{
+	(void)mfn;
+	fail();
+}
+
 #define LEAF (PTE_P | PTE_U)
 static const struct hvm_ops ops = {
 	.leaf = {

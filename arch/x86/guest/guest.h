@@ -23,6 +23,15 @@
 #define ESR_RECV_ILLEGAL BIT(6)
 #define ESR_ILLEGAL_REG BIT(7)
 
+#define RFLAGS_FIXED 2UL
+#define PAT_RESET 0x0007040600070406UL
+
+/* start.c. The state after INIT, but for the real mode's segments; a check of a new state. */
+struct vcpu_state state_after_init(void);
+bool state_valid(const struct vcpu *v, const struct regs *r, const struct vcpu_state *st);
+/* Resets what vcpu_state does not have. */
+void state_reset(struct vcpu *v);
+
 static inline bool is_canonical(gvaddr_t va, u64 cr4)
 {
 	unsigned unused = cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;

@@ -146,6 +146,8 @@ static void free_leaf(struct domain *d, u64 e, unsigned level)
 {
 	mfn_t mfn = (e & PTE_ADDR) >> PAGE_SHIFT;
 
+	if (type_of(e) == P2M_FOREIGN)
+		foreign_put(mfn);
 	if (type_of(e) != P2M_RAM)
 		return;
 	for (u64 i = 0; level == 2 && i < 512; i++)
@@ -180,6 +182,8 @@ int p2m_unmap(struct domain *d, gfn_t gfn)
 
 	if (!rc && e.type == P2M_RAM)
 		dom_free(d, e.mfn, 0);
+	if (!rc && e.type == P2M_FOREIGN)
+		foreign_put(e.mfn);
 	return rc;
 }
 
@@ -209,6 +213,11 @@ int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *out)
 	p2m_flush(d);
 	*out = (struct p2m_entry){ (old & PTE_ADDR) >> PAGE_SHIFT, type_of(old), 0 };
 	return 0;
+}
+
+unsigned p2m_max_order(void)
+{
+	return x86.nested_page1g ? 18 : 9;
 }
 
 int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn)

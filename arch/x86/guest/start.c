@@ -7,9 +7,7 @@
 
 #include "guest.h"
 
-#define RFLAGS_FIXED 2UL
 #define RFLAGS_VALID 0x3d7fd7UL /* not VM: no task starts in virtual-8086 mode */
-#define PAT_RESET 0x0007040600070406UL
 #define DR6_RESET 0xffff0ff0UL
 #define DR7_RESET 0x400UL
 
@@ -20,7 +18,7 @@
 #define ATTR_LDT 0x082
 #define ATTR_TSS 0x08b
 
-static void reset(struct vcpu *v)
+void state_reset(struct vcpu *v)
 {
 	context_reset(v);
 	v->inject.valid = false;
@@ -33,7 +31,7 @@ static struct vcpu_seg segment(u16 sel, u16 attr, u32 limit, u64 base)
 	return (struct vcpu_seg){ sel, attr, limit, base };
 }
 
-static struct vcpu_state empty_state(void)
+struct vcpu_state state_after_init(void)
 {
 	return (struct vcpu_state){ .cr0 = CR0_ET,
 				    .dr6 = DR6_RESET,
@@ -48,7 +46,7 @@ static struct vcpu_state empty_state(void)
 /* SDM 3A table 10-1, APM2 14.1.3. */
 static void start_real_mode(struct vcpu *v, u16 cs, u64 cs_base, u64 rip)
 {
-	struct vcpu_state st = empty_state();
+	struct vcpu_state st = state_after_init();
 
 	for (unsigned i = SEG_ES; i <= SEG_GS; i++)
 		st.seg[i] = segment(0, ATTR_DATA16, 0xffff, 0);
@@ -61,7 +59,7 @@ static void start_real_mode(struct vcpu *v, u16 cs, u64 cs_base, u64 rip)
 
 void arch_vcpu_reset(struct vcpu *v)
 {
-	reset(v);
+	state_reset(v);
 	start_real_mode(v, 0xf000, 0xffff0000, 0xfff0);
 }
 
@@ -70,7 +68,7 @@ void arch_vcpu_start_sipi(struct vcpu *v, u8 vector)
 	start_real_mode(v, (u16)(vector << 8), (u64)vector << 12, 0);
 }
 
-static bool state_valid(const struct vcpu *v, const struct regs *r, const struct vcpu_state *st)
+bool state_valid(const struct vcpu *v, const struct regs *r, const struct vcpu_state *st)
 {
 	bool pg = st->cr0 & CR0_PG, lma = st->efer & EFER_LMA;
 
@@ -157,7 +155,7 @@ static void context_64(const struct vcpu_hvm_x86_64 *x, struct regs *r, struct v
 
 int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 {
-	struct vcpu_state st = empty_state();
+	struct vcpu_state st = state_after_init();
 	struct regs regs = { 0 };
 	bool ok = false;
 
@@ -170,7 +168,7 @@ int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx)
 	}
 	if (!ok || !state_valid(v, &regs, &st))
 		return -EINVAL;
-	reset(v);
+	state_reset(v);
 	v->sipi_wait = false; /* a later SIPI does not start it again */
 	v->regs = regs;
 	hvm->set_state(v, &st);
