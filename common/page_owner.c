@@ -355,9 +355,13 @@ static u16 retire(struct node *n, struct split *s, unsigned i)
 
 u16 page_owner(mfn_t mfn)
 {
-	struct node *n = lock_chunk(mfn / CHUNK_PAGES);
-	u16 owner = owner_locked(mfn);
+	struct node *n;
+	u16 owner;
 
+	if (mfn / CHUNK_PAGES >= nr_chunks)
+		return OWNER_NONE;
+	n = lock_chunk(mfn / CHUNK_PAGES);
+	owner = owner_locked(mfn);
 	spin_unlock(&n->lock);
 	return owner;
 }

@@ -477,6 +477,7 @@ static void test_map_ring(void **state)
 {
 	xen_ulong_t idx;
 	xen_pfn_t gpfn = 50;
+	mfn_t mfn;
 	int err = 99;
 	struct xen_remove_from_physmap rm = { .domid = DOMID_SELF, .gpfn = 50 };
 	struct xen_add_to_physmap_batch b = { .domid = DOMID_SELF,
@@ -502,9 +503,21 @@ static void test_map_ring(void **state)
 	idx--;
 	b.u.foreign_domid = 2;
 	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), 0);
-	assert_int_equal(err, -ENOSYS);
+	assert_int_equal(err, -EINVAL);	/* B has nothing there */
+	mfn = mock_ram(B, 777);
+	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), 0);
+	assert_int_equal(err, 0);
+	assert_int_equal(p2m_lookup(A, 50).type, P2M_FOREIGN);
+	assert_int_equal(mock_page_refs(mfn), 1);
+	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), 0);
+	assert_int_equal(err, -EINVAL);	/* a foreign mapping is not replaced */
+	assert_int_equal(mock_page_refs(mfn), 1);
 	assert_int_equal(MEM(XENMEM_remove_from_physmap, rm), 0);
 	assert_int_equal(p2m_lookup(A, 50).type, P2M_NONE);
+	foreign_put(mfn);
+	b.u.foreign_domid = 9;
+	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), 0);
+	assert_int_equal(err, -ESRCH);
 	A->control = false;
 }
 
