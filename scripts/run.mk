@@ -20,6 +20,14 @@ CONTROL_INITRAMFS := $(O)/guests/initramfs-control.gz
 GUEST_KOS := $(O)/cache/cloud/xen-privcmd.ko $(O)/cache/cloud/xen-evtchn.ko
 CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(O)/tools/clockcheck $(MODULES) $(TEST_MODULES) $(GUEST_KOS) \
 	$(wildcard $(O)/cache/generic/xen-privcmd.ko)
+# What `xl create` starts: a Linux with front-ends of disks and networks, and guests of our own.
+GUEST_INITRAMFS := $(O)/guests/initramfs-guest.gz
+GUEST_MODULES := $(patsubst %,$(O)/cache/cloud/%.ko,xen-blkfront xen-netfront)
+# The control domain that runs Xen's tools: its modules, and its guests.
+XL_INITRAMFS := $(O)/guests/initramfs-xl.gz
+XL_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs \
+	xen-blkback xen-netback llc stp bridge loop brd dm-mod crc16 crc32c_generic mbcache jbd2 ext4)
+XL_GUESTS := $(O)/guests/hello $(O)/guests/neighbour $(O)/cache/pvgrub/grub-i386-xen_pvh.bin
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
 .PHONY: setup iso run usb debug FORCE
@@ -34,7 +42,7 @@ setup:
 	$(Q)O=$(O) $(SETUP)
 
 # Files that set-up downloads: if one is missing it is an error here, not a reason to download it.
-$(O)/cache/%/vmlinuz $(O)/cache/%/busybox $(O)/cache/%.ko:
+$(O)/cache/%/vmlinuz $(O)/cache/%/busybox $(O)/cache/%.ko $(O)/cache/%/root.tar $(O)/cache/%.bin:
 	$(Q)echo "$@ is not there: run 'make setup'" >&2; exit 1
 
 $(O)/guests/linux-%: $(O)/cache/%/vmlinuz tools/image/extract-elf
@@ -53,6 +61,20 @@ $(CONTROL_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/b
 	$(Q)mkdir -p $(@D)
 	@echo "  INITRD  $@"
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(CONTROL_FILES)
+
+$(GUEST_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds/initramfs/init \
+		$(wildcard test/beds/initramfs/tests/*) $(GUEST_MODULES)
+	$(Q)mkdir -p $(@D)
+	@echo "  INITRD  $@"
+	$(Q)test/beds/mkinitramfs.sh $< $@ $(GUEST_MODULES)
+
+$(XL_INITRAMFS): $(O)/cache/busybox/busybox $(O)/cache/control/root.tar test/beds/mkcontrol.sh test/beds/control/init \
+		$(wildcard test/beds/control/tests/*) $(XL_MODULES) $(XL_GUESTS) \
+		$(O)/cache/cloud/vmlinuz $(GUEST_INITRAMFS)
+	$(Q)mkdir -p $(@D)
+	@echo "  INITRD  $@"
+	$(Q)test/beds/mkcontrol.sh $< $(O)/cache/control/root.tar $@ $(XL_MODULES) $(XL_GUESTS) \
+		linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
 
 # The demonstration: a stock Debian kernel, which gets the input and the control privilege, and a
 # guest of our own that stays. The scenario linux-demo is the same.

@@ -3,8 +3,8 @@
 
 qemu (AMD-V by QEMU's TCG), ryzen (AMD-V by Bochs), broadwell, ivy and skylake (VT-x by Bochs, with
 and without APIC virtualization and 1 GiB pages), strict (broadwell, where an MSR that Bochs does not
-know raises #GP), oracle (a guest ELF as the initial domain of Debian's Xen 4.17 under QEMU). In a
-table of scenarios `vtx` stands for all that have VT-x. All are headless. A watcher sees every serial line
+know raises #GP), oracle (a guest ELF as the initial domain of Debian's Xen 4.17 under QEMU), xendom0 (Debian's generic kernel as that
+Xen's paravirtualized initial domain, with the initrd of the guest, which needs no IOMMU). In a table of scenarios `vtx` stands for all that have VT-x. All are headless. A watcher sees every serial line
 as it comes, may answer with input, and may end the run early.
 
 No verdict depends on how busy this machine is. The time inside an emulated machine is a count of its
@@ -319,20 +319,23 @@ def run_qemu(machine, watcher, log_path, limit):
     return ended
 
 
-def run_oracle(machine, watcher, log_path, limit):
-    """Boot the guest ELF machine.image as the initial domain of Xen."""
+def run_oracle(machine, watcher, log_path, limit, kernel=None):
+    """Boot the guest ELF machine.image as the initial domain of Xen, or instead a kernel of CACHE, paravirtualized."""
     need('qemu-system-x86_64', 'qemu-system-x86')
     xen = os.path.join(CACHE, 'xen/xen')
     if not os.path.exists(xen):
         raise BedError(f'no {xen} (run scripts/setup check)')
-    options = ('dom0=pvh dom0-iommu=none com1=115200,8n1 console=com1 noreboot '
+    kind = 'dom0=pv' if kernel else 'dom0=pvh dom0-iommu=none'
+    options = (f'{kind} com1=115200,8n1 console=com1 noreboot '
                f'dom0_max_vcpus={machine.oracle_vcpus} dom0_mem={machine.oracle_mem}M '
                f'{machine.oracle_options}')
-    module = f'{machine.image} {machine.oracle_args}'.strip().replace(',', ',,')
+    image = os.path.join(CACHE, kernel) if kernel else machine.image
+    module = f'{image} {machine.oracle_args}'.strip().replace(',', ',,')
     if machine.oracle_initrd:
         module += ',' + machine.oracle_initrd.replace(',', ',,')
-    # In Xen's idle loop MWAIT sometimes raises #GP on this emulator.
-    command = [*qemu_base(machine, cpu=TCG_CPU + ',-monitor'), *time_of(machine), '-nic', 'none', '-kernel', xen,
+    # In Xen's idle loop MWAIT sometimes raises #GP on this emulator, and in ring 3 IRET does with SMAP.
+    cpu = TCG_CPU + ',-monitor' + ',-smap' * bool(kernel)
+    command = [*qemu_base(machine, cpu=cpu), *time_of(machine), '-nic', 'none', '-kernel', xen,
                '-append', options, '-initrd', module,
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']
     return run_piped(command, watcher, log_path, limit)
@@ -446,9 +449,11 @@ BEDS = {
     'icelake': bochs('corei7_icelake_u', strict=True),
     'strict': bochs('broadwell_ult', strict=True),
     'oracle': run_oracle,
+    'xendom0': functools.partial(run_oracle, kernel='generic/vmlinuz'),
 }
+ON_XEN = ('oracle', 'xendom0')
 # The set of scripts/setup that a bed needs besides `run`; others need bochs.
-NEEDS = {'qemu': 'qemu', 'oracle': 'oracle'}
+NEEDS = {'qemu': 'qemu', 'oracle': 'oracle', 'xendom0': 'check'}
 GROUPS = {'vtx': ('broadwell', 'ivy', 'skylake')}
 # In `make check` these beds run only the scenarios that concern them; in check-long, or on request,
 # all. Ivy Bridge has neither 1 GiB pages nor interrupt delivery by hardware.

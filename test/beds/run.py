@@ -65,7 +65,7 @@ def left_for_long(args):
         return []
     return [(scenario['name'], bed) for scenario in scenarios.load()
             for bed in scenario['beds'] + scenario['long_beds']
-            if wanted(args, bed) and not (args.no_oracle and bed == 'oracle')]
+            if wanted(args, bed) and not (args.no_oracle and bed in beds.ON_XEN)]
 
 
 def list_all(names):
@@ -122,9 +122,9 @@ def main():
         print(f'run: {error}', file=sys.stderr)
         return 2
     if args.no_oracle:
-        chosen = [pair for pair in chosen if pair[1] != 'oracle']
+        chosen = [pair for pair in chosen if pair[1] not in beds.ON_XEN]
     if args.traced:
-        chosen = [(scenarios.traced(scenario), bed) for scenario, bed in chosen if bed != 'oracle']
+        chosen = [(scenarios.traced(scenario), bed) for scenario, bed in chosen if bed not in beds.ON_XEN]
     outcomes = runner.run_all(args.jobs, chosen)
     return runner.sum_up(outcomes, [] if args.traced else left_for_long(args),
                          lambda outcome: again(args, outcome))

@@ -61,7 +61,7 @@ def machine_for(scenario, bed, image):
     machine.threads = scenario['threads']
     if scenario['debugger']:
         machine.commands = bochsdbg.commands(scenario['debugger'], MARGAY)
-    if bed == 'oracle':
+    if bed in beds.ON_XEN:
         guest = scenario['guests'][0]
         machine.image = scenarios.guest_file(guest['elf'])
         machine.mem = max(machine.mem, guest['mem'] + 384)
@@ -74,7 +74,7 @@ def machine_for(scenario, bed, image):
 
 def missing_file(scenario, bed):
     files = [path for path, _ in scenarios.modules(scenario)]
-    if bed != 'oracle':
+    if bed not in beds.ON_XEN:
         files.insert(0, MARGAY)
     return next((path for path in files if not os.path.exists(path)), None)
 
@@ -110,7 +110,7 @@ def run_one(scenario, bed):
         return Outcome(name, bed, 'FAIL', f'{missing} is not built')
     try:
         os.makedirs(directory, exist_ok=True)
-        if bed != 'oracle':
+        if bed not in beds.ON_XEN:
             make_image(scenario, image)
         verdict = Verdict(scenario, bed)
         ended = beds.run(bed, machine_for(scenario, bed, image), verdict, log,
@@ -127,7 +127,7 @@ def never_started(bed, log):
     """Return whether Debian's Xen hung on the emulator before its guest ran, which sometimes happens: this is not a
     failure of the guest.
     """
-    if bed != 'oracle' or not log or not os.path.exists(log):
+    if bed not in beds.ON_XEN or not log or not os.path.exists(log):
         return False
     with open(log, encoding='utf-8', errors='replace') as file:
         lines = file.read().split('\n')

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 
-from beds import Watcher
+from beds import ON_XEN, Watcher
 from scenarios import FORBIDDEN, PANIC
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '../..')
@@ -25,7 +25,7 @@ class Verdict(Watcher):
         self.recent = []        # lines since the last input, for `after`
         self.failure = None
         self.end = None
-        self.must_power_off = scenario['ends'] == 'off' and bed != 'oracle'
+        self.must_power_off = scenario['ends'] == 'off' and bed not in ON_XEN
 
     def line(self, text, now):
         self.recent = self.recent[-200:] + [text]
