@@ -49,6 +49,7 @@ struct domain {
 	enum dom_state state;
 	bool initial, control;
 	char name[32];
+	u8 handle[16];			/* the creator's, for its tools: a UUID */
 	struct list link;		/* domain_list, under domains_lock */
 	u32 refs;			/* held by the list, grants, event channels, lookups */
 	struct spinlock lock;
@@ -128,6 +129,9 @@ void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...) __prin
 void domain_pause(struct domain *d);
 void domain_unpause(struct domain *d);
 bool domain_off_cpus(const struct domain *d);
+
+/* Sets the wall clock, in ns since 1970 at system time zero, and tells all domains. */
+void domain_set_wallclock(u64 ns);
 
 /*
  * d->shutdown_code before it is set. SCHEDOP_shutdown_code's value has priority over

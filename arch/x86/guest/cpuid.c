@@ -421,6 +421,8 @@ static void cpuid_policy_free(struct domain *d)
 
 const struct domain_part arch_part = { .create = cpuid_policy_init, .free = cpuid_policy_free };
 
+unsigned arch_phys_bits(void) { return x86.phys_bits; }
+
 u64 cpuid_cr4_allowed(const struct domain *d) { return d->cpuid->cr4; }
 u64 cpuid_efer_allowed(const struct domain *d) { return d->cpuid->efer; }
 u64 cpuid_xcr0_allowed(const struct domain *d) { return d->cpuid->xcr0; }
