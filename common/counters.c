@@ -4,6 +4,9 @@
 #include <margay/trace.h>
 #include <margay/xen.h>
 
+#include <xen/platform.h>
+#include <xen/sysctl.h>
+
 struct counter {
 	const char *group, *name;
 	size_t at;
@@ -112,10 +115,9 @@ void counters_of_cpu(const struct cpu *c, counter_fn *put, void *to)
 {
 	u64 ran = READ_ONCE(c->ran), all = now(), margay = tsc_to_ns(READ_ONCE(c->exit_ticks)),
 	    guest;
-	stime_t idle = READ_ONCE(c->idled);
+	stime_t idle = cpu_idle_time(c);
 
-	/* A negative value means that the period has not ended: add the time now. */
-	idle += (s64)idle < 0 ? all : 0;
+	/* A negative value means that the period has not ended. */
 	ran += (s64)ran < 0 ? rdtsc() : 0;
 	guest = less(tsc_to_ns(ran), margay);
 	put(to, "time", "guest", NO_SUB, guest);

@@ -136,7 +136,7 @@ static void __init init_mixed(struct node *n, u64 c)
 			first_free = i;
 		else if (owner == OWNER_MARGAY)
 			margay_pages++;
-		total_pages += owner != OWNER_NONE;
+		n->total_pages += owner != OWNER_NONE;
 		/*
 		 * A chunk with no free page stays whole. Margay owns it, so that it can free its
 		 * pages there later.
@@ -188,7 +188,7 @@ static void __init init_chunks(u64 c, u64 count, u32 g)
 	if (whole) {
 		chunks_put(n, c, count, CHUNK_PAGES);
 		n->free_pages += count * CHUNK_PAGES;
-		total_pages += count * CHUNK_PAGES;
+		n->total_pages += count * CHUNK_PAGES;
 	}
 }
 

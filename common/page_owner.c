@@ -15,7 +15,7 @@
 struct chunk *chunks;
 struct group *groups;
 struct node *nodes;
-u64 nr_chunks, total_pages, margay_pages, split_chunks, retired_pages;
+u64 nr_chunks, margay_pages, split_chunks, retired_pages;
 unsigned nr_nodes = 1;
 
 /*
@@ -400,9 +400,10 @@ int page_retire(mfn_t mfn)
 
 void mem_stats(struct mem_stats *st)
 {
-	*st = (struct mem_stats){ .total_pages = total_pages, .margay_pages = margay_pages,
-				  .split_chunks = split_chunks, .retired_pages = retired_pages };
+	*st = (struct mem_stats){ .margay_pages = margay_pages, .split_chunks = split_chunks,
+				  .retired_pages = retired_pages };
 	for (unsigned i = 0; i < nr_nodes; i++) {
+		st->total_pages += nodes[i].total_pages;
 		st->free_pages += nodes[i].free_pages;
 		st->dirty_pages += nodes[i].dirty_pages;
 	}
@@ -411,5 +412,10 @@ void mem_stats(struct mem_stats *st)
 u64 node_free_pages(unsigned node)
 {
 	return nodes[node].free_pages;
+}
+
+u64 node_total_pages(unsigned node)
+{
+	return nodes[node].total_pages;
 }
 

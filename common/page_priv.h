@@ -57,6 +57,7 @@ struct group {
 struct node {
 	struct spinlock lock;
 	unsigned nr_hot;
+	u64 total_pages; /* at boot; not what is no RAM */
 	u64 free_pages;	 /* in whole and split chunks */
 	u64 dirty_pages; /* in whole chunks, less those being scrubbed */
 	u64 unused;	 /* a chunk that defer_merge() left split; 0: none */
@@ -73,7 +74,7 @@ _Static_assert(sizeof(struct split) <= PAGE_SIZE, "a split fits in a page");
 extern struct chunk *chunks;
 extern struct group *groups;
 extern struct node *nodes;
-extern u64 nr_chunks, total_pages, margay_pages, split_chunks, retired_pages;
+extern u64 nr_chunks, margay_pages, split_chunks, retired_pages;
 
 static inline struct node *lock_chunk(u64 c)
 {

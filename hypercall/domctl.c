@@ -180,7 +180,7 @@ long domctl_setnodeaffinity(struct vcpu *v __unused, struct domain *d, struct xe
 {
 	struct cpu_set nodes;
 	unsigned first;
-	long rc = bitmap_from_tools(&op->u.nodeaffinity.nodemap, &nodes);
+	long rc = bitmap_from_guest(&op->u.nodeaffinity.nodemap, &nodes);
 
 	if (rc)
 		return rc;
@@ -198,7 +198,7 @@ long domctl_getnodeaffinity(struct vcpu *v __unused, struct domain *d, struct xe
 	struct cpu_set nodes = { .bits = { d->nodes ? d->nodes : ~0UL } };
 
 	nodes.bits[0] &= nr_nodes < 64 ? BIT(nr_nodes) - 1 : ~0UL;
-	return bitmap_to_tools(&op->u.nodeaffinity.nodemap, &nodes, nr_nodes);
+	return bitmap_to_guest(&op->u.nodeaffinity.nodemap, nodes.bits, nr_nodes);
 }
 
 /* Passes a domain's weight and cap to the policy credit, if it is loaded. */
@@ -296,7 +296,7 @@ long do_domctl(struct vcpu *v, struct regs *h)
 		cpu_relax();	/* another CPU has to act first */
 		return HCALL_RESTART;
 	}
-	if (!rc && out && copy_to_guest(h->rdi, &op, sizeof(op)))
+	if (out && copy_to_guest(h->rdi, &op, sizeof(op)))
 		return -EFAULT;
 	return rc;
 }

@@ -4,7 +4,7 @@
 
 #include "domctl.h"
 
-long bitmap_from_tools(const struct xenctl_bitmap *from, struct cpu_set *to)
+long bitmap_from_guest(const struct xenctl_bitmap *from, struct cpu_set *to)
 {
 	size_t n = min((from->nr_bits + 7UL) / 8, sizeof(to->bits));
 
@@ -15,19 +15,6 @@ long bitmap_from_tools(const struct xenctl_bitmap *from, struct cpu_set *to)
 	for (u32 i = from->nr_bits; i < n * 8; i++)
 		cpu_set_remove(to, i);
 	return 0;
-}
-
-long bitmap_to_tools(const struct xenctl_bitmap *to, const struct cpu_set *from, unsigned n)
-{
-	size_t bytes = (to->nr_bits + 7UL) / 8;
-	struct cpu_set set = { 0 };
-
-	for (unsigned i = 0; i < n && i < to->nr_bits; i++)
-		if (cpu_set_has(from, i))
-			cpu_set_add(&set, i);
-	return copy_to_guest(handle_va(to->bitmap), set.bits, min(bytes, sizeof(set.bits))) ?
-		       -EFAULT :
-		       0;
 }
 
 static struct cpu_set online_only(const struct cpu_set *set)
@@ -50,25 +37,25 @@ long domctl_setvcpuaffinity(struct vcpu *cur __unused, struct domain *d, struct 
 	if (!v)
 		return -EINVAL;
 	if (a->flags & XEN_VCPUAFFINITY_HARD) {
-		rc = bitmap_from_tools(&a->cpumap_hard, &set);
+		rc = bitmap_from_guest(&a->cpumap_hard, &set);
 		if (rc)
 			return rc;
 		rc = vcpu_restrict(v, &set);
 		if (!rc) {
 			set = online_only(&v->affinity);
-			rc = bitmap_to_tools(&a->cpumap_hard, &set, nr_cpus);
+			rc = bitmap_to_guest(&a->cpumap_hard, set.bits, nr_cpus);
 		}
 		if (rc)
 			return rc;
 	}
 	if (!(a->flags & XEN_VCPUAFFINITY_SOFT))
 		return 0;
-	rc = bitmap_from_tools(&a->cpumap_soft, &set);
+	rc = bitmap_from_guest(&a->cpumap_soft, &set);
 	if (rc)
 		return rc;
 	v->soft_affinity = set;
 	set = online_only(&set);
-	return bitmap_to_tools(&a->cpumap_soft, &set, nr_cpus);
+	return bitmap_to_guest(&a->cpumap_soft, set.bits, nr_cpus);
 }
 
 long domctl_getvcpuaffinity(struct vcpu *cur __unused, struct domain *d, struct xen_domctl *op)
@@ -80,9 +67,9 @@ long domctl_getvcpuaffinity(struct vcpu *cur __unused, struct domain *d, struct 
 	if (!v)
 		return -EINVAL;
 	if (a->flags & XEN_VCPUAFFINITY_HARD)
-		rc = bitmap_to_tools(&a->cpumap_hard, &v->affinity, MAX_CPUS);
+		rc = bitmap_to_guest(&a->cpumap_hard, v->affinity.bits, MAX_CPUS);
 	if (!rc && a->flags & XEN_VCPUAFFINITY_SOFT)
-		rc = bitmap_to_tools(&a->cpumap_soft, &v->soft_affinity, MAX_CPUS);
+		rc = bitmap_to_guest(&a->cpumap_soft, v->soft_affinity.bits, MAX_CPUS);
 	return rc;
 }
 

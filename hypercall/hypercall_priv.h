@@ -14,10 +14,6 @@ int hcall_own_domain(struct vcpu *v, domid_t id);
 /* Returns another domain, for operations that a control domain does to others. As hcall_domain(). */
 int hcall_foreign(struct vcpu *v, domid_t id, struct domain **d);
 
-/* Describes d, in any state, for the tools. domain_info.c */
-struct xen_domctl_getdomaininfo;
-void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
-
 /* Counts the current call under operation sub instead of its first argument. */
 void hcall_recount(struct vcpu *v, unsigned nr, u64 arg, u64 sub);
 
@@ -28,3 +24,20 @@ long margay_trace(struct margay_op *op);
 
 /* The address in a guest handle; in the 64-bit ABI handles are plain pointers. */
 #define handle_va(h) ((gvaddr_t)(h).p)
+
+struct xen_domctl;
+struct xen_domctl_getdomaininfo;
+struct xen_sysctl;
+struct xenctl_bitmap;
+
+/* Describes d, which may be in any state. The caller has a reference. domain_info.c */
+void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
+
+/* Writes a bitmap of nr bits, of which those beyond are clear, to a guest's. sysctl.c */
+long bitmap_to_guest(const struct xenctl_bitmap *to, const u64 *bits, u32 nr);
+
+/* CPUID policies. Return 0 or an error; *op is to be copied back in either case. cpu_policy.c */
+long sysctl_get_cpu_policy(struct xen_sysctl *op, u32 *at);
+long sysctl_get_cpu_featureset(struct xen_sysctl *op, u32 *at);
+long domctl_get_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *op);
+long domctl_set_cpu_policy(struct vcpu *v, struct domain *d, struct xen_domctl *op);

@@ -5,7 +5,6 @@
 #include "hypercall_priv.h"
 
 #define POLL_MAX 128U
-#define NS_PER_S 1000000000UL
 
 /* Reads each port once. Sets *hit if one of them is pending. */
 static int poll_check(struct domain *d, gvaddr_t ports, unsigned nr, bool *hit)

@@ -295,19 +295,17 @@ int domain_destroy(struct domain *d)
 	return 0;
 }
 
-/* Writes the wall clock to shared_info and increments wc_version. */
+/* Writes the wall clock to shared_info and increments wc_version. Called with domains_lock. */
 static void update_wallclock(struct domain *d)
 {
 	struct shared_info *s = d->shared_info;
-	u64 sec;
-	u32 nsec;
+	u64 ns = arch_wallclock(), sec = ns / NS_PER_S;
 
-	arch_wallclock(&sec, &nsec);
 	s->wc_version++;
 	barrier();
 	s->wc_sec = (u32)sec;
 	s->wc_sec_hi = (u32)(sec >> 32);
-	s->wc_nsec = nsec;
+	s->wc_nsec = (u32)(ns % NS_PER_S);
 	barrier();
 	s->wc_version++;
 }
@@ -317,8 +315,20 @@ static int shared_create(struct domain *d)
 	d->shared_info = alloc_pages(1, d->node);
 	if (!d->shared_info)
 		return -ENOMEM;
+	guard(&domains_lock);
 	update_wallclock(d);
 	return 0;
+}
+
+void domain_set_wallclock(u64 ns)
+{
+	struct domain *d;
+
+	guard(&domains_lock);
+	arch_set_wallclock(ns);
+	list_for_each(d, &domain_list, link)
+		if (d->shared_info)
+			update_wallclock(d);
 }
 
 static void shared_free(struct domain *d)

@@ -45,11 +45,16 @@ bool arch_vcpu_has_interrupt(struct vcpu *v);
 
 /* Updates v's pvclock record (vcpu_time_info). */
 void arch_update_time(struct vcpu *v);
-/* Returns the wall clock at system time zero. */
-void arch_wallclock(u64 *sec, u32 *nsec);
+/* Return and set the wall clock at system time zero, in ns since 1970. */
+u64 arch_wallclock(void);
+void arch_set_wallclock(u64 ns);
 
 /* Delivers an edge-triggered interrupt to v's LAPIC; wakes v. Any CPU. Vectors < 16 set ESR. */
 bool arch_vcpu_interrupt(struct vcpu *v, u8 vector);
+
+unsigned arch_phys_bits(void);	/* of a guest's physical address */
+/* Returns the number of c's core within its package, and that of the package. */
+void arch_cpu_topology(const struct cpu *c, u32 *core, u32 *package);
 
 void arch_cpu_nmi(struct cpu *c);
 void arch_report_errors(void);		/* CPU_WORK_ERRORS */

@@ -57,6 +57,7 @@ struct domain {
 	enum dom_state state;
 	bool initial, control;
 	char name[32];
+	u8 handle[16];			/* the creator's, for its tools: a UUID */
 	struct list link;		/* domain_list, under domains_lock */
 	u32 refs;			/* held by the list, grants, event channels, lookups */
 	struct spinlock lock;
@@ -90,7 +91,6 @@ struct domain {
 	unsigned control_pauses;		/* those of control domains */
 	u16 weight, cap;			/* as control domains set them */
 	u64 nodes;				/* the same: a bit per preferred node; 0: any */
-	u8 handle[16];				/* the UUID */
 	bool unwanted;				/* a control domain destroyed this boot guest */
 	u8 parts_created, parts_destroyed;
 	u32 held, first_held;	/* number of vCPUs held for the end, and the first of them */
@@ -151,6 +151,9 @@ void domain_raise_exc(void);
 void domain_pause(struct domain *d);
 void domain_unpause(struct domain *d);
 bool domain_off_cpus(const struct domain *d);
+
+/* Sets the wall clock, in ns since 1970 at system time zero, and tells all domains. */
+void domain_set_wallclock(u64 ns);
 
 /*
  * d->shutdown_code before it is set. SCHEDOP_shutdown_code's value has priority over

@@ -108,3 +108,5 @@ struct mem_stats {
 };
 void mem_stats(struct mem_stats *s);
 u64 node_free_pages(unsigned node);
+u64 node_total_pages(unsigned node);
+extern unsigned nr_nodes;

@@ -18,5 +18,3 @@ void *early_alloc(u64 size);
 void *early_or_alloc_page(void);		/* from the allocator in use; NULL: none */
 
 void owner_init(const struct boot_info *bi, const struct acpi_info *acpi);
-
-extern unsigned nr_nodes;

@@ -61,7 +61,7 @@ struct cpu {
 	volatile u32 work;		/* enum cpu_work; any CPU sets bits */
 	struct vcpu *loaded;  /* its registers (FPU, debug) are on this CPU; may be asleep */
 	unsigned id;
-	u32 apic_id;
+	u32 apic_id, acpi_id;
 	struct cpu *sibling;		/* the next thread of its core; they form a ring */
 	u8 node;
 	bool alive;			/* set up, by itself */

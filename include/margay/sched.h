@@ -55,3 +55,12 @@ static inline bool sched_wanted(struct cpu *c)
 /* The main loop of each CPU. */
 void __noreturn sched_loop(void);
 void sched_init_cpu(struct cpu *c);
+
+/* Returns how long c has been idle, in ns. */
+static inline u64 cpu_idle_time(const struct cpu *c)
+{
+	stime_t idle = READ_ONCE(c->idled);
+
+	/* A negative value means that the period has not ended: add the time now. */
+	return (s64)idle < 0 ? idle + now() : idle;
+}

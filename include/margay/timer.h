@@ -8,6 +8,8 @@
 #include <margay/atomic.h>
 #include <margay/lock.h>
 
+#define NS_PER_S 1000000000UL
+
 struct cpu;
 struct vcpu;
 

@@ -30,3 +30,8 @@ const struct cpuid_regs *cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf);
 u64 cpuid_cr4_allowed(const struct domain *d);
 u64 cpuid_efer_allowed(const struct domain *d);
 u64 cpuid_xcr0_allowed(const struct domain *d);
+
+/* Returns p's result for leaf and subleaf. Bits that follow a vCPU's state are clear. */
+struct cpuid_regs *cpuid_policy_at(struct cpuid_policy *p, u32 leaf, u32 sub);
+/* Lowers the highest basic (leaf 0) or extended leaf (0x80000000). -EINVAL: p has fewer. */
+int cpuid_policy_limit(struct cpuid_policy *p, u32 leaf, u32 max);

@@ -59,3 +59,15 @@ long do_margay_op(struct vcpu *v __unused, struct regs *h __unused)
 {
 	return -ENOSYS;
 }
+
+long do_sysctl(struct vcpu *v __unused, struct regs *h __unused);
+long do_sysctl(struct vcpu *v __unused, struct regs *h __unused)
+{
+	return -ENOSYS;
+}
+
+long do_platform_op(struct vcpu *v __unused, struct regs *h __unused);
+long do_platform_op(struct vcpu *v __unused, struct regs *h __unused)
+{
+	return -ENOSYS;
+}

@@ -3,10 +3,11 @@
  * The CPUID policy, on machines that report everything, nothing, or one vendor's features.
  * unit-sources: test/unit/no_policies.c arch/x86/guest/cpuid.c test/unit/mock_vcpu.c test/unit/mock_heap.c
  * unit-sources: arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c arch/x86/guest/vlapic_ipi.c
- * unit-sources: arch/x86/guest/inject.c
+ * unit-sources: arch/x86/guest/inject.c arch/x86/guest/cpu_policy.c
  */
 #include "mock_vcpu.h"
 
+#include <margay/cpu_policy.h>
 #include <margay/domain_parts.h>
 #include <x86/features.h>
 #include <x86/regs.h>
@@ -352,6 +353,125 @@ static void test_limits(void **state)
 	assert_int_equal(cpuid_xcr0_allowed(&mock_domain), 7);
 }
 
+/* Checks the rules of the tools: leaves and subleaves in order and in range. Returns the number. */
+static unsigned list(struct cpuid_policy *p)
+{
+	struct xen_cpuid_leaf l = CPU_POLICY_START, last = l;
+	unsigned n = 0;
+
+	while (cpu_policy_next(p, &l)) {
+		bool indexed = l.leaf == 4 || l.leaf == 7 || l.leaf == 0xb || l.leaf == 0xd;
+
+		assert_true(l.leaf <= 0xd || l.leaf == 0x40000000 ||
+			    (l.leaf >= 0x80000000 && l.leaf <= 0x80000021));
+		assert_int_equal(l.subleaf != XEN_CPUID_NO_SUBLEAF, indexed);
+		assert_true(!n || l.leaf > last.leaf ||
+			    (l.leaf == last.leaf && l.subleaf > last.subleaf));
+		last = l;
+		n++;
+	}
+	assert_true(n < CPU_POLICY_LEAVES);
+	return n;
+}
+
+static void test_list(void **state)
+{
+	struct cpuid_policy *p;
+	u32 words[CPU_FEATURE_WORDS];
+
+	(void)state;
+	start(false, ~0U, 0x20, 0x80000022, 4);
+	x86.xcr0_mask = 7;
+	x86.xsave = true;
+	policy();
+	assert_true(list(NULL) > 60);
+	cpu_policy_features(NULL, words);
+	assert_int_equal(words[0], ~0U);
+	assert_int_equal(words[2], ~0x0183f3ffU);
+	p = cpu_policy_make(1);
+	assert_non_null(p);
+	assert_true(list(p) > 40);
+	cpu_policy_features(p, words);
+	assert_int_equal(words[1] & (BIT(5) | BIT(27) | BIT(31)), BIT(31));
+	kfree(p);
+	features = 0;
+	max_basic = 1;
+	max_ext = 0x80000000;
+	assert_int_equal(list(NULL), 3);
+	features = ~0U;
+	max_basic = max_ext = ~0U;
+	list(NULL);
+}
+
+static int restrict_leaf(struct cpuid_policy *p, u32 leaf, u32 sub, u32 a, u32 b, u32 c, u32 d)
+{
+	struct xen_cpuid_leaf l = { leaf, sub, a, b, c, d };
+
+	return cpu_policy_restrict(p, &l);
+}
+
+/* A policy's own list changes nothing; another one can only take features away. */
+static void test_restrict(void **state)
+{
+	struct xen_cpuid_leaf l = CPU_POLICY_START;
+	struct cpuid_regs before, after;
+	struct cpuid_policy *p;
+
+	(void)state;
+	start(false, ~0U, 0x20, 0x80000022, 2);
+	x86.xcr0_mask = 7;
+	x86.xsave = true;
+	x86.xsave_size = 832;
+	policy();
+	p = cpu_policy_copy(&mock_domain);
+	while (cpu_policy_next(p, &l))
+		assert_int_equal(cpu_policy_restrict(p, &l), 0);
+	before = ask(1, 1, 0);
+	assert_int_equal(cpu_policy_set(&mock_domain, p), 0);
+	after = ask(1, 1, 0);
+	assert_memory_equal(&before, &after, sizeof(after));
+	assert_int_equal(ask(1, 0xd, 0).ecx, 832);
+	/* Everything at once adds nothing. */
+	before = ask(1, 7, 0);
+	for (u32 leaf = 1; leaf <= 0xd; leaf++)
+		restrict_leaf(p, leaf, leaf == 7 || leaf == 0xd ? 0 : XEN_CPUID_NO_SUBLEAF, ~0U, ~0U,
+			      ~0U, ~0U);
+	assert_int_equal(restrict_leaf(p, 0x12345678, 3, 0, 0, 0, 0), 0);
+	assert_int_equal(cpu_policy_set(&mock_domain, p), 0);
+	after = ask(1, 7, 0);
+	assert_memory_equal(&before, &after, sizeof(after));
+	/* Without AVX, neither AVX2 nor its state remains; HTT and HYPERVISOR are Margay's. */
+	assert_int_equal(restrict_leaf(p, 1, XEN_CPUID_NO_SUBLEAF, 0, 0,
+				       (u32) ~(BIT(28) | BIT(31)), 0),
+			 0);
+	assert_int_equal(cpu_policy_set(&mock_domain, p), 0);
+	assert_int_equal(ask(1, 7, 0).ebx & BIT(5), 0);
+	assert_int_equal(ask(1, 1, 0).edx & ~BIT(9), BIT(28));
+	assert_true(ask(1, 1, 0).ecx & BIT(31));
+	assert_int_equal(cpuid_xcr0_allowed(&mock_domain), 3);
+	assert_int_equal(ask(1, 0xd, 0).ecx, 576);
+	/* No XSAVE: none of it. */
+	assert_int_equal(restrict_leaf(p, 1, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0), 0);
+	assert_int_equal(cpu_policy_set(&mock_domain, p), 0);
+	assert_int_equal(cpuid_cr4_allowed(&mock_domain) & CR4_OSXSAVE, 0);
+	assert_int_equal(cpuid_xcr0_allowed(&mock_domain), 0);
+	/* Limits only fall. */
+	assert_int_equal(restrict_leaf(p, 0, XEN_CPUID_NO_SUBLEAF, 0xe, 0, 0, 0), -EINVAL);
+	assert_int_equal(restrict_leaf(p, 0, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, 0), -EINVAL);
+	assert_int_equal(restrict_leaf(p, 0x80000000, XEN_CPUID_NO_SUBLEAF, 3, 0, 0, 0), -EINVAL);
+	assert_int_equal(restrict_leaf(p, 0x80000000, XEN_CPUID_NO_SUBLEAF, 0x80000008, 0, 0, 0),
+			 0);
+	assert_int_equal(restrict_leaf(p, 0, XEN_CPUID_NO_SUBLEAF, 7, 0, 0, 0), 0);
+	assert_int_equal(cpu_policy_set(&mock_domain, p), 0);
+	assert_int_equal(ask(1, 0, 0).eax, 7);
+	assert_zero(ask(1, 0xd, 0));
+	/* Not for a guest that runs. */
+	vcpu_nr(0)->state = RUN_RUNNING;
+	assert_int_equal(cpu_policy_set(&mock_domain, p), -EEXIST);
+	vcpu_nr(0)->state = RUN_OFFLINE;
+	kfree(p);
+}
+
 #define TEST(f) cmocka_unit_test_teardown(f, teardown)
 
 int main(void)
@@ -359,6 +479,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_hidden), TEST(test_bare_machine), TEST(test_topology),
 		TEST(test_xsave),  TEST(test_xen_leaves),   TEST(test_limits),
+		TEST(test_list),   TEST(test_restrict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,9 +35,14 @@ u64 node_free_pages(unsigned node)
 {
 	return node;
 }
-void arch_wallclock(u64 *sec, u32 *nsec)
+static u64 wallclock;
+u64 arch_wallclock(void)
 {
-	*sec = *nsec = 0;
+	return wallclock;
+}
+void arch_set_wallclock(u64 ns)
+{
+	wallclock = ns;
 }
 void arch_vcpu_dump(struct vcpu *v)
 {

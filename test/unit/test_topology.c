@@ -15,17 +15,23 @@ struct x86_features x86;
 struct cpu *cpus[MAX_CPUS];
 unsigned nr_cpus;
 static struct cpu cpu[CPUS];
-static struct cpuid_regs leaf0, leaf_b, leaf_amd1, leaf_amd1e;
+static struct cpuid_regs leaf0, leaf1, leaf_b, leaf_b1, leaf_amd1, leaf_amd8, leaf_amd1e;
 
 void cpuid_machine(u32 leaf, u32 subleaf, struct cpuid_regs *out)
 {
-	assert_int_equal(subleaf, 0);
+	assert_true(subleaf == 0 || (leaf == 0xb && subleaf == 1));
 	switch (leaf) {
 	case 0:
 		*out = leaf0;
 		break;
+	case 1:
+		*out = leaf1;
+		break;
 	case 0xb:
-		*out = leaf_b;
+		*out = subleaf ? leaf_b1 : leaf_b;
+		break;
+	case 0x80000008:
+		*out = leaf_amd8;
 		break;
 	case 0x80000001:
 		*out = leaf_amd1;
@@ -43,7 +49,7 @@ static int setup(void **state)
 	(void)state;
 	host_log_clear();
 	leaf0 = (struct cpuid_regs){ .eax = 0xd };
-	leaf_b = leaf_amd1 = leaf_amd1e = (struct cpuid_regs){ 0 };
+	leaf1 = leaf_b = leaf_b1 = leaf_amd1 = leaf_amd8 = leaf_amd1e = (struct cpuid_regs){ 0 };
 	x86.vendor = X86_VENDOR_INTEL;
 	return 0;
 }
@@ -145,6 +151,45 @@ static void test_odd(void **state)
 	ring(2, 0xc);
 }
 
+static void place(unsigned i, u32 core, u32 package)
+{
+	u32 c, p;
+
+	arch_cpu_topology(&cpu[i], &c, &p);
+	assert_int_equal(c, core);
+	assert_int_equal(p, package);
+}
+
+/* Cores and packages, from each leaf that may tell them, and from none. */
+static void test_packages(void **state)
+{
+	static const u32 ids[] = { 0, 1, 2, 9, 0xfffffff5 };
+
+	(void)state;
+	leaf_b = (struct cpuid_regs){ .eax = 1, .ebx = 2, .ecx = 0x100 };
+	leaf_b1 = (struct cpuid_regs){ .eax = 3, .ebx = 8, .ecx = 0x201 };
+	start(ids, ARRAY_SIZE(ids));
+	place(0, 0, 0);
+	place(1, 0, 0);
+	place(2, 1, 0);
+	place(3, 0, 1);
+	place(4, 2, 0x1ffffffe);
+	leaf_b = leaf_b1 = (struct cpuid_regs){ 0 };
+	leaf1 = (struct cpuid_regs){ .ebx = 3 << 16, .edx = BIT(28) };
+	start(ids, ARRAY_SIZE(ids));
+	place(3, 1, 2);
+	leaf1.edx = 0;
+	start(ids, ARRAY_SIZE(ids));
+	place(3, 0, 9);
+	x86.vendor = X86_VENDOR_AMD;
+	leaf_amd8.ecx = 7;
+	start(ids, ARRAY_SIZE(ids));
+	place(3, 1, 1);
+	leaf_amd8.ecx = 2 << 12 | 1;
+	start(ids, ARRAY_SIZE(ids));
+	place(3, 1, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +197,7 @@ int main(void)
 		cmocka_unit_test_setup(test_four_threads, setup),
 		cmocka_unit_test_setup(test_amd, setup),
 		cmocka_unit_test_setup(test_odd, setup),
+		cmocka_unit_test_setup(test_packages, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,7 @@ void __noreturn boot_main(u32 magic, paddr_t info, paddr_t image);
 
 static __initdata struct cpu early_cpu;
 u64 entry_tsc;		/* at the first instruction; entry.asm */
-static u64 wallclock_base;
+static u64 wallclock_base; /* ns since 1970 at system time zero */
 
 static void report_step(const char *what)
 {
@@ -146,7 +146,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	legacy_pic_off();
 	pci_stop_masters();
 	tsc_init();
-	wallclock_base = rtc_read_wallclock();
+	wallclock_base = rtc_read_wallclock() * NS_PER_S;
 	choose_backend();
 	apic_init(!opt.nox2apic);
 	apic_init_cpu();
@@ -168,8 +168,12 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	stack_switch((void *)c->stack_top, main_on_own_stack, NULL);
 }
 
-void arch_wallclock(u64 *sec, u32 *nsec)
+u64 arch_wallclock(void)
 {
-	*sec = wallclock_base;
-	*nsec = 0;
+	return wallclock_base;
+}
+
+void arch_set_wallclock(u64 ns)
+{
+	wallclock_base = ns;
 }

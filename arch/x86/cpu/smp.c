@@ -46,6 +46,7 @@ struct cpu *__init cpu_create(unsigned id, const struct acpi_cpu *a)
 	c->self = c;
 	c->id = id;
 	c->apic_id = a->apic_id;
+	c->acpi_id = a->uid;
 	c->node = a->node;
 	c->stack_top = (u64)map_stack(STACK_PAGES);
 	arch_policy_cpu_init(c);

@@ -6,6 +6,7 @@
  * id. The policy is computed once per domain and then constant; the exit copies words and fills in
  * what depends on the vCPU. SDM 2A CPUID, APM3 E, xen/arch-x86/cpuid.h.
  */
+#include <margay/cpu_policy.h>
 #include <margay/domain_parts.h>
 #include <x86/cpuid_policy.h>
 #include <x86/spec.h>
@@ -384,13 +385,13 @@ static void make_own(struct cpuid_policy *p)
 	p->basic[7] = (struct cpuid_regs){ 0 };
 }
 
-static int cpuid_policy_init(struct domain *d)
+struct cpuid_policy *cpu_policy_make(unsigned vcpus)
 {
 	struct cpuid_policy *p = kzalloc(sizeof(*p));
 
 	if (!p)
-		return -ENOMEM;
-	p->nr_vcpus = d->max_vcpus;
+		return NULL;
+	p->nr_vcpus = vcpus;
 	p->intel = x86.vendor == X86_VENDOR_INTEL;
 	copy_machine(p);
 	make_leaves(p);
@@ -403,8 +404,13 @@ static int cpuid_policy_init(struct domain *d)
 	make_limits(p);
 	make_xen(p);
 	make_own(p);
-	d->cpuid = p;
-	return 0;
+	return p;
+}
+
+static int cpuid_policy_init(struct domain *d)
+{
+	d->cpuid = cpu_policy_make(d->max_vcpus);
+	return d->cpuid ? 0 : -ENOMEM;
 }
 
 static void cpuid_policy_free(struct domain *d)
@@ -414,6 +420,8 @@ static void cpuid_policy_free(struct domain *d)
 }
 
 const struct domain_part arch_part = { .create = cpuid_policy_init, .free = cpuid_policy_free };
+
+unsigned arch_phys_bits(void) { return x86.phys_bits; }
 
 u64 cpuid_cr4_allowed(const struct domain *d) { return d->cpuid->cr4; }
 u64 cpuid_efer_allowed(const struct domain *d) { return d->cpuid->efer; }
@@ -490,4 +498,90 @@ const struct cpuid_regs *cpuid_guest(struct vcpu *v, u32 leaf, u32 sub)
 		return &p->rows[row];
 	r = own_row(v, row);
 	return row >= ROW_TOPO_END && row < ROW_XSAVE + 2 ? refresh(r, row, sub) : r;
+}
+
+struct cpuid_regs *cpuid_policy_at(struct cpuid_policy *p, u32 leaf, u32 sub)
+{
+	u32 row = leaf_of(p, leaf) % ARRAY_SIZE(subleaves);
+	const struct subleaves *s = &subleaves[row];
+
+	return &p->rows[row + (sub < s->nr ? s->first + sub % 16 : s->others)];
+}
+
+int cpuid_policy_limit(struct cpuid_policy *p, u32 leaf, u32 max)
+{
+	u32 *limit = leaf ? &p->max_ext : &p->max_basic;
+
+	/* Linux and Margay rely on the leaves of 64-bit CPUs. */
+	if (max - leaf > *limit || max - leaf < (leaf ? 8 : 1))
+		return -EINVAL;
+	*limit = max - leaf;
+	(leaf ? p->ext : p->basic)->eax = max;
+	return 0;
+}
+
+/* Drops the XSAVE components whose features are gone. */
+static void limit_xsave(struct cpuid_policy *p)
+{
+	struct cpuid_regs *rows = &p->rows[ROW_XSAVE];
+	u64 drop = p->basic[1].ecx & L1C_AVX ? 0 : XCR0_AVX | XCR0_AVX512;
+
+	if (!(p->basic[7].ebx & L7B_AVX512F))
+		drop |= XCR0_AVX512;
+	if (!(p->basic[7].ecx & L7C_PKU))
+		drop |= XCR0_PKRU;
+	if (!(p->basic[1].ecx & L1C_XSAVE)) {
+		memset(rows, 0, NR_XSAVE * sizeof(*rows));
+		drop = p->xcr0;
+	}
+	p->xcr0 &= ~drop;
+	if (!p->xcr0)
+		return;
+	rows[0] = (struct cpuid_regs){ (u32)p->xcr0, 0, FXSAVE_SIZE + XSAVE_HEADER_SIZE,
+				       (u32)(p->xcr0 >> 32) };
+	for (u32 i = 2; i < NR_XSAVE; i++) {
+		if (!(p->xcr0 >> i & 1))
+			rows[i] = (struct cpuid_regs){ 0 };
+		rows[0].ecx = max(rows[0].ecx, rows[i].eax + rows[i].ebx);
+	}
+}
+
+/* Recomputes what depends on features after some have been cleared in their rows. */
+static void settle(struct cpuid_policy *p)
+{
+	p->basic[1] = p->rows[ROW_1];
+	p->basic[7] = p->rows[ROW_7];
+	p->feat1 = p->rows[ROW_7 + 1].eax;
+	p->feat2 = p->rows[ROW_7 + 2].edx;
+	p->ext[1] = p->rows[ROW_81];
+	if (!p->intel)
+		p->ext[1].edx &= p->basic[1].edx | ~(u32)E1D_AMD_COPY;
+	limit_xsave(p);
+	drop_vector_features(p);
+	make_limits(p);
+	make_own(p);
+}
+
+struct cpuid_policy *cpu_policy_copy(const struct domain *d)
+{
+	struct cpuid_policy *p = kzalloc(sizeof(*p));
+
+	if (p)
+		*p = *d->cpuid;
+	return p;
+}
+
+int cpu_policy_set(struct domain *d, struct cpuid_policy *p)
+{
+	guard(&d->lock);
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		if (d->vcpus[i]->state != RUN_OFFLINE)
+			return -EEXIST;
+	settle(p);
+	*d->cpuid = *p;
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		cpuid_vcpu_init(d->vcpus[i]);
+		cpuid_follow(d->vcpus[i]);
+	}
+	return 0;
 }

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A domain's description for the control domain's tools. xen/domctl.h, xen/sysctl.h */
+#include <margay/sched.h>
+
+#include <xen/domctl.h>
+#include "hypercall_priv.h"
+
+/* Sums up the vCPUs. Those that are not online do not count in the flags. */
+static u32 vcpus_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
+{
+	u32 flags = XEN_DOMINF_blocked;
+	struct vcpu_runstate_info rs;
+
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		struct vcpu *v = d->vcpus[i];
+		enum run_state state = READ_ONCE(v->state);
+
+		vcpu_runstate(v, &rs);
+		info->cpu_time += rs.time[RUNSTATE_running];
+		if (state == RUN_OFFLINE)
+			continue;
+		info->nr_online_vcpus++;
+		if (state != RUN_BLOCKED)
+			flags &= ~XEN_DOMINF_blocked;
+		if (rs.state == RUNSTATE_running)
+			flags |= XEN_DOMINF_running;
+	}
+	return info->nr_online_vcpus ? flags : 0;
+}
+
+/* A domain that begins to end now keeps its vCPUs for a grace period, hence for this call. */
+void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
+{
+	enum dom_state state = READ_ONCE(d->state);
+	u32 code = d->shutdown_code;
+
+	*info = (struct xen_domctl_getdomaininfo){
+		.domain = d->id,
+		.flags = XEN_DOMINF_hvm_guest | XEN_DOMINF_hap,
+		.tot_pages = d->tot_pages,
+		.max_pages = d->max_pages,
+		.shared_info_frame = d->shared_info_gfn,
+		.max_vcpu_id = d->max_vcpus - 1,
+		.gpaddr_bits = (u8)arch_phys_bits(),
+		.arch_config.emulation_flags = XEN_X86_EMU_LAPIC,
+	};
+	memcpy(info->handle, d->handle, sizeof(info->handle));
+	if (state == DOM_RUNNING || state == DOM_SHUTDOWN)
+		info->flags |= vcpus_info(d, info);
+	if (d->pauses || state == DOM_BUILDING)
+		info->flags |= XEN_DOMINF_paused;
+	if (state >= DOM_DYING)
+		info->flags |= XEN_DOMINF_dying;
+	if (state >= DOM_SHUTDOWN && code != SHUTDOWN_CODE_NONE)
+		info->flags |= XEN_DOMINF_shutdown | code << XEN_DOMINF_shutdownshift;
+}
