@@ -7,9 +7,14 @@
 
 /* A guest's MSRs that the tools know. Margay offers no choice in them. */
 #define MAX_MSRS 2U
+#define EMPTY_RANGE 0x40000100U
 #define PLATFORM_INFO 0xceU	/* 0: no CPUID faulting */
 
-/* Writes p's leaves, at most *nr, and their number. Without a buffer: returns how many may be. */
+/*
+ * Writes p's leaves, at most *nr, and their number. Without a buffer: returns how many may be. libxc
+ * serialises a changed policy into an array of the size that it got here, and its own form has
+ * leaves that Margay leaves out: fill the array with empty ones of a range that no guest reads.
+ */
 static long put_leaves(struct cpuid_policy *p, gvaddr_t to, u32 *nr)
 {
 	struct xen_cpuid_leaf l = CPU_POLICY_START;
@@ -22,6 +27,10 @@ static long put_leaves(struct cpuid_policy *p, gvaddr_t to, u32 *nr)
 			return -EFAULT;
 		n++;
 	}
+	l = (struct xen_cpuid_leaf){ .leaf = EMPTY_RANGE, .subleaf = XEN_CPUID_NO_SUBLEAF };
+	for (; to && n < min(*nr, CPU_POLICY_LEAVES); n++)
+		if (guest_write(to, n, &l))
+			return -EFAULT;
 	*nr = to ? n : CPU_POLICY_LEAVES;
 	return 0;
 }
