@@ -49,8 +49,11 @@ static long set_param(struct vcpu *v, u32 index, u64 value)
 
 	if (!(param_access[index] & PARAM_WRITE))
 		return -EPERM;
-	if (index == HVM_PARAM_CALLBACK_IRQ)
+	if (index == HVM_PARAM_CALLBACK_IRQ) {
 		ret = set_callback(v, value);
+		if (!ret)
+			domain_set_layout(v->domain, v->arg64);
+	}
 	if (index == HVM_PARAM_X87_FIP_WIDTH && value != 0 && value != 4 && value != 8)
 		ret = -EINVAL;
 	if (!ret)

@@ -15,6 +15,7 @@
 #define UNDO (1U << 16)	/* that many pages are to be removed again */
 #define CMD_MASK ((1UL << CMD_BITS) - 1)
 #define MAX_ORDER 9U	/* of an extent, in any domain */
+#define MAX_ORDER_32 5U /* for 32-bit callers, whose EBX has no room for PAGES_DONE */
 /* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as in Xen. Guests cannot pass this number. */
 #define MAPSPACE_MARGAY (1UL << 32)
 
@@ -143,7 +144,8 @@ static long reservation(struct vcpu *v, struct regs *h)
 	struct domain *d = v->domain;
 
 	if (guest_read(&r, h->rsi, 0) || r.nr_extents > ~0U >> CMD_BITS || start >= r.nr_extents ||
-	    hcall_own_domain(v, r.domid) || r.extent_order > MAX_ORDER ||
+	    hcall_own_domain(v, r.domid) ||
+	    r.extent_order > (v->arg64 ? MAX_ORDER_32 : MAX_ORDER) ||
 	    (at & ~UNDO) >= 1U << r.extent_order)
 		return (long)start;
 	if (op == XENMEM_increase_reservation) {
@@ -155,7 +157,7 @@ static long reservation(struct vcpu *v, struct regs *h)
 		int done = -ERESTART;
 
 		if (i == start || !hcall_preempt()) {
-			if (guest_read(&gfn, handle_va(r.extent_start), i))
+			if (read_long(v, &gfn, handle_va(r.extent_start), i))
 				break;
 			done = op == XENMEM_populate_physmap ?
 				       populate(d, gfn, r.extent_order, &at) :
@@ -321,8 +323,8 @@ static long add_to_physmap_batch(struct vcpu *v, struct regs *h)
 		xen_ulong_t idx;
 		xen_pfn_t gpfn;
 
-		if (guest_read(&idx, handle_va(a.idxs), done) ||
-		    guest_read(&gpfn, handle_va(a.gpfns), done))
+		if (read_long(v, &idx, handle_va(a.idxs), done) ||
+		    read_long(v, &gpfn, handle_va(a.gpfns), done))
 			return -EFAULT;
 		err = add_one(v, space, idx, gpfn);
 		if (guest_write(handle_va(a.errs), done, &err))
