@@ -43,7 +43,10 @@ void evtchn_move_vcpu_info(struct vcpu *v, struct vcpu_info *to)
 	smp_mb();
 	/* A sender may have set bits in the old area meanwhile. A spurious event is harmless. */
 	to->evtchn_upcall_pending = 0;
-	atomic_store(&to->evtchn_pending_sel, ~0UL);
+	if (v->domain->shared_32bit)
+		atomic_store((u32 *)to + 1, ~0U);
+	else
+		atomic_store(&to->evtchn_pending_sel, ~0UL);
 	evtchn_mark_events_pending(v);
 }
 
@@ -87,17 +90,25 @@ static __noinline void wake_pollers(struct domain *d, unsigned port)
 	}
 }
 
+static __noinline bool set_32(struct domain *d, struct evtchn *chn, unsigned port)
+{
+	return evtchn_2l_set(d, chn, port, true);
+}
+
 static __always_inline void raise_port(struct domain *d, struct evtchn *chn, unsigned port)
 {
 	bool raised;
 
-	if (d->evtchn->fifo) {
-		raised = evtchn_fifo_set(d, chn, port);
-	} else {
-		raised = evtchn_2l_set(d, chn, port);
-		if (unlikely(READ_ONCE(d->evtchn->fifo)))
-			evtchn_fifo_adopt(d, port);
+	if (d->evtchn->abi) {
+		raised = likely(d->evtchn->abi > EVTCHN_2L) ? evtchn_fifo_set(d, chn, port) :
+							      set_32(d, chn, port);
+		if (raised && unlikely(READ_ONCE(d->evtchn->nr_pollers)))
+			wake_pollers(d, port);
+		return;
 	}
+	raised = evtchn_2l_set(d, chn, port, false);
+	if (unlikely(READ_ONCE(d->evtchn->abi)))
+		evtchn_fifo_adopt(d, port);
 	if (raised && unlikely(READ_ONCE(d->evtchn->nr_pollers)))
 		wake_pollers(d, port);
 }
@@ -105,6 +116,13 @@ static __always_inline void raise_port(struct domain *d, struct evtchn *chn, uns
 void evtchn_set_pending(struct domain *d, struct evtchn *chn, unsigned port)
 {
 	raise_port(d, chn, port);
+}
+
+void evtchn_update_layout(struct domain *d)
+{
+	guard(&d->evtchn->lock);
+	if (d->evtchn->abi <= EVTCHN_2L)
+		atomic_store(&d->evtchn->abi, d->shared_32bit ? EVTCHN_2L_32 : EVTCHN_2L);
 }
 
 int evtchn_pending(struct domain *d, u32 port)

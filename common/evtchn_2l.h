@@ -2,6 +2,9 @@
 /*
  * The 2-level ABI: bits in shared_info, and a selector word in vcpu_info. The functions are inline
  * since each guest timer calls them. Included by evtchn_priv.h only.
+ *
+ * A 32-bit guest has shorter arrays of bits: the masks begin elsewhere. Its selector has a bit per
+ * 32 ports. Ports that it cannot have touch only other words of the same pages.
  */
 #pragma once
 
@@ -11,7 +14,22 @@ static inline unsigned bit_of(unsigned port)
 	return port % (unsigned)EVTCHN_2L_NR_CHANNELS;
 }
 
-static inline bool evtchn_2l_set(struct domain *d, struct evtchn *chn, unsigned port)
+static inline u64 *masks_of(struct shared_info *s, bool narrow)
+{
+	return narrow ? (u64 *)((char *)s + offsetof(struct shared_info_x86_32, evtchn_mask)) :
+			s->evtchn_mask;
+}
+
+/* Sets port's bit in v's selector. Returns whether it was set. */
+static inline bool select_port(struct vcpu *v, unsigned port, bool narrow)
+{
+	_Static_assert(offsetof(struct vcpu_info_x86_32, evtchn_pending_sel) == 4, "bit 32");
+	return narrow ? test_and_set_bit(32 + port / 32, (u64 *)v->info) :
+			test_and_set_bit(port / 64, &v->info->evtchn_pending_sel);
+}
+
+static __always_inline bool evtchn_2l_set(struct domain *d, struct evtchn *chn, unsigned port,
+					  bool narrow)
 {
 	struct shared_info *s = d->shared_info;
 	struct vcpu *v = evtchn_vcpu(d, chn);
@@ -19,8 +37,7 @@ static inline bool evtchn_2l_set(struct domain *d, struct evtchn *chn, unsigned 
 	port = bit_of(port);
 	if (test_and_set_bit(port, s->evtchn_pending))
 		return false;
-	if (!test_bit(port, s->evtchn_mask) &&
-	    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
+	if (!test_bit(port, masks_of(s, narrow)) && !select_port(v, port, narrow))
 		evtchn_mark_events_pending(v);
 	return true;
 }
@@ -29,11 +46,12 @@ static inline void evtchn_2l_unmask(struct domain *d, struct evtchn *chn, unsign
 {
 	struct shared_info *s = d->shared_info;
 	struct vcpu *v = evtchn_vcpu(d, chn);
+	bool narrow = d->evtchn->abi < EVTCHN_2L;
 
 	port = bit_of(port);
 	/* Unmask, then test pending: evtchn_2l_set() does the reverse, so no event is lost. */
-	if (test_and_clear_bit(port, s->evtchn_mask) && test_bit(port, s->evtchn_pending) &&
-	    !test_and_set_bit(port / 64, &v->info->evtchn_pending_sel))
+	if (test_and_clear_bit(port, masks_of(s, narrow)) && test_bit(port, s->evtchn_pending) &&
+	    !select_port(v, port, narrow))
 		evtchn_mark_events_pending(v);
 }
 
@@ -44,9 +62,10 @@ static inline void evtchn_2l_clear(struct domain *d, struct evtchn *chn __unused
 
 static inline event_word_t evtchn_2l_flags(struct domain *d, unsigned port)
 {
-	const struct shared_info *s = d->shared_info;
+	struct shared_info *s = d->shared_info;
+	bool narrow = d->evtchn->abi < EVTCHN_2L;
 
 	port = bit_of(port);
 	return (event_word_t)test_bit(port, s->evtchn_pending) << EVTCHN_FIFO_PENDING |
-	       (event_word_t)test_bit(port, s->evtchn_mask) << EVTCHN_FIFO_MASKED;
+	       (event_word_t)test_bit(port, masks_of(s, narrow)) << EVTCHN_FIFO_MASKED;
 }

@@ -15,7 +15,10 @@
 static int get_free_port(struct domain *d)
 {
 	struct evtchn_table *t = d->evtchn;
-	unsigned ports = t->fifo ? PORTS_MAX : EVTCHN_2L_NR_CHANNELS, busy = 0, buckets = 0;
+	unsigned ports = t->abi > EVTCHN_2L  ? PORTS_MAX :
+			 t->abi == EVTCHN_2L ? (unsigned)EVTCHN_2L_NR_CHANNELS :
+					       32 * 32;
+	unsigned busy = 0, buckets = 0;
 
 	for (unsigned port = 0; port < ports && !t->dying;) {
 		struct evtchn **b = &t->bucket[port / PORTS_PER_BUCKET];

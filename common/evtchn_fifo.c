@@ -193,7 +193,7 @@ static int switch_to_fifo(struct domain *d)
 		t->words = kzalloc(MAX_WORD_PAGES * sizeof(*t->words));
 	if (!t->words)
 		return -ENOMEM;
-	atomic_store(&t->fifo, true);
+	atomic_store(&t->abi, EVTCHN_FIFO);
 	return 0;
 }
 
@@ -210,7 +210,7 @@ int evtchn_fifo_init_control(struct domain *d, u32 vcpu, gfn_t gfn, u32 offset)
 		return -EINVAL;
 	spin_lock(&d->evtchn->lock);
 	err = v->fifo.control ? -EINVAL : 0;
-	if (!err && !d->evtchn->fifo)
+	if (!err && d->evtchn->abi != EVTCHN_FIFO)
 		err = switch_to_fifo(d);
 	if (!err)
 		atomic_store(&v->fifo.control, guest_shared_page(d, mfn, offset));
@@ -231,7 +231,8 @@ static bool missed(struct domain *d, const struct evtchn *chn, unsigned port)
 
 void evtchn_fifo_adopt(struct domain *d, unsigned port)
 {
-	if (test_and_clear_bit(bit_of(port), d->shared_info->evtchn_pending))
+	if (d->evtchn->abi == EVTCHN_FIFO &&
+	    test_and_clear_bit(bit_of(port), d->shared_info->evtchn_pending))
 		evtchn_fifo_set(d, evtchn_known(d, port), port);
 }
 
@@ -280,12 +281,12 @@ int evtchn_fifo_expand_array(struct domain *d, gfn_t gfn)
 	mfn_t mfn;
 	int rc;
 
-	if (!t->fifo)
+	if (t->abi != EVTCHN_FIFO)
 		return -EOPNOTSUPP;
 	if (p2m_get_page(d, gfn, &mfn))
 		return -EINVAL;
 	guard(&t->lock);
-	rc = t->fifo ? replay(d) : -EOPNOTSUPP;
+	rc = t->abi == EVTCHN_FIFO ? replay(d) : -EOPNOTSUPP;
 	if (!rc)
 		return add_words(d, mfn);
 	page_put(d, mfn);
@@ -299,7 +300,7 @@ int evtchn_fifo_set_priority(struct domain *d, u32 port, u32 priority)
 	if (!chn)
 		return -EINVAL;
 	guard(&d->evtchn->lock);
-	if (!d->evtchn->fifo)
+	if (d->evtchn->abi != EVTCHN_FIFO)
 		return -ENOSYS;
 	if (chn->state <= ECS_RESERVED)
 		return -EACCES;
@@ -315,7 +316,7 @@ int evtchn_fifo_destroy(struct domain *d)
 	unsigned pages, n = 0;
 
 	guard(&t->lock);
-	if (!t->fifo)
+	if (t->abi != EVTCHN_FIFO)
 		return 0;
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		struct fifo_queues *q = &d->vcpus[i]->fifo;
@@ -334,7 +335,7 @@ int evtchn_fifo_destroy(struct domain *d)
 	pages = t->nr_words / (unsigned)WORDS_PER_PAGE;
 	atomic_store(&t->nr_words, 0);
 	t->replayed = 0;
-	atomic_store(&t->fifo, false);
+	atomic_store(&t->abi, d->shared_32bit ? EVTCHN_2L_32 : EVTCHN_2L);
 	wait_for_users(d);
 	while (pages)
 		page_put(d, virt_to_mfn(t->words[--pages]));

@@ -36,10 +36,17 @@ struct evtchn {
 #define DEST_VCPU(dest) ((dest) / NR_PRIORITIES)
 #define DEST_PRIORITY(dest) ((dest) % NR_PRIORITIES)
 
+/* Ordered, so that one comparison tells the usual two apart. */
+enum evtchn_abi {
+	EVTCHN_2L_32 = -1,	/* 2-level, in the layout of 32-bit guests */
+	EVTCHN_2L,
+	EVTCHN_FIFO,
+};
+
 struct evtchn_table {
 	struct spinlock lock;
 	bool dying;		/* no new ports */
-	bool fifo;		/* the guest has switched to the FIFO ABI */
+	s8 abi;			/* enum evtchn_abi: the words that the guest uses */
 	u32 nr_words;		/* FIFO: number of ports that have an event word */
 	u32 replayed;		/* FIFO: the same, without ports whose missed events wait */
 	event_word_t **words;	/* FIFO: the guest's pages of event words, referenced */
@@ -99,8 +106,9 @@ event_word_t evtchn_fifo_flags(struct domain *d, unsigned port);
 void evtchn_fifo_adopt(struct domain *d, unsigned port);
 #include "evtchn_2l.h"
 
-#define EVTCHN_OP(d, op, ...) \
-	((d)->evtchn->fifo ? evtchn_fifo_##op(d, __VA_ARGS__) : evtchn_2l_##op(d, __VA_ARGS__))
+#define EVTCHN_OP(d, op, ...)                                              \
+	((d)->evtchn->abi > EVTCHN_2L ? evtchn_fifo_##op(d, __VA_ARGS__) : \
+					evtchn_2l_##op(d, __VA_ARGS__))
 
 /* Releases the guest's pages; returns to the 2-level ABI. Bounded steps: -ERESTART. */
 int evtchn_fifo_destroy(struct domain *d);

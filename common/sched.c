@@ -448,9 +448,10 @@ static struct cpu *less_busy(const struct cpu *c, const struct vcpu *v)
 /* The runstate of a vCPU that does not run. */
 static int state_of(const struct vcpu *v)
 {
-	return v->state == RUN_OFFLINE || (v->state == RUN_RUNNABLE && v->holds) ? RUNSTATE_offline :
-	       v->state == RUN_RUNNABLE						  ? RUNSTATE_runnable :
-										    RUNSTATE_blocked;
+	return v->state == RUN_OFFLINE || (v->state == RUN_RUNNABLE && v->holds) ?
+		       RUNSTATE_offline :
+	       v->state == RUN_RUNNABLE ? RUNSTATE_runnable :
+					  RUNSTATE_blocked;
 }
 
 /* Switches out the current vCPU and requeues it if it can still run. Called with c's lock. */

@@ -53,9 +53,8 @@ long domctl_createdomain(struct vcpu *v __unused, struct domain *none __unused,
 
 	if (rc)
 		return rc;
-	config.id = op->domain >= FIRST_DOMID && op->domain < DOMID_FIRST_RESERVED ?
-			    op->domain :
-			    DOMID_INVALID;
+	config.id = op->domain >= FIRST_DOMID && op->domain < DOMID_FIRST_RESERVED ? op->domain :
+										     DOMID_INVALID;
 	rc = domain_create(&config, &tool_guest_life, &d);
 	if (rc)
 		return rc;
@@ -262,7 +261,7 @@ static long operate(struct vcpu *v, struct xen_domctl *op, bool *out)
 	if (i == ARRAY_SIZE(ops))
 		return hcall_unsupported(v, "domctl", op->cmd);
 	if (!(ops[i].flags & NO_DOMAIN)) {
-		d = op->domain == DOMID_SELF	  ? domain_get(v->domain->id) :
+		d = op->domain == DOMID_SELF ? domain_get(v->domain->id) :
 		    ops[i].flags & ANY_STATE ? domain_find(op->domain) :
 					       domain_get(op->domain);
 		if (!d)

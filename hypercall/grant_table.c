@@ -48,7 +48,7 @@ static long query_size(struct vcpu *v, gvaddr_t arg)
 }
 
 /* Writes to the list where the table pages are mapped: in this ABI the guest maps them itself. */
-static s16 list_frames(struct domain *d, const struct gnttab_setup_table *op)
+static s16 list_frames(const struct vcpu *v, struct domain *d, const struct gnttab_setup_table *op)
 {
 	mfn_t mfn;
 
@@ -62,7 +62,7 @@ static s16 list_frames(struct domain *d, const struct gnttab_setup_table *op)
 		gfn = *grant_frame_gfn(d, i);
 		if (gfn != INVALID_GFN && p2m_lookup(d, gfn).mfn != mfn)
 			gfn = INVALID_GFN;
-		if (guest_write(handle_va(op->frame_list), i, &gfn))
+		if (write_long(v, handle_va(op->frame_list), i, gfn))
 			return GNTST_bad_virt_addr;
 	}
 	return GNTST_okay;
@@ -77,7 +77,7 @@ static long setup_table(struct vcpu *v, gvaddr_t arg)
 		return -EFAULT;
 	op.status = dom_status(hcall_domain(v, op.dom, &d));
 	if (op.status == GNTST_okay) {
-		op.status = list_frames(d, &op);
+		op.status = list_frames(v, d, &op);
 		domain_put(d);
 	}
 	return guest_write(arg, 0, &op);

@@ -51,8 +51,11 @@ static long set_param(struct vcpu *v, struct domain *d, u32 index, u64 value)
 	if (d != v->domain && d->hvm_params[index] && d->hvm_params[index] != value &&
 	    (index == HVM_PARAM_STORE_EVTCHN || index == HVM_PARAM_CONSOLE_EVTCHN))
 		return -EEXIST;
-	if (index == HVM_PARAM_CALLBACK_IRQ)
+	if (index == HVM_PARAM_CALLBACK_IRQ) {
 		ret = set_callback(v, d, value);
+		if (!ret && d == v->domain)
+			domain_set_layout(d, v->arg64);
+	}
 	if (index == HVM_PARAM_X87_FIP_WIDTH && value != 0 && value != 4 && value != 8)
 		ret = -EINVAL;
 	if (!ret)

@@ -22,6 +22,30 @@ struct margay_op;
 long margay_stat(struct vcpu *v, struct margay_op *op);
 long margay_trace(struct margay_op *op);
 
+/*
+ * Read or write element i of a guest's array of unsigned long, which has 4 bytes in 32-bit code.
+ * 0 or -EFAULT.
+ */
+static inline int read_long(const struct vcpu *v, u64 *to, gvaddr_t array, u64 i)
+{
+	u32 low;
+	int err;
+
+	if (!v->arg64)
+		return guest_read(to, array, i);
+	err = guest_read(&low, array, i);
+	if (!err)
+		*to = low;
+	return err;
+}
+
+static inline int write_long(const struct vcpu *v, gvaddr_t array, u64 i, u64 val)
+{
+	u32 low = (u32)val;
+
+	return v->arg64 ? guest_write(array, i, &low) : guest_write(array, i, &val);
+}
+
 /* The address in a guest handle; in the 64-bit ABI handles are plain pointers. */
 #define handle_va(h) ((gvaddr_t)(h).p)
 

@@ -15,6 +15,7 @@
 #define UNDO (1U << 16)	/* that many pages are to be removed again */
 #define CMD_MASK ((1UL << CMD_BITS) - 1)
 #define MAX_ORDER 9U	/* of an extent; 18 where a control domain populates another */
+#define MAX_ORDER_32 5U /* for 32-bit callers, whose EBX has no room for PAGES_DONE */
 #define HUGE_ORDER 18U
 /* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as in Xen. Guests cannot pass this number. */
 #define MAPSPACE_MARGAY (1UL << 32)
@@ -162,8 +163,8 @@ static int depopulate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
  * in bits 6 to 31 of the command, as in Xen, and the pages done of the next extent above.
  * increase_reservation does nothing: a translated domain could not reach the pages.
  */
-static long do_extents(struct domain *d, struct regs *h, const struct xen_memory_reservation *r,
-		       u32 start)
+static long do_extents(struct vcpu *v, struct domain *d, struct regs *h,
+		       const struct xen_memory_reservation *r, u32 start)
 {
 	u32 op = h->rdi & CMD_MASK, i;
 	unsigned at = (unsigned)(h->rdi >> PAGES_DONE);
@@ -173,7 +174,7 @@ static long do_extents(struct domain *d, struct regs *h, const struct xen_memory
 		int done = -ERESTART;
 
 		if (i == start || !hcall_preempt()) {
-			if (guest_read(&gfn, handle_va(r->extent_start), i))
+			if (read_long(v, &gfn, handle_va(r->extent_start), i))
 				break;
 			done = op == XENMEM_populate_physmap ?
 				       populate(d, gfn, r->extent_order, &at) :
@@ -194,7 +195,7 @@ static long reservation(struct vcpu *v, struct regs *h)
 {
 	u32 op = h->rdi & CMD_MASK, start = (u32)h->rdi >> CMD_BITS;
 	struct xen_memory_reservation r;
-	unsigned most = MAX_ORDER;
+	unsigned most = v->arg64 ? MAX_ORDER_32 : MAX_ORDER;
 	struct domain *d;
 	long ret = start;
 
@@ -205,9 +206,9 @@ static long reservation(struct vcpu *v, struct regs *h)
 		most = HUGE_ORDER;
 	if (op == XENMEM_increase_reservation)
 		hcall_unsupported(v, "memory_op", op);
-	else if (r.extent_order == most || r.extent_order <= MAX_ORDER)
+	else if (r.extent_order <= most && (r.extent_order <= MAX_ORDER || most == r.extent_order))
 		ret = (unsigned)(h->rdi >> PAGES_DONE & ~(u64)UNDO) < 1U << r.extent_order ?
-			      do_extents(d, h, &r, start) :
+			      do_extents(v, d, h, &r, start) :
 			      ret;
 	domain_put(d);
 	return ret;
@@ -402,8 +403,8 @@ static long add_to_physmap(struct vcpu *v, struct regs *h)
 }
 
 /* rd: the domain of foreign pages, or NULL; refusal: why the caller may not have them, or 0. */
-static long add_batch(struct domain *d, struct domain *rd, int refusal, struct regs *h,
-		      const struct xen_add_to_physmap_batch *a)
+static long add_batch(struct vcpu *v, struct domain *d, struct domain *rd, int refusal,
+		      struct regs *h, const struct xen_add_to_physmap_batch *a)
 {
 	u64 done = h->rdi >> CMD_BITS, space = a->space;
 	int err;
@@ -416,8 +417,8 @@ static long add_batch(struct domain *d, struct domain *rd, int refusal, struct r
 		xen_ulong_t idx;
 		xen_pfn_t gpfn;
 
-		if (guest_read(&idx, handle_va(a->idxs), done) ||
-		    guest_read(&gpfn, handle_va(a->gpfns), done))
+		if (read_long(v, &idx, handle_va(a->idxs), done) ||
+		    read_long(v, &gpfn, handle_va(a->gpfns), done))
 			return -EFAULT;
 		err = refusal ? refusal :
 		      rd      ? add_foreign(d, rd, idx, gpfn) :
@@ -449,7 +450,7 @@ static long add_to_physmap_batch(struct vcpu *v, struct regs *h)
 		return ret;
 	if (a.space == XENMAPSPACE_gmfn_foreign && a.u.foreign_domid != DOMID_XEN)
 		refusal = hcall_foreign(v, a.u.foreign_domid, &rd);
-	ret = rd && d != v->domain ? -EPERM : add_batch(d, rd, refusal, h, &a);
+	ret = rd && d != v->domain ? -EPERM : add_batch(v, d, rd, refusal, h, &a);
 	if (rd)
 		domain_put(rd);
 	domain_put(d);

@@ -5,6 +5,7 @@
  * that has shut down stays until its creator destroys it. domains_lock protects the list, d->lock
  * the pause count.
  */
+#include <margay/evtchn.h>
 #include <margay/domain_parts.h>
 #include <margay/evtchn.h>
 #include <margay/page_owner.h>
@@ -299,15 +300,38 @@ int domain_destroy(struct domain *d)
 static void update_wallclock(struct domain *d)
 {
 	struct shared_info *s = d->shared_info;
+	struct shared_info_x86_32 *narrow = (void *)s;
+	bool is_32bit = d->shared_32bit;
+	u32 *version = is_32bit ? &narrow->wc_version : &s->wc_version;
 	u64 ns = arch_wallclock(), sec = ns / NS_PER_S;
 
-	s->wc_version++;
+	WRITE_ONCE(*version, *version + 1);
 	barrier();
-	s->wc_sec = (u32)sec;
-	s->wc_sec_hi = (u32)(sec >> 32);
-	s->wc_nsec = (u32)(ns % NS_PER_S);
+	*(is_32bit ? &narrow->wc_sec : &s->wc_sec) = (u32)sec;
+	*(is_32bit ? &narrow->arch.wc_sec_hi : &s->wc_sec_hi) = (u32)(sec >> 32);
+	*(is_32bit ? &narrow->wc_nsec : &s->wc_nsec) = (u32)(ns % NS_PER_S);
 	barrier();
-	s->wc_version++;
+	WRITE_ONCE(*version, *version + 1);
+}
+
+void domain_set_layout(struct domain *d, bool is_32bit)
+{
+	struct shared_info *s = d->shared_info;
+
+	_Static_assert(offsetof(struct shared_info_x86_32, evtchn_mask) ==
+			       offsetof(struct shared_info, evtchn_pending[1024 / 64]),
+		       "the first 1024 ports are pending in the same bits");
+	guard(&domains_lock);
+	spin_lock(&d->lock);
+	if (d->shared_32bit != is_32bit) {
+		memset(&s->evtchn_pending[1024 / 64], 0,
+		       offsetof(struct shared_info, wc_version) -
+			       offsetof(struct shared_info, evtchn_pending[1024 / 64]));
+		d->shared_32bit = is_32bit;
+		evtchn_update_layout(d);
+	}
+	spin_unlock(&d->lock);
+	update_wallclock(d);
 }
 
 static int shared_create(struct domain *d)

@@ -92,11 +92,36 @@ static inline void put_runstate(struct vcpu *v, unsigned at, const void *src, un
 	       (const char *)src + first, n - first);
 }
 
+/* 32-bit guests have no padding after the state. */
+static __noinline void write_runstate_32(struct vcpu *v, struct vcpu_runstate_info *rs)
+{
+	const unsigned entry = offsetof(struct vcpu_runstate_info, state_entry_time);
+	bool mark = v->domain->vm_assist & 1U << VMASST_TYPE_runstate_update_flag;
+	u8 *top = (u8 *)&rs->state_entry_time + 7;
+
+	if (mark) {
+		*top |= 0x80;
+		put_runstate(v, sizeof(rs->state) + 7, top, 1);
+		barrier();
+	}
+	put_runstate(v, 0, &rs->state, sizeof(rs->state));
+	put_runstate(v, sizeof(rs->state), &rs->state_entry_time, sizeof(*rs) - entry);
+	if (mark) {
+		barrier();
+		*top &= 0x7f;
+		put_runstate(v, sizeof(rs->state) + 7, top, 1);
+	}
+}
+
 static void write_runstate(struct vcpu *v, struct vcpu_runstate_info *rs)
 {
 	const unsigned entry = offsetof(struct vcpu_runstate_info, state_entry_time);
 	u8 *top = (u8 *)&rs->state_entry_time + 7;
 
+	if (unlikely(v->domain->shared_32bit)) {
+		write_runstate_32(v, rs);
+		return;
+	}
 	if (!(v->domain->vm_assist & 1U << VMASST_TYPE_runstate_update_flag)) {
 		put_runstate(v, 0, rs, sizeof(*rs));
 		return;

@@ -76,6 +76,7 @@ struct domain {
 	/* Shared with the guest. */
 	struct shared_info *shared_info;	/* a page of Margay's */
 	gfn_t shared_info_gfn;			/* where the guest last mapped it */
+	bool shared_32bit;			/* it has the layout of 32-bit guests */
 	u64 hvm_params[HVM_NR_PARAMS];
 	u32 vm_assist;				/* VMASST_TYPE_* bits */
 	u8 callback_vector;			/* HVM_PARAM_CALLBACK_IRQ by vector; 0 when none */
@@ -134,6 +135,11 @@ void domain_start(struct domain *d);
  * creator from the scheduler's loop.
  */
 int domain_destroy(struct domain *d);
+/*
+ * Chooses the layout of d's shared_info, and of the runstate areas, by the mode of its kernel, as
+ * Xen does: when the guest sets its hypercall page or its event callback. Writes the wall clock.
+ */
+void domain_set_layout(struct domain *d, bool is_32bit);
 /* Stops all vCPUs and notifies the creator. Any context. */
 void domain_shutdown(struct domain *d, unsigned code);
 /* Ends a guest that cannot continue. Prints the reason, and v's registers if v is not NULL. */

@@ -28,6 +28,9 @@ void evtchn_move_vcpu_info(struct vcpu *v, struct vcpu_info *to);
  */
 extern struct vcpu_info dummy_vcpu_info;
 
+/* Adopts a change of d->shared_32bit, for the 2-level ABI. */
+void evtchn_update_layout(struct domain *d);
+
 /* Returns whether port is pending, for SCHEDOP_poll; -EINVAL if it is out of range. */
 int evtchn_pending(struct domain *d, u32 port);
 

@@ -41,6 +41,13 @@ static inline const void *guest_read_page(mfn_t mfn, size_t off)
 	return (const char *)mfn_to_virt(mfn) + off;
 }
 
+/*
+ * The address at which the handler of a 32-bit caller's hypercall finds its converted argument,
+ * v->arg64. No guest has memory there: the address is not canonical.
+ */
+#define ARG64 (1UL << 63)
+#define ARG64_SIZE 64U
+
 /* Return 0 or -EFAULT. A failed copy may be partial. Any length, any alignment. */
 int copy_from_guest(void *dst, gvaddr_t src, size_t n) __must_check;
 int copy_to_guest(gvaddr_t dst, const void *src, size_t n) __must_check;

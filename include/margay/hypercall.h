@@ -35,11 +35,10 @@ long hcall_unsupported(struct vcpu *v, const char *what, u64 op);
 
 /*
  * Returns a hypercall's result, or HCALL_RESTART to execute it again with RAX and RIP unchanged.
- * Only 64-bit kernels may call: back-ends return HCALL_NOT_KERNEL or HCALL_NOT_64BIT to others.
+ * Only 64-bit kernels call it: back-ends return HCALL_NOT_KERNEL to user and real mode.
  * Inline, since hypercalls are the most frequent exit: one call reaches the handler.
  */
 #define HCALL_NOT_KERNEL (-EPERM)
-#define HCALL_NOT_64BIT ((u32)-ENOSYS)
 
 static inline long hypercall(struct vcpu *v, u64 nr, struct regs *h)
 {
@@ -59,6 +58,9 @@ static inline long hypercall(struct vcpu *v, u64 nr, struct regs *h)
 	hold_at(hypercall_name((unsigned)nr));
 	return e->fn(v, h);
 }
+
+/* The same for protected-mode code that is not 64-bit: arguments in EBX, ECX and EDX. compat.c */
+long hypercall_32(struct vcpu *v, u32 nr, struct regs *h);
 
 /*
  * Returns the domain that a guest names, with a reference: DOMID_SELF, its own id, or another id if

@@ -197,6 +197,7 @@ struct vcpu {
 	struct policy_vcpu view;
 
 	/* Xen's ABI. */
+	u8 *arg64;	/* during a 32-bit caller's hypercall: the memory at ARG64 */
 	struct vcpu_info *info;		/* in shared_info or the guest's registered page */
 	mfn_t info_mfn;			/* registered page, referenced; INVALID_MFN when none */
 	bool initialised;       /* has an initial state: builder, SIPI, VCPUOP_initialise */

@@ -10,6 +10,7 @@
 #include <xen/xen.h>
 #include <xen/event_channel.h>
 #include <xen/features.h>
+#include <xen/foreign/x86_32.h>
 #include <xen/grant_table.h>
 #include <xen/hvm/hvm_op.h>
 #include <xen/hvm/hvm_vcpu.h>

@@ -15,6 +15,7 @@
 #include <margay/arch.h>
 #include <margay/cmdline.h>
 #include <margay/domain_parts.h>
+#include <margay/evtchn.h>
 #include <margay/page_owner.h>
 #include <margay/quiesce.h>
 #include <margay/sched.h>
@@ -94,6 +95,11 @@ static int note(char c, int rc)
 	}                                                                 \
 	const struct domain_part name##_part = { .create = name##_create, \
 						 .destroy = name##_destroy }
+
+void evtchn_update_layout(struct domain *d)
+{
+	(void)d;
+}
 
 FAKE(p2m, 'p', 'P');
 FAKE(arch, 'a', 'A');

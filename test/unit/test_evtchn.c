@@ -190,6 +190,46 @@ static void test_mask(void **state)
 	assert_int_equal(evtchn_bind_vcpu(A, (u32)p, 0), -EINVAL);
 }
 
+static void test_32bit(void **state)
+{
+	struct shared_info_x86_32 *s = (void *)A->shared_info;
+	struct vcpu_info_x86_32 *info = &s->vcpu_info[1];
+	struct vcpu_info moved;
+	int p = 0;
+
+	(void)state;
+	A->shared_32bit = true;
+	evtchn_update_layout(A);
+	while (p < 70)
+		p = evtchn_bind_ipi(A, 1);
+	s->evtchn_mask[2] = 1U << 6;
+	assert_int_equal(evtchn_send(A, 70), 0);
+	assert_int_equal(s->evtchn_pending[2], 1U << 6);
+	assert_int_equal(info->evtchn_pending_sel, 0);
+	assert_int_equal(st_of(A, 70).status, EVTCHNSTAT_ipi);
+	assert_int_equal(evtchn_pending(A, 70), 1);
+	assert_int_equal(evtchn_unmask(A, 70), 0);
+	assert_int_equal(s->evtchn_mask[2], 0);
+	assert_int_equal(info->evtchn_pending_sel, 1U << 2);
+	assert_int_equal(info->evtchn_upcall_pending, 1);
+	assert_int_equal(mock_wakes[1][1], 1);
+	info->evtchn_pending_sel = 0;
+	assert_int_equal(evtchn_send(A, 32), 0);
+	assert_int_equal(info->evtchn_pending_sel, 1U << 1);
+
+	evtchn_move_vcpu_info(A->vcpus[1], &moved);
+	assert_int_equal(((struct vcpu_info_x86_32 *)&moved)->evtchn_pending_sel, ~0U);
+	assert_int_equal(moved.evtchn_upcall_pending, 1);
+	A->vcpus[1]->info = &A->shared_info->vcpu_info[1];
+
+	while ((p = evtchn_bind_ipi(A, 0)) > 0)
+		assert_true(p < 1024);
+	assert_int_equal(p, -ENOSPC);
+	A->shared_32bit = false;
+	evtchn_update_layout(A);
+	assert_int_equal(evtchn_bind_ipi(A, 0), 1024);
+}
+
 static void test_upcall_vector(void **state)
 {
 	int p = evtchn_bind_ipi(A, 2);
@@ -443,6 +483,7 @@ int main(void)
 		TEST(test_ports),	  TEST(test_interdomain), TEST(test_loopback),
 		TEST(test_virq),	  TEST(test_mask),	  TEST(test_upcall_vector),
 		TEST(test_vcpu_info),	  TEST(test_margay_end),  TEST(test_limit),
+		TEST(test_32bit),
 		TEST(test_no_memory),	  TEST(test_death),	  TEST(test_poll),
 		TEST(test_random_walk),	  TEST(test_dump),
 	};

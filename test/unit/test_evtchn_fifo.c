@@ -169,7 +169,7 @@ static void test_late_sender(void **state)
 
 	(void)state;
 	start();
-	assert_true(evtchn_2l_set(A, evtchn_known(A, port), port));
+	assert_true(evtchn_2l_set(A, evtchn_known(A, port), port, false));
 	evtchn_fifo_adopt(A, port);
 	assert_int_equal(words[port], PENDING | LINKED);
 	assert_false(test_bit(port, A->shared_info->evtchn_pending));

@@ -2,7 +2,7 @@
 /*
  * Hypercalls from the registers down: privileges, restarted calls, and the resulting guest memory
  * and registered areas.
- * unit-sources: common/evtchn.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c hypercall/dispatch.c hypercall/version.c hypercall/console_io.c hypercall/event_channel.c common/domain/vcpu_timers.c hypercall/sched_op.c hypercall/vcpu_op.c common/domain/vcpu_area.c hypercall/hvm_op.c hypercall/grant_table.c hypercall/memory_op.c test/unit/no_policies.c
+ * unit-sources: common/evtchn.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c hypercall/dispatch.c hypercall/compat.c hypercall/version.c hypercall/console_io.c hypercall/event_channel.c common/domain/vcpu_timers.c hypercall/sched_op.c hypercall/vcpu_op.c common/domain/vcpu_area.c hypercall/hvm_op.c hypercall/grant_table.c hypercall/memory_op.c test/unit/no_policies.c
  */
 #include "mock_guest.h"
 
@@ -15,6 +15,8 @@
 #include <margay/sched.h>
 #include <margay/trace.h>
 #include <margay/version.h>
+
+#include <sys/mman.h>
 
 #define A mock_dom[1]
 #define B mock_dom[2]
@@ -43,6 +45,18 @@ void arch_poll_irqs(void)
 	host_cpu->work = preempt_every && ++looks % preempt_every == 0;
 }
 
+/* Returns the memory of a 32-bit caller's converted argument, else the address itself. */
+static void *at(gvaddr_t va)
+{
+	return va >= ARG64 && va - ARG64 < ARG64_SIZE && V0->arg64 ? V0->arg64 + (va - ARG64) :
+								     (void *)va;
+}
+
+void domain_set_layout(struct domain *d, bool is_32bit)
+{
+	d->shared_32bit = is_32bit;
+}
+
 /* A guest linear address is a test's pointer, or faults. */
 static bool faults(gvaddr_t va, size_t n)
 {
@@ -51,6 +65,7 @@ static bool faults(gvaddr_t va, size_t n)
 
 int copy_from_guest(void *dst, gvaddr_t src, size_t n)
 {
+	src = (gvaddr_t)at(src);
 	if (faults(src, n))
 		return -EFAULT;
 	memcpy(dst, (const void *)src, n);
@@ -59,6 +74,7 @@ int copy_from_guest(void *dst, gvaddr_t src, size_t n)
 
 int copy_to_guest(gvaddr_t dst, const void *src, size_t n)
 {
+	dst = (gvaddr_t)at(dst);
 	if (faults(dst, n))
 		return -EFAULT;
 	memcpy((void *)dst, src, n);
@@ -607,6 +623,92 @@ static long vcpu_op(unsigned op, unsigned vcpu, u64 arg)
 	return call(__HYPERVISOR_vcpu_op, op, vcpu, arg);
 }
 
+/* Makes a 32-bit kernel's hypercall until it is done; checks that ESI and EDI stay. */
+static s32 call_32(u32 nr, u32 a, u32 b, u32 c, unsigned *restarts)
+{
+	struct regs r = { .rbx = a, .rcx = b, .rdx = c, .rsi = 0x51, .rdi = 0xd1 };
+	long ret;
+
+	*restarts = 0;
+	while ((ret = hypercall_32(V0, nr, &r)) == HCALL_RESTART && ++*restarts < 1000)
+		assert_false((r.rbx | r.rcx | r.rdx) >> 32);
+	assert_int_equal(ret, (u32)ret);
+	assert_int_equal(r.rsi, 0x51);
+	assert_int_equal(r.rdi, 0xd1);
+	assert_null(V0->arg64);
+	return (s32)ret;
+}
+
+static void test_32bit(void **state)
+{
+	/* In the order of struct xen_memory_reservation, gnttab_setup_table and multicall_entry. */
+	struct {
+		u32 gfns[20], list[5], reservation[5], setup[4], multi[2][8], poll[4], platform[2];
+		struct {
+			s32 state;
+			u64 entry, time[4];
+			u32 end;
+		} __packed runstate;
+	} *m = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	unsigned restarts, i;
+
+	(void)state;
+	assert_true(m != MAP_FAILED);
+	for (i = 0; i < 20; i++)
+		m->gfns[i] = 60 + i;
+	memcpy(m->reservation, (u32[]){ (u32)P(m->gfns[0]), 20, 0, 0, DOMID_SELF }, 20);
+	preempt_every = 4;
+	assert_int_equal(call_32(__HYPERVISOR_memory_op, XENMEM_populate_physmap,
+				 (u32)P(m->reservation), 0, &restarts),
+			 20);
+	assert_true(restarts >= 4);
+	assert_int_equal(A->tot_pages, 20);
+	m->reservation[2] = 6;
+	assert_int_equal(call_32(__HYPERVISOR_memory_op, XENMEM_populate_physmap,
+				 (u32)P(m->reservation), 0, &restarts),
+			 0);
+
+	/* The same pages go, by a multicall. */
+	m->reservation[2] = 0;
+	memcpy(m->multi[0],
+	       (u32[]){ __HYPERVISOR_memory_op, 1, XENMEM_decrease_reservation,
+			(u32)P(m->reservation) },
+	       16);
+	memcpy(m->multi[1], (u32[]){ __HYPERVISOR_multicall, 1 }, 8);
+	assert_int_equal(call_32(__HYPERVISOR_multicall, (u32)P(m->multi), 2, 0, &restarts), 0);
+	assert_int_equal(m->multi[0][1], 20);
+	assert_int_equal((s32)m->multi[1][1], -EINVAL);
+	assert_int_equal(p2m_lookup(A, 60).type, P2M_NONE);
+	assert_int_equal(p2m_lookup(A, 79).type, P2M_NONE);
+	preempt_every = 0;
+
+	memcpy(m->setup, (u32[]){ DOMID_SELF, 2, 99, (u32)P(m->list) }, 16);
+	m->list[2] = 7;
+	assert_int_equal(call_32(__HYPERVISOR_grant_table_op, GNTTABOP_setup_table,
+				 (u32)P(m->setup), 1, &restarts),
+			 0);
+	assert_int_equal(m->setup[2] & 0xffff, GNTST_okay);
+	assert_int_equal(m->list[1], ~0U);	/* not mapped */
+	assert_int_equal(m->list[2], 7);
+
+	m->runstate.end = m->platform[1] = 7;
+	assert_int_equal(call_32(__HYPERVISOR_vcpu_op, VCPUOP_get_runstate_info, 0,
+				 (u32)P(m->runstate), &restarts),
+			 0);
+	assert_int_equal(m->runstate.end, 7);
+	assert_int_equal(call_32(__HYPERVISOR_xen_version, XENVER_platform_parameters,
+				 (u32)P(m->platform), 0, &restarts),
+			 0);
+	assert_int_equal(m->platform[1], 7);
+	assert_int_equal(call_32(__HYPERVISOR_set_timer_op, 5, 1, 0, &restarts), 0);
+	assert_true(set_last == &V0->timer);
+	assert_int_equal(call_32(__HYPERVISOR_memory_op, XENMEM_memory_map, BAD_PTR, 0, &restarts),
+			 -EFAULT);
+	assert_int_equal(call_32(~0U, 0, 0, 0, &restarts), -ENOSYS);
+	munmap(m, PAGE_SIZE);
+}
+
 static void test_vcpu_info_area(void **state)
 {
 	struct vcpu_register_vcpu_info a = { .mfn = 10, .offset = 64 };
@@ -868,7 +970,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_dispatch),	  TEST(test_console_io),     TEST(test_populate),
-		TEST(test_build_id),
+		TEST(test_build_id),	  TEST(test_32bit),
 		TEST(test_physmap),	  TEST(test_multicall),	     TEST(test_grant_mapping_stays),
 		TEST(test_map_ring),
 		TEST(test_vcpu_info_area), TEST(test_runstate_area), TEST(test_vcpus),

@@ -161,8 +161,10 @@ again:
 static __noinline gpaddr_t walk_legacy(struct vcpu *v, struct vcpu_walk *w, gvaddr_t va,
 				       const struct rights *r)
 {
-	va = (u32)va;
 	w->end = w->steps;
+	if (va >= ARG64)
+		return NO_ADDRESS;
+	va = (u32)va;
 	if (!(v->paging.cr0 & CR0_PG))
 		return va;
 	return v->paging.cr4 & CR4_PAE ? walk_tables(v, w, va, r, false, true) :
@@ -222,6 +224,13 @@ static u8 *translate(struct vcpu *v, gvaddr_t va, bool write)
 	return p;
 }
 
+static void *arg64(const struct vcpu *v, gvaddr_t va, size_t n)
+{
+	u64 at = va - ARG64;
+
+	return v->arg64 && at < ARG64_SIZE && n <= ARG64_SIZE - at ? v->arg64 + at : NULL;
+}
+
 struct words {
 	u64 word[2];
 };
@@ -250,6 +259,8 @@ static __noinline size_t copy_pages(struct vcpu *v, gvaddr_t va, u8 *buf, size_t
 		size_t part = min(n - done, PAGE_SIZE - (va & ~PAGE_MASK));
 		u8 *p = translate(v, va, to_guest);
 
+		if (unlikely(!p))
+			p = arg64(v, va, part);
 		if (!p)
 			break;
 		copy_part(to_guest ? p : buf + done, to_guest ? buf + done : p, part);

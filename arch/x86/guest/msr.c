@@ -168,6 +168,7 @@ static struct msr_read read_de_cfg(struct vcpu *v __unused)
 static int write_hypercall_page(struct vcpu *v, u32 msr __unused, u64 val)
 {
 	u8 slot[HYPERCALL_SLOT];
+	struct vcpu_mode mode;
 
 	if (val & ~PAGE_MASK)
 		return -EPERM;
@@ -185,6 +186,8 @@ static int write_hypercall_page(struct vcpu *v, u32 msr __unused, u64 val)
 		if (copy_to_gpa(v->domain, val + nr * HYPERCALL_SLOT, slot, sizeof(slot)))
 			return -EPERM;
 	}
+	hvm->mode(v, &mode);
+	domain_set_layout(v->domain, mode.width != 64);
 	return 0;
 }
 

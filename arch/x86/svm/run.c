@@ -257,17 +257,27 @@ static inline u64 next_rip(const struct vmcb *m)
 	return svm_nrips ? m->nrip : next;
 }
 
+static __noinline void handle_vmmcall_32(struct vcpu *v, struct vmcb *m)
+{
+	long ret = HCALL_NOT_KERNEL;
+
+	if (!m->cpl && (m->cr0 & CR0_PE))
+		ret = hypercall_32(v, (u32)m->rax, &v->regs);
+	if (ret == HCALL_RESTART) {
+		m->rflags |= RFLAGS_RF;
+		return;
+	}
+	m->rax = (u64)ret;
+	skip_frequent_insn(v, m, m->rip + VMMCALL_LEN, true);
+}
+
 static void handle_vmmcall(struct vcpu *v, struct vmcb *m)
 {
 	long ret;
 
 	count_frequent_exit(v, m, EXIT_HYPERCALL);
 	if (unlikely(m->cpl || !(m->cs.attr & 0x200) || !(m->efer & EFER_LMA))) {
-		ret = HCALL_NOT_64BIT;
-		if (m->cpl)
-			ret = HCALL_NOT_KERNEL;
-		m->rax = (u64)ret;
-		skip_frequent_insn(v, m, m->rip + VMMCALL_LEN, true);
+		handle_vmmcall_32(v, m);
 		return;
 	}
 	ret = hypercall(v, m->rax, &v->regs);

@@ -246,7 +246,8 @@ static void handle_vmcall(struct vcpu *v)
 	if (unlikely(vmread(GUEST_SS_RIGHTS) & RIGHTS_DPL))
 		ret = HCALL_NOT_KERNEL;
 	else if (unlikely(!(vmread(GUEST_CS_RIGHTS) & RIGHTS_L)))
-		ret = HCALL_NOT_64BIT;
+		ret = vmread(GUEST_CR0) & CR0_PE ? hypercall_32(v, (u32)v->regs.rax, &v->regs) :
+						   HCALL_NOT_KERNEL;
 	else
 		ret = hypercall(v, v->regs.rax, &v->regs);
 	if (unlikely(ret == HCALL_RESTART)) {
