@@ -434,16 +434,15 @@ static void test_restrict(void **state)
 	/* Everything at once adds nothing. */
 	before = ask(1, 7, 0);
 	for (u32 leaf = 1; leaf <= 0xd; leaf++)
-		restrict_leaf(p, leaf, leaf == 7 || leaf == 0xd ? 0 : XEN_CPUID_NO_SUBLEAF, ~0U, ~0U,
-			      ~0U, ~0U);
+		restrict_leaf(p, leaf, leaf == 7 || leaf == 0xd ? 0 : XEN_CPUID_NO_SUBLEAF, ~0U,
+			      ~0U, ~0U, ~0U);
 	assert_int_equal(restrict_leaf(p, 0x12345678, 3, 0, 0, 0, 0), 0);
 	assert_int_equal(cpu_policy_set(&mock_domain, p), 0);
 	after = ask(1, 7, 0);
 	assert_memory_equal(&before, &after, sizeof(after));
 	/* Without AVX, neither AVX2 nor its state remains; HTT and HYPERVISOR are Margay's. */
-	assert_int_equal(restrict_leaf(p, 1, XEN_CPUID_NO_SUBLEAF, 0, 0,
-				       (u32) ~(BIT(28) | BIT(31)), 0),
-			 0);
+	assert_int_equal(
+		restrict_leaf(p, 1, XEN_CPUID_NO_SUBLEAF, 0, 0, (u32) ~(BIT(28) | BIT(31)), 0), 0);
 	assert_int_equal(cpu_policy_set(&mock_domain, p), 0);
 	assert_int_equal(ask(1, 7, 0).ebx & BIT(5), 0);
 	assert_int_equal(ask(1, 1, 0).edx & ~BIT(9), BIT(28));

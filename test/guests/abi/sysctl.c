@@ -62,8 +62,7 @@ static uint32_t check_machine(void)
 	       p->threads_per_core, p->cores_per_socket, cpus, nodes, p->cpu_khz,
 	       p->total_pages >> 8, p->free_pages >> 8);
 	printf("hw_cap: %08x %08x %08x %08x %08x %08x %08x %08x\n", p->hw_cap[0], p->hw_cap[1],
-	       p->hw_cap[2], p->hw_cap[3], p->hw_cap[4], p->hw_cap[5], p->hw_cap[6],
-	       p->hw_cap[7]);
+	       p->hw_cap[2], p->hw_cap[3], p->hw_cap[4], p->hw_cap[5], p->hw_cap[6], p->hw_cap[7]);
 	CHECK(cpus && cpus <= 256 && nodes && nodes <= 64, "CPUs or nodes");
 	CHECK(p->threads_per_core && p->cores_per_socket && p->cpu_khz > 1000, "topology");
 	CHECK(p->free_pages < p->total_pages && p->total_pages <= p->max_mfn + 1, "memory");
@@ -167,9 +166,8 @@ static void check_policy(uint32_t index)
 	CHECK_RET(sysctl(XEN_SYSCTL_get_cpu_policy), -XEN_ENOBUFS);
 
 	clear();
-	call.u.cpu_featureset.index = index == XEN_SYSCTL_cpu_policy_hvm_default ?
-					      XEN_SYSCTL_cpu_featureset_hvm :
-					      index;
+	call.u.cpu_featureset.index =
+		index == XEN_SYSCTL_cpu_policy_hvm_default ? XEN_SYSCTL_cpu_featureset_hvm : index;
 	CHECK_RET(sysctl(XEN_SYSCTL_get_cpu_featureset), 0);
 	call.u.cpu_featureset.nr_features = ARRAY_SIZE(words);
 	set_xen_guest_handle(call.u.cpu_featureset.features, words);
