@@ -10,7 +10,7 @@
 struct cpuid_policy;
 struct domain;
 
-#define CPU_POLICY_LEAVES 112U	/* more than any policy has, and no more than libxc takes */
+#define CPU_POLICY_LEAVES 118U	/* more than any policy has, and no more than libxc takes */
 #define CPU_FEATURE_WORDS 14U	/* xen/arch-x86/cpufeatureset.h */
 
 /* What a new guest with so many vCPUs would get. NULL when there is no memory. */
