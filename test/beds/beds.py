@@ -3,9 +3,10 @@
 
 qemu (AMD-V by QEMU's TCG), ryzen (AMD-V by Bochs), broadwell, ivy and skylake (VT-x by Bochs, with
 and without APIC virtualization and 1 GiB pages), strict (broadwell, where an MSR that Bochs does not
-know raises #GP), oracle (a guest ELF as the initial domain of Debian's Xen 4.17 under QEMU), xendom0 (Debian's generic kernel as that
-Xen's paravirtualized initial domain, with the initrd of the guest, which needs no IOMMU). In a table of scenarios `vtx` stands for all that have VT-x. All are headless. A watcher sees every serial line
-as it comes, may answer with input, and may end the run early.
+know raises #GP), oracle (a guest ELF as the initial domain of Debian's Xen 4.17 under QEMU), xendom0
+(the guest's initrd with Debian's generic kernel as that Xen's initial domain, paravirtualized, which
+needs no IOMMU). In a table of scenarios `vtx` stands for all that have VT-x. All are headless. A
+watcher sees every serial line as it comes, may answer with input, and may end the run early.
 
 No verdict depends on how busy this machine is. The time inside an emulated machine is a count of its
 instructions: Bochs knows no other, and QEMU has VIRTUAL_TIME. Limits are in OwnTime, times PATIENCE from the environment
@@ -333,8 +334,9 @@ def run_oracle(machine, watcher, log_path, limit, kernel=None):
     module = f'{image} {machine.oracle_args}'.strip().replace(',', ',,')
     if machine.oracle_initrd:
         module += ',' + machine.oracle_initrd.replace(',', ',,')
-    # In Xen's idle loop MWAIT sometimes raises #GP on this emulator, and in ring 3 IRET does with SMAP.
-    cpu = TCG_CPU + ',-monitor' + ',-smap' * bool(kernel)
+    # On this emulator MWAIT sometimes raises #GP in Xen's idle loop, IRET does in ring 3 with SMAP, and
+    # RDTSCP exits as RDTSC, which Xen cannot emulate.
+    cpu = TCG_CPU + ',-monitor' + ',-smap,-rdtscp' * bool(kernel)
     command = [*qemu_base(machine, cpu=cpu), *time_of(machine), '-nic', 'none', '-kernel', xen,
                '-append', options, '-initrd', module,
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']
@@ -453,7 +455,7 @@ BEDS = {
 }
 ON_XEN = ('oracle', 'xendom0')
 # The set of scripts/setup that a bed needs besides `run`; others need bochs.
-NEEDS = {'qemu': 'qemu', 'oracle': 'oracle', 'xendom0': 'check'}
+NEEDS = {'qemu': 'qemu', 'oracle': 'oracle', 'xendom0': 'oracle'}
 GROUPS = {'vtx': ('broadwell', 'ivy', 'skylake')}
 # In `make check` these beds run only the scenarios that concern them; in check-long, or on request,
 # all. Ivy Bridge has neither 1 GiB pages nor interrupt delivery by hardware.
