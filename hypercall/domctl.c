@@ -239,7 +239,7 @@ long domctl_scheduler_op(struct vcpu *v __unused, struct domain *d, struct xen_d
 }
 
 /* Where the operation may be used. */
-enum { ANY_STATE = 1, OUT = 2, NO_DOMAIN = 4 };
+enum { ANY_STATE = 1, OUT = 2, NO_DOMAIN = 4, NEXT = 8 };
 
 static const struct {
 	u16 cmd;
@@ -262,6 +262,7 @@ static long operate(struct vcpu *v, struct xen_domctl *op, bool *out)
 		return hcall_unsupported(v, "domctl", op->cmd);
 	if (!(ops[i].flags & NO_DOMAIN)) {
 		d = op->domain == DOMID_SELF ? domain_get(v->domain->id) :
+		    ops[i].flags & NEXT	     ? domain_next(op->domain) :
 		    ops[i].flags & ANY_STATE ? domain_find(op->domain) :
 					       domain_get(op->domain);
 		if (!d)
