@@ -13,14 +13,12 @@ static u32 vcpus_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
 
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		struct vcpu *v = d->vcpus[i];
-		enum run_state state = READ_ONCE(v->state);
-
 		vcpu_runstate(v, &rs);
 		info->cpu_time += rs.time[RUNSTATE_running];
-		if (state == RUN_OFFLINE)
+		if (!vcpu_online(v))
 			continue;
 		info->nr_online_vcpus++;
-		if (state != RUN_BLOCKED)
+		if (READ_ONCE(v->state) != RUN_BLOCKED)
 			flags &= ~XEN_DOMINF_blocked;
 		if (rs.state == RUNSTATE_running)
 			flags |= XEN_DOMINF_running;

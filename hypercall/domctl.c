@@ -60,6 +60,7 @@ long domctl_createdomain(struct vcpu *v __unused, struct domain *none __unused,
 		return rc;
 	snprintf(d->name, sizeof(d->name), "d%u", d->id);
 	memcpy(d->handle, c->handle, sizeof(d->handle));
+	d->apic_shift = 1;
 	d->hvm_params[HVM_PARAM_TRIPLE_FAULT_REASON] = SHUTDOWN_reboot;
 	d->pauses = d->control_pauses = 1;
 	op->domain = d->id;

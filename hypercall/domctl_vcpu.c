@@ -82,7 +82,7 @@ long domctl_getvcpuinfo(struct vcpu *cur __unused, struct domain *d, struct xen_
 	if (!v)
 		return -EINVAL;
 	vcpu_runstate(v, &rs);
-	i->online = READ_ONCE(v->state) != RUN_OFFLINE;
+	i->online = vcpu_online(v);
 	i->blocked = READ_ONCE(v->state) == RUN_BLOCKED;
 	i->running = READ_ONCE(v->state) == RUN_RUNNING;
 	i->cpu_time = rs.time[RUNSTATE_running];

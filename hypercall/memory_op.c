@@ -528,6 +528,24 @@ static long acquire_resource(struct vcpu *v, gvaddr_t arg)
 	return ret;
 }
 
+/* Memory is populated when it is asked for, never on demand: there is no target to follow. */
+static long pod_target(struct vcpu *v, gvaddr_t arg)
+{
+	struct xen_pod_target t;
+	struct domain *d;
+	long ret;
+
+	if (guest_read(&t, arg, 0))
+		return -EFAULT;
+	ret = hcall_foreign(v, t.domid, &d);
+	if (ret)
+		return ret;
+	t.tot_pages = READ_ONCE(d->tot_pages);
+	t.pod_cache_pages = t.pod_entries = 0;
+	domain_put(d);
+	return guest_write(arg, 0, &t);
+}
+
 static long set_memory_map(struct vcpu *v, gvaddr_t arg)
 {
 	struct xen_foreign_memory_map a;
@@ -593,6 +611,8 @@ long do_memory_op(struct vcpu *v, struct regs *h)
 		return -EOPNOTSUPP;
 	case XENMEM_claim_pages: return claim_pages(v, arg);
 	case XENMEM_set_memory_map: return set_memory_map(v, arg);
+	case XENMEM_set_pod_target:
+	case XENMEM_get_pod_target: return pod_target(v, arg);
 	case XENMEM_acquire_resource: return acquire_resource(v, arg);
 	default:
 		return hcall_unsupported(v, "memory_op", op);

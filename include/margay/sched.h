@@ -38,6 +38,14 @@ void vcpu_release(struct vcpu *v);
 void vcpu_up(struct vcpu *v);
 void vcpu_down(struct vcpu *v);
 
+/* Returns whether v is up, and not halted for good as Linux halts a CPU that it takes offline. */
+static inline bool vcpu_online(const struct vcpu *v)
+{
+	enum run_state state = READ_ONCE(v->state);
+
+	return state != RUN_OFFLINE && !(state == RUN_BLOCKED && READ_ONCE(v->halted));
+}
+
 /* Reads the runstate, with its times up to now, into *out. */
 void vcpu_runstate(struct vcpu *v, struct vcpu_runstate_info *out);
 

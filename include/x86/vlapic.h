@@ -40,3 +40,5 @@ int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val);
 /* Accesses an aligned 32-bit register at an offset in the page, in xAPIC mode. */
 u32 vlapic_read(struct vcpu *v, u32 offset);
 void vlapic_write(struct vcpu *v, u32 offset, u32 val);
+
+static inline u32 vlapic_id(const struct vcpu *v) { return v->id << v->domain->apic_shift; }

@@ -410,7 +410,11 @@ struct cpuid_policy *cpu_policy_make(unsigned vcpus)
 static int cpuid_policy_init(struct domain *d)
 {
 	d->cpuid = cpu_policy_make(d->max_vcpus);
-	return d->cpuid ? 0 : -ENOMEM;
+	if (!d->cpuid)
+		return -ENOMEM;
+	if (!d->cpuid->intel)	/* the size of the core's part of an APIC id */
+		d->cpuid->ext[8].ecx += (u32)d->apic_shift << 12;
+	return 0;
 }
 
 static void cpuid_policy_free(struct domain *d)
@@ -437,13 +441,16 @@ void cpuid_vcpu_init(struct vcpu *v)
 	const struct cpuid_policy *p = v->domain->cpuid;
 
 	memcpy(v->cpuid, &p->rows[ROW_OWN], sizeof(v->cpuid));
-	own_row(v, ROW_1)->ebx |= v->id << 24;
+	own_row(v, ROW_1)->ebx |= vlapic_id(v) << 24;
 	if (p->ext[1].ecx & E1C_TOPOEXT)
-		*own_row(v, ROW_1E) = (struct cpuid_regs){ v->id, v->id & 0xff, 0, 0 };
+		*own_row(v, ROW_1E) = (struct cpuid_regs){ vlapic_id(v), v->id & 0xff, 0, 0 };
 	own_row(v, ROW_XEN_ID)->ebx = v->id;
 	own_row(v, ROW_XEN_ID)->ecx = v->domain->id;
 	for (u32 row = ROW_TOPO; row <= ROW_TOPO_END; row++)
-		own_row(v, row)->edx = v->id;
+		own_row(v, row)->edx = vlapic_id(v);
+	/* Ids that the shift leaves out belong to threads that the cores do not have. */
+	own_row(v, ROW_TOPO)->eax = v->domain->apic_shift;
+	own_row(v, ROW_TOPO + 1)->eax += v->domain->apic_shift;
 }
 
 void cpuid_follow(struct vcpu *v)

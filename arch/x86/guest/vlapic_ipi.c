@@ -22,7 +22,7 @@ enum { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
 
 u32 vlapic_logical_id(const struct vlapic *vl)
 {
-	u32 id = vl->v->id;
+	u32 id = vlapic_id(vl->v);
 
 	return (id & ~0xfU) << 12 | 1U << (id & 0xf);
 }
@@ -47,7 +47,7 @@ static bool ipi_match(const struct vlapic *t, u32 dest, bool logical)
 		return false;
 	if (dest == DEST_ALL)
 		return true;
-	return logical ? logical_match(t, dest) : dest == t->v->id;
+	return logical ? logical_match(t, dest) : dest == vlapic_id(t->v);
 }
 
 static void send_init(struct vcpu *t)
@@ -148,8 +148,8 @@ static void send_to_many(struct vlapic *vl, u32 icr, u32 dest, unsigned from)
 
 	/* A logical x2APIC destination is one cluster of 16. */
 	if (to == TO_DEST && logical && dest != DEST_ALL && vlapic_x2apic(vl)) {
-		i = dest >> 16 << 4;
-		end = min(end, i + 16);
+		i = dest >> 16 << 4 >> d->apic_shift;
+		end = min(end, i + (16U >> d->apic_shift));
 	}
 	vl->ipi_next = 0;
 	for (; i < end; i++) {
@@ -216,9 +216,9 @@ void vlapic_send_icr(struct vlapic *vl)
 		return;
 	}
 	/* The common case, without a search: one target by its id. */
-	if (to == TO_DEST && !logical && dest < d->nr_vcpus) {
-		t = domain_vcpu(d, dest);
-		if (t && vlapic_hw_enabled(t->vlapic))
+	if (to == TO_DEST && !logical && dest >> d->apic_shift < d->nr_vcpus) {
+		t = domain_vcpu(d, dest >> d->apic_shift);
+		if (t && vlapic_id(t) == dest && vlapic_hw_enabled(t->vlapic))
 			ipi_deliver(t, mode, vector);
 		return;
 	}
