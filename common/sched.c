@@ -283,8 +283,11 @@ int vcpu_restrict(struct vcpu *v, const struct cpu_set *set)
 
 void vcpu_yield(struct vcpu *v)
 {
-	if (list_empty(&v->cpu->runq.queue))
+	/* A guest that yields waits for another one: be kind to the other thread of the core. */
+	if (list_empty(&v->cpu->runq.queue)) {
+		cpu_relax();
 		return;
+	}
 	v->slice_end = 0;
 	atomic_or(&v->cpu->work, CPU_WORK_RESCHED);
 }
