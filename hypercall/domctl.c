@@ -121,10 +121,16 @@ long domctl_unpausedomain(struct vcpu *v, struct domain *d, struct xen_domctl *o
 	return 0;
 }
 
-long domctl_getdomaininfo(struct vcpu *v __unused, struct domain *d, struct xen_domctl *op)
+/* Describes the domain with the next higher id if there is none with this one: tools list so. */
+long domctl_getdomaininfo(struct vcpu *v, struct domain *none __unused, struct xen_domctl *op)
 {
+	struct domain *d = domain_next(op->domain == DOMID_SELF ? v->domain->id : op->domain);
+
+	if (!d)
+		return -ESRCH;
 	domain_info(d, &op->u.getdomaininfo);
 	op->domain = d->id;
+	domain_put(d);
 	return 0;
 }
 

@@ -88,20 +88,6 @@ static long sysctl_sched_id(struct xen_sysctl *op, u32 *at __unused)
 	return 0;
 }
 
-/* Returns the listed domain with the lowest id from `from` on, with a reference. */
-static struct domain *next_domain(u32 from)
-{
-	struct domain *d, *best = NULL;
-
-	guard(&domains_lock);
-	list_for_each(d, &domain_list, link)
-		if (d->id >= from && (!best || d->id < best->id))
-			best = d;
-	if (best)
-		domain_hold(best);
-	return best;
-}
-
 static long sysctl_getdomaininfolist(struct xen_sysctl *op, u32 *at)
 {
 	struct xen_sysctl_getdomaininfolist *u = &op->u.getdomaininfolist;
@@ -109,7 +95,7 @@ static long sysctl_getdomaininfolist(struct xen_sysctl *op, u32 *at)
 	struct xen_domctl_getdomaininfo info;
 	struct domain *d;
 
-	while (done < u->max_domains && (d = next_domain(next))) {
+	while (done < u->max_domains && (d = domain_next(next))) {
 		next = d->id + 1U;
 		domain_info(d, &info);
 		domain_put(d);
