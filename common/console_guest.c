@@ -23,6 +23,7 @@ struct guest_console {
 	struct domain *d;
 	struct xencons_interface *ring; /* the guest's, or a page of Margay's for console_io */
 	int port;                       /* 0: the guest has no ring */
+	bool lent; /* the control domain serves the ring; changes under both locks */
 	struct list turn; /* in `waiting` while output waits in the ring; console_lock */
 	u32 left; /* characters that a guest that has ended may still print; else UNLIMITED */
 };
@@ -77,6 +78,8 @@ static bool drain_ring(struct guest_console *c)
 	u32 moved = 0, n = 1;
 
 	guard(&console_lock);
+	if (c->lent)
+		return false;
 	while (n && moved < sizeof(c->ring->out) && console_backlog() < OUT_HIGH &&
 	       (list_empty(&waiting) || waiting.next == &c->turn)) {
 		n = move_output(c);
@@ -138,6 +141,61 @@ static void print_focus(void)
 	       focus ? focus_name : "Margay, h for help", (char)opt.conswitch - 32);
 }
 
+/* Puts the guest among those that may have the input. Called with domains_lock. */
+static void join(struct guest_console *c)
+{
+	list_add_tail(&c->link, &guests);
+	if (focus_chosen && !focus && !strcmp(focus_name, c->d->name)) {
+		focus = c->d;
+		print_focus();
+	}
+}
+
+/* Undoes join(), and takes the guest's turn. Called with domains_lock and console_lock. */
+static void leave(struct guest_console *c)
+{
+	list_del(&c->link);
+	list_del(&c->turn);
+	console_end_line_of(c->d);
+	console_send();
+	if (focus == c->d)
+		focus = NULL;
+}
+
+/*
+ * The control domain has taken the guest's port, to serve the ring by xenconsoled, or it has closed
+ * its end, perhaps by its own: then Margay goes on where it left off.
+ */
+static void ring_lent(struct domain *d)
+{
+	bool focused, lent;
+	struct guest_console *c;
+
+	guard(&domains_lock);
+	c = d->console;
+	if (!c)
+		return;
+	lent = evtchn_lent(d, (unsigned)c->port);
+	if (lent == c->lent)
+		return;
+	spin_lock(&console_lock);
+	c->lent = lent;
+	focused = focus == d;
+	if (lent) {
+		leave(c);
+	} else if (c->left && READ_ONCE(c->ring->out_prod) != c->ring->out_cons) {
+		list_add_tail(&c->turn, &waiting);
+		console_want_work();
+	}
+	spin_unlock(&console_lock);
+	if (!lent)
+		join(c);
+	else if (focused)
+		print_focus();
+}
+
+static const struct evtchn_margay ring_channel = { ring_event, ring_lent };
+
 int console_attach(struct domain *d)
 {
 	struct guest_console *c = kzalloc(sizeof(*c));
@@ -161,17 +219,13 @@ int console_attach(struct domain *d)
 	d->console = c;
 	/* console_detach() releases everything from here on. */
 	if (gfn) {
-		c->port = evtchn_alloc_margay(d, ring_event);
+		c->port = evtchn_alloc_margay(d, &ring_channel);
 		if (c->port < 0)
 			return c->port;
 		d->hvm_params[HVM_PARAM_CONSOLE_EVTCHN] = (u64)c->port;
 	}
 	guard(&domains_lock);
-	list_add_tail(&c->link, &guests);
-	if (focus_chosen && !focus && !strcmp(focus_name, d->name)) {
-		focus = d;
-		print_focus();
-	}
+	join(c);
 	return 0;
 }
 
@@ -195,22 +249,19 @@ static bool console_drained(struct domain *d)
 static void console_detach(struct domain *d)
 {
 	struct guest_console *c = d->console;
+	bool focused;
 
 	if (!c)
 		return;
 	spin_lock(&domains_lock);
-	list_del(&c->link);
-	if (focus == d) {
-		focus = NULL;
-		print_focus();
-	}
+	focused = focus == d;
 	spin_lock(&console_lock);
-	list_del(&c->turn);
-	console_end_line_of(d);
-	console_send();
+	leave(c);
 	spin_unlock(&console_lock);
-	spin_unlock(&domains_lock);
+	if (focused)
+		print_focus();
 	d->console = NULL;
+	spin_unlock(&domains_lock);
 	if (c->port)
 		page_put(d, virt_to_mfn(c->ring));
 	else

@@ -163,7 +163,7 @@ void evtchn_notify(struct domain *d, unsigned port)
 int evtchn_send(struct domain *d, u32 port)
 {
 	struct evtchn *chn = evtchn_at(d, port);
-	evtchn_margay_fn *fn = NULL;
+	const struct evtchn_margay *margay = NULL;
 	struct domain *peer;
 	int rc = 0;
 
@@ -175,13 +175,14 @@ int evtchn_send(struct domain *d, u32 port)
 		raise_port(d, chn, port);
 		break;
 	case ECS_INTERDOMAIN:
+	case ECS_LENT:
 		/* d's lock keeps the connection. The peer's vCPU number is always valid. */
 		peer = chn->peer;
 		port = chn->port;
 		raise_port(peer, evtchn_known(peer, port), port);
 		break;
 	case ECS_MARGAY:
-		fn = chn->fn;
+		margay = d->evtchn->margay;
 		break;
 	case ECS_UNBOUND:
 		break;
@@ -189,8 +190,8 @@ int evtchn_send(struct domain *d, u32 port)
 		rc = -EINVAL;
 	}
 	spin_unlock(&d->evtchn->lock);
-	if (fn)
-		fn(d);
+	if (margay)
+		margay->event(d);
 	return rc;
 }
 
@@ -277,7 +278,7 @@ const struct domain_part evtchn_part = { evtchn_init, evtchn_teardown, evtchn_fr
 void evtchn_dump(struct domain *d)
 {
 	static const char *const names[] = { "free", "reserved", "unbound", "interdomain",
-					     "virq", "ipi",	 "margay" };
+					     "virq", "ipi",	 "margay", "lent" };
 	struct evtchn_table *t = d->evtchn;
 	unsigned port, shown = 0;
 
@@ -293,7 +294,7 @@ void evtchn_dump(struct domain *d)
 			printk("%s: and more ports\n", d->name);
 			return;
 		}
-		if (chn->state == ECS_INTERDOMAIN)
+		if (evtchn_connected(chn))
 			snprintf(to, sizeof(to), " to %s:%u", chn->peer->name, (u32)chn->port);
 		else if (chn->state == ECS_UNBOUND)
 			snprintf(to, sizeof(to), " for domain %u", (u32)chn->port);

@@ -75,20 +75,37 @@ int evtchn_alloc_unbound(struct domain *d, domid_t remote)
 	return port;
 }
 
-int evtchn_alloc_margay(struct domain *d, evtchn_margay_fn *fn)
+int evtchn_alloc_margay(struct domain *d, const struct evtchn_margay *margay)
 {
 	int port;
 
 	guard(&d->evtchn->lock);
 	port = get_free_port(d);
-	if (port > 0)
-		init_port(d, port, ECS_MARGAY, 0)->fn = fn;
+	if (port > 0) {
+		init_port(d, port, ECS_MARGAY, 0);
+		d->evtchn->margay = margay;
+	}
 	return port;
+}
+
+bool evtchn_lent(struct domain *d, unsigned port)
+{
+	guard(&d->evtchn->lock);
+	return evtchn_known(d, port)->state == ECS_LENT;
+}
+
+/* Returns whether ld may bind rd's port. Margay lends its ports to the control domain only. */
+static bool may_bind(const struct domain *ld, const struct domain *rd, const struct evtchn *rchn)
+{
+	if (rchn->state == ECS_MARGAY)
+		return ld->initial && !rd->initial;
+	return rchn->state == ECS_UNBOUND && rchn->port == ld->id;
 }
 
 int evtchn_bind_interdomain(struct domain *ld, struct domain *rd, u32 rport)
 {
 	struct evtchn *lchn, *rchn;
+	bool lent = false;
 	int lport, err;
 
 	spin_lock_pair(&ld->evtchn->lock, &rd->evtchn->lock);
@@ -97,12 +114,13 @@ int evtchn_bind_interdomain(struct domain *ld, struct domain *rd, u32 rport)
 		goto out;
 	err = -EINVAL;
 	rchn = evtchn_at(rd, rport);
-	if (!rchn || rchn->state != ECS_UNBOUND || rchn->port != ld->id)
+	if (!rchn || !may_bind(ld, rd, rchn))
 		goto out;
+	lent = rchn->state == ECS_MARGAY;
 	lchn = init_port(ld, lport, ECS_INTERDOMAIN, 0);
 	lchn->peer = rd;
 	lchn->port = rport & (PORTS_MAX - 1);
-	rchn->state = ECS_INTERDOMAIN;
+	rchn->state = lent ? ECS_LENT : ECS_INTERDOMAIN;
 	rchn->peer = ld;
 	rchn->port = (u32)lport & (PORTS_MAX - 1);
 	/* The remote side may have sent events while the port was unbound. */
@@ -110,6 +128,8 @@ int evtchn_bind_interdomain(struct domain *ld, struct domain *rd, u32 rport)
 	err = lport;
 out:
 	spin_unlock_pair(&ld->evtchn->lock, &rd->evtchn->lock);
+	if (lent)
+		rd->evtchn->margay->lent(rd);
 	return err;
 }
 
@@ -166,9 +186,13 @@ int evtchn_bind_vcpu(struct domain *d, u32 port, u32 vcpu)
 	return 0;
 }
 
-/* Closes a port. If the port is interdomain, the caller also holds the peer's lock. */
-static void close_locked(struct domain *d, u32 port, struct evtchn *chn)
+/*
+ * Closes a port. If it is connected, the caller also holds the peer's lock. Returns the domain whose
+ * lent port this ends: d or the peer; else NULL.
+ */
+static struct domain *close_locked(struct domain *d, u32 port, struct evtchn *chn)
 {
+	struct domain *lender = chn->state == ECS_LENT ? d : NULL;
 	struct evtchn *peer;
 
 	if (chn->state == ECS_VIRQ) {
@@ -176,19 +200,22 @@ static void close_locked(struct domain *d, u32 port, struct evtchn *chn)
 		struct vcpu *v = virq_is_global(chn->port) ? d->vcpus[0] : evtchn_vcpu(d, chn);
 
 		WRITE_ONCE(v->virq_port[chn->port], 0);
-	} else if (chn->state == ECS_INTERDOMAIN) {
+	} else if (evtchn_connected(chn)) {
 		peer = evtchn_at(chn->peer, chn->port);
-		peer->state = ECS_UNBOUND;
+		if (peer->state == ECS_LENT)
+			lender = chn->peer;
+		peer->state = peer->state == ECS_LENT ? ECS_MARGAY : ECS_UNBOUND;
 		peer->port = d->id;
 		peer->peer = NULL;
 	}
 	put_port(d, port, chn);
+	return lender;
 }
 
 int evtchn_close(struct domain *d, u32 port)
 {
 	struct evtchn *chn = evtchn_at(d, port);
-	struct domain *rd = d, *peer;
+	struct domain *rd = d, *peer, *lender = NULL;
 	int err = -EINVAL;
 
 	if (!chn)
@@ -201,14 +228,16 @@ int evtchn_close(struct domain *d, u32 port)
 	for (domain_hold(rd);; rd = peer) {
 		peer = NULL;
 		spin_lock_pair(&d->evtchn->lock, &rd->evtchn->lock);
-		if (chn->state == ECS_INTERDOMAIN && chn->peer != d && chn->peer != rd) {
+		if (evtchn_connected(chn) && chn->peer != d && chn->peer != rd) {
 			peer = chn->peer;
 			domain_hold(peer);
 		} else if (chn->state > ECS_RESERVED) {
-			close_locked(d, port, chn);
+			lender = close_locked(d, port, chn);
 			err = 0;
 		}
 		spin_unlock_pair(&d->evtchn->lock, &rd->evtchn->lock);
+		if (lender)
+			lender->evtchn->margay->lent(lender);
 		domain_put(rd);
 		if (!peer)
 			return err;
@@ -221,7 +250,7 @@ int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st)
 		[ECS_FREE] = EVTCHNSTAT_closed,		     [ECS_RESERVED] = EVTCHNSTAT_closed,
 		[ECS_UNBOUND] = EVTCHNSTAT_unbound,	     [ECS_VIRQ] = EVTCHNSTAT_virq,
 		[ECS_INTERDOMAIN] = EVTCHNSTAT_interdomain, [ECS_IPI] = EVTCHNSTAT_ipi,
-		[ECS_MARGAY] = EVTCHNSTAT_interdomain,
+		[ECS_MARGAY] = EVTCHNSTAT_interdomain,	     [ECS_LENT] = EVTCHNSTAT_interdomain,
 	};
 	struct evtchn *chn = evtchn_at(d, port);
 
@@ -247,7 +276,7 @@ int evtchn_reset(struct domain *d)
 	unsigned port, n = 0;
 
 	for_each_used(port, d) {
-		if (evtchn_known(d, port)->state == ECS_MARGAY && !t->dying)
+		if (evtchn_known(d, port)->state >= ECS_MARGAY && !t->dying)
 			continue;
 		if (!evtchn_close(d, port) && ++n == CLOSE_STEP)
 			return -ERESTART;

@@ -18,17 +18,15 @@ enum evtchn_state {
 	ECS_INTERDOMAIN,	/* connected to `port` of `peer` */
 	ECS_VIRQ,		/* VIRQ number `port` */
 	ECS_IPI,
-	ECS_MARGAY,		/* events call `fn` */
+	ECS_MARGAY,		/* events go to the table's `margay` */
+	ECS_LENT,		/* ECS_MARGAY, while connected to `port` of the control domain */
 };
 
 struct evtchn {
 	u32 state : 8, port : 24;
 	u16 dest;		/* DEST(): the vCPU to notify, and the priority */
 	u16 queue;		/* FIFO: DEST() where it was last linked; FIFO_MISSED */
-	union {
-		struct domain *peer;
-		evtchn_margay_fn *fn;
-	};
+	struct domain *peer;
 };
 
 #define NR_PRIORITIES ((unsigned)EVTCHN_FIFO_MAX_QUEUES)
@@ -47,6 +45,7 @@ struct evtchn_table {
 	struct spinlock lock;
 	bool dying;		/* no new ports */
 	s8 abi;			/* enum evtchn_abi: the words that the guest uses */
+	const struct evtchn_margay *margay; /* of all ports in state ECS_MARGAY or ECS_LENT */
 	u32 nr_words;		/* FIFO: number of ports that have an event word */
 	u32 replayed;		/* FIFO: the same, without ports whose missed events wait */
 	event_word_t **words;	/* FIFO: the guest's pages of event words, referenced */
@@ -80,6 +79,12 @@ static inline struct evtchn *evtchn_known(struct domain *d, unsigned port)
 static inline struct vcpu *evtchn_vcpu(struct domain *d, const struct evtchn *chn)
 {
 	return d->vcpus[DEST_VCPU(READ_ONCE(chn->dest))];
+}
+
+/* Returns whether the port is connected to `port` of `peer`. */
+static inline bool evtchn_connected(const struct evtchn *chn)
+{
+	return chn->state == ECS_INTERDOMAIN || chn->state == ECS_LENT;
 }
 
 /* Returns the first port in use at or after `port`; PORTS_MAX when there is none. */

@@ -63,13 +63,17 @@ struct domain *domain_find(domid_t id)
 
 struct domain *domain_next(u32 from)
 {
-	struct domain *d, *best = NULL;
+	struct domain *d, *best;
 
 	guard(&domains_lock);
-	list_for_each(d, &domain_list, link)
-		if (d->id >= from && READ_ONCE(d->refs) && (!best || d->id < best->id))
-			best = d;
-	return best && hold_listed(best) ? best : NULL;
+	do {
+		best = NULL;
+		list_for_each(d, &domain_list, link)
+			/* The last of its id: earlier ones are initial domains that have ended. */
+			if (d->id >= from && READ_ONCE(d->refs) && (!best || d->id <= best->id))
+				best = d;
+	} while (best && !hold_listed(best));
+	return best;
 }
 
 static u32 exc_wanted;

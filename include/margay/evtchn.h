@@ -9,10 +9,20 @@ void evtchn_virq(struct vcpu *v, unsigned virq);
 /* Returns whether a VIRQ_* is bound once per domain, not once per vCPU. */
 bool virq_is_global(unsigned virq);
 
-/* Margay's end of a channel. Called for d's events, in the sender's context, without locks. */
-typedef void evtchn_margay_fn(struct domain *d);
-/* Returns the port, or -ENOSPC, -ENOMEM. */
-int evtchn_alloc_margay(struct domain *d, evtchn_margay_fn *fn);
+/*
+ * Margay's end of a domain's channels to it. While the control domain has bound such a port, the port
+ * is lent: events go there, as Xen's tools expect of a guest's console.
+ */
+struct evtchn_margay {
+	/* d has sent an event. In the sender's context, without locks. */
+	void (*event)(struct domain *d);
+	/* A port was lent or came back: evtchn_lent(). Without locks; d may be about to end. */
+	void (*lent)(struct domain *d);
+};
+/* Returns the port, or -ENOSPC, -ENOMEM. All such ports of a domain have the same functions. */
+int evtchn_alloc_margay(struct domain *d, const struct evtchn_margay *margay);
+/* Returns whether a port of evtchn_alloc_margay() is lent. */
+bool evtchn_lent(struct domain *d, unsigned port);
 /* Sets the guest's port pending, for Margay's own channels. */
 void evtchn_notify(struct domain *d, unsigned port);
 

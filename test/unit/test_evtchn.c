@@ -280,9 +280,19 @@ static void call(struct domain *d)
 	evtchn_notify(d, 1); /* must not deadlock on the lock */
 }
 
+static unsigned changes;
+
+static void change(struct domain *d)
+{
+	assert_ptr_equal(d, A);
+	changes += evtchn_lent(d, 1) ? 1 : 0x100;
+}
+
+static const struct evtchn_margay margay = { call, change };
+
 static void test_margay_end(void **state)
 {
-	int port = evtchn_alloc_margay(A, call);
+	int port = evtchn_alloc_margay(A, &margay);
 
 	(void)state;
 	calls = 0;
@@ -306,7 +316,57 @@ static void test_margay_end(void **state)
 	evtchn_notify(A, 1);
 	assert_false(pending(A, 1));
 	assert_int_equal(evtchn_send(A, 1), -EINVAL);
-	assert_int_equal(evtchn_alloc_margay(A, call), 1); /* left for the teardown */
+	assert_int_equal(evtchn_alloc_margay(A, &margay), 1); /* left for the teardown */
+}
+
+/* The control domain takes Margay's port; both ends can end that. */
+static void test_lent(void **state)
+{
+	u32 p = (u32)evtchn_alloc_margay(A, &margay);
+	int q;
+
+	(void)state;
+	calls = changes = 0;
+	assert_int_equal(evtchn_bind_interdomain(B, A, p), -EINVAL);
+	B->initial = true;
+	A->initial = true;
+	assert_int_equal(evtchn_bind_interdomain(B, A, p), -EINVAL);
+	A->initial = false;
+	assert_false(evtchn_lent(A, p));
+	q = evtchn_bind_interdomain(B, A, p);
+	assert_true(q > 0);
+	assert_int_equal(changes, 1);
+	assert_true(pending(B, (u32)q));
+	assert_int_equal(evtchn_bind_interdomain(B, A, p), -EINVAL);
+	assert_int_equal(st_of(A, p).status, EVTCHNSTAT_interdomain);
+	assert_int_equal(st_of(A, p).u.interdomain.dom, B->id);
+	assert_int_equal(st_of(B, (u32)q).u.interdomain.port, p);
+	mock_clear_events();
+	assert_int_equal(evtchn_send(A, p), 0);
+	assert_true(pending(B, (u32)q));
+	assert_false(pending(A, p));
+	assert_int_equal(evtchn_send(B, (u32)q), 0);
+	assert_true(pending(A, p));
+	assert_int_equal(calls, 0);
+	mock_clear_events();
+	evtchn_notify(A, p);
+	assert_false(pending(A, p));
+	assert_int_equal(evtchn_reset(A), 0); /* keeps it */
+	assert_true(evtchn_lent(A, p));
+
+	assert_int_equal(evtchn_close(B, (u32)q), 0);
+	assert_int_equal(changes, 0x101);
+	assert_int_equal(st_of(A, p).u.interdomain.dom, DOMID_XEN);
+	assert_int_equal(evtchn_send(A, p), 0);
+	assert_int_equal(calls, 1);
+
+	q = evtchn_bind_interdomain(B, A, p);
+	assert_int_equal(changes, 0x102);
+	assert_int_equal(evtchn_close(A, p), 0);
+	assert_int_equal(changes, 0x202);
+	assert_int_equal(st_of(A, p).status, EVTCHNSTAT_closed);
+	assert_int_equal(st_of(B, (u32)q).status, EVTCHNSTAT_unbound);
+	B->initial = false;
 }
 
 static void test_limit(void **state)
@@ -345,7 +405,7 @@ static void test_no_memory(void **state)
 		assert_int_equal(evtchn_bind_ipi(A, 0), n);
 	mock_alloc_left = 0;
 	assert_int_equal(evtchn_bind_ipi(A, 0), -ENOMEM);
-	assert_int_equal(evtchn_alloc_margay(A, call), -ENOMEM);
+	assert_int_equal(evtchn_alloc_margay(A, &margay), -ENOMEM);
 	assert_int_equal(evtchn_bind_virq(A, VIRQ_TIMER, 0), -ENOMEM);
 	mock_alloc_left = -1;
 	assert_int_equal(evtchn_bind_virq(A, VIRQ_TIMER, 0), 256);
@@ -482,7 +542,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_ports),	  TEST(test_interdomain), TEST(test_loopback),
 		TEST(test_virq),	  TEST(test_mask),	  TEST(test_upcall_vector),
-		TEST(test_vcpu_info),	  TEST(test_margay_end),  TEST(test_limit),
+		TEST(test_vcpu_info),	  TEST(test_margay_end),  TEST(test_lent),
+		TEST(test_limit),
 		TEST(test_32bit),
 		TEST(test_no_memory),	  TEST(test_death),	  TEST(test_poll),
 		TEST(test_random_walk),	  TEST(test_dump),
