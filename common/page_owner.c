@@ -206,10 +206,15 @@ void free_pages(void *va, unsigned n)
 
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
 {
+	return dom_alloc_within(d, order, d->max_pages, mfn);
+}
+
+int dom_alloc_within(struct domain *d, unsigned order, u64 limit, mfn_t *mfn)
+{
 	u64 n = 1UL << order;
 	int rc = -E2BIG;
 
-	if (atomic_add(&d->tot_pages, n) <= d->max_pages)
+	if (atomic_add(&d->tot_pages, n) <= limit)
 		rc = alloc_on(d->node, (unsigned)n, d->id, mfn);
 	if (rc)
 		atomic_sub(&d->tot_pages, n);

@@ -135,6 +135,7 @@ long domctl_max_mem(struct vcpu *v __unused, struct domain *d, struct xen_domctl
 
 	/* A guest's balloon may be above a new limit for a while. */
 	WRITE_ONCE(d->max_pages, min(kb, MAX_RESERVED_KB) >> (PAGE_SHIFT - 10));
+	WRITE_ONCE(d->most_pages, max(d->most_pages, d->max_pages));
 	return 0;
 }
 

@@ -149,6 +149,9 @@ static int depopulate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 
 	while (*at < n) {
 		got = remove_some(d, gfn + *at, n - *at);
+		/* The balloon takes pages that were never touched. */
+		if (!got && p2m_lookup(d, gfn + *at).type == P2M_NONE && on_demand(d, gfn + *at))
+			got = 1;
 		if (!got)
 			return 0;
 		*at += got;
@@ -176,9 +179,12 @@ static long do_extents(struct vcpu *v, struct domain *d, struct regs *h,
 		if (i == start || !hcall_preempt()) {
 			if (read_long(v, &gfn, handle_va(r->extent_start), i))
 				break;
-			done = op == XENMEM_populate_physmap ?
-				       populate(d, gfn, r->extent_order, &at) :
-				       depopulate(d, gfn, r->extent_order, &at);
+			if (op == XENMEM_decrease_reservation)
+				done = depopulate(d, gfn, r->extent_order, &at);
+			else if (d != v->domain && r->mem_flags & XENMEMF_populate_on_demand)
+				done = !on_demand_add(d, gfn, r->extent_order);
+			else
+				done = populate(d, gfn, r->extent_order, &at);
 		}
 		if (done == -ERESTART) {
 			h->rdi = op | (u64)i << CMD_BITS | (u64)at << PAGES_DONE;
@@ -528,7 +534,7 @@ static long acquire_resource(struct vcpu *v, gvaddr_t arg)
 	return ret;
 }
 
-/* Memory is populated when it is asked for, never on demand: there is no target to follow. */
+/* The limit of memory on demand is the domain's (max_mem), so there is no target to follow. */
 static long pod_target(struct vcpu *v, gvaddr_t arg)
 {
 	struct xen_pod_target t;

@@ -182,6 +182,7 @@ int domain_create(const struct domain_config *config, const struct domain_life *
 	d->weight = WEIGHT_DEFAULT;
 	d->node = config->node == NODE_ANY ? choose_node(config) : config->node;
 	spin_init(&d->lock, LOCK_DOMAIN);
+	spin_init(&d->on_demand_lock, LOCK_ON_DEMAND);
 	spin_lock(&domains_lock);
 	rc = config->id != DOMID_INVALID && id_taken(config->id) ? -EEXIST : alloc_slot(d);
 	if (!rc) {

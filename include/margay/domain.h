@@ -36,6 +36,11 @@ struct e820_entry {
 
 #define MEMORY_MAP_MAX 16
 
+/* Guest frames from `first` up to, but not including, `end`. */
+struct gfn_range {
+	gfn_t first, end;
+};
+
 enum dom_state {
 	DOM_BUILDING,	/* not all of its parts exist, or Margay itself still fills it */
 	DOM_RUNNING,	/* or paused; a domain of the control domain's begins with a pause */
@@ -73,6 +78,10 @@ struct domain {
 	struct e820_entry memory_map[MEMORY_MAP_MAX];
 	unsigned nr_memory_map;
 	u8 node;			/* preferred node of its memory; NODE_ANY */
+	struct spinlock on_demand_lock;
+	struct gfn_range on_demand[4];	/* allocated when they are touched: on_demand.c */
+	unsigned nr_on_demand;
+	u64 most_pages;	/* the highest max_pages so far: the limit of memory on demand */
 
 	/* Shared with the guest. */
 	struct shared_info *shared_info;	/* a page of Margay's */

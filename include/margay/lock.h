@@ -14,6 +14,7 @@ enum lock_level {
 	LOCK_DOMAINS,	/* the list of domains, their creation and destruction */
 	LOCK_DOMAIN,	/* one domain: memory operations, vCPU creation, HVM parameters */
 	LOCK_GRANT,	/* one domain's grant table and map tracking */
+	LOCK_ON_DEMAND,	/* one domain's memory that is allocated when it is touched */
 	LOCK_P2M,	/* one domain's physical-to-machine map */
 	LOCK_EVTCHN,	/* one domain's event channels */
 	LOCK_FIFO,	/* one vCPU's event queues */

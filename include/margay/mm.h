@@ -62,6 +62,8 @@ void kfree(void *p);	/* accepts NULL */
  * yet scrubbed, for orders from 9 on: the call did a step of that, and is to be repeated.
  */
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn) __must_check;
+/* The same with another limit than d->max_pages. */
+int dom_alloc_within(struct domain *d, unsigned order, u64 limit, mfn_t *mfn) __must_check;
 
 /*
  * Releases a page of d, after its removal from d's p2m and a flush, and frees it at once. If there

@@ -82,6 +82,16 @@ int p2m_split_code(struct domain *d, gfn_t gfn);
 struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn);
 
 /*
+ * Memory on demand. common/on_demand.c. on_demand_add() announces 2^order pages: 0, -EINVAL, -ENOSPC
+ * (too many ranges). on_demand() returns whether gfn is announced. on_demand_allocate() allocates an
+ * announced page that is not mapped yet: 0, -ENOENT (not announced), -E2BIG (the domain's limit),
+ * -ENOMEM. Takes LOCK_ON_DEMAND.
+ */
+int on_demand_add(struct domain *d, gfn_t gfn, unsigned order);
+bool on_demand(const struct domain *d, gfn_t gfn);
+int on_demand_allocate(struct domain *d, gfn_t gfn);
+
+/*
  * Finds the domain's own page at gfn and takes a reference, which keeps it until page_put(). 0 or
  * -EINVAL.
  */

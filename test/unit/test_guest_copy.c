@@ -18,6 +18,13 @@
 #define VA 0x1234000UL
 #define DATA 5UL /* page number */
 
+int on_demand_allocate(struct domain *d, gfn_t gfn)
+{
+	(void)d;
+	(void)gfn;
+	return -ENOENT;
+}
+
 static u64 memory[PAGES][512] __attribute__((aligned(4096)));
 u8 *host_directmap = (u8 *)memory;
 static struct cpu cpu0;

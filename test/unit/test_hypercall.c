@@ -2,7 +2,7 @@
 /*
  * Hypercalls from the registers down: privileges, restarted calls, and the resulting guest memory
  * and registered areas.
- * unit-sources: common/evtchn.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c hypercall/dispatch.c hypercall/compat.c hypercall/version.c hypercall/console_io.c hypercall/event_channel.c common/domain/vcpu_timers.c hypercall/sched_op.c hypercall/vcpu_op.c common/domain/vcpu_area.c hypercall/hvm_op.c hypercall/grant_table.c hypercall/memory_op.c test/unit/no_policies.c
+ * unit-sources: common/on_demand.c common/evtchn.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c hypercall/dispatch.c hypercall/compat.c hypercall/version.c hypercall/console_io.c hypercall/event_channel.c common/domain/vcpu_timers.c hypercall/sched_op.c hypercall/vcpu_op.c common/domain/vcpu_area.c hypercall/hvm_op.c hypercall/grant_table.c hypercall/memory_op.c test/unit/no_policies.c
  */
 #include "mock_guest.h"
 
@@ -207,6 +207,11 @@ bool trace_page(mfn_t mfn)
 }
 
 /* There are no 2 MiB chunks here: large extents consist of pages. */
+int dom_alloc_within(struct domain *d, unsigned order, u64 limit, mfn_t *mfn)
+{
+	return d->tot_pages < limit ? dom_alloc(d, order, mfn) : -E2BIG;
+}
+
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
 {
 	if (order)

@@ -201,7 +201,7 @@ static void test_rr_is_built_in(void **state)
 			step(0);
 			order[with][n] = cpu[0].current->id;
 			if (n % 7 == 3)
-				vcpu_yield(cpu[0].current);
+				yield(cpu[0].current);
 			else
 				clock_now += opt.sched_slice * 1000UL;
 		}
@@ -452,7 +452,7 @@ static void pass_over(unsigned n, u64 ns)
 {
 	while (n--) {
 		clock_now += ns;
-		vcpu_yield(cpu[0].current);
+		yield(cpu[0].current);
 		answer = &list_entry(cpu[0].runq.queue.prev, struct vcpu, runq_link)->view;
 		step(0);
 	}
@@ -490,7 +490,7 @@ static void test_starvation(void **state)
 	pass_over(7, 1000);
 	assert_true(cpu[0].passed_over >= 7);
 	answer = &list_first(&cpu[0].runq.queue, struct vcpu, runq_link)->view;
-	vcpu_yield(cpu[0].current);
+	yield(cpu[0].current);
 	step(0);
 	pass_over(1, POLICY_STARVE_NS * 2);
 	assert_false(p->ejected);

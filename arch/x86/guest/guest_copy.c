@@ -50,6 +50,9 @@ static __noinline bool move_window(struct domain *d, struct p2m_window *w, gpadd
 {
 	struct p2m_entry e = p2m_lookup(d, gpa >> PAGE_SHIFT);
 
+	if (unlikely(e.type == P2M_NONE && d->nr_on_demand) &&
+	    !on_demand_allocate(d, gpa >> PAGE_SHIFT))
+		e = p2m_lookup(d, gpa >> PAGE_SHIFT);
 	if (e.type == P2M_NONE || e.type == P2M_MMIO)
 		return false;
 	w->size = PAGE_SIZE << e.order;

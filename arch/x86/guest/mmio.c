@@ -182,6 +182,15 @@ void exit_npf(struct vcpu *v, const struct npf_exit *npf)
 				domain_crash(v->domain, v, "no memory for page tables");
 			return;
 		}
+		if (unlikely(e.type == P2M_NONE && v->domain->nr_on_demand)) {
+			int rc = on_demand_allocate(v->domain, npf->gpa >> PAGE_SHIFT);
+
+			if (rc && rc != -ENOENT)
+				domain_crash(v->domain, v, "no memory on demand at %lx (%d)",
+					     npf->gpa, rc);
+			if (rc != -ENOENT)
+				return;
+		}
 		/* Another vCPU has mapped the page since the exit: the guest retries. */
 		if (e.type != P2M_NONE && (!p2m_read_only(e.type) || !npf->write) &&
 		    (e.type == P2M_RAM || !npf->fetch))

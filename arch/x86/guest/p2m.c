@@ -223,9 +223,12 @@ unsigned p2m_max_order(void)
 int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);
-	/* Only the domain's own pages: other domains may revoke the pages they granted. */
-	int rc = e.type == P2M_RAM ? page_get(d, e.mfn) : -EINVAL;
+	int rc;
 
+	if (unlikely(e.type == P2M_NONE && d->nr_on_demand && !on_demand_allocate(d, gfn)))
+		e = p2m_lookup(d, gfn);
+	/* Only the domain's own pages: other domains may revoke the pages they granted. */
+	rc = e.type == P2M_RAM ? page_get(d, e.mfn) : -EINVAL;
 	if (rc)
 		return rc;
 	/* The mapping may have been removed before the reference was taken. */
