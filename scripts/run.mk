@@ -70,11 +70,11 @@ $(GUEST_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/bed
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(GUEST_MODULES)
 
 $(XL_INITRAMFS): $(O)/cache/busybox/busybox $(O)/cache/control/root.tar test/beds/mkcontrol.sh test/beds/control/init \
-		$(wildcard test/beds/control/tests/*) $(XL_MODULES) $(XL_GUESTS) \
+		$(wildcard test/beds/control/tests/*) $(XL_MODULES) $(XL_GUESTS) $(O)/tools/mgctl \
 		$(O)/cache/cloud/vmlinuz $(GUEST_INITRAMFS)
 	$(Q)mkdir -p $(@D)
 	@echo "  INITRD  $@"
-	$(Q)test/beds/mkcontrol.sh $< $(O)/cache/control/root.tar $@ $(XL_MODULES) $(XL_GUESTS) \
+	$(Q)test/beds/mkcontrol.sh $< $(O)/cache/control/root.tar $@ $(XL_MODULES) $(XL_GUESTS) $(O)/tools/mgctl \
 		linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
 
 # The demonstration: a stock Debian kernel, which gets the input and the control privilege, and a

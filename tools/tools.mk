@@ -4,7 +4,7 @@
 # it runs in a guest that has only a kernel and an initramfs.
 
 TOOL_CFLAGS := -std=gnu11 -O2 -g -D_GNU_SOURCE -Iinclude -isystem $(O)/inc -fno-common -fstack-protector-strong $(WARN)
-XEN_LIBS := -lxencall -lxenforeignmemory -lxentoollog -lxentoolcore
+XEN_LIBS := -lxenstore -lxencall -lxenforeignmemory -lxentoollog -lxentoolcore
 MGCTL_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(wildcard tools/mgctl/*.c))
 $(eval $(call flags_file,tools,$(CC) $(TOOL_CFLAGS)))
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Makes the initramfs of the control domain: the Debian programs that scripts/control-root collected,
 # busybox for all others, test/beds/control, and FILEs: kernel modules (.ko) in /lib/modules/KERNEL,
-# all others (kernels and initial memory disks that `xl create` starts) in /guests. `NAME=FILE`
+# mgctl in /usr/sbin, all others (kernels and initial memory disks that `xl create` starts) in /guests. `NAME=FILE`
 # names one otherwise.
 # Usage: mkcontrol BUSYBOX ROOT.tar OUTPUT.gz [[NAME=]FILE...]
 set -eu
@@ -44,6 +44,7 @@ for file in "$@"; do
 		mkdir -p "$root/lib/modules/$kernel"
 		cp "$file" "$root/lib/modules/$kernel/"
 		;;
+	*/mgctl) cp "$file" "$root/usr/sbin/" ;;
 	*) cp "$file" "$root/guests/${name##*/}" ;;
 	esac
 done

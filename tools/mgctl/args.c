@@ -32,6 +32,7 @@ static const struct {
 	{ "trace", "export", "FILE", "the same as JSON, for Perfetto", EXPORT, 1 },
 	{ "info", "", "", "mitigations of speculation", INFO, 0 },
 	{ "log", "", "", "Margay's messages", LOG, 0 },
+	{ "adopt", "", "", "tell xenstore of guests xl did not make", ADOPT, 0 },
 	{ "stat", "", "", "times, exits, hypercalls, events", STAT, 0 },
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -71,7 +72,7 @@ static void print_commands(FILE *f, const char *group)
 void print_help(FILE *f)
 {
 	fputs("usage: mgctl [OPTION...] policy|trace COMMAND [OPERAND...]\n"
-	      "       mgctl [OPTION...] stat|log|info\n"
+	      "       mgctl [OPTION...] stat|log|info|adopt\n"
 	      "Controls and observes Margay, the hypervisor, from a guest with the\n"
 	      "control privilege.\n\n",
 	      f);
@@ -267,7 +268,7 @@ static int parse_command(int argc, char **argv, struct request *rq, FILE *err)
 	while (i < NR_COMMANDS && strcmp(group, commands[i].group))
 		i++;
 	if (i == NR_COMMANDS)
-		return wrong(err, "'%s' is not `policy', `trace', `stat', `log' or `info'", group);
+		return wrong(err, "'%s' is not `policy', `trace', `stat', `log', `info' or `adopt'", group);
 	used = commands[i].name[0] ? 2 : 1;
 	if (argc < used)
 		return incomplete(err, group);

@@ -36,7 +36,8 @@ enum command {
 	STAT,
 	RECORD,
 	TRACE_SHOW,
-	EXPORT
+	EXPORT,
+	ADOPT
 };
 
 struct request {
@@ -98,6 +99,9 @@ int do_stat(struct mgctl *m, const struct request *rq);
 int do_log(struct mgctl *m, const struct request *rq);
 int do_record(struct mgctl *m, const struct request *rq);
 
+/* adopt.c: the same. */
+int do_adopt(struct mgctl *m);
+
 /* names.c. Return "?" or similar for unknown numbers; operation_name() returns NULL. */
 const char *exit_name(uint64_t reason);
 const char *hypercall_name(uint64_t nr);
@@ -114,6 +118,10 @@ int check_access(struct mgctl *m);
 /* xen.c. Returns 0, or MGCTL_NO_ACCESS after a message. */
 int xen_open(struct mgctl *m);
 void xen_close(struct mgctl *m);
+/* Makes a domctl; returns 0 or -errno. */
+int xen_domctl(struct mgctl *m, void *op, size_t size);
+/* Returns a domain's HVM_PARAM_*, 0 if it has none. */
+uint64_t xen_hvm_param(struct mgctl *m, uint32_t domain, uint32_t index);
 
 /* json.c: writes keys and values in sequence. The key is NULL in a list. */
 struct json {

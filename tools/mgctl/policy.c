@@ -387,6 +387,7 @@ int do_request(struct mgctl *m, const struct request *rq)
 		return do_record(m, rq);
 	case TRACE_SHOW: /* needs no Margay: main.c */
 	case EXPORT:
+	case ADOPT:
 	case HELP:
 	case VERSION:
 		break;

@@ -14,6 +14,7 @@
 #include <xencall.h>	/* first: the next header needs it */
 #include <xenforeignmemory.h>
 #include <xen/xen.h>
+#include <xen/hvm/hvm_op.h>
 
 #include "mgctl.h"
 
@@ -190,6 +191,36 @@ int xen_open(struct mgctl *m)
 	if (rc)
 		xen_close(m);
 	return rc;
+}
+
+int xen_domctl(struct mgctl *m, void *op, size_t size)
+{
+	struct link *l = m->link;
+	void *buffer = xencall_alloc_buffer(l->xc, size);
+	int rc;
+
+	if (!buffer)
+		return -ENOMEM;
+	memcpy(buffer, op, size);
+	rc = xencall1(l->xc, __HYPERVISOR_domctl, (uint64_t)(uintptr_t)buffer) < 0 ? -errno : 0;
+	memcpy(op, buffer, size);
+	xencall_free_buffer(l->xc, buffer);
+	return rc;
+}
+
+uint64_t xen_hvm_param(struct mgctl *m, uint32_t domain, uint32_t index)
+{
+	struct link *l = m->link;
+	struct xen_hvm_param *p = xencall_alloc_buffer(l->xc, sizeof(*p));
+	uint64_t value = 0;
+
+	if (!p)
+		return 0;
+	*p = (struct xen_hvm_param){ .domid = (domid_t)domain, .index = index };
+	if (xencall2(l->xc, __HYPERVISOR_hvm_op, HVMOP_get_param, (uint64_t)(uintptr_t)p) >= 0)
+		value = p->value;
+	xencall_free_buffer(l->xc, p);
+	return value;
 }
 
 void xen_close(struct mgctl *m)
