@@ -61,7 +61,7 @@ struct domain {
 	u16 slot;			/* index into policies' arrays */
 	enum dom_state state;
 	bool initial, control;
-	u8 apic_shift;	/* local APIC id = vCPU id << apic_shift: the tools' ACPI tables have 2 * id */
+	u8 apic_shift; /* local APIC id = vCPU id << apic_shift: the tools' ACPI tables have 2 * id */
 	char name[32];
 	u8 handle[16];			/* the creator's, for its tools: a UUID */
 	struct list link;		/* domain_list, under domains_lock */

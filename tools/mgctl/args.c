@@ -268,7 +268,8 @@ static int parse_command(int argc, char **argv, struct request *rq, FILE *err)
 	while (i < NR_COMMANDS && strcmp(group, commands[i].group))
 		i++;
 	if (i == NR_COMMANDS)
-		return wrong(err, "'%s' is not `policy', `trace', `stat', `log', `info' or `adopt'", group);
+		return wrong(err, "'%s' is not `policy', `trace', `stat', `log', `info' or `adopt'",
+			     group);
 	used = commands[i].name[0] ? 2 : 1;
 	if (argc < used)
 		return incomplete(err, group);

@@ -34,7 +34,8 @@ bool populate_physmap(uint64_t gfn, unsigned order)
 void decrease_reservation(uint64_t gfn, unsigned order)
 {
 	check_extent(gfn, order);
-	EXPECT(owner[gfn] == order + 1, "an extent of order %u at gfn %#lx was not taken so", order, gfn);
+	EXPECT(owner[gfn] == order + 1, "an extent of order %u at gfn %#lx was not taken so", order,
+	       gfn);
 	memset(owner + gfn, 0, 1UL << order);
 	taken[order]--;
 }
@@ -76,7 +77,8 @@ int main(void)
 
 	EXPECT(run(0, PAGES, all, all, all) == 0 && taken[18] == 4 && calls == 4,
 	       "4 GiB are not four extents");
-	EXPECT(run(0, 5 << 17, all, all, all) == 0 && taken[18] == 2 && taken[9] == 256 && !taken[0],
+	EXPECT(run(0, 5 << 17, all, all, all) == 0 && taken[18] == 2 && taken[9] == 256 &&
+		       !taken[0],
 	       "2.5 GiB are not 2 and 256 extents");
 	EXPECT(run(7, 0, all, all, all) == 0 && !calls, "a call for no page");
 	for (int i = 0; i < 200; i++) {
@@ -92,9 +94,11 @@ int main(void)
 	}
 	EXPECT(run(0, PAGES, 2, all, all) == 0 && taken[18] == 2 && taken[9] == 1024,
 	       "after a refused GiB the rest is not in extents of 2 MiB");
-	EXPECT(run(0, PAGES, 0, 0, all) == 0 && taken[0] == PAGES, "no single pages when all else is refused");
+	EXPECT(run(0, PAGES, 0, 0, all) == 0 && taken[0] == PAGES,
+	       "no single pages when all else is refused");
 	for (int i = 0; i < 100; i++) {
-		uint64_t gfn = chance() % 5000, pages = 1 + chance() % (3 << 18), room = chance() % 2000;
+		uint64_t gfn = chance() % 5000, pages = 1 + chance() % (3 << 18),
+			 room = chance() % 2000;
 		int ret = run(gfn, pages, chance() % 4, chance() % 1000, room);
 
 		EXPECT(ret == 0 || ret == -ENOMEM, "%d", ret);

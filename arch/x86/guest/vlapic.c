@@ -371,7 +371,7 @@ static __always_inline struct msr_read read_reg(struct vlapic *vl, u32 reg)
 	struct msr_read r = { 0, 0 };
 
 	switch (reg) {
-	case APIC_ID / 16: r.val = vlapic_x2apic(vl) ? vlapic_id(vl->v) : vlapic_id(vl->v) << 24; break;
+	case APIC_ID / 16: r.val = vlapic_id(vl->v) << (vlapic_x2apic(vl) ? 0 : 24); break;
 	case APIC_VERSION / 16: r.val = APIC_VERSION_VALUE; break;
 	case APIC_SVR / 16: r.val = vl->svr; break;
 	case APIC_ESR / 16: r.val = vl->esr; break;
