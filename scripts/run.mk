@@ -31,7 +31,13 @@ XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die) \
 	$(O)/cache/pvgrub/grub-i386-xen_pvh.bin
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
-.PHONY: setup iso run usb debug FORCE
+CONTROL_ISO := $(O)/margay-control.iso
+CONTROL_MODULES := \
+	--module '$(O)/guests/linux-generic=guest name=control vcpus=1 mem=768M initial on_crash=restart -- console=hvc0 quiet' \
+	--module '$(XL_INITRAMFS)=initrd for=control' \
+	--module '$(O)/guests/neighbour=guest name=neighbour vcpus=1 mem=32M'
+
+.PHONY: setup iso run control usb debug FORCE
 
 # For targets that start a machine, before anything is built.
 positive = $(shell [ '$1' -gt 0 ] 2>/dev/null && echo yes)
@@ -104,6 +110,18 @@ run:
 	$(Q)O=$(O) $(SETUP) build run
 	$(AGAIN) $(RUN_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(RUN_ISO)
+
+$(CONTROL_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(XL_INITRAMFS) $(O)/tools/bootcheck \
+		scripts/mkimage FORCE
+	@echo "  IMAGE   $@"
+	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(CONTROL_MODULES) $<
+
+# A control domain with Xen's own tools, on the terminal.
+control:
+	$(CHECK_MACHINE)
+	$(Q)O=$(O) $(SETUP) build run control
+	$(AGAIN) $(CONTROL_ISO)
+	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(CONTROL_ISO)
 
 usb:
 	$(Q)O=$(O) $(SETUP) build run
