@@ -263,7 +263,7 @@ static long operate(struct vcpu *v, struct xen_domctl *op, bool *out)
 		return hcall_unsupported(v, "domctl", op->cmd);
 	if (!(ops[i].flags & NO_DOMAIN)) {
 		d = op->domain == DOMID_SELF ? domain_get(v->domain->id) :
-		    ops[i].flags & NEXT	     ? domain_next(op->domain) :
+		    ops[i].flags & NEXT      ? domain_next(op->domain) :
 		    ops[i].flags & ANY_STATE ? domain_find(op->domain) :
 					       domain_get(op->domain);
 		if (!d)

@@ -56,7 +56,7 @@ struct domain {
 	u16 slot;			/* index into policies' arrays */
 	enum dom_state state;
 	bool initial, control;
-	u8 apic_shift;	/* local APIC id = vCPU id << apic_shift: the tools' ACPI tables have 2 * id */
+	u8 apic_shift; /* local APIC id = vCPU id << apic_shift: the tools' ACPI tables have 2 * id */
 	char name[32];
 	u8 handle[16];			/* the creator's, for its tools: a UUID */
 	struct list link;		/* domain_list, under domains_lock */
@@ -150,10 +150,13 @@ void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...) __prin
  * reference. domain_pause() does not wait: domain_off_cpus() returns whether all vCPUs have left
  * their CPUs.
  */
-/* Tells the control domain's tools that a domain has ended or is gone. Any context. */
-void domain_tell_control(void);
-/* Raises VIRQ_DOM_EXC for that. Called in the scheduler's loop. */
-void domain_raise_exc(void);
+/*
+ * Tells the control domain by a virtual interrupt, such as VIRQ_DOM_EXC: a domain has ended or is
+ * gone. Any context, once CPUs have their numbers.
+ */
+void domain_tell_control(unsigned virq);
+/* Raises the interrupts. Called in the scheduler's loop. */
+void domain_raise_virqs(void);
 
 void domain_pause(struct domain *d);
 void domain_unpause(struct domain *d);

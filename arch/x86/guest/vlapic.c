@@ -371,13 +371,27 @@ static __always_inline struct msr_read read_reg(struct vlapic *vl, u32 reg)
 	struct msr_read r = { 0, 0 };
 
 	switch (reg) {
-	case APIC_ID / 16: r.val = vlapic_x2apic(vl) ? vlapic_id(vl->v) : vlapic_id(vl->v) << 24; break;
-	case APIC_VERSION / 16: r.val = APIC_VERSION_VALUE; break;
-	case APIC_SVR / 16: r.val = vl->svr; break;
-	case APIC_ESR / 16: r.val = vl->esr; break;
-	case APIC_ICR / 16: r.val = vl->icr; break;
-	case APIC_TMICT / 16: r.val = vl->tmict; break;
-	case APIC_TDCR / 16: r.val = vl->tdcr; break;
+	case APIC_ID / 16:
+		r.val = vlapic_x2apic(vl) ? vlapic_id(vl->v) : vlapic_id(vl->v) << 24;
+		break;
+	case APIC_VERSION / 16:
+		r.val = APIC_VERSION_VALUE;
+		break;
+	case APIC_SVR / 16:
+		r.val = vl->svr;
+		break;
+	case APIC_ESR / 16:
+		r.val = vl->esr;
+		break;
+	case APIC_ICR / 16:
+		r.val = vl->icr;
+		break;
+	case APIC_TMICT / 16:
+		r.val = vl->tmict;
+		break;
+	case APIC_TDCR / 16:
+		r.val = vl->tdcr;
+		break;
 	/* TMR stays 0: nothing sends level-triggered interrupts. */
 	case APIC_TPR / 16:
 	case APIC_ISR / 16 ... APIC_TMR / 16 + 7: r.val = *vlapic_reg(vl, reg * 16); break;
