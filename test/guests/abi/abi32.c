@@ -241,7 +241,7 @@ static void check_memory(void)
 
 static void check_params(void)
 {
-	struct xen_hvm_param p = { .domid = DOMID_SELF, .index = HVM_PARAM_VM86_TSS };
+	struct xen_hvm_param p = { .domid = DOMID_SELF, .index = HVM_PARAM_VM_GENERATION_ID_ADDR };
 
 	p.value = 0x123456789abcdef0;
 	CHECK_RET(CALL(hvm_op, HVMOP_set_param, &p), 0);
