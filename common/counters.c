@@ -5,6 +5,7 @@
 #include <margay/xen.h>
 
 #include <xen/platform.h>
+#include <xen/arch-x86/xen-mca.h>
 #include <xen/sysctl.h>
 
 struct counter {

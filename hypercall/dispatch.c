@@ -6,6 +6,8 @@
 
 #include "hypercall_priv.h"
 
+#include <xen/arch-x86/xen-mca.h>
+
 const struct hcall_entry hcall_table[NR_HYPERCALLS] = {
 #define HYPERCALL(nr, name, handler, who) \
 	[nr] = { handler, HCALL_##who, HCALL_ROW_##name * HCALL_SUBOPS },
@@ -51,11 +53,6 @@ long hcall_unsupported(struct vcpu *v, const char *what, u64 op)
 	if (atomic_add(&d->refusals, 1) <= 16)
 		pr_debug("%s: %s %lu is not supported\n", d->name, what, op);
 	return -ENOSYS;
-}
-
-long hcall_nosys(struct vcpu *v, struct regs *h)
-{
-	return hcall_unsupported(v, "operation", h->rdi);
 }
 
 int hcall_domain(struct vcpu *v, domid_t id, struct domain **d)

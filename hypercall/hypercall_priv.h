@@ -60,6 +60,10 @@ void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info);
 /* Writes a bitmap of nr bits, of which those beyond are clear, to a guest's. sysctl.c */
 long bitmap_to_guest(const struct xenctl_bitmap *to, const u64 *bits, u32 nr);
 
+/* The vendor, family, model and stepping of all CPUs. platform_op.c */
+struct xenpf_pcpu_version;
+void machine_version(struct xenpf_pcpu_version *u);
+
 /* CPUID policies. Return 0 or an error; *op is to be copied back in either case. cpu_policy.c */
 long sysctl_get_cpu_policy(struct xen_sysctl *op, u32 *at);
 long sysctl_get_cpu_featureset(struct xen_sysctl *op, u32 *at);

@@ -61,7 +61,7 @@ static long get_cpu_info(struct xenpf_pcpuinfo *u)
 }
 
 /* All CPUs are of one version. CPUID leaf 1: SDM 2A CPUID, "version information". */
-static long get_cpu_version(struct xenpf_pcpu_version *u)
+void machine_version(struct xenpf_pcpu_version *u)
 {
 	struct xen_cpuid_leaf l = CPU_POLICY_START;
 	const u32 *const vendor[] = { &l.b, &l.d, &l.c };
@@ -70,7 +70,6 @@ static long get_cpu_version(struct xenpf_pcpu_version *u)
 	for (unsigned i = 0; i < ARRAY_SIZE(vendor); i++)
 		memcpy(u->vendor_id + 4 * i, vendor[i], 4);
 	cpu_policy_next(NULL, &l);
-	u->max_present = nr_cpus - 1;
 	u->family = l.a >> 8 & 15;
 	u->model = l.a >> 4 & 15;
 	if (u->family == 6 || u->family == 15)
@@ -78,6 +77,12 @@ static long get_cpu_version(struct xenpf_pcpu_version *u)
 	if (u->family == 15)
 		u->family += l.a >> 20 & 0xff;
 	u->stepping = l.a & 15;
+}
+
+static long get_cpu_version(struct xenpf_pcpu_version *u)
+{
+	machine_version(u);
+	u->max_present = nr_cpus - 1;
 	return u->xen_cpuid < nr_cpus ? 0 : -ENODEV;
 }
 

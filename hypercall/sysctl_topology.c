@@ -9,22 +9,21 @@
 #define NODE_FAR 20
 #define BITMAP_MAX 65536U
 
-/* Sets *nr to `have`. Returns -ENOBUFS if there is a buffer, for fewer elements. */
-static long check_room(u32 *nr, u32 have, bool buffer)
+/* Sets *nr to the number of elements to write, which a buffer may limit; without one, to all. */
+static void limit(u32 *nr, u32 have, bool buffer)
 {
-	bool small = buffer && *nr < have;
-
-	*nr = have;
-	return small ? -ENOBUFS : 0;
+	if (!buffer || *nr > have)
+		*nr = have;
 }
 
 long sysctl_cputopoinfo(struct xen_sysctl *op, u32 *at __unused)
 {
 	struct xen_sysctl_cputopoinfo *u = &op->u.cputopoinfo;
 	gvaddr_t to = handle_va(u->cputopo);
-	long rc = check_room(&u->num_cpus, nr_cpus, to);
+	long rc = 0;
 
-	for (unsigned i = 0; !rc && to && i < nr_cpus; i++) {
+	limit(&u->num_cpus, nr_cpus, to);
+	for (unsigned i = 0; !rc && to && i < u->num_cpus; i++) {
 		struct xen_sysctl_cputopo t = { .node = cpus[i]->node };
 
 		arch_cpu_topology(cpus[i], &t.core, &t.socket);
@@ -37,25 +36,26 @@ static long put_node(const struct xen_sysctl_numainfo *u, u32 i)
 {
 	struct xen_sysctl_meminfo m = { node_total_pages(i) << PAGE_SHIFT,
 					node_free_pages(i) << PAGE_SHIFT };
-	u32 distance[MAX_NODES];
+	u32 distance[MAX_NODES], nr = u->num_nodes;
 
-	for (u32 j = 0; j < nr_nodes; j++)
+	for (u32 j = 0; j < nr; j++)
 		distance[j] = i == j ? NODE_NEAR : NODE_FAR;
 	if (handle_va(u->meminfo) && guest_write(handle_va(u->meminfo), i, &m))
 		return -EFAULT;
 	if (!handle_va(u->distance))
 		return 0;
-	return copy_to_guest(handle_va(u->distance) + i * nr_nodes * sizeof(u32), distance,
-			     nr_nodes * sizeof(u32));
+	return copy_to_guest(handle_va(u->distance) + i * nr * sizeof(u32), distance,
+			     nr * sizeof(u32));
 }
 
 long sysctl_numainfo(struct xen_sysctl *op, u32 *at __unused)
 {
 	struct xen_sysctl_numainfo *u = &op->u.numainfo;
 	bool buffer = handle_va(u->meminfo) || handle_va(u->distance);
-	long rc = check_room(&u->num_nodes, nr_nodes, buffer);
+	long rc = 0;
 
-	for (u32 i = 0; !rc && buffer && i < nr_nodes; i++)
+	limit(&u->num_nodes, nr_nodes, buffer);
+	for (u32 i = 0; !rc && buffer && i < u->num_nodes; i++)
 		rc = put_node(u, i);
 	return rc;
 }

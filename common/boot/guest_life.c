@@ -294,7 +294,7 @@ void boot_guests_work(void)
 	stime_t from = now(), next;
 	bool more;
 
-	domain_raise_exc();
+	domain_raise_virqs();
 	do
 		more = guests_step_next();
 	while (more && now() - from < STEP_NS);

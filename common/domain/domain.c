@@ -76,24 +76,27 @@ struct domain *domain_next(u32 from)
 	return best;
 }
 
-static u32 exc_wanted;
+static u32 virqs_wanted;
 
-void domain_tell_control(void)
+void domain_tell_control(unsigned virq)
 {
-	atomic_store(&exc_wanted, 1U);
+	atomic_or(&virqs_wanted, 1U << virq);
 	cpu_raise(housekeeping_cpu, CPU_WORK_GUESTS);
 }
 
-void domain_raise_exc(void)
+void domain_raise_virqs(void)
 {
+	u32 wanted = READ_ONCE(virqs_wanted) ? atomic_xchg(&virqs_wanted, 0) : 0;
 	struct domain *d;
 
-	if (likely(!READ_ONCE(exc_wanted)) || !atomic_xchg(&exc_wanted, 0))
+	if (likely(!wanted))
 		return;
 	d = domain_get(INITIAL_DOMID);
 	if (!d)
 		return;
-	evtchn_virq(d->vcpus[0], VIRQ_DOM_EXC);
+	for (unsigned i = 0; i < NR_VIRQS; i++)
+		if (wanted & 1U << i)
+			evtchn_virq(d->vcpus[0], i);
 	domain_put(d);
 }
 
@@ -113,7 +116,7 @@ void domain_put(struct domain *d)
 	unlist(d);
 	domain_parts_free(d);
 	kfree(d);
-	domain_tell_control();
+	domain_tell_control(VIRQ_DOM_EXC);
 }
 
 /* Called with domains_lock. Others may keep references to the last initial domain. */
@@ -231,7 +234,7 @@ void domain_shutdown(struct domain *d, unsigned code)
 		d->shutdown_code = (u8)code;
 	(void)hold_some(d);
 	d->life->ended(d);
-	domain_tell_control();
+	domain_tell_control(VIRQ_DOM_EXC);
 }
 
 void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...)
@@ -296,7 +299,7 @@ int domain_destroy(struct domain *d)
 	if (rc)
 		return rc;
 	atomic_store(&d->state, DOM_DEAD);
-	domain_tell_control();
+	domain_tell_control(VIRQ_DOM_EXC);
 	domain_put(d);
 	return 0;
 }

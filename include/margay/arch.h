@@ -56,6 +56,7 @@ unsigned arch_phys_bits(void);	/* of a guest's physical address */
 /* Returns the number of c's core within its package, and that of the package. */
 void arch_cpu_topology(const struct cpu *c, u32 *core, u32 *package);
 
+u64 arch_mce_caps(void);	/* MCG_CAP of this CPU, or 0 */
 void arch_cpu_nmi(struct cpu *c);
 void arch_report_errors(void);		/* CPU_WORK_ERRORS */
 void arch_cpu_kick(struct cpu *c);	/* sends an IPI: ends guest mode or sleep */

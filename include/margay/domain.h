@@ -159,10 +159,13 @@ void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...) __prin
  * reference. domain_pause() does not wait: domain_off_cpus() returns whether all vCPUs have left
  * their CPUs.
  */
-/* Tells the control domain's tools that a domain has ended or is gone. Any context. */
-void domain_tell_control(void);
-/* Raises VIRQ_DOM_EXC for that. Called in the scheduler's loop. */
-void domain_raise_exc(void);
+/*
+ * Tells the control domain by a virtual interrupt, such as VIRQ_DOM_EXC: a domain has ended or is
+ * gone. Any context, once CPUs have their numbers.
+ */
+void domain_tell_control(unsigned virq);
+/* Raises the interrupts. Called in the scheduler's loop. */
+void domain_raise_virqs(void);
 
 void domain_pause(struct domain *d);
 void domain_unpause(struct domain *d);

@@ -22,6 +22,7 @@ enum lock_level {
 	LOCK_TIMER,	/* one CPU's timers */
 	LOCK_HEAP,	/* small-object heap; allocates pages without holding it */
 	LOCK_OWNER,	/* one NUMA node's page owner table and free lists */
+	LOCK_ERRORS,	/* the log of machine checks */
 	LOCK_CONSOLE,	/* console buffers and the UART; innermost, so that all code may print */
 };
 

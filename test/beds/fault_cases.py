@@ -442,6 +442,17 @@ def mce_corrected():
     k.stop('mce_report', cpu=1)
 
 
+@case(expect=[*bank_lines(1, 'corrected error', 3, 0x9c << 56), r'^\[mca\] bank 3 status 9c0+ address 123456000$',
+              r'^\[mca\] PASS mca$'],
+      options='', panics=False, halts=False, ends='off', timeout=200,
+      modules=[['mca', 'guest name=mca mem=32M pin=0 initial control -- error=1']])
+def mce_to_control_domain():
+    """The control domain hears of a corrected error by VIRQ_MCA, fetches and acknowledges it."""
+    k.stop('do_mca')
+    k.monitor('mce 1 3 0x9c00000000000000 0 0x123456000 0')
+    k.stop('mce_report', cpu=1)
+
+
 @case(expect=[HELLO], options='', panics=False, halts=False, ends='off')
 def mce_in_running_guest():
     """An uncorrected machine check while a guest runs reaches a handler and does not reset the machine. TCG cannot

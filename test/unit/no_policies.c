@@ -71,3 +71,9 @@ long do_platform_op(struct vcpu *v __unused, struct regs *h __unused)
 {
 	return -ENOSYS;
 }
+
+long do_mca(struct vcpu *v __unused, struct regs *h __unused);
+long do_mca(struct vcpu *v __unused, struct regs *h __unused)
+{
+	return -ENOSYS;
+}

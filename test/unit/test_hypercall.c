@@ -2,7 +2,7 @@
 /*
  * Hypercalls from the registers down: privileges, restarted calls, and the resulting guest memory
  * and registered areas.
- * unit-sources: common/on_demand.c common/evtchn.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c hypercall/dispatch.c hypercall/compat.c hypercall/version.c hypercall/console_io.c hypercall/event_channel.c common/domain/vcpu_timers.c hypercall/sched_op.c hypercall/vcpu_op.c common/domain/vcpu_area.c hypercall/hvm_op.c hypercall/grant_table.c hypercall/memory_op.c test/unit/no_policies.c
+ * unit-sources: common/on_demand.c common/evtchn.c common/evtchn_fifo.c common/evtchn_bind.c common/grant.c common/grant_map.c test/unit/mock_guest.c hypercall/dispatch.c hypercall/compat.c hypercall/version.c hypercall/console_io.c hypercall/event_channel.c common/domain/vcpu_timers.c hypercall/sched_op.c hypercall/vcpu_op.c common/domain/vcpu_area.c hypercall/hvm_op.c hypercall/grant_table.c hypercall/memory_op.c hypercall/physdev_op.c test/unit/no_policies.c
  */
 #include "mock_guest.h"
 
@@ -17,6 +17,7 @@
 #include <margay/version.h>
 
 #include <sys/mman.h>
+#include <xen/physdev.h>
 
 #define A mock_dom[1]
 #define B mock_dom[2]
@@ -291,7 +292,9 @@ static void test_dispatch(void **state)
 	assert_int_equal(call(~0U, 0, 0, 0), -ENOSYS);
 	assert_int_equal(A->refusals, 3);
 	assert_int_equal(call(__HYPERVISOR_domctl, 0, 0, 0), -EPERM);
-	assert_int_equal(A->refusals, 3);
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_add, 0, 0), -EPERM);
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_eoi, 0, 0), -ENOSYS);
+	assert_int_equal(A->refusals, 4);
 	A->control = true;
 	assert_int_equal(call(__HYPERVISOR_domctl, 0, 0, 0), -ENOSYS);
 	A->control = false;

@@ -11,6 +11,7 @@
 #include <xen/hvm/hvm_op.h>
 #include <xen/memory.h>
 #include <xen/platform.h>
+#include <xen/arch-x86/xen-mca.h>
 #include <xen/sched.h>
 #include <xen/sysctl.h>
 #include <xen/vcpu.h>

@@ -5,11 +5,15 @@
  * scheduler's loop, reports and clears them, retires the page and ends its owner. Interrupts for
  * corrected errors (CMCI, AMD's thresholds) stay masked: a storm costs one poll. SDM 3B 16, APM2 9.
  */
+#include <margay/arch.h>
 #include <margay/console.h>
+#include <margay/mce_log.h>
+#include <margay/xen.h>
 #include <x86/exit.h>
 #include <x86/features.h>
 #include <x86/mce.h>
 #include <x86/traps.h>
+#include <xen/arch-x86/xen-mca.h>
 
 #define MSR_MCG_CAP 0x179
 #define MSR_MCG_STATUS 0x17a
@@ -33,12 +37,17 @@ static u32 bank_msr(u32 bank, u32 reg)
 	return smca ? MSR_SMCA_MC0_CTL + 16 * bank + reg : MSR_MC0_CTL + 4 * bank + reg;
 }
 
-static u32 nr_banks(void)
+u64 arch_mce_caps(void)
 {
 	u64 cap = 0;
 
 	rdmsr_safe(MSR_MCG_CAP, &cap);
-	return min((u32)cap & 0xff, smca ? SMCA_BANKS : LEGACY_BANKS);
+	return cap;
+}
+
+static u32 nr_banks(void)
+{
+	return min((u32)arch_mce_caps() & 0xff, smca ? SMCA_BANKS : LEGACY_BANKS);
 }
 
 /* Reads a bank. Returns false when it holds no error. */
@@ -92,8 +101,23 @@ static void report_corrected(const struct mce_bank *b)
 		pr_warn("machine check: %u corrected errors since boot\n", n);
 }
 
-/* Retires the page of an uncorrected error. Ends the owner if `end`. */
-static void lose_page(const struct mce_bank *b, bool end)
+/* Keeps an error for the control domain. owner: of its page. */
+static void keep(const struct mce_bank *b, u32 flags, int owner)
+{
+	struct mce_record r = {
+		.status = b->status, .addr = b->addr, .misc = b->misc, .tsc = rdtsc(),
+		.bank = b->bank, .cpu = this_cpu()->id, .apic_id = this_cpu()->apic_id,
+		.flags = flags,
+		.owner = owner >= 0 && owner < (int)DOMID_FIRST_RESERVED ? (u16)owner :
+									   DOMID_INVALID,
+	};
+
+	rdmsr_safe(MSR_MCG_STATUS, &r.gstatus);
+	mce_log(&r, flags & MC_FLAG_MCE);
+}
+
+/* Retires the page of an uncorrected error and returns its owner. Ends the owner if `end`. */
+static int lose_page(const struct mce_bank *b, bool end)
 {
 	mfn_t mfn = (b->addr & ((1UL << x86.phys_bits) - 1)) >> PAGE_SHIFT;
 	int owner = page_retire(mfn);
@@ -102,7 +126,7 @@ static void lose_page(const struct mce_bank *b, bool end)
 	if (owner == OWNER_NONE || owner < 0) {
 		pr_err("machine check: page %lx is not retired: %s\n", mfn,
 		       owner < 0 ? "no memory" : "no RAM, or retired already");
-		return;
+		return owner;
 	}
 	pr_err("machine check: page %lx of %s is retired\n", mfn,
 	       owner == OWNER_FREE   ? "free memory" :
@@ -113,6 +137,7 @@ static void lose_page(const struct mce_bank *b, bool end)
 		domain_crash(d, NULL, "machine check: its page %lx is lost", mfn);
 		domain_put(d);
 	}
+	return owner;
 }
 
 void mce_report(void)
@@ -122,6 +147,8 @@ void mce_report(void)
 
 	this_cpu()->timers.poll = now() + POLL_NS;
 	for (u32 i = 0, n = nr_banks(); i < n; i++) {
+		u32 flags = signalled ? MC_FLAG_MCE : MC_FLAG_POLLED;
+		int owner = OWNER_NONE;
 		enum mce_grade grade;
 		bool valid = read_bank(i, &b);
 
@@ -141,8 +168,11 @@ void mce_report(void)
 		} else {
 			print_bank("uncorrected error", &b);
 			if (mce_has_page(&b, &caps))
-				lose_page(&b, grade != MCE_LATENT);
+				owner = lose_page(&b, grade != MCE_LATENT);
 		}
+		flags |= grade == MCE_CORRECTED ? MC_FLAG_CORRECTABLE : MC_FLAG_UNCORRECTABLE;
+		keep(&b, flags, owner);
+		domain_tell_control(VIRQ_MCA);
 		if (valid)
 			wrmsr_safe(bank_msr(i, MC_STATUS), 0);
 	}
@@ -247,8 +277,10 @@ void mce_init_cpu(void)
 	if (cap & MCG_CAP_CTL_P)
 		wrmsr_safe(MSR_MCG_CTL, ~0UL);
 	for (u32 i = 0, n = nr_banks(); i < n; i++) {
-		if (read_bank(i, &b))
+		if (read_bank(i, &b)) {
 			print_bank("error before Margay", &b);
+			keep(&b, MC_FLAG_RESET, OWNER_NONE);
+		}
 		if (smca && rdmsr_safe(bank_msr(i, MC_CONFIG), &config))
 			wrmsr_safe(bank_msr(i, MC_CONFIG), config | MC_CONFIG_MCAX);
 		if (i || !firmware_owns_bank0())

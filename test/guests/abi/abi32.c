@@ -235,14 +235,13 @@ static void check_memory(void)
 	r.nr_extents = 2;
 	CHECK_RET(CALL(memory_op, XENMEM_populate_physmap, &r), 2);
 	memcpy((char *)pages + PAGE_SIZE, "again", sizeof("again"));
-	CHECK(!memcmp((char *)pages + PAGE_SIZE, "again", sizeof("again")) &&
-		      memcmp((char *)pages, "first", 6),
-	      "the pages are not new");
+	/* The other one may be the page that was just given back: Xen does not clear it. */
+	CHECK(!memcmp((char *)pages + PAGE_SIZE, "again", sizeof("again")), "no new page");
 }
 
 static void check_params(void)
 {
-	struct xen_hvm_param p = { .domid = DOMID_SELF, .index = HVM_PARAM_VM86_TSS };
+	struct xen_hvm_param p = { .domid = DOMID_SELF, .index = HVM_PARAM_VM_GENERATION_ID_ADDR };
 
 	p.value = 0x123456789abcdef0;
 	CHECK_RET(CALL(hvm_op, HVMOP_set_param, &p), 0);
@@ -445,7 +444,7 @@ int main(void)
 	static char line[] = "a line of 32-bit code\n";
 
 	CHECK(shared_info->wc_version && shared_info->wc_sec, "no wall clock at the start");
-	for (leave = 0; leave < 2; leave++) {
+	for (leave = 0; leave < cmdline_number("modes", 2); leave++) {
 		set_page32();
 		check_version();
 		check_layout();
