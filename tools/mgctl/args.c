@@ -32,7 +32,7 @@ static const struct {
 	{ "trace", "export", "FILE", "the same as JSON, for Perfetto", EXPORT, 1 },
 	{ "info", "", "", "mitigations of speculation", INFO, 0 },
 	{ "log", "", "", "Margay's messages", LOG, 0 },
-	{ "adopt", "", "", "tell xenstore of guests xl did not make", ADOPT, 0 },
+	{ "adopt", "", "", "tell xenstore of guests not by xl", ADOPT, 0 },
 	{ "stat", "", "", "times, exits, hypercalls, events", STAT, 0 },
 };
 #define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -252,11 +252,12 @@ static long try_memory(struct attacker *a)
 
 		r.extent_order = rnd(a) & 3 ? 0 : (unsigned int)edge(a);
 		set_xen_guest_handle(r.extent_start, (xen_pfn_t *)pointer(a));
-		return memory_op(rnd(a) & 1 ? XENMEM_populate_physmap :
-					      XENMEM_decrease_reservation, &r);
+		return memory_op(rnd(a) & 1 ? XENMEM_populate_physmap : XENMEM_decrease_reservation,
+				 &r);
 	}
 	case 2: {
-		struct xen_memory_reservation r = { .nr_extents = edge(a), .domid = some_domain(a) };
+		struct xen_memory_reservation r = { .nr_extents = edge(a),
+						    .domid = some_domain(a) };
 
 		return memory_op(XENMEM_claim_pages, &r);
 	}
