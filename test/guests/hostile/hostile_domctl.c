@@ -210,6 +210,10 @@ static long try_sysctl(struct attacker *a)
 	garbage(a, &op, sizeof(op));
 	op.cmd = (uint32_t)(rnd(a) % 36);
 	op.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+	/* Every pointer-sized field is small, or an address that is ours or nobody's. */
+	for (unsigned int i = 0; i < sizeof(op.u) / 8; i++)
+		if (u[i] > 0x3fffffff && op.cmd != XEN_SYSCTL_readconsole)
+			u[i] = (u[i] & 1) ? pointer(a) : u[i] << 32;
 	switch (op.cmd) {
 	case XEN_SYSCTL_debug_keys: return 0;
 	case XEN_SYSCTL_readconsole:
@@ -221,10 +225,6 @@ static long try_sysctl(struct attacker *a)
 	case XEN_SYSCTL_pcitopoinfo: op.u.pcitopoinfo.num_devs %= 256; break;
 	case XEN_SYSCTL_getcpuinfo: op.u.getcpuinfo.max_cpus %= 64; break;
 	}
-	/* Every pointer-sized field is small, or an address that is ours or nobody's. */
-	for (unsigned int i = 0; i < sizeof(op.u) / 8; i++)
-		if (u[i] > 0x3fffffff && op.cmd != XEN_SYSCTL_readconsole)
-			u[i] = (u[i] & 1) ? pointer(a) : u[i] << 32;
 	return hypercall1(__HYPERVISOR_sysctl, &op);
 }
 
@@ -252,11 +252,12 @@ static long try_memory(struct attacker *a)
 
 		r.extent_order = rnd(a) & 3 ? 0 : (unsigned int)edge(a);
 		set_xen_guest_handle(r.extent_start, (xen_pfn_t *)pointer(a));
-		return memory_op(rnd(a) & 1 ? XENMEM_populate_physmap :
-					      XENMEM_decrease_reservation, &r);
+		return memory_op(rnd(a) & 1 ? XENMEM_populate_physmap : XENMEM_decrease_reservation,
+				 &r);
 	}
 	case 2: {
-		struct xen_memory_reservation r = { .nr_extents = edge(a), .domid = some_domain(a) };
+		struct xen_memory_reservation r = { .nr_extents = edge(a),
+						    .domid = some_domain(a) };
 
 		return memory_op(XENMEM_claim_pages, &r);
 	}
