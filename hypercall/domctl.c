@@ -80,8 +80,8 @@ long domctl_max_vcpus(struct vcpu *v __unused, struct domain *d, struct xen_domc
 	while ((rc = domain_parts_create(d)) == -ERESTART)
 		if (hcall_preempt())
 			return -ERESTART;
-	if (!rc)
-		d->state = DOM_RUNNING;
+	/* Creation cannot go on where a part has failed: the domain can only be destroyed. */
+	d->state = rc ? DOM_DYING : DOM_RUNNING;
 	return rc;
 }
 
