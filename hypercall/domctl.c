@@ -25,11 +25,12 @@ static void tool_guest_ended(struct domain *d __unused) {}
 
 static const struct domain_life tool_guest_life = { .ended = tool_guest_ended };
 
-static long check_config(const struct xen_domctl_createdomain *c)
+static long check_config(struct domain *caller, const struct xen_domctl_createdomain *c)
 {
 	if (!(c->flags & XEN_DOMCTL_CDF_hvm) || !(c->flags & XEN_DOMCTL_CDF_hap) ||
 	    c->arch.emulation_flags != XEN_X86_EMU_LAPIC) {
-		pr_warn("a control domain asked for a guest that is not PVH: refused\n");
+		if (atomic_add(&caller->refusals, 1) <= 16)
+			pr_warn("a control domain asked for a guest that is not PVH: refused\n");
 		return -EINVAL;
 	}
 	if (c->flags & ~(u32)CDF_KNOWN || c->iommu_opts || c->vmtrace_size ||
@@ -43,13 +44,12 @@ static long check_config(const struct xen_domctl_createdomain *c)
 }
 
 /* Makes what takes bounded time. max_vcpus makes the rest. */
-long domctl_createdomain(struct vcpu *v __unused, struct domain *none __unused,
-			 struct xen_domctl *op)
+long domctl_createdomain(struct vcpu *v, struct domain *none __unused, struct xen_domctl *op)
 {
 	const struct xen_domctl_createdomain *c = &op->u.createdomain;
 	struct domain_config config = { .vcpus = c->max_vcpus, .node = NODE_ANY };
 	struct domain *d;
-	long rc = check_config(c);
+	long rc = check_config(v->domain, c);
 
 	if (rc)
 		return rc;
@@ -80,8 +80,8 @@ long domctl_max_vcpus(struct vcpu *v __unused, struct domain *d, struct xen_domc
 	while ((rc = domain_parts_create(d)) == -ERESTART)
 		if (hcall_preempt())
 			return -ERESTART;
-	if (!rc)
-		d->state = DOM_RUNNING;
+	/* Creation cannot go on where a part has failed: the domain can only be destroyed. */
+	d->state = rc ? DOM_DYING : DOM_RUNNING;
 	return rc;
 }
 

@@ -210,6 +210,10 @@ static long try_sysctl(struct attacker *a)
 	garbage(a, &op, sizeof(op));
 	op.cmd = (uint32_t)(rnd(a) % 36);
 	op.interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+	/* Every pointer-sized field is small, or an address that is ours or nobody's. */
+	for (unsigned int i = 0; i < sizeof(op.u) / 8; i++)
+		if (u[i] > 0x3fffffff && op.cmd != XEN_SYSCTL_readconsole)
+			u[i] = (u[i] & 1) ? pointer(a) : u[i] << 32;
 	switch (op.cmd) {
 	case XEN_SYSCTL_debug_keys: return 0;
 	case XEN_SYSCTL_readconsole:
@@ -221,10 +225,6 @@ static long try_sysctl(struct attacker *a)
 	case XEN_SYSCTL_pcitopoinfo: op.u.pcitopoinfo.num_devs %= 256; break;
 	case XEN_SYSCTL_getcpuinfo: op.u.getcpuinfo.max_cpus %= 64; break;
 	}
-	/* Every pointer-sized field is small, or an address that is ours or nobody's. */
-	for (unsigned int i = 0; i < sizeof(op.u) / 8; i++)
-		if (u[i] > 0x3fffffff && op.cmd != XEN_SYSCTL_readconsole)
-			u[i] = (u[i] & 1) ? pointer(a) : u[i] << 32;
 	return hypercall1(__HYPERVISOR_sysctl, &op);
 }
 
