@@ -79,6 +79,8 @@ int hcall_foreign(struct vcpu *v, domid_t id, struct domain **d)
 		domain_put(*d);
 		err = -EINVAL;
 	}
+	if (err)
+		*d = NULL;
 	return err;
 }
 

@@ -502,6 +502,7 @@ static void test_map_ring(void **state)
 	xen_ulong_t idx;
 	xen_pfn_t gpfn = 50;
 	mfn_t mfn;
+	u32 refs;
 	int err = 99;
 	struct xen_remove_from_physmap rm = { .domid = DOMID_SELF, .gpfn = 50 };
 	struct xen_add_to_physmap_batch b = { .domid = DOMID_SELF,
@@ -539,6 +540,12 @@ static void test_map_ring(void **state)
 	assert_int_equal(MEM(XENMEM_remove_from_physmap, rm), 0);
 	assert_int_equal(p2m_lookup(A, 50).type, P2M_NONE);
 	foreign_put(mfn);
+	/* The caller itself is no other domain, and keeps its references. */
+	refs = A->refs;
+	b.u.foreign_domid = A->id;
+	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), 0);
+	assert_int_equal(err, -EINVAL);
+	assert_int_equal(A->refs, refs);
 	b.u.foreign_domid = 9;
 	assert_int_equal(MEM(XENMEM_add_to_physmap_batch, b), 0);
 	assert_int_equal(err, -ESRCH);
