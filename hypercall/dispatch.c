@@ -68,6 +68,7 @@ int hcall_domain(struct vcpu *v, domid_t id, struct domain **d)
 	if (v->domain->control)
 		return 0;
 	domain_put(*d);
+	*d = NULL;
 	return -EPERM;
 }
 
@@ -77,6 +78,7 @@ int hcall_foreign(struct vcpu *v, domid_t id, struct domain **d)
 
 	if (!err && *d == v->domain) {
 		domain_put(*d);
+		*d = NULL;
 		err = -EINVAL;
 	}
 	return err;

@@ -11,7 +11,7 @@
 /* Checks that id is the caller's own domain: returns 0, hcall_domain()'s error, or -EPERM. */
 int hcall_own_domain(struct vcpu *v, domid_t id);
 
-/* Returns another domain, for operations that a control domain does to others. As hcall_domain(). */
+/* Returns another domain, for what a control domain does to others. As hcall_domain(). */
 int hcall_foreign(struct vcpu *v, domid_t id, struct domain **d);
 
 /* Counts the current call under operation sub instead of its first argument. */
