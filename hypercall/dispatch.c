@@ -68,6 +68,7 @@ int hcall_domain(struct vcpu *v, domid_t id, struct domain **d)
 	if (v->domain->control)
 		return 0;
 	domain_put(*d);
+	*d = NULL;
 	return -EPERM;
 }
 

@@ -96,9 +96,8 @@ long domctl_destroydomain(struct vcpu *v, struct domain *d, struct xen_domctl *o
 		return 0;
 	}
 	/* It may wait for other CPUs: for a vCPU to leave, or a grace period to end. */
-	do
-		rc = domain_destroy(d);
-	while (rc == -ERESTART && !hcall_preempt());
+	while ((rc = domain_destroy(d)) == -ERESTART && !hcall_preempt())
+		cpu_relax();
 	return rc;
 }
 

@@ -149,9 +149,19 @@ def module():
             yield bytes(changed)
 
 
+def domctl():
+    """Calls of fuzz_domctl.c: the hypercall, the operation, and what follows its interface version."""
+    handle = struct.pack("<Q", 0xaa << 56 | 0x1000)
+    for op in range(96):
+        yield bytes([0, op]) + struct.pack("<IIQ", 1, 0, 1) + 4 * (struct.pack("<II", 64, 0) + handle)
+        yield bytes([1, op]) + struct.pack("<Q", 64) + 4 * (handle + struct.pack("<Q", 64))
+    create = struct.pack("<II", 2, 0) + bytes(20) + struct.pack("<IIIIIII", 3, 0, 2, 0, 0, 0, 1)
+    yield b"\0\1" + (create + bytes(16) + struct.pack("<I", 1)).ljust(136, b"\0") + b"\0\17" + struct.pack("<III", 2, 0, 2)
+
+
 def main():
     directory = pathlib.Path(sys.argv[1])
-    for maker in (mb2, acpi, elf, decode, cmdline, microcode, module):
+    for maker in (mb2, acpi, elf, decode, cmdline, microcode, module, domctl):
         write(directory, maker.__name__, maker())
 
 
