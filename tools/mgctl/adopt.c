@@ -14,12 +14,14 @@
 #include <xencall.h>	/* first: the next headers need it */
 #define __XEN_TOOLS__ 1
 #include <xen/domctl.h>
+#include <xen/grant_table.h>
 #include <xen/hvm/params.h>
 #include <xenstore.h>
 
 #include "mgctl.h"
 
 #define CONSOLE_LIMIT "1048576"	/* libxl's */
+#define STORE_PFN 0xfeffcU	/* libxl's, in a PVH domain */
 #define DOMAINS_END 0x7ff0U	/* DOMID_FIRST_RESERVED */
 
 struct adoption {
@@ -161,6 +163,45 @@ static void find_facts(struct adoption *a)
 	a->store_port = xen_hvm_param(a->m, a->id, HVM_PARAM_STORE_EVTCHN);
 }
 
+static int failed(struct adoption *a, const char *what, int rc)
+{
+	say(a->m->err, "mgctl: domain %u: %s: %s", a->id, what, strerror(-rc));
+	return rc;
+}
+
+/*
+ * xenstored tells xenconsoled and others only of the ends of domains that have a connection to it. So
+ * each gets one, as libxl would have made it: a page, granted to the control domain, and a port. What
+ * already runs in the domain does not look for them.
+ */
+static int give_store(struct adoption *a)
+{
+	struct xen_domctl op = { .u.max_mem.max_memkb = (a->info.max_pages + 1) * 4 };
+	int port, rc;
+
+	if ((rc = domctl(a, XEN_DOMCTL_max_mem, a->id, &op)) ||
+	    (rc = xen_add_page(a->m, a->id, STORE_PFN)))
+		return failed(a, "no page for xenstore", rc);
+	if ((rc = xen_grant_page(a->m, a->id, GNTTAB_RESERVED_XENSTORE, STORE_PFN)))
+		return failed(a, "its grant table has no place for xenstore's page", rc);
+	if ((port = xen_alloc_port(a->m, a->id)) < 0)
+		return failed(a, "no port for xenstore", port);
+	if ((rc = xen_set_hvm_param(a->m, a->id, HVM_PARAM_STORE_EVTCHN, (uint64_t)port)) ||
+	    (rc = xen_set_hvm_param(a->m, a->id, HVM_PARAM_STORE_PFN, STORE_PFN)))
+		return failed(a, "it cannot be told of xenstore", rc);
+	a->store_port = (uint64_t)port;
+	a->store_pfn = STORE_PFN;
+	return 0;
+}
+
+/* Connects a domain to xenstored. */
+static void introduce(struct adoption *a)
+{
+	if ((a->store_pfn && a->store_port) || !give_store(a))
+		if (!xs_introduce_domain(a->xs, a->id, a->store_pfn, (unsigned int)a->store_port))
+			failed(a, "xenstored does not reach it", -errno);
+}
+
 static bool is_known(struct adoption *a)
 {
 	char path[48];
@@ -191,11 +232,7 @@ static int adopt_one(struct adoption *a)
 			return rc;
 		}
 	} while (!xs_transaction_end(a->xs, a->t, false) && errno == EAGAIN);
-	/* A domain without a xenstore page stays unknown to xenstored itself, which only watches it. */
-	if (a->store_pfn && a->store_port &&
-	    !xs_introduce_domain(a->xs, a->id, a->store_pfn, (unsigned int)a->store_port))
-		say(a->m->err, "mgctl: domain %u: xenstored does not reach it: %s", a->id,
-		    strerror(errno));
+	introduce(a);
 	fprintf(a->m->out, "%5u %s\n", a->id, a->name);
 	return 0;
 }
@@ -226,7 +263,7 @@ static void forget_gone(struct adoption *a)
 	for (unsigned int i = 0; ids && i < n; i++) {
 		struct xen_domctl op = { 0 };
 		uint32_t id = (uint32_t)strtoul(ids[i], NULL, 10);
-		int rc = domctl(a, XEN_DOMCTL_getdomaininfo, id, &op);
+		int rc = id ? domctl(a, XEN_DOMCTL_getdomaininfo, id, &op) : 0;
 
 		if (id && (rc == -ESRCH || (!rc && op.domain != id)))
 			forget(a, ids[i]);

@@ -123,6 +123,14 @@ int xen_domctl(struct mgctl *m, void *op, size_t size);
 /* Returns a domain's HVM_PARAM_*, 0 if it has none. */
 uint64_t xen_hvm_param(struct mgctl *m, uint32_t domain, uint32_t index);
 
+int xen_set_hvm_param(struct mgctl *m, uint32_t domain, uint32_t index, uint64_t value);
+/* Gives a domain a port for the control domain to bind. Returns it, or -errno. */
+int xen_alloc_port(struct mgctl *m, uint32_t domain);
+/* Gives a domain a page of memory at a hole. Returns 0 or -errno. */
+int xen_add_page(struct mgctl *m, uint32_t domain, uint64_t gfn);
+/* Grants a domain's page to the control domain, in its name. Returns 0 or -errno; -EBUSY: `ref` is in use. */
+int xen_grant_page(struct mgctl *m, uint32_t domain, unsigned int ref, uint64_t gfn);
+
 /* json.c: writes keys and values in sequence. The key is NULL in a list. */
 struct json {
 	FILE *f;

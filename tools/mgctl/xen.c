@@ -12,8 +12,12 @@
 #include <unistd.h>
 
 #include <xencall.h>	/* first: the next header needs it */
+#define __XEN_TOOLS__ 1	/* today's interface, not the oldest */
 #include <xenforeignmemory.h>
 #include <xen/xen.h>
+#include <xen/event_channel.h>
+#include <xen/grant_table.h>
+#include <xen/memory.h>
 #include <xen/hvm/hvm_op.h>
 
 #include "mgctl.h"
@@ -193,34 +197,98 @@ int xen_open(struct mgctl *m)
 	return rc;
 }
 
-int xen_domctl(struct mgctl *m, void *op, size_t size)
+/* Calls Margay with the address of a structure, after an operation number unless that is NO_OP. */
+#define NO_OP UINT64_MAX
+
+static int call_with(struct mgctl *m, uint64_t nr, uint64_t op, void *data, size_t size)
 {
 	struct link *l = m->link;
 	void *buffer = xencall_alloc_buffer(l->xc, size);
+	uint64_t at = (uint64_t)(uintptr_t)buffer;
 	int rc;
 
 	if (!buffer)
 		return -ENOMEM;
-	memcpy(buffer, op, size);
-	rc = xencall1(l->xc, __HYPERVISOR_domctl, (uint64_t)(uintptr_t)buffer) < 0 ? -errno : 0;
-	memcpy(op, buffer, size);
+	memcpy(buffer, data, size);
+	rc = op == NO_OP ? xencall1(l->xc, (unsigned int)nr, at) :
+			   xencall2(l->xc, (unsigned int)nr, op, at);
+	rc = rc < 0 ? -errno : rc;
+	memcpy(data, buffer, size);
 	xencall_free_buffer(l->xc, buffer);
 	return rc;
 }
 
+int xen_domctl(struct mgctl *m, void *op, size_t size)
+{
+	return call_with(m, __HYPERVISOR_domctl, NO_OP, op, size);
+}
+
 uint64_t xen_hvm_param(struct mgctl *m, uint32_t domain, uint32_t index)
 {
-	struct link *l = m->link;
-	struct xen_hvm_param *p = xencall_alloc_buffer(l->xc, sizeof(*p));
-	uint64_t value = 0;
+	struct xen_hvm_param p = { .domid = (domid_t)domain, .index = index };
 
-	if (!p)
-		return 0;
-	*p = (struct xen_hvm_param){ .domid = (domid_t)domain, .index = index };
-	if (xencall2(l->xc, __HYPERVISOR_hvm_op, HVMOP_get_param, (uint64_t)(uintptr_t)p) >= 0)
-		value = p->value;
-	xencall_free_buffer(l->xc, p);
-	return value;
+	return call_with(m, __HYPERVISOR_hvm_op, HVMOP_get_param, &p, sizeof(p)) ? 0 : p.value;
+}
+
+int xen_set_hvm_param(struct mgctl *m, uint32_t domain, uint32_t index, uint64_t value)
+{
+	struct xen_hvm_param p = { .domid = (domid_t)domain, .index = index, .value = value };
+
+	return call_with(m, __HYPERVISOR_hvm_op, HVMOP_set_param, &p, sizeof(p));
+}
+
+int xen_alloc_port(struct mgctl *m, uint32_t domain)
+{
+	struct evtchn_alloc_unbound a = { .dom = (domid_t)domain, .remote_dom = 0 };
+	int rc = call_with(m, __HYPERVISOR_event_channel_op, EVTCHNOP_alloc_unbound, &a, sizeof(a));
+
+	return rc ? rc : (int)a.port;
+}
+
+int xen_add_page(struct mgctl *m, uint32_t domain, uint64_t gfn)
+{
+	struct link *l = m->link;
+	xen_pfn_t *frame = xencall_alloc_buffer(l->xc, sizeof(*frame));
+	struct xen_memory_reservation r = { .nr_extents = 1, .domid = (domid_t)domain };
+	int rc;
+
+	if (!frame)
+		return -ENOMEM;
+	*frame = gfn;
+	set_xen_guest_handle(r.extent_start, frame);
+	rc = call_with(m, __HYPERVISOR_memory_op, XENMEM_populate_physmap, &r, sizeof(r));
+	xencall_free_buffer(l->xc, frame);
+	return rc == 1 ? 0 : rc ? rc : -ENOMEM;
+}
+
+int xen_grant_page(struct mgctl *m, uint32_t domain, unsigned int ref, uint64_t gfn)
+{
+	struct link *l = m->link;
+	xenforeignmemory_resource_handle *resource;
+	grant_entry_v1_t *entry;
+	void *table = NULL;
+	int rc = 0;
+
+	if (!l->memory)
+		l->memory = xenforeignmemory_open(NULL, 0);
+	if (!l->memory)
+		return -errno;
+	resource = xenforeignmemory_map_resource(l->memory, (domid_t)domain,
+						 XENMEM_resource_grant_table,
+						 XENMEM_resource_grant_table_id_shared, 0, 1,
+						 &table, PROT_READ | PROT_WRITE, 0);
+	if (!resource)
+		return -errno;
+	entry = (grant_entry_v1_t *)table + ref;
+	if (entry->flags) {
+		rc = -EBUSY;
+	} else {
+		entry->domid = 0;
+		entry->frame = (uint32_t)gfn;
+		__atomic_store_n(&entry->flags, GTF_permit_access, __ATOMIC_RELEASE);
+	}
+	xenforeignmemory_unmap_resource(l->memory, resource);
+	return rc;
 }
 
 void xen_close(struct mgctl *m)

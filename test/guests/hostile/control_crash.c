@@ -162,8 +162,8 @@ struct kept {
 /* As much memory must be free as when the second life had cleaned up, but for the heap's slack. */
 static void compare(const struct kept *kept, uint64_t pages)
 {
-	CHECK(pages + 2 >= kept->pages && pages <= kept->pages + 2, "life %lu: %lu pages free, not %lu",
-	      kept->lives, pages, kept->pages);
+	CHECK(pages + 2 >= kept->pages && pages <= kept->pages + 2,
+	      "life %lu: %lu pages free, not %lu", kept->lives, pages, kept->pages);
 }
 
 /* The last life ends when the others have; the friend stays as a zombie while we map its page. */
