@@ -453,6 +453,19 @@ def mce_to_control_domain():
     k.stop('mce_report', cpu=1)
 
 
+@case(expect=[*bank_lines(1, 'corrected error', 3, 0x9c << 56),
+              r'^\[control\] record of 1 error:  9c0{14} 0{16} 0+123456000 $',
+              r'^\[control\] PASS mcelog$'],
+      options='', panics=False, halts=False, ends='off', timeout=300, ram='2G',
+      modules=[['linux-generic', 'guest name=control mem=768M pin=0 initial -- console=hvc0 margay.test=mcelog'],
+               ['initramfs-xl.gz', 'initrd for=control']])
+def mce_to_linux():
+    """The kernel of a control domain puts a corrected error of the machine into /dev/mcelog."""
+    k.stop('do_mca')
+    k.monitor('mce 1 3 0x9c00000000000000 0 0x123456000 0')
+    k.stop('mce_report', cpu=1)
+
+
 @case(expect=[HELLO], options='', panics=False, halts=False, ends='off')
 def mce_in_running_guest():
     """An uncorrected machine check while a guest runs reaches a handler and does not reset the machine. TCG cannot
