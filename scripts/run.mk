@@ -29,6 +29,8 @@ XL_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,xen-privcmd xen-evtchn xen-gn
 	xen-blkback xen-netback llc stp bridge loop brd dm-mod crc16 crc32c_generic mbcache jbd2 ext4)
 XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die) \
 	$(O)/cache/pvgrub/grub-i386-xen_pvh.bin
+# The same with libvirt, where `scripts/setup libvirt` has fetched it: long scenarios need it.
+VIRT_INITRAMFS := $(if $(wildcard $(O)/cache/libvirt/root.tar),$(O)/guests/initramfs-virt.gz)
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
 CONTROL_ISO := $(O)/margay-control.iso
@@ -75,13 +77,15 @@ $(GUEST_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/bed
 	@echo "  INITRD  $@"
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(GUEST_MODULES)
 
-$(XL_INITRAMFS): $(O)/cache/busybox/busybox $(O)/cache/control/root.tar test/beds/mkcontrol.sh test/beds/control/init \
+$(XL_INITRAMFS): $(O)/cache/control/root.tar
+$(O)/guests/initramfs-virt.gz: $(O)/cache/libvirt/root.tar
+$(XL_INITRAMFS) $(O)/guests/initramfs-virt.gz: $(O)/cache/busybox/busybox test/beds/mkcontrol.sh test/beds/control/init \
 		$(wildcard test/beds/control/tests/*) $(XL_MODULES) $(XL_GUESTS) $(O)/tools/mgctl \
 		$(O)/cache/cloud/vmlinuz $(GUEST_INITRAMFS)
 	$(Q)mkdir -p $(@D)
 	@echo "  INITRD  $@"
-	$(Q)test/beds/mkcontrol.sh $< $(O)/cache/control/root.tar $@ $(XL_MODULES) $(XL_GUESTS) $(O)/tools/mgctl \
-		linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
+	$(Q)test/beds/mkcontrol.sh $(O)/cache/busybox/busybox $(filter %/root.tar,$^) $@ $(XL_MODULES) $(XL_GUESTS) \
+		$(O)/tools/mgctl linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
 
 # The demonstration: a stock Debian kernel, which gets the input and the control privilege, and a
 # guest of our own that stays. The scenario linux-demo is the same.
