@@ -34,9 +34,12 @@ VIRT_INITRAMFS := $(if $(wildcard $(O)/cache/libvirt/root.tar),$(O)/guests/initr
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
 CONTROL_ISO := $(O)/margay-control.iso
+# `make control LIBVIRT=yes` has libvirt, too.
+LIBVIRT ?=
+CONTROL_INITRD := $(if $(LIBVIRT),$(O)/guests/initramfs-virt.gz,$(XL_INITRAMFS))
 CONTROL_MODULES := \
-	--module '$(O)/guests/linux-generic=guest name=control vcpus=1 mem=768M initial on_crash=restart -- console=hvc0 quiet' \
-	--module '$(XL_INITRAMFS)=initrd for=control' \
+	--module '$(O)/guests/linux-generic=guest name=control vcpus=1 mem=$(if $(LIBVIRT),1024M,768M) initial on_crash=restart -- console=hvc0 quiet' \
+	--module '$(CONTROL_INITRD)=initrd for=control' \
 	--module '$(O)/guests/neighbour=guest name=neighbour vcpus=1 mem=32M'
 
 .PHONY: setup iso run control usb debug FORCE
@@ -115,7 +118,7 @@ run:
 	$(AGAIN) $(RUN_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(RUN_ISO)
 
-$(CONTROL_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(XL_INITRAMFS) $(O)/tools/bootcheck \
+$(CONTROL_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(CONTROL_INITRD) $(O)/tools/bootcheck \
 		scripts/mkimage FORCE
 	@echo "  IMAGE   $@"
 	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(CONTROL_MODULES) $<
@@ -123,7 +126,7 @@ $(CONTROL_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(XL
 # A control domain with Xen's own tools, on the terminal.
 control:
 	$(CHECK_MACHINE)
-	$(Q)O=$(O) $(SETUP) build run control
+	$(Q)O=$(O) $(SETUP) build run control $(if $(LIBVIRT),libvirt)
 	$(AGAIN) $(CONTROL_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(CONTROL_ISO)
 
