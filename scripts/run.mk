@@ -29,12 +29,17 @@ XL_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,xen-privcmd xen-evtchn xen-gn
 	xen-blkback xen-netback llc stp bridge loop brd dm-mod crc16 crc32c_generic mbcache jbd2 ext4)
 XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die) \
 	$(O)/cache/pvgrub/grub-i386-xen_pvh.bin
+# The same with libvirt, where `scripts/setup libvirt` has fetched it: long scenarios need it.
+VIRT_INITRAMFS := $(if $(wildcard $(O)/cache/libvirt/root.tar),$(O)/guests/initramfs-virt.gz)
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
 CONTROL_ISO := $(O)/margay-control.iso
+# `make control LIBVIRT=yes` has libvirt, too.
+LIBVIRT ?=
+CONTROL_INITRD := $(if $(LIBVIRT),$(O)/guests/initramfs-virt.gz,$(XL_INITRAMFS))
 CONTROL_MODULES := \
-	--module '$(O)/guests/linux-generic=guest name=control vcpus=1 mem=768M initial on_crash=restart -- console=hvc0 quiet' \
-	--module '$(XL_INITRAMFS)=initrd for=control' \
+	--module '$(O)/guests/linux-generic=guest name=control vcpus=1 mem=$(if $(LIBVIRT),1024M,768M) initial on_crash=restart -- console=hvc0 quiet' \
+	--module '$(CONTROL_INITRD)=initrd for=control' \
 	--module '$(O)/guests/neighbour=guest name=neighbour vcpus=1 mem=32M'
 
 .PHONY: setup iso run control usb debug FORCE
@@ -75,13 +80,15 @@ $(GUEST_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/bed
 	@echo "  INITRD  $@"
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(GUEST_MODULES)
 
-$(XL_INITRAMFS): $(O)/cache/busybox/busybox $(O)/cache/control/root.tar test/beds/mkcontrol.sh test/beds/control/init \
+$(XL_INITRAMFS): $(O)/cache/control/root.tar
+$(O)/guests/initramfs-virt.gz: $(O)/cache/libvirt/root.tar
+$(XL_INITRAMFS) $(O)/guests/initramfs-virt.gz: $(O)/cache/busybox/busybox test/beds/mkcontrol.sh test/beds/control/init \
 		$(wildcard test/beds/control/tests/*) $(XL_MODULES) $(XL_GUESTS) $(O)/tools/mgctl \
 		$(O)/cache/cloud/vmlinuz $(GUEST_INITRAMFS)
 	$(Q)mkdir -p $(@D)
 	@echo "  INITRD  $@"
-	$(Q)test/beds/mkcontrol.sh $< $(O)/cache/control/root.tar $@ $(XL_MODULES) $(XL_GUESTS) $(O)/tools/mgctl \
-		linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
+	$(Q)test/beds/mkcontrol.sh $(O)/cache/busybox/busybox $(filter %/root.tar,$^) $@ $(XL_MODULES) $(XL_GUESTS) \
+		$(O)/tools/mgctl linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
 
 # The demonstration: a stock Debian kernel, which gets the input and the control privilege, and a
 # guest of our own that stays. The scenario linux-demo is the same.
@@ -111,7 +118,7 @@ run:
 	$(AGAIN) $(RUN_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(RUN_ISO)
 
-$(CONTROL_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(XL_INITRAMFS) $(O)/tools/bootcheck \
+$(CONTROL_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(CONTROL_INITRD) $(O)/tools/bootcheck \
 		scripts/mkimage FORCE
 	@echo "  IMAGE   $@"
 	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(CONTROL_MODULES) $<
@@ -119,7 +126,7 @@ $(CONTROL_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(XL
 # A control domain with Xen's own tools, on the terminal.
 control:
 	$(CHECK_MACHINE)
-	$(Q)O=$(O) $(SETUP) build run control
+	$(Q)O=$(O) $(SETUP) build run control $(if $(LIBVIRT),libvirt)
 	$(AGAIN) $(CONTROL_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(CONTROL_ISO)
 

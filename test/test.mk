@@ -132,6 +132,7 @@ check:
 
 check-long:
 	$(Q)O=$(O) $(SETUP)
+	$(Q)O=$(O) $(SETUP) libvirt
 	+$(Q)O=$(O) MAKE="$(MAKE)" scripts/check.py $(LONG_PARTS)
 
 check-format:
@@ -149,8 +150,8 @@ check-clang:
 check-scripts: $(O)/tools/bootcheck
 	$(Q)python3 -B -m unittest discover -s test/scripts
 
-test-images: $(O)/margay $(O)/tools/bootcheck guests $(LINUX_GUESTS) $(INITRAMFS) $(CONTROL_INITRAMFS) $(XL_INITRAMFS) $(BAD_GUESTS) \
-		modules test-modules $(O)/modules/allowed
+test-images: $(O)/margay $(O)/tools/bootcheck guests $(LINUX_GUESTS) $(INITRAMFS) $(CONTROL_INITRAMFS) $(XL_INITRAMFS) $(VIRT_INITRAMFS) \
+		$(BAD_GUESTS) modules test-modules $(O)/modules/allowed
 
 scenarios:
 	$(Q)test/beds/run.py --list

@@ -116,7 +116,10 @@ def main():
             return list_all(args.names)
         chosen = select(args)
         if args.needs:
-            print(' '.join(sorted({beds.NEEDS.get(bed, 'bochs') for _, bed in chosen})))
+            sets = {beds.NEEDS.get(bed, 'bochs') for _, bed in chosen}
+            sets |= {'libvirt' for scenario, _ in chosen for guest in scenario['guests']
+                     if guest['initrd'] == 'initramfs-virt.gz'}
+            print(' '.join(sorted(sets)))
             return 0
     except (scenarios.TableError, beds.BedError) as error:
         print(f'run: {error}', file=sys.stderr)

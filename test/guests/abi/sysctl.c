@@ -6,6 +6,7 @@
 #define __XEN_TOOLS__ 1
 #include "guest.h"
 
+#include <public/margay.h>
 #include <xen/arch-x86/cpuid.h>
 #include <xen/platform.h>
 #include <xen/sysctl.h>
@@ -43,6 +44,23 @@ static void check_refusals(void)
 	}
 }
 
+/*
+ * Checks that the words of CPUID features include those of libvirt's model kvm64. Without a model
+ * that fits, libvirt's driver for Xen does not load. Some machines' Xen names none.
+ */
+static void check_model(const uint32_t *cap)
+{
+	const uint32_t leaf1_edx = 0x078bfbfd;			  /* FPU DE PSE TSC ... SSE2 */
+	const uint32_t leaf1_ecx = 1u << 0 | 1u << 13;		  /* SSE3, CX16 */
+	const uint32_t ext1_edx = 1u << 11 | 1u << 20 | 1u << 29; /* SYSCALL, NX, LM */
+
+	if (hypercall1(MARGAY_HYPERCALL, UNMAPPED) == -XEN_ENOSYS)
+		return;
+	CHECK((cap[0] & leaf1_edx) == leaf1_edx && (cap[1] & leaf1_ecx) == leaf1_ecx &&
+		      (cap[2] & ext1_edx) == ext1_edx,
+	      "hw_cap is no CPU model of libvirt");
+}
+
 /* Returns the number of CPUs. */
 static uint32_t check_machine(void)
 {
@@ -67,6 +85,7 @@ static uint32_t check_machine(void)
 	CHECK(p->threads_per_core && p->cores_per_socket && p->cpu_khz > 1000, "topology");
 	CHECK(p->free_pages < p->total_pages && p->total_pages <= p->max_mfn + 1, "memory");
 	CHECK(p->capabilities & XEN_SYSCTL_PHYSCAP_hap, "capabilities");
+	check_model(p->hw_cap);
 	CHECK(p->hw_cap[2] & 1u << 29, "no long mode");
 
 	clear();
