@@ -45,13 +45,14 @@ static void check_refusals(void)
 }
 
 /*
- * Checks that the words of CPUID features include those of libvirt's model kvm64. Without a model
- * that fits, libvirt's driver for Xen does not load. Some machines' Xen names none.
+ * Checks that the words of CPUID features include those of libvirt's least models of 64 bits, Conroe
+ * and others. Without a model that fits, libvirt's driver for Xen does not load. Some machines' Xen
+ * names none.
  */
 static void check_model(const uint32_t *cap)
 {
 	const uint32_t leaf1_edx = 0x078bfbfd;			  /* FPU DE PSE TSC ... SSE2 */
-	const uint32_t leaf1_ecx = 1u << 0 | 1u << 13;		  /* SSE3, CX16 */
+	const uint32_t leaf1_ecx = 1u << 0;			  /* SSE3 */
 	const uint32_t ext1_edx = 1u << 11 | 1u << 20 | 1u << 29; /* SYSCALL, NX, LM */
 
 	if (hypercall1(MARGAY_HYPERCALL, UNMAPPED) == -XEN_ENOSYS)
