@@ -469,3 +469,42 @@ def native(with_others=False):
         result['xen'] = {**work_on_xen(1, SAME_KERNEL), **work_on_xen(2, two)}
         result['kvm'] = work_of(linux_on_kvm('work-kvm', 'PASS work'))
     return result
+
+
+# The names of the rows, in the order of count.c's.
+IO_ROW = re.compile(r'\bio (\w+) (\d+)$')
+IO_MEMORY = re.compile(r'\bio memory (\d+)$')
+MARGAY_RANGE = '0xffffffff80000000:0xffffffff81000000'
+IO_CPU = beds.TCG_CPU + ',-monitor,-smap,-rdtscp'
+
+
+def io_rows(lines, path):
+    """Return {name: {all, range}} for one operation: instructions of all parties, and of the hypervisor."""
+    rows = xen_tools.rows_of(path)
+    names = [(m[1], int(m[2])) for m in lines.find(IO_ROW) if m[1] != 'memory']
+    if len(rows) != len(names):
+        raise PerfError(f'{len(rows)} rows in {path} for {len(names)} names')
+    return {name: {'all': round(row[1] / times), 'hypervisor': round(row[4] / times),
+                   'decoder': round(row[2] / times)}
+            for (name, times), row in zip(names, rows)} | \
+        {'memory': {'kib': int(lines.find(IO_MEMORY)[0][1])}}
+
+
+def control_on_margay():
+    counts = os.path.join(beds.OUT, 'perf', 'control.counts')
+    image, log = image_of('control', [
+        (guest('linux-generic'), 'guest name=control vcpus=1 mem=768M initial -- '
+                                 'console=hvc0 quiet nokaslr margay.test=io'),
+        (guest('initramfs-io.gz'), 'initrd for=control')], 'console=com1')
+    lines = Lines()
+    machine = beds.Machine(image, cpus=1, mem=2048,
+                           extra=[*ICOUNT, *xen_tools.counting(counts, range=MARGAY_RANGE)])
+    machine.cpu = IO_CPU
+    ended = beds.run_qemu(machine, lines, log, 1500)
+    os.remove(image)
+    return io_rows(finish(lines, ended, log, 'PASS io'), counts)
+
+
+def control(xen=True):
+    """Measure what a control domain and its guests do, in the hypervisor's instructions."""
+    return {'margay': control_on_margay()}

@@ -20,7 +20,7 @@ PT_LOAD = 1
 DECODER = 'svm_get_insn_len'
 # The return to a paravirtual guest, from an exception, an interrupt or a hypercall.
 RETURN = 'x86_64/entry.S#restore_all_guest'
-ROW = re.compile(r'row (\d+) (\d+) (\d+) (\d+)')
+ROW = re.compile(r'row (\d+) (\d+) (\d+) (\d+) (\d+)')
 
 
 def need(path):
