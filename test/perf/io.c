@@ -67,8 +67,12 @@ static void read_one(unsigned int i, size_t size, uint64_t at)
 	struct iocb *block = &blocks[i];
 
 	*block = (struct iocb){
-		.aio_lio_opcode = IOCB_CMD_PREAD, .aio_fildes = (uint32_t)disk, .aio_data = i,
-		.aio_buf = (uintptr_t)(buffers + i * size), .aio_nbytes = size, .aio_offset = (int64_t)at,
+		.aio_lio_opcode = IOCB_CMD_PREAD,
+		.aio_fildes = (uint32_t)disk,
+		.aio_data = i,
+		.aio_buf = (uintptr_t)(buffers + i * size),
+		.aio_nbytes = size,
+		.aio_offset = (int64_t)at,
 	};
 	if (syscall(SYS_io_submit, aio, 1, &block) != 1)
 		die("io_submit");
@@ -115,7 +119,8 @@ static int run_disk(char **arg)
 	disk = open(arg[0], O_RDONLY | O_DIRECT);
 	if (disk < 0)
 		die(arg[0]);
-	buffers = mmap(NULL, DEPTH * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	buffers = mmap(NULL, DEPTH * MIB, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (buffers == MAP_FAILED || syscall(SYS_io_setup, DEPTH, &aio))
 		die("memory");
 	measure_reads("disk_4k", 1, 4 * KIB, 500);
@@ -149,7 +154,8 @@ static void serve_one(int fd)
 	no_delay(fd);
 	while (recv(fd, &left, sizeof(left), MSG_WAITALL) == sizeof(left)) {
 		while (left) {
-			ssize_t n = recv(fd, buffer, left < sizeof(buffer) ? left : sizeof(buffer), 0);
+			ssize_t n =
+				recv(fd, buffer, left < sizeof(buffer) ? left : sizeof(buffer), 0);
 
 			if (n <= 0)
 				return;
@@ -250,7 +256,9 @@ static int run_row(char **arg)
 
 static void sysctl(int fd, struct xen_sysctl *op)
 {
-	struct { uint64_t op, arg[5]; } call = { __HYPERVISOR_sysctl, { (uintptr_t)op } };
+	struct {
+		uint64_t op, arg[5];
+	} call = { __HYPERVISOR_sysctl, { (uintptr_t)op } };
 
 	op->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
 	if (ioctl(fd, _IOC(_IOC_NONE, 'P', 0, sizeof(call)), &call) < 0)
@@ -275,7 +283,8 @@ static int run_memory(char **arg)
 	op->u.getdomaininfolist.max_domains = 1;
 	set_xen_guest_handle(op->u.getdomaininfolist.buffer, info);
 	sysctl(fd, op);
-	printf("%lu %lu\n", free_pages * 4, op->u.getdomaininfolist.num_domains ? (uint64_t)info->tot_pages * 4 : 0);
+	printf("%lu %lu\n", free_pages * 4,
+	       op->u.getdomaininfolist.num_domains ? (uint64_t)info->tot_pages * 4 : 0);
 	return 0;
 }
 
@@ -297,7 +306,8 @@ static const struct {
 int main(int argc, char **argv)
 {
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
-		if (argc > 1 && !strcmp(argv[1], commands[i].name) && argc == 2 + commands[i].arguments)
+		if (argc > 1 && !strcmp(argv[1], commands[i].name) &&
+		    argc == 2 + commands[i].arguments)
 			return commands[i].run(argv + 2);
 	fputs("FAIL io: wrong arguments\n", stderr);
 	return 1;
