@@ -9,15 +9,17 @@
 
 int foreign_get(struct domain *d, gfn_t gfn, mfn_t *mfn)
 {
-	struct p2m_entry e = p2m_lookup(d, gfn);
+	struct p2m_entry e;
 
 	/* What a guest of a control domain's writes to the last initial domain would be lost. */
 	if (d->initial)
 		return -EPERM;
-	if (e.type == P2M_SHARED && grant_has_frame(d, e.mfn))
+	if (p2m_get_page(d, gfn, mfn)) {
+		e = p2m_lookup(d, gfn);
+		if (e.type != P2M_SHARED || !grant_has_frame(d, e.mfn))
+			return -EINVAL;
 		*mfn = e.mfn;
-	else if (p2m_get_page(d, gfn, mfn))
-		return -EINVAL;
+	}
 	domain_hold(d);
 	return 0;
 }

@@ -60,13 +60,12 @@ static bool is_grant(enum p2m_type type)
 /* Maps a pinned page in ld's p2m. Returns a GNTST_*. */
 static int map_page(struct domain *ld, gfn_t gfn, mfn_t mfn, bool write)
 {
-	struct p2m_entry e = p2m_lookup(ld, gfn);
-
 	/* Only grant_unmap() ends a grant mapping. */
-	if (is_grant(e.type) || e.type == P2M_FOREIGN ||
-	    p2m_map(ld, gfn, mfn, 0, write ? P2M_GRANT_RW : P2M_GRANT_RO))
-		return GNTST_general_error;
-	return GNTST_okay;
+	const u32 over = ~(1U << P2M_GRANT_RW | 1U << P2M_GRANT_RO | 1U << P2M_FOREIGN);
+
+	return p2m_map_over(ld, gfn, mfn, write ? P2M_GRANT_RW : P2M_GRANT_RO, over) ?
+		       GNTST_general_error :
+		       GNTST_okay;
 }
 
 void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op)

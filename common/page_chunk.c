@@ -114,19 +114,20 @@ static void scrub_some(struct node *n, struct group *g, bool idle)
 	relist_group(n, g);
 }
 
-void pages_scrub_idle(struct cpu *c)
+void pages_idle(struct cpu *c, stime_t at)
 {
 	unsigned node = c->node < nr_nodes ? c->node : 0;
 
-	for (unsigned i = 0; i < nr_nodes && !opt.noidlescrub; i++) {
+	for (unsigned i = 0; i < nr_nodes; i++) {
 		struct node *n = &nodes[node + i < nr_nodes ? node + i : node + i - nr_nodes];
 
-		while (!READ_ONCE(c->work) && !list_empty(&n->dirty)) {
+		while (!READ_ONCE(c->work) && !list_empty(&n->dirty) && !opt.noidlescrub) {
 			hold_look();
 			guard(&n->lock);
 			if (first_dirty(n))
 				scrub_some(n, first_dirty(n), true);
 		}
+		merge_unused(n, c, at);
 	}
 }
 

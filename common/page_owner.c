@@ -9,6 +9,7 @@
  * allocated (page_chunk.c).
  */
 #include <margay/domain.h>
+#include <margay/percpu.h>
 
 #include "page_priv.h"
 
@@ -305,18 +306,53 @@ int page_get(const struct domain *d, mfn_t mfn)
 
 /*
  * Called when the last reference to a page of chunk c is gone. Leaves c split, since references
- * come in bursts (copies from grant to grant), and merges the chunk that the last call left split.
- * Called with n->lock; drops it.
+ * come in bursts (copies from grant to grant, the packets of a network card), and merges another
+ * chunk that was left split. Called with n->lock; drops it.
  */
 static void defer_merge(struct node *n, u64 c)
 {
-	u64 before = n->unused;
+	unsigned i = c % DEFERRED;
+	u64 before;
 
-	n->unused = c;
+	/* Two chunks that alternate would merge each other if each had only one place. */
+	if (n->unused[i] && (n->unused[i] & ~DEFER_USED) != c)
+		i ^= 1;
+	before = n->unused[i] & ~DEFER_USED;
+	n->unused[i] = c | DEFER_USED;
+	n->deferred = true;
 	if (before && before != c && chunks[before].split)
 		split_merge_unlock(n, before);
 	else
 		spin_unlock(&n->lock);
+}
+
+void merge_unused(struct node *n, struct cpu *c, stime_t at)
+{
+	u64 left = 0;
+
+	if (!READ_ONCE(n->deferred) || at - n->looked < DEFER_NS)
+		return;
+	WRITE_ONCE(n->deferred, false);
+	for (unsigned i = 0; i < DEFERRED; i++) {
+		u64 slot;
+
+		spin_lock(&n->lock);
+		slot = n->unused[i];
+		n->unused[i] = slot & DEFER_USED ? slot & ~DEFER_USED : 0;
+		left |= n->unused[i];
+		if (slot && !(slot & DEFER_USED) && chunks[slot].split)
+			split_merge_unlock(n, slot);
+		else
+			spin_unlock(&n->lock);
+		if (READ_ONCE(c->work)) {
+			left = true;
+			break;
+		}
+	}
+	if (!READ_ONCE(c->work))
+		n->looked = at;
+	if (left)
+		WRITE_ONCE(n->deferred, true);
 }
 
 void page_put(struct domain *d, mfn_t mfn)

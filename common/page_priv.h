@@ -20,6 +20,9 @@
 #define GROUP_CHUNKS 512U
 #define HOT_PAGES 64U
 #define SCRUB_PAGES 64U		/* in one step */
+#define DEFERRED 128U		/* chunks that a node leaves split */
+#define DEFER_USED (1UL << 63)	/* since merge_unused() looked at it */
+#define DEFER_NS 1000000000UL
 
 /* One page: a page of the chunk itself if possible, else another page of Margay's. */
 struct split {
@@ -60,7 +63,9 @@ struct node {
 	u64 total_pages; /* at boot; not what is no RAM */
 	u64 free_pages;	 /* in whole and split chunks */
 	u64 dirty_pages; /* in whole chunks, less those being scrubbed */
-	u64 unused;	 /* a chunk that defer_merge() left split; 0: none */
+	u64 unused[DEFERRED]; /* chunks that defer_merge() left split, with DEFER_USED; 0: none */
+	bool deferred;	      /* there are some */
+	stime_t looked;	      /* when merge_unused() last looked at all of them */
 	unsigned scrubbing; /* chunks that a CPU scrubs now */
 	unsigned split_lists; /* mask of the lists in use */
 	struct list clean, dirty;
@@ -128,6 +133,9 @@ static inline bool chunk_is_listed(u64 c)
 
 /* Takes scrubbed chunks: 1, or 512, a whole gigabyte. Takes n->lock. See dom_alloc(). */
 int chunks_alloc(struct node *n, u64 count, u16 owner, mfn_t *mfn);
+
+/* page_owner.c. Merges chunks that stayed split and were not used for a second. An idle CPU calls it. */
+void merge_unused(struct node *n, struct cpu *c, stime_t at);
 
 /* page_split.c. Called with the lock of the chunk's node, n. */
 

@@ -683,7 +683,7 @@ static void sched_idle(struct cpu *c)
 
 	c->idled -= start;
 	timers_idle();
-	pages_scrub_idle(c);
+	pages_idle(c, start);
 	policy_idle(c, c->slept);
 	c->slept = now() - start;
 	c->idled += start + c->slept;

@@ -7,20 +7,31 @@
 
 #include "hypercall_priv.h"
 
-/* Runs one operation for each of count structures. A macro, since only the types differ. */
+#define BATCH 16U	/* operations between two looks for other work */
+
+/*
+ * Runs one operation for each of count structures, and copies a batch of them at once, or single
+ * ones where the guest's memory ends within the batch. A macro, since only the types differ.
+ */
 #define FOR_EACH_OP(type, operation)                                                          \
 	do {                                                                                  \
-		for (u32 i = 0; i < count; i++) {                                                \
-			type op;                                                              \
+		type ops[BATCH], *op;                                                         \
+		for (u32 i = 0, n; i < count; i += n) {                                          \
+			gvaddr_t at = arg + i * sizeof(type);                                 \
 			if (i && hcall_preempt()) {                                           \
-				h->rsi = arg + i * sizeof(type);                              \
+				h->rsi = at;                                                  \
 				h->rdx = count - i;                                           \
 				return HCALL_RESTART;                                         \
 			}                                                                     \
-			if (guest_read(&op, arg, i))                                      \
-				return -EFAULT;                                               \
-			operation;                                                            \
-			if (guest_write(arg, i, &op))                                     \
+			n = min(count - i, BATCH);                                            \
+			if (copy_from_guest(ops, at, n * sizeof(type))) {                     \
+				n = 1;                                                        \
+				if (guest_read(ops, at, 0))                                   \
+					return -EFAULT;                                       \
+			}                                                                     \
+			for (op = ops; op < ops + n; op++)                                    \
+				operation;                                                    \
+			if (copy_to_guest(at, ops, n * sizeof(type)))                         \
 				return -EFAULT;                                               \
 		}                                                                             \
 		return 0;                                                                     \
@@ -123,14 +134,14 @@ long do_grant_table_op(struct vcpu *v, struct regs *h)
 		return -EINVAL;
 	switch (cmd) {
 	case GNTTABOP_map_grant_ref:
-		FOR_EACH_OP(struct gnttab_map_grant_ref, grant_map(d, &op));
+		FOR_EACH_OP(struct gnttab_map_grant_ref, grant_map(d, op));
 	case GNTTABOP_unmap_grant_ref:
-		FOR_EACH_OP(struct gnttab_unmap_grant_ref, grant_unmap(d, &op));
+		FOR_EACH_OP(struct gnttab_unmap_grant_ref, grant_unmap(d, op));
 	case GNTTABOP_copy:
-		FOR_EACH_OP(struct gnttab_copy, grant_copy(d, &op));
+		FOR_EACH_OP(struct gnttab_copy, grant_copy(d, op));
 	case GNTTABOP_swap_grant_ref:
 		FOR_EACH_OP(struct gnttab_swap_grant_ref,
-			    op.status = (s16)grant_swap(d, op.ref_a, op.ref_b));
+			    op->status = (s16)grant_swap(d, op->ref_a, op->ref_b));
 	case GNTTABOP_query_size: return count == 1 ? query_size(v, arg) : -EINVAL;
 	case GNTTABOP_setup_table: return count == 1 ? setup_table(v, arg) : -EINVAL;
 	case GNTTABOP_set_version: return set_version(v, arg);

@@ -20,15 +20,13 @@
 /* XENMAPSPACE_gmfn_foreign of DOMID_XEN: trace rings, as in Xen. Guests cannot pass this number. */
 #define MAPSPACE_MARGAY (1UL << 32)
 
-/* Returns whether a memory operation may remove the mapping. Others end by their handles. */
+/* Mappings that a memory operation may replace or remove. Others end by their handles. */
+#define REPLACEABLE (1U << P2M_RAM | 1U << P2M_SHARED | 1U << P2M_SHARED_RO)
+#define REMOVABLE (REPLACEABLE | 1U << P2M_FOREIGN)
+
 static bool may_unmap(enum p2m_type type)
 {
-	return type == P2M_RAM || type == P2M_SHARED || type == P2M_SHARED_RO;
-}
-
-static bool may_remove(enum p2m_type type)
-{
-	return may_unmap(type) || type == P2M_FOREIGN;
+	return REPLACEABLE >> type & 1;
 }
 
 /* Reservations. */
@@ -39,18 +37,18 @@ static bool may_remove(enum p2m_type type)
  */
 static unsigned remove_some(struct domain *d, gfn_t gfn, unsigned n)
 {
-	unsigned i = 0;
-
 	if (n == CHUNK_PAGES && !(gfn % CHUNK_PAGES) && p2m_lookup(d, gfn).order &&
 	    may_unmap(p2m_lookup(d, gfn).type))
-		return p2m_unmap_pages(d, gfn, n);
-	while (i < min(n, P2M_BATCH) && may_remove(p2m_lookup(d, gfn + i).type))
-		i++;
-	return i ? p2m_unmap_pages(d, gfn, i) : 0;
+		return p2m_unmap_pages(d, gfn, n, REPLACEABLE);
+	return p2m_unmap_pages(d, gfn, min(n, P2M_BATCH), REMOVABLE);
 }
 
 static bool may_populate(struct domain *d, gfn_t gfn, unsigned n)
 {
+	struct p2m_entry e = p2m_lookup(d, gfn);
+
+	if (!(gfn % n) && 1U << e.order >= n)
+		return e.type == P2M_NONE || may_unmap(e.type);
 	for (unsigned i = 0; i < n; i++) {
 		enum p2m_type type = p2m_lookup(d, gfn + i).type;
 
@@ -313,11 +311,7 @@ static int move_page(struct domain *d, gfn_t from, gfn_t to)
 /* Maps a page of rd's to gfn of the control domain d. Called with d->lock. */
 static int map_foreign(struct domain *d, gfn_t gfn, mfn_t mfn)
 {
-	enum p2m_type type = p2m_lookup(d, gfn).type;
-
-	if (type != P2M_NONE && !may_unmap(type))
-		return -EINVAL;
-	return p2m_map(d, gfn, mfn, 0, P2M_FOREIGN);
+	return p2m_map_over(d, gfn, mfn, P2M_FOREIGN, REPLACEABLE);
 }
 
 /* The same for page idx of rd. */

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Measure Margay in instructions under QEMU's -icount: exits and hypercalls beside those of Xen, those with VT-x under
-Bochs, and for both hypervisors the boot, the memory, and the exits of a stock Linux kernel, busy and asleep.
+Bochs, and for both hypervisors the boot, the memory, the exits of a stock Linux kernel, busy and asleep, and what a
+control domain and its guests cost.
 
     scripts/perf.py [--no-xen] [--diff | --baseline] [bench] [vtx] [boot] [memory] [policy] [linux]
-                 [native]
+                 [native] [control]
 
 The figures repeat, but for Linux on 2 CPUs. All of them also go to $O/perf/perf.json, a picture of
 the operations' costs to perf.svg, the logs beside it. Targets are shown, not enforced: the exit
@@ -23,13 +24,15 @@ import measure  # noqa: E402
 import plot  # noqa: E402
 import beds  # noqa: E402
 
-PARTS = ('vtx', 'bench', 'boot', 'memory', 'policy', 'linux', 'native')
+PARTS = ('vtx', 'bench', 'boot', 'memory', 'policy', 'linux', 'native', 'control')
 BASELINE = os.path.join(os.path.dirname(measure.__file__), 'baseline.json')
-WITH_XEN = ('bench', 'boot', 'memory', 'linux', 'native')
-DIFF_PARTS = ('bench', 'boot', 'memory', 'native')
+WITH_XEN = ('bench', 'boot', 'memory', 'linux', 'native', 'control')
+DIFF_PARTS = ('bench', 'boot', 'memory', 'native', 'control')
 # The parts whose figures varied between runs of one source: how long a second CPU takes to start,
-# where in a tick the sleeps begin, and in which order the emulator runs two CPUs.
-VARYING = ('boot.2 CPUs.', 'native.margay.sleep_excess', 'native.margay.futex_two')
+# where in a tick the sleeps begin, in which order the emulator runs two CPUs, and how many packets a
+# backend finds at once.
+VARYING = ('boot.2 CPUs.', 'native.margay.sleep_excess', 'native.margay.futex_two',
+           'control.margay.control_', 'control.margay.guest_', 'control.margay.disk_1m')
 TOLERANCE = 0.02
 BENCH_TARGETS = {'null_hypercall': 150, 'cpuid': 250, 'send_masked': 400, 'send_upcall': 700,
                  'set_timer_op': 300, 'yield': 500, 'yield_two': 500, 'timer_tick': 1500,
@@ -198,6 +201,41 @@ def show_native(data):
               "  through Xen. KVM's host is the same kernel on the bare machine, with QEMU.")
 
 
+# The row, what it is, and the limit.
+CONTROL_ROWS = (
+    ('disk_4k', 'read of 4 KiB from a disk', 8_000),
+    ('disk_4k_32', '... of 32 at once', 800),
+    ('disk_1m', 'read of 1 MiB', 30_000),
+    ('control_trip', 'TCP round trip to the control domain', 10_000),
+    ('guest_trip', '... to another guest', 22_000),
+    ('control_mib', '1 MiB by TCP to the control domain', 250_000),
+    ('guest_mib', '... to another guest', None),
+    ('create', 'xl create, 256 MiB', 15_000_000),
+    ('destroy', 'xl destroy, with scrubbing', 40_000_000),
+    ('idle', 'an idle Linux guest, a second', 60_000))
+CONTROL_MEMORY_KIB = 256
+
+
+def show_control(data):
+    margay, xen = data['margay'], data.get('xen')
+    rows = []
+    for name, what, target in CONTROL_ROWS:
+        cost = margay[name]
+        row = [what, f"{cost['all']:,}", f"{cost['hypervisor']:,}"]
+        if xen:
+            other = xen[name]
+            row += [f"{other[key]:,}" for key in ('all', 'hypervisor')]
+            row.append(f"{other['hypervisor'] - other['decoder']:,}")
+        rows.append(row + verdict(cost['hypervisor'], target))
+    row = ['memory for a guest of 256 MiB, KiB', '', f"{margay['memory']['kib']:,}"]
+    row += ['', f"{xen['memory']['kib']:,}", ''] if xen else []
+    rows.append(row + verdict(margay['memory']['kib'], CONTROL_MEMORY_KIB))
+    table('A control domain and its guests, 1 CPU: instructions of all parties, and of the hypervisor',
+          ['', 'all', 'Margay'] + (['all', 'Xen', 'Xen net'] if xen else []) + ['target', ''], rows)
+    if xen:
+        print("  The control domain is paravirtual on Xen. Xen net: without its decoding of instructions.")
+
+
 def flat(data, prefix=''):
     """Return {'a.b.c': number} of all numbers in nested dictionaries."""
     if isinstance(data, dict):
@@ -210,7 +248,8 @@ def repeating(result):
     """Return the contents of a baseline: Margay's own figures of the parts that repeat."""
     numbers = flat({part: result[part] for part in DIFF_PARTS if part in result})
     return {key: value for key, value in numbers.items()
-            if not key.startswith(('bench.xen', 'native.xen', 'native.kvm', *VARYING))}
+            if not key.startswith(('bench.xen', 'native.xen', 'native.kvm', 'control.xen', *VARYING)) and
+            not (key.startswith('control.') and key.endswith(('.all', '.decoder')))}
 
 
 def show_diff(result):
@@ -251,7 +290,7 @@ def main():
             result = json.load(file)
     shows = {'vtx': show_vtx, 'bench': lambda data: show_bench(data, result.get('vtx', {})),
              'boot': show_boot, 'memory': show_memory, 'policy': show_policy, 'linux': show_linux,
-             'native': show_native}
+             'native': show_native, 'control': show_control}
     status = 0
     for part in parts:
         try:

@@ -114,6 +114,24 @@ $(O)/tools/work: test/perf/work.c $(O)/flags/tools
 $(WORK_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh $(O)/tools/work
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(O)/tools/work
 
+# The work of guests with a disk and a network, and their control domain: test/perf/io.c.
+IO_INITRAMFS := $(O)/guests/initramfs-io.gz
+IO_GUEST_INITRAMFS := $(O)/guests/initramfs-io-guest.gz
+
+$(O)/tools/io: test/perf/io.c $(O)/flags/tools
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(TOOL_CFLAGS) -s -static -o $@ $<
+
+$(IO_GUEST_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds/initramfs/tests/io \
+		$(GUEST_MODULES) $(O)/tools/io
+	$(Q)test/beds/mkinitramfs.sh $< $@ $(GUEST_MODULES) $(O)/tools/io
+
+$(IO_INITRAMFS): $(O)/cache/busybox/busybox $(O)/cache/control/root.tar test/beds/mkcontrol.sh test/beds/control/init \
+		test/beds/control/tests/io $(XL_MODULES) $(O)/tools/mgctl $(O)/tools/io $(O)/guests/linux-cloud \
+		$(IO_GUEST_INITRAMFS)
+	$(Q)test/beds/mkcontrol.sh $< $(O)/cache/control/root.tar $@ $(XL_MODULES) $(O)/tools/mgctl $(O)/tools/io \
+		vmlinux=$(O)/guests/linux-cloud initramfs=$(IO_GUEST_INITRAMFS)
+
 # The same work in a KVM guest.
 KVM_INITRAMFS := $(O)/guests/initramfs-kvm.cpio
 
@@ -207,6 +225,6 @@ hold-times:
 
 perf perf-diff perf-baseline:
 	$(Q)O=$(O) $(SETUP) build run check
-	$(AGAIN) test-images $(WORK_INITRAMFS) $(if $(filter perf,$@),$(KVM_INITRAMFS) $(COUNT_PLUGIN))
+	$(AGAIN) test-images $(WORK_INITRAMFS) $(IO_INITRAMFS) $(COUNT_PLUGIN) $(if $(filter perf,$@),$(KVM_INITRAMFS))
 	$(Q)O=$(O) scripts/perf.py $(patsubst perf-%,--%,$(filter-out perf,$@))
 	$(if $(filter perf,$@),$(AGAIN) hold-times)

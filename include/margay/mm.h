@@ -101,8 +101,11 @@ int page_retire(mfn_t mfn);
 void *dom_alloc_meta(struct domain *d, unsigned n) __must_check;
 void dom_free_meta(struct domain *d, void *pages, unsigned n);
 
-/* Scrubs free memory, that of c's node first, until c has work. */
-void pages_scrub_idle(struct cpu *c);
+/*
+ * Scrubs free memory, that of c's node first, until c has work, and merges split chunks. `at` is the
+ * present time.
+ */
+void pages_idle(struct cpu *c, stime_t at);
 
 struct mem_stats {
 	u64 total_pages, free_pages, margay_pages, split_chunks, retired_pages;

@@ -27,10 +27,19 @@ static inline bool p2m_read_only(enum p2m_type t)
 	return t == P2M_GRANT_RO || t == P2M_SHARED_RO;
 }
 
+/*
+ * Pages that come and go. Copies from and to guest memory keep no translation of such a page, so the
+ * end of its mapping leaves the translations that they keep.
+ */
+static inline bool p2m_transient(enum p2m_type t)
+{
+	return t >= P2M_GRANT_RW && t <= P2M_FOREIGN;
+}
+
 struct p2m_entry {
 	mfn_t mfn;		/* the exact page, also within a large mapping */
 	enum p2m_type type;
-	u8 order;		/* 0, 9 or 18: size of the mapping that contains it */
+	u8 order; /* 0, 9 or 18 (27: none): size of the mapping, or hole, that contains it */
 };
 
 /*
@@ -50,7 +59,7 @@ struct p2m {
 	struct spinlock lock;
 	struct page_table pt;
 	struct list listeners;
-	u64 generation;		/* incremented by each flush */
+	u64 generation;		/* incremented by each flush for more than transient pages */
 	u64 entries[3];		/* leaf mappings by level: 4K, 2M, 1G */
 	u64 table_pages;	/* page-table pages, charged to the domain */
 };
@@ -61,16 +70,20 @@ struct p2m {
  */
 int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type);
 
+/* Maps a page, over nothing but the types of the mask `over` (a bit each). Also -EINVAL. */
+int p2m_map_over(struct domain *d, gfn_t gfn, mfn_t mfn, enum p2m_type type, u32 over);
+
 /* Unmaps one page, flushes, and releases RAM (dom_free). -ENOENT when nothing is mapped. */
 int p2m_unmap(struct domain *d, gfn_t gfn);
 
 /*
  * The same for up to P2M_BATCH pages, or for a chunk that one entry maps (n is CHUNK_PAGES), with
- * one flush. Stops at a page that is not mapped. Returns the number of pages unmapped. For a chunk
+ * one flush. Stops at a page that is not mapped, or whose type is not in the mask `types`. Returns
+ * the number of pages unmapped. For a chunk
  * the caller holds no lock: its scrub takes interrupts.
  */
 #define P2M_BATCH 32U
-unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n);
+unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types);
 
 /* Unmaps without releasing the page, which the caller takes over. Returns the entry in *old. */
 int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *old);

@@ -231,8 +231,8 @@ struct vcpu {
 
 	struct paging_state paging;
 	u64 map_generation;		/* the p2m's generation when the caches below were filled */
-	struct p2m_window map[8];
-	struct vcpu_walk walked[8];
+	struct p2m_window map[16];
+	struct vcpu_walk walked[16];
 
 	void *hvm;			/* back-end data: VMCB and the like */
 	u64 exits[NR_EXITS];

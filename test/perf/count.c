@@ -2,10 +2,10 @@
 /*
  * A QEMU plugin (TCG) that counts the instructions of a hypervisor that has no counters of its own.
  * It writes to the file given by `to=`:
- * `row INTERVALS INSTRUCTIONS INSIDE CALLS` for each row that a guest marked (guests/lib/bench.h):
- * the number of intervals between its marks, the instructions in them, and the instructions and
- * calls of the function given by `inside=ENTRY:RETURN:RETURN...`: its address and all its return
- * addresses;
+ * `row INTERVALS INSTRUCTIONS INSIDE CALLS RANGE` for each row that a guest marked
+ * (guests/lib/bench.h): the number of intervals between its marks, the instructions in them, the
+ * instructions and calls of the function given by `inside=ENTRY:RETURN:RETURN...`: its address and
+ * all its return addresses; and the instructions at the addresses given by `range=FIRST:END`;
  * `vmrun INSTRUCTIONS` at the first VMRUN, counted from the first execution of the address `from=`;
  * `passes COUNT` at the end: executions of the address `passes=`.
  * Under -icount all CPUs run in one thread, so no lock is needed.
@@ -48,7 +48,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **
 EXPORT int qemu_plugin_version = 1;
 
 struct count {
-	uint64_t all, inside, calls;
+	uint64_t all, inside, calls, range;
 };
 
 /* A row in progress: the sum of its intervals except the first, which is kept separately. */
@@ -59,10 +59,11 @@ struct slot {
 };
 
 static FILE *out;
-static uint64_t entry, returns[MAX_RETURNS], from, passed_address, passes;
+static uint64_t entry, returns[MAX_RETURNS], from, passed_address, passes, range_first, range_end;
 static unsigned int n_returns;
 
 static uint64_t executed, seen;		/* by all CPUs; seen: those included in `now` */
+static uint64_t executed_in_range;
 static struct count now;
 static unsigned int current;		/* the running CPU */
 static bool inside[MAX_CPUS];
@@ -76,6 +77,7 @@ static void account(void)
 	uint64_t more = executed - seen;
 
 	now.all += more;
+	now.range = executed_in_range;
 	if (inside[current])
 		now.inside += more;
 	seen = executed;
@@ -111,7 +113,8 @@ static void on_return(unsigned int cpu, void *data)
 
 static struct count difference(const struct count *a, const struct count *b)
 {
-	return (struct count){ a->all - b->all, a->inside - b->inside, a->calls - b->calls };
+	return (struct count){ a->all - b->all, a->inside - b->inside, a->calls - b->calls,
+			       a->range - b->range };
 }
 
 /* Starts or ends an interval. */
@@ -135,6 +138,7 @@ static void on_mark(unsigned int cpu, void *data)
 	s->sum.all += c.all;
 	s->sum.inside += c.inside;
 	s->sum.calls += c.calls;
+	s->sum.range += c.range;
 }
 
 /* Leaves out the first of several intervals, as the guests do. */
@@ -148,12 +152,12 @@ static void on_row(unsigned int cpu, void *data)
 	while (s < slots + SLOTS && !s->intervals)
 		s++;
 	if (s == slots + SLOTS) {
-		fprintf(out, "row 0 0 0 0\n");
+		fprintf(out, "row 0 0 0 0 0\n");
 		return;
 	}
 	c = s->intervals > 1 ? &s->sum : &s->first;
-	fprintf(out, "row %u %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-		s->intervals - (s->intervals > 1), c->all, c->inside, c->calls);
+	fprintf(out, "row %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+		s->intervals - (s->intervals > 1), c->all, c->inside, c->calls, c->range);
 	*s = (struct slot){};
 }
 
@@ -214,6 +218,8 @@ static void watch(struct qemu_plugin_insn *insn)
 static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
 	size_t n = qemu_plugin_tb_n_insns(tb);
+	uint64_t first = qemu_plugin_insn_vaddr(qemu_plugin_tb_get_insn(tb, 0));
+	bool in_range = first >= range_first && first < range_end;
 
 	(void)id;
 	if (!passed_address)
@@ -230,6 +236,9 @@ static void on_translation(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 		watch(insn);
 		qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64,
 							   &executed, 1);
+		if (in_range)
+			qemu_plugin_register_vcpu_insn_exec_inline(insn, QEMU_PLUGIN_INLINE_ADD_U64,
+								   &executed_in_range, 1);
 	}
 }
 
@@ -250,6 +259,15 @@ static bool take_inside(char *text)
 	return !*text && n_returns;
 }
 
+static bool take_range(char *text)
+{
+	range_first = strtoull(text, &text, 0);
+	if (*text != ':')
+		return false;
+	range_end = strtoull(text + 1, &text, 0);
+	return !*text && range_first < range_end;
+}
+
 static bool take(char *text)
 {
 	char *value = strchr(text, '=');
@@ -264,6 +282,8 @@ static bool take(char *text)
 	}
 	if (!strncmp(text, "inside=", 7))
 		return take_inside(value);
+	if (!strncmp(text, "range=", 6))
+		return take_range(value);
 	if (!strncmp(text, "from=", 5))
 		return (from = strtoull(value, NULL, 0));
 	if (!strncmp(text, "passes=", 7))

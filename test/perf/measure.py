@@ -145,7 +145,7 @@ def timed_net(name, row, empty):
     """Return the cost of one operation of that row on Xen without its decoder: the plugin's count between the marks,
     less its count between marks with only the readings of the TSC, which are two exits there.
     """
-    intervals, instructions, inside, calls = row
+    intervals, instructions, inside, calls = row[:4]
     share = intervals / empty[0]
     left = instructions - inside - share * (empty[1] - empty[2])
     if name == 'yield_two':
@@ -469,3 +469,60 @@ def native(with_others=False):
         result['xen'] = {**work_on_xen(1, SAME_KERNEL), **work_on_xen(2, two)}
         result['kvm'] = work_of(linux_on_kvm('work-kvm', 'PASS work'))
     return result
+
+
+# In the order of the rows that count.c writes.
+IO_ROW = re.compile(r'\bio (?!memory)(\w+) (\d+)$')
+IO_MEMORY = re.compile(r'\bio memory (\d+)$')
+IO_CMDLINE = 'console=hvc0 quiet nokaslr margay.test=io'
+# As for the bed xendom0.
+IO_CPU = beds.TCG_CPU + ',-monitor,-smap,-rdtscp'
+MARGAY_RANGE = '0xffffffff80000000:0xffffffff81000000'
+IDLE = 'idle_guest', 'idle_control'
+
+
+def io_rows(lines, path):
+    """Return {name: {all, hypervisor, decoder}}, the instructions of one operation: of all parties, the hypervisor's,
+    and those of its decoder; of an idle guest for each second.
+    """
+    rows, names = xen_tools.rows_of(path), [(m[1], int(m[2])) for m in lines.find(IO_ROW)]
+    if len(rows) != len(names):
+        raise PerfError(f'{len(rows)} rows in {path} for {len(names)} names')
+    result = {name: dict(zip(('all', 'hypervisor', 'decoder'), (round(row[i] / times) for i in (1, 4, 2))))
+              for (name, times), row in zip(names, rows)}
+    with_guest, alone = map(result.pop, IDLE)
+    result['idle'] = {key: with_guest[key] - alone[key] for key in alone}
+    result['memory'] = {'kib': int(lines.find(IO_MEMORY)[0][1])}
+    return result
+
+
+def control_on_margay():
+    counts = os.path.join(beds.OUT, 'perf/control.counts')
+    image, log = image_of('control', [
+        (guest('linux-generic'), f'guest name=control vcpus=1 mem=768M initial -- {IO_CMDLINE}'),
+        (guest('initramfs-io.gz'), 'initrd for=control')], 'console=com1')
+    lines = Lines()
+    machine = beds.Machine(image, cpus=1, mem=2048, extra=[*ICOUNT, *xen_tools.counting(counts, range=MARGAY_RANGE)])
+    machine.cpu = IO_CPU
+    ended = beds.run_qemu(machine, lines, log, 1500)
+    os.remove(image)
+    return io_rows(finish(lines, ended, log, 'PASS io'), counts)
+
+
+def control_on_xen():
+    counts, log = (os.path.join(beds.OUT, f'perf/control-xen.{name}') for name in ('counts', 'log'))
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    machine = beds.Machine(None, cpus=1, mem=2048, extra=[
+        *ICOUNT, *xen_tools.counting(counts, range=xen_tools.RANGE, **xen_tools.decoding())])
+    machine.oracle_args, machine.oracle_mem = IO_CMDLINE, 768
+    machine.oracle_initrd = guest('initramfs-io.gz')
+    lines = Lines(end='^(PASS|FAIL) io')
+    ended = beds.run_oracle(machine, lines, log, 3000, kernel='generic/vmlinuz')
+    return io_rows(finish(lines, ended, log, 'PASS io'), counts)
+
+
+def control(xen=True):
+    """Count what a control domain and its guests let the hypervisor do: test/beds/control/tests/io. A control domain of
+    Xen is paravirtual.
+    """
+    return {'margay': control_on_margay(), **({'xen': control_on_xen()} if xen else {})}

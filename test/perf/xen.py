@@ -15,12 +15,14 @@ import beds  # noqa: E402
 XEN, MAP = (os.path.join(beds.CACHE, 'xen', name) for name in ('xen', 'xen.map'))
 PLUGIN = os.path.join(beds.OUT, 'tools/count.so')
 PT_LOAD = 1
+# Its text, and the stubs of each CPU.
+RANGE = '0xffff82d040000000:0xffff82d0c0000000'
 # Xen calls it for the length of an intercepted instruction. If the CPU stores the next RIP at an
 # exit (NRIPS) it uses that and decodes nothing.
 DECODER = 'svm_get_insn_len'
 # The return to a paravirtual guest, from an exception, an interrupt or a hypercall.
 RETURN = 'x86_64/entry.S#restore_all_guest'
-ROW = re.compile(r'row (\d+) (\d+) (\d+) (\d+)')
+ROW = re.compile(r'row (\d+) (\d+) (\d+) (\d+) (\d+)')
 
 
 def need(path):
@@ -104,6 +106,6 @@ def counted(path, what):
 
 
 def rows_of(path):
-    """Return [(intervals, instructions, of these in the decoder, its calls), ...], a row per guest."""
+    """Return [(intervals, instructions, of these in the decoder, its calls, in the range), ...], a row per guest."""
     with open(path, encoding='utf-8') as file:
         return [tuple(map(int, row)) for row in ROW.findall(file.read())]

@@ -185,12 +185,12 @@ int p2m_unmap(struct domain *d, gfn_t gfn)
 	return 0;
 }
 
-unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n)
+unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types)
 {
 	unsigned i = 0;
 
 	assert_true(n <= P2M_BATCH);
-	while (i < n && !p2m_unmap(d, gfn + i))
+	while (i < n && types >> p2m_lookup(d, gfn + i).type & 1 && !p2m_unmap(d, gfn + i))
 		i++;
 	return i;
 }
@@ -205,6 +205,14 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 	p2m_unmap(d, gfn);
 	p2m[d->id][gfn] = (struct p2m_entry){ .mfn = mfn, .type = type };
 	return 0;
+}
+
+int p2m_map_over(struct domain *d, gfn_t gfn, mfn_t mfn, enum p2m_type type, u32 over)
+{
+	enum p2m_type before = p2m_lookup(d, gfn).type;
+
+	return before != P2M_NONE && !(over >> before & 1) ? -EINVAL :
+							     p2m_map(d, gfn, mfn, 0, type);
 }
 
 int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *old)

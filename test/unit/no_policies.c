@@ -3,7 +3,7 @@
 #include <margay/arch.h>
 #include <margay/policy_registry.h>
 
-void pages_scrub_idle(struct cpu *c __unused)
+void pages_idle(struct cpu *c __unused, stime_t at __unused)
 {
 }
 

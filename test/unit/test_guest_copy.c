@@ -34,11 +34,13 @@ u32 host_pkru;
 static struct domain d;
 static struct vcpu v = { .domain = &d };
 static struct paging_state paging;
+static bool steady;	/* the paging state does not change */
+static struct p2m_entry data = { .mfn = DATA, .type = P2M_RAM };
 
 static bool refresh(struct vcpu *vcpu)
 {
 	vcpu->paging = paging;
-	return true;
+	return !steady;
 }
 
 static const struct hvm_ops ops = { .refresh_paging_state = refresh };
@@ -47,6 +49,8 @@ const struct hvm_ops *hvm = &ops;
 struct p2m_entry p2m_lookup(struct domain *dom, gfn_t gfn)
 {
 	(void)dom;
+	if (gfn == DATA)
+		return data;
 	return (struct p2m_entry){ .mfn = gfn, .type = gfn < PAGES ? P2M_RAM : P2M_NONE };
 }
 
@@ -172,12 +176,43 @@ static void test_swapped_out(void **state)
 	assert_int_equal(marked, 0);
 }
 
+/* A mapping of the domain's own is cached until a flush; one of another's page is not. */
+static void test_transient(void **state)
+{
+	static const enum p2m_type types[] = { P2M_GRANT_RW, P2M_GRANT_RO, P2M_FOREIGN };
+	u64 word;
+
+	(void)state;
+	map(0x3);
+	memory[DATA][0] = 5;
+	memory[6][0] = 6;
+	assert_int_equal(copy_from_guest(&word, VA, sizeof(word)), 0);
+	assert_int_equal(word, 5);
+	steady = true;
+	data.mfn = 6;
+	assert_int_equal(copy_from_guest(&word, VA, sizeof(word)), 0);
+	assert_int_equal(word, 5);
+	d.p2m.generation++;
+	for (unsigned i = 0; i < ARRAY_SIZE(types); i++) {
+		data = (struct p2m_entry){ .mfn = DATA, .type = types[i] };
+		assert_int_equal(copy_from_guest(&word, VA, sizeof(word)), 0);
+		assert_int_equal(word, 5);
+		data.mfn = 6;
+		assert_int_equal(copy_from_guest(&word, VA, sizeof(word)), 0);
+		assert_int_equal(word, 6);
+		data.type = P2M_NONE;
+		assert_int_equal(copy_from_guest(&word, VA, sizeof(word)), -EFAULT);
+	}
+	data = (struct p2m_entry){ .mfn = DATA, .type = P2M_RAM };
+	steady = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_across_pages),
-		cmocka_unit_test(test_swapped_out),
+		cmocka_unit_test(test_swapped_out), cmocka_unit_test(test_transient),
 	};
 
 	return cmocka_run_group_tests_name("guest_copy", tests, NULL, NULL);

@@ -361,16 +361,16 @@ static void test_listener(void **state)
 	assert_int_equal(p2m_map(&d, 4, own, 0, P2M_SHARED), 0);
 	assert_int_equal(p2m_unmap(&d, 1024 + 7), 0);
 	assert_int_equal(mirror.flushes, 3);
-	assert_int_equal(p2m_unmap_pages(&d, 1024 + 8, 20), 20);
+	assert_int_equal(p2m_unmap_pages(&d, 1024 + 8, 20, ~0U), 20);
 	assert_int_equal(mirror.flushes, 4);
-	assert_int_equal(p2m_unmap_pages(&d, 1024 + 5, 20), 2);
-	assert_int_equal(p2m_unmap_pages(&d, 1024 + 28, ~0U), P2M_BATCH);
+	assert_int_equal(p2m_unmap_pages(&d, 1024 + 5, 20, ~0U), 2);
+	assert_int_equal(p2m_unmap_pages(&d, 1024 + 28, ~0U, ~0U), P2M_BATCH);
 	assert_int_equal(p2m_map(&d, 2048, ram(9), 9, P2M_RAM), 0);
 	arena_windows = 0;
-	assert_int_equal(p2m_unmap_pages(&d, 2048, CHUNK_PAGES), CHUNK_PAGES);
+	assert_int_equal(p2m_unmap_pages(&d, 2048, CHUNK_PAGES, ~0U), CHUNK_PAGES);
 	assert_int_equal(arena_windows, 0); /* it is scrubbed later */
 	assert_int_equal(mirror.flushes, 7);
-	assert_int_equal(p2m_unmap_pages(&d, 2048, CHUNK_PAGES), 0);
+	assert_int_equal(p2m_unmap_pages(&d, 2048, CHUNK_PAGES, ~0U), 0);
 	/* The tear-down reports all the rest to it. */
 	while (p2m_part.destroy(&d) == -ERESTART)
 		;

@@ -229,36 +229,47 @@ static void test_references(void **state)
 	assert_true(arena_is_zero(p, PAGE_SIZE));
 	arena_check();
 
-	/* It stays split when its last reference goes, and is merged when another chunk's goes. */
-	mfn_t other, third;
+	/* A chunk stays split when its last reference goes, until an idle CPU merges it. */
 	struct mem_stats whole, st;
+	mfn_t chunk[8];
+	u64 at = 0;
 
-	assert_int_equal(dom_alloc(&dom[0], 9, &mfn), 0);
-	assert_int_equal(dom_alloc(&dom[0], 9, &other), 0);
-	assert_int_equal(dom_alloc(&dom[0], 9, &third), 0);
+	dom[0].max_pages = PAGES;
+	for (unsigned i = 0; i < ARRAY_SIZE(chunk); i++)
+		assert_int_equal(dom_alloc(&dom[0], 9, &chunk[i]), 0);
 	mem_stats(&whole);
-	for (unsigned n = 0; n < 3; n++) {
-		mfn_t chunk = n == 1 ? other : mfn;
-
-		assert_int_equal(page_get(&dom[0], chunk), 0);
-		assert_int_equal(page_get(&dom[0], chunk + 511), 0);
-		page_put(&dom[0], chunk);
-		page_put(&dom[0], chunk + 511);
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(chunk); i++) {
+		mfn = chunk[i % ARRAY_SIZE(chunk)];
+		assert_int_equal(page_get(&dom[0], mfn), 0);
+		assert_int_equal(page_get(&dom[0], mfn + 511), 0);
+		page_put(&dom[0], mfn);
+		page_put(&dom[0], mfn + 511);
 		mem_stats(&st);
-		assert_int_equal(st.split_chunks, whole.split_chunks + 1);
-		assert_int_equal(st.margay_pages, whole.margay_pages + 1);
+		assert_int_equal(st.split_chunks - whole.split_chunks,
+				 min(i + 1, ARRAY_SIZE(chunk)));
+		assert_int_equal(st.margay_pages - whole.margay_pages,
+				 st.split_chunks - whole.split_chunks);
+		assert_int_equal(page_owner(mfn + 1), dom[0].id);
 	}
-	/* In use again, it is not merged; once free, it is. */
-	assert_int_equal(page_get(&dom[0], mfn), 0);
-	assert_int_equal(page_get(&dom[0], other), 0);
-	page_put(&dom[0], other);
-	assert_int_equal(page_owner(mfn + 1), dom[0].id);
-	page_put(&dom[0], mfn);
-	dom_free(&dom[0], mfn, 9);
-	dom_free(&dom[0], other, 9);
-	assert_int_equal(page_get(&dom[0], third), 0);
-	page_put(&dom[0], third);
-	dom_free(&dom[0], third, 9);
+	/* In use again, it is not merged, nor is one used since the last look. */
+	pages_idle(this_cpu(), at += 2000000000);
+	assert_int_equal(page_get(&dom[0], chunk[0]), 0);
+	assert_int_equal(page_get(&dom[0], chunk[1]), 0);
+	page_put(&dom[0], chunk[1]);
+	pages_idle(this_cpu(), at + 1000000);
+	mem_stats(&st);
+	assert_int_equal(st.split_chunks - whole.split_chunks, ARRAY_SIZE(chunk));
+	pages_idle(this_cpu(), at += 2000000000);
+	mem_stats(&st);
+	assert_int_equal(st.split_chunks - whole.split_chunks, 2);
+	page_put(&dom[0], chunk[0]);
+	for (unsigned i = 0; i < 2; i++)
+		pages_idle(this_cpu(), at += 2000000000);
+	mem_stats(&st);
+	assert_int_equal(st.split_chunks, whole.split_chunks);
+	assert_int_equal(st.margay_pages, whole.margay_pages);
+	for (unsigned i = 0; i < ARRAY_SIZE(chunk); i++)
+		dom_free(&dom[0], chunk[i], 9);
 	arena_check();
 }
 

@@ -122,7 +122,7 @@ static int setup(void **state)
 	for (u64 c = 0; c < CHUNKS; c++)
 		chunks[c].dirty = chunks[c].dirty ? POLL_PAGES : 0;
 	nodes[0].dirty_pages /= CHUNK_PAGES / POLL_PAGES;
-	pages_scrub_idle(&cpu);
+	pages_idle(&cpu, 0);
 	assert_int_equal(nodes[0].dirty_pages, 0);
 	for (u64 c = 0; c < FRAGMENTED; c++) {
 		mfn_t mfn = chunk(&guest);

@@ -60,7 +60,7 @@ void arch_poll_irqs(void)
 {
 }
 
-void pages_scrub_idle(struct cpu *c __unused)
+void pages_idle(struct cpu *c __unused, stime_t at __unused)
 {
 }
 

@@ -12,6 +12,7 @@
 
 #define NO_ADDRESS (~0UL)
 #define NO_PAGE 1UL
+#define NO_GENERATION (~0UL)
 
 static __noinline void drop_caches(struct vcpu *v)
 {
@@ -26,6 +27,8 @@ static __noinline void drop_caches(struct vcpu *v)
  * Copies do not nest (even in a multicall): they are leaf functions. The p2m windows of earlier
  * copies stay valid until p2m_flush() runs. It increments the generation first and then waits for
  * copying_guest_memory, so either it waits for this copy or this copy sees the new generation.
+ * Removing transient pages leaves the generation: a copy that has used one sets NO_GENERATION, and
+ * the next one drops the caches.
  */
 static inline void copy_begin(struct vcpu *v)
 {
@@ -48,6 +51,7 @@ static inline void copy_end(struct vcpu *v)
 
 static __noinline bool move_window(struct domain *d, struct p2m_window *w, gpaddr_t gpa)
 {
+	struct vcpu *v = this_cpu()->current;
 	struct p2m_entry e = p2m_lookup(d, gpa >> PAGE_SHIFT);
 
 	if (unlikely(e.type == P2M_NONE && d->nr_on_demand) &&
@@ -55,6 +59,8 @@ static __noinline bool move_window(struct domain *d, struct p2m_window *w, gpadd
 		e = p2m_lookup(d, gpa >> PAGE_SHIFT);
 	if (e.type == P2M_NONE || e.type == P2M_MMIO)
 		return false;
+	if (unlikely(p2m_transient(e.type)) && v)
+		v->map_generation = NO_GENERATION;
 	w->size = PAGE_SIZE << e.order;
 	w->base = gpa & -w->size;
 	w->host = (u8 *)mfn_to_virt(e.mfn) - ((gpa & PAGE_MASK) - w->base);
@@ -174,13 +180,20 @@ static __noinline gpaddr_t walk_legacy(struct vcpu *v, struct vcpu_walk *w, gvad
 					 walk_tables(v, w, va, r, false, false);
 }
 
-_Static_assert(ARRAY_SIZE(((struct vcpu *)NULL)->walked) == 1 << (32 - 29), "walk_of()");
+_Static_assert(ARRAY_SIZE(((struct vcpu *)NULL)->walked) == 1 << (32 - 28), "walk_of()");
 
-/* Returns the cache slot for va's page; the slot may hold another page. */
+/*
+ * Returns the cache slot for va's page: one of two, so that two pages that alternate both stay. The
+ * slot may hold another page.
+ */
 static inline struct vcpu_walk *walk_of(struct vcpu *v, gvaddr_t va)
 {
 	/* Hash by the golden ratio, since stacks lie at multiples of their size. */
-	return &v->walked[(u32)(va >> PAGE_SHIFT) * 0x9e3779b1U >> 29];
+	unsigned i = (u32)(va >> PAGE_SHIFT) * 0x9e3779b1U >> 28;
+
+	if (v->walked[i].page != (va & PAGE_MASK) && v->walked[i].page != NO_PAGE)
+		i ^= 1;
+	return &v->walked[i];
 }
 
 static inline gpaddr_t walk(struct vcpu *v, gvaddr_t va, const struct rights *r)

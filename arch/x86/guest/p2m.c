@@ -78,11 +78,11 @@ static int p2m_init(struct domain *d)
 
 struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 {
-	unsigned level;
+	unsigned level = 0;
 	u64 *at, e = gfn < GFN_LIMIT ? pt_walk(&d->p2m.pt, gfn, &level, &at) : 0;
 
 	if (!(e & PTE_P))
-		return (struct p2m_entry){ INVALID_MFN, P2M_NONE, 0 };
+		return (struct p2m_entry){ INVALID_MFN, P2M_NONE, (u8)(9 * level) };
 	return (struct p2m_entry){ ((e & PTE_ADDR) >> PAGE_SHIFT) +
 					   (gfn & ((1UL << 9 * level) - 1)),
 				   type_of(e), (u8)(9 * level) };
@@ -116,20 +116,23 @@ int p2m_split_code(struct domain *d, gfn_t gfn)
 /*
  * Sets the entry for gfn at the level. Makes tables and splits larger leaves on the way. Returns
  * -EBUSY if smaller mappings exist there: they are not replaced. Returns -ENOENT if new is 0 and
- * nothing is mapped.
+ * nothing is mapped, -EINVAL if what is mapped has a type that is not in the mask `over`.
  */
-static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u64 *old)
+static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u32 over, u64 *old)
 {
 	unsigned found;
-	u64 *at;
+	u64 *at, e;
 
 	if (gfn >= GFN_LIMIT)
 		return -ENOENT;
 	guard(&d->p2m.lock);
-	if (!(pt_walk(&d->p2m.pt, gfn, &found, &at) & PTE_P) && !new)
+	e = pt_walk(&d->p2m.pt, gfn, &found, &at);
+	if (!(e & PTE_P) && !new)
 		return -ENOENT;
 	if (found < level)
 		return -EBUSY;
+	if ((e & PTE_P) && !(over >> type_of(e) & 1))
+		return -EINVAL;
 	if (found > level)
 		at = pt_make(&d->p2m.pt, gfn, level);
 	if (!at)
@@ -156,7 +159,10 @@ static void free_leaf(struct domain *d, u64 e, unsigned level)
 		dom_free(d, mfn, 9 * level);
 }
 
-int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
+static void flush_after(struct domain *d, bool transient);
+
+static int map_entry(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type,
+		     u32 over)
 {
 	unsigned level = order / 9;
 	u64 old;
@@ -164,15 +170,25 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 
 	if (gfn >= GFN_LIMIT || ((gfn | mfn) & ((1UL << order) - 1)) || order % 9 || level > 2)
 		return -EINVAL;
-	rc = set_entry(d, gfn, level, leaf(mfn, type, level), &old);
+	rc = set_entry(d, gfn, level, leaf(mfn, type, level), over, &old);
 	if (rc)
 		return rc;
 	d->max_gfn = max(d->max_gfn, gfn + (1UL << order) - 1);
 	if (old & PTE_P) {
-		p2m_flush(d);
+		flush_after(d, p2m_transient(type_of(old)));
 		free_leaf(d, old, level);
 	}
 	return 0;
+}
+
+int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
+{
+	return map_entry(d, gfn, mfn, order, type, ~0U);
+}
+
+int p2m_map_over(struct domain *d, gfn_t gfn, mfn_t mfn, enum p2m_type type, u32 over)
+{
+	return map_entry(d, gfn, mfn, 0, type, over);
 }
 
 int p2m_unmap(struct domain *d, gfn_t gfn)
@@ -187,17 +203,18 @@ int p2m_unmap(struct domain *d, gfn_t gfn)
 	return rc;
 }
 
-unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n)
+unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types)
 {
 	u64 old[P2M_BATCH];
 	unsigned i, level = n == CHUNK_PAGES ? 1 : 0;
+	bool transient = true;
 
 	if (level)
 		n = 1;
-	for (i = 0; i < min(n, P2M_BATCH) && !set_entry(d, gfn + i, level, 0, &old[i]); i++)
-		;
+	for (i = 0; i < min(n, P2M_BATCH) && !set_entry(d, gfn + i, level, 0, types, &old[i]); i++)
+		transient &= p2m_transient(type_of(old[i]));
 	if (i)
-		p2m_flush(d);
+		flush_after(d, transient);
 	for (n = 0; n < i; n++)
 		free_leaf(d, old[n], level);
 	return level ? i * CHUNK_PAGES : i;
@@ -206,11 +223,11 @@ unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n)
 int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *out)
 {
 	u64 old;
-	int rc = set_entry(d, gfn, 0, 0, &old);
+	int rc = set_entry(d, gfn, 0, 0, ~0U, &old);
 
 	if (rc)
 		return rc;
-	p2m_flush(d);
+	flush_after(d, p2m_transient(type_of(old)));
 	*out = (struct p2m_entry){ (old & PTE_ADDR) >> PAGE_SHIFT, type_of(old), 0 };
 	return 0;
 }
@@ -222,34 +239,40 @@ unsigned p2m_max_order(void)
 
 int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn)
 {
-	struct p2m_entry e = p2m_lookup(d, gfn);
+	unsigned level;
+	u64 e, *at;
 	int rc;
 
-	if (unlikely(e.type == P2M_NONE && d->nr_on_demand && !on_demand_allocate(d, gfn)))
-		e = p2m_lookup(d, gfn);
-	/* Only the domain's own pages: other domains may revoke the pages they granted. */
-	rc = e.type == P2M_RAM ? page_get(d, e.mfn) : -EINVAL;
-	if (rc)
-		return rc;
-	/* The mapping may have been removed before the reference was taken. */
-	if (p2m_lookup(d, gfn).mfn != e.mfn) {
-		page_put(d, e.mfn);
+	if (gfn >= GFN_LIMIT)
 		return -EINVAL;
+	e = pt_walk(&d->p2m.pt, gfn, &level, &at);
+	if (unlikely(!(e & PTE_P) && d->nr_on_demand && !on_demand_allocate(d, gfn)))
+		e = pt_walk(&d->p2m.pt, gfn, &level, &at);
+	/* Only the domain's own pages: other domains may revoke the pages they granted. */
+	if (type_of(e) != P2M_RAM)
+		return -EINVAL;
+	*mfn = ((e & PTE_ADDR) >> PAGE_SHIFT) + (gfn & ((1UL << 9 * level) - 1));
+	rc = page_get(d, *mfn);
+	/* The mapping may have been removed, or split, before the reference was taken. */
+	if (!rc && unlikely(READ_ONCE(*at) != e) && p2m_lookup(d, gfn).mfn != *mfn) {
+		page_put(d, *mfn);
+		rc = -EINVAL;
 	}
-	*mfn = e.mfn;
-	return 0;
+	return rc;
 }
 
 /*
  * Requests a flush of every vCPU of d and waits for those that run the guest or copy from it on
- * other CPUs. They leave without taking a lock, so the caller may hold locks.
+ * other CPUs. They leave without taking a lock, so the caller may hold locks. transient: no
+ * translation that copies keep has changed.
  */
-void p2m_flush(struct domain *d)
+static void flush_after(struct domain *d, bool transient)
 {
 	struct vcpu *self = this_cpu()->current;
 	struct p2m_listener *l;
 
-	atomic_add(&d->p2m.generation, 1);
+	if (!transient)
+		atomic_add(&d->p2m.generation, 1);
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		struct vcpu *v = d->vcpus[i];
 
@@ -270,6 +293,11 @@ void p2m_flush(struct domain *d)
 	}
 	list_for_each(l, &d->p2m.listeners, link)
 		l->flush(l, d);
+}
+
+void p2m_flush(struct domain *d)
+{
+	flush_after(d, false);
 }
 
 /* Removes leaves and then tables, depth first. Returns false when the batch is used up. */

@@ -9,12 +9,13 @@ void *memcpy(void *dst, const void *src, size_t n)
 {
 	void *d = dst;
 
-	if (((uintptr_t)dst | (uintptr_t)src | n) % 8 == 0) {
-		n /= 8;
-		__asm__ volatile("rep movsq" : "+D"(d), "+S"(src), "+c"(n)::"memory");
-	} else {
+	size_t words = n / 8;
+
+	if (words)
+		__asm__ volatile("rep movsq" : "+D"(d), "+S"(src), "+c"(words)::"memory");
+	n %= 8;
+	if (n)
 		__asm__ volatile("rep movsb" : "+D"(d), "+S"(src), "+c"(n)::"memory");
-	}
 	return dst;
 }
 

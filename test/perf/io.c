@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Work for guests with a disk and a network, and for their control domain. The emulator's plugin count.c counts
+ * the instructions between the marks; the line `io NAME TIMES` names the row that it writes.
+ *
+ * io disk DEVICE            reads of 4 KiB, one and 32 at a time, and of 1 MiB
+ * io serve                  a TCP server for these two:
+ * io talk ADDRESS NAME      round trips (NAME_trip)
+ * io send ADDRESS NAME      1 MiB at a time (NAME_mib)
+ * io sleep SECONDS NAME     sleep
+ * io mark                   begin or end an interval, for a shell
+ * io row NAME               name an interval that two marks delimited
+ * io memory DOMAIN          print KiB: what is free, and the domain's own (control domain)
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define __XEN_TOOLS__
+#include <xen/xen.h>
+#include <xen/sysctl.h>
+
+#define KIB 1024UL
+#define MIB (KIB * KIB)
+#define PORT 7001
+#define DEPTH 32
+#define SPAN (8 * MIB)		/* of the disk, read again and again */
+
+static void __attribute__((noreturn)) die(const char *what)
+{
+	fprintf(stderr, "FAIL io: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* count.c looks for these two instructions, which change nothing. */
+static void mark(void)
+{
+	__asm__ volatile("xchg %%bx, %%bx" : : : "memory");
+}
+
+static void row(const char *name, unsigned int times)
+{
+	__asm__ volatile("xchg %%dx, %%dx" : : : "memory");
+	printf("io %s %u\n", name, times);
+	fflush(stdout);
+}
+
+static aio_context_t aio;
+static struct iocb blocks[DEPTH];
+static char *buffers;
+static int disk;
+
+static void read_one(unsigned int i, size_t size, uint64_t at)
+{
+	struct iocb *block = &blocks[i];
+
+	*block = (struct iocb){
+		.aio_lio_opcode = IOCB_CMD_PREAD,
+		.aio_fildes = (uint32_t)disk,
+		.aio_data = i,
+		.aio_buf = (uintptr_t)(buffers + i * size),
+		.aio_nbytes = size,
+		.aio_offset = (int64_t)at,
+	};
+	if (syscall(SYS_io_submit, aio, 1, &block) != 1)
+		die("io_submit");
+}
+
+/* Reads `times` times, always with `depth` requests under way. */
+static void reads(unsigned int depth, size_t size, unsigned int times)
+{
+	struct io_event events[DEPTH];
+	unsigned int begun = 0, done = 0;
+
+	while (begun < depth)
+		read_one(begun, size, begun * size % SPAN), begun++;
+	while (done < times) {
+		long n = syscall(SYS_io_getevents, aio, 1, depth, events, NULL);
+
+		if (n < 1)
+			die("io_getevents");
+		for (long i = 0; i < n; i++) {
+			if ((size_t)events[i].res != size) {
+				errno = (int)-events[i].res;
+				die("read");
+			}
+			done++;
+			if (begun < times) {
+				read_one((unsigned int)events[i].data, size, begun * size % SPAN);
+				begun++;
+			}
+		}
+	}
+}
+
+static void measure_reads(const char *name, unsigned int depth, size_t size, unsigned int times)
+{
+	reads(depth, size, depth * 2);	/* grants and buffers get ready */
+	mark();
+	reads(depth, size, times);
+	mark();
+	row(name, times);
+}
+
+static int run_disk(char **arg)
+{
+	disk = open(arg[0], O_RDONLY | O_DIRECT);
+	if (disk < 0)
+		die(arg[0]);
+	buffers = mmap(NULL, DEPTH * MIB, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (buffers == MAP_FAILED || syscall(SYS_io_setup, DEPTH, &aio))
+		die("memory");
+	measure_reads("disk_4k", 1, 4 * KIB, 500);
+	measure_reads("disk_4k_32", DEPTH, 4 * KIB, 8192);
+	measure_reads("disk_1m", 1, MIB, 64);
+	return 0;
+}
+
+static struct sockaddr_in address_of(const char *text)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+
+	if (text && !inet_aton(text, &a.sin_addr))
+		die(text);
+	return a;
+}
+
+static void no_delay(int fd)
+{
+	int one = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+}
+
+/* Takes a length and as many bytes, again and again, and answers each with a byte. */
+static void serve_one(int fd)
+{
+	static char buffer[64 * KIB];
+	uint32_t left;
+
+	no_delay(fd);
+	while (recv(fd, &left, sizeof(left), MSG_WAITALL) == sizeof(left)) {
+		while (left) {
+			ssize_t n =
+				recv(fd, buffer, left < sizeof(buffer) ? left : sizeof(buffer), 0);
+
+			if (n <= 0)
+				return;
+			left -= (uint32_t)n;
+		}
+		if (send(fd, "", 1, 0) != 1)
+			return;
+	}
+}
+
+static int run_serve(char **arg)
+{
+	struct sockaddr_in a = address_of(NULL);
+	int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0), c;
+
+	(void)arg;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 1))
+		die("listen");
+	while ((c = accept(fd, NULL, NULL)) >= 0) {
+		serve_one(c);
+		close(c);
+	}
+	die("accept");
+}
+
+/* Sends `length` bytes and takes the answer, `times` times. */
+static void sends(int fd, uint32_t length, unsigned int times)
+{
+	static char buffer[sizeof(length) + MIB];
+	char answer;
+
+	memcpy(buffer, &length, sizeof(length));
+	for (unsigned int i = 0; i < times; i++) {
+		for (size_t at = 0; at < sizeof(length) + length;) {
+			ssize_t n = send(fd, buffer + at, sizeof(length) + length - at, 0);
+
+			if (n <= 0)
+				die("send");
+			at += (size_t)n;
+		}
+		if (recv(fd, &answer, 1, 0) != 1)
+			die("recv");
+	}
+}
+
+static int talk(char **arg, const char *what, uint32_t length, unsigned int times)
+{
+	struct sockaddr_in a = address_of(arg[0]);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	char name[64];
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)))
+		die("connect");
+	no_delay(fd);
+	sends(fd, length, times / 4);	/* the congestion window opens */
+	mark();
+	sends(fd, length, times);
+	mark();
+	snprintf(name, sizeof(name), "%s_%s", arg[1], what);
+	row(name, times);
+	return 0;
+}
+
+static int run_talk(char **arg)
+{
+	return talk(arg, "trip", 0, 400);
+}
+
+static int run_send(char **arg)
+{
+	return talk(arg, "mib", MIB, 32);
+}
+
+static int run_sleep(char **arg)
+{
+	unsigned int seconds = (unsigned int)atoi(arg[0]);
+
+	mark();
+	sleep(seconds);
+	mark();
+	row(arg[1], seconds);
+	return 0;
+}
+
+static int run_mark(char **arg)
+{
+	(void)arg;
+	mark();
+	return 0;
+}
+
+static int run_row(char **arg)
+{
+	row(arg[0], 1);
+	return 0;
+}
+
+static void sysctl(int fd, struct xen_sysctl *op)
+{
+	struct {
+		uint64_t op, arg[5];
+	} call = { __HYPERVISOR_sysctl, { (uintptr_t)op } };
+
+	op->interface_version = XEN_SYSCTL_INTERFACE_VERSION;
+	if (ioctl(fd, _IOC(_IOC_NONE, 'P', 0, sizeof(call)), &call) < 0)
+		die("sysctl");
+}
+
+static int run_memory(char **arg)
+{
+	int fd = open("/dev/xen/privcmd", O_RDWR);
+	struct xen_sysctl *op = mmap(NULL, 4 * KIB, PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS | MAP_LOCKED | MAP_POPULATE, -1, 0);
+	struct xen_domctl_getdomaininfo *info = (void *)(op + 1);
+	uint64_t free_pages;
+
+	if (fd < 0 || op == MAP_FAILED)
+		die("privcmd");
+	op->cmd = XEN_SYSCTL_physinfo;
+	sysctl(fd, op);
+	free_pages = op->u.physinfo.free_pages;
+	*op = (struct xen_sysctl){ .cmd = XEN_SYSCTL_getdomaininfolist };
+	op->u.getdomaininfolist.first_domain = (uint16_t)atoi(arg[0]);
+	op->u.getdomaininfolist.max_domains = 1;
+	set_xen_guest_handle(op->u.getdomaininfolist.buffer, info);
+	sysctl(fd, op);
+	printf("%lu %lu\n", free_pages * 4,
+	       op->u.getdomaininfolist.num_domains ? (uint64_t)info->tot_pages * 4 : 0);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int arguments;
+	int (*run)(char **arg);
+} commands[] = {
+	{ "disk", 1, run_disk },
+	{ "serve", 0, run_serve },
+	{ "talk", 2, run_talk },
+	{ "send", 2, run_send },
+	{ "sleep", 2, run_sleep },
+	{ "mark", 0, run_mark },
+	{ "row", 1, run_row },
+	{ "memory", 1, run_memory },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
+		if (argc > 1 && !strcmp(argv[1], commands[i].name) &&
+		    argc == 2 + commands[i].arguments)
+			return commands[i].run(argv + 2);
+	fputs("FAIL io: wrong arguments\n", stderr);
+	return 1;
+}
