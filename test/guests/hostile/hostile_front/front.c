@@ -335,7 +335,7 @@ static void find(struct device *d)
 
 int main(void)
 {
-	unsigned int rounds = (unsigned int)cmdline_number("rounds", 10);
+	unsigned int rounds = (unsigned int)cmdline_number("rounds", 6);
 
 	grants_init();
 	store_init();

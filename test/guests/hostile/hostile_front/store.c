@@ -6,6 +6,7 @@
 
 struct xenstore_domain_interface *store_ring;
 static evtchn_port_t port;
+static bool silent; /* xenstored did not answer once: it listens no more */
 
 void store_init(void)
 {
@@ -86,11 +87,12 @@ long store_call(uint32_t type, uint32_t tx, const void *data, size_t len, void *
 	static uint32_t id;
 	struct xsd_sockmsg m = { .type = type, .req_id = ++id, .tx_id = tx, .len = (uint32_t)len };
 
-	if (!put(&m, sizeof(m)) || !put(data, len))
+	if (silent || !put(&m, sizeof(m)) || !put(data, len))
 		return -1;
 	store_kick();
 	do {
-		if (!get(&m, sizeof(m), sizeof(m)) || !get(answer, size, m.len))
+		silent = !get(&m, sizeof(m), sizeof(m)) || !get(answer, size, m.len);
+		if (silent)
 			return -1;
 	} while (m.type == XS_WATCH_EVENT || m.req_id != id);
 	store_kick();

@@ -16,7 +16,7 @@ void store_kick(void);
 
 /*
  * Sends a request. Returns the length of the answer, of which up to size bytes are copied, or -1 if
- * xenstored refuses or does not answer within 10 s.
+ * xenstored refuses or does not answer within 10 s, after which it is asked no more.
  */
 long store_call(uint32_t type, uint32_t tx, const void *data, size_t len, void *answer,
 		size_t size);
