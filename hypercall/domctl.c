@@ -105,6 +105,9 @@ long domctl_pausedomain(struct vcpu *v, struct domain *d, struct xen_domctl *op 
 {
 	if (d == v->domain)
 		return -EINVAL;
+	/* One that the tools are building is paused already, so that its vCPUs need no hold. */
+	if (d->state >= DOM_DYING || (d->state == DOM_BUILDING && !d->control_pauses))
+		return -ESRCH;
 	if (d->control_pauses == 255)
 		return -E2BIG;
 	d->control_pauses++;
@@ -237,6 +240,19 @@ long domctl_scheduler_op(struct vcpu *v __unused, struct domain *d, struct xen_d
 	default:
 		return -EINVAL;
 	}
+}
+
+/* What Xen says of a CPU that can neither measure nor divide its caches. */
+long domctl_psr_cmt_op(struct vcpu *v __unused, struct domain *d __unused,
+		       struct xen_domctl *op __unused)
+{
+	return -ENODEV;
+}
+
+long domctl_psr_alloc(struct vcpu *v __unused, struct domain *d __unused,
+		      struct xen_domctl *op __unused)
+{
+	return -ENODEV;
 }
 
 /* Where the operation may be used. */

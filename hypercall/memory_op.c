@@ -537,7 +537,8 @@ static long pod_target(struct vcpu *v, gvaddr_t arg)
 
 	if (guest_read(&t, arg, 0))
 		return -EFAULT;
-	ret = hcall_foreign(v, t.domid, &d);
+	/* Of itself, too: `xl mem-set 0`, and what makes room for a new guest. */
+	ret = v->domain->control ? hcall_domain(v, t.domid, &d) : -EPERM;
 	if (ret)
 		return ret;
 	t.tot_pages = READ_ONCE(d->tot_pages);

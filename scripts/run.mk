@@ -27,7 +27,7 @@ GUEST_MODULES := $(patsubst %,$(O)/cache/cloud/%.ko,xen-blkfront xen-netfront)
 XL_INITRAMFS := $(O)/guests/initramfs-xl.gz
 XL_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs \
 	xen-blkback xen-netback llc stp bridge loop brd dm-mod crc16 crc32c_generic mbcache jbd2 ext4)
-XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die) \
+XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die hostile_front) \
 	$(O)/cache/pvgrub/grub-i386-xen_pvh.bin
 # The same with libvirt, where `scripts/setup libvirt` has fetched it: long scenarios need it.
 VIRT_INITRAMFS := $(if $(wildcard $(O)/cache/libvirt/root.tar),$(O)/guests/initramfs-virt.gz)
