@@ -32,7 +32,7 @@ DIFF_PARTS = ('bench', 'boot', 'memory', 'native', 'control')
 # where in a tick the sleeps begin, in which order the emulator runs two CPUs, and how many packets a
 # backend finds at once.
 VARYING = ('boot.2 CPUs.', 'native.margay.sleep_excess', 'native.margay.futex_two',
-           'control.margay.control_', 'control.margay.guest_', 'control.margay.disk_1m')
+           'control.margay.control_', 'control.margay.guest_', 'control.margay.disk_1m', 'control.margay.idle')
 TOLERANCE = 0.02
 BENCH_TARGETS = {'null_hypercall': 150, 'cpuid': 250, 'send_masked': 400, 'send_upcall': 700,
                  'set_timer_op': 300, 'yield': 500, 'yield_two': 500, 'timer_tick': 1500,
