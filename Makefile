@@ -124,10 +124,10 @@ clean:
 
 help:
 	@echo 'make              build Margay and the guests of its own into $(O)/'
-	@echo 'make run          boot it in QEMU, console on the terminal; its variables:'
+	@echo 'make run          boot it in QEMU with a control domain, Debian and its xl;'
+	@echo '                  console on the terminal; its variables:'
 	@echo '                  CPUS=4, MEM=2048 in MiB, OPTIONS= of Margay,'
 	@echo '                  ACCEL=kvm for nested KVM'
-	@echo 'make control      the same with a control domain: Debian and its xl'
 	@echo 'make debug        run, stopped, with gdb'
 	@echo 'make iso          the image that run boots'
 	@echo 'make usb          an image that tests a real machine and stores a report'

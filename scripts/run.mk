@@ -23,21 +23,16 @@ CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(O)/tools/clockcheck $(M
 # What `xl create` starts: a Linux with front-ends of disks and networks, and guests of our own.
 GUEST_INITRAMFS := $(O)/guests/initramfs-guest.gz
 GUEST_MODULES := $(patsubst %,$(O)/cache/cloud/%.ko,xen-blkfront xen-netfront)
-# The control domain that runs Xen's tools: its modules, and its guests.
+# The control domain that runs Xen's tools: its modules, its guests, and Margay's tool and policies.
 XL_INITRAMFS := $(O)/guests/initramfs-xl.gz
 XL_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs \
 	xen-blkback xen-netback llc stp bridge loop brd dm-mod crc16 crc32c_generic mbcache jbd2 ext4)
 XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die) \
 	$(O)/cache/pvgrub/grub-i386-xen_pvh.bin
+XL_TOOLS := $(O)/tools/mgctl $(O)/tools/guestcheck $(O)/tools/clockcheck
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
-CONTROL_ISO := $(O)/margay-control.iso
-CONTROL_MODULES := \
-	--module '$(O)/guests/linux-generic=guest name=control vcpus=1 mem=768M initial on_crash=restart -- console=hvc0 quiet' \
-	--module '$(XL_INITRAMFS)=initrd for=control' \
-	--module '$(O)/guests/neighbour=guest name=neighbour vcpus=1 mem=32M'
-
-.PHONY: setup iso run control usb debug FORCE
+.PHONY: setup iso run usb debug FORCE
 
 # For targets that start a machine, before anything is built.
 positive = $(shell [ '$1' -gt 0 ] 2>/dev/null && echo yes)
@@ -76,21 +71,21 @@ $(GUEST_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/bed
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(GUEST_MODULES)
 
 $(XL_INITRAMFS): $(O)/cache/busybox/busybox $(O)/cache/control/root.tar test/beds/mkcontrol.sh test/beds/control/init \
-		$(wildcard test/beds/control/tests/*) $(XL_MODULES) $(XL_GUESTS) $(O)/tools/mgctl \
+		$(wildcard test/beds/control/tests/*) $(XL_MODULES) $(XL_GUESTS) $(XL_TOOLS) $(MODULES) \
 		$(O)/cache/cloud/vmlinuz $(GUEST_INITRAMFS)
 	$(Q)mkdir -p $(@D)
 	@echo "  INITRD  $@"
-	$(Q)test/beds/mkcontrol.sh $< $(O)/cache/control/root.tar $@ $(XL_MODULES) $(XL_GUESTS) $(O)/tools/mgctl \
-		linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
+	$(Q)test/beds/mkcontrol.sh $< $(O)/cache/control/root.tar $@ $(XL_MODULES) $(XL_GUESTS) $(XL_TOOLS) \
+		$(MODULES) linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
 
-# The demonstration: a stock Debian kernel, which gets the input and the control privilege, and a
-# guest of our own that stays. The scenario linux-demo is the same.
+# What `make run` boots: a control domain, Debian's kernel with Xen's tools, which gets the input, and
+# a guest of our own that stays. The scenarios xl-shell and linux-demo are the same.
 RUN_MODULES := \
-	--module '$(O)/guests/linux-cloud=guest name=linux vcpus=2 mem=512M control -- console=hvc0 quiet margay.control' \
-	--module '$(CONTROL_INITRAMFS)=initrd for=linux' \
+	--module '$(O)/guests/linux-generic=guest name=dom0 vcpus=2 mem=768M initial on_crash=restart -- console=hvc0 quiet' \
+	--module '$(XL_INITRAMFS)=initrd for=dom0' \
 	--module '$(O)/guests/neighbour=guest name=neighbour vcpus=1 mem=32M'
 
-$(RUN_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-cloud $(CONTROL_INITRAMFS) $(O)/tools/bootcheck \
+$(RUN_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(XL_INITRAMFS) $(O)/tools/bootcheck \
 		scripts/mkimage FORCE
 	@echo "  IMAGE   $@"
 	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(RUN_MODULES) $<
@@ -101,27 +96,19 @@ $(USB_IMAGE): $(O)/margay guests scripts/mkimage scripts/mkusb.py test/scenarios
 
 FORCE:
 
+# Builds the image, and the first time says how long that takes.
+BUILD_RUN_ISO = $(Q)O=$(O) $(SETUP) build run control
+BUILD_RUN_ISO += && { [ -e $(RUN_ISO) ] || echo 'Building Margay, its guests and the control domain: a minute or two, once.'; }
+
 iso:
-	$(Q)O=$(O) $(SETUP) build run
+	$(BUILD_RUN_ISO)
 	$(AGAIN) $(RUN_ISO)
 
 run:
 	$(CHECK_MACHINE)
-	$(Q)O=$(O) $(SETUP) build run
+	$(BUILD_RUN_ISO)
 	$(AGAIN) $(RUN_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(RUN_ISO)
-
-$(CONTROL_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(XL_INITRAMFS) $(O)/tools/bootcheck \
-		scripts/mkimage FORCE
-	@echo "  IMAGE   $@"
-	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(CONTROL_MODULES) $<
-
-# A control domain with Xen's own tools, on the terminal.
-control:
-	$(CHECK_MACHINE)
-	$(Q)O=$(O) $(SETUP) build run control
-	$(AGAIN) $(CONTROL_ISO)
-	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(CONTROL_ISO)
 
 usb:
 	$(Q)O=$(O) $(SETUP) build run
@@ -134,6 +121,6 @@ usb:
 
 debug:
 	$(CHECK_MACHINE)
-	$(Q)O=$(O) $(SETUP) build run debug
+	$(Q)O=$(O) $(SETUP) build run control debug
 	$(AGAIN) $(RUN_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --debug $(O)/margay $(RUN_ISO)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Makes the initramfs of the control domain: the Debian programs that scripts/control-root collected,
 # busybox for all others, test/beds/control, and FILEs: kernel modules (.ko) in /lib/modules/KERNEL,
-# mgctl in /usr/sbin, all others (kernels and initial memory disks that `xl create` starts) in /guests. `NAME=FILE`
-# names one otherwise.
+# policy modules (.mod) in /modules, our tools in /usr/sbin, all others (kernels and initial memory
+# disks that `xl create` starts) in /guests. `NAME=FILE` names one otherwise.
 # Usage: mkcontrol BUSYBOX ROOT.tar OUTPUT.gz [[NAME=]FILE...]
 set -eu
 
@@ -21,7 +21,7 @@ root=$(mktemp -d)
 trap 'rm -rf "$root" "$output.new"' EXIT
 chmod 755 "$root"
 tar -C "$root" -xf "$tar"
-for directory in dev guests proc root run sys tests tmp var/lib/xen var/log/xen/console; do
+for directory in dev guests modules proc root run sys tests tmp var/lib/xen var/log/xen/console; do
 	mkdir -p "$root/$directory"
 done
 ln -s ../run "$root/var/run"
@@ -44,7 +44,8 @@ for file in "$@"; do
 		mkdir -p "$root/lib/modules/$kernel"
 		cp "$file" "$root/lib/modules/$kernel/"
 		;;
-	*/mgctl) cp "$file" "$root/usr/sbin/" ;;
+	*.mod) cp "$file" "$root/modules/" ;;
+	*/mgctl | */*check) cp "$file" "$root/usr/sbin/" ;;
 	*) cp "$file" "$root/guests/${name##*/}" ;;
 	esac
 done
