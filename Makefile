@@ -130,6 +130,9 @@ help:
 	@echo '                  ACCEL=kvm for nested KVM'
 	@echo 'make debug        run, stopped, with gdb'
 	@echo 'make iso          the image that run boots'
+	@echo 'make node         a node to install: a disk image and a directory to boot over a'
+	@echo '                  network, with a Debian as the control domain; NODE_KEYS=FILE:'
+	@echo '                  ssh keys that may log in, NODE_MEM=2G'
 	@echo 'make usb          an image that tests a real machine and stores a report'
 	@echo 'make setup        install what the other targets need (Debian); they do it too'
 	@echo

@@ -32,7 +32,7 @@ XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die) \
 XL_TOOLS := $(O)/tools/mgctl $(O)/tools/guestcheck $(O)/tools/clockcheck
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
-.PHONY: setup iso run usb debug FORCE
+.PHONY: setup iso run node usb debug FORCE
 
 # For targets that start a machine, before anything is built.
 positive = $(shell [ '$1' -gt 0 ] 2>/dev/null && echo yes)
@@ -71,7 +71,7 @@ $(GUEST_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/bed
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(GUEST_MODULES)
 
 $(XL_INITRAMFS): $(O)/cache/busybox/busybox $(O)/cache/control/root.tar test/beds/mkcontrol.sh test/beds/control/init \
-		$(wildcard test/beds/control/tests/*) $(XL_MODULES) $(XL_GUESTS) $(XL_TOOLS) $(MODULES) \
+		$(wildcard test/beds/control/tests/* scripts/node/root/etc/xen/*) $(XL_MODULES) $(XL_GUESTS) $(XL_TOOLS) $(MODULES) \
 		$(O)/cache/cloud/vmlinuz $(GUEST_INITRAMFS)
 	$(Q)mkdir -p $(@D)
 	@echo "  INITRD  $@"
@@ -89,6 +89,41 @@ $(RUN_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(XL_INI
 		scripts/mkimage FORCE
 	@echo "  IMAGE   $@"
 	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(RUN_MODULES) $<
+
+# A node to install: its control domain is a whole Debian, and the image has nothing of this machine.
+# NODE_KEYS is a file of ssh keys that may log in; NODE_MEM the control domain's memory, which
+# has its root, too. The test of the node is test/beds/node.py.
+NODE_KEYS ?=
+NODE_MEM ?= 2G
+NODE_OPTIONS ?= console=com1,vga when_empty=poweroff
+NODE := $(O)/node
+$(eval $(call flags_file,node,echo $(NODE_KEYS) $(NODE_MEM) $(NODE_OPTIONS)))
+NODE_FILES := $(O)/tools/mgctl $(O)/man/mgctl.8 tools/mgctl/mgctl.bash $(MODULES) $(O)/guests/hello \
+	linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
+NODE_MODULES = \
+	--module '$(NODE)/linux-node=guest name=dom0 vcpus=2 mem=$(NODE_MEM) initial on_crash=restart -- console=hvc0 quiet' \
+	--module '$(NODE)/initramfs-node.zst=initrd for=dom0'
+
+$(NODE)/linux-node: $(O)/cache/node/root.tar tools/image/extract-elf
+	$(Q)mkdir -p $(@D)
+	@echo "  ELF     $@"
+	$(Q)tar -xOf $< ./boot/vmlinuz >$@.gz
+	$(Q)tools/image/extract-elf $@.gz $@
+	$(Q)rm $@.gz
+
+$(NODE)/initramfs-node.zst: $(O)/cache/node/root.tar scripts/mknode $(shell find scripts/node/root -type f) \
+		$(foreach file,$(NODE_FILES),$(lastword $(subst =, ,$(file)))) $(NODE_KEYS) $(O)/flags/node
+	$(Q)mkdir -p $(@D)
+	@echo "  INITRD  $@"
+	$(Q)scripts/mknode $< $@ '$(NODE_KEYS)' $(NODE_FILES)
+
+$(NODE)/margay-node.img: $(O)/margay $(NODE)/linux-node $(NODE)/initramfs-node.zst $(O)/tools/bootcheck scripts/mkimage \
+		$(O)/flags/node
+	@echo "  IMAGE   $@"
+	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub --kind gpt -o $@ --options '$(NODE_OPTIONS)' $(NODE_MODULES) $<
+	@echo "  IMAGE   $(NODE)/net"
+	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub --kind net --force -o $(NODE)/net \
+		--options '$(NODE_OPTIONS)' $(NODE_MODULES) $<
 
 $(USB_IMAGE): $(O)/margay guests scripts/mkimage scripts/mkusb.py test/scenarios.list FORCE
 	@echo "  IMAGE   $@"
@@ -109,6 +144,12 @@ run:
 	$(BUILD_RUN_ISO)
 	$(AGAIN) $(RUN_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(RUN_ISO)
+
+node:
+	$(Q)O=$(O) $(SETUP) build run control docs node
+	$(AGAIN) $(NODE)/margay-node.img
+	@echo "$(NODE)/margay-node.img is for a disk, of which it takes the whole;"
+	@echo "$(NODE)/net is for a TFTP server: margay.0, margay.efi or margay.ipxe."
 
 usb:
 	$(Q)O=$(O) $(SETUP) build run

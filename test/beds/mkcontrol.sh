@@ -32,6 +32,9 @@ for applet in $("$busybox" --list); do
 	[ -e "$root/usr/sbin/$applet" ] || [ -e "$root/usr/bin/$applet" ] || ln -s busybox "$root/usr/bin/$applet"
 done
 cp "$source/init" "$root/init"
+cp "$(dirname "$0")"/../../scripts/node/root/etc/xen/*.cfg "$root/etc/xen/"
+mkdir -p "$root/usr/lib/margay"
+ln -s ../../../guests "$root/usr/lib/margay/guests"
 cp "$source"/tests/* "$root/tests/"
 chmod 755 "$root/init"
 for file in "$@"; do
