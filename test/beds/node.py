@@ -22,7 +22,7 @@ DIRECTORY = os.path.join(beds.OUT, 'test', 'node')
 NODE = os.path.join(beds.OUT, 'node')
 LIMIT = 3000        # the emulator's own seconds
 RAM = 4096
-CASES = {'node-bios': ('disk', 'bios'), 'node-uefi': ('disk', 'uefi'), 'node-net': ('net', 'bios')}
+CASES = {'node-bios': ('gpt', 'bios'), 'node-uefi': ('gpt', 'uefi'), 'node-net': ('net', 'bios')}
 PROMPT = r'root@node:~# '
 
 # What is typed, each after the one before has printed its number, and the lines that must come.
@@ -60,7 +60,7 @@ def run(name):
     image = os.path.join(NODE, 'net' if kind == 'net' else 'margay-node.img')
     verdict = Verdict(scenario(name), 'qemu')
     # The image is left as it is.
-    extra = ['-snapshot'] if kind == 'disk' else []
+    extra = ['-snapshot'] if kind == 'gpt' else []
     try:
         if not os.path.exists(image):
             raise beds.BedError(f'no {image}: run make node')
