@@ -124,12 +124,15 @@ clean:
 
 help:
 	@echo 'make              build Margay and the guests of its own into $(O)/'
-	@echo 'make run          boot it in QEMU, console on the terminal; its variables:'
+	@echo 'make run          boot it in QEMU with a control domain, Debian and its xl;'
+	@echo '                  console on the terminal; its variables:'
 	@echo '                  CPUS=4, MEM=2048 in MiB, OPTIONS= of Margay,'
 	@echo '                  ACCEL=kvm for nested KVM'
-	@echo 'make control      the same with a control domain: Debian and its xl'
 	@echo 'make debug        run, stopped, with gdb'
 	@echo 'make iso          the image that run boots'
+	@echo 'make node         a node to install: a disk image and a directory to boot over a'
+	@echo '                  network, with a Debian as the control domain; NODE_KEYS=FILE:'
+	@echo '                  ssh keys that may log in, NODE_MEM=2G'
 	@echo 'make usb          an image that tests a real machine and stores a report'
 	@echo 'make setup        install what the other targets need (Debian); they do it too'
 	@echo
@@ -146,7 +149,8 @@ help:
 	@echo '                  PATIENCE=4: time limits four times as long'
 	@echo 'make check-unit   one part alone; also check-format, -arrows, -clang, -scripts,'
 	@echo '                  -fuzz, -exercises, -scenarios, -trace, -faults, -boot, -usb,'
-	@echo '                  -oracle, -fuzz-long, -scenarios-long, -boot-long, -usb-long'
+	@echo '                  -oracle, -node, -fuzz-long, -scenarios-long, -boot-long,'
+	@echo '                  -usb-long'
 	@echo 'make scenarios    list the scenarios; make scenario NAME=x [BED=y] runs one'
 	@echo 'make unit         build the unit tests; fuzz: the fuzzers;'
 	@echo '                  test-images, test-modules: what the scenarios boot'

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The neighbour of the Linux guest in `make run`. Sleeps until a key comes to its console, and then
+ * The neighbour of the control domain in `make run`. Sleeps until a key comes to its console, and then
  * says how it fares: how long it ran, and how long it waited for a CPU.
  */
 #include "console.h"

@@ -26,13 +26,14 @@ $(O)/man/mgctl.8: Documentation/mgctl.rst Documentation/conf.py $(O)/inc/margay-
 # /etc/default/margay belongs to the administrator as soon as it is there.
 install: $(O)/margay $(O)/guests/hello $(MODULES) $(O)/tools/mgctl $(O)/tools/bootcheck $(MAN) install-headers
 	install -d $(DESTDIR)$(BOOTDIR) $(DESTDIR)$(SYSCONFDIR)/grub.d $(DESTDIR)$(SYSCONFDIR)/default \
-		$(addprefix $(DESTDIR)$(PREFIX)/,bin sbin lib/margay/modules share/man/man7 share/man/man8)
+		$(addprefix $(DESTDIR)$(PREFIX)/,bin sbin lib/margay/modules share/bash-completion/completions share/man/man7 share/man/man8)
 	install -m 644 $(O)/margay $(DESTDIR)$(BOOTDIR)/margay
 	install -m 644 $(O)/guests/hello $(DESTDIR)$(BOOTDIR)/margay-hello
 	install -m 755 tools/grub/20_margay $(DESTDIR)$(SYSCONFDIR)/grub.d
 	test -e $(DESTDIR)$(SYSCONFDIR)/default/margay || \
 		install -m 644 tools/grub/margay.default $(DESTDIR)$(SYSCONFDIR)/default/margay
 	install -m 755 $(O)/tools/mgctl $(DESTDIR)$(PREFIX)/sbin
+	install -m 644 tools/mgctl/mgctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mgctl
 	install -m 755 scripts/mkimage $(DESTDIR)$(PREFIX)/bin/margay-mkimage
 	install -m 755 $(O)/tools/bootcheck $(DESTDIR)$(PREFIX)/lib/margay/bootcheck
 	install -m 755 tools/image/extract-elf $(DESTDIR)$(PREFIX)/bin/margay-extract-elf

@@ -23,7 +23,7 @@ CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(O)/tools/clockcheck $(M
 # What `xl create` starts: a Linux with front-ends of disks and networks, and guests of our own.
 GUEST_INITRAMFS := $(O)/guests/initramfs-guest.gz
 GUEST_MODULES := $(patsubst %,$(O)/cache/cloud/%.ko,xen-blkfront xen-netfront)
-# The control domain that runs Xen's tools: its modules, and its guests.
+# The control domain that runs Xen's tools: its modules, its guests, and Margay's tool and policies.
 XL_INITRAMFS := $(O)/guests/initramfs-xl.gz
 XL_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs \
 	xen-blkback xen-netback llc stp bridge loop brd dm-mod crc16 crc32c_generic mbcache jbd2 ext4)
@@ -31,18 +31,13 @@ XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die hostile_fron
 	$(O)/cache/pvgrub/grub-i386-xen_pvh.bin
 # The same with libvirt, where `scripts/setup libvirt` has fetched it: long scenarios need it.
 VIRT_INITRAMFS := $(if $(wildcard $(O)/cache/libvirt/root.tar),$(O)/guests/initramfs-virt.gz)
+XL_TOOLS := $(O)/tools/mgctl $(O)/tools/guestcheck $(O)/tools/clockcheck
+# `make run LIBVIRT=yes` has libvirt, too.
+LIBVIRT ?=
+RUN_INITRD := $(if $(LIBVIRT),$(O)/guests/initramfs-virt.gz,$(XL_INITRAMFS))
 AGAIN = +$(Q)$(MAKE) --no-print-directory
 
-CONTROL_ISO := $(O)/margay-control.iso
-# `make control LIBVIRT=yes` has libvirt, too.
-LIBVIRT ?=
-CONTROL_INITRD := $(if $(LIBVIRT),$(O)/guests/initramfs-virt.gz,$(XL_INITRAMFS))
-CONTROL_MODULES := \
-	--module '$(O)/guests/linux-generic=guest name=control vcpus=1 mem=$(if $(LIBVIRT),1024M,768M) initial on_crash=restart -- console=hvc0 quiet' \
-	--module '$(CONTROL_INITRD)=initrd for=control' \
-	--module '$(O)/guests/neighbour=guest name=neighbour vcpus=1 mem=32M'
-
-.PHONY: setup iso run control usb debug FORCE
+.PHONY: setup iso run node usb debug FORCE
 
 # For targets that start a machine, before anything is built.
 positive = $(shell [ '$1' -gt 0 ] 2>/dev/null && echo yes)
@@ -83,24 +78,59 @@ $(GUEST_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/bed
 $(XL_INITRAMFS): $(O)/cache/control/root.tar
 $(O)/guests/initramfs-virt.gz: $(O)/cache/libvirt/root.tar
 $(XL_INITRAMFS) $(O)/guests/initramfs-virt.gz: $(O)/cache/busybox/busybox test/beds/mkcontrol.sh test/beds/control/init \
-		$(wildcard test/beds/control/tests/*) $(XL_MODULES) $(XL_GUESTS) $(O)/tools/mgctl \
+		$(wildcard test/beds/control/tests/* scripts/node/root/etc/xen/*) $(XL_MODULES) $(XL_GUESTS) $(XL_TOOLS) $(MODULES) \
 		$(O)/cache/cloud/vmlinuz $(GUEST_INITRAMFS)
 	$(Q)mkdir -p $(@D)
 	@echo "  INITRD  $@"
 	$(Q)test/beds/mkcontrol.sh $(O)/cache/busybox/busybox $(filter %/root.tar,$^) $@ $(XL_MODULES) $(XL_GUESTS) \
-		$(O)/tools/mgctl linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
+		$(XL_TOOLS) $(MODULES) linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
 
-# The demonstration: a stock Debian kernel, which gets the input and the control privilege, and a
-# guest of our own that stays. The scenario linux-demo is the same.
+# What `make run` boots: a control domain, Debian's kernel with Xen's tools, which gets the input, and
+# a guest of our own that stays. The scenarios xl-shell and linux-demo are the same.
 RUN_MODULES := \
-	--module '$(O)/guests/linux-cloud=guest name=linux vcpus=2 mem=512M control -- console=hvc0 quiet margay.control' \
-	--module '$(CONTROL_INITRAMFS)=initrd for=linux' \
+	--module '$(O)/guests/linux-generic=guest name=dom0 vcpus=2 mem=$(if $(LIBVIRT),1024M,768M) initial on_crash=restart -- console=hvc0 quiet' \
+	--module '$(RUN_INITRD)=initrd for=dom0' \
 	--module '$(O)/guests/neighbour=guest name=neighbour vcpus=1 mem=32M'
 
-$(RUN_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-cloud $(CONTROL_INITRAMFS) $(O)/tools/bootcheck \
+$(RUN_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(RUN_INITRD) $(O)/tools/bootcheck \
 		scripts/mkimage FORCE
 	@echo "  IMAGE   $@"
 	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(RUN_MODULES) $<
+
+# A node to install: its control domain is a whole Debian, and the image has nothing of this machine.
+# NODE_KEYS is a file of ssh keys that may log in; NODE_MEM the control domain's memory, which
+# has its root, too. The test of the node is test/beds/node.py.
+NODE_KEYS ?=
+NODE_MEM ?= 2G
+NODE_OPTIONS ?= console=com1,vga when_empty=poweroff
+NODE := $(O)/node
+$(eval $(call flags_file,node,echo $(NODE_KEYS) $(NODE_MEM) $(NODE_OPTIONS)))
+NODE_FILES := $(O)/tools/mgctl $(O)/man/mgctl.8 tools/mgctl/mgctl.bash $(MODULES) $(O)/guests/hello \
+	linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
+NODE_MODULES = \
+	--module '$(NODE)/linux-node=guest name=dom0 vcpus=2 mem=$(NODE_MEM) initial on_crash=restart -- console=hvc0 quiet' \
+	--module '$(NODE)/initramfs-node.zst=initrd for=dom0'
+
+$(NODE)/linux-node: $(O)/cache/node/root.tar tools/image/extract-elf
+	$(Q)mkdir -p $(@D)
+	@echo "  ELF     $@"
+	$(Q)tar -xOf $< ./boot/vmlinuz >$@.gz
+	$(Q)tools/image/extract-elf $@.gz $@
+	$(Q)rm $@.gz
+
+$(NODE)/initramfs-node.zst: $(O)/cache/node/root.tar scripts/mknode $(shell find scripts/node/root -type f) \
+		$(foreach file,$(NODE_FILES),$(lastword $(subst =, ,$(file)))) $(NODE_KEYS) $(O)/flags/node
+	$(Q)mkdir -p $(@D)
+	@echo "  INITRD  $@"
+	$(Q)scripts/mknode $< $@ '$(NODE_KEYS)' $(NODE_FILES)
+
+$(NODE)/margay-node.img: $(O)/margay $(NODE)/linux-node $(NODE)/initramfs-node.zst $(O)/tools/bootcheck scripts/mkimage \
+		$(O)/flags/node
+	@echo "  IMAGE   $@"
+	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub --kind gpt -o $@ --options '$(NODE_OPTIONS)' $(NODE_MODULES) $<
+	@echo "  IMAGE   $(NODE)/net"
+	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub --kind net --force -o $(NODE)/net \
+		--options '$(NODE_OPTIONS)' $(NODE_MODULES) $<
 
 $(USB_IMAGE): $(O)/margay guests scripts/mkimage scripts/mkusb.py test/scenarios.list FORCE
 	@echo "  IMAGE   $@"
@@ -108,27 +138,25 @@ $(USB_IMAGE): $(O)/margay guests scripts/mkimage scripts/mkusb.py test/scenarios
 
 FORCE:
 
+# Builds the image, and the first time says how long that takes.
+BUILD_RUN_ISO = $(Q)O=$(O) $(SETUP) build run control $(if $(LIBVIRT),libvirt)
+BUILD_RUN_ISO += && { [ -e $(RUN_ISO) ] || echo 'Building Margay, its guests and the control domain: a minute or two, once.'; }
+
 iso:
-	$(Q)O=$(O) $(SETUP) build run
+	$(BUILD_RUN_ISO)
 	$(AGAIN) $(RUN_ISO)
 
 run:
 	$(CHECK_MACHINE)
-	$(Q)O=$(O) $(SETUP) build run
+	$(BUILD_RUN_ISO)
 	$(AGAIN) $(RUN_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(RUN_ISO)
 
-$(CONTROL_ISO): $(O)/margay $(O)/guests/neighbour $(O)/guests/linux-generic $(CONTROL_INITRD) $(O)/tools/bootcheck \
-		scripts/mkimage FORCE
-	@echo "  IMAGE   $@"
-	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub -o $@ --options '$(RUN_OPTIONS)' $(CONTROL_MODULES) $<
-
-# A control domain with Xen's own tools, on the terminal.
-control:
-	$(CHECK_MACHINE)
-	$(Q)O=$(O) $(SETUP) build run control $(if $(LIBVIRT),libvirt)
-	$(AGAIN) $(CONTROL_ISO)
-	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --accel $(ACCEL) $(CONTROL_ISO)
+node:
+	$(Q)O=$(O) $(SETUP) build run control docs node
+	$(AGAIN) $(NODE)/margay-node.img
+	@echo "$(NODE)/margay-node.img is for a disk, of which it takes the whole;"
+	@echo "$(NODE)/net is for a TFTP server: margay.0, margay.efi or margay.ipxe."
 
 usb:
 	$(Q)O=$(O) $(SETUP) build run
@@ -141,6 +169,6 @@ usb:
 
 debug:
 	$(CHECK_MACHINE)
-	$(Q)O=$(O) $(SETUP) build run debug
+	$(Q)O=$(O) $(SETUP) build run control $(if $(LIBVIRT),libvirt) debug
 	$(AGAIN) $(RUN_ISO)
 	$(Q)O=$(O) scripts/qemu --cpus $(CPUS) --mem $(MEM) --debug $(O)/margay $(RUN_ISO)

@@ -2,13 +2,13 @@
 # All tests. First those on the build machine: unit tests (cmocka, ASan and UBSan) and fuzzers (libFuzzer). Each file test/unit/test_X.c or test/fuzz/fuzz_X.c becomes one program. It lists the sources to link in a comment line: `unit-sources: FILE...` or `fuzz-sources: FILE...`. Then those that boot emulated machines (test/beds), and the summary.
 
 .PHONY: check check-long check-arrows check-clang check-format format check-scripts check-unit check-fuzz check-fuzz-long unit fuzz
-.PHONY: check-scenarios check-scenarios-long check-trace check-oracle check-boot check-boot-long check-faults check-usb check-usb-long
+.PHONY: check-scenarios check-scenarios-long check-trace check-oracle check-boot check-boot-long check-faults check-usb check-usb-long check-node
 .PHONY: scenarios scenario test-images perf perf-diff perf-baseline
 
 CHECK_PARTS ?= check-format check-arrows check-clang check-scripts check-unit check-fuzz docs check-exercises check-scenarios check-faults \
 	check-boot check-usb check-oracle
 LONG_PARTS ?= check-format check-arrows check-clang check-scripts check-unit check-fuzz-long docs check-exercises check-scenarios-long \
-	check-trace check-faults check-boot-long check-usb-long check-oracle
+	check-trace check-faults check-boot-long check-usb-long check-node check-oracle
 
 HOSTCC ?= gcc
 FUZZCC ?= clang
@@ -150,7 +150,7 @@ check:
 
 check-long:
 	$(Q)O=$(O) $(SETUP)
-	$(Q)O=$(O) $(SETUP) libvirt
+	$(Q)O=$(O) $(SETUP) libvirt node
 	+$(Q)O=$(O) MAKE="$(MAKE)" scripts/check.py $(LONG_PARTS)
 
 check-format:
@@ -205,6 +205,9 @@ check-usb: $(O)/margay guests
 
 check-usb-long: $(O)/margay guests
 	$(Q)O=$(O) test/beds/usb.py --all
+
+check-node: $(NODE)/margay-node.img
+	$(Q)O=$(O) test/beds/node.py
 
 check-faults: $(O)/margay guests
 	$(Q)O=$(O) test/beds/faults.py

@@ -111,7 +111,7 @@ def qemu_disk(machine):
     if machine.kind == 'usb':
         return ['-nic', 'none', '-drive', f'file={image},if=none,id=stick,format=raw',
                 '-device', 'qemu-xhci', '-device', 'usb-storage,drive=stick,bootindex=1']
-    if machine.kind == 'disk':
+    if machine.kind in ('disk', 'gpt'):
         return ['-nic', 'none', '-drive', f'file={image},if=virtio,format=raw']
     return ['-nic', 'none', '-cdrom', image]
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Makes the initramfs of the control domain: the Debian programs that scripts/control-root collected,
 # busybox for all others, test/beds/control, and FILEs: kernel modules (.ko) in /lib/modules/KERNEL,
-# mgctl in /usr/sbin, all others (kernels and initial memory disks that `xl create` starts) in /guests. `NAME=FILE`
-# names one otherwise.
+# policy modules (.mod) in /modules, our tools in /usr/sbin, all others (kernels and initial memory
+# disks that `xl create` starts) in /guests. `NAME=FILE` names one otherwise.
 # Usage: mkcontrol BUSYBOX ROOT.tar OUTPUT.gz [[NAME=]FILE...]
 set -eu
 
@@ -21,7 +21,7 @@ root=$(mktemp -d)
 trap 'rm -rf "$root" "$output.new"' EXIT
 chmod 755 "$root"
 tar -C "$root" -xf "$tar"
-for directory in dev guests proc root run sys tests tmp var/lib/xen var/log/xen/console; do
+for directory in dev guests modules proc root run sys tests tmp var/lib/xen var/log/xen/console; do
 	mkdir -p "$root/$directory"
 done
 ln -s ../run "$root/var/run"
@@ -32,6 +32,9 @@ for applet in $("$busybox" --list); do
 	[ -e "$root/usr/sbin/$applet" ] || [ -e "$root/usr/bin/$applet" ] || ln -s busybox "$root/usr/bin/$applet"
 done
 cp "$source/init" "$root/init"
+cp "$(dirname "$0")"/../../scripts/node/root/etc/xen/*.cfg "$root/etc/xen/"
+mkdir -p "$root/usr/lib/margay"
+ln -s ../../../guests "$root/usr/lib/margay/guests"
 cp "$source"/tests/* "$root/tests/"
 chmod 755 "$root/init"
 for file in "$@"; do
@@ -44,7 +47,8 @@ for file in "$@"; do
 		mkdir -p "$root/lib/modules/$kernel"
 		cp "$file" "$root/lib/modules/$kernel/"
 		;;
-	*/mgctl) cp "$file" "$root/usr/sbin/" ;;
+	*.mod) cp "$file" "$root/modules/" ;;
+	*/mgctl | */*check) cp "$file" "$root/usr/sbin/" ;;
 	*) cp "$file" "$root/guests/${name##*/}" ;;
 	esac
 done

@@ -161,7 +161,7 @@ class Usage(unittest.TestCase):
     """A wrong command line gets a sentence that begins with the program's name, without a summary of its options."""
     PROGRAMS = {path: os.path.basename(path).removesuffix('.py') for path in (
         'scripts/qemu', 'scripts/mkimage', 'scripts/mkusb.py', 'scripts/perf.py', 'scripts/format.py', 'scripts/send',
-        'tools/image/extract-elf', 'test/beds/run.py', 'test/beds/faults.py', 'test/beds/bootmatrix.py', 'test/beds/usb.py',
+        'tools/image/extract-elf', 'test/beds/run.py', 'test/beds/faults.py', 'test/beds/bootmatrix.py', 'test/beds/usb.py', 'test/beds/node.py',
         'Documentation/exercises/first/run')}
 
     def run_it(self, path, *words):

@@ -17,7 +17,7 @@ SHELL = shutil.which('dash') or '/bin/sh'
 
 
 class Machine(threading.Thread):
-    """A serial line: tags, three Ctrl-A, and a guest `linux` with a shell that has the directory /tmp elsewhere."""
+    """A serial line: tags, three Ctrl-A, and a guest `dom0` with a shell that has the directory /tmp elsewhere."""
     def __init__(self, path, tmp, damage=None):
         super().__init__(daemon=True)
         self.damage, self.focus, self.typed, self.open, self.said = damage, 0, b'', False, b''
@@ -26,14 +26,14 @@ class Machine(threading.Thread):
         self.server.listen(1)
         self.pid, self.shell = pty.fork()
         if not self.pid:
-            os.execve(SHELL, [SHELL], {'PATH': os.environ['PATH'], 'PS1': 'linux# ', 'TMP_HERE': tmp})
+            os.execve(SHELL, [SHELL], {'PATH': os.environ['PATH'], 'PS1': 'control# ', 'TMP_HERE': tmp})
         self.tmp = tmp
 
     def say(self, line, data):
         """Send a guest's output, with its tag before each line."""
         self.said += data
         for part in data.splitlines(keepends=True):
-            line.sendall((b'' if self.open else b'[linux] ') + part)
+            line.sendall((b'' if self.open else b'[dom0] ') + part)
             self.open = not part.endswith(b'\n')
 
     def take(self, line, data):
@@ -42,7 +42,7 @@ class Machine(threading.Thread):
                 self.typed += byte
                 if self.typed.endswith(b'\x01\x01\x01'):
                     self.typed, self.focus = b'', (self.focus + 1) % 3
-                    name = ('linux', 'neighbour', 'Margay, h for help')[self.focus]
+                    name = ('dom0', 'neighbour', 'Margay, h for help')[self.focus]
                     line.sendall(f'\r\n(margay) input goes to {name}; Ctrl-A three times switches\r\n'.encode())
                     self.open = False
             else:
@@ -105,14 +105,14 @@ class Send(unittest.TestCase):
         data = os.urandom(3000)     # does not compress: many lines
         done = self.send(self.file('x.mod', data), self.file('empty', b''))
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stdout, 'linux: /tmp/x.mod, 3000 bytes\nlinux: /tmp/empty, 0 bytes\n')
+        self.assertEqual(done.stdout, 'dom0: /tmp/x.mod, 3000 bytes\ndom0: /tmp/empty, 0 bytes\n')
         for name, want in (('x.mod', data), ('empty', b'')):
             with open(os.path.join(self.tmp, name), 'rb') as file:
                 self.assertEqual(file.read(), want)
         self.assertEqual(sorted(os.listdir(self.tmp)), ['empty', 'x.mod'])
         # The shell's prompt may come before the answer.
         sums = re.findall(rb'sum [0-9a-f]{64}[^\r\n]*', self.machine.said)
-        self.assertEqual((len(sums), [line for line in sums if len(b'[linux] ' + line) > 80]), (2, []))
+        self.assertEqual((len(sums), [line for line in sums if len(b'[dom0] ' + line) > 80]), (2, []))
 
     def test_damage_is_seen(self):
         done = self.send(self.file('x.mod', os.urandom(3000)), damage=True)
@@ -122,7 +122,7 @@ class Send(unittest.TestCase):
     def test_no_such_guest(self):
         done = self.send('--guest', 'freebsd', self.file('x.mod', b'1'))
         self.assertEqual(done.returncode, 1)
-        self.assertIn('no guest freebsd, only Margay, linux, neighbour', done.stderr)
+        self.assertIn('no guest freebsd, only Margay, dom0, neighbour', done.stderr)
 
     def test_no_machine(self):
         done = subprocess.run([SEND, '--console', self.path, SEND], capture_output=True, text=True, check=False)

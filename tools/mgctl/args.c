@@ -98,7 +98,7 @@ void print_help(FILE *f)
 	      "Examples:\n"
 	      "  mgctl policy load /modules/credit.mod\n"
 	      "  mgctl policy select sched credit       # on all CPUs\n"
-	      "  mgctl policy set credit weight=512 -d 2  # twice others' share\n"
+	      "  mgctl policy set credit weight=512 -d 1  # twice others' share\n"
 	      "  mgctl policy select sched built-in -c 0  # Margay's own, only there\n"
 	      "  mgctl policy select sched built-in\n"
 	      "  mgctl policy unload credit\n"
