@@ -38,6 +38,8 @@ static int node_alloc_pages(struct node *n, unsigned count, u16 owner, mfn_t *mf
 		}
 		wait = *mfn == INVALID_MFN && n->scrubbing;
 		spin_unlock(&n->lock);
+		if (wait)
+			cpu_relax();
 	} while (wait);
 	for (unsigned i = 0; dirty && i < count; i++) {
 		scrub(*mfn + i, 1);
@@ -59,6 +61,8 @@ static __attribute__((noinline)) int search_nodes(unsigned node, unsigned count,
 		if (++node == nr_nodes)
 			node = 0;
 	}
+	if (rc == -EAGAIN)
+		cpu_relax();	/* another CPU may be scrubbing the last chunk */
 	return rc;
 }
 

@@ -27,7 +27,7 @@ PROMPT = r'root@node:~# '
 
 # What is typed, each after the one before has printed its number, and the lines that must come.
 STEPS = (
-    ('systemctl is-system-running --wait; systemctl --failed --plain --no-legend', r'running$'),
+    ('systemctl is-system-running --wait; systemctl --failed --plain --no-legend --no-pager', r'running$'),
     ('xl list', r'Domain-0 +0 +\d+ +2 '),
     ('xl create -q /etc/xen/linux.cfg && xl list', r'linux +\d+ +128 +2 '),
     ('virsh -c xen:///system list', r' \d+ +linux +\w+'),
