@@ -65,25 +65,29 @@ unsigned grant_nr_frames(struct domain *d)
 	return READ_ONCE(d->grants->nr_frames);
 }
 
-static struct grant_entry_v1 *shared_at(struct grant_table *t, grant_ref_t ref)
+/* Makes *at, a guest's number, an index that is safe under speculation. NULL: no such entry. */
+static inline struct grant_entry_v1 *shared_at(struct grant_table *t, u64 *at)
 {
-	if (ref >= t->nr_frames * GRANT_PER_FRAME)
+	u64 n = t->nr_frames * GRANT_PER_FRAME;
+
+	if (*at >= n)
 		return NULL;
-	ref = (grant_ref_t)index_nospec(ref, t->nr_frames * GRANT_PER_FRAME);
-	return &t->frame[ref / GRANT_PER_FRAME][ref % GRANT_PER_FRAME];
+	*at = index_nospec(*at, n);
+	return &t->frame[*at / GRANT_PER_FRAME][*at % GRANT_PER_FRAME];
 }
 
-/* Takes a ref that shared_at() accepted. NULL: its page was never used, or no memory. */
-static struct active *active_at(struct domain *d, grant_ref_t ref, bool make)
+/* Takes an index that shared_at() made. NULL: its page was never used, or no memory. */
+static inline struct active *active_at(struct grant_table *t, u64 at)
 {
-	struct grant_table *t = d->grants;
-	struct active **page;
+	struct active *page = t->active[at / ACTIVE_PER_PAGE];
 
-	ref = (grant_ref_t)index_nospec(ref, t->nr_frames * GRANT_PER_FRAME);
-	page = &t->active[ref / ACTIVE_PER_PAGE];
-	if (!*page && make)
-		*page = dom_alloc_meta(d, 1);
-	return *page ? &(*page)[ref % ACTIVE_PER_PAGE] : NULL;
+	return page ? &page[at % ACTIVE_PER_PAGE] : NULL;
+}
+
+static __noinline struct active *new_active(struct domain *d, struct grant_table *t, u64 at)
+{
+	t->active[at / ACTIVE_PER_PAGE] = dom_alloc_meta(d, 1);
+	return active_at(t, at);
 }
 
 /*
@@ -116,16 +120,19 @@ int grant_pin(struct domain *rd, grant_ref_t ref, domid_t who, bool write, mfn_t
 	struct grant_table *t = rd->grants;
 	struct grant_entry_v1 *e;
 	struct active *a;
+	u64 at = ref;
 	bool pinned;
 
 	guard(&t->lock);
 	if (t->dying)
 		return GNTST_bad_domain;
-	e = shared_at(t, ref);
+	e = shared_at(t, &at);
 	if (!e)
 		return GNTST_bad_gntref;
-	a = active_at(rd, ref, true);
-	if (!a)
+	a = active_at(t, at);
+	if (unlikely(!a))
+		a = new_active(rd, t, at);
+	if (unlikely(!a))
 		return GNTST_general_error;
 	pinned = a->reads + a->writes;
 	if (pinned && (a->domid != who || a->reads >= PIN_MAX || a->writes >= PIN_MAX))
@@ -152,10 +159,11 @@ void grant_unpin(struct domain *rd, grant_ref_t ref, bool write)
 	struct grant_table *t = rd->grants;
 	struct grant_entry_v1 *e;
 	struct active *a;
+	u64 at = ref;
 
 	guard(&t->lock);
-	e = shared_at(t, ref);
-	a = active_at(rd, ref, false);
+	e = shared_at(t, &at);
+	a = active_at(t, at);
 	if (write && !--a->writes)
 		atomic_and(&e->flags, (u16)~GTF_writing);
 	else if (!write)
@@ -166,21 +174,22 @@ void grant_unpin(struct domain *rd, grant_ref_t ref, bool write)
 	}
 }
 
-int grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b)
+int grant_swap(struct domain *d, grant_ref_t ref_a, grant_ref_t ref_b)
 {
 	struct grant_table *t = d->grants;
 	struct grant_entry_v1 *ea, *eb, tmp;
 	struct active *aa, *ab;
+	u64 a = ref_a, b = ref_b;
 
 	guard(&t->lock);
-	ea = shared_at(t, a);
-	eb = shared_at(t, b);
+	ea = shared_at(t, &a);
+	eb = shared_at(t, &b);
 	if (!ea || !eb)
 		return GNTST_bad_gntref;
 	if (ea == eb)
 		return GNTST_okay;
-	aa = active_at(d, a, false);
-	ab = active_at(d, b, false);
+	aa = active_at(t, a);
+	ab = active_at(t, b);
 	if ((aa && aa->reads + aa->writes) || (ab && ab->reads + ab->writes))
 		return GNTST_eagain;
 	tmp = *ea;

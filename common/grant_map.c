@@ -6,12 +6,32 @@
 
 #define UNMAP_STEP 32U
 
+static inline struct maptrack *entry_of(struct grant_table *t, u64 handle)
+{
+	return &t->maptrack[handle / MAPTRACK_PER_PAGE][handle % MAPTRACK_PER_PAGE];
+}
+
+/* The same for a handle from a guest. NULL: there is none. */
 static struct maptrack *maptrack_at(struct grant_table *t, u32 handle)
 {
-	if (handle >= t->nr_handles)
-		return NULL;
-	handle = (u32)index_nospec(handle, t->nr_handles);
-	return &t->maptrack[handle / MAPTRACK_PER_PAGE][handle % MAPTRACK_PER_PAGE];
+	return handle < t->nr_handles ? entry_of(t, index_nospec(handle, t->nr_handles)) : NULL;
+}
+
+/* Adds a page of free handles. False at the limit. */
+static __noinline bool more_handles(struct domain *d, struct grant_table *t)
+{
+	struct maptrack *m = NULL;
+
+	if (t->nr_handles < MAPTRACK_PAGES * MAPTRACK_PER_PAGE)
+		m = dom_alloc_meta(d, 1);
+	if (!m)
+		return false;
+	for (u32 i = 0; i < MAPTRACK_PER_PAGE; i++)
+		m[i].next = i + 1 < MAPTRACK_PER_PAGE ? t->nr_handles + i + 1 : NO_HANDLE;
+	t->maptrack[t->nr_handles / MAPTRACK_PER_PAGE] = m;
+	t->free_handle = t->nr_handles;
+	t->nr_handles += MAPTRACK_PER_PAGE;
+	return true;
 }
 
 /* Allocates a busy handle that only the caller knows. NO_HANDLE at the limit. */
@@ -22,59 +42,44 @@ static u32 maptrack_get(struct domain *d)
 	u32 handle;
 
 	guard(&t->lock);
-	if (t->free_handle == NO_HANDLE && t->nr_handles < MAPTRACK_PAGES * MAPTRACK_PER_PAGE) {
-		m = dom_alloc_meta(d, 1);
-		if (!m)
-			return NO_HANDLE;
-		for (u32 i = 0; i < MAPTRACK_PER_PAGE; i++)
-			m[i].next = i + 1 < MAPTRACK_PER_PAGE ? t->nr_handles + i + 1 : NO_HANDLE;
-		t->maptrack[t->nr_handles / MAPTRACK_PER_PAGE] = m;
-		t->free_handle = t->nr_handles;
-		t->nr_handles += MAPTRACK_PER_PAGE;
-	}
-	handle = t->free_handle;
-	if (handle == NO_HANDLE)
+	if (unlikely(t->free_handle == NO_HANDLE) && !more_handles(d, t))
 		return NO_HANDLE;
-	m = maptrack_at(t, handle);
+	handle = t->free_handle;
+	m = entry_of(t, handle);
 	t->free_handle = m->next;
 	m->state = MT_BUSY;
 	return handle;
 }
 
-static void maptrack_put(struct grant_table *t, u32 handle)
+static void maptrack_put(struct grant_table *t, struct maptrack *m, u32 handle)
 {
-	struct maptrack *m = maptrack_at(t, handle);
-
 	guard(&t->lock);
 	m->state = MT_FREE;
-	m->rd = NULL;
 	m->next = t->free_handle;
 	t->free_handle = handle;
 }
 
-static bool is_grant(enum p2m_type type)
-{
-	return type == P2M_GRANT_RW || type == P2M_GRANT_RO;
-}
+#define GRANT_TYPES (1U << P2M_GRANT_RW | 1U << P2M_GRANT_RO)
 
 /* Maps a pinned page in ld's p2m. Returns a GNTST_*. */
 static int map_page(struct domain *ld, gfn_t gfn, mfn_t mfn, bool write)
 {
-	/* Only grant_unmap() ends a grant mapping. */
-	const u32 over = ~(1U << P2M_GRANT_RW | 1U << P2M_GRANT_RO | 1U << P2M_FOREIGN);
+	enum p2m_type type = write ? P2M_GRANT_RW : P2M_GRANT_RO;
 
-	return p2m_map_over(ld, gfn, mfn, write ? P2M_GRANT_RW : P2M_GRANT_RO, over) ?
+	/* Only drop_mapping() ends a grant mapping. */
+	return p2m_map_over(ld, gfn, mfn, type, ~(GRANT_TYPES | 1U << P2M_FOREIGN)) ?
 		       GNTST_general_error :
 		       GNTST_okay;
 }
 
-void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op)
+/* rd: the domain that op names, or NULL. */
+static void map_one(struct domain *ld, struct domain *rd, struct gnttab_map_grant_ref *op)
 {
+	struct grant_table *t = ld->grants;
 	bool write = !(op->flags & GNTMAP_readonly);
 	gfn_t gfn = op->host_addr >> PAGE_SHIFT;
-	struct domain *rd;
+	struct maptrack *m;
 	u32 handle;
-	mfn_t mfn;
 
 	op->status = GNTST_bad_gntref;
 	if (!(op->flags & (GNTMAP_device_map | GNTMAP_host_map)))
@@ -83,64 +88,64 @@ void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op)
 	if ((op->flags & ~(u32)GNTMAP_readonly) != GNTMAP_host_map)
 		return;
 	op->status = GNTST_bad_domain;
-	rd = domain_get(op->dom);
 	if (!rd)
 		return;
 	op->status = GNTST_no_device_space;
 	handle = maptrack_get(ld);
 	if (handle == NO_HANDLE)
-		goto put;
-	op->status = (s16)grant_pin(rd, op->ref, ld->id, write, &mfn);
+		return;
+	m = entry_of(t, handle);
+	op->status = (s16)grant_pin(rd, op->ref, ld->id, write, &m->mfn);
 	if (op->status != GNTST_okay)
 		goto free_handle;
-	op->status = (s16)map_page(ld, gfn, mfn, write);
+	op->status = (s16)map_page(ld, gfn, m->mfn, write);
 	if (op->status != GNTST_okay)
 		goto unpin;
-
-	spin_lock(&ld->grants->lock);
-	*maptrack_at(ld->grants, handle) = (struct maptrack){
-		.rd = rd,
-		.gfn = gfn,
-		.mfn = mfn,
-		.ref = op->ref,
-		.write = write,
-		.state = MT_MAPPED,
-	};
-	spin_unlock(&ld->grants->lock);
+	domain_hold(rd);
+	m->rd = rd;
+	m->gfn = gfn;
+	m->ref = op->ref;
+	m->write = write;
+	atomic_store(&m->state, MT_MAPPED);	/* last: now others may claim it */
 	op->handle = handle;
 	op->dev_bus_addr = 0;
 	return;
 unpin:
 	grant_unpin(rd, op->ref, write);
 free_handle:
-	maptrack_put(ld->grants, handle);
-put:
+	maptrack_put(t, m, handle);
+}
+
+void grant_map(struct domain *ld, struct gnttab_map_grant_ref *ops, unsigned n)
+{
+	struct domain *rd = NULL;
+
+	for (struct gnttab_map_grant_ref *op = ops; op < ops + n; op++) {
+		if (!rd || rd->id != op->dom) {
+			if (rd)
+				domain_put(rd);
+			rd = domain_get(op->dom);
+		}
+		map_one(ld, rd, op);
+	}
+	if (rd)
+		domain_put(rd);
+}
+
+/* Ends the mapping of a handle that the caller made MT_BUSY. The pin outlasts the translation. */
+static void drop_mapping(struct domain *ld, u32 handle, struct maptrack *m)
+{
+	struct domain *rd = m->rd;
+
+	BUG_ON(p2m_unmap(ld, m->gfn, GRANT_TYPES));
+	grant_unpin(rd, m->ref, m->write);
 	domain_put(rd);
+	maptrack_put(ld->grants, m, handle);
 }
 
-/*
- * Ends the mapping of a handle that the caller made MT_BUSY. If another vCPU replaces the mapping
- * at this moment, flush first: the pin must outlast the translation.
- */
-static void drop_mapping(struct domain *ld, u32 handle, const struct maptrack *m, bool mapped)
-{
-	if (!mapped || p2m_unmap(ld, m->gfn))
-		p2m_flush(ld);
-	grant_unpin(m->rd, m->ref, m->write);
-	domain_put(m->rd);
-	maptrack_put(ld->grants, handle);
-}
-
-static bool still_mapped(struct domain *ld, const struct maptrack *m)
-{
-	struct p2m_entry e = p2m_lookup(ld, m->gfn);
-
-	return is_grant(e.type) && e.mfn == m->mfn;
-}
-
-/* Makes the handle MT_BUSY and copies its entry. Returns a GNTST_*. */
+/* Makes the handle MT_BUSY and sets *found to its entry. Returns a GNTST_*. */
 static int claim_mapping(struct domain *ld, const struct gnttab_unmap_grant_ref *op,
-			 struct maptrack *copy)
+			 struct maptrack **found)
 {
 	struct grant_table *t = ld->grants;
 	struct maptrack *m;
@@ -152,20 +157,20 @@ static int claim_mapping(struct domain *ld, const struct gnttab_unmap_grant_ref 
 	/* The caller does not ask to remove the CPU mapping, and there is no other. */
 	if (!op->host_addr)
 		return GNTST_okay;
-	if (m->gfn != op->host_addr >> PAGE_SHIFT || !still_mapped(ld, m))
+	if (m->gfn != op->host_addr >> PAGE_SHIFT)
 		return GNTST_general_error;
 	m->state = MT_BUSY;
-	*copy = *m;
+	*found = m;
 	return GNTST_okay;
 }
 
 void grant_unmap(struct domain *ld, struct gnttab_unmap_grant_ref *op)
 {
-	struct maptrack m = { .rd = NULL };
+	struct maptrack *m = NULL;
 
 	op->status = (s16)claim_mapping(ld, op, &m);
-	if (m.rd)
-		drop_mapping(ld, op->handle, &m, true);
+	if (m)
+		drop_mapping(ld, op->handle, m);
 }
 
 int grant_teardown(struct domain *d)
@@ -186,7 +191,7 @@ int grant_teardown(struct domain *d)
 		if (done++ == UNMAP_STEP)
 			return -ERESTART;
 		m->state = MT_BUSY;
-		drop_mapping(d, handle, m, still_mapped(d, m));
+		drop_mapping(d, handle, m);
 	}
 	return 0;
 }

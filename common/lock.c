@@ -3,12 +3,6 @@
 #include <margay/arch.h>
 #include <margay/percpu.h>
 
-void spin_lock_slow(struct spinlock *l, u16 ticket)
-{
-	while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
-		cpu_relax();
-}
-
 void spin_wait(const struct spinlock *l)
 {
 	u16 next = __atomic_load_n(&l->next, __ATOMIC_RELAXED);

@@ -179,7 +179,8 @@ static void __init init_chunks(u64 c, u64 count, u32 g)
 		     !boot_reserved_overlap(base, end);
 
 	for (u64 i = 0; i < count; i++) {
-		chunks[c + i] = (struct chunk){ .group = g, .owner = OWNER_NONE };
+		chunks[c + i] = (struct chunk){ .group = g & 0xffffff, .node = groups[g].node,
+						 .owner = OWNER_NONE };
 		if (!whole && ram && count > 1)
 			init_chunks(c + i, 1, g);
 		else if (!whole && ram)

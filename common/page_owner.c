@@ -278,27 +278,13 @@ static struct node *lock_split(u64 c, u16 owner)
 	return n;
 }
 
-int page_get(const struct domain *d, mfn_t mfn)
+/* Takes a reference to page i of chunk c. Called with n->lock; drops it. */
+static inline int get_unlock(struct node *n, u64 c, unsigned i, u16 owner)
 {
-	u64 c = mfn / CHUNK_PAGES;
-	unsigned i = mfn % CHUNK_PAGES;
-	struct node *n;
+	struct split *s = chunks[c].split;
 	int rc = 0;
 
-	if (c >= nr_chunks)
-		return -EINVAL;
-	c = index_nospec(c, nr_chunks);
-	n = lock_chunk(c);
-	if (!chunks[c].split) {
-		spin_unlock(&n->lock);
-		n = lock_split(c, d->id);
-		if (!n)
-			return -ENOMEM;
-	}
-
-	struct split *s = chunks[c].split;
-
-	if (!s || s->owner[i] != d->id || (s->ref[i] & REF_GIVEN))
+	if (!s || s->owner[i] != owner || (s->ref[i] & REF_GIVEN))
 		rc = -EINVAL;
 	else if ((s->ref[i] & REF_MASK) == REF_MASK)
 		rc = -EBUSY;
@@ -308,12 +294,34 @@ int page_get(const struct domain *d, mfn_t mfn)
 	return rc;
 }
 
+static __noinline int split_and_get(u64 c, unsigned i, u16 owner)
+{
+	struct node *n = lock_split(c, owner);
+
+	return n ? get_unlock(n, c, i, owner) : -ENOMEM;
+}
+
+int page_get(const struct domain *d, mfn_t mfn)
+{
+	u64 c = mfn / CHUNK_PAGES;
+	struct node *n;
+
+	if (c >= nr_chunks)
+		return -EINVAL;
+	c = index_nospec(c, nr_chunks);
+	n = lock_chunk(c);
+	if (likely(chunks[c].split))
+		return get_unlock(n, c, mfn % CHUNK_PAGES, d->id);
+	spin_unlock(&n->lock);
+	return split_and_get(c, mfn % CHUNK_PAGES, d->id);
+}
+
 /*
  * Called when the last reference to a page of chunk c is gone. Leaves c split, since references
  * come in bursts (copies from grant to grant, the packets of a network card), and merges another
  * chunk that was left split. Called with n->lock; drops it.
  */
-static void defer_merge(struct node *n, u64 c)
+static __noinline void defer_merge(struct node *n, u64 c)
 {
 	unsigned i = c % DEFERRED;
 	u64 before;
@@ -359,6 +367,14 @@ void merge_unused(struct node *n, struct cpu *c, stime_t at)
 		WRITE_ONCE(n->deferred, true);
 }
 
+/* Frees a page that its owner has released before. Called with n->lock; drops it. */
+static __noinline void free_given(struct domain *d, struct node *n, struct split *s, mfn_t mfn)
+{
+	s->ref[mfn % CHUNK_PAGES] &= ~REF_GIVEN;
+	free_one(n, mfn);
+	atomic_sub(&d->tot_pages, 1);
+}
+
 void page_put(struct domain *d, mfn_t mfn)
 {
 	u64 c = mfn / CHUNK_PAGES;
@@ -366,19 +382,22 @@ void page_put(struct domain *d, mfn_t mfn)
 	struct node *n = lock_chunk(c);
 	struct split *s = chunks[c].split;
 
-	BUG_ON(!s || s->owner[i] != d->id || !(s->ref[i] & REF_MASK));
+	if (unlikely(!s || s->owner[i] != d->id || !(s->ref[i] & REF_MASK))) {
+		BUG_ON(owner_locked(mfn) != OWNER_MARGAY);
+		spin_unlock(&n->lock);
+		return;
+	}
 	if (--s->ref[i] & REF_MASK) {
 		spin_unlock(&n->lock);
 		return;
 	}
 	s->nr_refs--;
-	if (s->ref[i] & REF_GIVEN) {
-		s->ref[i] &= ~REF_GIVEN;
-		free_one(n, mfn);
-		atomic_sub(&d->tot_pages, 1);
-	} else {
+	if (unlikely(s->ref[i] & REF_GIVEN))
+		free_given(d, n, s, mfn);
+	else if (likely(n->unused[c % DEFERRED] == (c | DEFER_USED)))
+		spin_unlock(&n->lock);	/* as the last time */
+	else
 		defer_merge(n, c);
-	}
 }
 
 /* Marks a page of a split chunk as not to be used again. Returns its owner. */

@@ -40,7 +40,8 @@ struct split {
 
 struct chunk {
 	struct split *split;	/* NULL: the chunk is whole: one owner, no references */
-	u32 group;		/* index into groups */
+	u32 group : 24;		/* index into groups */
+	u32 node  : 8;
 	u16 owner;		/* of a whole chunk */
 	u16 dirty;		/* of a free whole chunk: the first so many pages are not zero */
 };
@@ -83,7 +84,7 @@ extern u64 nr_chunks, margay_pages, split_chunks, retired_pages;
 
 static inline struct node *lock_chunk(u64 c)
 {
-	struct node *n = &nodes[groups[chunks[c].group].node];
+	struct node *n = &nodes[chunks[c].node];
 
 	spin_lock(&n->lock);
 	return n;

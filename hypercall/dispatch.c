@@ -55,9 +55,9 @@ long hcall_unsupported(struct vcpu *v, const char *what, u64 op)
 	return -ENOSYS;
 }
 
-int hcall_domain(struct vcpu *v, domid_t id, struct domain **d)
+int hcall_domain_of(struct vcpu *v, domid_t id, struct domain **d)
 {
-	if (id == DOMID_SELF || id == v->domain->id) {
+	if (id == v->domain->id) {
 		*d = v->domain;
 		domain_hold(*d);
 		return 0;
@@ -70,19 +70,6 @@ int hcall_domain(struct vcpu *v, domid_t id, struct domain **d)
 	domain_put(*d);
 	*d = NULL;
 	return -EPERM;
-}
-
-int hcall_foreign(struct vcpu *v, domid_t id, struct domain **d)
-{
-	int err = v->domain->control ? hcall_domain(v, id, d) : -EPERM;
-
-	if (!err && *d == v->domain) {
-		domain_put(*d);
-		err = -EINVAL;
-	}
-	if (err)
-		*d = NULL;
-	return err;
 }
 
 int hcall_own_domain(struct vcpu *v, domid_t id)

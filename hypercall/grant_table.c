@@ -10,13 +10,13 @@
 #define BATCH 16U	/* operations between two looks for other work */
 
 /*
- * Runs one operation for each of count structures, and copies a batch of them at once, or single
- * ones where the guest's memory ends within the batch. A macro, since only the types differ.
+ * Runs an operation on n structures at ops until count are done: as many as are copied at once, or
+ * one where the guest's memory ends before that. A macro, since only the types differ.
  */
-#define FOR_EACH_OP(type, operation)                                                          \
+#define FOR_EACH_BATCH(type, operation)                                                       \
 	do {                                                                                  \
-		type ops[BATCH], *op;                                                         \
-		for (u32 i = 0, n; i < count; i += n) {                                          \
+		type ops[BATCH];                                                              \
+		for (u32 i = 0, n; i < count; i += n) {                                       \
 			gvaddr_t at = arg + i * sizeof(type);                                 \
 			if (i && hcall_preempt()) {                                           \
 				h->rsi = at;                                                  \
@@ -29,13 +29,16 @@
 				if (guest_read(ops, at, 0))                                   \
 					return -EFAULT;                                       \
 			}                                                                     \
-			for (op = ops; op < ops + n; op++)                                    \
-				operation;                                                    \
+			operation;                                                            \
 			if (copy_to_guest(at, ops, n * sizeof(type)))                         \
 				return -EFAULT;                                               \
 		}                                                                             \
 		return 0;                                                                     \
 	} while (0)
+
+/* Runs one operation for each structure, op. */
+#define FOR_EACH_OP(type, operation) \
+	FOR_EACH_BATCH(type, for (type *op = ops; op < ops + n; op++) operation)
 
 static s16 dom_status(int err)
 {
@@ -134,7 +137,7 @@ long do_grant_table_op(struct vcpu *v, struct regs *h)
 		return -EINVAL;
 	switch (cmd) {
 	case GNTTABOP_map_grant_ref:
-		FOR_EACH_OP(struct gnttab_map_grant_ref, grant_map(d, op));
+		FOR_EACH_BATCH(struct gnttab_map_grant_ref, grant_map(d, ops, n));
 	case GNTTABOP_unmap_grant_ref:
 		FOR_EACH_OP(struct gnttab_unmap_grant_ref, grant_unmap(d, op));
 	case GNTTABOP_copy:

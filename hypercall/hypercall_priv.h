@@ -12,10 +12,19 @@
 int hcall_own_domain(struct vcpu *v, domid_t id);
 
 /*
- * Returns another domain, for operations that a control domain does to others. As hcall_domain(); *d
- * is NULL on an error.
+ * Returns another domain, for operations that a control domain does to others. As hcall_domain();
+ * *d is NULL on an error.
  */
-int hcall_foreign(struct vcpu *v, domid_t id, struct domain **d);
+static inline int hcall_foreign(struct vcpu *v, domid_t id, struct domain **d)
+{
+	*d = NULL;
+	if (!v->domain->control)
+		return -EPERM;
+	if (id == DOMID_SELF || id == v->domain->id)
+		return -EINVAL;
+	*d = domain_get(id);
+	return *d ? 0 : -ESRCH;
+}
 
 /* Counts the current call under operation sub instead of its first argument. */
 void hcall_recount(struct vcpu *v, unsigned nr, u64 arg, u64 sub);

@@ -195,7 +195,7 @@ static long do_extents(struct vcpu *v, struct domain *d, struct regs *h,
 	return (long)i;
 }
 
-static long reservation(struct vcpu *v, struct regs *h)
+static __noinline long reservation(struct vcpu *v, struct regs *h)
 {
 	u32 op = h->rdi & CMD_MASK, start = (u32)h->rdi >> CMD_BITS;
 	struct xen_memory_reservation r;
@@ -271,17 +271,14 @@ static long query(struct vcpu *v, u32 op, gvaddr_t arg)
 /* Moves Margay's page, or one of the grant table, to gfn. Called with d->lock. */
 static int place_shared(struct domain *d, gfn_t gfn, mfn_t mfn, gfn_t *where)
 {
-	struct p2m_entry e = p2m_lookup(d, gfn);
-	int err;
+	int err = p2m_map_over(d, gfn, mfn, P2M_SHARED, REPLACEABLE);
+	struct p2m_entry e;
 
-	if (e.type != P2M_NONE && !may_unmap(e.type))
-		return -EINVAL;
-	err = p2m_map(d, gfn, mfn, 0, P2M_SHARED);
 	if (err)
 		return err;
 	e = p2m_lookup(d, *where);
 	if (*where != gfn && e.type == P2M_SHARED && e.mfn == mfn)
-		p2m_unmap(d, *where);
+		p2m_unmap(d, *where, 1U << P2M_SHARED);
 	*where = gfn;
 	return 0;
 }
@@ -296,37 +293,41 @@ static int move_page(struct domain *d, gfn_t from, gfn_t to)
 		return -EINVAL;
 	if (from == to)
 		return 0;
-	err = p2m_detach(d, from, &e);
+	err = p2m_detach(d, from, 1U << P2M_RAM, &e);
 	if (err)
 		return err;
-	/* Another vCPU may have mapped something else there meanwhile; that stays removed. */
-	if (e.type != P2M_RAM)
-		return -EINVAL;
-	err = p2m_map(d, to, e.mfn, 0, P2M_RAM);
-	if (err && p2m_map(d, from, e.mfn, 0, P2M_RAM))
+	err = p2m_map_over(d, to, e.mfn, P2M_RAM, REPLACEABLE);
+	if (err && p2m_map_over(d, from, e.mfn, P2M_RAM, REPLACEABLE))
 		dom_free(d, e.mfn, 0);
 	return err;
 }
 
-/* Maps a page of rd's to gfn of the control domain d. Called with d->lock. */
-static int map_foreign(struct domain *d, gfn_t gfn, mfn_t mfn)
-{
-	return p2m_map_over(d, gfn, mfn, P2M_FOREIGN, REPLACEABLE);
-}
-
-/* The same for page idx of rd. */
+/*
+ * Maps page idx of rd to gfn of the control domain d (P2M_FOREIGN). The mapping holds a reference
+ * to rd and, if the page is rd's own, to the page. Pages of its grant table are Margay's, have no
+ * references, and last as long as the domain.
+ */
 static int add_foreign(struct domain *d, struct domain *rd, gfn_t idx, gfn_t gfn)
 {
+	struct p2m_entry e;
 	mfn_t mfn;
-	int err = foreign_get(rd, idx, &mfn);
+	int err;
 
-	if (err)
-		return err;
-	spin_lock(&d->lock);
-	err = map_foreign(d, gfn, mfn);
-	spin_unlock(&d->lock);
-	if (err)
-		foreign_put(mfn);
+	/* What a guest of a control domain's writes to the last initial domain would be lost. */
+	if (rd->initial)
+		return -EPERM;
+	if (unlikely(p2m_get_page(rd, idx, &mfn))) {
+		e = p2m_lookup(rd, idx);
+		if (e.type != P2M_SHARED || !grant_has_frame(rd, e.mfn))
+			return -EINVAL;
+		mfn = e.mfn;
+	}
+	domain_hold(rd);
+	err = p2m_map_foreign(d, gfn, mfn, rd, REPLACEABLE);
+	if (unlikely(err)) {
+		page_put(rd, mfn);
+		domain_put(rd);
+	}
 	return err;
 }
 
@@ -349,15 +350,11 @@ static int add_one(struct domain *d, u64 space, u64 idx, gfn_t gfn)
 	case XENMAPSPACE_gmfn:
 	case XENMAPSPACE_gmfn_range:
 		return move_page(d, idx, gfn);
-	case MAPSPACE_MARGAY: {
-		struct p2m_entry e = p2m_lookup(d, gfn);
-
+	case MAPSPACE_MARGAY:
 		if (!d->control)
 			return -EPERM;
-		if (!trace_page(idx) || (e.type != P2M_NONE && !may_unmap(e.type)))
-			return -EINVAL;
-		return p2m_map(d, gfn, idx, 0, P2M_SHARED_RO);
-	}
+		return trace_page(idx) ? p2m_map_over(d, gfn, idx, P2M_SHARED_RO, REPLACEABLE) :
+					 -EINVAL;
 	default:
 		return -EINVAL;
 	}
@@ -384,7 +381,7 @@ static long add_range(struct domain *d, struct regs *h, const struct xen_add_to_
 	return 0;
 }
 
-static long add_to_physmap(struct vcpu *v, struct regs *h)
+static __noinline long add_to_physmap(struct vcpu *v, struct regs *h)
 {
 	struct xen_add_to_physmap a;
 	struct domain *d;
@@ -402,15 +399,14 @@ static long add_to_physmap(struct vcpu *v, struct regs *h)
 	return ret;
 }
 
-/* rd: the domain of foreign pages, or NULL; refusal: why the caller may not have them, or 0. */
-static long add_batch(struct vcpu *v, struct domain *d, struct domain *rd, int refusal,
-		      struct regs *h, const struct xen_add_to_physmap_batch *a)
+/* other: the domain of foreign pages; or NULL: each page is refused for the reason `refusal`. */
+static long add_batch(struct vcpu *v, struct regs *h, const struct xen_add_to_physmap_batch *a,
+		      struct domain *other, int refusal)
 {
-	u64 done = h->rdi >> CMD_BITS, space = a->space;
+	u64 done = h->rdi >> CMD_BITS;
+	bool xen = a->u.foreign_domid == DOMID_XEN;
 	int err;
 
-	if (space == XENMAPSPACE_gmfn_foreign && !rd)
-		space = MAPSPACE_MARGAY;
 	if (done > a->size || (done && done == a->size))
 		return -EILSEQ;
 	while (done < a->size) {
@@ -420,9 +416,10 @@ static long add_batch(struct vcpu *v, struct domain *d, struct domain *rd, int r
 		if (read_long(v, &idx, handle_va(a->idxs), done) ||
 		    read_long(v, &gpfn, handle_va(a->gpfns), done))
 			return -EFAULT;
-		err = refusal ? refusal :
-		      rd      ? add_foreign(d, rd, idx, gpfn) :
-				add_one(d, space, idx, gpfn);
+		err = refusal                              ? refusal :
+		      a->space != XENMAPSPACE_gmfn_foreign ? add_one(other, a->space, idx, gpfn) :
+		      xen ? add_one(other, MAPSPACE_MARGAY, idx, gpfn) :
+			    add_foreign(v->domain, other, idx, gpfn);
 		if (guest_write(handle_va(a->errs), done, &err))
 			return -EFAULT;
 		if (++done < a->size && hcall_preempt()) {
@@ -434,10 +431,10 @@ static long add_batch(struct vcpu *v, struct domain *d, struct domain *rd, int r
 }
 
 /* Only a control domain may name another, and foreign pages go to the caller's own space. */
-static long add_to_physmap_batch(struct vcpu *v, struct regs *h)
+static __noinline long add_to_physmap_batch(struct vcpu *v, struct regs *h)
 {
 	struct xen_add_to_physmap_batch a;
-	struct domain *d, *rd = NULL;
+	struct domain *other;
 	int refusal = 0;
 	long ret;
 
@@ -445,19 +442,22 @@ static long add_to_physmap_batch(struct vcpu *v, struct regs *h)
 		return -EFAULT;
 	if (a.space == XENMAPSPACE_gmfn_range)
 		return -EOPNOTSUPP;
-	ret = hcall_domain(v, a.domid, &d);
-	if (ret)
-		return ret;
-	if (a.space == XENMAPSPACE_gmfn_foreign && a.u.foreign_domid != DOMID_XEN)
-		refusal = hcall_foreign(v, a.u.foreign_domid, &rd);
-	ret = rd && d != v->domain ? -EPERM : add_batch(v, d, rd, refusal, h, &a);
-	if (rd)
-		domain_put(rd);
-	domain_put(d);
+	if (a.space == XENMAPSPACE_gmfn_foreign && a.u.foreign_domid != DOMID_XEN) {
+		if (a.domid != DOMID_SELF && a.domid != v->domain->id)
+			return -EPERM;
+		refusal = hcall_foreign(v, a.u.foreign_domid, &other);
+	} else {
+		ret = hcall_domain(v, a.domid, &other);
+		if (ret)
+			return ret;
+	}
+	ret = add_batch(v, h, &a, other, refusal);
+	if (other)
+		domain_put(other);
 	return ret;
 }
 
-static long remove_from_physmap(struct vcpu *v, gvaddr_t arg)
+static __noinline long remove_from_physmap(struct vcpu *v, gvaddr_t arg)
 {
 	struct xen_remove_from_physmap a;
 	struct domain *d;
@@ -468,7 +468,7 @@ static long remove_from_physmap(struct vcpu *v, gvaddr_t arg)
 	ret = hcall_domain(v, a.domid, &d);
 	if (ret)
 		return ret;
-	ret = remove_some(d, a.gpfn, 1) ? 0 : -ENOENT;
+	ret = p2m_unmap(d, a.gpfn, REMOVABLE) ? -ENOENT : 0;
 	domain_put(d);
 	return ret;
 }
@@ -482,9 +482,7 @@ static int acquire_frame(struct domain *d, struct domain *rd, u64 i, gfn_t gfn)
 	if (err)
 		return err;
 	domain_hold(rd);
-	spin_lock(&d->lock);
-	err = map_foreign(d, gfn, mfn);
-	spin_unlock(&d->lock);
+	err = p2m_map_foreign(d, gfn, mfn, rd, REPLACEABLE);
 	if (err)
 		domain_put(rd);
 	return err;
@@ -582,29 +580,14 @@ static long memory_map(struct vcpu *v, gvaddr_t arg)
 	return guest_write(arg, 0, &map);
 }
 
-long do_memory_op(struct vcpu *v, struct regs *h)
+/* What does not begin again by itself. */
+static __noinline long short_op(struct vcpu *v, u32 op, gvaddr_t arg)
 {
-	u32 op = h->rdi & CMD_MASK;
-	bool continued = h->rdi >> CMD_BITS;
-	gvaddr_t arg = h->rsi;
-
-	if (continued)
-		hcall_recount(v, __HYPERVISOR_memory_op, h->rdi, op);
-	switch (op) {
-	case XENMEM_increase_reservation:
-	case XENMEM_decrease_reservation:
-	case XENMEM_populate_physmap: return reservation(v, h);
-	case XENMEM_add_to_physmap: return add_to_physmap(v, h);
-	case XENMEM_add_to_physmap_batch: return add_to_physmap_batch(v, h);
-	}
-	if (continued)
-		return -EINVAL;
 	switch (op) {
 	case XENMEM_maximum_ram_page: return (long)(boot_info.ram_end >> PAGE_SHIFT);
 	case XENMEM_current_reservation:
 	case XENMEM_maximum_reservation:
 	case XENMEM_maximum_gpfn: return query(v, op, arg);
-	case XENMEM_remove_from_physmap: return remove_from_physmap(v, arg);
 	case XENMEM_memory_map: return memory_map(v, arg);
 	case XENMEM_exchange:
 	case XENMEM_get_vnumainfo:
@@ -618,4 +601,31 @@ long do_memory_op(struct vcpu *v, struct regs *h)
 	default:
 		return hcall_unsupported(v, "memory_op", op);
 	}
+}
+
+static __noinline long long_op(struct vcpu *v, struct regs *h)
+{
+	u32 op = h->rdi & CMD_MASK;
+	bool continued = h->rdi >> CMD_BITS;
+
+	if (continued)
+		hcall_recount(v, __HYPERVISOR_memory_op, h->rdi, op);
+	switch (op) {
+	case XENMEM_add_to_physmap_batch: return add_to_physmap_batch(v, h);
+	case XENMEM_increase_reservation:
+	case XENMEM_decrease_reservation:
+	case XENMEM_populate_physmap: return reservation(v, h);
+	case XENMEM_add_to_physmap: return add_to_physmap(v, h);
+	default: return continued ? -EINVAL : short_op(v, op, h->rsi);
+	}
+}
+
+/* First what a control domain does for each page of a foreign mapping. */
+long do_memory_op(struct vcpu *v, struct regs *h)
+{
+	if (h->rdi == XENMEM_remove_from_physmap)
+		return remove_from_physmap(v, h->rsi);
+	if (h->rdi == XENMEM_add_to_physmap_batch)
+		return add_to_physmap_batch(v, h);
+	return long_op(v, h);
 }

@@ -19,7 +19,7 @@
 struct list domain_list = LIST_INIT(domain_list);
 struct spinlock domains_lock = SPINLOCK_INIT(LOCK_DOMAINS);
 
-static u64 slots[POLICY_MAX_DOMAINS / 64];
+struct domain *domain_slots[POLICY_MAX_DOMAINS];
 static domid_t last_id = FIRST_DOMID - 1;
 
 /* Takes a reference unless the last one is gone and domain_put() frees d. With domains_lock. */
@@ -105,7 +105,7 @@ static void unlist(struct domain *d)
 {
 	guard(&domains_lock);
 	list_del(&d->link);
-	clear_bit(d->slot, slots);
+	domain_slots[d->slot] = NULL;
 }
 
 void domain_put(struct domain *d)
@@ -156,11 +156,11 @@ static int alloc_slot(struct domain *d)
 {
 	unsigned n = 0;
 
-	while (n < POLICY_MAX_DOMAINS && test_bit(n, slots))
+	while (n < POLICY_MAX_DOMAINS && domain_slots[n])
 		n++;
 	if (n == POLICY_MAX_DOMAINS)
 		return -ENOSPC;
-	set_bit(n, slots);
+	domain_slots[n] = d;
 	d->slot = (u16)n;
 	return 0;
 }

@@ -55,6 +55,7 @@ static int vcpu_create(struct domain *d)
 	cpu_set_fill(&all);
 	vcpu_set_affinity(v, &all);
 	v->soft_affinity = all;
+	v->recent = v->walked;
 	if (arch_vcpu_init(v))
 		return -ENOMEM;	/* vcpus_destroy() frees the rest */
 	v->pending = VCPU_WORK_TIME;

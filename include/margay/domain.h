@@ -117,6 +117,8 @@ struct domain {
 extern struct list domain_list;
 extern struct spinlock domains_lock;
 
+extern struct domain *domain_slots[]; /* by domain.slot; valid while the reader has a reference */
+
 /* Returns the live domain with a reference, or NULL. For DOMID_SELF see hcall_domain(). */
 struct domain *domain_get(domid_t id);
 /* The same in any state, also one that only references keep. */

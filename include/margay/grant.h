@@ -22,7 +22,7 @@ unsigned grant_nr_frames(struct domain *d);
  * The GRANT_TABLE_OP operations, for domain ld. They set op->status (GNTST_*) and the output words.
  * Called without locks.
  */
-void grant_map(struct domain *ld, struct gnttab_map_grant_ref *op);
+void grant_map(struct domain *ld, struct gnttab_map_grant_ref *ops, unsigned n);
 void grant_unmap(struct domain *ld, struct gnttab_unmap_grant_ref *op);
 void grant_copy(struct domain *ld, struct gnttab_copy *op);
 int grant_swap(struct domain *d, grant_ref_t a, grant_ref_t b);

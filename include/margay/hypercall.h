@@ -62,8 +62,17 @@ static inline long hypercall(struct vcpu *v, u64 nr, struct regs *h)
 /* The same for protected-mode code that is not 64-bit: arguments in EBX, ECX and EDX. compat.c */
 long hypercall_32(struct vcpu *v, u32 nr, struct regs *h);
 
+int hcall_domain_of(struct vcpu *v, domid_t id, struct domain **d);
+
 /*
  * Returns the domain that a guest names, with a reference: DOMID_SELF, its own id, or another id if
  * the caller is privileged. 0, -ESRCH or -EPERM.
  */
-int hcall_domain(struct vcpu *v, domid_t id, struct domain **d);
+static inline int hcall_domain(struct vcpu *v, domid_t id, struct domain **d)
+{
+	if (id != DOMID_SELF)
+		return hcall_domain_of(v, id, d);
+	*d = v->domain;
+	domain_hold(*d);
+	return 0;
+}

@@ -58,6 +58,9 @@ struct p2m_listener {
 struct p2m {
 	struct spinlock lock;
 	struct page_table pt;
+	u64 *recent;		/* the table of 4K leaves that was changed last */
+	gfn_t recent_gfn;	/* its first page */
+	u64 recent_pages;	/* 512; 0: there is none, as long as there are listeners */
 	struct list listeners;
 	u64 generation;		/* incremented by each flush for more than transient pages */
 	u64 entries[3];		/* leaf mappings by level: 4K, 2M, 1G */
@@ -66,15 +69,24 @@ struct p2m {
 
 /*
  * Maps 2^order pages. Unmaps what was mapped there, as p2m_unmap() does: releases RAM to the owner
- * table and drops references. 0, -EINVAL (range, alignment), -ENOMEM.
+ * table. 0, -EINVAL (range, alignment, another domain's page is mapped there), -ENOMEM.
  */
 int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type);
 
 /* Maps a page, over nothing but the types of the mask `over` (a bit each). Also -EINVAL. */
 int p2m_map_over(struct domain *d, gfn_t gfn, mfn_t mfn, enum p2m_type type, u32 over);
 
-/* Unmaps one page, flushes, and releases RAM (dom_free). -ENOENT when nothing is mapped. */
-int p2m_unmap(struct domain *d, gfn_t gfn);
+/*
+ * Maps a page of rd's as P2M_FOREIGN. As p2m_map_over(). The mapping takes over the caller's
+ * references to rd and, if it is rd's own, to the page.
+ */
+int p2m_map_foreign(struct domain *d, gfn_t gfn, mfn_t mfn, const struct domain *rd, u32 over);
+
+/*
+ * Unmaps one page, flushes, and releases RAM (dom_free). -ENOENT when nothing is mapped, -EINVAL if
+ * its type is not in the mask `types`.
+ */
+int p2m_unmap(struct domain *d, gfn_t gfn, u32 types);
 
 /*
  * The same for up to P2M_BATCH pages, or for a chunk that one entry maps (n is CHUNK_PAGES), with
@@ -85,8 +97,8 @@ int p2m_unmap(struct domain *d, gfn_t gfn);
 #define P2M_BATCH 32U
 unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types);
 
-/* Unmaps without releasing the page, which the caller takes over. Returns the entry in *old. */
-int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *old);
+/* As p2m_unmap(), but the caller takes over the page. Returns the entry in *old. */
+int p2m_detach(struct domain *d, gfn_t gfn, u32 types, struct p2m_entry *old);
 
 /* Makes a page of a large RAM mapping executable; for x86.itlb_multihit. 0 or -ENOMEM. */
 int p2m_split_code(struct domain *d, gfn_t gfn);
@@ -112,14 +124,6 @@ int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn);
 
 /* The order of the largest mapping that the machine can have. */
 unsigned p2m_max_order(void);
-
-/*
- * Finds the page at gfn of d for a mapping of type P2M_FOREIGN. It stays, and d does, until
- * foreign_put(), which p2m_unmap() and the like call. 0, -EPERM (the initial domain's), -EINVAL.
- * foreign_put() is called without locks. common/foreign.c
- */
-int foreign_get(struct domain *d, gfn_t gfn, mfn_t *mfn);
-void foreign_put(mfn_t mfn);
 
 /* Waits until no CPU uses an old translation of d. Arch code. */
 void p2m_flush(struct domain *d);

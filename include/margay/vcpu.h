@@ -176,8 +176,14 @@ struct vcpu {
 		};
 		u64 entry_work;	/* all of them: mostly 0 */
 	};
+	union {
+		struct {
+			volatile bool in_guest;	/* set around guest execution; read by kickers */
+			bool walk_checked;	/* `recent` was, since the last exit */
+		};
+		volatile u16 entering;		/* both */
+	};
 	bool shadow;			/* the exit was in an STI or MOV SS shadow */
-	volatile bool in_guest;		/* set around guest execution; read by kickers */
 	volatile bool copying_guest_memory; /* uses p2m translations without holding references */
 	volatile bool on_cpu;		/* its state is in a CPU's registers */
 	struct domain *domain;
@@ -232,7 +238,7 @@ struct vcpu {
 	struct paging_state paging;
 	u64 map_generation;		/* the p2m's generation when the caches below were filled */
 	struct p2m_window map[16];
-	struct vcpu_walk walked[16];
+	struct vcpu_walk walked[16], *recent;
 
 	void *hvm;			/* back-end data: VMCB and the like */
 	u64 exits[NR_EXITS];
@@ -242,6 +248,12 @@ struct vcpu {
 	u32 exit_tsc;			/* at the last exit, lower half */
 	u64 exit_ticks;			/* TSC ticks between exits and entries */
 };
+
+/* Before an entry. Walks of the guest's page tables must be checked again after it. */
+static inline void vcpu_set_in_guest(struct vcpu *v)
+{
+	v->entering = 1;
+}
 
 /* Sets pending work. Wakes nothing, but kicks v out of guest mode if it runs on another CPU. */
 void vcpu_post(struct vcpu *v, u32 work);

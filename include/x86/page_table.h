@@ -41,7 +41,7 @@ static __always_inline u64 pt_walk(const struct page_table *pt, u64 page, unsign
 		*at = &t[pt_index(page, l)];
 		e = READ_ONCE(**at);
 		*level = l;
-		if (!pt_present(e) || pt_is_leaf(e, l))
+		if (!l || (e & (PTE_P | PTE_PS)) != PTE_P)
 			break;
 	}
 	return e;

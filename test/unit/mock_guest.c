@@ -173,12 +173,14 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 	return gfn < MOCK_GFNS ? p2m[d->id][gfn] : (struct p2m_entry){ .type = P2M_NONE };
 }
 
-int p2m_unmap(struct domain *d, gfn_t gfn)
+int p2m_unmap(struct domain *d, gfn_t gfn, u32 types)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);
 
 	if (e.type == P2M_NONE)
 		return -ENOENT;
+	if (!(types >> e.type & 1))
+		return -EINVAL;
 	p2m[d->id][gfn].type = P2M_NONE;
 	if (e.type == P2M_RAM)
 		dom_free(d, e.mfn, 0);
@@ -190,7 +192,7 @@ unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types)
 	unsigned i = 0;
 
 	assert_true(n <= P2M_BATCH);
-	while (i < n && types >> p2m_lookup(d, gfn + i).type & 1 && !p2m_unmap(d, gfn + i))
+	while (i < n && !p2m_unmap(d, gfn + i, types))
 		i++;
 	return i;
 }
@@ -200,9 +202,11 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 	assert_int_equal(order, 0);
 	if (gfn >= MOCK_GFNS)
 		return -EINVAL;
+	if (p2m_transient(p2m_lookup(d, gfn).type))
+		return -EINVAL;
 	if (!may_alloc())
 		return -ENOMEM;
-	p2m_unmap(d, gfn);
+	p2m_unmap(d, gfn, ~0U);
 	p2m[d->id][gfn] = (struct p2m_entry){ .mfn = mfn, .type = type };
 	return 0;
 }
@@ -215,11 +219,13 @@ int p2m_map_over(struct domain *d, gfn_t gfn, mfn_t mfn, enum p2m_type type, u32
 							     p2m_map(d, gfn, mfn, 0, type);
 }
 
-int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *old)
+int p2m_detach(struct domain *d, gfn_t gfn, u32 types, struct p2m_entry *old)
 {
 	*old = p2m_lookup(d, gfn);
 	if (old->type == P2M_NONE)
 		return -ENOENT;
+	if (!(types >> old->type & 1))
+		return -EINVAL;
 	p2m[d->id][gfn].type = P2M_NONE;
 	return 0;
 }
@@ -237,21 +243,11 @@ unsigned p2m_max_order(void)
 	return 9;
 }
 
-/* The mock's p2m_unmap() does not put them: the tests do. */
-int foreign_get(struct domain *d, gfn_t gfn, mfn_t *mfn)
+/* The mock's p2m_unmap() does not drop the references: the tests do. */
+int p2m_map_foreign(struct domain *d, gfn_t gfn, mfn_t mfn, const struct domain *rd, u32 over)
 {
-	if (p2m_get_page(d, gfn, mfn))
-		return -EINVAL;
-	domain_hold(d);
-	return 0;
-}
-
-void foreign_put(mfn_t mfn)
-{
-	struct domain *d = mock_dom[page_owner(mfn)];
-
-	page_put(d, mfn);
-	domain_put(d);
+	(void)rd;
+	return p2m_map_over(d, gfn, mfn, P2M_FOREIGN, over);
 }
 
 void mem_stats(struct mem_stats *st)
@@ -298,7 +294,7 @@ void mock_destroy(struct domain *d)
 	while (grant_part.destroy(d) == -ERESTART)
 		;
 	for (gfn = 0; gfn < MOCK_GFNS; gfn++)
-		p2m_unmap(d, gfn);
+		p2m_unmap(d, gfn, ~0U);
 	domain_put(d);
 }
 

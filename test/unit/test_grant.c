@@ -41,7 +41,7 @@ static int map(struct domain *d, struct domain *rd, grant_ref_t ref, gfn_t gfn, 
 		.handle = 0xdead,
 	};
 
-	grant_map(d, &op);
+	grant_map(d, &op, 1);
 	if (handle)
 		*handle = op.handle;
 	if (op.status != GNTST_okay)
@@ -99,20 +99,20 @@ static void test_map_refused(void **state)
 	u32 h;
 
 	(void)state;
-	grant_map(B, &op);
+	grant_map(B, &op, 1);
 	assert_int_equal(op.status, GNTST_bad_gntref);
 	op.flags = GNTMAP_device_map | GNTMAP_host_map | GNTMAP_readonly;
-	grant_map(B, &op);
+	grant_map(B, &op, 1);
 	assert_int_equal(op.status, GNTST_general_error);
 	op.flags = GNTMAP_host_map | GNTMAP_contains_pte | GNTMAP_readonly;
-	grant_map(B, &op);
+	grant_map(B, &op, 1);
 	assert_int_equal(op.status, GNTST_general_error);
 	op.flags = GNTMAP_host_map;
 	op.dom = 77;
-	grant_map(B, &op);
+	grant_map(B, &op, 1);
 	assert_int_equal(op.status, GNTST_bad_domain);
 	op.dom = DOMID_SELF;
-	grant_map(B, &op);
+	grant_map(B, &op, 1);
 	assert_int_equal(op.status, GNTST_bad_domain);
 
 	assert_int_equal(map(B, A, 8, 100, 0, &h), GNTST_general_error); /* read-only grant */
@@ -165,13 +165,13 @@ static void test_replaces_ram(void **state)
 	mock_ram(B, 100);
 	assert_int_equal(map(B, A, 8, 100, 0, &h), GNTST_okay);
 	assert_int_equal(mock_pages_in_use(), before + 2); /* for the handles and for the pins */
-	/* The guest removed the mapping by other means: the handle stays until the end. */
-	p2m_unmap(B, 100);
-	assert_int_equal(unmap(B, h, 100), GNTST_general_error);
-	mock_ram(B, 100);
-	assert_int_equal(unmap(B, h, 100), GNTST_general_error);
-	assert_int_equal(p2m_lookup(B, 100).type, P2M_RAM);
+	/* Nothing but its handle ends the mapping. */
+	assert_int_equal(p2m_map(B, 100, 1, 0, P2M_RAM), -EINVAL);
+	assert_int_equal(map(B, A, 8, 100, 0, NULL), GNTST_general_error);
+	assert_int_equal(unmap(B, h, 101), GNTST_general_error);
 	assert_int_equal(entry(A, 8)->flags, GTF_permit_access | IN_USE);
+	assert_int_equal(unmap(B, h, 100), GNTST_okay);
+	assert_int_equal(p2m_lookup(B, 100).type, P2M_NONE);
 }
 
 static void test_granter_gives_up_page(void **state)
@@ -183,7 +183,7 @@ static void test_granter_gives_up_page(void **state)
 	(void)state;
 	assert_int_equal(map(B, A, 8, 100, 0, &h), GNTST_okay);
 	entry(A, 8)->flags = 0;
-	p2m_unmap(A, 16);
+	p2m_unmap(A, 16, ~0U);
 	before = mock_pages_in_use();
 	assert_int_equal(page_owner(mfn), 1); /* B still maps it */
 	assert_int_equal(unmap(B, h, 100), GNTST_okay);
@@ -237,14 +237,14 @@ static void test_limits(void **state)
 	for (n = 128; n < MOCK_GFNS - 100; n++) {
 		op.ref = 8 + n / 128;
 		op.host_addr = GPA(100 + n);
-		grant_map(B, &op);
+		grant_map(B, &op, 1);
 		if (op.status != GNTST_okay)
 			break;
 	}
 	assert_int_equal(op.status, GNTST_no_device_space);
 	assert_int_equal(n, 8192);
 	assert_int_equal(unmap(B, 4711, 100 + 4711), GNTST_okay);
-	grant_map(B, &op);
+	grant_map(B, &op, 1);
 	assert_int_equal(op.status, GNTST_okay);
 	assert_int_equal(op.handle, 4711);
 }

@@ -207,12 +207,42 @@ static void test_transient(void **state)
 	steady = false;
 }
 
+/* Like a CPU's TLB, a translation may stay until the next entry, but not its right to write. */
+static void test_same_exit(void **state)
+{
+	u64 *pte = map(0x1), word = 0;
+
+	(void)state;
+	memory[DATA][0] = 5;
+	assert_int_equal(copy_from_guest(&word, VA, sizeof(word)), 0);
+	steady = true;
+	*pte = 0;
+	assert_int_equal(copy_from_guest(&word, VA + 8, sizeof(word)), 0);
+	assert_int_equal(copy_to_guest(VA, &word, sizeof(word)), -EFAULT);
+	*pte = DATA << PAGE_SHIFT | 0x3;
+	assert_int_equal(copy_to_guest(VA, &word, sizeof(word)), 0);
+	assert_int_equal(*pte & PTE_D, PTE_D);
+	*pte = 0;
+	assert_int_equal(copy_to_guest(VA, &word, 4), 0);
+	vcpu_set_in_guest(&v);
+	v.in_guest = false;
+	assert_int_equal(copy_from_guest(&word, VA, sizeof(word)), -EFAULT);
+	/* Another vCPU has all translations flushed. */
+	*pte = DATA << PAGE_SHIFT | 0x3;
+	assert_int_equal(copy_from_guest(&word, VA, sizeof(word)), 0);
+	*pte = 0;
+	d.p2m.generation++;
+	assert_int_equal(copy_from_guest(&word, VA, sizeof(word)), -EFAULT);
+	steady = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_across_pages),
 		cmocka_unit_test(test_swapped_out), cmocka_unit_test(test_transient),
+		cmocka_unit_test(test_same_exit),
 	};
 
 	return cmocka_run_group_tests_name("guest_copy", tests, NULL, NULL);

@@ -539,7 +539,8 @@ static void test_map_ring(void **state)
 	assert_int_equal(mock_page_refs(mfn), 1);
 	assert_int_equal(MEM(XENMEM_remove_from_physmap, rm), 0);
 	assert_int_equal(p2m_lookup(A, 50).type, P2M_NONE);
-	foreign_put(mfn);
+	page_put(B, mfn);
+	domain_put(B);
 	/* The caller itself is no other domain, and keeps its references. */
 	refs = A->refs;
 	b.u.foreign_domid = A->id;
@@ -750,7 +751,7 @@ static void test_vcpu_info_area(void **state)
 	assert_int_equal(V0->info->evtchn_upcall_pending, 1);
 	assert_int_equal(vcpu_op(VCPUOP_register_vcpu_info, 0, P(a)), -EINVAL);
 	/* The guest frees the page, and Margay can still write to it. */
-	p2m_unmap(A, 10);
+	p2m_unmap(A, 10, ~0U);
 	assert_int_equal(page_owner(mfn), 1);
 }
 

@@ -20,14 +20,25 @@ static struct domain d = { .vcpus = { &vcpu[0], &vcpu[1] } };
 static struct domain other;
 static unsigned kicks;
 
-void foreign_put(mfn_t mfn)
+static unsigned flushes;
+struct domain *domain_slots[POLICY_MAX_DOMAINS];
+
+/* The last reference of a foreign mapping. */
+void domain_put(struct domain *dom)
 {
-	(void)mfn;
-	fail();
+	assert_ptr_equal(dom, &other);
+	other.refs--;
+}
+
+static void request_flush(struct vcpu *v)
+{
+	assert_ptr_equal(v, &vcpu[0]);
+	flushes++;
 }
 
 #define LEAF (PTE_P | PTE_U)
 static const struct hvm_ops ops = {
+	.request_flush = request_flush,
 	.leaf = {
 		[P2M_RAM] = LEAF | PTE_W,
 		[P2M_SHARED] = LEAF | PTE_W | PTE_NX,
@@ -63,7 +74,7 @@ static int setup(void **state)
 	for (unsigned i = 0; i < 2; i++)
 		vcpu[i] = (struct vcpu){ .domain = &d, .cpu = &cpu[i] };
 	cpu[0].current = &vcpu[0];
-	kicks = 0;
+	kicks = flushes = 0;
 	arena_mark();
 	assert_int_equal(p2m_part.create(&d), 0);
 	return 0;
@@ -173,8 +184,8 @@ static void test_basics(void **state)
 	assert_int_equal(kicks, 0);
 
 	/* Unmap a page in the middle: the mapping is split and the page is freed. */
-	assert_int_equal(p2m_unmap(&d, 1024 + 7), 0);
-	assert_int_equal(p2m_unmap(&d, 1024 + 7), -ENOENT);
+	assert_int_equal(p2m_unmap(&d, 1024 + 7, ~0U), 0);
+	assert_int_equal(p2m_unmap(&d, 1024 + 7, ~0U), -ENOENT);
 	assert_nothing(1024 + 7);
 	assert_entry(1024 + 6, chunk + 6, P2M_RAM, 0);
 	assert_entry(1024 + 511, chunk + 511, P2M_RAM, 0);
@@ -186,13 +197,13 @@ static void test_basics(void **state)
 	assert_int_equal(p2m_map(&d, 1024, chunk, 9, P2M_RAM), -EBUSY);
 
 	/* Taken, not freed. */
-	assert_int_equal(p2m_detach(&d, 1024 + 8, &e), 0);
+	assert_int_equal(p2m_detach(&d, 1024 + 8, ~0U, &e), 0);
 	assert_int_equal(e.mfn, chunk + 8);
 	assert_int_equal(e.type, P2M_RAM);
 	assert_int_equal(page_owner(chunk + 8), 1);
 	assert_int_equal(p2m_map(&d, 77, e.mfn, 0, P2M_RAM), 0);
-	assert_int_equal(p2m_detach(&d, 1024 + 8, &e), -ENOENT);
-	assert_int_equal(p2m_unmap(&d, ~0UL), -ENOENT);
+	assert_int_equal(p2m_detach(&d, 1024 + 8, ~0U, &e), -ENOENT);
+	assert_int_equal(p2m_unmap(&d, ~0UL, ~0U), -ENOENT);
 }
 
 static void test_replace(void **state)
@@ -212,8 +223,8 @@ static void test_replace(void **state)
 	assert_int_equal(p2m_map(&d, 512, chunk, 9, P2M_RAM), 0);
 	assert_int_equal(p2m_map(&d, 600, shared, 0, P2M_SHARED), 0);
 	assert_int_equal(d.tot_pages, 511);
-	assert_int_equal(p2m_unmap(&d, 5), 0);
-	assert_int_equal(p2m_unmap(&d, 600), 0);
+	assert_int_equal(p2m_unmap(&d, 5, ~0U), 0);
+	assert_int_equal(p2m_unmap(&d, 600, ~0U), 0);
 	assert_int_equal(page_owner(shared), OWNER_MARGAY);
 	free_page(mfn_to_virt(shared));
 }
@@ -227,11 +238,18 @@ static void test_grants(void **state)
 	assert_int_equal(page_get(&other, page), 0);
 	assert_int_equal(p2m_map(&d, 9, page, 0, P2M_GRANT_RO), 0);
 	assert_entry(9, page, P2M_GRANT_RO, 0);
+	/* RAM does not replace it, and no number is beside the last one by accident. */
+	got = ram(0);
+	assert_int_equal(p2m_map(&d, 9, got, 0, P2M_RAM), -EINVAL);
+	dom_free(&d, got, 0);
+	for (unsigned bit = 36; bit < 64; bit++)
+		assert_int_equal(p2m_map_over(&d, 9 | 1UL << bit, page, P2M_GRANT_RO, ~0U),
+				 -EINVAL);
 	/* A guest cannot pass on pages of other domains. */
 	assert_int_equal(p2m_get_page(&d, 9, &got), -EINVAL);
 	/* Its owner frees it. It stays charged until the user of the grant drops its reference. */
 	dom_free(&other, page, 0);
-	assert_int_equal(p2m_unmap(&d, 9), 0);
+	assert_int_equal(p2m_unmap(&d, 9, ~0U), 0);
 	assert_int_equal(page_owner(page), 2);
 	assert_int_equal(other.tot_pages, 1);
 	page_put(&other, page);
@@ -243,7 +261,7 @@ static void test_grants(void **state)
 	assert_int_equal(p2m_get_page(&d, 1UL << 50, &got), -EINVAL);
 	assert_int_equal(p2m_get_page(&d, 10, &got), 0);
 	/* The reference keeps it after the unmapping. */
-	assert_int_equal(p2m_unmap(&d, 10), 0);
+	assert_int_equal(p2m_unmap(&d, 10, ~0U), 0);
 	assert_int_equal(page_owner(got), 1);
 	assert_int_equal(d.tot_pages, 512);
 	page_put(&d, got);
@@ -262,7 +280,7 @@ static void test_sizes(void **state)
 	assert_int_equal(p2m_map(&d, 1UL << 18, device, 18, P2M_MMIO), 0);
 	assert_entry((1UL << 18) + 0x2fedc, device + 0x2fedc, P2M_MMIO, 18);
 	assert_int_equal(d.p2m.entries[2], 1);
-	assert_int_equal(p2m_unmap(&d, (1UL << 18) + 0x12345), 0);
+	assert_int_equal(p2m_unmap(&d, (1UL << 18) + 0x12345, ~0U), 0);
 	assert_nothing((1UL << 18) + 0x12345);
 	assert_entry((1UL << 18) + 0x12344, device + 0x12344, P2M_MMIO, 0);
 	assert_entry((1UL << 18) + 0x3ffff, device + 0x3ffff, P2M_MMIO, 9);
@@ -290,7 +308,7 @@ static void test_rights(void **state)
 			t = phys_to_virt(t[0] & PTE_ADDR);
 		assert_int_equal(t[0] & ~(7UL << 52), page << PAGE_SHIFT | ops.leaf[now]);
 		if (now != P2M_RAM)
-			assert_int_equal(p2m_detach(&d, 0, &gone), 0);
+			assert_int_equal(p2m_detach(&d, 0, ~0U, &gone), 0);
 	}
 }
 
@@ -300,15 +318,15 @@ static void test_flush(void **state)
 	assert_int_equal(p2m_map(&d, 0, ram(0), 0, P2M_RAM), 0);
 	assert_int_equal(vcpu[1].pending, 0);
 	vcpu[1].in_guest = true;
-	assert_int_equal(p2m_unmap(&d, 0), 0);
+	assert_int_equal(p2m_unmap(&d, 0, ~0U), 0);
 	assert_int_equal(kicks, 1);
 	assert_false(vcpu[1].in_guest); /* p2m waited for it */
-	assert_true(vcpu[0].pending & VCPU_WORK_FLUSH);
+	assert_int_equal(flushes, 1);
 	assert_true(vcpu[1].pending & VCPU_WORK_FLUSH);
 	/* p2m waits for a copy on another CPU, without a kick. */
 	assert_int_equal(p2m_map(&d, 0, ram(0), 0, P2M_RAM), 0);
 	vcpu[1].copying_guest_memory = true;
-	assert_int_equal(p2m_unmap(&d, 0), 0);
+	assert_int_equal(p2m_unmap(&d, 0, ~0U), 0);
 	assert_false(vcpu[1].copying_guest_memory);
 	assert_int_equal(kicks, 1);
 }
@@ -355,11 +373,11 @@ static void test_listener(void **state)
 	assert_int_equal(p2m_map(&d, 1024, chunk, 9, P2M_RAM), 0);
 	assert_int_equal(p2m_map(&d, 3, page, 0, P2M_RAM), 0);
 	assert_int_equal(mirror.flushes, 0);
-	assert_int_equal(p2m_detach(&d, 3, &e), 0);
+	assert_int_equal(p2m_detach(&d, 3, ~0U, &e), 0);
 	assert_int_equal(p2m_map(&d, 4, e.mfn, 0, P2M_RAM), 0);
 	own = virt_to_mfn(alloc_page());
 	assert_int_equal(p2m_map(&d, 4, own, 0, P2M_SHARED), 0);
-	assert_int_equal(p2m_unmap(&d, 1024 + 7), 0);
+	assert_int_equal(p2m_unmap(&d, 1024 + 7, ~0U), 0);
 	assert_int_equal(mirror.flushes, 3);
 	assert_int_equal(p2m_unmap_pages(&d, 1024 + 8, 20, ~0U), 20);
 	assert_int_equal(mirror.flushes, 4);
@@ -388,7 +406,7 @@ static void test_no_memory(void **state)
 	(void)state;
 	assert_int_equal(p2m_map(&d, 512, chunk, 9, P2M_RAM), 0);
 	arena_take_all_but(0);
-	assert_int_equal(p2m_unmap(&d, 513), -ENOMEM);
+	assert_int_equal(p2m_unmap(&d, 513, ~0U), -ENOMEM);
 	assert_int_equal(p2m_map(&d, 1UL << 30, page, 0, P2M_RAM), -ENOMEM);
 	assert_entry(513, chunk + 1, P2M_RAM, 9);
 	assert_int_equal(d.p2m.entries[1], 1);
@@ -403,7 +421,7 @@ static void test_no_memory(void **state)
 	assert_true(d.p2m.table_pages > before);
 	assert_true(d.p2m.table_pages <= META_PAGES + d.max_pages / 128);
 	for (u64 i = 0; i < n; i++)
-		assert_int_equal(p2m_unmap(&d, (gfn_t)(i + 1) << 18), 0);
+		assert_int_equal(p2m_unmap(&d, (gfn_t)(i + 1) << 18, ~0U), 0);
 	free_page(mfn_to_virt(page));
 }
 
@@ -467,14 +485,34 @@ static void random_map(gfn_t gfn)
 	} else if (kind < 5) {
 		if (dom_alloc(&d, 0, &mfn))
 			return;
-		assert_int_equal(p2m_map(&d, gfn, mfn, 0, P2M_RAM), 0);
+		rc = p2m_map(&d, gfn, mfn, 0, P2M_RAM);
+		assert_int_equal(rc, model[gfn].type > P2M_RAM ? -EINVAL : 0);
+		if (rc) {
+			dom_free(&d, mfn, 0);
+			return;
+		}
 		model[gfn].mfn = mfn;
 		model[gfn].type = P2M_RAM;
 	} else {
-		enum p2m_type type = kind % 2 ? P2M_GRANT_RW : P2M_GRANT_RO;
+		enum p2m_type type = kind == 5 ? P2M_GRANT_RW :
+				     kind == 6 ? P2M_GRANT_RO :
+						 P2M_FOREIGN;
 
 		mfn = lent[arena_random() % ARRAY_SIZE(lent)];
-		assert_int_equal(p2m_map(&d, gfn, mfn, 0, type), 0);
+		if (type != P2M_FOREIGN) {
+			rc = p2m_map_over(&d, gfn, mfn, type, 1U << P2M_RAM);
+		} else {
+			assert_int_equal(page_get(&other, mfn), 0);
+			other.refs++;
+			rc = p2m_map_foreign(&d, gfn, mfn, &other, 1U << P2M_RAM);
+			if (rc) {
+				page_put(&other, mfn);
+				other.refs--;
+			}
+		}
+		assert_int_equal(rc, model[gfn].type > P2M_RAM ? -EINVAL : 0);
+		if (rc)
+			return;
 		model[gfn].mfn = mfn;
 		model[gfn].type = type;
 	}
@@ -482,12 +520,15 @@ static void random_map(gfn_t gfn)
 
 static void test_random(void **state)
 {
+	unsigned foreign = 0, before;
+
 	(void)state;
 	for (gfn_t g = 0; g < GFNS; g++)
 		model_clear(g);
 	d.max_pages = 4000;
 	for (unsigned i = 0; i < ARRAY_SIZE(lent); i++)
 		assert_int_equal(dom_alloc(&other, 0, &lent[i]), 0);
+	domain_slots[0] = &other;
 	for (unsigned n = 0; n < 30000; n++) {
 		gfn_t gfn = arena_random() % GFNS, to = arena_random() % GFNS;
 		struct p2m_entry e;
@@ -499,14 +540,18 @@ static void test_random(void **state)
 			random_map(gfn);
 			break;
 		case 2:
+			if (model[gfn].type)
+				assert_int_equal(p2m_unmap(&d, gfn, ~(1U << model[gfn].type)),
+						 -EINVAL);
+			break;
 		case 3:
-			assert_int_equal(p2m_unmap(&d, gfn), model[gfn].type ? 0 : -ENOENT);
+			assert_int_equal(p2m_unmap(&d, gfn, ~0U), model[gfn].type ? 0 : -ENOENT);
 			model_clear(gfn);
 			break;
 		case 4:
 			if (model[gfn].type != P2M_RAM || model[to].type)
 				break;
-			assert_int_equal(p2m_detach(&d, gfn, &e), 0);
+			assert_int_equal(p2m_detach(&d, gfn, ~0U, &e), 0);
 			assert_int_equal(e.mfn, model[gfn].mfn);
 			assert_int_equal(p2m_map(&d, to, e.mfn, 0, P2M_RAM), 0);
 			model[to] = model[gfn];
@@ -528,8 +573,18 @@ static void test_random(void **state)
 					assert_int_equal(page_owner(e.mfn), d.id);
 			}
 	}
-	for (unsigned i = 0; i < ARRAY_SIZE(lent); i++)
+	before = other.refs;
+	for (gfn_t g = 0; g < GFNS; g++) {
+		foreign += model[g].type == P2M_FOREIGN;
+		if (model[g].type == P2M_FOREIGN)
+			assert_int_equal(p2m_unmap(&d, g, 1U << P2M_FOREIGN), 0);
+		assert_int_equal(other.refs, before - foreign);
+	}
+	assert_int_equal(other.refs, 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(lent); i++) {
 		dom_free(&other, lent[i], 0);
+		assert_true(page_owner(lent[i]) >= OWNER_NONE);
+	}
 }
 
 int main(void)

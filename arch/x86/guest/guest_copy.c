@@ -21,6 +21,8 @@ static __noinline void drop_caches(struct vcpu *v)
 		v->map[i].size = 0;
 		v->walked[i].page = NO_PAGE;
 	}
+	v->recent = v->walked;
+	v->walk_checked = false;
 }
 
 /*
@@ -30,18 +32,22 @@ static __noinline void drop_caches(struct vcpu *v)
  * Removing transient pages leaves the generation: a copy that has used one sets NO_GENERATION, and
  * the next one drops the caches.
  */
-static inline void copy_begin(struct vcpu *v)
+static inline void check_caches(struct vcpu *v)
 {
 	bool changed = hvm->refresh_paging_state(v);
-	u64 generation;
+	u64 generation = READ_ONCE(v->domain->p2m.generation);
 
-	v->copying_guest_memory = true;
-	smp_mb();
-	generation = READ_ONCE(v->domain->p2m.generation);
 	if (unlikely(changed || v->map_generation != generation)) {
 		v->map_generation = generation;
 		drop_caches(v);
 	}
+}
+
+static inline void copy_begin(struct vcpu *v)
+{
+	v->copying_guest_memory = true;
+	smp_mb();
+	check_caches(v);
 }
 
 static inline void copy_end(struct vcpu *v)
@@ -201,8 +207,14 @@ static inline gpaddr_t walk(struct vcpu *v, gvaddr_t va, const struct rights *r)
 	struct vcpu_walk *w = walk_of(v, va);
 
 	w->page = NO_PAGE;
+	v->walk_checked = false;
 	return likely(v->paging.efer & EFER_LMA) ? walk_tables(v, w, va, r, true, true) :
 						   walk_legacy(v, w, va, r);
+}
+
+static inline bool is_same(const struct walk_step *s)
+{
+	return READ_ONCE(*s->at) == s->val;
 }
 
 /*
@@ -211,16 +223,23 @@ static inline gpaddr_t walk(struct vcpu *v, gvaddr_t va, const struct rights *r)
  */
 static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
 {
-	const struct vcpu_walk *w = walk_of(v, va);
-	const struct walk_step *s = w->steps;
+	struct vcpu_walk *w = v->recent;
+	const struct walk_step *s;
 	u8 *host;
 
+	if (w->page != (va & PAGE_MASK))
+		w = walk_of(v, va);
 	if (w->page != (va & PAGE_MASK) || w->cr3 != v->paging.cr3 || (write && !w->write))
 		return NULL;
+	s = w->steps;
+	if (likely(w->end == s + 4) && is_same(s) && is_same(s + 1) && is_same(s + 2))
+		s += 3;
 	do {
-		if (unlikely(READ_ONCE(*s->at) != s->val))
+		if (unlikely(!is_same(s)))
 			return NULL;
 	} while (++s != w->end);
+	v->recent = w;
+	v->walk_checked = true;
 	host = w->host + (va & ~PAGE_MASK);
 	return write ? guest_writes(v->domain, host) : host;
 }
@@ -237,6 +256,8 @@ static u8 *translate(struct vcpu *v, gvaddr_t va, bool write)
 	w->cr3 = v->paging.cr3;
 	w->host = (u8 *)((u64)p & PAGE_MASK);
 	w->write = write;
+	v->recent = w;
+	v->walk_checked = w->page != NO_PAGE;
 	return p;
 }
 
@@ -247,20 +268,25 @@ static void *arg64(const struct vcpu *v, gvaddr_t va, size_t n)
 	return v->arg64 && at < ARG64_SIZE && n <= ARG64_SIZE - at ? v->arg64 + at : NULL;
 }
 
-struct words {
-	u64 word[2];
-};
+/* Copies 4 bytes, or a number of words. */
+static inline void copy_whole(u8 *to, const u8 *from, size_t n)
+{
+	if (n == 8) {
+		*(u64 *)to = *(const u64 *)from;
+	} else if (n == 4) {
+		*(u32 *)to = *(const u32 *)from;
+	} else {
+		n /= 8;
+		__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n)::"memory");
+	}
+}
 
 static inline void copy_part(u8 *to, const u8 *from, size_t n)
 {
-	if (n == 4)
-		*(u32 *)to = *(const u32 *)from;
-	else if (n == 16)
-		*(struct words *)to = *(const struct words *)from;
-	else if (n == 8)
-		*(u64 *)to = *(const u64 *)from;
-	else
+	if (n % 8 && n != 4)
 		memcpy(to, from, n);
+	else
+		copy_whole(to, from, n);
 }
 
 /*
@@ -286,14 +312,17 @@ static __noinline size_t copy_pages(struct vcpu *v, gvaddr_t va, u8 *buf, size_t
 	return done;
 }
 
-/* Returns the bytes copied. */
-static __always_inline size_t copy_linear(struct vcpu *v, gvaddr_t va, void *buf, size_t n,
-					  bool to_guest)
+/*
+ * Copies without the last copy's translation. Called with copying_guest_memory set, after smp_mb();
+ * clears it. Returns the bytes copied.
+ */
+static __always_inline size_t copy_checked(struct vcpu *v, gvaddr_t va, u8 *buf, size_t n,
+					   bool to_guest)
 {
 	size_t done = n;
 	u8 *p;
 
-	copy_begin(v);
+	check_caches(v);
 	p = same_page(v, va, to_guest);
 	if (likely(p && n <= PAGE_SIZE - (va & ~PAGE_MASK)))
 		copy_part(to_guest ? p : buf, to_guest ? buf : p, n);
@@ -303,21 +332,58 @@ static __always_inline size_t copy_linear(struct vcpu *v, gvaddr_t va, void *buf
 	return done;
 }
 
+static __noinline int read_other_page(struct vcpu *v, gvaddr_t va, u8 *buf, size_t n)
+{
+	return copy_checked(v, va, buf, n, false) == n ? 0 : -EFAULT;
+}
+
+static __noinline int write_other_page(struct vcpu *v, gvaddr_t va, u8 *buf, size_t n)
+{
+	return copy_checked(v, va, buf, n, true) == n ? 0 : -EFAULT;
+}
+
+/*
+ * Between two entries a CPU may keep a translation, so the one that the last copy used is good
+ * while the p2m has not changed. Calls nothing else for that.
+ */
+static __always_inline int copy_linear(struct vcpu *v, gvaddr_t va, void *buf, size_t n,
+				       bool to_guest)
+{
+	const struct vcpu_walk *w = v->recent;
+	u64 off = va & ~PAGE_MASK;
+	u8 *p;
+
+	v->copying_guest_memory = true;
+	smp_mb();
+	if (unlikely(!v->walk_checked || w->page != (va & PAGE_MASK) || (to_guest && !w->write) ||
+		     n > PAGE_SIZE - off || (n % 8 && n != 4) ||
+		     v->map_generation != READ_ONCE(v->domain->p2m.generation)))
+		return to_guest ? write_other_page(v, va, buf, n) : read_other_page(v, va, buf, n);
+	p = w->host + off;
+	if (to_guest)
+		p = guest_writes(v->domain, p);
+	copy_whole(to_guest ? p : buf, to_guest ? buf : p, n);
+	copy_end(v);
+	return 0;
+}
+
 int copy_from_guest(void *dst, gvaddr_t src, size_t n)
 {
-	return copy_linear(current_vcpu(), src, dst, n, false) == n ? 0 : -EFAULT;
+	return copy_linear(current_vcpu(), src, dst, n, false);
 }
 
 int copy_to_guest(gvaddr_t dst, const void *src, size_t n)
 {
-	return copy_linear(current_vcpu(), dst, (void *)(uintptr_t)src, n, true) == n ? 0 : -EFAULT;
+	return copy_linear(current_vcpu(), dst, (void *)(uintptr_t)src, n, true);
 }
 
 unsigned guest_fetch(struct vcpu *v, const struct vcpu_mode *m, void *buf, unsigned n)
 {
 	gvaddr_t pc = m->cs_base + v->regs.rip;
 
-	return (unsigned)copy_linear(v, m->width == 64 ? pc : (u32)pc, buf, n, false);
+	v->copying_guest_memory = true;
+	smp_mb();
+	return (unsigned)copy_checked(v, m->width == 64 ? pc : (u32)pc, buf, n, false);
 }
 
 int guest_translate(gvaddr_t va, bool write, gpaddr_t *gpa)

@@ -13,6 +13,7 @@
 
 #define TYPE_SHIFT 52		/* ignored by both vendors' hardware */
 #define TYPE_MASK (7UL << TYPE_SHIFT)
+#define SLOT_SHIFT 55		/* of P2M_FOREIGN: the slot of the page's domain; ignored, too */
 #define EPT_X PTE_U
 #define GFN_LIMIT (1UL << 36)	/* 4 levels */
 #define TEARDOWN_BATCH 32U
@@ -88,19 +89,52 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 				   type_of(e), (u8)(9 * level) };
 }
 
+static __noinline void tell_listeners(struct domain *d, gfn_t gfn, unsigned level,
+				      enum p2m_type before, enum p2m_type after)
+{
+	struct p2m_listener *l;
+
+	list_for_each(l, &d->p2m.listeners, link)
+		l->changed(l, d, gfn, 9 * level, before, after);
+}
+
 /*
  * Changes a leaf and calls the listeners; every change goes through here. Called with d->p2m.lock
  * held, or when nothing runs in d any more.
  */
-static u64 change_leaf(struct domain *d, gfn_t gfn, unsigned level, u64 *at, u64 new)
+static inline u64 change_leaf(struct domain *d, gfn_t gfn, unsigned level, u64 *at, u64 new)
 {
 	u64 old = atomic_xchg(at, new);
-	struct p2m_listener *l;
 
 	d->p2m.entries[level] += !!(new &PTE_P) - !!(old & PTE_P);
-	list_for_each(l, &d->p2m.listeners, link)
-		l->changed(l, d, gfn, 9 * level, type_of(old), type_of(new));
+	if (unlikely(!list_empty(&d->p2m.listeners)))
+		tell_listeners(d, gfn, level, type_of(old), type_of(new));
 	return old;
+}
+
+/* Returns the entry of gfn in the table that was changed last, or NULL. With d->p2m.lock. */
+static inline u64 *find_recent(struct p2m *p, gfn_t gfn)
+{
+	u64 i = gfn - p->recent_gfn;
+
+	return likely(i < p->recent_pages) ? &p->recent[mask_nospec(i, 512)] : NULL;
+}
+
+/* As pt_walk(), with d->p2m.lock. */
+static inline u64 *find_leaf(struct p2m *p, gfn_t gfn, unsigned *level)
+{
+	u64 *at = find_recent(p, gfn);
+
+	*level = 0;
+	if (at)
+		return at;
+	pt_walk(&p->pt, gfn, level, &at);
+	if (!*level && list_empty(&p->listeners)) {
+		p->recent = at - gfn % 512;
+		p->recent_gfn = gfn & ~511UL;
+		p->recent_pages = 512;
+	}
+	return at;
 }
 
 /*
@@ -118,7 +152,8 @@ int p2m_split_code(struct domain *d, gfn_t gfn)
  * -EBUSY if smaller mappings exist there: they are not replaced. Returns -ENOENT if new is 0 and
  * nothing is mapped, -EINVAL if what is mapped has a type that is not in the mask `over`.
  */
-static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u32 over, u64 *old)
+static __always_inline int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u32 over,
+				     u64 *old)
 {
 	unsigned found;
 	u64 *at, e;
@@ -126,7 +161,8 @@ static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u32 o
 	if (gfn >= GFN_LIMIT)
 		return -ENOENT;
 	guard(&d->p2m.lock);
-	e = pt_walk(&d->p2m.pt, gfn, &found, &at);
+	at = find_leaf(&d->p2m, gfn, &found);
+	e = *at;
 	if (!(e & PTE_P) && !new)
 		return -ENOENT;
 	if (found < level)
@@ -145,12 +181,16 @@ static int set_entry(struct domain *d, gfn_t gfn, unsigned level, u64 new, u32 o
  * Frees the RAM that a leaf mapped. Called after the flush. For other types, the owner of the
  * mapping releases the pages.
  */
-static void free_leaf(struct domain *d, u64 e, unsigned level)
+static inline void free_leaf(struct domain *d, u64 e, unsigned level)
 {
 	mfn_t mfn = (e & PTE_ADDR) >> PAGE_SHIFT;
 
-	if (type_of(e) == P2M_FOREIGN)
-		foreign_put(mfn);
+	if (type_of(e) == P2M_FOREIGN) {
+		d = domain_slots[e >> SLOT_SHIFT & (POLICY_MAX_DOMAINS - 1)];
+		page_put(d, mfn);
+		domain_put(d);
+		return;
+	}
 	if (type_of(e) != P2M_RAM)
 		return;
 	for (u64 i = 0; level == 2 && i < 512; i++)
@@ -159,18 +199,17 @@ static void free_leaf(struct domain *d, u64 e, unsigned level)
 		dom_free(d, mfn, 9 * level);
 }
 
-static void flush_after(struct domain *d, bool transient);
+static inline void flush_after(struct domain *d, bool transient);
 
-static int map_entry(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type,
-		     u32 over)
+static __always_inline int map_entry(struct domain *d, gfn_t gfn, unsigned order, u64 new, u32 over)
 {
 	unsigned level = order / 9;
 	u64 old;
 	int rc;
 
-	if (gfn >= GFN_LIMIT || ((gfn | mfn) & ((1UL << order) - 1)) || order % 9 || level > 2)
+	if (gfn >= GFN_LIMIT)
 		return -EINVAL;
-	rc = set_entry(d, gfn, level, leaf(mfn, type, level), over, &old);
+	rc = set_entry(d, gfn, level, new, over, &old);
 	if (rc)
 		return rc;
 	d->max_gfn = max(d->max_gfn, gfn + (1UL << order) - 1);
@@ -181,26 +220,90 @@ static int map_entry(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enu
 	return 0;
 }
 
+/*
+ * Sets a 4K entry beside the last one: a hole, or a leaf of a type in `over`. Calls nothing. False:
+ * set_entry() must do it.
+ */
+static __always_inline bool set_neighbour(struct domain *d, gfn_t gfn, u64 new, u32 over, u64 *old)
+{
+	struct p2m *p = &d->p2m;
+	u64 *at, e;
+	bool ok = false;
+
+	spin_lock(&p->lock);
+	at = find_recent(p, gfn);
+	if (likely(at)) {
+		e = *at;
+		ok = pt_present(e) ? over >> type_of(e) & 1 : new;
+	}
+	if (likely(ok)) {
+		*old = atomic_xchg(at, new);
+		p->entries[0] += !!new - (*old & PTE_P);
+	}
+	spin_unlock(&p->lock);
+	return ok;
+}
+
+static __noinline int map_page(struct domain *d, gfn_t gfn, u64 new, u32 over)
+{
+	return map_entry(d, gfn, 0, new, over);
+}
+
+/* Maps a page, most likely in a hole. */
+static inline int map_new_page(struct domain *d, gfn_t gfn, u64 new, u32 over)
+{
+	u64 old;
+
+	if (unlikely(!set_neighbour(d, gfn, new, 0, &old)))
+		return map_page(d, gfn, new, over);
+	d->max_gfn = max(d->max_gfn, gfn);
+	return 0;
+}
+
 int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
 {
-	return map_entry(d, gfn, mfn, order, type, ~0U);
+	unsigned level = order / 9;
+
+	if (((gfn | mfn) & ((1UL << order) - 1)) || order % 9 || level > 2)
+		return -EINVAL;
+	return map_entry(d, gfn, order, leaf(mfn, type, level),
+			 ~(1U << P2M_GRANT_RW | 1U << P2M_GRANT_RO | 1U << P2M_FOREIGN));
 }
 
 int p2m_map_over(struct domain *d, gfn_t gfn, mfn_t mfn, enum p2m_type type, u32 over)
 {
-	return map_entry(d, gfn, mfn, 0, type, over);
+	return map_new_page(d, gfn, leaf(mfn, type, 0), over);
 }
 
-int p2m_unmap(struct domain *d, gfn_t gfn)
+int p2m_map_foreign(struct domain *d, gfn_t gfn, mfn_t mfn, const struct domain *rd, u32 over)
 {
-	struct p2m_entry e;
-	int rc = p2m_detach(d, gfn, &e);
+	return map_new_page(d, gfn, leaf(mfn, P2M_FOREIGN, 0) | (u64)rd->slot << SLOT_SHIFT, over);
+}
 
-	if (!rc && e.type == P2M_RAM)
-		dom_free(d, e.mfn, 0);
-	if (!rc && e.type == P2M_FOREIGN)
-		foreign_put(e.mfn);
+static inline void release_leaf(struct domain *d, u64 old)
+{
+	flush_after(d, p2m_transient(type_of(old)));
+	free_leaf(d, old, 0);
+}
+
+static __noinline int unmap_page(struct domain *d, gfn_t gfn, u32 types)
+{
+	u64 old;
+	int rc = set_entry(d, gfn, 0, 0, types, &old);
+
+	if (!rc)
+		release_leaf(d, old);
 	return rc;
+}
+
+int p2m_unmap(struct domain *d, gfn_t gfn, u32 types)
+{
+	u64 old;
+
+	if (unlikely(!set_neighbour(d, gfn, 0, types, &old)))
+		return unmap_page(d, gfn, types);
+	release_leaf(d, old);
+	return 0;
 }
 
 unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types)
@@ -220,10 +323,10 @@ unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types)
 	return level ? i * CHUNK_PAGES : i;
 }
 
-int p2m_detach(struct domain *d, gfn_t gfn, struct p2m_entry *out)
+int p2m_detach(struct domain *d, gfn_t gfn, u32 types, struct p2m_entry *out)
 {
 	u64 old;
-	int rc = set_entry(d, gfn, 0, 0, ~0U, &old);
+	int rc = set_entry(d, gfn, 0, 0, types, &old);
 
 	if (rc)
 		return rc;
@@ -261,25 +364,17 @@ int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn)
 	return rc;
 }
 
-/*
- * Requests a flush of every vCPU of d and waits for those that run the guest or copy from it on
- * other CPUs. They leave without taking a lock, so the caller may hold locks. transient: no
- * translation that copies keep has changed.
- */
-static void flush_after(struct domain *d, bool transient)
+static __noinline void flush_others(struct domain *d, const struct vcpu *self)
 {
-	struct vcpu *self = this_cpu()->current;
 	struct p2m_listener *l;
 
-	if (!transient)
-		atomic_add(&d->p2m.generation, 1);
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
 		struct vcpu *v = d->vcpus[i];
 
-		if (!v)
+		if (!v || v == self)
 			continue;
 		atomic_or(&v->pending, VCPU_WORK_FLUSH);
-		if (v != self && READ_ONCE(v->in_guest))
+		if (READ_ONCE(v->in_guest))
 			arch_cpu_kick(v->cpu);
 	}
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
@@ -293,6 +388,24 @@ static void flush_after(struct domain *d, bool transient)
 	}
 	list_for_each(l, &d->p2m.listeners, link)
 		l->flush(l, d);
+}
+
+/*
+ * Requests a flush of every vCPU of d and waits for those that run the guest or copy from it on
+ * other CPUs. They leave without taking a lock, so the caller may hold locks. transient: no
+ * translation that copies keep has changed.
+ */
+static inline void flush_after(struct domain *d, bool transient)
+{
+	struct vcpu *self = this_cpu()->current;
+	bool own = self && self->domain == d;
+
+	if (!transient)
+		atomic_add(&d->p2m.generation, 1);
+	if (likely(own))
+		hvm->request_flush(self);
+	if (d->nr_vcpus > own || unlikely(!list_empty(&d->p2m.listeners)))
+		flush_others(d, self);
 }
 
 void p2m_flush(struct domain *d)
@@ -338,6 +451,7 @@ static int p2m_teardown(struct domain *d)
 
 	if (!d->p2m.pt.root)
 		return 0;
+	d->p2m.recent_pages = 0;
 	if (!teardown_table(d, d->p2m.pt.root, 0, PT_LEVELS - 1, &left))
 		return -ERESTART;
 	free_table(d, d->p2m.pt.root);

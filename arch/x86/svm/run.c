@@ -36,15 +36,13 @@ static inline void request_event(struct vcpu *v)
 static void assign_asid(struct vcpu *v)
 {
 	struct svm_cpu *c = v->cpu->hvm;
-	struct svm_vcpu *s = svm(v);
 
 	if (c->next_asid >= c->max_asid) {
 		c->generation++;
 		c->next_asid = 1;
 		vmcb_of(v)->tlb_control = TLB_FLUSH_ALL;
 	}
-	vmcb_of(v)->asid = c->next_asid++;
-	s->asid_generation = c->generation;
+	svm_take_asid(c, v);
 }
 
 /*
@@ -469,7 +467,7 @@ static inline bool svm_do_pending_work(struct cpu *c, struct vcpu *v)
 		}
 		svm_prepare_entry(v);
 		clgi();
-		WRITE_ONCE(v->in_guest, true);
+		vcpu_set_in_guest(v);
 		smp_mb();
 		if (!(c->work | v->pending))
 			return true;
@@ -491,7 +489,7 @@ void svm_run(struct vcpu *v)
 		u64 work;
 
 		clgi();
-		WRITE_ONCE(v->in_guest, true);
+		vcpu_set_in_guest(v);
 		smp_mb();
 		/* The pending byte is a level: there is work until the guest clears it. */
 		work = with_cpu_work(upcall_pending(v));

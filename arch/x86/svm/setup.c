@@ -198,7 +198,13 @@ static void svm_set_cr2(struct vcpu *v, u64 cr2)
 
 static void svm_request_flush(struct vcpu *v)
 {
-	v->entry |= ENTER_NEW_ASID;
+	struct svm_cpu *c = v->cpu->hvm;
+
+	/* Once all are used, only the entry itself can flush them. */
+	if (likely(c->next_asid < c->max_asid))
+		svm_take_asid(c, v);
+	else
+		v->entry |= ENTER_NEW_ASID;
 }
 
 static struct vcpu_seg svm_seg(struct vcpu *v, unsigned seg)

@@ -44,6 +44,13 @@ static inline struct vmcb *vmcb_of(struct vcpu *v)
 	return v->block;
 }
 
+/* Assigns v an ASID of its CPU c that no stale translation uses. */
+static inline void svm_take_asid(struct svm_cpu *c, struct vcpu *v)
+{
+	vmcb_of(v)->asid = c->next_asid++;
+	svm(v)->asid_generation = c->generation;
+}
+
 void svm_run(struct vcpu *v);
 
 /* Copies the registers that both the VMCB and struct vcpu.regs hold. */

@@ -391,7 +391,7 @@ void vmx_run(struct vcpu *v)
 		/* The pending byte is a level: there is work until the guest clears it. */
 		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending))
 			vmx_prepare_entry(v);
-		WRITE_ONCE(v->in_guest, true);
+		vcpu_set_in_guest(v);
 		smp_mb();
 		if (unlikely(c->work | v->pending)) {
 			WRITE_ONCE(v->in_guest, false);
