@@ -104,8 +104,10 @@ class Ended:
 def qemu_disk(machine):
     """Return QEMU's arguments for the boot medium."""
     image = machine.image.replace(',', ',,')
-    if machine.kind == 'net':
+    if machine.kind in ('net', 'ipxe'):
         program = 'margay.efi' if machine.firmware == 'uefi' else 'margay.0'
+        if machine.kind == 'ipxe':      # the card's boot ROM runs a script
+            program = 'margay.ipxe'
         return ['-netdev', f'user,id=n0,tftp={image},bootfile=/{program}',
                 '-device', 'virtio-net-pci,netdev=n0,bootindex=1']
     if machine.kind == 'usb':

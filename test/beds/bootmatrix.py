@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Boot Margay with its hello guest in every way: {BIOS, UEFI} x {iso, disk, gpt, net} x CPUs.
+"""Boot Margay with its hello guest in every way: {BIOS, UEFI} x {iso, disk, gpt, net, ipxe} x CPUs.
 
     test/beds/bootmatrix.py [--all] [--jobs N] [--list] [NAME...]
 
-Without --all, each way but gpt with 2 CPUs; BIOS from ISO is left to the scenarios. NAME is a shell pattern
+Without --all, each way but gpt and ipxe with 2 CPUs; BIOS from ISO is left to the scenarios. NAME is a shell pattern
 for names such as boot-uefi-disk-4.
 """
 import argparse
@@ -49,14 +49,14 @@ def main():
         runner.MARGAY = args.hypervisor
     counts = CPUS if args.all or args.names else (2,)
     cells = [cell(firmware, kind, cpus, args) for firmware in ('bios', 'uefi')
-             for kind in ('iso', 'disk', 'gpt', 'net') for cpus in counts]
+             for kind in ('iso', 'disk', 'gpt', 'net', 'ipxe') for cpus in counts]
     if args.names:
         cells = [c for c in cells if any(fnmatch.fnmatch(c['name'], n) for n in args.names)]
         if not cells:
             print('bootmatrix: no such names', file=sys.stderr)
             return 2
     elif not args.all:
-        cells = [c for c in cells if c['name'] != 'boot-bios-iso-2' and c['kind'] != 'gpt']
+        cells = [c for c in cells if c['name'] != 'boot-bios-iso-2' and c['kind'] not in ('gpt', 'ipxe')]
     if args.list:
         print('\n'.join(c['name'] for c in cells))
         return 0

@@ -22,7 +22,7 @@ DIRECTORY = os.path.join(beds.OUT, 'test', 'node')
 NODE = os.path.join(beds.OUT, 'node')
 LIMIT = 3000        # the emulator's own seconds
 RAM = 4096
-CASES = {'node-bios': ('gpt', 'bios'), 'node-uefi': ('gpt', 'uefi'), 'node-net': ('net', 'bios')}
+CASES = {'node-bios': ('gpt', 'bios'), 'node-uefi': ('gpt', 'uefi'), 'node-net': ('ipxe', 'bios')}
 PROMPT = r'root@node:~# '
 
 # What is typed, each after the one before has printed its number, and the lines that must come.
@@ -57,7 +57,7 @@ def run(name):
     kind, firmware = CASES[name]
     log = os.path.join(DIRECTORY, name + '.log')
     os.makedirs(DIRECTORY, exist_ok=True)
-    image = os.path.join(NODE, 'net' if kind == 'net' else 'margay-node.img')
+    image = os.path.join(NODE, 'margay-node.img' if kind == 'gpt' else 'net')
     verdict = Verdict(scenario(name), 'qemu')
     # The image is left as it is.
     extra = ['-snapshot'] if kind == 'gpt' else []

@@ -44,7 +44,8 @@ class Outcome:
 
 def make_image(scenario, path):
     options = f'when_empty={scenario["when_empty"]} {scenario["options"]}'.strip()
-    command = [os.path.join(ROOT, 'scripts/mkimage'), '-k', scenario['kind'], '-o', path,
+    kind = 'net' if scenario['kind'] == 'ipxe' else scenario['kind']    # which is another way to boot it
+    command = [os.path.join(ROOT, 'scripts/mkimage'), '-k', kind, '-o', path,
                '--no-check', '--options', options, '--cache', os.path.join(beds.CACHE, 'grub')]
     for file, args in scenarios.modules(scenario):
         command += ['-m', f'{file}={args}']

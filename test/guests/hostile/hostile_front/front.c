@@ -46,6 +46,14 @@ static void put_value(const struct device *d, const char *key, const void *value
 	store_write(path, value, len);
 }
 
+static void remove(const struct device *d, const char *key)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/%s", d->dir, key);
+	store_call(XS_RM, 0, path, strlen(path) + 1, NULL, 0);
+}
+
 /* Writes a number, or in some rounds something else now and then. */
 static void set(const struct device *d, const char *key, unsigned long value)
 {
@@ -229,6 +237,9 @@ static void announce(const struct device *d)
 	if (lies) {
 		set(d, "ring-page-order", below(8));
 		set(d, "multi-queue-num-queues", below(8));
+	} else { /* without what the round before wrote, the back-end connects */
+		remove(d, "ring-page-order");
+		remove(d, "multi-queue-num-queues");
 	}
 	set(d, "event-channel", (unsigned long)d->port);
 }
@@ -265,6 +276,26 @@ static void one_round(struct device *d)
 		ungrant(d->ref[r]);
 }
 
+/*
+ * Makes the payload one string if that is what xenstored looks for. If it finds none, Debian's xenstored
+ * 4.17.7 answers with the error of whatever failed before, and ends by an assertion if nothing did.
+ */
+static size_t one_string(uint32_t type, char *payload, size_t len)
+{
+	switch (type) {
+	case XS_DIRECTORY:
+	case XS_READ:
+	case XS_GET_PERMS:
+	case XS_MKDIR:
+	case XS_RM:
+		len = len ? len : 1;
+		for (size_t i = 0; i < len - 1; i++)
+			payload[i] = payload[i] ?: '/';
+		payload[len - 1] = 0;
+	}
+	return len;
+}
+
 /* Requests with a proper header and anything behind it. */
 static void odd_store_calls(void)
 {
@@ -288,6 +319,7 @@ static void odd_store_calls(void)
 
 	for (unsigned int i = 0; i < 300; i++) {
 		const char *path = paths[below(ARRAY_SIZE(paths))];
+		uint32_t type = below(8) ? below(XS_TYPE_COUNT) : (uint32_t)random_u64();
 
 		if (below(4)) {
 			len = strlen(path) + 1;
@@ -298,8 +330,8 @@ static void odd_store_calls(void)
 			len = below(sizeof(buffer));
 			random_bytes((uint8_t *)buffer, len);
 		}
-		store_call(below(8) ? below(XS_TYPE_COUNT) : (uint32_t)random_u64(),
-			   below(8) ? 0 : (uint32_t)random_u64(), buffer, len, buffer,
+		len = one_string(type, buffer, len);
+		store_call(type, below(8) ? 0 : (uint32_t)random_u64(), buffer, len, buffer,
 			   sizeof(buffer));
 	}
 }
