@@ -10,6 +10,8 @@
 #include <margay/policy_registry.h>
 #include <margay/sched.h>
 
+#include <xen/hvm/hvm_info_table.h>
+
 #include "domctl.h"
 
 /* Flags that libxl sets for a PVH guest; others ask for what Margay does not have. */
@@ -38,7 +40,8 @@ static long check_config(struct domain *caller, const struct xen_domctl_createdo
 	    XEN_DOMCTL_GRANT_version(c->grant_opts) < 1 ||
 	    XEN_DOMCTL_GRANT_version(c->grant_opts) > 2)
 		return -EINVAL;
-	if (!c->max_vcpus || c->max_vcpus > MAX_VCPUS)
+	/* The tools' tables for a guest have this room, and they do not check it. */
+	if (!c->max_vcpus || c->max_vcpus > HVM_MAX_VCPUS)
 		return -EINVAL;
 	return c->cpupool_id ? -ENOENT : 0;
 }

@@ -425,6 +425,9 @@ static void test_record_refused(void **state)
 	assert_int_equal(run(line), MGCTL_REFUSED);
 	assert_says(err, "no memory");
 	assert_wrong("trace record /none/x", "cannot write /none/x");
+	answer = 0;
+	head(1)->records = ROOM;
+	assert_wrong("trace record /dev/full -s 1", "cannot write /dev/full: No space");
 	assert_wrong("trace", "trace COMMAND");
 	assert_wrong("trace list", "'list' is not a command");
 	assert_wrong("trace record", "usage: mgctl trace record FILE");
@@ -434,6 +437,23 @@ static void test_record_refused(void **state)
 	assert_wrong("trace record x -e exi", "not a list of events");
 	assert_wrong("trace show x -s 1", "go with trace record");
 	assert_wrong("stat --old", "go with trace record");
+}
+
+static void test_show_refused(void **state)
+{
+	static const char *const cases[][2] = { { "/none/x", "/none/x: No such file" },
+						{ "/", "/: Is a directory" },
+						{ "/dev/null", "is not a trace" } };
+
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		char text[200] = "";
+		FILE *f = fmemopen(text, sizeof(text), "w");
+
+		assert_int_equal(show_trace(cases[i][0], f, f), MGCTL_USAGE);
+		fclose(f);
+		assert_says(text, cases[i][1]);
+	}
 }
 
 int main(void)
@@ -447,6 +467,7 @@ int main(void)
 		cmocka_unit_test_setup(test_record, setup),
 		cmocka_unit_test_setup(test_overrun, setup),
 		cmocka_unit_test_setup(test_record_refused, setup),
+		cmocka_unit_test(test_show_refused),
 	};
 	int fd = mkstemp(path), rc;
 

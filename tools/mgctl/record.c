@@ -26,6 +26,7 @@ struct recording {
 	uint32_t nr_rings;
 	struct margay_trace *copy;	/* room for a whole ring */
 	uint64_t kept, lost;
+	int failed;			/* errno of the first failed write, or 0 */
 };
 
 static uint64_t written(const struct ring *r)
@@ -35,7 +36,8 @@ static uint64_t written(const struct ring *r)
 
 static void put(struct recording *rec, const struct margay_trace *t, size_t n)
 {
-	fwrite(t, sizeof(*t), n, rec->f);
+	if (fwrite(t, sizeof(*t), n, rec->f) != n && !rec->failed)
+		rec->failed = errno;
 }
 
 /* Copies new records to the file. Drops those that Margay may have overwritten during the copy. */
@@ -120,7 +122,8 @@ static void put_header(struct recording *rec)
 				  .tsc_hz = rec->rings[0].head->tsc_hz,
 				  .cpus = rec->nr_rings };
 
-	fwrite(&h, sizeof(h), 1, rec->f);
+	if (fwrite(&h, sizeof(h), 1, rec->f) != 1)
+		rec->failed = errno;
 }
 
 /* Writes the names of all present domains. */
@@ -156,7 +159,7 @@ static int run(struct recording *rec, const struct request *rq)
 	rc = switch_to(rec->m, rq->events, rq->pages);
 	if (rc)
 		return rc;
-	while (rec->m->wait(rec->m, PAUSE_MS) && !ferror(rec->f)) {
+	while (rec->m->wait(rec->m, PAUSE_MS) && !rec->failed) {
 		drain_all(rec);
 		if (rq->seconds && left <= PAUSE_MS)
 			break;
@@ -171,8 +174,7 @@ static int run(struct recording *rec, const struct request *rq)
 int do_record(struct mgctl *m, const struct request *rq)
 {
 	struct recording *rec = calloc(1, sizeof(*rec));
-	bool bad;
-	int rc;
+	int rc, failed;
 
 	if (!rec)
 		return no_access(m, "out of memory");
@@ -186,8 +188,9 @@ int do_record(struct mgctl *m, const struct request *rq)
 	rc = switch_to(m, 0, rq->pages);	/* the rings exist from now on */
 	rc = rc ? rc : map_rings(rec, rq->old);
 	rc = rc ? rc : run(rec, rq);
-	bad = ferror(rec->f);
-	bad |= fclose(rec->f) != 0;
+	if (fclose(rec->f) && !rec->failed)
+		rec->failed = errno;
+	failed = rec->failed;
 	for (uint32_t i = 0; i < rec->nr_rings; i++)
 		m->unmap(m, rec->rings[i].head, rec->rings[i].pages);
 	if (rc)
@@ -195,12 +198,12 @@ int do_record(struct mgctl *m, const struct request *rq)
 		    rc == -EINVAL ? "Margay refuses rings of that size" :
 		    rc == -ENOMEM ? "no memory for the rings" :
 				    strerror(-rc));
-	else if (bad)
-		say(m->err, "mgctl: cannot write %s", rq->file);
+	else if (failed)
+		say(m->err, "mgctl: cannot write %s: %s", rq->file, strerror(failed));
 	else
 		fprintf(m->out, "%llu records, %llu lost\n", (unsigned long long)rec->kept,
 			(unsigned long long)rec->lost);
 	free(rec->copy);
 	free(rec);
-	return rc ? MGCTL_REFUSED : bad ? MGCTL_USAGE : MGCTL_OK;
+	return rc ? MGCTL_REFUSED : failed ? MGCTL_USAGE : MGCTL_OK;
 }

@@ -74,8 +74,10 @@ static int read_records(FILE *f, const char *name, struct trace_file *t, FILE *e
 {
 	size_t room = 0, n;
 
-	if (fread(&t->h, sizeof(t->h), 1, f) != 1 || memcmp(t->h.magic, TRACE_MAGIC, 8) ||
-	    !t->h.tsc_hz)
+	n = fread(&t->h, sizeof(t->h), 1, f);
+	if (ferror(f))
+		return complain(err, name, strerror(errno));
+	if (n != 1 || memcmp(t->h.magic, TRACE_MAGIC, 8) || !t->h.tsc_hz)
 		return complain(err, name, "is not a trace of mgctl's");
 	do {
 		if (t->nr == room) {

@@ -82,8 +82,8 @@ void __init pci_stop_masters(void)
 {
 	walk(stop_function);
 	if (stopped)
-		pr_info("PCI: stopped %u device%s that firmware left as bus masters\n", stopped,
-			stopped == 1 ? "" : "s");
+		pr_info("PCI: stopped %u device%s that firmware left as bus master%s\n", stopped,
+			stopped == 1 ? "" : "s", stopped == 1 ? "" : "s");
 }
 
 static u16 serial_port __initdata;
