@@ -244,6 +244,7 @@ static int setup(void **state)
 						     .affinity = vcpu[i].affinity.bits };
 		list_init(&vcpu[i].runq_link);
 		cpu_set_fill(&vcpu[i].affinity);
+		cpu_set_fill(&vcpu[i].soft_affinity);
 		runs[i] = 0;
 		has_work[i] = false;
 	}
