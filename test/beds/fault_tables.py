@@ -211,7 +211,8 @@ def srat_entry():
     tables.replace('SRAT', k.with_sum(srat), PLACE)
 
 
-@tables_case(says('SLIT: distance 9 of nodes 0 and 1 is wrong, ignored'), cpus(4, 2), cpus=4, qemu=DISTANCES)
+@tables_case(says('SLIT: distance 9 of nodes 0 and 1 is wrong, ignored'), cpus(4, 2), cpus=4,
+             qemu=DISTANCES)
 def slit_distance():
     """The SLIT has a distance that is less than that of a node to itself."""
     slit = k.Tables().find('SLIT')

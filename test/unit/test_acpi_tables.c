@@ -179,7 +179,8 @@ static void test_slit(void **state)
 	assert_int_equal(sim_info.distance[0][1], 20);
 	assert_int_equal(sim_info.distance[1][0], 13);
 	/* The matrix ends before node 9. */
-	assert_int_equal(sim_info.distance[0][2] | sim_info.distance[2][1] | sim_info.distance[2][2], 0);
+	assert_int_equal(
+		sim_info.distance[0][2] | sim_info.distance[2][1] | sim_info.distance[2][2], 0);
 
 	slit_of(good, sizeof(good) - 1);
 	assert_logged("SLIT: length 59 is wrong for 4 nodes, ignored");
