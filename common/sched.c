@@ -362,8 +362,6 @@ static struct vcpu *steal_vcpu(struct cpu *self)
 		struct cpu *c = cpus[(self->id + i) % nr_cpus];
 		struct vcpu *v;
 
-		if (READ_ONCE(c->displaced))
-			cpu_raise(c, CPU_WORK_EXPEL | CPU_WORK_RESCHED);
 		if (list_empty(&c->runq.queue))
 			continue;
 		guard(&c->runq.lock);
@@ -559,8 +557,10 @@ static void expel(struct cpu *c)
 	struct cpu *to;
 
 	guard(&c->runq.lock);
-	to = v ? better_cpu(c, v) : NULL;
+	/* A CPU that becomes idle now is seen here or sees this. */
 	c->displaced = c->current && !prefers(c->current, c);
+	smp_mb();
+	to = v ? better_cpu(c, v) : NULL;
 	if (!to)
 		return;
 	if (c->current == v) {
@@ -589,6 +589,8 @@ static struct vcpu *schedule(struct cpu *c)
 		switch_out(c, v, t);
 	v = pick_next(c, &slice);
 	c->displaced = v && !prefers(v, c);
+	if (unlikely(c->displaced))	/* a CPU that it prefers may be idle since v was placed */
+		cpu_raise(c, CPU_WORK_EXPEL);
 	if (c->loaded && c->loaded != v &&
 	    (v || c->loaded->holds || c->loaded->state == RUN_OFFLINE))
 		unload(c);
@@ -702,6 +704,14 @@ static u32 do_work(struct cpu *c)
 	return work;
 }
 
+/* Asks CPUs whose vCPU prefers others to look for one. Called with this CPU among the idle ones. */
+static void ask_displaced(void)
+{
+	for (unsigned i = 0; i < nr_cpus; i++)
+		if (READ_ONCE(cpus[i]->displaced))
+			cpu_raise(cpus[i], CPU_WORK_EXPEL | CPU_WORK_RESCHED);
+}
+
 static void sched_idle(struct cpu *c)
 {
 	stime_t start = now();
@@ -732,6 +742,7 @@ void sched_loop(void)
 			continue;
 		}
 		cpu_set_add(&idle_cpus, c->id);
+		ask_displaced();
 		/* A CPU that queues a vCPU now sees the idle bit, or this check sees its vCPU. */
 		if (list_empty(&c->runq.queue) || c->held_back)
 			sched_idle(c);

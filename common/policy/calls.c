@@ -104,8 +104,8 @@ struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const struct cpu_s
 	u32 cpu;
 
 	for (u32 i = 0; i < ARRAY_SIZE(idle->bits); i++)
-		some |= preferred.bits[i] =
-			idle->bits[i] & v->affinity.bits[i] & v->soft_affinity.bits[i];
+		some |= preferred.bits[i] = idle->bits[i] & v->affinity.bits[i] &
+					    v->soft_affinity.bits[i];
 	if (some)
 		idle = &preferred;
 	if (v->policy_serial != p->serial)	/* new to the policy: enqueue will set the serial */

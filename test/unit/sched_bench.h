@@ -203,6 +203,8 @@ static bool step(unsigned c)
 		run_current(host_cpu, v);
 	else if (!waiting(c))
 		cpu_set_add(&idle_cpus, c);
+	if (!v)
+		ask_displaced();
 	check();
 	return v;
 }
