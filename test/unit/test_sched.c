@@ -527,6 +527,20 @@ static void test_soft_affinity(void **state)
 	settle();
 	assert_int_equal(where(0), 1);
 
+	/* The preferred CPU becomes idle between the choice of another one and the first run there. */
+	host_cpu = &cpu[1];
+	vcpu_down(v);
+	settle();
+	cpu_set_remove(&idle_cpus, 1);
+	vcpu_up(v);
+	assert_int_not_equal(where(0), 1);
+	cpu_set_add(&idle_cpus, 1);
+	step(where(0));
+	step(where(0));
+	assert_int_equal(where(0), 1);
+	settle();
+	assert_int_equal(v->state, RUN_RUNNING);
+
 	/* It may not run where it prefers to. */
 	set_affinity(2, BIT(0));
 	prefer(2, BIT(2));
