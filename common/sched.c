@@ -280,7 +280,7 @@ int vcpu_restrict(struct vcpu *v, const struct cpu_set *set)
 		spin_unlock(&c->runq.lock);
 	} else if (v->on_cpu) {	/* only c can save its registers */
 		spin_unlock(&c->runq.lock);
-		cpu_raise(c, CPU_WORK_EXPEL | CPU_WORK_RESCHED);
+		cpu_raise(c, CPU_WORK_EXPEL);
 	} else {
 		dequeue(c, v);
 		assign_cpu(v, cpus[first]);
@@ -573,6 +573,7 @@ static void expel(struct cpu *c)
 	}
 	dequeue(c, v);
 	requeue_on(c, v, to);
+	atomic_or(&c->work, CPU_WORK_RESCHED);
 }
 
 /* Picks this CPU's next vCPU and makes it current. NULL: nothing to run, or schedule again. */
@@ -709,7 +710,7 @@ static void ask_displaced(void)
 {
 	for (unsigned i = 0; i < nr_cpus; i++)
 		if (READ_ONCE(cpus[i]->displaced))
-			cpu_raise(cpus[i], CPU_WORK_EXPEL | CPU_WORK_RESCHED);
+			cpu_raise(cpus[i], CPU_WORK_EXPEL);
 }
 
 static void sched_idle(struct cpu *c)

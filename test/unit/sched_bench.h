@@ -100,6 +100,7 @@ bool arch_vcpu_has_interrupt(struct vcpu *v)
 }
 void cpu_raise(struct cpu *c, u32 work)
 {
+	assert_int_equal(work & (work - 1), 0);
 	c->work |= work;
 }
 

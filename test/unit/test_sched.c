@@ -460,7 +460,7 @@ static void prefer(unsigned i, u64 mask)
 {
 	vcpu[i].soft_affinity.bits[0] = mask;
 	if (vcpu[i].on_cpu)
-		cpu_raise(vcpu[i].cpu, CPU_WORK_EXPEL | CPU_WORK_RESCHED);
+		cpu_raise(vcpu[i].cpu, CPU_WORK_EXPEL);
 	settle();
 }
 
