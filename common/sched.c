@@ -94,6 +94,12 @@ static bool may_run_on(const struct vcpu *v, const struct cpu *c)
 	return cpu_set_has(&v->affinity, c->id);
 }
 
+/* Soft affinity: a preference among the CPUs on which v may run. */
+static bool prefers(const struct vcpu *v, const struct cpu *c)
+{
+	return cpu_set_has(&v->soft_affinity, c->id);
+}
+
 static bool core_idle(const struct cpu *c)
 {
 	const struct cpu *s = c;
@@ -107,14 +113,15 @@ static bool core_idle(const struct cpu *c)
 }
 
 /*
- * Returns how well the idle c suits v: 0 if v may not run there, at most 8. The node counts most,
- * then an idle core, then v's old CPU.
+ * Returns how well the idle c suits v: 0 if v may not run there, at most 16. The soft affinity counts
+ * most, then the node, an idle core, and v's old CPU.
  */
 static unsigned suitability(const struct vcpu *v, const struct cpu *c)
 {
 	if (!may_run_on(v, c))
 		return 0;
-	return 1 + (c == v->cpu) + 2 * core_idle(c) + 4 * (c->node == v->cpu->node);
+	return 1 + (c == v->cpu) + 2 * core_idle(c) + 4 * (c->node == v->cpu->node) +
+	       8 * prefers(v, c);
 }
 
 /* Returns the idle CPU that suits v best, or NULL. */
@@ -123,7 +130,7 @@ static struct cpu *idle_cpu_for(const struct vcpu *v)
 	struct cpu *best = NULL;
 	unsigned i, most = 0;
 
-	if (core_idle(v->cpu))
+	if (core_idle(v->cpu) && likely(prefers(v, v->cpu)))
 		return v->cpu;
 	for_each_cpu(i, &idle_cpus) {
 		unsigned suits = suitability(v, cpus[i]);
@@ -132,7 +139,7 @@ static struct cpu *idle_cpu_for(const struct vcpu *v)
 			best = cpus[i];
 			most = suits;
 		}
-		if (most == 7)	/* the best of all CPUs but the old one */
+		if (most == 15)	/* the best of all CPUs but the old one */
 			break;
 	}
 	return best;
@@ -178,6 +185,8 @@ static void make_runnable(struct cpu *c, struct vcpu *v)
 	}
 	v->state = RUN_RUNNABLE;
 	set_runstate(v, v->holds ? RUNSTATE_offline : RUNSTATE_runnable, now());
+	if (unlikely(v->on_cpu && !prefers(v, c)))
+		cpu_raise(c, CPU_WORK_EXPEL);
 	to = v->on_cpu ? c : place_vcpu(v);
 	if (to != c) {
 		assign_cpu(v, to);
@@ -271,7 +280,7 @@ int vcpu_restrict(struct vcpu *v, const struct cpu_set *set)
 		spin_unlock(&c->runq.lock);
 	} else if (v->on_cpu) {	/* only c can save its registers */
 		spin_unlock(&c->runq.lock);
-		cpu_raise(c, CPU_WORK_EXPEL | CPU_WORK_RESCHED);
+		cpu_raise(c, CPU_WORK_EXPEL);
 	} else {
 		dequeue(c, v);
 		assign_cpu(v, cpus[first]);
@@ -527,17 +536,32 @@ static struct vcpu *pick_next(struct cpu *c, u64 *slice)
 	return v;
 }
 
-/* Moves the vCPU that is loaded here to a CPU that its affinity allows, unless it allows this one. */
+/* Returns the CPU to which v must move from c, or an idle one that it prefers; else NULL. */
+static struct cpu *better_cpu(const struct cpu *c, const struct vcpu *v)
+{
+	unsigned first = cpu_set_next(&v->affinity, 0);
+	struct cpu *idle;
+
+	if (!may_run_on(v, c))
+		return first < nr_cpus ? cpus[first] : NULL;
+	if (prefers(v, c) || !policy_balances(c))
+		return NULL;
+	idle = idle_cpu_for(v);
+	return idle && prefers(v, idle) ? idle : NULL;
+}
+
+/* Moves the vCPU that is loaded here to a better CPU, if there is one. */
 static void expel(struct cpu *c)
 {
 	struct vcpu *v = c->loaded;
-	unsigned to;
+	struct cpu *to;
 
 	guard(&c->runq.lock);
-	if (!v || may_run_on(v, c))
-		return;
-	to = cpu_set_next(&v->affinity, 0);
-	if (to >= nr_cpus)
+	/* A CPU that becomes idle now is seen here or sees this. */
+	c->displaced = c->current && !prefers(c->current, c);
+	smp_mb();
+	to = v ? better_cpu(c, v) : NULL;
+	if (!to)
 		return;
 	if (c->current == v) {
 		c->current = NULL;
@@ -548,7 +572,8 @@ static void expel(struct cpu *c)
 		switch_runstate(v, state_of(v), now());
 	}
 	dequeue(c, v);
-	requeue_on(c, v, cpus[to]);
+	requeue_on(c, v, to);
+	atomic_or(&c->work, CPU_WORK_RESCHED);
 }
 
 /* Picks this CPU's next vCPU and makes it current. NULL: nothing to run, or schedule again. */
@@ -564,6 +589,9 @@ static struct vcpu *schedule(struct cpu *c)
 	if (v)
 		switch_out(c, v, t);
 	v = pick_next(c, &slice);
+	c->displaced = v && !prefers(v, c);
+	if (unlikely(c->displaced))	/* a CPU that it prefers may be idle since v was placed */
+		cpu_raise(c, CPU_WORK_EXPEL);
 	if (c->loaded && c->loaded != v &&
 	    (v || c->loaded->holds || c->loaded->state == RUN_OFFLINE))
 		unload(c);
@@ -677,6 +705,14 @@ static u32 do_work(struct cpu *c)
 	return work;
 }
 
+/* Asks CPUs whose vCPU prefers others to look for one. Called with this CPU among the idle ones. */
+static void ask_displaced(void)
+{
+	for (unsigned i = 0; i < nr_cpus; i++)
+		if (READ_ONCE(cpus[i]->displaced))
+			cpu_raise(cpus[i], CPU_WORK_EXPEL);
+}
+
 static void sched_idle(struct cpu *c)
 {
 	stime_t start = now();
@@ -707,6 +743,7 @@ void sched_loop(void)
 			continue;
 		}
 		cpu_set_add(&idle_cpus, c->id);
+		ask_displaced();
 		/* A CPU that queues a vCPU now sees the idle bit, or this check sees its vCPU. */
 		if (list_empty(&c->runq.queue) || c->held_back)
 			sched_idle(c);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A domain's description for the control domain's tools. xen/domctl.h, xen/sysctl.h */
+#include <margay/boot.h>
 #include <margay/sched.h>
 
 #include <xen/domctl.h>
 #include "hypercall_priv.h"
+
+#define BIOS_BEGIN 0xa0000UL
+#define BIOS_END 0x100000UL
 
 /* Sums up the vCPUs. Those that are not online do not count in the flags. */
 static u32 vcpus_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
@@ -26,6 +30,24 @@ static u32 vcpus_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
 	return info->nr_online_vcpus ? flags : 0;
 }
 
+/*
+ * Returns how many pages more d has than its Linux counts: those that the memory map does not call
+ * RAM, and the BIOS's. (Nor does it count the first one, but the one behind shared_info, which d
+ * has no more.) Linux takes the initial domain's target for the number that it counts, and `xl
+ * create` waits until the domain has no more pages than the target.
+ */
+static u64 uncounted_pages(const struct domain *d)
+{
+	u64 n = (BIOS_END - BIOS_BEGIN) >> PAGE_SHIFT;
+
+	if (!d->initial)
+		return 0;
+	for (unsigned i = 0; i < d->nr_memory_map; i++)
+		if (d->memory_map[i].type != MEM_RAM)
+			n += d->memory_map[i].size >> PAGE_SHIFT;
+	return min(n, (u64)d->tot_pages);
+}
+
 /* A domain that begins to end now keeps its vCPUs for a grace period, hence for this call. */
 void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
 {
@@ -35,7 +57,7 @@ void domain_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
 	*info = (struct xen_domctl_getdomaininfo){
 		.domain = d->id,
 		.flags = XEN_DOMINF_hvm_guest | XEN_DOMINF_hap,
-		.tot_pages = d->tot_pages,
+		.tot_pages = d->tot_pages - uncounted_pages(d),
 		.max_pages = d->max_pages,
 		.shared_info_frame = d->shared_info_gfn,
 		.max_vcpu_id = d->max_vcpus - 1,

@@ -54,6 +54,8 @@ long domctl_setvcpuaffinity(struct vcpu *cur __unused, struct domain *d, struct 
 	if (rc)
 		return rc;
 	v->soft_affinity = set;
+	if (v->on_cpu)	/* it may prefer another CPU now */
+		cpu_raise(v->cpu, CPU_WORK_EXPEL);
 	set = online_only(&set);
 	return bitmap_to_guest(&a->cpumap_soft, set.bits, nr_cpus);
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sysctl's operations on CPUs, nodes and the only CPU pool, which holds all CPUs and domains. */
+#include <margay/boot_state.h>
 #include <margay/sched.h>
 
 #include <xen/sysctl.h>
 #include "sysctl.h"
 
-#define NODE_NEAR 10	/* distances as ACPI's SLIT counts them */
-#define NODE_FAR 20
 #define BITMAP_MAX 65536U
 
 /* Sets *nr to the number of elements to write, which a buffer may limit; without one, to all. */
@@ -38,8 +37,14 @@ static long put_node(const struct xen_sysctl_numainfo *u, u32 i)
 					node_free_pages(i) << PAGE_SHIFT };
 	u32 distance[MAX_NODES], nr = u->num_nodes;
 
-	for (u32 j = 0; j < nr; j++)
-		distance[j] = i == j ? NODE_NEAR : NODE_FAR;
+	for (u32 j = 0; j < nr; j++) {
+		u8 d = boot_acpi.distance[i][j];
+
+		distance[j] = d == 255 ? XEN_INVALID_NODE_DIST :
+			      d	       ? d :
+			      i == j   ? SLIT_LOCAL :
+					 SLIT_REMOTE;
+	}
 	if (handle_va(u->meminfo) && guest_write(handle_va(u->meminfo), i, &m))
 		return -EFAULT;
 	if (!handle_va(u->distance))

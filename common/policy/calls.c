@@ -99,8 +99,15 @@ struct vcpu *policy_pick(struct cpu *c, u64 *slice)
 
 struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const struct cpu_set *idle)
 {
+	struct cpu_set preferred = { 0 };
+	u64 some = 0;
 	u32 cpu;
 
+	for (u32 i = 0; i < ARRAY_SIZE(idle->bits); i++)
+		some |= preferred.bits[i] = idle->bits[i] & v->affinity.bits[i] &
+					    v->soft_affinity.bits[i];
+	if (some)
+		idle = &preferred;
 	if (v->policy_serial != p->serial)	/* new to the policy: enqueue will set the serial */
 		memset(v->view.priv, 0, sizeof(v->view.priv));
 	v->view.runtime = v->runstate.time[RUNSTATE_running];

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SRAT: the NUMA nodes of CPUs and memory (ACPI 6.4, section 5.2.16). acpi_parse() calls it after
- * the MADT and checks the table's length and checksum before.
+ * SRAT: the NUMA nodes of CPUs and memory (ACPI 6.4, section 5.2.16), and SLIT: their distances
+ * (5.2.17). acpi_parse() calls them after the MADT, in this order, and checks a table's length and
+ * checksum before.
  */
 #include <margay/acpi.h>
 #include <margay/bytes.h>
 
 #define SRAT_ENTRIES 48
 #define ENTRY_ENABLED BIT(0)
+#define SLIT_LOCALITIES 36
+#define SLIT_MATRIX 44		/* a byte for each pair of proximity domains */
 
 enum srat_entry {
 	SRAT_LAPIC = 0,
@@ -86,4 +89,29 @@ void __init acpi_parse_srat(const u8 *t, u32 len __unused, struct acpi_info *out
 
 	revision = t[8];
 	acpi_each_entry(t, SRAT_ENTRIES, size, ARRAY_SIZE(size), srat_parse_entry, out);
+}
+
+/* Takes all distances, or none if one is impossible: 10 is a node's to itself, and of no other pair. */
+void __init acpi_parse_slit(const u8 *t, u32 len, struct acpi_info *out)
+{
+	u64 n = len < SLIT_MATRIX ? 0 : get_u64(t + SLIT_LOCALITIES);
+
+	if (len < SLIT_MATRIX || n > len || n * n != len - SLIT_MATRIX) {
+		pr_err("acpi: SLIT: length %u is wrong for %lu nodes, ignored\n", len, n);
+		return;
+	}
+	for (u64 i = 0; i < n * n; i++) {
+		u8 d = t[SLIT_MATRIX + i];
+
+		if (i % (n + 1) ? d <= SLIT_LOCAL : d != SLIT_LOCAL) {
+			pr_err("acpi: SLIT: distance %u of nodes %lu and %lu is wrong, ignored\n",
+			       d, i / n, i % n);
+			return;
+		}
+	}
+	for (unsigned i = 0; i < out->nr_nodes; i++)
+		for (unsigned j = 0; j < out->nr_nodes; j++)
+			if (out->nodes[i] < n && out->nodes[j] < n)
+				out->distance[i][j] =
+					t[SLIT_MATRIX + out->nodes[i] * n + out->nodes[j]];
 }

@@ -199,7 +199,7 @@ static void __init parse_hpet(const u8 *t, u32 len, struct acpi_info *out)
 		out->hpet_base = get_u64(t + HPET_ADDRESS + 4);
 }
 
-/* The tables in use. Margay reports errors only in these. SRAT needs the CPUs of the MADT. */
+/* The tables in use. Margay reports errors only in these. SRAT needs the CPUs of the MADT, SLIT the nodes of SRAT. */
 static const struct {
 	char name[5];
 	bool many;
@@ -207,8 +207,8 @@ static const struct {
 } kinds[] = {
 	{ "APIC", false, acpi_parse_madt }, { "FACP", false, parse_fadt },
 	{ "HPET", false, parse_hpet },	    { "SSDT", true, find_s5 },
-	{ "SRAT", false, acpi_parse_srat }, { "SPCR", false, acpi_parse_spcr },
-	{ "DBG2", false, acpi_parse_dbg2 },
+	{ "SRAT", false, acpi_parse_srat }, { "SLIT", false, acpi_parse_slit },
+	{ "SPCR", false, acpi_parse_spcr }, { "DBG2", false, acpi_parse_dbg2 },
 };
 
 /* Parses all tables of one kind. Reports unreadable tables once, with the first kind. */

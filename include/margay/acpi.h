@@ -17,6 +17,9 @@
 #define ACPI_SPACE_MEM 0
 #define ACPI_SPACE_IO 1
 
+#define SLIT_LOCAL 10	/* the distance of a node to itself */
+#define SLIT_REMOTE 20	/* of two nodes, where no SLIT says it */
+
 struct acpi_cpu {
 	u32 apic_id;
 	u32 uid;
@@ -61,6 +64,7 @@ struct acpi_info {
 	/* node number -> proximity domain; at least one node */
 	u32 nodes[MAX_NODES];
 	unsigned int nr_nodes;
+	u8 distance[MAX_NODES][MAX_NODES];	/* of two nodes; 0: not said, 255: unreachable */
 	struct acpi_mem mem[ACPI_MAX_MEM];
 	unsigned int nr_mem;
 
@@ -90,6 +94,7 @@ int acpi_parse(const void *rsdp, size_t rsdp_size, acpi_map_fn *map, struct acpi
 /* Parse one table each, for acpi_parse(). `t` is complete, its header and checksum valid. */
 void acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out);
+void acpi_parse_slit(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_spcr(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_dbg2(const u8 *t, u32 len, struct acpi_info *out);
 

@@ -21,7 +21,7 @@ enum cpu_work {
 	CPU_WORK_CONSOLE = 1 << 3,	/* console input or room for output */
 	CPU_WORK_GUESTS = 1 << 4,  /* a boot guest ended, or is due to restart */
 	CPU_WORK_ERRORS = 1 << 5,	/* errors of the machine must be reported */
-	CPU_WORK_EXPEL = 1 << 6, /* the loaded vCPU may not run here any more */
+	CPU_WORK_EXPEL = 1 << 6, /* the loaded vCPU may have to move, or prefer to */
 };
 
 struct runq {
@@ -79,6 +79,7 @@ struct cpu {
 	u32 passed_over;		/* times that the first in the queue was not picked */
 	u64 slept;			/* ns of the last idle period */
 	bool repick;			/* policy_resched() */
+	bool displaced;			/* the current vCPU prefers other CPUs */
 	bool held_back;			/* the policy picked none although vCPUs wait */
 	void *arch;			/* GDT, TSS, IST stacks: arch/x86/cpu */
 	void *hvm;			/* back-end data: host save area */

@@ -196,7 +196,7 @@ struct vcpu {
 	unsigned holds;			/* reasons not to run */
 	struct list runq_link;
 	struct cpu_set affinity;
-	struct cpu_set soft_affinity;	/* CPUs to prefer, as the tools set it */
+	struct cpu_set soft_affinity;	/* CPUs to prefer while one of them is idle */
 	stime_t slice_end;
 	stime_t not_before;		/* deadline of the guest entry: vcpu_early_timer_fired() */
 	u64 policy_serial;		/* serial of the module that view.priv belongs to */

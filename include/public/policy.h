@@ -75,8 +75,9 @@ struct sched_policy {
 	bool (*preempts)(struct policy_cpu *c, const struct policy_vcpu *v,
 			 const struct policy_vcpu *cur);
 	/*
-	 * Returns the CPU for v, which was woken or preempted. idle: a bit per idle CPU. Optional:
-	 * the core chooses for a woken vCPU; a preempted one stays.
+	 * Returns the CPU for v, which was woken or preempted. idle: a bit per idle CPU; if some of
+	 * those are in v's soft affinity, only these. Optional: the core chooses for a woken vCPU;
+	 * a preempted one stays.
 	 */
 	u32 (*place)(const struct policy_vcpu *v, const u64 *idle);
 	/*

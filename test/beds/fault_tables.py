@@ -20,8 +20,9 @@ ONE_CPU = [r'^\(margay\) acpi: no CPU in a MADT \(APIC table\): using one CPU$',
 NUMA = ['-object', 'memory-backend-ram,id=m0,size=256M', '-object',
         'memory-backend-ram,id=m1,size=256M', '-numa', 'node,nodeid=0,cpus=0-1,memdev=m0',
         '-numa', 'node,nodeid=1,cpus=2-3,memdev=m1']
+DISTANCES = [*NUMA, '-numa', 'dist,src=0,dst=1,val=31']
 LAPIC, X2APIC, MEMORY = 0, 9, 1
-MADT_ENTRIES, SRAT_ENTRIES = 44, 48
+MADT_ENTRIES, SRAT_ENTRIES, SLIT_MATRIX = 44, 48, 44
 
 
 def cpus(number, nodes=1):
@@ -208,6 +209,29 @@ def srat_entry():
     srat = k.table_bytes(tables.find('SRAT'))
     srat[SRAT_ENTRIES:SRAT_ENTRIES] = b'\x01\x00'
     tables.replace('SRAT', k.with_sum(srat), PLACE)
+
+
+@tables_case(says('SLIT: distance 9 of nodes 0 and 1 is wrong, ignored'), cpus(4, 2), cpus=4,
+             qemu=DISTANCES)
+def slit_distance():
+    """The SLIT has a distance that is less than that of a node to itself."""
+    slit = k.Tables().find('SLIT')
+    k.write(slit + SLIT_MATRIX + 1, b'\x09')
+    k.fix_sum(slit)
+
+
+@tables_case(says('SLIT: length 48 is wrong for 3 nodes, ignored'), cpus(4, 2), cpus=4, qemu=DISTANCES)
+def slit_nodes():
+    """The SLIT has a matrix for fewer nodes than it says."""
+    slit = k.Tables().find('SLIT')
+    k.write(slit + SLIT_MATRIX - 8, b'\x03')
+    k.fix_sum(slit)
+
+
+@tables_case(says('SLIT: wrong checksum, ignored'), cpus(4, 2), cpus=4, qemu=DISTANCES)
+def slit_checksum():
+    """The SLIT is corrupt."""
+    k.spoil(k.Tables().find('SLIT'))
 
 
 @tables_case(says('HPET: wrong checksum, ignored'), PIT, cpus(2))

@@ -28,6 +28,7 @@
 #define MOST_CALLS 32
 
 struct boot_info boot_info;
+struct acpi_info boot_acpi;
 struct list domain_list = LIST_INIT(domain_list);
 struct spinlock domains_lock;
 struct cpu *cpus[MAX_CPUS], *housekeeping_cpu;

@@ -61,7 +61,8 @@ def acpi():
     hpet = struct.pack("<IBBBBQBHB", 0x8086a201, 0, 64, 0, 0, 0xfed00000, 0, 100, 0)
     yield table(b"DSDT", dsdt) + table(b"FACP", fadt) + table(b"APIC", madt) + table(b"SRAT", srat) + table(b"HPET", hpet)
     yield table(b"APIC", madt) + table(b"APIC", madt) + table(b"SSDT", dsdt)
-    yield table(b"SRAT", srat)
+    slit = struct.pack("<Q", 2) + b"\x0a\x15\x1f\x0a"
+    yield table(b"SRAT", srat) + table(b"SLIT", slit)
     gas = struct.pack("<BBBBQ", 1, 8, 0, 1, 0x2f8)
     spcr = (b"\0\0\0\0" + gas + bytes(6) + b"\x07").ljust(44, b"\0")
     dbg2 = struct.pack("<II", 44, 1) + struct.pack("<BHBHHHHHHHHH", 0, 38, 1, 0, 0, 0, 0, 0x8000, 0, 0, 22, 34) + gas + bytes(4)

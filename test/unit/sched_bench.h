@@ -100,6 +100,7 @@ bool arch_vcpu_has_interrupt(struct vcpu *v)
 }
 void cpu_raise(struct cpu *c, u32 work)
 {
+	assert_int_equal(work & (work - 1), 0);
 	c->work |= work;
 }
 
@@ -203,6 +204,8 @@ static bool step(unsigned c)
 		run_current(host_cpu, v);
 	else if (!waiting(c))
 		cpu_set_add(&idle_cpus, c);
+	if (!v)
+		ask_displaced();
 	check();
 	return v;
 }
@@ -244,6 +247,7 @@ static int setup(void **state)
 						     .affinity = vcpu[i].affinity.bits };
 		list_init(&vcpu[i].runq_link);
 		cpu_set_fill(&vcpu[i].affinity);
+		cpu_set_fill(&vcpu[i].soft_affinity);
 		runs[i] = 0;
 		has_work[i] = false;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ACPI: the contents of the tables: MADT, SRAT and FADT entries, and the sleep type in the DSDT.
+ * ACPI: the contents of the tables: MADT, SRAT, SLIT and FADT entries, and the sleep type in the DSDT.
  * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c test/unit/acpi_sim.c
  */
 #include "acpi_sim.h"
@@ -147,6 +147,59 @@ static void test_srat_entries(void **state)
 	sim_root("XSDT", 8);
 	assert_int_equal(sim_parse(), 0);
 	assert_logged("SRAT: entry type 2 at 64: length 23 is wrong");
+}
+
+/* Parses a SRAT with the nodes 3, 0 and 9, and a SLIT with that body. */
+static void slit_of(const u8 *body, u32 n)
+{
+	static const u32 nodes[] = { 3, 0, 9 };
+	u8 srat[12 + 3 * 40] = { 0 };
+
+	sim_setup(NULL);
+	for (unsigned int i = 0; i < ARRAY_SIZE(nodes); i++)
+		sim_mem_node(srat + 12 + i * 40, i << 30, 1 << 30, nodes[i], 1);
+	/* The order of the tables does not matter. */
+	sim_table_of("SLIT", 1, body, n);
+	sim_table_of("SRAT", 3, srat, sizeof(srat));
+	sim_root("XSDT", 8);
+	assert_int_equal(sim_parse(), 0);
+	assert_int_equal(sim_info.nr_nodes, 3);
+}
+
+static void test_slit(void **state)
+{
+	static const u8 good[8 + 16] = { 4,  0,  0,  0,  0,  0,  0,  0,  10, 11, 12, 13,
+					 14, 10, 15, 16, 17, 18, 10, 19, 20, 21, 22, 10 };
+	u8 body[sizeof(good)];
+
+	(void)state;
+	slit_of(good, sizeof(good));
+	assert_int_equal(host_logged("SLIT"), 0);
+	assert_int_equal(sim_info.distance[0][0], 10);
+	assert_int_equal(sim_info.distance[0][1], 20);
+	assert_int_equal(sim_info.distance[1][0], 13);
+	/* The matrix ends before node 9. */
+	assert_int_equal(
+		sim_info.distance[0][2] | sim_info.distance[2][1] | sim_info.distance[2][2], 0);
+
+	slit_of(good, sizeof(good) - 1);
+	assert_logged("SLIT: length 59 is wrong for 4 nodes, ignored");
+	assert_int_equal(sim_info.distance[0][1], 0);
+	slit_of(good, 7);
+	assert_logged("SLIT: length 43 is wrong for 0 nodes, ignored");
+	memcpy(body, good, sizeof(good));
+	body[7] = 0x80;	/* its square overflows to the right length */
+	slit_of(body, sizeof(body));
+	assert_logged("is wrong for 9223372036854775812 nodes, ignored");
+	memcpy(body, good, sizeof(good));
+	body[8 + 5] = 11;
+	slit_of(body, sizeof(body));
+	assert_logged("SLIT: distance 11 of nodes 1 and 1 is wrong, ignored");
+	assert_int_equal(sim_info.distance[0][1], 0);
+	memcpy(body, good, sizeof(good));
+	body[8 + 6] = 10;
+	slit_of(body, sizeof(body));
+	assert_logged("SLIT: distance 10 of nodes 1 and 2 is wrong, ignored");
 }
 
 static void dsdt_of(const void *aml, u32 n)
@@ -442,6 +495,7 @@ int main(void)
 		cmocka_unit_test_setup(test_madt_entries, sim_setup),
 		cmocka_unit_test_setup(test_too_many_cpus, sim_setup),
 		cmocka_unit_test_setup(test_srat_entries, sim_setup),
+		cmocka_unit_test_setup(test_slit, sim_setup),
 		cmocka_unit_test_setup(test_s5, sim_setup),
 		cmocka_unit_test_setup(test_fadt, sim_setup),
 		cmocka_unit_test_setup(test_spcr, sim_setup),

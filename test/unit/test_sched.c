@@ -455,6 +455,101 @@ static void test_affinity(void **state)
 	assert_int_equal(where(3), 0);
 }
 
+/* As domctl does it. */
+static void prefer(unsigned i, u64 mask)
+{
+	vcpu[i].soft_affinity.bits[0] = mask;
+	if (vcpu[i].on_cpu)
+		cpu_raise(vcpu[i].cpu, CPU_WORK_EXPEL);
+	settle();
+}
+
+static void test_soft_affinity(void **state)
+{
+	struct vcpu *v = &vcpu[0];
+
+	(void)state;
+	/* A CPU of another node, since it is preferred. */
+	prefer(0, BIT(2));
+	vcpu_up(v);
+	settle();
+	assert_int_equal(where(0), 2);
+	/* While it runs, and while it sleeps with its registers in a CPU. */
+	prefer(0, BIT(1));
+	assert_int_equal(where(0), 1);
+	assert_int_equal(v->state, RUN_RUNNING);
+	host_cpu = &cpu[1];
+	vcpu_block(v);
+	settle();
+	assert_true(v->on_cpu);
+	prefer(0, BIT(0) | BIT(2));
+	assert_int_equal(where(0), 0);
+	assert_int_equal(v->state, RUN_BLOCKED);
+	vcpu_wake(v);
+	settle();
+	assert_int_equal(where(0), 0);
+	assert_int_equal(v->state, RUN_RUNNING);
+
+	/* The preferred CPU is busy: another one until it is free. */
+	set_affinity(1, BIT(1));
+	vcpu_up(&vcpu[1]);
+	settle();
+	prefer(0, BIT(1));
+	assert_int_equal(where(0), 0);
+	host_cpu = &cpu[0];
+	vcpu_block(v);
+	settle();
+	vcpu_wake(v);
+	settle();
+	assert_int_equal(where(0), 0);
+	host_cpu = &cpu[1];
+	vcpu_block(&vcpu[1]);
+	settle();
+	assert_int_equal(where(0), 1);
+	assert_int_equal(v->state, RUN_RUNNING);
+
+	/* Its registers stay in the CPU to which it had to go, and it comes back when it wakes. */
+	vcpu_wake(&vcpu[1]);
+	host_cpu = &cpu[1];
+	vcpu_block(v);
+	settle();
+	assert_int_equal(vcpu[1].state, RUN_RUNNING);
+	vcpu_wake(v);
+	settle();
+	assert_int_not_equal(where(0), 1);
+	host_cpu = v->cpu;
+	vcpu_block(v);
+	settle();
+	host_cpu = &cpu[1];
+	vcpu_block(&vcpu[1]);
+	settle();
+	vcpu_wake(v);
+	settle();
+	assert_int_equal(where(0), 1);
+
+	/* The preferred CPU becomes idle between the choice of another one and the first run there. */
+	host_cpu = &cpu[1];
+	vcpu_down(v);
+	settle();
+	cpu_set_remove(&idle_cpus, 1);
+	vcpu_up(v);
+	assert_int_not_equal(where(0), 1);
+	cpu_set_add(&idle_cpus, 1);
+	step(where(0));
+	step(where(0));
+	assert_int_equal(where(0), 1);
+	settle();
+	assert_int_equal(v->state, RUN_RUNNING);
+
+	/* It may not run where it prefers to. */
+	set_affinity(2, BIT(0));
+	prefer(2, BIT(2));
+	vcpu_up(&vcpu[2]);
+	settle();
+	assert_int_equal(where(2), 0);
+	assert_int_equal(vcpu[2].state, RUN_RUNNING);
+}
+
 /* Another CPU acts after this one took a vCPU from a queue and before it made it current. */
 static void test_stolen(void **state)
 {
@@ -524,6 +619,8 @@ static void test_random(void **state)
 			setup(NULL);
 			for (unsigned i = 0; i < VCPUS; i++)
 				set_affinity(i, pick_random(2) ? 7 : 1 + pick_random(7));
+			for (unsigned i = 0; i < VCPUS; i++)
+				vcpu[i].soft_affinity.bits[0] = pick_random(2) ? 7 : pick_random(8);
 		}
 		random_op();
 		if (pick_random(2))
@@ -651,6 +748,7 @@ int main(void)
 		cmocka_unit_test_setup(test_stop, setup),
 		cmocka_unit_test_setup(test_hold, setup),
 		cmocka_unit_test_setup(test_affinity, setup),
+		cmocka_unit_test_setup(test_soft_affinity, setup),
 		cmocka_unit_test_setup(test_stolen, setup),
 		cmocka_unit_test_setup(test_date, setup),
 		cmocka_unit_test_setup(test_wanted, setup),
