@@ -10,7 +10,9 @@ COLOURS = {'margay': '#2b6cb0', 'margay, VT-x': '#63b3ed', 'xen': '#c05621', 'xe
 
 
 def series(result):
-    """Return {operation: [(system, instructions), ...]} of the results."""
+    """Return {operation: [(system, instructions), ...]} of the results. A star: of the hypervisor alone, for guests
+    of a control domain.
+    """
     rows = {}
     for system, data in (('margay', result.get('bench', {}).get('margay', {})),
                          ('margay, VT-x', result.get('vtx', {})),
@@ -19,6 +21,13 @@ def series(result):
             rows.setdefault(name, []).append((system, cost['mean']))
             if 'net' in cost:
                 rows[name].append((f'{system}, net', cost['net']))
+    for system in ('margay', 'xen'):
+        for name, cost in result.get('control', {}).get(system, {}).items():
+            if 'hypervisor' not in cost:
+                continue
+            rows.setdefault(f'*{name}', []).append((system, cost['hypervisor']))
+            if cost['decoder']:
+                rows[f'*{name}'].append((f'{system}, net', cost['hypervisor'] - cost['decoder']))
     return rows
 
 
@@ -54,7 +63,7 @@ def svg(result):
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{total}" height="{height}" '
            f'viewBox="0 0 {total} {height}" font-family="sans-serif">',
            f'<rect width="{total}" height="{height}" fill="white"/>',
-           text(10, 22, 'Instructions of one operation, as a guest sees them (mean)', size=15),
+           text(10, 22, 'Instructions of one operation, as a guest sees them (mean); *: the hypervisor alone', size=15),
            *legend(systems, 46)]
     for power in range(decades + 1):
         x = LEFT + WIDTH * power / decades

@@ -15,7 +15,9 @@ import plot  # noqa: E402
 
 RESULT = {'bench': {'margay': {'null': {'min': 199, 'mean': 200}, 'a<b&c': {'min': 1, 'mean': 2000}},
                     'xen': {'null': {'min': 1, 'mean': 5813, 'net': 700}}},
-          'vtx': {'null': {'min': 1, 'mean': 190, 'accesses': [5, 1]}}, 'boot': {'x': {'y': 1}}}
+          'vtx': {'null': {'min': 1, 'mean': 190, 'accesses': [5, 1]}}, 'boot': {'x': {'y': 1}},
+          'control': {'margay': {'disk': {'all': 900, 'hypervisor': 400, 'decoder': 0}, 'memory': {'kib': 3}},
+                      'xen': {'disk': {'all': 900, 'hypervisor': 800, 'decoder': 300}}}}
 
 
 class Plot(unittest.TestCase):
@@ -30,12 +32,13 @@ class Plot(unittest.TestCase):
 
     def test_bars(self):
         scale = plot.WIDTH / 2      # 100 to 10,000
-        wanted = {('margay', 200), ('xen', 5813), ('xen, net', 700), ('margay, VT-x', 190), ('margay', 2000)}
+        wanted = {('margay', 200), ('xen', 5813), ('xen, net', 700), ('margay, VT-x', 190), ('margay', 2000),
+                  ('margay', 400), ('xen', 800), ('xen, net', 500)}
         self.assertEqual(self.bars(), {(plot.COLOURS[system], round(scale * math.log10(value / 100), 1))
                                        for system, value in wanted})
 
     def test_texts(self):
-        for words in ('null', 'a<b&c', '5,813', '190', 'xen', 'xen, net', '700', '100', '10,000'):
+        for words in ('null', 'a<b&c', '5,813', '190', 'xen', 'xen, net', '700', '100', '10,000', '*disk'):
             self.assertIn(words, self.texts)
 
     def test_inside(self):
