@@ -427,6 +427,11 @@ static void test_record_refused(void **state)
 	assert_wrong("trace record /none/x", "cannot write /none/x");
 	answer = 0;
 	head(1)->records = ROOM;
+	assert_int_equal(run(line), 0);
+	assert_string_equal(err, "");
+	snprintf(line, sizeof(line), "trace record %s -s 1 -p 64", path);
+	assert_int_equal(run(line), 0); /* Margay keeps its rings as they are */
+	assert_says(err, "keep their size, --pages 1:");
 	assert_wrong("trace record /dev/full -s 1", "cannot write /dev/full: No space");
 	assert_wrong("trace", "trace COMMAND");
 	assert_wrong("trace list", "'list' is not a command");
