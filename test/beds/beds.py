@@ -313,8 +313,11 @@ def run_qemu(machine, watcher, log_path, limit):
                '-chardev', 'stdio,id=c0,signal=off', *serial, '-d', 'cpu_reset', '-D', resets]
     with one_core(machine.threads) as prefix:
         ended = run_piped([*prefix, *command], watcher, log_path, limit)
-    with open(resets, encoding='utf-8', errors='replace') as file:
-        faults = re.findall('Triple fault', file.read())
+    try:
+        with open(resets, encoding='utf-8', errors='replace') as file:
+            faults = re.findall('Triple fault', file.read())
+    except FileNotFoundError:
+        return ended    # the limit came before QEMU had begun
     if not faults:
         os.remove(resets)
     elif ended.how == 'off':

@@ -247,6 +247,17 @@ class Emulator(unittest.TestCase):
         with self.assertRaisesRegex(beds.BedError, 'status 3: no such cpu'):
             self.run_shell('echo no such cpu >&2; exit 3')
 
+    def test_limit_before_qemu_begins(self):
+        """QEMU has not made its file of resets then."""
+        verdict = Verdict(scenario(), 'qemu')
+        with tempfile.TemporaryDirectory() as work:
+            with open(os.path.join(work, 'qemu-system-x86_64'), 'w', encoding='ascii') as file:
+                file.write('#!/bin/sh\nexec sleep 30\n')
+            os.chmod(file.name, 0o755)
+            with unittest.mock.patch.dict(os.environ, PATH=f'{work}:{os.environ["PATH"]}'):
+                ended = beds.run_qemu(beds.Machine('none.iso'), verdict, os.path.join(work, 'log'), 0.3)
+        self.assertIn('time ran out', verdict.judge(ended))
+
     def injected(self, gdb):
         """Return whether a case counts as injected if gdb is that shell script, which this machine's end kills."""
         with tempfile.TemporaryDirectory() as work:

@@ -8,6 +8,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -151,6 +152,36 @@ class Qemu(unittest.TestCase):
     def test_no_banner_before_the_error(self):
         done = subprocess.run([os.path.join(SCRIPTS, 'qemu'), '/nope'], capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (1, '', 'qemu: no file /nope\n'))
+
+    def start(self, work, *words):
+        """Run scripts/qemu, with programs instead of QEMU and gdb that print their arguments."""
+        for name in ('qemu-system-x86_64', 'gdb'):
+            path = os.path.join(work, name)
+            with open(path, 'w', encoding='ascii') as file:
+                file.write('#!/bin/sh\necho "$@"\n')
+            os.chmod(path, 0o755)
+        image = os.path.join(work, 'x')
+        with open(image, 'wb') as file:
+            file.write(bytes(0x8001) + b'CD001')
+        done = subprocess.run([os.path.join(SCRIPTS, 'qemu'), *words, image], capture_output=True, text=True, check=False,
+                              env={**os.environ, 'O': work, 'PATH': f'{work}:{os.environ["PATH"]}'})
+        return done.returncode, done.stdout, done.stderr
+
+    def test_socket_of_another_machine(self):
+        """A second machine does not take the first one's serial line for scripts/send; a socket that is left does not
+        count.
+        """
+        with tempfile.TemporaryDirectory() as work:
+            for name, words in (('run', ()), ('debug', ('--debug', 'elf'))):
+                path = os.path.join(work, f'{name}.console')
+                with socket.socket(socket.AF_UNIX) as other:
+                    other.bind(path)
+                    other.listen(1)
+                    status, out, err = self.start(work, *words)
+                    self.assertIn(f'nother machine has {path}:', out + err)
+                    self.assertEqual((status, f'path={path}' in out), (1, False) if words else (0, False))
+                    self.assertTrue(os.path.exists(path))
+            self.assertIn(f'path={os.path.join(work, "run.console")},', self.start(work)[1])
 
     def test_banner_fits_a_terminal(self):
         text = load('qemu').LEAVE.format(title='q35, 16 CPUs, 16384 MiB, TCG')

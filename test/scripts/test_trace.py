@@ -63,7 +63,8 @@ class Trace(unittest.TestCase):
 
     @staticmethod
     def file(records, hz=HZ, magic=b'MGTRACE1'):
-        return magic + struct.pack('<QI12x', hz, 2) + b''.join(records)
+        """A recording ends with the domains' names, once more."""
+        return magic + struct.pack('<QI12x', hz, 2) + b''.join(records) + name(3, b'last')
 
     def exported(self, records):
         done = self.mgctl('export', self.file(records))
@@ -151,8 +152,17 @@ class Trace(unittest.TestCase):
             done = self.mgctl('show', data)
             self.assertEqual((done.returncode, done.stdout), (2, ''))
             self.assertIn('is not a trace', done.stderr)
-        cut = self.file(RECORDS)[:-9]       # the recording was killed
-        self.assertEqual(len(self.mgctl('show', cut).stdout.splitlines()), len(RECORDS) - 3)
+
+    def test_truncated(self):
+        """What is there is shown, and the status says that the end is missing, also if whole records are."""
+        for missing, kept in ((1, 0), (RECORD.size, 0), (RECORD.size + 9, 1), (2 * RECORD.size, 1)):
+            cut = self.file(RECORDS)[:-missing]
+            shown, exported = self.mgctl('show', cut), self.mgctl('export', cut)
+            self.assertEqual(len(shown.stdout.splitlines()), len(RECORDS) - 2 - kept)
+            self.assertTrue(json.loads(exported.stdout))
+            for done in (shown, exported):
+                self.assertEqual(done.returncode, 1)
+                self.assertIn('trace: is truncated: its end is missing\n', done.stderr)
 
 
 if __name__ == '__main__':

@@ -427,6 +427,11 @@ static void test_record_refused(void **state)
 	assert_wrong("trace record /none/x", "cannot write /none/x");
 	answer = 0;
 	head(1)->records = ROOM;
+	assert_int_equal(run(line), 0);
+	assert_string_equal(err, "");
+	snprintf(line, sizeof(line), "trace record %s -s 1 -p 64", path);
+	assert_int_equal(run(line), 0); /* Margay keeps its rings as they are */
+	assert_says(err, "keep their size, --pages 1:");
 	assert_wrong("trace record /dev/full -s 1", "cannot write /dev/full: No space");
 	assert_wrong("trace", "trace COMMAND");
 	assert_wrong("trace list", "'list' is not a command");
@@ -456,6 +461,36 @@ static void test_show_refused(void **state)
 	}
 }
 
+/* What is there is shown, but the status says that it is not the whole recording. */
+static void test_show_truncated(void **state)
+{
+	static const size_t cuts[] = { 1, 16, 4 * 32, 4 * 32 + 1 };
+	char line[64], whole[512], text[8192];
+	size_t size;
+	FILE *f;
+
+	(void)state;
+	snprintf(line, sizeof(line), "trace record %s", path);
+	burst = 7;
+	last_wait = 1;
+	assert_int_equal(run(line), 0);
+	f = fopen(path, "rb");
+	size = fread(whole, 1, sizeof(whole), f);
+	fclose(f);
+	assert_true(size > 4 * 32 && size < sizeof(whole));
+	for (unsigned int i = 0; i <= 4; i++) {
+		FILE *to = fmemopen(text, sizeof(text), "w");
+
+		assert_int_equal(truncate(path, (off_t)(size - (i ? cuts[i - 1] : 0))), 0);
+		assert_int_equal(show_trace(path, to, to), i ? MGCTL_REFUSED : MGCTL_OK);
+		fclose(to);
+		assert_int_equal(strstr(text, "is truncated") != NULL, i != 0);
+		f = fopen(path, "wb");
+		assert_int_equal(fwrite(whole, 1, size, f), size);
+		fclose(f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -468,6 +503,7 @@ int main(void)
 		cmocka_unit_test_setup(test_overrun, setup),
 		cmocka_unit_test_setup(test_record_refused, setup),
 		cmocka_unit_test(test_show_refused),
+		cmocka_unit_test_setup(test_show_truncated, setup),
 	};
 	int fd = mkstemp(path), rc;
 

@@ -366,6 +366,7 @@ static int parse_given(const struct given *g, struct request *rq, FILE *err)
 	if (pages & (pages - 1))
 		return wrong(err, "%s pages are not a power of two", g->pages);
 	rq->pages = (uint32_t)pages;
+	rq->sized = g->pages;
 	return MGCTL_OK;
 }
 

@@ -240,6 +240,5 @@ int export_trace(const char *name, FILE *out, FILE *err)
 	json_end(&x->j, '}');
 	fputc('\n', out);
 	free(x);
-	trace_free(t);
-	return MGCTL_OK;
+	return trace_end(t, name, err);
 }

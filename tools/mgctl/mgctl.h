@@ -54,7 +54,8 @@ struct request {
 	bool all;			/* stat: every counter */
 	uint64_t watch_ms;		/* stat: interval; 0: print once */
 	uint64_t count;			/* ... how often; 0: until interrupted */
-	uint32_t events, pages;		/* trace record: kinds; size of new rings */
+	uint32_t events, pages;		/* trace record: kinds; size of new rings, */
+	bool sized;			/* which the caller chose */
 	uint64_t seconds;		/* ... how long; 0: until interrupted */
 	bool old;			/* ... including older records of the rings */
 	bool follow;			/* log: wait for more, until interrupted */

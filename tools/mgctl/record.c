@@ -187,6 +187,10 @@ int do_record(struct mgctl *m, const struct request *rq)
 	}
 	rc = switch_to(m, 0, rq->pages);	/* the rings exist from now on */
 	rc = rc ? rc : map_rings(rec, rq->old);
+	if (!rc && rq->sized && rec->rings[0].pages != 1 + rq->pages)
+		say(m->err,
+		    "mgctl: the rings keep their size, --pages %u: the first recording fixed it",
+		    rec->rings[0].pages - 1);
 	rc = rc ? rc : run(rec, rq);
 	if (fclose(rec->f) && !rec->failed)
 		rec->failed = errno;

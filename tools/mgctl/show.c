@@ -72,7 +72,8 @@ static int complain(FILE *err, const char *name, const char *why)
 
 static int read_records(FILE *f, const char *name, struct trace_file *t, FILE *err)
 {
-	size_t room = 0, n;
+	const size_t size = sizeof(*t->records);
+	size_t room = 0, bytes = 0, n;
 
 	n = fread(&t->h, sizeof(t->h), 1, f);
 	if (ferror(f))
@@ -80,17 +81,18 @@ static int read_records(FILE *f, const char *name, struct trace_file *t, FILE *e
 	if (n != 1 || memcmp(t->h.magic, TRACE_MAGIC, 8) || !t->h.tsc_hz)
 		return complain(err, name, "is not a trace of mgctl's");
 	do {
-		if (t->nr == room) {
-			void *more =
-				realloc(t->records, (room = room * 2 + 4096) * sizeof(*t->records));
+		if (bytes == room * size) {
+			void *more = realloc(t->records, (room = room * 2 + 4096) * size);
 
 			if (!more)
 				return complain(err, name, strerror(ENOMEM));
 			t->records = more;
 		}
-		n = fread(t->records + t->nr, sizeof(*t->records), room - t->nr, f);
-		t->nr += n;
+		n = fread((char *)t->records + bytes, 1, room * size - bytes, f);
+		bytes += n;
 	} while (n);
+	t->nr = bytes / size;
+	t->cut = bytes % size || !t->nr || t->records[t->nr - 1].event != TRACE_NAME;
 	return ferror(f) ? complain(err, name, strerror(errno)) : MGCTL_OK;
 }
 
@@ -121,6 +123,17 @@ int trace_load(const char *name, struct trace_file **file, FILE *err)
 	t->first = t->nr ? t->records[0].tsc : 0;
 	*file = t;
 	return MGCTL_OK;
+}
+
+int trace_end(struct trace_file *t, const char *name, FILE *err)
+{
+	bool cut = t->cut;
+
+	trace_free(t);
+	if (!cut)
+		return MGCTL_OK;
+	complain(err, name, "is truncated: its end is missing");
+	return MGCTL_REFUSED;
 }
 
 void trace_free(struct trace_file *t)
@@ -210,6 +223,5 @@ int show_trace(const char *name, FILE *out, FILE *err)
 		show_payload(out, r);
 		fputc('\n', out);
 	}
-	trace_free(t);
-	return MGCTL_OK;
+	return trace_end(t, name, err);
 }

@@ -19,18 +19,24 @@ struct trace_header {
 	uint32_t cpus, pad[3];
 };
 
-/* A whole file in order of time; first is the TSC of its first record. */
+/*
+ * A whole file in order of time; first is the TSC of its first record. A recording ends with the
+ * domains' names: cut says that they are missing.
+ */
 struct trace_file {
 	struct trace_header h;
 	struct margay_trace *records;
 	size_t nr;
 	uint64_t first;
+	bool cut;
 	char names[0x8000][17];
 };
 
 /* Returns MGCTL_OK, or MGCTL_USAGE after a message. */
 int trace_load(const char *name, struct trace_file **file, FILE *err);
 void trace_free(struct trace_file *t);
+/* Frees t. Returns MGCTL_OK, or MGCTL_REFUSED after a message if the file was cut. */
+int trace_end(struct trace_file *t, const char *name, FILE *err);
 /* Returns the nanoseconds since the first record. */
 uint64_t trace_ns(const struct trace_file *t, uint64_t tsc);
 /* Returns "linux/0", safe for a terminal, or "-" for no domain. */
