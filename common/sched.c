@@ -15,6 +15,7 @@
 #include <margay/trace.h>
 
 static struct cpu_set idle_cpus;
+static u32 nr_displaced;		/* CPUs whose vCPU prefers others */
 
 static struct cpu *lock_vcpu(struct vcpu *v)
 {
@@ -98,6 +99,15 @@ static bool may_run_on(const struct vcpu *v, const struct cpu *c)
 static bool prefers(const struct vcpu *v, const struct cpu *c)
 {
 	return cpu_set_has(&v->soft_affinity, c->id);
+}
+
+/* Notes whether c runs a vCPU that prefers other CPUs. Called on c. */
+static void set_displaced(struct cpu *c, bool is)
+{
+	if (unlikely(c->displaced != is)) {
+		c->displaced = is;
+		atomic_add(&nr_displaced, is ? 1 : ~0U);
+	}
 }
 
 static bool core_idle(const struct cpu *c)
@@ -558,7 +568,7 @@ static void expel(struct cpu *c)
 
 	guard(&c->runq.lock);
 	/* A CPU that becomes idle now is seen here or sees this. */
-	c->displaced = c->current && !prefers(c->current, c);
+	set_displaced(c, c->current && !prefers(c->current, c));
 	smp_mb();
 	to = v ? better_cpu(c, v) : NULL;
 	if (!to)
@@ -589,7 +599,7 @@ static struct vcpu *schedule(struct cpu *c)
 	if (v)
 		switch_out(c, v, t);
 	v = pick_next(c, &slice);
-	c->displaced = v && !prefers(v, c);
+	set_displaced(c, v && !prefers(v, c));
 	if (unlikely(c->displaced))	/* a CPU that it prefers may be idle since v was placed */
 		cpu_raise(c, CPU_WORK_EXPEL);
 	if (c->loaded && c->loaded != v &&
@@ -708,7 +718,7 @@ static u32 do_work(struct cpu *c)
 /* Asks CPUs whose vCPU prefers others to look for one. Called with this CPU among the idle ones. */
 static void ask_displaced(void)
 {
-	for (unsigned i = 0; i < nr_cpus; i++)
+	for (unsigned i = 0; READ_ONCE(nr_displaced) && i < nr_cpus; i++)
 		if (READ_ONCE(cpus[i]->displaced))
 			cpu_raise(cpus[i], CPU_WORK_EXPEL);
 }
