@@ -124,7 +124,7 @@ def execute_null():
     k.here_jumps(0)
 
 
-@case(expect=exception('#DF', r' svm_run\+|do_memory_op\+', cpu=1,
+@case(expect=exception('#DF', r' svm_run\+|long_op\+', cpu=1,
                        before=[r'^\(margay\) stack overflow: the guard page at [0-9a-f]+ was hit']))
 def stack_overflow():
     """A stack that grows into its guard page: the double fault has a stack of its own."""
