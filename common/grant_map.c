@@ -67,9 +67,7 @@ static int map_page(struct domain *ld, gfn_t gfn, mfn_t mfn, bool write)
 	enum p2m_type type = write ? P2M_GRANT_RW : P2M_GRANT_RO;
 
 	/* Only drop_mapping() ends a grant mapping. */
-	return p2m_map_over(ld, gfn, mfn, type, ~(GRANT_TYPES | 1U << P2M_FOREIGN)) ?
-		       GNTST_general_error :
-		       GNTST_okay;
+	return p2m_map_over(ld, gfn, mfn, type, ~P2M_TRANSIENT) ? GNTST_general_error : GNTST_okay;
 }
 
 /* rd: the domain that op names, or NULL. */

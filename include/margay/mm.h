@@ -75,7 +75,8 @@ void dom_free(struct domain *d, mfn_t mfn, unsigned order);
 /*
  * A reference keeps a page from being freed and reused while another domain maps it or Margay uses
  * it. page_get returns 0, -EINVAL when d does not (or no longer) own the page, or -EBUSY at too
- * many references. The holder of a page reference also keeps d.
+ * many references. The holder of a page reference also keeps d. page_put does nothing for a page of
+ * Margay's own (a grant table's, mapped by a control domain), which has no references.
  */
 int page_get(const struct domain *d, mfn_t mfn) __must_check;
 void page_put(struct domain *d, mfn_t mfn);

@@ -31,6 +31,8 @@ static inline bool p2m_read_only(enum p2m_type t)
  * Pages that come and go. Copies from and to guest memory keep no translation of such a page, so the
  * end of its mapping leaves the translations that they keep.
  */
+#define P2M_TRANSIENT (1U << P2M_GRANT_RW | 1U << P2M_GRANT_RO | 1U << P2M_FOREIGN)
+
 static inline bool p2m_transient(enum p2m_type t)
 {
 	return t >= P2M_GRANT_RW && t <= P2M_FOREIGN;

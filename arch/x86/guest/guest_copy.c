@@ -43,10 +43,16 @@ static inline void check_caches(struct vcpu *v)
 	}
 }
 
-static inline void copy_begin(struct vcpu *v)
+/* p2m_flush() waits for the copy from here on. */
+static inline void copy_enter(struct vcpu *v)
 {
 	v->copying_guest_memory = true;
 	smp_mb();
+}
+
+static inline void copy_begin(struct vcpu *v)
+{
+	copy_enter(v);
 	check_caches(v);
 }
 
@@ -313,8 +319,8 @@ static __noinline size_t copy_pages(struct vcpu *v, gvaddr_t va, u8 *buf, size_t
 }
 
 /*
- * Copies without the last copy's translation. Called with copying_guest_memory set, after smp_mb();
- * clears it. Returns the bytes copied.
+ * Copies without the last copy's translation. Called after copy_enter(); ends the copy. Returns the
+ * bytes copied.
  */
 static __always_inline size_t copy_checked(struct vcpu *v, gvaddr_t va, u8 *buf, size_t n,
 					   bool to_guest)
@@ -353,8 +359,7 @@ static __always_inline int copy_linear(struct vcpu *v, gvaddr_t va, void *buf, s
 	u64 off = va & ~PAGE_MASK;
 	u8 *p;
 
-	v->copying_guest_memory = true;
-	smp_mb();
+	copy_enter(v);
 	if (unlikely(!v->walk_checked || w->page != (va & PAGE_MASK) || (to_guest && !w->write) ||
 		     n > PAGE_SIZE - off || (n % 8 && n != 4) ||
 		     v->map_generation != READ_ONCE(v->domain->p2m.generation)))
@@ -381,8 +386,7 @@ unsigned guest_fetch(struct vcpu *v, const struct vcpu_mode *m, void *buf, unsig
 {
 	gvaddr_t pc = m->cs_base + v->regs.rip;
 
-	v->copying_guest_memory = true;
-	smp_mb();
+	copy_enter(v);
 	return (unsigned)copy_checked(v, m->width == 64 ? pc : (u32)pc, buf, n, false);
 }
 

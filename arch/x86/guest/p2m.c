@@ -266,8 +266,7 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 
 	if (((gfn | mfn) & ((1UL << order) - 1)) || order % 9 || level > 2)
 		return -EINVAL;
-	return map_entry(d, gfn, order, leaf(mfn, type, level),
-			 ~(1U << P2M_GRANT_RW | 1U << P2M_GRANT_RO | 1U << P2M_FOREIGN));
+	return map_entry(d, gfn, order, leaf(mfn, type, level), ~P2M_TRANSIENT);
 }
 
 int p2m_map_over(struct domain *d, gfn_t gfn, mfn_t mfn, enum p2m_type type, u32 over)
