@@ -38,7 +38,7 @@ CFLAGS += $(if $(findstring clang,$(CC)),-mretpoline -mretpoline-external-thunk,
 NASMFLAGS := -f elf64 -g -F dwarf -w+all -Werror -I include/
 
 DIRS := $(addprefix arch/x86/,boot cpu mm lib platform sandbox guest svm vmx) \
-	common common/boot common/domain common/policy hypercall iommu drivers/acpi
+	common common/boot common/domain common/policy hypercall iommu drivers/acpi drivers/pci
 SRCS_C := $(sort $(wildcard $(addsuffix /*.c,$(DIRS))))
 SRCS_S := $(sort $(wildcard $(addsuffix /*.asm,$(DIRS))))
 FONT ?= /usr/share/grub/ascii.pf2

@@ -12,6 +12,11 @@
 #define ACPI_MAX_IOAPICS 32
 #define ACPI_MAX_OVERRIDES 24
 #define ACPI_MAX_MEM 128
+#define ACPI_MAX_IOMMUS 64
+#define ACPI_MAX_SCOPES 1024
+#define ACPI_MAX_RESERVED 64
+#define ACPI_MAX_ECAM 64
+#define ACPI_PATH_MAX 8
 
 /* Address space ids of a generic address structure (ACPI 5.2.3.2). */
 #define ACPI_SPACE_MEM 0
@@ -29,6 +34,13 @@ struct acpi_cpu {
 struct acpi_ioapic {
 	u32 gsi_base;
 	paddr_t base;
+};
+
+/* The config space of a range of buses, 1 MiB for each. */
+struct acpi_ecam {
+	paddr_t base;		/* of bus 0 */
+	u16 segment;
+	u8 first, last;		/* buses */
 };
 
 struct acpi_override {
@@ -53,6 +65,39 @@ struct acpi_uart {
 	u64 address;
 };
 
+/*
+ * A range of functions that a table names: those from first to last, or the one at the end of a
+ * path of bridges (DMAR), which is looked up when the buses have their numbers.
+ */
+struct acpi_scope {
+	enum acpi_scope_kind { SCOPE_FUNCTION, SCOPE_BRIDGE, SCOPE_IOAPIC, SCOPE_HPET } kind;
+	u8 id;			/* of the IO-APIC or HPET, as in MADT */
+	u8 flags;		/* IVRS: the entry's data setting */
+	u32 first, last;	/* sbdf; of a path: the function where it starts */
+	u32 alias;		/* IVRS: the id that these functions' requests have; else 0 */
+	u8 path_len;		/* further steps */
+	u8 path[ACPI_PATH_MAX];	/* device and function of each */
+};
+
+/* A unit of DMAR (DRHD) or IVRS (IVHD). */
+struct acpi_iommu {
+	bool amd;
+	bool all;		/* also every function of the segment that no other unit names */
+	u16 segment;
+	u32 sbdf;		/* IVRS: the unit's own PCI function */
+	u32 features;		/* IVRS: IVHD flags */
+	paddr_t base;
+	unsigned first_scope, nr_scopes;	/* in acpi_info.scopes */
+};
+
+/* Memory that firmware lets functions reach at its own address: RMRR, IVMD. */
+struct acpi_reserved {
+	paddr_t base;
+	u64 size;
+	bool read, write;
+	unsigned first_scope, nr_scopes;
+};
+
 struct acpi_info {
 	struct acpi_cpu cpus[MAX_CPUS]; /* present CPUs; at least one */
 	unsigned int nr_cpus;
@@ -67,6 +112,16 @@ struct acpi_info {
 	u8 distance[MAX_NODES][MAX_NODES];	/* of two nodes; 0: not said, 255: unreachable */
 	struct acpi_mem mem[ACPI_MAX_MEM];
 	unsigned int nr_mem;
+
+	struct acpi_iommu iommus[ACPI_MAX_IOMMUS];
+	unsigned int nr_iommus;
+	struct acpi_reserved reserved[ACPI_MAX_RESERVED];
+	unsigned int nr_reserved;
+	struct acpi_scope scopes[ACPI_MAX_SCOPES];
+	unsigned int nr_scopes;
+	u8 dmar_flags;		/* DMAR: INTR_REMAP, X2APIC_OPT_OUT */
+	struct acpi_ecam ecam[ACPI_MAX_ECAM];	/* MCFG */
+	unsigned int nr_ecam;
 
 	paddr_t hpet_base; /* 0: none */
 	struct acpi_uart spcr, dbg2;

@@ -61,6 +61,7 @@ struct domain {
 	u16 slot;			/* index into policies' arrays */
 	enum dom_state state;
 	bool initial, control;
+	bool hardware;	/* the machine's devices are its own: a control domain's */
 	u8 apic_shift; /* local APIC id = vCPU id << apic_shift: the tools' ACPI tables have 2 * id */
 	char name[32];
 	u8 handle[16];			/* the creator's, for its tools: a UUID */
@@ -95,6 +96,10 @@ struct domain {
 	struct grant_table *grants;
 	struct cpuid_policy *cpuid;
 	struct guest_console *console;
+	struct mmio_region *mmio;	/* emulated memory; x86/mmio.h */
+	void *iommu;			/* what its devices reach; NULL: it has none */
+	void *vpci;			/* its functions as it sees them */
+	void *vioapic;
 
 	const struct domain_life *life;
 	u8 shutdown_code;			/* SHUTDOWN_* */

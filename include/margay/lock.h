@@ -13,13 +13,17 @@
 enum lock_level {
 	LOCK_DOMAINS,	/* the list of domains, their creation and destruction */
 	LOCK_DOMAIN,	/* one domain: memory operations, vCPU creation, HVM parameters */
+	LOCK_DEVICES,	/* owners of PCI functions; pci.h */
 	LOCK_GRANT,	/* one domain's grant table and map tracking */
 	LOCK_ON_DEMAND,	/* one domain's memory that is allocated when it is touched */
 	LOCK_P2M,	/* one domain's physical-to-machine map */
+	LOCK_IOAPIC,	/* one domain's emulated IO-APICs and MSIs */
 	LOCK_EVTCHN,	/* one domain's event channels */
 	LOCK_FIFO,	/* one vCPU's event queues */
 	LOCK_RUNQ,	/* one CPU's run queue and the states of its vCPUs */
 	LOCK_TIMER,	/* one CPU's timers */
+	LOCK_IRQ,	/* the vectors of devices' interrupts */
+	LOCK_IOMMU,	/* one IOMMU's tables and commands */
 	LOCK_HEAP,	/* small-object heap; allocates pages without holding it */
 	LOCK_OWNER,	/* one NUMA node's page owner table and free lists */
 	LOCK_ERRORS,	/* the log of machine checks */

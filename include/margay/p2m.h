@@ -45,15 +45,17 @@ struct p2m_entry {
 };
 
 /*
- * A listener hears of changes: an IOMMU that uses the same map, a log of dirty pages. `changed` is
- * called for each leaf, under the map's lock, after the entry is written. `flush` is called before
- * an unmapped page may be reused. Listeners are added before the domain runs and stay as long as
- * its map.
+ * A listener hears of changes: an IOMMU that uses the same map, a log of dirty pages. `prepare`,
+ * which may be NULL, is called before an entry changes and may refuse that: 0 or -ENOMEM. `changed`
+ * is called for each leaf, under the map's lock, after the entry is written; mfn is that of the new
+ * leaf, if it is one. `flush` is called before an unmapped page may be reused. Listeners may be
+ * added at any time and stay as long as their domain's map.
  */
 struct p2m_listener {
 	struct list link;
+	int (*prepare)(struct p2m_listener *l, struct domain *d, gfn_t gfn, unsigned order);
 	void (*changed)(struct p2m_listener *l, struct domain *d, gfn_t gfn, unsigned order,
-			enum p2m_type before, enum p2m_type after);
+			mfn_t mfn, enum p2m_type before, enum p2m_type after);
 	void (*flush)(struct p2m_listener *l, struct domain *d);
 };
 

@@ -15,12 +15,15 @@
 
 struct pt_format {
 	u64 table; /* bits of an entry that points to a table, including PTE_P */
+	u64 table_level; /* added to it once for each level of the entry: AMD-Vi has a field */
 	void *(*new_table)(struct page_table *pt);	/* returns a zeroed page, or NULL */
 	/*
 	 * Adjusts e, the first of 512 entries that replace a leaf of the level, and returns it. May
 	 * be NULL.
 	 */
 	u64 (*split)(struct page_table *pt, u64 e, unsigned level);
+	/* Called after writes, for a device that does not see the CPU's caches. May be NULL. */
+	void (*written)(const u64 *at, unsigned n);
 };
 
 static inline bool pt_present(u64 e) { return e & PTE_P; }

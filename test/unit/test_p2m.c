@@ -336,14 +336,28 @@ static struct mirror {
 	struct p2m_listener l;
 	u8 type[4096];
 	unsigned flushes;
+	gfn_t prepared;
+	bool running, refuses;
 } mirror;
 
+static int mirror_prepare(struct p2m_listener *l, struct domain *dom, gfn_t gfn, unsigned order)
+{
+	struct mirror *m = container_of(l, struct mirror, l);
+
+	assert_int_equal(order % 9, 0);
+	assert_ptr_equal(dom, &d);
+	m->prepared = gfn;
+	return m->refuses ? -ENOMEM : 0;
+}
+
 static void mirror_changed(struct p2m_listener *l, struct domain *dom, gfn_t gfn, unsigned order,
-			   enum p2m_type before, enum p2m_type after)
+			   mfn_t mfn, enum p2m_type before, enum p2m_type after)
 {
 	struct mirror *m = container_of(l, struct mirror, l);
 
 	assert_ptr_equal(dom, &d);
+	assert_true(after == P2M_NONE || mfn == p2m_lookup(dom, gfn).mfn);
+	assert_true(!m->running || m->prepared == gfn);
 	for (gfn_t g = gfn; g < gfn + (1UL << order); g++) {
 		assert_int_equal(m->type[g], before);
 		m->type[g] = (u8)after;
@@ -368,6 +382,8 @@ static void test_listener(void **state)
 	(void)state;
 	memset(&mirror, 0, sizeof(mirror));
 	mirror.l.changed = mirror_changed;
+	mirror.l.prepare = mirror_prepare;
+	mirror.running = true;
 	mirror.l.flush = mirror_flush;
 	list_add(&mirror.l.link, &d.p2m.listeners);
 	assert_int_equal(p2m_map(&d, 1024, chunk, 9, P2M_RAM), 0);
@@ -389,7 +405,14 @@ static void test_listener(void **state)
 	assert_int_equal(arena_windows, 0); /* it is scrubbed later */
 	assert_int_equal(mirror.flushes, 7);
 	assert_int_equal(p2m_unmap_pages(&d, 2048, CHUNK_PAGES, ~0U), 0);
+	/* A refused change is none. */
+	mirror.refuses = true;
+	page = ram(0);
+	assert_int_equal(p2m_map(&d, 3000, page, 0, P2M_RAM), -ENOMEM);
+	assert_int_equal(p2m_lookup(&d, 3000).type, P2M_NONE);
+	dom_free(&d, page, 0);
 	/* The tear-down reports all the rest to it. */
+	mirror.running = false;
 	while (p2m_part.destroy(&d) == -ERESTART)
 		;
 	for (unsigned i = 0; i < ARRAY_SIZE(mirror.type); i++)

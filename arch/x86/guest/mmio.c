@@ -9,6 +9,7 @@
 #include <margay/guest_copy.h>
 #include <margay/trace.h>
 #include <x86/decode.h>
+#include <x86/mmio.h>
 
 #include "guest.h"
 
@@ -75,7 +76,8 @@ static u64 compute(enum insn_op op, u64 a, u64 b, unsigned size, u64 *flags)
 
 struct access {
 	gpaddr_t gpa;
-	enum { TO_APIC, TO_HOLE, TO_READ_ONLY } kind;
+	enum { TO_APIC, TO_HOLE, TO_READ_ONLY, TO_DEVICE } kind;
+	struct mmio_region *region;	/* of TO_DEVICE */
 };
 
 /*
@@ -90,6 +92,8 @@ static u64 mmio_load(struct vcpu *v, const struct access *acc, unsigned size)
 
 	if (acc->kind == TO_APIC)
 		val = offset & 0xc ? 0 : vlapic_read(v, offset & ~3U) >> (offset & 3) * 8;
+	else if (acc->kind == TO_DEVICE)
+		val = acc->region->read(v, acc->region, acc->gpa - acc->region->base, size);
 	else if (acc->kind == TO_READ_ONLY && copy_from_gpa(v->domain, &val, acc->gpa, size))
 		val = ~0UL;
 	return val & size_mask(size);
@@ -99,6 +103,8 @@ static void mmio_store(struct vcpu *v, const struct access *acc, unsigned size, 
 {
 	if (acc->kind == TO_APIC && size >= 4 && !(acc->gpa & 0xf))
 		vlapic_write(v, acc->gpa & ~PAGE_MASK, (u32)val);
+	else if (acc->kind == TO_DEVICE)
+		acc->region->write(v, acc->region, acc->gpa - acc->region->base, size, val);
 }
 
 static void mmio_emulate(struct vcpu *v, const struct insn *in, const struct access *acc)
@@ -167,6 +173,32 @@ static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct acc
 	/* Otherwise another vCPU changed the code: the guest executes the new code. */
 }
 
+void mmio_add(struct domain *d, struct mmio_region *r)
+{
+	guard(&d->lock);
+	r->next = d->mmio;
+	atomic_store(&d->mmio, r);
+}
+
+void mmio_remove(struct domain *d, struct mmio_region *r)
+{
+	guard(&d->lock);
+	for (struct mmio_region **at = &d->mmio; *at; at = &(*at)->next)
+		if (*at == r) {
+			atomic_store(at, r->next);
+			return;
+		}
+}
+
+static struct mmio_region *find_region(const struct domain *d, gpaddr_t gpa)
+{
+	struct mmio_region *r = READ_ONCE(d->mmio);
+
+	while (r && gpa - r->base >= r->size)
+		r = READ_ONCE(r->next);
+	return r;
+}
+
 void exit_npf(struct vcpu *v, const struct npf_exit *npf)
 {
 	struct access acc = { .gpa = npf->gpa, .kind = TO_HOLE };
@@ -197,6 +229,9 @@ void exit_npf(struct vcpu *v, const struct npf_exit *npf)
 			return;
 		if (p2m_read_only(e.type))
 			acc.kind = TO_READ_ONLY;
+		else if (unlikely(v->domain->mmio) &&
+			 (acc.region = find_region(v->domain, npf->gpa)))
+			acc.kind = TO_DEVICE;
 	}
 	if (npf->in_walk || npf->fetch || v->inject.valid)
 		inject_gp(v);

@@ -89,13 +89,26 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 				   type_of(e), (u8)(9 * level) };
 }
 
-static __noinline void tell_listeners(struct domain *d, gfn_t gfn, unsigned level,
-				      enum p2m_type before, enum p2m_type after)
+static __noinline void tell_listeners(struct domain *d, gfn_t gfn, unsigned level, u64 before,
+				      u64 after)
 {
 	struct p2m_listener *l;
 
 	list_for_each(l, &d->p2m.listeners, link)
-		l->changed(l, d, gfn, 9 * level, before, after);
+		l->changed(l, d, gfn, 9 * level, (after & PTE_ADDR) >> PAGE_SHIFT, type_of(before),
+			   type_of(after));
+}
+
+/* Asks the listeners whether they have what a change needs. With d->p2m.lock. */
+static __noinline int ask_listeners(struct domain *d, gfn_t gfn, unsigned level)
+{
+	struct p2m_listener *l;
+	int rc = 0;
+
+	list_for_each(l, &d->p2m.listeners, link)
+		if (l->prepare && !rc)
+			rc = l->prepare(l, d, gfn, 9 * level);
+	return rc;
 }
 
 /*
@@ -108,7 +121,7 @@ static inline u64 change_leaf(struct domain *d, gfn_t gfn, unsigned level, u64 *
 
 	d->p2m.entries[level] += !!(new &PTE_P) - !!(old & PTE_P);
 	if (unlikely(!list_empty(&d->p2m.listeners)))
-		tell_listeners(d, gfn, level, type_of(old), type_of(new));
+		tell_listeners(d, gfn, level, old, new);
 	return old;
 }
 
@@ -171,7 +184,7 @@ static __always_inline int set_entry(struct domain *d, gfn_t gfn, unsigned level
 		return -EINVAL;
 	if (found > level)
 		at = pt_make(&d->p2m.pt, gfn, level);
-	if (!at)
+	if (!at || (unlikely(!list_empty(&d->p2m.listeners)) && ask_listeners(d, gfn, level)))
 		return -ENOMEM;
 	*old = change_leaf(d, gfn, level, at, new);
 	return 0;

@@ -17,7 +17,11 @@ int pt_split(struct page_table *pt, u64 *at, unsigned level)
 		for (unsigned i = 0; i < 512; i++)
 			t[i] = old + i * step;
 	}
-	WRITE_ONCE(*at, virt_to_phys(t) | pt->format->table);
+	if (pt->format->written)
+		pt->format->written(t, 512);
+	WRITE_ONCE(*at, virt_to_phys(t) | (pt->format->table + level * pt->format->table_level));
+	if (pt->format->written)
+		pt->format->written(at, 1);
 	return 0;
 }
 

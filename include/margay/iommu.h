@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * IOMMUs: which memory a device reaches, and which interrupts it raises. iommu/iommu.c is the core;
+ * vtd.c and amdvi.c drive the hardware. From iommu_init() on, no function reaches any memory
+ * unless it is attached to a domain, and then only that domain's pages.
+ */
+#pragma once
+
+#include <margay/types.h>
+
+struct domain;
+
+/* Finds the units by DMAR or IVRS and blocks all DMA. Reports what it finds. Boot CPU. */
+void iommu_init(void);
+/* Returns whether the machine has usable units, so that devices may be given to domains. */
+bool iommu_present(void);
+/* Returns whether one of them covers the function. */
+bool iommu_covers(u32 sbdf);
+/* Returns whether firmware wants the function to reach memory of its own (RMRR, IVMD). */
+bool iommu_has_reserved(u32 sbdf);
+
+/*
+ * Gives the function at sbdf to d: it reaches d's pages from then on, and the regions that firmware
+ * reserves for it. The first function makes d's tables from its p2m. 0; -ERESTART to be called
+ * again; -ENODEV: no unit covers it; -ENOMEM; -EBUSY: it is attached to another domain.
+ * Called with the pci_lock.
+ */
+int iommu_attach(struct domain *d, u32 sbdf);
+/* Blocks its DMA and waits until none is in flight. Called with the pci_lock. */
+void iommu_detach(struct domain *d, u32 sbdf);
+
+/* One entry of an interrupt remapping table, which one source alone may use. */
+struct iommu_irq {
+	struct iommu *unit;	/* NULL: no remapping; the message has the compatibility format */
+	u32 sbdf;		/* the source */
+	u16 index;
+	u8 vector;
+	u32 apic_id;
+	bool level;
+};
+
+/* Allocates n entries (a power of two) with consecutive, aligned indexes. 0, -ENOSPC, -ENOMEM. */
+int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf);
+void iommu_irq_free(struct iommu_irq *irqs, unsigned n);
+/*
+ * Sends the interrupt to a CPU and vector from now on; vector 0 blocks it. The change is effective
+ * on return.
+ */
+void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level);
+/* Returns the message that the source must send. Of n entries, all have the first one's address. */
+void iommu_irq_message(const struct iommu_irq *i, u64 *address, u32 *data);
+/* Returns an IO-APIC's entry for it, without mask and polarity bits. */
+u64 iommu_irq_rte(const struct iommu_irq *i);
+/* Returns the source id of the IO-APIC with that ACPI id; -ENODEV: no unit says it. */
+int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf);
+
+/* Reports pending faults, at most so many a second. Called in the scheduler's loop. */
+void iommu_report_faults(void);
