@@ -4,7 +4,7 @@
  * body (2), body`. The fuzzer adds headers, correct checksums and an XSDT, so that the input
  * reaches the code behind these checks. If the first byte is zero, the input is the memory at BASE
  * instead, starting with the RSDP.
- * fuzz-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c
+ * fuzz-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c drivers/acpi/dmar.c
  */
 #include "fuzz.h"
 
