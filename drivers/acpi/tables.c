@@ -210,6 +210,7 @@ static const struct {
 	{ "SRAT", false, acpi_parse_srat }, { "SLIT", false, acpi_parse_slit },
 	{ "SPCR", false, acpi_parse_spcr }, { "DBG2", false, acpi_parse_dbg2 },
 	{ "IVRS", false, acpi_parse_ivrs },
+	{ "MCFG", false, acpi_parse_mcfg }, { "DMAR", false, acpi_parse_dmar },
 };
 
 /* Parses all tables of one kind. Reports unreadable tables once, with the first kind. */

@@ -34,6 +34,7 @@ struct acpi_cpu {
 struct acpi_ioapic {
 	u32 gsi_base;
 	paddr_t base;
+	u8 id;
 };
 
 /* The config space of a range of buses, 1 MiB for each. */
@@ -119,7 +120,9 @@ struct acpi_info {
 	unsigned int nr_reserved;
 	struct acpi_scope scopes[ACPI_MAX_SCOPES];
 	unsigned int nr_scopes;
-	u8 dmar_flags;		/* DMAR: INTR_REMAP, X2APIC_OPT_OUT */
+	u8 dmar_flags;
+#define DMAR_INTR_REMAP 1U
+#define DMAR_X2APIC_OPT_OUT 2U
 	struct acpi_ecam ecam[ACPI_MAX_ECAM];	/* MCFG */
 	unsigned int nr_ecam;
 
@@ -153,6 +156,8 @@ void acpi_parse_slit(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_spcr(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_dbg2(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_ivrs(const u8 *t, u32 len, struct acpi_info *out);
+void acpi_parse_mcfg(const u8 *t, u32 len, struct acpi_info *out);
+void acpi_parse_dmar(const u8 *t, u32 len, struct acpi_info *out);
 
 /*
  * Calls fn for the valid entries (type, length, ...) from `at` on. A valid entry is complete and

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <margay/list.h>
+#include <margay/lock.h>
 #include <margay/mm.h>
 
 struct domain;

@@ -15,6 +15,7 @@ void ioapic_mask_all(void);	/* no device interrupts and no NMIs of the PIT from 
 #define RTE_NMI 0x400U
 int ioapic_route_isa(unsigned irq, u32 what);
 void legacy_pic_off(void);
+void pci_map_ecam(void);		/* config space above 256 bytes, and of other segments */
 void pci_stop_masters(void);
 u16 pci_serial_port(void);	/* I/O base of the first serial controller; 0: none */
 

@@ -4,7 +4,7 @@
  * body (2), body`. The fuzzer adds headers, correct checksums and an XSDT, so that the input
  * reaches the code behind these checks. If the first byte is zero, the input is the memory at BASE
  * instead, starting with the RSDP.
- * fuzz-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/ivrs.c
+ * fuzz-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c drivers/acpi/dmar.c drivers/acpi/ivrs.c
  */
 #include "fuzz.h"
 
@@ -123,6 +123,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (i = 0; i < info.nr_scopes; i++)
 		CHECK(info.scopes[i].first <= info.scopes[i].last &&
 		      info.scopes[i].path_len <= ACPI_PATH_MAX);
+	CHECK(info.nr_ecam <= ACPI_MAX_ECAM);
+	for (i = 0; i < info.nr_ecam; i++)
+		CHECK(info.ecam[i].base && info.ecam[i].first <= info.ecam[i].last);
 	for (i = 0; i < 2; i++) {
 		const struct acpi_uart *u = i ? &info.dbg2 : &info.spcr;
 

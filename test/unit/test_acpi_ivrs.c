@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ACPI: IVRS: units, the functions of each, memory regions, and what is wrong in them.
- * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c
+ * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c drivers/acpi/dmar.c
  * unit-sources: drivers/acpi/ivrs.c test/unit/acpi_sim.c
  */
 #include "acpi_sim.h"

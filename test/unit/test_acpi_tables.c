@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ACPI: the contents of the tables: MADT, SRAT, SLIT and FADT entries, and the sleep type in the DSDT.
- * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/ivrs.c test/unit/acpi_sim.c
+ * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c drivers/acpi/dmar.c drivers/acpi/ivrs.c test/unit/acpi_sim.c
  */
 #include "acpi_sim.h"
 
@@ -489,6 +489,54 @@ static void test_dbg2(void **state)
 	assert_logged("DBG2: length 43");
 }
 
+static void ecam_entry(u8 *e, u64 base, u16 segment, u8 first, u8 last)
+{
+	memcpy(e, &base, 8);
+	memcpy(e + 8, &segment, 2);
+	e[10] = first;
+	e[11] = last;
+}
+
+static void test_mcfg(void **state)
+{
+	u8 body[8 + 7 * 16 + 3] = { 0 }, *e = body + 8;
+
+	(void)state;
+	ecam_entry(e, 0xb0000000, 0, 0, 255);
+	ecam_entry(e + 16, 0xe000000000, 1, 16, 31);
+	sim_table_of("MCFG", 1, body, 8 + 32);
+	sim_root("XSDT", 8);
+	sim_parse();
+	assert_int_equal(host_logged("MCFG"), 0);
+	assert_int_equal(sim_info.nr_ecam, 2);
+	assert_int_equal(sim_info.ecam[0].base, 0xb0000000);
+	assert_int_equal(sim_info.ecam[1].segment, 1);
+	assert_int_equal(sim_info.ecam[1].first, 16);
+	assert_int_equal(sim_info.ecam[1].last, 31);
+
+	sim_setup(NULL);
+	ecam_entry(e + 32, 0xe010000000, 1, 31, 40);
+	ecam_entry(e + 48, 0xe010000000, 2, 5, 4);
+	ecam_entry(e + 64, 0, 3, 0, 4);
+	ecam_entry(e + 80, 0xe010080000, 4, 0, 4);
+	ecam_entry(e + 96, ~0UL << 20, 5, 0, 4);
+	sim_table_of("MCFG", 1, body, sizeof(body));
+	sim_root("XSDT", 8);
+	sim_parse();
+	assert_int_equal(sim_info.nr_ecam, 2);
+	assert_logged("segment 1, buses 31 to 40 ignored: a bus has two");
+	assert_logged("segment 2, buses 5 to 4 ignored: its last");
+	assert_int_equal(host_logged("no such address"), 3);
+	assert_logged("MCFG: length 159 is wrong");
+
+	sim_setup(NULL);
+	sim_table_of("MCFG", 1, body, 3);
+	sim_root("XSDT", 8);
+	sim_parse();
+	assert_int_equal(sim_info.nr_ecam, 0);
+	assert_logged("MCFG: length 39 is wrong");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,6 +548,7 @@ int main(void)
 		cmocka_unit_test_setup(test_fadt, sim_setup),
 		cmocka_unit_test_setup(test_spcr, sim_setup),
 		cmocka_unit_test_setup(test_dbg2, sim_setup),
+		cmocka_unit_test_setup(test_mcfg, sim_setup),
 	};
 
 	return cmocka_run_group_tests_name("acpi tables", tests, NULL, NULL);

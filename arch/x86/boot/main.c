@@ -144,6 +144,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	screen_init(&boot_info);
 	report_step("memory and ACPI");
 	legacy_pic_off();
+	pci_map_ecam();
 	pci_stop_masters();
 	tsc_init();
 	wallclock_base = rtc_read_wallclock() * NS_PER_S;

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * PCI at boot: finds a serial port, and disables bus mastering that firmware left on, so that no
+ * Access to PCI config space: the first 256 bytes of segment 0 by the ports, the rest by memory
+ * (ECAM), which firmware's MCFG names. PCI 3.0, 3.2.2.3.2; PCI Express Base 4.0, 7.2.2.
+ *
+ * At boot: finds a serial port, and disables bus mastering that firmware left on, so that no
  * packet of a network boot and no other stale transfer is written to memory that has a new use.
  * PCI 3.0, 6.2.2.
  */
-#include <margay/atomic.h>
-#include <margay/lib.h>
+#include <margay/boot_state.h>
+#include <margay/pci.h>
 #include <x86/io.h>
+#include <x86/paging.h>
 #include <x86/platform.h>
 
 #define CONFIG_ADDRESS 0xcf8
 #define CONFIG_DATA 0xcfc
 #define CONFIG_ENABLE BIT(31)
+#define ECAM_BUS_SHIFT 20
+#define ECAM_FUNCTION_SHIFT 12
 
 #define PCI_VENDOR 0x00
 #define PCI_COMMAND 0x04
@@ -28,10 +34,84 @@
 #define CLASS_SERIAL 0x0700
 #define CLASS_USB 0x0c03	/* SMM code may drive it for a keyboard */
 
+static struct spinlock ports_lock = SPINLOCK_INIT(LOCK_CONFIG);
+static volatile u8 *ecam[ACPI_MAX_ECAM]; /* bus 0 of those of boot_acpi; written at boot */
+
+void __init pci_map_ecam(void)
+{
+	for (unsigned i = 0; i < boot_acpi.nr_ecam; i++) {
+		const struct acpi_ecam *e = &boot_acpi.ecam[i];
+		u64 first = (u64)e->first << ECAM_BUS_SHIFT;
+		volatile u8 *regs =
+			map_mmio(e->base + first, ((e->last + 1UL) << ECAM_BUS_SHIFT) - first);
+
+		ecam[i] = regs ? regs - first : NULL;
+	}
+}
+
+static volatile u8 *find_ecam(u32 sbdf, unsigned reg)
+{
+	for (unsigned i = 0; i < boot_acpi.nr_ecam; i++) {
+		const struct acpi_ecam *e = &boot_acpi.ecam[i];
+
+		if (ecam[i] && e->segment == pci_segment(sbdf) && pci_bus(sbdf) >= e->first &&
+		    pci_bus(sbdf) <= e->last)
+			return ecam[i] + ((sbdf & 0xffff) << ECAM_FUNCTION_SHIFT | reg);
+	}
+	return NULL;
+}
+
+static bool by_ports(u32 sbdf, unsigned reg) { return !pci_segment(sbdf) && reg < 256; }
+
+static void select_register(u32 sbdf, unsigned reg)
+{
+	outl(CONFIG_ADDRESS, (u32)CONFIG_ENABLE | sbdf << 8 | (reg & ~3U));
+}
+
+u32 pci_read(u32 sbdf, unsigned reg, unsigned size)
+{
+	volatile u8 *at;
+	u16 port = (u16)(CONFIG_DATA + (reg & 3));
+
+	if (by_ports(sbdf, reg)) {
+		guard(&ports_lock);
+		select_register(sbdf, reg);
+		return size == 1 ? inb(port) : size == 2 ? inw(port) : inl(port);
+	}
+	at = find_ecam(sbdf, reg);
+	if (!at)
+		return ~0U >> (32 - 8 * size);
+	return size == 1 ? *at : size == 2 ? *(volatile u16 *)at : *(volatile u32 *)at;
+}
+
+void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value)
+{
+	volatile u8 *at;
+	u16 port = (u16)(CONFIG_DATA + (reg & 3));
+
+	if (by_ports(sbdf, reg)) {
+		guard(&ports_lock);
+		select_register(sbdf, reg);
+		if (size == 1)
+			outb(port, (u8)value);
+		else if (size == 2)
+			outw(port, (u16)value);
+		else
+			outl(port, value);
+		return;
+	}
+	at = find_ecam(sbdf, reg);
+	if (at && size == 1)
+		*at = (u8)value;
+	else if (at && size == 2)
+		*(volatile u16 *)at = (u16)value;
+	else if (at)
+		*(volatile u32 *)at = value;
+}
+
 static u32 __init read_config(u32 bus, u32 devfn, u32 reg)
 {
-	outl(CONFIG_ADDRESS, (u32)CONFIG_ENABLE | bus << 16 | devfn << 8 | reg);
-	return inl(CONFIG_DATA);
+	return pci_read(PCI_SBDF(0, bus, devfn), reg, 4);
 }
 
 /* Calls fn for each function that is no bridge, on all buses. */
@@ -72,8 +152,8 @@ static void __init stop_function(u32 bus, u32 devfn)
 		return;
 	command = read_config(bus, devfn, PCI_COMMAND);
 	if (command & PCI_COMMAND_MASTER) {
-		/* Writing zeros to the upper half, the status register, has no effect. */
-		outl(CONFIG_DATA, command & 0xffff & ~(u32)PCI_COMMAND_MASTER);
+		pci_write(PCI_SBDF(0, bus, devfn), PCI_COMMAND, 2,
+			  command & ~(u32)PCI_COMMAND_MASTER);
 		stopped++;
 	}
 }
@@ -99,7 +179,7 @@ static void __init find_serial(u32 bus, u32 devfn)
 		return;
 	serial_port = bar & PCI_BAR_IO_BASE;
 	command = read_config(bus, devfn, PCI_COMMAND);
-	outl(CONFIG_DATA, (command & 0xffff) | PCI_COMMAND_IO);
+	pci_write(PCI_SBDF(0, bus, devfn), PCI_COMMAND, 2, command | PCI_COMMAND_IO);
 }
 
 u16 __init pci_serial_port(void)
