@@ -21,10 +21,11 @@ struct iommu_domain {
 	u64 units;		/* a bit for each unit that has functions of it */
 };
 
-/* An attached function, or one that the function's requests may be taken for. */
+/* An id that attached functions' requests have. */
 struct iommu_function {
 	struct list link;	/* iommu.functions */
-	u32 sbdf, for_sbdf;
+	u32 sbdf;
+	unsigned users;		/* functions: one, or all behind a bridge */
 	struct iommu_domain *domain;
 };
 
@@ -45,7 +46,7 @@ struct iommu {
 	volatile u8 *regs;
 	/* The driver sets the rest. */
 	void *hw;
-	u8 max_level;		/* of a leaf: 1: 2M, 2: 1G */
+	u8 max_level;		/* of a leaf: 0: 4K, 1: 2M, 2: 1G */
 	bool remaps;		/* interrupts, too */
 	bool dead;		/* it has not answered in time */
 };
@@ -88,14 +89,25 @@ extern const struct iommu_ops vtd_ops, amdvi_ops;
 /* Whether every IO-APIC has a source id, so that interrupts can be remapped. */
 extern bool iommu_remapping;
 
+extern const struct iommu_ops *iommu_driver;	/* of all units; NULL: none is in use */
+extern struct iommu iommu_units[];	/* parallel to boot_acpi.iommus; no ops: not in use */
+
 void *iommu_new_table(struct page_table *pt);
 
+/* Returns the unit that covers the function, or NULL. */
+struct iommu *iommu_unit_of(u32 sbdf);
 /*
- * The id that the unit sees in requests of the function: its own; for one behind a bridge to
- * conventional PCI, *bus is that bridge's bus, and any id on the buses from there to the
- * function's own may be seen. Returns whether it is behind such a bridge.
+ * Returns whether the function is behind a bridge to conventional PCI, and the uppermost such. Its
+ * requests may then have any id on the buses from the bridge's to its own. As pci_find().
  */
 bool iommu_behind_bridge(u32 sbdf, u32 *bridge);
+/* Called with u->lock. */
+struct iommu_function *iommu_find_function(struct iommu *u, u32 sbdf);
+/* Called with u->lock after operations: stops the functions of a unit that has not answered. */
+void iommu_check_answer(struct iommu *u);
+void iommu_stop_master(u32 sbdf);
+/* The function has a new owner: its faults are news again. */
+void iommu_forget_faults(u32 sbdf);
 
 /* A unit must answer within this time. */
 #define IOMMU_PATIENCE_US 100000UL

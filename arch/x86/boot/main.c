@@ -3,6 +3,7 @@
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
+#include <margay/iommu.h>
 #include <margay/page_owner.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
@@ -101,6 +102,7 @@ static void main_on_own_stack(void *arg __unused)
 	if (opt.trace && trace_set(~0U, opt.trace))
 		pr_warn("no trace: %u pages are too many, or not a power of two\n", opt.trace);
 	mce_start_polling();
+	iommu_start_polling();
 	boot_guests();
 	sched_loop();
 }
@@ -164,6 +166,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	cpu_init_here(c);
 	c->online = true;
 	apic_timer_calibrate(x86.tsc_hz);
+	iommu_init();
 	ioapic_init();
 	report_step("boot CPU");
 	stack_switch((void *)c->stack_top, main_on_own_stack, NULL);

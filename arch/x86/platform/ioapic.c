@@ -5,6 +5,7 @@
  */
 #include <margay/boot_state.h>
 #include <margay/errno.h>
+#include <margay/iommu.h>
 #include <margay/percpu.h>
 #include <x86/apic.h>
 #include <x86/io.h>
@@ -14,12 +15,12 @@
 enum { IOREGSEL = 0x00, IOWIN = 0x10, IOAPICVER = 1, IOREDTBL = 0x10 };
 
 #define RTE_MASKED 0x10000U
-#define RTE_LEVEL 0x8000U
 #define RTE_LOW 0x2000U
 
 static struct ioapic {
 	volatile u8 *regs;
 	u32 gsi_base, pins;
+	u8 id;
 } ioapics[ACPI_MAX_IOAPICS];
 static unsigned nr_ioapics;
 
@@ -44,7 +45,8 @@ void __init ioapic_init(void)
 		if (!r)
 			continue;
 		pins = (ioapic_read(r, IOAPICVER) >> 16 & 0xff) + 1;
-		ioapics[nr_ioapics++] = (struct ioapic){ r, boot_acpi.ioapics[i].gsi_base, pins };
+		ioapics[nr_ioapics++] = (struct ioapic){ r, boot_acpi.ioapics[i].gsi_base, pins,
+							 boot_acpi.ioapics[i].id };
 	}
 	ioapic_mask_all();
 }
@@ -58,30 +60,34 @@ void ioapic_mask_all(void)
 
 int __init ioapic_route_isa(unsigned irq, u32 what)
 {
-	u32 gsi = irq, flags = 0, low = what;
+	struct iommu_irq route = { 0 };
+	u32 gsi = irq, flags = 0;
 
 	for (unsigned i = 0; i < boot_acpi.nr_overrides; i++)
 		if (boot_acpi.overrides[i].irq == irq) {
 			gsi = boot_acpi.overrides[i].gsi;
 			flags = boot_acpi.overrides[i].flags;
 		}
-	/*
-	 * MPS INTI flags: 3 is active low, 3 << 2 level-triggered; ISA's default is active high,
-	 * edge-triggered.
-	 */
-	low |= (flags & 3) == 3 ? RTE_LOW : 0;
-	low |= (flags >> 2 & 3) == 3 ? RTE_LEVEL : 0;
 	for (unsigned i = 0; i < nr_ioapics; i++) {
-		u32 pin = gsi - ioapics[i].gsi_base;
+		u32 pin = gsi - ioapics[i].gsi_base, sbdf;
+		u64 rte;
 
 		if (gsi < ioapics[i].gsi_base || pin >= ioapics[i].pins)
 			continue;
-		/* Without interrupt remapping a destination has 8 bits; 255 means all CPUs. */
-		if (housekeeping_cpu->apic_id >= XAPIC_BROADCAST)
+		if (!iommu_ioapic_sbdf(ioapics[i].id, &sbdf) && iommu_irq_alloc(&route, 1, sbdf))
 			return -ENODEV;
-		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1,
-			     housekeeping_cpu->apic_id << 24);
-		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin, low);
+		/* Without interrupt remapping a destination has 8 bits; 255 means all CPUs. */
+		if (!route.unit && housekeeping_cpu->apic_id >= XAPIC_BROADCAST)
+			return -ENODEV;
+		/*
+		 * MPS INTI flags: 3 is active low, 3 << 2 level-triggered; ISA's default is active
+		 * high, edge-triggered.
+		 */
+		route.nmi = what & RTE_NMI;
+		iommu_irq_route(&route, housekeeping_cpu->apic_id, (u8)what, (flags >> 2 & 3) == 3);
+		rte = iommu_irq_rte(&route) | ((flags & 3) == 3 ? RTE_LOW : 0);
+		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1, (u32)(rte >> 32));
+		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin, (u32)rte);
 		return 0;
 	}
 	return -ENODEV;
