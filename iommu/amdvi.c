@@ -8,7 +8,6 @@
 #include <margay/errno.h>
 #include <margay/pci.h>
 #include <x86/apic.h>
-#include <x86/platform.h>
 
 #include "iommu_priv.h"
 
@@ -238,7 +237,7 @@ static void amdvi_irq_message(const struct iommu_irq *i, u64 *address, u32 *data
 static u64 amdvi_irq_rte(const struct iommu_irq *i)
 {
 	if (i->nmi)
-		return (u64)i->apic_id << 56 | RTE_NMI;
+		return (u64)i->apic_id << 56 | NMI_DELIVERY;
 	return i->index | (i->level ? RTE_LEVEL : 0);
 }
 
@@ -305,8 +304,10 @@ static bool __init make_tables(struct iommu *u, struct amdvi *hw)
 	const struct acpi_scope *s, *scopes = &boot_acpi.scopes[u->acpi->first_scope];
 	u32 last = u->acpi->all ? 0xffff : u->acpi->sbdf & 0xffff;
 
-	for (s = scopes; s < scopes + u->acpi->nr_scopes; s++)
-		last = max(last, max(s->last & 0xffff, s->alias & 0xffff));
+	for (s = scopes; s < scopes + u->acpi->nr_scopes; s++) {
+		last = max(last, s->last & 0xffff);
+		last = max(last, s->alias & 0xffff);
+	}
 	hw->functions = ALIGN_UP(last + 1, (u32)(PAGE_SIZE / sizeof(struct dte)));
 	hw->devtab = alloc_pages(hw->functions * sizeof(struct dte) / PAGE_SIZE, NODE_ANY);
 	hw->commands = alloc_page();
