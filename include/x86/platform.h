@@ -16,8 +16,6 @@ void ioapic_mask_all(void);	/* no device interrupts and no NMIs of the PIT from 
 int ioapic_route_isa(unsigned irq, u32 what);
 void legacy_pic_off(void);
 void pci_map_ecam(void);		/* config space above 256 bytes, and of other segments */
-void pci_stop_masters(void);
-u16 pci_serial_port(void);	/* I/O base of the first serial controller; 0: none */
 
 void uart_tables(void);		/* adds the consoles of SPCR and DBG2 */
 void screen_init(const struct boot_info *bi); /* adds the loader's screen, if it gave one */

@@ -5,6 +5,7 @@
 #include <margay/console.h>
 #include <margay/iommu.h>
 #include <margay/page_owner.h>
+#include <margay/pci.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 #include <margay/version.h>
@@ -147,7 +148,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	report_step("memory and ACPI");
 	legacy_pic_off();
 	pci_map_ecam();
-	pci_stop_masters();
+	pci_init();
 	tsc_init();
 	wallclock_base = rtc_read_wallclock() * NS_PER_S;
 	choose_backend();

@@ -6,6 +6,7 @@
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
+#include <margay/pci.h>
 #include <x86/io.h>
 #include <x86/paging.h>
 #include <x86/platform.h>
