@@ -26,7 +26,7 @@ enum { EVENT_HEAD = 0x2010, EVENT_TAIL = 0x2018, STATUS = 0x2020, REGS_SIZE = 0x
 #define CONTROL_COHERENT BIT(10)
 #define CONTROL_COMMANDS BIT(12)
 #define CONTROL_GA BIT(17)	/* interrupt table entries of 128 bits */
-#define CONTROL_XT BIT(50)	/* destinations of 32 bits */
+#define CONTROL_XT BIT(50)	/* ... with destinations of 32 bits */
 #define CONTROL_OF_IVHD(flags) (((flags) & 1) << 1 | ((flags) & 6) << 7 | ((flags) & 8) << 8)
 #define STATUS_OVERFLOW BIT(0)	/* of the event log */
 #define STATUS_EVENTS BIT(3)
@@ -65,10 +65,11 @@ enum { EVENT_PAGE_FAULT = 2, EVENT_BAD_COMMAND = 5, EVENT_COMMAND_ERROR = 6 };
 #define EVENT_PRESENT BIT(52)
 #define EVENT_WRITE BIT(53)
 
-/* Interrupt table entries, 2.2.8.2: fixed, physical. Those in use have a vector. */
-struct irte {
+/* Interrupt table entries, 2.2.5.2: u32, or with FEATURE_XT these. Those in use have a vector. */
+struct irte_xt {
 	u64 low, high;
 };
+#define IRQ_PAGES (IRQ_ENTRIES * sizeof(struct irte_xt) / PAGE_SIZE)
 #define IRTE_ENABLE 1UL
 #define NO_VECTOR 0xffU
 
@@ -80,6 +81,7 @@ struct amdvi {
 	u32 tail, head;		/* of commands, of events */
 	u64 control;
 	u64 waits, done;	/* the number of the last wait; the unit stores it */
+	bool xt;		/* irte_xt */
 };
 
 static void command(struct iommu *u, u64 q0, u64 q1)
@@ -152,31 +154,17 @@ static u32 source_of(struct iommu *u, u32 sbdf)
 }
 
 /* Returns the interrupt table of a function, NULL: none. */
-static struct irte *irqs_of(struct iommu *u, u32 sbdf)
+static void *irqs_of(struct iommu *u, u32 sbdf)
 {
 	const struct dte *e = dte_of(u, source_of(u, sbdf));
 
 	return e && (e->irqs & PTE_ADDR) ? phys_to_virt(e->irqs & PTE_ADDR) : NULL;
 }
 
-/* Replaces an entry at once, so that no message is lost. Vector 0 frees it, NO_VECTOR blocks. */
-static void irte_write(struct irte *e, u32 apic_id, u8 vector)
-{
-	u64 enable = vector && vector != NO_VECTOR ? IRTE_ENABLE : 0, low = e->low, high = e->high;
-	bool done;
-
-	do
-		__asm__ volatile("lock cmpxchg16b %0"
-				 : "+m"(*e), "+a"(low), "+d"(high), "=@ccz"(done)
-				 : "b"(enable | (apic_id & 0xffffffUL) << 8),
-				   "c"(vector | (u64)(apic_id >> 24) << 56));
-	while (!done);
-}
-
-static struct irte *make_irqs(struct iommu *u, u32 source)
+static void *make_irqs(struct iommu *u, u32 source)
 {
 	struct dte *e = dte_of(u, source);
-	struct irte *t = e ? alloc_pages(IRQ_ENTRIES * sizeof(*t) / PAGE_SIZE, NODE_ANY) : NULL;
+	void *t = e ? alloc_pages(IRQ_PAGES, NODE_ANY) : NULL;
 
 	if (!t)
 		return NULL;
@@ -186,45 +174,78 @@ static struct irte *make_irqs(struct iommu *u, u32 source)
 	return t;
 }
 
+static bool irte_in_use(const struct amdvi *hw, void *table, unsigned i)
+{
+	return hw->xt ? ((struct irte_xt *)table)[i].high : ((u32 *)table)[i];
+}
+
+static void store_pair(struct irte_xt *e, u64 low, u64 high)
+{
+	u64 old_low = e->low, old_high = e->high;
+	bool done;
+
+	do
+		__asm__ volatile("lock cmpxchg16b %0"
+				 : "+m"(*e), "+a"(old_low), "+d"(old_high), "=@ccz"(done)
+				 : "b"(low), "c"(high));
+	while (!done);
+}
+
+/* Replaces an entry at once, so that no message is lost. Vector 0 frees it, NO_VECTOR blocks. */
+static void irte_write(const struct amdvi *hw, void *table, unsigned i, u32 apic_id, u8 vector)
+{
+	u64 enable = vector && vector != NO_VECTOR ? IRTE_ENABLE : 0;
+	u64 low = enable | (apic_id & 0xffffffUL) << 8, high = (u64)(apic_id >> 24) << 56 | vector;
+
+	if (hw->xt)
+		store_pair((struct irte_xt *)table + i, low, high);
+	else
+		WRITE_ONCE(((u32 *)table)[i], (u32)(low | vector << 16));
+}
+
 static int amdvi_irq_alloc(struct iommu *u, u32 sbdf, unsigned n)
 {
-	struct irte *t = irqs_of(u, sbdf);
+	void *t = irqs_of(u, sbdf);
 
 	if (!t)
 		t = make_irqs(u, source_of(u, sbdf));
 	if (!t)
 		return -ENOMEM;
 	for (unsigned k, i = 0; i + n <= IRQ_ENTRIES; i += n) {
-		for (k = 0; k < n && !t[i + k].high; k++)
+		for (k = 0; k < n && !irte_in_use(u->hw, t, i + k); k++)
 			;
 		if (k < n)
 			continue;
 		while (k--)
-			irte_write(&t[i + k], 0, NO_VECTOR);
+			irte_write(u->hw, t, i + k, 0, NO_VECTOR);
 		return (int)i;
 	}
 	return -ENOSPC;
 }
 
+static void irqs_changed(struct iommu *u, u32 sbdf)
+{
+	command(u, CMD_IRQS | (source_of(u, sbdf) & 0xffff), 0);
+	run_commands(u);
+}
+
 static void amdvi_irq_free(struct iommu *u, u32 sbdf, unsigned index, unsigned n)
 {
 	while (n--)
-		irte_write(&irqs_of(u, sbdf)[index + n], 0, 0);
-	command(u, CMD_IRQS | (source_of(u, sbdf) & 0xffff), 0);
-	run_commands(u);
+		irte_write(u->hw, irqs_of(u, sbdf), index + n, 0, 0);
+	irqs_changed(u, sbdf);
 }
 
 static void amdvi_irq_route(struct iommu *u, const struct iommu_irq *i)
 {
 	const struct amdvi *hw = u->hw;
-	bool reaches = i->apic_id < XAPIC_BROADCAST || (hw->control & CONTROL_XT);
+	bool reaches = hw->xt || i->apic_id < XAPIC_BROADCAST;
 
 	if (!reaches)
 		pr_err("iommu: CPU %#x cannot have interrupts of devices\n", i->apic_id);
-	irte_write(&irqs_of(u, i->sbdf)[i->index], i->apic_id,
+	irte_write(hw, irqs_of(u, i->sbdf), i->index, i->apic_id,
 		   reaches && i->vector && !i->nmi ? i->vector : NO_VECTOR);
-	command(u, CMD_IRQS | (source_of(u, i->sbdf) & 0xffff), 0);
-	run_commands(u);
+	irqs_changed(u, i->sbdf);
 }
 
 static void amdvi_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
@@ -340,12 +361,13 @@ static int __init amdvi_start(struct iommu *u)
 		return -ENODEV;
 	}
 	u->max_level = 2;
-	u->remaps = iommu_remapping && (features & FEATURE_GA);
+	u->remaps = iommu_remapping;
 	u->hw = hw = kzalloc(sizeof(*hw));
 	if (!hw || !make_tables(u, hw)) {
 		pr_err("iommu: no memory for AMD-Vi at %#lx\n", u->acpi->base);
 		return -ENOMEM;
 	}
+	hw->xt = (features & FEATURE_XT) && (features & FEATURE_GA);
 	/* Tables of firmware's that block DMA do so until these replace them. */
 	iommu_write64(u, CONTROL, before & ~(CONTROL_COMMANDS | CONTROL_EVENTS));
 	iommu_wait_for(!(iommu_read64(u, STATUS) & (STATUS_COMMANDS | STATUS_EVENTS)));
@@ -359,8 +381,7 @@ static int __init amdvi_start(struct iommu *u)
 			      (hw->functions * sizeof(struct dte) / PAGE_SIZE - 1));
 	hw->control = CONTROL_ENABLE | CONTROL_EVENTS | CONTROL_TIMEOUT_1S | CONTROL_COHERENT |
 		      CONTROL_COMMANDS | CONTROL_OF_IVHD(u->acpi->features) |
-		      (features & FEATURE_GA ? CONTROL_GA : 0) |
-		      (features & FEATURE_GA && features & FEATURE_XT ? CONTROL_XT : 0);
+		      (hw->xt ? CONTROL_GA | CONTROL_XT : 0);
 	iommu_write64(u, CONTROL, hw->control);
 	command(u, CMD_ALL, 0);
 	run_commands(u);
