@@ -4,7 +4,7 @@
  * what functions reach while their domain's map changes, interrupts, faults, units that stop
  * answering.
  * unit-sources: iommu/iommu.c iommu/irq.c iommu/faults.c arch/x86/guest/p2m.c arch/x86/mm/page_table.c
- * unit-sources: common/on_demand.c common/boot/memmap.c test/unit/arena.c
+ * unit-sources: arch/x86/mm/mtrr.c common/on_demand.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
 
