@@ -55,7 +55,7 @@ static void __init add_ioapic(struct acpi_info *out, const u8 *e)
 		pr_warn("acpi: APIC: IO-APIC %u at %#x ignored\n", e[2], base);
 	else
 		out->ioapics[out->nr_ioapics++] =
-			(struct acpi_ioapic){ get_u32(e + 8), base };
+			(struct acpi_ioapic){ get_u32(e + 8), base, e[2] };
 }
 
 static void __init add_override(struct acpi_info *out, const u8 *e)

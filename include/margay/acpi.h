@@ -17,6 +17,7 @@
 #define ACPI_MAX_RESERVED 64
 #define ACPI_MAX_ECAM 64
 #define ACPI_PATH_MAX 8
+#define ACPI_MAX_PASSED 128
 
 /* Address space ids of a generic address structure (ACPI 5.2.3.2). */
 #define ACPI_SPACE_MEM 0
@@ -34,6 +35,7 @@ struct acpi_cpu {
 struct acpi_ioapic {
 	u32 gsi_base;
 	paddr_t base;
+	u8 id;
 };
 
 /* The config space of a range of buses, 1 MiB for each. */
@@ -119,9 +121,15 @@ struct acpi_info {
 	unsigned int nr_reserved;
 	struct acpi_scope scopes[ACPI_MAX_SCOPES];
 	unsigned int nr_scopes;
-	u8 dmar_flags;		/* DMAR: INTR_REMAP, X2APIC_OPT_OUT */
+	u8 dmar_flags;
+#define DMAR_INTR_REMAP 1U
+#define DMAR_X2APIC_OPT_OUT 2U
 	struct acpi_ecam ecam[ACPI_MAX_ECAM];	/* MCFG */
 	unsigned int nr_ecam;
+
+	/* Tables that a domain with the machine's devices needs as they are. */
+	paddr_t passed[ACPI_MAX_PASSED];
+	unsigned int nr_passed;
 
 	paddr_t hpet_base; /* 0: none */
 	struct acpi_uart spcr, dbg2;
@@ -152,6 +160,9 @@ void acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_slit(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_spcr(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_dbg2(const u8 *t, u32 len, struct acpi_info *out);
+void acpi_parse_ivrs(const u8 *t, u32 len, struct acpi_info *out);
+void acpi_parse_mcfg(const u8 *t, u32 len, struct acpi_info *out);
+void acpi_parse_dmar(const u8 *t, u32 len, struct acpi_info *out);
 
 /*
  * Calls fn for the valid entries (type, length, ...) from `at` on. A valid entry is complete and

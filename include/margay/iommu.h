@@ -37,9 +37,13 @@ struct iommu_irq {
 	u8 vector;
 	u32 apic_id;
 	bool level;
+	bool nmi; /* an NMI instead of the vector; set by the caller before the route */
 };
 
-/* Allocates n entries (a power of two) with consecutive, aligned indexes. 0, -ENOSPC, -ENOMEM. */
+/*
+ * Allocates n entries (a power of two) with consecutive, aligned indexes. They block. 0, -ENOSPC,
+ * -ENOMEM. Called with the pci_lock, or during boot. The functions below need no lock.
+ */
 int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf);
 void iommu_irq_free(struct iommu_irq *irqs, unsigned n);
 /*
@@ -54,5 +58,6 @@ u64 iommu_irq_rte(const struct iommu_irq *i);
 /* Returns the source id of the IO-APIC with that ACPI id; -ENODEV: no unit says it. */
 int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf);
 
-/* Reports pending faults, at most so many a second. Called in the scheduler's loop. */
+/* Reports pending faults, if it is time to look. Called in the scheduler's loop: CPU_WORK_ERRORS. */
 void iommu_report_faults(void);
+void iommu_start_polling(void);

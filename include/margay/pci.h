@@ -6,6 +6,7 @@
 #pragma once
 
 #include <margay/list.h>
+#include <margay/lock.h>
 #include <margay/mm.h>
 
 struct domain;
@@ -40,6 +41,13 @@ struct pci_function {
 	u32 group;            /* the lowest sbdf among those that cannot be isolated from it */
 	bool hidden;			/* Margay's or an IOMMU's own: nobody gets it */
 	struct domain *owner;		/* NULL: nobody; under pci_lock */
+
+	struct {	/* a reset that is under way, and what it destroys; drivers/pci/reset.c */
+		u8 step, kind, int_line;
+		stime_t until;
+		u32 bar[PCI_BARS], rom;
+		u16 command, latency, devctl, devctl2, acs;
+	} reset;
 };
 
 extern struct list pci_functions;
@@ -54,6 +62,8 @@ void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value);
 
 /* Finds all functions and disables their bus mastering, but for bridges and what SMM may drive. */
 void pci_init(void);
+/* Returns the I/O base of the first serial controller; 0: none. Boot, before pci_init(). */
+u16 pci_serial_port(void);
 /* Returns a function by its address, or NULL. Any context with pci_lock, or during boot. */
 struct pci_function *pci_find(u32 sbdf);
 /*

@@ -11,7 +11,7 @@
 #define VEC_DEVICE_LAST 0xef
 
 struct irq {
-	/* Called on the CPU, with interrupts off, after the EOI. Takes locks from LOCK_EVTCHN on. */
+	/* Called on the CPU, with interrupts off, after the EOI. Takes locks from LOCK_IOAPIC on. */
 	void (*fn)(struct irq *i);
 	struct cpu *cpu;	/* NULL: not bound */
 	u8 vector;
@@ -21,5 +21,5 @@ struct irq {
 int irq_bind(struct irq *i, struct cpu *c);
 /* Takes it away. The caller has stopped the source. Returns when fn no longer runs. */
 void irq_unbind(struct irq *i);
-/* Handles an interrupt with a vector from VEC_DEVICE_FIRST to VEC_DEVICE_LAST on this CPU. */
-void irq_handle(u8 vector);
+/* Handles an interrupt on this CPU. Returns false if it is no device's. */
+bool irq_handle(u8 vector);

@@ -3,7 +3,9 @@
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
+#include <margay/iommu.h>
 #include <margay/page_owner.h>
+#include <margay/pci.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 #include <margay/version.h>
@@ -84,6 +86,17 @@ static void __init choose_backend(void)
 	pr_info("guests run by %s\n", hvm->name);
 }
 
+/* The boot loader's map goes with the init memory. */
+static void keep_memory_map(void)
+{
+	struct mem_range *map = kzalloc(boot_info.nr_mem * sizeof(*map));
+
+	if (!map)
+		panic("no memory to keep the memory map\n");
+	memcpy(map, boot_info.mem, boot_info.nr_mem * sizeof(*map));
+	boot_info.mem = map;
+}
+
 static void main_on_own_stack(void *arg __unused)
 {
 	smp_boot_aps();
@@ -94,13 +107,14 @@ static void main_on_own_stack(void *arg __unused)
 	console_start();
 	if (opt.report)
 		machine_describe();
-	boot_info.nr_mem = 0;	/* the map goes with the init memory */
+	keep_memory_map();
 	paging_end_init();
 	if (opt.perf_boot)
 		memory_show();
 	if (opt.trace && trace_set(~0U, opt.trace))
 		pr_warn("no trace: %u pages are too many, or not a power of two\n", opt.trace);
 	mce_start_polling();
+	iommu_start_polling();
 	boot_guests();
 	sched_loop();
 }
@@ -144,7 +158,8 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	screen_init(&boot_info);
 	report_step("memory and ACPI");
 	legacy_pic_off();
-	pci_stop_masters();
+	pci_map_ecam();
+	pci_init();
 	tsc_init();
 	wallclock_base = rtc_read_wallclock() * NS_PER_S;
 	choose_backend();
@@ -163,6 +178,7 @@ void __init boot_main(u32 magic, paddr_t info, paddr_t image)
 	cpu_init_here(c);
 	c->online = true;
 	apic_timer_calibrate(x86.tsc_hz);
+	iommu_init();
 	ioapic_init();
 	report_step("boot CPU");
 	stack_switch((void *)c->stack_top, main_on_own_stack, NULL);

@@ -5,6 +5,7 @@
  * 0x61 holds the chipset's status, NMI_SC in Intel's chipset manuals.
  */
 #include <margay/arch.h>
+#include <margay/iommu.h>
 #include <x86/io.h>
 #include <x86/mce.h>
 #include <x86/traps.h>
@@ -50,6 +51,7 @@ void arch_report_errors(void)
 	static stime_t last;
 
 	mce_report();
+	iommu_report_faults();
 	if (last && now() - last < REPORT_PAUSE_NS)
 		return;
 	for (unsigned i = 0; i < ARRAY_SIZE(counts); i++) {

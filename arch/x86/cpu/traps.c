@@ -6,6 +6,7 @@
  */
 #include <margay/console.h>
 #include <x86/apic.h>
+#include <x86/irq.h>
 #include <x86/mce.h>
 #include <x86/paging.h>
 #include <x86/regs.h>
@@ -155,8 +156,9 @@ void trap_handler(struct trap_frame *f)
 	case VEC_SPURIOUS: return;
 	}
 	if (f->vector >= 32) {
-		unexpected_vector(c, f->vector);
 		apic_eoi();
+		if (!irq_handle((u8)f->vector))
+			unexpected_vector(c, f->vector);
 		return;
 	}
 	if ((f->vector == 13 || f->vector == 14 || f->vector == 6) && fixup(f))

@@ -165,9 +165,11 @@ void *map_mmio(paddr_t pa, size_t size)
 		pr_err("device registers at %#lx-%#lx are %s: ignored\n", pa, pa + size, bad);
 		return NULL;
 	}
-	if (map_range(va, base, len, RIGHTS_RW | PTE_PCD | PTE_PWT, 0))
+	if (len >= CHUNK_SIZE)	/* large pages */
+		va = ALIGN_UP(va, CHUNK_SIZE) + (base & (CHUNK_SIZE - 1));
+	if (map_range(va, base, len, RIGHTS_RW | PTE_PCD | PTE_PWT, 1))
 		return NULL;
-	mmio_next += len + PAGE_SIZE;
+	mmio_next = va + len + PAGE_SIZE;
 	return (void *)(va + (pa - base));
 }
 

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Finds the PCI functions at boot, with their BARs and capabilities, and which of them cannot be
+ * isolated from each other. Disables bus mastering that firmware left on, so that no packet of a
+ * network boot and no other stale transfer is written to memory that has a new use. Devices may be
+ * broken or hostile: every walk is bounded. PCI 3.0, 6.2; PCI Express Base 4.0, 6.12 and 7.9.
+ */
+#include <margay/boot_state.h>
+#include <margay/pci.h>
+#include <margay/pci_regs.h>
+
+#define MAX_CAPS 48U
+#define MAX_EXT_CAPS 480U
+
+struct list pci_functions = LIST_INIT(pci_functions);
+struct spinlock pci_lock = SPINLOCK_INIT(LOCK_DEVICES);
+
+/* Calls fn for each function on the buses of `todo` and behind their bridges. */
+static void __init walk(u16 segment, u64 todo[256 / 64], void (*fn)(u32 sbdf))
+{
+	u64 done[256 / 64] = { 0 };
+	unsigned bus;
+
+	while ((bus = find_next_bit(todo, 256, 0)) < 256) {
+		clear_bit(bus, todo);
+		set_bit(bus, done);
+		for (unsigned devfn = 0; devfn < 256; devfn++) {
+			u32 sbdf = PCI_SBDF(segment, bus, devfn), header, secondary;
+
+			if (pci_read(sbdf, PCI_VENDOR, 2) == 0xffff) {
+				devfn |= devfn & 7 ? 0 : 7;	/* no function 0: no device */
+				continue;
+			}
+			fn(sbdf);
+			header = pci_read(sbdf, PCI_HEADER, 1);
+			secondary = pci_read(sbdf, PCI_BUSES + 1, 1);
+			if ((header & PCI_HEADER_TYPE) == 1 && !test_bit(secondary, done))
+				set_bit(secondary, todo);
+			if (!(devfn & 7) && !(header & PCI_HEADER_MULTI))
+				devfn |= 7;
+		}
+	}
+}
+
+static unsigned cap_size(u32 sbdf, u8 id, u8 at)
+{
+	u32 flags;
+
+	switch (id) {
+	case PCI_CAP_PM: return 8;
+	case PCI_CAP_MSI:
+		flags = pci_read(sbdf, at + PCI_MSI_CONTROL, 2);
+		return 10 + (flags & PCI_MSI_64 ? 4 : 0) + (flags & PCI_MSI_MASKING ? 10 : 0);
+	case PCI_CAP_EXPRESS:
+		return (pci_read(sbdf, at + PCI_EXP_FLAGS, 2) & 0xf) > 1 ? 0x3c : 0x14;
+	case PCI_CAP_MSIX:
+		return 12;
+	default:
+		return 6; /* AF */
+	}
+}
+
+static void __init find_caps(struct pci_function *f)
+{
+	u8 at = (u8)pci_read(f->sbdf, PCI_CAPS, 1) & 0xfc, id, *to;
+
+	if (f->header > 1 || !(pci_read(f->sbdf, PCI_STATUS, 2) & PCI_STATUS_CAPS))
+		return;
+	for (unsigned n = 0; n < MAX_CAPS && at >= PCI_CAPS_FIRST; n++) {
+		id = (u8)pci_read(f->sbdf, at, 1);
+		to = id == PCI_CAP_PM      ? &f->pm :
+		     id == PCI_CAP_MSI     ? &f->msi :
+		     id == PCI_CAP_EXPRESS ? &f->express :
+		     id == PCI_CAP_MSIX    ? &f->msix :
+		     id == PCI_CAP_AF      ? &f->af :
+					     NULL;
+		if (to && !*to && at + cap_size(f->sbdf, id, at) <= 256)
+			*to = at;
+		at = (u8)pci_read(f->sbdf, at + 1, 1) & 0xfc;
+	}
+	if (f->express)
+		f->express_type = (u8)pci_read(f->sbdf, f->express + PCI_EXP_FLAGS, 1) >> 4;
+}
+
+static void __init find_ext_caps(struct pci_function *f)
+{
+	unsigned at = PCI_EXT_FIRST;
+
+	for (unsigned n = 0; f->express && n < MAX_EXT_CAPS && at >= PCI_EXT_FIRST; n++) {
+		u32 header = pci_read(f->sbdf, at, 4);
+
+		if (!header || header == ~0U)
+			return;
+		if ((header & 0xffff) == PCI_EXT_ACS && !f->acs)
+			f->acs = (u16)at;
+		else if ((header & 0xffff) == PCI_EXT_SRIOV && !f->sriov)
+			f->sriov = (u16)at;
+		at = header >> 20 & ~3U;
+	}
+}
+
+/* Returns which bits of `bits` in a register can be written. Leaves the register as it was. */
+static u32 __init probe(u32 sbdf, unsigned reg, u32 bits, u32 *was)
+{
+	u32 got;
+
+	*was = pci_read(sbdf, reg, 4);
+	pci_write(sbdf, reg, 4, bits);
+	got = pci_read(sbdf, reg, 4);
+	pci_write(sbdf, reg, 4, *was);
+	return got;
+}
+
+/* Sizes a BAR. Returns how many registers it has. */
+static unsigned __init size_bar(struct pci_function *f, unsigned i, unsigned nr)
+{
+	struct pci_bar *b = &f->bar[i];
+	u32 low, high = 0;
+	u64 mask = probe(f->sbdf, PCI_BAR0 + 4 * i, ~0U, &low);
+	bool wide;
+
+	if (!mask || mask == ~0U)
+		return 1;
+	b->io = mask & PCI_BAR_IO;
+	b->prefetch = !b->io && (mask & PCI_BAR_PREFETCH);
+	wide = !b->io && (mask & PCI_BAR_64);
+	b->is64 = wide && i + 1 < nr;
+	mask &= b->io ? ~3UL : ~0xfUL;
+	if (b->is64)
+		mask |= (u64)probe(f->sbdf, PCI_BAR0 + 4 * i + 4, ~0U, &high) << 32;
+	else
+		mask |= b->io && !(mask >> 16) ? ~0xffffUL : ~0UL << 32;
+	b->base = ((u64)high << 32 | low) & mask;
+	b->size = -mask;
+	/* The bits that can be written have gaps, or are none, or the upper half is missing. */
+	if ((b->size & (b->size - 1)) || wide != b->is64 || (!wide && b->size >> 32)) {
+		pr_warn("PCI: %08x: BAR %u is broken: nobody gets this function\n", f->sbdf, i);
+		f->hidden = true;
+		b->size = 0;
+	}
+	return b->is64 ? 2 : 1;
+}
+
+/* Decoding is off meanwhile, but not where the console may be, or what others are behind of. */
+static void __init size_bars(struct pci_function *f)
+{
+	u32 command = pci_read(f->sbdf, PCI_COMMAND, 2), mask, was;
+	bool keep = f->class >> 16 == PCI_CLASS_DISPLAY || f->class >> 16 == PCI_CLASS_BRIDGE;
+	unsigned nr = !f->header ? 6 : f->header == 1 ? 2 : 0;
+
+	if (!nr)
+		return;
+	if (!keep)
+		pci_write(f->sbdf, PCI_COMMAND, 2,
+			  command & ~(u32)(PCI_COMMAND_IO | PCI_COMMAND_MEM));
+	for (unsigned i = 0; i < nr;)
+		i += size_bar(f, i, nr);
+	mask = probe(f->sbdf, f->header ? PCI_ROM_BRIDGE : PCI_ROM, PCI_ROM_BASE, &was) &
+	       PCI_ROM_BASE;
+	if (mask && !(-mask & (-mask - 1)))
+		f->rom = (struct pci_bar){ .base = was & mask, .size = -mask };
+	if (!keep)
+		pci_write(f->sbdf, PCI_COMMAND, 2, command);
+}
+
+struct pci_function *pci_find(u32 sbdf)
+{
+	struct pci_function *f;
+
+	list_for_each(f, &pci_functions, link)
+		if (f->sbdf == sbdf)
+			return f;
+	return NULL;
+}
+
+static unsigned stopped __initdata;
+
+static void __init stop_function(const struct pci_function *f)
+{
+	u32 command = pci_read(f->sbdf, PCI_COMMAND, 2);
+
+	if (f->header == 1 || f->class >> 16 == PCI_CLASS_DISPLAY ||
+	    f->class >> 16 == PCI_CLASS_BRIDGE || f->class >> 8 == PCI_CLASS_USB ||
+	    !(command & PCI_COMMAND_MASTER))
+		return;		/* SMM code may drive USB for a keyboard */
+	pci_write(f->sbdf, PCI_COMMAND, 2, command & ~(u32)PCI_COMMAND_MASTER);
+	stopped++;
+}
+
+static void __init add_function(u32 sbdf)
+{
+	struct pci_function *f, *after;
+
+	if (pci_find(sbdf))
+		return;
+	f = kzalloc(sizeof(*f));
+	if (!f)
+		panic("no memory for PCI functions\n");
+	f->sbdf = f->group = sbdf;
+	f->vendor = (u16)pci_read(sbdf, PCI_VENDOR, 2);
+	f->device = (u16)pci_read(sbdf, PCI_DEVICE, 2);
+	f->class = pci_read(sbdf, PCI_CLASS, 4) >> 8;
+	f->header = pci_read(sbdf, PCI_HEADER, 1) & PCI_HEADER_TYPE;
+	f->express_type = PCI_EXP_TYPE_NONE;
+	if (f->header == 1) {
+		f->secondary = (u8)pci_read(sbdf, PCI_BUSES + 1, 1);
+		f->subordinate = (u8)pci_read(sbdf, PCI_BUSES + 2, 1);
+	}
+	stop_function(f);
+	find_caps(f);
+	find_ext_caps(f);
+	size_bars(f);
+	list_for_each(after, &pci_functions, link)
+		if (after->sbdf > sbdf)
+			break;
+	list_add_before(&f->link, &after->link);
+}
+
+/* Finds the bridge above. Its bus is below the bus behind it, so that there is no loop. */
+static struct pci_function *__init find_bridge(const struct pci_function *f)
+{
+	struct pci_function *b;
+
+	list_for_each(b, &pci_functions, link)
+		if (b->header == 1 && pci_segment(b->sbdf) == pci_segment(f->sbdf) &&
+		    b->secondary == pci_bus(f->sbdf) && b->secondary > pci_bus(b->sbdf))
+			return b;
+	return NULL;
+}
+
+/* Turns on what keeps the functions below a port, or in a device, from reaching each other. */
+static void __init enable_acs(const struct pci_function *f)
+{
+	u32 control = pci_read(f->sbdf, f->acs + PCI_ACS_CONTROL, 2);
+
+	control |= pci_read(f->sbdf, f->acs + PCI_ACS_CAP, 2) & PCI_ACS_WANTED;
+	pci_write(f->sbdf, f->acs + PCI_ACS_CONTROL, 2, control);
+}
+
+/* Returns whether what is below b reaches its neighbours without passing the root complex. */
+static bool __init leaks(const struct pci_function *b)
+{
+	for (; b; b = b->bridge)
+		if (b->express_type != PCI_EXP_TYPE_UPSTREAM &&
+		    (!b->acs || (b->express_type != PCI_EXP_TYPE_ROOT_PORT &&
+				 b->express_type != PCI_EXP_TYPE_DOWNSTREAM)))
+			return true;
+	return false;
+}
+
+static void __init join(const struct pci_function *a, const struct pci_function *b)
+{
+	u32 to = min(a->group, b->group), from = max(a->group, b->group);
+	struct pci_function *f;
+
+	list_for_each(f, &pci_functions, link)
+		if (f->group == from)
+			f->group = to;
+}
+
+static void __init find_groups(void)
+{
+	struct pci_function *f, *g;
+
+	list_for_each(f, &pci_functions, link) {
+		if (leaks(f->bridge))
+			join(f, f->bridge);
+		list_for_each(g, &pci_functions, link)
+			if (!f->acs && !g->acs && g->sbdf >> 3 == f->sbdf >> 3)
+				join(f, g);
+	}
+}
+
+void __init pci_init(void)
+{
+	u64 todo[256 / 64] = { 1 };
+	struct pci_function *f;
+
+	walk(0, todo, add_function);
+	for (unsigned i = 0; i < boot_acpi.nr_ecam; i++) {
+		const struct acpi_ecam *e = &boot_acpi.ecam[i];
+
+		/* Only AML knows which other buses are root buses. */
+		for (unsigned bus = e->first; bus <= e->last; bus++)
+			set_bit(bus, todo);
+		walk(e->segment, todo, add_function);
+	}
+	list_for_each(f, &pci_functions, link)
+		f->bridge = find_bridge(f);
+	list_for_each(f, &pci_functions, link)
+		if (f->acs)
+			enable_acs(f);
+	find_groups();
+	if (stopped)
+		pr_info("PCI: stopped %u device%s that firmware left as bus master%s\n", stopped,
+			stopped == 1 ? "" : "s", stopped == 1 ? "" : "s");
+}
+
+static u16 serial_port __initdata;
+
+static void __init find_serial(u32 sbdf)
+{
+	u32 bar;
+
+	if (serial_port || pci_read(sbdf, PCI_CLASS, 4) >> 16 != PCI_CLASS_SERIAL)
+		return;
+	bar = pci_read(sbdf, PCI_BAR0, 4);
+	if (!(bar & PCI_BAR_IO) || !(bar & 0xfffc))
+		return;
+	serial_port = bar & 0xfffc;
+	pci_write(sbdf, PCI_COMMAND, 2, pci_read(sbdf, PCI_COMMAND, 2) | PCI_COMMAND_IO);
+}
+
+u16 __init pci_serial_port(void)
+{
+	u64 todo[256 / 64] = { 1 };
+
+	walk(0, todo, find_serial);
+	return serial_port;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Registers of PCI config space that Margay reads or writes. PCI 3.0, chapter 6; PCI Express Base
+ * 4.0, chapters 6, 7 and 9; PCI Bus Power Management 1.2; Advanced Capabilities (AF) ECN.
+ */
+#pragma once
+
+#include <margay/lib.h>
+
+#define PCI_CONFIG_SIZE 4096U
+
+#define PCI_VENDOR 0x00
+#define PCI_DEVICE 0x02
+#define PCI_COMMAND 0x04
+#define PCI_COMMAND_IO BIT(0)
+#define PCI_COMMAND_MEM BIT(1)
+#define PCI_COMMAND_MASTER BIT(2)
+#define PCI_COMMAND_PARITY BIT(6)
+#define PCI_COMMAND_SERR BIT(8)
+#define PCI_COMMAND_NO_INTX BIT(10)
+#define PCI_STATUS 0x06
+#define PCI_STATUS_CAPS BIT(4)
+#define PCI_CLASS 0x08		/* revision in bits 7:0 */
+#define PCI_CACHE_LINE 0x0c
+#define PCI_LATENCY 0x0d
+#define PCI_HEADER 0x0e		/* bit 7: several functions */
+#define PCI_HEADER_TYPE 0x7f
+#define PCI_HEADER_MULTI 0x80
+#define PCI_BAR0 0x10
+#define PCI_BAR_IO BIT(0)
+#define PCI_BAR_64 BIT(2)	/* type in bits 2:1 */
+#define PCI_BAR_PREFETCH BIT(3)
+#define PCI_BUSES 0x18		/* of a bridge: primary, secondary, subordinate */
+#define PCI_SUBSYSTEM 0x2c
+#define PCI_ROM 0x30
+#define PCI_ROM_BRIDGE 0x38
+#define PCI_ROM_ENABLE BIT(0)
+#define PCI_ROM_BASE 0xfffff800U
+#define PCI_CAPS 0x34
+#define PCI_CAPS_FIRST 0x40
+#define PCI_INT_LINE 0x3c
+#define PCI_INT_PIN 0x3d
+#define PCI_BRIDGE_CONTROL 0x3e
+#define PCI_BRIDGE_RESET BIT(6)
+
+#define PCI_CAP_PM 0x01
+#define PCI_CAP_MSI 0x05
+#define PCI_CAP_EXPRESS 0x10
+#define PCI_CAP_MSIX 0x11
+#define PCI_CAP_AF 0x13
+
+#define PCI_PM_CONTROL 4
+#define PCI_PM_STATE 3U		/* 0: D0, 3: D3hot */
+#define PCI_PM_NO_SOFT_RESET BIT(3)
+
+#define PCI_MSI_CONTROL 2
+#define PCI_MSI_ENABLE BIT(0)
+#define PCI_MSI_CAPABLE_SHIFT 1	/* log2 of the number of vectors, 3 bits */
+#define PCI_MSI_ENABLED_SHIFT 4
+#define PCI_MSI_64 BIT(7)
+#define PCI_MSI_MASKING BIT(8)
+
+#define PCI_MSIX_CONTROL 2
+#define PCI_MSIX_SIZE 0x7ffU	/* minus one */
+#define PCI_MSIX_MASK_ALL BIT(14)
+#define PCI_MSIX_ENABLE BIT(15)
+#define PCI_MSIX_TABLE 4	/* BAR in bits 2:0 */
+#define PCI_MSIX_PBA 8
+#define PCI_MSIX_BAR 7U
+#define PCI_MSIX_ENTRY 16U	/* bytes: address, data, control with the mask in bit 0 */
+
+#define PCI_EXP_FLAGS 2		/* version in bits 3:0, type in 7:4 */
+#define PCI_EXP_TYPE_ROOT_PORT 4
+#define PCI_EXP_TYPE_UPSTREAM 5
+#define PCI_EXP_TYPE_DOWNSTREAM 6
+#define PCI_EXP_TYPE_TO_PCI 7	/* a bridge to conventional PCI */
+#define PCI_EXP_TYPE_NONE 0xff
+#define PCI_EXP_DEVCAP 4
+#define PCI_EXP_DEVCAP_FLR BIT(28)
+#define PCI_EXP_DEVCTL 8
+#define PCI_EXP_DEVCTL_FLR BIT(15)
+#define PCI_EXP_DEVSTA 10
+#define PCI_EXP_DEVSTA_PENDING BIT(5)
+#define PCI_EXP_DEVCTL2 0x28
+
+#define PCI_AF_CAP 3
+#define PCI_AF_CAP_FLR 3U	/* FLR and transactions pending, both */
+#define PCI_AF_CONTROL 4
+#define PCI_AF_STATUS 5
+
+#define PCI_EXT_FIRST 0x100
+#define PCI_EXT_ACS 0x0d
+#define PCI_EXT_SRIOV 0x10
+#define PCI_ACS_CAP 4
+#define PCI_ACS_CONTROL 6
+#define PCI_ACS_WANTED 0x1dU	/* source validation, request and completion redirect, forwarding */
+
+#define PCI_CLASS_DISPLAY 0x03		/* base classes */
+#define PCI_CLASS_BRIDGE 0x06
+#define PCI_CLASS_SERIAL 0x0700
+#define PCI_CLASS_USB 0x0c03

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Intel VT-d in legacy mode: a root table, a context table for each bus with attached functions,
+ * an interrupt remapping table, and a queue of invalidations whose completion the unit stores in
+ * memory. Functions without a context entry are blocked. VT-d 4.1: chapters 6, 9 and 11.
+ */
+#include <margay/boot_state.h>
+#include <margay/pci.h>
+#include <x86/features.h>
+
+#include "iommu_priv.h"
+
+/* Registers, 11.4. QEMU takes 32-bit writes only at 0x38, 0xa0 and 0xa8. */
+enum {
+	CAP = 0x08,
+	ECAP = 0x10,
+	GCMD = 0x18,
+	GSTS = 0x1c,
+	RTADDR = 0x20,
+	FSTS = 0x34,
+	FECTL = 0x38,
+	PMEN = 0x64,
+	IQT = 0x88,
+	IQA = 0x90,
+	IRTA = 0xb8
+};
+#define CAP_DOMAINS(cap) (1UL << (4 + 2 * ((cap) & 7)))
+#define CAP_RWBF BIT(4)
+#define CAP_PROTECTED (BIT(5) | BIT(6))
+#define CAP_CM BIT(7)
+#define CAP_3LEVEL BIT(9)
+#define CAP_4LEVEL BIT(10)
+#define CAP_FRO(cap) (((cap) >> 24 & 0x3ff) * 16)
+#define CAP_2M BIT(34)
+#define CAP_1G BIT(35)
+#define CAP_NFR(cap) (((cap) >> 40 & 0xff) + 1)
+#define CAP_DRAIN_WRITES BIT(54)
+#define CAP_DRAIN_READS BIT(55)
+#define ECAP_COHERENT BIT(0)
+#define ECAP_QI BIT(1)
+#define ECAP_IR BIT(3)
+#define ECAP_EIM BIT(4)
+
+#define GCMD_TE (1U << 31)
+#define GCMD_SRTP (1U << 30)
+#define GCMD_QIE (1U << 26)
+#define GCMD_IRE (1U << 25)
+#define GCMD_SIRTP (1U << 24)
+#define GCMD_CFI (1U << 23)
+#define GSTS_STATE 0x96800000U	/* states, as opposed to commands that were done once */
+#define FSTS_OVERFLOW 1U
+#define FSTS_PENDING 2U
+#define FECTL_MASKED (1U << 31)
+#define PMEN_ENABLE (1U << 31)
+#define PMEN_STATUS 1U
+#define REGS_SIZE 0x6000	/* with fault registers at the highest place that CAP can say */
+
+/* Invalidations, 6.5.2 */
+#define INV_CONTEXT_ALL (1UL | 1UL << 4)
+#define INV_IOTLB_ALL (2UL | 1UL << 4)
+#define INV_IOTLB_DOMAIN(id) (2UL | 2UL << 4 | (u64)(id) << 16)
+#define INV_DRAIN_WRITES BIT(6)
+#define INV_DRAIN_READS BIT(7)
+#define INV_IRQS_ALL 4UL
+#define INV_IRQ(index) (4UL | 1UL << 4 | (u64)(index) << 32)
+#define INV_WAIT(data) (5UL | 1UL << 5 | (u64)(data) << 32)
+#define QUEUE_LENGTH 256U
+
+#define CTX_AW_3LEVEL 1UL
+#define CTX_AW_4LEVEL 2UL
+#define CTX_DOMAIN(hi) ((hi) >> 8 & 0xffff)
+
+/* Interrupt remapping entries, 9.10 */
+#define IRTE_P BIT(0)
+#define IRTE_LEVEL BIT(4)
+#define IRTE_NMI (4UL << 5)
+#define IRTE_VECTOR_SHIFT 16
+#define IRTE_DEST_SHIFT 32
+#define IRTE_CHECK_ID BIT(18)
+#define IRTE_CHECK_BUS BIT(19)
+#define IRQS 4096U
+#define IRTA_SIZE 11U		/* 2^(11 + 1) entries */
+#define IRTA_X2APIC BIT(11)
+
+struct vtd {
+	u64 cap;
+	u64 drain;		/* bits of IOTLB invalidations */
+	u64 *root, *queue;
+	volatile u32 *done;	/* the unit stores the data of INV_WAIT here */
+	unsigned tail;
+	u32 rounds;
+	bool x2apic;
+	u64 *irqs;
+	u64 used[IRQS / 64];	/* a bit for each of them */
+};
+
+static bool incoherent;		/* a unit reads tables without asking the CPUs' caches */
+
+static void written(const void *p, u64 size)
+{
+	if (!incoherent)
+		return;
+	for (u64 at = (u64)p & ~63UL; at < (u64)p + size; at += 64)
+		__asm__ volatile("clflush (%0)" ::"r"(at) : "memory");
+	smp_mb();
+}
+
+static void written_entries(const u64 *at, unsigned n)
+{
+	written(at, n * 8UL);
+}
+
+/* --- Commands --- */
+
+/* Turns a state on or off, or has something done once, and waits. */
+static bool turn(struct iommu *u, u32 bit, bool on)
+{
+	u32 state = iommu_read32(u, GSTS) & GSTS_STATE;
+
+	iommu_write32(u, GCMD, on ? state | bit : state & ~bit);
+	return iommu_wait_for(!(iommu_read32(u, GSTS) & bit) == !on);
+}
+
+static void enqueue(struct vtd *v, u64 lo, u64 hi)
+{
+	v->queue[2 * v->tail] = lo;
+	v->queue[2 * v->tail + 1] = hi;
+	v->tail = (v->tail + 1) % QUEUE_LENGTH;
+}
+
+/* Does an invalidation. A unit that does not complete it in time is dead. */
+static void invalidate(struct iommu *u, u64 what)
+{
+	struct vtd *v = u->hw;
+
+	if (u->dead)
+		return;
+	enqueue(v, what, 0);
+	enqueue(v, INV_WAIT(++v->rounds), virt_to_phys((const void *)v->done));
+	smp_mb();
+	iommu_write64(u, IQT, (u64)v->tail << 4);
+	u->dead = !iommu_wait_for(*v->done == v->rounds);
+}
+
+/* --- Functions --- */
+
+static int vtd_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
+{
+	struct vtd *v = u->hw;
+	u64 *root = &v->root[2 * pci_bus(sbdf)], *ctx, old;
+
+	if (!*root && d) {
+		u64 *t = alloc_page();
+
+		if (!t)
+			return -ENOMEM;
+		written(t, PAGE_SIZE);
+		WRITE_ONCE(*root, virt_to_phys(t) | 1);
+		written(root, 8);
+	}
+	if (!*root)
+		return 0;
+	ctx = (u64 *)phys_to_virt(*root & PTE_ADDR) + 2 * pci_devfn(sbdf);
+	if (d) {
+		bool deep = v->cap & CAP_4LEVEL;
+		const u64 *t = deep ? d->pt.root : pt_table(d->pt.root[0]);
+
+		if (d->id >= CAP_DOMAINS(v->cap))
+			return -ENOSPC;
+		ctx[1] = (deep ? CTX_AW_4LEVEL : CTX_AW_3LEVEL) | (u64)d->id << 8;
+		written(ctx, 16);
+		barrier();
+		WRITE_ONCE(ctx[0], virt_to_phys(t) | 1);
+		written(ctx, 16);
+		return 0;
+	}
+	old = atomic_xchg(&ctx[0], 0);
+	written(ctx, 16);
+	if (old & 1) {
+		invalidate(u, INV_CONTEXT_ALL);
+		invalidate(u, INV_IOTLB_DOMAIN(CTX_DOMAIN(ctx[1])) | v->drain);
+	}
+	return 0;
+}
+
+static void vtd_flush(struct iommu *u, const struct iommu_domain *d)
+{
+	struct vtd *v = u->hw;
+
+	invalidate(u, INV_IOTLB_DOMAIN(d->id) | v->drain);
+}
+
+/* --- Interrupts --- */
+
+static int vtd_irq_alloc(struct iommu *u, u32 sbdf, unsigned n)
+{
+	u64 source = (sbdf & 0xffff) | IRTE_CHECK_ID;
+	struct vtd *v = u->hw;
+	u32 bridge;
+
+	/* Behind a bridge: any id on these buses. */
+	if (iommu_behind_bridge(sbdf, &bridge))
+		source = pci_bus(bridge) << 8 | pci_bus(sbdf) | IRTE_CHECK_BUS;
+	for (unsigned first = 0; n && first + n <= IRQS; first += n) {
+		if (find_next_bit(v->used, first + n, first) < first + n)
+			continue;
+		for (unsigned i = first; i < first + n; i++) {
+			set_bit(i, v->used);
+			v->irqs[2 * i + 1] = source;
+		}
+		written(&v->irqs[2 * first], n * 16UL);
+		return (int)first;
+	}
+	return -ENOSPC;
+}
+
+/* Changes an entry. Its upper half, the source, is valid already. */
+static void write_irq(struct iommu *u, unsigned index, u64 lo)
+{
+	struct vtd *v = u->hw;
+	u64 *e = &v->irqs[2 * index], old = atomic_xchg(e, lo);
+
+	written(e, 8);
+	if (old & IRTE_P)
+		invalidate(u, INV_IRQ(index));
+}
+
+static void vtd_irq_free(struct iommu *u, u32 sbdf __unused, unsigned index, unsigned n)
+{
+	struct vtd *v = u->hw;
+
+	for (unsigned i = index; i < index + n; i++) {
+		write_irq(u, i, 0);
+		clear_bit(i, v->used);
+	}
+}
+
+static void vtd_irq_route(struct iommu *u, const struct iommu_irq *i)
+{
+	struct vtd *v = u->hw;
+	u64 dest = v->x2apic ? i->apic_id : (u64)i->apic_id << 8 & 0xff00;
+	u64 e = IRTE_P | (u64)i->vector << IRTE_VECTOR_SHIFT | dest << IRTE_DEST_SHIFT |
+		(i->level ? IRTE_LEVEL : 0) | (i->nmi ? IRTE_NMI : 0);
+
+	write_irq(u, i->index, i->vector || i->nmi ? e : 0);
+}
+
+/* The whole index is in the data, as a subhandle, which a function with several adds to. 5.1.2.2 */
+static void vtd_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
+{
+	*address = 0xfee00000UL | 1 << 4 | 1 << 3;
+	*data = i->index;
+}
+
+/* The vector is that of the entry, so that an EOI finds it. 5.1.2.1 */
+static u64 vtd_irq_rte(const struct iommu_irq *i)
+{
+	return (u64)(i->index & 0x7fff) << 49 | 1UL << 48 | (u64)(i->index >> 15) << 11 |
+	       (i->level ? 1UL << 15 : 0) | i->vector;
+}
+
+/* --- Faults, 11.4.14 --- */
+
+static const char *reason_text(u8 reason)
+{
+	static const char *const texts[] = {
+		[0x01] = "it has no owner",
+		[0x02] = "it has no owner",
+		[0x03] = "bad context entry",
+		[0x04] = "address too high",
+		[0x05] = "may not be written",
+		[0x06] = "may not be read",
+		[0x0e] = "no memory, but interrupts",
+		[0x20] = "bad message",
+		[0x21] = "no such interrupt",
+		[0x22] = "no such interrupt",
+		[0x25] = "message in compatibility format",
+		[0x26] = "interrupt of another source",
+	};
+
+	return reason < ARRAY_SIZE(texts) && texts[reason] ? texts[reason] : "bad table";
+}
+
+static bool vtd_fault(struct iommu *u, struct iommu_fault *f)
+{
+	struct vtd *v = u->hw;
+	u32 status = iommu_read32(u, FSTS);
+
+	for (u32 i = 0; status & FSTS_PENDING && i < CAP_NFR(v->cap); i++) {
+		u32 at = CAP_FRO(v->cap) + 16 * i;
+		u64 lo, hi = iommu_read64(u, at + 8);
+
+		if (!(hi >> 63))
+			continue;
+		lo = iommu_read64(u, at);
+		iommu_write32(u, at + 12, 1U << 31);
+		*f = (struct iommu_fault){
+			.sbdf = PCI_SBDF(u->acpi->segment, 0, hi & 0xffff),
+			.write = !(hi >> 62 & 1),
+			.reason = (u8)(hi >> 32),
+		};
+		f->interrupt = f->reason >= 0x20;
+		f->address = f->interrupt ? lo >> 48 : lo & PAGE_MASK;
+		f->what = reason_text(f->reason);
+		return true;
+	}
+	/* Lost faults are not counted, but more are recorded only after this. */
+	if (status & FSTS_OVERFLOW)
+		iommu_write32(u, FSTS, FSTS_OVERFLOW);
+	return false;
+}
+
+/* --- Start --- */
+
+static const char *__init missing(u64 cap, u64 ecap)
+{
+	if (!(ecap & ECAP_QI))
+		return "it has no queue of invalidations";
+	if (!(cap & (CAP_3LEVEL | CAP_4LEVEL)))
+		return "it has no tables of 3 or 4 levels";
+	if (cap & CAP_CM)
+		return "it is an emulated one in caching mode";
+	if (cap & CAP_RWBF)
+		return "it needs flushes of a write buffer";
+	return NULL;
+}
+
+/* Turns on interrupt remapping. No entry is valid at first. */
+static void __init start_interrupts(struct iommu *u, u64 ecap)
+{
+	struct vtd *v = u->hw;
+
+	if (!(ecap & ECAP_IR) || !(boot_acpi.dmar_flags & DMAR_INTR_REMAP) || !iommu_remapping)
+		return;
+	v->irqs = alloc_pages(IRQS * 16 / PAGE_SIZE, NODE_ANY);
+	if (!v->irqs)
+		return;
+	written(v->irqs, IRQS * 16);
+	v->x2apic = x86.x2apic && (ecap & ECAP_EIM);
+	iommu_write64(u, IRTA, virt_to_phys(v->irqs) | (v->x2apic ? IRTA_X2APIC : 0) | IRTA_SIZE);
+	if (!turn(u, GCMD_SIRTP, true))
+		return;
+	invalidate(u, INV_IRQS_ALL);
+	u->remaps = !u->dead && turn(u, GCMD_CFI, false) && turn(u, GCMD_IRE, true);
+}
+
+/* Firmware may have left any of it on: translation then stays on, with the new tables. */
+static bool __init start_tables(struct iommu *u)
+{
+	struct vtd *v = u->hw;
+
+	iommu_write32(u, FECTL, FECTL_MASKED);	/* faults are polled */
+	iommu_write64(u, RTADDR, virt_to_phys(v->root));
+	if (!turn(u, GCMD_SRTP, true) || !turn(u, GCMD_QIE, false))
+		return false;
+	iommu_write64(u, IQT, 0);
+	iommu_write64(u, IQA, virt_to_phys(v->queue));
+	if (!turn(u, GCMD_QIE, true))
+		return false;
+	invalidate(u, INV_CONTEXT_ALL);
+	invalidate(u, INV_IOTLB_ALL | v->drain);
+	if (u->dead || !turn(u, GCMD_TE, true))
+		return false;
+	/* Memory that firmware protected until now is as protected as all other. */
+	if (v->cap & CAP_PROTECTED) {
+		iommu_write32(u, PMEN, iommu_read32(u, PMEN) & ~PMEN_ENABLE);
+		iommu_wait_for(!(iommu_read32(u, PMEN) & PMEN_STATUS));
+	}
+	return true;
+}
+
+static int __init vtd_start(struct iommu *u)
+{
+	u64 cap = iommu_read64(u, CAP), ecap = iommu_read64(u, ECAP);
+	const char *why = missing(cap, ecap);
+	struct vtd *v = why ? NULL : kzalloc(sizeof(*v));
+
+	if (why) {
+		pr_warn("iommu: VT-d at %#lx: %s\n", u->acpi->base, why);
+		return -ENODEV;
+	}
+	if (!v)
+		return -ENOMEM;
+	u->hw = v;
+	v->cap = cap;
+	v->drain = (cap & CAP_DRAIN_WRITES ? INV_DRAIN_WRITES : 0) |
+		   (cap & CAP_DRAIN_READS ? INV_DRAIN_READS : 0);
+	u->max_level = !(cap & CAP_2M) ? 0 : !(cap & CAP_1G) ? 1 : 2;
+	incoherent |= !(ecap & ECAP_COHERENT);
+	v->root = alloc_page();
+	v->queue = alloc_pages(2, NODE_ANY);
+	if (!v->root || !v->queue)
+		return -ENOMEM;
+	v->done = (u32 *)(v->queue + 2 * QUEUE_LENGTH);
+	written(v->root, PAGE_SIZE);
+	if (!start_tables(u)) {
+		pr_err("iommu: VT-d at %#lx does not answer\n", u->acpi->base);
+		return -EIO;
+	}
+	start_interrupts(u, ecap);
+	return 0;
+}
+
+const struct iommu_ops vtd_ops = {
+	.name = "VT-d",
+	.regs_size = REGS_SIZE,
+	.start = vtd_start,
+	.attach = vtd_attach,
+	.flush = vtd_flush,
+	.irq_alloc = vtd_irq_alloc,
+	.irq_free = vtd_irq_free,
+	.irq_route = vtd_irq_route,
+	.irq_message = vtd_irq_message,
+	.irq_rte = vtd_irq_rte,
+	.fault = vtd_fault,
+	.leaf_read = PTE_P,
+	.leaf_write = PTE_W,
+	.format = { .table = PTE_P | PTE_W,
+		    .new_table = iommu_new_table,
+		    .written = written_entries },
+};
