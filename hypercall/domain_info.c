@@ -30,20 +30,27 @@ static u32 vcpus_info(struct domain *d, struct xen_domctl_getdomaininfo *info)
 	return info->nr_online_vcpus ? flags : 0;
 }
 
+/* Returns whether d has memory of its own there. */
+static bool is_own(struct domain *d, u64 addr)
+{
+	return p2m_lookup(d, addr >> PAGE_SHIFT).type == P2M_RAM;
+}
+
 /*
  * Returns how many pages more d has than its Linux counts: those that the memory map does not call
  * RAM, and the BIOS's. (Nor does it count the first one, but the one behind shared_info, which d
  * has no more.) Linux takes the initial domain's target for the number that it counts, and `xl
  * create` waits until the domain has no more pages than the target.
  */
-static u64 uncounted_pages(const struct domain *d)
+static u64 uncounted_pages(struct domain *d)
 {
-	u64 n = (BIOS_END - BIOS_BEGIN) >> PAGE_SHIFT;
+	u64 n;
 
 	if (!d->initial)
 		return 0;
+	n = is_own(d, BIOS_BEGIN) ? (BIOS_END - BIOS_BEGIN) >> PAGE_SHIFT : 0;
 	for (unsigned i = 0; i < d->nr_memory_map; i++)
-		if (d->memory_map[i].type != MEM_RAM)
+		if (d->memory_map[i].type != MEM_RAM && is_own(d, d->memory_map[i].addr))
 			n += d->memory_map[i].size >> PAGE_SHIFT;
 	return min(n, (u64)d->tot_pages);
 }

@@ -133,8 +133,7 @@ void iommu_check_answer(struct iommu *u)
 
 	if (likely(!u->dead) || !u->ops)
 		return;
-	pr_err("iommu: the unit at %#lx does not answer: its functions are stopped\n",
-	       u->acpi->base);
+	pr_err("iommu: no answer from %#lx: its functions are stopped\n", u->acpi->base);
 	list_for_each(f, &u->functions, link)
 		iommu_stop_master(f->sbdf);
 	u->ops = NULL;
@@ -383,7 +382,7 @@ static void block(struct iommu *u, struct iommu_function *f)
 }
 
 /* Lets requests with an id reach what id has. Several functions may share it. */
-static int attach_id(struct iommu *u, u32 sbdf, struct iommu_domain *id)
+static int attach_id(struct iommu *u, u32 sbdf, bool own, struct iommu_domain *id)
 {
 	struct iommu_function *f, *new = kzalloc(sizeof(*new));
 	int rc;
@@ -398,10 +397,13 @@ static int attach_id(struct iommu *u, u32 sbdf, struct iommu_domain *id)
 	}
 	if (f) {
 		kfree(new);
-		f->users += f->domain == id;
-		return f->domain == id ? 0 : -EBUSY;
+		if (f->domain != id)
+			return -EBUSY;
+		f->users++;
+		f->own |= own;
+		return 0;
 	}
-	*new = (struct iommu_function){ .sbdf = sbdf, .users = 1, .domain = id };
+	*new = (struct iommu_function){ .sbdf = sbdf, .own = own, .users = 1, .domain = id };
 	list_add_tail(&new->link, &u->functions);
 	atomic_or(&id->units, BIT(u->index));
 	rc = u->ops ? u->ops->attach(u, sbdf, id) : -ENODEV;
@@ -411,13 +413,16 @@ static int attach_id(struct iommu *u, u32 sbdf, struct iommu_domain *id)
 	return rc;
 }
 
-static void detach_id(struct iommu *u, u32 sbdf, const struct iommu_domain *id)
+static void detach_id(struct iommu *u, u32 sbdf, bool own, const struct iommu_domain *id)
 {
 	struct iommu_function *f;
 
 	guard(&u->lock);
 	f = iommu_find_function(u, sbdf);
-	if (f && f->domain == id && !--f->users)
+	if (!f || f->domain != id)
+		return;
+	f->own &= !own;
+	if (!--f->users)
 		block(u, f);
 }
 
@@ -428,32 +433,35 @@ static int attach_function(struct iommu *u, u32 sbdf, struct iommu_domain *id)
 	unsigned n = ids_of(sbdf, ids);
 
 	for (unsigned i = 0; i < n; i++) {
-		int rc = attach_id(u, ids[i], id);
+		int rc = attach_id(u, ids[i], !i, id);
 
 		if (!rc)
 			continue;
 		while (i--)
-			detach_id(u, ids[i], id);
+			detach_id(u, ids[i], !i, id);
 		return rc;
 	}
 	return 0;
 }
 
+/* Returns the tables that the function is attached to, but firmware's, or NULL. */
+static struct iommu_domain *attached_to(struct iommu *u, u32 sbdf)
+{
+	struct iommu_function *f;
+
+	guard(&u->lock);
+	f = iommu_find_function(u, sbdf);
+	return f && f->own && f->domain != &firmware ? f->domain : NULL;
+}
+
 int iommu_attach(struct domain *d, u32 sbdf)
 {
 	struct iommu *u = iommu_unit_of(sbdf);
-	struct iommu_function *f;
+	struct iommu_domain *id = u ? attached_to(u, sbdf) : NULL;
 	int rc = 0;
 
-	if (!u)
-		return -ENODEV;
-	spin_lock(&u->lock);
-	f = iommu_find_function(u, sbdf);
-	if (f && f->domain != &firmware)
-		rc = f->domain == d->iommu ? 1 : -EBUSY;
-	spin_unlock(&u->lock);
-	if (rc)
-		return min(rc, 0);
+	if (!u || id)
+		return !u ? -ENODEV : id == d->iommu ? 0 : -EBUSY;
 	if (!d->iommu)
 		rc = create_tables(d);
 	if (!rc)
@@ -474,10 +482,11 @@ void iommu_detach(struct domain *d, u32 sbdf)
 	u32 ids[3];
 	unsigned n = ids_of(sbdf, ids);
 
-	/* The unit may be dead: iommu_unit_of() does not find it. */
-	for (unsigned i = 0; i < boot_acpi.nr_iommus; i++)
-		for (unsigned j = 0; d->iommu && j < n; j++)
-			detach_id(&iommu_units[i], ids[j], d->iommu);
+	/* The unit may be out of use by now: iommu_unit_of() would not find it. */
+	for (unsigned i = 0; d->iommu && i < boot_acpi.nr_iommus; i++)
+		if (iommu_units[i].acpi && attached_to(&iommu_units[i], sbdf) == d->iommu)
+			for (unsigned j = 0; j < n; j++)
+				detach_id(&iommu_units[i], ids[j], !j, d->iommu);
 }
 
 /* --- Start --- */
@@ -534,13 +543,18 @@ static void __init start_unit(unsigned i)
 	}
 	iommu_driver = u->ops;
 	max_level = min(max_level, u->max_level);
-	pr_info("iommu: %s at %#lx blocks DMA; leaves up to %s%s\n", iommu_driver->name, a->base,
-		u->max_level > 1 ? "1G" : "2M", u->remaps ? "; remaps interrupts" : "");
+	pr_info("iommu: %s at %#lx: DMA blocked, %s pages%s\n", u->ops->name, a->base,
+		u->max_level > 1 ? "1G" :
+		u->max_level     ? "2M" :
+				   "4K",
+		u->remaps ? ", interrupts remapped" : "");
 }
 
 /* Lets functions reach what firmware needs them to reach: a screen's memory, a keyboard's rings. */
 static void __init attach_reserved(void)
 {
+	if (!boot_acpi.nr_reserved)
+		return;
 	firmware.pt.format = &iommu_driver->format;
 	firmware.pt.root = iommu_new_table(&firmware.pt);
 	for (unsigned i = 0; i < boot_acpi.nr_reserved && firmware.pt.root; i++) {

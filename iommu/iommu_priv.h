@@ -25,7 +25,8 @@ struct iommu_domain {
 struct iommu_function {
 	struct list link;	/* iommu.functions */
 	u32 sbdf;
-	unsigned users;		/* functions: one, or all behind a bridge */
+	bool own;		/* a function with this id is attached */
+	unsigned users;		/* functions: that one, and those behind a bridge */
 	struct iommu_domain *domain;
 };
 

@@ -403,7 +403,7 @@ static int __init vtd_start(struct iommu *u)
 	written(v->root, PAGE_SIZE);
 	if (!start_tables(u)) {
 		pr_err("iommu: VT-d at %#lx does not answer\n", u->acpi->base);
-		return -ETIMEDOUT;
+		return -EIO;
 	}
 	start_interrupts(u, ecap);
 	return 0;

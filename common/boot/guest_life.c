@@ -8,6 +8,7 @@
 #include <margay/console.h>
 #include <margay/domain_parts.h>
 #include <margay/hold.h>
+#include <margay/iommu.h>
 #include <margay/sched.h>
 
 #define STEP_NS 30000UL			/* small steps are batched up to this time */
@@ -106,6 +107,18 @@ static void if_last_guest_gone(void)
 	printk("no guests left\n");
 }
 
+static bool gets_devices(const struct guest_spec *spec)
+{
+	bool safe = iommu_present();
+
+	if (!spec->initial || opt.devices == DEVICES_NONE || (opt.devices == DEVICES_AUTO && !safe))
+		return false;
+	if (!safe)
+		pr_warn("devices=insecure: %s has the devices and no IOMMU bounds them: no DMA\n",
+			spec->name);
+	return true;
+}
+
 static struct domain *guest_create(const struct guest_spec *spec)
 {
 	struct domain_config config = {
@@ -124,7 +137,10 @@ static struct domain *guest_create(const struct guest_spec *spec)
 		guest_spec_affinity(spec, 0, &set);
 		config.node = cpus[cpu_set_next(&set, 0)]->node;
 	}
-	return domain_create(&config, &guest_life, &d) ? NULL : d;
+	if (domain_create(&config, &guest_life, &d))
+		return NULL;
+	d->hardware = gets_devices(spec);
+	return d;
 }
 
 /* Applies pin= to the vCPUs created since the last call. */

@@ -213,14 +213,20 @@ static const struct {
 	{ "MCFG", false, acpi_parse_mcfg }, { "DMAR", false, acpi_parse_dmar },
 };
 
+static paddr_t __init root_entry(const u8 *root, u32 i, u32 width)
+{
+	const u8 *e = root + HEADER_SIZE + i * width;
+
+	return width == 8 ? get_u64(e) : get_u32(e);
+}
+
 /* Parses all tables of one kind. Reports unreadable tables once, with the first kind. */
 static void __init tables_of_kind(const u8 *root, u32 n, u32 width, u32 kind, struct acpi_info *out)
 {
 	bool seen = false;
 
 	for (u32 i = 0; i < n; i++) {
-		const u8 *e = root + HEADER_SIZE + i * width;
-		paddr_t pa = width == 8 ? get_u64(e) : get_u32(e);
+		paddr_t pa = root_entry(root, i, width);
 		const u8 *t = pa ? map(pa, HEADER_SIZE) : NULL;
 
 		if (t ? memcmp(t, kinds[kind].name, 4) != 0 : kind != 0)
@@ -234,12 +240,29 @@ static void __init tables_of_kind(const u8 *root, u32 n, u32 width, u32 kind, st
 	}
 }
 
+/*
+ * Notes a table that a domain with the machine's devices needs as it is. It gets no other: most
+ * describe what Margay keeps, such as CPUs, memory nodes, timers and IOMMUs.
+ */
+static void __init note_passed(paddr_t pa, struct acpi_info *out)
+{
+	static const char names[][5] = { "FACP", "SSDT", "PSDT", "SBST", "MCFG", "SLIC",
+					 "MSDM", "WDAT", "FPDT", "S3PT" };
+	const u8 *t = pa ? map(pa, HEADER_SIZE) : NULL;
+
+	for (u32 i = 0; t && i < ARRAY_SIZE(names); i++)
+		if (!memcmp(t, names[i], 4) && out->nr_passed < ACPI_MAX_PASSED)
+			out->passed[out->nr_passed++] = pa;
+}
+
 static void __init all_tables(const u8 *root, u32 width, struct acpi_info *out)
 {
 	u32 n = (get_u32(root + 4) - HEADER_SIZE) / width;
 
 	for (u32 kind = 0; kind < ARRAY_SIZE(kinds); kind++)
 		tables_of_kind(root, n, width, kind, out);
+	for (u32 i = 0; i < n; i++)
+		note_passed(root_entry(root, i, width), out);
 }
 
 static const u8 *__init root_table(const u8 *rsdp, u32 *width)

@@ -17,6 +17,7 @@
 #define ACPI_MAX_RESERVED 64
 #define ACPI_MAX_ECAM 64
 #define ACPI_PATH_MAX 8
+#define ACPI_MAX_PASSED 128
 
 /* Address space ids of a generic address structure (ACPI 5.2.3.2). */
 #define ACPI_SPACE_MEM 0
@@ -125,6 +126,10 @@ struct acpi_info {
 #define DMAR_X2APIC_OPT_OUT 2U
 	struct acpi_ecam ecam[ACPI_MAX_ECAM];	/* MCFG */
 	unsigned int nr_ecam;
+
+	/* Tables that a domain with the machine's devices needs as they are. */
+	paddr_t passed[ACPI_MAX_PASSED];
+	unsigned int nr_passed;
 
 	paddr_t hpet_base; /* 0: none */
 	struct acpi_uart spcr, dbg2;

@@ -45,8 +45,8 @@ struct boot_info {
 	const char *cmdline; /* never NULL */
 	const void *rsdp; /* the loader's copy, or NULL */
 	size_t rsdp_size;
-	struct mem_range *mem; /* sorted, disjoint, merged; valid until the first guest starts */
-	unsigned int nr_mem; /* 0 once the first guest starts */
+	struct mem_range *mem; /* sorted, disjoint, merged */
+	unsigned int nr_mem;
 	paddr_t ram_end; /* above the last byte of RAM */
 	struct boot_module mods[BOOT_MAX_MODULES];
 	unsigned int nr_mods;

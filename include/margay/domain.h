@@ -34,7 +34,7 @@ struct e820_entry {
 	u32 type;
 } __packed;
 
-#define MEMORY_MAP_MAX 16
+#define MEMORY_MAP_MAX 128
 
 /* Guest frames from `first` up to, but not including, `end`. */
 struct gfn_range {

@@ -22,7 +22,7 @@ struct domain_part {
 	void (*free)(struct domain *d);
 };
 
-extern const struct domain_part arch_part, p2m_part; /* defined by the architecture */
+extern const struct domain_part arch_part, p2m_part, vioapic_part; /* defined by the architecture */
 extern const struct domain_part evtchn_part, grant_part;
 
 /* Do a bounded step: 0 when all is done, -ERESTART to be called again, or creation's error. */

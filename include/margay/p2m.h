@@ -77,6 +77,13 @@ struct p2m {
  */
 int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type);
 
+/*
+ * Maps 2^order pages (0 or 9) at their own addresses, where nothing is mapped: P2M_MMIO, uncached or,
+ * where the MTRRs say so, write-back (tables of the firmware). 0, -ENOMEM, -EBUSY (parts are mapped,
+ * or have other memory types), -EINVAL (all is mapped).
+ */
+int p2m_map_device(struct domain *d, gfn_t gfn, unsigned order);
+
 /* Maps a page, over nothing but the types of the mask `over` (a bit each). Also -EINVAL. */
 int p2m_map_over(struct domain *d, gfn_t gfn, mfn_t mfn, enum p2m_type type, u32 over);
 

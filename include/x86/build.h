@@ -21,7 +21,9 @@
  * data are in RAM, as on Xen; the initrd is below them.
  */
 struct guest_layout {
-	u64 low, high;       /* bytes of RAM from 0 and from 4 GiB */
+	struct e820_entry ram[MEMORY_MAP_MAX / 2];	/* ascending */
+	unsigned nr_ram;
+	gpaddr_t base;	/* start of the range of RAM that has the kernel and all of these */
 	gpaddr_t top;     /* end of the console's page and of all below it */
 	gpaddr_t console;    /* the PV console's ring */
 	gpaddr_t acpi;       /* the tables */
@@ -33,8 +35,13 @@ struct guest_layout {
 /* Computes the layout. Returns 0, or -EINVAL when mem is too small for any guest. */
 int guest_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l);
 
+/* The same with RAM where the machine has it. -EINVAL also: not enough; -E2BIG: too many ranges. */
+int machine_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l);
+
 /* Fills in the memory map. Returns the number of entries, at most MEMORY_MAP_MAX. */
 unsigned int guest_memory_map(const struct guest_layout *l, struct e820_entry *map);
+/* The same with all that the machine's map has beside RAM. */
+unsigned machine_memory_map(const struct guest_layout *l, struct e820_entry *map);
 
 /*
  * Writes RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT to acpi_size(nr_vcpus) bytes of zeros,
@@ -43,3 +50,7 @@ unsigned int guest_memory_map(const struct guest_layout *l, struct e820_entry *m
 void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus);
 /* Returns the size of the tables. */
 u64 acpi_size(unsigned int nr_vcpus);
+
+/* The same with the machine's own tables beside the MADT. build_acpi_host.c */
+void acpi_machine_build(void *to, gpaddr_t gpa, unsigned nr_vcpus);
+u64 acpi_machine_size(unsigned nr_vcpus);

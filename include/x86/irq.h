@@ -11,7 +11,7 @@
 #define VEC_DEVICE_LAST 0xef
 
 struct irq {
-	/* Called on the CPU, with interrupts off, after the EOI. Takes locks from LOCK_EVTCHN on. */
+	/* Called on the CPU, with interrupts off, after the EOI. Takes locks from LOCK_IOAPIC on. */
 	void (*fn)(struct irq *i);
 	struct cpu *cpu;	/* NULL: not bound */
 	u8 vector;

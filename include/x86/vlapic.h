@@ -24,6 +24,16 @@ void *vlapic_page(struct vcpu *v);
  */
 bool vlapic_by_hardware(struct vcpu *v, bool can);
 u16 vlapic_sync_irr_to_page(struct vcpu *v);
+/* Finishes a level-triggered interrupt whose EOI hardware has done, if the vector has one. */
+void vlapic_end_level(struct vcpu *v, u8 vector);
+/* Writes the 256 bits of vectors whose EOI software must see. */
+void vlapic_eoi_exits(struct vcpu *v, u64 *bits);
+/*
+ * Delivers a device's interrupt to the vCPUs that match an 8-bit destination, as an IO-APIC or an
+ * MSI has it: fixed, or to the one with the lowest priority. Any CPU.
+ */
+void vlapic_device_interrupt(struct domain *d, u8 dest, bool logical, bool to_lowest, u8 vector,
+			     bool level);
 /* CR8 as the guest sees it. */
 u8 vlapic_get_cr8(struct vcpu *v);
 void vlapic_set_cr8(struct vcpu *v, u8 cr8);

@@ -126,6 +126,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(info.nr_ecam <= ACPI_MAX_ECAM);
 	for (i = 0; i < info.nr_ecam; i++)
 		CHECK(info.ecam[i].base && info.ecam[i].first <= info.ecam[i].last);
+	CHECK(info.nr_iommus <= ACPI_MAX_IOMMUS && info.nr_reserved <= ACPI_MAX_RESERVED);
+	CHECK(info.nr_scopes <= ACPI_MAX_SCOPES);
+	for (i = 0; i < info.nr_iommus; i++)
+		CHECK(info.iommus[i].base &&
+		      info.iommus[i].first_scope + info.iommus[i].nr_scopes <= info.nr_scopes);
+	for (i = 0; i < info.nr_reserved; i++)
+		CHECK(info.reserved[i].size &&
+		      info.reserved[i].first_scope + info.reserved[i].nr_scopes <= info.nr_scopes);
+	for (i = 0; i < info.nr_scopes; i++)
+		CHECK(info.scopes[i].path_len <= ACPI_PATH_MAX);
 	for (i = 0; i < 2; i++) {
 		const struct acpi_uart *u = i ? &info.dbg2 : &info.spcr;
 

@@ -76,6 +76,15 @@ def acpi():
     ivrs += b"".join(struct.pack("<BBHHHQQQ", kind, 7, 32, 8, 0x1ff, 0, 0x10000, 0x2000) for kind in (0x20, 0x21, 0x22))
     yield table(b"IVRS", ivrs)
 
+    def scope(kind, number, bus, *path):
+        return struct.pack("<BBHBB", kind, 6 + 2 * len(path), 0, number, bus) + b"".join(bytes(step) for step in path)
+
+    scopes = scope(3, 0, 255, (0, 0)) + scope(1, 0, 0, (1, 0)) + scope(2, 0, 0, (28, 0)) + scope(1, 0, 0, (28, 1), (0, 0))
+    dmar = b"\x2f\x01".ljust(12, b"\0") + struct.pack("<HHBBHQ", 0, 16 + len(scopes), 0, 0, 0, 0xfed90000) + scopes
+    dmar += struct.pack("<HHBBHQ", 0, 16, 1, 0, 0, 0xfed91000)
+    dmar += struct.pack("<HHHHQQ", 1, 24 + 8, 0, 0, 0x7e000000, 0x7e00ffff) + scope(1, 0, 0, (2, 0))
+    yield table(b"APIC", madt) + table(b"DMAR", dmar)
+
     def image(revision, root_name, width):
         root = root_name + struct.pack("<I", 36 + width) + bytes(28) + (0x1000000 + 128).to_bytes(width, "little")
         root = root[:9] + bytes([-sum(root) & 255]) + root[10:]

@@ -6,6 +6,7 @@
 #include <x86/features.h>
 #include <x86/regs.h>
 #include <x86/spec.h>
+#include <x86/vioapic.h>
 
 struct domain mock_domain = { .vcpus = { [MOCK_VCPUS - 1] = NULL } };
 struct mock_vcpu mock_vcpus[MOCK_VCPUS];
@@ -54,6 +55,13 @@ const struct hvm_ops *hvm = &mock_ops;
 struct x86_features x86;
 struct spec_plan spec;
 u64 spec_arch_caps;
+
+/* In a domain without emulated IO-APICs. */
+__attribute__((weak)) void vioapic_eoi(struct domain *d, u8 vector)
+{
+	(void)d;
+	(void)vector;
+}
 
 void mock_vcpu_free(void)
 {

@@ -2,7 +2,7 @@
 /*
  * The PVH builder, with host memory as guest memory: layout, kernel, initrd, start info and errors;
  * and its ACPI tables, which Margay's own parser reads back.
- * unit-sources: arch/x86/guest/build.c arch/x86/guest/build_acpi.c common/boot/elf.c
+ * unit-sources: arch/x86/guest/build.c arch/x86/guest/build_acpi.c arch/x86/guest/build_acpi_host.c common/boot/elf.c
  * unit-sources: test/unit/mock_heap.c
  * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c drivers/acpi/dmar.c drivers/acpi/ivrs.c
  */
@@ -10,6 +10,7 @@
 
 #include <margay/acpi.h>
 #include <margay/arch.h>
+#include <margay/boot_state.h>
 #include <margay/console.h>
 #include <margay/errno.h>
 #include <margay/guest_copy.h>
@@ -23,6 +24,8 @@
 #define KERNEL_AT 0x200000UL
 
 struct x86_features x86 = { .phys_bits = 40 };
+struct boot_info boot_info;
+struct acpi_info boot_acpi;
 
 static u8 *ram;        /* of the guest, from address 0 */
 static u64 pages_left; /* of the machine */
@@ -190,8 +193,8 @@ static void test_layout(void **state)
 	assert_int_equal(map[0].type, MEM_RAM);
 	assert_int_equal(map[2].type, MEM_RESERVED);
 	assert_int_equal(guest_layout(5UL << 30, 0xfff, 2, &l), 0);
-	assert_int_equal(l.low, GUEST_LOW_TOP);
-	assert_int_equal(l.high, 2UL << 30);
+	assert_int_equal(l.ram[0].size, GUEST_LOW_TOP);
+	assert_int_equal(l.ram[1].size, 2UL << 30);
 	/* Linux checks these to stay within the first gigabyte. */
 	assert_int_equal(l.cmdline, GUEST_BOOT_TOP - 0x4000);
 	assert_int_equal(guest_memory_map(&l, map), 5);
@@ -205,6 +208,52 @@ static void test_layout(void **state)
 	assert_int_equal(guest_layout(4096, 0, 2, &l), -EINVAL);
 	assert_int_equal(guest_layout(RAM + 1, 0, 2, &l), -EINVAL);
 	assert_int_equal(guest_layout(RAM, 1UL << 20, 2, &l), -EINVAL);
+}
+
+static const struct mem_range machine[] = {
+	{ 0, 0x9fc00, MEM_RAM },	    { 0x9fc00, 0x400, MEM_RESERVED },
+	{ 0xf0000, 0x10000, MEM_RESERVED }, { 0x100000, 0x3ff0000, MEM_RAM },
+	{ 0x40f0000, 0x10000, MEM_ACPI },   { 0x4100000, 0x100000, MEM_UNCACHED },
+	{ 0x4200000, 0x800, MEM_NVS },	    { 0x100000000, 0x40000000, MEM_RAM },
+};
+
+static void set_machine(unsigned n)
+{
+	boot_info.mem = (struct mem_range *)machine;
+	boot_info.nr_mem = n;
+}
+
+/* RAM lies where the machine has it; all else but the unused RAM is as on the machine. */
+static void test_machine_layout(void **state)
+{
+	static const struct e820_entry expected[] = {
+		{ 0, 0x9f000, MEM_RAM },
+		{ 0x9fc00, 0x400, MEM_RESERVED },
+		{ 0xf0000, 0x10000, MEM_RESERVED },
+		{ 0x100000, 0x3fee000, MEM_RAM },
+		{ 0x40ee000, 0x1000, MEM_ACPI },
+		{ 0x40ef000, 0x1000, MEM_RESERVED },
+		{ 0x40f0000, 0x10000, MEM_ACPI },
+		{ 0x4200000, 0x800, MEM_NVS },
+		{ 0x100000000, 0x3f71000, MEM_RAM },
+	};
+	struct e820_entry map[MEMORY_MAP_MAX];
+	struct guest_layout l;
+
+	(void)state;
+	set_machine(ARRAY_SIZE(machine));
+	assert_int_equal(machine_layout(128UL << 20, 5, 2, &l), 0);
+	assert_int_equal(l.base, 0x100000);
+	assert_int_equal(l.cmdline, 0x40ec000);
+	assert_int_equal(machine_memory_map(&l, map), ARRAY_SIZE(expected));
+	assert_memory_equal(map, expected, sizeof(expected));
+	/* The largest range below a gigabyte has the kernel; none has more than is wanted. */
+	assert_int_equal(machine_layout(2UL << 20, 5, 2, &l), 0);
+	assert_int_equal(l.nr_ram, 2);
+	assert_int_equal(l.ram[1].size, 0x161000);
+	assert_int_equal(l.top, 0x261000);
+	assert_int_equal(machine_layout(2UL << 30, 5, 2, &l), -EINVAL);
+	assert_int_equal(machine_layout(0x9f000, 5, 2, &l), -EINVAL);
 }
 
 static void test_guest(void **state)
@@ -401,6 +450,41 @@ static void test_acpi(void **state)
 	assert_memory_equal(dsdt + 36, dsdt_aml, sizeof(dsdt_aml));
 }
 
+/* The control domain's tables: a new root, the machine's own, and a MADT with its IO-APICs. */
+static void test_acpi_machine(void **state)
+{
+	static struct acpi_info info;
+	u64 xsdt_at;
+	u64 entries[3];
+
+	(void)state;
+	boot_acpi = (struct acpi_info){
+		.ioapics = { { 0, 0xfec00000, 3 }, { 24, 0xfec01000, 4 } }, .nr_ioapics = 2,
+		.overrides = { { 0, 0, 2 }, { 9, 13, 9 } }, .nr_overrides = 2,
+		.passed = { 0x12340000, 0x56780000 }, .nr_passed = 2,
+	};
+	for (unsigned n = 1; n <= 1024; n += 93) {
+		host_log_clear();
+		memset(tables, 0, sizeof(tables));
+		assert_in_range(acpi_machine_size(n), 1, sizeof(tables));
+		acpi_machine_build(tables, TABLES_AT, n);
+		memset(&info, 0, sizeof(info));
+		assert_int_equal(acpi_parse(tables, 36, map_table, &info), 0);
+		assert_int_equal(info.nr_cpus, n);
+		assert_int_equal(info.nr_ioapics, 2);
+		assert_memory_equal(info.ioapics, boot_acpi.ioapics, 2 * sizeof(info.ioapics[0]));
+		assert_int_equal(info.nr_overrides, 2);
+		assert_memory_equal(info.overrides, boot_acpi.overrides,
+				    2 * sizeof(info.overrides[0]));
+	}
+	memcpy(&xsdt_at, tables + 24, sizeof(xsdt_at));
+	assert_int_equal(*(const u32 *)map_table(xsdt_at + 4, 4), 36 + 3 * 8);
+	memcpy(entries, map_table(xsdt_at + 36, sizeof(entries)), sizeof(entries));
+	assert_memory_equal(map_table(entries[0], 4), "APIC", 4);
+	assert_int_equal(entries[1], 0x12340000);
+	assert_int_equal(entries[2], 0x56780000);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -408,6 +492,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_layout),        TEST(test_guest),  TEST(test_initial),
 		TEST(test_memory_shapes), TEST(test_errors), TEST(test_acpi),
+		TEST(test_machine_layout), TEST(test_acpi_machine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

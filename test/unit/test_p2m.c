@@ -2,7 +2,7 @@
 /*
  * The physical-to-machine map over the real owner table: mapping, splitting, lookup, released
  * pages, flushes, and a tear-down without leaks.
- * unit-sources: common/on_demand.c arch/x86/guest/p2m.c arch/x86/mm/page_table.c common/boot/memmap.c test/unit/arena.c
+ * unit-sources: common/on_demand.c arch/x86/guest/p2m.c arch/x86/mm/page_table.c common/boot/memmap.c arch/x86/mm/mtrr.c test/unit/arena.c
  */
 #include "arena.h"
 
@@ -11,6 +11,8 @@
 #include <margay/vcpu.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/mtrr.h>
+#include <x86/page_table.h>
 #include <x86/paging.h>
 
 static struct cpu cpu[2];
@@ -610,6 +612,39 @@ static void test_random(void **state)
 	}
 }
 
+/* Device memory goes only where nothing is, uncached unless the MTRRs make it write-back. */
+static void test_device(void **state)
+{
+	mfn_t page = ram(0);
+	u64 *at;
+	unsigned level;
+
+	(void)state;
+	mtrrs = (struct mtrrs){ .phys_bits = 40, .def = MTRR_DEF_ON | MEMTYPE_UC,
+				.nr_regs = MTRR_FIXED + 2 };
+	mtrrs.regs[MTRR_FIXED] = 0x40000000 | MEMTYPE_WB;
+	mtrrs.regs[MTRR_FIXED + 1] = ((1UL << 40) - 0x100000) | MTRR_MASK_VALID;
+	assert_int_equal(p2m_map(&d, 0x80000, page, 0, P2M_RAM), 0);
+	assert_int_equal(p2m_map_device(&d, 0x80000, 9), -EBUSY);
+	assert_int_equal(p2m_map_device(&d, 0x80000, 0), -EINVAL);
+	assert_int_equal(p2m_map_device(&d, 0x80001, 0), 0);
+	assert_int_equal(p2m_map_device(&d, 0x80001, 0), -EINVAL);
+	assert_int_equal(p2m_lookup(&d, 0x80001).mfn, 0x80001);
+	assert_int_equal(p2m_lookup(&d, 0x80001).type, P2M_MMIO);
+	assert_true(pt_walk(&d.p2m.pt, 0x80001, &level, &at) & PTE_PCD);
+	/* Half of the 2 MiB is write-back. */
+	assert_int_equal(p2m_map_device(&d, 0x40000, 9), -EBUSY);
+	assert_int_equal(p2m_map_device(&d, 0x40000, 0), 0);
+	assert_int_equal(p2m_lookup(&d, 0x40000).type, P2M_MMIO);
+	assert_false(pt_walk(&d.p2m.pt, 0x40000, &level, &at) & PTE_PCD);
+	assert_int_equal(p2m_map_device(&d, 0x80200, 9), 0);
+	assert_int_equal(p2m_lookup(&d, 0x803ff).mfn, 0x803ff);
+	assert_true(pt_walk(&d.p2m.pt, 0x80200, &level, &at) & PTE_PCD);
+	mtrrs.nr_regs = 0;
+	assert_int_equal(p2m_map_device(&d, 0x90000, 0), 0);
+	assert_true(pt_walk(&d.p2m.pt, 0x90000, &level, &at) & PTE_PCD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -620,6 +655,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rights, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_listener, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_device, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_flush, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),

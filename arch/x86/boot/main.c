@@ -86,6 +86,17 @@ static void __init choose_backend(void)
 	pr_info("guests run by %s\n", hvm->name);
 }
 
+/* The boot loader's map goes with the init memory. */
+static void keep_memory_map(void)
+{
+	struct mem_range *map = kzalloc(boot_info.nr_mem * sizeof(*map));
+
+	if (!map)
+		panic("no memory to keep the memory map\n");
+	memcpy(map, boot_info.mem, boot_info.nr_mem * sizeof(*map));
+	boot_info.mem = map;
+}
+
 static void main_on_own_stack(void *arg __unused)
 {
 	smp_boot_aps();
@@ -96,7 +107,7 @@ static void main_on_own_stack(void *arg __unused)
 	console_start();
 	if (opt.report)
 		machine_describe();
-	boot_info.nr_mem = 0;	/* the map goes with the init memory */
+	keep_memory_map();
 	paging_end_init();
 	if (opt.perf_boot)
 		memory_show();

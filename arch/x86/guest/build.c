@@ -3,9 +3,11 @@
  * Builds a PVH guest: RAM from 0 to at most 3 GiB and from 4 GiB up, the kernel's segments at the
  * addresses they ask for, the initrd as high as possible below 4 GiB, and above it the start info
  * and the pages that the memory map reserves (build.h). vCPU 0 starts in 32-bit flat mode with EBX
- * pointing to the start info. The build runs in bounded steps, one guest at a time. On an error the
- * caller destroys the domain. xen/arch-x86/hvm/start_info.h.
+ * pointing to the start info. The control domain that has the machine's devices has RAM where the
+ * machine has it, and the machine's memory map beside it. The build runs in bounded steps, one guest
+ * at a time. On an error the caller destroys the domain. xen/arch-x86/hvm/start_info.h.
  */
+#include <margay/boot_state.h>
 #include <margay/console.h>
 #include <margay/elf.h>
 #include <margay/guest_copy.h>
@@ -29,32 +31,99 @@ struct start_page {
 	struct hvm_memmap_table_entry map[MEMORY_MAP_MAX];
 };
 
-int guest_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l)
+/* Places the builder's data below the end of the RAM from base to end that the kernel lies in. */
+static int place_data(struct guest_layout *l, gpaddr_t base, gpaddr_t end, size_t cmdline_len)
 {
-	if (mem < MIN_MEM || !IS_ALIGNED(mem, PAGE_SIZE) || cmdline_len >= MAX_CMDLINE)
+	if (end < base + MIN_MEM || cmdline_len >= MAX_CMDLINE)
 		return -EINVAL;
-	l->low = min(mem, GUEST_LOW_TOP);
-	l->high = mem - l->low;
-	l->top = min(l->low, GUEST_BOOT_TOP);
+	l->base = base;
+	l->top = min(end, GUEST_BOOT_TOP);
 	l->console = l->top - PAGE_SIZE;
-	l->acpi_size = ALIGN_UP(acpi_size(nr_vcpus), PAGE_SIZE);
 	l->acpi = l->console - l->acpi_size;
 	l->start_info = l->acpi - PAGE_SIZE;
 	l->cmdline = l->start_info - ALIGN_UP(cmdline_len + 1, PAGE_SIZE);
 	return 0;
 }
 
+int guest_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l)
+{
+	if (!IS_ALIGNED(mem, PAGE_SIZE))
+		return -EINVAL;
+	l->nr_ram = mem > GUEST_LOW_TOP ? 2 : 1;
+	l->ram[0] = (struct e820_entry){ 0, min(mem, GUEST_LOW_TOP), MEM_RAM };
+	l->ram[1] = (struct e820_entry){ GUEST_HIGH_BASE, mem - l->ram[0].size, MEM_RAM };
+	l->acpi_size = ALIGN_UP(acpi_size(nr_vcpus), PAGE_SIZE);
+	return place_data(l, 0, l->ram[0].size, cmdline_len);
+}
+
+int machine_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l)
+{
+	const struct e820_entry *best = NULL;
+
+	l->nr_ram = 0;
+	for (unsigned i = 0; i < boot_info.nr_mem && mem; i++) {
+		const struct mem_range *m = &boot_info.mem[i];
+		gpaddr_t base = ALIGN_UP(m->base, PAGE_SIZE);
+		gpaddr_t end = ALIGN_DOWN(m->base + m->size, PAGE_SIZE);
+		struct e820_entry *r = &l->ram[l->nr_ram];
+
+		if (m->type != MEM_RAM || end <= base)
+			continue;
+		if (l->nr_ram++ == ARRAY_SIZE(l->ram))
+			return -E2BIG;
+		*r = (struct e820_entry){ base, min(end - base, mem), MEM_RAM };
+		mem -= r->size;
+		if (base < GUEST_BOOT_TOP && (!best || r->size > best->size))
+			best = r;
+	}
+	if (mem || !best)
+		return -EINVAL;
+	l->acpi_size = ALIGN_UP(acpi_machine_size(nr_vcpus), PAGE_SIZE);
+	return place_data(l, best->addr, best->addr + best->size, cmdline_len);
+}
+
+/* Adds an entry in the order of addresses, if it is not empty and there is room. */
+static unsigned add_entry(struct e820_entry *map, unsigned n, u64 addr, u64 end, u32 type)
+{
+	unsigned i = n;
+
+	if (addr == end || n == MEMORY_MAP_MAX)
+		return n;
+	for (; i && map[i - 1].addr > addr; i--)
+		map[i] = map[i - 1];
+	map[i] = (struct e820_entry){ addr, end - addr, type };
+	return n + 1;
+}
+
 unsigned int guest_memory_map(const struct guest_layout *l, struct e820_entry *map)
 {
 	unsigned n = 0;
 
-	map[n++] = (struct e820_entry){ 0, l->acpi, MEM_RAM };
-	map[n++] = (struct e820_entry){ l->acpi, l->acpi_size, MEM_ACPI };
-	map[n++] = (struct e820_entry){ l->console, PAGE_SIZE, MEM_RESERVED };
-	if (l->low > l->top)
-		map[n++] = (struct e820_entry){ l->top, l->low - l->top, MEM_RAM };
-	if (l->high)
-		map[n++] = (struct e820_entry){ GUEST_HIGH_BASE, l->high, MEM_RAM };
+	for (const struct e820_entry *r = l->ram; r < l->ram + l->nr_ram; r++) {
+		if (r->addr != l->base) {
+			n = add_entry(map, n, r->addr, r->addr + r->size, MEM_RAM);
+			continue;
+		}
+		n = add_entry(map, n, r->addr, l->acpi, MEM_RAM);
+		n = add_entry(map, n, l->acpi, l->console, MEM_ACPI);
+		n = add_entry(map, n, l->console, l->top, MEM_RESERVED);
+		n = add_entry(map, n, l->top, r->addr + r->size, MEM_RAM);
+	}
+	return n;
+}
+
+unsigned machine_memory_map(const struct guest_layout *l, struct e820_entry *map)
+{
+	unsigned n = guest_memory_map(l, map);
+
+	for (unsigned i = 0; i < boot_info.nr_mem; i++) {
+		const struct mem_range *m = &boot_info.mem[i];
+
+		if (m->type != MEM_RAM && m->type != MEM_UNCACHED)
+			n = add_entry(map, n, m->base, m->base + m->size, m->type);
+	}
+	if (n == MEMORY_MAP_MAX)
+		pr_warn("memory map: more than %u ranges: a guest does not know the others\n", n);
 	return n;
 }
 
@@ -64,7 +133,7 @@ unsigned int guest_memory_map(const struct guest_layout *l, struct e820_entry *m
 static struct {
 	struct guest_layout l;
 	struct elf_image elf;
-	unsigned segment;
+	unsigned segment, range;
 	u64 done;	/* bytes done of the current range of RAM, segment or initrd */
 	struct hvm_modlist_entry initrd;
 } now_building;
@@ -122,9 +191,12 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 {
 	struct guest_layout *l = &now_building.l;
 	struct elf_image *elf = &now_building.elf;
-	int rc = guest_layout(bg->spec.mem, strlen(bg->spec.cmdline), d->nr_vcpus, l);
+	const struct e820_entry *last;
+	int rc = (d->hardware ? machine_layout : guest_layout)(
+		bg->spec.mem, strlen(bg->spec.cmdline), d->nr_vcpus, l);
 
-	if (rc || (l->high && (GUEST_HIGH_BASE + l->high) >> x86.phys_bits)) {
+	last = &l->ram[rc ? 0 : l->nr_ram - 1];
+	if (rc || (last->addr + last->size - 1) >> x86.phys_bits) {
 		pr_err("%s:\n  cannot have %lu MiB of memory and a command line of %lu bytes\n",
 		       bg->spec.label, bg->spec.mem >> 20, strlen(bg->spec.cmdline));
 		return -EINVAL;
@@ -137,14 +209,15 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 	for (unsigned i = 0; i < elf->nr_segs; i++) {
 		const struct elf_segment *s = &elf->seg[i];
 
-		if (s->memsz > l->cmdline || s->paddr > l->cmdline - s->memsz) {
-			pr_err("%s:\n  its kernel wants %lx to %lx, its memory ends at %lx\n",
-			       bg->spec.label, s->paddr, s->paddr + s->memsz, l->cmdline);
+		if (s->memsz > l->cmdline || s->paddr > l->cmdline - s->memsz ||
+		    s->paddr < l->base) {
+			pr_err("%s:\n  its kernel wants %lx to %lx, its memory is %lx to %lx\n",
+			       bg->spec.label, s->paddr, s->paddr + s->memsz, l->base, l->cmdline);
 			return -E2BIG;
 		}
 	}
 	now_building.initrd = (struct hvm_modlist_entry){ 0 };
-	now_building.segment = 0;
+	now_building.segment = now_building.range = 0;
 	now_building.done = 0;
 	if (!bg->initrd_size)
 		return 0;
@@ -160,14 +233,15 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 	return 0;
 }
 
-static int add_low_ram(struct domain *d, const struct boot_guest *bg __unused)
+static int add_all_ram(struct domain *d, const struct boot_guest *bg __unused)
 {
-	return add_ram(d, 0, now_building.l.low);
-}
+	const struct e820_entry *r = &now_building.l.ram[now_building.range];
+	int rc = add_ram(d, r->addr, r->size);
 
-static int add_high_ram(struct domain *d, const struct boot_guest *bg __unused)
-{
-	return add_ram(d, GUEST_HIGH_BASE, now_building.l.high);
+	if (rc)
+		return rc;
+	now_building.done = 0;
+	return ++now_building.range < now_building.l.nr_ram ? -ERESTART : 0;
 }
 
 /* Copies the kernel's segments. Memory is already zero, so the BSS needs no clearing. */
@@ -194,7 +268,7 @@ static int load_acpi(struct domain *d, const struct guest_layout *l)
 
 	if (!tables)
 		return -ENOMEM;
-	acpi_build(tables, l->acpi, d->nr_vcpus);
+	(d->hardware ? acpi_machine_build : acpi_build)(tables, l->acpi, d->nr_vcpus);
 	rc = copy_to_gpa(d, l->acpi, tables, l->acpi_size);
 	kfree(tables);
 	return rc;
@@ -215,7 +289,7 @@ static int load_start_info(struct domain *d, const struct boot_guest *bg,
 		sp.info.nr_modules = 1;
 		sp.info.modlist_paddr = l->start_info + offsetof(struct start_page, mod);
 	}
-	d->nr_memory_map = guest_memory_map(l, d->memory_map);
+	d->nr_memory_map = (d->hardware ? machine_memory_map : guest_memory_map)(l, d->memory_map);
 	for (unsigned i = 0; i < d->nr_memory_map; i++) {
 		const struct e820_entry *e = &d->memory_map[i];
 
@@ -275,7 +349,7 @@ static int build_end(struct domain *d, const struct boot_guest *bg)
 int arch_build_guest(struct domain *d, struct boot_guest *bg)
 {
 	static int (*const stages[])(struct domain *d, const struct boot_guest *bg) = {
-		build_begin, add_low_ram, add_high_ram, copy_kernel, copy_initrd, build_end,
+		build_begin, add_all_ram, copy_kernel, copy_initrd, build_end,
 	};
 	int rc = stages[bg->stage - 1](d, bg);
 

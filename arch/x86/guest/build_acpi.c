@@ -4,8 +4,9 @@
  * or, for ids that an xAPIC cannot have, an x2APIC per vCPU, no IO-APIC. The DSDT holds an empty
  * \_SB: the MADT alone lets a kernel bring CPUs up and take them offline. ACPI 6.4, chapter 5.
  */
-#include <x86/build.h>
 #include <x86/vlapic.h>
+
+#include "acpi_build.h"
 
 #define FADT_SIZE 268U /* revision 5 */
 #define FADT_WBINVD BIT(0)
@@ -20,27 +21,9 @@
 #define XAPIC_IDS 255U /* 255 is the broadcast destination */
 #define MADT_ENABLED 1U
 
-struct acpi_header {
-	char signature[4];
-	u32 length;
-	u8 revision, checksum;
-	char oem_id[6], oem_table_id[8];
-	u32 oem_revision;
-	char creator_id[4];
-	u32 creator_revision;
-} __packed;
-
 /* The tables in the order in which they lie in the guest's memory. */
 struct tables {
-	struct rsdp {
-		char signature[8];
-		u8 checksum;
-		char oem_id[6];
-		u8 revision;
-		u32 rsdt, length;
-		u64 xsdt;
-		u8 checksum_all, reserved[3];
-	} __packed rsdp;
+	struct acpi_rsdp rsdp;
 	struct {
 		struct acpi_header header;
 		u64 fadt, madt;
@@ -61,32 +44,32 @@ struct tables {
 		u8 x_legacy[FADT_SIZE - 148];
 	} __packed __aligned(16) fadt;
 	struct {
-		struct acpi_header header;
-		u32 lapic, flags;
-		struct madt_lapic {
-			u8 type, length, uid, id;
-			u32 flags;
-		} __packed entries[];	/* and then the x2APICs */
+		struct acpi_madt table;
+		u8 cpus[];
 	} __packed __aligned(16) madt;
 };
+
+struct madt_lapic {
+	u8 type, length, uid, id;
+	u32 flags;
+} __packed;
 
 struct madt_x2apic {
 	u8 type, length, reserved[2];
 	u32 id, flags, uid;
 } __packed;
 
-static u64 madt_size(unsigned int nr_vcpus)
+u64 acpi_cpus_size(unsigned nr_vcpus)
 {
-	unsigned int lapics = min(nr_vcpus, XAPIC_IDS);
+	unsigned lapics = min(nr_vcpus, XAPIC_IDS);
 
-	return offsetof(struct tables, madt.entries) - offsetof(struct tables, madt) +
-	       lapics * sizeof(struct madt_lapic) +
+	return lapics * sizeof(struct madt_lapic) +
 	       (nr_vcpus - lapics) * sizeof(struct madt_x2apic);
 }
 
 u64 acpi_size(unsigned int nr_vcpus)
 {
-	return offsetof(struct tables, madt) + madt_size(nr_vcpus);
+	return offsetof(struct tables, madt.cpus) + acpi_cpus_size(nr_vcpus);
 }
 
 static u8 checksum(const void *table, size_t n)
@@ -99,8 +82,7 @@ static u8 checksum(const void *table, size_t n)
 	return (u8)-sum;
 }
 
-/* Fills in the header and the checksum of a table of size bytes. */
-static void finish_table(struct acpi_header *h, const char *signature, u8 revision, size_t size)
+void acpi_finish_table(struct acpi_header *h, const char *signature, u8 revision, size_t size)
 {
 	*h = (struct acpi_header){ .length = (u32)size, .revision = revision, .oem_id = "MARGAY",
 				   .oem_table_id = "PVHGUEST", .oem_revision = 1,
@@ -109,35 +91,46 @@ static void finish_table(struct acpi_header *h, const char *signature, u8 revisi
 	h->checksum = checksum(h, size);
 }
 
+void acpi_rsdp(struct acpi_rsdp *r, gpaddr_t xsdt)
+{
+	*r = (struct acpi_rsdp){ .signature = "RSD PTR ", .oem_id = "MARGAY", .revision = 2,
+				 .length = sizeof(*r), .xsdt = xsdt };
+	r->checksum = checksum(r, 20);
+	r->checksum_all = checksum(r, sizeof(*r));
+}
+
+void acpi_cpus(void *to, unsigned nr_vcpus)
+{
+	unsigned lapics = min(nr_vcpus, XAPIC_IDS);
+	struct madt_lapic *l = to;
+	struct madt_x2apic *x = (struct madt_x2apic *)(l + lapics);
+
+	for (unsigned i = 0; i < lapics; i++)
+		l[i] = (struct madt_lapic){ MADT_LAPIC, sizeof(*l), (u8)i, (u8)i, MADT_ENABLED };
+	for (u32 i = lapics; i < nr_vcpus; i++)
+		x[i - lapics] = (struct madt_x2apic){ .type = MADT_X2APIC, .id = i,
+			.length = sizeof(*x), .flags = MADT_ENABLED, .uid = i };
+}
+
 void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus)
 {
 	static const u8 scope_sb[] = { 0x10, 0x06, '\\', '_', 'S', 'B', '_' }; /* Scope (\_SB) {} */
 	struct tables *t = to;
-	struct madt_x2apic *x2apics;
 
-	t->rsdp = (struct rsdp){ .signature = "RSD PTR ", .oem_id = "MARGAY", .revision = 2,
-				 .length = sizeof(t->rsdp),
-				 .xsdt = gpa + offsetof(struct tables, xsdt) };
-	t->rsdp.checksum = checksum(&t->rsdp, 20);
-	t->rsdp.checksum_all = checksum(&t->rsdp, sizeof(t->rsdp));
-
+	acpi_rsdp(&t->rsdp, gpa + offsetof(struct tables, xsdt));
 	t->xsdt.fadt = gpa + offsetof(struct tables, fadt);
 	t->xsdt.madt = gpa + offsetof(struct tables, madt);
-	finish_table(&t->xsdt.header, "XSDT", 1, sizeof(struct acpi_header) + 2 * sizeof(u64));
+	acpi_finish_table(&t->xsdt.header, "XSDT", 1, sizeof(struct acpi_header) + 2 * sizeof(u64));
 	memcpy(t->dsdt.aml, scope_sb, sizeof(scope_sb));
-	finish_table(&t->dsdt.header, "DSDT", 2, sizeof(struct acpi_header) + sizeof(scope_sb));
+	acpi_finish_table(&t->dsdt.header, "DSDT", 2,
+			  sizeof(struct acpi_header) + sizeof(scope_sb));
 	t->fadt.x_dsdt = gpa + offsetof(struct tables, dsdt);
 	t->fadt.dsdt = (u32)t->fadt.x_dsdt;
 	t->fadt.boot_arch = FADT_NO_VGA | FADT_NO_ASPM | FADT_NO_RTC;
 	t->fadt.flags = FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_HW_REDUCED;
-	finish_table(&t->fadt.header, "FACP", 5, FADT_SIZE);
-	t->madt.lapic = VLAPIC_BASE;
-	for (unsigned int i = 0; i < min(nr_vcpus, XAPIC_IDS); i++)
-		t->madt.entries[i] = (struct madt_lapic){ MADT_LAPIC, sizeof(struct madt_lapic),
-							  (u8)i, (u8)i, MADT_ENABLED };
-	x2apics = (struct madt_x2apic *)&t->madt.entries[XAPIC_IDS];
-	for (u32 i = XAPIC_IDS; i < nr_vcpus; i++)
-		x2apics[i - XAPIC_IDS] = (struct madt_x2apic){ .type = MADT_X2APIC, .id = i,
-			.length = sizeof(*x2apics), .flags = MADT_ENABLED, .uid = i };
-	finish_table(&t->madt.header, "APIC", 4, madt_size(nr_vcpus));
+	acpi_finish_table(&t->fadt.header, "FACP", 5, FADT_SIZE);
+	t->madt.table.lapic = VLAPIC_BASE;
+	acpi_cpus(t->madt.cpus, nr_vcpus);
+	acpi_finish_table(&t->madt.table.header, "APIC", 4,
+			  sizeof(t->madt.table) + acpi_cpus_size(nr_vcpus));
 }

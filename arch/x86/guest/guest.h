@@ -65,7 +65,13 @@ static inline void set_register(u64 *r, u64 val, unsigned bytes)
 struct vlapic {
 	struct vcpu *v;
 	u8 *page;
-	bool by_hardware;
+	union {
+		struct {
+			bool by_hardware;
+			bool has_level; /* level-triggered interrupts may come: vioapic.c */
+		};
+		u16 slow;	/* both: an EOI is more than the common case */
+	};
 	int isr; /* highest vector in ISR, or -1; not while hardware delivers */
 	u64 base; /* IA32_APIC_BASE */
 	u32 ldr, dfr, svr, esr;
@@ -105,6 +111,8 @@ static inline u32 *vlapic_reg(const struct vlapic *vl, u32 offset)
 
 u8 vlapic_ppr(const struct vlapic *vl);
 bool vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt);
+/* As arch_vcpu_interrupt(), for a level-triggered interrupt of a vlapic with has_level. Any CPU. */
+void vlapic_level(struct vlapic *vl, u8 vector);
 void vlapic_error(struct vlapic *vl, u32 bits);
 void vlapic_init_regs(struct vlapic *vl); /* INIT's register state; keeps IA32_APIC_BASE */
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * I/O ports: no port has a device. Reads return 0 rather than all ones, since 0 ends the loops in
+ * I/O ports. Those of the machine are the control domain's that has the devices (hardware_io.c). For
+ * other guests no port has a device. Reads return 0 rather than all ones, since 0 ends the loops in
  * which kernels calibrate clocks or wait for a busy bit. The ports of PCI configuration space do
  * return all ones: on 0 a kernel would scan all buses with over a thousand exits. Two ports reset
  * the guest as on a PC.
  */
 #include <margay/guest_copy.h>
 #include <x86/decode.h>
+#include <x86/hardware.h>
 #include <x86/paging.h>
 
 #include "guest.h"
@@ -21,15 +23,23 @@
 #define STRING_STEPS 64U /* elements per exit; each may walk four page tables */
 #define RFLAGS_DF BIT(10)
 
-static u32 read_port(u16 port)
+static u32 read_port(struct vcpu *v, const struct io_exit *io)
 {
+	u16 port = io->port;
+
+	if (unlikely(v->domain->hardware))
+		return hardware_in(v, port, io->size);
 	return (port & ~7) == PORT_PCI_CONFIG ? ~0U : 0;
 }
 
-static void write_port(struct vcpu *v, u16 port, u8 val)
+static void write_port(struct vcpu *v, const struct io_exit *io, u32 val)
 {
-	if ((port == PORT_KEYBOARD && val == KEYBOARD_PULSE_RESET) ||
-	    (port == PORT_RESET_CONTROL && (val & RESET_CONTROL_RST_CPU)))
+	u16 port = io->port;
+
+	if (unlikely(v->domain->hardware))
+		hardware_out(v, port, io->size, val);
+	else if ((port == PORT_KEYBOARD && (u8)val == KEYBOARD_PULSE_RESET) ||
+		 (port == PORT_RESET_CONTROL && (val & RESET_CONTROL_RST_CPU)))
 		domain_shutdown(v->domain, SHUTDOWN_reboot);
 }
 
@@ -87,6 +97,24 @@ static bool linear_address(struct vcpu *v, const struct vcpu_mode *m, const stru
 }
 
 /*
+ * Transfers an element between a port of the machine and memory, which the caller has found
+ * accessible: a device may change by a read, and another vCPU may unmap the memory at any time.
+ */
+static void transfer(struct vcpu *v, const struct io_exit *io, gvaddr_t va, u32 access)
+{
+	struct access_fault f;
+	u32 val = ~0U;
+
+	if (io->in) {
+		val = hardware_in(v, io->port, io->size);
+		(void)!guest_operand(v, va, &val, io->size, access, &f);
+	} else {
+		(void)!copy_from_guest(&val, va, io->size);
+		hardware_out(v, io->port, io->size, val);
+	}
+}
+
+/*
  * Returns true when the instruction is complete, false when the guest must execute it again:
  * elements are left or a fault is pending.
  */
@@ -94,7 +122,8 @@ static bool string_io(struct vcpu *v, const struct io_exit *io)
 {
 	u64 step = (v->regs.rflags & RFLAGS_DF) ? -(u64)io->size : io->size, count = 1;
 	u64 *index = io->in ? &v->regs.rdi : &v->regs.rsi;
-	u32 val = read_port(io->port), access = io->in ? PF_WRITE : 0;
+	bool machine = v->domain->hardware;
+	u32 val = machine ? 0 : read_port(v, io), access = io->in ? PF_WRITE : 0;
 	struct string_insn s;
 	struct access_fault f;
 	struct vcpu_mode m;
@@ -110,11 +139,13 @@ static bool string_io(struct vcpu *v, const struct io_exit *io)
 			inject_exception(v, s.seg == SEG_SS ? X86_SS : X86_GP, true, 0);
 			return false;
 		}
-		if (!guest_operand(v, va, io->in ? &val : NULL, io->size, access, &f)) {
+		if (!guest_operand(v, va, io->in && !machine ? &val : NULL, io->size, access, &f)) {
 			hvm->set_cr2(v, f.va);
 			inject_exception(v, X86_PF, true, f.error);
 			return false;
 		}
+		if (unlikely(machine))
+			transfer(v, io, va, access);
 		set_register(index, *index + step, s.addr_size);
 		if (io->rep)
 			set_register(&v->regs.rcx, v->regs.rcx - 1, s.addr_size);
@@ -129,8 +160,8 @@ void exit_io(struct vcpu *v, const struct io_exit *io)
 	if (io->string && !string_io(v, io))
 		return;
 	if (!io->string && io->in)
-		set_register(&v->regs.rax, read_port(io->port), io->size);
+		set_register(&v->regs.rax, read_port(v, io), io->size);
 	else if (!io->string)
-		write_port(v, io->port, (u8)v->regs.rax);
+		write_port(v, io, (u32)v->regs.rax);
 	guest_skip(v, (unsigned)(io->next_rip - v->regs.rip));
 }

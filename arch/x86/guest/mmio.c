@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Handles nested page faults that no mapping can satisfy: the local APIC's page, holes (reads
- * return all ones, writes are dropped, as on Xen) and read-only pages (writes are dropped, as on
- * Xen). The small decoder emulates the access. Instructions that it does not support raise #GP, as
+ * Handles nested page faults that no mapping can satisfy: the local APIC's page, emulated devices,
+ * holes (reads return all ones, writes are dropped, as on Xen) and read-only pages (writes are
+ * dropped, as on Xen). The small decoder emulates the access. Instructions that it does not support raise #GP, as
  * on Xen, and so do instruction fetches, page walks and event delivery at such addresses: the
  * guest's kernel handles the #GP.
  */
 #include <margay/guest_copy.h>
 #include <margay/trace.h>
 #include <x86/decode.h>
+#include <x86/hardware.h>
 #include <x86/mmio.h>
 
 #include "guest.h"
@@ -232,6 +233,8 @@ void exit_npf(struct vcpu *v, const struct npf_exit *npf)
 		else if (unlikely(v->domain->mmio) &&
 			 (acc.region = find_region(v->domain, npf->gpa)))
 			acc.kind = TO_DEVICE;
+		else if (unlikely(v->domain->hardware) && hardware_map(v, npf->gpa))
+			return;
 	}
 	if (npf->in_walk || npf->fetch || v->inject.valid)
 		inject_gp(v);

@@ -9,6 +9,7 @@
 #include <margay/domain_parts.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/mtrr.h>
 #include <x86/page_table.h>
 
 #define TYPE_SHIFT 52		/* ignored by both vendors' hardware */
@@ -280,6 +281,17 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 	if (((gfn | mfn) & ((1UL << order) - 1)) || order % 9 || level > 2)
 		return -EINVAL;
 	return map_entry(d, gfn, order, leaf(mfn, type, level), ~P2M_TRANSIENT);
+}
+
+int p2m_map_device(struct domain *d, gfn_t gfn, unsigned order)
+{
+	u64 size = PAGE_SIZE << order, len = size, e;
+	u8 type = mtrrs.nr_regs ? mtrr_type(&mtrrs, gfn << PAGE_SHIFT, &len) : MEMTYPE_UC;
+
+	if (len < size)
+		return -EBUSY;
+	e = leaf(gfn, type == MEMTYPE_WB ? P2M_SHARED : P2M_MMIO, order / 9);
+	return map_entry(d, gfn, order, (e & ~TYPE_MASK) | (u64)P2M_MMIO << TYPE_SHIFT, 0);
 }
 
 int p2m_map_over(struct domain *d, gfn_t gfn, mfn_t mfn, enum p2m_type type, u32 over)

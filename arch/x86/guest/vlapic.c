@@ -5,6 +5,7 @@
  * there is no lock. APIC id = vCPU id; in xAPIC mode its lower 8 bits. SDM 3A 11.
  */
 #include <margay/sched.h>
+#include <x86/vioapic.h>
 
 #include "guest.h"
 
@@ -41,6 +42,7 @@ int vlapic_create(struct vcpu *v)
 	v->sipi_wait = v->id != 0;
 	timer_init(&vl->timer, vlapic_timer_fired);
 	vl->timer.owner = v;
+	vl->has_level = v->domain->hardware;
 	vl->base = VLAPIC_BASE | APIC_BASE_EN | (v->id == 0 ? APIC_BASE_BSP : 0);
 	vlapic_init_regs(vl);
 	return 0;
@@ -117,10 +119,10 @@ static u32 *word_of(struct vlapic *vl, u32 set, u8 vector)
 	return vlapic_reg(vl, set + 0x10U * (vector / 32));
 }
 
-/* Hardware changes the page's ISR; otherwise vl->isr follows all changes. */
+/* Hardware changes the page's ISR; otherwise vl->isr follows all changes, as the page does. */
 static int highest_isr(const struct vlapic *vl)
 {
-	return unlikely(vl->by_hardware) ? highest_in_page(vl, APIC_ISR) : vl->isr;
+	return unlikely(vl->slow) ? highest_in_page(vl, APIC_ISR) : vl->isr;
 }
 
 u8 vlapic_ppr(const struct vlapic *vl)
@@ -259,14 +261,47 @@ bool vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt)
 	return !(val & LVT_MASKED) && vlapic_enabled(vl) && arch_vcpu_interrupt(vl->v, (u8)val);
 }
 
-static void eoi(struct vlapic *vl)
+void vlapic_end_level(struct vcpu *v, u8 vector)
 {
-	int vector = highest_isr(vl);
+	u32 bit = 1U << vector % 32;
+
+	if (!(READ_ONCE(*word_of(v->vlapic, APIC_TMR, vector)) & bit))
+		return;
+	atomic_and(word_of(v->vlapic, APIC_TMR, vector), ~bit);
+	vioapic_eoi(v->domain, vector);
+}
+
+static __noinline void eoi_slow(struct vlapic *vl)
+{
+	int vector = highest_in_page(vl, APIC_ISR);
 
 	if (vector < 0)
 		return;
 	end_service(vl, (u8)vector);
+	vlapic_end_level(vl->v, (u8)vector);
 	look_again(vl);
+}
+
+static void eoi(struct vlapic *vl)
+{
+	if (unlikely(vl->slow)) {
+		eoi_slow(vl);
+	} else if (vl->isr >= 0) {
+		end_service(vl, (u8)vl->isr);
+		look_again(vl);
+	}
+}
+
+void vlapic_level(struct vlapic *vl, u8 vector)
+{
+	atomic_or(word_of(vl, APIC_TMR, vector), 1U << vector % 32);
+	arch_vcpu_interrupt(vl->v, vector);
+}
+
+void vlapic_eoi_exits(struct vcpu *v, u64 *bits)
+{
+	for (u32 i = 0; i < 8; i++)
+		((u32 *)bits)[i] = READ_ONCE(*vlapic_reg(v->vlapic, APIC_TMR + 0x10 * i));
 }
 
 u8 vlapic_get_cr8(struct vcpu *v)
@@ -378,7 +413,6 @@ static __always_inline struct msr_read read_reg(struct vlapic *vl, u32 reg)
 	case APIC_ICR / 16: r.val = vl->icr; break;
 	case APIC_TMICT / 16: r.val = vl->tmict; break;
 	case APIC_TDCR / 16: r.val = vl->tdcr; break;
-	/* TMR stays 0: nothing sends level-triggered interrupts. */
 	case APIC_TPR / 16:
 	case APIC_ISR / 16 ... APIC_TMR / 16 + 7: r.val = *vlapic_reg(vl, reg * 16); break;
 	case APIC_IRR / 16 ... APIC_IRR / 16 + 7:

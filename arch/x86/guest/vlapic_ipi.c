@@ -224,3 +224,38 @@ void vlapic_send_icr(struct vlapic *vl)
 	}
 	send_to_many(vl, icr, dest, 0);
 }
+
+static void device_deliver(struct vcpu *t, u8 vector, bool level)
+{
+	if (!vlapic_enabled(t->vlapic))
+		return;
+	if (level)
+		vlapic_level(t->vlapic, vector);
+	else
+		arch_vcpu_interrupt(t, vector);
+}
+
+void vlapic_device_interrupt(struct domain *d, u8 dest, bool logical, bool to_lowest, u8 vector,
+			     bool level)
+{
+	u32 to = dest == XAPIC_DEST_ALL ? DEST_ALL : dest;
+	unsigned i = 0, end = d->nr_vcpus;
+	struct vcpu *best = NULL;
+
+	if (!logical && to != DEST_ALL) {	/* one at most */
+		i = min(to >> d->apic_shift, end);
+		end = min(i + 1, end);
+	}
+	for (; i < end; i++) {
+		struct vcpu *t = d->vcpus[i];
+
+		if (!ipi_match(t->vlapic, to, logical))
+			continue;
+		if (to_lowest)
+			best = lowest(best, t);
+		else
+			device_deliver(t, vector, level);
+	}
+	if (best)
+		device_deliver(best, vector, level);
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * IO-APIC: all pins are masked except those that Margay uses (the UART's and the PIT's). Intel
- * 82093AA, 3.2.
+ * IO-APIC: all pins are masked except those that Margay uses (the UART's and the PIT's) and those
+ * that a guest uses through vioapic.c, whose lock serializes it after boot. Intel 82093AA, 3.2.
  */
 #include <margay/boot_state.h>
 #include <margay/errno.h>
@@ -14,13 +14,16 @@
 
 enum { IOREGSEL = 0x00, IOWIN = 0x10, IOAPICVER = 1, IOREDTBL = 0x10 };
 
-#define RTE_MASKED 0x10000U
-#define RTE_LOW 0x2000U
+enum { IOEOI = 0x40 };			/* from version 0x20 on */
+#define VERSION_EOI 0x20
+#define MAX_PINS 256U
 
 static struct ioapic {
 	volatile u8 *regs;
+	const struct acpi_ioapic *acpi;
 	u32 gsi_base, pins;
-	u8 id;
+	u8 version;
+	u64 kept[MAX_PINS / 64];	/* Margay's own pins */
 } ioapics[ACPI_MAX_IOAPICS];
 static unsigned nr_ioapics;
 
@@ -40,13 +43,15 @@ void __init ioapic_init(void)
 {
 	for (unsigned i = 0; i < boot_acpi.nr_ioapics; i++) {
 		volatile u8 *r = map_mmio(boot_acpi.ioapics[i].base, PAGE_SIZE);
-		u32 pins;
+		u32 version;
 
 		if (!r)
 			continue;
-		pins = (ioapic_read(r, IOAPICVER) >> 16 & 0xff) + 1;
-		ioapics[nr_ioapics++] = (struct ioapic){ r, boot_acpi.ioapics[i].gsi_base, pins,
-							 boot_acpi.ioapics[i].id };
+		version = ioapic_read(r, IOAPICVER);
+		ioapics[nr_ioapics++] = (struct ioapic){
+			.regs = r, .acpi = &boot_acpi.ioapics[i],
+			.gsi_base = boot_acpi.ioapics[i].gsi_base,
+			.pins = (version >> 16 & 0xff) + 1, .version = (u8)version };
 	}
 	ioapic_mask_all();
 }
@@ -74,7 +79,8 @@ int __init ioapic_route_isa(unsigned irq, u32 what)
 
 		if (gsi < ioapics[i].gsi_base || pin >= ioapics[i].pins)
 			continue;
-		if (!iommu_ioapic_sbdf(ioapics[i].id, &sbdf) && iommu_irq_alloc(&route, 1, sbdf))
+		if (!iommu_ioapic_sbdf(ioapics[i].acpi->id, &sbdf) &&
+		    iommu_irq_alloc(&route, 1, sbdf))
 			return -ENODEV;
 		/* Without interrupt remapping a destination has 8 bits; 255 means all CPUs. */
 		if (!route.unit && housekeeping_cpu->apic_id >= XAPIC_BROADCAST)
@@ -88,9 +94,45 @@ int __init ioapic_route_isa(unsigned irq, u32 what)
 		rte = iommu_irq_rte(&route) | ((flags & 3) == 3 ? RTE_LOW : 0);
 		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1, (u32)(rte >> 32));
 		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin, (u32)rte);
+		set_bit(pin, ioapics[i].kept);
 		return 0;
 	}
 	return -ENODEV;
+}
+
+const struct acpi_ioapic *ioapic_pins(unsigned n, unsigned *pins)
+{
+	if (n >= nr_ioapics)
+		return NULL;
+	*pins = ioapics[n].pins;
+	return ioapics[n].acpi;
+}
+
+bool ioapic_is_kept(unsigned n, unsigned pin)
+{
+	return test_bit(pin, ioapics[n].kept);
+}
+
+void ioapic_set_low(unsigned n, unsigned pin, u32 low)
+{
+	ioapic_write(ioapics[n].regs, IOREDTBL + 2 * pin, low);
+}
+
+void ioapic_set(unsigned n, unsigned pin, u64 rte)
+{
+	ioapic_set_low(n, pin, RTE_MASKED);
+	ioapic_write(ioapics[n].regs, IOREDTBL + 2 * pin + 1, (u32)(rte >> 32));
+	ioapic_set_low(n, pin, (u32)rte);
+}
+
+void ioapic_end(unsigned n, unsigned pin, u32 low)
+{
+	volatile u8 *r = ioapics[n].regs;
+
+	if (ioapics[n].version >= VERSION_EOI)
+		*(volatile u32 *)(r + IOEOI) = low & 0xff;
+	else if (ioapic_read(r, IOREDTBL + 2 * pin) & RTE_REMOTE_IRR)
+		ioapic_set_low(n, pin, (low & ~RTE_LEVEL) | RTE_MASKED);
 }
 
 /* Masks both 8259s. The masked LINT0 of every local APIC blocks anything still pending there. */

@@ -31,6 +31,7 @@ enum { DLL = 0, DLM = 1 }; /* while LCR_DLAB is set */
 struct uart {
 	struct console con;
 	volatile u8 *regs;	/* NULL: at I/O ports */
+	paddr_t base;		/* of regs */
 	u16 port;
 	u8 shift;		/* log2 of the distance between registers */
 	u8 width;		/* of an access to memory: 1 or 4 bytes */
@@ -151,6 +152,23 @@ static void uart_add(const char *name, const struct uart *at, u32 baud, u8 lcr)
 	console_add(&u->con);
 }
 
+bool uart_at_port(u16 port)
+{
+	for (const struct uart *u = uarts; u < uarts + ARRAY_SIZE(uarts); u++)
+		if (u->con.name && !u->regs && port >= u->port && port - u->port < (int)REGISTERS)
+			return true;
+	return false;
+}
+
+bool uart_in_memory(paddr_t at, u64 size)
+{
+	for (const struct uart *u = uarts; u < uarts + ARRAY_SIZE(uarts); u++)
+		if (u->con.name && u->regs && u->base < at + size &&
+		    at < u->base + ((u64)REGISTERS << u->shift))
+			return true;
+	return false;
+}
+
 static void uart_option(const char *name, const char *value, u16 iobase)
 {
 	struct uart_config c;
@@ -186,6 +204,7 @@ static void __init uart_table(const char *name, const struct acpi_uart *a)
 	if (a->space == ACPI_SPACE_IO) {
 		u.port = (u16)a->address;
 	} else {
+		u.base = a->address;
 		u.regs = map_mmio(a->address, (u64)REGISTERS << a->shift);
 		if (!u.regs)
 			return;

@@ -45,6 +45,17 @@ static void set_intr_delivery(struct vmx_vcpu *s, bool by_hardware)
 		s->tpr_threshold = ~0U; /* forces a write */
 }
 
+/* Lets hardware's EOI of level-triggered interrupts exit. SDM 3C 30.1.4. */
+static __noinline void set_eoi_exits(struct vcpu *v, struct vmx_vcpu *s)
+{
+	u64 want[4];
+
+	vlapic_eoi_exits(v, want);
+	for (unsigned i = 0; i < 4; i++)
+		if (s->eoi_exits[i] != want[i])
+			vmwrite(EOI_EXIT0 + 2 * i, s->eoi_exits[i] = want[i]);
+}
+
 static void vmx_prepare_entry(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx(v);
@@ -64,6 +75,8 @@ static void vmx_prepare_entry(struct vcpu *v)
 	set_cpu_controls(s, controls);
 
 	if (s->by_hardware) {
+		if (unlikely(v->domain->hardware))
+			set_eoi_exits(v, s);
 		vmwrite(GUEST_INT_STATUS, vlapic_sync_irr_to_page(v));
 	} else {
 		/* MOV to CR8 exits only while an interrupt waits for a lower TPR. */
@@ -315,6 +328,7 @@ static enum exit_reason exit_reason_of(u64 reason)
 	case VMEXIT_IO: return EXIT_IO;
 	case VMEXIT_RDMSR: return EXIT_RDMSR;
 	case VMEXIT_WRMSR:
+	case VMEXIT_EOI:
 	case VMEXIT_APIC_WRITE: return EXIT_WRMSR;
 	case VMEXIT_PAUSE: return EXIT_PAUSE;
 	case EXIT_ENTRY_FAILED | VMEXIT_ENTRY_MC: return EXIT_MCE;
@@ -368,9 +382,13 @@ static void vmx_handle_exit(struct vcpu *v, u64 reason)
 		handle_unexpected(v, reason);
 		break;
 	case EXIT_WRMSR:
-		/* SELF_IPI is the only register whose writes exit after the write. */
+		/* SELF_IPI and EOI are the only registers whose writes exit after the write. */
 		if (reason == VMEXIT_APIC_WRITE) {
 			handle_self_ipi(v);
+			break;
+		}
+		if (reason == VMEXIT_EOI) {
+			vlapic_end_level(v, (u8)vmread(QUALIFICATION));
 			break;
 		}
 		/* fall through */

@@ -29,6 +29,7 @@ struct vmx_vcpu {
 	u64 eptp;
 	u64 rip, rsp, rflags;	/* as in the VMCS */
 	u64 host_rsp, tsc_offset;
+	u64 eoi_exits[4];		/* as in the VMCS */
 	u32 cpu_controls, tpr_threshold; /* as in the VMCS: controls.cpu plus windows */
 	bool launched;		/* since VMCLEAR */
 	bool written;		/* the constant fields have been written */

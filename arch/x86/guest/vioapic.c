@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The IO-APICs of the domain that has the machine's devices: an emulated one at the place of each of
+ * the machine's. When the guest unmasks an entry, the pin gets a vector of Margay's on the CPU of the
+ * vCPU that the entry names, and stays bound to it. A level-triggered pin is masked from the time it
+ * fires to the guest's EOI. Entries of pins that Margay keeps have no effect. The lock of each
+ * serializes the machine's IO-APIC, too. Intel 82093AA, 3.
+ */
+#include <margay/acpi.h>
+#include <margay/domain_parts.h>
+#include <margay/iommu.h>
+#include <margay/pci.h>
+#include <x86/apic.h>
+#include <x86/irq.h>
+#include <x86/mmio.h>
+#include <x86/platform.h>
+#include <x86/vioapic.h>
+#include <x86/vlapic.h>
+
+enum { IOREGSEL = 0x00, IOWIN = 0x10, IOAPIC_SIZE = 0x400 };
+enum { IOAPICID = 0, IOAPICVER = 1, IOAPICARB = 2, IOREDTBL = 0x10 };
+
+#define VERSION 0x11U	/* without an EOI register */
+#define ID_SHIFT 24
+#define ID_MASK 0xf000000U
+#define DEST_SHIFT 56
+#define RTE_WRITABLE (0xffUL << DEST_SHIFT | RTE_MASKED | RTE_LEVEL | RTE_LOW | 0xfffU)
+
+struct pin {
+	struct irq irq;
+	struct iommu_irq remap;
+	struct vioapic *io;
+	u64 rte;		/* as the guest wrote it */
+	u32 low;		/* of the machine's entry, without the mask */
+	u8 in_service;		/* vector of the level-triggered interrupt that awaits its EOI */
+	bool bound;
+};
+
+struct vioapic {
+	struct mmio_region region;
+	struct vioapic *next;
+	struct domain *d;
+	struct spinlock lock;	/* LOCK_IOAPIC */
+	unsigned n;		/* the machine's number of it */
+	u8 acpi_id, select;
+	u32 id;			/* register */
+	unsigned nr_pins;
+	struct pin pins[];
+};
+
+static unsigned number(const struct pin *p)
+{
+	return (unsigned)(p - p->io->pins);
+}
+
+/* Returns whether the entry lets interrupts through that a vLAPIC can take from a pin. */
+static bool is_open(const struct pin *p)
+{
+	u32 mode = p->rte & RTE_MODE;
+
+	return !(p->rte & RTE_MASKED) && (mode == 0 || mode == RTE_LOWEST) && (u8)p->rte >= 16;
+}
+
+static void set_mask(const struct pin *p, bool masked)
+{
+	ioapic_set_low(p->io->n, number(p), p->low | (masked ? RTE_MASKED : 0));
+}
+
+/* A device's interrupt, on the CPU to which the pin is bound. */
+static void pin_fired(struct irq *i)
+{
+	struct pin *p = container_of(i, struct pin, irq);
+	struct vioapic *io = p->io;
+	bool level, deliver;
+	u64 rte;
+
+	spin_lock(&io->lock);
+	rte = p->rte;
+	level = rte & RTE_LEVEL;
+	deliver = is_open(p) && !p->in_service;
+	if (deliver && level)
+		p->in_service = (u8)rte;
+	if (!deliver || level)
+		set_mask(p, true);
+	spin_unlock(&io->lock);
+	if (deliver)
+		vlapic_device_interrupt(io->d, (u8)(rte >> DEST_SHIFT), rte & RTE_LOGICAL,
+					(rte & RTE_MODE) == RTE_LOWEST, (u8)rte, level);
+}
+
+/* Returns the CPU for a pin: where the vCPU is that its entry names. */
+static struct cpu *cpu_for(const struct pin *p)
+{
+	const struct domain *d = p->io->d;
+	u64 id = p->rte >> DEST_SHIFT >> d->apic_shift;
+	struct cpu *c = d->vcpus[id < d->nr_vcpus && !(p->rte & RTE_LOGICAL) ? id : 0]->cpu;
+
+	/* Without remapping, a destination has 8 bits. */
+	return !p->remap.unit && c->apic_id >= XAPIC_BROADCAST ? housekeeping_cpu : c;
+}
+
+/* With pci_lock, for the remapping entry. */
+static int bind(struct pin *p)
+{
+	u32 sbdf = 0;
+	int rc = iommu_ioapic_sbdf(p->io->acpi_id, &sbdf);
+
+	if (!rc)
+		rc = iommu_irq_alloc(&p->remap, 1, sbdf);
+	else
+		p->remap = (struct iommu_irq){ 0 };	/* no remapping on this machine */
+	if (rc && rc != -ENODEV)
+		return rc;
+	p->irq = (struct irq){ .fn = pin_fired };
+	rc = irq_bind(&p->irq, cpu_for(p));
+	if (rc)
+		iommu_irq_free(&p->remap, 1);
+	p->bound = !rc;
+	return rc;
+}
+
+/* Gives the machine's entry what the guest's says. With the lock, and pci_lock if it may bind. */
+static void update(struct pin *p, bool may_bind)
+{
+	u32 flags = p->rte & (RTE_LEVEL | RTE_LOW);
+	int rc = 0;
+
+	if (ioapic_is_kept(p->io->n, number(p)))
+		return;
+	if (!(p->rte & RTE_LEVEL))
+		p->in_service = 0;
+	if (!p->bound) {
+		if (!is_open(p) || !may_bind)
+			return;
+		rc = bind(p);
+		if (rc) {
+			pr_warn("%s: IO-APIC %u pin %u: no vector (%d)\n", p->io->d->name, p->io->n,
+				number(p), rc);
+			return;
+		}
+		p->low = ~flags;
+	}
+	if ((p->low & (RTE_LEVEL | RTE_LOW)) != flags) {
+		u64 rte;
+
+		iommu_irq_route(&p->remap, p->irq.cpu->apic_id, p->irq.vector, flags & RTE_LEVEL);
+		rte = iommu_irq_rte(&p->remap) | flags;
+		p->low = (u32)rte;
+		ioapic_set(p->io->n, number(p), rte | RTE_MASKED);
+	}
+	set_mask(p, !is_open(p) || p->in_service);
+}
+
+static u32 read_entry(const struct pin *p, bool high)
+{
+	return high ? (u32)(p->rte >> 32) : (u32)p->rte | (p->in_service ? RTE_REMOTE_IRR : 0);
+}
+
+static void write_entry(struct pin *p, bool high, u32 val, bool may_bind)
+{
+	u64 rte = high ? (u32)p->rte | (u64)val << 32 : (p->rte >> 32 << 32) | val;
+
+	p->rte = rte & RTE_WRITABLE;
+	update(p, may_bind);
+}
+
+static u64 vioapic_read(struct vcpu *v __unused, struct mmio_region *r, u64 offset,
+			unsigned size __unused)
+{
+	struct vioapic *io = container_of(r, struct vioapic, region);
+	u32 reg;
+
+	guard(&io->lock);
+	reg = io->select;
+	if (offset == IOREGSEL)
+		return reg;
+	if (offset != IOWIN)
+		return 0;
+	switch (reg) {
+	case IOAPICID:
+	case IOAPICARB: return io->id;
+	case IOAPICVER: return VERSION | (io->nr_pins - 1) << 16;
+	default:
+		reg -= IOREDTBL;
+		return reg / 2 < io->nr_pins ? read_entry(&io->pins[reg / 2], reg & 1) : 0;
+	}
+}
+
+static void write_register(struct vioapic *io, u64 offset, u32 val, bool may_bind)
+{
+	u32 reg;
+
+	guard(&io->lock);
+	reg = io->select - (u32)IOREDTBL;
+	if (offset == IOREGSEL)
+		io->select = (u8)val;
+	else if (offset != IOWIN)
+		return;
+	else if (io->select == IOAPICID)
+		io->id = val & ID_MASK;
+	else if (reg / 2 < io->nr_pins)
+		write_entry(&io->pins[reg / 2], reg & 1, val, may_bind);
+}
+
+static void vioapic_write(struct vcpu *v __unused, struct mmio_region *r, u64 offset, unsigned size,
+			  u64 val)
+{
+	struct vioapic *io = container_of(r, struct vioapic, region);
+	bool may_bind = offset == IOWIN && !(val & RTE_MASKED);
+
+	if (size < 4 && offset != IOREGSEL)
+		return;
+	/* The guest's first write that opens an entry is the lower half. */
+	if (may_bind)
+		spin_lock(&pci_lock);
+	write_register(io, offset, (u32)val, may_bind);
+	if (may_bind)
+		spin_unlock(&pci_lock);
+}
+
+void vioapic_eoi(struct domain *d, u8 vector)
+{
+	for (struct vioapic *io = d->vioapic; io; io = io->next) {
+		guard(&io->lock);
+		for (struct pin *p = io->pins; p < io->pins + io->nr_pins; p++) {
+			if (p->in_service != vector)
+				continue;
+			p->in_service = 0;
+			ioapic_end(io->n, number(p), p->low);
+			set_mask(p, !is_open(p));
+		}
+	}
+}
+
+static int vioapic_create(struct domain *d)
+{
+	const struct acpi_ioapic *a;
+	unsigned pins;
+
+	for (unsigned n = 0; d->hardware && (a = ioapic_pins(n, &pins)); n++) {
+		struct vioapic *io = kzalloc(sizeof(*io) + pins * sizeof(io->pins[0]));
+
+		if (!io)
+			return -ENOMEM;
+		spin_init(&io->lock, LOCK_IOAPIC);
+		io->d = d;
+		io->n = n;
+		io->acpi_id = a->id;
+		io->id = (u32)a->id << ID_SHIFT & ID_MASK;
+		io->nr_pins = pins;
+		for (unsigned i = 0; i < pins; i++) {
+			io->pins[i].io = io;
+			io->pins[i].rte = RTE_MASKED;
+		}
+		io->region = (struct mmio_region){ .base = a->base, .size = IOAPIC_SIZE,
+						   .read = vioapic_read, .write = vioapic_write };
+		mmio_add(d, &io->region);
+		io->next = d->vioapic;
+		d->vioapic = io;
+	}
+	return 0;
+}
+
+/* Takes the pins back. irq_unbind() waits for pin_fired(), which takes the lock. */
+static int vioapic_destroy(struct domain *d)
+{
+	struct vioapic *io;
+
+	while ((io = d->vioapic)) {
+		for (struct pin *p = io->pins; p < io->pins + io->nr_pins; p++) {
+			if (!p->bound)
+				continue;
+			spin_lock(&io->lock);
+			p->rte = RTE_MASKED;
+			p->in_service = 0;
+			set_mask(p, true);
+			spin_unlock(&io->lock);
+			irq_unbind(&p->irq);
+			iommu_irq_free(&p->remap, 1);
+			ioapic_end(io->n, number(p), p->low);
+		}
+		mmio_remove(d, &io->region);
+		d->vioapic = io->next;
+		kfree(io);
+	}
+	return 0;
+}
+
+const struct domain_part vioapic_part = { .create = vioapic_create, .destroy = vioapic_destroy };

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control domain that has the machine's devices (d->hardware): their memory and ports reach it
+ * without emulation, but for what Margay keeps. arch/x86/guest/hardware.c, hardware_io.c
+ */
+#pragma once
+
+#include <margay/vcpu.h>
+
+/*
+ * Maps devices' memory at gpa, and as much around it as one entry can have. Returns whether it is
+ * mapped now; false: there is nothing, or it is Margay's. Own CPU, no lock.
+ */
+bool hardware_map(struct vcpu *v, gpaddr_t gpa);
+
+/* Access a port of the machine. size: 1, 2 or 4. What is Margay's reads 0, writes are dropped. */
+u32 hardware_in(struct vcpu *v, u16 port, unsigned size);
+void hardware_out(struct vcpu *v, u16 port, unsigned size, u32 val);

@@ -1,0 +1,905 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The core of DMA fencing with a real p2m and a driver that records: which unit covers a function,
+ * what functions reach while their domain's map changes, interrupts, faults, units that stop
+ * answering.
+ * unit-sources: iommu/iommu.c iommu/irq.c iommu/faults.c arch/x86/guest/p2m.c arch/x86/mm/page_table.c
+ * unit-sources: common/on_demand.c common/boot/memmap.c test/unit/arena.c
+ */
+#include "arena.h"
+
+#include <margay/boot_state.h>
+#include <margay/domain_parts.h>
+#include <margay/pci.h>
+#include <margay/timer.h>
+#include <margay/vcpu.h>
+#include <x86/features.h>
+#include <x86/hvm.h>
+
+#include "../../iommu/iommu_priv.h"
+
+extern const struct domain_part iommu_part;
+
+static struct cpu cpu;
+struct cpu *host_cpu = &cpu, *housekeeping_cpu = &cpu;
+static struct domain d, other;
+struct domain *domain_slots[POLICY_MAX_DOMAINS];
+struct acpi_info boot_acpi;
+struct x86_features x86;
+
+void domain_put(struct domain *dom)
+{
+	dom->refs--;
+}
+void arch_cpu_kick(struct cpu *c)
+{
+	(void)c;
+}
+void cpu_raise(struct cpu *c, u32 work)
+{
+	c->work |= work;
+}
+void cpu_relax(void)
+{
+}
+
+#define LEAF (PTE_P | PTE_U)
+static const struct hvm_ops nested = {
+	.leaf = {
+		[P2M_RAM] = LEAF | PTE_W,
+		[P2M_SHARED] = LEAF | PTE_W,
+		[P2M_SHARED_RO] = LEAF,
+		[P2M_GRANT_RW] = LEAF | PTE_W,
+		[P2M_GRANT_RO] = LEAF,
+		[P2M_FOREIGN] = LEAF | PTE_W,
+		[P2M_MMIO] = LEAF | PTE_W,
+	},
+};
+const struct hvm_ops *hvm = &nested;
+
+static unsigned objects;
+
+void *kzalloc(size_t size)
+{
+	objects++;
+	return calloc(1, size);
+}
+
+void kfree(void *p)
+{
+	objects -= !!p;
+	free(p);
+}
+
+/* --- Time --- */
+
+static stime_t time_now;
+static struct timer *armed;
+
+stime_t now(void) { return time_now; }
+void timer_init(struct timer *t, void (*fn)(struct timer *t)) { t->fn = fn; }
+
+void timer_set(struct timer *t, stime_t expires)
+{
+	t->expires = expires;
+	armed = t;
+}
+
+/* Lets the armed timer fire at its time, n times. */
+static void poll_faults(unsigned n)
+{
+	while (n--) {
+		if (armed) {
+			time_now = max(time_now, armed->expires);
+			armed->fn(armed);
+		}
+		assert_true(cpu.work & CPU_WORK_ERRORS);
+		cpu.work = 0;
+		iommu_report_faults();
+		assert_non_null(armed);
+	}
+}
+
+/* --- PCI: 00:02.0 a conventional bridge to bus 5, 00:03.0 an Express port to buses 6 and 7 --- */
+
+#define F(bus, dev, fn) PCI_SBDF(0, bus, (dev) << 3 | (fn))
+static struct pci_function functions[] = {
+	{ .sbdf = F(0, 1, 0), .express_type = 0xff },
+	{ .sbdf = F(0, 2, 0), .express_type = 0xff, .secondary = 5, .subordinate = 5 },
+	{ .sbdf = F(0, 3, 0), .express_type = 4, .secondary = 6, .subordinate = 7 },
+	{ .sbdf = F(5, 0, 0), .express_type = 0xff, .bridge = &functions[1] },
+	{ .sbdf = F(5, 1, 0), .express_type = 0xff, .bridge = &functions[1] },
+	{ .sbdf = F(6, 0, 0), .express_type = 0, .bridge = &functions[2] },
+	{ .sbdf = F(7, 0, 0), .express_type = 0, .bridge = &functions[2] },
+};
+static u32 commands[ARRAY_SIZE(functions)];
+
+struct pci_function *pci_find(u32 sbdf)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(functions); i++)
+		if (functions[i].sbdf == sbdf)
+			return &functions[i];
+	return NULL;
+}
+
+u32 pci_read(u32 sbdf, unsigned reg, unsigned size)
+{
+	struct pci_function *f = pci_find(sbdf);
+
+	if (!f)
+		return ~0U >> (32 - 8 * size);
+	return reg == 4 ? commands[f - functions] : reg == 0x19 ? f->secondary : f->subordinate;
+}
+
+void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 val)
+{
+	struct pci_function *f = pci_find(sbdf);
+
+	assert_int_equal(reg, 4);
+	assert_int_equal(size, 2);
+	if (f)
+		commands[f - functions] = val;
+}
+
+static bool is_master(u32 sbdf)
+{
+	return commands[pci_find(sbdf) - functions] & 4;
+}
+
+/* --- Two units --- */
+
+#define UNITS 2
+static struct record {
+	struct {
+		u32 sbdf;
+		const struct iommu_domain *domain;
+	} attached[32];
+	unsigned nr, flushes;
+	struct iommu_fault faults[128];
+	unsigned nr_faults;
+	u16 used;
+} records[UNITS];
+static u8 start_level[UNITS];
+static bool start_fails[UNITS], hangs;
+static void (*on_flush)(void);
+
+static struct record *of(struct iommu *u)
+{
+	assert_true(spin_is_locked(&u->lock));
+	u->dead |= hangs;
+	return &records[u->index];
+}
+
+static int fake_start(struct iommu *u)
+{
+	u->max_level = start_level[u->index];
+	u->remaps = iommu_remapping;
+	return start_fails[u->index] ? -ENODEV : 0;
+}
+
+static int fake_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *id)
+{
+	struct record *r = of(u);
+
+	for (unsigned i = 0; i < r->nr; i++)
+		if (r->attached[i].sbdf == sbdf) {
+			assert_null(id);
+			r->attached[i] = r->attached[--r->nr];
+			return 0;
+		}
+	if (id) {
+		assert_true(id->units & 1UL << u->index);
+		r->attached[r->nr].sbdf = sbdf;
+		r->attached[r->nr++].domain = id;
+	}
+	return 0;
+}
+
+static void fake_flush(struct iommu *u, const struct iommu_domain *id)
+{
+	struct record *r = of(u);
+	unsigned n = 0;
+
+	r->flushes++;
+	for (unsigned i = 0; i < r->nr; i++)
+		n += r->attached[i].domain == id;
+	assert_true(n);
+	if (on_flush)
+		on_flush();
+}
+
+static int fake_irq_alloc(struct iommu *u, u32 sbdf, unsigned n)
+{
+	(void)sbdf;
+	return (of(u)->used += n) > 16 ? -ENOSPC : 8;
+}
+
+static void fake_irq_free(struct iommu *u, u32 sbdf, unsigned index, unsigned n)
+{
+	(void)sbdf, (void)index;
+	of(u)->used -= n;
+}
+
+static void fake_irq_route(struct iommu *u, const struct iommu_irq *i)
+{
+	(void)i;
+	of(u);
+}
+
+static void fake_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
+{
+	*address = 0xabc;
+	*data = i->index;
+}
+
+static u64 fake_irq_rte(const struct iommu_irq *i) { return 1UL << 48 | i->vector; }
+
+static bool fake_fault(struct iommu *u, struct iommu_fault *f)
+{
+	struct record *r = of(u);
+
+	if (!r->nr_faults)
+		return false;
+	*f = r->faults[--r->nr_faults];
+	return true;
+}
+
+static u64 wrote;
+static void fake_written(const u64 *at, unsigned n)
+{
+	(void)at;
+	wrote += n;
+}
+
+#define MAY_READ BIT(0)
+#define MAY_WRITE BIT(5)
+#define FAKE                                                                                  \
+	{                                                                                     \
+		.name = "a unit", .regs_size = 4096, .start = fake_start,                     \
+		.attach = fake_attach, .flush = fake_flush, .irq_alloc = fake_irq_alloc,      \
+		.irq_free = fake_irq_free, .irq_route = fake_irq_route,                       \
+		.irq_message = fake_irq_message, .irq_rte = fake_irq_rte,                     \
+		.fault = fake_fault, .leaf_read = MAY_READ, .leaf_write = MAY_WRITE,          \
+		.format = { .table = PTE_P,                                                   \
+			    .new_table = iommu_new_table,                                     \
+			    .written = fake_written },                                        \
+	}
+const struct iommu_ops vtd_ops = FAKE, amdvi_ops = FAKE;
+
+void *map_mmio(paddr_t pa, size_t size)
+{
+	assert_int_equal(size, 4096);
+	return pa ? &records : NULL;
+}
+
+static bool is_attached(unsigned unit, u32 sbdf, const void *domain)
+{
+	for (unsigned i = 0; i < records[unit].nr; i++)
+		if (records[unit].attached[i].sbdf == sbdf)
+			return records[unit].attached[i].domain == domain;
+	return !domain;
+}
+
+/* --- The machine --- */
+
+static void add_scope(enum acpi_scope_kind kind, u8 id, u32 sbdf)
+{
+	boot_acpi.scopes[boot_acpi.nr_scopes++] =
+		(struct acpi_scope){ .kind = kind, .id = id, .first = sbdf, .last = sbdf };
+}
+
+static void add_unit(bool all, unsigned scopes)
+{
+	boot_acpi.iommus[boot_acpi.nr_iommus++] = (struct acpi_iommu){
+		.all = all, .base = 0xfed90000, .nr_scopes = scopes,
+		.first_scope = boot_acpi.nr_scopes - scopes,
+	};
+}
+
+/* Unit 0 has 00:01.0, the bridge to bus 5 and the IO-APIC; unit 1 the rest of segment 0. */
+static void build_machine(void)
+{
+	add_scope(SCOPE_FUNCTION, 0, F(0, 1, 0));
+	add_scope(SCOPE_BRIDGE, 0, F(0, 2, 0));
+	add_scope(SCOPE_IOAPIC, 2, F(0xf0, 31, 7));
+	add_unit(false, 3);
+	add_unit(true, 0);
+	boot_acpi.ioapics[0].id = 2;
+	boot_acpi.nr_ioapics = 1;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	boot_acpi = (struct acpi_info){ 0 };
+	memset(records, 0, sizeof(records));
+	memset(iommu_units, 0, UNITS * sizeof(*iommu_units));
+	iommu_driver = NULL;
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
+		commands[i] = 7;
+	start_level[0] = start_level[1] = 2;
+	start_fails[0] = start_fails[1] = hangs = false;
+	on_flush = NULL;
+	armed = NULL;
+	d = (struct domain){ .id = 1, .slot = 0, .max_pages = 16384 };
+	other = (struct domain){ .id = 2, .slot = 1, .max_pages = 16384 };
+	host_log_clear();
+	build_machine();
+	arena_mark();
+	assert_int_equal(p2m_part.create(&d), 0);
+	assert_int_equal(p2m_part.create(&other), 0);
+	return 0;
+}
+
+static void destroy(struct domain *dom)
+{
+	unsigned steps = 0;
+
+	while (iommu_part.destroy(dom) == -ERESTART)
+		assert_true(++steps < 1000);
+	assert_int_equal(iommu_part.destroy(dom), 0);
+	while (p2m_part.destroy(dom) == -ERESTART)
+		;
+	iommu_part.free(dom);
+	dom->iommu = NULL;
+	assert_int_equal(dom->meta_pages, 0);
+	assert_int_equal(dom->tot_pages, 0);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	destroy(&d);
+	destroy(&other);
+	arena_check();
+	assert_int_equal(objects, 0);
+	assert_lines_fit();
+	return 0;
+}
+
+static int attach(struct domain *dom, u32 sbdf)
+{
+	unsigned steps = 0;
+	int rc;
+
+	while ((rc = iommu_attach(dom, sbdf)) == -ERESTART)
+		assert_true(++steps < 1000);
+	return rc;
+}
+
+static mfn_t ram(unsigned order)
+{
+	mfn_t mfn;
+
+	assert_int_equal(dom_alloc(&d, order, &mfn), 0);
+	return mfn;
+}
+
+/* Walks like a unit. Returns the entry, with the exact page in place of the address. */
+static u64 device_entry(const struct page_table *pt, gfn_t gfn, unsigned *level)
+{
+	u64 *at, e = pt_walk(pt, gfn, level, &at);
+
+	return e & PTE_P ? e + ((gfn & ((1UL << 9 * *level) - 1)) << PAGE_SHIFT) : 0;
+}
+
+/* A device reaches what the p2m maps as memory. */
+static void assert_same(gfn_t gfn)
+{
+	const struct iommu_domain *id = d.iommu;
+	struct p2m_entry e = p2m_lookup(&d, gfn);
+	unsigned level;
+	u64 bits = device_entry(&id->pt, gfn, &level), want = 0;
+
+	if (e.type == P2M_RAM || e.type == P2M_GRANT_RW || e.type == P2M_FOREIGN)
+		want = e.mfn << PAGE_SHIFT | MAY_READ | MAY_WRITE;
+	else if (e.type == P2M_GRANT_RO)
+		want = e.mfn << PAGE_SHIFT | MAY_READ;
+	if ((bits & ~PTE_PS) != want)
+		fail_msg("gfn %lx: %lx, not %lx", (unsigned long)gfn, (unsigned long)bits,
+			 (unsigned long)want);
+}
+
+/* --- Tests --- */
+
+static void test_coverage(void **state)
+{
+	struct acpi_scope *s = &boot_acpi.scopes[boot_acpi.nr_scopes];
+
+	(void)state;
+	/* A second unit's path: 00:03.0, then 6:00.0; and one that leads nowhere. */
+	s[0] = (struct acpi_scope){ .first = F(0, 3, 0), .path_len = 1, .path = { 0 } };
+	s[1] = (struct acpi_scope){ .first = F(0, 1, 0), .path_len = 2, .path = { 8, 16 } };
+	boot_acpi.nr_scopes += 2;
+	boot_acpi.iommus[1] = (struct acpi_iommu){ .base = 4096, .first_scope = 3, .nr_scopes = 2 };
+	assert_false(iommu_present());
+	iommu_init();
+	assert_true(iommu_present());
+	assert_logged("a path of bridges leads to no bus");
+	assert_int_equal(host_logged("DMA blocked, 1G pages, interrupts remapped"), 2);
+	assert_ptr_equal(iommu_unit_of(F(0, 1, 0)), &iommu_units[0]);
+	assert_ptr_equal(iommu_unit_of(F(0, 2, 0)), &iommu_units[0]);
+	assert_ptr_equal(iommu_unit_of(F(5, 31, 7)), &iommu_units[0]);
+	assert_ptr_equal(iommu_unit_of(F(6, 0, 0)), &iommu_units[1]);
+	assert_false(iommu_covers(F(7, 0, 0)));
+	assert_false(iommu_covers(F(0, 3, 0)));
+	assert_false(iommu_covers(PCI_SBDF(1, 5, 0)));
+	assert_int_equal(attach(&d, F(7, 0, 0)), -ENODEV);
+}
+
+static void test_no_unit(void **state)
+{
+	struct iommu_irq i;
+	u64 address;
+	u32 data;
+
+	(void)state;
+	start_fails[0] = start_fails[1] = true;
+	iommu_init();
+	assert_false(iommu_present());
+	assert_int_equal(host_logged("it blocks no DMA"), 2);
+	assert_int_equal(attach(&d, F(0, 1, 0)), -ENODEV);
+	assert_int_equal(iommu_irq_alloc(&i, 1, F(0, 1, 0)), 0);
+	iommu_irq_route(&i, 3, 0x41, false);
+	iommu_irq_message(&i, &address, &data);
+	assert_int_equal(address, 0xfee03000);
+	assert_int_equal(data, 0x41);
+	iommu_irq_route(&i, 3, 0x41, true);
+	assert_int_equal(iommu_irq_rte(&i), 3UL << 56 | 0x8041);
+	i.nmi = true;
+	iommu_irq_route(&i, 3, 0, false);
+	assert_int_equal(iommu_irq_rte(&i), 3UL << 56 | 0x400);
+	iommu_irq_free(&i, 1);
+	iommu_start_polling();
+	assert_int_equal(cpu.work, 0);
+}
+
+/* One unit of two: the functions of the other stay uncovered, though the first is for all. */
+static void test_half(void **state)
+{
+	(void)state;
+	start_fails[0] = true;
+	iommu_init();
+	assert_true(iommu_present());
+	assert_false(iommu_covers(F(0, 1, 0)));
+	assert_true(iommu_covers(F(6, 0, 0)));
+}
+
+static void test_attach(void **state)
+{
+	(void)state;
+	iommu_init();
+	assert_int_equal(p2m_map(&d, 512, ram(9), 9, P2M_RAM), 0);
+	assert_int_equal(attach(&d, F(6, 0, 0)), 0);
+	assert_true(is_attached(1, F(6, 0, 0), d.iommu));
+	assert_int_equal(attach(&d, F(6, 0, 0)), 0);
+	assert_int_equal(attach(&other, F(6, 0, 0)), -EBUSY);
+	assert_same(512 + 7);
+	assert_same(0);
+	/* Only units with functions of the domain are flushed. */
+	assert_int_equal(p2m_unmap(&d, 512, ~0U), 0);
+	assert_int_equal(records[1].flushes, 1);
+	assert_int_equal(records[0].flushes, 0);
+	assert_same(512);
+	assert_same(513);
+	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
+	assert_int_equal(p2m_unmap(&d, 513, ~0U), 0);
+	assert_int_equal(records[0].flushes, 1);
+	iommu_detach(&d, F(6, 0, 0));
+	iommu_detach(&d, F(6, 0, 0));
+	assert_true(is_attached(1, F(6, 0, 0), NULL));
+	assert_int_equal(p2m_unmap(&d, 514, ~0U), 0);
+	assert_int_equal(records[1].flushes, 2);
+	assert_int_equal(records[0].flushes, 2);
+	/* The next owner. */
+	assert_int_equal(attach(&other, F(6, 0, 0)), 0);
+	assert_true(is_attached(1, F(6, 0, 0), other.iommu));
+	iommu_detach(&d, F(6, 0, 0));
+	assert_true(is_attached(1, F(6, 0, 0), other.iommu));
+	iommu_detach(&other, F(6, 0, 0));
+	iommu_detach(&d, F(0, 1, 0));
+	assert_int_equal(records[0].nr + records[1].nr, 0);
+}
+
+/* Behind a bridge to conventional PCI, functions share the bridge's ids. */
+static void test_bridge(void **state)
+{
+	u32 bridge = 0;
+
+	(void)state;
+	iommu_init();
+	assert_true(iommu_behind_bridge(F(5, 1, 0), &bridge));
+	assert_int_equal(bridge, F(0, 2, 0));
+	assert_false(iommu_behind_bridge(F(6, 0, 0), &bridge));
+	assert_int_equal(attach(&d, F(5, 1, 0)), 0);
+	assert_int_equal(attach(&d, F(5, 0, 0)), 0);
+	assert_int_equal(records[0].nr, 3);
+	assert_int_equal(attach(&other, F(5, 0, 0)), -EBUSY);
+	iommu_detach(&d, F(5, 1, 0));
+	assert_true(is_attached(0, F(5, 1, 0), NULL));
+	assert_true(is_attached(0, F(0, 2, 0), d.iommu));
+	/* What shares the bridge cannot be another domain's, and a failed call leaves nothing. */
+	assert_int_equal(attach(&other, F(5, 1, 0)), -EBUSY);
+	assert_int_equal(records[0].nr, 2);
+	iommu_detach(&d, F(5, 0, 0));
+	assert_int_equal(records[0].nr, 0);
+	/* An alias of IVRS. */
+	boot_acpi.scopes[0].alias = F(0, 20, 4);
+	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
+	assert_true(is_attached(0, F(0, 20, 4), d.iommu));
+	iommu_detach(&d, F(0, 1, 0));
+	assert_int_equal(records[0].nr, 0);
+}
+
+/* The tables are made in steps while the map changes. */
+static void test_steps(void **state)
+{
+	unsigned steps = 0;
+	int rc;
+
+	(void)state;
+	iommu_init();
+	for (gfn_t g = 0; g < 1400; g++)
+		assert_int_equal(p2m_map(&d, g, ram(0), 0, P2M_RAM), 0);
+	while ((rc = iommu_attach(&d, F(0, 1, 0))) == -ERESTART) {
+		assert_true(is_attached(0, F(0, 1, 0), NULL));
+		assert_int_equal(p2m_unmap(&d, steps, ~0U), 0);
+		assert_int_equal(p2m_unmap(&d, 1399 - steps, ~0U), 0);
+		assert_int_equal(p2m_map(&d, 1500 + steps, ram(0), 0, P2M_RAM), 0);
+		steps++;
+	}
+	assert_int_equal(rc, 0);
+	assert_true(steps >= 5 && steps < 10);
+	for (gfn_t g = 0; g < 2048; g++)
+		assert_same(g);
+	assert_true(wrote > 1400);
+	iommu_detach(&d, F(0, 1, 0));
+}
+
+static void test_sizes(void **state)
+{
+	const mfn_t big = 4UL << 18;
+	const struct iommu_domain *id;
+	unsigned level;
+
+	(void)state;
+	/* Unit 1 has no leaves of 1G: nobody's tables have. */
+	start_level[1] = 1;
+	iommu_init();
+	assert_int_equal(p2m_map(&d, 1UL << 18, big, 18, P2M_GRANT_RW), 0);
+	assert_int_equal(p2m_map(&d, 2UL << 18, big, 18, P2M_MMIO), 0);
+	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
+	id = d.iommu;
+	device_entry(&id->pt, 1UL << 18, &level);
+	assert_int_equal(level, 1);
+	for (gfn_t g = 1UL << 18; g < 3UL << 18; g += 511)
+		assert_same(g);
+	assert_int_equal(p2m_map(&d, 3UL << 18, big, 18, P2M_GRANT_RO), 0);
+	assert_int_equal(p2m_unmap(&d, (3UL << 18) + 12345, ~0U), 0);
+	for (gfn_t g = 3UL << 18; g < 4UL << 18; g++)
+		assert_same(g);
+	iommu_detach(&d, F(0, 1, 0));
+}
+
+static void test_large(void **state)
+{
+	const struct iommu_domain *id;
+	unsigned level;
+
+	(void)state;
+	iommu_init();
+	assert_int_equal(p2m_map(&d, 1UL << 18, 4UL << 18, 18, P2M_GRANT_RW), 0);
+	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
+	id = d.iommu;
+	device_entry(&id->pt, 1UL << 18, &level);
+	assert_int_equal(level, 2);
+	assert_int_equal(p2m_unmap(&d, (1UL << 18) + 777, ~0U), 0);
+	for (gfn_t g = 1UL << 18; g < 2UL << 18; g++)
+		assert_same(g);
+	iommu_detach(&d, F(0, 1, 0));
+}
+
+/* No leaves but 4K. */
+static void test_small(void **state)
+{
+	(void)state;
+	start_level[0] = 0;
+	iommu_init();
+	d.max_pages = 1UL << 20;
+	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
+	assert_int_equal(p2m_map(&d, 1UL << 18, 4UL << 18, 18, P2M_GRANT_RW), 0);
+	for (gfn_t g = 1UL << 18; g < 2UL << 18; g += 7)
+		assert_same(g);
+	assert_int_equal(p2m_unmap(&d, (1UL << 18) + 1000, ~0U), 0);
+	assert_same((1UL << 18) + 1000);
+	iommu_detach(&d, F(0, 1, 0));
+}
+
+/* Without memory for tables the map does not change, and a function is not attached. */
+static void test_no_memory(void **state)
+{
+	mfn_t chunk = ram(9);
+
+	(void)state;
+	iommu_init();
+	assert_int_equal(p2m_map(&d, 512, chunk, 9, P2M_RAM), 0);
+	arena_take_all_but(1);
+	assert_int_equal(attach(&d, F(0, 1, 0)), -ENOMEM);
+	arena_give();
+	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
+	arena_take_all_but(1);
+	assert_int_equal(p2m_unmap(&d, 513, ~0U), -ENOMEM);
+	assert_same(513);
+	assert_int_equal(p2m_lookup(&d, 513).type, P2M_RAM);
+	arena_give();
+	assert_int_equal(p2m_unmap(&d, 513, ~0U), 0);
+	assert_same(513);
+	iommu_detach(&d, F(0, 1, 0));
+}
+
+#define GFNS 2048U
+static void check_all(void)
+{
+	for (gfn_t g = 0; g < GFNS; g++)
+		assert_same(g);
+}
+
+/* At each flush, before pages are released, devices reach what the map has. */
+static void test_random(void **state)
+{
+	mfn_t lent;
+
+	(void)state;
+	iommu_init();
+	domain_slots[1] = &other;
+	assert_int_equal(dom_alloc(&other, 0, &lent), 0);
+	for (unsigned n = 0; n < 6000; n++) {
+		gfn_t gfn = arena_random() % GFNS;
+		mfn_t mfn;
+
+		if (n == 300)
+			assert_int_equal(attach(&d, F(0, 1, 0)), 0);
+		/* Checking all is slow. */
+		on_flush = n > 300 && n % 64 == 0 ? check_all : NULL;
+		switch (arena_random() % 5) {
+		case 0:
+			gfn &= ~511UL;
+			if (!dom_alloc(&d, 9, &mfn) && p2m_map(&d, gfn, mfn, 9, P2M_RAM))
+				dom_free(&d, mfn, 9);
+			break;
+		case 1:
+			if (!dom_alloc(&d, 0, &mfn) && p2m_map(&d, gfn, mfn, 0, P2M_RAM))
+				dom_free(&d, mfn, 0);
+			break;
+		case 2:
+			p2m_map_over(&d, gfn, lent,
+				     arena_random() % 2 ? P2M_GRANT_RW : P2M_GRANT_RO,
+				     1U << P2M_RAM);
+			break;
+		case 3:
+			p2m_unmap(&d, gfn, ~0U);
+			break;
+		default:
+			p2m_unmap_pages(&d, gfn, 1 + arena_random() % P2M_BATCH, ~0U);
+		}
+	}
+	check_all();
+	assert_true(records[0].flushes > 1000);
+	iommu_detach(&d, F(0, 1, 0));
+	for (gfn_t g = 0; g < GFNS; g++)
+		p2m_unmap(&d, g, ~0U);
+	dom_free(&other, lent, 0);
+}
+
+/* Firmware's regions: before there is an owner, in its tables, and after it. */
+static void test_reserved(void **state)
+{
+	const paddr_t far = 1UL << 33;
+	const struct iommu_domain *id;
+	unsigned level;
+	mfn_t chunk = ram(9);
+	gfn_t clash = (far >> PAGE_SHIFT) + 512;
+
+	(void)state;
+	boot_acpi.reserved[0] = (struct acpi_reserved){
+		.base = far, .size = 3UL << 20, .read = true, .write = true, .nr_scopes = 1,
+	};
+	/* It would give Margay's image away. */
+	boot_acpi.reserved[1] = (struct acpi_reserved){
+		.base = ARENA_IMAGE, .size = PAGE_SIZE, .read = true, .nr_scopes = 1,
+	};
+	boot_acpi.nr_reserved = 2;
+	iommu_init();
+	assert_logged("reserved memory 0x200000-0x201000 has RAM: ignored");
+	assert_true(iommu_has_reserved(F(0, 1, 0)));
+	assert_false(iommu_has_reserved(F(6, 0, 0)));
+	assert_int_equal(records[0].nr, 1);
+	id = records[0].attached[0].domain;
+	assert_int_equal(device_entry(&id->pt, far >> PAGE_SHIFT, &level),
+			 far | MAY_READ | MAY_WRITE | PTE_PS);
+	assert_int_equal(level, 1);
+	assert_int_equal(device_entry(&id->pt, ARENA_IMAGE >> PAGE_SHIFT, &level), 0);
+	assert_int_equal(device_entry(&id->pt, (far >> PAGE_SHIFT) + 768, &level), 0);
+
+	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
+	assert_true(is_attached(0, F(0, 1, 0), d.iommu));
+	id = d.iommu;
+	assert_int_equal(device_entry(&id->pt, (far >> PAGE_SHIFT) + 767, &level),
+			 (far + (767UL << PAGE_SHIFT)) | MAY_READ | MAY_WRITE);
+	assert_int_equal(level, 0);
+	/* The domain maps a chunk where small leaves are. */
+	assert_int_equal(p2m_map(&d, clash, chunk, 9, P2M_RAM), 0);
+	for (gfn_t g = clash; g < clash + 512; g++)
+		assert_same(g);
+	iommu_detach(&d, F(0, 1, 0));
+	assert_int_equal(records[0].nr, 0);
+	/* The tables of firmware's domain stay for good. */
+	destroy(&d);
+	destroy(&other);
+	arena_mark();
+}
+
+/* A unit that no answer from 0xfed90000: its functions are stopped, and it is not used any more. */
+static void test_dead(void **state)
+{
+	(void)state;
+	iommu_init();
+	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
+	assert_int_equal(attach(&d, F(6, 0, 0)), 0);
+	assert_int_equal(p2m_map(&d, 5, ram(0), 0, P2M_RAM), 0);
+	hangs = true;
+	assert_int_equal(p2m_unmap(&d, 5, ~0U), 0);
+	assert_int_equal(host_logged("no answer from 0xfed90000: its functions are stopped"), 2);
+	assert_false(is_master(F(0, 1, 0)));
+	assert_false(is_master(F(6, 0, 0)));
+	assert_true(is_master(F(7, 0, 0)));
+	assert_false(iommu_covers(F(0, 1, 0)));
+	assert_int_equal(attach(&other, F(7, 0, 0)), -ENODEV);
+	iommu_detach(&d, F(0, 1, 0));
+	iommu_detach(&d, F(6, 0, 0));
+}
+
+static void test_irqs(void **state)
+{
+	struct iommu_irq i[4];
+	u64 address;
+	u32 data, sbdf;
+
+	(void)state;
+	iommu_init();
+	assert_int_equal(iommu_ioapic_sbdf(2, &sbdf), 0);
+	assert_int_equal(sbdf, F(0xf0, 31, 7));
+	assert_int_equal(iommu_ioapic_sbdf(3, &sbdf), -ENODEV);
+	assert_int_equal(iommu_irq_alloc(i, 4, sbdf), 0);
+	assert_ptr_equal(i[3].unit, &iommu_units[0]);
+	assert_int_equal(i[3].index, 11);
+	iommu_irq_route(&i[1], 7, 0x31, true);
+	assert_int_equal(iommu_irq_rte(&i[1]), 1UL << 48 | 0x31);
+	iommu_irq_message(&i[1], &address, &data);
+	assert_int_equal(address, 0xabc);
+	assert_int_equal(data, 9);
+	assert_int_equal(iommu_irq_alloc(i, 16, sbdf), -ENOSPC);
+	iommu_irq_free(i, 4);
+}
+
+/* An IO-APIC without a source id: its interrupts could not be remapped. */
+static void test_lost_ioapic(void **state)
+{
+	struct iommu_irq i;
+
+	(void)state;
+	boot_acpi.ioapics[boot_acpi.nr_ioapics++].id = 9;
+	iommu_init();
+	assert_logged("an IO-APIC has no source id");
+	assert_int_equal(iommu_irq_alloc(&i, 1, F(0, 1, 0)), 0);
+	assert_null(i.unit);
+}
+
+static void raise(u32 sbdf, unsigned n)
+{
+	while (n--)
+		records[1].faults[records[1].nr_faults++] = (struct iommu_fault){
+			.sbdf = sbdf, .address = 0x1000 * n, .write = n & 1, .reason = 5,
+			.what = "no",
+		};
+}
+
+static void test_faults(void **state)
+{
+	(void)state;
+	iommu_init();
+	assert_int_equal(attach(&d, F(6, 0, 0)), 0);
+	iommu_start_polling();
+	poll_faults(1);
+	assert_int_equal(armed->expires - time_now, NS_PER_S);
+	host_log_clear();
+	raise(F(6, 0, 0), 2);
+	poll_faults(1);
+	assert_logged("iommu: 0000:06:00.0: write to 0x1000 blocked: no (5)");
+	assert_logged("iommu: 0000:06:00.0: read of 0 blocked: no (5)");
+	assert_int_equal(armed->expires - time_now, NS_PER_S / 100);
+	poll_faults(101);
+	assert_int_equal(armed->expires - time_now, NS_PER_S);
+
+	/* At most ten lines a second; 64 faults are taken at once. */
+	host_log_clear();
+	raise(F(7, 0, 0), 100);
+	poll_faults(1);
+	assert_int_equal(records[1].nr_faults, 36);
+	poll_faults(2);
+	assert_int_equal(host_logged("blocked"), 10);
+	time_now += NS_PER_S;
+	raise(F(7, 0, 0), 1);
+	poll_faults(1);
+	assert_logged("iommu: 90 more faults");
+	assert_true(is_master(F(7, 0, 0)));
+	iommu_detach(&d, F(6, 0, 0));
+}
+
+static void test_cut_off(void **state)
+{
+	(void)state;
+	iommu_init();
+	assert_int_equal(attach(&d, F(6, 0, 0)), 0);
+	iommu_start_polling();
+	for (unsigned i = 0; i < 99; i++) {
+		raise(F(6, 0, 0), 3);
+		poll_faults(1);
+	}
+	poll_faults(1);
+	assert_true(is_master(F(6, 0, 0)));
+	for (unsigned i = 0; i < 300; i++) {
+		raise(F(6, 0, 0), 3);
+		poll_faults(1);
+	}
+	assert_false(is_master(F(6, 0, 0)));
+	assert_int_equal(host_logged("0000:06:00.0 has faults for ever: it is cut off"), 1);
+	assert_true(is_attached(1, F(6, 0, 0), NULL));
+	/* Later faults of it are no reason to hurry, nor to print. */
+	host_log_clear();
+	raise(F(6, 0, 0), 3);
+	poll_faults(1);
+	assert_silent();
+	assert_int_equal(armed->expires - time_now, NS_PER_S);
+	assert_true(is_master(F(7, 0, 0)));
+	/* A new owner. */
+	iommu_detach(&d, F(6, 0, 0));
+	assert_int_equal(attach(&other, F(6, 0, 0)), 0);
+	raise(F(6, 0, 0), 1);
+	poll_faults(1);
+	assert_logged("0000:06:00.0: read of 0 blocked");
+	iommu_detach(&other, F(6, 0, 0));
+	/* One that nobody owns, too, and one that does not exist. */
+	for (unsigned i = 0; i < 100; i++) {
+		raise(F(7, 0, 0), 1);
+		raise(F(0xf0, 31, 7), 1);
+		poll_faults(1);
+	}
+	assert_false(is_master(F(7, 0, 0)));
+	assert_logged("0000:f0:1f.7 has faults for ever");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_coverage, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_unit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_half, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_attach, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bridge, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_steps, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_large, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dead, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_irqs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lost_ioapic, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_faults, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reserved, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_small, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, arena_setup, NULL);
+}
