@@ -264,7 +264,7 @@ static u64 amdvi_irq_rte(const struct iommu_irq *i)
 
 /* --- Faults --- */
 
-/* The log stops when it is full. */
+/* The log stops when it is full. All of it has been read. */
 static void restart_log(struct iommu *u)
 {
 	struct amdvi *hw = u->hw;
@@ -272,7 +272,6 @@ static void restart_log(struct iommu *u)
 	iommu_write64(u, CONTROL, hw->control & ~CONTROL_EVENTS);
 	if (!iommu_wait_for(!(iommu_read64(u, STATUS) & STATUS_EVENTS)))
 		return;
-	memset(hw->events, 0, PAGE_SIZE);
 	hw->head = 0;
 	iommu_write64(u, EVENT_HEAD, 0);
 	iommu_write64(u, EVENT_TAIL, 0);

@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Let QEMU's edu device of a running machine read and write memory, as if its driver had asked for it.
 
-    test/beds/edu.py SOCKET read|write ADDRESS
+    test/beds/edu.py SOCKET read|write|spoil ADDRESS
 
-SOCKET is that of QEMU's -qtest, by which this finds the device on bus 0, enables it and starts the transfer.
+SOCKET is that of QEMU's -qtest, by which this finds the device on bus 0, enables it and starts the transfer. spoil writes,
+too; it fills the memory before, and says on the machine's serial line whether it has changed.
 """
 import socket
 import sys
 
 ID = 0x11e81234
-COMMANDS = {'read': 1, 'write': 3}  # of the machine's memory
+COMMANDS = {'read': 1, 'write': 3, 'spoil': 3}      # of the machine's memory
 BUFFER = 0x40000            # edu's own, in its address space
 
 
@@ -32,6 +33,9 @@ class Machine:
 
 def main():
     machine, command, address = Machine(sys.argv[1]), COMMANDS[sys.argv[2]], int(sys.argv[3], 0)
+    pattern = 'a5' * 64
+    if sys.argv[2] == 'spoil':
+        machine.do('write', address, 64, '0x' + pattern)
     edu = next(devfn for devfn in range(256) if machine.config(devfn, 0) == ID)
     registers = machine.config(edu, 0x10) & ~15
     machine.config(edu, 4, 6)       # memory and bus master
@@ -40,6 +44,10 @@ def main():
         machine.do('writeq', registers + register, value)
     while machine.do('readq', registers + 0x98) & 1:
         pass
+    if sys.argv[2] == 'spoil':
+        same = machine.do('read', address, 64) == int(pattern, 16)
+        for char in f'\r\nedu: the memory {"is unchanged" if same else "has changed"}\r\n':
+            machine.do('outb', 0x3f8, ord(char))
 
 
 main()

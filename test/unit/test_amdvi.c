@@ -513,6 +513,7 @@ static void irqs(bool xt)
 	assert_int_equal(amdvi_ops.start(&units[0]), 0);
 	assert_int_equal(!!(ENABLED & 1UL << 50), xt);
 	assert_int_equal(!!(ENABLED & 1UL << 17), xt);
+	assert_int_equal(message(8, 0), BLOCKED);
 	i = irq_of(8, amdvi_ops.irq_alloc(&units[0], 8, 1), 3, 0x41);
 	amdvi_ops.irq_message(&i, &address, &data);
 	assert_int_equal(address, 0xfee00000);
