@@ -39,8 +39,23 @@ static void guest_unwanted(struct domain *d)
 
 static const struct domain_life guest_life = { guest_ended, guest_unwanted };
 
+/* The control domain that has the devices does not get those that a guest of the boot wants. */
+static void reserve_functions(const struct guest_spec *spec)
+{
+	const char *p = spec->pci_list;
+	struct pci_function *f;
+	u32 sbdf;
+
+	while (p && !next_pci_function(&p, spec->pci_list + spec->pci_list_len, &sbdf)) {
+		f = pci_find(sbdf);
+		if (f)
+			f->reserved = true;
+	}
+}
+
 void boot_guest_add(struct boot_guest *bg)
 {
+	reserve_functions(&bg->spec);
 	bg->state = GUEST_DUE;
 	list_add_tail(&bg->link, &guests);
 }
