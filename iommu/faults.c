@@ -132,7 +132,7 @@ void iommu_report_faults(void)
 	timer_set(&timer, now() + (polls < busy_until ? BUSY_NS : POLL_NS));
 }
 
-void __init iommu_start_polling(void)
+void iommu_start_polling(void)
 {
 	if (!iommu_driver)
 		return;

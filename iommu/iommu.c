@@ -8,6 +8,7 @@
 #include <margay/domain_parts.h>
 #include <margay/page_owner.h>
 #include <margay/pci.h>
+#include <margay/pci_regs.h>
 #include <margay/percpu.h>
 
 #include "iommu_priv.h"
@@ -16,12 +17,8 @@
 #define FREE_STEP 32U		/* tables */
 #define FIRMWARE_ID 1		/* iommu_domain.id; those of domains follow */
 
-#define PCI_COMMAND 0x04
-#define PCI_COMMAND_MASTER 4U
-#define PCI_SECONDARY 0x19
-#define PCI_SUBORDINATE 0x1a
-#define EXPRESS_NONE 0xff
-#define EXPRESS_TO_PCI 7	/* PCI Express Base 4.0, 7.5.3.2: device/port type */
+#define PCI_SECONDARY (PCI_BUSES + 1)
+#define PCI_SUBORDINATE (PCI_BUSES + 2)
 
 /* By acpi_iommu.amd. */
 static const struct iommu_ops *const drivers[] = { &vtd_ops };
@@ -85,19 +82,14 @@ bool iommu_has_reserved(u32 sbdf)
 	return false;
 }
 
-/* Until drivers/pci has it. */
-__attribute__((weak)) struct pci_function *pci_find(u32 sbdf __unused)
-{
-	return NULL;
-}
-
 bool iommu_behind_bridge(u32 sbdf, u32 *bridge)
 {
 	struct pci_function *f = pci_find(sbdf);
 	bool found = false;
 
 	for (f = f ? f->bridge : NULL; f; f = f->bridge)
-		if (f->express_type == EXPRESS_NONE || f->express_type == EXPRESS_TO_PCI) {
+		if (f->express_type == PCI_EXP_TYPE_NONE ||
+		    f->express_type == PCI_EXP_TYPE_TO_PCI) {
 			*bridge = f->sbdf;
 			found = true;
 		}
@@ -131,7 +123,7 @@ void iommu_stop_master(u32 sbdf)
 {
 	u32 command = pci_read(sbdf, PCI_COMMAND, 2);
 
-	pci_write(sbdf, PCI_COMMAND, 2, command & ~PCI_COMMAND_MASTER);
+	pci_write(sbdf, PCI_COMMAND, 2, command & ~(u32)PCI_COMMAND_MASTER);
 }
 
 /* A unit that does not answer may let DMA pass. */

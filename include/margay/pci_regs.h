@@ -73,6 +73,7 @@
 #define PCI_EXP_TYPE_ROOT_PORT 4
 #define PCI_EXP_TYPE_UPSTREAM 5
 #define PCI_EXP_TYPE_DOWNSTREAM 6
+#define PCI_EXP_TYPE_TO_PCI 7	/* a bridge to conventional PCI */
 #define PCI_EXP_TYPE_NONE 0xff
 #define PCI_EXP_DEVCAP 4
 #define PCI_EXP_DEVCAP_FLR BIT(28)
