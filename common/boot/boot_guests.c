@@ -6,6 +6,7 @@
 #include <margay/boot_guest.h>
 #include <margay/boot_state.h>
 #include <margay/console.h>
+#include <margay/pci.h>
 #include <margay/policy_registry.h>
 
 static struct boot_guest *find_guest(struct boot_guest **guests, unsigned n, const char *name)
@@ -26,6 +27,20 @@ static bool pinned_to_absent(const struct guest_spec *spec)
 	return true;
 }
 
+/* The control domain that has the devices does not get those that a guest of the boot wants. */
+static void reserve_functions(const struct guest_spec *spec)
+{
+	const char *p = spec->pci_list;
+	struct pci_function *f;
+	u32 sbdf;
+
+	while (p && !next_pci_function(&p, spec->pci_list + spec->pci_list_len, &sbdf)) {
+		f = pci_find(sbdf);
+		if (f)
+			f->reserved = true;
+	}
+}
+
 static struct boot_guest *parse_guest(const struct boot_module *m, unsigned index)
 {
 	struct boot_guest *bg = kzalloc(sizeof(*bg));
@@ -37,6 +52,7 @@ static struct boot_guest *parse_guest(const struct boot_module *m, unsigned inde
 		kfree(bg);
 		return NULL;
 	}
+	reserve_functions(&bg->spec);
 	bg->image = phys_to_virt(m->start);
 	bg->image_size = m->size;
 	return bg;

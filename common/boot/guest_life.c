@@ -9,6 +9,7 @@
 #include <margay/domain_parts.h>
 #include <margay/hold.h>
 #include <margay/iommu.h>
+#include <margay/pci.h>
 #include <margay/sched.h>
 
 #define STEP_NS 30000UL			/* small steps are batched up to this time */
@@ -162,6 +163,8 @@ static void guest_begin(struct boot_guest *bg)
 	/* A guest that cannot fit must not take the memory of others before it fails. */
 	mem_stats(&st);
 	bg->stage = bg->pinned = 0;
+	bg->built = false;
+	bg->next_pci = bg->spec.pci_list;
 	bg->domain = NULL;
 	if (bg->spec.mem >> PAGE_SHIFT > st.free_pages)
 		pr_err("guest %s: not started: %lu MiB wanted, %lu MiB free\n", bg->spec.name,
@@ -174,13 +177,44 @@ static void guest_begin(struct boot_guest *bg)
 		after_failure(bg);
 }
 
+/* Gives the guest its next PCI function. */
+static int give_function(struct boot_guest *bg)
+{
+	const char *rest = bg->next_pci;
+	struct domain *d = bg->domain;
+	u32 sbdf;
+	int rc = 0;
+
+	if (bg->spec.pci && !d->vpci)
+		rc = vpci_create(d);
+	if (rc || !rest)
+		return rc;
+	(void)next_pci_function(&rest, bg->spec.pci_list + bg->spec.pci_list_len, &sbdf);
+	rc = pci_assign(d, sbdf);
+	if (rc == -ERESTART)
+		return rc;
+	if (rc) {
+		pr_err("guest %s: does not get PCI function %04x:%02x:%02x.%u (error %d):\n  %s\n",
+		       d->name, pci_segment(sbdf), pci_bus(sbdf), pci_devfn(sbdf) >> 3, sbdf & 7,
+		       -rc, pci_why(rc));
+		return rc;
+	}
+	bg->next_pci = rest;
+	return rest ? -ERESTART : 0;
+}
+
 static int build_step(struct boot_guest *bg)
 {
 	struct domain *d = bg->domain;
 	int rc;
 
-	if (bg->stage)
-		return arch_build_guest(d, bg);
+	if (bg->built)
+		return give_function(bg);
+	if (bg->stage) {
+		rc = arch_build_guest(d, bg);
+		bg->built = !rc;
+		return rc ? rc : -ERESTART;
+	}
 	rc = domain_parts_create(d);
 	pin_vcpus(bg);
 	if (!rc)

@@ -71,6 +71,47 @@ static int set_pin(struct guest_spec *g, const struct word *w)
 	return 0;
 }
 
+/* Parses hexadecimal digits up to `stop`, which *p passes. Returns ~0U if there are none or too many. */
+static u32 hex_field(const char **p, const char *end, char stop, unsigned digits)
+{
+	u32 n = 0;
+	const char *from = *p;
+
+	while (*p < end && **p != stop && hex_digit(**p) < 16)
+		n = n << 4 | (u32)hex_digit(*(*p)++);
+	if (*p == from || *p > from + digits || (stop && (*p == end || **p != stop)))
+		return ~0U;
+	*p += stop != 0;
+	return n;
+}
+
+int next_pci_function(const char **p, const char *end, u32 *sbdf)
+{
+	const char *comma = memchr(*p, ',', end - *p), *stop = comma ? comma : end, *at = *p;
+	u32 segment = hex_field(&at, stop, ':', 4), bus = hex_field(&at, stop, ':', 2);
+	u32 device = hex_field(&at, stop, '.', 2), function = hex_field(&at, stop, 0, 1);
+
+	if (segment > 0xffff || bus > 0xff || device > 31 || function > 7 || at != stop)
+		return -EINVAL;
+	*sbdf = segment << 16 | bus << 8 | device << 3 | function;
+	*p = comma ? comma + 1 : NULL;
+	return 0;
+}
+
+static int set_pci(struct guest_spec *g, const struct word *w)
+{
+	const char *p = w->val;
+	u32 sbdf;
+
+	g->pci = true;
+	g->pci_list = p;
+	g->pci_list_len = w->val_len;
+	while (p)
+		if (next_pci_function(&p, w->val + w->val_len, &sbdf))
+			return bad_word(g, w, "not a list of PCI functions such as 0000:03:00.0");
+	return 0;
+}
+
 static int set_action(const struct guest_spec *g, const struct word *w, enum guest_action *action)
 {
 	if (val_is(w, "restart"))
@@ -90,6 +131,8 @@ static int guest_word(struct guest_spec *g, const struct word *w)
 		g->initial = true;
 	} else if (!w->val && key_is(w, "control")) {
 		g->control = true;
+	} else if (key_is(w, "pci")) {
+		return set_pci(g, w);
 	} else if (!w->val) {
 		return bad_word(g, w, "unknown word");
 	} else if (key_is(w, "name")) {

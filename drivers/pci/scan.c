@@ -163,6 +163,18 @@ static void __init size_bars(struct pci_function *f)
 		pci_write(f->sbdf, PCI_COMMAND, 2, command);
 }
 
+void pci_update_bars(struct pci_function *f)
+{
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		struct pci_bar *b = &f->bar[i];
+		u64 at = b->size ? pci_read(f->sbdf, PCI_BAR0 + 4 * i, 4) : 0;
+
+		if (b->is64)
+			at |= (u64)pci_read(f->sbdf, PCI_BAR0 + 4 * i + 4, 4) << 32;
+		b->base = at & -b->size;
+	}
+}
+
 struct pci_function *pci_find(u32 sbdf)
 {
 	struct pci_function *f;
@@ -271,6 +283,17 @@ static void __init find_groups(void)
 	}
 }
 
+static u32 serial_function __initdata = ~0U;
+
+/* Hides what Margay uses itself. */
+static void __init hide(u32 sbdf)
+{
+	struct pci_function *f = pci_find(sbdf);
+
+	if (f)
+		f->hidden = true;
+}
+
 void __init pci_init(void)
 {
 	u64 todo[256 / 64] = { 1 };
@@ -291,6 +314,10 @@ void __init pci_init(void)
 		if (f->acs)
 			enable_acs(f);
 	find_groups();
+	hide(serial_function);
+	for (unsigned i = 0; i < boot_acpi.nr_iommus; i++)
+		if (boot_acpi.iommus[i].amd)
+			hide(boot_acpi.iommus[i].sbdf);
 	if (stopped)
 		pr_info("PCI: stopped %u device%s that firmware left as bus master%s\n", stopped,
 			stopped == 1 ? "" : "s", stopped == 1 ? "" : "s");
@@ -308,6 +335,7 @@ static void __init find_serial(u32 sbdf)
 	if (!(bar & PCI_BAR_IO) || !(bar & 0xfffc))
 		return;
 	serial_port = bar & 0xfffc;
+	serial_function = sbdf;
 	pci_write(sbdf, PCI_COMMAND, 2, pci_read(sbdf, PCI_COMMAND, 2) | PCI_COMMAND_IO);
 }
 

@@ -31,6 +31,8 @@ struct boot_guest {
 	struct domain *domain;	/* while building to ending; holds the creator's reference */
 	stime_t started, due;
 	unsigned stage;		/* of arch_build_guest() */
+	bool built;		/* that is done, and the guest gets its PCI functions: */
+	const char *next_pci;	/* the rest of their list; NULL: none */
 	unsigned pinned;	/* vCPUs whose affinity is set */
 	unsigned refused;	/* consecutive failed restarts */
 };

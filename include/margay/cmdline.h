@@ -75,6 +75,9 @@ struct guest_spec {
 	struct cpu_set pin;
 	const char *pin_list; /* the list as given, as text inside `args` */
 	size_t pin_list_len;
+	bool pci;		/* it has a PCI bus */
+	const char *pci_list;	/* its functions as given; NULL: none */
+	size_t pci_list_len;
 	const char *cmdline;	      /* the text after `--`, inside `args`; never NULL */
 };
 
@@ -86,6 +89,12 @@ int guest_spec_parse(const char *args, struct guest_spec *g);
  * all listed CPUs, or all CPUs if none is listed.
  */
 void guest_spec_affinity(const struct guest_spec *g, unsigned int v, struct cpu_set *set);
+
+/*
+ * Parses the next PCI function of such a list (0000:03:00.0,...) at *p, which ends at `end`, and
+ * advances *p, at the end to NULL. -EINVAL if it is malformed.
+ */
+int next_pci_function(const char **p, const char *end, u32 *sbdf);
 
 /*
  * Parse a number of an option: decimal or 0x hex, exactly `len` characters. parse_size() also

@@ -27,7 +27,7 @@ enum lock_level {
 	LOCK_HEAP,	/* small-object heap; allocates pages without holding it */
 	LOCK_OWNER,	/* one NUMA node's page owner table and free lists */
 	LOCK_ERRORS,	/* the log of machine checks */
-	LOCK_CONFIG,	/* the ports of PCI config space */
+	LOCK_CONFIG,	/* the ports of PCI config space; lists of emulated memory */
 	LOCK_CONSOLE,	/* console buffers and the UART; innermost, so that all code may print */
 };
 

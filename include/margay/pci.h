@@ -41,6 +41,12 @@ struct pci_function {
 	u32 group;            /* the lowest sbdf among those that cannot be isolated from it */
 	bool hidden;			/* Margay's or an IOMMU's own: nobody gets it */
 	struct domain *owner;		/* NULL: nobody; under pci_lock */
+	paddr_t msix_page;		/* of the MSI-X table, as msix_regs maps it; 0: nowhere */
+	volatile u8 *msix_regs;
+	void *view;			/* as its owner sees it; NULL: not yet, or not any more */
+	bool reserved;			/* a boot guest wants it: not the control domain's */
+	u8 step;			/* of its way to, or from, the owner */
+	u64 period;			/* a grace period */
 
 	struct {	/* a reset that is under way, and what it destroys; drivers/pci/reset.c */
 		u8 step, kind, int_line;
@@ -64,6 +70,8 @@ void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value);
 void pci_init(void);
 /* Returns the I/O base of the first serial controller; 0: none. Boot, before pci_init(). */
 u16 pci_serial_port(void);
+/* Reads where the BARs are now. */
+void pci_update_bars(struct pci_function *f);
 /* Returns a function by its address, or NULL. Any context with pci_lock, or during boot. */
 struct pci_function *pci_find(u32 sbdf);
 /*
@@ -71,3 +79,35 @@ struct pci_function *pci_find(u32 sbdf);
  * in steps: -ERESTART to be called again; 0; -EOPNOTSUPP: it has no reset; -ETIMEDOUT.
  */
 int pci_reset(struct pci_function *f);
+
+/*
+ * Who owns a function. common/passthrough.c
+ *
+ * pci_assign() gives a function to d: takes it from the control domain, if that has it, resets it,
+ * and lets it reach d's memory. 0; -ERESTART to be called again; -ENODEV: there is no such function,
+ * or nobody may have it; -EBUSY: it has an owner; -EXDEV: it cannot be isolated from a function
+ * that another domain has; -EOPNOTSUPP: no IOMMU covers it, it has no reset, or d has no PCI bus;
+ * -EINVAL: its BARs are not its own whole pages; others of a reset or an attachment.
+ * pci_revoke() takes it from its owner: 0, -ERESTART, -ENOENT: it has none. Then nobody has it.
+ */
+int pci_assign(struct domain *d, u32 sbdf);
+int pci_revoke(u32 sbdf);
+const char *pci_why(int rc);	/* what an error of pci_assign() means */
+
+/*
+ * A domain's view of config space. arch/x86/guest/vpci.c. vpci_create() makes an empty bus for an
+ * ordinary guest, or the machine's for the domain that has the devices. vpci_stop() ends what the
+ * function sends and what the domain can reach of it; vpci_free() follows after a grace period.
+ * Called with the pci_lock, but for vpci_create() and vpci_destroy().
+ */
+int vpci_create(struct domain *d);
+void vpci_destroy(struct domain *d);
+int vpci_add(struct domain *d, struct pci_function *f);
+void vpci_stop(struct pci_function *f);
+void vpci_free(struct pci_function *f);
+/* Returns its address for the domain, the number of interrupts, and that of writes refused. */
+void vpci_show(const struct pci_function *f, u32 *sbdf, u64 *interrupts, u64 *refused);
+/* Returns whether a memory BAR is only f's: no RAM, nothing of Margay's, no other function's. */
+bool pci_bar_is_sound(const struct pci_function *f, unsigned i);
+/* Returns whether no function but f decodes that memory; f NULL: no function of others than d's. */
+bool pci_memory_is_free(const struct domain *d, const struct pci_function *f, paddr_t at, u64 size);

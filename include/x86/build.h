@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <margay/arch.h>
 #include <margay/boot.h>
 #include <margay/boot_guest.h>
 #include <margay/domain.h>
@@ -14,6 +15,14 @@
 #define GUEST_LOW_TOP 0xc0000000UL /* RAM continues at 4 GiB */
 #define GUEST_HIGH_BASE 0x100000000UL
 #define GUEST_BOOT_TOP 0x40000000UL	/* reach of Linux's first page tables */
+
+/* The PCI bus of a guest with functions: config space, BARs of 32 bits, and of 64 bits. */
+#define GUEST_PCI_BASE 0xc0000000UL
+#define GUEST_PCI_END 0xe0000000UL
+#define GUEST_PCI_ECAM 0xe0000000UL
+#define GUEST_PCI_ECAM_SIZE 0x100000UL
+static inline gpaddr_t guest_pci_high(void) { return 1UL << (arch_phys_bits() - 1); }
+static inline gpaddr_t guest_pci_high_end(void) { return guest_pci_high() / 2 * 3; }
 
 /*
  * The builder's data at the top of a guest's low RAM, downwards. The first two are not RAM in the
@@ -45,9 +54,9 @@ unsigned machine_memory_map(const struct guest_layout *l, struct e820_entry *map
 
 /*
  * Writes RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT to acpi_size(nr_vcpus) bytes of zeros,
- * which the guest sees at gpa; the RSDP comes first.
+ * which the guest sees at gpa; the RSDP comes first. pci: with a PCI bus, and an MCFG.
  */
-void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus);
+void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus, bool pci);
 /* Returns the size of the tables. */
 u64 acpi_size(unsigned int nr_vcpus);
 

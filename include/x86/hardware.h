@@ -13,6 +13,9 @@
  */
 bool hardware_map(struct vcpu *v, gpaddr_t gpa);
 
+/* Returns whether Margay uses some of the memory: APICs, IOMMUs, config space and others. */
+bool memory_is_margays(paddr_t at, u64 size);
+
 /* Access a port of the machine. size: 1, 2 or 4. What is Margay's reads 0, writes are dropped. */
 u32 hardware_in(struct vcpu *v, u16 port, unsigned size);
 void hardware_out(struct vcpu *v, u16 port, unsigned size, u32 val);

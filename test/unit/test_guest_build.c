@@ -426,7 +426,7 @@ static void test_acpi(void **state)
 		host_log_clear();
 		memset(tables, 0, sizeof(tables));
 		assert_in_range(acpi_size(n), 1, sizeof(tables));
-		acpi_build(tables, TABLES_AT, n);
+		acpi_build(tables, TABLES_AT, n, false);
 		memset(&info, 0, sizeof(info));
 		assert_int_equal(acpi_parse(tables, 36, map_table, &info), 0);
 		assert_silent();

@@ -261,14 +261,17 @@ static int copy_initrd(struct domain *d, const struct boot_guest *bg)
 	return copy_step(d, now_building.initrd.paddr, bg->initrd, bg->initrd_size);
 }
 
-static int load_acpi(struct domain *d, const struct guest_layout *l)
+static int load_acpi(struct domain *d, const struct guest_layout *l, bool pci)
 {
 	void *tables = kzalloc(l->acpi_size);
 	int rc;
 
 	if (!tables)
 		return -ENOMEM;
-	(d->hardware ? acpi_machine_build : acpi_build)(tables, l->acpi, d->nr_vcpus);
+	if (d->hardware)
+		acpi_machine_build(tables, l->acpi, d->nr_vcpus);
+	else
+		acpi_build(tables, l->acpi, d->nr_vcpus, pci);
 	rc = copy_to_gpa(d, l->acpi, tables, l->acpi_size);
 	kfree(tables);
 	return rc;
@@ -322,7 +325,7 @@ static int start_vcpu0(struct domain *d, u32 entry, gpaddr_t start_info)
 static int build_end(struct domain *d, const struct boot_guest *bg)
 {
 	const struct guest_layout *l = &now_building.l;
-	int rc = load_acpi(d, l);
+	int rc = load_acpi(d, l, bg->spec.pci);
 
 	if (!rc)
 		rc = load_start_info(d, bg, l, &now_building.initrd);

@@ -5,6 +5,7 @@
  * are. Never mapped: RAM, and what Margay drives or emulates itself.
  */
 #include <margay/boot_state.h>
+#include <margay/pci.h>
 #include <x86/features.h>
 #include <x86/hardware.h>
 #include <x86/mmio.h>
@@ -22,11 +23,9 @@ static bool touch(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
 	return a < b + b_size && b < a + a_size;
 }
 
-/* Returns whether Margay uses some of the memory. */
-static bool is_margays(const struct domain *d, paddr_t at, u64 size)
+bool memory_is_margays(paddr_t at, u64 size)
 {
 	const struct acpi_info *a = &boot_acpi;
-	const struct mmio_region *r;
 
 	if (touch(at, size, VLAPIC_BASE, MSI_SIZE) || uart_in_memory(at, size) ||
 	    (a->hpet_base && touch(at, size, a->hpet_base, HPET_SIZE)))
@@ -41,6 +40,13 @@ static bool is_margays(const struct domain *d, paddr_t at, u64 size)
 			  (e->last - e->first + 1UL) << ECAM_BUS_SHIFT))
 			return true;
 	}
+	return false;
+}
+
+static bool is_emulated(const struct domain *d, paddr_t at, u64 size)
+{
+	const struct mmio_region *r;
+
 	for (r = READ_ONCE(d->mmio); r; r = READ_ONCE(r->next))
 		if (touch(at, size, r->base, r->size))
 			return true;
@@ -65,12 +71,14 @@ bool hardware_map(struct vcpu *v, gpaddr_t gpa)
 
 	if (gpa >> x86.phys_bits)
 		return false;
+	guard(&pci_lock);
 	for (unsigned order = 9;; order = 0) {
 		u64 size = PAGE_SIZE << order;
 		paddr_t at = ALIGN_DOWN(gpa, size);
 		int rc = -EBUSY;
 
-		if (!has_ram(at, size) && !is_margays(d, at, size))
+		if (!has_ram(at, size) && !memory_is_margays(at, size) &&
+		    !is_emulated(d, at, size) && pci_memory_is_free(d, NULL, at, size))
 			rc = p2m_map_device(d, at >> PAGE_SHIFT, order);
 		else if (!order)
 			return false;

@@ -8,6 +8,7 @@
 #include <x86/hardware.h>
 #include <x86/io.h>
 #include <x86/platform.h>
+#include <x86/vpci.h>
 
 #define PORT_KEYBOARD 0x64
 #define KEYBOARD_PULSE(val) (((val) & 0xf1) == 0xf0)	/* of output lines; line 0 resets */
@@ -44,10 +45,10 @@ static bool is_kept(u16 port, unsigned size)
 	return false;
 }
 
-u32 hardware_in(struct vcpu *v __unused, u16 port, unsigned size)
+u32 hardware_in(struct vcpu *v, u16 port, unsigned size)
 {
 	if ((port & ~7) == PORT_PCI_CONFIG)
-		return ~0U;
+		return vpci_in(v, port, size);
 	if (is_kept(port, size))
 		return 0;
 	return size == 1 ? inb(port) : size == 2 ? inw(port) : inl(port);
@@ -87,6 +88,8 @@ void hardware_out(struct vcpu *v, u16 port, unsigned size, u32 val)
 	for (unsigned i = 0; i < size && (size < 4 || port != PORT_PCI_CONFIG); i++)
 		if (ends_domain(v, (u16)(port + i), (u8)(val >> 8 * i)))
 			return;
+	if ((port & ~7) == PORT_PCI_CONFIG)
+		vpci_out(v, port, size, val);
 	if (is_kept(port, size))
 		return;
 	if (port == PORT_RTC)	/* Margay needs NMIs */

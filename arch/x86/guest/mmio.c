@@ -174,16 +174,19 @@ static void access_memory(struct vcpu *v, const struct npf_exit *npf, struct acc
 	/* Otherwise another vCPU changed the code: the guest executes the new code. */
 }
 
+/* Protects the lists of regions. Taken with any other lock. */
+static struct spinlock regions_lock = SPINLOCK_INIT(LOCK_CONFIG);
+
 void mmio_add(struct domain *d, struct mmio_region *r)
 {
-	guard(&d->lock);
+	guard(&regions_lock);
 	r->next = d->mmio;
 	atomic_store(&d->mmio, r);
 }
 
 void mmio_remove(struct domain *d, struct mmio_region *r)
 {
-	guard(&d->lock);
+	guard(&regions_lock);
 	for (struct mmio_region **at = &d->mmio; *at; at = &(*at)->next)
 		if (*at == r) {
 			atomic_store(at, r->next);

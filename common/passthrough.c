@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who owns a PCI function. A function is nobody's, and then its DMA is blocked; or a guest's, with a
+ * reset before and after; or the control domain's that has the machine's devices: that one gets all
+ * that nobody wants. Functions that cannot be isolated from each other have one owner, or none.
+ * pci_lock protects owners. An assignment and its end take many steps, since resets take their time
+ * and a grace period must pass before the view of the last owner goes.
+ */
+#include <margay/domain_parts.h>
+#include <margay/errno.h>
+#include <margay/iommu.h>
+#include <margay/pci.h>
+#include <margay/pci_regs.h>
+#include <margay/quiesce.h>
+
+enum { STEP_NONE, STEP_TAKE, STEP_RESET, STEP_ATTACH, STEP_OWNED, STEP_RETURN, STEP_RESET_AGAIN };
+
+/* Returns whether a function that cannot be isolated from f is Margay's, or of another domain. */
+static bool is_shared(const struct domain *d, const struct pci_function *f)
+{
+	const struct pci_function *g;
+
+	list_for_each(g, &pci_functions, link)
+		if (g != f && g->group == f->group && g->header != 1 &&
+		    (g->hidden || (g->owner && g->owner != d)))
+			return true;
+	return false;
+}
+
+static int check(const struct domain *d, const struct pci_function *f)
+{
+	if (f->hidden || f->header)
+		return -ENODEV;
+	if (f->owner && !f->owner->hardware)
+		return -EBUSY;
+	if (is_shared(d, f))
+		return -EXDEV;
+	if (!d->vpci)
+		return -EOPNOTSUPP;
+	return !d->hardware && (!iommu_covers(f->sbdf) || iommu_has_reserved(f->sbdf)) ?
+		       -EOPNOTSUPP :
+		       0;
+}
+
+const char *pci_why(int rc)
+{
+	switch (-rc) {
+	case ENODEV: return "there is none, or nobody may have it";
+	case EBUSY: return "it is another domain's";
+	case EXDEV: return "it cannot be isolated from another domain's";
+	case EOPNOTSUPP: return "no IOMMU covers it, firmware uses it, or it has no reset";
+	case EINVAL: return "other devices are in the pages of its BARs";
+	case ETIMEDOUT: return "it does not come back from its reset";
+	}
+	return "no memory or addresses left";
+}
+
+/* A guest must not reach other devices in the pages of its own. */
+static bool has_own_pages(struct pci_function *f)
+{
+	pci_update_bars(f);
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		const struct pci_bar *b = &f->bar[i];
+
+		if (b->size && !b->io &&
+		    (!b->base || b->size < PAGE_SIZE || !pci_bar_is_sound(f, i)))
+			return false;
+	}
+	return true;
+}
+
+/* Takes it from its owner, so far as the owner can use it. */
+static void stop(struct pci_function *f)
+{
+	vpci_stop(f);
+	if (f->header != 1)
+		pci_write(f->sbdf, PCI_COMMAND, 2,
+			  pci_read(f->sbdf, PCI_COMMAND, 2) & ~(u32)PCI_COMMAND_MASTER);
+	iommu_detach(f->owner, f->sbdf);
+	f->period = quiesce_start();
+}
+
+static int attach(struct domain *d, struct pci_function *f)
+{
+	int rc = iommu_attach(d, f->sbdf);
+
+	if (rc == -ENODEV && d->hardware)	/* such a function reaches nothing, or all */
+		rc = 0;
+	if (!rc && !d->hardware && !has_own_pages(f))
+		rc = -EINVAL;
+	return rc ? rc : vpci_add(d, f);
+}
+
+static int assign_step(struct domain *d, struct pci_function *f)
+{
+	int rc = -ERESTART;
+
+	switch (f->step) {
+	case STEP_TAKE:
+		if (f->view && !quiesce_over(f->period))
+			return -ERESTART;
+		vpci_free(f);
+		f->step = STEP_RESET;
+		break;
+	case STEP_RESET:
+		rc = d->hardware ? 0 : pci_reset(f);
+		if (rc)
+			break;
+		f->step = STEP_ATTACH;
+		return -ERESTART;
+	case STEP_ATTACH:
+		rc = attach(d, f);
+		if (!rc)
+			f->step = STEP_OWNED;
+		break;
+	}
+	if (rc && rc != -ERESTART) {
+		iommu_detach(d, f->sbdf);
+		f->owner = NULL;
+		f->step = STEP_NONE;
+	}
+	return rc;
+}
+
+int pci_assign(struct domain *d, u32 sbdf)
+{
+	struct pci_function *f;
+	int rc;
+
+	guard(&pci_lock);
+	f = pci_find(sbdf);
+	if (!f)
+		return -ENODEV;
+	if (f->owner == d)
+		return f->step < STEP_OWNED ? assign_step(d, f) : -EBUSY;
+	rc = check(d, f);
+	if (rc)
+		return rc;
+	if (f->owner)
+		stop(f);
+	f->owner = d;
+	f->step = STEP_TAKE;
+	return assign_step(d, f);
+}
+
+static int revoke_step(struct pci_function *f)
+{
+	int rc;
+
+	switch (f->step) {
+	case STEP_RETURN:
+		if (!quiesce_over(f->period))
+			return -ERESTART;
+		vpci_free(f);
+		f->step = STEP_RESET_AGAIN;
+		return -ERESTART;
+	case STEP_RESET_AGAIN:
+		rc = f->owner->hardware ? 0 : pci_reset(f);
+		if (rc == -ERESTART)
+			return rc;
+		if (rc) {
+			pr_err("PCI: %08x does not come back from its reset: nobody gets it\n",
+			       f->sbdf);
+			f->hidden = true;
+		}
+		f->owner = NULL;
+		f->step = STEP_NONE;
+		return 0;
+	default:
+		stop(f);
+		f->step = STEP_RETURN;
+		return -ERESTART;
+	}
+}
+
+int pci_revoke(u32 sbdf)
+{
+	struct pci_function *f;
+
+	guard(&pci_lock);
+	f = pci_find(sbdf);
+	return f && f->owner ? revoke_step(f) : -ENOENT;
+}
+
+static bool is_left_over(const struct domain *d, const struct pci_function *f)
+{
+	return !f->owner && !f->hidden && !f->reserved && !is_shared(d, f);
+}
+
+/* The domain that has the devices takes what nobody has or wants, a function at a time. */
+static int pci_create(struct domain *d)
+{
+	struct pci_function *f;
+	int rc = 0;
+
+	if (!d->hardware)
+		return 0;
+	if (!d->vpci)
+		rc = vpci_create(d);
+	if (rc)
+		return rc;
+	guard(&pci_lock);
+	list_for_each(f, &pci_functions, link)
+		if (is_left_over(d, f)) {
+			rc = attach(d, f);
+			if (!rc) {
+				f->owner = d;
+				f->step = STEP_OWNED;
+			}
+			return rc ? rc : -ERESTART;
+		}
+	return 0;
+}
+
+static int pci_destroy(struct domain *d)
+{
+	struct pci_function *f;
+	int rc = 0;
+
+	if (!d->vpci)
+		return 0;
+	spin_lock(&pci_lock);
+	list_for_each(f, &pci_functions, link)
+		if (f->owner == d && revoke_step(f))
+			rc = -ERESTART;
+	spin_unlock(&pci_lock);
+	if (!rc)
+		vpci_destroy(d);
+	return rc;
+}
+
+const struct domain_part pci_part = { .create = pci_create, .destroy = pci_destroy };
