@@ -27,6 +27,11 @@ struct x86_features x86 = { .phys_bits = 40 };
 struct boot_info boot_info;
 struct acpi_info boot_acpi;
 
+unsigned arch_phys_bits(void)
+{
+	return x86.phys_bits;
+}
+
 static u8 *ram;        /* of the guest, from address 0 */
 static u64 pages_left; /* of the machine */
 static unsigned int chunks, singles;
