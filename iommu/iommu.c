@@ -15,6 +15,7 @@
 
 #define COPY_STEP 256U		/* leaves of the p2m */
 #define FREE_STEP 32U		/* tables */
+#define RESERVED_MAX (1UL << 32)	/* bytes of a region */
 #define FIRMWARE_ID 1		/* iommu_domain.id; those of domains follow */
 
 #define PCI_SECONDARY (PCI_BUSES + 1)
@@ -144,7 +145,6 @@ void iommu_check_answer(struct iommu *u)
 void *iommu_new_table(struct page_table *pt)
 {
 	struct domain *d = container_of(pt, struct iommu_domain, pt)->d;
-
 	void *t = d ? dom_alloc_meta(d, 1) : alloc_page();
 
 	if (t && pt->format->written)
@@ -152,23 +152,15 @@ void *iommu_new_table(struct page_table *pt)
 	return t;
 }
 
-/* Returns the bits of a leaf: devices reach what the domain may use as memory. */
+/* Returns a leaf: devices reach what the domain may use as memory. */
 static u64 leaf_of(mfn_t mfn, enum p2m_type type, unsigned level)
 {
-	u64 bits = iommu_driver->leaf_read;
+	static const u8 rights[NR_P2M_TYPES] = {
+		[P2M_RAM] = 2, [P2M_GRANT_RW] = 2, [P2M_FOREIGN] = 2, [P2M_GRANT_RO] = 1,
+	};
+	u64 bits = iommu_driver->leaf_read | (rights[type] > 1 ? iommu_driver->leaf_write : 0);
 
-	switch (type) {
-	case P2M_RAM:
-	case P2M_GRANT_RW:
-	case P2M_FOREIGN:
-		bits |= iommu_driver->leaf_write;
-		break;
-	case P2M_GRANT_RO:
-		break;
-	default:
-		return 0;
-	}
-	return mfn << PAGE_SHIFT | bits | (level ? PTE_PS : 0);
+	return rights[type] ? mfn << PAGE_SHIFT | bits | (level ? PTE_PS : 0) : 0;
 }
 
 /*
@@ -273,7 +265,7 @@ static int copy_p2m(struct iommu_domain *id)
 		gfn_t first;
 		u64 *at;
 
-		if (id->copied > d->max_gfn)
+		if (id->copied >> 9 * PT_LEVELS)
 			return 0;
 		e = p2m_lookup(d, id->copied);
 		first = ALIGN_DOWN(id->copied, 1UL << e.order);
@@ -494,38 +486,38 @@ void iommu_detach(struct domain *d, u32 sbdf)
 /* Finds the ends of paths. A bridge that leads nowhere ends its scope. */
 static void __init resolve_scopes(void)
 {
-	for (unsigned i = 0; i < boot_acpi.nr_scopes; i++) {
-		struct acpi_scope *s = &boot_acpi.scopes[i];
-
-		for (; s->path_len; s->path_len--) {
+	for (struct acpi_scope *s = boot_acpi.scopes; s < boot_acpi.scopes + boot_acpi.nr_scopes;
+	     s++) {
+		for (unsigned i = 0; i < s->path_len; i++) {
 			u32 bus = pci_read(s->first, PCI_SECONDARY, 1);
 
-			s->first = s->last =
-				PCI_SBDF(pci_segment(s->first), bus & 0xff, s->path[0]);
-			memmove(s->path, s->path + 1, ACPI_PATH_MAX - 1);
+			s->first = s->last = PCI_SBDF(pci_segment(s->first), bus, s->path[i]);
 			if (bus && bus != 0xff)
 				continue;
 			pr_warn("iommu: a path of bridges leads to no bus: its scope is ignored\n");
 			*s = (struct acpi_scope){ .first = ~0U };
-			break;
 		}
+		s->path_len = 0;
 	}
 }
 
 /* Drops a reserved region that is not only firmware's: nobody may reach Margay's memory, or RAM. */
 static void __init check_reserved(struct acpi_reserved *r)
 {
-	for (mfn_t mfn = r->base >> PAGE_SHIFT; mfn < (r->base + r->size) >> PAGE_SHIFT; mfn++)
-		if (page_owner(mfn) != OWNER_NONE) {
-			pr_warn("iommu: reserved memory %#lx-%#lx has RAM: ignored\n", r->base,
-				r->base + r->size);
-			r->nr_scopes = 0;
-			return;
-		}
+	mfn_t mfn = r->base >> PAGE_SHIFT, end = (r->base + r->size) >> PAGE_SHIFT;
+
+	while (r->size <= RESERVED_MAX && mfn < end && page_owner(mfn) == OWNER_NONE)
+		mfn++;
+	if (mfn < end) {
+		pr_warn("iommu: reserved memory %#lx-%#lx ignored: %s\n", r->base,
+			r->base + r->size - 1, r->size > RESERVED_MAX ? "too large" : "it has RAM");
+		r->nr_scopes = 0;
+	}
 }
 
 static void __init start_unit(unsigned i)
 {
+	static const char *const sizes[] = { "4K", "2M", "1G" };
 	const struct acpi_iommu *a = &boot_acpi.iommus[i];
 	struct iommu *u = &iommu_units[i];
 
@@ -544,10 +536,7 @@ static void __init start_unit(unsigned i)
 	iommu_driver = u->ops;
 	max_level = min(max_level, u->max_level);
 	pr_info("iommu: %s at %#lx: DMA blocked, %s pages%s\n", u->ops->name, a->base,
-		u->max_level > 1 ? "1G" :
-		u->max_level     ? "2M" :
-				   "4K",
-		u->remaps ? ", interrupts remapped" : "");
+		sizes[u->max_level], u->remaps ? ", interrupts remapped" : "");
 }
 
 /* Lets functions reach what firmware needs them to reach: a screen's memory, a keyboard's rings. */

@@ -22,7 +22,7 @@ enum {
 	PMEN = 0x64,
 	IQT = 0x88,
 	IQA = 0x90,
-	IRTA = 0xb8,
+	IRTA = 0xb8
 };
 #define CAP_DOMAINS(cap) (1UL << (4 + 2 * ((cap) & 7)))
 #define CAP_RWBF BIT(4)
@@ -112,21 +112,13 @@ static void written_entries(const u64 *at, unsigned n)
 
 /* --- Commands --- */
 
-/* Gives a command that turns states on, or is done once, and waits. */
-static bool turn_on(struct iommu *u, u32 bit)
-{
-	iommu_write32(u, GCMD, (iommu_read32(u, GSTS) & GSTS_STATE) | bit);
-	return iommu_wait_for(iommu_read32(u, GSTS) & bit);
-}
-
-static bool turn_off(struct iommu *u, u32 bit)
+/* Turns a state on or off, or has something done once, and waits. */
+static bool turn(struct iommu *u, u32 bit, bool on)
 {
 	u32 state = iommu_read32(u, GSTS) & GSTS_STATE;
 
-	if (!(state & bit))
-		return true;
-	iommu_write32(u, GCMD, state & ~bit);
-	return iommu_wait_for(!(iommu_read32(u, GSTS) & bit));
+	iommu_write32(u, GCMD, on ? state | bit : state & ~bit);
+	return iommu_wait_for(!(iommu_read32(u, GSTS) & bit) == !on);
 }
 
 static void enqueue(struct vtd *v, u64 lo, u64 hi)
@@ -346,10 +338,10 @@ static void __init start_interrupts(struct iommu *u, u64 ecap)
 	written(v->irqs, IRQS * 16);
 	v->x2apic = x86.x2apic && (ecap & ECAP_EIM);
 	iommu_write64(u, IRTA, virt_to_phys(v->irqs) | (v->x2apic ? IRTA_X2APIC : 0) | IRTA_SIZE);
-	if (!turn_on(u, GCMD_SIRTP))
+	if (!turn(u, GCMD_SIRTP, true))
 		return;
 	invalidate(u, INV_IRQS_ALL);
-	u->remaps = !u->dead && turn_off(u, GCMD_CFI) && turn_on(u, GCMD_IRE);
+	u->remaps = !u->dead && turn(u, GCMD_CFI, false) && turn(u, GCMD_IRE, true);
 }
 
 /* Firmware may have left any of it on: translation then stays on, with the new tables. */
@@ -359,15 +351,15 @@ static bool __init start_tables(struct iommu *u)
 
 	iommu_write32(u, FECTL, FECTL_MASKED);	/* faults are polled */
 	iommu_write64(u, RTADDR, virt_to_phys(v->root));
-	if (!turn_on(u, GCMD_SRTP) || !turn_off(u, GCMD_QIE))
+	if (!turn(u, GCMD_SRTP, true) || !turn(u, GCMD_QIE, false))
 		return false;
 	iommu_write64(u, IQT, 0);
 	iommu_write64(u, IQA, virt_to_phys(v->queue));
-	if (!turn_on(u, GCMD_QIE))
+	if (!turn(u, GCMD_QIE, true))
 		return false;
 	invalidate(u, INV_CONTEXT_ALL);
 	invalidate(u, INV_IOTLB_ALL | v->drain);
-	if (u->dead || !turn_on(u, GCMD_TE))
+	if (u->dead || !turn(u, GCMD_TE, true))
 		return false;
 	/* Memory that firmware protected until now is as protected as all other. */
 	if (v->cap & CAP_PROTECTED) {
