@@ -215,7 +215,7 @@ u64 quiesce_start(void)
 }
 bool quiesce_over(u64 period)
 {
-	return period == periods && !left_until_over--;
+	return period <= periods && !(left_until_over && left_until_over--);
 }
 
 static unsigned pages_of(const struct domain *d)
