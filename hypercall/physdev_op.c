@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * physdev_op: interrupts and PCI devices of the machine. No guest of Margay's has either, so a control
- * domain hears that the calls do not exist; Linux then asks no more. xen/physdev.h
+ * physdev_op: interrupts and PCI devices of the machine. The domain that has them uses them as on the
+ * bare machine, and only tells what it finds. Another control domain hears that the calls do not
+ * exist; Linux then asks no more. xen/physdev.h
  */
 #include "hypercall_priv.h"
 
@@ -27,8 +28,32 @@ static bool is_reserved(u64 op)
 	}
 }
 
+/*
+ * Takes what the domain tells of its devices. Margay has found them itself, but the arguments must
+ * be there, as on Xen. -ENOSYS: another operation.
+ */
+static long report(u64 op, gvaddr_t arg)
+{
+	union {
+		struct physdev_pci_mmcfg_reserved mmcfg;
+		struct physdev_pci_device_add add;
+		struct physdev_pci_device device;
+	} a;
+
+	switch (op) {
+	case PHYSDEVOP_pci_mmcfg_reserved: return guest_read(&a.mmcfg, arg, 0);
+	case PHYSDEVOP_pci_device_add: return guest_read(&a.add, arg, 0);
+	case PHYSDEVOP_pci_device_remove: return guest_read(&a.device, arg, 0);
+	default: return -ENOSYS;
+	}
+}
+
 long do_physdev_op(struct vcpu *v, struct regs *h)
 {
+	long ret = v->domain->hardware ? report(h->rdi, h->rsi) : -ENOSYS;
+
+	if (ret != -ENOSYS)
+		return ret;
 	if (!is_reserved(h->rdi) || v->domain->control)
 		return hcall_unsupported(v, "physdev_op", h->rdi);
 	v->stats.denied++;

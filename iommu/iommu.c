@@ -21,7 +21,7 @@
 #define PCI_SUBORDINATE (PCI_BUSES + 2)
 
 /* By acpi_iommu.amd. */
-static const struct iommu_ops *const drivers[] = { &vtd_ops };
+static const struct iommu_ops *const drivers[] = { &vtd_ops, &amdvi_ops };
 const struct iommu_ops *iommu_driver;
 struct iommu iommu_units[ACPI_MAX_IOMMUS];
 static u8 max_level = 2;	/* the largest leaves that all units take */
@@ -520,7 +520,7 @@ static void __init start_unit(unsigned i)
 	const struct acpi_iommu *a = &boot_acpi.iommus[i];
 	struct iommu *u = &iommu_units[i];
 
-	if (a->amd >= ARRAY_SIZE(drivers) || (iommu_driver && iommu_driver != drivers[a->amd]))
+	if (iommu_driver && iommu_driver != drivers[a->amd])
 		return;
 	*u = (struct iommu){ .ops = drivers[a->amd], .acpi = a, .index = i };
 	spin_init(&u->lock, LOCK_IOMMU);

@@ -109,6 +109,11 @@ void iommu_stop_master(u32 sbdf);
 /* The function has a new owner: its faults are news again. */
 void iommu_forget_faults(u32 sbdf);
 
+/* Compatibility format of messages and IO-APIC entries */
+#define MSI_ADDRESS 0xfee00000UL
+#define NMI_DELIVERY 0x400U
+#define RTE_LEVEL 0x8000U
+
 /* A unit must answer within this time. */
 #define IOMMU_PATIENCE_US 100000UL
 

@@ -8,10 +8,6 @@
 
 #include "iommu_priv.h"
 
-#define MSI_ADDRESS 0xfee00000UL
-#define NMI_DELIVERY 0x400U
-#define RTE_LEVEL 0x8000U
-
 int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf)
 {
 	struct iommu *u = iommu_unit_of(sbdf);

@@ -209,6 +209,7 @@ static const struct {
 	{ "HPET", false, parse_hpet },	    { "SSDT", true, find_s5 },
 	{ "SRAT", false, acpi_parse_srat }, { "SLIT", false, acpi_parse_slit },
 	{ "SPCR", false, acpi_parse_spcr }, { "DBG2", false, acpi_parse_dbg2 },
+	{ "IVRS", false, acpi_parse_ivrs },
 	{ "MCFG", false, acpi_parse_mcfg }, { "DMAR", false, acpi_parse_dmar },
 };
 

@@ -160,6 +160,7 @@ void acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_slit(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_spcr(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_dbg2(const u8 *t, u32 len, struct acpi_info *out);
+void acpi_parse_ivrs(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_mcfg(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_dmar(const u8 *t, u32 len, struct acpi_info *out);
 

@@ -4,7 +4,7 @@
  * body (2), body`. The fuzzer adds headers, correct checksums and an XSDT, so that the input
  * reaches the code behind these checks. If the first byte is zero, the input is the memory at BASE
  * instead, starting with the RSDP.
- * fuzz-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c drivers/acpi/dmar.c
+ * fuzz-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c drivers/acpi/dmar.c drivers/acpi/ivrs.c
  */
 #include "fuzz.h"
 
@@ -112,6 +112,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(info.mem[i].node < info.nr_nodes && info.mem[i].size);
 	CHECK(info.nr_ioapics <= ACPI_MAX_IOAPICS);
 	CHECK(info.nr_overrides <= 16);
+	CHECK(info.nr_iommus <= ACPI_MAX_IOMMUS && info.nr_reserved <= ACPI_MAX_RESERVED);
+	CHECK(info.nr_scopes <= ACPI_MAX_SCOPES);
+	for (i = 0; i < info.nr_iommus; i++)
+		CHECK(info.iommus[i].base &&
+		      info.iommus[i].first_scope + info.iommus[i].nr_scopes <= info.nr_scopes);
+	for (i = 0; i < info.nr_reserved; i++)
+		CHECK(info.reserved[i].size &&
+		      info.reserved[i].first_scope + info.reserved[i].nr_scopes <= info.nr_scopes);
+	for (i = 0; i < info.nr_scopes; i++)
+		CHECK(info.scopes[i].first <= info.scopes[i].last &&
+		      info.scopes[i].path_len <= ACPI_PATH_MAX);
 	CHECK(info.nr_ecam <= ACPI_MAX_ECAM);
 	for (i = 0; i < info.nr_ecam; i++)
 		CHECK(info.ecam[i].base && info.ecam[i].first <= info.ecam[i].last);

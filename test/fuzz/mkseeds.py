@@ -67,6 +67,14 @@ def acpi():
     spcr = (b"\0\0\0\0" + gas + bytes(6) + b"\x07").ljust(44, b"\0")
     dbg2 = struct.pack("<II", 44, 1) + struct.pack("<BHBHHHHHHHHH", 0, 38, 1, 0, 0, 0, 0, 0x8000, 0, 0, 22, 34) + gas + bytes(4)
     yield table(b"SPCR", spcr) + table(b"DBG2", dbg2)
+    entries = b"".join((
+        struct.pack("<BHB", 2, 8, 0), struct.pack("<BHBBHB", 3, 0x100, 0, 4, 0x1ff, 0), struct.pack("<BHBBHB", 66, 0x200, 0, 0, 0xa5, 0),
+        struct.pack("<BHBBHBBHB", 67, 0x300, 0, 0, 0xa4, 0, 4, 0x307, 0), struct.pack("<BHBBHB", 72, 0, 0xd7, 0, 0xa0, 1),
+        struct.pack("<BHB8s8sBB3s", 240, 0xa5, 0, b"AMDI0020", b"", 2, 3, b"abc"), struct.pack("<BHB", 1, 0, 0)))
+    ivrs = bytes(12) + b"".join(struct.pack("<BBHHHQHHI", kind, 0xb0, head + len(entries), 2, 0x40, 0xfd200000, 0, 0, 0) +
+                                bytes(head - 24) + entries for kind, head in ((0x10, 24), (0x11, 40), (0x40, 40)))
+    ivrs += b"".join(struct.pack("<BBHHHQQQ", kind, 7, 32, 8, 0x1ff, 0, 0x10000, 0x2000) for kind in (0x20, 0x21, 0x22))
+    yield table(b"IVRS", ivrs)
 
     def image(revision, root_name, width):
         root = root_name + struct.pack("<I", 36 + width) + bytes(28) + (0x1000000 + 128).to_bytes(width, "little")
