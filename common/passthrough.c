@@ -219,11 +219,10 @@ static int pci_destroy(struct domain *d)
 
 	if (!d->vpci)
 		return 0;
-	spin_lock(&pci_lock);
+	guard(&pci_lock);
 	list_for_each(f, &pci_functions, link)
 		if (f->owner == d && revoke_step(f))
 			rc = -ERESTART;
-	spin_unlock(&pci_lock);
 	if (!rc)
 		vpci_destroy(d);
 	return rc;

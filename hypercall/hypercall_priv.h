@@ -33,6 +33,7 @@ void hcall_recount(struct vcpu *v, unsigned nr, u64 arg, u64 sub);
 struct margay_op;
 long margay_stat(struct vcpu *v, struct margay_op *op);
 long margay_trace(struct margay_op *op);
+long margay_pci(struct vcpu *v, struct margay_op *op);
 
 /*
  * Read or write element i of a guest's array of unsigned long, which has 4 bytes in 32-bit code.

@@ -144,6 +144,10 @@ static long do_op(struct vcpu *v, struct margay_op *op)
 	case MARGAY_SPECULATION:
 		return arch_speculation_line(op->u.line.index, op->u.line.text,
 					     sizeof(op->u.line.text));
+	case MARGAY_PCI_LIST:
+	case MARGAY_PCI_ASSIGN:
+	case MARGAY_PCI_REVOKE:
+		return margay_pci(v, op);
 	case MARGAY_LOG:
 		op->u.log.size = (u32)console_log_read(&op->u.log.at, op->u.log.text,
 						       sizeof(op->u.log.text));

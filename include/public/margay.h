@@ -24,6 +24,9 @@
 #define MARGAY_TRACE_RING 10	/* u.ring; -ENOENT: no such CPU, or it never traced */
 #define MARGAY_SPECULATION 11	/* u.line by index; -ENOENT after the last */
 #define MARGAY_LOG 12		/* u.log */
+#define MARGAY_PCI_LIST 13	/* u.pci by index; -ENOENT after the last */
+#define MARGAY_PCI_ASSIGN 14	/* u.pci.sbdf and .domain: gives the function to the domain */
+#define MARGAY_PCI_REVOKE 15	/* u.pci.sbdf: takes it from its owner; then it is nobody's */
 
 #define MARGAY_POINT_SCHED 0
 #define MARGAY_POINT_IDLE 1
@@ -81,6 +84,10 @@ struct margay_trace_ring {
 	uint32_t records, pad;	/* capacity */
 	uint64_t tsc_hz;
 };
+
+#define MARGAY_PCI_HIDDEN 1U	/* Margay's own, or broken: nobody gets it */
+#define MARGAY_PCI_BRIDGE 2U
+#define MARGAY_PCI_RESERVED 4U	/* a boot guest's */
 
 struct margay_op {
 	uint32_t cmd;
@@ -143,6 +150,17 @@ struct margay_op {
 			uint32_t pad;
 			char text[160];		/* NUL-terminated */
 		} line;
+		struct {
+			uint32_t index;		/* in */
+			uint32_t sbdf;		/* segment, bus, device and function: 16, 8, 5, 3 */
+			uint32_t domain;	/* owner; MARGAY_NONE: nobody */
+			uint32_t seen_at;	/* its address for the owner; ~0: it has none */
+			uint16_t vendor, device;
+			uint32_t class_code;	/* 24 bits */
+			uint32_t group;	/* the lowest sbdf of those not isolated from it */
+			uint32_t flags;		/* MARGAY_PCI_* */
+			uint64_t interrupts, refused;	/* refused: the owner's writes */
+		} pci;
 		struct {
 			/*
 			 * In: the number of the first byte to read, counted from Margay's start.

@@ -30,6 +30,9 @@ static const struct {
 	{ "trace", "record", "FILE", "write what happens into FILE", RECORD, 1 },
 	{ "trace", "show", "FILE", "the records in FILE, as text", TRACE_SHOW, 1 },
 	{ "trace", "export", "FILE", "the same as JSON, for Perfetto", EXPORT, 1 },
+	{ "pci", "list", "", "PCI functions, and whose they are", PCI_LIST, 0 },
+	{ "pci", "assign", "FUNCTION DOMAIN", "give FUNCTION to a domain", PCI_ASSIGN, 2 },
+	{ "pci", "revoke", "FUNCTION", "take FUNCTION from its owner", PCI_REVOKE, 1 },
 	{ "info", "", "", "mitigations of speculation", INFO, 0 },
 	{ "log", "", "", "Margay's messages", LOG, 0 },
 	{ "adopt", "", "", "tell xenstore of guests not by xl", ADOPT, 0 },
@@ -71,7 +74,7 @@ static void print_commands(FILE *f, const char *group)
 
 void print_help(FILE *f)
 {
-	fputs("usage: mgctl [OPTION...] policy|trace COMMAND [OPERAND...]\n"
+	fputs("usage: mgctl [OPTION...] policy|trace|pci COMMAND [OPERAND...]\n"
 	      "       mgctl [OPTION...] stat|log|info|adopt\n"
 	      "Controls and observes Margay, the hypervisor, from a guest with the\n"
 	      "control privilege.\n\n",
@@ -231,6 +234,22 @@ static bool parse_domain(const char *text, struct request *rq, FILE *err)
 	return true;
 }
 
+/* Parses segment:bus:device.function; the segment may be left out. */
+static bool parse_function(const char *text, struct request *rq, FILE *err)
+{
+	unsigned int segment = 0, bus, device, function;
+	int end = 0;
+
+	if ((sscanf(text, "%4x:%2x:%2x.%1x%n", &segment, &bus, &device, &function, &end) == 4 ||
+	     (segment = 0, sscanf(text, "%2x:%2x.%1x%n", &bus, &device, &function, &end) == 3)) &&
+	    !text[end] && device < 32 && function < 8) {
+		rq->sbdf = segment << 16 | bus << 8 | device << 3 | function;
+		return true;
+	}
+	wrong(err, "'%s' is not a PCI function such as 0000:03:00.0", text);
+	return false;
+}
+
 static bool parse_operands(char **operand, struct request *rq, FILE *err)
 {
 	switch (rq->command) {
@@ -252,6 +271,10 @@ static bool parse_operands(char **operand, struct request *rq, FILE *err)
 	case SET:
 		return parse_name(operand[0], rq, err) &&
 		       parse_setting(operand[1], rq->key, sizeof(rq->key), &rq->value, err);
+	case PCI_ASSIGN:
+		return parse_function(operand[0], rq, err) && parse_domain(operand[1], rq, err);
+	case PCI_REVOKE:
+		return parse_function(operand[0], rq, err);
 	default:
 		return true;
 	}
@@ -268,8 +291,10 @@ static int parse_command(int argc, char **argv, struct request *rq, FILE *err)
 	while (i < NR_COMMANDS && strcmp(group, commands[i].group))
 		i++;
 	if (i == NR_COMMANDS)
-		return wrong(err, "'%s' is not `policy', `trace', `stat', `log', `info' or `adopt'",
-			     group);
+		return wrong(
+			err,
+			"'%s' is not `policy', `trace', `pci', `stat', `log', `info' or `adopt'",
+			group);
 	used = commands[i].name[0] ? 2 : 1;
 	if (argc < used)
 		return incomplete(err, group);

@@ -37,7 +37,10 @@ enum command {
 	RECORD,
 	TRACE_SHOW,
 	EXPORT,
-	ADOPT
+	ADOPT,
+	PCI_LIST,
+	PCI_ASSIGN,
+	PCI_REVOKE
 };
 
 struct request {
@@ -51,6 +54,7 @@ struct request {
 	char key[32];
 	uint64_t value;
 	uint32_t domain;
+	uint32_t sbdf;			/* a PCI function */
 	bool all;			/* stat: every counter */
 	uint64_t watch_ms;		/* stat: interval; 0: print once */
 	uint64_t count;			/* ... how often; 0: until interrupted */
@@ -99,6 +103,9 @@ int refused(struct mgctl *m, const struct request *rq, int rc, const char *reaso
 int do_stat(struct mgctl *m, const struct request *rq);
 int do_log(struct mgctl *m, const struct request *rq);
 int do_record(struct mgctl *m, const struct request *rq);
+
+/* pci.c: the same. */
+int do_pci(struct mgctl *m, const struct request *rq);
 
 /* adopt.c: the same. */
 int do_adopt(struct mgctl *m);

@@ -385,6 +385,10 @@ int do_request(struct mgctl *m, const struct request *rq)
 		return do_stat(m, rq);
 	case RECORD:
 		return do_record(m, rq);
+	case PCI_LIST:
+	case PCI_ASSIGN:
+	case PCI_REVOKE:
+		return do_pci(m, rq);
 	case TRACE_SHOW: /* needs no Margay: main.c */
 	case EXPORT:
 	case ADOPT:

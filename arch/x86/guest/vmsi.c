@@ -357,9 +357,9 @@ void vmsi_move_table(struct vmsi *m, unsigned i, gpaddr_t gpa)
 		return;
 	if (m->added)
 		mmio_remove(m->v->d, &m->table);
-	m->added = gpa;
+	m->added = gpa && !m->stopped;
 	m->table.base = gpa + (m->offset & PAGE_MASK);
-	if (!gpa)
+	if (!m->added)
 		return;
 	mmio_add(m->v->d, &m->table);
 	vpci_unmap(m->v->d, m->table.base, m->table.size);
@@ -438,8 +438,7 @@ void vmsi_stop(struct vmsi *m)
 	m->stopped = true;
 	config_write(m, PCI_MSI_CONTROL, 2, 0);
 	free_routes(m);
-	if (m->added)
-		mmio_remove(m->v->d, &m->table);
+	vmsi_move_table(m, m->bar, 0);
 }
 
 void vmsi_free(struct vmsi *m)

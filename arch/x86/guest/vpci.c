@@ -50,11 +50,13 @@ static u32 read_register(const struct vpci_function *v, const struct vpci_regist
 	}
 }
 
-/* Without an IOMMU only a domain that has all devices may let one reach memory. */
+/*
+ * Without an IOMMU nobody may let a device reach memory: a domain's addresses are others' in the
+ * machine.
+ */
 static bool may_master(const struct vpci_function *v)
 {
-	return v->f->header == 1 || iommu_covers(v->f->sbdf) ||
-	       (v->d->hardware && !iommu_present());
+	return v->f->header == 1 || iommu_covers(v->f->sbdf);
 }
 
 static void write_command(struct vpci_function *v, u32 val)

@@ -127,8 +127,10 @@ void vpci_unmap(struct domain *d, gpaddr_t gpa, u64 size)
 
 static bool in_windows(gpaddr_t at, u64 size)
 {
-	return (at >= GUEST_PCI_BASE && at + size <= GUEST_PCI_END) ||
-	       (at >= guest_pci_high() && at + size <= guest_pci_high_end() && at + size > at);
+	gpaddr_t end = at + size;
+
+	return end > at && ((at >= GUEST_PCI_BASE && end <= GUEST_PCI_END) ||
+			    (at >= guest_pci_high() && end <= guest_pci_high_end()));
 }
 
 /* Returns whether another BAR of the domain is mapped there. */

@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * PCI functions of domains: who gets one, what the domain sees of it and changes in it, MSI and
+ * MSI-X, and what is left of it all afterwards.
+ * unit-sources: arch/x86/guest/vpci.c arch/x86/guest/vpci_bar.c arch/x86/guest/vmsi.c common/passthrough.c
+ * unit-sources: drivers/pci/scan.c drivers/pci/reset.c test/unit/pci_sim.c test/unit/mock_heap.c
+ */
+#include "pci_sim.h"
+
+#include <margay/domain_parts.h>
+#include <margay/errno.h>
+#include <margay/iommu.h>
+#include <margay/page_owner.h>
+#include <margay/quiesce.h>
+#include <x86/build.h>
+#include <x86/features.h>
+#include <x86/hardware.h>
+#include <x86/irq.h>
+#include <x86/mmio.h>
+#include <x86/paging.h>
+#include <x86/vlapic.h>
+#include <x86/vpci.h>
+
+#include "mock_heap.h"
+
+#define NVME PCI_SBDF(0, 0, 5 << 3)
+#define NIC PCI_SBDF(0, 0, 6 << 3)
+#define GUEST_NVME PCI_SBDF(0, 0, 1 << 3)
+#define BAR 0xe000004000UL
+#define TABLE 0x2000
+#define MESSAGES 5
+#define RAM_END 0x80000000UL
+#define MAPPED 64
+
+struct x86_features x86 = { .phys_bits = 40 };
+struct cpu *housekeeping_cpu = &(struct cpu){ .id = 9, .apic_id = 9 };
+extern const struct domain_part pci_part;
+
+static struct cpu cpu[2] = { { .apic_id = 0 }, { .id = 1, .apic_id = 1 } };
+struct cpu *host_cpu = &cpu[0];
+static struct vcpu vcpus[2];
+static struct domain *guest, *other, *control;
+static u8 table_pages[4 * PAGE_SIZE] __aligned(4096); /* of the function, from TABLE on */
+static struct {
+	struct domain *d;
+	gfn_t gfn;
+	mfn_t mfn;
+} mapped[MAPPED];
+static struct domain *attached[256];	/* by device and function */
+static unsigned detaches, bound_irqs, routes, allocated, periods, left_until_over;
+static bool reserved, no_vectors;
+static u16 delivered;	/* destination << 8 | vector */
+
+void vlapic_device_interrupt(struct domain *d, u8 dest, bool logical, bool to_lowest, u8 vector,
+			     bool level)
+{
+	assert_false(level || logical || to_lowest);
+	assert_ptr_equal(d, guest);
+	delivered = (u16)(dest << 8 | vector);
+}
+
+int irq_bind(struct irq *i, struct cpu *c)
+{
+	if (no_vectors)
+		return -ENOSPC;
+	i->cpu = c;
+	i->vector = (u8)(0x40 + bound_irqs++);
+	return 0;
+}
+
+void irq_unbind(struct irq *i)
+{
+	bound_irqs -= i->cpu != NULL;
+	i->cpu = NULL;
+}
+
+bool iommu_present(void) { return true; }
+bool iommu_covers(u32 sbdf) { return sbdf != PCI_SBDF(0, 0, 7 << 3); }
+bool iommu_has_reserved(u32 sbdf) { return sbdf == NVME && reserved; }
+
+int iommu_attach(struct domain *d, u32 sbdf)
+{
+	assert_null(attached[sbdf & 0xff]);
+	if (!iommu_covers(sbdf))
+		return -ENODEV;
+	attached[sbdf & 0xff] = d;
+	return 0;
+}
+
+void iommu_detach(struct domain *d, u32 sbdf)
+{
+	if (attached[sbdf & 0xff] == d)
+		attached[sbdf & 0xff] = NULL;
+	detaches++;
+}
+
+int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf)
+{
+	for (unsigned i = 0; i < n; i++)
+		irqs[i] = (struct iommu_irq){ .unit = (void *)1, .sbdf = sbdf,
+					      .index = (u16)(allocated + i) };
+	allocated += n;
+	return 0;
+}
+
+void iommu_irq_free(struct iommu_irq *irqs, unsigned n)
+{
+	assert_int_equal(irqs->vector, 0);
+	allocated -= n;
+}
+
+void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level)
+{
+	assert_false(level);
+	i->apic_id = apic_id;
+	i->vector = vector;
+	routes++;
+}
+
+void iommu_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
+{
+	*address = 0xfee00010UL | i->index << 5;
+	*data = 0;
+}
+
+void *map_mmio(paddr_t pa, size_t size)
+{
+	assert_true(pa == BAR + TABLE && size == PAGE_SIZE);
+	return table_pages;
+}
+
+void mmio_add(struct domain *d, struct mmio_region *r)
+{
+	r->next = d->mmio;
+	d->mmio = r;
+}
+
+void mmio_remove(struct domain *d, struct mmio_region *r)
+{
+	struct mmio_region **at = &d->mmio;
+
+	while (*at && *at != r)
+		at = &(*at)->next;
+	assert_non_null(*at);
+	*at = r->next;
+}
+
+struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
+{
+	for (unsigned i = 0; i < MAPPED; i++)
+		if (mapped[i].d == d && mapped[i].gfn == gfn)
+			return (struct p2m_entry){ mapped[i].mfn, P2M_MMIO, 0 };
+	return (struct p2m_entry){ .type = P2M_NONE };
+}
+
+int p2m_map_over(struct domain *d, gfn_t gfn, mfn_t mfn, enum p2m_type type, u32 over)
+{
+	assert_true(type == P2M_MMIO && !over);
+	if (p2m_lookup(d, gfn).type != P2M_NONE)
+		return -EINVAL;
+	for (unsigned i = 0; i < MAPPED; i++)
+		if (!mapped[i].d) {
+			mapped[i].d = d;
+			mapped[i].gfn = gfn;
+			mapped[i].mfn = mfn;
+			return 0;
+		}
+	fail_msg("too many pages");
+	return -ENOMEM;
+}
+
+int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_type type)
+{
+	(void)d;
+	fail_msg("%lx %lx %u %u: no BAR is so large", gfn, mfn, order, type);
+	return 0;
+}
+
+int p2m_unmap(struct domain *d, gfn_t gfn, u32 types)
+{
+	assert_int_equal(types, 1U << P2M_MMIO);
+	for (unsigned i = 0; i < MAPPED; i++)
+		if (mapped[i].d == d && mapped[i].gfn == gfn) {
+			mapped[i].d = NULL;
+			return 0;
+		}
+	return -ENOENT;
+}
+
+unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types)
+{
+	(void)d;
+	(void)gfn;
+	(void)n;
+	(void)types;
+	return 0;
+}
+
+u16 page_owner(mfn_t mfn)
+{
+	return mfn < RAM_END >> PAGE_SHIFT ? OWNER_FREE : OWNER_NONE;
+}
+bool memory_is_margays(paddr_t at, u64 size)
+{
+	return at < 0xfef00000 && at + size > 0xfee00000;
+}
+unsigned arch_phys_bits(void)
+{
+	return x86.phys_bits;
+}
+u64 quiesce_start(void)
+{
+	left_until_over = 2;
+	return ++periods;
+}
+bool quiesce_over(u64 period)
+{
+	return period <= periods && !(left_until_over && left_until_over--);
+}
+
+static unsigned pages_of(const struct domain *d)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MAPPED; i++)
+		n += mapped[i].d == d;
+	return n;
+}
+
+static struct domain *new_domain(bool hardware)
+{
+	struct domain *d =
+		calloc(1, sizeof(*d) + sizeof(vcpus) / sizeof(vcpus[0]) * sizeof(void *));
+
+	d->hardware = hardware;
+	d->nr_vcpus = 2;
+	d->vcpus[0] = &vcpus[0];
+	d->vcpus[1] = &vcpus[1];
+	return d;
+}
+
+static int setup(void **state)
+{
+	struct sim_function *s;
+
+	sim_pci_setup(state);
+	memset(mapped, 0, sizeof(mapped));
+	memset(attached, 0, sizeof(attached));
+	memset(table_pages, 0, sizeof(table_pages));
+	detaches = bound_irqs = routes = allocated = 0;
+	reserved = no_vectors = false;
+	vcpus[0].cpu = &cpu[0];
+	vcpus[1].cpu = &cpu[1];
+	sim_add(PCI_SBDF(0, 0, 0), 0x8086, 0x29c0, 0x60000);
+	s = sim_add(NVME, 0x1b36, 0x10, 0x10802);
+	sim_bar(s, 0, BAR, 0x4000, PCI_BAR_64);
+	sim_bar(s, 2, 0xc000, 0x20, PCI_BAR_IO);
+	sim_cap(s, 0x40, PCI_CAP_MSIX);
+	sim_set(s, 0x42, 2, MESSAGES - 1, 0xc000);
+	sim_set(s, 0x44, 4, TABLE, 0);
+	sim_set(s, 0x48, 4, 0x3000, 0);
+	sim_cap(s, 0x60, PCI_CAP_MSI);
+	sim_set(s, 0x62, 2, PCI_MSI_64 | 2 << 1, 0x71);
+	sim_set(s, 0x64, 4, 0, ~3U);
+	sim_set(s, 0x68, 4, 0, ~0U);
+	sim_set(s, 0x6c, 2, 0, 0xffff);
+	sim_express(s, 0x80, 0, true);
+	sim_acs(s);
+	s = sim_add(NIC, 0x8086, 0x10d3, 0x20000);
+	sim_bar(s, 0, 0xfe000000, 0x20000, 0);
+	sim_express(s, 0x80, 0, true);
+	pci_init();
+	guest = new_domain(false);
+	other = new_domain(false);
+	control = new_domain(true);
+	assert_int_equal(vpci_create(guest), 0);
+	assert_int_equal(vpci_create(other), 0);
+	return 0;
+}
+
+static void destroy(struct domain *d)
+{
+	while (pci_part.destroy(d) == -ERESTART)
+		sim_now += 1000000;
+	free(d);
+}
+
+static int teardown(void **state)
+{
+	struct pci_function *f;
+
+	(void)state;
+	destroy(guest);
+	destroy(other);
+	destroy(control);
+	list_for_each(f, &pci_functions, link) {
+		assert_null(f->owner);
+		assert_null(f->view);
+		assert_false(sim_get(sim_function(f->sbdf), PCI_COMMAND, 2) & PCI_COMMAND_MASTER);
+		assert_null(attached[f->sbdf & 0xff]);
+	}
+	assert_int_equal(bound_irqs, 0);
+	assert_int_equal(allocated, 0);
+	assert_int_equal(pages_of(guest) + pages_of(control), 0);
+	sim_pci_setup(NULL);
+	assert_int_equal(heap_objects, 0);
+	return 0;
+}
+
+static int assign(struct domain *d, u32 sbdf)
+{
+	int rc;
+
+	while ((rc = pci_assign(d, sbdf)) == -ERESTART)
+		sim_now += 1000000;
+	return rc;
+}
+
+static int revoke(u32 sbdf)
+{
+	int rc;
+
+	while ((rc = pci_revoke(sbdf)) == -ERESTART)
+		sim_now += 1000000;
+	return rc;
+}
+
+static u32 rd(unsigned reg, unsigned size) { return vpci_read(guest, GUEST_NVME, reg, size); }
+
+static void wr(unsigned reg, unsigned size, u32 val)
+{
+	vpci_write(guest, GUEST_NVME, reg, size, val);
+}
+
+static void test_view(void **state)
+{
+	struct sim_function *s = sim_function(NVME);
+	u64 at;
+
+	(void)state;
+	assert_int_equal(assign(guest, NVME), 0);
+	assert_int_equal(s->resets, 1);
+	assert_ptr_equal(attached[NVME], guest);
+	assert_int_equal(assign(guest, NVME), -EBUSY);
+	assert_int_equal(assign(other, NVME), -EBUSY);
+	assert_int_equal(rd(0, 4), 0x00101b36);
+	assert_int_equal(vpci_read(guest, NVME, 0, 4), ~0U);
+	assert_int_equal(vpci_read(other, GUEST_NVME, 0, 2), 0xffff);
+	assert_int_equal(rd(PCI_COMMAND, 2), 0);
+	assert_int_equal(rd(PCI_BAR0 + 8, 4), 0);	/* no ports */
+	assert_int_equal(rd(PCI_ROM, 4), 0);
+	assert_false(rd(0x84, 4) & PCI_EXP_DEVCAP_FLR);
+	/* Size, and place. */
+	at = rd(PCI_BAR0, 4) | (u64)rd(PCI_BAR0 + 4, 4) << 32;
+	assert_int_equal(at, guest_pci_high() | PCI_BAR_64);
+	wr(PCI_BAR0, 4, ~0U);
+	wr(PCI_BAR0 + 4, 4, ~0U);
+	assert_int_equal(rd(PCI_BAR0, 4), 0xffffc004);
+	assert_int_equal(rd(PCI_BAR0 + 4, 4), ~0U);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);	/* that is nowhere */
+	assert_int_equal(pages_of(guest), 0);
+	wr(PCI_COMMAND, 2, 0);
+	wr(PCI_BAR0, 4, 0xd0004000);
+	wr(PCI_BAR0 + 4, 4, 0);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER | PCI_COMMAND_IO);
+	assert_int_equal(rd(PCI_COMMAND, 2), PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2),
+			 PCI_COMMAND_MEM | PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTX);
+	/* All pages but the table's. */
+	assert_int_equal(pages_of(guest), 3);
+	assert_int_equal(p2m_lookup(guest, 0xd0004).mfn, BAR >> PAGE_SHIFT);
+	assert_int_equal(p2m_lookup(guest, 0xd0007).mfn, (BAR >> PAGE_SHIFT) + 3);
+	assert_int_equal(p2m_lookup(guest, 0xd0006).type, P2M_NONE);
+	/* A BAR does not move while it decodes. */
+	wr(PCI_BAR0, 4, 0xd0008000);
+	assert_int_equal(rd(PCI_BAR0, 4), 0xd0004004);
+	wr(PCI_COMMAND, 2, 0);
+	assert_int_equal(pages_of(guest), 0);
+	assert_int_equal(sim_get(s, PCI_BAR0, 4), (u32)BAR | PCI_BAR_64);
+	/* Parts of registers. */
+	wr(PCI_BAR0 + 1, 1, 0x80);
+	assert_int_equal(rd(PCI_BAR0, 4), 0xd0008004);
+	assert_int_equal(rd(PCI_BAR0 + 2, 2), 0xd000);
+	wr(PCI_COMMAND, 4, 0xffff0002);
+	assert_int_equal(pages_of(guest), 3);
+	assert_int_equal(revoke(NVME), 0);
+	assert_int_equal(s->resets, 2);
+	assert_int_equal(revoke(NVME), -ENOENT);
+	assert_int_equal(rd(0, 4), ~0U);
+	assert_int_equal(assign(other, NVME), 0);
+}
+
+static struct mmio_region *table_region(void)
+{
+	struct mmio_region *r = guest->mmio;
+
+	while (r && r->size != PAGE_SIZE)
+		r = r->next;
+	return r;
+}
+
+static void entry_write(unsigned i, u64 address, u32 data, u32 masked)
+{
+	struct mmio_region *r = table_region();
+
+	r->write(&vcpus[0], r, i * 16, 8, address);
+	r->write(&vcpus[0], r, i * 16 + 8, 4, data);
+	r->write(&vcpus[0], r, i * 16 + 12, 4, masked);
+}
+
+static u32 hw(unsigned i, unsigned dword) { return ((u32 *)table_pages)[i * 4 + dword]; }
+
+static void test_msix(void **state)
+{
+	struct sim_function *s = sim_function(NVME);
+	struct mmio_region *r;
+
+	(void)state;
+	assert_int_equal(assign(guest, NVME), 0);
+	assert_null(table_region());
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	r = table_region();
+	assert_non_null(r);
+	assert_int_equal(r->base, guest_pci_high() + TABLE);
+	assert_int_equal(rd(0x42, 2), MESSAGES - 1);
+	entry_write(1, 0xfee01000, 0x55, 0);
+	assert_int_equal(hw(1, 3), 1);	/* off: nothing is bound */
+	assert_int_equal(bound_irqs, 0);
+	wr(0x42, 2, 0xffff);
+	assert_int_equal(rd(0x42, 2), 0xc000 | (MESSAGES - 1));
+	assert_int_equal(sim_get(s, 0x42, 2), 0xc000 | (MESSAGES - 1));
+	wr(0x42, 2, PCI_MSIX_ENABLE);
+	assert_int_equal(hw(1, 0), 0xfee00010);
+	assert_int_equal(hw(1, 3), 0);
+	for (unsigned i = 0; i < MESSAGES; i++)
+		assert_int_equal(hw(i, 3), i != 1);
+	assert_int_equal(bound_irqs, 1);
+	assert_int_equal(routes, 1);
+	/* Reads give what was written. */
+	assert_int_equal(r->read(&vcpus[0], r, 16, 8), 0xfee01000);
+	assert_int_equal(r->read(&vcpus[0], r, 24, 8), 0x55);
+	assert_int_equal(r->read(&vcpus[0], r, 25, 1), 0);
+	/* The same vCPU: no new vector. Another one: a new one, and the last stays for a while. */
+	entry_write(1, 0xfee01000, 0x56, 0);
+	assert_int_equal(bound_irqs, 1);
+	entry_write(1, 0xfee00000, 0x56, 0);
+	assert_int_equal(bound_irqs, 2);
+	entry_write(1, 0xfee00000, 0x56, 1);
+	assert_int_equal(hw(1, 3), 1);
+	/* The rest of the page is the device's; so are odd accesses nobody's. */
+	r->write(&vcpus[0], r, 0x800, 4, 0x12345678);
+	assert_int_equal(*(u32 *)(table_pages + 0x800), 0x12345678);
+	assert_int_equal(r->read(&vcpus[0], r, 0x802, 2), 0x1234);
+	assert_int_equal(r->read(&vcpus[0], r, 0x801, 2), (u64)~0UL);
+	r->write(&vcpus[0], r, 18, 2, 0xffff);
+	assert_int_equal(r->read(&vcpus[0], r, 16, 4), 0xfee00000);
+	/* No vector is left: silence, not another's interrupt. */
+	no_vectors = true;
+	entry_write(2, 0xfee01000, 0x57, 0);
+	assert_int_equal(hw(2, 3), 1);
+	no_vectors = false;
+	wr(0x42, 2, 0);
+	assert_int_equal(sim_get(s, 0x42, 2), MESSAGES - 1);
+	wr(PCI_COMMAND, 2, 0);
+	assert_null(table_region());
+}
+
+static void test_msi(void **state)
+{
+	struct sim_function *s = sim_function(NVME);
+
+	(void)state;
+	assert_int_equal(assign(guest, NVME), 0);
+	wr(0x64, 4, 0xfee01003);
+	wr(0x6c, 2, 0x61);
+	assert_int_equal(sim_get(s, 0x64, 4), 0);
+	wr(0x62, 2, 5 << 4 | 1);	/* 32 of 4 */
+	assert_int_equal(rd(0x62, 2), PCI_MSI_64 | 2 << 1 | 5 << 4 | 1);
+	assert_int_equal(rd(0x64, 4), 0xfee01000);
+	assert_int_equal(sim_get(s, 0x62, 2), PCI_MSI_64 | 2 << 1 | 2 << 4 | 1);
+	assert_int_equal(sim_get(s, 0x64, 4), 0xfee00010);
+	assert_int_equal(sim_get(s, 0x6c, 2), 0);
+	assert_int_equal(bound_irqs, 4);
+	assert_int_equal(allocated, 4);
+	wr(0x62, 2, 0);
+	assert_int_equal(bound_irqs, 0);
+	assert_int_equal(allocated, 0);
+	wr(0x62, 2, 1);
+	assert_int_equal(bound_irqs, 1);
+}
+
+/* Whatever a guest writes, and in whatever order, only what it may change is changed. */
+static void test_random(void **state)
+{
+	static const struct {
+		unsigned from, to;
+	} open[] = { { PCI_COMMAND, PCI_STATUS + 1 }, { PCI_CACHE_LINE, PCI_LATENCY },
+		     { 0x42, 0x43 }, { 0x62, 0x6d }, { 0x88, 0x8b } };
+	struct sim_function *s = sim_function(NVME);
+	u8 before[4096];
+	u64 seed = 1;
+
+	(void)state;
+	assert_int_equal(assign(guest, NVME), 0);
+	/* The device takes every write. */
+	for (unsigned i = 0; i < 4096; i++)
+		if (i < 0x40 || i > 0x8b)
+			s->writable[i] = 0xff;
+	memcpy(before, s->config, sizeof(before));
+	for (unsigned n = 0; n < 12000; n++) {
+		unsigned size, reg;
+		u32 val;
+
+		seed = seed * 6364136223846793005UL + 1442695040888963407UL;
+		size = 1U << (seed >> 60) % 3;
+		reg = (seed >> 40 & (n & 1 ? 0xfff : 0xff)) & ~(size - 1);
+		val = (u32)(seed >> 20) | (seed >> 59 & 1 ? 2 : 0);
+		if (!(n % 16)) {	/* a place where BARs may be */
+			wr(PCI_COMMAND, 2, 0);
+			wr(PCI_BAR0, 4, 0xc0000000 | (val & 0x1fffffff));
+			wr(PCI_BAR0 + 4, 4, 0);
+		}
+		wr(reg, size, val);
+		(void)rd(reg, size);
+		if (table_region() && n % 3)
+			entry_write(val % 300, seed, val, val >> 8);
+		for (unsigned i = 0; i < MAPPED; i++) {
+			if (!mapped[i].d)
+				continue;
+			assert_true(mapped[i].mfn >= BAR >> PAGE_SHIFT &&
+				    mapped[i].mfn < (BAR + 0x4000) >> PAGE_SHIFT &&
+				    mapped[i].mfn != (BAR + TABLE) >> PAGE_SHIFT);
+			assert_true((mapped[i].gfn >= GUEST_PCI_BASE >> PAGE_SHIFT &&
+				     mapped[i].gfn < GUEST_PCI_END >> PAGE_SHIFT) ||
+				    mapped[i].gfn >= guest_pci_high() >> PAGE_SHIFT);
+		}
+		for (unsigned i = 0; i < MESSAGES; i++)
+			assert_true(!hw(i, 0) || (hw(i, 0) & 0xfff00010) == 0xfee00010);
+		assert_true(!sim_get(s, 0x64, 4) ||
+			    (sim_get(s, 0x64, 4) & 0xfff00010) == 0xfee00010);
+		assert_false(sim_get(s, PCI_COMMAND, 2) &
+			     ~(PCI_COMMAND_MEM | PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTX));
+		assert_false(sim_get(s, 0x88, 2) & 0xe0 & ~0x10U);
+	}
+	assert_int_equal(s->resets, 1);
+	for (unsigned i = 0; i < 4096; i++) {
+		bool may = false;
+
+		for (unsigned k = 0; k < ARRAY_SIZE(open); k++)
+			may |= i >= open[k].from && i <= open[k].to;
+		if (!may && s->config[i] != before[i])
+			fail_msg("byte %#x has changed from %#x to %#x", i, before[i],
+				 s->config[i]);
+	}
+}
+
+static void test_refusals(void **state)
+{
+	struct sim_function *s;
+
+	(void)state;
+	s = sim_add(PCI_SBDF(0, 0, 7 << 3), 1, 1, 0x20000);	/* no IOMMU covers it */
+	sim_express(s, 0x80, 0, true);
+	s = sim_add(PCI_SBDF(0, 0, 8 << 3), 1, 1, 0x20000);	/* in another's page */
+	sim_express(s, 0x80, 0, true);
+	sim_bar(s, 0, 0xfd000000, 0x100, 0);
+	s = sim_add(PCI_SBDF(0, 0, 9 << 3), 1, 1, 0x20000);	/* no reset */
+	s = sim_add(PCI_SBDF(0, 0, 10 << 3), 1, 1, 0x20000);	/* in RAM */
+	sim_express(s, 0x80, 0, true);
+	sim_bar(s, 0, 0x10000000, 0x1000, 0);
+	for (unsigned i = 0; i < 2; i++)	/* two that cannot be isolated */
+		sim_express(sim_add(PCI_SBDF(0, 0, 11 << 3 | i), 1, 1, 0x20000), 0x80, 0, true);
+	pci_init();
+	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 20 << 3)), -ENODEV);
+	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 7 << 3)), -EOPNOTSUPP);
+	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 8 << 3)), -EINVAL);
+	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 9 << 3)), -EOPNOTSUPP);
+	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 10 << 3)), -EINVAL);
+	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 11 << 3)), 0);
+	assert_int_equal(assign(other, PCI_SBDF(0, 0, 11 << 3 | 1)), -EXDEV);
+	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 11 << 3 | 1)), 0);
+	reserved = true;
+	assert_int_equal(assign(guest, NVME), -EOPNOTSUPP);
+	reserved = false;
+	pci_find(NVME)->hidden = true;
+	assert_int_equal(assign(guest, NVME), -ENODEV);
+	pci_find(NVME)->hidden = false;
+	sim_function(NIC)->dead = true;
+	assert_int_equal(assign(guest, NIC), -ETIMEDOUT);
+	assert_null(pci_find(NIC)->owner);
+	sim_function(NIC)->dead = false;
+}
+
+static int create_control(void)
+{
+	int rc;
+
+	while ((rc = pci_part.create(control)) == -ERESTART)
+		;
+	return rc;
+}
+
+static u32 cr(u32 sbdf, unsigned reg, unsigned size) { return vpci_read(control, sbdf, reg, size); }
+
+static void test_control(void **state)
+{
+	struct sim_function *s = sim_function(NIC);
+
+	(void)state;
+	pci_find(PCI_SBDF(0, 0, 0))->hidden = true;
+	assert_int_equal(create_control(), 0);
+	assert_ptr_equal(attached[NIC], control);
+	assert_int_equal(cr(NIC, 0, 2), 0x8086);
+	assert_int_equal(cr(PCI_SBDF(0, 0, 0), 0, 2), 0xffff);
+	/* Its own BARs move where nothing else is. */
+	vpci_write(control, NIC, PCI_BAR0, 4, 0xfd000000);
+	assert_int_equal(cr(NIC, PCI_BAR0, 4), 0xfd000000);
+	vpci_write(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
+	vpci_write(control, NIC, PCI_BAR0, 4, 0xfc000000);
+	assert_int_equal(cr(NIC, PCI_BAR0, 4), 0xfd000000);
+	for (unsigned i = 0; i < 2; i++) {	/* RAM, the APICs */
+		static const u32 bad[] = { 0x10000000, 0xfee00000 };
+
+		vpci_write(control, NIC, PCI_COMMAND, 2, 0);
+		vpci_write(control, NIC, PCI_BAR0, 4, bad[i]);
+		vpci_write(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+		assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
+	}
+	assert_int_equal(host_logged("BARs refused"), 2);
+	/* A guest gets one: the control domain has it no more. */
+	assert_int_equal(cr(NVME, 0, 2), 0x1b36);
+	assert_int_equal(assign(guest, NVME), 0);
+	assert_ptr_equal(attached[NVME], guest);
+	assert_int_equal(cr(NVME, 0, 2), 0xffff);
+	vpci_write(control, NVME, PCI_COMMAND, 2, 0);
+	assert_int_equal(sim_get(sim_function(NVME), PCI_COMMAND, 2),
+			 PCI_COMMAND_MEM | PCI_COMMAND_NO_INTX);
+	assert_int_equal(revoke(NVME), 0);
+	assert_int_equal(cr(NVME, 0, 2), 0xffff);
+	assert_int_equal(assign(control, NVME), 0);
+	assert_int_equal(cr(NVME, 0, 2), 0x1b36);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_view, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_msix, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_msi, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_control, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("vpci", tests, NULL, NULL);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The pci commands: lists PCI functions, gives them to domains and takes them back. */
+#include <errno.h>
+#include <string.h>
+
+#include "mgctl.h"
+
+#define FUNCTIONS_MAX 65536U
+
+/* Writes segment:bus:device.function. */
+static const char *address(uint32_t sbdf, char text[16])
+{
+	snprintf(text, 16, "%04x:%02x:%02x.%x", sbdf >> 16, sbdf >> 8 & 0xff, sbdf >> 3 & 0x1f,
+		 sbdf & 7);
+	return text;
+}
+
+static const char *state(const struct margay_op *op)
+{
+	return op->u.pci.flags & MARGAY_PCI_HIDDEN   ? "Margay's" :
+	       op->u.pci.flags & MARGAY_PCI_BRIDGE   ? "bridge" :
+	       op->u.pci.flags & MARGAY_PCI_RESERVED ? "boot guest's" :
+						       "";
+}
+
+static void print_function(FILE *f, const struct margay_op *op)
+{
+	char at[16], seen[16] = "-", owner[8] = "-";
+
+	if (op->u.pci.domain != MARGAY_NONE)
+		snprintf(owner, sizeof(owner), "%u", op->u.pci.domain);
+	if (op->u.pci.seen_at != ~0U)
+		address(op->u.pci.seen_at, seen);
+	fprintf(f, "%-13s %04x:%04x %06x %6s %-13s", address(op->u.pci.sbdf, at), op->u.pci.vendor,
+		op->u.pci.device, op->u.pci.class_code, owner, seen);
+	fprintf(f, " %-13s %10llu %8llu %s\n", address(op->u.pci.group, at),
+		(unsigned long long)op->u.pci.interrupts, (unsigned long long)op->u.pci.refused,
+		state(op));
+}
+
+static void json_function(struct json *j, const struct margay_op *op)
+{
+	char text[16];
+
+	json_begin(j, NULL, '{');
+	json_text(j, "function", address(op->u.pci.sbdf, text), sizeof(text));
+	json_number(j, "vendor", op->u.pci.vendor);
+	json_number(j, "device", op->u.pci.device);
+	json_number(j, "class", op->u.pci.class_code);
+	if (op->u.pci.domain != MARGAY_NONE)
+		json_number(j, "domain", op->u.pci.domain);
+	if (op->u.pci.seen_at != ~0U)
+		json_text(j, "seen_at", address(op->u.pci.seen_at, text), sizeof(text));
+	json_text(j, "group", address(op->u.pci.group, text), sizeof(text));
+	json_bool(j, "hidden", op->u.pci.flags & MARGAY_PCI_HIDDEN);
+	json_bool(j, "bridge", op->u.pci.flags & MARGAY_PCI_BRIDGE);
+	json_bool(j, "reserved", op->u.pci.flags & MARGAY_PCI_RESERVED);
+	json_number(j, "interrupts", op->u.pci.interrupts);
+	json_number(j, "refused", op->u.pci.refused);
+	json_end(j, '}');
+}
+
+static int list(struct mgctl *m, const struct request *rq)
+{
+	struct json j = { .f = m->out };
+	int rc = 0;
+
+	if (rq->json) {
+		json_begin(&j, NULL, '{');
+		json_begin(&j, "functions", '[');
+	} else {
+		fputs("FUNCTION      ID        CLASS  DOMAIN SEEN AT       GROUP         INTERRUPTS"
+		      "  REFUSED\n",
+		      m->out);
+	}
+	for (uint32_t i = 0; i < FUNCTIONS_MAX; i++) {
+		struct margay_op op = { .cmd = MARGAY_PCI_LIST, .u.pci.index = i };
+
+		rc = m->call(m, &op);
+		if (rc)
+			break;
+		if (rq->json)
+			json_function(&j, &op);
+		else
+			print_function(m->out, &op);
+	}
+	if (rq->json) {
+		json_end(&j, ']');
+		json_end(&j, '}');
+		fputc('\n', m->out);
+	}
+	return rc == -ENOENT ? 0 : rc;
+}
+
+static const char *why(const struct request *rq, int rc)
+{
+	switch (-rc) {
+	case ENODEV:
+		return "there is no such function, or nobody may have it";
+	case ENOENT:
+		return "it has no owner";
+	case ESRCH:
+		return "there is no such domain";
+	case EBUSY:
+		return "it is another domain's (mgctl pci revoke)";
+	case EXDEV:
+		return "it cannot be isolated from another domain's (mgctl pci list: its group)";
+	case EOPNOTSUPP:
+		return "no IOMMU covers it, firmware uses it, it has no reset, or the domain has no "
+		       "PCI bus (the word `pci' of its boot module)";
+	case EINVAL: return "other devices are in the pages of its BARs";
+	case ETIMEDOUT: return "it does not come back from its reset";
+	}
+	return rq->command == PCI_ASSIGN && rc == -ENOSPC ? "the domain has no place for it" :
+							    strerror(-rc);
+}
+
+int do_pci(struct mgctl *m, const struct request *rq)
+{
+	struct margay_op op = { .u.pci = { .sbdf = rq->sbdf, .domain = rq->domain } };
+	char text[16];
+	int rc;
+
+	if (rq->command == PCI_LIST) {
+		rc = list(m, rq);
+		if (rc)
+			say(m->err, "mgctl: Margay refused to list PCI functions: %s",
+			    strerror(-rc));
+		return rc ? MGCTL_REFUSED : MGCTL_OK;
+	}
+	op.cmd = rq->command == PCI_ASSIGN ? MARGAY_PCI_ASSIGN : MARGAY_PCI_REVOKE;
+	rc = m->call(m, &op);
+	if (rc)
+		say(m->err, "mgctl: Margay refused to %s %s: %s",
+		    rq->command == PCI_ASSIGN ? "assign" : "revoke", address(rq->sbdf, text),
+		    why(rq, rc));
+	return rc ? MGCTL_REFUSED : MGCTL_OK;
+}
