@@ -93,7 +93,21 @@ extern bool iommu_remapping;
 extern const struct iommu_ops *iommu_driver;	/* of all units; NULL: none is in use */
 extern struct iommu iommu_units[];	/* parallel to boot_acpi.iommus; no ops: not in use */
 
+extern u8 iommu_max_level;			/* of leaves that all units take */
+
+#define IOMMU_FIRMWARE_ID 1	/* iommu_domain.id; those of domains follow */
+
+/* tables.c */
 void *iommu_new_table(struct page_table *pt);
+/* Makes empty tables for d. From here on they hear of all changes. 0 or -ENOMEM. */
+int iommu_create_tables(struct domain *d);
+/* Copies some of the leaves that the p2m had before: 0, -ERESTART to be called again, -ENOMEM. */
+int iommu_copy_p2m(struct iommu_domain *id);
+/* Maps what firmware reserved for the function. 0 or -ENOMEM. With the lock of the tables. */
+int iommu_map_reserved(struct iommu_domain *id, u32 sbdf);
+
+/* Returns whether the scopes name the function. */
+bool iommu_names(unsigned first, unsigned n, u32 sbdf);
 
 /* Returns the unit that covers the function, or NULL. */
 struct iommu *iommu_unit_of(u32 sbdf);

@@ -3,7 +3,7 @@
  * The core of DMA fencing with a real p2m and a driver that records: which unit covers a function,
  * what functions reach while their domain's map changes, interrupts, faults, units that stop
  * answering.
- * unit-sources: iommu/iommu.c iommu/irq.c iommu/faults.c arch/x86/guest/p2m.c arch/x86/mm/page_table.c
+ * unit-sources: iommu/iommu.c iommu/tables.c iommu/irq.c iommu/faults.c arch/x86/guest/p2m.c arch/x86/mm/page_table.c
  * unit-sources: arch/x86/mm/mtrr.c common/on_demand.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
