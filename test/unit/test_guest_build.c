@@ -24,6 +24,11 @@
 #define KERNEL_AT 0x200000UL
 
 struct x86_features x86 = { .phys_bits = 40 };
+
+unsigned arch_phys_bits(void)
+{
+	return x86.phys_bits;
+}
 struct boot_info boot_info;
 struct acpi_info boot_acpi;
 
@@ -455,6 +460,39 @@ static void test_acpi(void **state)
 	assert_memory_equal(dsdt + 36, dsdt_aml, sizeof(dsdt_aml));
 }
 
+/* Packages of AML fill their scopes, resources their buffers. */
+static void test_acpi_pci(void **state)
+{
+	static struct acpi_info info;
+	const u8 *aml, *fadt;
+	u64 at, high[4];
+
+	(void)state;
+	host_log_clear();
+	memset(tables, 0, sizeof(tables));
+	acpi_build(tables, TABLES_AT, 2, true);
+	memset(&info, 0, sizeof(info));
+	assert_int_equal(acpi_parse(tables, 36, map_table, &info), 0);
+	assert_silent();
+	assert_int_equal(info.nr_ecam, 1);
+	assert_int_equal(info.ecam[0].base, GUEST_PCI_ECAM);
+	assert_int_equal(info.ecam[0].last, 0);
+	fadt = table("FACP");
+	memcpy(&at, fadt + 140, 8);
+	aml = map_table(at, 36 + 176);
+	assert_int_equal(*(const u32 *)(aml + 4), 36 + 176);
+	aml += 36;
+	assert_int_equal((aml[1] & 0xf) | aml[2] << 4, 175);	/* Scope */
+	assert_int_equal((aml[10] & 0xf) | aml[11] << 4, 126);	/* Device (PCI0) */
+	assert_int_equal((aml[42] & 0xf) | aml[43] << 4, 94);	/* Buffer */
+	assert_int_equal(aml[134], 0x79);
+	assert_int_equal(aml[138], 38);				/* Device (ECAM) */
+	assert_int_equal(aml[174], 0x79);
+	memcpy(high, aml + 102, sizeof(high));
+	assert_int_equal(high[0], guest_pci_high());
+	assert_int_equal(high[1] + 1 - high[0], high[3]);
+}
+
 /* The control domain's tables: a new root, the machine's own, and a MADT with its IO-APICs. */
 static void test_acpi_machine(void **state)
 {
@@ -497,7 +535,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		TEST(test_layout),        TEST(test_guest),  TEST(test_initial),
 		TEST(test_memory_shapes), TEST(test_errors), TEST(test_acpi),
-		TEST(test_machine_layout), TEST(test_acpi_machine),
+		TEST(test_machine_layout), TEST(test_acpi_machine), TEST(test_acpi_pci),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,6 +183,14 @@ static void test_bad(void **state)
 		{ "guest name=a pin=0-4294967295", "CPU numbers are 0 to 1023" },
 		{ "guest name=a pin=0-18446744073709551615", "CPU numbers are 0 to 1023" },
 		{ "guest name=a pin=1,0-2", "a CPU is listed twice" },
+		{ "guest name=a pci=", "pci=:\n  not a list" },
+		{ "guest name=a pci=03:00.0", "not a list of PCI functions such as" },
+		{ "guest name=a pci=0000:03:00.0,", "not a list" },
+		{ "guest name=a pci=0000:03:20.0", "not a list" },
+		{ "guest name=a pci=0000:03:00.8", "not a list" },
+		{ "guest name=a pci=0000:103:00.0", "not a list" },
+		{ "guest name=a pci=00000:03:00.0", "not a list" },
+		{ "guest name=a pci=0000:03:00.0x", "not a list" },
 	};
 	unsigned int i;
 
@@ -200,6 +208,27 @@ static void test_bad(void **state)
 	assert_int_equal(guest_spec_parse("guest vcpus=0 mem=0 name=z", &g), -EINVAL);
 	assert_int_equal(host_logged("module 7 "), 2);
 	assert_string_equal(g.name, "z");
+}
+
+static void test_pci(void **state)
+{
+	const char *p, *end;
+	u32 sbdf;
+
+	(void)state;
+	assert_int_equal(guest_spec_parse("guest name=a pci=0000:03:00.0,fFff:ff:1f.7", &g), 0);
+	assert_true(g.pci);
+	p = g.pci_list;
+	end = p + g.pci_list_len;
+	assert_int_equal(next_pci_function(&p, end, &sbdf), 0);
+	assert_int_equal(sbdf, 0x300);
+	assert_int_equal(next_pci_function(&p, end, &sbdf), 0);
+	assert_int_equal(sbdf, ~0U);
+	assert_null(p);
+	/* A bus without functions. */
+	assert_int_equal(guest_spec_parse("guest name=a pci", &g), 0);
+	assert_true(g.pci);
+	assert_null(g.pci_list);
 }
 
 static void test_name_length(void **state)
@@ -220,6 +249,7 @@ int main(void)
 		cmocka_unit_test_setup(test_other_kinds, setup),
 		cmocka_unit_test_setup(test_policies, setup),
 		cmocka_unit_test_setup(test_bad, setup),
+		cmocka_unit_test_setup(test_pci, setup),
 		cmocka_unit_test_setup(test_name_length, setup),
 	};
 
