@@ -29,13 +29,9 @@ unsigned arch_phys_bits(void)
 {
 	return x86.phys_bits;
 }
+
 struct boot_info boot_info;
 struct acpi_info boot_acpi;
-
-unsigned arch_phys_bits(void)
-{
-	return x86.phys_bits;
-}
 
 static u8 *ram;        /* of the guest, from address 0 */
 static u64 pages_left; /* of the machine */
