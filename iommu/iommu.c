@@ -94,7 +94,7 @@ bool iommu_behind_bridge(u32 sbdf, u32 *bridge)
 
 /*
  * Collects the ids that the function's requests may have: its own, IVRS's alias, and those that a
- * bridge to conventional PCI uses for it (VT-d 4.1, 3.4.1). Returns their number.
+ * bridge to conventional PCI uses for it (VT-d 4.1, chapter 3). Returns their number.
  */
 static unsigned ids_of(u32 sbdf, u32 *ids)
 {

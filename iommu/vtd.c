@@ -252,7 +252,7 @@ static void vtd_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
 	*data = i->index;
 }
 
-/* The vector is that of the entry, so that an EOI finds it. 5.1.2.1 */
+/* The vector is that of the entry, so that an EOI finds it. 5.1.5.1 */
 static u64 vtd_irq_rte(const struct iommu_irq *i)
 {
 	return (u64)(i->index & 0x7fff) << 49 | 1UL << 48 | (u64)(i->index >> 15) << 11 |
