@@ -44,6 +44,16 @@ static int fake_call(struct mgctl *m, struct margay_op *op)
 	(void)m;
 	if (op->cmd == MARGAY_POLICY_LIST)
 		return fake_list(op);
+	if (op->cmd == MARGAY_PCI_LIST) {
+		if (op->u.pci.index > 1)
+			return -ENOENT;
+		op->u.pci.sbdf = op->u.pci.group = op->u.pci.index ? 0x10000 : 0x3fb;
+		op->u.pci.domain = op->u.pci.index ? MARGAY_NONE : 2;
+		op->u.pci.seen_at = op->u.pci.index ? ~0U : 8;
+		op->u.pci.vendor = 0x8086;
+		op->u.pci.flags = op->u.pci.index ? MARGAY_PCI_HIDDEN : 0;
+		return 0;
+	}
 	last = *op;
 	switch (op->cmd) {
 	case MARGAY_POLICY_SELECTED:
@@ -407,6 +417,27 @@ static void test_load(void **state)
 	assert_wrong("policy load /", "Is a directory");
 }
 
+static void test_pci(void **state)
+{
+	(void)state;
+	assert_int_equal(run("pci list"), MGCTL_OK);
+	assert_says(out, "0000:03:1f.3  8086:0000 000000      2 0000:00:01.0 ");
+	assert_says(out, "0001:00:00.0  8086:0000 000000      - - ");
+	assert_says(out, "Margay's");
+	assert_int_equal(run("-j pci list"), MGCTL_OK);
+	assert_says(out, "\"function\": \"0000:03:1f.3\"");
+	assert_int_equal(run("pci assign 3:1f.3 2"), MGCTL_OK);
+	assert_int_equal(last.cmd, MARGAY_PCI_ASSIGN);
+	assert_int_equal(last.u.pci.sbdf, 0x3fb);
+	assert_int_equal(last.u.pci.domain, 2);
+	answer = -EXDEV;
+	assert_refused("pci assign 0000:03:00.0 2", "cannot be isolated");
+	answer = -ENOENT;
+	assert_refused("pci revoke ffff:ff:1f.7", "revoke ffff:ff:1f.7: it has no owner");
+	assert_int_equal(run("pci revoke 3:20.0"), MGCTL_USAGE);
+	assert_int_equal(run("pci revoke 0000:03:00.0x"), MGCTL_USAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +451,7 @@ int main(void)
 		cmocka_unit_test_setup(test_set, setup),
 		cmocka_unit_test_setup(test_access, setup),
 		cmocka_unit_test_setup(test_load, setup),
+		cmocka_unit_test_setup(test_pci, setup),
 		cmocka_unit_test_setup(test_help, setup),
 	};
 
