@@ -55,8 +55,8 @@ u32 hardware_in(struct vcpu *v, u16 port, unsigned size)
 }
 
 /*
- * Handles the write of a byte that resets the machine or changes its power state. Returns true if it
- * is one: then nothing else happens.
+ * Handles the write of a byte that resets the machine or changes its power state. Returns true if
+ * it is one: then nothing else happens.
  */
 static bool ends_domain(struct vcpu *v, u16 port, u8 val)
 {
