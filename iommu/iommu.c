@@ -331,22 +331,22 @@ static void __init start_unit(unsigned i)
 /* Lets functions reach what firmware needs them to reach: a screen's memory, a keyboard's rings. */
 static void __init attach_reserved(void)
 {
+	const struct pci_function *f;
+
 	if (!boot_acpi.nr_reserved)
 		return;
 	firmware.pt.format = &iommu_driver->format;
 	firmware.pt.root = iommu_new_table(&firmware.pt);
-	for (unsigned i = 0; i < boot_acpi.nr_reserved && firmware.pt.root; i++) {
-		const struct acpi_reserved *r = &boot_acpi.reserved[i];
+	if (!firmware.pt.root || !pt_make(&firmware.pt, 0, 2)) {
+		pr_warn("iommu: no memory for firmware's reserved memory\n");
+		return;
+	}
+	list_for_each(f, &pci_functions, link) {
+		struct iommu *u = iommu_has_reserved(f->sbdf) ? iommu_unit_of(f->sbdf) : NULL;
 
-		for (unsigned j = r->first_scope; j < r->first_scope + r->nr_scopes; j++) {
-			u32 sbdf = boot_acpi.scopes[j].first;
-			struct iommu *u = iommu_unit_of(sbdf);
-
-			if (u &&
-			    (!pt_make(&firmware.pt, 0, 2) || iommu_map_reserved(&firmware, sbdf) ||
-			     attach_function(u, sbdf, &firmware)))
-				pr_warn("iommu: no memory for reserved memory %#lx\n", r->base);
-		}
+		if (u && (iommu_map_reserved(&firmware, f->sbdf) ||
+			  attach_function(u, f->sbdf, &firmware)))
+			pr_warn("iommu: %08x does not reach firmware's memory\n", f->sbdf);
 	}
 }
 

@@ -113,6 +113,7 @@ static struct pci_function functions[] = {
 	{ .sbdf = F(7, 0, 0), .express_type = 0, .bridge = &functions[2] },
 };
 static u32 commands[ARRAY_SIZE(functions)];
+struct list pci_functions;
 
 struct pci_function *pci_find(u32 sbdf)
 {
@@ -315,8 +316,11 @@ static int setup(void **state)
 	memset(records, 0, sizeof(records));
 	memset(iommu_units, 0, UNITS * sizeof(*iommu_units));
 	iommu_driver = NULL;
-	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++)
+	list_init(&pci_functions);
+	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
 		commands[i] = 7;
+		list_add_tail(&functions[i].link, &pci_functions);
+	}
 	start_level[0] = start_level[1] = 2;
 	start_fails[0] = start_fails[1] = hangs = false;
 	on_flush = NULL;
