@@ -277,7 +277,7 @@ def sata_command():
 @case(expect=[r'^\(margay\) PCI: stopped [1-9]\d* devices? that firmware left as bus masters?$', HELLO], **GOES_ON)
 def bus_masters():
     """A device that firmware left as a bus master does no DMA once guests start."""
-    k.stop('pci_stop_masters')
+    k.stop('pci_init')
     if not sata_command() & 4:
         raise k.gdb.GdbError('the BIOS left no bus master: the case shows nothing')
     k.stop('boot_guests')
