@@ -130,7 +130,7 @@ static bool gets_devices(const struct guest_spec *spec)
 	if (!spec->initial || opt.devices == DEVICES_NONE || (opt.devices == DEVICES_AUTO && !safe))
 		return false;
 	if (!safe)
-		pr_warn("devices=insecure: %s has the devices and no IOMMU bounds them: no DMA\n",
+		pr_warn("devices=insecure: %s has the devices, without IOMMU and DMA\n",
 			spec->name);
 	return true;
 }
