@@ -255,6 +255,11 @@ int main(void)
 	uint32_t cpus;
 
 	check_refusals();
+	/* Early: on a slow line the key's output may come between two halves of a line of ours. */
+	clear();
+	set_xen_guest_handle(call.u.debug_keys.keys, keys);
+	call.u.debug_keys.nr_keys = 1;
+	CHECK_RET(sysctl(XEN_SYSCTL_debug_keys), 0);
 	cpus = check_machine();
 	check_domains();
 	check_policy(XEN_SYSCTL_cpu_policy_raw);
@@ -265,9 +270,5 @@ int main(void)
 	CHECK_RET(sysctl(XEN_SYSCTL_get_cpu_policy), -XEN_EINVAL);
 	check_log();
 	check_platform(cpus);
-	clear();
-	set_xen_guest_handle(call.u.debug_keys.keys, keys);
-	call.u.debug_keys.nr_keys = 1;
-	CHECK_RET(sysctl(XEN_SYSCTL_debug_keys), 0);
 	pass();
 }
