@@ -33,7 +33,7 @@ STEPS = (
     ('virsh -c xen:///system list', r' 0 +Domain-0 +running'),
     ('ip -br addr show xenbr0', r'xenbr0 .*10\.0\.0\.1/24'),
     ('ls /sys/class/net/xenbr0/brif', r'vif\d+\.0'),
-    ('ssh-keyscan -t ed25519 localhost 2>/dev/null | cut -c 1-21', r'localhost ssh-ed25519$'),
+    ('ssh-keyscan -T 100 -t ed25519 localhost 2>/dev/null | cut -c 1-21', r'localhost ssh-ed25519$'),
     ('man -w mgctl; _completion_loader mgctl; complete -p mgctl', r'complete .*mgctl$'),
     ('mgctl stat | head -n 3', r'.*\bup\b'),
     ('xl destroy linux; xl list | grep -q linux || echo linux is gone', r'linux is gone$'),
