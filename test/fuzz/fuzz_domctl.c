@@ -14,6 +14,7 @@
 #include <margay/domain_parts.h>
 #include <margay/guest_copy.h>
 #include <margay/hypercall.h>
+#include <margay/p2m.h>
 #include <margay/policy_registry.h>
 #include <margay/sched.h>
 
@@ -103,6 +104,12 @@ u64 node_total_pages(unsigned node)
 {
 	return node < nr_nodes ? 1000 : 0;
 }
+struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
+{
+	(void)d;
+	return (struct p2m_entry){ .type = gfn % 3 ? P2M_RAM : P2M_NONE };
+}
+
 void cpu_raise(struct cpu *c, u32 work)
 {
 	c->work |= work;
@@ -418,6 +425,8 @@ static void start(void)
 		doms[i]->state = DOM_RUNNING;
 		doms[i]->life = &boot_life;
 	}
+	doms[0]->initial = true;
+	doms[0]->tot_pages = 1000;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
