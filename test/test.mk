@@ -206,7 +206,9 @@ check-usb: $(O)/margay guests
 check-usb-long: $(O)/margay guests
 	$(Q)O=$(O) test/beds/usb.py --all
 
-check-node: $(NODE)/margay-node.img
+check-node:
+	$(Q)O=$(O) $(SETUP) build run control check node
+	$(AGAIN) $(NODE)/margay-node.img
 	$(Q)O=$(O) test/beds/node.py
 
 check-faults: $(O)/margay guests

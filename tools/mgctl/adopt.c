@@ -22,7 +22,6 @@
 
 #define CONSOLE_LIMIT "1048576"	/* libxl's */
 #define STORE_PFN 0xfeffcU	/* libxl's, in a PVH domain */
-#define DOMAINS_END 0x7ff0U	/* DOMID_FIRST_RESERVED */
 
 struct adoption {
 	struct mgctl *m;
@@ -31,7 +30,7 @@ struct adoption {
 	bool failed;
 	uint32_t id;
 	struct xen_domctl_getdomaininfo info;
-	char name[32], uuid[37];
+	char name[32], uuid[UUID_TEXT];
 	uint64_t console_pfn, console_port, store_pfn, store_port;
 };
 
@@ -118,10 +117,18 @@ static void write_all(struct adoption *a)
 	node(a, a->uuid, "/vm/%s/uuid", a->uuid);
 	node(a, number(n, (uint64_t)time(NULL)), "/vm/%s/start_time", a->uuid);
 	node(a, "pvh", "/libxl/%u/type", a->id);
+	node(a, "", ADOPTED, a->id);
 	if (a->console_pfn && a->console_port)
 		write_console(a);
 	if (a->store_pfn && a->store_port)
 		write_shared(a);
+}
+
+void uuid_text(char text[UUID_TEXT], const uint8_t bytes[16])
+{
+	for (int i = 0; i < 16; i++)
+		text += sprintf(text, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
+				bytes[i]);
 }
 
 /* Gives a domain without a UUID a random one (RFC 4122, version 4), and puts it into text. */
@@ -130,7 +137,6 @@ static int find_uuid(struct adoption *a)
 	static const uint8_t none[16];
 	struct xen_domctl op = { 0 };
 	uint8_t *u = op.u.setdomainhandle.handle;
-	char *p = a->uuid;
 	int rc = 0;
 
 	memcpy(u, a->info.handle, sizeof(none));
@@ -142,9 +148,7 @@ static int find_uuid(struct adoption *a)
 		memcpy(a->info.handle, u, sizeof(none));
 		rc = domctl(a, XEN_DOMCTL_setdomainhandle, a->id, &op);
 	}
-	for (int i = 0; i < 16; i++)
-		p += sprintf(p, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
-			     a->info.handle[i]);
+	uuid_text(a->uuid, a->info.handle);
 	return rc;
 }
 
@@ -297,7 +301,7 @@ static int adopt_all(struct adoption *a)
 	return rc;
 }
 
-int do_adopt(struct mgctl *m)
+int do_adopt(struct mgctl *m, bool follow)
 {
 	struct adoption a = { .m = m, .xs = xs_open(0) };
 	int rc;
@@ -306,9 +310,10 @@ int do_adopt(struct mgctl *m)
 		return no_access(m, "xenstored does not answer");
 	forget_gone(&a);
 	rc = adopt_all(&a);
+	fflush(m->out);
+	if (rc)
+		say(m->err, "mgctl: not all domains could be adopted: %s", strerror(-rc));
+	rc = rc ? MGCTL_REFUSED : follow ? watch_unfinished(m, a.xs) : MGCTL_OK;
 	xs_close(a.xs);
-	if (!rc)
-		return MGCTL_OK;
-	say(m->err, "mgctl: not all domains could be adopted: %s", strerror(-rc));
-	return MGCTL_REFUSED;
+	return rc;
 }

@@ -95,7 +95,8 @@ void print_help(FILE *f)
 	      "  -p, --pages N       trace record: pages of a CPU's ring, a power of\n"
 	      "                      two to 256 (64); the first recording decides\n"
 	      "  -o, --old           trace record: what is in the rings already, too\n"
-	      "  -f, --follow        log: wait for more messages, until Ctrl-C\n"
+	      "  -f, --follow        log: wait for more messages, until Ctrl-C;\n"
+	      "                      adopt: destroy domains that an xl left half-built\n"
 	      "  -h, --help          print this\n"
 	      "  -V, --version       print the version of mgctl\n\n"
 	      "Examples:\n"
@@ -373,8 +374,8 @@ static int parse_given(const struct given *g, struct request *rq, FILE *err)
 		return wrong(err, "--count goes with --watch");
 	if ((g->events || g->seconds || g->pages || g->old) && rq->command != RECORD)
 		return wrong(err, "--events, --seconds, --pages and --old go with trace record");
-	if (g->follow && (rq->command != LOG || rq->json))
-		return wrong(err, "--follow goes with log, and not with --json");
+	if (g->follow && ((rq->command != LOG && rq->command != ADOPT) || rq->json))
+		return wrong(err, "--follow goes with log and adopt, and not with --json");
 	rq->all_cpus = !g->cpus;
 	rq->all = g->all;
 	rq->old = g->old;

@@ -32,7 +32,7 @@ int main(int argc, char **argv)
 		rc = xen_open(&m);
 		if (rc)
 			return rc;
-		rc = rq.command == ADOPT ? do_adopt(&m) : do_request(&m, &rq);
+		rc = rq.command == ADOPT ? do_adopt(&m, rq.follow) : do_request(&m, &rq);
 		xen_close(&m);
 	}
 	if (fflush(stdout) || ferror(stdout)) {

@@ -62,7 +62,7 @@ struct request {
 	bool sized;			/* which the caller chose */
 	uint64_t seconds;		/* ... how long; 0: until interrupted */
 	bool old;			/* ... including older records of the rings */
-	bool follow;			/* log: wait for more, until interrupted */
+	bool follow;			/* log, adopt: wait for more, until interrupted */
 };
 
 /* The connection to Margay, and the output streams. */
@@ -108,7 +108,15 @@ int do_record(struct mgctl *m, const struct request *rq);
 int do_pci(struct mgctl *m, const struct request *rq);
 
 /* adopt.c: the same. */
-int do_adopt(struct mgctl *m);
+#define DOMAINS_END 0x7ff0U		/* DOMID_FIRST_RESERVED */
+#define ADOPTED "/libxl/%u/adopted"	/* in xenstore: xl did not make this domain */
+#define UUID_TEXT 37
+int do_adopt(struct mgctl *m, bool follow);
+void uuid_text(char text[UUID_TEXT], const uint8_t bytes[16]);
+
+/* unfinished.c: the same. Returns only after an error. */
+struct xs_handle;
+int watch_unfinished(struct mgctl *m, struct xs_handle *xs);
 
 /* names.c. Return "?" or similar for unknown numbers; operation_name() returns NULL. */
 const char *exit_name(uint64_t reason);
