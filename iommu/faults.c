@@ -64,9 +64,7 @@ static void report(const struct iommu_fault *f)
 	if (++lines > LINES_A_SECOND)
 		silent++;
 	else
-		pr_warn("iommu: %04x:%02x:%02x.%u: %s %#lx blocked: %s (%u)\n",
-			pci_segment(f->sbdf), pci_bus(f->sbdf), pci_devfn(f->sbdf) >> 3,
-			pci_devfn(f->sbdf) & 7,
+		pr_warn("iommu: " PCI_FMT ": %s %#lx blocked: %s (%u)\n", PCI_ARGS(f->sbdf),
 			f->interrupt ? "interrupt" :
 			f->write     ? "write to" :
 				       "read of",
@@ -79,8 +77,7 @@ static void cut_off(struct iommu *u, u32 sbdf)
 	if (iommu_find_function(u, sbdf))
 		u->ops->attach(u, sbdf, NULL);
 	iommu_stop_master(sbdf);
-	pr_err("iommu: %04x:%02x:%02x.%u has faults for ever: it is cut off\n", pci_segment(sbdf),
-	       pci_bus(sbdf), pci_devfn(sbdf) >> 3, pci_devfn(sbdf) & 7);
+	pr_err("iommu: " PCI_FMT " has faults for ever: it is cut off\n", PCI_ARGS(sbdf));
 }
 
 /* Returns whether there was a fault of a function that is not cut off. */

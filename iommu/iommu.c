@@ -117,9 +117,7 @@ static unsigned ids_of(u32 sbdf, u32 *ids)
 
 void iommu_stop_master(u32 sbdf)
 {
-	u32 command = pci_read(sbdf, PCI_COMMAND, 2);
-
-	pci_write(sbdf, PCI_COMMAND, 2, command & ~(u32)PCI_COMMAND_MASTER);
+	pci_change(sbdf, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
 }
 
 /* A unit that does not answer may let DMA pass. */
@@ -346,7 +344,8 @@ static void __init attach_reserved(void)
 
 		if (u && (iommu_map_reserved(&firmware, f->sbdf) ||
 			  attach_function(u, f->sbdf, &firmware)))
-			pr_warn("iommu: %08x does not reach firmware's memory\n", f->sbdf);
+			pr_warn("iommu: " PCI_FMT " does not reach firmware's memory\n",
+				PCI_ARGS(f->sbdf));
 	}
 }
 

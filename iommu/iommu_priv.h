@@ -9,6 +9,7 @@
 #include <margay/arch.h>
 #include <margay/domain.h>
 #include <margay/iommu.h>
+#include <x86/io.h>
 #include <x86/page_table.h>
 
 /* What the functions of a domain reach: its p2m, followed by a listener. */
@@ -149,15 +150,12 @@ void iommu_write(struct iommu *u, u32 reg, unsigned size, u64 val);
 #else
 static inline u64 iommu_read(struct iommu *u, u32 reg, unsigned size)
 {
-	return size == 8 ? *(volatile u64 *)(u->regs + reg) : *(volatile u32 *)(u->regs + reg);
+	return device_read(u->regs + reg, size);
 }
 
 static inline void iommu_write(struct iommu *u, u32 reg, unsigned size, u64 val)
 {
-	if (size == 8)
-		*(volatile u64 *)(u->regs + reg) = val;
-	else
-		*(volatile u32 *)(u->regs + reg) = (u32)val;
+	device_write(u->regs + reg, size, val);
 }
 #endif
 static inline u32 iommu_read32(struct iommu *u, u32 reg) { return (u32)iommu_read(u, reg, 4); }

@@ -50,46 +50,29 @@ static u8 reset_kind(const struct pci_function *f)
 	return alone(f) ? RESET_BUS : RESET_NONE;
 }
 
-static bool has_devctl2(const struct pci_function *f)
+/* Saves the registers that a reset destroys, without what stays off; or writes them back. */
+static void transfer(struct pci_function *f, bool save)
 {
-	return f->express && (pci_read(f->sbdf, f->express + PCI_EXP_FLAGS, 2) & 0xf) > 1;
-}
+	u16 express = f->express, acs = f->acs;
+	bool two = express && (pci_read(f->sbdf, express + PCI_EXP_FLAGS, 2) & 0xf) > 1;
+	/* Six BARs and the ROM's have 32 bits, the others 16. */
+	const u16 regs[PCI_NR_SAVED] = {
+		PCI_BAR0, PCI_BAR0 + 4, PCI_BAR0 + 8, PCI_BAR0 + 12, PCI_BAR0 + 16, PCI_BAR0 + 20,
+		PCI_ROM, PCI_CACHE_LINE, PCI_INT_LINE, express ? express + PCI_EXP_DEVCTL : 0,
+		two ? express + PCI_EXP_DEVCTL2 : 0, acs ? acs + PCI_ACS_CONTROL : 0, PCI_COMMAND,
+	};
 
-static void save(struct pci_function *f)
-{
-	u32 s = f->sbdf;
+	for (unsigned i = 0; i < PCI_NR_SAVED; i++) {
+		unsigned size = i <= PCI_BARS ? 4 : 2;
+		u32 off = regs[i] == PCI_ROM     ? PCI_ROM_ENABLE :
+			  regs[i] == PCI_COMMAND ? PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTX :
+						   0;
 
-	for (unsigned i = 0; i < PCI_BARS; i++)
-		f->reset.bar[i] = pci_read(s, PCI_BAR0 + 4 * i, 4);
-	f->reset.rom = pci_read(s, PCI_ROM, 4);
-	f->reset.command = (u16)pci_read(s, PCI_COMMAND, 2);
-	f->reset.latency = (u16)pci_read(s, PCI_CACHE_LINE, 2);
-	f->reset.int_line = (u8)pci_read(s, PCI_INT_LINE, 1);
-	if (f->express)
-		f->reset.devctl = (u16)pci_read(s, f->express + PCI_EXP_DEVCTL, 2);
-	if (has_devctl2(f))
-		f->reset.devctl2 = (u16)pci_read(s, f->express + PCI_EXP_DEVCTL2, 2);
-	if (f->acs)
-		f->reset.acs = (u16)pci_read(s, f->acs + PCI_ACS_CONTROL, 2);
-}
-
-static void restore(const struct pci_function *f)
-{
-	u32 s = f->sbdf;
-
-	for (unsigned i = 0; i < PCI_BARS; i++)
-		pci_write(s, PCI_BAR0 + 4 * i, 4, f->reset.bar[i]);
-	pci_write(s, PCI_ROM, 4, f->reset.rom & ~(u32)PCI_ROM_ENABLE);
-	pci_write(s, PCI_CACHE_LINE, 2, f->reset.latency);
-	pci_write(s, PCI_INT_LINE, 1, f->reset.int_line);
-	if (f->express)
-		pci_write(s, f->express + PCI_EXP_DEVCTL, 2, f->reset.devctl);
-	if (has_devctl2(f))
-		pci_write(s, f->express + PCI_EXP_DEVCTL2, 2, f->reset.devctl2);
-	if (f->acs)
-		pci_write(s, f->acs + PCI_ACS_CONTROL, 2, f->reset.acs);
-	pci_write(s, PCI_COMMAND, 2,
-		  f->reset.command & ~(u32)(PCI_COMMAND_MASTER | PCI_COMMAND_NO_INTX));
+		if (regs[i] && save)
+			f->reset.saved[i] = pci_read(f->sbdf, regs[i], size) & ~off;
+		else if (regs[i])
+			pci_write(f->sbdf, regs[i], size, f->reset.saved[i]);
+	}
 }
 
 static bool draining(const struct pci_function *f)
@@ -103,39 +86,25 @@ static bool draining(const struct pci_function *f)
 /* Starts the reset (on) or ends it. FLR ends by itself. */
 static void drive(const struct pci_function *f, bool on)
 {
-	u32 bridge = f->bridge ? f->bridge->sbdf : 0;
-
-	switch (f->reset.kind) {
-	case RESET_FLR:
-		if (on)
-			pci_write(f->sbdf, f->express + PCI_EXP_DEVCTL, 2,
-				  f->reset.devctl | PCI_EXP_DEVCTL_FLR);
-		break;
-	case RESET_AF:
-		if (on)
-			pci_write(f->sbdf, f->af + PCI_AF_CONTROL, 1, 1);
-		break;
-	case RESET_PM:
+	if (f->reset.kind == RESET_FLR && on)
+		pci_change(f->sbdf, f->express + PCI_EXP_DEVCTL, 0, PCI_EXP_DEVCTL_FLR);
+	else if (f->reset.kind == RESET_AF && on)
+		pci_write(f->sbdf, f->af + PCI_AF_CONTROL, 1, 1);
+	else if (f->reset.kind == RESET_PM)
 		pci_write(f->sbdf, f->pm + PCI_PM_CONTROL, 2, on ? PCI_PM_STATE : 0);
-		break;
-	case RESET_BUS:
-		pci_write(bridge, PCI_BRIDGE_CONTROL, 2,
-			  (pci_read(bridge, PCI_BRIDGE_CONTROL, 2) & ~(u32)PCI_BRIDGE_RESET) |
-				  (on ? PCI_BRIDGE_RESET : 0));
-		break;
-	}
+	else if (f->reset.kind == RESET_BUS)
+		pci_change(f->bridge->sbdf, PCI_BRIDGE_CONTROL, PCI_BRIDGE_RESET,
+			   on ? PCI_BRIDGE_RESET : 0);
 }
 
 int pci_reset(struct pci_function *f)
 {
-	u32 vendor;
-
 	switch (f->reset.step) {
 	case STEP_BEGIN:
 		f->reset.kind = reset_kind(f);
 		if (f->reset.kind == RESET_NONE)
 			return -EOPNOTSUPP;
-		save(f);
+		transfer(f, true);
 		pci_write(f->sbdf, PCI_COMMAND, 2, PCI_COMMAND_NO_INTX);
 		f->reset.until = now() + PENDING_NS;
 		break;
@@ -154,9 +123,8 @@ int pci_reset(struct pci_function *f)
 	case STEP_READY:
 		if (now() < f->reset.until)
 			return -ERESTART;
-		vendor = pci_read(f->sbdf, PCI_VENDOR, 2);
-		if (vendor == f->vendor) {
-			restore(f);
+		if (pci_read(f->sbdf, PCI_VENDOR, 2) == f->vendor) {
+			transfer(f, false);
 			f->reset.step = STEP_BEGIN;
 			return 0;
 		}

@@ -15,30 +15,18 @@
 struct list pci_functions = LIST_INIT(pci_functions);
 struct spinlock pci_lock = SPINLOCK_INIT(LOCK_DEVICES);
 
-/* Calls fn for each function on the buses of `todo` and behind their bridges. */
-static void __init walk(u16 segment, u64 todo[256 / 64], void (*fn)(u32 sbdf))
+/* Calls fn for each function on some buses of a segment. Only AML knows which are root buses. */
+static void __init walk(u16 segment, u8 first, u8 last, void (*fn)(u32 sbdf))
 {
-	u64 done[256 / 64] = { 0 };
-	unsigned bus;
+	for (u32 bdf = first << 8; bdf <= (last << 8 | 0xffU); bdf++) {
+		u32 sbdf = PCI_SBDF(segment, 0, bdf);
+		bool there = pci_read(sbdf, PCI_VENDOR, 2) != 0xffff;
 
-	while ((bus = find_next_bit(todo, 256, 0)) < 256) {
-		clear_bit(bus, todo);
-		set_bit(bus, done);
-		for (unsigned devfn = 0; devfn < 256; devfn++) {
-			u32 sbdf = PCI_SBDF(segment, bus, devfn), header, secondary;
-
-			if (pci_read(sbdf, PCI_VENDOR, 2) == 0xffff) {
-				devfn |= devfn & 7 ? 0 : 7;	/* no function 0: no device */
-				continue;
-			}
+		if (there)
 			fn(sbdf);
-			header = pci_read(sbdf, PCI_HEADER, 1);
-			secondary = pci_read(sbdf, PCI_BUSES + 1, 1);
-			if ((header & PCI_HEADER_TYPE) == 1 && !test_bit(secondary, done))
-				set_bit(secondary, todo);
-			if (!(devfn & 7) && !(header & PCI_HEADER_MULTI))
-				devfn |= 7;
-		}
+		/* Without a function 0 there is no device. */
+		if (!(bdf & 7) && !(there && (pci_read(sbdf, PCI_HEADER, 1) & PCI_HEADER_MULTI)))
+			bdf |= 7;
 	}
 }
 
@@ -82,7 +70,7 @@ static void __init find_caps(struct pci_function *f)
 		f->express_type = (u8)pci_read(f->sbdf, f->express + PCI_EXP_FLAGS, 1) >> 4;
 }
 
-static void __init find_ext_caps(struct pci_function *f)
+static void __init find_acs(struct pci_function *f)
 {
 	unsigned at = PCI_EXT_FIRST;
 
@@ -91,23 +79,22 @@ static void __init find_ext_caps(struct pci_function *f)
 
 		if (!header || header == ~0U)
 			return;
-		if ((header & 0xffff) == PCI_EXT_ACS && !f->acs)
+		if ((header & 0xffff) == PCI_EXT_ACS) {
 			f->acs = (u16)at;
-		else if ((header & 0xffff) == PCI_EXT_SRIOV && !f->sriov)
-			f->sriov = (u16)at;
+			return;
+		}
 		at = header >> 20 & ~3U;
 	}
 }
 
 /* Returns which bits of `bits` in a register can be written. Leaves the register as it was. */
-static u32 __init probe(u32 sbdf, unsigned reg, u32 bits, u32 *was)
+static u32 __init probe(u32 sbdf, unsigned reg, u32 bits)
 {
-	u32 got;
+	u32 was = pci_read(sbdf, reg, 4), got;
 
-	*was = pci_read(sbdf, reg, 4);
 	pci_write(sbdf, reg, 4, bits);
 	got = pci_read(sbdf, reg, 4);
-	pci_write(sbdf, reg, 4, *was);
+	pci_write(sbdf, reg, 4, was);
 	return got;
 }
 
@@ -115,8 +102,7 @@ static u32 __init probe(u32 sbdf, unsigned reg, u32 bits, u32 *was)
 static unsigned __init size_bar(struct pci_function *f, unsigned i, unsigned nr)
 {
 	struct pci_bar *b = &f->bar[i];
-	u32 low, high = 0;
-	u64 mask = probe(f->sbdf, PCI_BAR0 + 4 * i, ~0U, &low);
+	u64 mask = probe(f->sbdf, PCI_BAR0 + 4 * i, ~0U);
 	bool wide;
 
 	if (!mask || mask == ~0U)
@@ -127,14 +113,14 @@ static unsigned __init size_bar(struct pci_function *f, unsigned i, unsigned nr)
 	b->is64 = wide && i + 1 < nr;
 	mask &= b->io ? ~3UL : ~0xfUL;
 	if (b->is64)
-		mask |= (u64)probe(f->sbdf, PCI_BAR0 + 4 * i + 4, ~0U, &high) << 32;
+		mask |= (u64)probe(f->sbdf, PCI_BAR0 + 4 * i + 4, ~0U) << 32;
 	else
 		mask |= b->io && !(mask >> 16) ? ~0xffffUL : ~0UL << 32;
-	b->base = ((u64)high << 32 | low) & mask;
 	b->size = -mask;
 	/* The bits that can be written have gaps, or are none, or the upper half is missing. */
 	if ((b->size & (b->size - 1)) || wide != b->is64 || (!wide && b->size >> 32)) {
-		pr_warn("PCI: %08x: BAR %u is broken: nobody gets this function\n", f->sbdf, i);
+		pr_warn("PCI: " PCI_FMT ": BAR %u is broken: nobody gets this function\n",
+			PCI_ARGS(f->sbdf), i);
 		f->hidden = true;
 		b->size = 0;
 	}
@@ -144,21 +130,22 @@ static unsigned __init size_bar(struct pci_function *f, unsigned i, unsigned nr)
 /* Decoding is off meanwhile, but not where the console may be, or what others are behind of. */
 static void __init size_bars(struct pci_function *f)
 {
-	u32 command = pci_read(f->sbdf, PCI_COMMAND, 2), mask, was;
+	u32 command = pci_read(f->sbdf, PCI_COMMAND, 2), mask;
 	bool keep = f->class >> 16 == PCI_CLASS_DISPLAY || f->class >> 16 == PCI_CLASS_BRIDGE;
 	unsigned nr = !f->header ? 6 : f->header == 1 ? 2 : 0;
+	unsigned rom = f->header ? PCI_ROM_BRIDGE : PCI_ROM;
 
 	if (!nr)
 		return;
 	if (!keep)
-		pci_write(f->sbdf, PCI_COMMAND, 2,
-			  command & ~(u32)(PCI_COMMAND_IO | PCI_COMMAND_MEM));
+		pci_change(f->sbdf, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEM, 0);
 	for (unsigned i = 0; i < nr;)
 		i += size_bar(f, i, nr);
-	mask = probe(f->sbdf, f->header ? PCI_ROM_BRIDGE : PCI_ROM, PCI_ROM_BASE, &was) &
-	       PCI_ROM_BASE;
+	pci_update_bars(f);
+	mask = probe(f->sbdf, rom, PCI_ROM_BASE) & PCI_ROM_BASE;
 	if (mask && !(-mask & (-mask - 1)))
-		f->rom = (struct pci_bar){ .base = was & mask, .size = -mask };
+		f->rom = (struct pci_bar){ .base = pci_read(f->sbdf, rom, 4) & mask,
+					   .size = -mask };
 	if (!keep)
 		pci_write(f->sbdf, PCI_COMMAND, 2, command);
 }
@@ -189,23 +176,31 @@ static unsigned stopped __initdata;
 
 static void __init stop_function(const struct pci_function *f)
 {
-	u32 command = pci_read(f->sbdf, PCI_COMMAND, 2);
-
 	if (f->header == 1 || f->class >> 16 == PCI_CLASS_DISPLAY ||
 	    f->class >> 16 == PCI_CLASS_BRIDGE || f->class >> 8 == PCI_CLASS_USB ||
-	    !(command & PCI_COMMAND_MASTER))
+	    !(pci_read(f->sbdf, PCI_COMMAND, 2) & PCI_COMMAND_MASTER))
 		return;		/* SMM code may drive USB for a keyboard */
-	pci_write(f->sbdf, PCI_COMMAND, 2, command & ~(u32)PCI_COMMAND_MASTER);
+	pci_change(f->sbdf, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
 	stopped++;
 }
 
+/* Finds the bridge above. Its bus is below the bus behind it, so that there is no loop. */
+static struct pci_function *__init find_bridge(u32 sbdf)
+{
+	struct pci_function *b;
+
+	list_for_each(b, &pci_functions, link)
+		if (b->header == 1 && pci_segment(b->sbdf) == pci_segment(sbdf) &&
+		    b->secondary == pci_bus(sbdf) && b->secondary > pci_bus(b->sbdf))
+			return b;
+	return NULL;
+}
+
+/* Called in the order of sbdf, so that bridges come before what is behind them. */
 static void __init add_function(u32 sbdf)
 {
-	struct pci_function *f, *after;
+	struct pci_function *f = kzalloc(sizeof(*f));
 
-	if (pci_find(sbdf))
-		return;
-	f = kzalloc(sizeof(*f));
 	if (!f)
 		panic("no memory for PCI functions\n");
 	f->sbdf = f->group = sbdf;
@@ -214,39 +209,19 @@ static void __init add_function(u32 sbdf)
 	f->class = pci_read(sbdf, PCI_CLASS, 4) >> 8;
 	f->header = pci_read(sbdf, PCI_HEADER, 1) & PCI_HEADER_TYPE;
 	f->express_type = PCI_EXP_TYPE_NONE;
+	f->bridge = find_bridge(sbdf);
 	if (f->header == 1) {
 		f->secondary = (u8)pci_read(sbdf, PCI_BUSES + 1, 1);
 		f->subordinate = (u8)pci_read(sbdf, PCI_BUSES + 2, 1);
 	}
 	stop_function(f);
 	find_caps(f);
-	find_ext_caps(f);
+	find_acs(f);
+	if (f->acs)	/* keeps functions below a port, or in a device, from reaching each other */
+		pci_change(sbdf, f->acs + PCI_ACS_CONTROL, 0,
+			   pci_read(sbdf, f->acs + PCI_ACS_CAP, 2) & PCI_ACS_WANTED);
 	size_bars(f);
-	list_for_each(after, &pci_functions, link)
-		if (after->sbdf > sbdf)
-			break;
-	list_add_before(&f->link, &after->link);
-}
-
-/* Finds the bridge above. Its bus is below the bus behind it, so that there is no loop. */
-static struct pci_function *__init find_bridge(const struct pci_function *f)
-{
-	struct pci_function *b;
-
-	list_for_each(b, &pci_functions, link)
-		if (b->header == 1 && pci_segment(b->sbdf) == pci_segment(f->sbdf) &&
-		    b->secondary == pci_bus(f->sbdf) && b->secondary > pci_bus(b->sbdf))
-			return b;
-	return NULL;
-}
-
-/* Turns on what keeps the functions below a port, or in a device, from reaching each other. */
-static void __init enable_acs(const struct pci_function *f)
-{
-	u32 control = pci_read(f->sbdf, f->acs + PCI_ACS_CONTROL, 2);
-
-	control |= pci_read(f->sbdf, f->acs + PCI_ACS_CAP, 2) & PCI_ACS_WANTED;
-	pci_write(f->sbdf, f->acs + PCI_ACS_CONTROL, 2, control);
+	list_add_tail(&f->link, &pci_functions);
 }
 
 /* Returns whether what is below b reaches its neighbours without passing the root complex. */
@@ -296,23 +271,13 @@ static void __init hide(u32 sbdf)
 
 void __init pci_init(void)
 {
-	u64 todo[256 / 64] = { 1 };
-	struct pci_function *f;
-
-	walk(0, todo, add_function);
+	walk(0, 0, 255, add_function);
 	for (unsigned i = 0; i < boot_acpi.nr_ecam; i++) {
 		const struct acpi_ecam *e = &boot_acpi.ecam[i];
 
-		/* Only AML knows which other buses are root buses. */
-		for (unsigned bus = e->first; bus <= e->last; bus++)
-			set_bit(bus, todo);
-		walk(e->segment, todo, add_function);
+		if (e->segment)
+			walk(e->segment, e->first, e->last, add_function);
 	}
-	list_for_each(f, &pci_functions, link)
-		f->bridge = find_bridge(f);
-	list_for_each(f, &pci_functions, link)
-		if (f->acs)
-			enable_acs(f);
 	find_groups();
 	hide(serial_function);
 	for (unsigned i = 0; i < boot_acpi.nr_iommus; i++)
@@ -327,22 +292,18 @@ static u16 serial_port __initdata;
 
 static void __init find_serial(u32 sbdf)
 {
-	u32 bar;
+	u32 bar = pci_read(sbdf, PCI_BAR0, 4);
 
-	if (serial_port || pci_read(sbdf, PCI_CLASS, 4) >> 16 != PCI_CLASS_SERIAL)
-		return;
-	bar = pci_read(sbdf, PCI_BAR0, 4);
-	if (!(bar & PCI_BAR_IO) || !(bar & 0xfffc))
+	if (serial_port || pci_read(sbdf, PCI_CLASS, 4) >> 16 != PCI_CLASS_SERIAL ||
+	    !(bar & PCI_BAR_IO))
 		return;
 	serial_port = bar & 0xfffc;
 	serial_function = sbdf;
-	pci_write(sbdf, PCI_COMMAND, 2, pci_read(sbdf, PCI_COMMAND, 2) | PCI_COMMAND_IO);
+	pci_change(sbdf, PCI_COMMAND, 0, PCI_COMMAND_IO);
 }
 
 u16 __init pci_serial_port(void)
 {
-	u64 todo[256 / 64] = { 1 };
-
-	walk(0, todo, find_serial);
+	walk(0, 0, 255, find_serial);
 	return serial_port;
 }

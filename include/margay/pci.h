@@ -16,8 +16,11 @@ struct domain;
 static inline unsigned pci_segment(u32 sbdf) { return sbdf >> 16; }
 static inline unsigned pci_bus(u32 sbdf) { return sbdf >> 8 & 0xff; }
 static inline unsigned pci_devfn(u32 sbdf) { return sbdf & 0xff; }
+#define PCI_FMT "%04x:%02x:%02x.%u"
+#define PCI_ARGS(sbdf) pci_segment(sbdf), pci_bus(sbdf), pci_devfn(sbdf) >> 3, (sbdf) & 7
 
 #define PCI_BARS 6
+#define PCI_NR_SAVED 13
 
 struct pci_bar {
 	paddr_t base;	/* as firmware placed it; 0: not placed */
@@ -36,7 +39,7 @@ struct pci_function {
 	u8 express_type;		/* PCI_EXP_TYPE_*, 0xff: no PCI Express function */
 	/* Offsets of capabilities in config space; 0: none. */
 	u8 pm, msi, msix, express, af;
-	u16 acs, sriov;
+	u16 acs;
 	struct pci_bar bar[PCI_BARS], rom;
 	u32 group;            /* the lowest sbdf among those that cannot be isolated from it */
 	bool hidden;			/* Margay's or an IOMMU's own: nobody gets it */
@@ -49,10 +52,9 @@ struct pci_function {
 	u64 period;			/* a grace period */
 
 	struct {	/* a reset that is under way, and what it destroys; drivers/pci/reset.c */
-		u8 step, kind, int_line;
+		u8 step, kind;
 		stime_t until;
-		u32 bar[PCI_BARS], rom;
-		u16 command, latency, devctl, devctl2, acs;
+		u32 saved[PCI_NR_SAVED];
 	} reset;
 };
 
@@ -65,6 +67,11 @@ extern struct spinlock pci_lock;	/* LOCK_DEVICES: owners, additions, removals */
  */
 u32 pci_read(u32 sbdf, unsigned reg, unsigned size);
 void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value);
+/* Clears and sets bits of a 16-bit register. */
+static inline void pci_change(u32 sbdf, unsigned reg, u32 clear, u32 set)
+{
+	pci_write(sbdf, reg, 2, (pci_read(sbdf, reg, 2) & ~clear) | set);
+}
 
 /* Finds all functions and disables their bus mastering, but for bridges and what SMM may drive. */
 void pci_init(void);

@@ -31,7 +31,6 @@
 #define PCI_BAR_64 BIT(2)	/* type in bits 2:1 */
 #define PCI_BAR_PREFETCH BIT(3)
 #define PCI_BUSES 0x18		/* of a bridge: primary, secondary, subordinate */
-#define PCI_SUBSYSTEM 0x2c
 #define PCI_ROM 0x30
 #define PCI_ROM_BRIDGE 0x38
 #define PCI_ROM_ENABLE BIT(0)
@@ -39,7 +38,6 @@
 #define PCI_CAPS 0x34
 #define PCI_CAPS_FIRST 0x40
 #define PCI_INT_LINE 0x3c
-#define PCI_INT_PIN 0x3d
 #define PCI_BRIDGE_CONTROL 0x3e
 #define PCI_BRIDGE_RESET BIT(6)
 
@@ -90,7 +88,6 @@
 
 #define PCI_EXT_FIRST 0x100
 #define PCI_EXT_ACS 0x0d
-#define PCI_EXT_SRIOV 0x10
 #define PCI_ACS_CAP 4
 #define PCI_ACS_CONTROL 6
 #define PCI_ACS_WANTED 0x1dU	/* source validation, request and completion redirect, forwarding */

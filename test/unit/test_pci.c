@@ -45,7 +45,7 @@ static void test_functions(void **state)
 	sim_cap(s, 0x70, PCI_CAP_MSIX);
 	sim_express(s, 0x80, 0, true);
 	sim_set(s, 0x100, 4, 0x0001 | 1 << 16 | 0x140 << 20, 0);
-	sim_set(s, 0x140, 4, PCI_EXT_SRIOV | 1 << 16, 0);
+	sim_set(s, 0x140, 4, PCI_EXT_ACS | 1 << 16, 0);
 	/* Another segment, and a root bus that no bridge leads to. */
 	boot_acpi.nr_ecam = 2;
 	boot_acpi.ecam[0] = (struct acpi_ecam){ 0xb0000000, 0, 0, 255 };
@@ -75,7 +75,7 @@ static void test_functions(void **state)
 	assert_int_equal(f->msix, 0x70);
 	assert_int_equal(f->express, 0x80);
 	assert_int_equal(f->express_type, 0);
-	assert_int_equal(f->sriov, 0x140);
+	assert_int_equal(f->acs, 0x140);
 	assert_false(f->hidden);
 	/* All is as it was, but for bus mastering. */
 	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0x102);
