@@ -14,7 +14,7 @@
 /* Registers, 3.4 */
 enum { DEVTAB_BASE = 0x00, CMD_BASE = 0x08, EVENT_BASE = 0x10, CONTROL = 0x18 };
 enum { EXCLUSION_BASE = 0x20, FEATURES = 0x30, CMD_HEAD = 0x2000, CMD_TAIL = 0x2008 };
-enum { EVENT_HEAD = 0x2010, EVENT_TAIL = 0x2018, STATUS = 0x2020, REGS_SIZE = 0x4000 };
+enum { EVENT_HEAD = 0x2010, EVENT_TAIL = 0x2018, STATUS = 0x2020, REGS_SIZE = 0x80000 };
 #define RING_LEN (8UL << 56)	/* of CMD_BASE and EVENT_BASE: a page */
 #define RING_ENTRIES 256U
 #define FEATURE_XT BIT(2)
@@ -69,40 +69,21 @@ enum { EVENT_PAGE_FAULT = 2, EVENT_BAD_COMMAND = 5, EVENT_COMMAND_ERROR = 6 };
 struct irte_xt {
 	u64 low, high;
 };
-#define IRQ_PAGES (IRQ_ENTRIES * sizeof(struct irte_xt) / PAGE_SIZE)
 #define IRTE_ENABLE 1UL
-#define NO_VECTOR 0xffU
 
 struct amdvi {
 	struct dte *devtab;
 	u32 functions;		/* entries of devtab */
-	u64 (*commands)[2];
 	u64 (*events)[2];
-	u32 tail, head;		/* of commands, of events */
+	u32 head;
 	u64 control;
-	u64 waits, done;	/* the number of the last wait; the unit stores it */
 	bool xt;		/* irte_xt */
 };
-
-static void command(struct iommu *u, u64 q0, u64 q1)
-{
-	struct amdvi *hw = u->hw;
-
-	WRITE_ONCE(hw->commands[hw->tail][0], q0);
-	WRITE_ONCE(hw->commands[hw->tail][1], q1);
-	hw->tail = (hw->tail + 1) % RING_ENTRIES;
-}
 
 /* Lets the unit execute the commands, and waits for the end of the last. */
 static void run_commands(struct iommu *u)
 {
-	struct amdvi *hw = u->hw;
-
-	if (u->dead)
-		return;
-	command(u, CMD_WAIT | virt_to_phys(&hw->done), ++hw->waits);
-	iommu_write64(u, CMD_TAIL, hw->tail * sizeof(*hw->commands));
-	u->dead = !iommu_wait_for(READ_ONCE(hw->done) == hw->waits);
+	iommu_run(u, CMD_WAIT | virt_to_phys(&u->done), ++u->number);
 }
 
 /* Returns a function's entry, or NULL if the table does not have it. */
@@ -126,57 +107,38 @@ static int amdvi_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
 		pages |= virt_to_phys(d->pt.root) | DTE_4_LEVELS | PTE_READ | PTE_WRITE;
 	}
 	WRITE_ONCE(e->pages, pages);
-	command(u, CMD_DEVTAB | (sbdf & 0xffff), 0);
+	iommu_command(u, CMD_DEVTAB | (sbdf & 0xffff), 0);
 	if (!d) /* the id may become another domain's */
-		command(u, CMD_PAGES(before), ALL_PAGES);
+		iommu_command(u, CMD_PAGES(before), ALL_PAGES);
 	run_commands(u);
 	return 0;
 }
 
 static void amdvi_flush(struct iommu *u, const struct iommu_domain *d)
 {
-	command(u, CMD_PAGES(d->id), ALL_PAGES);
+	iommu_command(u, CMD_PAGES(d->id), ALL_PAGES);
 	run_commands(u);
 }
 
 /* --- Interrupts --- */
 
-/* Returns the id that the function's messages have: that of the bridge above it, or its own. */
-static u32 source_of(struct iommu *u, u32 sbdf)
+/* Each source has a table of its own. */
+static struct iommu_irqs *amdvi_irqs(struct iommu *u, u32 sbdf)
 {
-	for (unsigned i = 0; i < u->acpi->nr_scopes; i++) {
-		const struct acpi_scope *s = &boot_acpi.scopes[u->acpi->first_scope + i];
-
-		if (s->alias && sbdf >= s->first && sbdf <= s->last)
-			return s->alias;
-	}
-	return sbdf;
-}
-
-/* Returns the interrupt table of a function, NULL: none. */
-static void *irqs_of(struct iommu *u, u32 sbdf)
-{
-	const struct dte *e = dte_of(u, source_of(u, sbdf));
-
-	return e && (e->irqs & PTE_ADDR) ? phys_to_virt(e->irqs & PTE_ADDR) : NULL;
-}
-
-static void *make_irqs(struct iommu *u, u32 source)
-{
+	u32 source = iommu_source_of(u, sbdf);
 	struct dte *e = dte_of(u, source);
-	void *t = e ? alloc_pages(IRQ_PAGES, NODE_ANY) : NULL;
+	struct iommu_irqs *t;
 
+	for (t = u->irqs; t; t = t->next)
+		if (t->source == source)
+			return t;
+	t = e ? iommu_new_irqs(u, source, IRQ_ENTRIES, sizeof(struct irte_xt)) : NULL;
 	if (!t)
 		return NULL;
-	WRITE_ONCE(e->irqs, e->irqs | IRQS_REMAPPED | virt_to_phys(t));
-	command(u, CMD_DEVTAB | (source & 0xffff), 0);
+	WRITE_ONCE(e->irqs, e->irqs | IRQS_REMAPPED | virt_to_phys(t->entries));
+	iommu_command(u, CMD_DEVTAB | (source & 0xffff), 0);
 	run_commands(u);
 	return t;
-}
-
-static bool irte_in_use(const struct amdvi *hw, void *table, unsigned i)
-{
-	return hw->xt ? ((struct irte_xt *)table)[i].high : ((u32 *)table)[i];
 }
 
 static void store_pair(struct irte_xt *e, u64 low, u64 high)
@@ -191,61 +153,23 @@ static void store_pair(struct irte_xt *e, u64 low, u64 high)
 	while (!done);
 }
 
-/* Replaces an entry at once, so that no message is lost. Vector 0 frees it, NO_VECTOR blocks. */
-static void irte_write(const struct amdvi *hw, void *table, unsigned i, u32 apic_id, u8 vector)
-{
-	u64 enable = vector && vector != NO_VECTOR ? IRTE_ENABLE : 0;
-	u64 low = enable | (apic_id & 0xffffffUL) << 8, high = (u64)(apic_id >> 24) << 56 | vector;
-
-	if (hw->xt)
-		store_pair((struct irte_xt *)table + i, low, high);
-	else
-		WRITE_ONCE(((u32 *)table)[i], (u32)(low | vector << 16));
-}
-
-static int amdvi_irq_alloc(struct iommu *u, u32 sbdf, unsigned n)
-{
-	void *t = irqs_of(u, sbdf);
-
-	if (!t)
-		t = make_irqs(u, source_of(u, sbdf));
-	if (!t)
-		return -ENOMEM;
-	for (unsigned k, i = 0; i + n <= IRQ_ENTRIES; i += n) {
-		for (k = 0; k < n && !irte_in_use(u->hw, t, i + k); k++)
-			;
-		if (k < n)
-			continue;
-		while (k--)
-			irte_write(u->hw, t, i + k, 0, NO_VECTOR);
-		return (int)i;
-	}
-	return -ENOSPC;
-}
-
-static void irqs_changed(struct iommu *u, u32 sbdf)
-{
-	command(u, CMD_IRQS | (source_of(u, sbdf) & 0xffff), 0);
-	run_commands(u);
-}
-
-static void amdvi_irq_free(struct iommu *u, u32 sbdf, unsigned index, unsigned n)
-{
-	while (n--)
-		irte_write(u->hw, irqs_of(u, sbdf), index + n, 0, 0);
-	irqs_changed(u, sbdf);
-}
-
-static void amdvi_irq_route(struct iommu *u, const struct iommu_irq *i)
+/* Replaces an entry at once, so that no message is lost. */
+static void amdvi_irq_write(struct iommu *u, const struct iommu_irq *i)
 {
 	const struct amdvi *hw = u->hw;
 	bool reaches = hw->xt || i->apic_id < XAPIC_BROADCAST;
+	u64 low = i->vector && !i->nmi && reaches ? IRTE_ENABLE : 0;
 
 	if (!reaches)
 		pr_err("iommu: CPU %#x cannot have interrupts of devices\n", i->apic_id);
-	irte_write(hw, irqs_of(u, i->sbdf), i->index, i->apic_id,
-		   reaches && i->vector && !i->nmi ? i->vector : NO_VECTOR);
-	irqs_changed(u, i->sbdf);
+	low |= (i->apic_id & 0xffffffUL) << 8;
+	if (hw->xt)
+		store_pair((struct irte_xt *)i->table->entries + i->index, low,
+			   (u64)(i->apic_id >> 24) << 56 | i->vector);
+	else
+		WRITE_ONCE(((u32 *)i->table->entries)[i->index], (u32)low | i->vector << 16);
+	iommu_command(u, CMD_IRQS | (i->table->source & 0xffff), 0);
+	run_commands(u);
 }
 
 static void amdvi_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
@@ -299,12 +223,12 @@ static bool amdvi_fault(struct iommu *u, struct iommu_fault *f)
 	q0 = READ_ONCE(e[0]);
 	if (!q0)
 		return false;
-	*f = (struct iommu_fault){ .sbdf = PCI_SBDF(u->acpi->segment, 0, q0 & 0xffff),
+	*f = (struct iommu_fault){ .sbdf = PCI_SBDF(u->segment, 0, q0 & 0xffff),
 				   .address = READ_ONCE(e[1]),
 				   .reason = q0 >> 60 };
 	f->what = what[f->reason] ? what[f->reason] : "unknown event";
 	if (f->reason == EVENT_BAD_COMMAND || f->reason == EVENT_COMMAND_ERROR)
-		f->sbdf = u->acpi->sbdf;
+		f->sbdf = u->sbdf;
 	if (f->reason == EVENT_PAGE_FAULT) {
 		f->interrupt = q0 & EVENT_INTERRUPT;
 		f->write = q0 & EVENT_WRITE;
@@ -321,30 +245,29 @@ static bool amdvi_fault(struct iommu *u, struct iommu_fault *f)
 /* Allocates the tables. All ids that the unit may see have an entry that blocks. */
 static bool __init make_tables(struct iommu *u, struct amdvi *hw)
 {
-	const struct acpi_scope *s, *scopes = &boot_acpi.scopes[u->acpi->first_scope];
-	u32 last = u->acpi->all ? 0xffff : u->acpi->sbdf & 0xffff;
+	u32 last = u->all ? 0xffff : u->sbdf & 0xffff;
+	const struct iommu_range *r;
 
-	for (s = scopes; s < scopes + u->acpi->nr_scopes; s++) {
-		last = max(last, s->last & 0xffff);
-		last = max(last, s->alias & 0xffff);
+	for (r = u->ranges; r; r = r->next) {
+		last = max(last, r->last & 0xffff);
+		last = max(last, r->alias & 0xffff);
 	}
 	hw->functions = ALIGN_UP(last + 1, (u32)(PAGE_SIZE / sizeof(struct dte)));
 	hw->devtab = alloc_pages(hw->functions * sizeof(struct dte) / PAGE_SIZE, NODE_ANY);
-	hw->commands = alloc_page();
 	hw->events = alloc_page();
-	if (!hw->devtab || !hw->commands || !hw->events)
+	if (!hw->devtab || !hw->events)
 		return false;
 	for (u32 i = 0; i < hw->functions; i++)
 		hw->devtab[i] = (struct dte){ .pages = DTE_BLOCKED,
 					      .irqs = u->remaps ? IRQS_BLOCKED : 0 };
 	/* Firmware says what an IO-APIC or HPET needs. Margay itself sends NMIs by an IO-APIC. */
-	for (s = scopes; s < scopes + u->acpi->nr_scopes; s++)
-		if (s->kind != SCOPE_FUNCTION) {
-			struct dte *e = dte_of(u, s->first);
+	for (r = u->ranges; r; r = r->next)
+		if (r->kind != RANGE_FUNCTIONS) {
+			struct dte *e = dte_of(u, r->first);
 
-			e->irqs |= IRQS_PASS(s->flags);
-			e->irqs |= s->kind == SCOPE_IOAPIC ? IRQS_PASS_NMI : 0;
-			e->domain |= (s->flags & 0x30UL) << 36;
+			e->irqs |= IRQS_PASS(r->flags) |
+				   (r->kind == RANGE_IOAPIC ? IRQS_PASS_NMI : 0);
+			e->domain |= (r->flags & 0x30UL) << 36;
 		}
 	return true;
 }
@@ -355,7 +278,7 @@ static int __init amdvi_start(struct iommu *u)
 	struct amdvi *hw;
 
 	if (before == ~0UL || !(features & FEATURE_INVALIDATE_ALL)) {
-		pr_err("iommu: AMD-Vi at %#lx %s\n", u->acpi->base,
+		pr_err("iommu: AMD-Vi at %#lx %s\n", u->base,
 		       before == ~0UL ? "does not answer" : "is too old");
 		return -ENODEV;
 	}
@@ -363,14 +286,14 @@ static int __init amdvi_start(struct iommu *u)
 	u->remaps = iommu_remapping;
 	u->hw = hw = kzalloc(sizeof(*hw));
 	if (!hw || !make_tables(u, hw)) {
-		pr_err("iommu: no memory for AMD-Vi at %#lx\n", u->acpi->base);
+		pr_err("iommu: no memory for AMD-Vi at %#lx\n", u->base);
 		return -ENOMEM;
 	}
 	hw->xt = (features & FEATURE_XT) && (features & FEATURE_GA);
 	/* Tables of firmware's that block DMA do so until these replace them. */
 	iommu_write64(u, CONTROL, before & ~(CONTROL_COMMANDS | CONTROL_EVENTS));
 	iommu_wait_for(!(iommu_read64(u, STATUS) & (STATUS_COMMANDS | STATUS_EVENTS)));
-	iommu_write64(u, CMD_BASE, virt_to_phys(hw->commands) | RING_LEN);
+	iommu_write64(u, CMD_BASE, virt_to_phys(u->commands) | RING_LEN);
 	iommu_write64(u, EVENT_BASE, virt_to_phys(hw->events) | RING_LEN);
 	for (u32 reg = CMD_HEAD; reg <= EVENT_TAIL; reg += 8)
 		iommu_write64(u, reg, 0);
@@ -379,26 +302,27 @@ static int __init amdvi_start(struct iommu *u)
 		      virt_to_phys(hw->devtab) |
 			      (hw->functions * sizeof(struct dte) / PAGE_SIZE - 1));
 	hw->control = CONTROL_ENABLE | CONTROL_EVENTS | CONTROL_TIMEOUT_1S | CONTROL_COHERENT |
-		      CONTROL_COMMANDS | CONTROL_OF_IVHD(u->acpi->features) |
+		      CONTROL_COMMANDS | CONTROL_OF_IVHD(u->flags) |
 		      (hw->xt ? CONTROL_GA | CONTROL_XT : 0);
 	iommu_write64(u, CONTROL, hw->control);
-	command(u, CMD_ALL, 0);
+	iommu_command(u, CMD_ALL, 0);
 	run_commands(u);
 	if (!u->dead)
 		return 0;
-	pr_err("iommu: AMD-Vi at %#lx executes no commands\n", u->acpi->base);
+	pr_err("iommu: AMD-Vi at %#lx executes no commands\n", u->base);
+	iommu_write64(u, CONTROL, 0);
 	return -ETIMEDOUT;
 }
 
 const struct iommu_ops amdvi_ops = {
 	.name = "AMD-Vi",
 	.regs_size = REGS_SIZE,
+	.tail = CMD_TAIL,
 	.start = amdvi_start,
 	.attach = amdvi_attach,
 	.flush = amdvi_flush,
-	.irq_alloc = amdvi_irq_alloc,
-	.irq_free = amdvi_irq_free,
-	.irq_route = amdvi_irq_route,
+	.irqs = amdvi_irqs,
+	.irq_write = amdvi_irq_write,
 	.irq_message = amdvi_irq_message,
 	.irq_rte = amdvi_irq_rte,
 	.fault = amdvi_fault,

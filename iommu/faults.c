@@ -3,8 +3,8 @@
  * Faults of the units, polled on the housekeeping CPU: once a second, and more often as long as
  * there are some. A function with faults in FOREVER polls in a row, which is a second, is cut off.
  */
-#include <margay/boot_state.h>
 #include <margay/pci.h>
+#include <margay/pci_regs.h>
 #include <margay/percpu.h>
 #include <margay/timer.h>
 
@@ -16,42 +16,13 @@
 #define FAULTS_A_POLL 64U
 #define LINES_A_SECOND 10U
 
-/* A function that had faults. */
-static struct source {
-	u32 sbdf;
-	bool cut;		/* reported for the last time */
-	u64 last;		/* poll that saw a fault; 0: unused */
-	unsigned run;		/* polls in a row before, with it */
-} sources[64];
+/* Has the faults of ids that no function has. */
+static struct pci_function unknown;
 static u64 polls;
 static bool due;
 static struct timer timer;
 static stime_t second;		/* start of the one in which these were counted: */
 static u32 lines, silent;
-
-static struct source *source_of(u32 sbdf)
-{
-	struct source *oldest = NULL;
-
-	for (struct source *s = sources; s < sources + ARRAY_SIZE(sources); s++) {
-		if (s->last && s->sbdf == sbdf)
-			return s;
-		if (!s->cut && (!oldest || s->last < oldest->last))
-			oldest = s;
-	}
-	if (oldest)
-		*oldest = (struct source){ .sbdf = sbdf };
-	return oldest;
-}
-
-void iommu_forget_faults(u32 sbdf)
-{
-	for (struct source *s = sources; s < sources + ARRAY_SIZE(sources); s++)
-		if (s->sbdf == sbdf) {
-			s->run = 0;
-			WRITE_ONCE(s->cut, false);
-		}
-}
 
 static void report(const struct iommu_fault *f)
 {
@@ -71,37 +42,33 @@ static void report(const struct iommu_fault *f)
 			f->address, f->what, f->reason);
 }
 
-/* Called with u->lock. */
-static void cut_off(struct iommu *u, u32 sbdf)
-{
-	if (iommu_find_function(u, sbdf))
-		u->ops->attach(u, sbdf, NULL);
-	iommu_stop_master(sbdf);
-	pr_err("iommu: " PCI_FMT " has faults for ever: it is cut off\n", PCI_ARGS(sbdf));
-}
-
 /* Returns whether there was a fault of a function that is not cut off. */
 static bool poll_unit(struct iommu *u)
 {
-	struct iommu_fault f;
+	struct iommu_fault fault;
 	bool any = false;
 
 	guard(&u->lock);
-	for (unsigned n = 0; n < FAULTS_A_POLL && u->ops && u->ops->fault(u, &f); n++) {
-		struct source *s = source_of(f.sbdf);
+	for (unsigned n = 0; n < FAULTS_A_POLL && u->in_use && u->ops->fault(u, &fault); n++) {
+		struct pci_function *f = pci_find(fault.sbdf);
 
-		if (!s || s->cut)
+		f = f ? f : &unknown;
+		if (f->faults.cut)
 			continue;
 		any = true;
-		report(&f);
-		if (s->last == polls)
+		report(&fault);
+		if (f->faults.poll == polls)
 			continue;
-		s->run = s->last && s->last == polls - 1 ? s->run + 1 : 1;
-		s->last = polls;
-		s->cut = s->run == FOREVER;
-		if (s->cut)
-			cut_off(u, f.sbdf);
+		f->faults.run = f->faults.poll == polls - 1 ? f->faults.run + 1 : 1;
+		f->faults.poll = polls;
+		f->faults.cut = f->faults.run == FOREVER;
+		if (!f->faults.cut)
+			continue;
+		u->ops->attach(u, fault.sbdf, NULL);
 		iommu_check_answer(u);
+		pci_change(fault.sbdf, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+		pr_err("iommu: " PCI_FMT " has faults for ever: it is cut off\n",
+		       PCI_ARGS(fault.sbdf));
 	}
 	return any;
 }
@@ -121,9 +88,9 @@ void iommu_report_faults(void)
 		return;
 	due = false;
 	polls++;
-	for (unsigned i = 0; i < boot_acpi.nr_iommus; i++)
-		if (iommu_units[i].ops)
-			any |= poll_unit(&iommu_units[i]);
+	guard(&pci_lock);
+	for (struct iommu *u = iommu_units; u; u = u->next)
+		any |= poll_unit(u);
 	if (any)
 		busy_until = polls + FOREVER;
 	timer_set(&timer, now() + (polls < busy_until ? BUSY_NS : POLL_NS));

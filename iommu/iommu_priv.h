@@ -22,13 +22,33 @@ struct iommu_domain {
 	u64 units;		/* a bit for each unit that has functions of it */
 };
 
-/* An id that attached functions' requests have. */
-struct iommu_function {
-	struct list link;	/* iommu.functions */
-	u32 sbdf;
-	bool own;		/* a function with this id is attached */
-	unsigned users;		/* functions: that one, and those behind a bridge */
-	struct iommu_domain *domain;
+/* Ids of functions, or of an IO-APIC or another that is none, that firmware's table names. */
+struct iommu_range {
+	struct iommu_range *next;
+	enum iommu_kind { RANGE_FUNCTIONS, RANGE_IOAPIC, RANGE_OTHER } kind;
+	u8 id;			/* of the IO-APIC, as in MADT */
+	u8 flags;		/* IVRS: the entry's data setting */
+	u32 first, last;	/* sbdf */
+	u32 alias;		/* IVRS: the id that these functions' requests have; else 0 */
+};
+
+/* Memory that firmware lets functions reach at its own address: RMRR, IVMD. */
+struct iommu_region {
+	struct iommu_region *next;
+	paddr_t base;
+	u64 size;
+	bool write;		/* or they may only read it */
+	bool usable;		/* it is not RAM */
+	struct iommu_range *ranges;	/* the functions */
+};
+
+/* Entries of interrupt remapping tables: all of a unit, or those of one source. */
+struct iommu_irqs {
+	struct iommu_irqs *next;
+	u32 source;
+	unsigned nr;
+	void *entries;		/* of the driver's format */
+	u64 used[];		/* a bit for each */
 };
 
 struct iommu_fault {
@@ -39,43 +59,58 @@ struct iommu_fault {
 	const char *what;	/* what the number means */
 };
 
+#define IOMMU_COMMANDS 256U
+
 struct iommu {
-	const struct iommu_ops *ops;
-	const struct acpi_iommu *acpi;	/* its place and the functions that it covers */
+	struct iommu *next;		/* iommu_units */
 	unsigned index;
+	/* What firmware says: */
+	paddr_t base;
+	u16 segment;
+	bool all;			/* also functions of the segment that no other unit names */
+	u32 sbdf;			/* IVRS: the unit's own PCI function */
+	u32 flags;			/* IVRS: of the IVHD */
+	struct iommu_range *ranges;	/* what it covers */
+
+	const struct iommu_ops *ops;
+	bool in_use;		/* it has started, and answers */
 	struct spinlock lock;	/* LOCK_IOMMU; the core holds it in every call but start() */
-	struct list functions;
+	struct list functions;	/* pci_function.dma_link: those that are attached */
+	struct iommu_irqs *irqs;
 	volatile u8 *regs;
 	/* The driver sets the rest. */
 	void *hw;
 	u8 max_level;		/* of a leaf: 0: 4K, 1: 2M, 2: 1G */
 	bool remaps;		/* interrupts, too */
 	bool dead;		/* it has not answered in time */
+	u64 (*commands)[2];	/* a ring of IOMMU_COMMANDS: a page */
+	u32 tail;
+	u32 number;		/* of the last command that stores it in done, and is waited for */
+	u64 done;
 };
 
 /* Every function returns when its effect is complete in the hardware, caches included. */
 struct iommu_ops {
 	const char *name;
-	u32 regs_size;		/* bytes that the core maps before start() */
+	u32 regs_size; /* bytes that are the unit's, and that the core maps before start() */
+	u32 tail;		/* the register with the end of the ring of commands */
 	/*
 	 * Turns the unit on: DMA of all functions blocked; interrupts remapped if it can and
-	 * iommu_remapping. Reports errors. Boot CPU; later calls are for units that started.
+	 * iommu_remapping. Reports errors, and then it is off. Boot CPU; later calls are for units
+	 * that started.
 	 */
 	int (*start)(struct iommu *u);
 	/*
-	 * Lets the function reach what d reaches; NULL: nothing, and discards what caches hold of
-	 * it. 0, -ENOMEM or -ENOSPC; NULL cannot fail.
+	 * Lets requests with the id reach what d reaches; NULL: nothing, and discards what caches
+	 * hold of it. May repeat what is so. 0, -ENOMEM or -ENOSPC; NULL cannot fail.
 	 */
 	int (*attach)(struct iommu *u, u32 sbdf, const struct iommu_domain *d);
 	/* Discards all cached translations of d. */
 	void (*flush)(struct iommu *u, const struct iommu_domain *d);
-	/*
-	 * Finds n free entries for the function's interrupts, aligned to n, a power of two. They
-	 * block. Returns the first index, -ENOSPC or -ENOMEM.
-	 */
-	int (*irq_alloc)(struct iommu *u, u32 sbdf, unsigned n);
-	void (*irq_free)(struct iommu *u, u32 sbdf, unsigned index, unsigned n);
-	void (*irq_route)(struct iommu *u, const struct iommu_irq *i);
+	/* Returns the table of the source's interrupts, new if need be, or NULL. */
+	struct iommu_irqs *(*irqs)(struct iommu *u, u32 sbdf);
+	/* Writes an entry; one without a vector that is no NMI blocks. */
+	void (*irq_write)(struct iommu *u, const struct iommu_irq *i);
 	/* These two take no lock. */
 	void (*irq_message)(const struct iommu_irq *i, u64 *address, u32 *data);
 	u64 (*irq_rte)(const struct iommu_irq *i);
@@ -87,43 +122,59 @@ struct iommu_ops {
 };
 
 extern const struct iommu_ops vtd_ops, amdvi_ops;
-
-/* Whether every IO-APIC has a source id, so that interrupts can be remapped. */
-extern bool iommu_remapping;
-
 extern const struct iommu_ops *iommu_driver;	/* of all units; NULL: none is in use */
-extern struct iommu iommu_units[];	/* parallel to boot_acpi.iommus; no ops: not in use */
-
 extern u8 iommu_max_level;			/* of leaves that all units take */
 
-#define IOMMU_FIRMWARE_ID 1	/* iommu_domain.id; those of domains follow */
+/* firmware.c */
+extern struct iommu *iommu_units;
+extern struct iommu_region *iommu_regions;
+/* Whether interrupts can be remapped, as every IO-APIC has a source id. */
+extern bool iommu_remapping;
+
+/* Reads the table that boot_acpi found, and checks what it says. */
+void iommu_read_firmware(void);
+/* dmar.c, ivrs.c */
+void dmar_parse(const u8 *t, u32 len);
+void ivrs_parse(const u8 *t, u32 len);
+/* Add what a table has. They report what is wrong; NULL: it is ignored. */
+struct iommu *iommu_add_unit(const struct iommu *u, u64 align);
+struct iommu_region *iommu_add_region(paddr_t base, u64 size, bool write);
+void iommu_add_range(struct iommu_range **list, const struct iommu_range *r);
+
+/* Returns whether the list has the function. */
+bool iommu_names(const struct iommu_range *list, u32 sbdf);
+/* Returns the unit that covers the function, which need not be in use, or NULL. */
+struct iommu *iommu_unit_of(u32 sbdf);
+/* Returns the id that the function's requests have: IVRS's alias, or its own. */
+u32 iommu_source_of(const struct iommu *u, u32 sbdf);
+/*
+ * Returns the uppermost bridge to conventional PCI above a function, or NULL. Its requests may have
+ * any id on the buses from the bridge's to its own.
+ */
+const struct pci_function *iommu_bridge_of(const struct pci_function *f);
 
 /* tables.c */
+#define IOMMU_FIRMWARE_ID 1	/* iommu_domain.id; those of domains follow */
 void *iommu_new_table(struct page_table *pt);
 /* Makes empty tables for d. From here on they hear of all changes. 0 or -ENOMEM. */
 int iommu_create_tables(struct domain *d);
 /* Copies some of the leaves that the p2m had before: 0, -ERESTART to be called again, -ENOMEM. */
 int iommu_copy_p2m(struct iommu_domain *id);
-/* Maps what firmware reserved for the function. 0 or -ENOMEM. With the lock of the tables. */
-int iommu_map_reserved(struct iommu_domain *id, u32 sbdf);
-
-/* Returns whether the scopes name the function. */
-bool iommu_names(unsigned first, unsigned n, u32 sbdf);
-
-/* Returns the unit that covers the function, or NULL. */
-struct iommu *iommu_unit_of(u32 sbdf);
 /*
- * Returns whether the function is behind a bridge to conventional PCI, and the uppermost such. Its
- * requests may then have any id on the buses from the bridge's to its own. As pci_find().
+ * Maps what firmware reserved for the function; or puts back what the p2m has there, unless other
+ * functions of the domain need it. 0 or -ENOMEM. Called with the lock of the tables.
  */
-bool iommu_behind_bridge(u32 sbdf, u32 *bridge);
-/* Called with u->lock. */
-struct iommu_function *iommu_find_function(struct iommu *u, u32 sbdf);
+int iommu_map_regions(struct iommu_domain *id, u32 sbdf, bool on);
+
 /* Called with u->lock after operations: stops the functions of a unit that has not answered. */
 void iommu_check_answer(struct iommu *u);
-void iommu_stop_master(u32 sbdf);
-/* The function has a new owner: its faults are news again. */
-void iommu_forget_faults(u32 sbdf);
+
+/* Adds a command to the ring. Called with u->lock, as the next. */
+void iommu_command(struct iommu *u, u64 lo, u64 hi);
+/* Adds the command that stores u->number, and waits for it. The unit is dead if it takes too long. */
+void iommu_run(struct iommu *u, u64 lo, u64 hi);
+/* irq.c: adds a table. NULL: no memory. */
+struct iommu_irqs *iommu_new_irqs(struct iommu *u, u32 source, unsigned nr, unsigned entry_size);
 
 /* Compatibility format of messages and IO-APIC entries */
 #define MSI_ADDRESS 0xfee00000UL

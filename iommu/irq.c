@@ -4,37 +4,48 @@
  * unit that remaps, messages have the compatibility format, in which a device may send anything.
  * SDM 3A 11.11; Intel 82093AA, 3.2.4.
  */
-#include <margay/boot_state.h>
-
 #include "iommu_priv.h"
+
+struct iommu_irqs *iommu_new_irqs(struct iommu *u, u32 source, unsigned nr, unsigned entry_size)
+{
+	struct iommu_irqs *t = kzalloc(sizeof(*t) + nr / 8);
+
+	if (!t)
+		return NULL;
+	t->source = source;
+	t->nr = nr;
+	t->entries = alloc_pages(nr * entry_size / PAGE_SIZE, NODE_ANY);
+	if (!t->entries) {
+		kfree(t);
+		return NULL;
+	}
+	t->next = u->irqs;
+	return u->irqs = t;
+}
 
 int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf)
 {
 	struct iommu *u = iommu_unit_of(sbdf);
-	int index = 0;
+	struct iommu_irqs *t = NULL;
+	unsigned first = 0;
 
-	if (u && u->remaps) {
+	if (u && u->in_use && u->remaps) {
 		guard(&u->lock);
-		index = u->ops ? u->ops->irq_alloc(u, sbdf, n) : -ENOSPC;
+		t = u->ops->irqs(u, sbdf);
 		iommu_check_answer(u);
-	} else {
-		u = NULL;
+		if (!t)
+			return -ENOMEM;
+		while (first + n <= t->nr && find_next_bit(t->used, first + n, first) < first + n)
+			first += n;
+		if (first + n > t->nr)
+			return -ENOSPC;
+		for (unsigned i = 0; i < n; i++)
+			set_bit(first + i, t->used);
 	}
-	for (unsigned i = 0; index >= 0 && i < n; i++)
-		irqs[i] = (struct iommu_irq){ .unit = u, .sbdf = sbdf, .index = (u16)(index + i) };
-	return min(index, 0);
-}
-
-void iommu_irq_free(struct iommu_irq *irqs, unsigned n)
-{
-	struct iommu *u = irqs->unit;
-
-	if (!u)
-		return;
-	guard(&u->lock);
-	if (u->ops)
-		u->ops->irq_free(u, irqs->sbdf, irqs->index, n);
-	iommu_check_answer(u);
+	for (unsigned i = 0; i < n; i++)
+		irqs[i] = (struct iommu_irq){ .unit = t ? u : NULL, .table = t, .sbdf = sbdf,
+					      .index = (u16)(first + i) };
+	return 0;
 }
 
 void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level)
@@ -47,9 +58,18 @@ void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level)
 	if (!u)
 		return;
 	guard(&u->lock);
-	if (u->ops)
-		u->ops->irq_route(u, i);
+	if (u->in_use)
+		u->ops->irq_write(u, i);
 	iommu_check_answer(u);
+}
+
+void iommu_irq_free(struct iommu_irq *irqs, unsigned n)
+{
+	for (unsigned i = 0; irqs->unit && i < n; i++) {
+		irqs[i].nmi = false;
+		iommu_irq_route(&irqs[i], 0, 0, false);
+		clear_bit(irqs[i].index, irqs->table->used);
+	}
 }
 
 void iommu_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
@@ -68,15 +88,4 @@ u64 iommu_irq_rte(const struct iommu_irq *i)
 		return iommu_driver->irq_rte(i);
 	return (u64)i->apic_id << 56 | (i->level ? RTE_LEVEL : 0) | (i->nmi ? NMI_DELIVERY : 0) |
 	       i->vector;
-}
-
-int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf)
-{
-	for (unsigned i = 0; i < boot_acpi.nr_scopes; i++)
-		if (boot_acpi.scopes[i].kind == SCOPE_IOAPIC &&
-		    boot_acpi.scopes[i].id == ioapic_id) {
-			*sbdf = boot_acpi.scopes[i].first;
-			return 0;
-		}
-	return -ENODEV;
 }

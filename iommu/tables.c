@@ -6,6 +6,7 @@
  */
 #include <margay/boot_state.h>
 #include <margay/domain_parts.h>
+#include <margay/pci.h>
 
 #include "iommu_priv.h"
 
@@ -82,15 +83,14 @@ static void changed(struct p2m_listener *l, struct domain *d __unused, gfn_t gfn
 static void flush(struct p2m_listener *l, struct domain *d __unused)
 {
 	struct iommu_domain *id = container_of(l, struct iommu_domain, listener);
-	unsigned i;
 
 	/* A unit whose bit is set later reads the tables later. */
 	smp_mb();
-	for_each_bit(i, &id->units, ACPI_MAX_IOMMUS) {
-		struct iommu *u = &iommu_units[i];
-
+	for (struct iommu *u = iommu_units; u; u = u->next) {
+		if (!(id->units & BIT(u->index)))
+			continue;
 		guard(&u->lock);
-		if (u->ops)
+		if (u->in_use)
 			u->ops->flush(u, id);
 		iommu_check_answer(u);
 	}
@@ -148,26 +148,49 @@ int iommu_copy_p2m(struct iommu_domain *id)
 	return -ERESTART;
 }
 
-int iommu_map_reserved(struct iommu_domain *id, u32 sbdf)
+/* Returns whether a function of the domain's may reach the region. */
+static bool is_needed(const struct iommu_region *r, const struct iommu_domain *id)
 {
-	for (unsigned i = 0; i < boot_acpi.nr_reserved; i++) {
-		const struct acpi_reserved *r = &boot_acpi.reserved[i];
-		gfn_t end = (r->base + r->size) >> PAGE_SHIFT;
-		unsigned order;
+	struct pci_function *f;
 
-		if (!iommu_names(r->first_scope, r->nr_scopes, sbdf))
-			continue;
-		for (gfn_t gfn = r->base >> PAGE_SHIFT; gfn < end; gfn += 1UL << order) {
-			u64 *at;
+	list_for_each(f, &pci_functions, link)
+		if (f->dma == id && iommu_names(r->ranges, f->sbdf))
+			return true;
+	return false;
+}
 
-			order = IS_ALIGNED(gfn, CHUNK_PAGES) && end - gfn >= CHUNK_PAGES ? 9 : 0;
-			at = make_entry(id, gfn, order);
-			if (!at)
-				return -ENOMEM;
-			write_leaves(at, order / 9, gfn, r->write ? P2M_RAM : P2M_GRANT_RO);
-		}
+static int map_region(struct iommu_domain *id, const struct iommu_region *r, bool on)
+{
+	gfn_t end = (r->base + r->size) >> PAGE_SHIFT;
+	unsigned order;
+
+	for (gfn_t gfn = r->base >> PAGE_SHIFT; gfn < end; gfn += 1UL << order) {
+		struct p2m_entry e = { gfn, r->write ? P2M_RAM : P2M_GRANT_RO, 9 };
+		u64 *at;
+
+		if (!on)
+			e = p2m_lookup(id->d, gfn);
+		order = IS_ALIGNED(gfn, CHUNK_PAGES) && end - gfn >= CHUNK_PAGES && e.order >= 9 ?
+				9 :
+				0;
+		at = make_entry(id, gfn, order);
+		if (!at)
+			return -ENOMEM;
+		write_leaves(at, order / 9, e.mfn, e.type);
 	}
+	if (!on)
+		flush(&id->listener, id->d);
 	return 0;
+}
+
+int iommu_map_regions(struct iommu_domain *id, u32 sbdf, bool on)
+{
+	int rc = 0;
+
+	for (const struct iommu_region *r = iommu_regions; r && !rc; r = r->next)
+		if (r->usable && iommu_names(r->ranges, sbdf) && (on || !is_needed(r, id)))
+			rc = map_region(id, r, on);
+	return rc;
 }
 
 /* Frees tables, depth first. Returns false when *left are freed. */

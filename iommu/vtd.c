@@ -11,19 +11,8 @@
 #include "iommu_priv.h"
 
 /* Registers, 11.4. QEMU takes 32-bit writes only at 0x38, 0xa0 and 0xa8. */
-enum {
-	CAP = 0x08,
-	ECAP = 0x10,
-	GCMD = 0x18,
-	GSTS = 0x1c,
-	RTADDR = 0x20,
-	FSTS = 0x34,
-	FECTL = 0x38,
-	PMEN = 0x64,
-	IQT = 0x88,
-	IQA = 0x90,
-	IRTA = 0xb8
-};
+enum { CAP = 0x08, ECAP = 0x10, GCMD = 0x18, GSTS = 0x1c, RTADDR = 0x20, FSTS = 0x34 };
+enum { FECTL = 0x38, PMEN = 0x64, IQT = 0x88, IQA = 0x90, IRTA = 0xb8 };
 #define CAP_DOMAINS(cap) (1UL << (4 + 2 * ((cap) & 7)))
 #define CAP_RWBF BIT(4)
 #define CAP_PROTECTED (BIT(5) | BIT(6))
@@ -64,7 +53,6 @@ enum {
 #define INV_IRQS_ALL 4UL
 #define INV_IRQ(index) (4UL | 1UL << 4 | (u64)(index) << 32)
 #define INV_WAIT(data) (5UL | 1UL << 5 | (u64)(data) << 32)
-#define QUEUE_LENGTH 256U
 
 #define CTX_AW_3LEVEL 1UL
 #define CTX_AW_4LEVEL 2UL
@@ -85,13 +73,8 @@ enum {
 struct vtd {
 	u64 cap;
 	u64 drain;		/* bits of IOTLB invalidations */
-	u64 *root, *queue;
-	volatile u32 *done;	/* the unit stores the data of INV_WAIT here */
-	unsigned tail;
-	u32 rounds;
+	u64 *root;
 	bool x2apic;
-	u64 *irqs;
-	u64 used[IRQS / 64];	/* a bit for each of them */
 };
 
 static bool incoherent;		/* a unit reads tables without asking the CPUs' caches */
@@ -121,25 +104,11 @@ static bool turn(struct iommu *u, u32 bit, bool on)
 	return iommu_wait_for(!(iommu_read32(u, GSTS) & bit) == !on);
 }
 
-static void enqueue(struct vtd *v, u64 lo, u64 hi)
-{
-	v->queue[2 * v->tail] = lo;
-	v->queue[2 * v->tail + 1] = hi;
-	v->tail = (v->tail + 1) % QUEUE_LENGTH;
-}
-
-/* Does an invalidation. A unit that does not complete it in time is dead. */
+/* Does an invalidation. */
 static void invalidate(struct iommu *u, u64 what)
 {
-	struct vtd *v = u->hw;
-
-	if (u->dead)
-		return;
-	enqueue(v, what, 0);
-	enqueue(v, INV_WAIT(++v->rounds), virt_to_phys((const void *)v->done));
-	smp_mb();
-	iommu_write64(u, IQT, (u64)v->tail << 4);
-	u->dead = !iommu_wait_for(*v->done == v->rounds);
+	iommu_command(u, what, 0);
+	iommu_run(u, INV_WAIT(++u->number), virt_to_phys(&u->done));
 }
 
 /* --- Functions --- */
@@ -192,63 +161,35 @@ static void vtd_flush(struct iommu *u, const struct iommu_domain *d)
 
 /* --- Interrupts --- */
 
-static int vtd_irq_alloc(struct iommu *u, u32 sbdf, unsigned n)
+static struct iommu_irqs *vtd_irqs(struct iommu *u, u32 sbdf __unused)
 {
-	u64 source = (sbdf & 0xffff) | IRTE_CHECK_ID;
-	struct vtd *v = u->hw;
-	u32 bridge;
-
-	/* Behind a bridge: any id on these buses. */
-	if (iommu_behind_bridge(sbdf, &bridge))
-		source = pci_bus(bridge) << 8 | pci_bus(sbdf) | IRTE_CHECK_BUS;
-	for (unsigned first = 0; n && first + n <= IRQS; first += n) {
-		if (find_next_bit(v->used, first + n, first) < first + n)
-			continue;
-		for (unsigned i = first; i < first + n; i++) {
-			set_bit(i, v->used);
-			v->irqs[2 * i + 1] = source;
-		}
-		written(&v->irqs[2 * first], n * 16UL);
-		return (int)first;
-	}
-	return -ENOSPC;
+	return u->irqs;
 }
 
-/* Changes an entry. Its upper half, the source, is valid already. */
-static void write_irq(struct iommu *u, unsigned index, u64 lo)
+static void vtd_irq_write(struct iommu *u, const struct iommu_irq *i)
 {
 	struct vtd *v = u->hw;
-	u64 *e = &v->irqs[2 * index], old = atomic_xchg(e, lo);
-
-	written(e, 8);
-	if (old & IRTE_P)
-		invalidate(u, INV_IRQ(index));
-}
-
-static void vtd_irq_free(struct iommu *u, u32 sbdf __unused, unsigned index, unsigned n)
-{
-	struct vtd *v = u->hw;
-
-	for (unsigned i = index; i < index + n; i++) {
-		write_irq(u, i, 0);
-		clear_bit(i, v->used);
-	}
-}
-
-static void vtd_irq_route(struct iommu *u, const struct iommu_irq *i)
-{
-	struct vtd *v = u->hw;
+	const struct pci_function *bridge = iommu_bridge_of(pci_find(i->sbdf));
+	u64 *e = (u64 *)i->table->entries + 2 * i->index, old, new = 0;
 	u64 dest = v->x2apic ? i->apic_id : (u64)i->apic_id << 8 & 0xff00;
-	u64 e = IRTE_P | (u64)i->vector << IRTE_VECTOR_SHIFT | dest << IRTE_DEST_SHIFT |
-		(i->level ? IRTE_LEVEL : 0) | (i->nmi ? IRTE_NMI : 0);
 
-	write_irq(u, i->index, i->vector || i->nmi ? e : 0);
+	/* The source. Behind a bridge: any id on these buses. */
+	e[1] = !bridge ? (i->sbdf & 0xffff) | IRTE_CHECK_ID :
+			 pci_bus(bridge->sbdf) << 8 | pci_bus(i->sbdf) | IRTE_CHECK_BUS;
+	if (i->vector || i->nmi)
+		new = IRTE_P | (u64)i->vector << IRTE_VECTOR_SHIFT | dest << IRTE_DEST_SHIFT |
+		      (i->level ? IRTE_LEVEL : 0) | (i->nmi ? IRTE_NMI : 0);
+	written(e, 16);
+	old = atomic_xchg(e, new);
+	written(e, 16);
+	if (old & IRTE_P)
+		invalidate(u, INV_IRQ(i->index));
 }
 
 /* The whole index is in the data, as a subhandle, which a function with several adds to. 5.1.2.2 */
 static void vtd_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
 {
-	*address = 0xfee00000UL | 1 << 4 | 1 << 3;
+	*address = MSI_ADDRESS | 1 << 4 | 1 << 3;
 	*data = i->index;
 }
 
@@ -295,7 +236,7 @@ static bool vtd_fault(struct iommu *u, struct iommu_fault *f)
 		lo = iommu_read64(u, at);
 		iommu_write32(u, at + 12, 1U << 31);
 		*f = (struct iommu_fault){
-			.sbdf = PCI_SBDF(u->acpi->segment, 0, hi & 0xffff),
+			.sbdf = PCI_SBDF(u->segment, 0, hi & 0xffff),
 			.write = !(hi >> 62 & 1),
 			.reason = (u8)(hi >> 32),
 		};
@@ -330,14 +271,12 @@ static void __init start_interrupts(struct iommu *u, u64 ecap)
 {
 	struct vtd *v = u->hw;
 
-	if (!(ecap & ECAP_IR) || !(boot_acpi.dmar_flags & DMAR_INTR_REMAP) || !iommu_remapping)
+	if (!(ecap & ECAP_IR) || !iommu_remapping || !iommu_new_irqs(u, 0, IRQS, 16))
 		return;
-	v->irqs = alloc_pages(IRQS * 16 / PAGE_SIZE, NODE_ANY);
-	if (!v->irqs)
-		return;
-	written(v->irqs, IRQS * 16);
+	written(u->irqs->entries, IRQS * 16);
 	v->x2apic = x86.x2apic && (ecap & ECAP_EIM);
-	iommu_write64(u, IRTA, virt_to_phys(v->irqs) | (v->x2apic ? IRTA_X2APIC : 0) | IRTA_SIZE);
+	iommu_write64(u, IRTA,
+		      virt_to_phys(u->irqs->entries) | (v->x2apic ? IRTA_X2APIC : 0) | IRTA_SIZE);
 	if (!turn(u, GCMD_SIRTP, true))
 		return;
 	invalidate(u, INV_IRQS_ALL);
@@ -354,7 +293,7 @@ static bool __init start_tables(struct iommu *u)
 	if (!turn(u, GCMD_SRTP, true) || !turn(u, GCMD_QIE, false))
 		return false;
 	iommu_write64(u, IQT, 0);
-	iommu_write64(u, IQA, virt_to_phys(v->queue));
+	iommu_write64(u, IQA, virt_to_phys(u->commands));
 	if (!turn(u, GCMD_QIE, true))
 		return false;
 	invalidate(u, INV_CONTEXT_ALL);
@@ -376,7 +315,7 @@ static int __init vtd_start(struct iommu *u)
 	struct vtd *v = why ? NULL : kzalloc(sizeof(*v));
 
 	if (why) {
-		pr_warn("iommu: VT-d at %#lx: %s\n", u->acpi->base, why);
+		pr_warn("iommu: VT-d at %#lx: %s\n", u->base, why);
 		return -ENODEV;
 	}
 	if (!v)
@@ -388,13 +327,12 @@ static int __init vtd_start(struct iommu *u)
 	u->max_level = !(cap & CAP_2M) ? 0 : !(cap & CAP_1G) ? 1 : 2;
 	incoherent |= !(ecap & ECAP_COHERENT);
 	v->root = alloc_page();
-	v->queue = alloc_pages(2, NODE_ANY);
-	if (!v->root || !v->queue)
+	if (!v->root)
 		return -ENOMEM;
-	v->done = (u32 *)(v->queue + 2 * QUEUE_LENGTH);
 	written(v->root, PAGE_SIZE);
 	if (!start_tables(u)) {
-		pr_err("iommu: VT-d at %#lx does not answer\n", u->acpi->base);
+		pr_err("iommu: VT-d at %#lx does not answer\n", u->base);
+		turn(u, GCMD_TE, false);
 		return -EIO;
 	}
 	start_interrupts(u, ecap);
@@ -404,12 +342,12 @@ static int __init vtd_start(struct iommu *u)
 const struct iommu_ops vtd_ops = {
 	.name = "VT-d",
 	.regs_size = REGS_SIZE,
+	.tail = IQT,
 	.start = vtd_start,
 	.attach = vtd_attach,
 	.flush = vtd_flush,
-	.irq_alloc = vtd_irq_alloc,
-	.irq_free = vtd_irq_free,
-	.irq_route = vtd_irq_route,
+	.irqs = vtd_irqs,
+	.irq_write = vtd_irq_write,
 	.irq_message = vtd_irq_message,
 	.irq_rte = vtd_irq_rte,
 	.fault = vtd_fault,

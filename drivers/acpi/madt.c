@@ -17,12 +17,6 @@ enum madt_entry {
 	MADT_X2APIC = 9,
 };
 
-/* The minimum size of each entry type; other types are skipped. */
-static const u8 entry_size[] = {
-	[MADT_LAPIC] = 8,       [MADT_IOAPIC] = 12,         [MADT_OVERRIDE] = 10,
-	[MADT_X2APIC] = 16,
-};
-
 static void __init add_cpu(struct acpi_info *out, u32 apic_id, u32 uid, u32 flags)
 {
 	if (!(flags & CPU_ENABLED))
@@ -75,7 +69,7 @@ static void __init add_override(struct acpi_info *out, const u8 *e)
 		(struct acpi_override){ e[3], get_u16(e + 8), get_u32(e + 4) };
 }
 
-static void __init madt_parse_entry(const u8 *e, struct acpi_info *out)
+static void __init add_entry(const u8 *e, u32 size __unused, void *out)
 {
 	switch (e[0]) {
 	/* APIC ids of all ones are placeholders. */
@@ -92,7 +86,12 @@ static void __init madt_parse_entry(const u8 *e, struct acpi_info *out)
 	}
 }
 
-void __init acpi_parse_madt(const u8 *t, u32 len __unused, struct acpi_info *out)
+void __init acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out)
 {
-	acpi_each_entry(t, MADT_ENTRIES, entry_size, ARRAY_SIZE(entry_size), madt_parse_entry, out);
+	static const u8 min[] = { [MADT_LAPIC] = 8, [MADT_IOAPIC] = 12, [MADT_OVERRIDE] = 10,
+				  [MADT_X2APIC] = 16 };
+	static const struct acpi_records entries = { "APIC", 2, acpi_size8, min, ARRAY_SIZE(min),
+						     add_entry };
+
+	acpi_each_record(&entries, t, MADT_ENTRIES, len, out);
 }

@@ -66,8 +66,9 @@ static void __init add_mem(struct acpi_info *out, const u8 *e)
 	out->mem[out->nr_mem++] = (struct acpi_mem){ base, size, node_of(out, get_u32(e + 2)) };
 }
 
-static void __init srat_parse_entry(const u8 *e, struct acpi_info *out)
+static void __init add_entry(const u8 *e, u32 size __unused, void *ctx)
 {
+	struct acpi_info *out = ctx;
 	u32 pxm;
 
 	if (e[0] == SRAT_LAPIC && (get_u32(e + 4) & ENTRY_ENABLED)) {
@@ -83,12 +84,14 @@ static void __init srat_parse_entry(const u8 *e, struct acpi_info *out)
 	}
 }
 
-void __init acpi_parse_srat(const u8 *t, u32 len __unused, struct acpi_info *out)
+void __init acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out)
 {
-	static const u8 size[] = { [SRAT_LAPIC] = 16, [SRAT_MEM] = 40, [SRAT_X2APIC] = 24 };
+	static const u8 min[] = { [SRAT_LAPIC] = 16, [SRAT_MEM] = 40, [SRAT_X2APIC] = 24 };
+	static const struct acpi_records entries = { "SRAT", 2, acpi_size8, min, ARRAY_SIZE(min),
+						     add_entry };
 
 	revision = t[8];
-	acpi_each_entry(t, SRAT_ENTRIES, size, ARRAY_SIZE(size), srat_parse_entry, out);
+	acpi_each_record(&entries, t, SRAT_ENTRIES, len, out);
 }
 
 /* Takes all distances, or none if one is impossible: 10 is a node's to itself, and of no other pair. */

@@ -87,22 +87,24 @@ static const u8 *__init map_table(paddr_t pa, const char *expect)
 	return t;
 }
 
-void __init acpi_each_entry(const u8 *t, u32 at, const u8 *min_size, u32 nr, acpi_entry_fn *fn,
-			    struct acpi_info *out)
-{
-	u32 len = get_u32(t + 4), need;
+u32 __init acpi_size8(const u8 *e, u32 n __unused) { return e[1]; }
+u32 __init acpi_size16(const u8 *e, u32 n __unused) { return get_u16(e + 2); }
 
-	if (len < at)
-		pr_err("acpi: %.*s: length %u is too short, ignored\n", 4, (const char *)t, len);
-	for (; len >= at + 2; at += t[at + 1]) {
-		need = t[at] < nr && min_size[t[at]] ? min_size[t[at]] : 2;
-		if (t[at + 1] < need || t[at + 1] > len - at) {
-			pr_err("acpi: %.*s: entry type %u at %u: length %u is wrong, rest ignored\n",
-			       4, (const char *)t, t[at], at, t[at + 1]);
-			return;
+u32 __init acpi_each_record(const struct acpi_records *r, const u8 *t, u32 at, u32 len, void *ctx)
+{
+	for (u32 size, need; at < len; at += size) {
+		need = t[at] < r->nr ? max(r->min_size[t[at]] + 0U, r->head) : r->head;
+		size = len - at < r->head ? 0 : r->size(t + at, len - at);
+		if (size < need || size > len - at) {
+			pr_err("acpi: %s: entry type %u at %u: length %u is wrong, rest ignored\n",
+			       r->name, t[at], at, size);
+			return at;
 		}
-		fn(t + at, out);
+		r->add(t + at, size, ctx);
 	}
+	if (at > len)
+		pr_err("acpi: %s: length %u is too short, ignored\n", r->name, len);
+	return at;
 }
 
 /* Parses a small AML integer (ACPI 20.2.3). Returns its length, 0 for other objects. */
@@ -199,6 +201,13 @@ static void __init parse_hpet(const u8 *t, u32 len, struct acpi_info *out)
 		out->hpet_base = get_u64(t + HPET_ADDRESS + 4);
 }
 
+/* The core in iommu/ reads it when there is a heap. */
+static void __init note_iommus(const u8 *t, u32 len, struct acpi_info *out)
+{
+	out->iommus = t;
+	out->iommus_size = len;
+}
+
 /* The tables in use. Margay reports errors only in these. SRAT needs the CPUs of the MADT, SLIT the nodes of SRAT. */
 static const struct {
 	char name[5];
@@ -209,8 +218,8 @@ static const struct {
 	{ "HPET", false, parse_hpet },	    { "SSDT", true, find_s5 },
 	{ "SRAT", false, acpi_parse_srat }, { "SLIT", false, acpi_parse_slit },
 	{ "SPCR", false, acpi_parse_spcr }, { "DBG2", false, acpi_parse_dbg2 },
-	{ "IVRS", false, acpi_parse_ivrs },
-	{ "MCFG", false, acpi_parse_mcfg }, { "DMAR", false, acpi_parse_dmar },
+	{ "IVRS", false, note_iommus },
+	{ "MCFG", false, acpi_parse_mcfg }, { "DMAR", false, note_iommus },
 };
 
 static paddr_t __init root_entry(const u8 *root, u32 i, u32 width)

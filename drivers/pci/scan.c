@@ -211,8 +211,8 @@ static void __init add_function(u32 sbdf)
 	f->express_type = PCI_EXP_TYPE_NONE;
 	f->bridge = find_bridge(sbdf);
 	if (f->header == 1) {
-		f->secondary = (u8)pci_read(sbdf, PCI_BUSES + 1, 1);
-		f->subordinate = (u8)pci_read(sbdf, PCI_BUSES + 2, 1);
+		f->secondary = (u8)pci_read(sbdf, PCI_SECONDARY, 1);
+		f->subordinate = (u8)pci_read(sbdf, PCI_SUBORDINATE, 1);
 	}
 	stop_function(f);
 	find_caps(f);
@@ -260,15 +260,6 @@ static void __init find_groups(void)
 
 static u32 serial_function __initdata = ~0U;
 
-/* Hides what Margay uses itself. */
-static void __init hide(u32 sbdf)
-{
-	struct pci_function *f = pci_find(sbdf);
-
-	if (f)
-		f->hidden = true;
-}
-
 void __init pci_init(void)
 {
 	walk(0, 0, 255, add_function);
@@ -279,10 +270,8 @@ void __init pci_init(void)
 			walk(e->segment, e->first, e->last, add_function);
 	}
 	find_groups();
-	hide(serial_function);
-	for (unsigned i = 0; i < boot_acpi.nr_iommus; i++)
-		if (boot_acpi.iommus[i].amd)
-			hide(boot_acpi.iommus[i].sbdf);
+	if (pci_find(serial_function))
+		pci_find(serial_function)->hidden = true;
 	if (stopped)
 		pr_info("PCI: stopped %u device%s that firmware left as bus master%s\n", stopped,
 			stopped == 1 ? "" : "s", stopped == 1 ? "" : "s");

@@ -12,11 +12,7 @@
 #define ACPI_MAX_IOAPICS 32
 #define ACPI_MAX_OVERRIDES 24
 #define ACPI_MAX_MEM 128
-#define ACPI_MAX_IOMMUS 64
-#define ACPI_MAX_SCOPES 1024
-#define ACPI_MAX_RESERVED 64
 #define ACPI_MAX_ECAM 64
-#define ACPI_PATH_MAX 8
 #define ACPI_MAX_PASSED 128
 
 /* Address space ids of a generic address structure (ACPI 5.2.3.2). */
@@ -67,39 +63,6 @@ struct acpi_uart {
 	u64 address;
 };
 
-/*
- * A range of functions that a table names: those from first to last, or the one at the end of a
- * path of bridges (DMAR), which is looked up when the buses have their numbers.
- */
-struct acpi_scope {
-	enum acpi_scope_kind { SCOPE_FUNCTION, SCOPE_BRIDGE, SCOPE_IOAPIC, SCOPE_HPET } kind;
-	u8 id;			/* of the IO-APIC or HPET, as in MADT */
-	u8 flags;		/* IVRS: the entry's data setting */
-	u32 first, last;	/* sbdf; of a path: the function where it starts */
-	u32 alias;		/* IVRS: the id that these functions' requests have; else 0 */
-	u8 path_len;		/* further steps */
-	u8 path[ACPI_PATH_MAX];	/* device and function of each */
-};
-
-/* A unit of DMAR (DRHD) or IVRS (IVHD). */
-struct acpi_iommu {
-	bool amd;
-	bool all;		/* also every function of the segment that no other unit names */
-	u16 segment;
-	u32 sbdf;		/* IVRS: the unit's own PCI function */
-	u32 features;		/* IVRS: IVHD flags */
-	paddr_t base;
-	unsigned first_scope, nr_scopes;	/* in acpi_info.scopes */
-};
-
-/* Memory that firmware lets functions reach at its own address: RMRR, IVMD. */
-struct acpi_reserved {
-	paddr_t base;
-	u64 size;
-	bool read, write;
-	unsigned first_scope, nr_scopes;
-};
-
 struct acpi_info {
 	struct acpi_cpu cpus[MAX_CPUS]; /* present CPUs; at least one */
 	unsigned int nr_cpus;
@@ -115,15 +78,8 @@ struct acpi_info {
 	struct acpi_mem mem[ACPI_MAX_MEM];
 	unsigned int nr_mem;
 
-	struct acpi_iommu iommus[ACPI_MAX_IOMMUS];
-	unsigned int nr_iommus;
-	struct acpi_reserved reserved[ACPI_MAX_RESERVED];
-	unsigned int nr_reserved;
-	struct acpi_scope scopes[ACPI_MAX_SCOPES];
-	unsigned int nr_scopes;
-	u8 dmar_flags;
-#define DMAR_INTR_REMAP 1U
-#define DMAR_X2APIC_OPT_OUT 2U
+	const u8 *iommus;	/* DMAR or IVRS, as acpi_map_fn returned it; NULL: none */
+	u32 iommus_size;
 	struct acpi_ecam ecam[ACPI_MAX_ECAM];	/* MCFG */
 	unsigned int nr_ecam;
 
@@ -160,15 +116,23 @@ void acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_slit(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_spcr(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_dbg2(const u8 *t, u32 len, struct acpi_info *out);
-void acpi_parse_ivrs(const u8 *t, u32 len, struct acpi_info *out);
 void acpi_parse_mcfg(const u8 *t, u32 len, struct acpi_info *out);
-void acpi_parse_dmar(const u8 *t, u32 len, struct acpi_info *out);
+
+/* The records of a table, or of a record. */
+struct acpi_records {
+	const char *name;	/* in messages */
+	u32 head;		/* bytes that each has at least */
+	u32 (*size)(const u8 *e, u32 n);	/* of a record, from the head bytes or more at e */
+	const u8 *min_size;	/* of each type, which is the first byte; 0: any */
+	u32 nr;			/* of min_size */
+	void (*add)(const u8 *e, u32 size, void *ctx);
+};
+
+u32 acpi_size8(const u8 *e, u32 n);	/* the length is at 1 */
+u32 acpi_size16(const u8 *e, u32 n);	/* ... at 2, 16 bits */
 
 /*
- * Calls fn for the valid entries (type, length, ...) from `at` on. A valid entry is complete and
- * has at least the min_size of its type (nr types; 0: any). Stops at the first invalid entry and
- * reports it.
+ * Calls add for the valid records from `at` on, up to len. A valid record is complete and has at
+ * least the size of its type. Stops at the first invalid record and reports it. Returns where.
  */
-typedef void acpi_entry_fn(const u8 *e, struct acpi_info *out);
-void acpi_each_entry(const u8 *t, u32 at, const u8 *min_size, u32 nr, acpi_entry_fn *fn,
-		     struct acpi_info *out);
+u32 acpi_each_record(const struct acpi_records *r, const u8 *t, u32 at, u32 len, void *ctx);

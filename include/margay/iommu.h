@@ -16,6 +16,8 @@ void iommu_init(void);
 bool iommu_present(void);
 /* Returns whether one of them covers the function. */
 bool iommu_covers(u32 sbdf);
+/* Returns whether any of the memory is a unit's registers. */
+bool iommu_in_memory(paddr_t at, u64 size);
 /* Returns whether firmware wants the function to reach memory of its own (RMRR, IVMD). */
 bool iommu_has_reserved(u32 sbdf);
 
@@ -32,6 +34,7 @@ void iommu_detach(struct domain *d, u32 sbdf);
 /* One entry of an interrupt remapping table, which one source alone may use. */
 struct iommu_irq {
 	struct iommu *unit;	/* NULL: no remapping; the message has the compatibility format */
+	struct iommu_irqs *table;
 	u32 sbdf;		/* the source */
 	u16 index;
 	u8 vector;

@@ -44,6 +44,13 @@ struct pci_function {
 	u32 group;            /* the lowest sbdf among those that cannot be isolated from it */
 	bool hidden;			/* Margay's or an IOMMU's own: nobody gets it */
 	struct domain *owner;		/* NULL: nobody; under pci_lock */
+	struct iommu_domain *dma; /* what it reaches; NULL: nothing. Under its unit's lock, as: */
+	struct list dma_link;		/* iommu.functions */
+	struct {			/* iommu/faults.c */
+		u64 poll;		/* the last one that saw a fault of it */
+		unsigned run;		/* polls in a row with one */
+		bool cut;		/* off: there were too many */
+	} faults;
 	paddr_t msix_page;		/* of the MSI-X table, as msix_regs maps it; 0: nowhere */
 	volatile u8 *msix_regs;
 	void *view;			/* as its owner sees it; NULL: not yet, or not any more */

@@ -31,6 +31,8 @@
 #define PCI_BAR_64 BIT(2)	/* type in bits 2:1 */
 #define PCI_BAR_PREFETCH BIT(3)
 #define PCI_BUSES 0x18		/* of a bridge: primary, secondary, subordinate */
+#define PCI_SECONDARY 0x19
+#define PCI_SUBORDINATE 0x1a
 #define PCI_ROM 0x30
 #define PCI_ROM_BRIDGE 0x38
 #define PCI_ROM_ENABLE BIT(0)

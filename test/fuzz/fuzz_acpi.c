@@ -4,18 +4,72 @@
  * body (2), body`. The fuzzer adds headers, correct checksums and an XSDT, so that the input
  * reaches the code behind these checks. If the first byte is zero, the input is the memory at BASE
  * instead, starting with the RSDP.
- * fuzz-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c drivers/acpi/dmar.c drivers/acpi/ivrs.c
+ * fuzz-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c
+ * fuzz-sources: iommu/firmware.c iommu/dmar.c iommu/ivrs.c
  */
 #include "fuzz.h"
 
-#include <margay/acpi.h>
+#include <margay/boot_state.h>
+#include <margay/pci.h>
+
+#include "../../iommu/iommu_priv.h"
 
 #define BASE 0x1000000UL
 #define MAX_TABLES 32
 
 static uint8_t mem[65536];
 static size_t used;
-static struct acpi_info info;
+#define info boot_acpi
+struct acpi_info boot_acpi;
+struct boot_info boot_info;
+const struct iommu_ops vtd_ops, amdvi_ops;
+static void *objects[65536];
+static unsigned nr_objects;
+
+void *kzalloc(size_t n)
+{
+	return nr_objects < ARRAY_SIZE(objects) ? objects[nr_objects++] = calloc(1, n) : NULL;
+}
+
+struct pci_function *pci_find(u32 sbdf)
+{
+	(void)sbdf;
+	return NULL;
+}
+
+/* Some buses lead somewhere. */
+u32 pci_read(u32 sbdf, unsigned reg, unsigned size)
+{
+	CHECK(size == 1 && reg < 256);
+	return (sbdf >> 8) + reg - 0x18;
+}
+
+static void check_ranges(const struct iommu_range *r)
+{
+	for (; r; r = r->next)
+		CHECK(r->kind <= RANGE_OTHER);
+}
+
+/* The core of the IOMMUs reads the table later. */
+static void check_iommus(void)
+{
+	unsigned n = 0;
+
+	iommu_units = NULL;
+	iommu_regions = NULL;
+	iommu_read_firmware();
+	for (const struct iommu *u = iommu_units; u; u = u->next) {
+		CHECK(u->base && u->index == n++ && n <= 64);
+		check_ranges(u->ranges);
+	}
+	for (const struct iommu_region *r = iommu_regions; r; r = r->next) {
+		CHECK(r->size && r->base + r->size <= 1UL << 52);
+		check_ranges(r->ranges);
+	}
+	while (nr_objects)
+		free(objects[--nr_objects]);
+}
+
 static void *views[4096];
 static unsigned int nr_views;
 
@@ -100,6 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		ret = acpi_parse(mem, 36, map, &info);
 		CHECK(!ret);
 	}
+	check_iommus();
 	while (nr_views)
 		free(views[--nr_views]);
 
@@ -112,30 +167,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(info.mem[i].node < info.nr_nodes && info.mem[i].size);
 	CHECK(info.nr_ioapics <= ACPI_MAX_IOAPICS);
 	CHECK(info.nr_overrides <= 16);
-	CHECK(info.nr_iommus <= ACPI_MAX_IOMMUS && info.nr_reserved <= ACPI_MAX_RESERVED);
-	CHECK(info.nr_scopes <= ACPI_MAX_SCOPES);
-	for (i = 0; i < info.nr_iommus; i++)
-		CHECK(info.iommus[i].base &&
-		      info.iommus[i].first_scope + info.iommus[i].nr_scopes <= info.nr_scopes);
-	for (i = 0; i < info.nr_reserved; i++)
-		CHECK(info.reserved[i].size &&
-		      info.reserved[i].first_scope + info.reserved[i].nr_scopes <= info.nr_scopes);
-	for (i = 0; i < info.nr_scopes; i++)
-		CHECK(info.scopes[i].first <= info.scopes[i].last &&
-		      info.scopes[i].path_len <= ACPI_PATH_MAX);
 	CHECK(info.nr_ecam <= ACPI_MAX_ECAM);
 	for (i = 0; i < info.nr_ecam; i++)
 		CHECK(info.ecam[i].base && info.ecam[i].first <= info.ecam[i].last);
-	CHECK(info.nr_iommus <= ACPI_MAX_IOMMUS && info.nr_reserved <= ACPI_MAX_RESERVED);
-	CHECK(info.nr_scopes <= ACPI_MAX_SCOPES);
-	for (i = 0; i < info.nr_iommus; i++)
-		CHECK(info.iommus[i].base &&
-		      info.iommus[i].first_scope + info.iommus[i].nr_scopes <= info.nr_scopes);
-	for (i = 0; i < info.nr_reserved; i++)
-		CHECK(info.reserved[i].size &&
-		      info.reserved[i].first_scope + info.reserved[i].nr_scopes <= info.nr_scopes);
-	for (i = 0; i < info.nr_scopes; i++)
-		CHECK(info.scopes[i].path_len <= ACPI_PATH_MAX);
 	for (i = 0; i < 2; i++) {
 		const struct acpi_uart *u = i ? &info.dbg2 : &info.spcr;
 

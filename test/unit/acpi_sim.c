@@ -103,11 +103,10 @@ void sim_root(const char *sig, u32 width)
 
 int sim_parse_at(const void *rsdp, size_t size)
 {
-	int ret = acpi_parse(rsdp, size, map, &sim_info);
-
+	/* sim_info.iommus is one of the views. */
 	while (nr_views)
 		free(views[--nr_views]);
-	return ret;
+	return acpi_parse(rsdp, size, map, &sim_info);
 }
 
 int sim_parse(void)

@@ -2,7 +2,7 @@
 /*
  * AMD-Vi against a model of the unit: it executes the commands, walks the tables, keeps what it read
  * until a command discards it, and logs events (48882 rev. 3, chapter 2).
- * unit-sources: iommu/amdvi.c arch/x86/mm/page_table.c
+ * unit-sources: iommu/amdvi.c iommu/irq.c iommu/commands.c arch/x86/mm/page_table.c
  */
 #include "host.h"
 
@@ -17,7 +17,6 @@ static u64 arena[PAGES][512] __attribute__((aligned(4096)));
 u8 *host_directmap = (u8 *)arena;
 static unsigned used, page_limit;
 
-struct acpi_info boot_acpi;
 bool iommu_remapping;
 
 void *alloc_pages(unsigned n, unsigned node)
@@ -36,6 +35,8 @@ void *kzalloc(size_t size)
 	assert_true(size <= PAGE_SIZE);
 	return alloc_pages(1, NODE_ANY);
 }
+
+void kfree(void *p) { (void)p; }
 
 void *iommu_new_table(struct page_table *pt)
 {
@@ -86,7 +87,23 @@ static struct model {
 	unsigned tlb_next, irte_next, commands;
 	bool stuck, gone, late_events;
 } models[2], *model = models;
-static struct iommu units[2];
+static struct iommu *const units = (struct iommu *)arena[1];	/* the model writes there */
+const struct iommu_ops *iommu_driver = &amdvi_ops;
+
+struct iommu *iommu_unit_of(u32 sbdf)
+{
+	(void)sbdf;
+	return units;
+}
+
+u32 iommu_source_of(const struct iommu *u, u32 sbdf)
+{
+	(void)u;
+	return sbdf >= 0x300 && sbdf <= 0x307 ? 0x1f0 : sbdf;
+}
+
+void iommu_check_answer(struct iommu *u) { (void)u; }
+
 static void (*probe)(void);	/* after each write to a register */
 
 static void log_event(u64 code, u16 id, u64 flags, u64 address)
@@ -280,29 +297,29 @@ void iommu_write(struct iommu *u, u32 reg, unsigned size, u64 val)
 
 /* --- The tests --- */
 
+static struct iommu_range ranges[] = {
+	{ .next = &ranges[1], .last = 0x1ff },
+	{ .next = &ranges[2], .first = 0x300, .last = 0x307, .alias = 0x1f0 },
+	{ .next = &ranges[3], .kind = RANGE_IOAPIC, .flags = 0x50, .first = 0xa0, .last = 0xa0 },
+	{ .kind = RANGE_OTHER, .flags = 0x82, .first = 0xa1, .last = 0xa1 },
+};
+
 static int start(void **state)
 {
 	(void)state;
 	host_log_clear();
 	memset(models, 0, sizeof(models));
-	memset(&boot_acpi, 0, sizeof(boot_acpi));
 	model = models;
-	used = 1;
+	used = 2;
 	page_limit = PAGES;
 	probe = NULL;
 	iommu_remapping = true;
-	boot_acpi.scopes[0] = (struct acpi_scope){ .first = 0, .last = 0x1ff };
-	boot_acpi.scopes[1] = (struct acpi_scope){ .first = 0x300, .last = 0x307, .alias = 0x1f0 };
-	boot_acpi.scopes[2] = (struct acpi_scope){ SCOPE_IOAPIC, 0, 0x50, 0xa0, 0xa0, 0, 0, { 0 } };
-	boot_acpi.scopes[3] = (struct acpi_scope){ SCOPE_HPET, 0, 0x82, 0xa1, 0xa1, 0, 0, { 0 } };
-	boot_acpi.nr_scopes = 4;
 	for (unsigned i = 0; i < 2; i++) {
-		boot_acpi.iommus[i] = (struct acpi_iommu){ .amd = true, .base = 0xfed80000,
-							   .sbdf = 8, .features = 0x3f,
-							   .nr_scopes = 4 };
 		models[i].regs[0x30 / 8] = 0x29d3;
-		units[i] = (struct iommu){ .ops = &amdvi_ops, .acpi = &boot_acpi.iommus[i],
-					   .index = i };
+		units[i] = (struct iommu){ .ops = &amdvi_ops, .base = 0xfed80000, .sbdf = 8,
+					   .flags = 0x3f, .ranges = ranges, .index = i,
+					   .in_use = true, .commands = alloc_page() };
+		spin_init(&units[i].lock, LOCK_IOMMU);
 	}
 	return 0;
 }
@@ -348,7 +365,7 @@ static void test_start(void **state)
 	/* Everything, and a second unit with another range; without remapping messages pass. */
 	start(NULL);
 	iommu_remapping = false;
-	boot_acpi.iommus[0].all = true;
+	units[0].all = true;
 	assert_int_equal(amdvi_ops.start(&units[0]), 0);
 	assert_int_equal(amdvi_ops.start(&units[1]), 0);
 	assert_false(units[0].remaps);
@@ -393,8 +410,8 @@ static void test_bad_unit(void **state)
 	assert_int_equal(amdvi_ops.start(&units[0]), -ENODEV);
 	assert_logged("AMD-Vi at 0xfed80000 is too old");
 	start(NULL);
-	for (page_limit = 1; page_limit < 1 + 1 + 7 + 2; page_limit++) {
-		used = 1;
+	for (page_limit = 4; page_limit < 4 + 1 + 7 + 1; page_limit++) {
+		used = 4;
 		assert_int_equal(amdvi_ops.start(&units[0]), -ENOMEM);
 		assert_int_equal(ENABLED, 0);
 	}
@@ -403,7 +420,7 @@ static void test_bad_unit(void **state)
 	model->stuck = true;
 	assert_int_equal(amdvi_ops.start(&units[0]), -ETIMEDOUT);
 	assert_logged("AMD-Vi at 0xfed80000 executes no commands");
-	assert_blocked();
+	assert_int_equal(ENABLED, 0);
 }
 
 static void test_pages(void **state)
@@ -496,87 +513,66 @@ static void test_timeout(void **state)
 	assert_false(units[1].dead);
 }
 
-static struct iommu_irq irq_of(u32 sbdf, int index, u32 cpu, u8 vector)
-{
-	assert_true(index >= 0);
-	return (struct iommu_irq){ &units[0], sbdf, (u16)index, vector, cpu, false, false };
-}
-
 static void irqs(bool xt)
 {
-	struct iommu_irq i, j;
+	struct iommu_irq i[2], j[2], io, many[32];
 	u64 address;
 	u32 data;
-	int first;
 
 	model->regs[0x30 / 8] |= xt ? 4 : 0;
 	assert_int_equal(amdvi_ops.start(&units[0]), 0);
 	assert_int_equal(!!(ENABLED & 1UL << 50), xt);
 	assert_int_equal(!!(ENABLED & 1UL << 17), xt);
 	assert_int_equal(message(8, 0), BLOCKED);
-	i = irq_of(8, amdvi_ops.irq_alloc(&units[0], 8, 1), 3, 0x41);
-	amdvi_ops.irq_message(&i, &address, &data);
+	assert_int_equal(iommu_irq_alloc(i, 1, 8), 0);
+	iommu_irq_message(i, &address, &data);
 	assert_int_equal(address, 0xfee00000);
 	assert_int_equal(message(8, data), BLOCKED);
-	amdvi_ops.irq_route(&units[0], &i);
+	iommu_irq_route(i, 3, 0x41, false);
 	assert_int_equal(message(8, data), 0x341);
 	assert_int_equal(message(8, data + 1), BLOCKED);
 	assert_int_equal(message(8, 512), BLOCKED);
 	assert_int_equal(message(9, data), BLOCKED);
-	i.apic_id = 254;
-	i.vector = 0x42;
-	amdvi_ops.irq_route(&units[0], &i);
+	iommu_irq_route(i, 254, 0x42, false);
 	assert_int_equal(message(8, data), 0xfe42);
-	i.apic_id = 0x12345678;
-	amdvi_ops.irq_route(&units[0], &i);
+	iommu_irq_route(i, 0x12345678, 0x42, false);
 	assert_int_equal(message(8, data), xt ? 0x1234567842 : BLOCKED);
 	assert_int_equal(host_logged("CPU 0x12345678 cannot have interrupts of devices"), !xt);
-	i.apic_id = 1;
-	i.vector = 0;
-	amdvi_ops.irq_route(&units[0], &i);
+	iommu_irq_route(i, 1, 0, false);
 	assert_int_equal(message(8, data), BLOCKED);
 
-	/* Blocks are aligned, and do not take what is in use but blocked. */
-	first = amdvi_ops.irq_alloc(&units[0], 8, 32);
-	assert_int_equal(first, 32);
-	assert_int_equal(amdvi_ops.irq_alloc(&units[0], 8, 256), 256);
-	assert_int_equal(amdvi_ops.irq_alloc(&units[0], 8, 256), -ENOSPC);
-	assert_int_equal(amdvi_ops.irq_alloc(&units[0], 8, 1024), -ENOSPC);
-	j = irq_of(8, first + 31, 2, 0x50);
-	amdvi_ops.irq_route(&units[0], &j);
+	assert_int_equal(iommu_irq_alloc(many, 32, 8), 0);
+	assert_int_equal(many[0].index, 32);
+	iommu_irq_route(&many[31], 2, 0x50, false);
 	assert_int_equal(message(8, 63), 0x250);
-	amdvi_ops.irq_free(&units[0], 8, 32, 32);
+	iommu_irq_free(many, 32);
 	assert_int_equal(message(8, 63), BLOCKED);
-	assert_int_equal(amdvi_ops.irq_alloc(&units[0], 8, 32), 32);
-	amdvi_ops.irq_free(&units[0], 8, i.index, 1);
-	assert_int_equal(amdvi_ops.irq_alloc(&units[0], 8, 1), i.index);
 
 	/* Functions behind a bridge send with its id: one table, apart from others. */
-	i = irq_of(0x300, amdvi_ops.irq_alloc(&units[0], 0x300, 2), 1, 0x60);
-	j = irq_of(0x301, amdvi_ops.irq_alloc(&units[0], 0x301, 2), 2, 0x61);
-	assert_int_not_equal(i.index, j.index);
-	amdvi_ops.irq_route(&units[0], &i);
-	amdvi_ops.irq_route(&units[0], &j);
-	assert_int_equal(message(0x1f0, i.index), 0x160);
-	assert_int_equal(message(0x1f0, j.index), 0x261);
-	assert_int_equal(message(0x300, i.index), BLOCKED);
+	assert_int_equal(iommu_irq_alloc(i, 2, 0x300), 0);
+	assert_int_equal(iommu_irq_alloc(j, 2, 0x301), 0);
+	assert_int_not_equal(i->index, j->index);
+	iommu_irq_route(i, 1, 0x60, false);
+	iommu_irq_route(j, 2, 0x61, false);
+	assert_int_equal(message(0x1f0, i->index), 0x160);
+	assert_int_equal(message(0x1f0, j->index), 0x261);
+	assert_int_equal(message(0x300, i->index), BLOCKED);
 
 	/* The IO-APIC's */
-	i = irq_of(0xa0, amdvi_ops.irq_alloc(&units[0], 0xa0, 1), 5, 0x33);
-	i.level = true;
-	amdvi_ops.irq_route(&units[0], &i);
-	assert_int_equal(amdvi_ops.irq_rte(&i), 0x8000 | i.index);
-	assert_int_equal(message(0xa0, amdvi_ops.irq_rte(&i) & 0x7ff), 0x533);
-	i.nmi = true;
-	amdvi_ops.irq_route(&units[0], &i);
-	assert_int_equal(message(0xa0, i.index), BLOCKED);
-	assert_int_equal(amdvi_ops.irq_rte(&i), 5UL << 56 | 0x400);
+	assert_int_equal(iommu_irq_alloc(&io, 1, 0xa0), 0);
+	iommu_irq_route(&io, 5, 0x33, true);
+	assert_int_equal(iommu_irq_rte(&io), 0x8000 | io.index);
+	assert_int_equal(message(0xa0, iommu_irq_rte(&io) & 0x7ff), 0x533);
+	io.nmi = true;
+	iommu_irq_route(&io, 5, 0x33, true);
+	assert_int_equal(message(0xa0, io.index), BLOCKED);
+	assert_int_equal(iommu_irq_rte(&io), 5UL << 56 | 0x400);
 	assert_true(dte_read(0xa0)[2] & 1UL << 58);
 	assert_int_equal(dte_read(8)[2] & 0xc700000000000000, 0);
 
-	assert_int_equal(amdvi_ops.irq_alloc(&units[0], 0x500, 1), -ENOMEM);
+	assert_int_equal(iommu_irq_alloc(i, 1, 0x500), -ENOMEM);
 	page_limit = used;
-	assert_int_equal(amdvi_ops.irq_alloc(&units[0], 0x10, 1), -ENOMEM);
+	assert_int_equal(iommu_irq_alloc(i, 1, 0x10), -ENOMEM);
 	assert_false(units[0].dead);
 }
 
@@ -600,7 +596,7 @@ static void test_faults(void **state)
 	unsigned n = 0;
 
 	(void)state;
-	boot_acpi.iommus[0].segment = 2;
+	u->segment = 2;
 	assert_int_equal(amdvi_ops.start(u), 0);
 	tables(&a, 2);
 	map(&a, 5, 0, 0x777, false);
@@ -628,7 +624,7 @@ static void test_faults(void **state)
 	assert_int_equal(f.sbdf, 0x203ff);
 	assert_string_equal(f.what, "bad device table entry");
 	assert_true(amdvi_ops.fault(u, &f));
-	assert_int_equal(f.sbdf, boot_acpi.iommus[0].sbdf);
+	assert_int_equal(f.sbdf, u->sbdf);
 	assert_string_equal(f.what, "bad command");
 	assert_true(amdvi_ops.fault(u, &f));
 	assert_int_equal(f.sbdf, 0x20111);

@@ -3,8 +3,9 @@
  * The core of DMA fencing with a real p2m and a driver that records: which unit covers a function,
  * what functions reach while their domain's map changes, interrupts, faults, units that stop
  * answering.
- * unit-sources: iommu/iommu.c iommu/tables.c iommu/irq.c iommu/faults.c arch/x86/guest/p2m.c arch/x86/mm/page_table.c
- * unit-sources: arch/x86/mm/mtrr.c common/on_demand.c common/boot/memmap.c test/unit/arena.c
+ * unit-sources: iommu/iommu.c iommu/tables.c iommu/irq.c iommu/faults.c iommu/firmware.c iommu/dmar.c iommu/ivrs.c
+ * unit-sources: arch/x86/guest/p2m.c arch/x86/mm/page_table.c drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c
+ * unit-sources: drivers/acpi/serial.c drivers/acpi/mcfg.c arch/x86/mm/mtrr.c common/on_demand.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
 
@@ -25,6 +26,7 @@ struct cpu *host_cpu = &cpu, *housekeeping_cpu = &cpu;
 static struct domain d, other;
 struct domain *domain_slots[POLICY_MAX_DOMAINS];
 struct acpi_info boot_acpi;
+struct boot_info boot_info;
 struct x86_features x86;
 
 void domain_put(struct domain *dom)
@@ -41,6 +43,14 @@ void cpu_raise(struct cpu *c, u32 work)
 }
 void cpu_relax(void)
 {
+}
+u64 arch_tsc_hz(void)
+{
+	return 1000000;
+}
+void iommu_write(struct iommu *u, u32 reg, unsigned size, u64 val)
+{
+	(void)u, (void)reg, (void)size, (void)val;
 }
 
 #define LEAF (PTE_P | PTE_U)
@@ -114,6 +124,7 @@ static struct pci_function functions[] = {
 };
 static u32 commands[ARRAY_SIZE(functions)];
 struct list pci_functions;
+struct spinlock pci_lock = SPINLOCK_INIT(LOCK_DEVICES);
 
 struct pci_function *pci_find(u32 sbdf)
 {
@@ -158,7 +169,6 @@ static struct record {
 	unsigned nr, flushes;
 	struct iommu_fault faults[128];
 	unsigned nr_faults;
-	u16 used;
 } records[UNITS];
 static u8 start_level[UNITS];
 static bool start_fails[UNITS], hangs;
@@ -183,8 +193,10 @@ static int fake_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *id)
 	struct record *r = of(u);
 
 	for (unsigned i = 0; i < r->nr; i++)
-		if (r->attached[i].sbdf == sbdf) {
-			assert_null(id);
+		if (r->attached[i].sbdf == sbdf && id) {
+			assert_ptr_equal(r->attached[i].domain, id);
+			return 0;
+		} else if (r->attached[i].sbdf == sbdf) {
 			r->attached[i] = r->attached[--r->nr];
 			return 0;
 		}
@@ -209,21 +221,17 @@ static void fake_flush(struct iommu *u, const struct iommu_domain *id)
 		on_flush();
 }
 
-static int fake_irq_alloc(struct iommu *u, u32 sbdf, unsigned n)
+static struct iommu_irqs *fake_irqs(struct iommu *u, u32 sbdf)
 {
 	(void)sbdf;
-	return (of(u)->used += n) > 16 ? -ENOSPC : 8;
+	of(u);
+	return u->irqs ? u->irqs : iommu_new_irqs(u, 0, 512, 8);
 }
 
-static void fake_irq_free(struct iommu *u, u32 sbdf, unsigned index, unsigned n)
+static u8 written_vector;
+static void fake_irq_write(struct iommu *u, const struct iommu_irq *i)
 {
-	(void)sbdf, (void)index;
-	of(u)->used -= n;
-}
-
-static void fake_irq_route(struct iommu *u, const struct iommu_irq *i)
-{
-	(void)i;
+	written_vector = i->vector;
 	of(u);
 }
 
@@ -257,8 +265,8 @@ static void fake_written(const u64 *at, unsigned n)
 #define FAKE                                                                                  \
 	{                                                                                     \
 		.name = "a unit", .regs_size = 4096, .start = fake_start,                     \
-		.attach = fake_attach, .flush = fake_flush, .irq_alloc = fake_irq_alloc,      \
-		.irq_free = fake_irq_free, .irq_route = fake_irq_route,                       \
+		.attach = fake_attach, .flush = fake_flush, .irqs = fake_irqs,                \
+		.irq_write = fake_irq_write,                                                  \
 		.irq_message = fake_irq_message, .irq_rte = fake_irq_rte,                     \
 		.fault = fake_fault, .leaf_read = MAY_READ, .leaf_write = MAY_WRITE,          \
 		.format = { .table = PTE_P,                                                   \
@@ -283,30 +291,82 @@ static bool is_attached(unsigned unit, u32 sbdf, const void *domain)
 
 /* --- The machine --- */
 
-static void add_scope(enum acpi_scope_kind kind, u8 id, u32 sbdf)
+static u8 dmar[1024];
+
+static void add(const void *bytes, unsigned n)
 {
-	boot_acpi.scopes[boot_acpi.nr_scopes++] =
-		(struct acpi_scope){ .kind = kind, .id = id, .first = sbdf, .last = sbdf };
+	memcpy(dmar + boot_acpi.iommus_size, bytes, n);
+	boot_acpi.iommus_size += n;
 }
 
-static void add_unit(bool all, unsigned scopes)
+/* A path of functions, from a root bus. */
+static void add_scope(u8 type, u8 id, u8 bus, const u8 *path, u8 n)
 {
-	boot_acpi.iommus[boot_acpi.nr_iommus++] = (struct acpi_iommu){
-		.all = all, .base = 0xfed90000, .nr_scopes = scopes,
-		.first_scope = boot_acpi.nr_scopes - scopes,
-	};
+	add((u8[]){ type, 6 + n, 0, 0, id, bus }, 6);
+	add(path, n);
+}
+
+static void add_unit(bool all, u64 base, u8 scopes)
+{
+	add((u8[]){ 0, 0, 16 + scopes, 0, all, 0, 0, 0 }, 8);
+	add(&base, 8);
+}
+
+static void add_region(u64 base, u64 size, u8 dev)
+{
+	u64 limit = base + size - 1;
+
+	add((u8[]){ 1, 0, 32, 0, 0, 0, 0, 0 }, 8);
+	add(&base, 8);
+	add(&limit, 8);
+	add_scope(1, 0, 0, (u8[]){ dev, 0 }, 2);
 }
 
 /* Unit 0 has 00:01.0, the bridge to bus 5 and the IO-APIC; unit 1 the rest of segment 0. */
 static void build_machine(void)
 {
-	add_scope(SCOPE_FUNCTION, 0, F(0, 1, 0));
-	add_scope(SCOPE_BRIDGE, 0, F(0, 2, 0));
-	add_scope(SCOPE_IOAPIC, 2, F(0xf0, 31, 7));
-	add_unit(false, 3);
-	add_unit(true, 0);
+	memset(dmar, 0, sizeof(dmar));
+	memcpy(dmar, "DMAR", 4);
+	dmar[37] = 1;
+	boot_acpi.iommus = dmar;
+	boot_acpi.iommus_size = 48;
+	add_unit(false, 0xfed90000, 24);
+	add_scope(1, 0, 0, (u8[]){ 1, 0 }, 2);
+	add_scope(2, 0, 0, (u8[]){ 2, 0 }, 2);
+	add_scope(3, 2, 0xf0, (u8[]){ 31, 7 }, 2);
+	add_unit(true, 0xfed91000, 0);
 	boot_acpi.ioapics[0].id = 2;
 	boot_acpi.nr_ioapics = 1;
+}
+
+static struct iommu *unit(unsigned n) { return n ? unit(n - 1)->next : iommu_units; }
+
+static void forget_ranges(struct iommu_range *r)
+{
+	if (r)
+		forget_ranges(r->next);
+	kfree(r);
+}
+
+static void forget_units(void)
+{
+	struct iommu_region *r;
+	struct iommu *u;
+
+	while ((u = iommu_units)) {
+		iommu_units = u->next;
+		forget_ranges(u->ranges);
+		free_page(u->commands);
+		if (u->irqs)
+			free_pages(u->irqs->entries, 1);
+		kfree(u->irqs);
+		kfree(u);
+	}
+	while ((r = iommu_regions)) {
+		iommu_regions = r->next;
+		forget_ranges(r->ranges);
+		kfree(r);
+	}
 }
 
 static int setup(void **state)
@@ -314,11 +374,13 @@ static int setup(void **state)
 	(void)state;
 	boot_acpi = (struct acpi_info){ 0 };
 	memset(records, 0, sizeof(records));
-	memset(iommu_units, 0, UNITS * sizeof(*iommu_units));
 	iommu_driver = NULL;
 	list_init(&pci_functions);
 	for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {
 		commands[i] = 7;
+		functions[i].dma = NULL;
+		functions[i].faults.run = functions[i].faults.cut = 0;
+		functions[i].faults.poll = 0;
 		list_add_tail(&functions[i].link, &pci_functions);
 	}
 	start_level[0] = start_level[1] = 2;
@@ -355,6 +417,7 @@ static int teardown(void **state)
 	(void)state;
 	destroy(&d);
 	destroy(&other);
+	forget_units();
 	arena_check();
 	assert_int_equal(objects, 0);
 	assert_lines_fit();
@@ -408,23 +471,21 @@ static void assert_same(gfn_t gfn)
 
 static void test_coverage(void **state)
 {
-	struct acpi_scope *s = &boot_acpi.scopes[boot_acpi.nr_scopes];
-
 	(void)state;
 	/* A second unit's path: 00:03.0, then 6:00.0; and one that leads nowhere. */
-	s[0] = (struct acpi_scope){ .first = F(0, 3, 0), .path_len = 1, .path = { 0 } };
-	s[1] = (struct acpi_scope){ .first = F(0, 1, 0), .path_len = 2, .path = { 8, 16 } };
-	boot_acpi.nr_scopes += 2;
-	boot_acpi.iommus[1] = (struct acpi_iommu){ .base = 4096, .first_scope = 3, .nr_scopes = 2 };
+	boot_acpi.iommus_size -= 16;
+	add_unit(false, 4096, 20);
+	add_scope(1, 0, 0, (u8[]){ 3, 0, 0, 0 }, 4);
+	add_scope(1, 0, 0, (u8[]){ 1, 0, 1, 0 }, 4);
 	assert_false(iommu_present());
 	iommu_init();
 	assert_true(iommu_present());
-	assert_logged("a path of bridges leads to no bus");
+	assert_logged("its path leads to no bus");
 	assert_int_equal(host_logged("DMA blocked, 1G pages, interrupts remapped"), 2);
-	assert_ptr_equal(iommu_unit_of(F(0, 1, 0)), &iommu_units[0]);
-	assert_ptr_equal(iommu_unit_of(F(0, 2, 0)), &iommu_units[0]);
-	assert_ptr_equal(iommu_unit_of(F(5, 31, 7)), &iommu_units[0]);
-	assert_ptr_equal(iommu_unit_of(F(6, 0, 0)), &iommu_units[1]);
+	assert_ptr_equal(iommu_unit_of(F(0, 1, 0)), unit(0));
+	assert_ptr_equal(iommu_unit_of(F(0, 2, 0)), unit(0));
+	assert_ptr_equal(iommu_unit_of(F(5, 31, 7)), unit(0));
+	assert_ptr_equal(iommu_unit_of(F(6, 0, 0)), unit(1));
 	assert_false(iommu_covers(F(7, 0, 0)));
 	assert_false(iommu_covers(F(0, 3, 0)));
 	assert_false(iommu_covers(PCI_SBDF(1, 5, 0)));
@@ -508,13 +569,10 @@ static void test_attach(void **state)
 /* Behind a bridge to conventional PCI, functions share the bridge's ids. */
 static void test_bridge(void **state)
 {
-	u32 bridge = 0;
-
 	(void)state;
 	iommu_init();
-	assert_true(iommu_behind_bridge(F(5, 1, 0), &bridge));
-	assert_int_equal(bridge, F(0, 2, 0));
-	assert_false(iommu_behind_bridge(F(6, 0, 0), &bridge));
+	assert_ptr_equal(iommu_bridge_of(pci_find(F(5, 1, 0))), pci_find(F(0, 2, 0)));
+	assert_null(iommu_bridge_of(pci_find(F(6, 0, 0))));
 	assert_int_equal(attach(&d, F(5, 1, 0)), 0);
 	assert_int_equal(attach(&d, F(5, 0, 0)), 0);
 	assert_int_equal(records[0].nr, 3);
@@ -528,7 +586,9 @@ static void test_bridge(void **state)
 	iommu_detach(&d, F(5, 0, 0));
 	assert_int_equal(records[0].nr, 0);
 	/* An alias of IVRS. */
-	boot_acpi.scopes[0].alias = F(0, 20, 4);
+	iommu_add_range(&unit(0)->ranges, &(struct iommu_range){ .first = F(0, 1, 0),
+								 .last = F(0, 1, 0),
+								 .alias = F(0, 20, 4) });
 	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
 	assert_true(is_attached(0, F(0, 20, 4), d.iommu));
 	iommu_detach(&d, F(0, 1, 0));
@@ -698,6 +758,7 @@ static void test_random(void **state)
 /* Firmware's regions: before there is an owner, in its tables, and after it. */
 static void test_reserved(void **state)
 {
+	static struct mem_range ram_map[] = { { 0, ARENA_SIZE, MEM_RAM } };
 	const paddr_t far = 1UL << 33;
 	const struct iommu_domain *id;
 	unsigned level;
@@ -705,20 +766,15 @@ static void test_reserved(void **state)
 	gfn_t clash = (far >> PAGE_SHIFT) + 512;
 
 	(void)state;
-	boot_acpi.reserved[0] = (struct acpi_reserved){
-		.base = far, .size = 3UL << 20, .read = true, .write = true, .nr_scopes = 1,
-	};
+	boot_info.mem = ram_map;
+	boot_info.nr_mem = 1;
+	add_region(far, 3UL << 20, 1);
 	/* It would give Margay's image away. */
-	boot_acpi.reserved[1] = (struct acpi_reserved){
-		.base = ARENA_IMAGE, .size = PAGE_SIZE, .read = true, .nr_scopes = 1,
-	};
-	boot_acpi.reserved[2] = (struct acpi_reserved){
-		.base = far, .size = 1UL << 50, .read = true, .nr_scopes = 1,
-	};
-	boot_acpi.nr_reserved = 3;
+	add_region(ARENA_IMAGE, PAGE_SIZE, 1);
+	/* One of its own for a function of the other unit. */
+	add_region(2 * far, 8UL << 30, 3);
 	iommu_init();
 	assert_logged("reserved memory 0x200000-0x200fff ignored: it has RAM");
-	assert_logged("ignored: too large");
 	assert_true(iommu_has_reserved(F(0, 1, 0)));
 	assert_false(iommu_has_reserved(F(6, 0, 0)));
 	assert_int_equal(records[0].nr, 1);
@@ -739,12 +795,23 @@ static void test_reserved(void **state)
 	assert_int_equal(p2m_map(&d, clash, chunk, 9, P2M_RAM), 0);
 	for (gfn_t g = clash; g < clash + 512; g++)
 		assert_same(g);
+	/* Two functions of the domain; the region goes with the last that needs it. */
+	assert_int_equal(attach(&d, F(0, 3, 0)), 0);
+	assert_int_equal(device_entry(&id->pt, (2 * far >> PAGE_SHIFT) + 1000, &level),
+			 (2 * far + (1000UL << PAGE_SHIFT)) | MAY_READ | MAY_WRITE | PTE_PS);
 	iommu_detach(&d, F(0, 1, 0));
 	assert_int_equal(records[0].nr, 0);
+	for (gfn_t g = far >> PAGE_SHIFT; g < clash + 512; g++)
+		assert_same(g);
+	iommu_detach(&d, F(0, 3, 0));
+	assert_same(2 * far >> PAGE_SHIFT);
+	assert_same((2 * far >> PAGE_SHIFT) + 2097151);
 	/* The tables of firmware's domain stay for good. */
 	destroy(&d);
 	destroy(&other);
+	forget_units();
 	arena_mark();
+	boot_info.nr_mem = 0;
 }
 
 /* A unit that no answer from 0xfed90000: its functions are stopped, and it is not used any more. */
@@ -757,7 +824,7 @@ static void test_dead(void **state)
 	assert_int_equal(p2m_map(&d, 5, ram(0), 0, P2M_RAM), 0);
 	hangs = true;
 	assert_int_equal(p2m_unmap(&d, 5, ~0U), 0);
-	assert_int_equal(host_logged("no answer from 0xfed90000: its functions are stopped"), 2);
+	assert_int_equal(host_logged("its functions are stopped"), 2);
 	assert_false(is_master(F(0, 1, 0)));
 	assert_false(is_master(F(6, 0, 0)));
 	assert_true(is_master(F(7, 0, 0)));
@@ -769,6 +836,7 @@ static void test_dead(void **state)
 
 static void test_irqs(void **state)
 {
+	static struct iommu_irq more[1024];
 	struct iommu_irq i[4];
 	u64 address;
 	u32 data, sbdf;
@@ -778,16 +846,29 @@ static void test_irqs(void **state)
 	assert_int_equal(iommu_ioapic_sbdf(2, &sbdf), 0);
 	assert_int_equal(sbdf, F(0xf0, 31, 7));
 	assert_int_equal(iommu_ioapic_sbdf(3, &sbdf), -ENODEV);
+	assert_int_equal(iommu_irq_alloc(i, 1, sbdf), 0);
+	assert_int_equal(i[0].index, 0);
 	assert_int_equal(iommu_irq_alloc(i, 4, sbdf), 0);
-	assert_ptr_equal(i[3].unit, &iommu_units[0]);
-	assert_int_equal(i[3].index, 11);
+	assert_ptr_equal(i[3].unit, unit(0));
+	assert_int_equal(i[3].index, 7);
 	iommu_irq_route(&i[1], 7, 0x31, true);
+	assert_int_equal(written_vector, 0x31);
 	assert_int_equal(iommu_irq_rte(&i[1]), 1UL << 48 | 0x31);
 	iommu_irq_message(&i[1], &address, &data);
 	assert_int_equal(address, 0xabc);
-	assert_int_equal(data, 9);
-	assert_int_equal(iommu_irq_alloc(i, 16, sbdf), -ENOSPC);
+	assert_int_equal(data, 5);
+	/* Blocks are aligned and disjoint; what is freed blocks, and is used again. */
+	assert_int_equal(iommu_irq_alloc(more, 256, sbdf), 0);
+	assert_int_equal(more[0].index, 256);
+	assert_int_equal(iommu_irq_alloc(more, 256, sbdf), -ENOSPC);
+	assert_int_equal(iommu_irq_alloc(more, 1024, sbdf), -ENOSPC);
 	iommu_irq_free(i, 4);
+	assert_int_equal(written_vector, 0);
+	assert_int_equal(iommu_irq_alloc(i, 4, sbdf), 0);
+	assert_int_equal(i[0].index, 4);
+	arena_take_all_but(0);
+	assert_int_equal(iommu_irq_alloc(i, 1, F(6, 0, 0)), -ENOMEM);
+	arena_give();
 }
 
 /* An IO-APIC without a source id: its interrupts could not be remapped. */

@@ -2,7 +2,7 @@
 /*
  * VT-d against a model of a unit: its registers, its queue, and caches of all kinds, which keep
  * what they saw until they are told otherwise.
- * unit-sources: iommu/vtd.c arch/x86/mm/page_table.c common/boot/memmap.c test/unit/arena.c
+ * unit-sources: iommu/vtd.c iommu/irq.c iommu/commands.c arch/x86/mm/page_table.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
 
@@ -15,7 +15,6 @@
 
 static struct cpu cpu;
 struct cpu *host_cpu = &cpu;
-struct acpi_info boot_acpi;
 struct x86_features x86;
 bool iommu_remapping;
 
@@ -54,9 +53,8 @@ static struct model {
 	unsigned waits, drains;
 } m;
 
-static struct acpi_iommu place = { .base = 0xfed90000, .segment = 1 };
 static struct iommu u;
-static u32 behind;
+static struct pci_function function, bridge = { .express_type = 0xff };
 static u64 tsc;
 
 u64 rdtsc(void)
@@ -91,12 +89,26 @@ void *iommu_new_table(struct page_table *pt)
 	return alloc_page();
 }
 
-bool iommu_behind_bridge(u32 sbdf, u32 *bridge)
+struct pci_function *pci_find(u32 sbdf)
 {
 	(void)sbdf;
-	*bridge = behind;
-	return behind;
+	return &function;
 }
+
+const struct pci_function *iommu_bridge_of(const struct pci_function *f)
+{
+	return f->bridge;
+}
+
+struct iommu *iommu_unit_of(u32 sbdf)
+{
+	(void)sbdf;
+	return &u;
+}
+
+void iommu_check_answer(struct iommu *unit) { (void)unit; }
+
+const struct iommu_ops *iommu_driver = &vtd_ops;
 
 /* --- The model --- */
 
@@ -322,12 +334,13 @@ static int setup(void **state)
 {
 	(void)state;
 	m = (struct model){ .cap = CAP_QEMU | 3UL << 40, .ecap = ECAP_QEMU };
-	u = (struct iommu){ .ops = &vtd_ops, .acpi = &place };
-	boot_acpi.dmar_flags = DMAR_INTR_REMAP;
+	u = (struct iommu){ .ops = &vtd_ops, .base = 0xfed90000, .segment = 1, .in_use = true };
 	iommu_remapping = true;
 	x86.x2apic = false;
-	behind = 0;
-	heap_used = 0;
+	function.bridge = NULL;
+	heap_used = 16;
+	u.commands = alloc_page();
+	spin_init(&u.lock, LOCK_IOMMU);
 	host_log_clear();
 	return 0;
 }
@@ -420,10 +433,6 @@ static void test_refused(void **state)
 	m.ecap &= ~8UL;
 	start();
 	assert_false(u.remaps);
-	setup(NULL);
-	boot_acpi.dmar_flags = 0;
-	start();
-	assert_false(u.remaps || m.gsts & IRES);
 	setup(NULL);
 	iommu_remapping = false;
 	start();
@@ -541,65 +550,55 @@ static void test_queue(void **state)
 
 static void test_irqs(void **state)
 {
-	struct iommu_irq i = { .sbdf = PCI_SBDF(1, 4, 3) };
+	const u32 sbdf = PCI_SBDF(1, 4, 3);
+	struct iommu_irq i[8], other[2];
 	u64 address, lo;
 	u32 data, dest;
 
 	(void)state;
 	start();
-	assert_int_equal(vtd_ops.irq_alloc(&u, 9, 1), 0);
-	assert_int_equal(vtd_ops.irq_alloc(&u, i.sbdf, 8), 8);
-	assert_int_equal(vtd_ops.irq_alloc(&u, 9, 2), 2);
-	i.index = 9;
-	i.vector = 0x51;
-	i.apic_id = 6;
-	assert_int_equal(interrupt(i.sbdf, 9, &dest, &lo), 0x22);
-	vtd_ops.irq_route(&u, &i);
-	assert_int_equal(interrupt(i.sbdf, 9, &dest, &lo), 0);
+	assert_int_equal(iommu_irq_alloc(other, 1, 9), 0);
+	assert_int_equal(iommu_irq_alloc(i, 8, sbdf), 0);
+	assert_int_equal(i[0].index, 8);
+	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0x22);
+	iommu_irq_route(&i[1], 6, 0x51, false);
+	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0);
 	assert_int_equal(dest, 6);
 	assert_int_equal(lo, 0x51 << 16 | 1);
-	assert_int_equal(interrupt(i.sbdf + 1, 9, &dest, &lo), 0x26);
-	vtd_ops.irq_message(&i, &address, &data);
+	assert_int_equal(interrupt(sbdf + 1, 9, &dest, &lo), 0x26);
+	iommu_irq_message(&i[1], &address, &data);
 	assert_int_equal(address, 0xfee00018);
 	assert_int_equal(data, 9);
 
 	/* Changes are effective at once. */
-	i.apic_id = 7;
-	i.level = true;
-	vtd_ops.irq_route(&u, &i);
-	assert_int_equal(interrupt(i.sbdf, 9, &dest, &lo), 0);
+	iommu_irq_route(&i[1], 7, 0x51, true);
+	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0);
 	assert_int_equal(dest, 7);
 	assert_int_equal(lo, 0x51 << 16 | 0x11);
-	assert_int_equal(vtd_ops.irq_rte(&i), 9UL << 49 | 1UL << 48 | 0x8051);
-	i.vector = 0;
-	vtd_ops.irq_route(&u, &i);
-	assert_int_equal(interrupt(i.sbdf, 9, &dest, &lo), 0x22);
-	i.nmi = true;
-	i.level = false;
-	vtd_ops.irq_route(&u, &i);
-	assert_int_equal(interrupt(i.sbdf, 9, &dest, &lo), 0);
+	assert_int_equal(iommu_irq_rte(&i[1]), 9UL << 49 | 1UL << 48 | 0x8051);
+	iommu_irq_route(&i[1], 7, 0, true);
+	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0x22);
+	i[1].nmi = true;
+	iommu_irq_route(&i[1], 7, 0, false);
+	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0);
 	assert_int_equal(lo, 0x81);
-	vtd_ops.irq_free(&u, i.sbdf, 8, 8);
-	assert_int_equal(interrupt(i.sbdf, 9, &dest, &lo), 0x22);
-	assert_int_equal(vtd_ops.irq_alloc(&u, 9, 4), 4);
-	assert_int_equal(vtd_ops.irq_alloc(&u, 9, 1), 1);
+	iommu_irq_free(i, 8);
+	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0x22);
 
-	/* Behind a bridge on bus 3: the buses 3 and 4. */
-	behind = PCI_SBDF(1, 3, 0);
-	assert_int_equal(vtd_ops.irq_alloc(&u, i.sbdf, 1), 8);
-	i.index = 8;
-	vtd_ops.irq_route(&u, &i);
+	/* The entry of another function; behind a bridge on bus 3: the buses 3 and 4. */
+	function.bridge = &bridge;
+	bridge.sbdf = PCI_SBDF(1, 3, 0);
+	assert_int_equal(iommu_irq_alloc(i, 8, sbdf), 0);
+	assert_int_equal(i[0].index, 8);
+	iommu_irq_route(&i[0], 1, 0x40, false);
 	assert_int_equal(interrupt(PCI_SBDF(1, 3, 8), 8, &dest, &lo), 0);
 	assert_int_equal(interrupt(PCI_SBDF(1, 4, 8), 8, &dest, &lo), 0);
 	assert_int_equal(interrupt(PCI_SBDF(1, 5, 8), 8, &dest, &lo), 0x26);
-	for (unsigned n = 0; n < 4096 / 32 - 1; n++)
-		assert_true(vtd_ops.irq_alloc(&u, 1, 32) > 0);
-	assert_int_equal(vtd_ops.irq_alloc(&u, 1, 32), -ENOSPC);
 }
 
 static void test_x2apic(void **state)
 {
-	struct iommu_irq i = { .apic_id = 0x12345, .vector = 0x40 };
+	struct iommu_irq i;
 	u64 lo;
 	u32 dest;
 
@@ -607,8 +606,8 @@ static void test_x2apic(void **state)
 	x86.x2apic = true;
 	m.ecap |= 16;
 	start();
-	assert_int_equal(vtd_ops.irq_alloc(&u, 0, 1), 0);
-	vtd_ops.irq_route(&u, &i);
+	assert_int_equal(iommu_irq_alloc(&i, 1, 0), 0);
+	iommu_irq_route(&i, 0x12345, 0x40, false);
 	assert_int_equal(interrupt(0, 0, &dest, &lo), 0);
 	assert_int_equal(dest, 0x12345);
 }

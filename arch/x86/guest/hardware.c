@@ -5,6 +5,7 @@
  * are. Never mapped: RAM, and what Margay drives or emulates itself.
  */
 #include <margay/boot_state.h>
+#include <margay/iommu.h>
 #include <margay/pci.h>
 #include <x86/features.h>
 #include <x86/hardware.h>
@@ -14,8 +15,6 @@
 
 #define MSI_SIZE (1UL << 20)		/* SDM 3A 11.11.1 */
 #define HPET_SIZE 0x1000UL
-#define VTD_SIZE 0x4000UL		/* VT-d 11.4.3: an IOTLB register may be at 0x3ff0 */
-#define AMDVI_SIZE 0x80000UL		/* AMD IOMMU 3.4: with performance counters */
 #define ECAM_BUS_SHIFT 20
 
 static bool touch(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
@@ -28,11 +27,8 @@ bool memory_is_margays(paddr_t at, u64 size)
 	const struct acpi_info *a = &boot_acpi;
 
 	if (touch(at, size, VLAPIC_BASE, MSI_SIZE) || uart_in_memory(at, size) ||
-	    (a->hpet_base && touch(at, size, a->hpet_base, HPET_SIZE)))
+	    iommu_in_memory(at, size) || (a->hpet_base && touch(at, size, a->hpet_base, HPET_SIZE)))
 		return true;
-	for (unsigned i = 0; i < a->nr_iommus; i++)
-		if (touch(at, size, a->iommus[i].base, a->iommus[i].amd ? AMDVI_SIZE : VTD_SIZE))
-			return true;
 	for (unsigned i = 0; i < a->nr_ecam; i++) {
 		const struct acpi_ecam *e = &a->ecam[i];
 

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What firmware says of IOMMUs, in DMAR or IVRS: the units, which functions each covers, and memory
+ * that functions shall reach. Firmware is not trusted. Written at boot, then only read.
+ */
+#include <margay/boot_state.h>
+#include <margay/pci.h>
+#include <margay/pci_regs.h>
+
+#include "iommu_priv.h"
+
+#define MAX_UNITS 64U		/* bits of iommu_domain.units */
+#define ADDRESSES (1UL << 52)
+
+struct iommu *iommu_units;
+struct iommu_region *iommu_regions;
+bool iommu_remapping;
+
+static void *__init keep(const void *p, size_t size)
+{
+	void *copy = kzalloc(size);
+
+	if (copy)
+		memcpy(copy, p, size);
+	else
+		pr_err("iommu: no memory for what firmware says\n");
+	return copy;
+}
+
+struct iommu *__init iommu_add_unit(const struct iommu *u, u64 align)
+{
+	const char *why = !u->base || !IS_ALIGNED(u->base, align) || u->base >= ADDRESSES ?
+				  "no such address" :
+				  NULL;
+	struct iommu **at, *new;
+	unsigned n = 0;
+
+	for (at = &iommu_units; *at; at = &(*at)->next, n++) {
+		/* IVRS may describe a unit several times, the best description comes first. */
+		if (u->sbdf && (*at)->sbdf == u->sbdf && (*at)->base == u->base)
+			return NULL;
+		if ((*at)->base == u->base || (u->sbdf && (*at)->sbdf == u->sbdf))
+			why = "it is a second one";
+	}
+	if (why || n == MAX_UNITS) {
+		pr_warn("iommu: unit at %#lx ignored: %s\n", u->base, why ? why : "too many");
+		return NULL;
+	}
+	new = keep(u, sizeof(*u));
+	if (new)
+		new->index = n;
+	return *at = new;
+}
+
+void __init iommu_add_range(struct iommu_range **list, const struct iommu_range *r)
+{
+	struct iommu_range *new = keep(r, sizeof(*r));
+
+	if (!new)
+		return;
+	new->next = *list;
+	*list = new;
+}
+
+/* Nobody may reach Margay's memory, or RAM, because firmware says so. */
+static bool __init has_ram(paddr_t base, u64 size)
+{
+	for (unsigned i = 0; i < boot_info.nr_mem; i++) {
+		const struct mem_range *m = &boot_info.mem[i];
+
+		if (m->type == MEM_RAM && m->base < base + size && base < m->base + m->size)
+			return true;
+	}
+	return false;
+}
+
+struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
+{
+	bool good = size && IS_ALIGNED(base | size, PAGE_SIZE) && base < ADDRESSES &&
+		    size <= ADDRESSES - base;
+	struct iommu_region *r, new = { .next = iommu_regions, .base = base, .size = size,
+					.write = write, .usable = good && !has_ram(base, size) };
+
+	if (!new.usable)
+		pr_warn("iommu: reserved memory %#lx-%#lx ignored%s\n", base, base + size - 1,
+			good ? ": it has RAM" : "");
+	r = good ? keep(&new, sizeof(new)) : NULL;
+	if (r)
+		iommu_regions = r;
+	return r;
+}
+
+bool iommu_names(const struct iommu_range *r, u32 sbdf)
+{
+	for (; r; r = r->next)
+		if (sbdf >= r->first && sbdf <= r->last)
+			return true;
+	return false;
+}
+
+struct iommu *iommu_unit_of(u32 sbdf)
+{
+	struct iommu *u, *rest = NULL;
+
+	for (u = iommu_units; u; u = u->next) {
+		if (iommu_names(u->ranges, sbdf))
+			return u;
+		if (u->all && u->segment == pci_segment(sbdf) && !rest)
+			rest = u;
+	}
+	return rest;
+}
+
+u32 iommu_source_of(const struct iommu *u, u32 sbdf)
+{
+	for (const struct iommu_range *r = u->ranges; r; r = r->next)
+		if (r->alias && sbdf >= r->first && sbdf <= r->last)
+			return r->alias;
+	return sbdf;
+}
+
+bool iommu_has_reserved(u32 sbdf)
+{
+	for (const struct iommu_region *r = iommu_regions; r; r = r->next)
+		if (iommu_names(r->ranges, sbdf))
+			return true;
+	return false;
+}
+
+int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf)
+{
+	for (const struct iommu *u = iommu_units; u; u = u->next)
+		for (const struct iommu_range *r = u->ranges; r; r = r->next)
+			if (r->kind == RANGE_IOAPIC && r->id == ioapic_id) {
+				*sbdf = r->first;
+				return 0;
+			}
+	return -ENODEV;
+}
+
+void __init iommu_read_firmware(void)
+{
+	u32 sbdf;
+
+	if (!boot_acpi.iommus)
+		return;
+	iommu_remapping = true;
+	if (boot_acpi.iommus[0] == 'D')
+		dmar_parse(boot_acpi.iommus, boot_acpi.iommus_size);
+	else
+		ivrs_parse(boot_acpi.iommus, boot_acpi.iommus_size);
+	if (!iommu_units)
+		pr_warn("iommu: firmware's table has no units\n");
+	for (unsigned i = 0; i < boot_acpi.nr_ioapics; i++)
+		if (iommu_units && iommu_ioapic_sbdf(boot_acpi.ioapics[i].id, &sbdf)) {
+			pr_warn("iommu: an IO-APIC has no source id: interrupts are not remapped\n");
+			iommu_remapping = false;
+		}
+}

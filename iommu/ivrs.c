@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * IVRS: AMD's IOMMUs and the functions of each (AMD I/O Virtualization Technology, 48882,
+ * chapter 5). What is wrong in a block is reported, and the rest of the block is used.
+ */
+#include <margay/bytes.h>
+#include <margay/pci.h>
+
+#include "iommu_priv.h"
+
+#define IVRS_BLOCKS 48
+
+/* Block types. A unit may have several IVHDs; each type says more than the one below it. */
+enum { IVHD_10 = 0x10, IVHD_11 = 0x11, IVHD_40 = 0x40 };
+enum { IVMD_ALL = 0x20, IVMD_FUNCTION = 0x21, IVMD_RANGE = 0x22 };
+#define IVHD_SIZE 24	/* of a type 10h, without device entries */
+#define IVHD_SIZE_EFR 40
+#define IVMD_SIZE 32
+#define UNIT_ALIGN 0x4000U
+
+/* IVMD flags. Functions may reach an exclusion range without translation. */
+#define IVMD_UNITY BIT(0)
+#define IVMD_WRITE BIT(2)
+#define IVMD_EXCLUSION BIT(3)
+
+enum device_entry {
+	DEV_PAD4 = 0,
+	DEV_ALL = 1,
+	DEV_SELECT = 2,
+	DEV_RANGE = 3,
+	DEV_END = 4,
+	DEV_PAD8 = 64,
+	DEV_ALIAS = 66,
+	DEV_ALIAS_RANGE = 67,
+	DEV_EXT_SELECT = 70,
+	DEV_EXT_RANGE = 71,
+	DEV_SPECIAL = 72,
+	DEV_HID = 240,
+};
+#define SPECIAL_IOAPIC 1	/* others are HPETs */
+#define HID_SIZE 22	/* without its unique id */
+
+#define NO_RANGE (~0U)
+
+/* What the parser of one block's entries knows. */
+struct ivhd {
+	struct iommu *unit;
+	struct iommu_range open;	/* waits for its end; NO_RANGE: none does */
+};
+
+static void __init open_range(struct ivhd *h, const struct iommu_range *r)
+{
+	if (h->open.first != NO_RANGE)
+		pr_warn("iommu: IVRS: range from %#x has no end, ignored\n", h->open.first);
+	h->open = *r;
+}
+
+static void __init end_range(struct ivhd *h, u32 last)
+{
+	h->open.last = last;
+	if (h->open.first <= last)
+		iommu_add_range(&h->unit->ranges, &h->open);
+	else
+		pr_warn("iommu: IVRS: range to %#x has no start, ignored\n", last);
+	h->open.first = NO_RANGE;
+}
+
+static void __init add_entry(const u8 *e, u32 size __unused, void *ctx)
+{
+	struct ivhd *h = ctx;
+	u32 seg = PCI_SBDF(h->unit->segment, 0, 0), id = seg | get_u16(e + 1);
+	struct iommu_range r = { .flags = e[3], .first = id, .last = id };
+
+	if (e[0] == DEV_ALIAS || e[0] == DEV_ALIAS_RANGE)
+		r.alias = seg | get_u16(e + 5);
+	switch (e[0]) {
+	case DEV_PAD4:
+	case DEV_PAD8:
+		break;
+	case DEV_ALL:
+		h->unit->all = true;
+		break;
+	case DEV_SELECT:
+	case DEV_ALIAS:
+	case DEV_EXT_SELECT:
+	case DEV_HID: iommu_add_range(&h->unit->ranges, &r); break;
+	case DEV_RANGE:
+	case DEV_ALIAS_RANGE:
+	case DEV_EXT_RANGE:
+		open_range(h, &r);
+		break;
+	case DEV_END:
+		end_range(h, id);
+		break;
+	case DEV_SPECIAL: /* its requests come with an id that firmware chose */
+		r.first = r.last = seg | get_u16(e + 5);
+		r.id = e[4];
+		r.kind = e[7] == SPECIAL_IOAPIC ? RANGE_IOAPIC : RANGE_OTHER;
+		iommu_add_range(&h->unit->ranges, &r);
+		break;
+	default:
+		pr_warn("iommu: IVRS: device entry type %u ignored\n", e[0]);
+	}
+}
+
+/* Returns the length of an entry, which its type says. */
+static u32 __init entry_size(const u8 *e, u32 n)
+{
+	return e[0] != DEV_HID ? 4U << (e[0] >> 6) :
+				 HID_SIZE + (n < HID_SIZE ? 0U : e[HID_SIZE - 1]);
+}
+
+/* Adds the unit of an IVHD of the type, unless it is there. */
+static void __init add_unit(const u8 *b, u32 size, void *type)
+{
+	static const struct acpi_records entries = { "IVHD", 4, entry_size, NULL, 0,
+						     add_entry };
+	struct iommu unit = { .ops = &amdvi_ops };
+	struct ivhd h = { .open = { .first = NO_RANGE } };
+	struct pci_function *f;
+
+	if (b[0] != *(const u8 *)type)
+		return;
+	unit.segment = get_u16(b + 16);
+	unit.sbdf = PCI_SBDF(unit.segment, 0, get_u16(b + 4));
+	unit.base = get_u64(b + 8);
+	unit.flags = b[1];
+	f = pci_find(unit.sbdf);
+	if (f)
+		f->hidden = true;
+	h.unit = iommu_add_unit(&unit, UNIT_ALIGN);
+	if (!h.unit)
+		return;
+	acpi_each_record(&entries, b, b[0] == IVHD_10 ? IVHD_SIZE : IVHD_SIZE_EFR, size, &h);
+	open_range(&h, &h.open);
+}
+
+/* Adds memory that functions shall reach at its own address. */
+static void __init add_memory(const u8 *b, u32 size __unused, void *ctx __unused)
+{
+	struct iommu_region *region;
+	struct iommu_range r = { 0 };
+	u32 seg;
+
+	if (b[0] < IVMD_ALL || b[0] > IVMD_RANGE || !(b[1] & (IVMD_UNITY | IVMD_EXCLUSION)))
+		return;
+	seg = PCI_SBDF(get_u16(b + 8), 0, 0);
+	r.first = seg | (b[0] == IVMD_ALL ? 0 : get_u16(b + 4));
+	r.last = b[0] == IVMD_ALL   ? seg | 0xffff :
+		 b[0] == IVMD_RANGE ? seg | get_u16(b + 6) :
+				      r.first;
+	region = iommu_add_region(get_u64(b + 16), get_u64(b + 24),
+				  b[1] & (IVMD_WRITE | IVMD_EXCLUSION));
+	if (region)
+		iommu_add_range(&region->ranges, &r);
+}
+
+void __init ivrs_parse(const u8 *t, u32 len)
+{
+	static const u8 min[] = {
+		[IVHD_10] = IVHD_SIZE,	   [IVHD_11] = IVHD_SIZE_EFR, [IVHD_40] = IVHD_SIZE_EFR,
+		[IVMD_ALL] = IVMD_SIZE,	   [IVMD_FUNCTION] = IVMD_SIZE, [IVMD_RANGE] = IVMD_SIZE,
+	};
+	static const struct acpi_records memory = { "IVRS", 4, acpi_size16, min,
+						    ARRAY_SIZE(min), add_memory };
+	static const struct acpi_records units = { "IVRS", 4, acpi_size16, min,
+						   ARRAY_SIZE(min), add_unit };
+	static const u8 best_first[] = { IVHD_40, IVHD_11, IVHD_10 };
+
+	len = acpi_each_record(&memory, t, IVRS_BLOCKS, len, NULL);
+	for (unsigned i = 0; i < ARRAY_SIZE(best_first); i++) {
+		u8 type = best_first[i];
+
+		acpi_each_record(&units, t, IVRS_BLOCKS, len, &type);
+	}
+}
