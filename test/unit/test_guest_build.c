@@ -4,7 +4,7 @@
  * and its ACPI tables, which Margay's own parser reads back.
  * unit-sources: arch/x86/guest/build.c arch/x86/guest/build_acpi.c arch/x86/guest/build_acpi_host.c common/boot/elf.c
  * unit-sources: test/unit/mock_heap.c
- * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c drivers/acpi/dmar.c drivers/acpi/ivrs.c
+ * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c
  */
 #include "host.h"
 

@@ -8,6 +8,7 @@
 
 #include <margay/boot_state.h>
 #include <margay/errno.h>
+#include <margay/iommu.h>
 #include <margay/pci.h>
 #include <x86/features.h>
 #include <x86/hardware.h>
@@ -90,6 +91,11 @@ bool uart_in_memory(paddr_t at, u64 size)
 	return at <= 0xfe000000 && at + size > 0xfe000000;
 }
 
+bool iommu_in_memory(paddr_t at, u64 size)
+{
+	return at < 0xfed94000 && at + size > 0xfed90000;
+}
+
 bool pci_memory_is_free(const struct domain *d, const struct pci_function *f, paddr_t at, u64 size)
 {
 	assert_ptr_equal(d, &dom);
@@ -119,7 +125,6 @@ static int setup(void **state)
 	boot_info = (struct boot_info){ .mem = mem, .nr_mem = ARRAY_SIZE(mem) };
 	boot_acpi = (struct acpi_info){
 		.hpet_base = 0xfed00000,
-		.iommus = { { .base = 0xfed90000 } }, .nr_iommus = 1,
 		.ecam = { { .base = 0xb0000000, .last = 0xff } }, .nr_ecam = 1,
 		.pm1a_cnt = 0x604, .pm1b_cnt = 0x704, .s5_valid = true, .s5_typ_a = 5,
 		.s5_typ_b = 6, .reset_port = 0xcf9, .reset_value = 0xf,
