@@ -159,22 +159,12 @@ static void __init init_mixed(struct node *n, u64 c)
 	}
 }
 
-/* Returns whether any RAM, or anything that Margay uses, lies in [base, end). */
-static bool __init has_ram(paddr_t base, paddr_t end)
-{
-	for (unsigned i = 0; i < boot->nr_mem; i++)
-		if (boot->mem[i].type == MEM_RAM && boot->mem[i].base < end &&
-		    boot->mem[i].base + boot->mem[i].size > base)
-			return true;
-	return false;
-}
-
 /* Sets up chunks of one node and gigabyte, alike if possible. */
 static void __init init_chunks(u64 c, u64 count, u32 g)
 {
 	paddr_t base = c << CHUNK_SHIFT, end = (c + count) << CHUNK_SHIFT;
 	struct node *n = &nodes[groups[g].node];
-	bool ram = has_ram(base, end);
+	bool ram = mem_has_ram(boot->mem, boot->nr_mem, base, end - base);
 	bool whole = ram && mem_is_ram(boot->mem, boot->nr_mem, base, end - base) &&
 		     !boot_reserved_overlap(base, end);
 

@@ -16,7 +16,7 @@ enum { DEVTAB_BASE = 0x00, CMD_BASE = 0x08, EVENT_BASE = 0x10, CONTROL = 0x18 };
 enum { EXCLUSION_BASE = 0x20, FEATURES = 0x30, CMD_HEAD = 0x2000, CMD_TAIL = 0x2008 };
 enum { EVENT_HEAD = 0x2010, EVENT_TAIL = 0x2018, STATUS = 0x2020, REGS_SIZE = 0x80000 };
 #define RING_LEN (8UL << 56)	/* of CMD_BASE and EVENT_BASE: a page */
-#define RING_ENTRIES 256U
+#define RING_MASK 0xff0UL
 #define FEATURE_XT BIT(2)
 #define FEATURE_INVALIDATE_ALL BIT(6)
 #define FEATURE_GA BIT(7)
@@ -62,7 +62,6 @@ struct dte {
 /* Events, 2.5 */
 enum { EVENT_PAGE_FAULT = 2, EVENT_BAD_COMMAND = 5, EVENT_COMMAND_ERROR = 6 };
 #define EVENT_INTERRUPT BIT(51)
-#define EVENT_PRESENT BIT(52)
 #define EVENT_WRITE BIT(53)
 
 /* Interrupt table entries, 2.2.5.2: u32, or with FEATURE_XT these. Those in use have a vector. */
@@ -70,15 +69,6 @@ struct irte_xt {
 	u64 low, high;
 };
 #define IRTE_ENABLE 1UL
-
-struct amdvi {
-	struct dte *devtab;
-	u32 functions;		/* entries of devtab */
-	u64 (*events)[2];
-	u32 head;
-	u64 control;
-	bool xt;		/* irte_xt */
-};
 
 /* Lets the unit execute the commands, and waits for the end of the last. */
 static void run_commands(struct iommu *u)
@@ -89,9 +79,7 @@ static void run_commands(struct iommu *u)
 /* Returns a function's entry, or NULL if the table does not have it. */
 static struct dte *dte_of(struct iommu *u, u32 sbdf)
 {
-	struct amdvi *hw = u->hw;
-
-	return (sbdf & 0xffff) < hw->functions ? &hw->devtab[sbdf & 0xffff] : NULL;
+	return (sbdf & 0xffff) < u->nr_ids ? (struct dte *)u->table + (sbdf & 0xffff) : NULL;
 }
 
 static int amdvi_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
@@ -156,14 +144,13 @@ static void store_pair(struct irte_xt *e, u64 low, u64 high)
 /* Replaces an entry at once, so that no message is lost. */
 static void amdvi_irq_write(struct iommu *u, const struct iommu_irq *i)
 {
-	const struct amdvi *hw = u->hw;
-	bool reaches = hw->xt || i->apic_id < XAPIC_BROADCAST;
+	bool reaches = u->wide || i->apic_id < XAPIC_BROADCAST;
 	u64 low = i->vector && !i->nmi && reaches ? IRTE_ENABLE : 0;
 
 	if (!reaches)
 		pr_err("iommu: CPU %#x cannot have interrupts of devices\n", i->apic_id);
 	low |= (i->apic_id & 0xffffffUL) << 8;
-	if (hw->xt)
+	if (u->wide)
 		store_pair((struct irte_xt *)i->table->entries + i->index, low,
 			   (u64)(i->apic_id >> 24) << 56 | i->vector);
 	else
@@ -188,130 +175,121 @@ static u64 amdvi_irq_rte(const struct iommu_irq *i)
 
 /* --- Faults --- */
 
+static const char *const reasons[] = {
+	[1] = "bad device table entry",
+	[EVENT_PAGE_FAULT] = "not mapped, or not allowed",
+	[3] = "error in the device table's memory",
+	[4] = "error in a page table's memory",
+	[EVENT_BAD_COMMAND] = "bad command",
+	[EVENT_COMMAND_ERROR] = "error in the commands' memory",
+	[7] = "no answer to an invalidation",
+	[8] = "bad request",
+};
+
 /* The log stops when it is full. All of it has been read. */
 static void restart_log(struct iommu *u)
 {
-	struct amdvi *hw = u->hw;
+	u64 control = iommu_read64(u, CONTROL);
 
-	iommu_write64(u, CONTROL, hw->control & ~CONTROL_EVENTS);
+	iommu_write64(u, CONTROL, control & ~CONTROL_EVENTS);
 	if (!iommu_wait_for(!(iommu_read64(u, STATUS) & STATUS_EVENTS)))
 		return;
-	hw->head = 0;
 	iommu_write64(u, EVENT_HEAD, 0);
 	iommu_write64(u, EVENT_TAIL, 0);
 	iommu_write64(u, STATUS, STATUS_OVERFLOW);
-	iommu_write64(u, CONTROL, hw->control);
+	iommu_write64(u, CONTROL, control | CONTROL_EVENTS);
 }
 
 static bool amdvi_fault(struct iommu *u, struct iommu_fault *f)
 {
-	static const char *const what[16] = {
-		[1] = "bad device table entry", [3] = "error in the device table's memory",
-		[4] = "error in a page table's memory", [EVENT_BAD_COMMAND] = "bad command",
-		[EVENT_COMMAND_ERROR] = "error in the commands' memory",
-		[7] = "no answer to an invalidation", [8] = "bad request",
-	};
-	struct amdvi *hw = u->hw;
-	u64 q0, *e = hw->events[hw->head];
+	u64 head = iommu_read64(u, EVENT_HEAD) & RING_MASK, *e, q0;
 
-	if (iommu_read64(u, EVENT_TAIL) / sizeof(*hw->events) == hw->head) {
+	if (iommu_read64(u, EVENT_TAIL) == head) {
 		if (iommu_read64(u, STATUS) & STATUS_OVERFLOW)
 			restart_log(u);
 		return false;
 	}
 	/* The unit may write the tail before the entry. */
+	e = phys_to_virt((iommu_read64(u, EVENT_BASE) & PTE_ADDR) + head);
 	q0 = READ_ONCE(e[0]);
 	if (!q0)
 		return false;
 	*f = (struct iommu_fault){ .sbdf = PCI_SBDF(u->segment, 0, q0 & 0xffff),
 				   .address = READ_ONCE(e[1]),
 				   .reason = q0 >> 60 };
-	f->what = what[f->reason] ? what[f->reason] : "unknown event";
 	if (f->reason == EVENT_BAD_COMMAND || f->reason == EVENT_COMMAND_ERROR)
 		f->sbdf = u->sbdf;
 	if (f->reason == EVENT_PAGE_FAULT) {
 		f->interrupt = q0 & EVENT_INTERRUPT;
 		f->write = q0 & EVENT_WRITE;
-		f->what = q0 & EVENT_PRESENT ? "not allowed" : "not mapped";
 	}
 	e[0] = e[1] = 0;
-	hw->head = (hw->head + 1) % RING_ENTRIES;
-	iommu_write64(u, EVENT_HEAD, hw->head * sizeof(*hw->events));
+	iommu_write64(u, EVENT_HEAD, (head + 16) & RING_MASK);
 	return true;
 }
 
 /* --- Start --- */
 
-/* Allocates the tables. All ids that the unit may see have an entry that blocks. */
-static bool __init make_tables(struct iommu *u, struct amdvi *hw)
+/* Makes the device table. All ids that the unit may see have an entry that blocks. */
+static bool __init make_table(struct iommu *u)
 {
 	u32 last = u->all ? 0xffff : u->sbdf & 0xffff;
 	const struct iommu_range *r;
+	struct dte *e;
 
 	for (r = u->ranges; r; r = r->next) {
 		last = max(last, r->last & 0xffff);
 		last = max(last, r->alias & 0xffff);
 	}
-	hw->functions = ALIGN_UP(last + 1, (u32)(PAGE_SIZE / sizeof(struct dte)));
-	hw->devtab = alloc_pages(hw->functions * sizeof(struct dte) / PAGE_SIZE, NODE_ANY);
-	hw->events = alloc_page();
-	if (!hw->devtab || !hw->events)
-		return false;
-	for (u32 i = 0; i < hw->functions; i++)
-		hw->devtab[i] = (struct dte){ .pages = DTE_BLOCKED,
-					      .irqs = u->remaps ? IRQS_BLOCKED : 0 };
+	u->nr_ids = ALIGN_UP(last + 1, (u32)(PAGE_SIZE / sizeof(struct dte)));
+	u->table = e = alloc_pages(u->nr_ids * sizeof(struct dte) / PAGE_SIZE, NODE_ANY);
+	for (u32 i = 0; e && i < u->nr_ids; i++)
+		e[i] = (struct dte){ .pages = DTE_BLOCKED, .irqs = u->remaps ? IRQS_BLOCKED : 0 };
 	/* Firmware says what an IO-APIC or HPET needs. Margay itself sends NMIs by an IO-APIC. */
-	for (r = u->ranges; r; r = r->next)
+	for (r = u->ranges; e && r; r = r->next)
 		if (r->kind != RANGE_FUNCTIONS) {
-			struct dte *e = dte_of(u, r->first);
-
+			e = dte_of(u, r->first);
 			e->irqs |= IRQS_PASS(r->flags) |
 				   (r->kind == RANGE_IOAPIC ? IRQS_PASS_NMI : 0);
 			e->domain |= (r->flags & 0x30UL) << 36;
 		}
-	return true;
+	return e;
 }
 
-static int __init amdvi_start(struct iommu *u)
+static const char *__init amdvi_start(struct iommu *u)
 {
-	u64 before = iommu_read64(u, CONTROL), features = iommu_read64(u, FEATURES);
-	struct amdvi *hw;
+	u64 control = iommu_read64(u, CONTROL), features = iommu_read64(u, FEATURES);
+	void *events = alloc_page();
 
-	if (before == ~0UL || !(features & FEATURE_INVALIDATE_ALL)) {
-		pr_err("iommu: AMD-Vi at %#lx %s\n", u->base,
-		       before == ~0UL ? "does not answer" : "is too old");
-		return -ENODEV;
-	}
+	if (control == ~0UL)
+		return "it does not answer";
+	if (!(features & FEATURE_INVALIDATE_ALL))
+		return "it is too old";
 	u->max_level = 2;
 	u->remaps = iommu_remapping;
-	u->hw = hw = kzalloc(sizeof(*hw));
-	if (!hw || !make_tables(u, hw)) {
-		pr_err("iommu: no memory for AMD-Vi at %#lx\n", u->base);
-		return -ENOMEM;
-	}
-	hw->xt = (features & FEATURE_XT) && (features & FEATURE_GA);
+	u->wide = (features & FEATURE_XT) && (features & FEATURE_GA);
+	if (!events || !make_table(u))
+		return "no memory";
 	/* Tables of firmware's that block DMA do so until these replace them. */
-	iommu_write64(u, CONTROL, before & ~(CONTROL_COMMANDS | CONTROL_EVENTS));
+	iommu_write64(u, CONTROL, control & ~(CONTROL_COMMANDS | CONTROL_EVENTS));
 	iommu_wait_for(!(iommu_read64(u, STATUS) & (STATUS_COMMANDS | STATUS_EVENTS)));
 	iommu_write64(u, CMD_BASE, virt_to_phys(u->commands) | RING_LEN);
-	iommu_write64(u, EVENT_BASE, virt_to_phys(hw->events) | RING_LEN);
+	iommu_write64(u, EVENT_BASE, virt_to_phys(events) | RING_LEN);
 	for (u32 reg = CMD_HEAD; reg <= EVENT_TAIL; reg += 8)
 		iommu_write64(u, reg, 0);
 	iommu_write64(u, EXCLUSION_BASE, 0);
 	iommu_write64(u, DEVTAB_BASE,
-		      virt_to_phys(hw->devtab) |
-			      (hw->functions * sizeof(struct dte) / PAGE_SIZE - 1));
-	hw->control = CONTROL_ENABLE | CONTROL_EVENTS | CONTROL_TIMEOUT_1S | CONTROL_COHERENT |
-		      CONTROL_COMMANDS | CONTROL_OF_IVHD(u->flags) |
-		      (hw->xt ? CONTROL_GA | CONTROL_XT : 0);
-	iommu_write64(u, CONTROL, hw->control);
+		      virt_to_phys(u->table) | (u->nr_ids * sizeof(struct dte) / PAGE_SIZE - 1));
+	iommu_write64(u, CONTROL,
+		      CONTROL_ENABLE | CONTROL_EVENTS | CONTROL_TIMEOUT_1S | CONTROL_COHERENT |
+			      CONTROL_COMMANDS | CONTROL_OF_IVHD(u->flags) |
+			      (u->wide ? CONTROL_GA | CONTROL_XT : 0));
 	iommu_command(u, CMD_ALL, 0);
 	run_commands(u);
 	if (!u->dead)
-		return 0;
-	pr_err("iommu: AMD-Vi at %#lx executes no commands\n", u->base);
+		return NULL;
 	iommu_write64(u, CONTROL, 0);
-	return -ETIMEDOUT;
+	return "it executes no commands";
 }
 
 const struct iommu_ops amdvi_ops = {
@@ -326,6 +304,8 @@ const struct iommu_ops amdvi_ops = {
 	.irq_message = amdvi_irq_message,
 	.irq_rte = amdvi_irq_rte,
 	.fault = amdvi_fault,
+	.reasons = reasons,
+	.nr_reasons = ARRAY_SIZE(reasons),
 	.leaf_read = PTE_P | PTE_READ | PTE_COHERENT,
 	.leaf_write = PTE_WRITE,
 	.format = { .table = PTE_P | PTE_READ | PTE_WRITE,

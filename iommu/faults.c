@@ -26,6 +26,9 @@ static u32 lines, silent;
 
 static void report(const struct iommu_fault *f)
 {
+	const struct iommu_ops *ops = iommu_driver;
+	const char *why = f->reason < ops->nr_reasons ? ops->reasons[f->reason] : NULL;
+
 	if (now() - second >= NS_PER_S) {
 		if (silent)
 			pr_warn("iommu: %u more faults\n", silent);
@@ -39,7 +42,7 @@ static void report(const struct iommu_fault *f)
 			f->interrupt ? "interrupt" :
 			f->write     ? "write to" :
 				       "read of",
-			f->address, f->what, f->reason);
+			f->address, why ? why : "bad table", f->reason);
 }
 
 /* Returns whether there was a fault of a function that is not cut off. */

@@ -63,23 +63,17 @@ void __init iommu_add_range(struct iommu_range **list, const struct iommu_range 
 }
 
 /* Nobody may reach Margay's memory, or RAM, because firmware says so. */
-static bool __init has_ram(paddr_t base, u64 size)
-{
-	for (unsigned i = 0; i < boot_info.nr_mem; i++) {
-		const struct mem_range *m = &boot_info.mem[i];
-
-		if (m->type == MEM_RAM && m->base < base + size && base < m->base + m->size)
-			return true;
-	}
-	return false;
-}
-
 struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
 {
 	bool good = size && IS_ALIGNED(base | size, PAGE_SIZE) && base < ADDRESSES &&
 		    size <= ADDRESSES - base;
-	struct iommu_region *r, new = { .next = iommu_regions, .base = base, .size = size,
-					.write = write, .usable = good && !has_ram(base, size) };
+	struct iommu_region *r,
+		new = { .next = iommu_regions,
+			.base = base,
+			.size = size,
+			.write = write,
+			.usable = good &&
+				  !mem_has_ram(boot_info.mem, boot_info.nr_mem, base, size) };
 
 	if (!new.usable)
 		pr_warn("iommu: reserved memory %#lx-%#lx ignored%s\n", base, base + size - 1,

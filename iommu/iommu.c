@@ -187,14 +187,16 @@ void iommu_detach(struct domain *d, u32 sbdf)
 static void __init start_unit(struct iommu *u)
 {
 	static const char *const sizes[] = { "4K", "2M", "1G" };
+	const char *why = "no memory";
 
 	spin_init(&u->lock, LOCK_IOMMU);
 	list_init(&u->functions);
 	u->regs = map_mmio(u->base, u->ops->regs_size);
 	u->commands = u->regs ? alloc_page() : NULL;
-	if (!u->commands || u->ops->start(u)) {
-		pr_err("iommu: %s at %#lx is not in use: it blocks no DMA\n", u->ops->name,
-		       u->base);
+	if (u->commands)
+		why = u->ops->start(u);
+	if (why) {
+		pr_err("iommu: %s at %#lx blocks no DMA: %s\n", u->ops->name, u->base, why);
 		return;
 	}
 	u->in_use = true;

@@ -56,7 +56,6 @@ struct iommu_fault {
 	u64 address;
 	bool write, interrupt;	/* interrupt: of a message, and address is its index */
 	u8 reason;		/* the unit's own number */
-	const char *what;	/* what the number means */
 };
 
 #define IOMMU_COMMANDS 256U
@@ -79,7 +78,10 @@ struct iommu {
 	struct iommu_irqs *irqs;
 	volatile u8 *regs;
 	/* The driver sets the rest. */
-	void *hw;
+	u64 cap;		/* VT-d: what it can do */
+	void *table;		/* VT-d: of buses; AMD-Vi: of nr_ids functions */
+	u32 nr_ids;
+	bool wide;		/* it sends interrupts to CPUs with APIC ids above 254 */
 	u8 max_level;		/* of a leaf: 0: 4K, 1: 2M, 2: 1G */
 	bool remaps;		/* interrupts, too */
 	bool dead;		/* it has not answered in time */
@@ -96,10 +98,10 @@ struct iommu_ops {
 	u32 tail;		/* the register with the end of the ring of commands */
 	/*
 	 * Turns the unit on: DMA of all functions blocked; interrupts remapped if it can and
-	 * iommu_remapping. Reports errors, and then it is off. Boot CPU; later calls are for units
-	 * that started.
+	 * iommu_remapping. Returns NULL, or why it is off. Boot CPU; later calls are for units that
+	 * started.
 	 */
-	int (*start)(struct iommu *u);
+	const char *(*start)(struct iommu *u);
 	/*
 	 * Lets requests with the id reach what d reaches; NULL: nothing, and discards what caches
 	 * hold of it. May repeat what is so. 0, -ENOMEM or -ENOSPC; NULL cannot fail.
@@ -107,7 +109,10 @@ struct iommu_ops {
 	int (*attach)(struct iommu *u, u32 sbdf, const struct iommu_domain *d);
 	/* Discards all cached translations of d. */
 	void (*flush)(struct iommu *u, const struct iommu_domain *d);
-	/* Returns the table of the source's interrupts, new if need be, or NULL. */
+	/*
+	 * Returns the table of the source's interrupts, new if need be, or NULL. No function: all
+	 * sources have the one in iommu.irqs.
+	 */
 	struct iommu_irqs *(*irqs)(struct iommu *u, u32 sbdf);
 	/* Writes an entry; one without a vector that is no NMI blocks. */
 	void (*irq_write)(struct iommu *u, const struct iommu_irq *i);
@@ -116,6 +121,8 @@ struct iommu_ops {
 	u64 (*irq_rte)(const struct iommu_irq *i);
 	/* Takes the next fault. Returns false if there is none. */
 	bool (*fault)(struct iommu *u, struct iommu_fault *f);
+	const char *const *reasons;	/* what the numbers of faults mean; NULL: not known */
+	unsigned nr_reasons;
 	/* Bits of a leaf that may be read, and those added for writes. PTE_PS marks large leaves. */
 	u64 leaf_read, leaf_write;
 	struct pt_format format; /* of the domains' tables; its new_table is iommu_new_table */

@@ -31,7 +31,7 @@ int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf)
 
 	if (u && u->in_use && u->remaps) {
 		guard(&u->lock);
-		t = u->ops->irqs(u, sbdf);
+		t = u->ops->irqs ? u->ops->irqs(u, sbdf) : u->irqs;
 		iommu_check_answer(u);
 		if (!t)
 			return -ENOMEM;

@@ -23,8 +23,6 @@ enum { FECTL = 0x38, PMEN = 0x64, IQT = 0x88, IQA = 0x90, IRTA = 0xb8 };
 #define CAP_2M BIT(34)
 #define CAP_1G BIT(35)
 #define CAP_NFR(cap) (((cap) >> 40 & 0xff) + 1)
-#define CAP_DRAIN_WRITES BIT(54)
-#define CAP_DRAIN_READS BIT(55)
 #define ECAP_COHERENT BIT(0)
 #define ECAP_QI BIT(1)
 #define ECAP_IR BIT(3)
@@ -48,8 +46,7 @@ enum { FECTL = 0x38, PMEN = 0x64, IQT = 0x88, IQA = 0x90, IRTA = 0xb8 };
 #define INV_CONTEXT_ALL (1UL | 1UL << 4)
 #define INV_IOTLB_ALL (2UL | 1UL << 4)
 #define INV_IOTLB_DOMAIN(id) (2UL | 2UL << 4 | (u64)(id) << 16)
-#define INV_DRAIN_WRITES BIT(6)
-#define INV_DRAIN_READS BIT(7)
+#define INV_DRAIN(cap) ((cap) >> (54 - 6) & 0xc0)	/* writes, reads: what it can */
 #define INV_IRQS_ALL 4UL
 #define INV_IRQ(index) (4UL | 1UL << 4 | (u64)(index) << 32)
 #define INV_WAIT(data) (5UL | 1UL << 5 | (u64)(data) << 32)
@@ -69,13 +66,6 @@ enum { FECTL = 0x38, PMEN = 0x64, IQT = 0x88, IQA = 0x90, IRTA = 0xb8 };
 #define IRQS 4096U
 #define IRTA_SIZE 11U		/* 2^(11 + 1) entries */
 #define IRTA_X2APIC BIT(11)
-
-struct vtd {
-	u64 cap;
-	u64 drain;		/* bits of IOTLB invalidations */
-	u64 *root;
-	bool x2apic;
-};
 
 static bool incoherent;		/* a unit reads tables without asking the CPUs' caches */
 
@@ -115,8 +105,7 @@ static void invalidate(struct iommu *u, u64 what)
 
 static int vtd_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
 {
-	struct vtd *v = u->hw;
-	u64 *root = &v->root[2 * pci_bus(sbdf)], *ctx, old;
+	u64 *root = (u64 *)u->table + 2 * pci_bus(sbdf), *ctx, old;
 
 	if (!*root && d) {
 		u64 *t = alloc_page();
@@ -131,10 +120,10 @@ static int vtd_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
 		return 0;
 	ctx = (u64 *)phys_to_virt(*root & PTE_ADDR) + 2 * pci_devfn(sbdf);
 	if (d) {
-		bool deep = v->cap & CAP_4LEVEL;
+		bool deep = u->cap & CAP_4LEVEL;
 		const u64 *t = deep ? d->pt.root : pt_table(d->pt.root[0]);
 
-		if (d->id >= CAP_DOMAINS(v->cap))
+		if (d->id >= CAP_DOMAINS(u->cap))
 			return -ENOSPC;
 		ctx[1] = (deep ? CTX_AW_4LEVEL : CTX_AW_3LEVEL) | (u64)d->id << 8;
 		written(ctx, 16);
@@ -147,31 +136,23 @@ static int vtd_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
 	written(ctx, 16);
 	if (old & 1) {
 		invalidate(u, INV_CONTEXT_ALL);
-		invalidate(u, INV_IOTLB_DOMAIN(CTX_DOMAIN(ctx[1])) | v->drain);
+		invalidate(u, INV_IOTLB_DOMAIN(CTX_DOMAIN(ctx[1])) | INV_DRAIN(u->cap));
 	}
 	return 0;
 }
 
 static void vtd_flush(struct iommu *u, const struct iommu_domain *d)
 {
-	struct vtd *v = u->hw;
-
-	invalidate(u, INV_IOTLB_DOMAIN(d->id) | v->drain);
+	invalidate(u, INV_IOTLB_DOMAIN(d->id) | INV_DRAIN(u->cap));
 }
 
 /* --- Interrupts --- */
 
-static struct iommu_irqs *vtd_irqs(struct iommu *u, u32 sbdf __unused)
-{
-	return u->irqs;
-}
-
 static void vtd_irq_write(struct iommu *u, const struct iommu_irq *i)
 {
-	struct vtd *v = u->hw;
 	const struct pci_function *bridge = iommu_bridge_of(pci_find(i->sbdf));
 	u64 *e = (u64 *)i->table->entries + 2 * i->index, old, new = 0;
-	u64 dest = v->x2apic ? i->apic_id : (u64)i->apic_id << 8 & 0xff00;
+	u64 dest = u->wide ? i->apic_id : (u64)i->apic_id << 8 & 0xff00;
 
 	/* The source. Behind a bridge: any id on these buses. */
 	e[1] = !bridge ? (i->sbdf & 0xffff) | IRTE_CHECK_ID :
@@ -202,33 +183,27 @@ static u64 vtd_irq_rte(const struct iommu_irq *i)
 
 /* --- Faults, 11.4.14 --- */
 
-static const char *reason_text(u8 reason)
-{
-	static const char *const texts[] = {
-		[0x01] = "it has no owner",
-		[0x02] = "it has no owner",
-		[0x03] = "bad context entry",
-		[0x04] = "address too high",
-		[0x05] = "may not be written",
-		[0x06] = "may not be read",
-		[0x0e] = "no memory, but interrupts",
-		[0x20] = "bad message",
-		[0x21] = "no such interrupt",
-		[0x22] = "no such interrupt",
-		[0x25] = "message in compatibility format",
-		[0x26] = "interrupt of another source",
-	};
-
-	return reason < ARRAY_SIZE(texts) && texts[reason] ? texts[reason] : "bad table";
-}
+static const char *const reasons[] = {
+	[0x01] = "it has no owner",
+	[0x02] = "it has no owner",
+	[0x03] = "bad context entry",
+	[0x04] = "address too high",
+	[0x05] = "may not be written",
+	[0x06] = "may not be read",
+	[0x0e] = "no memory, but interrupts",
+	[0x20] = "bad message",
+	[0x21] = "no such interrupt",
+	[0x22] = "no such interrupt",
+	[0x25] = "message in compatibility format",
+	[0x26] = "interrupt of another source",
+};
 
 static bool vtd_fault(struct iommu *u, struct iommu_fault *f)
 {
-	struct vtd *v = u->hw;
 	u32 status = iommu_read32(u, FSTS);
 
-	for (u32 i = 0; status & FSTS_PENDING && i < CAP_NFR(v->cap); i++) {
-		u32 at = CAP_FRO(v->cap) + 16 * i;
+	for (u32 i = 0; status & FSTS_PENDING && i < CAP_NFR(u->cap); i++) {
+		u32 at = CAP_FRO(u->cap) + 16 * i;
 		u64 lo, hi = iommu_read64(u, at + 8);
 
 		if (!(hi >> 63))
@@ -242,7 +217,6 @@ static bool vtd_fault(struct iommu *u, struct iommu_fault *f)
 		};
 		f->interrupt = f->reason >= 0x20;
 		f->address = f->interrupt ? lo >> 48 : lo & PAGE_MASK;
-		f->what = reason_text(f->reason);
 		return true;
 	}
 	/* Lost faults are not counted, but more are recorded only after this. */
@@ -253,30 +227,17 @@ static bool vtd_fault(struct iommu *u, struct iommu_fault *f)
 
 /* --- Start --- */
 
-static const char *__init missing(u64 cap, u64 ecap)
-{
-	if (!(ecap & ECAP_QI))
-		return "it has no queue of invalidations";
-	if (!(cap & (CAP_3LEVEL | CAP_4LEVEL)))
-		return "it has no tables of 3 or 4 levels";
-	if (cap & CAP_CM)
-		return "it is an emulated one in caching mode";
-	if (cap & CAP_RWBF)
-		return "it needs flushes of a write buffer";
-	return NULL;
-}
-
 /* Turns on interrupt remapping. No entry is valid at first. */
 static void __init start_interrupts(struct iommu *u, u64 ecap)
 {
-	struct vtd *v = u->hw;
+
 
 	if (!(ecap & ECAP_IR) || !iommu_remapping || !iommu_new_irqs(u, 0, IRQS, 16))
 		return;
 	written(u->irqs->entries, IRQS * 16);
-	v->x2apic = x86.x2apic && (ecap & ECAP_EIM);
+	u->wide = x86.x2apic && (ecap & ECAP_EIM);
 	iommu_write64(u, IRTA,
-		      virt_to_phys(u->irqs->entries) | (v->x2apic ? IRTA_X2APIC : 0) | IRTA_SIZE);
+		      virt_to_phys(u->irqs->entries) | (u->wide ? IRTA_X2APIC : 0) | IRTA_SIZE);
 	if (!turn(u, GCMD_SIRTP, true))
 		return;
 	invalidate(u, INV_IRQS_ALL);
@@ -286,10 +247,8 @@ static void __init start_interrupts(struct iommu *u, u64 ecap)
 /* Firmware may have left any of it on: translation then stays on, with the new tables. */
 static bool __init start_tables(struct iommu *u)
 {
-	struct vtd *v = u->hw;
-
 	iommu_write32(u, FECTL, FECTL_MASKED);	/* faults are polled */
-	iommu_write64(u, RTADDR, virt_to_phys(v->root));
+	iommu_write64(u, RTADDR, virt_to_phys(u->table));
 	if (!turn(u, GCMD_SRTP, true) || !turn(u, GCMD_QIE, false))
 		return false;
 	iommu_write64(u, IQT, 0);
@@ -297,46 +256,42 @@ static bool __init start_tables(struct iommu *u)
 	if (!turn(u, GCMD_QIE, true))
 		return false;
 	invalidate(u, INV_CONTEXT_ALL);
-	invalidate(u, INV_IOTLB_ALL | v->drain);
+	invalidate(u, INV_IOTLB_ALL | INV_DRAIN(u->cap));
 	if (u->dead || !turn(u, GCMD_TE, true))
 		return false;
 	/* Memory that firmware protected until now is as protected as all other. */
-	if (v->cap & CAP_PROTECTED) {
+	if (u->cap & CAP_PROTECTED) {
 		iommu_write32(u, PMEN, iommu_read32(u, PMEN) & ~PMEN_ENABLE);
 		iommu_wait_for(!(iommu_read32(u, PMEN) & PMEN_STATUS));
 	}
 	return true;
 }
 
-static int __init vtd_start(struct iommu *u)
+static const char *__init vtd_start(struct iommu *u)
 {
 	u64 cap = iommu_read64(u, CAP), ecap = iommu_read64(u, ECAP);
-	const char *why = missing(cap, ecap);
-	struct vtd *v = why ? NULL : kzalloc(sizeof(*v));
 
-	if (why) {
-		pr_warn("iommu: VT-d at %#lx: %s\n", u->base, why);
-		return -ENODEV;
-	}
-	if (!v)
-		return -ENOMEM;
-	u->hw = v;
-	v->cap = cap;
-	v->drain = (cap & CAP_DRAIN_WRITES ? INV_DRAIN_WRITES : 0) |
-		   (cap & CAP_DRAIN_READS ? INV_DRAIN_READS : 0);
+	if (!(ecap & ECAP_QI))
+		return "it has no queue of invalidations";
+	if (!(cap & (CAP_3LEVEL | CAP_4LEVEL)))
+		return "it has no tables of 3 or 4 levels";
+	if (cap & CAP_CM)
+		return "it is an emulated one in caching mode";
+	if (cap & CAP_RWBF)
+		return "it needs flushes of a write buffer";
+	u->cap = cap;
 	u->max_level = !(cap & CAP_2M) ? 0 : !(cap & CAP_1G) ? 1 : 2;
 	incoherent |= !(ecap & ECAP_COHERENT);
-	v->root = alloc_page();
-	if (!v->root)
-		return -ENOMEM;
-	written(v->root, PAGE_SIZE);
+	u->table = alloc_page();
+	if (!u->table)
+		return "no memory";
+	written(u->table, PAGE_SIZE);
 	if (!start_tables(u)) {
-		pr_err("iommu: VT-d at %#lx does not answer\n", u->base);
 		turn(u, GCMD_TE, false);
-		return -EIO;
+		return "it does not answer";
 	}
 	start_interrupts(u, ecap);
-	return 0;
+	return NULL;
 }
 
 const struct iommu_ops vtd_ops = {
@@ -346,11 +301,12 @@ const struct iommu_ops vtd_ops = {
 	.start = vtd_start,
 	.attach = vtd_attach,
 	.flush = vtd_flush,
-	.irqs = vtd_irqs,
 	.irq_write = vtd_irq_write,
 	.irq_message = vtd_irq_message,
 	.irq_rte = vtd_irq_rte,
 	.fault = vtd_fault,
+	.reasons = reasons,
+	.nr_reasons = ARRAY_SIZE(reasons),
 	.leaf_read = PTE_P,
 	.leaf_write = PTE_W,
 	.format = { .table = PTE_P | PTE_W,

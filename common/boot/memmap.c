@@ -70,6 +70,14 @@ bool __init mem_is_ram(const struct mem_range *r, unsigned int n, paddr_t base, 
 	return false;
 }
 
+bool mem_has_ram(const struct mem_range *r, unsigned int n, paddr_t base, u64 size)
+{
+	for (unsigned int i = 0; i < n; i++)
+		if (r[i].type == MEM_RAM && r[i].base < base + size && base < r[i].base + r[i].size)
+			return true;
+	return false;
+}
+
 void __init boot_protect(struct boot_info *bi, paddr_t base, u64 size, const char *what)
 {
 	for (unsigned int i = 0; i < bi->nr_mods; i++) {

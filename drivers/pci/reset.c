@@ -10,21 +10,11 @@
 #include <margay/timer.h>
 
 #define MS 1000000UL
-#define PENDING_NS (100 * MS)	/* for transactions under way */
+#define STEP_NS (100 * MS)	/* to drain, from the start to the end, to the first access */
 #define READY_NS (1000 * MS)	/* for the first answer after the reset */
 
 enum { RESET_NONE, RESET_FLR, RESET_AF, RESET_PM, RESET_BUS };
 enum { STEP_BEGIN, STEP_DRAIN, STEP_HOLD, STEP_READY };
-
-/* The time from the start of a reset to its end, and from there to the first access. */
-static const struct {
-	stime_t hold, settle;
-} times[] = {
-	[RESET_FLR] = { 100 * MS, 0 },
-	[RESET_AF] = { 100 * MS, 0 },
-	[RESET_PM] = { 10 * MS, 10 * MS },
-	[RESET_BUS] = { 2 * MS, 100 * MS },
-};
 
 /* Returns whether a reset of the bus reaches no other function. */
 static bool alone(const struct pci_function *f)
@@ -99,6 +89,10 @@ static void drive(const struct pci_function *f, bool on)
 
 int pci_reset(struct pci_function *f)
 {
+	bool drained = f->reset.step == STEP_DRAIN && !draining(f), answers;
+
+	if (f->reset.step != STEP_BEGIN && !drained && now() < f->reset.until)
+		return -ERESTART;
 	switch (f->reset.step) {
 	case STEP_BEGIN:
 		f->reset.kind = reset_kind(f);
@@ -106,33 +100,19 @@ int pci_reset(struct pci_function *f)
 			return -EOPNOTSUPP;
 		transfer(f, true);
 		pci_write(f->sbdf, PCI_COMMAND, 2, PCI_COMMAND_NO_INTX);
-		f->reset.until = now() + PENDING_NS;
 		break;
-	case STEP_DRAIN:
-		if (draining(f) && now() < f->reset.until)
-			return -ERESTART;
-		drive(f, true);
-		f->reset.until = now() + times[f->reset.kind].hold;
-		break;
-	case STEP_HOLD:
-		if (now() < f->reset.until)
-			return -ERESTART;
-		drive(f, false);
-		f->reset.until = now() + times[f->reset.kind].settle;
-		break;
+	case STEP_DRAIN: drive(f, true); break;
+	case STEP_HOLD: drive(f, false); break;
 	case STEP_READY:
-		if (now() < f->reset.until)
+		answers = pci_read(f->sbdf, PCI_VENDOR, 2) == f->vendor;
+		if (!answers && now() < f->reset.until + READY_NS)
 			return -ERESTART;
-		if (pci_read(f->sbdf, PCI_VENDOR, 2) == f->vendor) {
+		if (answers)
 			transfer(f, false);
-			f->reset.step = STEP_BEGIN;
-			return 0;
-		}
-		if (now() < f->reset.until + READY_NS)
-			return -ERESTART;
 		f->reset.step = STEP_BEGIN;
-		return -ETIMEDOUT;
+		return answers ? 0 : -ETIMEDOUT;
 	}
 	f->reset.step++;
+	f->reset.until = now() + STEP_NS;
 	return -ERESTART;
 }

@@ -72,3 +72,5 @@ unsigned int mem_sanitise(const struct mem_range *in, unsigned int n, struct mem
 
 /* Returns whether [base, base + size) lies within one range of RAM. */
 bool mem_is_ram(const struct mem_range *r, unsigned int n, paddr_t base, u64 size);
+/* Returns whether any of it is RAM. */
+bool mem_has_ram(const struct mem_range *r, unsigned int n, paddr_t base, u64 size);

@@ -5,7 +5,7 @@
  * reaches the code behind these checks. If the first byte is zero, the input is the memory at BASE
  * instead, starting with the RSDP.
  * fuzz-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c
- * fuzz-sources: iommu/firmware.c iommu/dmar.c iommu/ivrs.c
+ * fuzz-sources: iommu/firmware.c iommu/dmar.c iommu/ivrs.c common/boot/memmap.c
  */
 #include "fuzz.h"
 

@@ -2,7 +2,7 @@
 /*
  * IVRS and DMAR: units, the functions of each, memory regions, and what is wrong in them.
  * unit-sources: iommu/firmware.c iommu/dmar.c iommu/ivrs.c drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c
- * unit-sources: drivers/acpi/serial.c drivers/acpi/mcfg.c
+ * unit-sources: drivers/acpi/serial.c drivers/acpi/mcfg.c common/boot/memmap.c
  */
 #include "host.h"
 

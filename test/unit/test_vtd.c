@@ -347,7 +347,7 @@ static int setup(void **state)
 
 static void start(void)
 {
-	assert_int_equal(vtd_ops.start(&u), 0);
+	assert_null(vtd_ops.start(&u));
 	assert_silent();
 	assert_int_equal(m.gsts & (TE | RTPS | QIES), TE | RTPS | QIES);
 	assert_true(m.fectl >> 31);
@@ -404,9 +404,7 @@ static void test_left_on(void **state)
 
 static void assert_refused(const char *why)
 {
-	assert_int_equal(vtd_ops.start(&u), -ENODEV);
-	assert_logged(why);
-	assert_lines_fit();
+	assert_string_equal(vtd_ops.start(&u), why);
 	assert_int_equal(m.gsts, 0);
 	setup(NULL);
 }
@@ -415,19 +413,21 @@ static void test_refused(void **state)
 {
 	(void)state;
 	m.ecap &= ~2UL;
-	assert_refused("no queue");
+	assert_refused("it has no queue of invalidations");
 	m.cap |= 1 << 7;
-	assert_refused("caching mode");
+	assert_refused("it is an emulated one in caching mode");
 	m.cap |= 1 << 4;
-	assert_refused("write buffer");
+	assert_refused("it needs flushes of a write buffer");
 	m.cap &= ~(6UL << 8);
-	assert_refused("no tables of 3 or 4 levels");
+	assert_refused("it has no tables of 3 or 4 levels");
 	m.sticks = true;
-	assert_int_equal(vtd_ops.start(&u), -EIO);
-	assert_logged("does not answer");
+	assert_string_equal(vtd_ops.start(&u), "it does not answer");
 	setup(NULL);
+	/* What firmware left on is off then. */
 	m.hangs = true;
-	assert_int_equal(vtd_ops.start(&u), -EIO);
+	m.gsts = TE;
+	assert_string_equal(vtd_ops.start(&u), "it does not answer");
+	assert_false(m.gsts & TE);
 	setup(NULL);
 	/* Interrupts as before, by choice or for want of ability. */
 	m.ecap &= ~8UL;
@@ -629,7 +629,7 @@ static void test_faults(void **state)
 	assert_int_equal(f.address, 0x5000);
 	assert_true(f.write && !f.interrupt);
 	assert_int_equal(f.reason, 1);
-	assert_string_equal(f.what, "it has no owner");
+	assert_string_equal(vtd_ops.reasons[f.reason], "it has no owner");
 	assert_true(vtd_ops.fault(&u, &f));
 	assert_false(f.write);
 	assert_int_equal(f.sbdf, PCI_SBDF(1, 2, 9));
@@ -641,7 +641,6 @@ static void test_faults(void **state)
 		record_fault((u16)i, 0, true, (u8)(0x1f + i));
 	for (unsigned i = 0; i < 4; i++) {
 		assert_true(vtd_ops.fault(&u, &f));
-		assert_non_null(f.what);
 	}
 	assert_int_equal(m.fsts & 1, 1);
 	assert_false(vtd_ops.fault(&u, &f));

@@ -155,12 +155,8 @@ void *map_mmio(paddr_t pa, size_t size)
 	u64 va = mmio_next, len = ALIGN_UP(pa + size - base, PAGE_SIZE);
 	const char *bad = pa + size > 1UL << x86.phys_bits ? "above the CPU's addresses" : NULL;
 
-	for (unsigned i = 0; i < boot_info.nr_mem; i++) {
-		const struct mem_range *r = &boot_info.mem[i];
-
-		if (r->type == MEM_RAM && r->base < pa + size && pa < r->base + r->size)
-			bad = "in RAM";
-	}
+	if (mem_has_ram(boot_info.mem, boot_info.nr_mem, pa, size))
+		bad = "in RAM";
 	if (bad) {
 		pr_err("device registers at %#lx-%#lx are %s: ignored\n", pa, pa + size, bad);
 		return NULL;
