@@ -113,7 +113,7 @@ static void amdvi_flush(struct iommu *u, const struct iommu_domain *d)
 /* Each source has a table of its own. */
 static struct iommu_irqs *amdvi_irqs(struct iommu *u, u32 sbdf)
 {
-	u32 source = iommu_source_of(u, sbdf);
+	u32 source = iommu_source_of(sbdf);
 	struct dte *e = dte_of(u, source);
 	struct iommu_irqs *t;
 
@@ -237,17 +237,16 @@ static bool __init make_table(struct iommu *u)
 	const struct iommu_range *r;
 	struct dte *e;
 
-	for (r = u->ranges; r; r = r->next) {
-		last = max(last, r->last & 0xffff);
-		last = max(last, r->alias & 0xffff);
-	}
+	for (r = iommu_ranges; r; r = r->next)
+		if (r->unit == u)
+			last = max(last, (r->alias > r->last ? r->alias : r->last) & 0xffff);
 	u->nr_ids = ALIGN_UP(last + 1, (u32)(PAGE_SIZE / sizeof(struct dte)));
 	u->table = e = alloc_pages(u->nr_ids * sizeof(struct dte) / PAGE_SIZE, NODE_ANY);
 	for (u32 i = 0; e && i < u->nr_ids; i++)
 		e[i] = (struct dte){ .pages = DTE_BLOCKED, .irqs = u->remaps ? IRQS_BLOCKED : 0 };
 	/* Firmware says what an IO-APIC or HPET needs. Margay itself sends NMIs by an IO-APIC. */
-	for (r = u->ranges; e && r; r = r->next)
-		if (r->kind != RANGE_FUNCTIONS) {
+	for (r = iommu_ranges; e && r; r = r->next)
+		if (r->unit == u && r->kind != RANGE_FUNCTIONS) {
 			e = dte_of(u, r->first);
 			e->irqs |= IRQS_PASS(r->flags) |
 				   (r->kind == RANGE_IOAPIC ? IRQS_PASS_NMI : 0);

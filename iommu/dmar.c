@@ -21,17 +21,11 @@ enum dmar_structure { DMAR_DRHD = 0, DMAR_RMRR = 1 };
 #define SCOPE_PATH 6
 enum dmar_scope { SCOPE_FUNCTION = 1, SCOPE_BRIDGE = 2, SCOPE_IOAPIC = 3, SCOPE_HPET = 4 };
 
-/* Where the scopes of a structure go. */
-struct scopes {
-	u16 segment;
-	struct iommu_range **list;
-};
-
 static void __init add_scope(const u8 *e, u32 size, void *ctx)
 {
 	/* The type 5, a device in ACPI's name space, has no id that requests show. */
 	static const u8 kinds[] = { [SCOPE_IOAPIC] = RANGE_IOAPIC, [SCOPE_HPET] = RANGE_OTHER };
-	const struct scopes *to = ctx;
+	struct iommu_range r = *(const struct iommu_range *)ctx;	/* whose it is */
 	const char *why = size < SCOPE_PATH + 2 ? "its path is empty" : NULL;
 	u32 bus = e[5], sbdf = 0;
 
@@ -44,22 +38,21 @@ static void __init add_scope(const u8 *e, u32 size, void *ctx)
 			why = "its path names no function";
 		else if (at > SCOPE_PATH && (!bus || bus == 0xff))
 			why = "its path leads to no bus";
-		sbdf = PCI_SBDF(to->segment, bus, e[at] << 3 | e[at + 1]);
+		sbdf = PCI_SBDF(pci_segment(r.first), bus, e[at] << 3 | e[at + 1]);
 	}
 	if (why) {
 		pr_warn("iommu: DMAR scope type %u of bus %u ignored: %s\n", e[0], e[5], why);
 		return;
 	}
-	iommu_add_range(to->list,
-			&(struct iommu_range){
-				.kind = kinds[e[0]], .id = e[4], .first = sbdf, .last = sbdf });
+	r.kind = kinds[e[0]];
+	r.id = e[4];
+	r.first = r.last = sbdf;
+	iommu_add_range(&r);
 	if (e[0] != SCOPE_BRIDGE)
 		return;
-	iommu_add_range(
-		to->list,
-		&(struct iommu_range){
-			.first = PCI_SBDF(to->segment, pci_read(sbdf, PCI_SECONDARY, 1), 0),
-			.last = PCI_SBDF(to->segment, pci_read(sbdf, PCI_SUBORDINATE, 1), 0xff) });
+	r.first = PCI_SBDF(pci_segment(sbdf), pci_read(sbdf, PCI_SECONDARY, 1), 0);
+	r.last = PCI_SBDF(pci_segment(sbdf), pci_read(sbdf, PCI_SUBORDINATE, 1), 0xff);
+	iommu_add_range(&r);
 }
 
 static void __init add_structure(const u8 *e, u32 size, void *ctx __unused)
@@ -67,22 +60,18 @@ static void __init add_structure(const u8 *e, u32 size, void *ctx __unused)
 	static const struct acpi_records scopes = { "DMAR scope", SCOPE_PATH, acpi_size8, NULL, 0,
 						    add_scope };
 	struct iommu unit = { .ops = &vtd_ops, .segment = get_u16(e + 6), .all = e[4] & DRHD_ALL };
-	struct scopes to = { .segment = unit.segment };
+	struct iommu_range r = { .first = PCI_SBDF(unit.segment, 0, 0) };
 	u16 type = get_u16(e);
-	struct iommu_region *r;
-	struct iommu *u;
 
 	if (type == DMAR_DRHD) {
 		unit.base = get_u64(e + 8);
-		u = iommu_add_unit(&unit, PAGE_SIZE);
-		to.list = u ? &u->ranges : NULL;
+		r.unit = iommu_add_unit(&unit, PAGE_SIZE);
 	} else if (type == DMAR_RMRR) {
-		r = iommu_add_region(get_u64(e + 8), get_u64(e + 16) + 1 - get_u64(e + 8), true);
-		to.list = r ? &r->ranges : NULL;
+		r.region = iommu_add_region(get_u64(e + 8), get_u64(e + 16) + 1 - get_u64(e + 8),
+					    true);
 	}
-	if (to.list)
-		acpi_each_record(&scopes, e, type == DMAR_DRHD ? DRHD_SCOPES : RMRR_SCOPES, size,
-				 &to);
+	if (r.unit || r.region)
+		acpi_each_record(&scopes, e, r.unit ? DRHD_SCOPES : RMRR_SCOPES, size, &r);
 }
 
 void __init dmar_parse(const u8 *t, u32 len)

@@ -14,6 +14,7 @@
 
 struct iommu *iommu_units;
 struct iommu_region *iommu_regions;
+struct iommu_range *iommu_ranges;
 bool iommu_remapping;
 
 static void *__init keep(const void *p, size_t size)
@@ -52,14 +53,14 @@ struct iommu *__init iommu_add_unit(const struct iommu *u, u64 align)
 	return *at = new;
 }
 
-void __init iommu_add_range(struct iommu_range **list, const struct iommu_range *r)
+void __init iommu_add_range(const struct iommu_range *r)
 {
 	struct iommu_range *new = keep(r, sizeof(*r));
 
 	if (!new)
 		return;
-	new->next = *list;
-	*list = new;
+	new->next = iommu_ranges;
+	iommu_ranges = new;
 }
 
 /* Nobody may reach Margay's memory, or RAM, because firmware says so. */
@@ -84,51 +85,51 @@ struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
 	return r;
 }
 
-bool iommu_names(const struct iommu_range *r, u32 sbdf)
+static bool has(const struct iommu_range *r, u32 sbdf)
 {
-	for (; r; r = r->next)
-		if (sbdf >= r->first && sbdf <= r->last)
-			return true;
-	return false;
+	return sbdf >= r->first && sbdf <= r->last;
 }
 
 struct iommu *iommu_unit_of(u32 sbdf)
 {
-	struct iommu *u, *rest = NULL;
+	struct iommu *u;
 
-	for (u = iommu_units; u; u = u->next) {
-		if (iommu_names(u->ranges, sbdf))
-			return u;
-		if (u->all && u->segment == pci_segment(sbdf) && !rest)
-			rest = u;
-	}
-	return rest;
+	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
+		if (r->unit && has(r, sbdf))
+			return r->unit;
+	for (u = iommu_units; u && !(u->all && u->segment == pci_segment(sbdf)); u = u->next)
+		;
+	return u;
 }
 
-u32 iommu_source_of(const struct iommu *u, u32 sbdf)
+u32 iommu_source_of(u32 sbdf)
 {
-	for (const struct iommu_range *r = u->ranges; r; r = r->next)
-		if (r->alias && sbdf >= r->first && sbdf <= r->last)
+	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
+		if (r->alias && has(r, sbdf))
 			return r->alias;
 	return sbdf;
 }
 
-bool iommu_has_reserved(u32 sbdf)
+bool iommu_region_is_for(const struct iommu_region *region, u32 sbdf)
 {
-	for (const struct iommu_region *r = iommu_regions; r; r = r->next)
-		if (iommu_names(r->ranges, sbdf))
+	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
+		if (r->region && (!region || r->region == region) && has(r, sbdf))
 			return true;
 	return false;
 }
 
+bool iommu_has_reserved(u32 sbdf)
+{
+	return iommu_region_is_for(NULL, sbdf);
+}
+
 int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf)
 {
-	for (const struct iommu *u = iommu_units; u; u = u->next)
-		for (const struct iommu_range *r = u->ranges; r; r = r->next)
-			if (r->kind == RANGE_IOAPIC && r->id == ioapic_id) {
-				*sbdf = r->first;
-				return 0;
-			}
+	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
+		if (r->kind == RANGE_IOAPIC && r->id == ioapic_id) {
+			*sbdf = r->first;
+			return 0;
+		}
 	return -ENODEV;
 }
 

@@ -52,12 +52,12 @@ const struct pci_function *iommu_bridge_of(const struct pci_function *f)
  * Collects the ids that the function's requests may have: its own, and IVRS's alias or those that a
  * bridge to conventional PCI uses for it (VT-d 4.1, chapter 3). Returns their number.
  */
-static unsigned ids_of(const struct iommu *u, const struct pci_function *f, u32 ids[MAX_IDS])
+static unsigned ids_of(const struct pci_function *f, u32 ids[MAX_IDS])
 {
 	const struct pci_function *bridge = iommu_bridge_of(f);
 
 	ids[0] = f->sbdf;
-	ids[1] = iommu_source_of(u, f->sbdf);
+	ids[1] = iommu_source_of(f->sbdf);
 	if (ids[1] != ids[0])
 		return 2;
 	if (!bridge)
@@ -67,11 +67,11 @@ static unsigned ids_of(const struct iommu *u, const struct pci_function *f, u32 
 	return 3;
 }
 
-static bool has_id(const struct iommu *u, const struct pci_function *f, u32 id)
+static bool has_id(const struct pci_function *f, u32 id)
 {
 	u32 ids[MAX_IDS];
 
-	for (unsigned n = ids_of(u, f, ids); n--;)
+	for (unsigned n = ids_of(f, ids); n--;)
 		if (ids[n] == id)
 			return true;
 	return false;
@@ -83,7 +83,7 @@ static struct pci_function *user_of(const struct iommu *u, u32 id, const struct 
 	struct pci_function *f;
 
 	list_for_each(f, &u->functions, dma_link)
-		if (f->dma != but && has_id(u, f, id))
+		if (f->dma != but && has_id(f, id))
 			return f;
 	return NULL;
 }
@@ -109,7 +109,7 @@ static void detach(struct iommu *u, struct pci_function *f)
 
 	f->dma = NULL;
 	list_del(&f->dma_link);
-	for (unsigned n = ids_of(u, f, ids); n--;)
+	for (unsigned n = ids_of(f, ids); n--;)
 		if (u->in_use && !user_of(u, ids[n], NULL))
 			u->ops->attach(u, ids[n], NULL);
 	iommu_check_answer(u);
@@ -123,7 +123,7 @@ static void detach(struct iommu *u, struct pci_function *f)
 static int attach(struct iommu *u, struct pci_function *f, struct iommu_domain *id)
 {
 	u32 ids[MAX_IDS];
-	unsigned n = ids_of(u, f, ids);
+	unsigned n = ids_of(f, ids);
 	struct pci_function *other;
 	int rc = 0;
 
@@ -211,9 +211,7 @@ static void __init attach_regions(void)
 {
 	struct pci_function *f;
 
-	firmware.pt.format = &iommu_driver->format;
-	firmware.pt.root = iommu_new_table(&firmware.pt);
-	if (!firmware.pt.root || !pt_make(&firmware.pt, 0, 2)) {
+	if (!iommu_make_root(&firmware)) {
 		pr_warn("iommu: no memory for firmware's reserved memory\n");
 		return;
 	}

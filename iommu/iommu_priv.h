@@ -22,9 +22,11 @@ struct iommu_domain {
 	u64 units;		/* a bit for each unit that has functions of it */
 };
 
-/* Ids of functions, or of an IO-APIC or another that is none, that firmware's table names. */
+/* Ids that firmware's table names for a unit or a region: of functions, or of what is none. */
 struct iommu_range {
 	struct iommu_range *next;
+	struct iommu *unit;
+	const struct iommu_region *region;
 	enum iommu_kind { RANGE_FUNCTIONS, RANGE_IOAPIC, RANGE_OTHER } kind;
 	u8 id;			/* of the IO-APIC, as in MADT */
 	u8 flags;		/* IVRS: the entry's data setting */
@@ -39,7 +41,6 @@ struct iommu_region {
 	u64 size;
 	bool write;		/* or they may only read it */
 	bool usable;		/* it is not RAM */
-	struct iommu_range *ranges;	/* the functions */
 };
 
 /* Entries of interrupt remapping tables: all of a unit, or those of one source. */
@@ -69,7 +70,6 @@ struct iommu {
 	bool all;			/* also functions of the segment that no other unit names */
 	u32 sbdf;			/* IVRS: the unit's own PCI function */
 	u32 flags;			/* IVRS: of the IVHD */
-	struct iommu_range *ranges;	/* what it covers */
 
 	const struct iommu_ops *ops;
 	bool in_use;		/* it has started, and answers */
@@ -135,6 +135,7 @@ extern u8 iommu_max_level;			/* of leaves that all units take */
 /* firmware.c */
 extern struct iommu *iommu_units;
 extern struct iommu_region *iommu_regions;
+extern struct iommu_range *iommu_ranges;
 /* Whether interrupts can be remapped, as every IO-APIC has a source id. */
 extern bool iommu_remapping;
 
@@ -146,14 +147,14 @@ void ivrs_parse(const u8 *t, u32 len);
 /* Add what a table has. They report what is wrong; NULL: it is ignored. */
 struct iommu *iommu_add_unit(const struct iommu *u, u64 align);
 struct iommu_region *iommu_add_region(paddr_t base, u64 size, bool write);
-void iommu_add_range(struct iommu_range **list, const struct iommu_range *r);
+void iommu_add_range(const struct iommu_range *r);
 
-/* Returns whether the list has the function. */
-bool iommu_names(const struct iommu_range *list, u32 sbdf);
+/* Returns whether the region is for the function; NULL: whether any is. */
+bool iommu_region_is_for(const struct iommu_region *r, u32 sbdf);
 /* Returns the unit that covers the function, which need not be in use, or NULL. */
 struct iommu *iommu_unit_of(u32 sbdf);
 /* Returns the id that the function's requests have: IVRS's alias, or its own. */
-u32 iommu_source_of(const struct iommu *u, u32 sbdf);
+u32 iommu_source_of(u32 sbdf);
 /*
  * Returns the uppermost bridge to conventional PCI above a function, or NULL. Its requests may have
  * any id on the buses from the bridge's to its own.
@@ -163,13 +164,15 @@ const struct pci_function *iommu_bridge_of(const struct pci_function *f);
 /* tables.c */
 #define IOMMU_FIRMWARE_ID 1	/* iommu_domain.id; those of domains follow */
 void *iommu_new_table(struct page_table *pt);
+/* Makes the first two tables. */
+bool iommu_make_root(struct iommu_domain *id);
 /* Makes empty tables for d. From here on they hear of all changes. 0 or -ENOMEM. */
 int iommu_create_tables(struct domain *d);
 /* Copies some of the leaves that the p2m had before: 0, -ERESTART to be called again, -ENOMEM. */
 int iommu_copy_p2m(struct iommu_domain *id);
 /*
  * Maps what firmware reserved for the function; or puts back what the p2m has there, unless other
- * functions of the domain need it. 0 or -ENOMEM. Called with the lock of the tables.
+ * functions of the domain need it. 0 or -ENOMEM.
  */
 int iommu_map_regions(struct iommu_domain *id, u32 sbdf, bool on);
 

@@ -59,7 +59,7 @@ static void __init end_range(struct ivhd *h, u32 last)
 {
 	h->open.last = last;
 	if (h->open.first <= last)
-		iommu_add_range(&h->unit->ranges, &h->open);
+		iommu_add_range(&h->open);
 	else
 		pr_warn("iommu: IVRS: range to %#x has no start, ignored\n", last);
 	h->open.first = NO_RANGE;
@@ -69,7 +69,7 @@ static void __init add_entry(const u8 *e, u32 size __unused, void *ctx)
 {
 	struct ivhd *h = ctx;
 	u32 seg = PCI_SBDF(h->unit->segment, 0, 0), id = seg | get_u16(e + 1);
-	struct iommu_range r = { .flags = e[3], .first = id, .last = id };
+	struct iommu_range r = { .unit = h->unit, .flags = e[3], .first = id, .last = id };
 
 	if (e[0] == DEV_ALIAS || e[0] == DEV_ALIAS_RANGE)
 		r.alias = seg | get_u16(e + 5);
@@ -83,7 +83,7 @@ static void __init add_entry(const u8 *e, u32 size __unused, void *ctx)
 	case DEV_SELECT:
 	case DEV_ALIAS:
 	case DEV_EXT_SELECT:
-	case DEV_HID: iommu_add_range(&h->unit->ranges, &r); break;
+	case DEV_HID: iommu_add_range(&r); break;
 	case DEV_RANGE:
 	case DEV_ALIAS_RANGE:
 	case DEV_EXT_RANGE:
@@ -96,7 +96,7 @@ static void __init add_entry(const u8 *e, u32 size __unused, void *ctx)
 		r.first = r.last = seg | get_u16(e + 5);
 		r.id = e[4];
 		r.kind = e[7] == SPECIAL_IOAPIC ? RANGE_IOAPIC : RANGE_OTHER;
-		iommu_add_range(&h->unit->ranges, &r);
+		iommu_add_range(&r);
 		break;
 	default:
 		pr_warn("iommu: IVRS: device entry type %u ignored\n", e[0]);
@@ -138,7 +138,6 @@ static void __init add_unit(const u8 *b, u32 size, void *type)
 /* Adds memory that functions shall reach at its own address. */
 static void __init add_memory(const u8 *b, u32 size __unused, void *ctx __unused)
 {
-	struct iommu_region *region;
 	struct iommu_range r = { 0 };
 	u32 seg;
 
@@ -149,10 +148,10 @@ static void __init add_memory(const u8 *b, u32 size __unused, void *ctx __unused
 	r.last = b[0] == IVMD_ALL   ? seg | 0xffff :
 		 b[0] == IVMD_RANGE ? seg | get_u16(b + 6) :
 				      r.first;
-	region = iommu_add_region(get_u64(b + 16), get_u64(b + 24),
-				  b[1] & (IVMD_WRITE | IVMD_EXCLUSION));
-	if (region)
-		iommu_add_range(&region->ranges, &r);
+	r.region = iommu_add_region(get_u64(b + 16), get_u64(b + 24),
+				    b[1] & (IVMD_WRITE | IVMD_EXCLUSION));
+	if (r.region)
+		iommu_add_range(&r);
 }
 
 void __init ivrs_parse(const u8 *t, u32 len)

@@ -63,6 +63,15 @@ static void write_leaves(u64 *at, unsigned level, mfn_t mfn, enum p2m_type type)
 		iommu_driver->format.written(at, 1);
 }
 
+static int put(struct iommu_domain *id, gfn_t gfn, unsigned order, mfn_t mfn, enum p2m_type type)
+{
+	u64 *at = make_entry(id, gfn, order);
+
+	if (at)
+		write_leaves(at, order / 9, mfn, type);
+	return at ? 0 : -ENOMEM;
+}
+
 static int prepare(struct p2m_listener *l, struct domain *d __unused, gfn_t gfn, unsigned order)
 {
 	struct iommu_domain *id = container_of(l, struct iommu_domain, listener);
@@ -77,7 +86,7 @@ static void changed(struct p2m_listener *l, struct domain *d __unused, gfn_t gfn
 
 	/* prepare() made the entry. The tear-down of the p2m comes after that of the tables. */
 	if (id->pt.root)
-		write_leaves(make_entry(id, gfn, order), order / 9, mfn, after);
+		put(id, gfn, order, mfn, after);
 }
 
 static void flush(struct p2m_listener *l, struct domain *d __unused)
@@ -96,6 +105,14 @@ static void flush(struct p2m_listener *l, struct domain *d __unused)
 	}
 }
 
+bool iommu_make_root(struct iommu_domain *id)
+{
+	id->pt.format = &iommu_driver->format;
+	id->pt.root = iommu_new_table(&id->pt);
+	/* Units with three levels begin at the first of these tables, which stays. */
+	return id->pt.root && pt_make(&id->pt, 0, 2);
+}
+
 int iommu_create_tables(struct domain *d)
 {
 	struct iommu_domain *id = kzalloc(sizeof(*id));
@@ -107,10 +124,7 @@ int iommu_create_tables(struct domain *d)
 	id->listener.prepare = prepare;
 	id->listener.changed = changed;
 	id->listener.flush = flush;
-	id->pt.format = &iommu_driver->format;
-	id->pt.root = iommu_new_table(&id->pt);
-	/* Units with three levels begin at the first of these tables, which stays. */
-	if (!id->pt.root || !pt_make(&id->pt, 0, 2)) {
+	if (!iommu_make_root(id)) {
 		if (id->pt.root)
 			dom_free_meta(d, id->pt.root, 1);
 		kfree(id);
@@ -131,18 +145,14 @@ int iommu_copy_p2m(struct iommu_domain *id)
 	for (unsigned n = 0; n < COPY_STEP; n++) {
 		struct p2m_entry e;
 		gfn_t first;
-		u64 *at;
 
 		if (id->copied >> 9 * PT_LEVELS)
 			return 0;
 		e = p2m_lookup(d, id->copied);
 		first = ALIGN_DOWN(id->copied, 1UL << e.order);
-		if (e.type != P2M_NONE) {
-			at = make_entry(id, first, e.order);
-			if (!at)
-				return -ENOMEM;
-			write_leaves(at, e.order / 9, e.mfn - (id->copied - first), e.type);
-		}
+		if (e.type != P2M_NONE &&
+		    put(id, first, e.order, e.mfn - (id->copied - first), e.type))
+			return -ENOMEM;
 		id->copied = first + (1UL << e.order);
 	}
 	return -ERESTART;
@@ -154,7 +164,7 @@ static bool is_needed(const struct iommu_region *r, const struct iommu_domain *i
 	struct pci_function *f;
 
 	list_for_each(f, &pci_functions, link)
-		if (f->dma == id && iommu_names(r->ranges, f->sbdf))
+		if (f->dma == id && iommu_region_is_for(r, f->sbdf))
 			return true;
 	return false;
 }
@@ -166,17 +176,13 @@ static int map_region(struct iommu_domain *id, const struct iommu_region *r, boo
 
 	for (gfn_t gfn = r->base >> PAGE_SHIFT; gfn < end; gfn += 1UL << order) {
 		struct p2m_entry e = { gfn, r->write ? P2M_RAM : P2M_GRANT_RO, 9 };
-		u64 *at;
+		bool large = IS_ALIGNED(gfn, CHUNK_PAGES) && end - gfn >= CHUNK_PAGES;
 
 		if (!on)
 			e = p2m_lookup(id->d, gfn);
-		order = IS_ALIGNED(gfn, CHUNK_PAGES) && end - gfn >= CHUNK_PAGES && e.order >= 9 ?
-				9 :
-				0;
-		at = make_entry(id, gfn, order);
-		if (!at)
+		order = large && e.order >= 9 ? 9 : 0;
+		if (put(id, gfn, order, e.mfn, e.type))
 			return -ENOMEM;
-		write_leaves(at, order / 9, e.mfn, e.type);
 	}
 	if (!on)
 		flush(&id->listener, id->d);
@@ -187,9 +193,13 @@ int iommu_map_regions(struct iommu_domain *id, u32 sbdf, bool on)
 {
 	int rc = 0;
 
+	if (id->d)
+		spin_lock(&id->d->p2m.lock);
 	for (const struct iommu_region *r = iommu_regions; r && !rc; r = r->next)
-		if (r->usable && iommu_names(r->ranges, sbdf) && (on || !is_needed(r, id)))
+		if (r->usable && iommu_region_is_for(r, sbdf) && (on || !is_needed(r, id)))
 			rc = map_region(id, r, on);
+	if (id->d)
+		spin_unlock(&id->d->p2m.lock);
 	return rc;
 }
 

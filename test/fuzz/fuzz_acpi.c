@@ -44,12 +44,6 @@ u32 pci_read(u32 sbdf, unsigned reg, unsigned size)
 	return (sbdf >> 8) + reg - 0x18;
 }
 
-static void check_ranges(const struct iommu_range *r)
-{
-	for (; r; r = r->next)
-		CHECK(r->kind <= RANGE_OTHER);
-}
-
 /* The core of the IOMMUs reads the table later. */
 static void check_iommus(void)
 {
@@ -57,15 +51,14 @@ static void check_iommus(void)
 
 	iommu_units = NULL;
 	iommu_regions = NULL;
+	iommu_ranges = NULL;
 	iommu_read_firmware();
-	for (const struct iommu *u = iommu_units; u; u = u->next) {
+	for (const struct iommu *u = iommu_units; u; u = u->next)
 		CHECK(u->base && u->index == n++ && n <= 64);
-		check_ranges(u->ranges);
-	}
-	for (const struct iommu_region *r = iommu_regions; r; r = r->next) {
+	for (const struct iommu_region *r = iommu_regions; r; r = r->next)
 		CHECK(r->size && r->base + r->size <= 1UL << 52);
-		check_ranges(r->ranges);
-	}
+	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
+		CHECK(r->kind <= RANGE_OTHER && !r->unit != !r->region);
 	while (nr_objects)
 		free(objects[--nr_objects]);
 }

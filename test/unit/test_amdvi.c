@@ -96,9 +96,10 @@ struct iommu *iommu_unit_of(u32 sbdf)
 	return units;
 }
 
-u32 iommu_source_of(const struct iommu *u, u32 sbdf)
+struct iommu_range *iommu_ranges;
+
+u32 iommu_source_of(u32 sbdf)
 {
-	(void)u;
 	return sbdf >= 0x300 && sbdf <= 0x307 ? 0x1f0 : sbdf;
 }
 
@@ -304,6 +305,12 @@ static struct iommu_range ranges[] = {
 	{ .kind = RANGE_OTHER, .flags = 0x82, .first = 0xa1, .last = 0xa1 },
 };
 
+static void own_ranges(struct iommu *u)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++)
+		ranges[i].unit = u;
+}
+
 static int start(void **state)
 {
 	(void)state;
@@ -314,10 +321,12 @@ static int start(void **state)
 	page_limit = PAGES;
 	probe = NULL;
 	iommu_remapping = true;
+	iommu_ranges = ranges;
+	own_ranges(&units[0]);
 	for (unsigned i = 0; i < 2; i++) {
 		models[i].regs[0x30 / 8] = 0x29d3;
 		units[i] = (struct iommu){ .ops = &amdvi_ops, .base = 0xfed80000, .sbdf = 8,
-					   .flags = 0x3f, .ranges = ranges, .index = i,
+					   .flags = 0x3f, .index = i,
 					   .in_use = true, .commands = alloc_page() };
 		spin_init(&units[i].lock, LOCK_IOMMU);
 	}
@@ -367,6 +376,7 @@ static void test_start(void **state)
 	iommu_remapping = false;
 	units[0].all = true;
 	assert_null(amdvi_ops.start(&units[0]));
+	own_ranges(&units[1]);
 	assert_null(amdvi_ops.start(&units[1]));
 	assert_false(units[0].remaps);
 	assert_int_equal(models[0].regs[0] & 511, 511);

@@ -254,10 +254,13 @@ static bool fake_fault(struct iommu *u, struct iommu_fault *f)
 }
 
 static u64 wrote;
+static bool check_lock;
 static void fake_written(const u64 *at, unsigned n)
 {
 	(void)at;
 	wrote += n;
+	/* Readers are units; writers hold the lock, but for new tables. */
+	assert_true(!check_lock || spin_is_locked(&d.p2m.lock));
 }
 
 static const char *const reasons[6] = { [5] = "no" };
@@ -343,31 +346,27 @@ static void build_machine(void)
 
 static struct iommu *unit(unsigned n) { return n ? unit(n - 1)->next : iommu_units; }
 
-static void forget_ranges(struct iommu_range *r)
-{
-	if (r)
-		forget_ranges(r->next);
-	kfree(r);
-}
-
 static void forget_units(void)
 {
-	struct iommu_region *r;
+	struct iommu_region *region;
+	struct iommu_range *r;
 	struct iommu *u;
 
 	while ((u = iommu_units)) {
 		iommu_units = u->next;
-		forget_ranges(u->ranges);
 		free_page(u->commands);
 		if (u->irqs)
 			free_pages(u->irqs->entries, 1);
 		kfree(u->irqs);
 		kfree(u);
 	}
-	while ((r = iommu_regions)) {
-		iommu_regions = r->next;
-		forget_ranges(r->ranges);
+	while ((r = iommu_ranges)) {
+		iommu_ranges = r->next;
 		kfree(r);
+	}
+	while ((region = iommu_regions)) {
+		iommu_regions = region->next;
+		kfree(region);
 	}
 }
 
@@ -588,9 +587,8 @@ static void test_bridge(void **state)
 	iommu_detach(&d, F(5, 0, 0));
 	assert_int_equal(records[0].nr, 0);
 	/* An alias of IVRS. */
-	iommu_add_range(&unit(0)->ranges, &(struct iommu_range){ .first = F(0, 1, 0),
-								 .last = F(0, 1, 0),
-								 .alias = F(0, 20, 4) });
+	iommu_add_range(&(struct iommu_range){
+		.unit = unit(0), .first = F(0, 1, 0), .last = F(0, 1, 0), .alias = F(0, 20, 4) });
 	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
 	assert_true(is_attached(0, F(0, 20, 4), d.iommu));
 	iommu_detach(&d, F(0, 1, 0));
@@ -797,6 +795,7 @@ static void test_reserved(void **state)
 	assert_int_equal(p2m_map(&d, clash, chunk, 9, P2M_RAM), 0);
 	for (gfn_t g = clash; g < clash + 512; g++)
 		assert_same(g);
+	check_lock = true;
 	/* Two functions of the domain; the region goes with the last that needs it. */
 	assert_int_equal(attach(&d, F(0, 3, 0)), 0);
 	assert_int_equal(device_entry(&id->pt, (2 * far >> PAGE_SHIFT) + 1000, &level),
@@ -808,6 +807,7 @@ static void test_reserved(void **state)
 	iommu_detach(&d, F(0, 3, 0));
 	assert_same(2 * far >> PAGE_SHIFT);
 	assert_same((2 * far >> PAGE_SHIFT) + 2097151);
+	check_lock = false;
 	/* The tables of firmware's domain stay for good. */
 	destroy(&d);
 	destroy(&other);

@@ -72,6 +72,7 @@ static void parse_as(const char *name)
 		free(objects[--nr_objects]);
 	iommu_units = NULL;
 	iommu_regions = NULL;
+	iommu_ranges = NULL;
 	host_log_clear();
 	memcpy(table, name, 4);
 	boot_acpi.iommus = memcpy(copy, table, used);
@@ -108,22 +109,33 @@ static const struct iommu_region *region(unsigned i)
 	return r;
 }
 
-static unsigned nr_ranges(const struct iommu_range *r) { return r ? 1 + nr_ranges(r->next) : 0; }
+static struct iommu *unit(unsigned n) { return n ? unit(n - 1)->next : iommu_units; }
 
-/* The i-th that was added. */
-static const struct iommu_range *range(const struct iommu_range *r, unsigned i)
+static unsigned nr_ranges(const struct iommu *u, const struct iommu_region *region)
 {
-	while (nr_ranges(r) > i + 1)
-		r = r->next;
-	assert_non_null(r);
-	return r;
+	unsigned n = 0;
+
+	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
+		n += r->unit == u && r->region == region;
+	return n;
 }
 
-static struct iommu *unit(unsigned n) { return n ? unit(n - 1)->next : iommu_units; }
+/* The i-th that was added for a unit, or a region. */
+static const struct iommu_range *range(const struct iommu *u, const struct iommu_region *region,
+				       unsigned i)
+{
+	const struct iommu_range *r = iommu_ranges;
+
+	for (unsigned n = nr_ranges(u, region); r; r = r->next)
+		if (r->unit == u && r->region == region && n-- == i + 1)
+			return r;
+	fail();
+	return NULL;
+}
 
 static void assert_range(unsigned u, unsigned i, unsigned kind, u32 first, u32 last, u32 alias)
 {
-	const struct iommu_range *r = range(unit(u)->ranges, i);
+	const struct iommu_range *r = range(unit(u), NULL, i);
 
 	assert_int_equal(r->kind, kind);
 	assert_int_equal(r->first, first);
@@ -192,13 +204,13 @@ static void test_good(void **state)
 	assert_int_equal(unit(0)->base, 0xfed80000);
 	assert_int_equal(unit(0)->sbdf, 8);
 	assert_int_equal(unit(0)->flags, 0xb0);
-	assert_int_equal(nr_ranges(unit(0)->ranges), 4);
+	assert_int_equal(nr_ranges(unit(0), NULL), 4);
 	assert_range(0, 0, RANGE_FUNCTIONS, 0, 0, 0);
 	assert_range(0, 1, RANGE_FUNCTIONS, 8, 8, 0);
 	assert_range(0, 2, RANGE_FUNCTIONS, 0x100, 0x1ff, 0);
 	assert_range(0, 3, RANGE_IOAPIC, 0xa0, 0xa0, 0);
-	assert_int_equal(range(unit(0)->ranges, 3)->id, 3);
-	assert_int_equal(range(unit(0)->ranges, 3)->flags, 0xd7);
+	assert_int_equal(range(unit(0), NULL, 3)->id, 3);
+	assert_int_equal(range(unit(0), NULL, 3)->flags, 0xd7);
 
 	/* The same two units three times: the best type of each counts. */
 	start(NULL);
@@ -212,7 +224,7 @@ static void test_good(void **state)
 	assert_silent();
 	assert_int_equal(nr_units(), 2);
 	assert_int_equal(unit(0)->sbdf, 0x10002);
-	assert_int_equal(nr_ranges(unit(0)->ranges), 8);
+	assert_int_equal(nr_ranges(unit(0), NULL), 8);
 	assert_range(0, 0, RANGE_FUNCTIONS, 0x10003, 0x11fff, 0);
 	assert_range(0, 1, RANGE_FUNCTIONS, 0x10200, 0x10200, 0x100a5);
 	assert_range(0, 2, RANGE_FUNCTIONS, 0x10300, 0x10307, 0x100a4);
@@ -220,11 +232,11 @@ static void test_good(void **state)
 	assert_range(0, 4, RANGE_FUNCTIONS, 0x10500, 0x10501, 0);
 	assert_range(0, 5, RANGE_OTHER, 0x100a0, 0x100a0, 0);
 	assert_range(0, 6, RANGE_IOAPIC, 0x100a0, 0x100a0, 0);
-	assert_int_equal(range(unit(0)->ranges, 6)->id, 128);
+	assert_int_equal(range(unit(0), NULL, 6)->id, 128);
 	assert_range(0, 7, RANGE_FUNCTIONS, 0x100a5, 0x100a5, 0);
 	assert_int_equal(unit(1)->sbdf, 0x16002);
 	assert_true(unit(1)->all);
-	assert_int_equal(nr_ranges(unit(1)->ranges), 0);
+	assert_int_equal(nr_ranges(unit(1), NULL), 0);
 }
 
 static void test_bad_entries(void **state)
@@ -251,7 +263,7 @@ static void test_bad_entries(void **state)
 	assert_logged("device entry type 5 ignored");
 	assert_logged("device entry type 128 ignored");
 	assert_logged("range from 0x200 has no end, ignored");
-	assert_int_equal(nr_ranges(unit(0)->ranges), 5);
+	assert_int_equal(nr_ranges(unit(0), NULL), 5);
 	assert_range(0, 0, RANGE_FUNCTIONS, 8, 8, 0);
 	assert_range(0, 1, RANGE_OTHER, 0xa0, 0xa0, 0);
 	assert_range(0, 2, RANGE_IOAPIC, 0xa0, 0xa0, 0);
@@ -264,7 +276,7 @@ static void test_bad_entries(void **state)
 	assert_logged("IVHD: entry type 66 at 44: length 8 is wrong, rest ignored");
 	assert_logged("IVHD: entry type 240 at 40: length 27 is wrong, rest ignored");
 	assert_int_equal(nr_units(), 2);
-	assert_int_equal(nr_ranges(unit(0)->ranges), 1);
+	assert_int_equal(nr_ranges(unit(0), NULL), 1);
 }
 
 static void test_bad_blocks(void **state)
@@ -294,7 +306,7 @@ static void test_bad_blocks(void **state)
 		assert_logged(last[i].message);
 		assert_int_equal(host_logged("rest ignored"), 1);
 		assert_int_equal(nr_units(), 1);
-		assert_int_equal(nr_ranges(unit(0)->ranges), 1);
+		assert_int_equal(nr_ranges(unit(0), NULL), 1);
 	}
 
 	start(NULL);
@@ -327,9 +339,12 @@ static void test_memory(void **state)
 	parse();
 	assert_int_equal(host_logged("reserved memory"), 4);
 	assert_int_equal(nr_regions(), 3);
-	assert_true(region(0)->ranges->first == 0 && region(0)->ranges->last == 0xffff);
-	assert_true(region(1)->ranges->first == 0x98 && region(1)->ranges->last == 0x98);
-	assert_true(region(2)->ranges->first == 0x100 && region(2)->ranges->last == 0x10f);
+	assert_true(range(NULL, region(0), 0)->first == 0 &&
+		    range(NULL, region(0), 0)->last == 0xffff);
+	assert_true(range(NULL, region(1), 0)->first == 0x98 &&
+		    range(NULL, region(1), 0)->last == 0x98);
+	assert_true(range(NULL, region(2), 0)->first == 0x100 &&
+		    range(NULL, region(2), 0)->last == 0x10f);
 	assert_int_equal(region(0)->base, 0x10000);
 	assert_int_equal(region(0)->size, 0x2000);
 	assert_true(region(0)->write && !region(1)->write && region(2)->write);
@@ -381,16 +396,16 @@ static void test_dmar(void **state)
 	assert_int_equal(unit(0)->base, 0xfed90000);
 	assert_int_equal(unit(0)->segment, 1);
 	assert_false(unit(0)->all);
-	assert_int_equal(nr_ranges(unit(0)->ranges), 2);
+	assert_int_equal(nr_ranges(unit(0), NULL), 2);
 	assert_range(0, 0, RANGE_IOAPIC, 0x1ff00, 0x1ff00, 0);
-	assert_int_equal(range(unit(0)->ranges, 0)->id, 9);
+	assert_int_equal(range(unit(0), NULL, 0)->id, 9);
 	assert_range(0, 1, RANGE_FUNCTIONS, 0x10600 | 31 << 3 | 7, 0x10600 | 31 << 3 | 7, 0);
 	assert_true(unit(1)->all);
 	assert_range(1, 0, RANGE_OTHER, 30 << 3, 30 << 3, 0);
 	assert_int_equal(nr_regions(), 1);
 	assert_int_equal(region(0)->size, 0x20000);
 	/* The bridge, and what is behind it. */
-	assert_int_equal(nr_ranges(region(0)->ranges), 2);
+	assert_int_equal(nr_ranges(NULL, region(0)), 2);
 	assert_true(iommu_has_reserved(28 << 3 | 1));
 	assert_false(iommu_has_reserved(28 << 3 | 2));
 	assert_true(iommu_has_reserved(0x800) && iommu_has_reserved(0x9ff));
@@ -453,7 +468,7 @@ static void test_dmar_broken(void **state)
 	assert_int_equal(host_logged("its path names no function"), 2);
 	assert_int_equal(nr_units(), 3);
 	assert_int_equal(host_logged("its path leads to no bus"), 1);
-	assert_null(unit(2)->ranges);
+	assert_int_equal(nr_ranges(unit(2), NULL), 0);
 
 	/* Addresses and duplicates. */
 	dmar_unit(1, 0, 0xfed90000, 0);
