@@ -11,6 +11,7 @@
 
 #define MAX_UNITS 64U		/* bits of iommu_domain.units */
 #define ADDRESSES (1UL << 52)
+#define MAX_REGION (1UL << 36)	/* bytes: 64 tables for each domain */
 
 struct iommu *iommu_units;
 struct iommu_region *iommu_regions;
@@ -66,19 +67,18 @@ void __init iommu_add_range(const struct iommu_range *r)
 /* Nobody may reach Margay's memory, or RAM, because firmware says so. */
 struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
 {
+	struct iommu_region *r, new = { iommu_regions, base, size, write, false };
 	bool good = size && IS_ALIGNED(base | size, PAGE_SIZE) && base < ADDRESSES &&
 		    size <= ADDRESSES - base;
-	struct iommu_region *r,
-		new = { .next = iommu_regions,
-			.base = base,
-			.size = size,
-			.write = write,
-			.usable = good &&
-				  !mem_has_ram(boot_info.mem, boot_info.nr_mem, base, size) };
+	const char *why = !good                                                    ? "wrong" :
+			  size > MAX_REGION                                        ? "too large" :
+			  mem_has_ram(boot_info.mem, boot_info.nr_mem, base, size) ? "it has RAM" :
+										     NULL;
 
-	if (!new.usable)
-		pr_warn("iommu: reserved memory %#lx-%#lx ignored%s\n", base, base + size - 1,
-			good ? ": it has RAM" : "");
+	if (why)
+		pr_warn("iommu: reserved memory %#lx-%#lx ignored: %s\n", base, base + size - 1,
+			why);
+	new.usable = !why;
 	r = good ? keep(&new, sizeof(new)) : NULL;
 	if (r)
 		iommu_regions = r;

@@ -40,7 +40,7 @@ struct iommu_region {
 	paddr_t base;
 	u64 size;
 	bool write;		/* or they may only read it */
-	bool usable;		/* it is not RAM */
+	bool usable;		/* nobody loses by it: it is not RAM */
 };
 
 /* Entries of interrupt remapping tables: all of a unit, or those of one source. */

@@ -23,20 +23,10 @@ enum { IVMD_ALL = 0x20, IVMD_FUNCTION = 0x21, IVMD_RANGE = 0x22 };
 #define IVMD_WRITE BIT(2)
 #define IVMD_EXCLUSION BIT(3)
 
-enum device_entry {
-	DEV_PAD4 = 0,
-	DEV_ALL = 1,
-	DEV_SELECT = 2,
-	DEV_RANGE = 3,
-	DEV_END = 4,
-	DEV_PAD8 = 64,
-	DEV_ALIAS = 66,
-	DEV_ALIAS_RANGE = 67,
-	DEV_EXT_SELECT = 70,
-	DEV_EXT_RANGE = 71,
-	DEV_SPECIAL = 72,
-	DEV_HID = 240,
-};
+/* Device entries */
+enum { DEV_PAD4 = 0, DEV_ALL = 1, DEV_SELECT = 2, DEV_RANGE = 3, DEV_END = 4, DEV_PAD8 = 64 };
+enum { DEV_ALIAS = 66, DEV_ALIAS_RANGE = 67, DEV_EXT_SELECT = 70, DEV_EXT_RANGE = 71 };
+enum { DEV_SPECIAL = 72, DEV_HID = 240 };
 #define SPECIAL_IOAPIC 1	/* others are HPETs */
 #define HID_SIZE 22	/* without its unique id */
 

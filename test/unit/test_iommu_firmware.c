@@ -519,6 +519,13 @@ static void test_dmar_broken(void **state)
 	assert_logged("reserved memory 0xff000-0x100fff ignored: it has RAM");
 	assert_false(iommu_regions->usable);
 	assert_true(iommu_has_reserved(2 << 3));
+
+	start(NULL);
+	dmar_reserved(1UL << 40, (1UL << 40) + (1UL << 36) - 1, 0);
+	dmar_reserved(1UL << 40, (1UL << 51) - 1, 0);
+	parse_as("DMAR");
+	assert_logged("0x10000000000-0x7ffffffffffff ignored: too large");
+	assert_true(region(0)->usable && !region(1)->usable);
 }
 
 int main(void)
