@@ -150,13 +150,12 @@ static void vtd_flush(struct iommu *u, const struct iommu_domain *d)
 
 static void vtd_irq_write(struct iommu *u, const struct iommu_irq *i)
 {
-	const struct pci_function *bridge = iommu_bridge_of(pci_find(i->sbdf));
 	u64 *e = (u64 *)i->table->entries + 2 * i->index, old, new = 0;
 	u64 dest = u->wide ? i->apic_id : (u64)i->apic_id << 8 & 0xff00;
 
 	/* The source. Behind a bridge: any id on these buses. */
-	e[1] = !bridge ? (i->sbdf & 0xffff) | IRTE_CHECK_ID :
-			 pci_bus(bridge->sbdf) << 8 | pci_bus(i->sbdf) | IRTE_CHECK_BUS;
+	e[1] = !i->bridge ? (i->sbdf & 0xffff) | IRTE_CHECK_ID :
+			    pci_bus(i->bridge) << 8 | pci_bus(i->sbdf) | IRTE_CHECK_BUS;
 	if (i->vector || i->nmi)
 		new = IRTE_P | (u64)i->vector << IRTE_VECTOR_SHIFT | dest << IRTE_DEST_SHIFT |
 		      (i->level ? IRTE_LEVEL : 0) | (i->nmi ? IRTE_NMI : 0);
