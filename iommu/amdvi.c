@@ -70,9 +70,10 @@ struct irte_xt {
 };
 #define IRTE_ENABLE 1UL
 
-/* Lets the unit execute the commands, and waits for the end of the last. */
-static void run_commands(struct iommu *u)
+/* Has a command executed. */
+static void execute(struct iommu *u, u64 q0, u64 q1)
 {
+	iommu_command(u, q0, q1);
 	iommu_run(u, CMD_WAIT | virt_to_phys(&u->done), ++u->number);
 }
 
@@ -95,17 +96,15 @@ static int amdvi_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
 		pages |= virt_to_phys(d->pt.root) | DTE_4_LEVELS | PTE_READ | PTE_WRITE;
 	}
 	WRITE_ONCE(e->pages, pages);
-	iommu_command(u, CMD_DEVTAB | (sbdf & 0xffff), 0);
+	execute(u, CMD_DEVTAB | (sbdf & 0xffff), 0);
 	if (!d) /* the id may become another domain's */
-		iommu_command(u, CMD_PAGES(before), ALL_PAGES);
-	run_commands(u);
+		execute(u, CMD_PAGES(before), ALL_PAGES);
 	return 0;
 }
 
 static void amdvi_flush(struct iommu *u, const struct iommu_domain *d)
 {
-	iommu_command(u, CMD_PAGES(d->id), ALL_PAGES);
-	run_commands(u);
+	execute(u, CMD_PAGES(d->id), ALL_PAGES);
 }
 
 /* --- Interrupts --- */
@@ -124,8 +123,7 @@ static struct iommu_irqs *amdvi_irqs(struct iommu *u, u32 sbdf)
 	if (!t)
 		return NULL;
 	WRITE_ONCE(e->irqs, e->irqs | IRQS_REMAPPED | virt_to_phys(t->entries));
-	iommu_command(u, CMD_DEVTAB | (source & 0xffff), 0);
-	run_commands(u);
+	execute(u, CMD_DEVTAB | (source & 0xffff), 0);
 	return t;
 }
 
@@ -155,8 +153,7 @@ static void amdvi_irq_write(struct iommu *u, const struct iommu_irq *i)
 			   (u64)(i->apic_id >> 24) << 56 | i->vector);
 	else
 		WRITE_ONCE(((u32 *)i->table->entries)[i->index], (u32)low | i->vector << 16);
-	iommu_command(u, CMD_IRQS | (i->table->source & 0xffff), 0);
-	run_commands(u);
+	execute(u, CMD_IRQS | (i->table->source & 0xffff), 0);
 }
 
 static void amdvi_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
@@ -283,8 +280,7 @@ static const char *__init amdvi_start(struct iommu *u)
 		      CONTROL_ENABLE | CONTROL_EVENTS | CONTROL_TIMEOUT_1S | CONTROL_COHERENT |
 			      CONTROL_COMMANDS | CONTROL_OF_IVHD(u->flags) |
 			      (u->wide ? CONTROL_GA | CONTROL_XT : 0));
-	iommu_command(u, CMD_ALL, 0);
-	run_commands(u);
+	execute(u, CMD_ALL, 0);
 	if (!u->dead)
 		return NULL;
 	iommu_write64(u, CONTROL, 0);

@@ -69,18 +69,13 @@ enum { FECTL = 0x38, PMEN = 0x64, IQT = 0x88, IQA = 0x90, IRTA = 0xb8 };
 
 static bool incoherent;		/* a unit reads tables without asking the CPUs' caches */
 
-static void written(const void *p, u64 size)
+static void written(const u64 *at, unsigned n)
 {
 	if (!incoherent)
 		return;
-	for (u64 at = (u64)p & ~63UL; at < (u64)p + size; at += 64)
-		__asm__ volatile("clflush (%0)" ::"r"(at) : "memory");
+	for (u64 line = (u64)at & ~63UL; line < (u64)(at + n); line += 64)
+		__asm__ volatile("clflush (%0)" ::"r"(line) : "memory");
 	smp_mb();
-}
-
-static void written_entries(const u64 *at, unsigned n)
-{
-	written(at, n * 8UL);
 }
 
 /* --- Commands --- */
@@ -112,9 +107,9 @@ static int vtd_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
 
 		if (!t)
 			return -ENOMEM;
-		written(t, PAGE_SIZE);
+		written(t, 512);
 		WRITE_ONCE(*root, virt_to_phys(t) | 1);
-		written(root, 8);
+		written(root, 1);
 	}
 	if (!*root)
 		return 0;
@@ -126,14 +121,14 @@ static int vtd_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
 		if (d->id >= CAP_DOMAINS(u->cap))
 			return -ENOSPC;
 		ctx[1] = (deep ? CTX_AW_4LEVEL : CTX_AW_3LEVEL) | (u64)d->id << 8;
-		written(ctx, 16);
+		written(ctx, 2);
 		barrier();
 		WRITE_ONCE(ctx[0], virt_to_phys(t) | 1);
-		written(ctx, 16);
+		written(ctx, 2);
 		return 0;
 	}
 	old = atomic_xchg(&ctx[0], 0);
-	written(ctx, 16);
+	written(ctx, 2);
 	if (old & 1) {
 		invalidate(u, INV_CONTEXT_ALL);
 		invalidate(u, INV_IOTLB_DOMAIN(CTX_DOMAIN(ctx[1])) | INV_DRAIN(u->cap));
@@ -159,9 +154,9 @@ static void vtd_irq_write(struct iommu *u, const struct iommu_irq *i)
 	if (i->vector || i->nmi)
 		new = IRTE_P | (u64)i->vector << IRTE_VECTOR_SHIFT | dest << IRTE_DEST_SHIFT |
 		      (i->level ? IRTE_LEVEL : 0) | (i->nmi ? IRTE_NMI : 0);
-	written(e, 16);
+	written(e, 2);
 	old = atomic_xchg(e, new);
-	written(e, 16);
+	written(e, 2);
 	if (old & IRTE_P)
 		invalidate(u, INV_IRQ(i->index));
 }
@@ -233,7 +228,7 @@ static void __init start_interrupts(struct iommu *u, u64 ecap)
 
 	if (!(ecap & ECAP_IR) || !iommu_remapping || !iommu_new_irqs(u, 0, IRQS, 16))
 		return;
-	written(u->irqs->entries, IRQS * 16);
+	written(u->irqs->entries, 2 * IRQS);
 	u->wide = x86.x2apic && (ecap & ECAP_EIM);
 	iommu_write64(u, IRTA,
 		      virt_to_phys(u->irqs->entries) | (u->wide ? IRTA_X2APIC : 0) | IRTA_SIZE);
@@ -284,7 +279,7 @@ static const char *__init vtd_start(struct iommu *u)
 	u->table = alloc_page();
 	if (!u->table)
 		return "no memory";
-	written(u->table, PAGE_SIZE);
+	written(u->table, 512);
 	if (!start_tables(u)) {
 		turn(u, GCMD_TE, false);
 		return "it does not answer";
@@ -310,5 +305,5 @@ const struct iommu_ops vtd_ops = {
 	.leaf_write = PTE_W,
 	.format = { .table = PTE_P | PTE_W,
 		    .new_table = iommu_new_table,
-		    .written = written_entries },
+		    .written = written },
 };

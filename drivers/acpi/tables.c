@@ -208,70 +208,49 @@ static void __init note_iommus(const u8 *t, u32 len, struct acpi_info *out)
 	out->iommus_size = len;
 }
 
-/* The tables in use. Margay reports errors only in these. SRAT needs the CPUs of the MADT, SLIT the nodes of SRAT. */
+/*
+ * The tables that Margay uses, and reports errors in, and those that a domain with the machine's
+ * devices gets as they are. It gets no other: most describe what Margay keeps, such as CPUs, memory
+ * nodes, timers and IOMMUs. SRAT needs the CPUs of the MADT, SLIT the nodes of SRAT.
+ */
+#define MANY 1
+#define PASS 2
 static const struct {
 	char name[5];
-	bool many;
+	u8 flags;
 	void (*parse)(const u8 *t, u32 len, struct acpi_info *out);
 } kinds[] = {
-	{ "APIC", false, acpi_parse_madt }, { "FACP", false, parse_fadt },
-	{ "HPET", false, parse_hpet },	    { "SSDT", true, find_s5 },
-	{ "SRAT", false, acpi_parse_srat }, { "SLIT", false, acpi_parse_slit },
-	{ "SPCR", false, acpi_parse_spcr }, { "DBG2", false, acpi_parse_dbg2 },
-	{ "IVRS", false, note_iommus },
-	{ "MCFG", false, acpi_parse_mcfg }, { "DMAR", false, note_iommus },
+	{ "APIC", 0, acpi_parse_madt }, { "FACP", PASS, parse_fadt },
+	{ "HPET", 0, parse_hpet },      { "SSDT", MANY | PASS, find_s5 },
+	{ "SRAT", 0, acpi_parse_srat }, { "SLIT", 0, acpi_parse_slit },
+	{ "SPCR", 0, acpi_parse_spcr }, { "DBG2", 0, acpi_parse_dbg2 },
+	{ "IVRS", 0, note_iommus },     { "MCFG", PASS, acpi_parse_mcfg },
+	{ "DMAR", 0, note_iommus },     { "PSDT", PASS, NULL },
+	{ "SBST", PASS, NULL },		{ "SLIC", PASS, NULL },
+	{ "MSDM", PASS, NULL },		{ "WDAT", PASS, NULL },
+	{ "FPDT", PASS, NULL },		{ "S3PT", PASS, NULL },
 };
 
-static paddr_t __init root_entry(const u8 *root, u32 i, u32 width)
-{
-	const u8 *e = root + HEADER_SIZE + i * width;
-
-	return width == 8 ? get_u64(e) : get_u32(e);
-}
-
 /* Parses all tables of one kind. Reports unreadable tables once, with the first kind. */
-static void __init tables_of_kind(const u8 *root, u32 n, u32 width, u32 kind, struct acpi_info *out)
+static void __init tables_of_kind(const u8 *root, u32 width, u32 kind, struct acpi_info *out)
 {
 	bool seen = false;
 
-	for (u32 i = 0; i < n; i++) {
-		paddr_t pa = root_entry(root, i, width);
+	for (u32 at = HEADER_SIZE; at + width <= get_u32(root + 4); at += width) {
+		paddr_t pa = width == 8 ? get_u64(root + at) : get_u32(root + at);
 		const u8 *t = pa ? map(pa, HEADER_SIZE) : NULL;
 
 		if (t ? memcmp(t, kinds[kind].name, 4) != 0 : kind != 0)
 			continue;
-		t = map_table(pa, NULL);
-		if (t && seen && !kinds[kind].many)
+		if (t && (kinds[kind].flags & PASS) && out->nr_passed < ACPI_MAX_PASSED)
+			out->passed[out->nr_passed++] = pa;
+		t = !t || kinds[kind].parse ? map_table(pa, NULL) : NULL;
+		if (t && seen && !(kinds[kind].flags & MANY))
 			pr_warn("acpi: %s: second table of this name, ignored\n", kinds[kind].name);
 		else if (t)
 			kinds[kind].parse(t, get_u32(t + 4), out);
 		seen |= t != NULL;
 	}
-}
-
-/*
- * Notes a table that a domain with the machine's devices needs as it is. It gets no other: most
- * describe what Margay keeps, such as CPUs, memory nodes, timers and IOMMUs.
- */
-static void __init note_passed(paddr_t pa, struct acpi_info *out)
-{
-	static const char names[][5] = { "FACP", "SSDT", "PSDT", "SBST", "MCFG", "SLIC",
-					 "MSDM", "WDAT", "FPDT", "S3PT" };
-	const u8 *t = pa ? map(pa, HEADER_SIZE) : NULL;
-
-	for (u32 i = 0; t && i < ARRAY_SIZE(names); i++)
-		if (!memcmp(t, names[i], 4) && out->nr_passed < ACPI_MAX_PASSED)
-			out->passed[out->nr_passed++] = pa;
-}
-
-static void __init all_tables(const u8 *root, u32 width, struct acpi_info *out)
-{
-	u32 n = (get_u32(root + 4) - HEADER_SIZE) / width;
-
-	for (u32 kind = 0; kind < ARRAY_SIZE(kinds); kind++)
-		tables_of_kind(root, n, width, kind, out);
-	for (u32 i = 0; i < n; i++)
-		note_passed(root_entry(root, i, width), out);
 }
 
 static const u8 *__init root_table(const u8 *rsdp, u32 *width)
@@ -302,9 +281,9 @@ int __init acpi_parse(const void *rsdp, size_t rsdp_size, acpi_map_fn *map_fn,
 		pr_err("acpi: %s\n", rsdp ? "the boot loader's RSDP is corrupt" : "no RSDP");
 	else
 		root = root_table(rsdp, &width);
-	if (root)
-		all_tables(root, width, out);
-	else
+	for (u32 kind = 0; root && kind < ARRAY_SIZE(kinds); kind++)
+		tables_of_kind(root, width, kind, out);
+	if (!root)
 		pr_err("acpi: no root table (XSDT or RSDT)\n");
 	if (!out->nr_cpus) {
 		pr_err("acpi: no CPU in a MADT (APIC table): using one CPU\n");
