@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Faults of the units, polled on the housekeeping CPU: once a second, and more often as long as
- * there are some. A function with faults in FOREVER polls in a row, which is a second, is cut off.
+ * there are some. A function that has faults in FOREVER polls more than it has none in is cut off:
+ * after a second at the earliest.
  */
 #include <margay/pci.h>
 #include <margay/pci_regs.h>
@@ -54,6 +55,7 @@ static bool poll_unit(struct iommu *u)
 	guard(&u->lock);
 	for (unsigned n = 0; n < FAULTS_A_POLL && u->in_use && u->ops->fault(u, &fault); n++) {
 		struct pci_function *f = pci_find(fault.sbdf);
+		u64 missed;
 
 		f = f ? f : &unknown;
 		if (f->faults.cut)
@@ -62,7 +64,8 @@ static bool poll_unit(struct iommu *u)
 		report(&fault);
 		if (f->faults.poll == polls)
 			continue;
-		f->faults.run = f->faults.poll == polls - 1 ? f->faults.run + 1 : 1;
+		missed = polls - f->faults.poll - 1;
+		f->faults.run = (f->faults.run > missed ? f->faults.run - (u32)missed : 0) + 1;
 		f->faults.poll = polls;
 		f->faults.cut = f->faults.run == FOREVER;
 		if (!f->faults.cut)

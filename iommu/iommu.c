@@ -38,14 +38,14 @@ bool iommu_in_memory(paddr_t at, u64 size)
 	return false;
 }
 
-const struct pci_function *iommu_bridge_of(const struct pci_function *f)
+const struct pci_function *iommu_pci_bridge(u32 sbdf)
 {
-	const struct pci_function *found = NULL;
+	const struct pci_function *f = pci_find(sbdf), *top = NULL;
 
 	for (f = f ? f->bridge : NULL; f; f = f->bridge)
 		if (f->express_type == PCI_EXP_TYPE_NONE || f->express_type == PCI_EXP_TYPE_TO_PCI)
-			found = f;
-	return found;
+			top = f;
+	return top;
 }
 
 /*
@@ -54,7 +54,7 @@ const struct pci_function *iommu_bridge_of(const struct pci_function *f)
  */
 static unsigned ids_of(const struct pci_function *f, u32 ids[MAX_IDS])
 {
-	const struct pci_function *bridge = iommu_bridge_of(f);
+	const struct pci_function *bridge = iommu_pci_bridge(f->sbdf);
 
 	ids[0] = f->sbdf;
 	ids[1] = iommu_source_of(f->sbdf);

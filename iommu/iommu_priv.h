@@ -155,11 +155,8 @@ bool iommu_region_is_for(const struct iommu_region *r, u32 sbdf);
 struct iommu *iommu_unit_of(u32 sbdf);
 /* Returns the id that the function's requests have: IVRS's alias, or its own. */
 u32 iommu_source_of(u32 sbdf);
-/*
- * Returns the uppermost bridge to conventional PCI above a function, or NULL. Its requests may have
- * any id on the buses from the bridge's to its own.
- */
-const struct pci_function *iommu_bridge_of(const struct pci_function *f);
+/* Returns the uppermost bridge to conventional PCI above the function, or NULL. As pci_find(). */
+const struct pci_function *iommu_pci_bridge(u32 sbdf);
 
 /* tables.c */
 #define IOMMU_FIRMWARE_ID 1	/* iommu_domain.id; those of domains follow */

@@ -4,8 +4,6 @@
  * unit that remaps, messages have the compatibility format, in which a device may send anything.
  * SDM 3A 11.11; Intel 82093AA, 3.2.4.
  */
-#include <margay/pci.h>
-
 #include "iommu_priv.h"
 
 struct iommu_irqs *iommu_new_irqs(struct iommu *u, u32 source, unsigned nr, unsigned entry_size)
@@ -28,7 +26,6 @@ struct iommu_irqs *iommu_new_irqs(struct iommu *u, u32 source, unsigned nr, unsi
 int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf)
 {
 	struct iommu *u = iommu_unit_of(sbdf);
-	const struct pci_function *bridge = iommu_bridge_of(pci_find(sbdf));
 	struct iommu_irqs *t = NULL;
 	unsigned first = 0;
 
@@ -49,7 +46,7 @@ int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf)
 		irqs[i] = (struct iommu_irq){ .unit = t ? u : NULL,
 					      .table = t,
 					      .sbdf = sbdf,
-					      .bridge = bridge ? bridge->sbdf : 0,
+					      .bridge = iommu_pci_bridge(sbdf),
 					      .index = (u16)(first + i) };
 	return 0;
 }

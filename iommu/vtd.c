@@ -6,6 +6,7 @@
  */
 #include <margay/boot_state.h>
 #include <margay/pci.h>
+#include <margay/pci_regs.h>
 #include <x86/features.h>
 
 #include "iommu_priv.h"
@@ -146,11 +147,13 @@ static void vtd_flush(struct iommu *u, const struct iommu_domain *d)
 static void vtd_irq_write(struct iommu *u, const struct iommu_irq *i)
 {
 	u64 *e = (u64 *)i->table->entries + 2 * i->index, old, new = 0;
+	const struct pci_function *b = i->bridge;
 	u64 dest = u->wide ? i->apic_id : (u64)i->apic_id << 8 & 0xff00;
 
-	/* The source. Behind a bridge: any id on these buses. */
-	e[1] = !i->bridge ? (i->sbdf & 0xffff) | IRTE_CHECK_ID :
-			    pci_bus(i->bridge) << 8 | pci_bus(i->sbdf) | IRTE_CHECK_BUS;
+	/* A bridge from PCI Express sends with ids of its bus, an older one with its own. Chapter 3. */
+	e[1] = ((b ? b->sbdf : i->sbdf) & 0xffff) | IRTE_CHECK_ID;
+	if (b && b->express_type == PCI_EXP_TYPE_TO_PCI)
+		e[1] = b->secondary << 8 | pci_bus(i->sbdf) | IRTE_CHECK_BUS;
 	if (i->vector || i->nmi)
 		new = IRTE_P | (u64)i->vector << IRTE_VECTOR_SHIFT | dest << IRTE_DEST_SHIFT |
 		      (i->level ? IRTE_LEVEL : 0) | (i->nmi ? IRTE_NMI : 0);

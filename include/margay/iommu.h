@@ -36,7 +36,7 @@ struct iommu_irq {
 	struct iommu *unit;	/* NULL: no remapping; the message has the compatibility format */
 	struct iommu_irqs *table;
 	u32 sbdf;		/* the source */
-	u32 bridge;		/* to conventional PCI, above it: gives its own ids; 0: none */
+	const struct pci_function *bridge; /* to conventional PCI, above it; NULL: none */
 	u16 index;
 	u8 vector;
 	u32 apic_id;

@@ -48,7 +48,7 @@ struct pci_function {
 	struct list dma_link;		/* iommu.functions */
 	struct {			/* iommu/faults.c */
 		u64 poll;		/* the last one that saw a fault of it */
-		unsigned run;		/* polls in a row with one */
+		u32 run;		/* polls with one less those without; 0 at least */
 		bool cut;		/* off: there were too many */
 	} faults;
 	paddr_t msix_page;		/* of the MSI-X table, as msix_regs maps it; 0: nowhere */

@@ -96,13 +96,11 @@ struct iommu *iommu_unit_of(u32 sbdf)
 	return units;
 }
 
-struct pci_function *pci_find(u32 sbdf)
+const struct pci_function *iommu_pci_bridge(u32 sbdf)
 {
 	(void)sbdf;
 	return NULL;
 }
-
-const struct pci_function *iommu_bridge_of(const struct pci_function *f) { return f; }
 
 struct iommu_range *iommu_ranges;
 

@@ -8,6 +8,7 @@
 
 #include <margay/boot_state.h>
 #include <margay/pci.h>
+#include <margay/pci_regs.h>
 #include <margay/percpu.h>
 #include <x86/features.h>
 
@@ -54,7 +55,7 @@ static struct model {
 } m;
 
 static struct iommu u;
-static struct pci_function function, bridge = { .express_type = 0xff };
+static const struct pci_function *behind;
 static u64 tsc;
 
 u64 rdtsc(void)
@@ -89,15 +90,10 @@ void *iommu_new_table(struct page_table *pt)
 	return alloc_page();
 }
 
-struct pci_function *pci_find(u32 sbdf)
+const struct pci_function *iommu_pci_bridge(u32 sbdf)
 {
 	(void)sbdf;
-	return &function;
-}
-
-const struct pci_function *iommu_bridge_of(const struct pci_function *f)
-{
-	return f->bridge;
+	return behind;
 }
 
 struct iommu *iommu_unit_of(u32 sbdf)
@@ -337,7 +333,7 @@ static int setup(void **state)
 	u = (struct iommu){ .ops = &vtd_ops, .base = 0xfed90000, .segment = 1, .in_use = true };
 	iommu_remapping = true;
 	x86.x2apic = false;
-	function.bridge = NULL;
+	behind = NULL;
 	heap_used = 16;
 	u.commands = alloc_page();
 	spin_init(&u.lock, LOCK_IOMMU);
@@ -585,15 +581,25 @@ static void test_irqs(void **state)
 	iommu_irq_free(i, 8);
 	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0x22);
 
-	/* The entry of another function; behind a bridge on bus 3: the buses 3 and 4. */
-	function.bridge = &bridge;
-	bridge.sbdf = PCI_SBDF(1, 3, 0);
-	assert_int_equal(iommu_irq_alloc(i, 8, sbdf), 0);
+	/* Behind a bridge from PCI Express, to the buses 3 and 4: any id of these. */
+	behind = &(const struct pci_function){ .sbdf = PCI_SBDF(1, 2, 8), .secondary = 3,
+					       .express_type = PCI_EXP_TYPE_TO_PCI };
+	assert_int_equal(iommu_irq_alloc(i, 8, PCI_SBDF(1, 4, 16)), 0);
 	assert_int_equal(i[0].index, 8);
 	iommu_irq_route(&i[0], 1, 0x40, false);
 	assert_int_equal(interrupt(PCI_SBDF(1, 3, 8), 8, &dest, &lo), 0);
 	assert_int_equal(interrupt(PCI_SBDF(1, 4, 8), 8, &dest, &lo), 0);
+	assert_int_equal(interrupt(PCI_SBDF(1, 2, 8), 8, &dest, &lo), 0x26);
 	assert_int_equal(interrupt(PCI_SBDF(1, 5, 8), 8, &dest, &lo), 0x26);
+	/* Behind an older bridge: the bridge's id alone, not those of its neighbours. */
+	behind = &(const struct pci_function){ .sbdf = PCI_SBDF(1, 3, 8), .secondary = 4,
+					       .express_type = PCI_EXP_TYPE_NONE };
+	assert_int_equal(iommu_irq_alloc(other, 1, PCI_SBDF(1, 4, 16)), 0);
+	assert_int_equal(other[0].index, 1);
+	iommu_irq_route(other, 1, 0x40, false);
+	assert_int_equal(interrupt(PCI_SBDF(1, 3, 8), 1, &dest, &lo), 0);
+	assert_int_equal(interrupt(PCI_SBDF(1, 3, 16), 1, &dest, &lo), 0x26);
+	assert_int_equal(interrupt(PCI_SBDF(1, 4, 16), 1, &dest, &lo), 0x26);
 }
 
 static void test_x2apic(void **state)
