@@ -172,7 +172,7 @@ static u64 amdvi_irq_rte(const struct iommu_irq *i)
 
 /* --- Faults --- */
 
-static const char *const reasons[] = {
+static const char *const amdvi_reasons[] = {
 	[1] = "bad device table entry",
 	[EVENT_PAGE_FAULT] = "not mapped, or not allowed",
 	[3] = "error in the device table's memory",
@@ -299,8 +299,8 @@ const struct iommu_ops amdvi_ops = {
 	.irq_message = amdvi_irq_message,
 	.irq_rte = amdvi_irq_rte,
 	.fault = amdvi_fault,
-	.reasons = reasons,
-	.nr_reasons = ARRAY_SIZE(reasons),
+	.reasons = amdvi_reasons,
+	.nr_reasons = ARRAY_SIZE(amdvi_reasons),
 	.leaf_read = PTE_P | PTE_READ | PTE_COHERENT,
 	.leaf_write = PTE_WRITE,
 	.format = { .table = PTE_P | PTE_READ | PTE_WRITE,

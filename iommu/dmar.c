@@ -21,7 +21,7 @@ enum dmar_structure { DMAR_DRHD = 0, DMAR_RMRR = 1 };
 #define SCOPE_PATH 6
 enum dmar_scope { SCOPE_FUNCTION = 1, SCOPE_BRIDGE = 2, SCOPE_IOAPIC = 3, SCOPE_HPET = 4 };
 
-static void __init add_scope(const u8 *e, u32 size, void *ctx)
+static void __init dmar_add_scope(const u8 *e, u32 size, void *ctx)
 {
 	/* The type 5, a device in ACPI's name space, has no id that requests show. */
 	static const u8 kinds[] = { [SCOPE_IOAPIC] = RANGE_IOAPIC, [SCOPE_HPET] = RANGE_OTHER };
@@ -55,10 +55,10 @@ static void __init add_scope(const u8 *e, u32 size, void *ctx)
 	iommu_add_range(&r);
 }
 
-static void __init add_structure(const u8 *e, u32 size, void *ctx __unused)
+static void __init dmar_add_structure(const u8 *e, u32 size, void *ctx __unused)
 {
 	static const struct acpi_records scopes = { "DMAR scope", SCOPE_PATH, acpi_size8, NULL, 0,
-						    add_scope };
+						    dmar_add_scope };
 	struct iommu unit = { .ops = &vtd_ops, .segment = get_u16(e + 6), .all = e[4] & DRHD_ALL };
 	struct iommu_range r = { .first = PCI_SBDF(unit.segment, 0, 0) };
 	u16 type = get_u16(e);
@@ -78,7 +78,7 @@ void __init dmar_parse(const u8 *t, u32 len)
 {
 	static const u8 min[] = { [DMAR_DRHD] = DRHD_SCOPES, [DMAR_RMRR] = RMRR_SCOPES };
 	static const struct acpi_records structures = { "DMAR", 8, acpi_size16, min,
-							ARRAY_SIZE(min), add_structure };
+							ARRAY_SIZE(min), dmar_add_structure };
 
 	iommu_remapping = len > DMAR_FLAGS && t[DMAR_FLAGS] & INTR_REMAP;
 	acpi_each_record(&structures, t, DMAR_STRUCTURES, len, NULL);

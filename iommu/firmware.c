@@ -18,7 +18,7 @@ struct iommu_region *iommu_regions;
 struct iommu_range *iommu_ranges;
 bool iommu_remapping;
 
-static void *__init keep(const void *p, size_t size)
+static void *__init keep_record(const void *p, size_t size)
 {
 	void *copy = kzalloc(size);
 
@@ -48,7 +48,7 @@ struct iommu *__init iommu_add_unit(const struct iommu *u, u64 align)
 		pr_warn("iommu: unit at %#lx ignored: %s\n", u->base, why ? why : "too many");
 		return NULL;
 	}
-	new = keep(u, sizeof(*u));
+	new = keep_record(u, sizeof(*u));
 	if (new)
 		new->index = n;
 	return *at = new;
@@ -56,7 +56,7 @@ struct iommu *__init iommu_add_unit(const struct iommu *u, u64 align)
 
 void __init iommu_add_range(const struct iommu_range *r)
 {
-	struct iommu_range *new = keep(r, sizeof(*r));
+	struct iommu_range *new = keep_record(r, sizeof(*r));
 
 	if (!new)
 		return;
@@ -79,13 +79,13 @@ struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
 		pr_warn("iommu: reserved memory %#lx-%#lx ignored: %s\n", base, base + size - 1,
 			why);
 	new.usable = !why;
-	r = good ? keep(&new, sizeof(new)) : NULL;
+	r = good ? keep_record(&new, sizeof(new)) : NULL;
 	if (r)
 		iommu_regions = r;
 	return r;
 }
 
-static bool has(const struct iommu_range *r, u32 sbdf)
+static bool range_has(const struct iommu_range *r, u32 sbdf)
 {
 	return sbdf >= r->first && sbdf <= r->last;
 }
@@ -95,7 +95,7 @@ struct iommu *iommu_unit_of(u32 sbdf)
 	struct iommu *u;
 
 	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
-		if (r->unit && has(r, sbdf))
+		if (r->unit && range_has(r, sbdf))
 			return r->unit;
 	for (u = iommu_units; u && !(u->all && u->segment == pci_segment(sbdf)); u = u->next)
 		;
@@ -105,7 +105,7 @@ struct iommu *iommu_unit_of(u32 sbdf)
 u32 iommu_source_of(u32 sbdf)
 {
 	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
-		if (r->alias && has(r, sbdf))
+		if (r->alias && range_has(r, sbdf))
 			return r->alias;
 	return sbdf;
 }
@@ -113,7 +113,7 @@ u32 iommu_source_of(u32 sbdf)
 bool iommu_region_is_for(const struct iommu_region *region, u32 sbdf)
 {
 	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
-		if (r->region && (!region || r->region == region) && has(r, sbdf))
+		if (r->region && (!region || r->region == region) && range_has(r, sbdf))
 			return true;
 	return false;
 }

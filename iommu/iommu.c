@@ -102,7 +102,7 @@ void iommu_check_answer(struct iommu *u)
 }
 
 /* Blocks the ids that no other function needs. Called with u->lock. */
-static void detach(struct iommu *u, struct pci_function *f)
+static void detach_function(struct iommu *u, struct pci_function *f)
 {
 	struct iommu_domain *id = f->dma;
 	u32 ids[MAX_IDS];
@@ -120,7 +120,7 @@ static void detach(struct iommu *u, struct pci_function *f)
 }
 
 /* Lets all ids of a function reach what id has, or none. Functions of a domain may share ids. */
-static int attach(struct iommu *u, struct pci_function *f, struct iommu_domain *id)
+static int attach_function(struct iommu *u, struct pci_function *f, struct iommu_domain *id)
 {
 	u32 ids[MAX_IDS];
 	unsigned n = ids_of(f, ids);
@@ -132,7 +132,7 @@ static int attach(struct iommu *u, struct pci_function *f, struct iommu_domain *
 		while ((other = user_of(u, ids[i], id))) {
 			if (other->dma != &firmware)
 				return -EBUSY;
-			detach(u, other);
+			detach_function(u, other);
 		}
 	f->dma = id;
 	list_add_tail(&f->dma_link, &u->functions);
@@ -141,7 +141,7 @@ static int attach(struct iommu *u, struct pci_function *f, struct iommu_domain *
 		rc = u->in_use ? u->ops->attach(u, ids[i], id) : -ENODEV;
 	iommu_check_answer(u);
 	if (rc)
-		detach(u, f);
+		detach_function(u, f);
 	return rc;
 }
 
@@ -162,7 +162,7 @@ int iommu_attach(struct domain *d, u32 sbdf)
 	if (!rc)
 		rc = iommu_map_regions(d->iommu, sbdf, true);
 	if (!rc)
-		rc = attach(u, f, d->iommu);
+		rc = attach_function(u, f, d->iommu);
 	if (!rc)
 		f->faults.run = f->faults.cut = 0;
 	return rc;
@@ -176,7 +176,7 @@ void iommu_detach(struct domain *d, u32 sbdf)
 	if (!f || !u || !f->dma || f->dma != d->iommu)
 		return;
 	spin_lock(&u->lock);
-	detach(u, f);
+	detach_function(u, f);
 	spin_unlock(&u->lock);
 	if (iommu_map_regions(d->iommu, sbdf, false))
 		pr_warn("iommu: firmware's memory stays mapped\n");
@@ -218,7 +218,7 @@ static void __init attach_regions(void)
 	list_for_each(f, &pci_functions, link)
 		if (iommu_has_reserved(f->sbdf) && iommu_covers(f->sbdf) &&
 		    (iommu_map_regions(&firmware, f->sbdf, true) ||
-		     attach(iommu_unit_of(f->sbdf), f, &firmware)))
+		     attach_function(iommu_unit_of(f->sbdf), f, &firmware)))
 			pr_warn("iommu: " PCI_FMT " does not reach firmware's memory\n",
 				PCI_ARGS(f->sbdf));
 }

@@ -40,7 +40,7 @@ struct iommu_region {
 	paddr_t base;
 	u64 size;
 	bool write;		/* or they may only read it */
-	bool usable;		/* nobody loses by it: it is not RAM */
+	bool usable;		/* it is neither RAM nor too large */
 };
 
 /* Entries of interrupt remapping tables: all of a unit, or those of one source. */

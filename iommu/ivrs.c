@@ -55,7 +55,7 @@ static void __init end_range(struct ivhd *h, u32 last)
 	h->open.first = NO_RANGE;
 }
 
-static void __init add_entry(const u8 *e, u32 size __unused, void *ctx)
+static void __init ivhd_add_entry(const u8 *e, u32 size __unused, void *ctx)
 {
 	struct ivhd *h = ctx;
 	u32 seg = PCI_SBDF(h->unit->segment, 0, 0), id = seg | get_u16(e + 1);
@@ -101,10 +101,10 @@ static u32 __init entry_size(const u8 *e, u32 n)
 }
 
 /* Adds the unit of an IVHD of the type, unless it is there. */
-static void __init add_unit(const u8 *b, u32 size, void *type)
+static void __init ivrs_add_unit(const u8 *b, u32 size, void *type)
 {
 	static const struct acpi_records entries = { "IVHD", 4, entry_size, NULL, 0,
-						     add_entry };
+						     ivhd_add_entry };
 	struct iommu unit = { .ops = &amdvi_ops };
 	struct ivhd h = { .open = { .first = NO_RANGE } };
 	struct pci_function *f;
@@ -126,7 +126,7 @@ static void __init add_unit(const u8 *b, u32 size, void *type)
 }
 
 /* Adds memory that functions shall reach at its own address. */
-static void __init add_memory(const u8 *b, u32 size __unused, void *ctx __unused)
+static void __init ivrs_add_memory(const u8 *b, u32 size __unused, void *ctx __unused)
 {
 	struct iommu_range r = { 0 };
 	u32 seg;
@@ -151,9 +151,9 @@ void __init ivrs_parse(const u8 *t, u32 len)
 		[IVMD_ALL] = IVMD_SIZE,	   [IVMD_FUNCTION] = IVMD_SIZE, [IVMD_RANGE] = IVMD_SIZE,
 	};
 	static const struct acpi_records memory = { "IVRS", 4, acpi_size16, min,
-						    ARRAY_SIZE(min), add_memory };
+						    ARRAY_SIZE(min), ivrs_add_memory };
 	static const struct acpi_records units = { "IVRS", 4, acpi_size16, min,
-						   ARRAY_SIZE(min), add_unit };
+						   ARRAY_SIZE(min), ivrs_add_unit };
 	static const u8 best_first[] = { IVHD_40, IVHD_11, IVHD_10 };
 
 	len = acpi_each_record(&memory, t, IVRS_BLOCKS, len, NULL);

@@ -63,7 +63,8 @@ static void write_leaves(u64 *at, unsigned level, mfn_t mfn, enum p2m_type type)
 		iommu_driver->format.written(at, 1);
 }
 
-static int put(struct iommu_domain *id, gfn_t gfn, unsigned order, mfn_t mfn, enum p2m_type type)
+static int put_leaf(struct iommu_domain *id, gfn_t gfn, unsigned order, mfn_t mfn,
+		    enum p2m_type type)
 {
 	u64 *at = make_entry(id, gfn, order);
 
@@ -86,7 +87,7 @@ static void changed(struct p2m_listener *l, struct domain *d __unused, gfn_t gfn
 
 	/* prepare() made the entry. The tear-down of the p2m comes after that of the tables. */
 	if (id->pt.root)
-		put(id, gfn, order, mfn, after);
+		put_leaf(id, gfn, order, mfn, after);
 }
 
 static void flush(struct p2m_listener *l, struct domain *d __unused)
@@ -151,7 +152,7 @@ int iommu_copy_p2m(struct iommu_domain *id)
 		e = p2m_lookup(d, id->copied);
 		first = ALIGN_DOWN(id->copied, 1UL << e.order);
 		if (e.type != P2M_NONE &&
-		    put(id, first, e.order, e.mfn - (id->copied - first), e.type))
+		    put_leaf(id, first, e.order, e.mfn - (id->copied - first), e.type))
 			return -ENOMEM;
 		id->copied = first + (1UL << e.order);
 	}
@@ -181,7 +182,7 @@ static int map_region(struct iommu_domain *id, const struct iommu_region *r, boo
 		if (!on)
 			e = p2m_lookup(id->d, gfn);
 		order = large && e.order >= 9 ? 9 : 0;
-		if (put(id, gfn, order, e.mfn, e.type))
+		if (put_leaf(id, gfn, order, e.mfn, e.type))
 			return -ENOMEM;
 	}
 	if (!on)

@@ -180,7 +180,7 @@ static u64 vtd_irq_rte(const struct iommu_irq *i)
 
 /* --- Faults, 11.4.14 --- */
 
-static const char *const reasons[] = {
+static const char *const vtd_reasons[] = {
 	[0x01] = "it has no owner",
 	[0x02] = "it has no owner",
 	[0x03] = "bad context entry",
@@ -302,8 +302,8 @@ const struct iommu_ops vtd_ops = {
 	.irq_message = vtd_irq_message,
 	.irq_rte = vtd_irq_rte,
 	.fault = vtd_fault,
-	.reasons = reasons,
-	.nr_reasons = ARRAY_SIZE(reasons),
+	.reasons = vtd_reasons,
+	.nr_reasons = ARRAY_SIZE(vtd_reasons),
 	.leaf_read = PTE_P,
 	.leaf_write = PTE_W,
 	.format = { .table = PTE_P | PTE_W,

@@ -69,7 +69,7 @@ static void __init add_override(struct acpi_info *out, const u8 *e)
 		(struct acpi_override){ e[3], get_u16(e + 8), get_u32(e + 4) };
 }
 
-static void __init add_entry(const u8 *e, u32 size __unused, void *out)
+static void __init madt_add_entry(const u8 *e, u32 size __unused, void *out)
 {
 	switch (e[0]) {
 	/* APIC ids of all ones are placeholders. */
@@ -91,7 +91,7 @@ void __init acpi_parse_madt(const u8 *t, u32 len, struct acpi_info *out)
 	static const u8 min[] = { [MADT_LAPIC] = 8, [MADT_IOAPIC] = 12, [MADT_OVERRIDE] = 10,
 				  [MADT_X2APIC] = 16 };
 	static const struct acpi_records entries = { "APIC", 2, acpi_size8, min, ARRAY_SIZE(min),
-						     add_entry };
+						     madt_add_entry };
 
 	acpi_each_record(&entries, t, MADT_ENTRIES, len, out);
 }

@@ -66,7 +66,7 @@ static void __init add_mem(struct acpi_info *out, const u8 *e)
 	out->mem[out->nr_mem++] = (struct acpi_mem){ base, size, node_of(out, get_u32(e + 2)) };
 }
 
-static void __init add_entry(const u8 *e, u32 size __unused, void *ctx)
+static void __init srat_add_entry(const u8 *e, u32 size __unused, void *ctx)
 {
 	struct acpi_info *out = ctx;
 	u32 pxm;
@@ -88,7 +88,7 @@ void __init acpi_parse_srat(const u8 *t, u32 len, struct acpi_info *out)
 {
 	static const u8 min[] = { [SRAT_LAPIC] = 16, [SRAT_MEM] = 40, [SRAT_X2APIC] = 24 };
 	static const struct acpi_records entries = { "SRAT", 2, acpi_size8, min, ARRAY_SIZE(min),
-						     add_entry };
+						     srat_add_entry };
 
 	revision = t[8];
 	acpi_each_record(&entries, t, SRAT_ENTRIES, len, out);
