@@ -23,6 +23,10 @@ CONTROL_FILES = $(O)/tools/mgctl $(O)/tools/guestcheck $(O)/tools/clockcheck $(M
 # What `xl create` starts: a Linux with front-ends of disks and networks, and guests of our own.
 GUEST_INITRAMFS := $(O)/guests/initramfs-guest.gz
 GUEST_MODULES := $(patsubst %,$(O)/cache/cloud/%.ko,xen-blkfront xen-netfront)
+# A guest that owns devices, with a kernel that has their drivers as modules.
+DEVICE_INITRAMFS := $(O)/guests/initramfs-device.gz
+DEVICE_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,crc64 crc64_rocksoft_generic crc64-rocksoft \
+	crct10dif_common crct10dif_generic crc-t10dif t10-pi nvme-core nvme e1000e)
 # The control domain that runs Xen's tools: its modules, its guests, and Margay's tool and policies.
 XL_INITRAMFS := $(O)/guests/initramfs-xl.gz
 XL_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs \
@@ -58,23 +62,15 @@ $(O)/guests/linux-%: $(O)/cache/%/vmlinuz tools/image/extract-elf
 	@echo "  ELF     $@"
 	$(Q)tools/image/extract-elf $< $@
 
-$(INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds/initramfs/init \
-		$(wildcard test/beds/initramfs/tests/*)
+INITRAMFS_NEEDS := $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds/initramfs/init \
+	$(wildcard test/beds/initramfs/tests/*)
+$(CONTROL_INITRAMFS): $(CONTROL_FILES)
+$(GUEST_INITRAMFS): $(GUEST_MODULES)
+$(DEVICE_INITRAMFS): $(DEVICE_MODULES)
+$(INITRAMFS) $(CONTROL_INITRAMFS) $(GUEST_INITRAMFS) $(DEVICE_INITRAMFS): $(INITRAMFS_NEEDS)
 	$(Q)mkdir -p $(@D)
 	@echo "  INITRD  $@"
-	$(Q)test/beds/mkinitramfs.sh $< $@
-
-$(CONTROL_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds/initramfs/init \
-		$(wildcard test/beds/initramfs/tests/*) $(CONTROL_FILES)
-	$(Q)mkdir -p $(@D)
-	@echo "  INITRD  $@"
-	$(Q)test/beds/mkinitramfs.sh $< $@ $(CONTROL_FILES)
-
-$(GUEST_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds/initramfs/init \
-		$(wildcard test/beds/initramfs/tests/*) $(GUEST_MODULES)
-	$(Q)mkdir -p $(@D)
-	@echo "  INITRD  $@"
-	$(Q)test/beds/mkinitramfs.sh $< $@ $(GUEST_MODULES)
+	$(Q)test/beds/mkinitramfs.sh $(O)/cache/busybox/busybox $@ $(filter-out $(INITRAMFS_NEEDS),$^)
 
 $(XL_INITRAMFS): $(O)/cache/control/root.tar
 $(O)/guests/initramfs-virt.gz: $(O)/cache/libvirt/root.tar

@@ -166,7 +166,8 @@ def guest_word(guest, key, value):
     elif key == 'vcpus':
         guest[key] = number(value, key)
     elif key == 'flags':
-        guest[key] = value.replace(',', ' ')
+        # ... but for a list of PCI functions
+        guest[key] = re.sub(r',(?![0-9a-f]{4}:)', ' ', value)
     elif key in ('elf', 'mem', 'initrd', 'test'):
         guest[key] = value
     else:
