@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Measure Margay in instructions under QEMU's -icount: exits and hypercalls beside those of Xen, those with VT-x under
 Bochs, and for both hypervisors the boot, the memory, the exits of a stock Linux kernel, busy and asleep, and what a
-control domain and its guests cost.
+control domain and its guests cost; and what a guest's own devices cost.
 
     scripts/perf.py [--no-xen] [--diff | --baseline] [bench] [vtx] [boot] [memory] [policy] [linux]
-                 [native] [control]
+                 [native] [control] [devices]
 
 The figures repeat, but for Linux on 2 CPUs. All of them also go to $O/perf/perf.json, a picture of
 the operations' costs to perf.svg, the logs beside it. Targets are shown, not enforced: the exit
@@ -24,10 +24,10 @@ import measure  # noqa: E402
 import plot  # noqa: E402
 import beds  # noqa: E402
 
-PARTS = ('vtx', 'bench', 'boot', 'memory', 'policy', 'linux', 'native', 'control')
+PARTS = ('vtx', 'bench', 'boot', 'memory', 'policy', 'linux', 'native', 'control', 'devices')
 BASELINE = os.path.join(os.path.dirname(measure.__file__), 'baseline.json')
 WITH_XEN = ('bench', 'boot', 'memory', 'linux', 'native', 'control')
-DIFF_PARTS = ('bench', 'boot', 'memory', 'native', 'control')
+DIFF_PARTS = ('bench', 'boot', 'memory', 'native', 'control', 'devices')
 # The parts whose figures varied between runs of one source: how long a second CPU takes to start,
 # where in a tick the sleeps begin, in which order the emulator runs two CPUs, and how many packets a
 # backend finds at once.
@@ -236,6 +236,45 @@ def show_control(data):
         print("  The control domain is paravirtual on Xen. Xen net: without its decoding of instructions.")
 
 
+# The row, what it is, the limit of Margay's instructions in all of a bare machine's, and that of exits.
+DEVICE_ROWS = (
+    ('nvme_4k', 'NVMe, read of 4 KiB', 0.02, 1),
+    ('nvme_4k_polled', '... polled, without interrupts', 0.02, 0),
+    ('nvme_4k_32', '... of 32 at once', None, 1),
+    ('nvme_1m', 'read of 1 MiB', None, None),
+    ('frame', 'frame from e1000e to e1000e', None, 2))
+PAGES_TARGET = 1.5
+INTERRUPT_TARGET = 1500
+
+
+def show_devices(data):
+    units = [name for name in data if name not in ('bare', 'pages')]
+    rows = []
+    for name, what, limit, exits in DEVICE_ROWS:
+        bare, good = data['bare'][name]['all'], True
+        row = [what, f'{bare:,}']
+        for unit in units:
+            cost = data[unit][name]
+            row += [f"{cost['all']:,}", f"{cost['hypervisor']:,}", f"{cost['calls']:.2f}"]
+            good &= (exits is None or cost['calls'] <= exits) and (not limit or cost['hypervisor'] <= limit * bare)
+        wanted = ([f'{limit:.0%}'] if limit else []) + ([] if exits is None else [f'{exits}'])
+        rows.append(row + [', '.join(wanted), ('ok' if good else 'over') if wanted else ''])
+    table("A guest's own devices, 1 CPU: instructions of all parties, of Margay, and exits",
+          ['', 'bare machine'] + [cell for unit in units for cell in (unit, 'Margay', 'exits')] +
+          ['more, exits', ''], rows)
+    print('  Polled: how often the guest asks depends on the emulator.')
+    rows = [['from an interrupt to the waiting guest'] + [f"{data[unit]['delivery']:,}" for unit in units] +
+            verdict(max(data[unit]['delivery'] for unit in units), INTERRUPT_TARGET)]
+    table('Instructions', ['', *units, 'target', ''], rows)
+    none = data['pages']['none']
+    rows = []
+    for name in ('release_1', 'populate_1', 'release_64', 'populate_64', 'release_2m', 'populate_2m'):
+        costs = [data['pages'][unit][name] for unit in units]
+        limit = PAGES_TARGET * none[name] if name.endswith('2m') else None
+        rows.append([name, f'{none[name]:,}'] + [f'{cost:,}' for cost in costs] + verdict(max(costs), limit))
+    table('Page operations of a guest that has the devices', ['', 'no IOMMU', *units, 'target', ''], rows)
+
+
 def flat(data, prefix=''):
     """Return {'a.b.c': number} of all numbers in nested dictionaries."""
     if isinstance(data, dict):
@@ -290,7 +329,7 @@ def main():
             result = json.load(file)
     shows = {'vtx': show_vtx, 'bench': lambda data: show_bench(data, result.get('vtx', {})),
              'boot': show_boot, 'memory': show_memory, 'policy': show_policy, 'linux': show_linux,
-             'native': show_native, 'control': show_control}
+             'native': show_native, 'control': show_control, 'devices': show_devices}
     status = 0
     for part in parts:
         try:

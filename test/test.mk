@@ -126,6 +126,12 @@ $(IO_GUEST_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/
 		$(GUEST_MODULES) $(O)/tools/io
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(GUEST_MODULES) $(O)/tools/io
 
+# The same for a guest with devices, and for a bare machine.
+IO_DEVICE_INITRAMFS := $(O)/guests/initramfs-io-device.gz
+$(IO_DEVICE_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds/initramfs/tests/io \
+		$(DEVICE_MODULES) $(O)/tools/io
+	$(Q)test/beds/mkinitramfs.sh $< $@ $(DEVICE_MODULES) $(O)/tools/io
+
 $(IO_INITRAMFS): $(O)/cache/busybox/busybox $(O)/cache/control/root.tar test/beds/mkcontrol.sh test/beds/control/init \
 		test/beds/control/tests/io $(XL_MODULES) $(O)/tools/mgctl $(O)/tools/io $(O)/guests/linux-cloud \
 		$(IO_GUEST_INITRAMFS)
@@ -231,6 +237,6 @@ hold-times:
 
 perf perf-diff perf-baseline:
 	$(Q)O=$(O) $(SETUP) build run check
-	$(AGAIN) test-images $(WORK_INITRAMFS) $(IO_INITRAMFS) $(COUNT_PLUGIN) $(if $(filter perf,$@),$(KVM_INITRAMFS))
+	$(AGAIN) test-images $(WORK_INITRAMFS) $(IO_INITRAMFS) $(IO_DEVICE_INITRAMFS) $(COUNT_PLUGIN) $(if $(filter perf,$@),$(KVM_INITRAMFS))
 	$(Q)O=$(O) scripts/perf.py $(patsubst perf-%,--%,$(filter-out perf,$@))
 	$(if $(filter perf,$@),$(AGAIN) hold-times)

@@ -3,7 +3,9 @@
  * Work for guests with a disk and a network, and for their control domain. The emulator's plugin count.c counts
  * the instructions between the marks; the line `io NAME TIMES` names the row that it writes.
  *
- * io disk DEVICE            reads of 4 KiB, one and 32 at a time, and of 1 MiB
+ * io disk DEVICE NAME       reads of 4 KiB, one and 32 at a time, and of 1 MiB (NAME_4k, NAME_4k_32, NAME_1m)
+ * io poll DEVICE NAME       reads of 4 KiB without interrupts (NAME_4k_polled)
+ * io wire CARD CARD NAME    frames from one network card to another (NAME)
  * io serve                  a TCP server for these two:
  * io talk ADDRESS NAME      round trips (NAME_trip)
  * io send ADDRESS NAME      1 MiB at a time (NAME_mib)
@@ -16,6 +18,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/if_packet.h>
+#include <linux/io_uring.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
@@ -37,6 +42,8 @@
 #define PORT 7001
 #define DEPTH 32
 #define SPAN (8 * MIB)		/* of the disk, read again and again */
+#define FRAME_TYPE 0x88b5	/* for experiments */
+#define FRAME_TYPE_BYTES "\x88\xb5"
 
 static void __attribute__((noreturn)) die(const char *what)
 {
@@ -105,27 +112,142 @@ static void reads(unsigned int depth, size_t size, unsigned int times)
 	}
 }
 
-static void measure_reads(const char *name, unsigned int depth, size_t size, unsigned int times)
+/* A ring of the kernel's (io_uring) whose requests have no interrupts. */
+static struct io_uring_sqe *requests;
+static unsigned int *tail, *filled, *taken;
+static struct io_uring_cqe *results;
+static unsigned int ring_mask;
+static int ring;
+
+static void *map_ring(size_t size, off_t what)
 {
-	reads(depth, size, depth * 2);	/* grants and buffers get ready */
-	mark();
-	reads(depth, size, times);
-	mark();
-	row(name, times);
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring, what);
+
+	if (p == MAP_FAILED)
+		die("ring");
+	return p;
 }
 
-static int run_disk(char **arg)
+/* The ring has one entry, so its index is always 0. */
+static void open_ring(void)
 {
-	disk = open(arg[0], O_RDONLY | O_DIRECT);
+	struct io_uring_params p = { .flags = IORING_SETUP_IOPOLL };
+	char *sq, *cq;
+
+	ring = (int)syscall(SYS_io_uring_setup, 1, &p);
+	if (ring < 0)
+		die("io_uring");
+	sq = map_ring(p.sq_off.array + sizeof(unsigned int), IORING_OFF_SQ_RING);
+	cq = map_ring(p.cq_off.cqes + p.cq_entries * sizeof(*results), IORING_OFF_CQ_RING);
+	requests = map_ring(sizeof(*requests), IORING_OFF_SQES);
+	tail = (unsigned int *)(sq + p.sq_off.tail);
+	filled = (unsigned int *)(cq + p.cq_off.tail);
+	taken = (unsigned int *)(cq + p.cq_off.head);
+	results = (struct io_uring_cqe *)(cq + p.cq_off.cqes);
+	ring_mask = p.cq_entries - 1;
+}
+
+/* Reads one after the other. The kernel asks the disk again and again whether it is done. */
+static void polled_reads(unsigned int depth, size_t size, unsigned int times)
+{
+	(void)depth;
+	for (unsigned int i = 0; i < times; i++) {
+		requests[0] = (struct io_uring_sqe){
+			.opcode = IORING_OP_READ,
+			.fd = disk,
+			.addr = (uintptr_t)buffers,
+			.len = (uint32_t)size,
+			.off = i * size % SPAN,
+		};
+		__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
+		/* The call also returns when the kernel wants to run something else. */
+		for (unsigned int begin = 1; __atomic_load_n(filled, __ATOMIC_ACQUIRE) == *taken;
+		     begin = 0)
+			if (syscall(SYS_io_uring_enter, ring, begin, 1, IORING_ENTER_GETEVENTS,
+				    NULL, 0) < 0)
+				die("io_uring_enter");
+		errno = -results[*taken & ring_mask].res;
+		if (errno != -(int)size)
+			die("polled read");
+		__atomic_store_n(taken, *taken + 1, __ATOMIC_RELEASE);
+	}
+}
+
+static void measure_reads(void (*read)(unsigned int depth, size_t size, unsigned int times),
+			  const char *name, const char *what, unsigned int depth, size_t size,
+			  unsigned int times)
+{
+	char text[64];
+
+	read(depth, size, depth * 2);	/* grants and buffers get ready */
+	mark();
+	read(depth, size, times);
+	mark();
+	snprintf(text, sizeof(text), "%s_%s", name, what);
+	row(text, times);
+}
+
+static void open_disk(const char *device)
+{
+	disk = open(device, O_RDONLY | O_DIRECT);
 	if (disk < 0)
-		die(arg[0]);
+		die(device);
 	buffers = mmap(NULL, DEPTH * MIB, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (buffers == MAP_FAILED || syscall(SYS_io_setup, DEPTH, &aio))
 		die("memory");
-	measure_reads("disk_4k", 1, 4 * KIB, 500);
-	measure_reads("disk_4k_32", DEPTH, 4 * KIB, 8192);
-	measure_reads("disk_1m", 1, MIB, 64);
+}
+
+static int run_disk(char **arg)
+{
+	open_disk(arg[0]);
+	measure_reads(reads, arg[1], "4k", 1, 4 * KIB, 500);
+	measure_reads(reads, arg[1], "4k_32", DEPTH, 4 * KIB, 8192);
+	measure_reads(reads, arg[1], "1m", 1, MIB, 64);
+	return 0;
+}
+
+static int run_poll(char **arg)
+{
+	open_disk(arg[0]);
+	open_ring();
+	measure_reads(polled_reads, arg[1], "4k_polled", 1, 4 * KIB, 500);
+	return 0;
+}
+
+static int open_card(const char *name)
+{
+	struct sockaddr_ll a = { .sll_family = AF_PACKET,
+				 .sll_protocol = htons(FRAME_TYPE),
+				 .sll_ifindex = (int)if_nametoindex(name) };
+	int fd = socket(AF_PACKET, SOCK_RAW, htons(FRAME_TYPE));
+
+	if (fd < 0 || !a.sll_ifindex || bind(fd, (struct sockaddr *)&a, sizeof(a)))
+		die(name);
+	return fd;
+}
+
+/* Sends frames by one card and takes each from the other. */
+static void frames(int from, int to, unsigned int times)
+{
+	static char frame[KIB] = "\xff\xff\xff\xff\xff\xff\x02\0\0\0\0\1" FRAME_TYPE_BYTES,
+		    back[KIB];
+
+	for (unsigned int i = 0; i < times; i++)
+		if (send(from, frame, sizeof(frame), 0) != sizeof(frame) ||
+		    recv(to, back, sizeof(back), 0) != sizeof(frame))
+			die("frame");
+}
+
+static int run_wire(char **arg)
+{
+	int from = open_card(arg[0]), to = open_card(arg[1]);
+
+	frames(from, to, 50);
+	mark();
+	frames(from, to, 500);
+	mark();
+	row(arg[2], 500);
 	return 0;
 }
 
@@ -293,7 +415,9 @@ static const struct {
 	int arguments;
 	int (*run)(char **arg);
 } commands[] = {
-	{ "disk", 1, run_disk },
+	{ "disk", 2, run_disk },
+	{ "poll", 2, run_poll },
+	{ "wire", 3, run_wire },
 	{ "serve", 0, run_serve },
 	{ "talk", 2, run_talk },
 	{ "send", 2, run_send },

@@ -395,11 +395,11 @@ def linux(xen=True):
     return result
 
 
-def on_bare_machine(name, kernel, initrd, cmdline, sign, limit=200):
+def on_bare_machine(name, kernel, initrd, cmdline, sign, limit=200, extra=()):
     """Boot a kernel on the emulator itself. QEMU starts an ELF with Xen's PVH note."""
     log = os.path.join(beds.OUT, 'perf', name + '.log')
     os.makedirs(os.path.dirname(log), exist_ok=True)
-    machine = beds.Machine(None, cpus=1, mem=512, extra=ICOUNT)
+    machine = beds.Machine(None, cpus=1, mem=512, extra=[*ICOUNT, *extra])
     command = [*beds.qemu_base(machine, cpu=SAME_CPU), '-nic', 'none', '-kernel', kernel, '-initrd',
                initrd, '-append', f'console=ttyS0 {cmdline}', '-serial', 'stdio']
     lines = Lines()
@@ -526,3 +526,70 @@ def control(xen=True):
     Xen is paravirtual.
     """
     return {'margay': control_on_margay(), **({'xen': control_on_xen()} if xen else {})}
+
+
+# A disk that needs no time, and two network cards on one wire.
+DEVICES = ['-device', 'nvme,drive=n0,serial=margay,addr=5', '-drive', 'if=none,id=n0,file.driver=null-co,file.size=1G',
+           '-netdev', 'hubport,id=h0,hubid=0', '-device', 'e1000e,netdev=h0,addr=6',
+           '-netdev', 'hubport,id=h1,hubid=0', '-device', 'e1000e,netdev=h1,addr=7']
+IOMMUS = {'VT-d': 'intel-iommu,intremap=on,aw-bits=48', 'AMD-Vi': 'amd-iommu,intremap=on'}
+DEVICES_CMDLINE = 'norandmaps nokaslr mitigations=off quiet margay.test=io margay.devices=1'
+
+
+def device_rows(lines, path):
+    """Return {name: {all, hypervisor, calls, inside}} of one operation, calls with a decimal."""
+    rows, names = xen_tools.rows_of(path), [(m[1], int(m[2])) for m in lines.find(IO_ROW)]
+    if len(rows) != len(names):
+        raise PerfError(f'{len(rows)} rows in {path} for {len(names)} names')
+    return {name: {'all': round(row[1] / times), 'hypervisor': round(row[4] / times),
+                   'calls': round(row[3] / times, 2), 'inside': round(row[2] / max(1, row[3]))}
+            for (name, times), row in zip(names, rows)}
+
+
+def places(what):
+    """Return the addresses in Margay of the lines of its disassembly that match."""
+    text = subprocess.run(['objdump', '-d', '--no-show-raw-insn', os.path.join(beds.OUT, 'margay')],
+                          capture_output=True, text=True, check=True).stdout
+    found = re.findall(rf'^([0-9a-f]+):?\s+{what}', text, re.M)
+    if not found:
+        raise PerfError(f'Margay has no {what}')
+    return [f'0x{address}' for address in found]
+
+
+def devices_on_margay(iommu, name, inside):
+    """Run the work. The plugin also counts the calls of a function: inside is its address, and where it ends."""
+    counts = os.path.join(beds.OUT, f'perf/devices-{iommu}-{name}.counts')
+    args = 'guest name=linux vcpus=1 mem=512M pci=0000:00:05.0,0000:00:06.0,0000:00:07.0'
+    lines = on_margay(f'devices-{iommu}-{name}', [
+        (guest('linux-generic'), f'{args} -- console=hvc0 {DEVICES_CMDLINE}'),
+        (guest('initramfs-io-device.gz'), 'initrd for=linux')], 'PASS io', limit=600, extra=[
+            '-cpu', SAME_CPU, '-device', IOMMUS[iommu], *DEVICES,
+            *xen_tools.counting(counts, range=MARGAY_RANGE, inside=':'.join(inside))])
+    return device_rows(lines, counts)
+
+
+def devices_behind(iommu):
+    """Return the rows of a guest, with the exits; and the instructions from an interrupt to the guest's entry."""
+    rows = devices_on_margay(iommu, 'exits', places('<svm_handle_exit>:') + ['0x1'])
+    delivery = devices_on_margay(iommu, 'irq', places('<trap_common>:') + places('vmrun'))
+    return {**rows, 'delivery': delivery['nvme_4k']['inside']}
+
+
+def page_costs(iommu):
+    """Return the costs of page operations for a guest that has the machine's devices."""
+    extra = ['-device', IOMMUS[iommu]] if iommu else []
+    lines = on_margay(f'pages-{iommu}', [(guest('bench_memory'), 'guest name=bench_memory mem=64M initial')],
+                      'PASS bench_memory', extra=extra)
+    return {name: cost['mean'] for name, cost in bench_of(lines).items()}
+
+
+def devices():
+    """Count what a guest's own devices cost: test/beds/initramfs/tests/io on the bare machine, and in a guest with each
+    IOMMU; and page operations with and without IOMMU.
+    """
+    counts = os.path.join(beds.OUT, 'perf/devices-bare.counts')
+    os.makedirs(os.path.dirname(counts), exist_ok=True)
+    lines = on_bare_machine('devices-bare', guest('linux-generic'), guest('initramfs-io-device.gz'), DEVICES_CMDLINE,
+                            'PASS io', 600, [*DEVICES, *xen_tools.counting(counts)])
+    return {'bare': device_rows(lines, counts), **{name: devices_behind(name) for name in IOMMUS},
+            'pages': {name or 'none': page_costs(name) for name in (None, *IOMMUS)}}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The cost of page operations: ballooning, and grants mapped, unmapped and copied, with 1 and 64
- * pages per hypercall. The guest grants to itself. Xen moves a page that its own domain maps, so
+ * pages per hypercall, and ballooning of 2 MiB at once. The guest grants to itself. Xen moves a page that its own domain maps, so
  * each round grants new pages.
  */
 #include "guest.h"
@@ -11,6 +11,7 @@
 #define MOST	64u
 #define ROUNDS	40u		/* of 64 pages; twice as many of one page */
 #define REF	FIRST_GRANT
+#define LARGE_ORDER 9u		/* 2 MiB */
 
 static domid_t self;
 static uintptr_t window;
@@ -29,9 +30,11 @@ static void mark(bool first)
 		bench_mark_second();
 }
 
-static uint64_t timed_reservation(unsigned int op, unsigned int n)
+static uint64_t timed_reservation(unsigned int op, unsigned int n, unsigned int order)
 {
-	struct xen_memory_reservation r = { .nr_extents = n, .domid = DOMID_SELF };
+	struct xen_memory_reservation r = { .nr_extents = n,
+					    .extent_order = order,
+					    .domid = DOMID_SELF };
 	uint64_t start;
 	long done;
 
@@ -45,9 +48,10 @@ static uint64_t timed_reservation(unsigned int op, unsigned int n)
 	return start;
 }
 
-static void balloon(unsigned int n, const char *release, const char *populate)
+static void balloon(unsigned int n, unsigned int order, const char *release, const char *populate)
 {
-	uintptr_t pages = (uintptr_t)page_alloc(n);
+	uintptr_t size = PAGE_SIZE << order;
+	uintptr_t pages = ((uintptr_t)page_alloc((n + 1) << order) + size - 1) & -size;
 	struct bench_sum out = BENCH_SUM, in = BENCH_SUM;
 
 	/* The first round may allocate tables and is not counted. */
@@ -56,11 +60,11 @@ static void balloon(unsigned int n, const char *release, const char *populate)
 
 		/* Both calls may write to the list. */
 		for (unsigned int i = 0; i < n; i++)
-			list[i] = (pages >> PAGE_SHIFT) + i;
-		gone = timed_reservation(XENMEM_decrease_reservation, n);
+			list[i] = (pages >> PAGE_SHIFT) + (i << order);
+		gone = timed_reservation(XENMEM_decrease_reservation, n, order);
 		for (unsigned int i = 0; i < n; i++)
-			list[i] = (pages >> PAGE_SHIFT) + i;
-		back = timed_reservation(XENMEM_populate_physmap, n);
+			list[i] = (pages >> PAGE_SHIFT) + (i << order);
+		back = timed_reservation(XENMEM_populate_physmap, n, order);
 		if (!round)
 			continue;
 		bench_add(&out, gone);
@@ -177,11 +181,12 @@ int main(void)
 	grants_init();
 	window = hole_alloc(MOST);
 	bench_calibrate();
-	balloon(1, "release_1", "populate_1");
-	balloon(MOST, "release_64", "populate_64");
+	balloon(1, 0, "release_1", "populate_1");
+	balloon(MOST, 0, "release_64", "populate_64");
 	mapping(1, 2 * ROUNDS, "grant_map_1", "grant_unmap_1");
 	mapping(MOST, ROUNDS, "grant_map_64", "grant_unmap_64");
 	copying(1, "grant_copy_1");
 	copying(MOST, "grant_copy_64");
+	balloon(1, LARGE_ORDER, "release_2m", "populate_2m");
 	pass();
 }
