@@ -110,7 +110,7 @@ NODE_FILES := $(O)/tools/mgctl $(O)/man/mgctl.8 tools/mgctl/mgctl.bash $(MODULES
 	linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS) $(NODE)/disk.img.gz
 # $(call node_modules,INITRAMFS[,WORDS]): the modules, with that initramfs and more words for the kernel.
 node_modules = \
-	--module '$(NODE)/linux-node=guest name=dom0 vcpus=2 mem=$(NODE_MEM) initial on_crash=restart -- console=hvc0 quiet$2' \
+	--module '$(NODE)/linux-node=guest name=dom0 vcpus=2 mem=$(NODE_MEM) initial on_reboot=machine on_crash=restart -- console=hvc0 quiet$2' \
 	--module '$(NODE)/$1=initrd for=dom0'
 # $(call node_image,KIND,FILE,INITRAMFS[,WORDS])
 node_image = O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub --kind $1 --force -o $2 --options '$(NODE_OPTIONS)' \
