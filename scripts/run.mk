@@ -103,10 +103,15 @@ NODE_OPTIONS ?= console=com1,vga when_empty=poweroff
 NODE := $(O)/node
 $(eval $(call flags_file,node,echo $(NODE_KEYS) $(NODE_MEM) $(NODE_OPTIONS)))
 NODE_FILES := $(O)/tools/mgctl $(O)/man/mgctl.8 tools/mgctl/mgctl.bash $(MODULES) $(O)/guests/hello \
-	linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS)
-NODE_MODULES = \
-	--module '$(NODE)/linux-node=guest name=dom0 vcpus=2 mem=$(NODE_MEM) initial on_crash=restart -- console=hvc0 quiet' \
-	--module '$(NODE)/initramfs-node.zst=initrd for=dom0'
+	linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS) $(NODE)/disk.img.gz
+# $(call node_modules,INITRAMFS[,WORDS]): the modules, with that initramfs and more words for the kernel.
+node_modules = \
+	--module '$(NODE)/linux-node=guest name=dom0 vcpus=2 mem=$(NODE_MEM) initial on_reboot=machine on_crash=restart -- console=hvc0 quiet$2' \
+	--module '$(NODE)/$1=initrd for=dom0'
+# $(call node_image,KIND,FILE,INITRAMFS[,WORDS])
+node_image = O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub --kind $1 --force -o $2 --options '$(NODE_OPTIONS)' \
+	$(call node_modules,$3,$4) $(O)/margay
+NODE_IMAGE_NEEDS := $(O)/margay $(NODE)/linux-node $(O)/tools/bootcheck scripts/mkimage $(O)/flags/node
 
 $(NODE)/linux-node: $(O)/cache/node/root.tar tools/image/extract-elf
 	$(Q)mkdir -p $(@D)
@@ -121,13 +126,22 @@ $(NODE)/initramfs-node.zst: $(O)/cache/node/root.tar scripts/mknode $(shell find
 	@echo "  INITRD  $@"
 	$(Q)scripts/mknode $< $@ '$(NODE_KEYS)' $(NODE_FILES)
 
-$(NODE)/margay-node.img: $(O)/margay $(NODE)/linux-node $(NODE)/initramfs-node.zst $(O)/tools/bootcheck scripts/mkimage \
-		$(O)/flags/node
+# What margay-install writes to a disk. The root is on that disk then.
+$(NODE)/initramfs-disk.zst: $(O)/cache/node/root.tar $(O)/cache/busybox/busybox scripts/mknode-disk scripts/node/disk/init
+	$(Q)mkdir -p $(@D)
+	@echo "  INITRD  $@"
+	$(Q)scripts/mknode-disk $(wordlist 1,2,$^) $@
+
+$(NODE)/disk.img.gz: $(NODE)/initramfs-disk.zst $(NODE_IMAGE_NEEDS)
 	@echo "  IMAGE   $@"
-	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub --kind gpt -o $@ --options '$(NODE_OPTIONS)' $(NODE_MODULES) $<
+	$(Q)$(call node_image,gpt,$(basename $@),$(<F), root=LABEL=margay-root)
+	$(Q)gzip -nf $(basename $@)
+
+$(NODE)/margay-node.img: $(NODE)/initramfs-node.zst $(NODE_IMAGE_NEEDS)
+	@echo "  IMAGE   $@"
+	$(Q)$(call node_image,gpt,$@,$(<F))
 	@echo "  IMAGE   $(NODE)/net"
-	$(Q)O=$(abspath $(O)) scripts/mkimage --cache $(O)/cache/grub --kind net --force -o $(NODE)/net \
-		--options '$(NODE_OPTIONS)' $(NODE_MODULES) $<
+	$(Q)$(call node_image,net,$(NODE)/net,$(<F))
 
 $(USB_IMAGE): $(O)/margay guests scripts/mkimage scripts/mkusb.py test/scenarios.list FORCE
 	@echo "  IMAGE   $@"

@@ -84,17 +84,21 @@ static void after_end(struct boot_guest *bg, unsigned code, bool unwanted)
 {
 	stime_t t = now();
 	struct mem_stats st;
-	bool restart = false;
+	enum guest_action action = GUEST_DESTROY;
+	bool restart;
 
 	printk("guest %s ended: %s\n", bg->spec.name, shutdown_name(code));
 	mem_stats(&st);
 	pr_info("%lu MiB free (%lu pages)\n", st.free_pages >> (20 - PAGE_SHIFT), st.free_pages);
-	if (unwanted)
-		restart = false;
-	else if (code == SHUTDOWN_reboot)
-		restart = bg->spec.on_reboot == GUEST_RESTART;
-	else if (code == SHUTDOWN_crash || code == SHUTDOWN_watchdog)
-		restart = bg->spec.on_crash == GUEST_RESTART;
+	if (code == SHUTDOWN_reboot && !unwanted)
+		action = bg->spec.on_reboot;
+	else if ((code == SHUTDOWN_crash || code == SHUTDOWN_watchdog) && !unwanted)
+		action = bg->spec.on_crash;
+	if (action == GUEST_MACHINE) {
+		printk("guest %s: the machine reboots\n", bg->spec.name);
+		arch_reboot();
+	}
+	restart = action == GUEST_RESTART;
 	bg->state = restart ? GUEST_DUE : GUEST_OFF;
 	bg->due = bg->started + RESTART_NS;
 	if (restart && bg->due > t)

@@ -118,8 +118,10 @@ static int set_action(const struct guest_spec *g, const struct word *w, enum gue
 		*action = GUEST_RESTART;
 	else if (val_is(w, "destroy"))
 		*action = GUEST_DESTROY;
+	else if (val_is(w, "machine"))
+		*action = GUEST_MACHINE;
 	else
-		return bad_word(g, w, "must be restart or destroy");
+		return bad_word(g, w, "must be restart, destroy or machine");
 	return 0;
 }
 

@@ -57,7 +57,7 @@ void option_check(const char *option, const char *what, const char *list, const 
 #define GUEST_NAME_LEN 31
 
 enum module_kind { MODULE_GUEST, MODULE_INITRD, MODULE_POLICY, MODULE_ALLOWED };
-enum guest_action { GUEST_RESTART, GUEST_DESTROY };
+enum guest_action { GUEST_RESTART, GUEST_DESTROY, GUEST_MACHINE };
 
 struct guest_spec {
 	unsigned int number; /* of the module, from 1; the caller sets it before it parses */

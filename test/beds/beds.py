@@ -103,6 +103,8 @@ class Ended:
 
 def qemu_disk(machine):
     """Return QEMU's arguments for the boot medium."""
+    if machine.kind == 'none':      # machine.extra has all devices
+        return []
     image = machine.image.replace(',', ',,')
     if machine.kind in ('net', 'ipxe'):
         program = 'margay.efi' if machine.firmware == 'uefi' else 'margay.0'

@@ -56,6 +56,8 @@ static void test_whole(void **state)
 	assert_int_equal(g.nr_pin, 3);
 	assert_int_equal(g.pin.bits[0], 0x23);
 	assert_string_equal(g.cmdline, "console=hvc0 -- x=\"a b\" ");
+	assert_int_equal(guest_spec_parse("guest name=a on_reboot=machine", &g), 0);
+	assert_int_equal(g.on_reboot, GUEST_MACHINE);
 }
 
 static void test_affinity(void **state)
@@ -171,8 +173,8 @@ static void test_bad(void **state)
 		{ "guest name=a mem=-1G", "mem=-1G:\n  must be" },
 		{ "guest name=a mem=99999999999999999999G", "must be" },
 		{ "guest name=a on_reboot=maybe",
-		  "on_reboot=maybe:\n  must be restart or destroy" },
-		{ "guest name=a on_crash=", "on_crash=:\n  must be restart or destroy" },
+		  "on_reboot=maybe:\n  must be restart, destroy or machine" },
+		{ "guest name=a on_crash=", "on_crash=:\n  must be restart, destroy or machine" },
 		{ "guest name=a pin=", "pin=:\n  not a list" },
 		{ "guest name=a pin=1,", "pin=1,:\n  not a list" },
 		{ "guest name=a pin=,1", "not a list" },
