@@ -16,6 +16,8 @@ struct domain;
 static inline unsigned pci_segment(u32 sbdf) { return sbdf >> 16; }
 static inline unsigned pci_bus(u32 sbdf) { return sbdf >> 8 & 0xff; }
 static inline unsigned pci_devfn(u32 sbdf) { return sbdf & 0xff; }
+#define PCI_FMT "%04x:%02x:%02x.%u"
+#define PCI_ARGS(sbdf) pci_segment(sbdf), pci_bus(sbdf), pci_devfn(sbdf) >> 3, (sbdf) & 7
 
 #define PCI_BARS 6
 
@@ -107,7 +109,11 @@ void vpci_stop(struct pci_function *f);
 void vpci_free(struct pci_function *f);
 /* Returns its address for the domain, the number of interrupts, and that of writes refused. */
 void vpci_show(const struct pci_function *f, u32 *sbdf, u64 *interrupts, u64 *refused);
-/* Returns whether a memory BAR is only f's: no RAM, nothing of Margay's, no other function's. */
-bool pci_bar_is_sound(const struct pci_function *f, unsigned i);
+/*
+ * Returns whether the memory BARs, where they are now, are only f's: no RAM, nothing of Margay's, no
+ * other function's. f has an owner. A guest must have whole pages; the domain with the devices may
+ * leave BARs at 0.
+ */
+bool pci_bars_are_sound(struct pci_function *f);
 /* Returns whether no function but f decodes that memory; f NULL: no function of others than d's. */
 bool pci_memory_is_free(const struct domain *d, const struct pci_function *f, paddr_t at, u64 size);

@@ -8,6 +8,7 @@
 #include <margay/lib.h>
 
 #define PCI_CONFIG_SIZE 4096U
+#define PCI_BASIC_SIZE 256U	/* of config space without PCI Express */
 
 #define PCI_VENDOR 0x00
 #define PCI_DEVICE 0x02

@@ -33,7 +33,6 @@
 #define MAPPED 64
 
 struct x86_features x86 = { .phys_bits = 40 };
-struct cpu *housekeeping_cpu = &(struct cpu){ .id = 9, .apic_id = 9 };
 extern const struct domain_part pci_part;
 
 static struct cpu cpu[2] = { { .apic_id = 0 }, { .id = 1, .apic_id = 1 } };
@@ -51,12 +50,17 @@ static unsigned detaches, bound_irqs, routes, allocated, periods, left_until_ove
 static bool reserved, no_vectors;
 static u16 delivered;	/* destination << 8 | vector */
 
-void vlapic_device_interrupt(struct domain *d, u8 dest, bool logical, bool to_lowest, u8 vector,
-			     bool level)
+void vlapic_message(struct domain *d, u64 address, u32 data, bool level)
 {
-	assert_false(level || logical || to_lowest);
+	assert_false(level || (data & 0xff00));
 	assert_ptr_equal(d, guest);
-	delivered = (u16)(dest << 8 | vector);
+	delivered = (u16)((address >> 4 & 0xff00) | (u8)data);
+}
+
+struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remapped)
+{
+	assert_true(remapped);
+	return d->vcpus[address >> 12 & 1]->cpu;
 }
 
 int irq_bind(struct irq *i, struct cpu *c)
@@ -189,11 +193,8 @@ int p2m_unmap(struct domain *d, gfn_t gfn, u32 types)
 
 unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types)
 {
-	(void)d;
-	(void)gfn;
-	(void)n;
-	(void)types;
-	return 0;
+	assert_int_equal(n, 1);	/* no BAR is larger than a chunk */
+	return !p2m_unmap(d, gfn, types);
 }
 
 u16 page_owner(mfn_t mfn)

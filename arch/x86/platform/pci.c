@@ -44,48 +44,35 @@ static volatile u8 *find_ecam(u32 sbdf, unsigned reg)
 
 static bool by_ports(u32 sbdf, unsigned reg) { return !pci_segment(sbdf) && reg < 256; }
 
-static void select_register(u32 sbdf, unsigned reg)
+/* Returns the port of the register, which is selected; with ports_lock. */
+static u16 select_register(u32 sbdf, unsigned reg)
 {
 	outl(CONFIG_ADDRESS, (u32)CONFIG_ENABLE | sbdf << 8 | (reg & ~3U));
+	return (u16)(CONFIG_DATA + (reg & 3));
 }
 
 u32 pci_read(u32 sbdf, unsigned reg, unsigned size)
 {
 	volatile u8 *at;
-	u16 port = (u16)(CONFIG_DATA + (reg & 3));
 
 	if (by_ports(sbdf, reg)) {
 		guard(&ports_lock);
-		select_register(sbdf, reg);
-		return size == 1 ? inb(port) : size == 2 ? inw(port) : inl(port);
+		return port_read(select_register(sbdf, reg), size);
 	}
 	at = find_ecam(sbdf, reg);
-	if (!at)
-		return ~0U >> (32 - 8 * size);
-	return size == 1 ? *at : size == 2 ? *(volatile u16 *)at : *(volatile u32 *)at;
+	return at ? (u32)device_read(at, size) : ~0U >> (32 - 8 * size);
 }
 
 void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value)
 {
 	volatile u8 *at;
-	u16 port = (u16)(CONFIG_DATA + (reg & 3));
 
 	if (by_ports(sbdf, reg)) {
 		guard(&ports_lock);
-		select_register(sbdf, reg);
-		if (size == 1)
-			outb(port, (u8)value);
-		else if (size == 2)
-			outw(port, (u16)value);
-		else
-			outl(port, value);
+		port_write(select_register(sbdf, reg), size, value);
 		return;
 	}
 	at = find_ecam(sbdf, reg);
-	if (at && size == 1)
-		*at = (u8)value;
-	else if (at && size == 2)
-		*(volatile u16 *)at = (u16)value;
-	else if (at)
-		*(volatile u32 *)at = value;
+	if (at)
+		device_write(at, size, value);
 }
