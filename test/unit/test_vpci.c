@@ -10,7 +10,6 @@
 #include <margay/domain_parts.h>
 #include <margay/errno.h>
 #include <margay/iommu.h>
-#include <margay/page_owner.h>
 #include <margay/quiesce.h>
 #include <x86/build.h>
 #include <x86/features.h>
@@ -197,13 +196,10 @@ unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types)
 	return !p2m_unmap(d, gfn, types);
 }
 
-u16 page_owner(mfn_t mfn)
+bool memory_is_devices(const struct domain *d, const struct pci_function *f, paddr_t at, u64 size)
 {
-	return mfn < RAM_END >> PAGE_SHIFT ? OWNER_FREE : OWNER_NONE;
-}
-bool memory_is_margays(paddr_t at, u64 size)
-{
-	return at < 0xfef00000 && at + size > 0xfee00000;
+	return at >= RAM_END && !(at < 0xfef00000 && at + size > 0xfee00000) &&
+	       pci_memory_is_free(d, f, at, size);
 }
 unsigned arch_phys_bits(void)
 {
@@ -326,11 +322,21 @@ static int revoke(u32 sbdf)
 	return rc;
 }
 
-static u32 rd(unsigned reg, unsigned size) { return vpci_read(guest, GUEST_NVME, reg, size); }
+static u32 read_of(struct domain *d, u32 sbdf, unsigned reg, unsigned size)
+{
+	return vpci_read(d, sbdf * 4096UL + reg, size);
+}
+
+static void write_of(struct domain *d, u32 sbdf, unsigned reg, unsigned size, u32 val)
+{
+	vpci_write(d, sbdf * 4096UL + reg, size, val);
+}
+
+static u32 rd(unsigned reg, unsigned size) { return read_of(guest, GUEST_NVME, reg, size); }
 
 static void wr(unsigned reg, unsigned size, u32 val)
 {
-	vpci_write(guest, GUEST_NVME, reg, size, val);
+	write_of(guest, GUEST_NVME, reg, size, val);
 }
 
 static void test_view(void **state)
@@ -345,8 +351,8 @@ static void test_view(void **state)
 	assert_int_equal(assign(guest, NVME), -EBUSY);
 	assert_int_equal(assign(other, NVME), -EBUSY);
 	assert_int_equal(rd(0, 4), 0x00101b36);
-	assert_int_equal(vpci_read(guest, NVME, 0, 4), ~0U);
-	assert_int_equal(vpci_read(other, GUEST_NVME, 0, 2), 0xffff);
+	assert_int_equal(read_of(guest, NVME, 0, 4), ~0U);
+	assert_int_equal((u16)read_of(other, GUEST_NVME, 0, 2), 0xffff);
 	assert_int_equal(rd(PCI_COMMAND, 2), 0);
 	assert_int_equal(rd(PCI_BAR0 + 8, 4), 0);	/* no ports */
 	assert_int_equal(rd(PCI_ROM, 4), 0);
@@ -601,7 +607,10 @@ static int create_control(void)
 	return rc;
 }
 
-static u32 cr(u32 sbdf, unsigned reg, unsigned size) { return vpci_read(control, sbdf, reg, size); }
+static u32 cr(u32 sbdf, unsigned reg, unsigned size)
+{
+	return read_of(control, sbdf, reg, size) & ~0U >> (32 - 8 * size);
+}
 
 static void test_control(void **state)
 {
@@ -614,18 +623,18 @@ static void test_control(void **state)
 	assert_int_equal(cr(NIC, 0, 2), 0x8086);
 	assert_int_equal(cr(PCI_SBDF(0, 0, 0), 0, 2), 0xffff);
 	/* Its own BARs move where nothing else is. */
-	vpci_write(control, NIC, PCI_BAR0, 4, 0xfd000000);
+	write_of(control, NIC, PCI_BAR0, 4, 0xfd000000);
 	assert_int_equal(cr(NIC, PCI_BAR0, 4), 0xfd000000);
-	vpci_write(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
+	write_of(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
 	assert_int_equal(sim_get(s, PCI_COMMAND, 2), PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
-	vpci_write(control, NIC, PCI_BAR0, 4, 0xfc000000);
+	write_of(control, NIC, PCI_BAR0, 4, 0xfc000000);
 	assert_int_equal(cr(NIC, PCI_BAR0, 4), 0xfd000000);
 	for (unsigned i = 0; i < 2; i++) {	/* RAM, the APICs */
 		static const u32 bad[] = { 0x10000000, 0xfee00000 };
 
-		vpci_write(control, NIC, PCI_COMMAND, 2, 0);
-		vpci_write(control, NIC, PCI_BAR0, 4, bad[i]);
-		vpci_write(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+		write_of(control, NIC, PCI_COMMAND, 2, 0);
+		write_of(control, NIC, PCI_BAR0, 4, bad[i]);
+		write_of(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM);
 		assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
 	}
 	assert_int_equal(host_logged("BARs refused"), 2);
@@ -634,7 +643,7 @@ static void test_control(void **state)
 	assert_int_equal(assign(guest, NVME), 0);
 	assert_ptr_equal(attached[NVME], guest);
 	assert_int_equal(cr(NVME, 0, 2), 0xffff);
-	vpci_write(control, NVME, PCI_COMMAND, 2, 0);
+	write_of(control, NVME, PCI_COMMAND, 2, 0);
 	assert_int_equal(sim_get(sim_function(NVME), PCI_COMMAND, 2),
 			 PCI_COMMAND_MEM | PCI_COMMAND_NO_INTX);
 	assert_int_equal(revoke(NVME), 0);

@@ -13,10 +13,10 @@
 
 #include "vpci.h"
 
+#define NOWHERE ~0U	/* no domain has a function there */
 #define CONFIG_ENABLE BIT(31)
 #define PORT_CONFIG_ADDRESS 0xcf8
 #define PORT_CONFIG_DATA 0xcfc
-#define ECAM_FUNCTION_SHIFT 12
 #define ECAM_BUS_SHIFT 20
 
 /* What a guest may set in COMMAND, and in Device Control: errors, ordering, tags, snoop, reads. */
@@ -26,13 +26,18 @@
 #define DEVCTL_HARMLESS 0x7b1fU
 #define UPPER_HALF 0xffff0000U	/* a status register, whose bits a one clears */
 
-static struct vpci_function *find(const struct vpci *p, u32 sbdf)
+/* Returns the function at a domain's address. */
+static struct vpci_function *find(const struct domain *d, u32 sbdf)
 {
-	struct vpci_function *v = p->functions;
+	struct pci_function *f;
 
-	while (v && v->sbdf != sbdf)
-		v = v->next;
-	return v;
+	list_for_each(f, &pci_functions, link) {
+		struct vpci_function *v = f->view;
+
+		if (v && v->d == d && v->sbdf == sbdf)
+			return v;
+	}
+	return NULL;
 }
 
 static u32 read_config(const struct vpci_function *v, unsigned reg, unsigned size)
@@ -133,88 +138,89 @@ static void write_basic(struct vpci_function *v, unsigned reg, unsigned size, u3
 		vmsi_update(v->msi);
 }
 
-u32 vpci_read(struct domain *d, u32 sbdf, unsigned reg, unsigned size)
+static bool is_access(u64 address, unsigned size) { return size <= 4 && !(address % size); }
+
+u32 vpci_read(struct domain *d, u64 address, unsigned size)
 {
 	const struct vpci_function *v;
 
 	guard(&pci_lock);
-	v = find(d->vpci, sbdf);
-	return v ? read_config(v, reg, size) : ~0U >> (32 - 8 * size);
+	v = find(d, (u32)(address / PCI_CONFIG_SIZE));
+	if (!v || !is_access(address, size))
+		return ~0U;
+	return read_config(v, address % PCI_CONFIG_SIZE, size);
 }
 
-void vpci_write(struct domain *d, u32 sbdf, unsigned reg, unsigned size, u32 val)
+void vpci_write(struct domain *d, u64 address, unsigned size, u32 val)
 {
+	unsigned reg = address % PCI_CONFIG_SIZE;
 	struct vpci_function *v;
 
 	guard(&pci_lock);
-	v = find(d->vpci, sbdf);
-	if (!v)
+	v = find(d, (u32)(address / PCI_CONFIG_SIZE));
+	if (!v || !is_access(address, size))
 		return;
 	if (reg < PCI_BASIC_SIZE)
 		write_basic(v, reg, size, val);
-	else if (d->hardware && !(v->f->acs && (reg & ~3U) == (unsigned)v->f->acs + PCI_ACS_CAP))
+	else if (d->hardware && !(v->f->acs && (reg & ~3U) == v->f->acs + (unsigned)PCI_ACS_CAP))
 		pci_write(v->f->sbdf, reg, size, val);
 	else
 		v->refused++;
 }
 
-static u32 ecam_sbdf(const struct domain *d, const struct mmio_region *r, u64 offset)
-{
-	const struct vpci *p = d->vpci;
-	const struct acpi_ecam *e = &boot_acpi.ecam[r - p->ecam];
-	u32 bdf = (u32)(offset >> ECAM_FUNCTION_SHIFT);
+/* What an ordinary guest has of config space in memory. */
+static const struct acpi_ecam guest_ecam = { .base = GUEST_PCI_ECAM };
 
-	return d->hardware ? PCI_SBDF(e->segment, e->first, 0) + bdf : bdf;
+static const struct acpi_ecam *ecam_of(const struct domain *d, ptrdiff_t i)
+{
+	return d->hardware ? &boot_acpi.ecam[i] : &guest_ecam;
 }
 
-static bool is_access(unsigned reg, unsigned size) { return size <= 4 && !(reg % size); }
+static u64 ecam_address(const struct domain *d, const struct mmio_region *r, u64 offset)
+{
+	const struct acpi_ecam *e = ecam_of(d, r - ((const struct vpci *)d->vpci)->ecam);
+
+	return PCI_SBDF(e->segment, e->first, 0) * (u64)PCI_CONFIG_SIZE + offset;
+}
 
 static u64 ecam_read(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size)
 {
-	unsigned reg = offset % PCI_CONFIG_SIZE;
+	u32 val = vpci_read(v->domain, ecam_address(v->domain, r, offset), size);
 
-	if (!is_access(reg, size))
-		return ~0UL;
-	return vpci_read(v->domain, ecam_sbdf(v->domain, r, offset), reg, size);
+	return size > 4 ? ~0UL : val;
 }
 
 static void ecam_write(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size, u64 val)
 {
-	unsigned reg = offset % PCI_CONFIG_SIZE;
-
-	if (is_access(reg, size))
-		vpci_write(v->domain, ecam_sbdf(v->domain, r, offset), reg, size, (u32)val);
+	vpci_write(v->domain, ecam_address(v->domain, r, offset), size, (u32)val);
 }
 
-/* Returns whether the port is that of a register, whose address is *at. */
-static bool port_register(u32 address, u16 port, unsigned size, unsigned *reg)
+/* Returns the address that the ports lead to. */
+static u64 port_address(u32 address, u16 port)
 {
-	*reg = (address & 0xfc) + (port & 3U);
-	return port >= PORT_CONFIG_DATA && (address & CONFIG_ENABLE) && is_access(*reg, size);
+	return (address >> 8 & 0xffff) * (u64)PCI_CONFIG_SIZE + (address & 0xfc) + (port & 3);
 }
 
 u32 vpci_in(struct vcpu *v, u16 port, unsigned size)
 {
 	u32 address = READ_ONCE(((const struct vpci *)v->domain->vpci)->address);
-	unsigned reg;
 
 	if (port == PORT_CONFIG_ADDRESS && size == 4)
 		return address;
-	if (!port_register(address, port, size, &reg))
+	if (port < PORT_CONFIG_DATA || !(address & CONFIG_ENABLE))
 		return ~0U;
-	return vpci_read(v->domain, address >> 8 & 0xffff, reg, size);
+	return vpci_read(v->domain, port_address(address, port), size);
 }
 
 void vpci_out(struct vcpu *v, u16 port, unsigned size, u32 val)
 {
 	struct vpci *p = v->domain->vpci;
 	u32 address = READ_ONCE(p->address);
-	unsigned reg;
 
 	if (port == PORT_CONFIG_ADDRESS && size == 4)
 		WRITE_ONCE(p->address, val);
-	else if (port_register(address, port, size, &reg))
-		vpci_write(v->domain, address >> 8 & 0xffff, reg, size, val);
+	else if (port >= PORT_CONFIG_DATA && (address & CONFIG_ENABLE))
+		vpci_write(v->domain, port_address(address, port), size, val);
 }
 
 /* The rules for a guest's function, but for BARs and interrupts: what is not here is read-only. */
@@ -249,45 +255,39 @@ int vpci_create(struct domain *d)
 		return -ENOMEM;
 	p->next[0] = GUEST_PCI_BASE;
 	p->next[1] = guest_pci_high();
-	p->nr_ecam = n;
 	d->vpci = p;
 	for (unsigned i = 0; i < n; i++) {
-		const struct acpi_ecam *e = &boot_acpi.ecam[i];
+		const struct acpi_ecam *e = ecam_of(d, i);
 		struct mmio_region *r = &p->ecam[i];
 
 		r->read = ecam_read;
 		r->write = ecam_write;
-		r->base = GUEST_PCI_ECAM;
-		r->size = GUEST_PCI_ECAM_SIZE;
-		if (d->hardware) {
-			r->base = e->base + ((u64)e->first << ECAM_BUS_SHIFT);
-			r->size = (e->last - e->first + 1UL) << ECAM_BUS_SHIFT;
-		}
+		r->base = e->base + ((u64)e->first << ECAM_BUS_SHIFT);
+		r->size = (e->last - e->first + 1UL) << ECAM_BUS_SHIFT;
 		mmio_add(d, r);
 	}
 	return 0;
 }
 
 /* Returns a free device of the guest's bus; 0: there is none. */
-static u32 free_device(const struct vpci *p)
+static u32 free_device(const struct domain *d)
 {
 	for (u32 dev = 1; dev < 32; dev++)
-		if (!find(p, PCI_SBDF(0, 0, dev << 3)))
+		if (!find(d, PCI_SBDF(0, 0, dev << 3)))
 			return PCI_SBDF(0, 0, dev << 3);
 	return 0;
 }
 
 int vpci_add(struct domain *d, struct pci_function *f)
 {
-	struct vpci *p = d->vpci;
-	struct vpci_function *v = kzalloc(sizeof(*v)), **at;
+	struct vpci_function *v = kzalloc(sizeof(*v));
 	int rc = 0;
 
 	if (!v)
 		return -ENOMEM;
 	v->d = d;
 	v->f = f;
-	v->sbdf = d->hardware ? f->sbdf : free_device(p);
+	v->sbdf = d->hardware ? f->sbdf : free_device(d);
 	f->view = v;
 	if (d->hardware) {
 		control_rules(v);
@@ -305,23 +305,18 @@ int vpci_add(struct domain *d, struct pci_function *f)
 	}
 	if (read_config(v, PCI_COMMAND, 2) & PCI_COMMAND_MEM)
 		vpci_map_bars(v, true);
-	for (at = &p->functions; *at; at = &(*at)->next)
-		;
-	*at = v;
 	return 0;
 }
 
 void vpci_stop(struct pci_function *f)
 {
-	struct vpci_function *v = f->view, **at;
+	struct vpci_function *v = f->view;
 
 	if (!v)
 		return;
 	vmsi_stop(v->msi);
 	vpci_map_bars(v, false);
-	for (at = &((struct vpci *)v->d->vpci)->functions; *at != v; at = &(*at)->next)
-		;
-	*at = v->next;
+	v->sbdf = NOWHERE;
 }
 
 void vpci_free(struct pci_function *f)
@@ -342,7 +337,7 @@ void vpci_show(const struct pci_function *f, u32 *sbdf, u64 *interrupts, u64 *re
 {
 	const struct vpci_function *v = f->view;
 
-	*sbdf = v ? v->sbdf : ~0U;
+	*sbdf = v ? v->sbdf : NOWHERE;
 	*interrupts = v ? v->interrupts : 0;
 	*refused = v ? v->refused : 0;
 }

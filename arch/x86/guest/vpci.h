@@ -14,7 +14,6 @@ struct vpci_register {
 };
 
 struct vpci_function {
-	struct vpci_function *next;
 	struct domain *d;
 	struct pci_function *f;
 	u32 sbdf;			/* as the domain sees it */
@@ -25,10 +24,8 @@ struct vpci_function {
 };
 
 struct vpci {
-	struct vpci_function *functions;
 	u32 address;			/* the port 0xcf8 */
 	gpaddr_t next[2];		/* addresses for BARs of 32 and 64 bits */
-	unsigned nr_ecam;
 	struct mmio_region ecam[];
 };
 

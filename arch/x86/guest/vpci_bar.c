@@ -5,16 +5,11 @@
  * the guest's COMMAND says so its pages are mapped where the guest's BARs are, but for those with
  * the MSI-X table. PCI 3.0, 6.2.5.1.
  */
-#include <margay/boot_state.h>
 #include <margay/errno.h>
-#include <margay/page_owner.h>
 #include <x86/build.h>
-#include <x86/features.h>
 #include <x86/hardware.h>
 
 #include "vpci.h"
-
-#define SAMPLES 4096UL			/* pages of a large BAR that are looked at */
 
 static bool is_memory(const struct pci_bar *b) { return b->size && !b->io; }
 
@@ -141,21 +136,6 @@ bool pci_memory_is_free(const struct domain *d, const struct pci_function *f, pa
 	return true;
 }
 
-/* Returns whether a memory BAR is only f's: no RAM, nothing of Margay's, no other function's. */
-static bool is_sound(const struct pci_function *f, paddr_t at, u64 size)
-{
-	if (at + size < at || (at + size - 1) >> x86.phys_bits || memory_is_margays(at, size))
-		return false;
-	for (unsigned n = 0; n < boot_acpi.nr_ioapics; n++)
-		if (at < boot_acpi.ioapics[n].base + PAGE_SIZE &&
-		    boot_acpi.ioapics[n].base < at + size)
-			return false;
-	for (u64 off = 0; off < size; off += ALIGN_UP(max(PAGE_SIZE, size / SAMPLES), PAGE_SIZE))
-		if (page_owner((at + off) >> PAGE_SHIFT) != OWNER_NONE)
-			return false;
-	return pci_memory_is_free(f->owner, f, at, size);
-}
-
 bool pci_bars_are_sound(struct pci_function *f)
 {
 	bool pages = !f->owner->hardware;	/* such an owner gets whole ones */
@@ -164,9 +144,11 @@ bool pci_bars_are_sound(struct pci_function *f)
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		const struct pci_bar *b = &f->bar[i];
 
-		if (is_memory(b) && (b->base ? !is_sound(f, b->base, b->size) : pages))
+		if (!is_memory(b))
+			continue;
+		if (pages && (!b->base || b->size < PAGE_SIZE))
 			return false;
-		if (is_memory(b) && pages && b->size < PAGE_SIZE)
+		if (b->base && !memory_is_devices(f->owner, f, b->base, b->size))
 			return false;
 	}
 	return true;
