@@ -31,7 +31,7 @@ void vlapic_eoi_exits(struct vcpu *v, u64 *bits);
 /*
  * Delivers a device's message to the vCPUs that match its destination: fixed, or to the one with the
  * lowest priority. Ignores what is no such message. level: somebody waits for the EOI. Any CPU. SDM
- * 3A 11.11.
+ * 3A 11.11.1.
  */
 #define MSG_BASE 0xfee00000UL
 #define MSG_DEST_SHIFT 12
