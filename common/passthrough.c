@@ -58,11 +58,11 @@ const char *pci_why(int rc)
 /* Takes it from its owner, so far as the owner can use it. */
 static void stop(struct pci_function *f)
 {
-	vpci_stop(f);
 	if (f->header != 1)
 		pci_write(f->sbdf, PCI_COMMAND, 2,
 			  pci_read(f->sbdf, PCI_COMMAND, 2) & ~(u32)PCI_COMMAND_MASTER);
 	iommu_detach(f->owner, f->sbdf);
+	vpci_stop(f);
 	f->period = quiesce_start();
 }
 
@@ -157,13 +157,15 @@ int pci_assign(struct domain *d, u32 sbdf)
 	return -ERESTART;
 }
 
-int pci_revoke(u32 sbdf)
+int pci_revoke(u32 sbdf, bool force)
 {
 	struct pci_function *f;
 
 	guard(&pci_lock);
 	f = pci_find(sbdf);
-	return f && f->owner ? revoke_step(f) : -ENOENT;
+	if (!f || !f->owner)
+		return -ENOENT;
+	return force || vpci_ask(f) ? revoke_step(f) : -EAGAIN;
 }
 
 static bool is_left_over(const struct domain *d, const struct pci_function *f)

@@ -31,6 +31,8 @@ static struct vpci_function *find(const struct domain *d, u32 sbdf)
 {
 	struct pci_function *f;
 
+	if (!d->hardware)
+		return vport_find(d->vpci, sbdf);
 	list_for_each(f, &pci_functions, link) {
 		struct vpci_function *v = f->view;
 
@@ -42,7 +44,7 @@ static struct vpci_function *find(const struct domain *d, u32 sbdf)
 
 static u32 read_config(const struct vpci_function *v, unsigned reg, unsigned size)
 {
-	u32 val = pci_read(v->f->sbdf, reg, size);
+	u32 val = v->f ? pci_read(v->f->sbdf, reg, size) : 0;
 	const struct vpci_register *r;
 	unsigned shift = reg % 4 * 8;
 
@@ -65,37 +67,42 @@ static bool is_shared(const struct vpci_function *v)
 	return false;
 }
 
-/* Returns the bits of a register that must not change from old to val now. */
-static u32 forbidden(const struct vpci_function *v, unsigned reg, u32 old, u32 val)
+/* Returns COMMAND as it may be. Without an IOMMU, a domain's addresses are others' in the machine. */
+static u32 permitted_command(const struct vpci_function *v, u32 old, u32 val)
 {
-	u32 command = read_config(v, PCI_COMMAND, 2), bits = 0;
-	bool moves = v->d->hardware && (val & ~old & PCI_COMMAND_MEM) && !v->f->header;
+	bool decodes = v->d->hardware && !v->f->header && (val & ~old & PCI_COMMAND_MEM);
 
-	if (reg == PCI_COMMAND) {
-		/* Without an IOMMU a domain's addresses are others' in the machine. */
-		if ((val & PCI_COMMAND_MASTER) && v->f->header != 1 && !iommu_covers(v->f->sbdf))
-			bits |= PCI_COMMAND_MASTER;
-		if (moves && !pci_bars_are_sound(v->f)) {
-			pr_warn("PCI: " PCI_FMT ": BARs refused: they are not its own memory\n",
-				PCI_ARGS(v->sbdf));
-			bits |= PCI_COMMAND_MEM;
-		}
-	} else if (v->f->header == 1) {
-		/* A reset of the bus must not reach functions of others. */
-		if (reg == PCI_INT_LINE && (val >> 16 & PCI_BRIDGE_RESET) && is_shared(v))
-			bits = (u32)PCI_BRIDGE_RESET << 16;
-	} else if (!v->f->header && reg >= PCI_BAR0 && reg < PCI_BAR0 + 4 * PCI_BARS) {
+	if (v->f->header != 1 && !iommu_covers(v->f->sbdf))
+		val &= ~(u32)PCI_COMMAND_MASTER;
+	if (decodes && !pci_bars_are_sound(v->f)) {
+		pr_warn("PCI: " PCI_FMT ": BARs refused: they are not its own memory\n",
+			PCI_ARGS(v->sbdf));
+		val &= ~(u32)PCI_COMMAND_MEM;
+	}
+	return val;
+}
+
+/* Returns what a register that was old may be when the domain writes val. */
+static u32 permitted(const struct vpci_function *v, unsigned reg, u32 old, u32 val)
+{
+	u32 command = read_config(v, PCI_COMMAND, 2), moved = (val ^ old) & PCI_ROM_BASE;
+
+	if (reg == PCI_COMMAND)
+		return permitted_command(v, old, val);
+	/* A reset of the bus must not reach functions of others. */
+	if (v->f->header == 1 && reg == PCI_INT_LINE && is_shared(v))
+		return val & ~((u32)PCI_BRIDGE_RESET << 16);
+	if (v->f->header)
+		return val;
+	if (reg >= PCI_BAR0 && reg < PCI_BAR0 + 4 * PCI_BARS) {
 		bool io = v->f->bar[(reg - PCI_BAR0) / 4].io;
 
-		if (command & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEM))
-			bits = ~0U;
-	} else if (!v->f->header && reg == PCI_ROM) {
-		/* It can be turned on and off, and sized while decoding is off. */
-		if (((val ^ old) & PCI_ROM_BASE) &&
-		    ((val & PCI_ROM_ENABLE) || (command & PCI_COMMAND_MEM)))
-			bits = ~0U;
+		return command & (io ? PCI_COMMAND_IO : PCI_COMMAND_MEM) ? old : val;
 	}
-	return bits;
+	/* A ROM can be turned on and off, and sized while decoding is off. */
+	if (reg == PCI_ROM && moved && ((val & PCI_ROM_ENABLE) || (command & PCI_COMMAND_MEM)))
+		return old;
+	return val;
 }
 
 /* Does what a new value of COMMAND says. */
@@ -115,26 +122,28 @@ static void write_basic(struct vpci_function *v, unsigned reg, unsigned size, u3
 {
 	struct vpci_register *r = &v->reg[reg / 4];
 	unsigned shift = reg % 4 * 8, first = reg & ~3U;
-	u32 mask = ~0U >> (32 - 8 * size) << shift, bits = r->write & mask, old, no, kept;
+	u32 mask = ~0U >> (32 - 8 * size) << shift, ones = val << shift & mask;
+	u32 bits = r->write & mask, old, wanted, kept;
 
 	if (!((r->write | r->virt) & mask)) {
 		v->refused++;
 		return;
 	}
 	old = read_config(v, first, 4);
-	val = (old & ~bits) | (val << shift & bits);
-	no = forbidden(v, first, old, val) & bits;
-	v->refused += no != 0;
-	bits &= ~no;
-	r->value = (r->value & ~bits) | (val & bits);
+	wanted = (old & ~bits) | (ones & bits);
+	val = v->f ? permitted(v, first, old, wanted) : wanted;
+	v->refused += val != wanted;
+	r->value = ((r->value & ~bits) | (val & bits)) & ~(ones & r->clear);
 	bits &= ~r->virt;
 	if (bits) {
 		kept = pci_read(v->f->sbdf, first, 4) & ~bits;
 		pci_write(v->f->sbdf, reg, size, (kept | (val & bits)) >> shift);
 	}
-	if (first == PCI_COMMAND)
+	if (!v->f)
+		vport_update(v);
+	else if (first == PCI_COMMAND)
 		update_command(v, old);
-	else if (first >= PCI_CAPS_FIRST)
+	else if (first >= PCI_CAPS_FIRST && r->virt)
 		vmsi_update(v->msi);
 }
 
@@ -169,7 +178,7 @@ void vpci_write(struct domain *d, u64 address, unsigned size, u32 val)
 }
 
 /* What an ordinary guest has of config space in memory. */
-static const struct acpi_ecam guest_ecam = { .base = GUEST_PCI_ECAM };
+static const struct acpi_ecam guest_ecam = { .base = GUEST_PCI_ECAM, .last = GUEST_PCI_SLOTS };
 
 static const struct acpi_ecam *ecam_of(const struct domain *d, ptrdiff_t i)
 {
@@ -249,13 +258,16 @@ static void control_rules(struct vpci_function *v)
 int vpci_create(struct domain *d)
 {
 	unsigned n = d->hardware ? boot_acpi.nr_ecam : 1;
-	struct vpci *p = kzalloc(sizeof(*p) + n * sizeof(p->ecam[0]));
+	const gfn_t first = GUEST_PCI_BASE >> PAGE_SHIFT;
+	struct vpci *p;
 
+	if (!d->hardware && (p2m_lookup(d, first).type != P2M_NONE || on_demand(d, first)))
+		return -E2BIG;
+	p = kzalloc(sizeof(*p) + n * sizeof(p->ecam[0]));
 	if (!p)
 		return -ENOMEM;
-	p->next[0] = GUEST_PCI_BASE;
-	p->next[1] = guest_pci_high();
 	d->vpci = p;
+	vport_create(d);
 	for (unsigned i = 0; i < n; i++) {
 		const struct acpi_ecam *e = ecam_of(d, i);
 		struct mmio_region *r = &p->ecam[i];
@@ -269,31 +281,24 @@ int vpci_create(struct domain *d)
 	return 0;
 }
 
-/* Returns a free device of the guest's bus; 0: there is none. */
-static u32 free_device(const struct domain *d)
-{
-	for (u32 dev = 1; dev < 32; dev++)
-		if (!find(d, PCI_SBDF(0, 0, dev << 3)))
-			return PCI_SBDF(0, 0, dev << 3);
-	return 0;
-}
-
 int vpci_add(struct domain *d, struct pci_function *f)
 {
-	struct vpci_function *v = kzalloc(sizeof(*v));
+	struct vpci_function *v = kzalloc(sizeof(*v)), *port = NULL;
+	struct vpci *p = d->vpci;
 	int rc = 0;
 
 	if (!v)
 		return -ENOMEM;
 	v->d = d;
 	v->f = f;
-	v->sbdf = d->hardware ? f->sbdf : free_device(d);
 	f->view = v;
 	if (d->hardware) {
+		v->sbdf = f->sbdf;
 		control_rules(v);
 	} else {
 		guest_rules(v);
-		rc = v->sbdf ? vpci_place_bars(v) : -ENOSPC;
+		port = vport_free(p);
+		rc = port ? vpci_place_bars(v, (unsigned)(port - p->ports)) : -ENOSPC;
 		/* Its memory must answer when the MSI-X table is written. */
 		pci_write(f->sbdf, PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_NO_INTX);
 	}
@@ -305,7 +310,16 @@ int vpci_add(struct domain *d, struct pci_function *f)
 	}
 	if (read_config(v, PCI_COMMAND, 2) & PCI_COMMAND_MEM)
 		vpci_map_bars(v, true);
+	if (port)
+		vport_plug(port, v);
 	return 0;
+}
+
+bool vpci_ask(const struct pci_function *f)
+{
+	const struct vpci_function *v = f->view;
+
+	return !v || !v->other || vport_ask(v->other);
 }
 
 void vpci_stop(struct pci_function *f)
@@ -317,6 +331,9 @@ void vpci_stop(struct pci_function *f)
 	vmsi_stop(v->msi);
 	vpci_map_bars(v, false);
 	v->sbdf = NOWHERE;
+	if (v->other)
+		vport_unplug(v->other);
+	v->other = NULL;
 }
 
 void vpci_free(struct pci_function *f)
@@ -337,7 +354,13 @@ void vpci_show(const struct pci_function *f, u32 *sbdf, u64 *interrupts, u64 *re
 {
 	const struct vpci_function *v = f->view;
 
-	*sbdf = v ? v->sbdf : NOWHERE;
+	*sbdf = !v ? NOWHERE : v->other ? vport_sbdf(v->other) : v->sbdf;
 	*interrupts = v ? v->interrupts : 0;
 	*refused = v ? v->refused : 0;
+}
+
+void vpci_high(u64 *at, u64 *size)
+{
+	*at = guest_pci_high();
+	*size = guest_pci_high_end() - *at;
 }

@@ -5,18 +5,24 @@
 #include <margay/iommu.h>
 #include <margay/pci.h>
 #include <margay/pci_regs.h>
+#include <x86/build.h>
 #include <x86/irq.h>
 #include <x86/mmio.h>
 
-/* Four bytes of config space: which bits are not the device's but `value`, and which may be written. */
+/*
+ * Four bytes of config space: which bits are not the device's but `value`, which may be written, and
+ * which of the virtual ones are cleared by ones.
+ */
 struct vpci_register {
-	u32 virt, write, value;
+	u32 virt, write, value, clear;
 };
 
 struct vpci_function {
 	struct domain *d;
-	struct pci_function *f;
-	u32 sbdf;			/* as the domain sees it */
+	struct pci_function *f;		/* NULL: a port of a guest's bus */
+	u32 sbdf;		/* as the domain sees it; below a port, vport_sbdf() */
+	struct vpci_function *other;	/* of a port, what is below; of that, its port; or NULL */
+	bool asked;			/* of a port: for what is below */
 	struct vpci_register reg[PCI_BASIC_SIZE / 4];
 	gpaddr_t mapped[PCI_BARS];	/* where the BAR is mapped; 0: it is not */
 	struct vmsi *msi;		/* NULL: neither MSI nor MSI-X */
@@ -25,7 +31,7 @@ struct vpci_function {
 
 struct vpci {
 	u32 address;			/* the port 0xcf8 */
-	gpaddr_t next[2];		/* addresses for BARs of 32 and 64 bits */
+	struct vpci_function ports[GUEST_PCI_SLOTS]; /* of an ordinary guest */
 	struct mmio_region ecam[];
 };
 
@@ -38,8 +44,20 @@ static inline void vpci_rule(struct vpci_function *v, unsigned reg, u32 mask, u3
 	r->write = (r->write & ~mask) | write;
 }
 
-/* vpci_bar.c: gives the BARs of an ordinary guest their registers and addresses. 0 or -ENOSPC. */
-int vpci_place_bars(struct vpci_function *v);
+/* vport.c: makes the ports of an ordinary guest. */
+void vport_create(struct domain *d);
+/* Returns a port, or what is below it, by the guest's address. */
+struct vpci_function *vport_find(struct vpci *p, u32 sbdf);
+struct vpci_function *vport_free(struct vpci *p); /* returns one with nothing below; or NULL */
+u32 vport_sbdf(const struct vpci_function *port);	/* the address below it */
+void vport_plug(struct vpci_function *port, struct vpci_function *v);
+void vport_unplug(struct vpci_function *port);
+/* Asks the guest to give up what is below. Returns whether it has. */
+bool vport_ask(struct vpci_function *port);
+void vport_update(struct vpci_function *port);	/* the guest has written to slot control */
+
+/* vpci_bar.c: gives the BARs of a guest registers, and addresses of slot n. 0 or -ENOSPC. */
+int vpci_place_bars(struct vpci_function *v, unsigned n);
 /* Maps the BARs where they are now, or unmaps them. */
 void vpci_map_bars(struct vpci_function *v, bool on);
 /* Unmaps what devices' memory is mapped there. */

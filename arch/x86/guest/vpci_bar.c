@@ -13,22 +13,22 @@
 
 static bool is_memory(const struct pci_bar *b) { return b->size && !b->io; }
 
-int vpci_place_bars(struct vpci_function *v)
+int vpci_place_bars(struct vpci_function *v, unsigned n)
 {
-	struct vpci *p = v->d->vpci;
+	gpaddr_t next[] = { guest_pci_slot(n, false), guest_pci_slot(n, true) };
 
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		const struct pci_bar *b = &v->f->bar[i];
 		struct vpci_register *r = &v->reg[PCI_BAR0 / 4 + i];
-		gpaddr_t at, end = b->is64 ? guest_pci_high_end() : GUEST_PCI_END;
+		bool high = b->is64 && b->prefetch;
+		gpaddr_t at = ALIGN_UP(next[high], max(b->size, 1UL));
 
 		r->virt = ~0U;
 		if (!is_memory(b))
 			continue;
-		at = ALIGN_UP(p->next[b->is64], b->size);
-		if (at < p->next[b->is64] || at > end || end - at < b->size)
+		next[high] = at + b->size;
+		if (next[high] < b->size || next[high] > guest_pci_slot(n + 1, high))
 			return -ENOSPC;
-		p->next[b->is64] = at + b->size;
 		r[0].value = (u32)at | (b->is64 ? PCI_BAR_64 : 0) |
 			     (b->prefetch ? PCI_BAR_PREFETCH : 0);
 		r[0].write = (u32)-b->size & ~0xfU;
