@@ -313,6 +313,15 @@ static int teardown(void **state)
 	return 0;
 }
 
+static int create_control(void)
+{
+	int rc;
+
+	while ((rc = pci_part.create(control)) == -ERESTART)
+		;
+	return rc;
+}
+
 static int assign(struct domain *d, u32 sbdf)
 {
 	int rc;
@@ -612,6 +621,30 @@ static void test_slot(void **state)
 	assert_int_equal(delivered, 0);
 }
 
+/* The tools stop halfway, from the control domain or from nobody: nothing is lost. */
+static void test_halfway(void **state)
+{
+	(void)state;
+	assert_int_equal(create_control(), 0);
+	for (unsigned steps = 1; steps < 40; steps++) {
+		struct domain *to = steps % 3 ? guest : control;
+
+		for (unsigned i = 0; i < steps && pci_assign(to, NVME) == -ERESTART; i++)
+			sim_now += 30000000;
+		for (unsigned i = 0; i < steps / 2 && pci_revoke(NVME, true) == -ERESTART; i++)
+			sim_now += 30000000;
+		if (steps % 4)
+			continue;
+		while (pci_revoke(NVME, true) == -ERESTART)
+			sim_now += 1000000;
+		assert_null(pci_find(NVME)->owner);
+		assert_null(pci_find(NVME)->view);
+		assert_null(attached[NVME]);
+		assert_int_equal(assign(guest, NVME), 0);
+		assert_int_equal(rd(0, 4), 0x00101b36);
+	}
+}
+
 /* Slots and their addresses are used again, and there are no more. */
 static void test_slots(void **state)
 {
@@ -755,15 +788,6 @@ static void test_refusals(void **state)
 	sim_function(NIC)->dead = false;
 }
 
-static int create_control(void)
-{
-	int rc;
-
-	while ((rc = pci_part.create(control)) == -ERESTART)
-		;
-	return rc;
-}
-
 static u32 cr(u32 sbdf, unsigned reg, unsigned size)
 {
 	return read_of(control, sbdf, reg, size) & ~0U >> (32 - 8 * size);
@@ -818,6 +842,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_msi_or_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slot, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slots, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_halfway, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_control, setup, teardown),
