@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* All counters by name. They change while they are read: only their sums are inexact. */
+#include <margay/arch.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 #include <margay/xen.h>
@@ -139,5 +140,6 @@ void counters_of_machine(counter_fn *put, void *to)
 	put(to, "memory", "margay", NO_SUB, st.margay_pages << PAGE_SHIFT);
 	put(to, "memory", "unscrubbed", NO_SUB, st.dirty_pages << PAGE_SHIFT);
 	put(to, "chunks", "split", NO_SUB, st.split_chunks);
+	put(to, "devices", "vectors", NO_SUB, arch_device_vectors());
 	put(to, "memory", "retired", NO_SUB, st.retired_pages << PAGE_SHIFT);
 }

@@ -13,7 +13,7 @@
 #include <margay/pci_regs.h>
 #include <margay/quiesce.h>
 
-enum { STEP_NONE, STEP_TAKE, STEP_RESET, STEP_ATTACH, STEP_OWNED, STEP_RETURN, STEP_RESET_AGAIN };
+enum { STEP_NONE, STEP_RESET, STEP_ATTACH, STEP_OWNED, STEP_RETURN, STEP_RESET_AGAIN };
 
 /* Returns whether a function that cannot be isolated from f is Margay's, or of another domain. */
 static bool is_shared(const struct domain *d, const struct pci_function *f)
@@ -55,64 +55,76 @@ const char *pci_why(int rc)
 	return "no memory or addresses left";
 }
 
-/* A guest must not reach other devices in the pages of its own. */
-static bool has_own_pages(struct pci_function *f)
-{
-	pci_update_bars(f);
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		const struct pci_bar *b = &f->bar[i];
-
-		if (b->size && !b->io &&
-		    (!b->base || b->size < PAGE_SIZE || !pci_bar_is_sound(f, i)))
-			return false;
-	}
-	return true;
-}
-
 /* Takes it from its owner, so far as the owner can use it. */
 static void stop(struct pci_function *f)
 {
-	vpci_stop(f);
 	if (f->header != 1)
 		pci_write(f->sbdf, PCI_COMMAND, 2,
 			  pci_read(f->sbdf, PCI_COMMAND, 2) & ~(u32)PCI_COMMAND_MASTER);
 	iommu_detach(f->owner, f->sbdf);
+	vpci_stop(f);
 	f->period = quiesce_start();
 }
 
+/* Lets the owner use it. */
 static int attach(struct domain *d, struct pci_function *f)
 {
 	int rc = iommu_attach(d, f->sbdf);
 
 	if (rc == -ENODEV && d->hardware)	/* such a function reaches nothing, or all */
 		rc = 0;
-	if (!rc && !d->hardware && !has_own_pages(f))
+	if (!rc && !d->hardware && !pci_bars_are_sound(f))
 		rc = -EINVAL;
-	return rc ? rc : vpci_add(d, f);
+	if (!rc)
+		rc = vpci_add(d, f);
+	if (!rc)
+		f->step = STEP_OWNED;
+	return rc;
+}
+
+static int revoke_step(struct pci_function *f)
+{
+	int rc;
+
+	switch (f->step) {
+	case STEP_RETURN:
+		if (!quiesce_over(f->period))
+			return -ERESTART;
+		vpci_free(f);
+		f->step = STEP_RESET_AGAIN;
+		return -ERESTART;
+	case STEP_RESET_AGAIN:
+		rc = f->owner->hardware ? 0 : pci_reset(f);
+		if (rc == -ERESTART)
+			return rc;
+		if (rc) {
+			pr_err("PCI: " PCI_FMT
+			       " does not come back from its reset: nobody gets it\n",
+			       PCI_ARGS(f->sbdf));
+			f->hidden = true;
+		}
+		f->owner = NULL;
+		f->step = STEP_NONE;
+		return 0;
+	default:
+		stop(f);
+		f->step = STEP_RETURN;
+		return -ERESTART;
+	}
 }
 
 static int assign_step(struct domain *d, struct pci_function *f)
 {
 	int rc = -ERESTART;
 
-	switch (f->step) {
-	case STEP_TAKE:
-		if (f->view && !quiesce_over(f->period))
-			return -ERESTART;
-		vpci_free(f);
-		f->step = STEP_RESET;
-		break;
-	case STEP_RESET:
+	if (f->step == STEP_RESET) {
 		rc = d->hardware ? 0 : pci_reset(f);
-		if (rc)
-			break;
-		f->step = STEP_ATTACH;
-		return -ERESTART;
-	case STEP_ATTACH:
+		if (!rc) {
+			f->step = STEP_ATTACH;
+			rc = -ERESTART;
+		}
+	} else if (f->step == STEP_ATTACH) {
 		rc = attach(d, f);
-		if (!rc)
-			f->step = STEP_OWNED;
-		break;
 	}
 	if (rc && rc != -ERESTART) {
 		iommu_detach(d, f->sbdf);
@@ -137,49 +149,23 @@ int pci_assign(struct domain *d, u32 sbdf)
 	if (rc)
 		return rc;
 	if (f->owner)
-		stop(f);
+		rc = revoke_step(f);
+	if (rc)
+		return rc;
 	f->owner = d;
-	f->step = STEP_TAKE;
-	return assign_step(d, f);
+	f->step = STEP_RESET;
+	return -ERESTART;
 }
 
-static int revoke_step(struct pci_function *f)
-{
-	int rc;
-
-	switch (f->step) {
-	case STEP_RETURN:
-		if (!quiesce_over(f->period))
-			return -ERESTART;
-		vpci_free(f);
-		f->step = STEP_RESET_AGAIN;
-		return -ERESTART;
-	case STEP_RESET_AGAIN:
-		rc = f->owner->hardware ? 0 : pci_reset(f);
-		if (rc == -ERESTART)
-			return rc;
-		if (rc) {
-			pr_err("PCI: %08x does not come back from its reset: nobody gets it\n",
-			       f->sbdf);
-			f->hidden = true;
-		}
-		f->owner = NULL;
-		f->step = STEP_NONE;
-		return 0;
-	default:
-		stop(f);
-		f->step = STEP_RETURN;
-		return -ERESTART;
-	}
-}
-
-int pci_revoke(u32 sbdf)
+int pci_revoke(u32 sbdf, bool force)
 {
 	struct pci_function *f;
 
 	guard(&pci_lock);
 	f = pci_find(sbdf);
-	return f && f->owner ? revoke_step(f) : -ENOENT;
+	if (!f || !f->owner)
+		return -ENOENT;
+	return force || vpci_ask(f) ? revoke_step(f) : -EAGAIN;
 }
 
 static bool is_left_over(const struct domain *d, const struct pci_function *f)
@@ -203,10 +189,8 @@ static int pci_create(struct domain *d)
 	list_for_each(f, &pci_functions, link)
 		if (is_left_over(d, f)) {
 			rc = attach(d, f);
-			if (!rc) {
+			if (!rc)
 				f->owner = d;
-				f->step = STEP_OWNED;
-			}
 			return rc ? rc : -ERESTART;
 		}
 	return 0;

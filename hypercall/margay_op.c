@@ -147,6 +147,7 @@ static long do_op(struct vcpu *v, struct margay_op *op)
 	case MARGAY_PCI_LIST:
 	case MARGAY_PCI_ASSIGN:
 	case MARGAY_PCI_REVOKE:
+	case MARGAY_PCI_BUS:
 		return margay_pci(v, op);
 	case MARGAY_LOG:
 		op->u.log.size = (u32)console_log_read(&op->u.log.at, op->u.log.text,

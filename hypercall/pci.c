@@ -41,11 +41,28 @@ static long op_assign(struct vcpu *v, const struct margay_op *op)
 	return rc;
 }
 
+/* The tools that made the domain write the tables that describe the bus. */
+static long op_bus(struct vcpu *v, struct margay_op *op)
+{
+	struct domain *d;
+	long rc = hcall_domain(v, (domid_t)op->u.bus.domain, &d);
+
+	if (rc)
+		return rc;
+	spin_lock(&pci_lock);
+	rc = d->state != DOM_RUNNING ? -ESRCH : d->vpci ? -EEXIST : vpci_create(d);
+	spin_unlock(&pci_lock);
+	domain_put(d);
+	vpci_high(&op->u.bus.high, &op->u.bus.high_size);
+	return rc;
+}
+
 long margay_pci(struct vcpu *v, struct margay_op *op)
 {
 	switch (op->cmd) {
 	case MARGAY_PCI_LIST: return op_list(op);
 	case MARGAY_PCI_ASSIGN: return op_assign(v, op);
-	default: return pci_revoke(op->u.pci.sbdf);
+	case MARGAY_PCI_BUS: return op_bus(v, op);
+	default: return pci_revoke(op->u.pci.sbdf, op->u.pci.flags & MARGAY_PCI_FORCE);
 	}
 }

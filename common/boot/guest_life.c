@@ -213,9 +213,8 @@ static int give_function(struct boot_guest *bg)
 	if (rc == -ERESTART)
 		return rc;
 	if (rc) {
-		pr_err("guest %s: does not get PCI function %04x:%02x:%02x.%u (error %d):\n  %s\n",
-		       d->name, pci_segment(sbdf), pci_bus(sbdf), pci_devfn(sbdf) >> 3, sbdf & 7,
-		       -rc, pci_why(rc));
+		pr_err("guest %s: does not get PCI function " PCI_FMT " (error %d):\n  %s\n",
+		       d->name, PCI_ARGS(sbdf), -rc, pci_why(rc));
 		return rc;
 	}
 	bg->next_pci = rest;

@@ -40,6 +40,9 @@ void arch_show_speculation(void); /* a line for each vulnerability */
 /* Writes line i of the same. Returns 0, or -ENOENT after the last. */
 int arch_speculation_line(unsigned i, char *text, size_t size);
 
+/* Returns the number of interrupt vectors, of all CPUs, that guests' devices have. */
+u64 arch_device_vectors(void);
+
 /* Returns whether an interrupt is pending (vLAPIC, NMI) that the guest would take now. */
 bool arch_vcpu_has_interrupt(struct vcpu *v);
 

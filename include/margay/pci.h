@@ -102,26 +102,35 @@ int pci_reset(struct pci_function *f);
  * or nobody may have it; -EBUSY: it has an owner; -EXDEV: it cannot be isolated from a function
  * that another domain has; -EOPNOTSUPP: no IOMMU covers it, it has no reset, or d has no PCI bus;
  * -EINVAL: its BARs are not its own whole pages; others of a reset or an attachment.
- * pci_revoke() takes it from its owner: 0, -ERESTART, -ENOENT: it has none. Then nobody has it.
+ * pci_revoke() takes it from its owner: 0, -ERESTART, -ENOENT: it has none. Then nobody has it. A
+ * guest is asked for it first, unless it is by force: -EAGAIN until the guest has given it up.
  */
 int pci_assign(struct domain *d, u32 sbdf);
-int pci_revoke(u32 sbdf);
+int pci_revoke(u32 sbdf, bool force);
 const char *pci_why(int rc);	/* what an error of pci_assign() means */
 
 /*
- * A domain's view of config space. arch/x86/guest/vpci.c. vpci_create() makes an empty bus for an
- * ordinary guest, or the machine's for the domain that has the devices. vpci_stop() ends what the
- * function sends and what the domain can reach of it; vpci_free() follows after a grace period.
- * Called with the pci_lock, but for vpci_create() and vpci_destroy().
+ * A domain's view of config space. arch/x86/guest/vpci.c. vpci_create() makes empty slots for an
+ * ordinary guest, or the machine's buses for the domain that has the devices: 0, -ENOMEM, -E2BIG: the
+ * guest has RAM there. vpci_ask() asks a guest to give a function up, and returns whether it has.
+ * vpci_stop() ends what the function sends and what the domain can reach of it; vpci_free() follows
+ * after a grace period. Called with the pci_lock, but for vpci_create() and vpci_destroy().
  */
 int vpci_create(struct domain *d);
 void vpci_destroy(struct domain *d);
 int vpci_add(struct domain *d, struct pci_function *f);
+bool vpci_ask(const struct pci_function *f);
+/* Returns where BARs of 64 bits may be on an ordinary guest's bus. */
+void vpci_high(u64 *at, u64 *size);
 void vpci_stop(struct pci_function *f);
 void vpci_free(struct pci_function *f);
 /* Returns its address for the domain, the number of interrupts, and that of writes refused. */
 void vpci_show(const struct pci_function *f, u32 *sbdf, u64 *interrupts, u64 *refused);
-/* Returns whether a memory BAR is only f's: no RAM, nothing of Margay's, no other function's. */
-bool pci_bar_is_sound(const struct pci_function *f, unsigned i);
+/*
+ * Returns whether the memory BARs, where they are now, are only f's: no RAM, nothing of Margay's, no
+ * other function's. f has an owner. A guest must have whole pages; the domain with the devices may
+ * leave BARs at 0.
+ */
+bool pci_bars_are_sound(struct pci_function *f);
 /* Returns whether no function but f decodes that memory; f NULL: no function of others than d's. */
 bool pci_memory_is_free(const struct domain *d, const struct pci_function *f, paddr_t at, u64 size);

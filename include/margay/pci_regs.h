@@ -8,6 +8,7 @@
 #include <margay/lib.h>
 
 #define PCI_CONFIG_SIZE 4096U
+#define PCI_BASIC_SIZE 256U	/* of config space without PCI Express */
 
 #define PCI_VENDOR 0x00
 #define PCI_DEVICE 0x02
@@ -33,6 +34,10 @@
 #define PCI_BUSES 0x18		/* of a bridge: primary, secondary, subordinate */
 #define PCI_SECONDARY 0x19
 #define PCI_SUBORDINATE 0x1a
+#define PCI_MEMORY_WINDOW 0x20	/* of a bridge: base, limit */
+#define PCI_PREFETCH_WINDOW 0x24 /* the same; upper halves follow */
+#define PCI_WINDOW_64 0x10001U
+#define PCI_SUBSYSTEM 0x2c
 #define PCI_ROM 0x30
 #define PCI_ROM_BRIDGE 0x38
 #define PCI_ROM_ENABLE BIT(0)
@@ -81,7 +86,26 @@
 #define PCI_EXP_DEVCTL_FLR BIT(15)
 #define PCI_EXP_DEVSTA 10
 #define PCI_EXP_DEVSTA_PENDING BIT(5)
+#define PCI_EXP_LINK 16		/* control and status; capabilities before */
+#define PCI_EXP_LINK_REPORTS BIT(20)	/* capability: whether it is active */
+#define PCI_EXP_LINK_ACTIVE BIT(13)	/* status */
+#define PCI_EXP_SLOT 24		/* the same of the slot */
+#define PCI_EXP_SLOT_PORT 0x142U	/* flags of a root port with a slot */
+#define PCI_EXP_ROOT 28
 #define PCI_EXP_DEVCTL2 0x28
+
+/* Slot control. Bits 4:0 and 12 enable the events of bits 4:0 and 8 of slot status. */
+#define SLOT_INTERRUPT 0x20U
+#define SLOT_POWER 0x300U		/* indicator */
+#define SLOT_POWER_ON 0x100U
+#define SLOT_POWER_OFF 0x300U
+#define SLOT_LINK_ENABLE 0x1000U
+#define SLOT_BUTTON 0x1U		/* status: pressed */
+#define SLOT_PRESENT_CHANGED 0x8U
+#define SLOT_LINK_CHANGED 0x100U
+#define SLOT_EVENTS 0x11fU
+#define SLOT_PRESENT 0x40U
+#define SLOT_NUMBER_SHIFT 19		/* slot capabilities */
 
 #define PCI_AF_CAP 3
 #define PCI_AF_CAP_FLR 3U	/* FLR and transactions pending, both */

@@ -26,7 +26,16 @@
 #define MARGAY_LOG 12		/* u.log */
 #define MARGAY_PCI_LIST 13	/* u.pci by index; -ENOENT after the last */
 #define MARGAY_PCI_ASSIGN 14	/* u.pci.sbdf and .domain: gives the function to the domain */
-#define MARGAY_PCI_REVOKE 15	/* u.pci.sbdf: takes it from its owner; then it is nobody's */
+/*
+ * u.pci.sbdf: takes it from its owner; then it is nobody's. -EAGAIN: the guest was asked for it and
+ * has not given it up yet; MARGAY_PCI_FORCE in u.pci.flags does not ask.
+ */
+#define MARGAY_PCI_REVOKE 15
+/*
+ * u.bus: gives a domain a PCI bus with empty slots. -EEXIST: it has one; -E2BIG: it has RAM where the
+ * bus would be. The caller describes it to the domain: guest_pci.h.
+ */
+#define MARGAY_PCI_BUS 16
 
 #define MARGAY_POINT_SCHED 0
 #define MARGAY_POINT_IDLE 1
@@ -88,6 +97,7 @@ struct margay_trace_ring {
 #define MARGAY_PCI_HIDDEN 1U	/* Margay's own, or broken: nobody gets it */
 #define MARGAY_PCI_BRIDGE 2U
 #define MARGAY_PCI_RESERVED 4U	/* a boot guest's */
+#define MARGAY_PCI_FORCE 8U	/* in, to MARGAY_PCI_REVOKE */
 
 struct margay_op {
 	uint32_t cmd;
@@ -161,6 +171,11 @@ struct margay_op {
 			uint32_t flags;		/* MARGAY_PCI_* */
 			uint64_t interrupts, refused;	/* refused: the owner's writes */
 		} pci;
+		struct {
+			uint32_t domain;
+			uint32_t pad;
+			uint64_t high, high_size;	/* out: for BARs of 64 bits */
+		} bus;
 		struct {
 			/*
 			 * In: the number of the first byte to read, counted from Margay's start.

@@ -9,6 +9,7 @@
 #include <margay/boot.h>
 #include <margay/boot_guest.h>
 #include <margay/domain.h>
+#include <public/guest_pci.h>
 
 #include <xen/arch-x86/hvm/start_info.h>
 
@@ -16,13 +17,15 @@
 #define GUEST_HIGH_BASE 0x100000000UL
 #define GUEST_BOOT_TOP 0x40000000UL	/* reach of Linux's first page tables */
 
-/* The PCI bus of a guest with functions: config space, BARs of 32 bits, and of 64 bits. */
-#define GUEST_PCI_BASE 0xc0000000UL
-#define GUEST_PCI_END 0xe0000000UL
-#define GUEST_PCI_ECAM 0xe0000000UL
-#define GUEST_PCI_ECAM_SIZE 0x100000UL
+/* The PCI buses of a guest: include/public/guest_pci.h. The BARs of 64 bits, with prefetching: */
 static inline gpaddr_t guest_pci_high(void) { return 1UL << (arch_phys_bits() - 1); }
 static inline gpaddr_t guest_pci_high_end(void) { return guest_pci_high() / 2 * 3; }
+/* Returns where the addresses of slot n begin; n may be one too high. */
+static inline gpaddr_t guest_pci_slot(unsigned n, bool high)
+{
+	return high ? guest_pci_high() + guest_pci_high() / 2 / GUEST_PCI_SLOTS * n :
+		      GUEST_PCI_BASE + (GUEST_PCI_END - GUEST_PCI_BASE) / GUEST_PCI_SLOTS * n;
+}
 
 /*
  * The builder's data at the top of a guest's low RAM, downwards. The first two are not RAM in the

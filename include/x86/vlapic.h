@@ -29,11 +29,20 @@ void vlapic_end_level(struct vcpu *v, u8 vector);
 /* Writes the 256 bits of vectors whose EOI software must see. */
 void vlapic_eoi_exits(struct vcpu *v, u64 *bits);
 /*
- * Delivers a device's interrupt to the vCPUs that match an 8-bit destination, as an IO-APIC or an
- * MSI has it: fixed, or to the one with the lowest priority. Any CPU.
+ * Delivers a device's message to the vCPUs that match its destination: fixed, or to the one with the
+ * lowest priority. Ignores what is no such message. level: somebody waits for the EOI. Any CPU. SDM
+ * 3A 11.11.1.
  */
-void vlapic_device_interrupt(struct domain *d, u8 dest, bool logical, bool to_lowest, u8 vector,
-			     bool level);
+#define MSG_BASE 0xfee00000UL
+#define MSG_DEST_SHIFT 12
+#define MSG_LOGICAL BIT(2)
+#define MSG_HINT BIT(3)
+void vlapic_message(struct domain *d, u64 address, u32 data, bool level);
+/*
+ * Returns the CPU for the interrupts of a device that sends that message: where its vCPU is. Without
+ * remapping, the machine's messages have destinations of 8 bits.
+ */
+struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remapped);
 /* CR8 as the guest sees it. */
 u8 vlapic_get_cr8(struct vcpu *v);
 void vlapic_set_cr8(struct vcpu *v, u8 cr8);

@@ -4,9 +4,9 @@
 
 #include <margay/vcpu.h>
 
-/* Access a register, aligned to its size, of a function as d sees it. d has a PCI bus. */
-u32 vpci_read(struct domain *d, u32 sbdf, unsigned reg, unsigned size);
-void vpci_write(struct domain *d, u32 sbdf, unsigned reg, unsigned size, u32 val);
+/* Access d's config space, which has PCI_CONFIG_SIZE bytes for each function. d has a PCI bus. */
+u32 vpci_read(struct domain *d, u64 address, unsigned size);
+void vpci_write(struct domain *d, u64 address, unsigned size, u32 val);
 
 /* Access the ports 0xcf8 to 0xcff of the control domain that has the devices. */
 u32 vpci_in(struct vcpu *v, u16 port, unsigned size);

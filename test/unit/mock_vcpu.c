@@ -12,7 +12,7 @@ struct domain mock_domain = { .vcpus = { [MOCK_VCPUS - 1] = NULL } };
 struct mock_vcpu mock_vcpus[MOCK_VCPUS];
 
 static struct cpu mock_cpu;
-struct cpu *host_cpu = &mock_cpu;
+struct cpu *host_cpu = &mock_cpu, *housekeeping_cpu = &mock_cpu;
 stime_t mock_now;
 int mock_shutdown;
 unsigned int mock_crashes, mock_timers_fired, mock_polls_kept;

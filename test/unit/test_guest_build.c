@@ -403,7 +403,7 @@ static const u8 *table(const char *signature)
 	const u8 *xsdt = map_table(xsdt_at, 52), *t;
 
 	assert_non_null(xsdt);
-	for (unsigned int i = 36; i < 52; i += 8) {
+	for (unsigned int i = 36; i < *(const u32 *)(xsdt + 4); i += 8) {
 		u8 sum = 0;
 
 		memcpy(&at, xsdt + i, 8);
@@ -460,8 +460,8 @@ static void test_acpi(void **state)
 static void test_acpi_pci(void **state)
 {
 	static struct acpi_info info;
-	const u8 *aml, *fadt;
-	u64 at, high[4];
+	const u8 *aml;
+	u64 high[4];
 
 	(void)state;
 	host_log_clear();
@@ -472,18 +472,17 @@ static void test_acpi_pci(void **state)
 	assert_silent();
 	assert_int_equal(info.nr_ecam, 1);
 	assert_int_equal(info.ecam[0].base, GUEST_PCI_ECAM);
-	assert_int_equal(info.ecam[0].last, 0);
-	fadt = table("FACP");
-	memcpy(&at, fadt + 140, 8);
-	aml = map_table(at, 36 + 176);
-	assert_int_equal(*(const u32 *)(aml + 4), 36 + 176);
+	assert_int_equal(info.ecam[0].last, GUEST_PCI_SLOTS);
+	aml = table("SSDT");
+	assert_int_equal(*(const u32 *)(aml + 4), 36 + sizeof(guest_pci_aml));
 	aml += 36;
-	assert_int_equal((aml[1] & 0xf) | aml[2] << 4, 175);	/* Scope */
-	assert_int_equal((aml[10] & 0xf) | aml[11] << 4, 126);	/* Device (PCI0) */
+	assert_int_equal((aml[1] & 0xf) | aml[2] << 4, sizeof(guest_pci_aml) - 1);	/* Scope */
+	assert_int_equal((aml[10] & 0xf) | aml[11] << 4, 135);	/* Device (PCI0) */
 	assert_int_equal((aml[42] & 0xf) | aml[43] << 4, 94);	/* Buffer */
 	assert_int_equal(aml[134], 0x79);
-	assert_int_equal(aml[138], 38);				/* Device (ECAM) */
-	assert_int_equal(aml[174], 0x79);
+	assert_int_equal(aml[137], 8);				/* Method (_OSC) */
+	assert_int_equal(aml[147], 38);				/* Device (ECAM) */
+	assert_int_equal(aml[sizeof(guest_pci_aml) - 2], 0x79);
 	memcpy(high, aml + 102, sizeof(high));
 	assert_int_equal(high[0], guest_pci_high());
 	assert_int_equal(high[1] + 1 - high[0], high[3]);

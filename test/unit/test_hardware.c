@@ -17,15 +17,11 @@
 #include <x86/platform.h>
 #include <x86/vpci.h>
 
-static u32 read_port(u16 port, unsigned size);
-static void write_port(u16 port, u32 val, unsigned size);
+static u32 sim_read(u16 port, unsigned size);
+static void sim_write(u16 port, unsigned size, u32 val);
 
-#define inb(port) (u8)read_port(port, 1)
-#define inw(port) (u16)read_port(port, 2)
-#define inl(port) read_port(port, 4)
-#define outb(port, val) write_port(port, val, 1)
-#define outw(port, val) write_port(port, val, 2)
-#define outl(port, val) write_port(port, val, 4)
+#define port_read sim_read
+#define port_write sim_write
 #include "../../arch/x86/guest/hardware_io.c"
 
 struct x86_features x86 = { .phys_bits = 40 };
@@ -41,14 +37,14 @@ static u64 mapped, mapped_size;
 static int map_result;
 static unsigned crashes;
 
-static u32 read_port(u16 port, unsigned size)
+static u32 sim_read(u16 port, unsigned size)
 {
 	last_port = port;
 	last_size = size;
 	return 0xa1b2c3d4;
 }
 
-static void write_port(u16 port, u32 val, unsigned size)
+static void sim_write(u16 port, unsigned size, u32 val)
 {
 	last_port = port;
 	last_size = size;

@@ -2,12 +2,18 @@
 /*
  * mgctl without Margay: its command line, its calls, its output and its exit codes. The tests
  * replace Margay by a fake with two modules and three CPUs.
- * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/pci.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/text.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/log.c tools/mgctl/record.c tools/mgctl/show.c
+ * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/pci.c tools/mgctl/pci_bus.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/text.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/log.c tools/mgctl/record.c tools/mgctl/show.c
  */
 #include "host.h"
 
 #include <errno.h>
 #include <unistd.h>
+
+#include <xencall.h>	/* first: the next header needs it */
+#define __XEN_TOOLS__ 1
+#include <xen/domctl.h>
+
+#include <public/guest_pci.h>
 
 #include "../../tools/mgctl/mgctl.h"
 #include "mgctl_host.h"
@@ -17,6 +23,12 @@ static struct margay_op last;	/* last operation other than LIST */
 static int answer;		/* to all operations but queries */
 static const char *reason;	/* reason for a refused load */
 static bool ejected;		/* whether the second module is */
+static unsigned again;		/* so many times -EAGAIN comes before the answer */
+static unsigned waits;
+
+/* A guest of libxl's: the pages with its RSDP and its ACPI tables. It has run for so many ns. */
+static uint8_t pages[5][4096];	/* 0xff, 0xfc000 and those that follow */
+static uint64_t ran;
 
 static int fake_list(struct margay_op *op)
 {
@@ -68,12 +80,59 @@ static int fake_call(struct mgctl *m, struct margay_op *op)
 		memset(op->u.counter.name, 'c', sizeof(op->u.counter.name));
 		op->u.counter.value = UINT64_MAX - op->u.counter.index;
 		return 0;
+	case MARGAY_PCI_REVOKE:
+		if (again && !(op->u.pci.flags & MARGAY_PCI_FORCE))
+			return again--, -EAGAIN;
+		return answer;
+	case MARGAY_PCI_BUS:
+		op->u.bus.high = 0x8000000000;
+		op->u.bus.high_size = 0x4000000000;
+		return answer;
 	case MARGAY_POLICY_LOAD:
 		if (reason)
 			strcpy((char *)(uintptr_t)op->u.load.reason, reason);
 		return answer;
 	}
 	return answer;
+}
+
+static bool fake_wait(struct mgctl *m, uint64_t ms)
+{
+	(void)m;
+	assert_int_equal(ms, 100);
+	return ++waits != 350;	/* then the user loses patience */
+}
+
+static void fake_unmap(struct mgctl *m, const void *p, uint32_t n)
+{
+	(void)m;
+	assert_non_null(p);
+	allocated -= n;
+}
+
+void *xen_map_pages(struct mgctl *m, uint32_t domain, uint64_t gfn, uint32_t n)
+{
+	static const uint64_t gfns[] = { 0xff, 0xfc000, 0xfc001, 0xfc002, 0xfc003 };
+
+	(void)m;
+	assert_int_equal(domain, 3);
+	for (unsigned i = 0; i < 5; i++)
+		if (gfns[i] == gfn) {
+			allocated += n;
+			return pages[i];
+		}
+	return NULL;
+}
+
+int xen_domctl(struct mgctl *m, void *op, size_t size)
+{
+	struct xen_domctl *d = op;
+
+	(void)m;
+	assert_int_equal(size, sizeof(*d));
+	d->u.getdomaininfo.cpu_time = ran;
+	d->domain = (domid_t)(d->domain == 4 ? 5 : d->domain);
+	return 0;
 }
 
 static int parse(struct request *rq, const char *line)
@@ -97,7 +156,8 @@ static int parse(struct request *rq, const char *line)
 /* Runs a whole command line and returns its exit code; its output is in out and err. */
 static int run(const char *line)
 {
-	struct mgctl m = { .call = fake_call, .alloc = fake_alloc, .free = fake_free };
+	struct mgctl m = { .call = fake_call, .alloc = fake_alloc, .free = fake_free,
+			   .wait = fake_wait, .unmap = fake_unmap };
 	struct request rq;
 	int rc = parse(&rq, line);
 
@@ -137,6 +197,8 @@ static int setup(void **state)
 	answer = 0;
 	reason = NULL;
 	ejected = false;
+	again = waits = 0;
+	ran = 0;
 	return 0;
 }
 
@@ -438,6 +500,114 @@ static void test_pci(void **state)
 	assert_int_equal(run("pci revoke 0000:03:00.0x"), MGCTL_USAGE);
 }
 
+/* The guest is asked, and has a time for its answer. */
+static void test_pci_revoke(void **state)
+{
+	(void)state;
+	again = 20;
+	assert_int_equal(run("pci revoke 3:00.0"), MGCTL_OK);
+	assert_int_equal(waits, 20);
+	assert_string_equal(err, "");
+	again = 1000;
+	assert_int_equal(run("pci revoke -s 5 3:00.0"), MGCTL_OK);
+	assert_int_equal(waits, 70);
+	assert_int_equal(last.u.pci.flags, MARGAY_PCI_FORCE);
+	assert_says(err, "it is taken away");
+	assert_int_equal(run("pci revoke --force 3:00.0"), MGCTL_OK);
+	assert_int_equal(waits, 70);
+	assert_int_equal(last.u.pci.flags, MARGAY_PCI_FORCE);
+	assert_refused("pci revoke 3:00.0", "you interrupted it");
+	again = 5;	/* the guest ends instead */
+	answer = -ENOENT;
+	assert_int_equal(run("pci revoke 3:00.0"), MGCTL_OK);
+	assert_int_equal(run("pci list --force"), MGCTL_USAGE);
+	assert_int_equal(run("pci assign -s 5 3:00.0 1"), MGCTL_USAGE);
+}
+
+static uint8_t sum(const uint8_t *p, size_t n)
+{
+	uint8_t all = 0;
+
+	while (n--)
+		all = (uint8_t)(all + p[n]);
+	return all;
+}
+
+/* Makes the tables as libxl does. Returns the RSDP. */
+static uint8_t *make_tables(unsigned rsdp_page, uint64_t xsdt)
+{
+	static const uint64_t entries[] = { 0xfc001000, 0xfc001100 };
+	uint8_t *r = rsdp_page ? pages[rsdp_page] : pages[0] + 4096 - 64;
+	uint8_t *x = pages[1] + (xsdt - 0xfc000000);
+
+	memset(pages, 0, sizeof(pages));
+	memcpy(r, "RSD PTR ", 8);
+	memcpy(r + 24, &xsdt, 8);
+	r[32] = (uint8_t)-sum(r, 36);
+	memcpy(x, "XSDT", 4);
+	x[4] = 36 + sizeof(entries);
+	memcpy(x + 36, entries, sizeof(entries));
+	x[9] = (uint8_t)-sum(x, 36 + sizeof(entries));
+	return r;
+}
+
+static void check_tables(const uint8_t *r)
+{
+	uint64_t at[4], number;
+	const uint8_t *t;
+
+	assert_int_equal(sum(r, 36), 0);
+	memcpy(&number, r + 24, 8);
+	assert_int_equal(number & ~0x7ffUL, 0xfc000800);
+	t = pages[1] + (number & 0xfff);
+	assert_memory_equal(t, "XSDT", 4);
+	assert_int_equal(t[4], 36 + sizeof(at));
+	assert_int_equal(sum(t, 36 + sizeof(at)), 0);
+	memcpy(at, t + 36, sizeof(at));
+	assert_int_equal(at[1], 0xfc001100);
+	for (unsigned i = 2; i < 4; i++) {
+		assert_int_equal(at[i] >> 12, 0xfc000);
+		t = pages[1] + (at[i] & 0xfff);
+		assert_memory_equal(t, i == 2 ? "SSDT" : "MCFG", 4);
+		assert_int_equal(sum(t, *(const uint32_t *)(t + 4)), 0);
+	}
+	memcpy(&number, t + 44, 8);
+	assert_int_equal(number, GUEST_PCI_ECAM);
+	memcpy(&number, pages[1] + (at[2] & 0xfff) + 36 + GUEST_PCI_HIGH + 8, 8);
+	assert_int_equal(number, 0xbfffffffffUL);
+}
+
+static void test_pci_bus(void **state)
+{
+	uint8_t *r = make_tables(0, 0xfc002100);
+
+	(void)state;
+	assert_int_equal(run("pci bus 3"), MGCTL_OK);
+	assert_int_equal(last.cmd, MARGAY_PCI_BUS);
+	assert_int_equal(last.u.bus.domain, 3);
+	check_tables(r);
+	/* A second time there is no room. */
+	assert_refused("pci bus 3", "are not libxl's");
+	/* The RSDP behind the tables, an XSDT in two pages. */
+	r = make_tables(4, 0xfc001ff0);
+	assert_int_equal(run("pci bus 3"), MGCTL_OK);
+	check_tables(r);
+	/* What is no such guest. */
+	make_tables(0, 0xfc002100);
+	pages[3][0x120]++;
+	assert_refused("pci bus 3", "are not libxl's");
+	make_tables(3, 0xfc002100)[2] = 'x';
+	assert_refused("pci bus 3", "are not libxl's");
+	make_tables(0, 0xfc002100);
+	answer = -E2BIG;
+	assert_refused("pci bus 3", "more than 3 GiB");
+	assert_int_equal(sum(pages[1], 4096), 0);
+	ran = 1;
+	assert_refused("pci bus 3", "it has run already");
+	assert_refused("pci bus 4", "no such domain");
+	assert_int_equal(run("pci bus"), MGCTL_USAGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -452,6 +622,8 @@ int main(void)
 		cmocka_unit_test_setup(test_access, setup),
 		cmocka_unit_test_setup(test_load, setup),
 		cmocka_unit_test_setup(test_pci, setup),
+		cmocka_unit_test_setup(test_pci_revoke, setup),
+		cmocka_unit_test_setup(test_pci_bus, setup),
 		cmocka_unit_test_setup(test_help, setup),
 	};
 

@@ -3,14 +3,13 @@
  * PCI functions of domains: who gets one, what the domain sees of it and changes in it, MSI and
  * MSI-X, and what is left of it all afterwards.
  * unit-sources: arch/x86/guest/vpci.c arch/x86/guest/vpci_bar.c arch/x86/guest/vmsi.c common/passthrough.c
- * unit-sources: drivers/pci/scan.c drivers/pci/reset.c test/unit/pci_sim.c test/unit/mock_heap.c
+ * unit-sources: arch/x86/guest/vport.c drivers/pci/scan.c drivers/pci/reset.c test/unit/pci_sim.c test/unit/mock_heap.c
  */
 #include "pci_sim.h"
 
 #include <margay/domain_parts.h>
 #include <margay/errno.h>
 #include <margay/iommu.h>
-#include <margay/page_owner.h>
 #include <margay/quiesce.h>
 #include <x86/build.h>
 #include <x86/features.h>
@@ -21,11 +20,13 @@
 #include <x86/vlapic.h>
 #include <x86/vpci.h>
 
+#include "../../arch/x86/guest/vpci.h"
+
 #include "mock_heap.h"
 
 #define NVME PCI_SBDF(0, 0, 5 << 3)
 #define NIC PCI_SBDF(0, 0, 6 << 3)
-#define GUEST_NVME PCI_SBDF(0, 0, 1 << 3)
+#define GUEST_NVME PCI_SBDF(0, 1, 0)
 #define BAR 0xe000004000UL
 #define TABLE 0x2000
 #define MESSAGES 5
@@ -33,7 +34,6 @@
 #define MAPPED 64
 
 struct x86_features x86 = { .phys_bits = 40 };
-struct cpu *housekeeping_cpu = &(struct cpu){ .id = 9, .apic_id = 9 };
 extern const struct domain_part pci_part;
 
 static struct cpu cpu[2] = { { .apic_id = 0 }, { .id = 1, .apic_id = 1 } };
@@ -49,14 +49,20 @@ static struct {
 static struct domain *attached[256];	/* by device and function */
 static unsigned detaches, bound_irqs, routes, allocated, periods, left_until_over;
 static bool reserved, no_vectors;
+static gfn_t demanded;	/* memory of a guest that comes when it is touched */
 static u16 delivered;	/* destination << 8 | vector */
 
-void vlapic_device_interrupt(struct domain *d, u8 dest, bool logical, bool to_lowest, u8 vector,
-			     bool level)
+void vlapic_message(struct domain *d, u64 address, u32 data, bool level)
 {
-	assert_false(level || logical || to_lowest);
+	assert_false(level || (data & 0xff00));
 	assert_ptr_equal(d, guest);
-	delivered = (u16)(dest << 8 | vector);
+	delivered = (u16)((address >> 4 & 0xff00) | (u8)data);
+}
+
+struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remapped)
+{
+	assert_true(remapped);
+	return d->vcpus[address >> 12 & 1]->cpu;
 }
 
 int irq_bind(struct irq *i, struct cpu *c)
@@ -189,20 +195,19 @@ int p2m_unmap(struct domain *d, gfn_t gfn, u32 types)
 
 unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types)
 {
-	(void)d;
-	(void)gfn;
-	(void)n;
-	(void)types;
-	return 0;
+	assert_int_equal(n, 1);	/* no BAR is larger than a chunk */
+	return !p2m_unmap(d, gfn, types);
 }
 
-u16 page_owner(mfn_t mfn)
+bool memory_is_devices(const struct domain *d, const struct pci_function *f, paddr_t at, u64 size)
 {
-	return mfn < RAM_END >> PAGE_SHIFT ? OWNER_FREE : OWNER_NONE;
+	return at >= RAM_END && !(at < 0xfef00000 && at + size > 0xfee00000) &&
+	       pci_memory_is_free(d, f, at, size);
 }
-bool memory_is_margays(paddr_t at, u64 size)
+bool on_demand(const struct domain *d, gfn_t gfn)
 {
-	return at < 0xfef00000 && at + size > 0xfee00000;
+	(void)d;
+	return gfn == demanded;
 }
 unsigned arch_phys_bits(void)
 {
@@ -249,6 +254,7 @@ static int setup(void **state)
 	memset(table_pages, 0, sizeof(table_pages));
 	detaches = bound_irqs = routes = allocated = 0;
 	reserved = no_vectors = false;
+	demanded = 0;
 	vcpus[0].cpu = &cpu[0];
 	vcpus[1].cpu = &cpu[1];
 	sim_add(PCI_SBDF(0, 0, 0), 0x8086, 0x29c0, 0x60000);
@@ -307,6 +313,15 @@ static int teardown(void **state)
 	return 0;
 }
 
+static int create_control(void)
+{
+	int rc;
+
+	while ((rc = pci_part.create(control)) == -ERESTART)
+		;
+	return rc;
+}
+
 static int assign(struct domain *d, u32 sbdf)
 {
 	int rc;
@@ -316,20 +331,30 @@ static int assign(struct domain *d, u32 sbdf)
 	return rc;
 }
 
-static int revoke(u32 sbdf)
+static int revoke(u32 sbdf)	/* by force */
 {
 	int rc;
 
-	while ((rc = pci_revoke(sbdf)) == -ERESTART)
+	while ((rc = pci_revoke(sbdf, true)) == -ERESTART)
 		sim_now += 1000000;
 	return rc;
 }
 
-static u32 rd(unsigned reg, unsigned size) { return vpci_read(guest, GUEST_NVME, reg, size); }
+static u32 read_of(struct domain *d, u32 sbdf, unsigned reg, unsigned size)
+{
+	return vpci_read(d, sbdf * 4096UL + reg, size);
+}
+
+static void write_of(struct domain *d, u32 sbdf, unsigned reg, unsigned size, u32 val)
+{
+	vpci_write(d, sbdf * 4096UL + reg, size, val);
+}
+
+static u32 rd(unsigned reg, unsigned size) { return read_of(guest, GUEST_NVME, reg, size); }
 
 static void wr(unsigned reg, unsigned size, u32 val)
 {
-	vpci_write(guest, GUEST_NVME, reg, size, val);
+	write_of(guest, GUEST_NVME, reg, size, val);
 }
 
 static void test_view(void **state)
@@ -344,15 +369,15 @@ static void test_view(void **state)
 	assert_int_equal(assign(guest, NVME), -EBUSY);
 	assert_int_equal(assign(other, NVME), -EBUSY);
 	assert_int_equal(rd(0, 4), 0x00101b36);
-	assert_int_equal(vpci_read(guest, NVME, 0, 4), ~0U);
-	assert_int_equal(vpci_read(other, GUEST_NVME, 0, 2), 0xffff);
+	assert_int_equal(read_of(guest, PCI_SBDF(0, 0, 0), 0, 4), ~0U);
+	assert_int_equal((u16)read_of(other, GUEST_NVME, 0, 2), 0xffff);
 	assert_int_equal(rd(PCI_COMMAND, 2), 0);
 	assert_int_equal(rd(PCI_BAR0 + 8, 4), 0);	/* no ports */
 	assert_int_equal(rd(PCI_ROM, 4), 0);
 	assert_false(rd(0x84, 4) & PCI_EXP_DEVCAP_FLR);
 	/* Size, and place. */
 	at = rd(PCI_BAR0, 4) | (u64)rd(PCI_BAR0 + 4, 4) << 32;
-	assert_int_equal(at, guest_pci_high() | PCI_BAR_64);
+	assert_int_equal(at, GUEST_PCI_BASE | PCI_BAR_64);
 	wr(PCI_BAR0, 4, ~0U);
 	wr(PCI_BAR0 + 4, 4, ~0U);
 	assert_int_equal(rd(PCI_BAR0, 4), 0xffffc004);
@@ -421,7 +446,7 @@ static void test_msix(void **state)
 	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
 	r = table_region();
 	assert_non_null(r);
-	assert_int_equal(r->base, guest_pci_high() + TABLE);
+	assert_int_equal(r->base, GUEST_PCI_BASE + TABLE);
 	assert_int_equal(rd(0x42, 2), MESSAGES - 1);
 	entry_write(1, 0xfee01000, 0x55, 0);
 	assert_int_equal(hw(1, 3), 1);	/* off: nothing is bound */
@@ -489,6 +514,174 @@ static void test_msi(void **state)
 	assert_int_equal(bound_irqs, 1);
 }
 
+/* One kind at a time, and all that one had is free before the other comes. */
+static void test_msi_or_msix(void **state)
+{
+	struct sim_function *s = sim_function(NVME);
+
+	(void)state;
+	assert_int_equal(assign(guest, NVME), 0);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	wr(0x62, 2, 2 << 4 | 1);
+	assert_int_equal(allocated, 4);
+	entry_write(1, 0xfee01000, 0x55, 0);
+	wr(0x42, 2, PCI_MSIX_ENABLE);
+	assert_int_equal(sim_get(s, 0x62, 2) & PCI_MSI_ENABLE, 0);
+	assert_int_equal(hw(1, 3), 0);
+	assert_int_equal(allocated, 1);
+	assert_int_equal(bound_irqs, 1);
+	wr(0x42, 2, 0);
+	assert_int_equal(sim_get(s, 0x42, 2) & PCI_MSIX_ENABLE, 0);
+	assert_int_equal(sim_get(s, 0x62, 2) & PCI_MSI_ENABLE, PCI_MSI_ENABLE);
+	assert_int_equal(allocated, 4);
+	/* A device that is gone says that it has 32 messages, and more. */
+	s->dead = true;
+	wr(0x62, 2, 5 << 4 | 1);
+	assert_int_equal(allocated, 4);
+	s->dead = false;
+}
+
+#define PORT PCI_SBDF(0, 0, 1 << 3)
+#define SLOT_CONTROL 0x58
+#define SLOT_STATUS 0x5a
+#define LINK_STATUS 0x52
+
+static u32 port_rd(unsigned reg, unsigned size)
+{
+	return read_of(guest, PORT, reg, size) & ~0U >> (32 - 8 * size);
+}
+
+static void port_wr(unsigned reg, unsigned size, u32 val) { write_of(guest, PORT, reg, size, val); }
+
+static int ask(void) { return pci_revoke(NVME, false); }
+
+/* The guest hears of a function that comes, is asked for it, and gives it up. */
+static void test_slot(void **state)
+{
+	(void)state;
+	assert_int_equal(port_rd(PCI_CLASS, 4) >> 8, 0x060400);
+	assert_int_equal(port_rd(PCI_HEADER, 1), 1);
+	assert_int_equal(port_rd(PCI_BUSES, 4), 0x010100);
+	assert_int_equal(port_rd(PCI_MEMORY_WINDOW, 4), 0xc3f0c000);
+	assert_int_equal(port_rd(0x100, 4), 0);
+	assert_int_equal(read_of(guest, PCI_SBDF(0, 0, 9 << 3), 0, 4), ~0U);
+	assert_int_equal(port_rd(SLOT_STATUS, 2), 0);
+	/* MSI, and all that a driver wants to hear. */
+	port_wr(0x84, 4, 0xfee01000);
+	port_wr(0x8c, 2, 0x77);
+	port_wr(0x82, 2, PCI_MSI_ENABLE);
+	port_wr(SLOT_CONTROL, 2, 0x1031 | SLOT_POWER_OFF);
+	delivered = 0;
+	assert_int_equal(assign(guest, NVME), 0);
+	assert_int_equal(delivered, 0x177);
+	assert_int_equal(port_rd(SLOT_STATUS, 2),
+			 SLOT_PRESENT | SLOT_PRESENT_CHANGED | SLOT_LINK_CHANGED);
+	assert_int_equal(port_rd(LINK_STATUS, 2), 0x2011);
+	/* Ones clear what happened, and only that. */
+	port_wr(SLOT_STATUS, 2, SLOT_PRESENT | SLOT_PRESENT_CHANGED);
+	assert_int_equal(port_rd(SLOT_STATUS, 2), SLOT_PRESENT | SLOT_LINK_CHANGED);
+	port_wr(SLOT_CONTROL, 4, 0xffff0000 | 0x1031 | SLOT_POWER_ON);
+	assert_int_equal(port_rd(SLOT_CONTROL, 4), SLOT_PRESENT << 16 | 0x1031 | SLOT_POWER_ON);
+	/* The function follows the number of its bus, which is never 0. */
+	port_wr(PCI_BUSES + 1, 1, 5);
+	assert_int_equal(rd(0, 4), ~0U);
+	assert_int_equal(read_of(guest, PCI_SBDF(0, 5, 0), 0, 4), 0x00101b36);
+	assert_int_equal(read_of(guest, PCI_SBDF(0, 5, 1), 0, 4), ~0U);
+	port_wr(PCI_BUSES + 1, 1, 0);
+	assert_int_equal(read_of(guest, 0, 0, 4), ~0U);
+	port_wr(PCI_BUSES + 1, 1, 1);
+	/* One press of the button, however often the tools ask. */
+	delivered = 0;
+	assert_int_equal(ask(), -EAGAIN);
+	assert_int_equal(delivered, 0x177);
+	assert_int_equal(port_rd(SLOT_STATUS, 2), SLOT_PRESENT | SLOT_BUTTON);
+	port_wr(SLOT_STATUS, 2, SLOT_BUTTON);
+	delivered = 0;
+	assert_int_equal(ask(), -EAGAIN);
+	assert_int_equal(delivered, 0);
+	assert_int_equal(rd(0, 4), 0x00101b36);
+	port_wr(SLOT_CONTROL, 2, 0x1031 | SLOT_POWER_OFF);
+	assert_int_equal(port_rd(SLOT_STATUS, 2), SLOT_PRESENT_CHANGED | SLOT_LINK_CHANGED);
+	assert_int_equal(port_rd(LINK_STATUS, 2), 0x11);
+	assert_int_equal(rd(0, 4), ~0U);
+	while (ask() == -ERESTART)
+		sim_now += 1000000;
+	assert_null(pci_find(NVME)->owner);
+	/* By force; and a guest whose slot is off need not be asked. */
+	port_wr(SLOT_STATUS, 2, ~0U);
+	assert_int_equal(assign(guest, NVME), 0);
+	assert_int_equal(ask(), -ERESTART);
+	assert_int_equal(revoke(NVME), 0);
+	assert_int_equal(port_rd(SLOT_STATUS, 2), SLOT_PRESENT_CHANGED | SLOT_LINK_CHANGED);
+	/* Without interrupts, nothing is sent. */
+	port_wr(SLOT_CONTROL, 2, 0x1011 | SLOT_POWER_ON);
+	delivered = 0;
+	assert_int_equal(assign(guest, NVME), 0);
+	assert_int_equal(ask(), -EAGAIN);
+	assert_int_equal(delivered, 0);
+}
+
+/* The tools stop halfway, from the control domain or from nobody: nothing is lost. */
+static void test_halfway(void **state)
+{
+	(void)state;
+	assert_int_equal(create_control(), 0);
+	for (unsigned steps = 1; steps < 40; steps++) {
+		struct domain *to = steps % 3 ? guest : control;
+
+		for (unsigned i = 0; i < steps && pci_assign(to, NVME) == -ERESTART; i++)
+			sim_now += 30000000;
+		for (unsigned i = 0; i < steps / 2 && pci_revoke(NVME, true) == -ERESTART; i++)
+			sim_now += 30000000;
+		if (steps % 4)
+			continue;
+		while (pci_revoke(NVME, true) == -ERESTART)
+			sim_now += 1000000;
+		assert_null(pci_find(NVME)->owner);
+		assert_null(pci_find(NVME)->view);
+		assert_null(attached[NVME]);
+		assert_int_equal(assign(guest, NVME), 0);
+		assert_int_equal(rd(0, 4), 0x00101b36);
+	}
+}
+
+/* Slots and their addresses are used again, and there are no more. */
+static void test_slots(void **state)
+{
+	struct sim_function *s = NULL;
+
+	(void)state;
+	for (unsigned i = 0; i <= GUEST_PCI_SLOTS; i++) {
+		s = sim_add(PCI_SBDF(0, 0, (16 + i) << 3), 1, 1, 0x20000);
+		sim_express(s, 0x80, 0, true);
+		sim_bar(s, 0, 0xf0000000 + 0x1000 * i, 0x1000, 0);
+	}
+	pci_init();
+	for (unsigned i = 0; i < GUEST_PCI_SLOTS; i++)
+		assert_int_equal(assign(guest, PCI_SBDF(0, 0, (16 + i) << 3)), 0);
+	assert_int_equal(assign(guest, s->sbdf), -ENOSPC);
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(revoke(PCI_SBDF(0, 0, 18 << 3)), 0);
+		assert_int_equal(assign(guest, PCI_SBDF(0, 0, 18 << 3)), 0);
+		assert_int_equal(read_of(guest, PCI_SBDF(0, 3, 0), PCI_BAR0, 4),
+				 guest_pci_slot(2, false));
+	}
+	/* A guest that has memory there has no place for a bus. */
+	demanded = GUEST_PCI_BASE >> PAGE_SHIFT;
+	assert_int_equal(vpci_create(other), -E2BIG);
+	demanded = 0;
+	assert_int_equal(p2m_map_over(other, GUEST_PCI_BASE >> PAGE_SHIFT, 1, P2M_MMIO, 0), 0);
+	assert_int_equal(vpci_create(other), -E2BIG);
+	/* A BAR for which no slot has room. */
+	assert_int_equal(revoke(PCI_SBDF(0, 0, 16 << 3)), 0);
+	s = sim_add(PCI_SBDF(0, 0, 30 << 3), 1, 1, 0x20000);
+	sim_express(s, 0x80, 0, true);
+	sim_bar(s, 0, 0x88000000, 0x8000000, 0);
+	pci_init();
+	assert_int_equal(assign(guest, s->sbdf), -ENOSPC);
+	assert_null(pci_find(s->sbdf)->owner);
+}
+
 /* Whatever a guest writes, and in whatever order, only what it may change is changed. */
 static void test_random(void **state)
 {
@@ -522,6 +715,10 @@ static void test_random(void **state)
 		}
 		wr(reg, size, val);
 		(void)rd(reg, size);
+		if (!(n % 32)) {	/* the port above keeps its function where it is */
+			port_wr(reg, size, val);
+			port_wr(PCI_BUSES, 4, 0x010100);
+		}
 		if (table_region() && n % 3)
 			entry_write(val % 300, seed, val, val >> 8);
 		for (unsigned i = 0; i < MAPPED; i++) {
@@ -591,16 +788,10 @@ static void test_refusals(void **state)
 	sim_function(NIC)->dead = false;
 }
 
-static int create_control(void)
+static u32 cr(u32 sbdf, unsigned reg, unsigned size)
 {
-	int rc;
-
-	while ((rc = pci_part.create(control)) == -ERESTART)
-		;
-	return rc;
+	return read_of(control, sbdf, reg, size) & ~0U >> (32 - 8 * size);
 }
-
-static u32 cr(u32 sbdf, unsigned reg, unsigned size) { return vpci_read(control, sbdf, reg, size); }
 
 static void test_control(void **state)
 {
@@ -613,18 +804,18 @@ static void test_control(void **state)
 	assert_int_equal(cr(NIC, 0, 2), 0x8086);
 	assert_int_equal(cr(PCI_SBDF(0, 0, 0), 0, 2), 0xffff);
 	/* Its own BARs move where nothing else is. */
-	vpci_write(control, NIC, PCI_BAR0, 4, 0xfd000000);
+	write_of(control, NIC, PCI_BAR0, 4, 0xfd000000);
 	assert_int_equal(cr(NIC, PCI_BAR0, 4), 0xfd000000);
-	vpci_write(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
+	write_of(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
 	assert_int_equal(sim_get(s, PCI_COMMAND, 2), PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
-	vpci_write(control, NIC, PCI_BAR0, 4, 0xfc000000);
+	write_of(control, NIC, PCI_BAR0, 4, 0xfc000000);
 	assert_int_equal(cr(NIC, PCI_BAR0, 4), 0xfd000000);
 	for (unsigned i = 0; i < 2; i++) {	/* RAM, the APICs */
 		static const u32 bad[] = { 0x10000000, 0xfee00000 };
 
-		vpci_write(control, NIC, PCI_COMMAND, 2, 0);
-		vpci_write(control, NIC, PCI_BAR0, 4, bad[i]);
-		vpci_write(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+		write_of(control, NIC, PCI_COMMAND, 2, 0);
+		write_of(control, NIC, PCI_BAR0, 4, bad[i]);
+		write_of(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM);
 		assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
 	}
 	assert_int_equal(host_logged("BARs refused"), 2);
@@ -633,7 +824,7 @@ static void test_control(void **state)
 	assert_int_equal(assign(guest, NVME), 0);
 	assert_ptr_equal(attached[NVME], guest);
 	assert_int_equal(cr(NVME, 0, 2), 0xffff);
-	vpci_write(control, NVME, PCI_COMMAND, 2, 0);
+	write_of(control, NVME, PCI_COMMAND, 2, 0);
 	assert_int_equal(sim_get(sim_function(NVME), PCI_COMMAND, 2),
 			 PCI_COMMAND_MEM | PCI_COMMAND_NO_INTX);
 	assert_int_equal(revoke(NVME), 0);
@@ -648,6 +839,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_view, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_msi_or_msix, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slot, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slots, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_halfway, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_control, setup, teardown),

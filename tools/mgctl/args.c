@@ -33,6 +33,7 @@ static const struct {
 	{ "pci", "list", "", "PCI functions, and whose they are", PCI_LIST, 0 },
 	{ "pci", "assign", "FUNCTION DOMAIN", "give FUNCTION to a domain", PCI_ASSIGN, 2 },
 	{ "pci", "revoke", "FUNCTION", "take FUNCTION from its owner", PCI_REVOKE, 1 },
+	{ "pci", "bus", "DOMAIN", "PCI slots, before it runs", PCI_BUS, 1 },
 	{ "info", "", "", "mitigations of speculation", INFO, 0 },
 	{ "log", "", "", "Margay's messages", LOG, 0 },
 	{ "adopt", "", "", "tell xenstore of guests not by xl", ADOPT, 0 },
@@ -54,13 +55,14 @@ static const struct option options[] = {
 	{ "pages", required_argument, NULL, 'p' },
 	{ "old", no_argument, NULL, 'o' },
 	{ "follow", no_argument, NULL, 'f' },
+	{ "force", no_argument, NULL, 'F' },
 	{ 0 }
 };
 
 /* The options given, and their defaults. The last occurrence takes effect. */
 struct given {
 	const char *cpus, *domain, *watch, *count, *events, *seconds, *pages;
-	bool all, old, follow;
+	bool all, old, follow, force;
 };
 
 /* Prints the commands of a group; NULL: all. */
@@ -91,12 +93,14 @@ void print_help(FILE *f)
 	      "  -n, --count N       stat --watch: so often, not until Ctrl-C\n"
 	      "  -e, --events LIST   trace record: of exit,entry,hypercall,inject,\n"
 	      "                      sched,wake,policy,fault\n"
-	      "  -s, --seconds N     trace record: for so long, not until Ctrl-C\n"
+	      "  -s, --seconds N     trace record: for so long, not until Ctrl-C; pci\n"
+	      "                      revoke: wait so long for the guest (30)\n"
 	      "  -p, --pages N       trace record: pages of a CPU's ring, a power of\n"
 	      "                      two to 256 (64); the first recording decides\n"
 	      "  -o, --old           trace record: what is in the rings already, too\n"
 	      "  -f, --follow        log: wait for more messages, until Ctrl-C;\n"
 	      "                      adopt: destroy domains that an xl left half-built\n"
+	      "  -F, --force         pci revoke: do not ask the guest for it\n"
 	      "  -h, --help          print this\n"
 	      "  -V, --version       print the version of mgctl\n\n"
 	      "Examples:\n"
@@ -276,6 +280,8 @@ static bool parse_operands(char **operand, struct request *rq, FILE *err)
 		return parse_function(operand[0], rq, err) && parse_domain(operand[1], rq, err);
 	case PCI_REVOKE:
 		return parse_function(operand[0], rq, err);
+	case PCI_BUS:
+		return parse_domain(operand[0], rq, err);
 	default:
 		return true;
 	}
@@ -372,14 +378,21 @@ static int parse_given(const struct given *g, struct request *rq, FILE *err)
 		return wrong(err, "--all, --watch and --count go with stat");
 	if (g->count && !g->watch)
 		return wrong(err, "--count goes with --watch");
-	if ((g->events || g->seconds || g->pages || g->old) && rq->command != RECORD)
-		return wrong(err, "--events, --seconds, --pages and --old go with trace record");
+	if ((g->events || g->pages || g->old) && rq->command != RECORD)
+		return wrong(err, "--events, --pages and --old go with trace record");
+	if (g->seconds && rq->command != RECORD && rq->command != PCI_REVOKE)
+		return wrong(err, "--seconds goes with trace record and pci revoke");
+	if (g->force && rq->command != PCI_REVOKE)
+		return wrong(err, "--force goes with pci revoke");
 	if (g->follow && ((rq->command != LOG && rq->command != ADOPT) || rq->json))
 		return wrong(err, "--follow goes with log and adopt, and not with --json");
 	rq->all_cpus = !g->cpus;
 	rq->all = g->all;
 	rq->old = g->old;
 	rq->follow = g->follow;
+	rq->force = g->force;
+	if (rq->command == PCI_REVOKE)
+		rq->seconds = 30;
 	rq->events = (1U << MARGAY_TRACE_EVENTS) - 1;
 	if ((g->cpus && !parse_cpus(g->cpus, rq->cpus, err)) ||
 	    (g->domain && !parse_domain(g->domain, rq, err)) ||
@@ -404,7 +417,7 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 	*rq = (struct request){ .domain = MARGAY_POLICY_ITSELF };
 	opterr = 0;
 	optind = 0; /* glibc: restart, also on a second call */
-	while ((c = getopt_long(argc, argv, ":c:d:jhVaw::n:e:s:p:of", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":c:d:jhVaw::n:e:s:p:ofF", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			g.cpus = optarg;
@@ -438,6 +451,9 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 			break;
 		case 'f':
 			g.follow = true;
+			break;
+		case 'F':
+			g.force = true;
 			break;
 		case 'h':
 			return MGCTL_OK; /* whatever else is given */

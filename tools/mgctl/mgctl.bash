@@ -51,6 +51,12 @@ _mgctl()
 		compopt -o filenames 2>/dev/null
 		return ;;
 	"2 policy select") list="sched idle exit place" ;;
+	"2 pci assign" | "2 pci revoke")
+		list=$(mgctl pci list 2>/dev/null | grep -oE '^[0-9a-f]{4}:[0-9a-f:.]+')
+		# A colon ends a word for bash.
+		local colon= && [[ $current == *:* ]] && colon=${current%:*}:
+		mapfile -t COMPREPLY < <(compgen -W "$list" -- "$current" | sed "s/^$colon//")
+		return ;;
 	"2 policy unload" | "2 policy set" | "2 policy counters" | "3 policy select")
 		list=$(mgctl policy list --json 2>/dev/null | grep -oE '"name": *"[^"]*"' | cut -d '"' -f 4)
 		[ "${words[1]}" != select ] || list="$list built-in" ;;

@@ -40,7 +40,8 @@ enum command {
 	ADOPT,
 	PCI_LIST,
 	PCI_ASSIGN,
-	PCI_REVOKE
+	PCI_REVOKE,
+	PCI_BUS
 };
 
 struct request {
@@ -60,7 +61,8 @@ struct request {
 	uint64_t count;			/* ... how often; 0: until interrupted */
 	uint32_t events, pages;		/* trace record: kinds; size of new rings, */
 	bool sized;			/* which the caller chose */
-	uint64_t seconds;		/* ... how long; 0: until interrupted */
+	uint64_t seconds;	/* ... how long; 0: until interrupted. pci revoke: wait so long */
+	bool force;			/* pci revoke: do not ask the guest */
 	bool old;			/* ... including older records of the rings */
 	bool follow;			/* log, adopt: wait for more, until interrupted */
 };
@@ -106,6 +108,8 @@ int do_record(struct mgctl *m, const struct request *rq);
 
 /* pci.c: the same. */
 int do_pci(struct mgctl *m, const struct request *rq);
+/* pci_bus.c. Returns 0 or -errno; -EALREADY: it has run; -ENOEXEC: its ACPI tables are not libxl's. */
+int add_pci_bus(struct mgctl *m, uint32_t domain);
 
 /* adopt.c: the same. */
 #define DOMAINS_END 0x7ff0U		/* DOMID_FIRST_RESERVED */
@@ -134,6 +138,8 @@ int check_access(struct mgctl *m);
 /* xen.c. Returns 0, or MGCTL_NO_ACCESS after a message. */
 int xen_open(struct mgctl *m);
 void xen_close(struct mgctl *m);
+/* Maps one or two pages of a domain's memory, for m->unmap(). NULL: failed. */
+void *xen_map_pages(struct mgctl *m, uint32_t domain, uint64_t gfn, uint32_t pages);
 /* Makes a domctl; returns 0 or -errno. */
 int xen_domctl(struct mgctl *m, void *op, size_t size);
 /* Returns a domain's HVM_PARAM_*, 0 if it has none. */

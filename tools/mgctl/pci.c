@@ -6,6 +6,7 @@
 #include "mgctl.h"
 
 #define FUNCTIONS_MAX 65536U
+#define POLL_MS 100U
 
 /* Writes segment:bus:device.function. */
 static const char *address(uint32_t sbdf, char text[16])
@@ -107,32 +108,75 @@ static const char *why(const struct request *rq, int rc)
 		return "it cannot be isolated from another domain's (mgctl pci list: its group)";
 	case EOPNOTSUPP:
 		return "no IOMMU covers it, firmware uses it, it has no reset, or the domain has no "
-		       "PCI bus (the word `pci' of its boot module)";
-	case EINVAL: return "other devices are in the pages of its BARs";
+		       "PCI bus (the word `pci' of its boot module, or mgctl pci bus)";
+	case EINVAL:
+		return "other devices are in the pages of its BARs";
+	case EEXIST:
+		return "it has one";
+	case EALREADY:
+		return "it has run already (xl create -p, then this, then xl unpause)";
+	case ENOEXEC:
+		return "it has one, or its ACPI tables are not libxl's";
+	case E2BIG:
+		return "it has RAM where the bus would be: more than 3 GiB";
+	case EINTR:
+		return "you interrupted it; the guest may still give it up";
 	case ETIMEDOUT: return "it does not come back from its reset";
 	}
 	return rq->command == PCI_ASSIGN && rc == -ENOSPC ? "the domain has no place for it" :
 							    strerror(-rc);
 }
 
+/*
+ * Asks the guest for the function until it has given it up. A guest that does not within the time,
+ * or that nobody shall ask, loses it at once.
+ */
+static int revoke(struct mgctl *m, const struct request *rq)
+{
+	struct margay_op op = { .cmd = MARGAY_PCI_REVOKE, .u.pci.sbdf = rq->sbdf };
+	char text[16];
+	uint64_t waited;
+	int rc;
+
+	op.u.pci.flags = rq->force ? MARGAY_PCI_FORCE : 0;
+	for (waited = 0; (rc = m->call(m, &op)) == -EAGAIN; waited += POLL_MS) {
+		if (waited >= rq->seconds * 1000) {
+			say(m->err, "mgctl: the guest does not give %s up: it is taken away",
+			    address(rq->sbdf, text));
+			op.u.pci.flags = MARGAY_PCI_FORCE;
+		} else if (!m->wait(m, POLL_MS)) {
+			return -EINTR;
+		}
+	}
+	return rc == -ENOENT && waited ? 0 : rc;	/* the guest has ended meanwhile */
+}
+
 int do_pci(struct mgctl *m, const struct request *rq)
 {
-	struct margay_op op = { .u.pci = { .sbdf = rq->sbdf, .domain = rq->domain } };
+	struct margay_op op = { .cmd = MARGAY_PCI_ASSIGN,
+				.u.pci = { .sbdf = rq->sbdf, .domain = rq->domain } };
 	char text[16];
 	int rc;
 
-	if (rq->command == PCI_LIST) {
+	switch (rq->command) {
+	case PCI_LIST:
 		rc = list(m, rq);
 		if (rc)
 			say(m->err, "mgctl: Margay refused to list PCI functions: %s",
 			    strerror(-rc));
-		return rc ? MGCTL_REFUSED : MGCTL_OK;
+		break;
+	case PCI_BUS:
+		rc = add_pci_bus(m, rq->domain);
+		if (rc)
+			say(m->err, "mgctl: domain %u gets no PCI bus: %s", rq->domain,
+			    why(rq, rc));
+		break;
+	default:
+		rc = rq->command == PCI_ASSIGN ? m->call(m, &op) : revoke(m, rq);
+		if (rc)
+			say(m->err, "mgctl: Margay refused to %s %s: %s",
+			    rq->command == PCI_ASSIGN ? "assign" : "revoke",
+			    address(rq->sbdf, text), why(rq, rc));
 	}
-	op.cmd = rq->command == PCI_ASSIGN ? MARGAY_PCI_ASSIGN : MARGAY_PCI_REVOKE;
-	rc = m->call(m, &op);
-	if (rc)
-		say(m->err, "mgctl: Margay refused to %s %s: %s",
-		    rq->command == PCI_ASSIGN ? "assign" : "revoke", address(rq->sbdf, text),
-		    why(rq, rc));
 	return rc ? MGCTL_REFUSED : MGCTL_OK;
 }

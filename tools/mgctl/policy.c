@@ -388,6 +388,7 @@ int do_request(struct mgctl *m, const struct request *rq)
 	case PCI_LIST:
 	case PCI_ASSIGN:
 	case PCI_REVOKE:
+	case PCI_BUS:
 		return do_pci(m, rq);
 	case TRACE_SHOW: /* needs no Margay: main.c */
 	case EXPORT:

@@ -134,6 +134,18 @@ static const void *xen_map(struct mgctl *m, uint64_t frame, uint32_t pages)
 	return p;
 }
 
+void *xen_map_pages(struct mgctl *m, uint32_t domain, uint64_t gfn, uint32_t pages)
+{
+	struct link *l = m->link;
+	xen_pfn_t frames[2] = { gfn, gfn + 1 };
+
+	if (!l->memory)
+		l->memory = xenforeignmemory_open(NULL, 0);
+	if (!l->memory || pages > 2)
+		return NULL;
+	return xenforeignmemory_map(l->memory, domain, PROT_READ | PROT_WRITE, pages, frames, NULL);
+}
+
 static void xen_unmap(struct mgctl *m, const void *p, uint32_t pages)
 {
 	struct link *l = m->link;

@@ -19,6 +19,9 @@ struct irq_table {
 
 static struct spinlock irq_lock = SPINLOCK_INIT(LOCK_IRQ);
 static struct irq_table *tables[MAX_CPUS];
+static u64 bound;
+
+u64 arch_device_vectors(void) { return READ_ONCE(bound); }
 
 static void ignore(struct irq *i __unused) {}
 
@@ -46,6 +49,7 @@ int irq_bind(struct irq *i, struct cpu *c)
 		i->cpu = c;
 		i->vector = (u8)(VEC_DEVICE_FIRST + at);
 		atomic_store(&t->irq[at], i);
+		bound++;
 		return 0;
 	}
 	return -ENOSPC;
@@ -61,6 +65,7 @@ void irq_unbind(struct irq *i)
 	t = tables[i->cpu->id];
 	spin_lock(&irq_lock);
 	(void)atomic_xchg(&t->irq[at], &gone);
+	bound--;
 	spin_unlock(&irq_lock);
 	while (t->handled == at + 1)
 		cpu_relax();

@@ -2,9 +2,8 @@
 /*
  * The ACPI tables of a guest: hardware-reduced (no PM timer, 8259, RTC, 8042 or VGA), a local APIC
  * or, for ids that an xAPIC cannot have, an x2APIC per vCPU, no IO-APIC. The DSDT holds an empty
- * \_SB: the MADT alone lets a kernel bring CPUs up and take them offline. For a guest with PCI
- * functions it has the host bridge, and the MCFG says where config space is. ACPI 6.4, chapters 5
- * and 6.4 (resources), 20.2 (AML); PCI Firmware 3.2, 4.1.
+ * \_SB: the MADT alone lets a kernel bring CPUs up and take them offline. For a guest with a PCI bus
+ * an SSDT has the host bridge, and the MCFG says where config space is. ACPI 6.4, chapter 5.
  */
 #include <x86/vlapic.h>
 
@@ -28,19 +27,20 @@ struct tables {
 	struct acpi_rsdp rsdp;
 	struct {
 		struct acpi_header header;
-		u64 fadt, madt, mcfg;
+		u64 fadt, madt, mcfg, ssdt;
 	} __packed __aligned(16) xsdt;
 	struct {
 		struct acpi_header header;
-		u8 aml[176];
-	} __packed __aligned(16) dsdt;
+		u8 aml[7];
+	} __packed dsdt __aligned(16);
 	struct {
 		struct acpi_header header;
-		u8 reserved[8];
-		u64 base;
-		u16 segment;
-		u8 first, last, reserved2[4];
-	} __packed __aligned(16) mcfg;
+		u8 aml[sizeof(guest_pci_aml)];
+	} __packed ssdt __aligned(16);
+	struct {
+		struct acpi_header header;
+		struct guest_pci_mcfg bridge;
+	} __packed mcfg __aligned(16);
 	struct {
 		struct acpi_header header;
 		u32 facs, dsdt;
@@ -123,62 +123,34 @@ void acpi_cpus(void *to, unsigned nr_vcpus)
 
 static const u8 scope_sb[] = { 0x10, 0x06, '\\', '_', 'S', 'B', '_' }; /* Scope (\_SB) {} */
 
-#define BYTES4(x) (u8)(x), (u8)((x) >> 8), (u8)((x) >> 16), (u8)((x) >> 24)
-#define ZEROS4 0, 0, 0, 0
-#define PCI_WINDOW_HIGH 102 /* offset of the minimum in the QWordMemory; maximum, length follow */
-
-/* clang-format off */
-static const u8 scope_pci[] = {
-	0x10, 0x4f, 0x0a, '\\', '_', 'S', 'B', '_',	/* Scope (\_SB) */
-	0x5b, 0x82, 0x4e, 0x07, 'P', 'C', 'I', '0',	/* Device (PCI0) */
-	0x08, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x0a, 0x08,	/* PNP0A08 */
-	0x08, '_', 'C', 'I', 'D', 0x0c, 0x41, 0xd0, 0x0a, 0x03,	/* PNP0A03 */
-	0x08, '_', 'C', 'R', 'S', 0x11, 0x4e, 0x05, 0x0a, 0x5a,	/* Buffer (90) */
-	0x88, 0x0d, 0x00, 0x02, 0x0c, 0x00, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0,	/* bus 0 */
-	0x87, 0x17, 0x00, 0x00, 0x0c, 0x01, ZEROS4,	/* DWordMemory: granularity, */
-	BYTES4(GUEST_PCI_BASE), BYTES4(GUEST_PCI_END - 1), ZEROS4, BYTES4(GUEST_PCI_END - GUEST_PCI_BASE),
-	0x8a, 0x2b, 0x00, 0x00, 0x0c, 0x01, ZEROS4, ZEROS4,	/* QWordMemory */
-	ZEROS4, ZEROS4, ZEROS4, ZEROS4, ZEROS4, ZEROS4, ZEROS4, ZEROS4,
-	0x79, 0x00,
-	0x5b, 0x82, 0x26, 'E', 'C', 'A', 'M',		/* Device (ECAM) */
-	0x08, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x0c, 0x02,	/* PNP0C02 */
-	0x08, '_', 'C', 'R', 'S', 0x11, 0x11, 0x0a, 0x0e,	/* Buffer (14) */
-	0x86, 0x09, 0x00, 0x01, BYTES4(GUEST_PCI_ECAM), BYTES4(GUEST_PCI_ECAM_SIZE),
-	0x79, 0x00,
-};
-/* clang-format on */
-
-/* Returns the size of the DSDT's code. */
-static size_t pci_tables(struct tables *t, gpaddr_t gpa)
+static void pci_tables(struct tables *t, gpaddr_t gpa)
 {
 	const u64 high[] = { guest_pci_high(), guest_pci_high_end() - 1, 0,
 			     guest_pci_high_end() - guest_pci_high() };
 
-	_Static_assert(sizeof(scope_pci) == sizeof(t->dsdt.aml), "its size");
-	memcpy(t->dsdt.aml, scope_pci, sizeof(scope_pci));
-	memcpy(t->dsdt.aml + PCI_WINDOW_HIGH, high, sizeof(high));
-	t->mcfg.base = GUEST_PCI_ECAM;
-	acpi_finish_table(&t->mcfg.header, "MCFG", 1,
-			  offsetof(struct tables, mcfg.reserved2) + 4 -
-				  offsetof(struct tables, mcfg));
+	memcpy(t->ssdt.aml, guest_pci_aml, sizeof(guest_pci_aml));
+	memcpy(t->ssdt.aml + GUEST_PCI_HIGH, high, sizeof(high));
+	acpi_finish_table(&t->ssdt.header, "SSDT", 2, sizeof(t->ssdt));
+	t->mcfg.bridge.base = GUEST_PCI_ECAM;
+	t->mcfg.bridge.last = GUEST_PCI_SLOTS;
+	acpi_finish_table(&t->mcfg.header, "MCFG", 1, sizeof(t->mcfg));
 	t->xsdt.mcfg = gpa + offsetof(struct tables, mcfg);
-	return sizeof(scope_pci);
+	t->xsdt.ssdt = gpa + offsetof(struct tables, ssdt);
 }
 
 void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus, bool pci)
 {
 	struct tables *t = to;
-	size_t aml = sizeof(scope_sb);
 
 	acpi_rsdp(&t->rsdp, gpa + offsetof(struct tables, xsdt));
 	t->xsdt.fadt = gpa + offsetof(struct tables, fadt);
 	t->xsdt.madt = gpa + offsetof(struct tables, madt);
 	memcpy(t->dsdt.aml, scope_sb, sizeof(scope_sb));
 	if (pci)
-		aml = pci_tables(t, gpa);
+		pci_tables(t, gpa);
 	acpi_finish_table(&t->xsdt.header, "XSDT", 1,
-			  sizeof(struct acpi_header) + (pci ? 3 : 2) * sizeof(u64));
-	acpi_finish_table(&t->dsdt.header, "DSDT", 2, sizeof(struct acpi_header) + aml);
+			  sizeof(struct acpi_header) + (pci ? 4 : 2) * sizeof(u64));
+	acpi_finish_table(&t->dsdt.header, "DSDT", 2, sizeof(t->dsdt));
 	t->fadt.x_dsdt = gpa + offsetof(struct tables, dsdt);
 	t->fadt.dsdt = (u32)t->fadt.x_dsdt;
 	t->fadt.boot_arch = FADT_NO_VGA | FADT_NO_ASPM | FADT_NO_RTC;

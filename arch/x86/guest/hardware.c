@@ -22,13 +22,17 @@ static bool touch(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
 	return a < b + b_size && b < a + a_size;
 }
 
-bool memory_is_margays(paddr_t at, u64 size)
+/* Returns whether Margay uses or emulates some of it: APICs, IOMMUs, config space and others. */
+static bool is_margays(paddr_t at, u64 size)
 {
 	const struct acpi_info *a = &boot_acpi;
 
 	if (touch(at, size, VLAPIC_BASE, MSI_SIZE) || uart_in_memory(at, size) ||
 	    iommu_in_memory(at, size) || (a->hpet_base && touch(at, size, a->hpet_base, HPET_SIZE)))
 		return true;
+	for (unsigned i = 0; i < a->nr_ioapics; i++)
+		if (touch(at, size, a->ioapics[i].base, PAGE_SIZE))
+			return true;
 	for (unsigned i = 0; i < a->nr_ecam; i++) {
 		const struct acpi_ecam *e = &a->ecam[i];
 
@@ -36,16 +40,6 @@ bool memory_is_margays(paddr_t at, u64 size)
 			  (e->last - e->first + 1UL) << ECAM_BUS_SHIFT))
 			return true;
 	}
-	return false;
-}
-
-static bool is_emulated(const struct domain *d, paddr_t at, u64 size)
-{
-	const struct mmio_region *r;
-
-	for (r = READ_ONCE(d->mmio); r; r = READ_ONCE(r->next))
-		if (touch(at, size, r->base, r->size))
-			return true;
 	return false;
 }
 
@@ -61,20 +55,33 @@ static bool has_ram(paddr_t at, u64 size)
 	return false;
 }
 
+bool memory_is_devices(const struct domain *d, const struct pci_function *f, paddr_t at, u64 size)
+{
+	return at + size > at && !((at + size - 1) >> x86.phys_bits) && !has_ram(at, size) &&
+	       !is_margays(at, size) && pci_memory_is_free(d, f, at, size);
+}
+
+static bool is_emulated(const struct domain *d, paddr_t at, u64 size)
+{
+	const struct mmio_region *r;
+
+	for (r = READ_ONCE(d->mmio); r; r = READ_ONCE(r->next))
+		if (touch(at, size, r->base, r->size))
+			return true;
+	return false;
+}
+
 bool hardware_map(struct vcpu *v, gpaddr_t gpa)
 {
 	struct domain *d = v->domain;
 
-	if (gpa >> x86.phys_bits)
-		return false;
 	guard(&pci_lock);
 	for (unsigned order = 9;; order = 0) {
 		u64 size = PAGE_SIZE << order;
 		paddr_t at = ALIGN_DOWN(gpa, size);
 		int rc = -EBUSY;
 
-		if (!has_ram(at, size) && !memory_is_margays(at, size) &&
-		    !is_emulated(d, at, size) && pci_memory_is_free(d, NULL, at, size))
+		if (memory_is_devices(d, NULL, at, size) && !is_emulated(d, at, size))
 			rc = p2m_map_device(d, at >> PAGE_SHIFT, order);
 		else if (!order)
 			return false;

@@ -51,7 +51,7 @@ u32 hardware_in(struct vcpu *v, u16 port, unsigned size)
 		return vpci_in(v, port, size);
 	if (is_kept(port, size))
 		return 0;
-	return size == 1 ? inb(port) : size == 2 ? inw(port) : inl(port);
+	return port_read(port, size);
 }
 
 /*
@@ -94,10 +94,5 @@ void hardware_out(struct vcpu *v, u16 port, unsigned size, u32 val)
 		return;
 	if (port == PORT_RTC)	/* Margay needs NMIs */
 		val &= ~RTC_NMI_OFF;
-	if (size == 1)
-		outb(port, (u8)val);
-	else if (size == 2)
-		outw(port, (u16)val);
-	else
-		outl(port, val);
+	port_write(port, size, val);
 }

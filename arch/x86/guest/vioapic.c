@@ -33,7 +33,6 @@ struct pin {
 	u64 rte;		/* as the guest wrote it */
 	u32 low;		/* of the machine's entry, without the mask */
 	u8 in_service;		/* vector of the level-triggered interrupt that awaits its EOI */
-	bool bound;
 };
 
 struct vioapic {
@@ -66,6 +65,13 @@ static void set_mask(const struct pin *p, bool masked)
 	ioapic_set_low(p->io->n, number(p), p->low | (masked ? RTE_MASKED : 0));
 }
 
+/* Returns the message that the entry stands for; the bits of its data have the same places. */
+static u64 address_of(u64 rte)
+{
+	return MSG_BASE | (rte >> DEST_SHIFT) << MSG_DEST_SHIFT |
+	       (rte & RTE_LOGICAL ? MSG_LOGICAL : 0);
+}
+
 /* A device's interrupt, on the CPU to which the pin is bound. */
 static void pin_fired(struct irq *i)
 {
@@ -84,58 +90,25 @@ static void pin_fired(struct irq *i)
 		set_mask(p, true);
 	spin_unlock(&io->lock);
 	if (deliver)
-		vlapic_device_interrupt(io->d, (u8)(rte >> DEST_SHIFT), rte & RTE_LOGICAL,
-					(rte & RTE_MODE) == RTE_LOWEST, (u8)rte, level);
+		vlapic_message(io->d, address_of(rte), (u32)rte & (RTE_MODE | 0xff), level);
 }
 
-/* Returns the CPU for a pin: where the vCPU is that its entry names. */
-static struct cpu *cpu_for(const struct pin *p)
-{
-	const struct domain *d = p->io->d;
-	u64 id = p->rte >> DEST_SHIFT >> d->apic_shift;
-	struct cpu *c = d->vcpus[id < d->nr_vcpus && !(p->rte & RTE_LOGICAL) ? id : 0]->cpu;
-
-	/* Without remapping, a destination has 8 bits. */
-	return !p->remap.unit && c->apic_id >= XAPIC_BROADCAST ? housekeeping_cpu : c;
-}
-
-/* With pci_lock, for the remapping entry. */
-static int bind(struct pin *p)
-{
-	u32 sbdf = 0;
-	int rc = iommu_ioapic_sbdf(p->io->acpi_id, &sbdf);
-
-	if (!rc)
-		rc = iommu_irq_alloc(&p->remap, 1, sbdf);
-	else
-		p->remap = (struct iommu_irq){ 0 };	/* no remapping on this machine */
-	if (rc && rc != -ENODEV)
-		return rc;
-	p->irq = (struct irq){ .fn = pin_fired };
-	rc = irq_bind(&p->irq, cpu_for(p));
-	if (rc)
-		iommu_irq_free(&p->remap, 1);
-	p->bound = !rc;
-	return rc;
-}
-
-/* Gives the machine's entry what the guest's says. With the lock, and pci_lock if it may bind. */
-static void update(struct pin *p, bool may_bind)
+/* Gives the machine's entry what the guest's says. With the lock. */
+static void update(struct pin *p)
 {
 	u32 flags = p->rte & (RTE_LEVEL | RTE_LOW);
-	int rc = 0;
 
 	if (ioapic_is_kept(p->io->n, number(p)))
 		return;
 	if (!(p->rte & RTE_LEVEL))
 		p->in_service = 0;
-	if (!p->bound) {
-		if (!is_open(p) || !may_bind)
+	if (!p->irq.cpu) {
+		if (!is_open(p))
 			return;
-		rc = bind(p);
-		if (rc) {
-			pr_warn("%s: IO-APIC %u pin %u: no vector (%d)\n", p->io->d->name, p->io->n,
-				number(p), rc);
+		if (irq_bind(&p->irq,
+			     vlapic_message_cpu(p->io->d, address_of(p->rte), p->remap.unit))) {
+			pr_warn("%s: IO-APIC %u pin %u: no vector\n", p->io->d->name, p->io->n,
+				number(p));
 			return;
 		}
 		p->low = ~flags;
@@ -156,12 +129,12 @@ static u32 read_entry(const struct pin *p, bool high)
 	return high ? (u32)(p->rte >> 32) : (u32)p->rte | (p->in_service ? RTE_REMOTE_IRR : 0);
 }
 
-static void write_entry(struct pin *p, bool high, u32 val, bool may_bind)
+static void write_entry(struct pin *p, bool high, u32 val)
 {
 	u64 rte = high ? (u32)p->rte | (u64)val << 32 : (p->rte >> 32 << 32) | val;
 
 	p->rte = rte & RTE_WRITABLE;
-	update(p, may_bind);
+	update(p);
 }
 
 static u64 vioapic_read(struct vcpu *v __unused, struct mmio_region *r, u64 offset,
@@ -186,36 +159,22 @@ static u64 vioapic_read(struct vcpu *v __unused, struct mmio_region *r, u64 offs
 	}
 }
 
-static void write_register(struct vioapic *io, u64 offset, u32 val, bool may_bind)
+static void vioapic_write(struct vcpu *v __unused, struct mmio_region *r, u64 offset, unsigned size,
+			  u64 val)
 {
+	struct vioapic *io = container_of(r, struct vioapic, region);
 	u32 reg;
 
 	guard(&io->lock);
 	reg = io->select - (u32)IOREDTBL;
 	if (offset == IOREGSEL)
 		io->select = (u8)val;
-	else if (offset != IOWIN)
+	else if (offset != IOWIN || size < 4)
 		return;
 	else if (io->select == IOAPICID)
-		io->id = val & ID_MASK;
+		io->id = (u32)val & ID_MASK;
 	else if (reg / 2 < io->nr_pins)
-		write_entry(&io->pins[reg / 2], reg & 1, val, may_bind);
-}
-
-static void vioapic_write(struct vcpu *v __unused, struct mmio_region *r, u64 offset, unsigned size,
-			  u64 val)
-{
-	struct vioapic *io = container_of(r, struct vioapic, region);
-	bool may_bind = offset == IOWIN && !(val & RTE_MASKED);
-
-	if (size < 4 && offset != IOREGSEL)
-		return;
-	/* The guest's first write that opens an entry is the lower half. */
-	if (may_bind)
-		spin_lock(&pci_lock);
-	write_register(io, offset, (u32)val, may_bind);
-	if (may_bind)
-		spin_unlock(&pci_lock);
+		write_entry(&io->pins[reg / 2], reg & 1, (u32)val);
 }
 
 void vioapic_eoi(struct domain *d, u8 vector)
@@ -232,12 +191,26 @@ void vioapic_eoi(struct domain *d, u8 vector)
 	}
 }
 
+/* Returns 0, or the error of the remapping entry. */
+static int init_pin(struct vioapic *io, struct pin *p)
+{
+	u32 sbdf;
+
+	*p = (struct pin){ .io = io, .rte = RTE_MASKED, .irq.fn = pin_fired };
+	/* Without such a source, there is no remapping on this machine. */
+	if (ioapic_is_kept(io->n, number(p)) || iommu_ioapic_sbdf(io->acpi_id, &sbdf))
+		return 0;
+	guard(&pci_lock);
+	return iommu_irq_alloc(&p->remap, 1, sbdf);
+}
+
 static int vioapic_create(struct domain *d)
 {
 	const struct acpi_ioapic *a;
 	unsigned pins;
+	int rc = 0;
 
-	for (unsigned n = 0; d->hardware && (a = ioapic_pins(n, &pins)); n++) {
+	for (unsigned n = 0; d->hardware && !rc && (a = ioapic_pins(n, &pins)); n++) {
 		struct vioapic *io = kzalloc(sizeof(*io) + pins * sizeof(io->pins[0]));
 
 		if (!io)
@@ -248,17 +221,15 @@ static int vioapic_create(struct domain *d)
 		io->acpi_id = a->id;
 		io->id = (u32)a->id << ID_SHIFT & ID_MASK;
 		io->nr_pins = pins;
-		for (unsigned i = 0; i < pins; i++) {
-			io->pins[i].io = io;
-			io->pins[i].rte = RTE_MASKED;
-		}
+		for (unsigned i = 0; i < pins && !rc; i++)
+			rc = init_pin(io, &io->pins[i]);
 		io->region = (struct mmio_region){ .base = a->base, .size = IOAPIC_SIZE,
 						   .read = vioapic_read, .write = vioapic_write };
 		mmio_add(d, &io->region);
 		io->next = d->vioapic;
 		d->vioapic = io;
 	}
-	return 0;
+	return rc;
 }
 
 /* Takes the pins back. irq_unbind() waits for pin_fired(), which takes the lock. */
@@ -268,7 +239,8 @@ static int vioapic_destroy(struct domain *d)
 
 	while ((io = d->vioapic)) {
 		for (struct pin *p = io->pins; p < io->pins + io->nr_pins; p++) {
-			if (!p->bound)
+			iommu_irq_free(&p->remap, 1);
+			if (!p->irq.cpu)
 				continue;
 			spin_lock(&io->lock);
 			p->rte = RTE_MASKED;
@@ -276,7 +248,6 @@ static int vioapic_destroy(struct domain *d)
 			set_mask(p, true);
 			spin_unlock(&io->lock);
 			irq_unbind(&p->irq);
-			iommu_irq_free(&p->remap, 1);
 			ioapic_end(io->n, number(p), p->low);
 		}
 		mmio_remove(d, &io->region);

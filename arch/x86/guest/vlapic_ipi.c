@@ -7,10 +7,11 @@
  */
 #include <margay/hold.h>
 #include <margay/sched.h>
+#include <x86/apic.h>
 
 #include "guest.h"
 
-enum { ICR_FIXED = 0, ICR_LOWEST = 1, ICR_NMI = 4, ICR_INIT = 5, ICR_SIPI = 6 };
+enum { MODE_FIXED = 0, MODE_LOWEST = 1, MODE_NMI = 4, MODE_INIT = 5, MODE_SIPI = 6 };
 enum { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
 
 #define ICR_LOGICAL BIT(11)
@@ -19,6 +20,7 @@ enum { TO_DEST, TO_SELF, TO_ALL, TO_OTHERS };
 #define DFR_MODEL 0xf0000000U
 #define DEST_ALL 0xffffffffU
 #define XAPIC_DEST_ALL 0xffU
+#define DATA_MODE(data) ((data) >> 8 & 7)
 
 u32 vlapic_logical_id(const struct vlapic *vl)
 {
@@ -108,20 +110,20 @@ bool vlapic_handle_startup(struct vcpu *v)
 static void ipi_deliver(struct vcpu *t, unsigned mode, u8 vector)
 {
 	switch (mode) {
-	case ICR_FIXED:
-	case ICR_LOWEST:
+	case MODE_FIXED:
+	case MODE_LOWEST:
 		if (vlapic_enabled(t->vlapic))
 			arch_vcpu_interrupt(t, vector);
 		break;
-	case ICR_NMI:
+	case MODE_NMI:
 		if (READ_ONCE(t->sipi_wait))
 			break;
 		WRITE_ONCE(t->nmi_pending, true);
 		vcpu_post(t, VCPU_WORK_NMI);
 		vcpu_wake(t);
 		break;
-	case ICR_INIT: send_init(t); break;
-	case ICR_SIPI: send_sipi(t, vector); break;
+	case MODE_INIT: send_init(t); break;
+	case MODE_SIPI: send_sipi(t, vector); break;
 	}
 }
 
@@ -158,7 +160,7 @@ static void send_to_many(struct vlapic *vl, u32 icr, u32 dest, unsigned from)
 		if (i % IPIS_AT_ONCE == IPIS_AT_ONCE - 1 && i != from) {
 			arch_poll_irqs();
 			hold_look();
-			if (READ_ONCE(this_cpu()->work) && mode != ICR_LOWEST) {
+			if (READ_ONCE(this_cpu()->work) && mode != MODE_LOWEST) {
 				vl->ipi_next = i;
 				atomic_or(&vl->v->pending, VCPU_WORK_IPI);
 				return;
@@ -168,7 +170,7 @@ static void send_to_many(struct vlapic *vl, u32 icr, u32 dest, unsigned from)
 			continue;
 		if (to == TO_DEST && !ipi_match(t->vlapic, dest, logical))
 			continue;
-		if (mode == ICR_LOWEST)
+		if (mode == MODE_LOWEST)
 			best = lowest(best, t);
 		else
 			ipi_deliver(t, mode, (u8)icr);
@@ -201,15 +203,15 @@ void vlapic_send_icr(struct vlapic *vl)
 	u8 vector = (u8)icr;
 	bool logical = icr & ICR_LOGICAL;
 
-	if (mode <= ICR_LOWEST && vector < 16) {
+	if (mode <= MODE_LOWEST && vector < 16) {
 		vlapic_error(vl, ESR_SEND_ILLEGAL);
 		return;
 	}
 	/* INIT level de-assert has no effect on current CPUs. */
-	if (mode == ICR_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
+	if (mode == MODE_INIT && (icr & ICR_LEVEL) && !(icr & ICR_ASSERT))
 		return;
 	/* Shorthands that include the sender allow only fixed mode. SDM 3A table 11-3. */
-	if ((to == TO_SELF || to == TO_ALL) && mode != ICR_FIXED)
+	if ((to == TO_SELF || to == TO_ALL) && mode != MODE_FIXED)
 		return;
 	if (to == TO_SELF) {
 		ipi_deliver(v, mode, vector);
@@ -235,13 +237,17 @@ static void device_deliver(struct vcpu *t, u8 vector, bool level)
 		arch_vcpu_interrupt(t, vector);
 }
 
-void vlapic_device_interrupt(struct domain *d, u8 dest, bool logical, bool to_lowest, u8 vector,
-			     bool level)
+void vlapic_message(struct domain *d, u64 address, u32 data, bool level)
 {
+	u8 dest = (u8)(address >> MSG_DEST_SHIFT);
+	bool logical = address & MSG_LOGICAL;
+	bool to_lowest = DATA_MODE(data) == MODE_LOWEST || (logical && (address & MSG_HINT));
 	u32 to = dest == XAPIC_DEST_ALL ? DEST_ALL : dest;
 	unsigned i = 0, end = d->nr_vcpus;
 	struct vcpu *best = NULL;
 
+	if (address >> 20 != MSG_BASE >> 20 || DATA_MODE(data) > MODE_LOWEST)
+		return;
 	if (!logical && to != DEST_ALL) {	/* one at most */
 		i = min(to >> d->apic_shift, end);
 		end = min(i + 1, end);
@@ -254,8 +260,16 @@ void vlapic_device_interrupt(struct domain *d, u8 dest, bool logical, bool to_lo
 		if (to_lowest)
 			best = lowest(best, t);
 		else
-			device_deliver(t, vector, level);
+			device_deliver(t, (u8)data, level);
 	}
 	if (best)
-		device_deliver(best, vector, level);
+		device_deliver(best, (u8)data, level);
+}
+
+struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remapped)
+{
+	u64 id = (address >> MSG_DEST_SHIFT & 0xff) >> d->apic_shift;
+	struct cpu *c = d->vcpus[id < d->nr_vcpus && !(address & MSG_LOGICAL) ? id : 0]->cpu;
+
+	return !remapped && c->apic_id >= XAPIC_BROADCAST ? housekeeping_cpu : c;
 }
