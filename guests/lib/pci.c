@@ -7,13 +7,13 @@
 #include "time.h"
 #include "x86.h"
 
-#define FUNCTIONS	256u
-#define FUNCTION_SIZE	4096u
 #define BAR_FLAGS	0xfu
 #define PCI_STATUS	0x06
 #define PCI_STATUS_CAPS	(1u << 4)
 #define PCI_CAPS	0x34
 #define MCFG_BASE	44
+#define MCFG_FIRST	54
+#define MCFG_LAST	55
 
 #define EDU_SOURCE	0x80
 #define EDU_TARGET	0x88
@@ -50,19 +50,25 @@ void pci_write32(volatile uint8_t *config, unsigned int reg, uint32_t val)
 	*(volatile uint32_t *)(config + reg) = val;
 }
 
-volatile uint8_t *pci_find(uint32_t id)
+volatile uint8_t *pci_config(unsigned int bus, unsigned int devfn)
 {
-	const uint8_t *mcfg = acpi_find("MCFG");
-	volatile uint8_t *config;
+	static const uint8_t *mcfg;
 	uint64_t base;
 
 	if (!mcfg)
+		mcfg = acpi_find("MCFG");
+	if (!mcfg || bus < mcfg[MCFG_FIRST] || bus > mcfg[MCFG_LAST])
 		return NULL;
 	memcpy(&base, mcfg + MCFG_BASE, sizeof(base));
-	config = (volatile uint8_t *)base;
-	for (unsigned int i = 0; i < FUNCTIONS; i++, config += FUNCTION_SIZE)
-		if (pci_read32(config, 0) == id)
-			return config;
+	return (volatile uint8_t *)base + ((uint64_t)bus << 20 | devfn << 12);
+}
+
+volatile uint8_t *pci_find(uint32_t id)
+{
+	for (unsigned int bus = 0; pci_config(bus, 0); bus++)
+		for (unsigned int devfn = 0; devfn < 256; devfn += 8)
+			if (pci_read32(pci_config(bus, devfn), 0) == id)
+				return pci_config(bus, devfn);
 	return NULL;
 }
 
@@ -78,7 +84,8 @@ unsigned int pci_cap(const volatile uint8_t *config, uint8_t id)
 
 bool edu_init(struct edu *e)
 {
-	e->config = pci_find(EDU_ID);
+	if (!e->config || pci_read32(e->config, 0) != EDU_ID)
+		e->config = pci_find(EDU_ID);
 	if (!e->config)
 		return false;
 	e->regs = (volatile uint8_t *)(uintptr_t)(pci_read32(e->config, PCI_BAR(0)) & ~BAR_FLAGS);

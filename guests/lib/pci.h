@@ -19,7 +19,10 @@
 #define EDU_RAISE		0x60		/* registers in BAR 0 */
 #define EDU_BUFFER_SIZE		4096u
 
-/* Returns the config space of the first function with this vendor (15:0) and device, or NULL. */
+/* Returns the config space of a function; NULL: there is no such bus. */
+volatile uint8_t *pci_config(unsigned int bus, unsigned int devfn);
+
+/* Returns that of the first function 0 with this vendor (15:0) and device, or NULL. */
 volatile uint8_t *pci_find(uint32_t id);
 
 uint8_t pci_read8(const volatile uint8_t *config, unsigned int reg);
@@ -31,11 +34,15 @@ void pci_write32(volatile uint8_t *config, unsigned int reg, uint32_t val);
 /* Returns the offset of a capability, or 0. */
 unsigned int pci_cap(const volatile uint8_t *config, uint8_t id);
 
+/* Zeros at first. */
 struct edu {
 	volatile uint8_t *config, *regs;
 };
 
-/* Finds the device and lets it decode its BAR and be bus master. Returns whether there is one. */
+/*
+ * Finds the device, unless it is there already, and lets it decode its BAR and be bus master. Returns
+ * whether there is one.
+ */
 bool edu_init(struct edu *e);
 
 /*

@@ -8,6 +8,7 @@
 
 #define CHANNELS	16u
 #define REF		FIRST_GRANT
+#define FRIENDS		(FIRST_GRANT + 1)	/* read-only, for the domain friend=N */
 #define NOBODY		0x7123
 
 #define LATE_MS		250u
@@ -42,7 +43,9 @@ int main(void)
 {
 	uint64_t end = now_ns() + cmdline_number("seconds", 10) * NS_PER_S, last = 0, now;
 	uint64_t pause_ns = cmdline_number("pause_ms", 0) * NS_PER_MS;
+	domid_t friend = (domid_t)cmdline_number("friend", 0);
 	uint8_t *page = page_alloc(1);
+	uint64_t *shown = page_alloc(1);
 	unsigned int rounds = 0;
 
 	canary_init((unsigned int)cmdline_number("pages", 512));
@@ -51,6 +54,10 @@ int main(void)
 		open[i] = (evtchn_port_t)evtchn_alloc_unbound(NOBODY);
 	evtchn_to_self(&loop[0], &loop[1]);
 	grant(REF, NOBODY, page, 0);
+	for (unsigned int i = 0; i < PAGE_SIZE / 8; i++)
+		shown[i] = i;
+	if (friend)
+		grant(FRIENDS, friend, shown, GTF_readonly);
 	do {
 		now = now_ns();
 		CHECK(now >= last, "the clock went back by %lu ns", last - now);
@@ -59,6 +66,8 @@ int main(void)
 		CHECK(!grant_in_use(REF), "a grant to nobody is in use: flags %x",
 		      grant_table[REF].flags);
 		canary_check("a while");
+		for (unsigned int i = 0; i < PAGE_SIZE / 8; i++)
+			CHECK(READ_ONCE(shown[i]) == i, "a page granted read-only has changed");
 		if (pause_ns)
 			pause(pause_ns);
 		else

@@ -75,6 +75,21 @@ void config_everywhere(void)
 	devices_restore("config space");
 }
 
+static void try_as_memory(uintptr_t regs)
+{
+	xen_pfn_t gfn = regs >> PAGE_SHIFT;
+	struct xen_memory_reservation r = { .nr_extents = 1, .domid = DOMID_SELF };
+	grant_handle_t handle;
+
+	set_xen_guest_handle(r.extent_start, &gfn);
+	CHECK_RET(memory_op(XENMEM_decrease_reservation, &r), 0);
+	CHECK_RET(sched_op(SCHEDOP_poll, (void *)regs), -XEN_EFAULT);
+	grants_init();
+	grant(FIRST_GRANT, own_domid(), (const void *)regs, 0);
+	CHECK(map_grant(own_domid(), FIRST_GRANT, GNTMAP_host_map, hole_alloc(1), &handle) < 0,
+	      "a register can be granted");
+}
+
 void bars_everywhere(void)
 {
 	static const uint32_t places[] = {
@@ -102,6 +117,9 @@ void bars_everywhere(void)
 			      places[i]);
 			canary_check("moving a BAR");
 		}
+	/* Device memory is nobody's to give back, to grant or to have hypercalls' arguments in. */
+	devices_restore("moving BARs");
+	try_as_memory((uintptr_t)edu.regs);
 	/* One over the other. */
 	for (unsigned int i = 0; nvme && i < 2; i++) {
 		volatile uint8_t *first = i ? nvme : edu.config, *second = i ? edu.config : nvme;

@@ -102,6 +102,32 @@ void dma_everywhere(void)
 	devices_restore("DMA");
 }
 
+/* A page that another domain has granted may be read until the grant is unmapped, and never written. */
+void dma_to_grants(void)
+{
+	static uint64_t buffer[UNIT / 8];
+	domid_t friend = (domid_t)cmdline_number("friend", 0);
+	uintptr_t where = hole_alloc(1);
+	grant_handle_t handle;
+
+	if (!friend)
+		return;
+	CHECK(WAIT_FOR(map_grant(friend, FIRST_GRANT + 1, GNTMAP_host_map | GNTMAP_readonly, where,
+				 &handle) == GNTST_okay,
+		       5 * NS_PER_S),
+	      "no page is granted");
+	CHECK(edu_read(&edu, where, 0, UNIT) && edu_write(&edu, (uintptr_t)buffer, 0, UNIT),
+	      "edu is not ready");
+	barrier();
+	CHECK(!memcmp(buffer, (const void *)where, UNIT), "DMA did not read a granted page");
+	load_pattern();
+	CHECK(edu_write(&edu, where, 0, UNIT), "edu is not ready");
+	CHECK(!memcmp(buffer, (const void *)where, UNIT), "DMA wrote a page granted read-only");
+	CHECK_RET(unmap_grant(where, handle), GNTST_okay);
+	try(where);
+	check_tried();
+}
+
 /*
  * Writes to where messages of interrupts go: each vector to each CPU, in the compatibility format,
  * and an index of each remapping entry near the first. Vectors of exceptions, and modes other than

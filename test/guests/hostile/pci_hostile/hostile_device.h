@@ -21,10 +21,13 @@ void bus_master_orders(void);
 void config_everywhere(void);
 void bars_everywhere(void);
 void dma_everywhere(void);
+void dma_to_grants(void);
 void dma_to_interrupts(void);
 void messages_everywhere(void);
 void msix_everywhere(void);
 void storm(void);
 void faults_for_ever(void);
+/* Alone, instead of the others. */
+void be_revoked(void);
 
 #endif

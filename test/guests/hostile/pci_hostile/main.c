@@ -59,6 +59,7 @@ static const struct {
 	{ "MSI-X", msix_everywhere },
 	{ "storms", storm },
 	{ "DMA", dma_everywhere },
+	{ "DMA to grants", dma_to_grants },
 	{ "DMA to interrupts", dma_to_interrupts },
 	{ "faults", faults_for_ever },
 };
@@ -71,6 +72,11 @@ int main(void)
 	nvme = pci_find(NVME_ID);
 	CHECK(edu_init(&edu), "there is no edu");
 	edu_bar = (uint32_t)(uintptr_t)edu.regs;
+	if (cmdline_number("revoked", 0)) {
+		be_revoked();
+		check_own_dma("losses");
+		pass();
+	}
 	devices_restore("the start");
 	for (unsigned int i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (!(only >> i & 1))
