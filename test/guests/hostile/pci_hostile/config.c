@@ -3,9 +3,34 @@
 #include "hostile_device.h"
 
 #define CONFIG_SIZE	4096u
-#define ECAM_SIZE	0x100000u
+#define BUS_SIZE	0x100000u
+#define PCI_BUSES	0x18
+#define PCI_HEADER	0x0e
 
-static volatile uint8_t *ecam;
+/* The bridges of this guest's bus, if it has any, and which buses they had at first. */
+static struct {
+	volatile uint8_t *config;
+	uint32_t buses;
+} bridges[32];
+static unsigned int nr_bridges;
+
+void bridges_init(void)
+{
+	for (unsigned int devfn = 0; devfn < 256; devfn += 8) {
+		volatile uint8_t *config = pci_config(0, devfn);
+
+		if (pci_read16(config, 0) == 0xffff || (pci_read8(config, PCI_HEADER) & 0x7f) != 1)
+			continue;
+		bridges[nr_bridges].config = config;
+		bridges[nr_bridges++].buses = pci_read32(config, PCI_BUSES);
+	}
+}
+
+void bridges_restore(void)
+{
+	for (unsigned int i = 0; i < nr_bridges; i++)
+		pci_write32(bridges[i].config, PCI_BUSES, bridges[i].buses);
+}
 
 static void store(volatile uint8_t *at, unsigned int size, uint64_t val)
 {
@@ -52,25 +77,36 @@ static void access_random(volatile uint8_t *base, unsigned int size)
 		access_load(at, width);
 }
 
+/* Each register of a function in turn. */
+static void config_function(volatile uint8_t *config)
+{
+	for (unsigned int reg = 0; reg < 256; reg++)
+		for (unsigned int size = 1; size <= 16; size *= 2)
+			access_store(config + reg, size, random_u64());
+}
+
 void config_everywhere(void)
 {
 	uint64_t n = cmdline_number("accesses", 3000);
+	unsigned int buses = 1;
 
-	ecam = (volatile uint8_t *)((uintptr_t)edu.config & ~(uintptr_t)(ECAM_SIZE - 1));
-	/* Each register in turn, then any. */
-	for (unsigned int reg = 0; reg < 256; reg++)
-		for (unsigned int size = 1; size <= 16; size *= 2) {
-			access_store(edu.config + reg, size, random_u64());
-			if (nvme)
-				access_store(nvme + reg, size, random_u64());
-		}
+	while (pci_config(buses, 0))
+		buses++;
+	config_function(edu.config);
+	if (nvme)
+		config_function(nvme);
 	for (uint64_t i = 0; i < n; i++) {
 		access_random(edu.config, CONFIG_SIZE);
 		if (nvme)
 			access_random(nvme, CONFIG_SIZE);
+		if (nr_bridges)
+			access_random(bridges[i % nr_bridges].config, CONFIG_SIZE);
 		if (i % 8 == 0)
-			access_random(ecam, ECAM_SIZE);
+			access_random(pci_config(0, 0), buses * BUS_SIZE);
+		if (i % 64 == 0)
+			bridges_restore();
 	}
+	bridges_restore();
 	CHECK(pci_read32(edu.config, 0) == EDU_ID, "edu is now %x", pci_read32(edu.config, 0));
 	devices_restore("config space");
 }

@@ -14,6 +14,10 @@ extern volatile uint8_t *nvme, *nvme_regs;	/* config space and BAR 0; NULL: none
 /* Gives both devices sane BARs, turns them on, and fails if one does not work. */
 void devices_restore(const char *after);
 
+/* Remembers which buses are behind the bridges, and gives these back to them. */
+void bridges_init(void);
+void bridges_restore(void);
+
 /* Stores size bytes, 1 to 16. The access may fault. */
 void access_store(volatile uint8_t *at, unsigned int size, uint64_t val);
 

@@ -30,6 +30,7 @@ static void check_own_dma(const char *after)
 
 void devices_restore(const char *after)
 {
+	bridges_restore();
 	/* Where one is decoded, Margay does not map another. */
 	pci_write16(edu.config, PCI_COMMAND, 0);
 	if (nvme)
@@ -69,6 +70,7 @@ int main(void)
 	uint64_t only = cmdline_number("only", ~0ul);
 
 	canary_init(16);
+	bridges_init();
 	nvme = pci_find(NVME_ID);
 	CHECK(edu_init(&edu), "there is no edu");
 	edu_bar = (uint32_t)(uintptr_t)edu.regs;
