@@ -70,9 +70,7 @@ static bool poll_unit(struct iommu *u)
 		f->faults.cut = f->faults.run == FOREVER;
 		if (!f->faults.cut)
 			continue;
-		u->ops->attach(u, fault.sbdf, NULL);
-		iommu_check_answer(u);
-		pci_change(fault.sbdf, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+		iommu_cut_off(u, fault.sbdf);
 		pr_err("iommu: " PCI_FMT " has faults for ever: it is cut off\n",
 		       PCI_ARGS(fault.sbdf));
 	}

@@ -29,11 +29,17 @@ static void *__init keep_record(const void *p, size_t size)
 	return copy;
 }
 
+static bool __init has_ram(paddr_t at, u64 size)
+{
+	return mem_has_ram(boot_info.mem, boot_info.nr_mem, at, size);
+}
+
 struct iommu *__init iommu_add_unit(const struct iommu *u, u64 align)
 {
 	const char *why = !u->base || !IS_ALIGNED(u->base, align) || u->base >= ADDRESSES ?
 				  "no such address" :
-				  NULL;
+			  has_ram(u->base, u->ops->regs_size) ? "it is RAM" :
+								NULL;
 	struct iommu **at, *new;
 	unsigned n = 0;
 
@@ -70,10 +76,10 @@ struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
 	struct iommu_region *r, new = { iommu_regions, base, size, write, false };
 	bool good = size && IS_ALIGNED(base | size, PAGE_SIZE) && base < ADDRESSES &&
 		    size <= ADDRESSES - base;
-	const char *why = !good                                                    ? "wrong" :
-			  size > MAX_REGION                                        ? "too large" :
-			  mem_has_ram(boot_info.mem, boot_info.nr_mem, base, size) ? "it has RAM" :
-										     NULL;
+	const char *why = !good               ? "wrong" :
+			  size > MAX_REGION   ? "too large" :
+			  has_ram(base, size) ? "it has RAM" :
+						NULL;
 
 	if (why)
 		pr_warn("iommu: reserved memory %#lx-%#lx ignored: %s\n", base, base + size - 1,

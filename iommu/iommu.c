@@ -101,6 +101,18 @@ void iommu_check_answer(struct iommu *u)
 	u->in_use = false;
 }
 
+void iommu_cut_off(struct iommu *u, u32 id)
+{
+	struct pci_function *f;
+
+	u->ops->attach(u, id, NULL);
+	iommu_check_answer(u);
+	/* A bridge that passes their requests on has others' to pass, now or later. */
+	list_for_each(f, &pci_functions, link)
+		if (f->header != 1 && has_id(f, id))
+			pci_change(f->sbdf, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
+}
+
 /* Blocks the ids that no other function needs. Called with u->lock. */
 static void detach_function(struct iommu *u, struct pci_function *f)
 {
@@ -149,6 +161,7 @@ int iommu_attach(struct domain *d, u32 sbdf)
 {
 	struct iommu *u = iommu_unit_of(sbdf);
 	struct pci_function *f = pci_find(sbdf);
+	u32 ids[MAX_IDS];
 	int rc = 0;
 
 	if (!f || !u || !u->in_use)
@@ -163,8 +176,12 @@ int iommu_attach(struct domain *d, u32 sbdf)
 		rc = iommu_map_regions(d->iommu, sbdf, true);
 	if (!rc)
 		rc = attach_function(u, f, d->iommu);
-	if (!rc)
-		f->faults.run = f->faults.cut = 0;
+	/* The function has a new owner: its faults are news again. */
+	for (unsigned n = rc ? 0 : ids_of(f, ids); n--;) {
+		f = pci_find(ids[n]);
+		if (f)
+			f->faults.run = f->faults.cut = 0;
+	}
 	return rc;
 }
 

@@ -175,6 +175,8 @@ int iommu_map_regions(struct iommu_domain *id, u32 sbdf, bool on);
 
 /* Called with u->lock after operations: stops the functions of a unit that has not answered. */
 void iommu_check_answer(struct iommu *u);
+/* Blocks an id, and stops the functions that send with it. Called with u->lock and pci_lock. */
+void iommu_cut_off(struct iommu *u, u32 id);
 
 /* Adds a command to the ring. Called with u->lock, as the next. */
 void iommu_command(struct iommu *u, u64 lo, u64 hi);

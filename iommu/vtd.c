@@ -268,6 +268,8 @@ static const char *__init vtd_start(struct iommu *u)
 {
 	u64 cap = iommu_read64(u, CAP), ecap = iommu_read64(u, ECAP);
 
+	if (!cap || cap == ~0UL)
+		return "it does not answer";
 	if (!(ecap & ECAP_QI))
 		return "it has no queue of invalidations";
 	if (!(cap & (CAP_3LEVEL | CAP_4LEVEL)))

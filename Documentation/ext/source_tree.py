@@ -160,7 +160,7 @@ def make_table(header, rows):
     return nodes.table('', group, classes=['colwidths-auto'])
 
 
-SOURCES = ('arch', 'common', 'drivers', 'guests', 'hypercall', 'include')
+SOURCES = ('arch', 'common', 'drivers', 'guests', 'hypercall', 'include', 'iommu')
 PATH = re.compile(rf'({"|".join(SOURCES)}|test|tools|scripts|Documentation)/[\w./*-]+')
 
 

@@ -130,10 +130,9 @@ static unsigned __init size_bar(struct pci_function *f, unsigned i, unsigned nr)
 /* Decoding is off meanwhile, but not where the console may be, or what others are behind of. */
 static void __init size_bars(struct pci_function *f)
 {
-	u32 command = pci_read(f->sbdf, PCI_COMMAND, 2), mask;
+	u32 command = pci_read(f->sbdf, PCI_COMMAND, 2);
 	bool keep = f->class >> 16 == PCI_CLASS_DISPLAY || f->class >> 16 == PCI_CLASS_BRIDGE;
 	unsigned nr = !f->header ? 6 : f->header == 1 ? 2 : 0;
-	unsigned rom = f->header ? PCI_ROM_BRIDGE : PCI_ROM;
 
 	if (!nr)
 		return;
@@ -142,10 +141,6 @@ static void __init size_bars(struct pci_function *f)
 	for (unsigned i = 0; i < nr;)
 		i += size_bar(f, i, nr);
 	pci_update_bars(f);
-	mask = probe(f->sbdf, rom, PCI_ROM_BASE) & PCI_ROM_BASE;
-	if (mask && !(-mask & (-mask - 1)))
-		f->rom = (struct pci_bar){ .base = pci_read(f->sbdf, rom, 4) & mask,
-					   .size = -mask };
 	if (!keep)
 		pci_write(f->sbdf, PCI_COMMAND, 2, command);
 }

@@ -11,6 +11,7 @@
 #include "hostile.h"
 #include "hypercall.h"
 #include "lapic.h"
+#include "pci.h"
 #include "smp.h"
 #include "string.h"
 #include "test.h"

@@ -65,13 +65,11 @@ static void parse_madt(const struct acpi_header *madt)
 	}
 }
 
-unsigned int cpu_count(void)
+const void *acpi_find(const char *name)
 {
 	const struct acpi_rsdp *rsdp = (const struct acpi_rsdp *)start_info->rsdp_paddr;
 	const struct acpi_header *xsdt;
 
-	if (nr_cpus)
-		return nr_cpus;
 	CHECK(rsdp && !memcmp(rsdp->signature, "RSD PTR ", 8), "no RSDP at %p", (void *)rsdp);
 	xsdt = (const struct acpi_header *)rsdp->xsdt;
 	/* Ignore its signature: Xen's is wrong if the firmware has only an RSDT. */
@@ -80,9 +78,21 @@ unsigned int cpu_count(void)
 		uint64_t addr;
 
 		memcpy(&addr, (const uint8_t *)xsdt + off, 8);
-		if (!memcmp((const void *)addr, "APIC", 4))
-			parse_madt((const struct acpi_header *)addr);
+		if (!memcmp((const void *)addr, name, 4))
+			return (const void *)addr;
 	}
+	return NULL;
+}
+
+unsigned int cpu_count(void)
+{
+	const struct acpi_header *madt;
+
+	if (nr_cpus)
+		return nr_cpus;
+	madt = acpi_find("APIC");
+	if (madt)
+		parse_madt(madt);
 	CHECK(nr_cpus, "no processor in the MADT");
 	return nr_cpus;
 }

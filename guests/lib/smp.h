@@ -5,6 +5,9 @@
 
 #include "cpu.h"
 
+/* Returns the first ACPI table of that name, or NULL. */
+const void *acpi_find(const char *name);
+
 /* cpu_count() returns the number of vCPUs in the MADT; cpu_apic_id() the APIC ID of the n-th. */
 unsigned int cpu_count(void);
 uint32_t cpu_apic_id(unsigned int id);

@@ -47,6 +47,14 @@ void delay_ns(uint64_t ns)
 		cpu_pause();
 }
 
+void sleep_until(uint64_t when_ns)
+{
+	struct sched_poll sleep = { .timeout = when_ns };
+
+	while (now_ns() < when_ns)
+		sched_op(SCHEDOP_poll, &sleep);
+}
+
 long singleshot_timer(uint64_t when_ns, uint32_t flags)
 {
 	struct vcpu_set_singleshot_timer t = { .timeout_abs_ns = when_ns, .flags = flags };

@@ -40,7 +40,7 @@ struct pci_function {
 	/* Offsets of capabilities in config space; 0: none. */
 	u8 pm, msi, msix, express, af;
 	u16 acs;
-	struct pci_bar bar[PCI_BARS], rom;
+	struct pci_bar bar[PCI_BARS];
 	u32 group;            /* the lowest sbdf among those that cannot be isolated from it */
 	bool hidden;			/* Margay's or an IOMMU's own: nobody gets it */
 	struct domain *owner;		/* NULL: nobody; under pci_lock */

@@ -8,6 +8,7 @@ void apic_init(bool allow_x2apic);
 void apic_init_cpu(void);
 u32 apic_id(void);
 void apic_eoi(void);
+bool apic_in_service(u8 vector);
 void apic_send_ipi(u32 apic_id, u32 icr_low);
 void apic_send_nmi(u32 apic_id);	/* safe in an NMI handler */
 void apic_timer_calibrate(u64 tsc_hz);

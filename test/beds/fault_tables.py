@@ -33,12 +33,12 @@ def says(text):
     return rf'^\(margay\) acpi: {text}$'
 
 
-def tables_case(*expect, **changes):
+def tables_case(*expect, cases=None, **changes):
     """A case in which Margay continues: it expects the guest's PASS and forbids a panic."""
     # A guest that is pinned to a CPU that is lost is not started.
     changes = {'flags': '' if ONE_CPU[0] in expect else 'pin=1', 'panics': False, 'halts': False, 'ends': 'off', 'options': '', **changes}
     expect = list(expect) + ([] if HELLO in expect else [HELLO])
-    return case(CASES, expect=expect, **changes)
+    return case(CASES if cases is None else cases, expect=expect, **changes)
 
 
 def entries(table, start):

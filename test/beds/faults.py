@@ -7,7 +7,8 @@
 Margay has no code to make its own faults. QEMU starts stopped; gdb, with Margay's symbols, lets it
 run up to a function and then changes a register or memory, so that the CPU itself takes the fault.
 What Margay makes of it is judged by its serial lines, and a halt by the CPUs' state. The cases are in
-fault_cases.py, fault_tables.py and fault_boot.py. NAME may be a shell pattern. Logs are left in $O/test/faults:
+fault_cases.py, fault_tables.py, fault_devices.py, fault_boot.py and
+fault_console.py. NAME may be a shell pattern. Logs are left in $O/test/faults:
 NAME.log the serial line, NAME.gdb what gdb said.
 """
 import argparse
@@ -28,6 +29,7 @@ import beds  # noqa: E402
 import fault_boot  # noqa: E402
 import fault_cases  # noqa: E402
 import fault_console  # noqa: E402
+import fault_devices  # noqa: E402
 import fault_tables  # noqa: E402
 import gdbkit  # noqa: E402
 import runner  # noqa: E402
@@ -35,7 +37,7 @@ import scenarios  # noqa: E402
 from verdict import Verdict  # noqa: E402
 
 DIRECTORY = os.path.join(beds.OUT, 'test/faults')
-CASES = fault_cases.CASES | fault_tables.CASES | fault_boot.CASES | fault_console.CASES
+CASES = fault_cases.CASES | fault_tables.CASES | fault_devices.CASES | fault_boot.CASES | fault_console.CASES
 PROMPT = b'(qemu) '
 image_lock = threading.Lock()
 

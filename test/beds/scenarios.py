@@ -166,8 +166,7 @@ def guest_word(guest, key, value):
     elif key == 'vcpus':
         guest[key] = number(value, key)
     elif key == 'flags':
-        # ... but for a list of PCI functions
-        guest[key] = re.sub(r',(?![0-9a-f]{4}:)', ' ', value)
+        guest[key] = re.sub(r',(?![0-9a-f]+:)', ' ', value)     # but not those between PCI functions
     elif key in ('elf', 'mem', 'initrd', 'test'):
         guest[key] = value
     else:

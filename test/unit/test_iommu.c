@@ -115,8 +115,8 @@ static void poll_faults(unsigned n)
 #define F(bus, dev, fn) PCI_SBDF(0, bus, (dev) << 3 | (fn))
 static struct pci_function functions[] = {
 	{ .sbdf = F(0, 1, 0), .express_type = 0xff },
-	{ .sbdf = F(0, 2, 0), .express_type = 0xff, .secondary = 5, .subordinate = 5 },
-	{ .sbdf = F(0, 3, 0), .express_type = 4, .secondary = 6, .subordinate = 7 },
+	{ .sbdf = F(0, 2, 0), .header = 1, .express_type = 0xff, .secondary = 5, .subordinate = 5 },
+	{ .sbdf = F(0, 3, 0), .header = 1, .express_type = 4, .secondary = 6, .subordinate = 7 },
 	{ .sbdf = F(5, 0, 0), .express_type = 0xff, .bridge = &functions[1] },
 	{ .sbdf = F(5, 1, 0), .express_type = 0xff, .bridge = &functions[1] },
 	{ .sbdf = F(6, 0, 0), .express_type = 0, .bridge = &functions[2] },
@@ -972,6 +972,24 @@ static void test_cut_off(void **state)
 	}
 	assert_int_equal(host_logged("0000:06:00.0 has faults for ever"), 1);
 	iommu_detach(&other, F(6, 0, 0));
+	/* Behind a bridge whose id it has: the bridge goes on, and serves the next owner. */
+	commands[1] |= 4;
+	for (unsigned i = 0; i < 2; i++) {
+		struct domain *owner = i ? &other : &d;
+
+		host_log_clear();
+		commands[4] |= 4;
+		assert_int_equal(attach(owner, F(5, 1, 0)), 0);
+		assert_true(is_attached(0, F(0, 2, 0), owner->iommu));
+		for (unsigned n = 0; n < 100; n++) {
+			raise(F(0, 2, 0), 1);
+			poll_faults(1);
+		}
+		assert_logged("0000:00:02.0 has faults for ever");
+		assert_false(is_master(F(5, 1, 0)));
+		assert_true(is_master(F(0, 2, 0)));
+		iommu_detach(owner, F(5, 1, 0));
+	}
 	/* One that nobody owns, too, and one that does not exist. */
 	for (unsigned i = 0; i < 100; i++) {
 		raise(F(7, 0, 0), 1);

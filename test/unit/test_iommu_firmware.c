@@ -15,7 +15,7 @@
 
 struct acpi_info boot_acpi;
 struct boot_info boot_info;
-const struct iommu_ops vtd_ops, amdvi_ops;
+const struct iommu_ops vtd_ops = { .regs_size = 0x6000 }, amdvi_ops = { .regs_size = 0x4000 };
 static struct pci_function unit_function;
 static u8 table[16384];
 static u32 used;
@@ -511,11 +511,15 @@ static void test_dmar_broken(void **state)
 	start(NULL);
 	boot_info = (struct boot_info){ .mem = &(struct mem_range){ 0x100000, 0x100000, MEM_RAM },
 					.nr_mem = 1 };
+	/* A unit's registers may reach into it, too. */
+	dmar_unit(0, 0, 0xfc000, 0);
 	dmar_reserved(0xff000, 0x100fff, 8);
 	add((u8[]){ 1, 8, 0, 0, 0, 0, 2, 0 }, 8);
 	parse_as("DMAR");
 	used = 48;
 	boot_info.nr_mem = 0;
+	assert_logged("unit at 0xfc000 ignored: it is RAM");
+	assert_int_equal(nr_units(), 0);
 	assert_logged("reserved memory 0xff000-0x100fff ignored: it has RAM");
 	assert_false(iommu_regions->usable);
 	assert_true(iommu_has_reserved(2 << 3));

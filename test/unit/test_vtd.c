@@ -408,6 +408,8 @@ static void assert_refused(const char *why)
 static void test_refused(void **state)
 {
 	(void)state;
+	m.cap = ~0UL;
+	assert_refused("it does not answer");
 	m.ecap &= ~2UL;
 	assert_refused("it has no queue of invalidations");
 	m.cap |= 1 << 7;

@@ -97,6 +97,11 @@ void apic_eoi(void)
 	apic_write(APIC_EOI, 0);
 }
 
+bool apic_in_service(u8 vector)
+{
+	return apic_read(APIC_ISR + vector / 32U * 16) >> vector % 32 & 1;
+}
+
 void apic_send_ipi(u32 dest, u32 icr_low)
 {
 	if (!regs) {

@@ -153,7 +153,11 @@ void trap_handler(struct trap_frame *f)
 		apic_eoi();
 		console_irq();
 		return;
-	case VEC_SPURIOUS: return;
+	case VEC_SPURIOUS:
+		/* The APIC's own needs no EOI, unlike one that a device has sent. SDM 3A 11.9. */
+		if (!apic_in_service(VEC_SPURIOUS))
+			return;
+		break;
 	}
 	if (f->vector >= 32) {
 		apic_eoi();

@@ -23,9 +23,14 @@ void __init pci_map_ecam(void)
 	for (unsigned i = 0; i < boot_acpi.nr_ecam; i++) {
 		const struct acpi_ecam *e = &boot_acpi.ecam[i];
 		u64 first = (u64)e->first << ECAM_BUS_SHIFT;
-		volatile u8 *regs =
-			map_mmio(e->base + first, ((e->last + 1UL) << ECAM_BUS_SHIFT) - first);
+		u64 size = ((e->last + 1UL) << ECAM_BUS_SHIFT) - first;
+		volatile u8 *regs = NULL;
 
+		if (mem_has_ram(boot_info.mem, boot_info.nr_mem, e->base + first, size))
+			pr_warn("acpi: MCFG: %#lx, segment %u, buses %u to %u ignored: it has RAM\n",
+				e->base, e->segment, e->first, e->last);
+		else
+			regs = map_mmio(e->base + first, size);
 		ecam[i] = regs ? regs - first : NULL;
 	}
 }

@@ -65,27 +65,9 @@ static void on_level(struct trap_regs *regs)
 	lapic_eoi();
 }
 
-/* Finds a table by the RSDP that the start info names. */
-static const uint8_t *table(const char *name)
-{
-	const uint8_t *rsdp = (const void *)start_info->rsdp_paddr;
-	const uint8_t *xsdt = (const void *)*(const uint64_t *)(rsdp + 24);
-	uint32_t size = *(const uint32_t *)(xsdt + 4);
-
-	for (uint32_t at = 36; at + 8 <= size; at += 8) {
-		const uint8_t *t;
-
-		memcpy(&t, xsdt + at, 8);
-		if (!memcmp(t, name, 4))
-			return t;
-	}
-	CHECK(false, "no table %s", name);
-	return NULL;
-}
-
 static void read_tables(void)
 {
-	const uint8_t *fadt = table("FACP"), *madt = table("APIC");
+	const uint8_t *fadt = acpi_find("FACP"), *madt = acpi_find("APIC");
 	uint32_t size = *(const uint32_t *)(madt + 4);
 
 	event_port = *(const uint16_t *)(fadt + 56);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenario: the victim of a pair (see hostile_a). For some seconds it checks that its memory, its
- * clock, its channels and its grants do not change.
+ * Scenario: the victim of a pair (see hostile_a, pci_hostile). For some seconds it checks that its
+ * memory, its clock, its channels and its grants do not change, and with pause_ms=N that its timer
+ * wakes it in time for each round.
  */
 #include "guest.h"
 
 #define CHANNELS	16u
 #define REF		FIRST_GRANT
+#define FRIENDS		(FIRST_GRANT + 1)	/* read-only, for the domain friend=N */
 #define NOBODY		0x7123
+
+#define LATE_MS		250u
 
 static evtchn_port_t open[CHANNELS], loop[2];
 
@@ -25,18 +29,35 @@ static void check_channels(void)
 	CHECK(evtchn_clear(loop[1]), "an event of our own was lost");
 }
 
+static void pause(uint64_t ns)
+{
+	uint64_t due = now_ns() + ns, now;
+
+	sleep_until(due);
+	now = now_ns();
+	CHECK(now - due < LATE_MS * NS_PER_MS, "its timer is %lu ms late",
+	      (unsigned long)((now - due) / NS_PER_MS));
+}
+
 int main(void)
 {
 	uint64_t end = now_ns() + cmdline_number("seconds", 10) * NS_PER_S, last = 0, now;
+	uint64_t pause_ns = cmdline_number("pause_ms", 0) * NS_PER_MS;
+	domid_t friend = (domid_t)cmdline_number("friend", 0);
 	uint8_t *page = page_alloc(1);
+	uint64_t *shown = page_alloc(1);
 	unsigned int rounds = 0;
 
-	canary_init(512);
+	canary_init((unsigned int)cmdline_number("pages", 512));
 	grants_init();
 	for (unsigned int i = 0; i < CHANNELS; i++)
 		open[i] = (evtchn_port_t)evtchn_alloc_unbound(NOBODY);
 	evtchn_to_self(&loop[0], &loop[1]);
 	grant(REF, NOBODY, page, 0);
+	for (unsigned int i = 0; i < PAGE_SIZE / 8; i++)
+		shown[i] = i;
+	if (friend)
+		grant(FRIENDS, friend, shown, GTF_readonly);
 	do {
 		now = now_ns();
 		CHECK(now >= last, "the clock went back by %lu ns", last - now);
@@ -45,7 +66,12 @@ int main(void)
 		CHECK(!grant_in_use(REF), "a grant to nobody is in use: flags %x",
 		      grant_table[REF].flags);
 		canary_check("a while");
-		sched_op(SCHEDOP_yield, NULL);
+		for (unsigned int i = 0; i < PAGE_SIZE / 8; i++)
+			CHECK(READ_ONCE(shown[i]) == i, "a page granted read-only has changed");
+		if (pause_ns)
+			pause(pause_ns);
+		else
+			sched_op(SCHEDOP_yield, NULL);
 		if (!rounds++)
 			printf("watching\n");	/* and all that a round does has been done */
 		cpu_pause();	/* QEMU by -icount goes to the other CPU only then */
