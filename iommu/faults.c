@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Faults of the units, polled on the housekeeping CPU: once a second, and more often as long as
- * there are some. A function that has faults in FOREVER polls more than it has none in is cut off:
+ * there are some. Then interrupts also follow vCPUs to other CPUs. A function that has faults in FOREVER polls more than it has none in is cut off:
  * after a second at the earliest.
  */
 #include <margay/pci.h>
@@ -86,6 +86,7 @@ static void timer_fired(struct timer *t __unused)
 void iommu_report_faults(void)
 {
 	static u64 busy_until;
+	struct pci_function *f;
 	bool any = false;
 
 	if (likely(!due) || this_cpu() != housekeeping_cpu)
@@ -95,6 +96,8 @@ void iommu_report_faults(void)
 	guard(&pci_lock);
 	for (struct iommu *u = iommu_units; u; u = u->next)
 		any |= poll_unit(u);
+	list_for_each(f, &pci_functions, link)
+		vpci_follow(f);
 	if (any)
 		busy_until = polls + FOREVER;
 	timer_set(&timer, now() + (polls < busy_until ? BUSY_NS : POLL_NS));

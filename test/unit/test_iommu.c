@@ -29,6 +29,11 @@ struct acpi_info boot_acpi;
 struct boot_info boot_info;
 struct x86_features x86;
 
+void vpci_follow(struct pci_function *f)
+{
+	(void)f;
+}
+
 void domain_put(struct domain *dom)
 {
 	dom->refs--;

@@ -48,6 +48,7 @@ static struct {
 } mapped[MAPPED];
 static struct domain *attached[256];	/* by device and function */
 static unsigned detaches, bound_irqs, routes, allocated, periods, left_until_over;
+static struct irq *last_bound;
 static bool reserved, no_vectors;
 static gfn_t demanded;	/* memory of a guest that comes when it is touched */
 static u16 delivered;	/* destination << 8 | vector */
@@ -69,6 +70,7 @@ int irq_bind(struct irq *i, struct cpu *c)
 {
 	if (no_vectors)
 		return -ENOSPC;
+	last_bound = i;
 	i->cpu = c;
 	i->vector = (u8)(0x40 + bound_irqs++);
 	return 0;
@@ -490,6 +492,42 @@ static void test_msix(void **state)
 	assert_null(table_region());
 }
 
+static void interrupt(struct irq *i, struct cpu *c)
+{
+	host_cpu = c;
+	delivered = 0;
+	i->fn(i);
+	host_cpu = &cpu[0];
+	assert_int_equal(delivered, 0x155);
+}
+
+/* A vCPU moves. An interrupt at the old place is delivered, and later ones come to the new one. */
+static void test_follows(void **state)
+{
+	struct pci_function *f = pci_find(NVME);
+	struct irq *before;
+
+	(void)state;
+	assert_int_equal(assign(guest, NVME), 0);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	wr(0x42, 2, PCI_MSIX_ENABLE);
+	entry_write(1, 0xfee01000, 0x55, 0);
+	before = last_bound;
+	interrupt(before, guest->vcpus[1]->cpu);
+	vpci_follow(f);
+	assert_ptr_equal(last_bound, before);
+	guest->vcpus[1]->cpu = &cpu[0];
+	vpci_follow(f);
+	assert_ptr_equal(last_bound, before);
+	interrupt(before, before->cpu);
+	vpci_follow(f);
+	assert_ptr_not_equal(last_bound, before);
+	assert_ptr_equal(last_bound->cpu, &cpu[0]);
+	assert_int_equal(routes, 2);
+	interrupt(before, before->cpu);
+	interrupt(last_bound, &cpu[0]);
+}
+
 static void test_msi(void **state)
 {
 	struct sim_function *s = sim_function(NVME);
@@ -838,6 +876,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_view, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msix, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_follows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi_or_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slot, setup, teardown),

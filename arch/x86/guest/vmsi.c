@@ -59,6 +59,8 @@ static void handler(struct irq *i)
 	const struct message *g = container_of(i, struct message_irq, irq)->of;
 
 	g->v->interrupts++;
+	if (vlapic_message_cpu(g->v->d, address_of(g), true) != this_cpu())
+		g->v->astray = true;
 	vlapic_message(g->v->d, address_of(g), READ_ONCE(g->word[DATA]), false);
 }
 
@@ -77,6 +79,14 @@ static int bind(struct vmsi *m, unsigned i)
 	g->now = !g->now;
 	iommu_irq_route(&m->routes[i], c->apic_id, next->vector, false);
 	return 0;
+}
+
+/* Without remapping the function itself has the vector, and the guest's next write of it is waited for. */
+void vmsi_follow(struct vmsi *m)
+{
+	for (unsigned i = 0; m && i < m->n; i++)
+		if (m->msg[i].allocated && m->routes[i].unit)
+			bind(m, i);
 }
 
 /* Allocates remapping entries for n messages from i on. */

@@ -322,6 +322,16 @@ bool vpci_ask(const struct pci_function *f)
 	return !v || !v->other || vport_ask(v->other);
 }
 
+void vpci_follow(struct pci_function *f)
+{
+	struct vpci_function *v = f->view;
+
+	if (!v || !v->astray)
+		return;
+	v->astray = false;
+	vmsi_follow(v->msi);
+}
+
 void vpci_stop(struct pci_function *f)
 {
 	struct vpci_function *v = f->view;

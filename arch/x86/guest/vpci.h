@@ -23,6 +23,7 @@ struct vpci_function {
 	u32 sbdf;		/* as the domain sees it; below a port, vport_sbdf() */
 	struct vpci_function *other;	/* of a port, what is below; of that, its port; or NULL */
 	bool asked;			/* of a port: for what is below */
+	bool astray;			/* an interrupt came to a CPU where its vCPU is not */
 	struct vpci_register reg[PCI_BASIC_SIZE / 4];
 	gpaddr_t mapped[PCI_BARS];	/* where the BAR is mapped; 0: it is not */
 	struct vmsi *msi;		/* NULL: neither MSI nor MSI-X */
@@ -70,6 +71,8 @@ void vmsi_stop(struct vmsi *m);
 void vmsi_free(struct vmsi *m);	/* no CPU may use it any more */
 /* Does what the registers say after a write to any. */
 void vmsi_update(struct vmsi *m);
+/* Sends the interrupts to the CPUs where their vCPUs are now. */
+void vmsi_follow(struct vmsi *m);
 /* Returns whether the pages of BAR i from offset on, size bytes, have the MSI-X table. */
 bool vmsi_has_table(const struct vmsi *m, unsigned i, u64 offset, u64 size);
 /* BAR i is at gpa now; 0: nowhere. */
