@@ -33,5 +33,6 @@ void storm(void);
 void faults_for_ever(void);
 /* Alone, instead of the others. */
 void be_revoked(void);
+void die_amid_traffic(void);
 
 #endif

@@ -80,6 +80,8 @@ int main(void)
 		pass();
 	}
 	devices_restore("the start");
+	if (cmdline_number("die", 0))
+		die_amid_traffic();
 	for (unsigned int i = 0; i < ARRAY_SIZE(parts); i++) {
 		if (!(only >> i & 1))
 			continue;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Traffic of all kinds, while a control domain takes the functions away and gives them back. */
+/*
+ * Traffic of all kinds, while a control domain takes the functions away and gives them back, or until
+ * the guest ends itself.
+ */
 #include "hostile_device.h"
 
 #define QUIET		(4 * NS_PER_S)	/* without a loss: the control domain has finished */
@@ -64,4 +67,15 @@ void be_revoked(void)
 	printf("%u losses\n", losses);
 	sleep_until(now_ns() + 200 * NS_PER_MS);
 	canary_check("losses");
+}
+
+void die_amid_traffic(void)
+{
+	CHECK(find_again(), "a function is missing");
+	for (unsigned int i = 0; i < 20; i++) {
+		burst();
+		sleep_until(now_ns() + random_u64() % (30 * NS_PER_MS));
+	}
+	burst();
+	sched_shutdown(SHUTDOWN_reboot);
 }
