@@ -103,7 +103,7 @@ static void begin(struct edu *e, uint64_t from, uint64_t to, unsigned int bytes,
 
 static bool finish(struct edu *e)
 {
-	sleep_until(now_ns() + EDU_TIME);
+	block_until(now_ns() + EDU_TIME);
 	return !(*(volatile uint32_t *)(e->regs + EDU_START) & EDU_RUN);
 }
 

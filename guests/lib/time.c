@@ -47,7 +47,7 @@ void delay_ns(uint64_t ns)
 		cpu_pause();
 }
 
-void sleep_until(uint64_t when_ns)
+void block_until(uint64_t when_ns)
 {
 	struct sched_poll sleep = { .timeout = when_ns };
 

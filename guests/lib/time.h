@@ -13,7 +13,7 @@ uint64_t tsc_khz(void);
 void delay_ns(uint64_t ns);
 
 /* Blocks the vCPU until an absolute time. Interrupts and events do not end it. */
-void sleep_until(uint64_t when_ns);
+void block_until(uint64_t when_ns);
 
 /* Spins until the condition holds. Returns false if it does not within ns nanoseconds. */
 #define WAIT_FOR(cond, ns) ({						\

@@ -33,7 +33,7 @@ static void pause(uint64_t ns)
 {
 	uint64_t due = now_ns() + ns, now;
 
-	sleep_until(due);
+	block_until(due);
 	now = now_ns();
 	CHECK(now - due < LATE_MS * NS_PER_MS, "its timer is %lu ms late",
 	      (unsigned long)((now - due) / NS_PER_MS));

@@ -8,7 +8,7 @@
 /* Margay looks for faults once a second, and the unit records one at a time. */
 static void wait_for_report(void)
 {
-	sleep_until(now_ns() + 1200 * NS_PER_MS);
+	block_until(now_ns() + 1200 * NS_PER_MS);
 }
 
 int main(void)

@@ -33,7 +33,7 @@ static struct margay_op look(unsigned int n)
 
 static void sleep_ms(uint64_t ms)
 {
-	sleep_until(now_ns() + ms * NS_PER_MS);
+	block_until(now_ns() + ms * NS_PER_MS);
 }
 
 int main(void)

@@ -184,7 +184,7 @@ static void master_change(uint16_t before, uint16_t during, bool may_arrive)
 	pci_write16(edu.config, PCI_COMMAND, before);
 	edu_begin_write(&edu, (uintptr_t)&to, 0, sizeof(to));
 	pci_write16(edu.config, PCI_COMMAND, during);
-	sleep_until(now_ns() + 110 * NS_PER_MS);
+	block_until(now_ns() + 110 * NS_PER_MS);
 	CHECK(!READ_ONCE(to) || may_arrive, "DMA without bus mastering: COMMAND %x, then %x",
 	      before, during);
 	pci_write16(edu.config, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);

@@ -37,7 +37,7 @@ void faults_for_ever(void)
 	put(TCTL, TCTL_ENABLE);
 	for (uint32_t i = 0; now_ns() < end; i++) {
 		put(TDT, i % RING);
-		sleep_until(now_ns() + 4 * NS_PER_MS);
+		block_until(now_ns() + 4 * NS_PER_MS);
 	}
 	put(TCTL, 0);
 	devices_restore("faults");

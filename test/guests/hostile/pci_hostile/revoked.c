@@ -54,18 +54,18 @@ void be_revoked(void)
 	while (now_ns() < last + QUIET) {
 		if (edu.config && nvme && is_there()) {
 			burst();
-			sleep_until(now_ns() + random_u64() % (60 * NS_PER_MS));
+			block_until(now_ns() + random_u64() % (60 * NS_PER_MS));
 			continue;
 		}
 		losses++;
-		CHECK(WAIT_FOR((sleep_until(now_ns() + 10 * NS_PER_MS), find_again()),
+		CHECK(WAIT_FOR((block_until(now_ns() + 10 * NS_PER_MS), find_again()),
 			       20 * NS_PER_S),
 		      "a function does not come back");
 		last = now_ns();
 	}
 	CHECK(losses, "no function was ever taken away");
 	printf("%u losses\n", losses);
-	sleep_until(now_ns() + 200 * NS_PER_MS);
+	block_until(now_ns() + 200 * NS_PER_MS);
 	canary_check("losses");
 }
 
@@ -74,7 +74,7 @@ void die_amid_traffic(void)
 	CHECK(find_again(), "a function is missing");
 	for (unsigned int i = 0; i < 20; i++) {
 		burst();
-		sleep_until(now_ns() + random_u64() % (30 * NS_PER_MS));
+		block_until(now_ns() + random_u64() % (30 * NS_PER_MS));
 	}
 	burst();
 	sched_shutdown(SHUTDOWN_reboot);
