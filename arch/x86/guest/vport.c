@@ -5,7 +5,6 @@
  * Their windows are there for guests that assign addresses; nothing enforces them. Called with the
  * pci_lock. PCI Express Base 4.0, 6.7 and 7.5.
  */
-#include <margay/errno.h>
 #include <x86/build.h>
 #include <x86/vlapic.h>
 
