@@ -5,7 +5,8 @@
 The last line of the output is `N passed, N failed, N skipped`. A part that tests many things prints
 such a line itself (or cmocka's, or unittest's), and counts as many; any other part counts as one.
 Before it come the failed tests, each with a command that runs it again. A part prints such a test as
-`FAILED NAME; again: COMMAND`; unittest's are recognized too; else the command runs the whole part.
+`FAILED NAME; again: COMMAND`, and after it lines with `    | ` that say why, which are repeated;
+unittest's are recognized too; else the command runs the whole part.
 The full output of a part is left in $O/test/PART.log, the last line in $O/test/totals.
 """
 import os
@@ -20,6 +21,7 @@ CMOCKA = re.compile(r'^\[  (PASSED|FAILED|SKIPPED)  \].*?(\d+) test')
 UNITTEST = re.compile(r'^Ran (\d+) tests? in ')
 UNITTEST_FAIL = re.compile(r'^(?:FAIL|ERROR): (\w+) \(([\w.]+)\)')
 AGAIN = re.compile(r'^FAILED (.+); again: (.+)')
+WHY = '    | '
 UNITTEST_BAD = re.compile(r'(failures|errors|skipped)=(\d+)')
 
 
@@ -52,19 +54,21 @@ def count(lines, status):
 
 
 def failures(part, lines, make):
-    """Return (test, command that runs it again) for each failed test of a part that failed."""
+    """Return (test, command that runs it again, lines that say why) for each failed test of a part that failed."""
     result = []
     for line in lines:
         match = AGAIN.match(line)
         if match:
-            result.append(match.groups())
+            result.append((*match.groups(), []))
+        if result and line.startswith(WHY):
+            result[-1][2].append(line)
         match = UNITTEST_FAIL.match(line)
         if match:
             # MODULE.CLASS.METHOD; Python 3.10 and older omit the METHOD. A file that does not load has a class of its own.
             words = match[2].removesuffix('.' + match[1]).split('.') + [match[1]]
             words = words[-1:] if '_FailedTest' in words else words
-            result.append(('.'.join(words), f'python3 -B test/scripts/{words[0]}.py {".".join(words[1:])}'.strip()))
-    return result or [('', f'{make} {part}')]
+            result.append(('.'.join(words), f'python3 -B test/scripts/{words[0]}.py {".".join(words[1:])}'.strip(), []))
+    return result or [('', f'{make} {part}', [])]
 
 
 def run_part(make, part, directory):
@@ -104,8 +108,8 @@ def main():
     for part, ((passed, failed, skipped), _) in results.items():
         print(f'{part:16} {passed:5} passed {failed:5} failed {skipped:5} skipped')
     for part, (_, failed) in results.items():
-        for name, again in failed:
-            print(f'FAILED {part} {name}'.rstrip() + f'\n    again: {again}')
+        for name, again, why in failed:
+            print('\n'.join([f'FAILED {part} {name}'.rstrip(), f'    again: {again}', *why]))
     passed, failed, skipped = (sum(column) for column in zip(*(counts for counts, _ in results.values())))
     totals = f'{passed} passed, {failed} failed, {skipped} skipped'
     with open(os.path.join(directory, 'totals'), 'w', encoding='utf-8') as file:

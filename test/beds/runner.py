@@ -32,14 +32,19 @@ class Outcome:
         text = f'{self.verdict:4} {self.bed:9} {self.name} ({self.seconds:.1f} s)'
         if self.reason:
             text += f': {self.reason}'
-        if self.verdict == 'FAIL' and self.log and os.path.exists(self.log):
-            with open(self.log, encoding='utf-8', errors='replace') as file:
-                log = beds.ESCAPES.sub('', file.read()).replace('\0', '?')
-            lines = log.rstrip('\n').split('\n')[-TAIL:]
-            text += f'\n     the last lines of {self.log}:\n'
-            text += '\n'.join('     | ' + line for line in lines)
+        lines = self.last_lines()
+        if lines:
+            text += f'\n     the last lines of {self.log}:\n' + '\n'.join('     | ' + line for line in lines)
         with say_lock:
             print(text, flush=True)
+
+    def last_lines(self):
+        """Return the last lines of a failed scenario's log."""
+        if self.verdict != 'FAIL' or not self.log or not os.path.exists(self.log):
+            return []
+        with open(self.log, encoding='utf-8', errors='replace') as file:
+            log = beds.ESCAPES.sub('', file.read()).replace('\0', '?')
+        return log.rstrip('\n').split('\n')[-TAIL:]
 
 
 def make_image(scenario, path):
@@ -170,10 +175,17 @@ def totals(outcomes):
 
 
 def failures(outcomes, words):
-    """Return a line for each failed test, with the command that runs it alone. scripts/check.py repeats them."""
+    """Return for each failed test a line with the command that runs it alone, then the reason and the end of its log.
+    scripts/check.py repeats them.
+    """
     here = os.path.relpath(os.path.realpath(sys.argv[0]), ROOT)
     program = here if beds.OUT == 'build' else f'O={shlex.quote(beds.OUT)} {here}'
-    return [f'FAILED {o.bed} {o.name}; again: {program} {words(o)}' for o in outcomes if o.verdict == 'FAIL']
+    lines = []
+    for o in outcomes:
+        if o.verdict == 'FAIL':
+            lines.append(f'FAILED {o.bed} {o.name}; again: {program} {words(o)}')
+            lines += ['    | ' + line for line in [o.reason, *o.last_lines()]]
+    return lines
 
 
 def sum_up(outcomes, left=(), words=lambda outcome: outcome.name):

@@ -288,7 +288,7 @@ class Summary(unittest.TestCase):
                 unittest.mock.patch.object(beds, 'OUT', 'other'):
             lines = runner.failures(outcomes, lambda outcome: run.again(args, outcome))
         self.assertEqual(lines, ['FAILED vtx b+trace; again: O=other test/beds/run.py --bed vtx '
-                                 "--options 'x='\"'\"'1 2'\"'\"'' --traced b"])
+                                 "--options 'x='\"'\"'1 2'\"'\"'' --traced b", '    | why'])
 
 
 class Arguments(unittest.TestCase):

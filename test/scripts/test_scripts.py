@@ -61,31 +61,32 @@ class Failures(unittest.TestCase):
         return load('check.py').failures('check-x', text.split('\n'), 'make O=b')
 
     def test_named_by_the_part(self):
-        self.assertEqual(self.failures('FAIL qemu      a (2 s)\nFAILED qemu a; again: test/beds/run.py --bed qemu a\n'
+        self.assertEqual(self.failures('FAIL qemu      a (2 s)\nFAILED qemu a; again: test/beds/run.py --bed qemu a\n    | why\n'
                                        'FAILED unit test b; again: make x && y\n0 passed, 2 failed, 0 skipped'),
-                         [('qemu a', 'test/beds/run.py --bed qemu a'), ('unit test b', 'make x && y')])
+                         [('qemu a', 'test/beds/run.py --bed qemu a', ['    | why']),
+                          ('unit test b', 'make x && y', [])])
 
     def test_unittest(self):
         self.assertEqual(self.failures('FAIL: test_a (test_scripts.Check.test_a)\nERROR: test_a (test_scripts.Check)'),
-                         [('test_scripts.Check.test_a', 'python3 -B test/scripts/test_scripts.py Check.test_a')] * 2)
+                         [('test_scripts.Check.test_a', 'python3 -B test/scripts/test_scripts.py Check.test_a', [])] * 2)
         self.assertEqual(self.failures('ERROR: test_a (unittest.loader._FailedTest.test_a)'),
-                         [('test_a', 'python3 -B test/scripts/test_a.py')])
+                         [('test_a', 'python3 -B test/scripts/test_a.py', [])])
 
     def test_whole_part(self):
-        self.assertEqual(self.failures('make: error'), [('', 'make O=b check-x')])
+        self.assertEqual(self.failures('make: error'), [('', 'make O=b check-x', [])])
 
     def test_summary(self):
         """The failed part is named below the sums, and the totals stay the last line."""
         with tempfile.TemporaryDirectory() as work:
             make = os.path.join(work, 'make')
             with open(make, 'w', encoding='ascii') as file:
-                file.write('#!/bin/sh\nfor part; do :; done\n[ $part = good ] || { echo "FAILED t; again: do it"; exit 1; }\n')
+                file.write('#!/bin/sh\nfor part; do :; done\n[ $part = good ] || { printf "FAILED t; again: do it\\n    | why\\n"; exit 1; }\n')
             os.chmod(make, 0o755)
             done = subprocess.run([os.path.join(SCRIPTS, 'check.py'), 'good', 'bad'], capture_output=True, text=True,
                                   check=False, env=dict(os.environ, MAKE=make, O=work))
         self.assertEqual(done.returncode, 1)
-        self.assertEqual(done.stdout.split('\n')[-4:],
-                         ['FAILED bad t', '    again: do it', '1 passed, 1 failed, 0 skipped', ''])
+        self.assertEqual(done.stdout.split('\n')[-5:],
+                         ['FAILED bad t', '    again: do it', '    | why', '1 passed, 1 failed, 0 skipped', ''])
 
 
 class Fuzzers(unittest.TestCase):

@@ -262,6 +262,35 @@ static void test_machine_layout(void **state)
 	assert_int_equal(machine_layout(0x9f000, 5, 2, &l), -EINVAL);
 }
 
+/* A hole of 128 MiB below 4 GiB, the last that is aligned, unless all RAM is wanted. */
+static void test_machine_hole(void **state)
+{
+	static const struct mem_range pc[] = {
+		{ 0, 0x9f000, MEM_RAM },
+		{ 0x100000, 0x7fe00000, MEM_RAM },
+		{ 0x7ff00000, 0x100000, MEM_ACPI },
+		{ 0x100000000, 0x40000000, MEM_RAM },
+	};
+	struct guest_layout l;
+
+	(void)state;
+	boot_info.mem = (struct mem_range *)pc;
+	boot_info.nr_mem = ARRAY_SIZE(pc);
+	assert_int_equal(machine_layout(0xa0000000, 5, 2, &l), 0);
+	assert_int_equal(l.nr_ram, 4);
+	assert_int_equal(l.ram[1].addr + l.ram[1].size, 0x70000000);
+	assert_int_equal(l.ram[2].addr, 0x78000000);
+	assert_int_equal(l.ram[2].addr + l.ram[2].size, 0x7ff00000);
+	assert_int_equal(l.ram[3].addr, 0x100000000);
+	assert_int_equal(l.base, 0x100000);
+	/* Less than what lies below the hole, and too much for one. */
+	assert_int_equal(machine_layout(0x40000000, 5, 2, &l), 0);
+	assert_int_equal(l.nr_ram, 2);
+	assert_int_equal(machine_layout(0xb8000000, 5, 2, &l), 0);
+	assert_int_equal(l.nr_ram, 3);
+	assert_int_equal(l.ram[1].size, 0x7fe00000);
+}
+
 static void test_guest(void **state)
 {
 	static u8 initrd[0x1801];
@@ -528,9 +557,10 @@ static void test_acpi_machine(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_layout),        TEST(test_guest),  TEST(test_initial),
-		TEST(test_memory_shapes), TEST(test_errors), TEST(test_acpi),
-		TEST(test_machine_layout), TEST(test_acpi_machine), TEST(test_acpi_pci),
+		TEST(test_layout),         TEST(test_guest),        TEST(test_initial),
+		TEST(test_memory_shapes),  TEST(test_errors),       TEST(test_acpi),
+		TEST(test_machine_layout), TEST(test_machine_hole), TEST(test_acpi_machine),
+		TEST(test_acpi_pci),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,26 +56,68 @@ int guest_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_la
 	return place_data(l, 0, l->ram[0].size, cmdline_len);
 }
 
+/*
+ * Linux, before it knows where devices' BARs are, takes a hole of its memory map for the pages of
+ * other domains, aligned to HOLE. Returns the last such one of the machine's RAM below 4 GiB that
+ * the control domain can do without, or 0: such a one is not needed, or there is none.
+ */
+#define HOLE (128UL << 20)
+static gpaddr_t hole_for_linux(u64 mem)
+{
+	gpaddr_t hole = 0;
+	u64 total = 0;
+
+	for (unsigned i = 0; i < boot_info.nr_mem; i++) {
+		const struct mem_range *m = &boot_info.mem[i];
+		gpaddr_t end = ALIGN_DOWN(min(m->base + m->size, GUEST_HIGH_BASE), HOLE);
+
+		if (m->type != MEM_RAM)
+			continue;
+		total += m->size;
+		if (end >= m->base + HOLE)
+			hole = max(hole, end - HOLE);
+	}
+	return total >= mem + HOLE ? hole : 0;
+}
+
+/* Adds RAM from base to end, at most *mem, of which it takes away what it adds. */
+static int take_ram(struct guest_layout *l, gpaddr_t base, gpaddr_t end, u64 *mem)
+{
+	if (end <= base || !*mem)
+		return 0;
+	if (l->nr_ram == ARRAY_SIZE(l->ram))
+		return -E2BIG;
+	l->ram[l->nr_ram] = (struct e820_entry){ base, min(end - base, *mem), MEM_RAM };
+	*mem -= l->ram[l->nr_ram++].size;
+	return 0;
+}
+
 int machine_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l)
 {
 	const struct e820_entry *best = NULL;
+	gpaddr_t hole = hole_for_linux(mem);
+	int rc = 0;
 
 	l->nr_ram = 0;
-	for (unsigned i = 0; i < boot_info.nr_mem && mem; i++) {
+	for (unsigned i = 0; i < boot_info.nr_mem && !rc; i++) {
 		const struct mem_range *m = &boot_info.mem[i];
 		gpaddr_t base = ALIGN_UP(m->base, PAGE_SIZE);
 		gpaddr_t end = ALIGN_DOWN(m->base + m->size, PAGE_SIZE);
-		struct e820_entry *r = &l->ram[l->nr_ram];
 
-		if (m->type != MEM_RAM || end <= base)
+		if (m->type != MEM_RAM)
 			continue;
-		if (l->nr_ram++ == ARRAY_SIZE(l->ram))
-			return -E2BIG;
-		*r = (struct e820_entry){ base, min(end - base, mem), MEM_RAM };
-		mem -= r->size;
-		if (base < GUEST_BOOT_TOP && (!best || r->size > best->size))
-			best = r;
+		if (hole && hole >= base && hole < end) {
+			rc = take_ram(l, base, hole, &mem);
+			base = hole + HOLE;
+		}
+		if (!rc)
+			rc = take_ram(l, base, end, &mem);
 	}
+	if (rc)
+		return rc;
+	for (unsigned i = 0; i < l->nr_ram; i++)
+		if (l->ram[i].addr < GUEST_BOOT_TOP && (!best || l->ram[i].size > best->size))
+			best = &l->ram[i];
 	if (mem || !best)
 		return -EINVAL;
 	l->acpi_size = ALIGN_UP(acpi_machine_size(nr_vcpus), PAGE_SIZE);

@@ -23,6 +23,6 @@ int main(void)
 	CHECK_RET(memory_op(XENMEM_decrease_reservation, &r), 1);
 	printf("given back: 0x%lx\n", (uintptr_t)to);
 	CHECK(edu_write(&edu, (uintptr_t)to, 0, BYTES), "edu is not ready");
-	sleep_until(now_ns() + 2 * NS_PER_S);
+	block_until(now_ns() + 2 * NS_PER_S);
 	pass();
 }
