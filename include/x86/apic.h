@@ -6,6 +6,9 @@
 
 void apic_init(bool allow_x2apic);
 void apic_init_cpu(void);
+/* A register by its offset in the page, in either mode. */
+u32 apic_read(u32 reg);
+void apic_write(u32 reg, u32 val);
 u32 apic_id(void);
 void apic_eoi(void);
 bool apic_in_service(u8 vector);

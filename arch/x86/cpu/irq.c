@@ -72,6 +72,16 @@ void irq_unbind(struct irq *i)
 	i->cpu = NULL;
 }
 
+bool arch_cpu_has_devices(const struct cpu *c)
+{
+	const struct irq_table *t = READ_ONCE(tables[c->id]);
+
+	for (unsigned i = 0; t && i < NR_DEVICE_VECTORS; i++)
+		if (t->irq[i] && t->irq[i] != &gone)
+			return true;
+	return false;
+}
+
 bool irq_handle(u8 vector)
 {
 	struct irq_table *t = READ_ONCE(tables[this_cpu()->id]);
