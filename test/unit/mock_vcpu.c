@@ -254,6 +254,6 @@ void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...)
 	mock_crashes++;
 }
 
-void arch_poll_irqs(void)
+__attribute__((weak)) void arch_poll_irqs(void)
 {
 }

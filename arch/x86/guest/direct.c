@@ -172,6 +172,7 @@ static void enter(struct vcpu *v)
 void direct_leave(struct vcpu *v)
 {
 	struct vlapic *vl = v->vlapic;
+	unsigned n = 0;
 
 	timer_take(vl);
 	v->direct = false;
@@ -189,8 +190,10 @@ void direct_leave(struct vcpu *v)
 
 		*vlapic_reg(vl, APIC_ISR + 16 * i) = isr;
 		for (; isr; isr &= isr - 1)
-			apic_eoi();
+			n++;
 	}
+	while (n--)	/* each ends the highest */
+		apic_eoi();
 	vlapic_by_hardware(v, false);	/* finds the highest in service */
 	/* Taken as interrupts, what is pending moves to the virtual APIC; the rest is copied. */
 	arch_cpu_isolate(true);
