@@ -206,6 +206,8 @@ int isolate_dedicate(struct domain *d, const struct cpu_set *set)
 		raise_on_all(d, CPU_WORK_RESCHED);
 		pr_info("guest %s: has %u CPU%s of its own\n", d->name, d->nr_vcpus,
 			d->nr_vcpus == 1 ? "" : "s");
+		if (d->trusted)
+			cpu_raise(housekeeping_cpu, CPU_WORK_GUESTS);
 		return 0;
 	}
 	rc = check(d, set);

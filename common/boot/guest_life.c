@@ -203,6 +203,18 @@ static void guest_begin(struct boot_guest *bg)
 		after_failure(bg);
 }
 
+/* Returns whether there is more to do. */
+static bool map_trusted(struct domain *d)
+{
+	bool more = true;
+
+	if (policy_control_enter()) {
+		more = isolate_trusted(d);
+		policy_control_leave();
+	}
+	return more;
+}
+
 /* Gives the guest its CPUs. Not before all CPUs run their loops. */
 static int dedicate(struct boot_guest *bg)
 {
@@ -344,7 +356,7 @@ static bool guest_step(struct boot_guest *bg, bool busy)
 		if (now() >= guest_limit(bg))
 			domain_shutdown(bg->domain, SHUTDOWN_watchdog);
 		if (READ_ONCE(bg->domain->state) == DOM_RUNNING)
-			return bg->domain->trusted && isolate_trusted(bg->domain);
+			return bg->domain->trusted && map_trusted(bg->domain);
 		guest_end(bg);
 		return true;
 	case GUEST_ENDING:

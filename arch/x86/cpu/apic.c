@@ -197,6 +197,9 @@ void arch_cpu_isolate(bool on)
 {
 	apic_init_cpu();
 	if (!on) {
+		/* What it has left pending there stays so: nothing but INIT takes it out. */
+		if (apic_read(APIC_IRR))
+			apic_write(APIC_TPR, TPR_ISOLATED);
 		mce_start_polling();
 		return;
 	}

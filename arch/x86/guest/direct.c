@@ -198,14 +198,15 @@ void direct_leave(struct vcpu *v)
 	/* Taken as interrupts, what is pending moves to the virtual APIC; the rest is copied. */
 	arch_cpu_isolate(true);
 	atomic_or(&vl->irr[0], (u64)(apic_read(APIC_IRR) & ~0xffffU));
-	atomic_or(&v->pending, VCPU_WORK_LAPIC);
+	atomic_or(&v->pending, VCPU_WORK_LAPIC | VCPU_WORK_NMI);
 }
 
 void direct_update(struct vcpu *v)
 {
 	const struct domain *d = v->domain;
 	bool may = v->cpu->isolated && d->isolation == ISOLATION_DONE &&
-		   (!d->trusted || d->apic_mapped) && (v->direct || arch_vcpu_may_be_direct(v));
+		   (!d->trusted || d->apic_mapped) &&
+		   (v->direct || (arch_vcpu_may_be_direct(v) && (hvm->nmi || !v->nmi_blocked)));
 
 	if (may && !v->direct)
 		enter(v);

@@ -127,7 +127,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 	if (work & VCPU_WORK_TIME)
 		arch_update_time(v);
 
-	if (v->nmi_pending) {
+	if (v->nmi_pending && likely(!direct_holds_nmi(v))) {
 		if (nmi_allowed(v, can_take)) {
 			v->inject =
 				(struct injection){ .valid = true, .type = INJ_NMI, .vector = 2 };

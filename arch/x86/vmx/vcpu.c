@@ -213,6 +213,7 @@ static void vmx_direct(struct vcpu *v, bool on)
 	vmwrite(PIN_CONTROLS, s->controls.pin);
 	vmwrite(CPU_CONTROLS, s->cpu_controls = s->controls.cpu);
 	vmwrite(CPU_CONTROLS2, s->controls.cpu2);
+	vmwrite(ACTIVITY, 0);	/* a HLT ends, as on AMD-V */
 	s->tpr_threshold = ~0U;
 }
 
