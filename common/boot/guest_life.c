@@ -165,7 +165,7 @@ static struct domain *guest_create(const struct guest_spec *spec)
 	d->native = spec->dedicated;
 	d->trusted = spec->trusted;
 	if (d->trusted)
-		pr_warn("guest %s: trusted, hence insecure: it may send any CPU any interrupt\n",
+		pr_warn("guest %s: trusted, hence insecure:\n  it may send any CPU any interrupt\n",
 			d->name);
 	return d;
 }

@@ -274,7 +274,7 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 		ret = -EINVAL;
 	}
 	if (g->dedicated ? g->nr_pin != g->vcpus : g->trusted) {
-		pr_err("%s: dedicated= lists a CPU for each vCPU, and trusted is for such a guest\n",
+		pr_err("%s: dedicated= lists a CPU for each vCPU;\n  trusted is for such a guest\n",
 		       g->label);
 		ret = -EINVAL;
 	}
