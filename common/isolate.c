@@ -263,22 +263,24 @@ int isolate_trusted(struct domain *d)
 {
 	bool wanted = d->trusted && d->isolation == ISOLATION_DONE && all_online(d);
 
-	if (wanted == d->apic_mapped)
-		return 0;
 	/* No vCPU may use one APIC's registers and have its state in the other. */
-	if (!d->isolation_pause) {
+	if (wanted != d->apic_mapped && !d->isolation_pause) {
 		d->isolation_pause = true;
 		domain_pause(d);
 	}
-	if (!domain_off_cpus(d))
-		return -ERESTART;
-	if (wanted)
-		wanted = !arch_map_apic(d);
-	else
-		arch_unmap_apic(d);
-	d->apic_mapped = wanted;
-	d->isolation_pause = false;
-	domain_unpause(d);
+	if (wanted != d->apic_mapped) {
+		if (!domain_off_cpus(d))
+			return -ERESTART;
+		if (wanted)
+			wanted = !arch_map_apic(d);
+		else
+			arch_unmap_apic(d);
+		d->apic_mapped = wanted;
+	}
+	if (d->isolation_pause) {
+		d->isolation_pause = false;
+		domain_unpause(d);
+	}
 	return 0;
 }
 

@@ -262,6 +262,11 @@ static void test_trusted(void **state)
 	vcpu[1].state = RUN_RUNNING;
 	assert_int_equal(isolate_trusted(d), -ERESTART);
 	assert_int_equal(pauses, 1);
+	vcpu[1].state = RUN_OFFLINE;	/* meanwhile: then not */
+	assert_int_equal(isolate_trusted(d), 0);
+	assert_int_equal(pauses, 0);
+	vcpu[1].state = RUN_RUNNING;
+	assert_int_equal(isolate_trusted(d), -ERESTART);
 	off_cpus = true;
 	assert_int_equal(isolate_trusted(d), 0);
 	assert_true(mapped && d->apic_mapped && !pauses);
