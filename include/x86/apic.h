@@ -15,6 +15,8 @@ bool apic_in_service(u8 vector);
 void apic_send_ipi(u32 apic_id, u32 icr_low);
 void apic_send_nmi(u32 apic_id);	/* safe in an NMI handler */
 void apic_timer_calibrate(u64 tsc_hz);
+/* On an isolated CPU its owner's vectors below 32 stay pending: they would be exceptions there. */
+#define TPR_ISOLATED 0x1fU
 #define XAPIC_BROADCAST 255U	/* the xAPIC destination for all CPUs */
 #define ICR_INIT 0x4500U
 #define ICR_SIPI 0x4600U

@@ -18,6 +18,12 @@ static inline bool direct_holds_nmi(const struct vcpu *v)
 }
 /* Takes it back now: v leaves the CPU, or its local APIC is reset. */
 void direct_leave(struct vcpu *v);
+/*
+ * Around the time in the guest: grace periods leave the CPU out, and the priority of its local APIC is
+ * the guest's. Otherwise it holds back the vectors below 32, which are exceptions here.
+ */
+void direct_outside(struct vcpu *v);
+void direct_inside(struct vcpu *v);
 /* Handles an interrupt that an isolated CPU takes outside of its guest. */
 void direct_interrupt(struct cpu *c, u8 vector);
 /* Moves interrupts that came by software to the CPU's local APIC. */

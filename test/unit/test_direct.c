@@ -134,6 +134,8 @@ static const struct hvm_ops ops = { .msr_exits = set_msr_exits,
 				    .direct = set_direct,
 				    .request_flush = no_flush };
 
+void quiesce_outside(void) {}
+void quiesce_inside(void) {}
 void cpu_raise(struct cpu *c, u32 work)
 {
 	c->work |= work;
@@ -278,7 +280,15 @@ static void test_random(void **state)
 		go(true);
 		assert_memory_equal(apic.isr, isr, sizeof(isr));
 		assert_memory_equal(apic.irr, irr, sizeof(irr));
+		direct_outside(v);
 		assert_int_equal(apic.reg[APIC_TPR / 16], *vlapic_reg(vl, APIC_TPR));
+		apic.reg[APIC_TPR / 16] = round % 256;	/* the guest's write */
+		direct_inside(v);
+		assert_int_equal(*vlapic_reg(vl, APIC_TPR), round % 256);
+		arch_poll_irqs();	/* a window during an exit */
+		direct_move_irr(v);
+		assert_memory_equal(apic.irr, irr, sizeof(irr));
+		assert_memory_equal(apic.isr, isr, sizeof(isr));
 		for (unsigned i = 0; i < 5; i++) {	/* others send, from any CPU */
 			u8 vector = (u8)(32 + rand() % 224);
 

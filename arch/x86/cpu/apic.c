@@ -190,9 +190,6 @@ void arch_cpu_kick(struct cpu *c)
 	apic_send_ipi(c->apic_id, unlikely(READ_ONCE(c->owner)) ? ICR_NMI : VEC_KICK);
 }
 
-/* The owner's vectors below 32 stay pending: they would be exceptions here. */
-#define TPR_ISOLATED 0x1fU
-
 void arch_cpu_isolate(bool on)
 {
 	apic_init_cpu();

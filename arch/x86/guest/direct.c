@@ -10,6 +10,7 @@
  * ICR above all, exit and are virtual. A trusted domain has the whole page.
  */
 #include <margay/isolate.h>
+#include <margay/quiesce.h>
 #include <margay/sched.h>
 #include <x86/apic.h>
 #include <x86/direct.h>
@@ -165,7 +166,6 @@ static void enter(struct vcpu *v)
 	apic_write(APIC_SVR, vl->svr);
 	v->direct = true;
 	timer_give(vl);
-	apic_write(APIC_TPR, *vlapic_reg(vl, APIC_TPR));
 	atomic_or(&v->pending, VCPU_WORK_LAPIC);
 }
 
@@ -179,7 +179,6 @@ void direct_leave(struct vcpu *v)
 	hvm->direct(v, false);
 	if (!v->domain->trusted)
 		open_msrs(v, false);
-	*vlapic_reg(vl, APIC_TPR) = apic_read(APIC_TPR);
 	if (v->domain->trusted) {
 		vl->svr = apic_read(APIC_SVR);
 		vl->dfr = apic_read(APIC_DFR);
@@ -212,6 +211,19 @@ void direct_update(struct vcpu *v)
 		enter(v);
 	else if (!may && v->direct)
 		direct_leave(v);
+}
+
+void direct_outside(struct vcpu *v)
+{
+	apic_write(APIC_TPR, *vlapic_reg(v->vlapic, APIC_TPR));
+	quiesce_outside();
+}
+
+void direct_inside(struct vcpu *v)
+{
+	quiesce_inside();
+	*vlapic_reg(v->vlapic, APIC_TPR) = apic_read(APIC_TPR);
+	apic_write(APIC_TPR, TPR_ISOLATED);
 }
 
 void direct_interrupt(struct cpu *c, u8 vector)

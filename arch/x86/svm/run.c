@@ -5,10 +5,10 @@
  * appendix C.
  */
 #include <margay/hypercall.h>
-#include <margay/quiesce.h>
 #include <margay/sched.h>
 #include <x86/cpuid_policy.h>
 #include <x86/decode.h>
+#include <x86/direct.h>
 #include <x86/spec.h>
 
 #include "svm.h"
@@ -469,13 +469,13 @@ static inline bool svm_do_pending_work(struct cpu *c, struct vcpu *v, bool direc
 		svm_prepare_entry(v);
 		clgi();
 		if (direct)
-			quiesce_outside();
+			direct_outside(v);
 		vcpu_set_in_guest(v);
 		smp_mb();
 		if (!(c->work | v->pending))
 			return true;
 		if (direct)
-			quiesce_inside();
+			direct_inside(v);
 	}
 }
 
@@ -524,7 +524,7 @@ static __always_inline void run(struct vcpu *v, bool direct)
 		v->regs.rflags = m->rflags;
 		WRITE_ONCE(v->in_guest, false);
 		if (direct)
-			quiesce_inside();
+			direct_inside(v);
 		stgi();
 		if (unlikely(m->v_tpr_irq != m->tpr_at_entry))
 			sync_virtual_interrupt(v, m);

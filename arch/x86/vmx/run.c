@@ -6,9 +6,9 @@
  * not written. SDM 3C 26 to 28.
  */
 #include <margay/hypercall.h>
-#include <margay/quiesce.h>
 #include <margay/sched.h>
 #include <x86/apic_regs.h>
+#include <x86/direct.h>
 #include <x86/spec.h>
 #include <x86/traps.h>
 
@@ -419,13 +419,13 @@ static __always_inline void run(struct vcpu *v, bool direct)
 		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending))
 			vmx_prepare_entry(v);
 		if (direct)
-			quiesce_outside();
+			direct_outside(v);
 		vcpu_set_in_guest(v);
 		smp_mb();
 		if (unlikely(c->work | v->pending)) {
 			WRITE_ONCE(v->in_guest, false);
 			if (direct)
-				quiesce_inside();
+				direct_inside(v);
 			if ((c->work && sched_wanted(c)) || (v->pending & VCPU_WORK_STOP))
 				break;
 			continue;
@@ -438,7 +438,7 @@ static __always_inline void run(struct vcpu *v, bool direct)
 		time_exit(v);
 		WRITE_ONCE(v->in_guest, false);
 		if (direct)
-			quiesce_inside();
+			direct_inside(v);
 		vmx_handle_exit(v, reason);
 	}
 	time_entry(v);
