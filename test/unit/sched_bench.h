@@ -167,7 +167,7 @@ static void check(void)
 			loaded += cpu[c].loaded == v;
 		}
 		assert_true(queues <= 1 && current <= 1 && loaded <= 1);
-		assert_true(may_run_on(v, v->cpu));
+		assert_true(may_run_on(v, v->cpu) || v->cpu->work & CPU_WORK_EXPEL);
 		assert_int_equal(queues, queued_on(v->cpu, v));
 		assert_int_equal(current, v->cpu->current == v);
 		assert_int_equal(loaded, v->on_cpu);
