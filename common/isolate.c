@@ -43,7 +43,7 @@ static bool needed_by_others(const struct domain *d, const struct cpu_set *set)
 
 	for_each_cpu(i, set) {
 		cpu_set_add(&taken, i);
-		if (arch_cpu_has_devices(cpus[i]))
+		if (cpus[i]->device_vectors)
 			return true;
 	}
 	guard(&domains_lock);
@@ -149,18 +149,12 @@ static bool alone(const struct domain *d)
 	return all;
 }
 
-static bool all_isolated(const struct domain *d, bool yes)
+/* Returns whether a CPU of d's is still isolated, or is not yet, or a vCPU is still direct. */
+static bool any(const struct domain *d, bool isolated, bool direct)
 {
 	for (unsigned i = 0; i < d->nr_vcpus; i++)
-		if (READ_ONCE(d->vcpus[i]->core->isolated) != yes)
-			return false;
-	return true;
-}
-
-static bool any_direct(const struct domain *d)
-{
-	for (unsigned i = 0; i < d->nr_vcpus; i++)
-		if (READ_ONCE(d->vcpus[i]->direct))
+		if (direct ? READ_ONCE(d->vcpus[i]->direct) :
+			     READ_ONCE(d->vcpus[i]->core->isolated) == isolated)
 			return true;
 	return false;
 }
@@ -172,14 +166,10 @@ void isolate_here(void)
 
 	if (begins == c->isolated)
 		return;
-	if (begins) {
-		arch_cpu_isolate(true);
-		c->isolated = true;
+	arch_cpu_isolate(begins);
+	c->isolated = begins;
+	if (begins)
 		timers_leave();
-	} else {
-		arch_cpu_isolate(false);
-		c->isolated = false;
-	}
 }
 
 static int next_stage(struct domain *d, enum isolation stage)
@@ -200,7 +190,7 @@ int isolate_dedicate(struct domain *d, const struct cpu_set *set)
 		raise_on_all(d, CPU_WORK_ISOLATE);
 		return -ERESTART;
 	case ISOLATION_BEGINS:
-		if (!all_isolated(d, true))
+		if (any(d, false, false))
 			return -ERESTART;
 		next_stage(d, ISOLATION_DONE);
 		raise_on_all(d, CPU_WORK_RESCHED);
@@ -232,7 +222,7 @@ int isolate_share(struct domain *d)
 		raise_on_all(d, CPU_WORK_RESCHED);
 		return -ERESTART;
 	case ISOLATION_LEAVES:
-		if (isolate_trusted(d) || any_direct(d))
+		if (isolate_trusted(d) || any(d, false, true))
 			return -ERESTART;
 		d->isolation_period = quiesce_start();
 		return next_stage(d, ISOLATION_WAITS);
@@ -243,7 +233,7 @@ int isolate_share(struct domain *d)
 		raise_on_all(d, CPU_WORK_ISOLATE);
 		return -ERESTART;
 	}
-	if (!all_isolated(d, false))
+	if (any(d, true, false))
 		return -ERESTART;
 	clear_owners(d);
 	d->isolation = ISOLATION_NONE;

@@ -66,6 +66,7 @@ struct cpu {
 	u32 apic_id, acpi_id;
 	struct vcpu *owner;		/* NULL: the CPU is shared. isolate.h */
 	volatile bool isolated;	/* has no timers; all its interrupts are its owner's */
+	u32 device_vectors;	/* devices interrupt it; under irq_lock */
 	u8 adopted;			/* an interrupt to leave in service for the owner */
 	u64 period;			/* the last grace period when it went outside */
 	struct cpu *sibling;		/* the next thread of its core; they form a ring */

@@ -27,7 +27,7 @@ static struct {
 } dom[2];
 static struct vcpu vcpu[4];
 static bool over, control_free, mapped, may_be_direct, off_cpus;
-static unsigned pauses, devices, left;
+static unsigned pauses, left;
 
 u64 quiesce_start(void) { return 1; }
 bool quiesce_over(u64 period)
@@ -43,7 +43,6 @@ int vcpu_restrict(struct vcpu *v, const struct cpu_set *set)
 	return 0;
 }
 void arch_cpu_isolate(bool on) { assert_int_equal(on, !host_cpu->isolated); }
-bool arch_cpu_has_devices(const struct cpu *c) { return devices >> c->id & 1; }
 bool arch_vcpu_may_be_direct(const struct vcpu *v) { return v->domain && may_be_direct; }
 int arch_map_apic(struct domain *d)
 {
@@ -94,7 +93,7 @@ static int setup(void **state)
 	list_init(&domain_list);
 	over = control_free = mapped = off_cpus = false;
 	may_be_direct = true;
-	pauses = devices = left = 0;
+	pauses = left = 0;
 	for (unsigned i = 0; i < 4; i++) {
 		struct domain *d = &dom[i / 2].d;
 
@@ -155,14 +154,14 @@ static void test_refused(void **state)
 	struct cpu_set far = { { 1 } };
 
 	(void)state;
-	devices = 4;
+	cpu[2].device_vectors = 1;
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(dedicate(0, bad[i].mask), bad[i].rc);
 		assert_non_null(strstr(isolate_why(bad[i].rc), bad[i].why));
 	}
 	far.bits[15] = 1;
 	assert_int_equal(isolate_dedicate(&dom[0].d, &far), -ENOENT);
-	devices = 0;
+	cpu[2].device_vectors = 0;
 	vcpu[2].affinity = (struct cpu_set){ { 6 } };	/* could run there only */
 	assert_int_equal(dedicate(0, 6), -EEXIST);
 	dom[0].d.trusted = true;

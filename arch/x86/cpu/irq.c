@@ -50,6 +50,7 @@ int irq_bind(struct irq *i, struct cpu *c)
 		i->vector = (u8)(VEC_DEVICE_FIRST + at);
 		atomic_store(&t->irq[at], i);
 		bound++;
+		c->device_vectors++;
 		return 0;
 	}
 	return -ENOSPC;
@@ -66,20 +67,11 @@ void irq_unbind(struct irq *i)
 	spin_lock(&irq_lock);
 	(void)atomic_xchg(&t->irq[at], &gone);
 	bound--;
+	i->cpu->device_vectors--;
 	spin_unlock(&irq_lock);
 	while (t->handled == at + 1)
 		cpu_relax();
 	i->cpu = NULL;
-}
-
-bool arch_cpu_has_devices(const struct cpu *c)
-{
-	const struct irq_table *t = READ_ONCE(tables[c->id]);
-
-	for (unsigned i = 0; t && i < NR_DEVICE_VECTORS; i++)
-		if (t->irq[i] && t->irq[i] != &gone)
-			return true;
-	return false;
 }
 
 bool irq_handle(u8 vector)
