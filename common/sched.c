@@ -9,10 +9,13 @@
 #include <margay/boot_guest.h>
 #include <margay/cmdline.h>
 #include <margay/console.h>
+#include <margay/isolate.h>
 #include <margay/policy_registry.h>
 #include <margay/quiesce.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
+
+struct cpu_set owned_cpus;
 
 static struct cpu_set idle_cpus;
 static u32 nr_displaced;		/* CPUs whose vCPU prefers others */
@@ -92,7 +95,7 @@ static void assign_cpu(struct vcpu *v, struct cpu *c)
 
 static bool may_run_on(const struct vcpu *v, const struct cpu *c)
 {
-	return cpu_set_has(&v->affinity, c->id);
+	return cpu_set_has(&v->allowed, c->id);
 }
 
 /* Soft affinity: a preference among the CPUs on which v may run. */
@@ -261,8 +264,11 @@ void vcpu_wait_deadline(struct vcpu *v)
 
 void vcpu_block(struct vcpu *v)
 {
-	struct cpu *c = lock_vcpu(v);
+	struct cpu *c;
 
+	if (v->direct)	/* spins, or halts in its guest, where its interrupts go */
+		return;
+	c = lock_vcpu(v);
 	/* If another CPU took v down meanwhile, v stays offline. */
 	if (v->state == RUN_RUNNING)
 		v->state = RUN_BLOCKED;
@@ -277,15 +283,17 @@ void vcpu_block(struct vcpu *v)
 
 int vcpu_restrict(struct vcpu *v, const struct cpu_set *set)
 {
-	unsigned first = cpu_set_next(set, v->id % nr_cpus);
+	struct cpu_set allowed = isolate_allowed(v, set);
+	unsigned first = cpu_set_next(&allowed, v->id % nr_cpus);
 	struct cpu *c;
 
 	if (first >= nr_cpus)
-		first = cpu_set_next(set, 0);
+		first = cpu_set_next(&allowed, 0);
 	if (first >= nr_cpus)
 		return -EINVAL;
 	c = lock_vcpu(v);
 	v->affinity = *set;
+	v->allowed = allowed;
 	if (may_run_on(v, c)) {
 		spin_unlock(&c->runq.lock);
 	} else if (v->on_cpu) {	/* only c can save its registers */
@@ -549,7 +557,7 @@ static struct vcpu *pick_next(struct cpu *c, u64 *slice)
 /* Returns the CPU to which v must move from c, or an idle one that it prefers; else NULL. */
 static struct cpu *better_cpu(const struct cpu *c, const struct vcpu *v)
 {
-	unsigned first = cpu_set_next(&v->affinity, 0);
+	unsigned first = cpu_set_next(&v->allowed, 0);
 	struct cpu *idle;
 
 	if (!may_run_on(v, c))
@@ -696,6 +704,8 @@ static u32 do_work(struct cpu *c)
 		quiesce_here();
 	if (work & CPU_WORK_EXPEL)
 		expel(c);
+	if (work & CPU_WORK_ISOLATE)
+		isolate_here();
 	if (work & CPU_WORK_TIMER) {
 		hold_at("loop:timers");
 		run_timers(c);
@@ -752,7 +762,8 @@ void sched_loop(void)
 			run_current(c, v);
 			continue;
 		}
-		cpu_set_add(&idle_cpus, c->id);
+		if (!c->owner)
+			cpu_set_add(&idle_cpus, c->id);
 		ask_displaced();
 		/* A CPU that queues a vCPU now sees the idle bit, or this check sees its vCPU. */
 		if (list_empty(&c->runq.queue) || c->held_back)

@@ -137,6 +137,27 @@ static __always_inline void disarm(struct timer_queue *q, struct timer *t)
 	t->rank = 0;
 }
 
+/* Returns the CPU to arm this CPU's timers on. */
+static struct cpu *timer_cpu(void)
+{
+	struct cpu *self = this_cpu();
+
+	return unlikely(self->isolated) ? housekeeping_cpu : self;
+}
+
+/* Programs the hardware timer of the queue's CPU for `at` if that is sooner. */
+static void program(struct cpu *c, stime_t at)
+{
+	if (at >= READ_ONCE(c->timers.programmed))
+		return;
+	if (unlikely(c != this_cpu())) {
+		cpu_raise(c, CPU_WORK_TIMER);
+		return;
+	}
+	c->timers.programmed = at;
+	arch_timer_program(at);
+}
+
 /* Locks and returns the queue to arm t on: this CPU's, or that of the CPU running its function. */
 static __noinline struct timer_queue *lock_queue_to_arm(struct cpu *self, struct timer *t)
 {
@@ -166,7 +187,7 @@ static stime_t interrupt_at(const struct timer *t)
 
 void timer_set(struct timer *t, stime_t expires)
 {
-	struct cpu *self = this_cpu();
+	struct cpu *self = timer_cpu();
 	struct timer_queue *q = &self->timers;
 	stime_t at;
 
@@ -185,10 +206,8 @@ void timer_set(struct timer *t, stime_t expires)
 	at = interrupt_at(t);
 	spin_unlock(&q->lock);
 	/* Interrupts are off here, so nothing else changes this CPU's hardware timer. */
-	if (q == &self->timers && at < q->programmed) {
-		q->programmed = at;
-		arch_timer_program(at);
-	}
+	if (q == &self->timers)
+		program(self, at);
 }
 
 void timer_stop(struct timer *t)
@@ -216,12 +235,31 @@ void timer_follow(struct timer *t)
 
 	if (!q)
 		return;
-	armed = timer_armed(t) && q != &this_cpu()->timers;
+	armed = timer_armed(t) && q != &timer_cpu()->timers;
 	if (armed)
 		disarm(q, t);
 	spin_unlock(&q->lock);
 	if (armed)
 		timer_set(t, t->expires);
+}
+
+void timers_leave(void)
+{
+	struct timer_queue *from = &this_cpu()->timers, *to = &housekeeping_cpu->timers;
+	struct timer *t;
+
+	from->programmed = from->poll = ~0UL;
+	do {
+		spin_lock_pair(&from->lock, &to->lock);
+		t = from->first;
+		if (t) {
+			disarm(from, t);
+			t->cpu = housekeeping_cpu;
+			insert(to, t);
+		}
+		spin_unlock_pair(&from->lock, &to->lock);
+	} while (t);
+	cpu_raise(housekeeping_cpu, CPU_WORK_TIMER);
 }
 
 /* Returns the earliest time at which t may run. */

@@ -5,6 +5,7 @@
  * whole machine; others restart until it is done. include/public/margay.h
  */
 #include <margay/console.h>
+#include <margay/isolate.h>
 #include <margay/policy_registry.h>
 
 #include <public/margay.h>
@@ -119,6 +120,20 @@ static long op_counter(struct margay_op *op)
 		       -ENOENT;
 }
 
+static long op_dedicate(struct vcpu *v, const struct margay_op *op)
+{
+	struct cpu_set set;
+	struct domain *d;
+	long rc = hcall_domain(v, (domid_t)op->u.dedicate.domain, &d);
+
+	if (rc)
+		return rc;
+	memcpy(set.bits, op->u.dedicate.cpus, sizeof(set.bits));
+	rc = op->cmd == MARGAY_SHARE ? isolate_share(d) : isolate_dedicate(d, &set);
+	domain_put(d);
+	return rc;
+}
+
 static long do_op(struct vcpu *v, struct margay_op *op)
 {
 	switch (op->cmd) {
@@ -149,6 +164,9 @@ static long do_op(struct vcpu *v, struct margay_op *op)
 	case MARGAY_PCI_REVOKE:
 	case MARGAY_PCI_BUS:
 		return margay_pci(v, op);
+	case MARGAY_DEDICATE:
+	case MARGAY_SHARE:
+		return op_dedicate(v, op);
 	case MARGAY_LOG:
 		op->u.log.size = (u32)console_log_read(&op->u.log.at, op->u.log.text,
 						       sizeof(op->u.log.text));

@@ -9,7 +9,9 @@
 #include <margay/domain_parts.h>
 #include <margay/hold.h>
 #include <margay/iommu.h>
+#include <margay/isolate.h>
 #include <margay/pci.h>
+#include <margay/policy_registry.h>
 #include <margay/sched.h>
 
 #define STEP_NS 30000UL			/* small steps are batched up to this time */
@@ -162,6 +164,11 @@ static struct domain *guest_create(const struct guest_spec *spec)
 	if (domain_create(&config, &guest_life, &d))
 		return NULL;
 	d->hardware = gets_devices(spec);
+	d->native = spec->dedicated;
+	d->trusted = spec->trusted;
+	if (d->trusted)
+		pr_warn("guest %s: trusted, hence insecure:\n  it may send any CPU any interrupt\n",
+			d->name);
 	return d;
 }
 
@@ -196,6 +203,33 @@ static void guest_begin(struct boot_guest *bg)
 		bg->state = GUEST_BUILDING;
 	else
 		after_failure(bg);
+}
+
+/* Returns whether there is more to do. */
+static bool map_trusted(struct domain *d)
+{
+	bool more = true;
+
+	if (policy_control_enter()) {
+		more = isolate_trusted(d);
+		policy_control_leave();
+	}
+	return more;
+}
+
+/* Gives the guest its CPUs. Not before all CPUs run their loops. */
+static int dedicate(struct boot_guest *bg)
+{
+	int rc = bg->spec.dedicated ? -ERESTART : 0;
+
+	if (rc && policy_control_enter()) {
+		rc = isolate_dedicate(bg->domain, &bg->spec.pin);
+		policy_control_leave();
+	}
+	if (rc && rc != -ERESTART)
+		pr_err("guest %s: dedicated=%.*s: %s\n", bg->spec.name, (int)bg->spec.pin_list_len,
+		       bg->spec.pin_list, isolate_why(rc));
+	return rc;
 }
 
 /* Gives the guest its next PCI function. */
@@ -263,6 +297,12 @@ static void guest_build(struct boot_guest *bg)
 
 static void guest_start(struct boot_guest *bg)
 {
+	int rc = dedicate(bg);
+
+	if (rc) {
+		bg->state = rc == -ERESTART ? GUEST_READY : GUEST_ENDING;
+		return;
+	}
 	bg->started = now();
 	bg->refused = 0;
 	bg->state = GUEST_RUNNING;
@@ -318,7 +358,7 @@ static bool guest_step(struct boot_guest *bg, bool busy)
 		if (now() >= guest_limit(bg))
 			domain_shutdown(bg->domain, SHUTDOWN_watchdog);
 		if (READ_ONCE(bg->domain->state) == DOM_RUNNING)
-			return false;
+			return bg->domain->trusted && map_trusted(bg->domain);
 		guest_end(bg);
 		return true;
 	case GUEST_ENDING:

@@ -133,13 +133,16 @@ static int guest_word(struct guest_spec *g, const struct word *w)
 		g->initial = true;
 	} else if (!w->val && key_is(w, "control")) {
 		g->control = true;
+	} else if (!w->val && key_is(w, "trusted")) {
+		g->trusted = true;
 	} else if (key_is(w, "pci")) {
 		return set_pci(g, w);
 	} else if (!w->val) {
 		return bad_word(g, w, "unknown word");
 	} else if (key_is(w, "name")) {
 		return set_name(g, w);
-	} else if (key_is(w, "pin")) {
+	} else if (key_is(w, "pin") || key_is(w, "dedicated")) {
+		g->dedicated |= key_is(w, "dedicated");
 		return set_pin(g, w);
 	} else if (key_is(w, "on_reboot")) {
 		return set_action(g, w, &g->on_reboot);
@@ -268,6 +271,11 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 	}
 	if (g->kind <= MODULE_INITRD && !g->name[0] && !ret) {
 		pr_err("%s: has no %s=\n", g->label, g->kind == MODULE_GUEST ? "name" : "for");
+		ret = -EINVAL;
+	}
+	if (g->dedicated ? g->nr_pin != g->vcpus : g->trusted) {
+		pr_err("%s: dedicated= lists a CPU for each vCPU;\n  trusted is for such a guest\n",
+		       g->label);
 		ret = -EINVAL;
 	}
 	return ret;

@@ -6,8 +6,8 @@
  * an object makes it unreachable, starts a grace period, and frees the object once the period is
  * over. One grace period runs at a time. `lock` protects the numbers; each CPU subtracts itself
  * from `pending`. An isolated CPU that runs its guest is outside: it uses no objects, so grace
- * periods leave it out, as does other work that all CPUs must do. It flushes its translations and
- * schedules again when it comes back.
+ * periods leave it out, and other work that all CPUs must do waits until it comes back. Then it
+ * flushes its translations if a grace period has begun.
  */
 #include <margay/arch.h>
 #include <margay/percpu.h>
@@ -60,19 +60,25 @@ void quiesce_here(void)
 
 void quiesce_raise(struct cpu *c, u32 work)
 {
-	smp_mb();	/* c reads the caller's change when it comes back, or is seen inside here */
-	if (!cpu_set_has(&outside, c->id))
+	if (cpu_set_has(&outside, c->id))
+		atomic_or(&c->work, work);
+	else
 		cpu_raise(c, work);
 }
 
 void quiesce_outside(void)
 {
-	cpu_set_add(&outside, this_cpu()->id);
+	struct cpu *c = this_cpu();
+
+	c->period = READ_ONCE(begun);
+	cpu_set_add(&outside, c->id);
 }
 
 void quiesce_inside(void)
 {
-	cpu_set_remove(&outside, this_cpu()->id);
-	atomic_or(&this_cpu()->work, CPU_WORK_RESCHED);
-	arch_flush_translations();
+	struct cpu *c = this_cpu();
+
+	cpu_set_remove(&outside, c->id);
+	if (c->period != READ_ONCE(begun))
+		arch_flush_translations();
 }

@@ -2,6 +2,7 @@
 /* Creation and destruction of vCPUs. Only the domain's teardown frees them. */
 #include <margay/domain_parts.h>
 #include <margay/evtchn.h>
+#include <margay/isolate.h>
 
 #define VCPU_PAGES ((unsigned)(ALIGN_UP(sizeof(struct vcpu), PAGE_SIZE) >> PAGE_SHIFT))
 
@@ -15,13 +16,15 @@ struct vcpu *domain_vcpu(struct domain *d, u32 id)
 int vcpu_set_affinity(struct vcpu *v, const struct cpu_set *set)
 {
 	/* Start the search for a CPU at the id, which spreads vCPUs over the allowed CPUs. */
-	unsigned first = cpu_set_next(set, v->id % nr_cpus);
+	struct cpu_set allowed = isolate_allowed(v, set);
+	unsigned first = cpu_set_next(&allowed, v->id % nr_cpus);
 
 	if (first >= nr_cpus)
-		first = cpu_set_next(set, 0);
+		first = cpu_set_next(&allowed, 0);
 	if (first >= nr_cpus)
 		return -EINVAL;
 	v->affinity = *set;
+	v->allowed = allowed;
 	v->cpu = cpus[first];
 	v->view.cpu = first;
 	return 0;
@@ -51,7 +54,7 @@ static int vcpu_create(struct domain *d)
 	v->runstate.state_entry_time = now();
 	vcpu_timers_init(v);
 	v->view = (struct policy_vcpu){ .domain = d->id, .slot = d->slot, .id = id,
-					.nr_vcpus = d->max_vcpus, .affinity = v->affinity.bits };
+					.nr_vcpus = d->max_vcpus, .affinity = v->allowed.bits };
 	cpu_set_fill(&all);
 	vcpu_set_affinity(v, &all);
 	v->soft_affinity = all;

@@ -104,7 +104,7 @@ struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const struct cpu_s
 	u32 cpu;
 
 	for (u32 i = 0; i < ARRAY_SIZE(idle->bits); i++)
-		some |= preferred.bits[i] = idle->bits[i] & v->affinity.bits[i] &
+		some |= preferred.bits[i] = idle->bits[i] & v->allowed.bits[i] &
 					    v->soft_affinity.bits[i];
 	if (some)
 		idle = &preferred;
@@ -112,7 +112,7 @@ struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const struct cpu_s
 		memset(v->view.priv, 0, sizeof(v->view.priv));
 	v->view.runtime = v->runstate.time[RUNSTATE_running];
 	cpu = (u32)policy_do(p, FN_PLACE, (u64)&v->view, (u64)idle->bits, 0, 0);
-	if (cpu >= nr_cpus || !cpu_set_has(&v->affinity, cpu))
+	if (cpu >= nr_cpus || !cpu_set_has(&v->allowed, cpu))
 		policy_eject(p, "place", "%s vcpu %u may not run on CPU %u", v->domain->name, v->id,
 			     cpu);
 	return p->ejected ? NULL : cpus[cpu];

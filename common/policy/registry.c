@@ -410,10 +410,10 @@ u8 policy_node(u64 mem, unsigned vcpus, u8 own)
 	for (unsigned n = 0; n < nr_nodes; n++)
 		nodes[n] = (struct place_node){ .free = node_free_pages(n) << PAGE_SHIFT };
 	for (unsigned i = 0; i < nr_cpus; i++)
-		nodes[cpus[i]->node].nr_cpus++;
+		nodes[cpus[i]->node].nr_cpus += !cpus[i]->owner;
 	spin_lock(&domains_lock);
 	list_for_each(d, &domain_list, link)
-		nodes[d->node].nr_vcpus += d->nr_vcpus;
+		nodes[d->node].nr_vcpus += d->isolation ? 0 : d->nr_vcpus;
 	spin_unlock(&domains_lock);
 	node = (u32)policy_do(p, FN_NODE, (u64)nodes, nr_nodes, mem, vcpus);
 	if (node >= nr_nodes)

@@ -64,6 +64,12 @@ void arch_cpu_nmi(struct cpu *c);
 void arch_report_errors(void);		/* CPU_WORK_ERRORS */
 void arch_cpu_kick(struct cpu *c);	/* sends an IPI: ends guest mode or sleep */
 void arch_timer_program(stime_t at);	/* sets this CPU's only timer interrupt */
+/* Gives this CPU's local APIC, without its timer, to an owner, or sets it up for Margay again. */
+void arch_cpu_isolate(bool on);
+/* Returns whether v can use its core's local APIC, once it runs there. */
+bool arch_vcpu_may_be_direct(const struct vcpu *v);
+int arch_map_apic(struct domain *d);	/* isolate_trusted() */
+void arch_unmap_apic(struct domain *d);
 void arch_idle(void);			/* sleeps until an interrupt, unless work is pending */
 void arch_irqs_on(void);
 void arch_irqs_off(void);

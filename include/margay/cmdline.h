@@ -68,6 +68,8 @@ struct guest_spec {
 	u64 mem; /* bytes, a multiple of the page size */
 	bool initial;
 	bool control;
+	bool dedicated;	/* each vCPU owns a CPU of pin */
+	bool trusted;	/* ... with its real local APIC, by memory */
 	enum guest_action on_reboot;
 	enum guest_action on_crash;
 	unsigned int points; /* of a policy: a bit per policy point to select it for */

@@ -62,6 +62,10 @@ struct domain {
 	enum dom_state state;
 	bool initial, control;
 	bool hardware;	/* the machine's devices are its own: a control domain's */
+	u8 isolation;	/* enum isolation of isolate.h */
+	bool native;	/* has no clock and no timer events of Xen's: it uses TSC and local APIC */
+	bool trusted;	/* on CPUs of its own it may have the page of the real local APIC ... */
+	bool apic_mapped;	/* ... and has it now */
 	u8 apic_shift; /* local APIC id = vCPU id << apic_shift: the tools' ACPI tables have 2 * id */
 	char name[32];
 	u8 handle[16];			/* the creator's, for its tools: a UUID */
@@ -112,6 +116,8 @@ struct domain {
 	u32 held, first_held;	/* number of vCPUs held for the end, and the first of them */
 	u32 timers_stopped;	/* number of vCPUs */
 	u64 period; /* grace period before its parts are destroyed */
+	u64 isolation_period;
+	bool isolation_pause;	/* paused by isolate_trusted() */
 	struct timer watchdog[2];
 	u32 watchdog_inuse;
 	u64 refusals;				/* requests answered -ENOSYS or -EOPNOTSUPP */

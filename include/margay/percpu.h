@@ -22,6 +22,7 @@ enum cpu_work {
 	CPU_WORK_GUESTS = 1 << 4,  /* a boot guest ended, or is due to restart */
 	CPU_WORK_ERRORS = 1 << 5,	/* errors of the machine must be reported */
 	CPU_WORK_EXPEL = 1 << 6, /* the loaded vCPU may have to move, or prefer to */
+	CPU_WORK_ISOLATE = 1 << 7,	/* a vCPU begins or ends to own the CPU: isolate.h */
 };
 
 struct runq {
@@ -52,6 +53,7 @@ struct cpu {
 	u32 policy_vector;		/* exception that ended a call, and its address */
 	u64 policy_rip;
 	bool policy_nmi;		/* another CPU sent an NMI because of a long call */
+	bool nmi_kicks;			/* NMIs may be kicks: a vCPU owns the CPU, or did */
 	bool mce_signalled;		/* a machine check's exception came, and no report since */
 	u64 timer_tsc;			/* when the timer interrupts, in TSC ticks; ~0: never */
 #ifdef DEBUG
@@ -62,6 +64,11 @@ struct cpu {
 	struct vcpu *loaded;  /* its registers (FPU, debug) are on this CPU; may be asleep */
 	unsigned id;
 	u32 apic_id, acpi_id;
+	struct vcpu *owner;		/* NULL: the CPU is shared. isolate.h */
+	volatile bool isolated;	/* has no timers; all its interrupts are its owner's */
+	u32 device_vectors;	/* devices interrupt it; under irq_lock */
+	u8 adopted;			/* an interrupt to leave in service for the owner */
+	u64 period;			/* the last grace period when it went outside */
 	struct cpu *sibling;		/* the next thread of its core; they form a ring */
 	u8 node;
 	bool alive;			/* set up, by itself */

@@ -108,7 +108,7 @@ bool policy_counter(struct policy *p, u32 i, char *name, u64 *value);
 /* Returns the module selected on a CPU, or NULL for the built-in policy. */
 static inline struct policy *policy_of(const struct cpu *c, enum policy_point point)
 {
-	return READ_ONCE(c->policy[point]);
+	return unlikely(c->owner) ? NULL : READ_ONCE(c->policy[point]);
 }
 
 static inline bool policy_decides(const struct cpu *c)

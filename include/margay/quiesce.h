@@ -17,8 +17,8 @@ bool quiesce_over(u64 period);
  */
 void quiesce_here(void);
 /*
- * Raises work that a change for all CPUs needs. Leaves out a CPU that is outside: it schedules
- * again when it comes back, and sees the change then. Any context.
+ * Raises work that a change for all CPUs needs. A CPU that is outside does it when it comes back. Any
+ * context.
  */
 void quiesce_raise(struct cpu *c, u32 work);
 /*

@@ -59,5 +59,7 @@ void timers_idle(void);
 /* Programs the hardware for the poll if it is off, where the guest takes no interrupts. */
 void timers_keep_poll(void);
 void timers_init_cpu(struct timer_queue *q);
+/* Moves this CPU's timers to the housekeeping CPU. The CPU is isolated: no new ones come. */
+void timers_leave(void);
 
 stime_t now(void); /* system time: ns since boot, the same on all CPUs, monotonic */

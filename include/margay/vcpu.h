@@ -195,7 +195,10 @@ struct vcpu {
 	bool halted;			/* blocked by HLT with interrupts off */
 	unsigned holds;			/* reasons not to run */
 	struct list runq_link;
+	struct cpu *core;		/* the CPU that it owns; NULL: none. isolate.h */
+	volatile bool direct;		/* its local APIC is that of its core */
 	struct cpu_set affinity;
+	struct cpu_set allowed;		/* ... without the CPUs that other vCPUs own */
 	struct cpu_set soft_affinity;	/* CPUs to prefer while one of them is idle */
 	stime_t slice_end;
 	stime_t not_before;		/* deadline of the guest entry: vcpu_early_timer_fired() */

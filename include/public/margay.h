@@ -36,6 +36,13 @@
  * bus would be. The caller describes it to the domain: guest_pci.h.
  */
 #define MARGAY_PCI_BUS 16
+/*
+ * u.dedicate: gives each vCPU of the domain a CPU of the set, in their order. -EINVAL: the numbers
+ * differ; -ENOENT: no such CPU; -EBUSY: a CPU has an owner, or the domain has CPUs; -EPERM: the
+ * housekeeping CPU, or a control domain; -EEXIST: others need a CPU; -EXDEV: APIC ids differ (trusted).
+ */
+#define MARGAY_DEDICATE 17
+#define MARGAY_SHARE 18		/* u.dedicate.domain: takes them back */
 
 #define MARGAY_POINT_SCHED 0
 #define MARGAY_POINT_IDLE 1
@@ -171,6 +178,11 @@ struct margay_op {
 			uint32_t flags;		/* MARGAY_PCI_* */
 			uint64_t interrupts, refused;	/* refused: the owner's writes */
 		} pci;
+		struct {
+			uint32_t domain;
+			uint32_t pad;
+			uint64_t cpus[16];	/* a bit per CPU */
+		} dedicate;
 		struct {
 			uint32_t domain;
 			uint32_t pad;

@@ -59,7 +59,8 @@ unsigned machine_memory_map(const struct guest_layout *l, struct e820_entry *map
  * Writes RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT to acpi_size(nr_vcpus) bytes of zeros,
  * which the guest sees at gpa; the RSDP comes first. pci: with a PCI bus, and an MCFG.
  */
-void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus, bool pci);
+#define PORT_PM_TIMER 0x608	/* of guests without Xen's clock */
+void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus, bool pci, bool pm_timer);
 /* Returns the size of the tables. */
 u64 acpi_size(unsigned int nr_vcpus);
 

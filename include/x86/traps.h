@@ -47,5 +47,6 @@ void trap_backtrace(u64 rip, u64 rsp, u64 rbp);
 bool trap_in_policy(struct cpu *c, struct trap_frame *f);
 bool policy_nmi(struct cpu *c, struct trap_frame *f);
 void nmi_unasked(struct cpu *c);
+void idle_nmi(struct trap_frame *f);	/* an NMI ends an idle CPU's sleep, wherever it comes */
 void policy_nmi_init(void);
 const char *exception_name(u64 vector);

@@ -110,6 +110,12 @@ void spin_lock(struct spinlock *l)
 	l->next++;
 }
 
+void spin_lock_two(struct spinlock *a, struct spinlock *b)
+{
+	spin_lock(a);
+	spin_lock(b);
+}
+
 void spin_unlock(struct spinlock *l)
 {
 	l->owner--;

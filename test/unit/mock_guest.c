@@ -326,12 +326,6 @@ void spin_wait(const struct spinlock *l)
 	assert_false(spin_is_locked(l));
 }
 
-void spin_lock_two(struct spinlock *a, struct spinlock *b)
-{
-	spin_lock(a);
-	spin_lock(b);
-}
-
 void mock_clear_events(void)
 {
 	unsigned i, j;

@@ -3,6 +3,8 @@
 #include "mock_vcpu.h"
 
 #include <margay/sched.h>
+#include <x86/apic.h>
+#include <x86/direct.h>
 #include <x86/features.h>
 #include <x86/regs.h>
 #include <x86/spec.h>
@@ -55,6 +57,22 @@ const struct hvm_ops *hvm = &mock_ops;
 struct x86_features x86;
 struct spec_plan spec;
 u64 spec_arch_caps;
+
+/* No vCPU has a CPU's local APIC; test_direct.c links the real functions. */
+#define NO_DIRECT(decl) __attribute__((weak)) decl { fail_msg("%s", __func__); }
+NO_DIRECT(void apic_send_ipi(u32 dest __unused, u32 icr __unused))
+NO_DIRECT(void apic_write(u32 reg __unused, u32 val __unused))
+NO_DIRECT(void cpu_raise(struct cpu *c __unused, u32 work __unused))
+NO_DIRECT(void direct_leave(struct vcpu *v __unused))
+NO_DIRECT(void direct_move_irr(struct vcpu *v __unused))
+NO_DIRECT(void direct_put_back(u8 vector __unused))
+__attribute__((weak)) void direct_timer(struct vcpu *v __unused, bool direct __unused)
+{
+}
+__attribute__((weak)) bool arch_vcpu_may_be_direct(const struct vcpu *v __unused)
+{
+	return false;
+}
 
 /* In a domain without emulated IO-APICs. */
 __attribute__((weak)) void vioapic_eoi(struct domain *d, u8 vector)
@@ -236,6 +254,6 @@ void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...)
 	mock_crashes++;
 }
 
-void arch_poll_irqs(void)
+__attribute__((weak)) void arch_poll_irqs(void)
 {
 }

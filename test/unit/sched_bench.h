@@ -21,6 +21,7 @@ static struct vcpu vcpu[VCPUS];
 static bool has_work[VCPUS];
 static stime_t clock_now;
 static stime_t hardware[CPUS];
+struct cpu *housekeeping_cpu = &cpu[0];
 static unsigned runs[VCPUS];
 
 stime_t now(void)
@@ -49,6 +50,9 @@ void cpu_relax(void)
 	clock_now += relaxes;
 }
 void quiesce_here(void)
+{
+}
+void isolate_here(void)
 {
 }
 static void __unused yield(struct vcpu *v)
@@ -163,7 +167,7 @@ static void check(void)
 			loaded += cpu[c].loaded == v;
 		}
 		assert_true(queues <= 1 && current <= 1 && loaded <= 1);
-		assert_true(may_run_on(v, v->cpu));
+		assert_true(may_run_on(v, v->cpu) || v->cpu->work & CPU_WORK_EXPEL);
 		assert_int_equal(queues, queued_on(v->cpu, v));
 		assert_int_equal(current, v->cpu->current == v);
 		assert_int_equal(loaded, v->on_cpu);
@@ -220,7 +224,7 @@ static void settle(void)
 /* Sets the affinity as at creation, before the vCPU runs. */
 static void set_affinity(unsigned i, u64 mask)
 {
-	vcpu[i].affinity.bits[0] = mask;
+	vcpu[i].affinity.bits[0] = vcpu[i].allowed.bits[0] = mask;
 	assign_cpu(&vcpu[i], &cpu[__builtin_ctzl(mask)]);
 }
 
@@ -244,9 +248,10 @@ static int setup(void **state)
 						     .slot = i % DOMAINS,
 						     .id = i / DOMAINS,
 						     .nr_vcpus = VCPUS / DOMAINS,
-						     .affinity = vcpu[i].affinity.bits };
+						     .affinity = vcpu[i].allowed.bits };
 		list_init(&vcpu[i].runq_link);
 		cpu_set_fill(&vcpu[i].affinity);
+		cpu_set_fill(&vcpu[i].allowed);
 		cpu_set_fill(&vcpu[i].soft_affinity);
 		runs[i] = 0;
 		has_work[i] = false;

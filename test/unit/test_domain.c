@@ -109,7 +109,7 @@ FAKE(timers, 't', 'T');
 FAKE(vioapic, 'i', 'I');
 FAKE(policy, 'o', 'O');
 
-const struct domain_part iommu_part, pci_part;
+const struct domain_part iommu_part, isolate_part, pci_part;
 
 static int vcpus_create(struct domain *d)
 {

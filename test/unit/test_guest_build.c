@@ -461,7 +461,7 @@ static void test_acpi(void **state)
 		host_log_clear();
 		memset(tables, 0, sizeof(tables));
 		assert_in_range(acpi_size(n), 1, sizeof(tables));
-		acpi_build(tables, TABLES_AT, n, false);
+		acpi_build(tables, TABLES_AT, n, false, false);
 		memset(&info, 0, sizeof(info));
 		assert_int_equal(acpi_parse(tables, 36, map_table, &info), 0);
 		assert_silent();
@@ -495,7 +495,7 @@ static void test_acpi_pci(void **state)
 	(void)state;
 	host_log_clear();
 	memset(tables, 0, sizeof(tables));
-	acpi_build(tables, TABLES_AT, 2, true);
+	acpi_build(tables, TABLES_AT, 2, true, false);
 	memset(&info, 0, sizeof(info));
 	assert_int_equal(acpi_parse(tables, 36, map_table, &info), 0);
 	assert_silent();

@@ -56,6 +56,10 @@ static void test_whole(void **state)
 	assert_int_equal(g.nr_pin, 3);
 	assert_int_equal(g.pin.bits[0], 0x23);
 	assert_string_equal(g.cmdline, "console=hvc0 -- x=\"a b\" ");
+	assert_false(g.dedicated || g.trusted);
+	assert_int_equal(guest_spec_parse("guest name=a dedicated=4-5 trusted vcpus=2", &g), 0);
+	assert_true(g.dedicated && g.trusted);
+	assert_int_equal(g.pin.bits[0], 0x30);
 	assert_int_equal(guest_spec_parse("guest name=a on_reboot=machine", &g), 0);
 	assert_int_equal(g.on_reboot, GUEST_MACHINE);
 }
@@ -185,6 +189,10 @@ static void test_bad(void **state)
 		{ "guest name=a pin=0-4294967295", "CPU numbers are 0 to 1023" },
 		{ "guest name=a pin=0-18446744073709551615", "CPU numbers are 0 to 1023" },
 		{ "guest name=a pin=1,0-2", "a CPU is listed twice" },
+		{ "guest name=a dedicated=1,x", "not a list" },
+		{ "guest name=a dedicated=1-2", "dedicated= lists a CPU for each vCPU" },
+		{ "guest name=a vcpus=3 dedicated=1-2", "dedicated= lists a CPU for each vCPU" },
+		{ "guest name=a trusted", "trusted is for such a guest" },
 		{ "guest name=a pci=", "pci=:\n  not a list" },
 		{ "guest name=a pci=03:00.0", "not a list of PCI functions such as" },
 		{ "guest name=a pci=0000:03:00.0,", "not a list" },

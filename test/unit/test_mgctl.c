@@ -2,7 +2,7 @@
 /*
  * mgctl without Margay: its command line, its calls, its output and its exit codes. The tests
  * replace Margay by a fake with two modules and three CPUs.
- * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/pci.c tools/mgctl/pci_bus.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/text.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/log.c tools/mgctl/record.c tools/mgctl/show.c
+ * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/isolate.c tools/mgctl/pci.c tools/mgctl/pci_bus.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/text.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/log.c tools/mgctl/record.c tools/mgctl/show.c
  */
 #include "host.h"
 
@@ -479,6 +479,23 @@ static void test_load(void **state)
 	assert_wrong("policy load /", "Is a directory");
 }
 
+static void test_isolate(void **state)
+{
+	(void)state;
+	assert_int_equal(run("dedicate 3 1,4-5"), MGCTL_OK);
+	assert_int_equal(last.cmd, MARGAY_DEDICATE);
+	assert_int_equal(last.u.dedicate.domain, 3);
+	assert_int_equal(last.u.dedicate.cpus[0], 0x32);
+	assert_int_equal(run("share 3"), MGCTL_OK);
+	assert_int_equal(last.cmd, MARGAY_SHARE);
+	answer = -EPERM;
+	assert_refused("dedicate 3 0", "dedicate CPUs to domain 3: the housekeeping CPU");
+	answer = -ESRCH;
+	assert_refused("share 9", "share the CPUs of domain 9: there is no such domain");
+	assert_int_equal(run("dedicate 3"), MGCTL_USAGE);
+	assert_int_equal(run("dedicate 3 4-1"), MGCTL_USAGE);
+}
+
 static void test_pci(void **state)
 {
 	(void)state;
@@ -621,6 +638,7 @@ int main(void)
 		cmocka_unit_test_setup(test_set, setup),
 		cmocka_unit_test_setup(test_access, setup),
 		cmocka_unit_test_setup(test_load, setup),
+		cmocka_unit_test_setup(test_isolate, setup),
 		cmocka_unit_test_setup(test_pci, setup),
 		cmocka_unit_test_setup(test_pci_revoke, setup),
 		cmocka_unit_test_setup(test_pci_bus, setup),

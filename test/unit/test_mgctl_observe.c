@@ -2,7 +2,7 @@
 /*
  * mgctl stat and mgctl trace record with a fake Margay: a machine with two CPUs, one of which
  * traces, and two domains.
- * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/pci.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/text.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/log.c tools/mgctl/record.c tools/mgctl/show.c
+ * unit-sources: tools/mgctl/args.c tools/mgctl/policy.c tools/mgctl/isolate.c tools/mgctl/pci.c tools/mgctl/refusal.c tools/mgctl/json.c tools/mgctl/text.c tools/mgctl/access.c tools/mgctl/stat.c tools/mgctl/names.c tools/mgctl/log.c tools/mgctl/record.c tools/mgctl/show.c
  */
 #include "host.h"
 

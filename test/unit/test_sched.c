@@ -455,6 +455,57 @@ static void test_affinity(void **state)
 	assert_int_equal(where(3), 0);
 }
 
+/* A CPU with an owner runs nothing else, and the owner runs nowhere else. Then it is shared again. */
+static void test_owner(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 6; i++)
+		vcpu_up(&vcpu[i]);
+	settle();
+	cpu_set_add(&owned_cpus, 1);
+	vcpu[0].core = &cpu[1];
+	for (unsigned i = 0; i < VCPUS; i++)
+		vcpu_restrict(&vcpu[i], &vcpu[i].affinity);
+	settle();
+	cpu[1].owner = &vcpu[0];
+	settle();
+	for (unsigned n = 0; n < 50; n++) {
+		host_cpu = &cpu[0];
+		vcpu_wake(&vcpu[n % VCPUS]);
+		if (n % 7 == 3) {
+			host_cpu = cpu[0].current ? &cpu[0] : &cpu[2];
+			if (host_cpu->current)
+				vcpu_block(host_cpu->current);
+		}
+		clock_now += 1000000;
+		settle();
+		assert_ptr_equal(cpu[1].current, &vcpu[0]);
+		assert_int_equal(waiting(1), 0);
+		assert_false(cpu_set_has(&idle_cpus, 1));
+		assert_false(timer_armed(&cpu[1].slice));
+	}
+	/* A direct vCPU halts in its guest. */
+	vcpu[0].direct = true;
+	vcpu_block(&vcpu[0]);
+	settle();
+	assert_int_equal(vcpu[0].state, RUN_RUNNING);
+	vcpu[0].direct = false;
+
+	cpu_set_remove(&owned_cpus, 1);
+	vcpu[0].core = NULL;
+	cpu[1].owner = NULL;
+	for (unsigned i = 0; i < VCPUS; i++)
+		vcpu_restrict(&vcpu[i], &vcpu[i].affinity);
+	for (unsigned i = 0; i < 6; i++)
+		vcpu_wake(&vcpu[i]);
+	settle();
+	for (unsigned n = 0, i = runs[0]; n < 20; n++, clock_now += 10000000) {
+		settle();
+		assert_true(runs[0] >= i);
+	}
+	assert_int_equal(vcpu[0].allowed.bits[0], ~0UL);
+}
+
 /* As domctl does it. */
 static void prefer(unsigned i, u64 mask)
 {
@@ -748,6 +799,7 @@ int main(void)
 		cmocka_unit_test_setup(test_stop, setup),
 		cmocka_unit_test_setup(test_hold, setup),
 		cmocka_unit_test_setup(test_affinity, setup),
+		cmocka_unit_test_setup(test_owner, setup),
 		cmocka_unit_test_setup(test_soft_affinity, setup),
 		cmocka_unit_test_setup(test_stolen, setup),
 		cmocka_unit_test_setup(test_date, setup),

@@ -506,7 +506,7 @@ static void test_held_back_and_place(void **state)
 	(void)state;
 	two_on_cpu_0();
 	p->balance = true;
-	vcpu[1].affinity.bits[0] = 5;
+	vcpu[1].allowed.bits[0] = 5;
 	answer = NULL;
 	answered_slice = 3000000;
 	assert_false(step(0));

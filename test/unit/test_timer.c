@@ -13,7 +13,8 @@
 #define CPUS 3
 
 static struct cpu cpu[CPUS];
-struct cpu *host_cpu;
+struct cpu *host_cpu, *housekeeping_cpu = &cpu[0];
+static unsigned raised;
 static stime_t clock_now;
 static stime_t hardware[CPUS];
 static void (*relax)(void);
@@ -26,6 +27,13 @@ stime_t now(void)
 void arch_timer_program(stime_t at)
 {
 	hardware[host_cpu - cpu] = at;
+}
+
+void cpu_raise(struct cpu *c, u32 work)
+{
+	assert_ptr_equal(c, housekeeping_cpu);
+	assert_int_equal(work, CPU_WORK_TIMER);
+	raised++;
 }
 
 /* The other CPU's work while this one waits. */
@@ -582,6 +590,42 @@ static void test_early(void **state)
 	assert_int_equal(fired, 5);
 }
 
+/* The timers of a CPU that becomes isolated go to the housekeeping CPU, and so do new ones. */
+static void test_isolated(void **state)
+{
+	(void)state;
+	set(0, 9000);
+	host_cpu = &cpu[1];
+	for (unsigned i = 1; i < 20; i++)
+		set(i, 5000 + 100 * i);
+	cpu[1].isolated = true;
+	raised = 0;
+	timers_leave();
+	for (unsigned i = 1; i < 20; i++)
+		model[i].cpu = 0;
+	check_heap(0, cpu[0].timers.first, NULL);
+	assert_null(cpu[1].timers.first);
+	assert_true(raised);
+
+	raised = 0;
+	hardware[1] = ~0UL;
+	model[20].armed = true;
+	model[20].at = 4000;
+	timer_set(&model[20].t, 4000);
+	assert_ptr_equal(cpu[0].timers.first, &model[20].t);
+	assert_int_equal(raised, 1);
+	assert_int_equal(hardware[1], ~0UL);
+	stop(5);
+	timer_follow(&model[6].t);
+	check_heap(0, cpu[0].timers.first, NULL);
+
+	host_cpu = &cpu[0];
+	clock_now = 10000;
+	timers_run(NULL);
+	for (unsigned i = 0; i <= 20; i++)
+		assert_int_equal(model[i].fired, i != 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -592,6 +636,7 @@ int main(void)
 		cmocka_unit_test_setup(test_bounded, setup),
 		cmocka_unit_test_setup(test_move, setup),
 		cmocka_unit_test_setup(test_follow, setup),
+		cmocka_unit_test_setup(test_isolated, setup),
 		cmocka_unit_test_setup(test_while_running, setup),
 		cmocka_unit_test_setup(test_random, setup),
 		cmocka_unit_test_setup(test_order, setup),

@@ -34,6 +34,8 @@ static const struct {
 	{ "pci", "assign", "FUNCTION DOMAIN", "give FUNCTION to a domain", PCI_ASSIGN, 2 },
 	{ "pci", "revoke", "FUNCTION", "take FUNCTION from its owner", PCI_REVOKE, 1 },
 	{ "pci", "bus", "DOMAIN", "PCI slots, before it runs", PCI_BUS, 1 },
+	{ "dedicate", "", "DOMAIN CPUS", "a CPU of its own for each vCPU", DEDICATE, 2 },
+	{ "share", "", "DOMAIN", "share its CPUs again", SHARE, 1 },
 	{ "info", "", "", "mitigations of speculation", INFO, 0 },
 	{ "log", "", "", "Margay's messages", LOG, 0 },
 	{ "adopt", "", "", "tell xenstore of guests not by xl", ADOPT, 0 },
@@ -77,7 +79,7 @@ static void print_commands(FILE *f, const char *group)
 void print_help(FILE *f)
 {
 	fputs("usage: mgctl [OPTION...] policy|trace|pci COMMAND [OPERAND...]\n"
-	      "       mgctl [OPTION...] stat|log|info|adopt\n"
+	      "       mgctl [OPTION...] stat|log|info|adopt|dedicate|share\n"
 	      "Controls and observes Margay, the hypervisor, from a guest with the\n"
 	      "control privilege.\n\n",
 	      f);
@@ -280,7 +282,10 @@ static bool parse_operands(char **operand, struct request *rq, FILE *err)
 		return parse_function(operand[0], rq, err) && parse_domain(operand[1], rq, err);
 	case PCI_REVOKE:
 		return parse_function(operand[0], rq, err);
+	case DEDICATE:
+		return parse_domain(operand[0], rq, err) && parse_cpus(operand[1], rq->cpus, err);
 	case PCI_BUS:
+	case SHARE:
 		return parse_domain(operand[0], rq, err);
 	default:
 		return true;
@@ -300,7 +305,8 @@ static int parse_command(int argc, char **argv, struct request *rq, FILE *err)
 	if (i == NR_COMMANDS)
 		return wrong(
 			err,
-			"'%s' is not `policy', `trace', `pci', `stat', `log', `info' or `adopt'",
+			"'%s' is not `policy', `trace', `pci', `stat', `log', `info', `adopt', "
+			"`dedicate' or `share'",
 			group);
 	used = commands[i].name[0] ? 2 : 1;
 	if (argc < used)

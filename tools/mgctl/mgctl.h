@@ -41,7 +41,9 @@ enum command {
 	PCI_LIST,
 	PCI_ASSIGN,
 	PCI_REVOKE,
-	PCI_BUS
+	PCI_BUS,
+	DEDICATE,
+	SHARE
 };
 
 struct request {
@@ -106,7 +108,8 @@ int do_stat(struct mgctl *m, const struct request *rq);
 int do_log(struct mgctl *m, const struct request *rq);
 int do_record(struct mgctl *m, const struct request *rq);
 
-/* pci.c: the same. */
+/* isolate.c, pci.c: the same. */
+int do_isolate(struct mgctl *m, const struct request *rq);
 int do_pci(struct mgctl *m, const struct request *rq);
 /* pci_bus.c. Returns 0 or -errno; -EALREADY: it has run; -ENOEXEC: its ACPI tables are not libxl's. */
 int add_pci_bus(struct mgctl *m, uint32_t domain);

@@ -390,6 +390,9 @@ int do_request(struct mgctl *m, const struct request *rq)
 	case PCI_REVOKE:
 	case PCI_BUS:
 		return do_pci(m, rq);
+	case DEDICATE:
+	case SHARE:
+		return do_isolate(m, rq);
 	case TRACE_SHOW: /* needs no Margay: main.c */
 	case EXPORT:
 	case ADOPT:

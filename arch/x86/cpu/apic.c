@@ -8,6 +8,7 @@
 #include <x86/apic_regs.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/mce.h>
 #include <x86/msr.h>
 #include <x86/paging.h>
 #include <x86/traps.h>
@@ -21,14 +22,14 @@
 static volatile u8 *regs;	/* NULL in x2APIC mode */
 static u64 timer_mul;		/* timer ticks = ns * timer_mul >> 32 */
 
-static u32 apic_read(u32 reg)
+u32 apic_read(u32 reg)
 {
 	if (regs)
 		return *(volatile u32 *)(regs + reg);
 	return (u32)rdmsr(MSR_X2APIC_BASE + (reg >> 4));
 }
 
-static void apic_write(u32 reg, u32 val)
+void apic_write(u32 reg, u32 val)
 {
 	if (regs)
 		*(volatile u32 *)(regs + reg) = val;
@@ -102,7 +103,7 @@ bool apic_in_service(u8 vector)
 	return apic_read(APIC_ISR + vector / 32U * 16) >> vector % 32 & 1;
 }
 
-void apic_send_ipi(u32 dest, u32 icr_low)
+static void send_ipi(u32 dest, u32 icr_low)
 {
 	if (!regs) {
 		/* WRMSR to the x2APIC does not order earlier stores. SDM 3A 11.12.3. */
@@ -116,20 +117,33 @@ void apic_send_ipi(u32 dest, u32 icr_low)
 	apic_write(APIC_ICR, icr_low);
 }
 
-void apic_send_nmi(u32 dest)
+/* What this interrupted may be the sending of an IPI: restores ICR_HIGH. */
+static void send_between(u32 dest, u32 icr_low)
 {
 	u32 high;
 
 	if (!regs) {
-		apic_send_ipi(dest, ICR_NMI);
+		send_ipi(dest, icr_low);
 		return;
 	}
-	/* The NMI may have interrupted the sending of an IPI: restore ICR_HIGH. */
 	high = apic_read(APIC_ICR_HIGH);
-	apic_send_ipi(dest, ICR_NMI);
+	send_ipi(dest, icr_low);
 	while (apic_read(APIC_ICR) & ICR_PENDING)
 		cpu_relax();
 	apic_write(APIC_ICR_HIGH, high);
+}
+
+void apic_send_ipi(u32 dest, u32 icr_low)
+{
+	if (unlikely(this_cpu()->isolated))
+		send_between(dest, icr_low);
+	else
+		send_ipi(dest, icr_low);
+}
+
+void apic_send_nmi(u32 dest)
+{
+	send_between(dest, ICR_NMI);
 }
 
 void __init apic_timer_calibrate(u64 tsc_hz)
@@ -159,6 +173,8 @@ void arch_timer_program(stime_t at)
 
 	this_cpu()->timer_tsc = tsc;
 	this_cpu()->policy_watched = false;
+	if (unlikely(this_cpu()->isolated)) /* the timer is the owner's; NMIs end policies' calls */
+		return;
 	if (x86.tsc_deadline) {
 		wrmsr(MSR_TSC_DEADLINE, tsc);
 		return;
@@ -171,7 +187,22 @@ void arch_timer_program(stime_t at)
 
 void arch_cpu_kick(struct cpu *c)
 {
-	apic_send_ipi(c->apic_id, VEC_KICK);
+	apic_send_ipi(c->apic_id, unlikely(READ_ONCE(c->owner)) ? ICR_NMI : VEC_KICK);
+}
+
+void arch_cpu_isolate(bool on)
+{
+	apic_init_cpu();
+	if (!on) {
+		/* What it has left pending there stays so: nothing but INIT takes it out. */
+		if (apic_read(APIC_IRR))
+			apic_write(APIC_TPR, TPR_ISOLATED);
+		mce_start_polling();
+		return;
+	}
+	apic_write(LVT(LVT_TIMER), LVT_MASKED);
+	apic_write(APIC_TPR, TPR_ISOLATED);
+	arch_poll_irqs();
 }
 
 void arch_cpu_nmi(struct cpu *c)

@@ -8,6 +8,7 @@
 #include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/smp.h>
+#include <x86/traps.h>
 
 #define L1C_MONITOR BIT(3)
 #define L1C_HYPERVISOR BIT(31)
@@ -42,11 +43,22 @@ void __init idle_init(void)
 	pr_info("idle CPUs sleep by MWAIT, at most in C%u\n", deepest);
 }
 
-void idle_hlt(void)
+__noinline void idle_hlt(void)
 {
 	hold_over();
-	__asm__ volatile("sti; hlt; cli" ::: "memory");
+	/* A kick may be an NMI, which STI does not hold back: see idle_nmi(). */
+	__asm__ volatile("idle_test: cmpl $0, %%gs:%c0; jne idle_over; sti; hlt; idle_over: cli"
+			 :: "i"(offsetof(struct cpu, work)) : "memory", "cc");
 	hold_begin();
+}
+
+/* Between the test for work and the sleep an NMI would be lost. */
+void idle_nmi(struct trap_frame *f)
+{
+	extern const u8 idle_test[], idle_over[];
+
+	if (f->rip - (u64)idle_test < (u64)(idle_over - idle_test))
+		f->rip = (u64)idle_over;
 }
 
 /* Monitors code, which nobody writes: MWAIT ends by an interrupt only. */

@@ -50,6 +50,7 @@ int irq_bind(struct irq *i, struct cpu *c)
 		i->vector = (u8)(VEC_DEVICE_FIRST + at);
 		atomic_store(&t->irq[at], i);
 		bound++;
+		c->device_vectors++;
 		return 0;
 	}
 	return -ENOSPC;
@@ -66,6 +67,7 @@ void irq_unbind(struct irq *i)
 	spin_lock(&irq_lock);
 	(void)atomic_xchg(&t->irq[at], &gone);
 	bound--;
+	i->cpu->device_vectors--;
 	spin_unlock(&irq_lock);
 	while (t->handled == at + 1)
 		cpu_relax();

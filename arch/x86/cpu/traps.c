@@ -6,6 +6,8 @@
  */
 #include <margay/console.h>
 #include <x86/apic.h>
+#include <x86/direct.h>
+#include <x86/hvm.h>
 #include <x86/irq.h>
 #include <x86/mce.h>
 #include <x86/paging.h>
@@ -123,12 +125,19 @@ void trap_handler(struct trap_frame *f)
 {
 	struct cpu *c = this_cpu();
 
+	if (unlikely(c->isolated) && f->vector >= 32) {
+		direct_interrupt(c, (u8)f->vector);
+		return;
+	}
 	switch (f->vector) {
 	case VEC_NMI:
 		/*
 		 * Another CPU may have sent it to get this CPU's attention; the work bits say why.
 		 */
 		c->stats.nmis++;
+		idle_nmi(f);
+		if (hvm->nmi && c->loaded && c->loaded->in_guest)
+			hvm->nmi(c->loaded);
 		panic_poll();
 		if (!policy_nmi(c, f))
 			nmi_unasked(c);

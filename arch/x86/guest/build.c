@@ -313,7 +313,7 @@ static int load_acpi(struct domain *d, const struct guest_layout *l, bool pci)
 	if (d->hardware)
 		acpi_machine_build(tables, l->acpi, d->nr_vcpus);
 	else
-		acpi_build(tables, l->acpi, d->nr_vcpus, pci);
+		acpi_build(tables, l->acpi, d->nr_vcpus, pci, d->native);
 	rc = copy_to_gpa(d, l->acpi, tables, l->acpi_size);
 	kfree(tables);
 	return rc;

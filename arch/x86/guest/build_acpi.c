@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ACPI tables of a guest: hardware-reduced (no PM timer, 8259, RTC, 8042 or VGA), a local APIC
+ * The ACPI tables of a guest: hardware-reduced (no 8259, RTC, 8042, VGA, nor, but for a guest without
+ * Xen's clock, PM timer), a local APIC
  * or, for ids that an xAPIC cannot have, an x2APIC per vCPU, no IO-APIC. The DSDT holds an empty
  * \_SB: the MADT alone lets a kernel bring CPUs up and take them offline. For a guest with a PCI bus
  * an SSDT has the host bridge, and the MCFG says where config space is. ACPI 6.4, chapter 5.
@@ -10,6 +11,7 @@
 #include "acpi_build.h"
 
 #define FADT_SIZE 268U /* revision 5 */
+#define FADT_X_PM_TIMER 208
 #define FADT_WBINVD BIT(0)
 #define FADT_PWR_BUTTON BIT(4) /* no fixed power and sleep buttons */
 #define FADT_SLP_BUTTON BIT(5)
@@ -123,6 +125,9 @@ void acpi_cpus(void *to, unsigned nr_vcpus)
 
 static const u8 scope_sb[] = { 0x10, 0x06, '\\', '_', 'S', 'B', '_' }; /* Scope (\_SB) {} */
 
+/* A generic address: a port of 32 bits. For kernels that calibrate their TSC by it. */
+static const u8 pm_timer_block[12] = { 1, 32, 0, 3, PORT_PM_TIMER & 0xff, PORT_PM_TIMER >> 8 };
+
 static void pci_tables(struct tables *t, gpaddr_t gpa)
 {
 	const u64 high[] = { guest_pci_high(), guest_pci_high_end() - 1, 0,
@@ -138,7 +143,7 @@ static void pci_tables(struct tables *t, gpaddr_t gpa)
 	t->xsdt.ssdt = gpa + offsetof(struct tables, ssdt);
 }
 
-void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus, bool pci)
+void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus, bool pci, bool pm_timer)
 {
 	struct tables *t = to;
 
@@ -155,6 +160,9 @@ void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus, bool pci)
 	t->fadt.dsdt = (u32)t->fadt.x_dsdt;
 	t->fadt.boot_arch = FADT_NO_VGA | FADT_NO_ASPM | FADT_NO_RTC;
 	t->fadt.flags = FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_HW_REDUCED;
+	if (pm_timer)
+		memcpy(t->fadt.x_legacy + FADT_X_PM_TIMER - 148, pm_timer_block,
+		       sizeof(pm_timer_block));
 	acpi_finish_table(&t->fadt.header, "FACP", 5, FADT_SIZE);
 	t->madt.table.lapic = VLAPIC_BASE;
 	acpi_cpus(t->madt.cpus, nr_vcpus);

@@ -3,6 +3,7 @@
  * The vCPU registers that neither back-end switches: XSAVE state (switched eagerly, at every change
  * of vCPU), debug registers, TSC_AUX. SDM 1 13, 3B 18.2.
  */
+#include <x86/direct.h>
 #include <x86/spec.h>
 
 #include "guest.h"
@@ -70,6 +71,8 @@ void arch_vcpu_load(struct vcpu *v)
 
 void arch_vcpu_save(struct vcpu *v)
 {
+	if (unlikely(v->direct))
+		direct_leave(v);
 	if (hvm->save)
 		hvm->save(v);
 	fpu_save(v);

@@ -412,6 +412,16 @@ static int cpuid_policy_init(struct domain *d)
 	d->cpuid = cpu_policy_make(d->max_vcpus);
 	if (!d->cpuid)
 		return -ENOMEM;
+	if (d->native) {
+		struct cpuid_policy *p = d->cpuid;
+
+		p->basic[1].ecx &= ~(d->trusted       ? (u32)(L1C_X2APIC | L1C_TSC_DEADLINE) :
+				     x86.tsc_deadline ? 0 :
+							(u32)L1C_TSC_DEADLINE);
+		p->rows[ROW_1].ecx = p->basic[1].ecx;
+		/* Its IPI needs no exit. */
+		p->rows[ROW_XEN_ID].eax |= XEN_HVM_CPUID_UPCALL_VECTOR;
+	}
 	if (!d->cpuid->intel)	/* the size of the core's part of an APIC id */
 		d->cpuid->ext[8].ecx += (u32)d->apic_shift << 12;
 	return 0;

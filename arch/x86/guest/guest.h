@@ -87,6 +87,7 @@ struct vlapic {
 	stime_t period;  /* 0 unless periodic */
 	bool timer_held; /* periodic, not armed: see vlapic_timer_fired() */
 	u64 tsc_deadline;
+	bool timer_given; /* the CPU's timer runs for it: direct.c */
 };
 
 static inline bool vlapic_x2apic(const struct vlapic *vl) { return vl->base & APIC_BASE_EXTD; }
@@ -143,6 +144,7 @@ void vlapic_timer_start(struct vlapic *vl, u32 count); /* write to TMICT */
 /* Rearms a held timer: the guest can see ticks again, e.g. after it took an interrupt. Own CPU. */
 void vlapic_timer_resume(struct vlapic *vl);
 u32 vlapic_timer_count(const struct vlapic *vl);
+void vlapic_timer_load(struct vlapic *vl, u32 count); /* starts from that count */
 void vlapic_timer_divide(struct vlapic *vl, u32 tdcr);
 void vlapic_timer_deadline(struct vlapic *vl, u64 tsc); /* a guest TSC value; 0 disarms */
 

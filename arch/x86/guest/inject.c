@@ -8,6 +8,7 @@
  */
 #include <margay/policy_registry.h>
 #include <margay/sched.h>
+#include <x86/direct.h>
 
 #include "guest.h"
 
@@ -126,7 +127,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 	if (work & VCPU_WORK_TIME)
 		arch_update_time(v);
 
-	if (v->nmi_pending) {
+	if (v->nmi_pending && likely(!direct_holds_nmi(v))) {
 		if (nmi_allowed(v, can_take)) {
 			v->inject =
 				(struct injection){ .valid = true, .type = INJ_NMI, .vector = 2 };
@@ -159,7 +160,9 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 		}
 	}
 
-	vector = v->vlapic->by_hardware ? -1 : vlapic_pending(v);
+	if (unlikely(v->direct))
+		direct_move_irr(v);
+	vector = v->vlapic->by_hardware || v->direct ? -1 : vlapic_pending(v);
 	if (vector >= 0) {
 		if (can_take && !v->inject.valid) {
 			vlapic_accept(v, (u8)vector);

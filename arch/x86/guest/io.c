@@ -7,6 +7,7 @@
  * the guest as on a PC.
  */
 #include <margay/guest_copy.h>
+#include <x86/build.h>
 #include <x86/decode.h>
 #include <x86/hardware.h>
 #include <x86/paging.h>
@@ -19,6 +20,7 @@
 #define RESET_CONTROL_RST_CPU 0x04
 
 #define PORT_PCI_CONFIG 0xcf8 /* to 0xcff */
+#define PM_TIMER_PER_NS ((3579545UL << 32) / NS_PER_S) /* 32 bits of fraction */
 
 #define STRING_STEPS 64U /* elements per exit; each may walk four page tables */
 #define RFLAGS_DF BIT(10)
@@ -29,6 +31,8 @@ static u32 read_port(struct vcpu *v, const struct io_exit *io)
 
 	if (unlikely(v->domain->hardware))
 		return hardware_in(v, port, io->size);
+	if (port == PORT_PM_TIMER && v->domain->native)
+		return (u32)((unsigned __int128)now() * PM_TIMER_PER_NS >> 32) & 0xffffff;
 	return (port & ~7) == PORT_PCI_CONFIG ? ~0U : 0;
 }
 

@@ -6,6 +6,7 @@
  */
 #include <margay/guest_copy.h>
 #include <x86/cpuid_policy.h>
+#include <x86/direct.h>
 #include <x86/microcode.h>
 #include <x86/spec.h>
 
@@ -97,12 +98,15 @@ static struct msr_read read_tsc(struct vcpu *v)
  */
 static int write_tsc(struct vcpu *v, u32 msr __unused, u64 val)
 {
-	u64 deadline = vlapic_read_deadline(v).val;
+	u64 deadline;
 
+	direct_timer(v, false);
+	deadline = vlapic_read_deadline(v).val;
 	v->tsc_offset = val - rdtsc();
 	atomic_or(&v->pending, VCPU_WORK_TIME);
 	if (deadline)
-		return vlapic_wrmsr(v, MSR_TSC_DEADLINE, deadline);
+		vlapic_wrmsr(v, MSR_TSC_DEADLINE, deadline);
+	direct_timer(v, true);
 	return 0;
 }
 

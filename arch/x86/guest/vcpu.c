@@ -6,6 +6,7 @@
 #include <margay/boot_state.h>
 #include <margay/cmdline.h>
 #include <x86/cpuid_policy.h>
+#include <x86/direct.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/vlapic.h>
@@ -61,7 +62,12 @@ void arch_vcpu_run(struct vcpu *v)
 	if (unlikely(opt.perf_boot))
 		boot_guest_entered();
 	check_state(v);
-	hvm->run(v);
+	if (unlikely(v->core))
+		direct_update(v);
+	if (unlikely(v->direct))
+		hvm->run_direct(v);
+	else
+		hvm->run(v);
 }
 
 void arch_vcpu_dump(struct vcpu *v)

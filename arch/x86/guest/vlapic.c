@@ -5,6 +5,8 @@
  * there is no lock. APIC id = vCPU id; in xAPIC mode its lower 8 bits. SDM 3A 11.
  */
 #include <margay/sched.h>
+#include <x86/apic.h>
+#include <x86/direct.h>
 #include <x86/vioapic.h>
 
 #include "guest.h"
@@ -209,6 +211,8 @@ static void end_service(struct vlapic *vl, u8 vector)
 
 void vlapic_unaccept(struct vcpu *v, u8 vector)
 {
+	if (unlikely(v->direct))
+		direct_put_back(vector);
 	if (highest_isr(v->vlapic) != vector)
 		return;
 	end_service(v->vlapic, vector);
@@ -239,6 +243,10 @@ bool arch_vcpu_interrupt(struct vcpu *v, u8 vector)
 		if ((vl->lvt[LVT_ERROR] & 0xff) >= 16)
 			new |= vlapic_lvt_deliver(vl, LVT_ERROR);
 		return new;
+	}
+	if (unlikely(v->direct)) {	/* else late: direct_interrupt() takes it */
+		apic_send_ipi(v->cpu->apic_id, vector);
+		return true;
 	}
 	/*
 	 * If the bit was already set, its setter has notified the vCPU. A vCPU halted with IF clear
@@ -324,10 +332,27 @@ void vlapic_set_cr8(struct vcpu *v, u8 cr8)
 	set_tpr(v->vlapic, (u32)cr8 << 4);
 }
 
+/* After a change of the mode: the APIC of the vCPU's own CPU may serve now, or does no more. */
+static void follow_mode(struct vlapic *vl)
+{
+	struct vcpu *v = vl->v;
+
+	if (likely(!v->core))
+		return;
+	if (v->direct && !arch_vcpu_may_be_direct(v))
+		direct_leave(v);
+	if (v->direct)
+		apic_write(APIC_SVR, vl->svr);
+	atomic_or(&v->cpu->work, CPU_WORK_RESCHED);
+	if (v->domain->trusted)
+		cpu_raise(housekeeping_cpu, CPU_WORK_GUESTS);
+}
+
 static void write_svr(struct vlapic *vl, u32 val)
 {
 	vl->svr = val & SVR_VALID;
 	atomic_or(&vl->v->pending, VCPU_WORK_LAPIC); /* hardware delivery may change */
+	follow_mode(vl);
 	for (unsigned i = 0; !(val & SVR_ENABLE) && i < NR_LVTS; i++)
 		vl->lvt[i] |= LVT_MASKED;
 }
@@ -340,8 +365,11 @@ static void write_lvt(struct vlapic *vl, unsigned i, u32 val)
 	if (!(vl->svr & SVR_ENABLE))
 		val |= LVT_MASKED;
 	WRITE_ONCE(vl->lvt[i], val);
-	if (i == LVT_TIMER)
-		vlapic_timer_lvt(vl, old);
+	if (i != LVT_TIMER)
+		return;
+	direct_timer(vl->v, false);
+	vlapic_timer_lvt(vl, old);
+	direct_timer(vl->v, true);
 }
 
 /* Returns the bits that a write to a register may set; in x2APIC mode other bits raise #GP. */
@@ -481,6 +509,7 @@ static int write_base(struct vlapic *vl, u64 val)
 		return -EPERM;
 	vl->base = VLAPIC_BASE | mode | (vl->base & APIC_BASE_BSP);
 	atomic_or(&vl->v->pending, VCPU_WORK_LAPIC);
+	follow_mode(vl);
 	if (!mode && old)
 		vlapic_init_regs(vl);
 	else if ((mode & ~old) & APIC_BASE_EXTD)

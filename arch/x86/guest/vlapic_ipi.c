@@ -8,6 +8,7 @@
 #include <margay/hold.h>
 #include <margay/sched.h>
 #include <x86/apic.h>
+#include <x86/direct.h>
 
 #include "guest.h"
 
@@ -88,6 +89,8 @@ bool vlapic_handle_startup(struct vcpu *v)
 	word = atomic_xchg(&vl->startup, 0);
 
 	if (word & STARTUP_INIT) {
+		if (v->direct)
+			direct_leave(v);
 		vlapic_init_regs(vl);
 		arch_vcpu_reset(v);
 		v->initialised = false;
@@ -271,5 +274,5 @@ struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remappe
 	u64 id = (address >> MSG_DEST_SHIFT & 0xff) >> d->apic_shift;
 	struct cpu *c = d->vcpus[id < d->nr_vcpus && !(address & MSG_LOGICAL) ? id : 0]->cpu;
 
-	return !remapped && c->apic_id >= XAPIC_BROADCAST ? housekeeping_cpu : c;
+	return c->owner || (!remapped && c->apic_id >= XAPIC_BROADCAST) ? housekeeping_cpu : c;
 }

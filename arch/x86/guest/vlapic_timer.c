@@ -97,7 +97,7 @@ u32 vlapic_timer_count(const struct vlapic *vl)
 	return expires > t ? (u32)((expires - t) >> divide_shift(vl->tdcr)) : 0;
 }
 
-static void load_count(struct vlapic *vl, u32 count)
+void vlapic_timer_load(struct vlapic *vl, u32 count)
 {
 	unsigned shift = divide_shift(vl->tdcr);
 	stime_t t = now();
@@ -116,7 +116,7 @@ void vlapic_timer_start(struct vlapic *vl, u32 count)
 	if (vl->lvt[LVT_TIMER] & LVT_DEADLINE)
 		return;
 	vl->tmict = count;
-	load_count(vl, count);
+	vlapic_timer_load(vl, count);
 }
 
 /* Changes the rate; the count continues from its current value. */
@@ -126,7 +126,7 @@ void vlapic_timer_divide(struct vlapic *vl, u32 tdcr)
 
 	vl->tdcr = tdcr;
 	if (count)
-		load_count(vl, count);
+		vlapic_timer_load(vl, count);
 }
 
 /*
@@ -142,7 +142,7 @@ void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt)
 		vl->tsc_deadline = 0;
 		vl->tmict = 0;
 	} else if (changed) {
-		load_count(vl, vlapic_timer_count(vl));
+		vlapic_timer_load(vl, vlapic_timer_count(vl));
 	} else if ((old_lvt & ~lvt & LVT_MASKED) || vl->timer_held) {
 		vlapic_timer_resume(vl);
 	}

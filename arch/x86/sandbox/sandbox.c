@@ -105,7 +105,7 @@ static bool nmis_on;
 bool policy_nmi(struct cpu *c, struct trap_frame *f)
 {
 	bool forwards = c == housekeeping_cpu;
-	bool ours = (forwards && nmis_on) || atomic_xchg(&c->policy_nmi, false);
+	bool ours = (forwards && nmis_on) || atomic_xchg(&c->policy_nmi, false) || c->nmi_kicks;
 
 	for (unsigned i = 0; forwards && i < nr_cpus; i++)
 		if (cpus[i] != c && overdue(cpus[i])) {

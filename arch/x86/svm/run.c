@@ -8,6 +8,7 @@
 #include <margay/sched.h>
 #include <x86/cpuid_policy.h>
 #include <x86/decode.h>
+#include <x86/direct.h>
 #include <x86/spec.h>
 
 #include "svm.h"
@@ -456,7 +457,7 @@ static inline u8 upcall_pending(const struct vcpu *v)
  * Handles pending work of v with GIF set. Returns true, with GIF clear, when no new work is
  * pending; false, with GIF set, when this CPU has other work than v.
  */
-static inline bool svm_do_pending_work(struct cpu *c, struct vcpu *v)
+static inline bool svm_do_pending_work(struct cpu *c, struct vcpu *v, bool direct)
 {
 	for (;;) {
 		WRITE_ONCE(v->in_guest, false);
@@ -467,24 +468,28 @@ static inline bool svm_do_pending_work(struct cpu *c, struct vcpu *v)
 		}
 		svm_prepare_entry(v);
 		clgi();
+		if (direct)
+			direct_outside(v);
 		vcpu_set_in_guest(v);
 		smp_mb();
 		if (!(c->work | v->pending))
 			return true;
+		if (direct)
+			direct_inside(v);
 	}
 }
 
 /*
  * Runs v until this CPU has other work. GIF stays clear from the last check of the work bits to
- * VMRUN.
+ * VMRUN. direct: only until v is direct no more.
  */
-void svm_run(struct vcpu *v)
+static __always_inline void run(struct vcpu *v, bool direct)
 {
 	struct cpu *c = this_cpu();
 
 	write_cr2(vmcb_of(v)->cr2); /* VMRUN loads CR2; Bochs 2.7 does not */
 	time_exit(v);
-	for (;;) {
+	while (!direct || v->direct) {
 		struct vmcb *m;
 		u64 work;
 
@@ -493,13 +498,14 @@ void svm_run(struct vcpu *v)
 		smp_mb();
 		/* The pending byte is a level: there is work until the guest clears it. */
 		work = with_cpu_work(upcall_pending(v));
-		if (likely(!(work | v->entry_work))) {
+		if (!direct && likely(!(work | v->entry_work))) {
 			time_entry(v);
 			hold_over();
 			WORLD_SWITCH("svm_switch", v);
 		} else {
-			if ((v->pending || upcall_pending(v) || v->waiting_window || c->work) &&
-			    !svm_do_pending_work(c, v))
+			if ((direct || v->pending || upcall_pending(v) || v->waiting_window ||
+			     c->work) &&
+			    !svm_do_pending_work(c, v, direct))
 				break;
 			trace(ENTRY, v, vmcb_of(v)->rip, 0);
 			if (v->inject.valid)
@@ -517,6 +523,8 @@ void svm_run(struct vcpu *v)
 		time_exit(v);
 		v->regs.rflags = m->rflags;
 		WRITE_ONCE(v->in_guest, false);
+		if (direct)
+			direct_inside(v);
 		stgi();
 		if (unlikely(m->v_tpr_irq != m->tpr_at_entry))
 			sync_virtual_interrupt(v, m);
@@ -559,4 +567,14 @@ void svm_run(struct vcpu *v)
 			break;
 	}
 	time_entry(v);
+}
+
+void svm_run(struct vcpu *v)
+{
+	run(v, false);
+}
+
+void svm_run_direct(struct vcpu *v)
+{
+	run(v, true);
 }

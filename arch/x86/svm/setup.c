@@ -123,6 +123,19 @@ static void svm_vcpu_free(struct vcpu *v)
 	v->hvm = NULL;
 }
 
+/* What ends a shared guest's turn and goes on in a direct one. */
+#define SHARED1 (INTERCEPT_INTR | INTERCEPT_HLT | INTERCEPT_RDPMC)
+#define SHARED2 (INTERCEPT_MONITOR | INTERCEPT_MWAIT)
+
+static void svm_direct(struct vcpu *v, bool on)
+{
+	struct vmcb *m = vmcb_of(v);
+
+	m->intercept1 = on ? m->intercept1 & ~SHARED1 : m->intercept1 | SHARED1;
+	m->intercept2 = on ? m->intercept2 & ~SHARED2 : m->intercept2 | SHARED2;
+	m->v_intr_masking = on ? 0 : V_INTR_MASKING;
+}
+
 static void svm_load(struct vcpu *v)
 {
 	const struct svm_cpu *c = v->cpu->hvm;
@@ -241,6 +254,8 @@ const struct hvm_ops svm_ops = {
 	.vcpu_free = svm_vcpu_free,
 	.load = svm_load,
 	.run = svm_run,
+	.run_direct = svm_run_direct,
+	.direct = svm_direct,
 	.mode = svm_mode,
 	.refresh_paging_state = svm_refresh_paging_state,
 	.dump = svm_dump,

@@ -52,6 +52,7 @@ static inline void svm_take_asid(struct svm_cpu *c, struct vcpu *v)
 }
 
 void svm_run(struct vcpu *v);
+void svm_run_direct(struct vcpu *v);
 
 /* Copies the registers that both the VMCB and struct vcpu.regs hold. */
 static inline void svm_read_regs(const struct vmcb *m, struct regs *r)

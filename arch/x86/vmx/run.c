@@ -8,6 +8,7 @@
 #include <margay/hypercall.h>
 #include <margay/sched.h>
 #include <x86/apic_regs.h>
+#include <x86/direct.h>
 #include <x86/spec.h>
 #include <x86/traps.h>
 
@@ -36,7 +37,7 @@ static u64 read_blocking(struct vcpu *v, const struct vmx_vcpu *s)
 }
 
 /* Turns hardware delivery of the vLAPIC's interrupts on or off. SDM 3C 30.2, 30.5. */
-static void set_intr_delivery(struct vmx_vcpu *s, bool by_hardware)
+void vmx_intr_delivery(struct vmx_vcpu *s, bool by_hardware)
 {
 	s->by_hardware = by_hardware;
 	vmwrite(CPU_CONTROLS2, s->controls.cpu2 | (by_hardware ? CPU2_APICV : 0));
@@ -64,8 +65,8 @@ static void vmx_prepare_entry(struct vcpu *v)
 	bool can_take = (v->regs.rflags & RFLAGS_IF) &&
 			!(blocked & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS));
 
-	if (vlapic_by_hardware(v, vmx_caps.apicv) != s->by_hardware)
-		set_intr_delivery(s, !s->by_hardware);
+	if (vlapic_by_hardware(v, vmx_caps.apicv && !v->direct) != s->by_hardware)
+		vmx_intr_delivery(s, !s->by_hardware);
 	/* NMIs cannot be injected after MOV SS either. SDM 3C 27.3.1.5. */
 	v->nmi_blocked = blocked & (BLOCKED_BY_NMI | BLOCKED_BY_MOV_SS);
 	if (vcpu_prepare_entry(v, can_take))
@@ -311,6 +312,7 @@ static enum exit_reason exit_reason_of(u64 reason)
 {
 	switch (reason) {
 	case VMEXIT_EVENT: return exit_reason_of_event();
+	case VMEXIT_PREEMPTION_TIMER: return EXIT_NMI;
 	case VMEXIT_EXTINT: return EXIT_INTR;
 	case VMEXIT_TRIPLE_FAULT: return EXIT_SHUTDOWN;
 	case VMEXIT_INIT:
@@ -347,6 +349,7 @@ static enum exit_reason exit_reason_of(u64 reason)
 
 static void vmx_handle_exit(struct vcpu *v, u64 reason)
 {
+	const struct vmx_vcpu *s = vmx(v);
 	enum exit_reason r;
 	unsigned len;
 
@@ -373,8 +376,11 @@ static void vmx_handle_exit(struct vcpu *v, u64 reason)
 			atomic_or(&v->pending, VCPU_WORK_LAPIC);
 		break;
 	case EXIT_NMI:
-		__asm__ volatile("int $2");
-		break; /* the handler's IRET unblocks NMIs */
+		if (reason == VMEXIT_PREEMPTION_TIMER)	/* vmx_nmi() */
+			vmwrite(PIN_CONTROLS, s->controls.pin);
+		else
+			__asm__ volatile("int $2"); /* the handler's IRET unblocks NMIs */
+		break;
 	case EXIT_EXCEPTION:
 		handle_exception(v);
 		break;
@@ -397,22 +403,29 @@ static void vmx_handle_exit(struct vcpu *v, u64 reason)
 	}
 }
 
-/* Runs v until this CPU has other work. Interrupts are off: a late one causes an immediate exit. */
-void vmx_run(struct vcpu *v)
+/*
+ * Runs v until this CPU has other work. Interrupts are off: a late one causes an immediate exit.
+ * direct: only until v is direct no more.
+ */
+static __always_inline void run(struct vcpu *v, bool direct)
 {
 	struct cpu *c = this_cpu();
 	struct vmx_vcpu *s = vmx(v);
 	u64 reason;
 
 	time_exit(v);
-	for (;;) {
+	while (!direct || v->direct) {
 		/* The pending byte is a level: there is work until the guest clears it. */
 		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending))
 			vmx_prepare_entry(v);
+		if (direct)
+			direct_outside(v);
 		vcpu_set_in_guest(v);
 		smp_mb();
 		if (unlikely(c->work | v->pending)) {
 			WRITE_ONCE(v->in_guest, false);
+			if (direct)
+				direct_inside(v);
 			if ((c->work && sched_wanted(c)) || (v->pending & VCPU_WORK_STOP))
 				break;
 			continue;
@@ -424,7 +437,19 @@ void vmx_run(struct vcpu *v)
 		hold_begin();
 		time_exit(v);
 		WRITE_ONCE(v->in_guest, false);
+		if (direct)
+			direct_inside(v);
 		vmx_handle_exit(v, reason);
 	}
 	time_entry(v);
+}
+
+void vmx_run(struct vcpu *v)
+{
+	run(v, false);
+}
+
+void vmx_run_direct(struct vcpu *v)
+{
+	run(v, true);
 }

@@ -101,6 +101,7 @@ bool __init vmx_probe(void)
 		pr_err("this CPU's VT-x has EPT without 2 MiB pages, write-back or INVEPT\n");
 		return false;
 	}
+	vmx_caps.preemption_timer = rdmsr(MSR_VMX_TRUE_PINBASED) >> 32 & PIN_PREEMPTION_TIMER;
 	vmx_caps.apicv = (rdmsr(MSR_VMX_PROCBASED2) >> 32 & CPU2_APICV) == CPU2_APICV;
 	x86.nested_page1g = vmx_caps.ept & EPT_CAP_1G;
 	pr_info("VT-x: %s1 GiB pages%s%s%s\n", x86.nested_page1g ? "" : "no ",

@@ -197,6 +197,38 @@ static void vmx_save(struct vcpu *v)
 	s->launched = false;
 }
 
+/* What ends a shared guest's turn and goes on in a direct one; CR8 and its TPR are the CPU's. */
+#define SHARED (CPU_HLT | CPU_MWAIT | CPU_MONITOR | CPU_RDPMC | CPU_TPR_SHADOW)
+
+static void vmx_direct(struct vcpu *v, bool on)
+{
+	const struct vmx_controls *all = &vmx_caps.controls;
+	struct vmx_vcpu *s = vmx(v);
+
+	if (s->by_hardware)
+		vmx_intr_delivery(s, false);
+	s->controls.pin = on ? all->pin & ~PIN_EXTINT : all->pin;
+	s->controls.cpu = on ? all->cpu & ~SHARED : all->cpu;
+	s->controls.cpu2 = on ? all->cpu2 & ~CPU2_PAUSE_LOOP : all->cpu2;
+	vmwrite(PIN_CONTROLS, s->controls.pin);
+	vmwrite(CPU_CONTROLS, s->cpu_controls = s->controls.cpu);
+	vmwrite(CPU_CONTROLS2, s->controls.cpu2);
+	vmwrite(ACTIVITY, 0);	/* a HLT ends, as on AMD-V */
+	s->tpr_threshold = ~0U;
+}
+
+/*
+ * There is no GIF: an NMI that comes between the last look for work and the entry ends the guest at
+ * once. In an NMI handler.
+ */
+static void vmx_nmi(struct vcpu *v)
+{
+	if (!vmx_caps.preemption_timer)
+		return;
+	vmwrite(PREEMPTION_TIMER, 0);
+	vmwrite(PIN_CONTROLS, vmx(v)->controls.pin | PIN_PREEMPTION_TIMER);
+}
+
 static int vmx_vcpu_init(struct vcpu *v)
 {
 	struct vmx_vcpu *s = kzalloc(sizeof(*s));
@@ -336,6 +368,9 @@ const struct hvm_ops vmx_ops = {
 	.load = vmx_load,
 	.save = vmx_save,
 	.run = vmx_run,
+	.run_direct = vmx_run_direct,
+	.direct = vmx_direct,
+	.nmi = vmx_nmi,
 	.mode = vmx_mode,
 	.refresh_paging_state = vmx_refresh_paging_state,
 	.dump = vmx_dump,

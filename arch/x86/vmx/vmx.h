@@ -43,6 +43,7 @@ struct vmx_vcpu {
 /* The machine's VT-x capabilities, and the initial controls of vCPUs. */
 struct vmx_caps {
 	struct vmx_controls controls;
+	bool preemption_timer;
 	bool apicv;		/* APIC-register virtualization and virtual-interrupt delivery */
 	u64 basic, ept;
 };
@@ -92,4 +93,7 @@ struct vcpu_seg vmx_seg(struct vcpu *v, unsigned n);
  */
 int vmx_bitmap_set(u8 *bitmap, u32 msr, bool rd, bool wr);
 
+/* Turns hardware delivery of the vLAPIC's interrupts on or off. */
+void vmx_intr_delivery(struct vmx_vcpu *s, bool by_hardware);
 void vmx_run(struct vcpu *v);
+void vmx_run_direct(struct vcpu *v);

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Watches the exits of domain 1, whose vCPUs have CPUs of their own: there must be none for ms=N
+ * milliseconds on end, while the domain does its work.
+ */
+#include "guest.h"
+
+#include <public/margay.h>
+
+#define MAX 400u
+#define PAUSE_NS (5 * NS_PER_MS)
+
+static struct margay_op op;
+static struct margay_counter got[MAX];
+
+/* Adds up the exits of all vCPUs. Returns false when the domain has ended. */
+static bool exits(uint64_t *sum)
+{
+	*sum = 0;
+	for (uint32_t v = 0;; v++) {
+		long rc;
+
+		memset(&op, 0, sizeof(op));
+		op.cmd = MARGAY_STAT;
+		op.interface = MARGAY_INTERFACE;
+		op.u.stat.domain = 1;
+		op.u.stat.index = v;
+		op.u.stat.counters = (uint64_t)got;
+		op.u.stat.max = MAX;
+		rc = hypercall1(MARGAY_HYPERCALL, &op);
+		if (rc)
+			return v && rc == -2;
+		for (uint32_t i = 0; i < op.u.stat.nr; i++)
+			if (!strncmp(got[i].group, "exit", 5))
+				*sum += got[i].value;
+	}
+}
+
+int main(void)
+{
+	uint64_t want = cmdline_number("ms", 1000), before, sum, since = now_ns(), longest = 0;
+
+	while (!exits(&before))
+		CHECK(now_ns() - since < 60 * NS_PER_S, "there is no domain 1");
+	for (since = now_ns(); exits(&sum);) {
+		uint64_t t = now_ns();
+
+		if (sum == before && t - since > longest)
+			longest = t - since;
+		if (sum != before)
+			since = t;
+		before = sum;
+		delay_ns(PAUSE_NS);
+	}
+	longest /= NS_PER_MS;
+	printf("%lu exits; none in %lu ms on end\n", before, longest);
+	CHECK(longest >= want, "no exits for %lu ms at most", longest);
+	pass();
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who owns a CPU: what is refused, the stages of dedicating and sharing, each only after what it waits
+ * for, and the mapping of the local APIC for trusted domains.
+ * unit-sources: common/isolate.c test/unit/mock_cpus.c
+ */
+#include "host.h"
+#include "mock_cpus.h"
+
+#include <margay/arch.h>
+#include <margay/domain_parts.h>
+#include <margay/errno.h>
+#include <margay/isolate.h>
+#include <margay/policy_registry.h>
+#include <margay/quiesce.h>
+#include <margay/sched.h>
+
+extern const struct domain_part isolate_part;
+
+struct list domain_list;
+struct spinlock domains_lock;
+struct cpu_set owned_cpus;
+struct cpu *housekeeping_cpu;
+static struct {
+	struct domain d;
+	struct vcpu *room[2];
+} dom[2];
+static struct vcpu vcpu[4];
+static bool over, control_free, mapped, may_be_direct, off_cpus;
+static unsigned pauses, left;
+
+u64 quiesce_start(void) { return 1; }
+bool quiesce_over(u64 period)
+{
+	assert_int_equal(period, 1);
+	return over;
+}
+void cpu_raise(struct cpu *c, u32 work) { c->work |= work; }
+int vcpu_restrict(struct vcpu *v, const struct cpu_set *set)
+{
+	v->allowed = isolate_allowed(v, set);
+	v->cpu = cpus[cpu_set_next(&v->allowed, 0)];
+	return 0;
+}
+void arch_cpu_isolate(bool on) { assert_int_equal(on, !host_cpu->isolated); }
+bool arch_vcpu_may_be_direct(const struct vcpu *v) { return v->domain && may_be_direct; }
+int arch_map_apic(struct domain *d)
+{
+	assert_true(d->trusted && !mapped && pauses == 1 && off_cpus);
+	mapped = true;
+	return 0;
+}
+void arch_unmap_apic(struct domain *d)
+{
+	assert_true(d->trusted && mapped && pauses == 1 && off_cpus);
+	mapped = false;
+}
+void timers_leave(void)
+{
+	assert_true(host_cpu->isolated);
+	left++;
+}
+void domain_pause(struct domain *d)
+{
+	(void)d;
+	pauses++;
+}
+void domain_unpause(struct domain *d)
+{
+	(void)d;
+	pauses--;
+}
+bool domain_off_cpus(const struct domain *d)
+{
+	return d && off_cpus;
+}
+bool policy_control_enter(void)
+{
+	return control_free;
+}
+void policy_control_leave(void)
+{
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	mock_cpus_init(4);
+	memset(dom, 0, sizeof(dom));
+	memset(vcpu, 0, sizeof(vcpu));
+	memset(&owned_cpus, 0, sizeof(owned_cpus));
+	housekeeping_cpu = &cpu[3];
+	list_init(&domain_list);
+	over = control_free = mapped = off_cpus = false;
+	may_be_direct = true;
+	pauses = left = 0;
+	for (unsigned i = 0; i < 4; i++) {
+		struct domain *d = &dom[i / 2].d;
+
+		cpu[i].apic_id = i;
+		vcpu[i].domain = d;
+		vcpu[i].id = i % 2;
+		vcpu[i].state = RUN_RUNNING;
+		vcpu[i].cpu = &cpu[i];
+		cpu_set_fill(&vcpu[i].affinity);
+		cpu_set_fill(&vcpu[i].allowed);
+		d->vcpus[i % 2] = &vcpu[i];
+		d->nr_vcpus = 2;
+		d->state = DOM_RUNNING;
+		if (i % 2)
+			list_add_tail(&d->link, &domain_list);
+	}
+	return 0;
+}
+
+static int dedicate(unsigned n, u64 mask)
+{
+	struct cpu_set set = { { mask } };
+
+	return isolate_dedicate(&dom[n].d, &set);
+}
+
+/* Each CPU does its work. */
+static void all_cpus(void)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		host_cpu = &cpu[i];
+		if (cpu[i].work & CPU_WORK_ISOLATE)
+			isolate_here();
+		cpu[i].work = 0;
+	}
+}
+
+static void make_dedicated(void)
+{
+	over = true;
+	while (dedicate(0, 3) == -ERESTART)
+		all_cpus();
+	assert_int_equal(dom[0].d.isolation, ISOLATION_DONE);
+	all_cpus();
+}
+
+static void test_refused(void **state)
+{
+	static const struct {
+		u64 mask;
+		int rc;
+		const char *why;
+	} bad[] = {
+		{ 1, -EINVAL, "number of CPUs" },    { 7, -EINVAL, "number of CPUs" },
+		{ 0x21, -ENOENT, "no such CPU" },    { 9, -EPERM, "housekeeping" },
+		{ 6, -EEXIST, "another guest may" },
+	};
+	struct cpu_set far = { { 1 } };
+
+	(void)state;
+	cpu[2].device_vectors = 1;
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(dedicate(0, bad[i].mask), bad[i].rc);
+		assert_non_null(strstr(isolate_why(bad[i].rc), bad[i].why));
+	}
+	far.bits[15] = 1;
+	assert_int_equal(isolate_dedicate(&dom[0].d, &far), -ENOENT);
+	cpu[2].device_vectors = 0;
+	vcpu[2].affinity = (struct cpu_set){ { 6 } };	/* could run there only */
+	assert_int_equal(dedicate(0, 6), -EEXIST);
+	dom[0].d.trusted = true;
+	assert_int_equal(dedicate(0, 6), -EXDEV);
+	dom[0].d.control = true;
+	assert_int_equal(dedicate(0, 3), -EPERM);
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(!cpu[i].owner && !vcpu[i].core && !cpu[i].work);
+	assert_int_equal(dom[0].d.isolation, ISOLATION_NONE);
+}
+
+static void test_stages(void **state)
+{
+	(void)state;
+	vcpu[0].cpu = &cpu[2];
+	cpu[2].loaded = &vcpu[0];
+	cpu[1].loaded = &vcpu[3];
+	assert_int_equal(dedicate(0, 3), -ERESTART);
+	assert_ptr_equal(cpu[0].owner, &vcpu[0]);
+	assert_ptr_equal(cpu[1].owner, &vcpu[1]);
+	assert_int_equal(vcpu[0].allowed.bits[0], 1);
+	assert_int_equal(vcpu[2].allowed.bits[0] & 0xf, 0xc);
+	/* Not before the grace period, and the leave of others. */
+	assert_int_equal(dedicate(0, 3), -ERESTART);
+	assert_int_equal(dom[0].d.isolation, ISOLATION_TAKES);
+	over = true;
+	assert_int_equal(dedicate(0, 3), -ERESTART);
+	assert_int_equal(dom[0].d.isolation, ISOLATION_TAKES);
+	assert_true(cpu[1].work & CPU_WORK_EXPEL);
+	cpu[1].loaded = NULL;
+	cpu[0].view.nr_queued = 1;
+	assert_int_equal(dedicate(0, 3), -ERESTART);
+	assert_int_equal(dom[0].d.isolation, ISOLATION_TAKES);
+	cpu[0].view.nr_queued = 0;
+	assert_int_equal(dedicate(0, 3), -ERESTART);
+	assert_int_equal(dom[0].d.isolation, ISOLATION_BEGINS);
+	assert_int_equal(dedicate(0, 3), -ERESTART);	/* the CPUs have not done it */
+	all_cpus();
+	assert_int_equal(left, 2);
+	assert_int_equal(dedicate(0, 3), 0);
+	assert_int_equal(dedicate(0, 3), -EBUSY);
+	assert_int_equal(dedicate(1, 6), -EBUSY);
+
+	vcpu[1].direct = true;
+	assert_int_equal(isolate_share(&dom[0].d), -ERESTART);
+	assert_int_equal(isolate_share(&dom[0].d), -ERESTART);
+	assert_int_equal(dom[0].d.isolation, ISOLATION_LEAVES);
+	vcpu[1].direct = over = false;
+	assert_int_equal(isolate_share(&dom[0].d), -ERESTART);
+	assert_int_equal(isolate_share(&dom[0].d), -ERESTART);
+	assert_int_equal(dom[0].d.isolation, ISOLATION_WAITS);
+	assert_true(cpu[0].isolated);
+	over = true;
+	assert_int_equal(isolate_share(&dom[0].d), -ERESTART);
+	assert_int_equal(isolate_share(&dom[0].d), -ERESTART);
+	assert_true(cpu[0].owner && cpu[0].isolated);
+	all_cpus();
+	assert_int_equal(isolate_share(&dom[0].d), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_true(!cpu[i].owner && !cpu[i].isolated && !vcpu[i].core);
+		assert_int_equal(vcpu[i].allowed.bits[0] & 0xf, 0xf);
+	}
+	assert_int_equal(isolate_share(&dom[0].d), 0);
+}
+
+/* A domain that ends gives its CPUs back, in whatever stage it is. */
+static void test_destroy(void **state)
+{
+	(void)state;
+	over = true;
+	for (unsigned stage = ISOLATION_TAKES; stage <= ISOLATION_DONE; stage++) {
+		while (dom[0].d.isolation != stage) {
+			(void)dedicate(0, 3);
+			all_cpus();
+		}
+		control_free = false;
+		assert_int_equal(isolate_part.destroy(&dom[0].d), -ERESTART);
+		assert_int_equal(dom[0].d.isolation, stage);
+		control_free = true;
+		while (isolate_part.destroy(&dom[0].d) == -ERESTART)
+			all_cpus();
+		assert_null(cpu[0].owner);
+	}
+}
+
+static void test_trusted(void **state)
+{
+	struct domain *d = &dom[0].d;
+
+	(void)state;
+	d->trusted = true;
+	assert_int_equal(isolate_trusted(d), 0);
+	make_dedicated();
+	vcpu[1].state = RUN_OFFLINE;
+	assert_int_equal(isolate_trusted(d), 0);
+	assert_int_equal(pauses, 0);
+	vcpu[1].state = RUN_RUNNING;
+	assert_int_equal(isolate_trusted(d), -ERESTART);
+	assert_int_equal(pauses, 1);
+	vcpu[1].state = RUN_OFFLINE;	/* meanwhile: then not */
+	assert_int_equal(isolate_trusted(d), 0);
+	assert_int_equal(pauses, 0);
+	vcpu[1].state = RUN_RUNNING;
+	assert_int_equal(isolate_trusted(d), -ERESTART);
+	off_cpus = true;
+	assert_int_equal(isolate_trusted(d), 0);
+	assert_true(mapped && d->apic_mapped && !pauses);
+	assert_int_equal(isolate_trusted(d), 0);
+	/* No more, when a vCPU goes offline or the CPUs are shared. */
+	may_be_direct = false;
+	assert_int_equal(isolate_trusted(d), 0);
+	assert_false(mapped || pauses);
+	may_be_direct = true;
+	assert_int_equal(isolate_trusted(d), 0);
+	while (isolate_share(d) == -ERESTART)
+		all_cpus();
+	assert_false(mapped || pauses);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_refused, setup),
+		cmocka_unit_test_setup(test_stages, setup),
+		cmocka_unit_test_setup(test_destroy, setup),
+		cmocka_unit_test_setup(test_trusted, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
