@@ -116,17 +116,12 @@ u32 iommu_source_of(u32 sbdf)
 	return sbdf;
 }
 
-bool iommu_region_is_for(const struct iommu_region *region, u32 sbdf)
-{
-	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
-		if (r->region && (!region || r->region == region) && range_has(r, sbdf))
-			return true;
-	return false;
-}
-
 bool iommu_has_reserved(u32 sbdf)
 {
-	return iommu_region_is_for(NULL, sbdf);
+	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
+		if (r->region && range_has(r, sbdf))
+			return true;
+	return false;
 }
 
 int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf)

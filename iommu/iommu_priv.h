@@ -19,6 +19,7 @@ struct iommu_domain {
 	u16 id;			/* the tag of its translations in the units' caches; not 0 */
 	struct page_table pt;	/* device address to machine address; d->p2m.lock */
 	gfn_t copied;		/* the tables have what the p2m maps up to here */
+	u64 *prepared;		/* the entry of the change that the p2m asked about last */
 	u64 units;		/* a bit for each unit that has functions of it */
 };
 
@@ -149,8 +150,6 @@ struct iommu *iommu_add_unit(const struct iommu *u, u64 align);
 struct iommu_region *iommu_add_region(paddr_t base, u64 size, bool write);
 void iommu_add_range(const struct iommu_range *r);
 
-/* Returns whether the region is for the function; NULL: whether any is. */
-bool iommu_region_is_for(const struct iommu_region *r, u32 sbdf);
 /* Returns the unit that covers the function, which need not be in use, or NULL. */
 struct iommu *iommu_unit_of(u32 sbdf);
 /* Returns the id that the function's requests have: IVRS's alias, or its own. */
@@ -161,17 +160,15 @@ const struct pci_function *iommu_pci_bridge(u32 sbdf);
 /* tables.c */
 #define IOMMU_FIRMWARE_ID 1	/* iommu_domain.id; those of domains follow */
 void *iommu_new_table(struct page_table *pt);
-/* Makes the first two tables. */
-bool iommu_make_root(struct iommu_domain *id);
+/*
+ * Makes the first two tables and, for the machine's devices, maps firmware's memory. 0 or -ENOMEM; then
+ * some tables may be there.
+ */
+int iommu_make_tables(struct iommu_domain *id);
 /* Makes empty tables for d. From here on they hear of all changes. 0 or -ENOMEM. */
 int iommu_create_tables(struct domain *d);
 /* Copies some of the leaves that the p2m had before: 0, -ERESTART to be called again, -ENOMEM. */
 int iommu_copy_p2m(struct iommu_domain *id);
-/*
- * Maps what firmware reserved for the function; or puts back what the p2m has there, unless other
- * functions of the domain need it. 0 or -ENOMEM.
- */
-int iommu_map_regions(struct iommu_domain *id, u32 sbdf, bool on);
 
 /* Called with u->lock after operations: stops the functions of a unit that has not answered. */
 void iommu_check_answer(struct iommu *u);

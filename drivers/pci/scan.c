@@ -8,6 +8,7 @@
 #include <margay/boot_state.h>
 #include <margay/pci.h>
 #include <margay/pci_regs.h>
+#include <x86/io.h>
 
 #define MAX_CAPS 48U
 #define MAX_EXT_CAPS 480U
@@ -15,18 +16,41 @@
 struct list pci_functions = LIST_INIT(pci_functions);
 struct spinlock pci_lock = SPINLOCK_INIT(LOCK_DEVICES);
 
-/* Calls fn for each function on some buses of a segment. Only AML knows which are root buses. */
-static void __init walk(u16 segment, u8 first, u8 last, void (*fn)(u32 sbdf))
+/*
+ * Calls fn for each function of a bus, and marks the buses behind bridges. ecam: its config space, to
+ * look first where most likely nothing is; or NULL.
+ */
+static void __init scan_bus(u32 bus, const volatile u8 *ecam, u64 *buses, void (*fn)(u32 sbdf))
 {
-	for (u32 bdf = first << 8; bdf <= (last << 8 | 0xffU); bdf++) {
-		u32 sbdf = PCI_SBDF(segment, 0, bdf);
-		bool there = pci_read(sbdf, PCI_VENDOR, 2) != 0xffff;
-
-		if (there)
+	for (u32 sbdf = bus, header = 0; sbdf < bus + 256; sbdf++, header = 0) {
+		if ((!ecam || device_read(ecam + pci_devfn(sbdf) * PCI_CONFIG_SIZE, 2) != 0xffff) &&
+		    pci_read(sbdf, PCI_VENDOR, 2) != 0xffff) {
+			header = pci_read(sbdf, PCI_HEADER, 1);
+			if ((header & PCI_HEADER_TYPE) == 1)
+				set_bit(pci_read(sbdf, PCI_SECONDARY, 1), buses);
 			fn(sbdf);
+		}
 		/* Without a function 0 there is no device. */
-		if (!(bdf & 7) && !(there && (pci_read(sbdf, PCI_HEADER, 1) & PCI_HEADER_MULTI)))
-			bdf |= 7;
+		if (!(sbdf & 7) && !(header & PCI_HEADER_MULTI))
+			sbdf |= 7;
+	}
+}
+
+/*
+ * Calls fn for each function of some buses of a segment: bus 0 of the first, those behind bridges, and
+ * those where config space in memory shows some, as only AML knows which are root buses.
+ */
+static void __init walk(u16 segment, unsigned first, unsigned last, void (*fn)(u32 sbdf))
+{
+	u64 buses[256 / 64] = { !segment };
+
+	for (unsigned bus = first; bus <= last; bus++) {
+		u32 sbdf = PCI_SBDF(segment, bus, 0);
+		bool known = test_bit(bus, buses);
+		const volatile u8 *ecam = known ? NULL : pci_ecam(sbdf);
+
+		if (known || ecam)
+			scan_bus(sbdf, ecam, buses, fn);
 	}
 }
 
@@ -261,8 +285,9 @@ void __init pci_init(void)
 	for (unsigned i = 0; i < boot_acpi.nr_ecam; i++) {
 		const struct acpi_ecam *e = &boot_acpi.ecam[i];
 
-		if (e->segment)
-			walk(e->segment, e->first, e->last, add_function);
+		if (pci_segment(e->sbdf))
+			walk((u16)pci_segment(e->sbdf), pci_bus(e->sbdf),
+			     pci_bus(e->sbdf) + (unsigned)(e->size >> 20) - 1, add_function);
 	}
 	find_groups();
 	if (pci_find(serial_function))

@@ -22,8 +22,8 @@ bool iommu_in_memory(paddr_t at, u64 size);
 bool iommu_has_reserved(u32 sbdf);
 
 /*
- * Gives the function at sbdf to d: it reaches d's pages from then on, and the regions that firmware
- * reserves for it. The first function makes d's tables from its p2m. 0; -ERESTART to be called
+ * Gives the function at sbdf to d: it reaches d's pages from then on, and if d has the machine's devices
+ * all memory that firmware reserves for some. The first function makes d's tables from its p2m. 0; -ERESTART to be called
  * again; -ENODEV: no unit covers it; -ENOMEM; -EBUSY: it is attached to another domain.
  * Called with the pci_lock.
  */

@@ -19,6 +19,7 @@ static inline unsigned pci_devfn(u32 sbdf) { return sbdf & 0xff; }
 #define PCI_FMT "%04x:%02x:%02x.%u"
 #define PCI_ARGS(sbdf) pci_segment(sbdf), pci_bus(sbdf), pci_devfn(sbdf) >> 3, (sbdf) & 7
 
+#define PCI_CONFIG_SIZE 4096U	/* bytes of each function */
 #define PCI_BARS 6
 #define PCI_NR_SAVED 13
 
@@ -74,6 +75,8 @@ extern struct spinlock pci_lock;	/* LOCK_DEVICES: owners, additions, removals */
  */
 u32 pci_read(u32 sbdf, unsigned reg, unsigned size);
 void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value);
+/* Returns the function's config space in memory, or NULL. The function need not be there. */
+volatile u8 *pci_ecam(u32 sbdf);
 /* Clears and sets bits of a 16-bit register. */
 static inline void pci_change(u32 sbdf, unsigned reg, u32 clear, u32 set)
 {

@@ -7,7 +7,6 @@
 
 #include <margay/lib.h>
 
-#define PCI_CONFIG_SIZE 4096U
 #define PCI_BASIC_SIZE 256U	/* of config space without PCI Express */
 
 #define PCI_VENDOR 0x00

@@ -26,6 +26,26 @@ int sim_pci_setup(void **state)
 	return 0;
 }
 
+/* Returns what is valid until the next call. */
+volatile u8 *pci_ecam(u32 sbdf)
+{
+	static u8 bus[256 * PCI_CONFIG_SIZE];
+
+	for (unsigned i = 0; i < boot_acpi.nr_ecam; i++) {
+		const struct acpi_ecam *e = &boot_acpi.ecam[i];
+
+		if (sbdf < e->sbdf || sbdf - e->sbdf >= e->size / PCI_CONFIG_SIZE)
+			continue;
+		memset(bus, 0xff, sizeof(bus));
+		for (unsigned n = 0; n < sim_nr; n++)
+			if (sim_functions[n].sbdf >> 8 == sbdf >> 8)
+				memcpy(bus + pci_devfn(sim_functions[n].sbdf) * PCI_CONFIG_SIZE,
+				       sim_functions[n].config, PCI_CONFIG_SIZE);
+		return bus + pci_devfn(sbdf) * PCI_CONFIG_SIZE;
+	}
+	return NULL;
+}
+
 struct sim_function *sim_function(u32 sbdf)
 {
 	for (unsigned i = 0; i < sim_nr; i++)

@@ -121,7 +121,7 @@ static int setup(void **state)
 	boot_info = (struct boot_info){ .mem = mem, .nr_mem = ARRAY_SIZE(mem) };
 	boot_acpi = (struct acpi_info){
 		.hpet_base = 0xfed00000,
-		.ecam = { { .base = 0xb0000000, .last = 0xff } }, .nr_ecam = 1,
+		.ecam = { { .base = 0xb0000000, .size = 256UL << 20 } }, .nr_ecam = 1,
 		.pm1a_cnt = 0x604, .pm1b_cnt = 0x704, .s5_valid = true, .s5_typ_a = 5,
 		.s5_typ_b = 6, .reset_port = 0xcf9, .reset_value = 0xf,
 	};

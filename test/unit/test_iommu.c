@@ -760,7 +760,7 @@ static void test_random(void **state)
 	dom_free(&other, lent, 0);
 }
 
-/* Firmware's regions: before there is an owner, in its tables, and after it. */
+/* Firmware's regions: before there is an owner, and for the domain with the devices, but no other. */
 static void test_reserved(void **state)
 {
 	static struct mem_range ram_map[] = { { 0, ARENA_SIZE, MEM_RAM } };
@@ -790,6 +790,11 @@ static void test_reserved(void **state)
 	assert_int_equal(device_entry(&id->pt, ARENA_IMAGE >> PAGE_SHIFT, &level), 0);
 	assert_int_equal(device_entry(&id->pt, (far >> PAGE_SHIFT) + 768, &level), 0);
 
+	d.hardware = true;
+	arena_take_all_but(4);
+	assert_int_equal(attach(&d, F(0, 1, 0)), -ENOMEM);
+	assert_null(d.iommu);
+	arena_give();
 	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
 	assert_true(is_attached(0, F(0, 1, 0), d.iommu));
 	id = d.iommu;
@@ -801,18 +806,17 @@ static void test_reserved(void **state)
 	for (gfn_t g = clash; g < clash + 512; g++)
 		assert_same(g);
 	check_lock = true;
-	/* Two functions of the domain; the region goes with the last that needs it. */
-	assert_int_equal(attach(&d, F(0, 3, 0)), 0);
-	assert_int_equal(device_entry(&id->pt, (2 * far >> PAGE_SHIFT) + 1000, &level),
-			 (2 * far + (1000UL << PAGE_SHIFT)) | MAY_READ | MAY_WRITE | PTE_PS);
+	/* Its CPUs may use the memory, too. */
+	assert_int_equal(p2m_map(&d, (2 * far >> PAGE_SHIFT) + 1024, 1024, 9, P2M_MMIO), 0);
+	assert_int_equal(device_entry(&id->pt, (2 * far >> PAGE_SHIFT) + 1024, &level),
+			 (2 * far + (1024UL << PAGE_SHIFT)) | MAY_READ | MAY_WRITE | PTE_PS);
+	check_lock = false;
+	assert_int_equal(attach(&other, F(6, 0, 0)), 0);
+	id = other.iommu;
+	assert_int_equal(device_entry(&id->pt, far >> PAGE_SHIFT, &level), 0);
+	iommu_detach(&other, F(6, 0, 0));
 	iommu_detach(&d, F(0, 1, 0));
 	assert_int_equal(records[0].nr, 0);
-	for (gfn_t g = far >> PAGE_SHIFT; g < clash + 512; g++)
-		assert_same(g);
-	iommu_detach(&d, F(0, 3, 0));
-	assert_same(2 * far >> PAGE_SHIFT);
-	assert_same((2 * far >> PAGE_SHIFT) + 2097151);
-	check_lock = false;
 	/* The tables of firmware's domain stay for good. */
 	destroy(&d);
 	destroy(&other);

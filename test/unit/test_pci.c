@@ -48,14 +48,16 @@ static void test_functions(void **state)
 	sim_set(s, 0x140, 4, PCI_EXT_ACS | 1 << 16, 0);
 	/* Another segment, and a root bus that no bridge leads to. */
 	boot_acpi.nr_ecam = 2;
-	boot_acpi.ecam[0] = (struct acpi_ecam){ 0xb0000000, 0, 0, 255 };
-	boot_acpi.ecam[1] = (struct acpi_ecam){ 0xe000000000, 1, 16, 31 };
+	boot_acpi.ecam[0] = (struct acpi_ecam){ 0xb0000000, 256UL << 20, 0 };
+	boot_acpi.ecam[1] = (struct acpi_ecam){ 0xe000000000, 16UL << 20, PCI_SBDF(1, 16, 0) };
 	sim_add(AT(0x40, 0, 0), 1, 2, 0x20000);
+	sim_add(AT(0x40, 3, 0), 1, 2, 0x20000);
+	sim_add(AT(0x40, 3, 5), 1, 2, 0x20000);
 	sim_add(PCI_SBDF(1, 17, 8), 1, 2, 0x20000);
 	sim_add(PCI_SBDF(1, 32, 8), 1, 2, 0x20000);
 
 	pci_init();
-	assert_int_equal(found(), 8);
+	assert_int_equal(found(), 10);
 	assert_logged("PCI: stopped 1 device that");
 	assert_null(pci_find(PCI_SBDF(1, 32, 8)));
 	assert_non_null(pci_find(PCI_SBDF(1, 17, 8)));

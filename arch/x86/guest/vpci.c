@@ -17,7 +17,6 @@
 #define CONFIG_ENABLE BIT(31)
 #define PORT_CONFIG_ADDRESS 0xcf8
 #define PORT_CONFIG_DATA 0xcfc
-#define ECAM_BUS_SHIFT 20
 
 /* What a guest may set in COMMAND, and in Device Control: errors, ordering, tags, snoop, reads. */
 #define COMMAND_WRITABLE                                                                          \
@@ -178,7 +177,7 @@ void vpci_write(struct domain *d, u64 address, unsigned size, u32 val)
 }
 
 /* What an ordinary guest has of config space in memory. */
-static const struct acpi_ecam guest_ecam = { .base = GUEST_PCI_ECAM, .last = GUEST_PCI_SLOTS };
+static const struct acpi_ecam guest_ecam = { GUEST_PCI_ECAM, GUEST_PCI_ECAM_SIZE, 0 };
 
 static const struct acpi_ecam *ecam_of(const struct domain *d, ptrdiff_t i)
 {
@@ -189,7 +188,7 @@ static u64 ecam_address(const struct domain *d, const struct mmio_region *r, u64
 {
 	const struct acpi_ecam *e = ecam_of(d, r - ((const struct vpci *)d->vpci)->ecam);
 
-	return PCI_SBDF(e->segment, e->first, 0) * (u64)PCI_CONFIG_SIZE + offset;
+	return e->sbdf * (u64)PCI_CONFIG_SIZE + offset;
 }
 
 static u64 ecam_read(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size)
@@ -270,13 +269,10 @@ int vpci_create(struct domain *d)
 	vport_create(d);
 	for (unsigned i = 0; i < n; i++) {
 		const struct acpi_ecam *e = ecam_of(d, i);
-		struct mmio_region *r = &p->ecam[i];
 
-		r->read = ecam_read;
-		r->write = ecam_write;
-		r->base = e->base + ((u64)e->first << ECAM_BUS_SHIFT);
-		r->size = (e->last - e->first + 1UL) << ECAM_BUS_SHIFT;
-		mmio_add(d, r);
+		p->ecam[i] = (struct mmio_region){ .base = e->base, .size = e->size,
+						   .read = ecam_read, .write = ecam_write };
+		mmio_add(d, &p->ecam[i]);
 	}
 	return 0;
 }
