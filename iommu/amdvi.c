@@ -70,13 +70,6 @@ struct irte_xt {
 };
 #define IRTE_ENABLE 1UL
 
-/* Has a command executed. */
-static void execute(struct iommu *u, u64 q0, u64 q1)
-{
-	iommu_command(u, q0, q1);
-	iommu_run(u, CMD_WAIT | virt_to_phys(&u->done), ++u->number);
-}
-
 /* Returns a function's entry, or NULL if the table does not have it. */
 static struct dte *dte_of(struct iommu *u, u32 sbdf)
 {
@@ -96,15 +89,15 @@ static int amdvi_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
 		pages |= virt_to_phys(d->pt.root) | DTE_4_LEVELS | PTE_READ | PTE_WRITE;
 	}
 	WRITE_ONCE(e->pages, pages);
-	execute(u, CMD_DEVTAB | (sbdf & 0xffff), 0);
+	iommu_execute(u, CMD_DEVTAB | (sbdf & 0xffff), 0);
 	if (!d) /* the id may become another domain's */
-		execute(u, CMD_PAGES(before), ALL_PAGES);
+		iommu_execute(u, CMD_PAGES(before), ALL_PAGES);
 	return 0;
 }
 
 static void amdvi_flush(struct iommu *u, const struct iommu_domain *d)
 {
-	execute(u, CMD_PAGES(d->id), ALL_PAGES);
+	iommu_execute(u, CMD_PAGES(d->id), ALL_PAGES);
 }
 
 /* --- Interrupts --- */
@@ -123,7 +116,7 @@ static struct iommu_irqs *amdvi_irqs(struct iommu *u, u32 sbdf)
 	if (!t)
 		return NULL;
 	WRITE_ONCE(e->irqs, e->irqs | IRQS_REMAPPED | virt_to_phys(t->entries));
-	execute(u, CMD_DEVTAB | (source & 0xffff), 0);
+	iommu_execute(u, CMD_DEVTAB | (source & 0xffff), 0);
 	return t;
 }
 
@@ -153,7 +146,7 @@ static void amdvi_irq_write(struct iommu *u, const struct iommu_irq *i)
 			   (u64)(i->apic_id >> 24) << 56 | i->vector);
 	else
 		WRITE_ONCE(((u32 *)i->table->entries)[i->index], (u32)low | i->vector << 16);
-	execute(u, CMD_IRQS | (i->table->source & 0xffff), 0);
+	iommu_execute(u, CMD_IRQS | (i->table->source & 0xffff), 0);
 }
 
 static void amdvi_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
@@ -270,6 +263,8 @@ static const char *__init amdvi_start(struct iommu *u)
 	iommu_write64(u, CONTROL, control & ~(CONTROL_COMMANDS | CONTROL_EVENTS));
 	iommu_wait_for(!(iommu_read64(u, STATUS) & (STATUS_COMMANDS | STATUS_EVENTS)));
 	iommu_write64(u, CMD_BASE, virt_to_phys(u->commands) | RING_LEN);
+	u->wait[0] = CMD_WAIT | virt_to_phys(&u->done);
+	u->wait[1] = 1;
 	iommu_write64(u, EVENT_BASE, virt_to_phys(events) | RING_LEN);
 	for (u32 reg = CMD_HEAD; reg <= EVENT_TAIL; reg += 8)
 		iommu_write64(u, reg, 0);
@@ -280,7 +275,7 @@ static const char *__init amdvi_start(struct iommu *u)
 		      CONTROL_ENABLE | CONTROL_EVENTS | CONTROL_TIMEOUT_1S | CONTROL_COHERENT |
 			      CONTROL_COMMANDS | CONTROL_OF_IVHD(u->flags) |
 			      (u->wide ? CONTROL_GA | CONTROL_XT : 0));
-	execute(u, CMD_ALL, 0);
+	iommu_execute(u, CMD_ALL, 0);
 	if (!u->dead)
 		return NULL;
 	iommu_write64(u, CONTROL, 0);

@@ -88,7 +88,7 @@ struct iommu {
 	bool dead;		/* it has not answered in time */
 	u64 (*commands)[2];	/* a ring of IOMMU_COMMANDS: a page */
 	u32 tail;
-	u32 number;		/* of the last command that stores it in done, and is waited for */
+	u64 wait[2]; /* the command that stores 1 in done when those before it have ended */
 	u64 done;
 };
 
@@ -175,10 +175,8 @@ void iommu_check_answer(struct iommu *u);
 /* Blocks an id, and stops the functions that send with it. Called with u->lock and pci_lock. */
 void iommu_cut_off(struct iommu *u, u32 id);
 
-/* Adds a command to the ring. Called with u->lock, as the next. */
-void iommu_command(struct iommu *u, u64 lo, u64 hi);
-/* Adds the command that stores u->number, and waits for it. The unit is dead if it takes too long. */
-void iommu_run(struct iommu *u, u64 lo, u64 hi);
+/* Has a command executed. The unit is dead if it takes too long. Called with u->lock. */
+void iommu_execute(struct iommu *u, u64 lo, u64 hi);
 /* irq.c: adds a table. NULL: no memory. */
 struct iommu_irqs *iommu_new_irqs(struct iommu *u, u32 source, unsigned nr, unsigned entry_size);
 

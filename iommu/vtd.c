@@ -50,7 +50,7 @@ enum { FECTL = 0x38, PMEN = 0x64, IQT = 0x88, IQA = 0x90, IRTA = 0xb8 };
 #define INV_DRAIN(cap) ((cap) >> (54 - 6) & 0xc0)	/* writes, reads: what it can */
 #define INV_IRQS_ALL 4UL
 #define INV_IRQ(index) (4UL | 1UL << 4 | (u64)(index) << 32)
-#define INV_WAIT(data) (5UL | 1UL << 5 | (u64)(data) << 32)
+#define INV_WAIT (5UL | 1UL << 5 | 1UL << 32)	/* stores 1 */
 
 #define CTX_AW_3LEVEL 1UL
 #define CTX_AW_4LEVEL 2UL
@@ -90,13 +90,6 @@ static bool turn(struct iommu *u, u32 bit, bool on)
 	return iommu_wait_for(!(iommu_read32(u, GSTS) & bit) == !on);
 }
 
-/* Does an invalidation. */
-static void invalidate(struct iommu *u, u64 what)
-{
-	iommu_command(u, what, 0);
-	iommu_run(u, INV_WAIT(++u->number), virt_to_phys(&u->done));
-}
-
 /* --- Functions --- */
 
 static int vtd_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
@@ -131,15 +124,15 @@ static int vtd_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
 	old = atomic_xchg(&ctx[0], 0);
 	written(ctx, 2);
 	if (old & 1) {
-		invalidate(u, INV_CONTEXT_ALL);
-		invalidate(u, INV_IOTLB_DOMAIN(CTX_DOMAIN(ctx[1])) | INV_DRAIN(u->cap));
+		iommu_execute(u, INV_CONTEXT_ALL, 0);
+		iommu_execute(u, INV_IOTLB_DOMAIN(CTX_DOMAIN(ctx[1])) | INV_DRAIN(u->cap), 0);
 	}
 	return 0;
 }
 
 static void vtd_flush(struct iommu *u, const struct iommu_domain *d)
 {
-	invalidate(u, INV_IOTLB_DOMAIN(d->id) | INV_DRAIN(u->cap));
+	iommu_execute(u, INV_IOTLB_DOMAIN(d->id) | INV_DRAIN(u->cap), 0);
 }
 
 /* --- Interrupts --- */
@@ -161,10 +154,10 @@ static void vtd_irq_write(struct iommu *u, const struct iommu_irq *i)
 	old = atomic_xchg(e, new);
 	written(e, 2);
 	if (old & IRTE_P)
-		invalidate(u, INV_IRQ(i->index));
+		iommu_execute(u, INV_IRQ(i->index), 0);
 }
 
-/* The whole index is in the data, as a subhandle, which a function with several adds to. 5.1.2.2 */
+/* The whole index is in the data, as a subhandle. 5.1.2.2 */
 static void vtd_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
 {
 	*address = MSI_ADDRESS | 1 << 4 | 1 << 3;
@@ -227,8 +220,6 @@ static bool vtd_fault(struct iommu *u, struct iommu_fault *f)
 /* Turns on interrupt remapping. No entry is valid at first. */
 static void __init start_interrupts(struct iommu *u, u64 ecap)
 {
-
-
 	if (!(ecap & ECAP_IR) || !iommu_remapping || !iommu_new_irqs(u, 0, IRQS, 16))
 		return;
 	written(u->irqs->entries, 2 * IRQS);
@@ -237,7 +228,7 @@ static void __init start_interrupts(struct iommu *u, u64 ecap)
 		      virt_to_phys(u->irqs->entries) | (u->wide ? IRTA_X2APIC : 0) | IRTA_SIZE);
 	if (!turn(u, GCMD_SIRTP, true))
 		return;
-	invalidate(u, INV_IRQS_ALL);
+	iommu_execute(u, INV_IRQS_ALL, 0);
 	u->remaps = !u->dead && turn(u, GCMD_CFI, false) && turn(u, GCMD_IRE, true);
 }
 
@@ -250,10 +241,12 @@ static bool __init start_tables(struct iommu *u)
 		return false;
 	iommu_write64(u, IQT, 0);
 	iommu_write64(u, IQA, virt_to_phys(u->commands));
+	u->wait[0] = INV_WAIT;
+	u->wait[1] = virt_to_phys(&u->done);
 	if (!turn(u, GCMD_QIE, true))
 		return false;
-	invalidate(u, INV_CONTEXT_ALL);
-	invalidate(u, INV_IOTLB_ALL | INV_DRAIN(u->cap));
+	iommu_execute(u, INV_CONTEXT_ALL, 0);
+	iommu_execute(u, INV_IOTLB_ALL | INV_DRAIN(u->cap), 0);
 	if (u->dead || !turn(u, GCMD_TE, true))
 		return false;
 	/* Memory that firmware protected until now is as protected as all other. */

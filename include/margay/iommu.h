@@ -45,17 +45,17 @@ struct iommu_irq {
 };
 
 /*
- * Allocates n entries (a power of two) with consecutive, aligned indexes. They block. 0, -ENOSPC,
- * -ENOMEM. Called with the pci_lock, or during boot. The functions below need no lock.
+ * Allocates an entry. It blocks. 0, -ENOSPC, -ENOMEM. Called with the pci_lock, or during boot. The
+ * functions below need no lock.
  */
-int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf);
-void iommu_irq_free(struct iommu_irq *irqs, unsigned n);
+int iommu_irq_alloc(struct iommu_irq *i, u32 sbdf);
+void iommu_irq_free(struct iommu_irq *i);
 /*
  * Sends the interrupt to a CPU and vector from now on; vector 0 blocks it. The change is effective
  * on return.
  */
 void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level);
-/* Returns the message that the source must send. Of n entries, all have the first one's address. */
+/* Returns the message that the source must send. */
 void iommu_irq_message(const struct iommu_irq *i, u64 *address, u32 *data);
 /* Returns an IO-APIC's entry for it, without mask and polarity bits. */
 u64 iommu_irq_rte(const struct iommu_irq *i);

@@ -59,8 +59,7 @@
 
 #define PCI_MSI_CONTROL 2
 #define PCI_MSI_ENABLE BIT(0)
-#define PCI_MSI_CAPABLE_SHIFT 1	/* log2 of the number of vectors, 3 bits */
-#define PCI_MSI_ENABLED_SHIFT 4
+#define PCI_MSI_MULTIPLE 0x7eU	/* messages: capable, enabled */
 #define PCI_MSI_64 BIT(7)
 #define PCI_MSI_MASKING BIT(8)
 

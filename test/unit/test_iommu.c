@@ -510,7 +510,7 @@ static void test_no_unit(void **state)
 	assert_false(iommu_present());
 	assert_int_equal(host_logged("blocks no DMA: it is old"), 2);
 	assert_int_equal(attach(&d, F(0, 1, 0)), -ENODEV);
-	assert_int_equal(iommu_irq_alloc(&i, 1, F(0, 1, 0)), 0);
+	assert_int_equal(iommu_irq_alloc(&i, F(0, 1, 0)), 0);
 	iommu_irq_route(&i, 3, 0x41, false);
 	iommu_irq_message(&i, &address, &data);
 	assert_int_equal(address, 0xfee03000);
@@ -520,7 +520,7 @@ static void test_no_unit(void **state)
 	i.nmi = true;
 	iommu_irq_route(&i, 3, 0, false);
 	assert_int_equal(iommu_irq_rte(&i), 3UL << 56 | 0x400);
-	iommu_irq_free(&i, 1);
+	iommu_irq_free(&i);
 	iommu_start_polling();
 	assert_int_equal(cpu.work, 0);
 }
@@ -845,6 +845,22 @@ static void test_dead(void **state)
 	iommu_detach(&d, F(6, 0, 0));
 }
 
+/* Allocates or frees n entries. */
+static int alloc_irqs(struct iommu_irq *i, unsigned n, u32 sbdf)
+{
+	int rc = 0;
+
+	while (n-- && !rc)
+		rc = iommu_irq_alloc(i++, sbdf);
+	return rc;
+}
+
+static void free_irqs(struct iommu_irq *i, unsigned n)
+{
+	while (n--)
+		iommu_irq_free(i++);
+}
+
 static void test_irqs(void **state)
 {
 	static struct iommu_irq more[1024];
@@ -857,28 +873,26 @@ static void test_irqs(void **state)
 	assert_int_equal(iommu_ioapic_sbdf(2, &sbdf), 0);
 	assert_int_equal(sbdf, F(0xf0, 31, 7));
 	assert_int_equal(iommu_ioapic_sbdf(3, &sbdf), -ENODEV);
-	assert_int_equal(iommu_irq_alloc(i, 1, sbdf), 0);
+	assert_int_equal(iommu_irq_alloc(i, sbdf), 0);
 	assert_int_equal(i[0].index, 0);
-	assert_int_equal(iommu_irq_alloc(i, 4, sbdf), 0);
+	assert_int_equal(alloc_irqs(i, 4, sbdf), 0);
 	assert_ptr_equal(i[3].unit, unit(0));
-	assert_int_equal(i[3].index, 7);
+	assert_int_equal(i[3].index, 4);
 	iommu_irq_route(&i[1], 7, 0x31, true);
 	assert_int_equal(written_vector, 0x31);
 	assert_int_equal(iommu_irq_rte(&i[1]), 1UL << 48 | 0x31);
 	iommu_irq_message(&i[1], &address, &data);
 	assert_int_equal(address, 0xabc);
-	assert_int_equal(data, 5);
-	/* Blocks are aligned and disjoint; what is freed blocks, and is used again. */
-	assert_int_equal(iommu_irq_alloc(more, 256, sbdf), 0);
-	assert_int_equal(more[0].index, 256);
-	assert_int_equal(iommu_irq_alloc(more, 256, sbdf), -ENOSPC);
-	assert_int_equal(iommu_irq_alloc(more, 1024, sbdf), -ENOSPC);
-	iommu_irq_free(i, 4);
+	assert_int_equal(data, 2);
+	/* What is freed blocks, and is used again. */
+	assert_int_equal(alloc_irqs(more, 1024, sbdf), -ENOSPC);
+	assert_int_equal(more[506].index, 511);
+	free_irqs(i, 4);
 	assert_int_equal(written_vector, 0);
-	assert_int_equal(iommu_irq_alloc(i, 4, sbdf), 0);
-	assert_int_equal(i[0].index, 4);
+	assert_int_equal(alloc_irqs(i, 4, sbdf), 0);
+	assert_int_equal(i[0].index, 1);
 	arena_take_all_but(0);
-	assert_int_equal(iommu_irq_alloc(i, 1, F(6, 0, 0)), -ENOMEM);
+	assert_int_equal(iommu_irq_alloc(i, F(6, 0, 0)), -ENOMEM);
 	arena_give();
 }
 
@@ -891,7 +905,7 @@ static void test_lost_ioapic(void **state)
 	boot_acpi.ioapics[boot_acpi.nr_ioapics++].id = 9;
 	iommu_init();
 	assert_logged("an IO-APIC has no source id");
-	assert_int_equal(iommu_irq_alloc(&i, 1, F(0, 1, 0)), 0);
+	assert_int_equal(iommu_irq_alloc(&i, F(0, 1, 0)), 0);
 	assert_null(i.unit);
 }
 

@@ -64,18 +64,16 @@ int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf)
 	return remaps ? 0 : -ENODEV;
 }
 
-int iommu_irq_alloc(struct iommu_irq *i, unsigned n, u32 sbdf)
+int iommu_irq_alloc(struct iommu_irq *i, u32 sbdf)
 {
 	assert_true(spin_is_locked(&pci_lock));
-	assert_int_equal(n, 1);
 	assert_int_equal(sbdf, 0xf0);
 	*i = (struct iommu_irq){ .unit = (void *)1, .index = (u16)remap_entries++ };
 	return 0;
 }
 
-void iommu_irq_free(struct iommu_irq *i, unsigned n)
+void iommu_irq_free(struct iommu_irq *i)
 {
-	assert_int_equal(n, 1);
 	remap_entries -= i->unit ? 1 : 0;
 }
 

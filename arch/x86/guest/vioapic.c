@@ -201,7 +201,7 @@ static int init_pin(struct vioapic *io, struct pin *p)
 	if (ioapic_is_kept(io->n, number(p)) || iommu_ioapic_sbdf(io->acpi_id, &sbdf))
 		return 0;
 	guard(&pci_lock);
-	return iommu_irq_alloc(&p->remap, 1, sbdf);
+	return iommu_irq_alloc(&p->remap, sbdf);
 }
 
 static int vioapic_create(struct domain *d)
@@ -239,7 +239,7 @@ static int vioapic_destroy(struct domain *d)
 
 	while ((io = d->vioapic)) {
 		for (struct pin *p = io->pins; p < io->pins + io->nr_pins; p++) {
-			iommu_irq_free(&p->remap, 1);
+			iommu_irq_free(&p->remap);
 			if (!p->irq.cpu)
 				continue;
 			spin_lock(&io->lock);

@@ -28,17 +28,12 @@
 /* Returns the function at a domain's address. */
 static struct vpci_function *find(const struct domain *d, u32 sbdf)
 {
-	struct pci_function *f;
+	const struct pci_function *f = d->hardware ? pci_find(sbdf) : NULL;
+	struct vpci_function *v = f ? f->view : NULL;
 
 	if (!d->hardware)
 		return vport_find(d->vpci, sbdf);
-	list_for_each(f, &pci_functions, link) {
-		struct vpci_function *v = f->view;
-
-		if (v && v->d == d && v->sbdf == sbdf)
-			return v;
-	}
-	return NULL;
+	return v && v->d == d && v->sbdf == sbdf ? v : NULL;
 }
 
 static u32 read_config(const struct vpci_function *v, unsigned reg, unsigned size)
@@ -344,9 +339,11 @@ void vpci_stop(struct pci_function *f)
 
 void vpci_free(struct pci_function *f)
 {
-	if (f->view)
-		vmsi_free(((struct vpci_function *)f->view)->msi);
-	kfree(f->view);
+	struct vpci_function *v = f->view;
+
+	if (v)
+		kfree(v->msi);
+	kfree(v);
 	f->view = NULL;
 }
 

@@ -66,9 +66,8 @@ void vpci_unmap(struct domain *d, gpaddr_t gpa, u64 size);
 
 /* vmsi.c: MSI and MSI-X of a function, with the rules for their registers */
 int vmsi_create(struct vpci_function *v);
-/* Stops its interrupts and unbinds their vectors. This and the following accept a NULL. */
+/* Stops its interrupts and unbinds their vectors. This and the following accept a NULL. kfree() ends it. */
 void vmsi_stop(struct vmsi *m);
-void vmsi_free(struct vmsi *m);	/* no CPU may use it any more */
 /* Does what the registers say after a write to any. */
 void vmsi_update(struct vmsi *m);
 /* Sends the interrupts to the CPUs where their vCPUs are now. */
