@@ -59,16 +59,12 @@ static unsigned cap_size(u32 sbdf, u8 id, u8 at)
 	u32 flags;
 
 	switch (id) {
-	case PCI_CAP_PM: return 8;
 	case PCI_CAP_MSI:
 		flags = pci_read(sbdf, at + PCI_MSI_CONTROL, 2);
 		return 10 + (flags & PCI_MSI_64 ? 4 : 0) + (flags & PCI_MSI_MASKING ? 10 : 0);
 	case PCI_CAP_EXPRESS:
 		return (pci_read(sbdf, at + PCI_EXP_FLAGS, 2) & 0xf) > 1 ? 0x3c : 0x14;
-	case PCI_CAP_MSIX:
-		return 12;
-	default:
-		return 6; /* AF */
+	default: return id == PCI_CAP_PM ? 8 : 12;
 	}
 }
 
@@ -84,7 +80,6 @@ static void __init find_caps(struct pci_function *f)
 		     id == PCI_CAP_MSI     ? &f->msi :
 		     id == PCI_CAP_EXPRESS ? &f->express :
 		     id == PCI_CAP_MSIX    ? &f->msix :
-		     id == PCI_CAP_AF      ? &f->af :
 					     NULL;
 		if (to && !*to && at + cap_size(f->sbdf, id, at) <= 256)
 			*to = at;

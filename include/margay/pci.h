@@ -39,7 +39,7 @@ struct pci_function {
 	u8 secondary, subordinate;	/* of a bridge */
 	u8 express_type;		/* PCI_EXP_TYPE_*, 0xff: no PCI Express function */
 	/* Offsets of capabilities in config space; 0: none. */
-	u8 pm, msi, msix, express, af;
+	u8 pm, msi, msix, express;
 	u16 acs;
 	struct pci_bar bar[PCI_BARS];
 	u32 group;            /* the lowest sbdf among those that cannot be isolated from it */

@@ -165,8 +165,8 @@ u32 pci_read(u32 sbdf, unsigned reg, unsigned size)
 void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value)
 {
 	struct sim_function *f = sim_function(sbdf);
-	unsigned express, af;
-	u8 was;
+	unsigned express, pm;
+	u8 was, state;
 
 	assert_true(reg + size <= 4096 && !(reg % size));
 	sim_writes++;
@@ -174,14 +174,15 @@ void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value)
 		return;
 	was = f->config[PCI_BRIDGE_CONTROL];
 	express = find(f, PCI_CAP_EXPRESS);
-	af = find(f, PCI_CAP_AF);
+	pm = find(f, PCI_CAP_PM);
+	state = pm ? f->config[pm + PCI_PM_CONTROL] & PCI_PM_STATE : 0;
 	for (unsigned i = 0; i < size; i++) {
 		u8 m = f->writable[reg + i];
 
 		f->config[reg + i] = (f->config[reg + i] & ~m) | (value >> 8 * i & m);
 	}
 	if ((express && reg == express + PCI_EXP_DEVCTL && (value & PCI_EXP_DEVCTL_FLR)) ||
-	    (af && reg == af + PCI_AF_CONTROL && (value & 1)))
+	    (pm && reg == pm + PCI_PM_CONTROL && state == 3 && !(value & PCI_PM_STATE)))
 		reset(f);
 	if ((f->config[PCI_HEADER] & 0x7f) == 1 && reg == PCI_BRIDGE_CONTROL &&
 	    (was & PCI_BRIDGE_RESET) && !(value & PCI_BRIDGE_RESET))

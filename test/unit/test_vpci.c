@@ -731,7 +731,7 @@ static void test_random(void **state)
 {
 	static const struct {
 		unsigned from, to;
-	} open[] = { { PCI_COMMAND, PCI_STATUS + 1 }, { PCI_CACHE_LINE, PCI_LATENCY },
+	} open[] = { { PCI_COMMAND, PCI_STATUS + 1 }, { PCI_CACHE_LINE, PCI_CACHE_LINE + 1 },
 		     { 0x42, 0x43 }, { 0x62, 0x6d }, { 0x88, 0x8b } };
 	struct sim_function *s = sim_function(NVME);
 	u8 before[4096];
