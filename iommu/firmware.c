@@ -40,40 +40,43 @@ struct iommu *__init iommu_add_unit(const struct iommu *u, u64 align)
 				  "no such address" :
 			  has_ram(u->base, u->ops->regs_size) ? "it is RAM" :
 								NULL;
-	struct iommu **at, *new;
+	struct iommu **at;
 	unsigned n = 0;
 
 	for (at = &iommu_units; *at; at = &(*at)->next, n++) {
-		/* IVRS may describe a unit several times, the best description comes first. */
-		if (u->sbdf && (*at)->sbdf == u->sbdf && (*at)->base == u->base)
-			return NULL;
-		if ((*at)->base == u->base || (u->sbdf && (*at)->sbdf == u->sbdf))
+		bool same_base = (*at)->base == u->base;
+		bool same_id = u->sbdf && (*at)->sbdf == u->sbdf;
+
+		if (same_base && same_id)
+			return *at;
+		if (same_base || same_id)
 			why = "it is a second one";
 	}
 	if (why || n == MAX_UNITS) {
 		pr_warn("iommu: unit at %#lx ignored: %s\n", u->base, why ? why : "too many");
 		return NULL;
 	}
-	new = keep_record(u, sizeof(*u));
-	if (new)
-		new->index = n;
-	return *at = new;
+	*at = keep_record(u, sizeof(*u));
+	if (*at)
+		(*at)->index = n;
+	return *at;
 }
 
-void __init iommu_add_range(const struct iommu_range *r)
+struct iommu_range *__init iommu_add_range(const struct iommu_range *r)
 {
 	struct iommu_range *new = keep_record(r, sizeof(*r));
 
-	if (!new)
-		return;
-	new->next = iommu_ranges;
-	iommu_ranges = new;
+	if (new) {
+		new->next = iommu_ranges;
+		iommu_ranges = new;
+	}
+	return new;
 }
 
 /* Nobody may reach Margay's memory, or RAM, because firmware says so. */
 struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
 {
-	struct iommu_region *r, new = { iommu_regions, base, size, write, false };
+	struct iommu_region *r = NULL, new = { iommu_regions, base, size, write, false };
 	bool good = size && IS_ALIGNED(base | size, PAGE_SIZE) && base < ADDRESSES &&
 		    size <= ADDRESSES - base;
 	const char *why = !good               ? "wrong" :
@@ -85,7 +88,8 @@ struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
 		pr_warn("iommu: reserved memory %#lx-%#lx ignored: %s\n", base, base + size - 1,
 			why);
 	new.usable = !why;
-	r = good ? keep_record(&new, sizeof(new)) : NULL;
+	if (good)
+		r = keep_record(&new, sizeof(new));
 	if (r)
 		iommu_regions = r;
 	return r;

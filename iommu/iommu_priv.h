@@ -145,10 +145,10 @@ void iommu_read_firmware(void);
 /* dmar.c, ivrs.c */
 void dmar_parse(const u8 *t, u32 len);
 void ivrs_parse(const u8 *t, u32 len);
-/* Add what a table has. They report what is wrong; NULL: it is ignored. */
+/* Add what a table has; a unit may be there already. They report what is wrong; NULL: it is ignored. */
 struct iommu *iommu_add_unit(const struct iommu *u, u64 align);
 struct iommu_region *iommu_add_region(paddr_t base, u64 size, bool write);
-void iommu_add_range(const struct iommu_range *r);
+struct iommu_range *iommu_add_range(const struct iommu_range *r);
 
 /* Returns the unit that covers the function, which need not be in use, or NULL. */
 struct iommu *iommu_unit_of(u32 sbdf);

@@ -4,8 +4,8 @@
 
 #include <margay/vcpu.h>
 
-/* Access d's config space, which has PCI_CONFIG_SIZE bytes for each function. d has a PCI bus. */
-u32 vpci_read(struct domain *d, u64 address, unsigned size);
+/* Access d's config space, which has PCI_CONFIG_SIZE bytes for each function, 1 to 4 at a time. d has a PCI bus. */
+u64 vpci_read(struct domain *d, u64 address, unsigned size);
 void vpci_write(struct domain *d, u64 address, unsigned size, u32 val);
 
 /* Access the ports 0xcf8 to 0xcff of the control domain that has the devices. */

@@ -25,12 +25,15 @@
 #define DEVCTL_HARMLESS 0x7b1fU
 #define UPPER_HALF 0xffff0000U	/* a status register, whose bits a one clears */
 
-/* Returns the function at a domain's address. */
-static struct vpci_function *find(const struct domain *d, u32 sbdf)
+/* Returns the function that an access of the domain's is for, or NULL. */
+static struct vpci_function *find(const struct domain *d, u64 address, unsigned size)
 {
+	u32 sbdf = (u32)(address / PCI_CONFIG_SIZE);
 	const struct pci_function *f = d->hardware ? pci_find(sbdf) : NULL;
 	struct vpci_function *v = f ? f->view : NULL;
 
+	if (size > 4 || address % size)
+		return NULL;
 	if (!d->hardware)
 		return vport_find(d->vpci, sbdf);
 	return v && v->d == d && v->sbdf == sbdf ? v : NULL;
@@ -65,15 +68,14 @@ static bool is_shared(const struct vpci_function *v)
 static u32 permitted_command(const struct vpci_function *v, u32 old, u32 val)
 {
 	bool decodes = v->d->hardware && !v->f->header && (val & ~old & PCI_COMMAND_MEM);
+	u32 refused = v->f->header == 1 || iommu_covers(v->f->sbdf) ? 0 : PCI_COMMAND_MASTER;
 
-	if (v->f->header != 1 && !iommu_covers(v->f->sbdf))
-		val &= ~(u32)PCI_COMMAND_MASTER;
 	if (decodes && !pci_bars_are_sound(v->f)) {
 		pr_warn("PCI: " PCI_FMT ": BARs refused: they are not its own memory\n",
 			PCI_ARGS(v->sbdf));
-		val &= ~(u32)PCI_COMMAND_MEM;
+		refused |= PCI_COMMAND_MEM;
 	}
-	return val;
+	return val & ~refused;
 }
 
 /* Returns what a register that was old may be when the domain writes val. */
@@ -141,17 +143,13 @@ static void write_basic(struct vpci_function *v, unsigned reg, unsigned size, u3
 		vmsi_update(v->msi);
 }
 
-static bool is_access(u64 address, unsigned size) { return size <= 4 && !(address % size); }
-
-u32 vpci_read(struct domain *d, u64 address, unsigned size)
+u64 vpci_read(struct domain *d, u64 address, unsigned size)
 {
 	const struct vpci_function *v;
 
 	guard(&pci_lock);
-	v = find(d, (u32)(address / PCI_CONFIG_SIZE));
-	if (!v || !is_access(address, size))
-		return ~0U;
-	return read_config(v, address % PCI_CONFIG_SIZE, size);
+	v = find(d, address, size);
+	return v ? read_config(v, address % PCI_CONFIG_SIZE, size) : ~0UL;
 }
 
 void vpci_write(struct domain *d, u64 address, unsigned size, u32 val)
@@ -160,8 +158,8 @@ void vpci_write(struct domain *d, u64 address, unsigned size, u32 val)
 	struct vpci_function *v;
 
 	guard(&pci_lock);
-	v = find(d, (u32)(address / PCI_CONFIG_SIZE));
-	if (!v || !is_access(address, size))
+	v = find(d, address, size);
+	if (!v)
 		return;
 	if (reg < PCI_BASIC_SIZE)
 		write_basic(v, reg, size, val);
@@ -188,9 +186,7 @@ static u64 ecam_address(const struct domain *d, const struct mmio_region *r, u64
 
 static u64 ecam_read(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size)
 {
-	u32 val = vpci_read(v->domain, ecam_address(v->domain, r, offset), size);
-
-	return size > 4 ? ~0UL : val;
+	return vpci_read(v->domain, ecam_address(v->domain, r, offset), size);
 }
 
 static void ecam_write(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size, u64 val)
@@ -212,7 +208,7 @@ u32 vpci_in(struct vcpu *v, u16 port, unsigned size)
 		return address;
 	if (port < PORT_CONFIG_DATA || !(address & CONFIG_ENABLE))
 		return ~0U;
-	return vpci_read(v->domain, port_address(address, port), size);
+	return (u32)vpci_read(v->domain, port_address(address, port), size);
 }
 
 void vpci_out(struct vcpu *v, u16 port, unsigned size, u32 val)
