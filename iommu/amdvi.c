@@ -17,20 +17,18 @@ enum { EXCLUSION_BASE = 0x20, FEATURES = 0x30, CMD_HEAD = 0x2000, CMD_TAIL = 0x2
 enum { EVENT_HEAD = 0x2010, EVENT_TAIL = 0x2018, STATUS = 0x2020, REGS_SIZE = 0x80000 };
 #define RING_LEN (8UL << 56)	/* of CMD_BASE and EVENT_BASE: a page */
 #define RING_MASK 0xff0UL
-#define FEATURE_XT BIT(2)
-#define FEATURE_INVALIDATE_ALL BIT(6)
-#define FEATURE_GA BIT(7)
-#define CONTROL_ENABLE BIT(0)
-#define CONTROL_EVENTS BIT(2)
+/* Bits of FEATURES, CONTROL (entries of interrupt tables have 128 bits; and destinations 32), STATUS */
+enum { FEATURE_XT = 2, FEATURE_INVALIDATE_ALL = 6, FEATURE_GA = 7 };
+enum { CONTROL_ENABLE = 0, CONTROL_EVENTS = 2, CONTROL_COHERENT = 10, CONTROL_COMMANDS = 12 };
+enum {
+	CONTROL_GA = 17,
+	CONTROL_XT = 50,
+	STATUS_OVERFLOW = 0,
+	STATUS_EVENTS = 3,
+	STATUS_COMMANDS = 4
+};
 #define CONTROL_TIMEOUT_1S (4UL << 5)
-#define CONTROL_COHERENT BIT(10)
-#define CONTROL_COMMANDS BIT(12)
-#define CONTROL_GA BIT(17)	/* interrupt table entries of 128 bits */
-#define CONTROL_XT BIT(50)	/* ... with destinations of 32 bits */
 #define CONTROL_OF_IVHD(flags) (((flags) & 1) << 1 | ((flags) & 6) << 7 | ((flags) & 8) << 8)
-#define STATUS_OVERFLOW BIT(0)	/* of the event log */
-#define STATUS_EVENTS BIT(3)
-#define STATUS_COMMANDS BIT(4)
 
 /* A device table entry, 2.2.2.1. What changes while the unit uses it is in one word. */
 struct dte {
@@ -181,13 +179,13 @@ static void restart_log(struct iommu *u)
 {
 	u64 control = iommu_read64(u, CONTROL);
 
-	iommu_write64(u, CONTROL, control & ~CONTROL_EVENTS);
-	if (!iommu_wait_for(!(iommu_read64(u, STATUS) & STATUS_EVENTS)))
+	iommu_write64(u, CONTROL, control & ~BIT(CONTROL_EVENTS));
+	if (!iommu_wait_for(!(iommu_read64(u, STATUS) & BIT(STATUS_EVENTS))))
 		return;
 	iommu_write64(u, EVENT_HEAD, 0);
 	iommu_write64(u, EVENT_TAIL, 0);
-	iommu_write64(u, STATUS, STATUS_OVERFLOW);
-	iommu_write64(u, CONTROL, control | CONTROL_EVENTS);
+	iommu_write64(u, STATUS, BIT(STATUS_OVERFLOW));
+	iommu_write64(u, CONTROL, control | BIT(CONTROL_EVENTS));
 }
 
 static bool amdvi_fault(struct iommu *u, struct iommu_fault *f)
@@ -195,7 +193,7 @@ static bool amdvi_fault(struct iommu *u, struct iommu_fault *f)
 	u64 head = iommu_read64(u, EVENT_HEAD) & RING_MASK, *e, q0;
 
 	if (iommu_read64(u, EVENT_TAIL) == head) {
-		if (iommu_read64(u, STATUS) & STATUS_OVERFLOW)
+		if (iommu_read64(u, STATUS) & BIT(STATUS_OVERFLOW))
 			restart_log(u);
 		return false;
 	}
@@ -252,16 +250,16 @@ static const char *__init amdvi_start(struct iommu *u)
 
 	if (control == ~0UL)
 		return "it does not answer";
-	if (!(features & FEATURE_INVALIDATE_ALL))
+	if (!(features & BIT(FEATURE_INVALIDATE_ALL)))
 		return "it is too old";
 	u->max_level = 2;
 	u->remaps = iommu_remapping;
-	u->wide = (features & FEATURE_XT) && (features & FEATURE_GA);
+	u->wide = (features & BIT(FEATURE_XT)) && (features & BIT(FEATURE_GA));
 	if (!events || !make_table(u))
 		return "no memory";
 	/* Tables of firmware's that block DMA do so until these replace them. */
-	iommu_write64(u, CONTROL, control & ~(CONTROL_COMMANDS | CONTROL_EVENTS));
-	iommu_wait_for(!(iommu_read64(u, STATUS) & (STATUS_COMMANDS | STATUS_EVENTS)));
+	iommu_write64(u, CONTROL, control & ~(BIT(CONTROL_COMMANDS) | BIT(CONTROL_EVENTS)));
+	iommu_wait_for(!(iommu_read64(u, STATUS) & (BIT(STATUS_COMMANDS) | BIT(STATUS_EVENTS))));
 	iommu_write64(u, CMD_BASE, virt_to_phys(u->commands) | RING_LEN);
 	u->wait[0] = CMD_WAIT | virt_to_phys(&u->done);
 	u->wait[1] = 1;
@@ -272,9 +270,10 @@ static const char *__init amdvi_start(struct iommu *u)
 	iommu_write64(u, DEVTAB_BASE,
 		      virt_to_phys(u->table) | (u->nr_ids * sizeof(struct dte) / PAGE_SIZE - 1));
 	iommu_write64(u, CONTROL,
-		      CONTROL_ENABLE | CONTROL_EVENTS | CONTROL_TIMEOUT_1S | CONTROL_COHERENT |
-			      CONTROL_COMMANDS | CONTROL_OF_IVHD(u->flags) |
-			      (u->wide ? CONTROL_GA | CONTROL_XT : 0));
+		      BIT(CONTROL_ENABLE) | BIT(CONTROL_EVENTS) | CONTROL_TIMEOUT_1S |
+			      BIT(CONTROL_COHERENT) | BIT(CONTROL_COMMANDS) |
+			      CONTROL_OF_IVHD(u->flags) |
+			      (u->wide ? BIT(CONTROL_GA) | BIT(CONTROL_XT) : 0));
 	iommu_execute(u, CMD_ALL, 0);
 	if (!u->dead)
 		return NULL;

@@ -14,28 +14,16 @@
 /* Registers, 11.4. QEMU takes 32-bit writes only at 0x38, 0xa0 and 0xa8. */
 enum { CAP = 0x08, ECAP = 0x10, GCMD = 0x18, GSTS = 0x1c, RTADDR = 0x20, FSTS = 0x34 };
 enum { FECTL = 0x38, PMEN = 0x64, IQT = 0x88, IQA = 0x90, IRTA = 0xb8 };
+/* Bits of CAP and ECAP, and fields of CAP */
+enum { CAP_RWBF = 4, CAP_PLMR = 5, CAP_PHMR = 6, CAP_CM = 7, CAP_3LEVEL = 9, CAP_4LEVEL = 10 };
+enum { CAP_2M = 34, CAP_1G = 35, ECAP_COHERENT = 0, ECAP_QI = 1, ECAP_IR = 3, ECAP_EIM = 4 };
 #define CAP_DOMAINS(cap) (1UL << (4 + 2 * ((cap) & 7)))
-#define CAP_RWBF BIT(4)
-#define CAP_PROTECTED (BIT(5) | BIT(6))
-#define CAP_CM BIT(7)
-#define CAP_3LEVEL BIT(9)
-#define CAP_4LEVEL BIT(10)
 #define CAP_FRO(cap) (((cap) >> 24 & 0x3ff) * 16)
-#define CAP_2M BIT(34)
-#define CAP_1G BIT(35)
 #define CAP_NFR(cap) (((cap) >> 40 & 0xff) + 1)
-#define ECAP_COHERENT BIT(0)
-#define ECAP_QI BIT(1)
-#define ECAP_IR BIT(3)
-#define ECAP_EIM BIT(4)
 
-#define GCMD_TE (1U << 31)
-#define GCMD_SRTP (1U << 30)
-#define GCMD_QIE (1U << 26)
-#define GCMD_IRE (1U << 25)
-#define GCMD_SIRTP (1U << 24)
-#define GCMD_CFI (1U << 23)
-#define GSTS_STATE 0x96800000U	/* states, as opposed to commands that were done once */
+/* Bits of GCMD and GSTS; those of states, as opposed to commands that were done once */
+enum { GCMD_CFI = 23, GCMD_SIRTP = 24, GCMD_IRE = 25, GCMD_QIE = 26, GCMD_SRTP = 30, GCMD_TE = 31 };
+#define GSTS_STATE 0x96800000U
 #define FSTS_OVERFLOW 1U
 #define FSTS_PENDING 2U
 #define FECTL_MASKED (1U << 31)
@@ -82,12 +70,12 @@ static void written(const u64 *at, unsigned n)
 /* --- Commands --- */
 
 /* Turns a state on or off, or has something done once, and waits. */
-static bool turn(struct iommu *u, u32 bit, bool on)
+static bool turn(struct iommu *u, unsigned bit, bool on)
 {
-	u32 state = iommu_read32(u, GSTS) & GSTS_STATE;
+	u32 others = iommu_read32(u, GSTS) & GSTS_STATE & ~(u32)BIT(bit);
 
-	iommu_write32(u, GCMD, on ? state | bit : state & ~bit);
-	return iommu_wait_for(!(iommu_read32(u, GSTS) & bit) == !on);
+	iommu_write32(u, GCMD, others | (u32)on << bit);
+	return iommu_wait_for((iommu_read32(u, GSTS) >> bit & 1) == on);
 }
 
 /* --- Functions --- */
@@ -109,7 +97,7 @@ static int vtd_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
 		return 0;
 	ctx = (u64 *)phys_to_virt(*root & PTE_ADDR) + 2 * pci_devfn(sbdf);
 	if (d) {
-		bool deep = u->cap & CAP_4LEVEL;
+		bool deep = u->cap & BIT(CAP_4LEVEL);
 		const u64 *t = deep ? d->pt.root : pt_table(d->pt.root[0]);
 
 		if (d->id >= CAP_DOMAINS(u->cap))
@@ -174,18 +162,12 @@ static u64 vtd_irq_rte(const struct iommu_irq *i)
 /* --- Faults, 11.4.14 --- */
 
 static const char *const vtd_reasons[] = {
-	[0x01] = "it has no owner",
-	[0x02] = "it has no owner",
-	[0x03] = "bad context entry",
-	[0x04] = "address too high",
-	[0x05] = "may not be written",
-	[0x06] = "may not be read",
-	[0x0e] = "no memory, but interrupts",
-	[0x20] = "bad message",
-	[0x21] = "no such interrupt",
-	[0x22] = "no such interrupt",
-	[0x25] = "message in compatibility format",
-	[0x26] = "interrupt of another source",
+	[0x01] = "it has no owner", [0x02] = "it has no owner",
+	[0x03] = "bad context entry", [0x04] = "address too high",
+	[0x05] = "may not be written", [0x06] = "may not be read",
+	[0x0e] = "no memory, but interrupts", [0x20] = "bad message",
+	[0x21] = "no such interrupt", [0x22] = "no such interrupt",
+	[0x25] = "message in compatibility format", [0x26] = "interrupt of another source",
 };
 
 static bool vtd_fault(struct iommu *u, struct iommu_fault *f)
@@ -220,10 +202,10 @@ static bool vtd_fault(struct iommu *u, struct iommu_fault *f)
 /* Turns on interrupt remapping. No entry is valid at first. */
 static void __init start_interrupts(struct iommu *u, u64 ecap)
 {
-	if (!(ecap & ECAP_IR) || !iommu_remapping || !iommu_new_irqs(u, 0, IRQS, 16))
+	if (!(ecap & BIT(ECAP_IR)) || !iommu_remapping || !iommu_new_irqs(u, 0, IRQS, 16))
 		return;
 	written(u->irqs->entries, 2 * IRQS);
-	u->wide = x86.x2apic && (ecap & ECAP_EIM);
+	u->wide = x86.x2apic && (ecap & BIT(ECAP_EIM));
 	iommu_write64(u, IRTA,
 		      virt_to_phys(u->irqs->entries) | (u->wide ? IRTA_X2APIC : 0) | IRTA_SIZE);
 	if (!turn(u, GCMD_SIRTP, true))
@@ -250,7 +232,7 @@ static bool __init start_tables(struct iommu *u)
 	if (u->dead || !turn(u, GCMD_TE, true))
 		return false;
 	/* Memory that firmware protected until now is as protected as all other. */
-	if (u->cap & CAP_PROTECTED) {
+	if (u->cap & (BIT(CAP_PLMR) | BIT(CAP_PHMR))) {
 		iommu_write32(u, PMEN, iommu_read32(u, PMEN) & ~PMEN_ENABLE);
 		iommu_wait_for(!(iommu_read32(u, PMEN) & PMEN_STATUS));
 	}
@@ -263,17 +245,17 @@ static const char *__init vtd_start(struct iommu *u)
 
 	if (!cap || cap == ~0UL)
 		return "it does not answer";
-	if (!(ecap & ECAP_QI))
+	if (!(ecap & BIT(ECAP_QI)))
 		return "it has no queue of invalidations";
-	if (!(cap & (CAP_3LEVEL | CAP_4LEVEL)))
+	if (!(cap & (BIT(CAP_3LEVEL) | BIT(CAP_4LEVEL))))
 		return "it has no tables of 3 or 4 levels";
-	if (cap & CAP_CM)
+	if (cap & BIT(CAP_CM))
 		return "it is an emulated one in caching mode";
-	if (cap & CAP_RWBF)
+	if (cap & BIT(CAP_RWBF))
 		return "it needs flushes of a write buffer";
 	u->cap = cap;
-	u->max_level = !(cap & CAP_2M) ? 0 : !(cap & CAP_1G) ? 1 : 2;
-	incoherent |= !(ecap & ECAP_COHERENT);
+	u->max_level = !(cap & BIT(CAP_2M)) ? 0 : !(cap & BIT(CAP_1G)) ? 1 : 2;
+	incoherent |= !(ecap & BIT(ECAP_COHERENT));
 	u->table = alloc_page();
 	if (!u->table)
 		return "no memory";
