@@ -59,8 +59,7 @@ const char *pci_why(int rc)
 static void stop(struct pci_function *f)
 {
 	if (f->header != 1)
-		pci_write(f->sbdf, PCI_COMMAND, 2,
-			  pci_read(f->sbdf, PCI_COMMAND, 2) & ~(u32)PCI_COMMAND_MASTER);
+		pci_change(f->sbdf, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
 	iommu_detach(f->owner, f->sbdf);
 	vpci_stop(f);
 	f->period = quiesce_start();
@@ -82,54 +81,51 @@ static int attach(struct domain *d, struct pci_function *f)
 	return rc;
 }
 
+static void disown(struct pci_function *f)
+{
+	f->owner = NULL;
+	f->step = STEP_NONE;
+}
+
 static int revoke_step(struct pci_function *f)
 {
 	int rc;
 
-	switch (f->step) {
-	case STEP_RETURN:
-		if (!quiesce_over(f->period))
-			return -ERESTART;
-		vpci_free(f);
-		f->step = STEP_RESET_AGAIN;
-		return -ERESTART;
-	case STEP_RESET_AGAIN:
-		rc = f->owner->hardware ? 0 : pci_reset(f);
-		if (rc == -ERESTART)
-			return rc;
-		if (rc) {
-			pr_err("PCI: " PCI_FMT
-			       " does not come back from its reset: nobody gets it\n",
-			       PCI_ARGS(f->sbdf));
-			f->hidden = true;
-		}
-		f->owner = NULL;
-		f->step = STEP_NONE;
-		return 0;
-	default:
+	if (f->step < STEP_RETURN) {
 		stop(f);
 		f->step = STEP_RETURN;
 		return -ERESTART;
 	}
+	if (f->step == STEP_RETURN) {
+		if (!quiesce_over(f->period))
+			return -ERESTART;
+		vpci_free(f);
+		f->step = STEP_RESET_AGAIN;
+	}
+	rc = f->owner->hardware ? 0 : pci_reset(f);
+	if (rc == -ERESTART)
+		return rc;
+	if (rc)
+		pr_err("PCI: " PCI_FMT " does not come back from its reset: nobody gets it\n",
+		       PCI_ARGS(f->sbdf));
+	f->hidden |= rc != 0;
+	disown(f);
+	return 0;
 }
 
 static int assign_step(struct domain *d, struct pci_function *f)
 {
-	int rc = -ERESTART;
+	int rc = 0;
 
-	if (f->step == STEP_RESET) {
-		rc = d->hardware ? 0 : pci_reset(f);
-		if (!rc) {
-			f->step = STEP_ATTACH;
-			rc = -ERESTART;
-		}
-	} else if (f->step == STEP_ATTACH) {
+	if (f->step == STEP_RESET && !d->hardware)
+		rc = pci_reset(f);
+	if (!rc) {
+		f->step = STEP_ATTACH;
 		rc = attach(d, f);
 	}
 	if (rc && rc != -ERESTART) {
 		iommu_detach(d, f->sbdf);
-		f->owner = NULL;
-		f->step = STEP_NONE;
+		disown(f);
 	}
 	return rc;
 }

@@ -20,13 +20,8 @@ enum { EVENT_HEAD = 0x2010, EVENT_TAIL = 0x2018, STATUS = 0x2020, REGS_SIZE = 0x
 /* Bits of FEATURES, CONTROL (entries of interrupt tables have 128 bits; and destinations 32), STATUS */
 enum { FEATURE_XT = 2, FEATURE_INVALIDATE_ALL = 6, FEATURE_GA = 7 };
 enum { CONTROL_ENABLE = 0, CONTROL_EVENTS = 2, CONTROL_COHERENT = 10, CONTROL_COMMANDS = 12 };
-enum {
-	CONTROL_GA = 17,
-	CONTROL_XT = 50,
-	STATUS_OVERFLOW = 0,
-	STATUS_EVENTS = 3,
-	STATUS_COMMANDS = 4
-};
+enum { CONTROL_GA = 17, CONTROL_XT = 50 };
+enum { STATUS_OVERFLOW = 0, STATUS_EVENTS = 3, STATUS_COMMANDS = 4 };
 #define CONTROL_TIMEOUT_1S (4UL << 5)
 #define CONTROL_OF_IVHD(flags) (((flags) & 1) << 1 | ((flags) & 6) << 7 | ((flags) & 8) << 8)
 
