@@ -51,17 +51,14 @@ static void sim_write(u16 port, unsigned size, u32 val)
 	last_val = val;
 }
 
-u32 vpci_in(struct vcpu *v, u16 port, unsigned size)
-{
-	assert_ptr_equal(v, &vcpu);
-	return (u32)port << 8 | size;
-}
-
-void vpci_out(struct vcpu *v, u16 port, unsigned size, u32 val)
+void vpci_ports(struct vcpu *v, u16 port, unsigned size, u64 *val, bool write)
 {
 	assert_ptr_equal(v, &vcpu);
 	assert_true(port + size <= 0xd00);
-	config_val = val;
+	if (write)
+		config_val = (u32)*val;
+	else
+		*val = (u32)port << 8 | size;
 }
 
 void domain_shutdown(struct domain *d, unsigned code)

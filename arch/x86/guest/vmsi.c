@@ -194,50 +194,31 @@ void vmsi_update(struct vmsi *m)
 		update_msix(m, (u16)msix);
 }
 
-/* Finds what a register of the table's pages is: words of entry *i, or NULL, the device's own. */
-static u32 *find_entry(struct vmsi *m, u64 offset, unsigned *i)
-{
-	u64 at = offset - (m->offset & ~PAGE_MASK);
-
-	*i = (unsigned)index_nospec(at / PCI_MSIX_ENTRY, m->entries);
-	return at / PCI_MSIX_ENTRY < m->entries ? &m->msg[1 + *i].word[at / 4 % ENTRY_WORDS] : NULL;
-}
-
-static u64 table_read(struct vcpu *v __unused, struct mmio_region *r, u64 offset, unsigned size)
+/* Accesses the table's pages. What is no entry is the device's own. */
+static void table_access(struct vcpu *v __unused, struct mmio_region *r, u64 offset, unsigned size,
+			 u64 *val, bool write)
 {
 	struct vmsi *m = container_of(r, struct vmsi, table);
-	const u32 *word;
-	unsigned i;
-
-	guard(&pci_lock);
-	if (offset % size || !m->regs)
-		return ~0UL;
-	word = find_entry(m, offset, &i);
-	if (!word)
-		return device_read(m->regs + offset, size);
-	return (*word | (size == 8 ? (u64)word[1] << 32 : 0)) >> offset % 4 * 8;
-}
-
-static void table_write(struct vcpu *v __unused, struct mmio_region *r, u64 offset, unsigned size,
-			u64 val)
-{
-	struct vmsi *m = container_of(r, struct vmsi, table);
-	unsigned i;
+	u64 at = offset - (m->offset & ~PAGE_MASK), i = at / PCI_MSIX_ENTRY;
+	unsigned n = at / 4 % ENTRY_WORDS;
 	u32 *word;
 
 	guard(&pci_lock);
 	if (offset % size || !m->regs)
 		return;
-	word = find_entry(m, offset, &i);
-	if (!word) {
-		device_write(m->regs + offset, size, val);
+	if (i >= m->entries) {
+		device_access(m->regs + offset, size, val, write);
 		return;
 	}
-	if (size < 4)	/* PCI 3.0, 6.8.2: undefined */
-		return;
-	for (; size; size -= 4, val >>= 32, word++)
-		WRITE_ONCE(*word, (u32)val & writable[word - m->msg[1 + i].word]);
-	update_entry(m, i);
+	i = index_nospec(i, m->entries);
+	word = m->msg[1 + i].word;
+	if (!write) {
+		*val = (word[n] | (size == 8 ? (u64)word[n + 1] << 32 : 0)) >> offset % 4 * 8;
+	} else if (size >= 4) {		/* PCI 3.0, 6.8.2: smaller writes are undefined */
+		for (u64 rest = *val; size; size -= 4, rest >>= 32, n++)
+			WRITE_ONCE(word[n], (u32)rest & writable[n]);
+		update_entry(m, (unsigned)i);
+	}
 }
 
 bool vmsi_has_table(const struct vmsi *m, unsigned i, u64 offset, u64 size)
@@ -289,8 +270,7 @@ static int find_table(struct vmsi *m, unsigned entries)
 	if (m->bar >= PCI_BARS || b->io || !b->base || m->offset + size > b->size)
 		return 0;
 	m->table.size = ALIGN_UP((m->offset & ~PAGE_MASK) + size, PAGE_SIZE);
-	m->table.read = table_read;
-	m->table.write = table_write;
+	m->table.access = table_access;
 	m->entries = entries;
 	map_table(m);
 	return m->regs ? 0 : -ENOMEM;

@@ -143,16 +143,8 @@ static void write_basic(struct vpci_function *v, unsigned reg, unsigned size, u3
 		vmsi_update(v->msi);
 }
 
-u64 vpci_read(struct domain *d, u64 address, unsigned size)
-{
-	const struct vpci_function *v;
-
-	guard(&pci_lock);
-	v = find(d, address, size);
-	return v ? read_config(v, address % PCI_CONFIG_SIZE, size) : ~0UL;
-}
-
-void vpci_write(struct domain *d, u64 address, unsigned size, u32 val)
+/* Accesses d's config space, which has PCI_CONFIG_SIZE bytes for each function. */
+static void config_access(struct domain *d, u64 address, unsigned size, u64 *val, bool write)
 {
 	unsigned reg = address % PCI_CONFIG_SIZE;
 	struct vpci_function *v;
@@ -161,10 +153,12 @@ void vpci_write(struct domain *d, u64 address, unsigned size, u32 val)
 	v = find(d, address, size);
 	if (!v)
 		return;
-	if (reg < PCI_BASIC_SIZE)
-		write_basic(v, reg, size, val);
+	if (!write)
+		*val = read_config(v, reg, size);
+	else if (reg < PCI_BASIC_SIZE)
+		write_basic(v, reg, size, (u32)*val);
 	else if (d->hardware && !(v->f->acs && (reg & ~3U) == v->f->acs + (unsigned)PCI_ACS_CAP))
-		pci_write(v->f->sbdf, reg, size, val);
+		pci_write(v->f->sbdf, reg, size, (u32)*val);
 	else
 		v->refused++;
 }
@@ -177,49 +171,27 @@ static const struct acpi_ecam *ecam_of(const struct domain *d, ptrdiff_t i)
 	return d->hardware ? &boot_acpi.ecam[i] : &guest_ecam;
 }
 
-static u64 ecam_address(const struct domain *d, const struct mmio_region *r, u64 offset)
+static void ecam_access(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size, u64 *val,
+			bool write)
 {
-	const struct acpi_ecam *e = ecam_of(d, r - ((const struct vpci *)d->vpci)->ecam);
+	const struct vpci *p = v->domain->vpci;
+	const struct acpi_ecam *e = ecam_of(v->domain, r - p->ecam);
 
-	return e->sbdf * (u64)PCI_CONFIG_SIZE + offset;
+	config_access(v->domain, e->sbdf * (u64)PCI_CONFIG_SIZE + offset, size, val, write);
 }
 
-static u64 ecam_read(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size)
-{
-	return vpci_read(v->domain, ecam_address(v->domain, r, offset), size);
-}
-
-static void ecam_write(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size, u64 val)
-{
-	vpci_write(v->domain, ecam_address(v->domain, r, offset), size, (u32)val);
-}
-
-/* Returns the address that the ports lead to. */
-static u64 port_address(u32 address, u16 port)
-{
-	return (address >> 8 & 0xffff) * (u64)PCI_CONFIG_SIZE + (address & 0xfc) + (port & 3);
-}
-
-u32 vpci_in(struct vcpu *v, u16 port, unsigned size)
-{
-	u32 address = READ_ONCE(((const struct vpci *)v->domain->vpci)->address);
-
-	if (port == PORT_CONFIG_ADDRESS && size == 4)
-		return address;
-	if (port < PORT_CONFIG_DATA || !(address & CONFIG_ENABLE))
-		return ~0U;
-	return (u32)vpci_read(v->domain, port_address(address, port), size);
-}
-
-void vpci_out(struct vcpu *v, u16 port, unsigned size, u32 val)
+void vpci_ports(struct vcpu *v, u16 port, unsigned size, u64 *val, bool write)
 {
 	struct vpci *p = v->domain->vpci;
-	u32 address = READ_ONCE(p->address);
+	u32 at = READ_ONCE(p->address);
+	u64 function = (at >> 8 & 0xffff) * (u64)PCI_CONFIG_SIZE;
 
-	if (port == PORT_CONFIG_ADDRESS && size == 4)
-		WRITE_ONCE(p->address, val);
-	else if (port >= PORT_CONFIG_DATA && (address & CONFIG_ENABLE))
-		vpci_write(v->domain, port_address(address, port), size, val);
+	if (port >= PORT_CONFIG_DATA && (at & CONFIG_ENABLE))
+		config_access(v->domain, function + (at & 0xfc) + (port & 3), size, val, write);
+	else if (port == PORT_CONFIG_ADDRESS && size == 4 && write)
+		WRITE_ONCE(p->address, (u32)*val);
+	else if (port == PORT_CONFIG_ADDRESS && size == 4)
+		*val = at;
 }
 
 /* The rules for a guest's function, but for BARs and interrupts: what is not here is read-only. */
@@ -261,8 +233,7 @@ int vpci_create(struct domain *d)
 	for (unsigned i = 0; i < n; i++) {
 		const struct acpi_ecam *e = ecam_of(d, i);
 
-		p->ecam[i] = (struct mmio_region){ .base = e->base, .size = e->size,
-						   .read = ecam_read, .write = ecam_write };
+		p->ecam[i] = (struct mmio_region){ NULL, e->base, e->size, ecam_access };
 		mmio_add(d, &p->ecam[i]);
 	}
 	return 0;
