@@ -40,7 +40,7 @@ static long op_bus(struct domain *d, struct margay_op *op)
 long margay_pci(struct vcpu *v, struct margay_op *op)
 {
 	bool assign = op->cmd == MARGAY_PCI_ASSIGN;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 	long rc;
 
 	if (op->cmd == MARGAY_PCI_LIST)
@@ -48,9 +48,5 @@ long margay_pci(struct vcpu *v, struct margay_op *op)
 	if (op->cmd == MARGAY_PCI_REVOKE)
 		return pci_revoke(op->u.pci.sbdf, op->u.pci.flags & MARGAY_PCI_FORCE);
 	rc = hcall_domain(v, (domid_t)(assign ? op->u.pci.domain : op->u.bus.domain), &d);
-	if (rc)
-		return rc;
-	rc = assign ? pci_assign(d, op->u.pci.sbdf) : op_bus(d, op);
-	domain_put(d);
-	return rc;
+	return rc ? rc : assign ? pci_assign(d, op->u.pci.sbdf) : op_bus(d, op);
 }
