@@ -349,6 +349,20 @@ void console_add(struct console *c)
 		send_sync();
 }
 
+bool console_leave_screen(void)
+{
+	struct console *c;
+
+	guard(&console_lock);
+	list_for_each(c, &consoles, link)
+		if (!c->get) {
+			send_sync();
+			list_del(&c->link);
+			return true;
+		}
+	return false;
+}
+
 void __init console_describe(void)
 {
 	struct console *c;

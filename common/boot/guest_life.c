@@ -136,6 +136,8 @@ static bool gets_devices(const struct guest_spec *spec)
 	if (!safe)
 		pr_warn("devices=insecure: %s has the devices, without IOMMU and DMA\n",
 			spec->name);
+	if (console_leave_screen())
+		printk("the screen is guest %s's from now on\n", spec->name);
 	return true;
 }
 

@@ -35,6 +35,7 @@ struct console {
 };
 
 void console_add(struct console *c);	/* sends it all output so far that the buffer still holds */
+bool console_leave_screen(void); /* sends all output, then no more to the screen. Was there one? */
 void console_start(void);		/* after boot: interrupts, and no waiting from now on */
 void console_describe(void);		/* prints which consoles are used, and how */
 void console_flush(void);		/* returns when all output is sent */

@@ -12,9 +12,11 @@ import argparse
 import collections
 import fnmatch
 import hashlib
+import math
 import os
 import random
 import sys
+import tempfile
 
 sys.dont_write_bytecode = True
 # pylint: disable=wrong-import-position
@@ -33,7 +35,8 @@ TYPED_MOST = 255    # Margay's buffer for input
 
 # What is typed once a line matches `after` (default: the step before is done), and the line that must come. A raw step
 # is typed as it is; the others print a number when they are done. A line may be longer than Margay's buffer for input.
-Step = collections.namedtuple('Step', 'send line after raw', defaults=(None, None, False))
+# host is a command to run on the build machine then; {qmp} is the socket of QEMU's monitor, {screen} a picture.
+Step = collections.namedtuple('Step', 'send line after raw host', defaults=(None, None, False, None))
 
 UP = Step('systemctl is-system-running --wait; systemctl --failed --plain --no-legend --no-pager', r'running$', PROMPT)
 STEPS = (
@@ -50,15 +53,32 @@ STEPS = (
     Step('xl destroy linux; xl list | grep -q linux || echo linux is gone', r'linux is gone$'),
 )
 
+VIRTIO = ',iommu_platform=on,disable-legacy=on'
 IOMMUS = {'vtd': ('intel-iommu,intremap=on,aw-bits=48', r'iommu: VT-d at '),
           'amdvi': ('amd-iommu,intremap=on', r'iommu: AMD-Vi at ')}
 # All devices are on bus 0: QEMU's amd-iommu takes the table of another function for DMA from behind a root port. A
 # virtio device passes by the IOMMU without iommu_platform. 10.0.2.100 returns what it gets.
-NETWORK = ['-netdev', 'user,id=net,guestfwd=tcp:10.0.2.100:7-cmd:cat', '-device', 'e1000e,netdev=net,addr=4']
+NETWORK = ['-netdev', 'user,id=net,guestfwd=tcp:10.0.2.100:7-cmd:cat', '-device']
+CARD = 'e1000e,netdev=net,addr=4'
+VIRTIO_CARD = f'virtio-net-pci,netdev=net,addr=4{VIRTIO}'
+NVME = 'nvme,drive=disk,serial=1,addr=3,bootindex=2'
+AHCI_DISK = 'ide-hd,drive=disk,bootindex=2'
+VIRTIO_DISK = f'virtio-blk-pci,drive=disk,addr=3,bootindex=2{VIRTIO}'
 AHCI = ['-device', 'ide-hd,drive=medium,bootindex=1']
 USB = ['-device', 'usb-storage,drive=medium,bootindex=1']
 DISK_SIZE, SMALL_SIZE = 3 << 30, 8 << 20
 SUM = r'[0-9a-f]{40}'
+
+
+# The USB keyboard and the screen, on which a login waits.
+QMP = 'test/beds/qmp.py {qmp} '
+CONSOLE = (
+    Step('(head -c 48 /dev/input/by-id/usb-*-event-kbd >/keys) & cat /sys/class/graphics/fb0/name', r'bochs-drmdrmfb$'),
+    Step('until grep -aq login: /dev/vcs1; do sleep 1; done'),
+    Step('until grep -aq "login: margay" /dev/vcs1; do sleep 1; done; stat -c %s /keys', r'48$', host=QMP + 'keys margay'),
+    Step('sleep 1', host=QMP + 'screen {screen}'),
+)
+LIT = 500           # pixels of a screen with a login at least
 
 
 def install_steps(sums):
@@ -72,14 +92,14 @@ def install_steps(sums):
         Step('mount -r /dev/sda2 /mnt; margay-install /dev/sda; umount /mnt', 'margay-install: /dev/sda is in use: /mnt'),
         Step('sha1sum /dev/sda1', f'{sums[0]}  /dev/sda1'), Step('sha1sum /dev/vda', f'{sums[1]}  /dev/vda'),
         Step('cmp -n 99999999 /dev/nvme0n1 /dev/zero && echo still empty', 'still empty$'),
-        Step('grep Name= /proc/bus/input/devices', r'.*QEMU USB Keyboard'),
+        *CONSOLE,
         Step('margay-install /dev/nvme0n1', r'margay-install: done\.'),
         Step('margay-install /dev/nvme0n1', 'margay-install: /dev/nvme0n1 is not empty'))
 
 
 INSTALLED = (
     UP,
-    Step('findmnt -n -o SOURCE,FSTYPE /', r'/dev/nvme0n1p3 +ext4$'),
+    Step('findmnt -n -o SOURCE,FSTYPE /', r'/dev/(nvme0n1p|sda|vda)3 +ext4$'),
     Step('ip -br addr show enp0s4', r'enp0s4 +UP +10\.0\.2\.15/24'),
     Step('ping -q -c 3 10.0.2.2', r'3 packets transmitted, 3 received'),
 )
@@ -110,8 +130,9 @@ SAME = [rf'^\[dom0\] ({SUM})  -$', r'^\[dom0\] ([0-9a-f]{32})  -$']
 class Case:
     """A machine with the image or an installed disk, and what is typed."""
     # pylint: disable=too-many-instance-attributes
-    def __init__(self, kind, firmware, steps, iommu=None, medium=None, same=()):
+    def __init__(self, kind, firmware, steps, iommu=None, medium=None, disk=NVME, card=CARD, same=()):
         # pylint: disable=too-many-arguments,too-many-positional-arguments
+        self.devices = [disk, card]
         self.kind, self.firmware, self.steps, self.same = kind, firmware, steps, list(same)
         self.iommu = iommu      # of IOMMUS; None: no IOMMU and no devices
         self.medium = medium    # devices with the image, from which it is installed; None: the installed disk boots
@@ -122,17 +143,18 @@ class Case:
     def disk(self):
         return disk_of(self.iommu)
 
-    def machine(self):
+    def machine(self, qmp):
         if not self.iommu:
             image = IMAGE if self.kind == 'gpt' else os.path.join(NODE, 'net')
             # The image is left as it is.
             return beds.Machine(image, self.kind, self.firmware, 2, RAM, ['-snapshot'] if self.kind == 'gpt' else [])
-        extra = ['-device', IOMMUS[self.iommu][0], *NETWORK, '-device', 'nvme,drive=disk,serial=1,addr=3,bootindex=2',
+        disk, card = self.devices
+        extra = ['-device', IOMMUS[self.iommu][0], *NETWORK, card, '-device', disk,
                  *drive('disk', self.disk(), snapshot=not self.medium)]
         if self.medium:
             extra += ['-device', 'qemu-xhci,addr=6', '-device', 'usb-kbd', *drive('medium', IMAGE), *self.medium,
-                      *drive('small', small_disk()),
-                      '-device', 'virtio-blk-pci,drive=small,addr=5,iommu_platform=on,disable-legacy=on']
+                      *drive('small', small_disk()), '-device', f'virtio-blk-pci,drive=small,addr=5{VIRTIO}',
+                      '-qmp', f'unix:{qmp},server=on,wait=off']
         return beds.Machine(None, 'none', self.firmware, 2, RAM, extra)
 
 
@@ -154,6 +176,15 @@ def small_disk():
     return path
 
 
+def lit(path):
+    """Return how many pixels of a picture (PPM) are not black."""
+    with open(path, 'rb') as file:
+        size = [file.readline() for _ in range(3)][1]
+        pixels = file.read()
+    assert len(pixels) == 3 * math.prod(map(int, size.split())), size
+    return sum(any(pixels[i:i + 3]) for i in range(0, len(pixels), 3))
+
+
 def sha1(path, first=0, size=-1):
     with open(path, 'rb') as file:
         file.seek(first)
@@ -172,21 +203,23 @@ CASES = {
     'node-net': Case('ipxe', 'bios', STEPS[:2]),
     'node-install-vtd': Case('none', 'bios', install_steps, 'vtd', AHCI),
     'node-boot-vtd': Case('none', 'bios', INSTALLED + GUEST, 'vtd', same=SAME),
-    'node-boot-vtd-uefi': Case('none', 'uefi', INSTALLED, 'vtd'),
+    'node-boot-vtd-uefi': Case('none', 'uefi', INSTALLED, 'vtd', disk=AHCI_DISK),
     'node-install-amdvi': Case('none', 'uefi', install_steps, 'amdvi', USB),
     'node-boot-amdvi': Case('none', 'uefi', INSTALLED + GUEST, 'amdvi', same=SAME),
-    'node-boot-amdvi-bios': Case('none', 'bios', INSTALLED, 'amdvi'),
+    'node-boot-amdvi-bios': Case('none', 'bios', INSTALLED, 'amdvi', disk=VIRTIO_DISK, card=VIRTIO_CARD),
 }
 
 
-def scenario(name):
-    """Return a scenario as test/scenarios.list would have it."""
+def scenario(name, **files):
+    """Return a scenario as test/scenarios.list would have it. files: those that the steps name."""
     case, typed, after = CASES[name], [], PROMPT
     steps = case.steps(medium_sums()) if callable(case.steps) else case.steps
     for n, step in enumerate(steps, 1):
         send = step.send if step.raw else f'{step.send}; echo step $(({n}+0))\r'
         assert len(send) <= TYPED_MOST, send
         typed.append({'after': step.after or after, 'send': send})
+        if step.host:
+            typed[-1]['host'] = step.host.format(**files)
         if not step.raw:
             after = rf'^\[dom0\] step {n}$'
     # A machine that reboots is off here.
@@ -204,6 +237,7 @@ def run(name):
     case = CASES[name]
     log = os.path.join(DIRECTORY, name + '.log')
     os.makedirs(DIRECTORY, exist_ok=True)
+    screen = log.replace('.log', '.ppm')
     try:
         if not os.path.exists(IMAGE):
             raise beds.BedError(f'no {IMAGE}: run make node')
@@ -211,9 +245,13 @@ def run(name):
             runner.remove(case.disk())
             with open(case.disk(), 'wb') as file:
                 file.truncate(DISK_SIZE)
-        verdict = Verdict(scenario(name), 'qemu')
-        ended = beds.run('qemu', case.machine(), verdict, log, LIMIT)
+        with tempfile.TemporaryDirectory() as work:     # a socket's path must be short
+            qmp = os.path.join(work, 'qmp')
+            verdict = Verdict(scenario(name, qmp=qmp, screen=screen), 'qemu')
+            ended = beds.run('qemu', case.machine(qmp), verdict, log, LIMIT)
         reason = verdict.judge(ended)
+        if not reason and case.installs() and lit(screen) < LIT:
+            reason = f'the screen is dark: {screen}'
     except beds.BedError as error:
         return runner.Outcome(name, 'qemu', 'FAIL', str(error), log=log)
     if reason and case.installs():

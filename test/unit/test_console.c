@@ -132,6 +132,7 @@ static void test_lost_lines(void **state)
 	u64 at = 0;
 
 	(void)state;
+	is_ready = true;	/* or each character waits */
 	console_add(&line);
 	console_start();
 	is_ready = false;
@@ -154,11 +155,28 @@ static void test_lost_lines(void **state)
 	assert_memory_equal(text, "message 002001\n", 15);
 }
 
+/* The console without input gets what was written until then, and nothing after it. */
+static void test_screen(void **state)
+{
+	(void)state;
+	is_ready = true;
+	nr_sent = 0;
+	write_line(1);
+	assert_true(console_leave_screen());
+	write_line(2);
+	console_flush();
+	sent[nr_sent] = 0;
+	assert_non_null(strstr(sent, "message 000001\r\n"));
+	assert_null(strstr(sent, "message 000002"));
+	assert_false(console_leave_screen());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_wrapped_log, setup),
 		cmocka_unit_test_setup(test_lost_lines, setup),
+		cmocka_unit_test_setup(test_screen, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

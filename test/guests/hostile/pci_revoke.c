@@ -47,9 +47,7 @@ int main(void)
 		owner = op.u.pci.domain;
 		CHECK(owner != MARGAY_NONE, "round %lu: it is nobody's", i);
 		sleep_ms(random_u64() % 400);
-#ifdef MARGAY_PCI_FORCE
 		op.u.pci.flags = MARGAY_PCI_FORCE;
-#endif
 		CHECK_RET(call(&op, MARGAY_PCI_REVOKE), 0);
 		CHECK(look(i % ARRAY_SIZE(functions)).u.pci.domain == MARGAY_NONE,
 		      "round %lu: it is somebody's", i);
