@@ -31,7 +31,7 @@ static int check(const struct domain *d, const struct pci_function *f)
 {
 	if (f->hidden || f->header)
 		return -ENODEV;
-	if (f->owner && !f->owner->hardware)
+	if ((f->owner && !f->owner->hardware) || f->nr_vfs)
 		return -EBUSY;
 	if (is_shared(d, f))
 		return -EXDEV;
@@ -168,9 +168,51 @@ int pci_revoke(u32 sbdf, bool force)
 	return force || vpci_ask(f) ? revoke_step(f) : -EAGAIN;
 }
 
+int pci_add(struct domain *d, u32 sbdf, u32 physfn, u8 node)
+{
+	struct pci_function *f, *p;
+	int rc = 0;
+
+	guard(&pci_lock);
+	f = pci_find(sbdf);
+	p = pci_find(physfn);
+	if (!f && p && p->owner == d)
+		f = pci_vf_add(p, sbdf);
+	if (!f)
+		return -ENODEV;
+	if (node != NODE_ANY)
+		f->node = node;
+	if (!f->physfn || f->owner)
+		return 0;
+	rc = attach(d, f);
+	if (!rc)
+		f->owner = d;
+	else if (rc != -ERESTART)
+		iommu_detach(d, sbdf);
+	return rc;
+}
+
+int pci_remove(u32 sbdf)
+{
+	struct pci_function *f;
+	int rc = 0;
+
+	guard(&pci_lock);
+	f = pci_find(sbdf);
+	if (!f)
+		return -ENODEV;
+	if (!f->physfn)	/* it is still there */
+		return 0;
+	if (f->owner)
+		rc = revoke_step(f);
+	if (!rc)
+		pci_forget(f);
+	return rc;
+}
+
 static bool is_left_over(const struct domain *d, const struct pci_function *f)
 {
-	return !f->owner && !f->hidden && !f->reserved && !is_shared(d, f);
+	return !f->owner && !f->physfn && !f->hidden && !f->reserved && !is_shared(d, f);
 }
 
 /* The domain that has the devices takes what nobody has or wants, a function at a time. */

@@ -118,6 +118,21 @@
 #define PCI_ACS_CONTROL 6
 #define PCI_ACS_WANTED 0x1dU	/* source validation, request and completion redirect, forwarding */
 
+#define PCI_EXT_SRIOV 0x10
+#define PCI_SRIOV_CONTROL 0x08
+#define PCI_SRIOV_VFE BIT(0)	/* virtual functions exist */
+#define PCI_SRIOV_MSE BIT(3)	/* their memory is decoded */
+#define PCI_SRIOV_ARI BIT(4)
+#define PCI_SRIOV_TOTAL 0x0e
+#define PCI_SRIOV_NUM 0x10
+#define PCI_SRIOV_OFFSET 0x14	/* of the first one's id from the physical function's */
+#define PCI_SRIOV_STRIDE 0x16
+#define PCI_SRIOV_DEVICE 0x1a
+#define PCI_SRIOV_PAGE_SIZE 0x20
+#define PCI_SRIOV_4K 1U
+#define PCI_SRIOV_BAR0 0x24
+#define PCI_SRIOV_SIZE 0x40U
+
 #define PCI_CLASS_DISPLAY 0x03		/* base classes */
 #define PCI_CLASS_BRIDGE 0x06
 #define PCI_CLASS_SERIAL 0x0700

@@ -155,8 +155,14 @@ u32 vpci_read(struct domain *d, u64 address, unsigned size)
 
 	guard(&pci_lock);
 	v = find(d, (u32)(address / PCI_CONFIG_SIZE));
-	if (!v || !is_access(address, size))
+	if (!is_access(address, size))
 		return ~0U;
+	/* The domain reads what new virtual functions are before it tells that they are there. */
+	if (!v)
+		return !d->hardware || pci_find((u32)(address / PCI_CONFIG_SIZE)) ?
+			       ~0U :
+			       pci_read((u32)(address / PCI_CONFIG_SIZE), address % PCI_CONFIG_SIZE,
+					size);
 	return read_config(v, address % PCI_CONFIG_SIZE, size);
 }
 
@@ -171,6 +177,8 @@ void vpci_write(struct domain *d, u64 address, unsigned size, u32 val)
 		return;
 	if (reg < PCI_BASIC_SIZE)
 		write_basic(v, reg, size, val);
+	else if (d->hardware && v->f->sriov && reg - v->f->sriov < PCI_SRIOV_SIZE)
+		vsriov_write(v, reg - v->f->sriov, size, val);
 	else if (d->hardware && !(v->f->acs && (reg & ~3U) == v->f->acs + (unsigned)PCI_ACS_CAP))
 		pci_write(v->f->sbdf, reg, size, val);
 	else
@@ -237,6 +245,8 @@ static void guest_rules(struct vpci_function *v)
 {
 	const unsigned express = v->f->express;
 
+	v->reg[0].value = v->f->vendor | (u32)v->f->device << 16; /* a virtual function has none */
+	vpci_rule(v, PCI_VENDOR, ~0U, ~0U, 0);
 	vpci_rule(v, PCI_COMMAND, ~0U, 0xffff, COMMAND_WRITABLE | UPPER_HALF);
 	vpci_rule(v, PCI_CACHE_LINE, ~0U, PCI_HEADER_MULTI << 16, 0xffff);
 	vpci_rule(v, PCI_ROM, ~0U, ~0U, 0);
@@ -308,7 +318,8 @@ int vpci_add(struct domain *d, struct pci_function *f)
 		vpci_free(f);
 		return rc;
 	}
-	if (read_config(v, PCI_COMMAND, 2) & PCI_COMMAND_MEM)
+	/* The physical function says whether a virtual one decodes memory. */
+	if ((read_config(v, PCI_COMMAND, 2) & PCI_COMMAND_MEM) || (d->hardware && f->physfn))
 		vpci_map_bars(v, true);
 	if (port)
 		vport_plug(port, v);

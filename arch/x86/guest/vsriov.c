@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The control domain's writes to a function's SR-IOV capability. Virtual functions turn on only where
+ * their memory and ids are nobody else's, and off only when no domain has one of them. While they are
+ * on, nothing else changes. Called with the pci_lock. PCI Express Base 4.0, 9.3.3.
+ */
+#include <x86/hardware.h>
+
+#include "vpci.h"
+
+#define ON (PCI_SRIOV_VFE | PCI_SRIOV_MSE)
+
+static u32 sriov_read(const struct pci_function *f, unsigned reg, unsigned size)
+{
+	return pci_read(f->sbdf, f->sriov + reg, size);
+}
+
+/* Reads where the BARs of the first virtual function are. */
+static void read_bars(const struct pci_function *f, paddr_t base[PCI_BARS])
+{
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		const struct pci_bar *b = &f->vf_bar[i];
+
+		base[i] = b->size ? sriov_read(f, PCI_SRIOV_BAR0 + 4 * i, 4) : 0;
+		if (b->is64)
+			base[i] |= (u64)sriov_read(f, PCI_SRIOV_BAR0 + 4 * i + 4, 4) << 32;
+		base[i] &= -b->size;
+	}
+}
+
+/* Returns whether the BARs of n virtual functions are in memory that no function has. */
+static bool bars_are_sound(const struct vpci_function *v, unsigned n, const paddr_t base[PCI_BARS])
+{
+	static const struct pci_function new;
+	const struct pci_bar *b = v->f->vf_bar;
+
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		if (!b[i].size)
+			continue;
+		if (!base[i] || !memory_is_devices(v->d, &new, base[i], n * b[i].size))
+			return false;
+		for (unsigned j = 0; j < i; j++)
+			if (base[j] < base[i] + n * b[i].size && base[i] < base[j] + n * b[j].size)
+				return false;
+	}
+	return true;
+}
+
+/* Returns whether the ids are of no other function, and on buses of the bridge above. */
+static bool ids_are_sound(const struct pci_function *f)
+{
+	u32 last = f->sbdf + sriov_read(f, PCI_SRIOV_OFFSET, 2) +
+		   (f->nr_vfs - 1U) * sriov_read(f, PCI_SRIOV_STRIDE, 2);
+	const struct pci_function *g;
+
+	if (last >> 16 != f->sbdf >> 16 || (f->bridge && pci_bus(last) > f->bridge->subordinate))
+		return false;
+	list_for_each(g, &pci_functions, link)
+		if (g->physfn != f && pci_vf_index(f, g->sbdf) >= 0)
+			return false;
+	return true;
+}
+
+/*
+ * Returns whether virtual functions may be on as the registers say. Those that somebody has come back
+ * as they were, after a reset of the physical function.
+ */
+static bool turn_on(const struct vpci_function *v)
+{
+	struct pci_function *f = v->f;
+	unsigned n = sriov_read(f, PCI_SRIOV_NUM, 2), was = f->nr_vfs;
+	bool same = !pci_vfs_forget(f);
+	paddr_t base[PCI_BARS];
+
+	read_bars(f, base);
+	for (unsigned i = 0; i < PCI_BARS && same; i++)
+		if (base[i] != f->vf_bar[i].base || n != was)
+			return false;
+	if (!n || n > sriov_read(f, PCI_SRIOV_TOTAL, 2))
+		return false;
+	f->nr_vfs = 0;
+	if (!same && !bars_are_sound(v, n, base))
+		return false;
+	f->nr_vfs = (u16)n;
+	if (!ids_are_sound(f)) {
+		f->nr_vfs = (u16)(same ? was : 0);
+		return false;
+	}
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		f->vf_bar[i].base = base[i];
+	return true;
+}
+
+static void write_control(struct vpci_function *v, u32 old, u32 val)
+{
+	struct pci_function *f = v->f;
+	bool may = true;
+
+	if (val & ON & ~old)
+		may = turn_on(v);
+	else if (!(val & PCI_SRIOV_VFE) && f->nr_vfs)
+		may = pci_vfs_forget(f);
+	if (!may) {
+		pr_warn("PCI: " PCI_FMT ": virtual functions refused: they are %s\n",
+			PCI_ARGS(f->sbdf), val & PCI_SRIOV_VFE ? "not its own memory" : "in use");
+		v->refused++;
+		return;
+	}
+	if (!(val & PCI_SRIOV_VFE))
+		f->nr_vfs = 0;
+	pci_write(f->sbdf, f->sriov + PCI_SRIOV_CONTROL, 2, val);
+}
+
+void vsriov_write(struct vpci_function *v, unsigned reg, unsigned size, u32 val)
+{
+	u32 old = sriov_read(v->f, PCI_SRIOV_CONTROL, 2), mask = ~0U >> (32 - 8 * size);
+	u32 may = old & PCI_SRIOV_VFE ? ON : ON | PCI_SRIOV_ARI;
+	unsigned shift = reg % 2 * 8;
+
+	if (reg - PCI_SRIOV_CONTROL < 2) {
+		may &= mask << shift;
+		write_control(v, old, (old & ~may) | (val << shift & may));
+	} else if (reg == PCI_SRIOV_PAGE_SIZE && val == PCI_SRIOV_4K) {
+		return;	/* it is */
+	} else if ((old & ON) || (reg & ~3U) == PCI_SRIOV_PAGE_SIZE) {
+		v->refused++;
+	} else {
+		pci_write(v->f->sbdf, v->f->sriov + reg, size, val);
+	}
+}
