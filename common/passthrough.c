@@ -153,6 +153,7 @@ int pci_assign(struct domain *d, u32 sbdf)
 	if (rc)
 		return rc;
 	f->owner = d;
+	f->removed = false;
 	f->step = STEP_RESET;
 	return -ERESTART;
 }
@@ -168,10 +169,21 @@ int pci_revoke(u32 sbdf, bool force)
 	return force || vpci_ask(f) ? revoke_step(f) : -EAGAIN;
 }
 
+/* Gives d, which has the devices, what nobody has. */
+static int adopt(struct domain *d, struct pci_function *f)
+{
+	int rc = is_shared(d, f) ? -EXDEV : attach(d, f);
+
+	if (rc && rc != -ERESTART)
+		iommu_detach(d, f->sbdf);
+	f->owner = rc ? NULL : d;
+	f->removed = rc;
+	return rc;
+}
+
 int pci_add(struct domain *d, u32 sbdf, u32 physfn, u8 node)
 {
 	struct pci_function *f, *p;
-	int rc = 0;
 
 	guard(&pci_lock);
 	f = pci_find(sbdf);
@@ -184,15 +196,25 @@ int pci_add(struct domain *d, u32 sbdf, u32 physfn, u8 node)
 		f->node = node;
 	if (!f->physfn || f->owner)
 		return 0;
-	rc = attach(d, f);
-	if (!rc)
-		f->owner = d;
-	else if (rc != -ERESTART)
-		iommu_detach(d, sbdf);
-	return rc;
+	return adopt(d, f);
 }
 
-int pci_remove(u32 sbdf)
+void pci_touch(struct domain *d, u32 sbdf)
+{
+	struct pci_function *f = pci_find(sbdf);
+
+	if (f && f->removed && pci_vfs_forget(f)) {
+		pci_forget(f);
+		f = NULL;
+	}
+	if (f)
+		return;
+	f = pci_discover(sbdf);
+	if (f)
+		(void)adopt(d, f);	/* or it is found again at the next touch */
+}
+
+int pci_remove(const struct domain *d, u32 sbdf)
 {
 	struct pci_function *f;
 	int rc = 0;
@@ -201,11 +223,13 @@ int pci_remove(u32 sbdf)
 	f = pci_find(sbdf);
 	if (!f)
 		return -ENODEV;
-	if (!f->physfn)	/* it is still there */
+	/* A real one may be a guest's now, or be plugged in again. */
+	if (!f->physfn && (f->owner != d || f->header))
 		return 0;
 	if (f->owner)
 		rc = revoke_step(f);
-	if (!rc)
+	f->removed = !rc;
+	if (!rc && f->physfn)
 		pci_forget(f);
 	return rc;
 }
@@ -230,9 +254,7 @@ static int pci_create(struct domain *d)
 	guard(&pci_lock);
 	list_for_each(f, &pci_functions, link)
 		if (is_left_over(d, f)) {
-			rc = attach(d, f);
-			if (!rc)
-				f->owner = d;
+			rc = adopt(d, f);
 			return rc ? rc : -ERESTART;
 		}
 	return 0;

@@ -64,7 +64,7 @@ static long report(struct domain *d, u64 op, gvaddr_t arg)
 	case PHYSDEVOP_pci_device_remove:
 		if (guest_read(&a.device, arg, 0))
 			return -EFAULT;
-		return pci_remove(PCI_SBDF(a.device.seg, a.device.bus, a.device.devfn));
+		return pci_remove(d, PCI_SBDF(a.device.seg, a.device.bus, a.device.devfn));
 	default: return -ENOSYS;
 	}
 }

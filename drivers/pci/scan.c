@@ -133,7 +133,7 @@ void pci_size_bars(struct pci_function *f, struct pci_bar *b, unsigned reg, unsi
 }
 
 /* Decoding is off meanwhile, but not where the console may be, or what others are behind of. */
-static void __init size_bars(struct pci_function *f)
+static void size_bars(struct pci_function *f)
 {
 	u32 command = pci_read(f->sbdf, PCI_COMMAND, 2);
 	bool keep = f->class >> 16 == PCI_CLASS_DISPLAY || f->class >> 16 == PCI_CLASS_BRIDGE;
@@ -161,6 +161,16 @@ void pci_update_bars(struct pci_function *f)
 	}
 }
 
+void pci_insert(struct pci_function *f)
+{
+	struct pci_function *g;
+
+	list_for_each(g, &pci_functions, link)
+		if (g->sbdf > f->sbdf)
+			break;
+	list_add_tail(&f->link, &g->link);
+}
+
 struct pci_function *pci_find(u32 sbdf)
 {
 	struct pci_function *f;
@@ -184,7 +194,7 @@ static void __init stop_function(const struct pci_function *f)
 }
 
 /* Finds the bridge above. Its bus is below the bus behind it, so that there is no loop. */
-static struct pci_function *__init find_bridge(u32 sbdf)
+static struct pci_function *find_bridge(u32 sbdf)
 {
 	struct pci_function *b;
 
@@ -214,12 +224,12 @@ void pci_probe(struct pci_function *f)
 }
 
 /* Called in the order of sbdf, so that bridges come before what is behind them. */
-static void __init add_function(u32 sbdf)
+static struct pci_function *new_function(u32 sbdf)
 {
 	struct pci_function *f = kzalloc(sizeof(*f));
 
 	if (!f)
-		panic("no memory for PCI functions\n");
+		return NULL;
 	f->sbdf = sbdf;
 	pci_probe(f);
 	f->bridge = find_bridge(sbdf);
@@ -227,11 +237,20 @@ static void __init add_function(u32 sbdf)
 		f->secondary = (u8)pci_read(sbdf, PCI_SECONDARY, 1);
 		f->subordinate = (u8)pci_read(sbdf, PCI_SUBORDINATE, 1);
 	}
-	stop_function(f);
 	size_bars(f);
 	if (f->sriov)
 		pci_vf_init(f);
-	list_add_tail(&f->link, &pci_functions);
+	pci_insert(f);
+	return f;
+}
+
+static void __init add_function(u32 sbdf)
+{
+	const struct pci_function *f = new_function(sbdf);
+
+	if (!f)
+		panic("no memory for PCI functions\n");
+	stop_function(f);
 }
 
 bool pci_leaks(const struct pci_function *b)
@@ -244,7 +263,7 @@ bool pci_leaks(const struct pci_function *b)
 	return false;
 }
 
-static void __init join(const struct pci_function *a, const struct pci_function *b)
+static void join(const struct pci_function *a, const struct pci_function *b)
 {
 	u32 to = min(a->group, b->group), from = max(a->group, b->group);
 	struct pci_function *f;
@@ -254,7 +273,7 @@ static void __init join(const struct pci_function *a, const struct pci_function 
 			f->group = to;
 }
 
-static void __init find_groups(void)
+static void find_groups(void)
 {
 	struct pci_function *f, *g;
 
@@ -262,9 +281,22 @@ static void __init find_groups(void)
 		if (pci_leaks(f->bridge))
 			join(f, f->bridge);
 		list_for_each(g, &pci_functions, link)
-			if (!f->acs && !g->acs && g->sbdf >> 3 == f->sbdf >> 3)
+			if (!f->acs && !g->acs && g->sbdf >> 3 == f->sbdf >> 3 && !f->physfn &&
+			    !g->physfn)
 				join(f, g);
 	}
+}
+
+struct pci_function *pci_discover(u32 sbdf)
+{
+	struct pci_function *f = NULL;
+
+	if (pci_read(sbdf, PCI_VENDOR, 2) != 0xffff &&
+	    !(pci_read(sbdf, PCI_HEADER, 1) & PCI_HEADER_TYPE))
+		f = new_function(sbdf);
+	if (f)
+		find_groups();
+	return f;
 }
 
 static u32 serial_function __initdata = ~0U;

@@ -27,7 +27,7 @@ int pci_vf_index(const struct pci_function *f, u32 sbdf)
 struct pci_function *pci_vf_add(struct pci_function *f, u32 sbdf)
 {
 	int n = f->sriov ? pci_vf_index(f, sbdf) : -1;
-	struct pci_function *v = n < 0 ? NULL : kzalloc(sizeof(*v)), *g;
+	struct pci_function *v = n < 0 ? NULL : kzalloc(sizeof(*v));
 
 	if (!v)
 		return NULL;
@@ -45,10 +45,7 @@ struct pci_function *pci_vf_add(struct pci_function *f, u32 sbdf)
 		v->bar[i] = f->vf_bar[i];
 		v->bar[i].base += (u64)n * v->bar[i].size;
 	}
-	list_for_each(g, &pci_functions, link)
-		if (g->sbdf > sbdf)
-			break;
-	list_add_tail(&v->link, &g->link);
+	pci_insert(v);
 	return v;
 }
 

@@ -58,6 +58,7 @@ struct pci_function {
 	paddr_t msix_page;		/* of the MSI-X table, as msix_regs maps it; 0: nowhere */
 	volatile u8 *msix_regs;
 	void *view;			/* as its owner sees it; NULL: not yet, or not any more */
+	bool removed;			/* the last owner says that it goes: what comes is another */
 	bool reserved;			/* a boot guest wants it: not the control domain's */
 	u8 step;			/* of its way to, or from, the owner */
 	u64 period;			/* a grace period */
@@ -86,6 +87,9 @@ static inline void pci_change(u32 sbdf, unsigned reg, u32 clear, u32 set)
 
 /* Finds all functions and disables their bus mastering, but for bridges and what SMM may drive. */
 void pci_init(void);
+void pci_insert(struct pci_function *f);
+/* Returns a new function that answers at an address, but no bridge; NULL: none. With pci_lock. */
+struct pci_function *pci_discover(u32 sbdf);
 /* Describes f as config space does, but for BARs and the bridge above. */
 void pci_probe(struct pci_function *f);
 /* Sizes nr BARs at a register. Decoding is off. */
@@ -134,10 +138,13 @@ const char *pci_why(int rc);	/* what an error of pci_assign() means */
 /*
  * The domain that has the devices tells of a function, or of the end of one. pci_add() makes d the
  * owner of a new virtual function of physfn's. pci_remove() takes a virtual one from whoever has it,
- * by force. 0; -ERESTART to be called again; -ENODEV: there is none; others of an attachment.
+ * by force, and a real one from d. 0; -ERESTART to be called again; -ENODEV: there is none; others
+ * of an attachment.
  */
 int pci_add(struct domain *d, u32 sbdf, u32 physfn, u8 node);
-int pci_remove(u32 sbdf);
+int pci_remove(const struct domain *d, u32 sbdf);
+/* Makes d the owner of a function that is new at an address, if there is one. With pci_lock. */
+void pci_touch(struct domain *d, u32 sbdf);
 
 /*
  * A domain's view of config space. arch/x86/guest/vpci.c. vpci_create() makes empty slots for an

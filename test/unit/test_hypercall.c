@@ -52,8 +52,9 @@ int pci_add(struct domain *d, u32 sbdf, u32 physfn, u8 node)
 	return function.waits && function.waits-- ? -ERESTART : 0;
 }
 
-int pci_remove(u32 sbdf)
+int pci_remove(const struct domain *d, u32 sbdf)
 {
+	assert_ptr_equal(d, A);
 	function.removed = sbdf == function.sbdf;
 	return function.removed ? 0 : -ENODEV;
 }

@@ -923,7 +923,7 @@ static int remove_function(u32 sbdf)
 {
 	int rc;
 
-	while ((rc = pci_remove(sbdf)) == -ERESTART)
+	while ((rc = pci_remove(control, sbdf)) == -ERESTART)
 		sim_now += 1000000;
 	return rc;
 }
@@ -939,7 +939,7 @@ static void test_sriov_writes(void **state)
 	assert_int_equal(create_control(), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_false(turn_on(bad[i], 0xf1000000, 2));
-	assert_int_equal(host_logged("not its own memory"), ARRAY_SIZE(bad));
+	assert_int_equal(host_logged("memory or ids are wrong"), ARRAY_SIZE(bad));
 	assert_false(turn_on(VF_BAR, 0xf1000000, 0));
 	assert_false(turn_on(VF_BAR, 0xf1000000, 3));
 	sim_set(s, SIM_SRIOV + PCI_SRIOV_OFFSET, 2, 0x10000 - PF, 0);	/* ids of other segments */
@@ -1006,7 +1006,7 @@ static void test_sriov(void **state)
 	write_of(control, VF(0), PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEM);
 	assert_int_equal(sim_get(s, PCI_COMMAND, 2), PCI_COMMAND_MASTER);
 	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 1);
-	assert_int_equal(host_logged("they are in use"), 1);
+	assert_int_equal(host_logged("they have owners"), 1);
 	/* A guest sees an ordinary function. */
 	assert_int_equal(assign(guest, VF(0)), 0);
 	assert_int_equal(s->resets, 1);
@@ -1029,14 +1029,77 @@ static void test_sriov(void **state)
 	assert_null(attached[VF(0)]);
 	assert_null(pci_find(VF(0)));
 	assert_int_equal(remove_function(VF(0)), -ENODEV);
-	assert_int_equal(remove_function(NIC), 0);
-	assert_ptr_equal(pci_find(NIC)->owner, control);
 	/* Nobody has it any more: it does not keep the others on. */
 	assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), 0);
 	assert_int_equal(revoke(VF(0)), 0);
 	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 0);
 	assert_null(pci_find(VF(0)));
 	assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), -ENODEV);
+}
+
+/* A function that the control domain's kernel removes may be a guest's, come again, or be another. */
+static void test_hotplug(void **state)
+{
+	const u32 slot = PCI_SBDF(0, 0, 20 << 3);
+	struct sim_function *s;
+
+	(void)state;
+	assert_int_equal(create_control(), 0);
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	s = sim_add(slot, 0x8086, 0x1234, 0x20000);
+	sim_express(s, 0x80, 0, true);
+	sim_bar(s, 0, 0, 0x10000, 0);
+	assert_int_equal((u16)read_of(guest, slot, 0, 2), 0xffff);
+	assert_null(pci_find(slot));
+	assert_int_equal(cr(slot, 0, 4), 0x12348086);
+	assert_ptr_equal(attached[slot], control);
+	assert_int_equal(pci_find(slot)->bar[0].size, 0x10000);
+	write_of(control, slot, PCI_BAR0, 4, ~0U);
+	assert_int_equal(cr(slot, PCI_BAR0, 4), 0xffff0000);
+	write_of(control, slot, PCI_BAR0, 4, 0x10000000);	/* RAM */
+	write_of(control, slot, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
+	write_of(control, slot, PCI_BAR0, 4, 0xf0000000);
+	write_of(control, slot, PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 6);
+	assert_int_equal(pci_add(control, slot, ~0U, NODE_ANY), 0);
+	/* Removed, and found by a rescan. */
+	assert_int_equal(remove_function(slot), 0);
+	assert_null(attached[slot]);
+	assert_null(pci_find(slot)->owner);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 2);
+	assert_int_equal(cr(slot, 0, 4), 0x12348086);
+	assert_ptr_equal(attached[slot], control);
+	/* Removed, and given to a guest: then it is none of the control domain's business. */
+	assert_int_equal(remove_function(slot), 0);
+	assert_int_equal(assign(guest, slot), 0);
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	assert_int_equal(remove_function(slot), 0);
+	assert_ptr_equal(attached[slot], guest);
+	assert_int_equal(revoke(slot), 0);
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	assert_int_equal(assign(control, slot), 0);
+	/* Pulled; another one is plugged in. */
+	assert_int_equal(remove_function(slot), 0);
+	s->dead = true;
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	assert_null(pci_find(slot));
+	s->dead = false;
+	sim_set(s, PCI_DEVICE, 2, 0x4321, 0);
+	sim_bar(s, 0, 0, 0x20000, 0);
+	assert_int_equal(cr(slot, 0, 4), 0x43218086);
+	assert_int_equal(pci_find(slot)->bar[0].size, 0x20000);
+	/* A physical function does not go while somebody has a virtual one. */
+	assert_true(turn_on(VF_BAR, 0xf1000000, 2));
+	table_at = VF_BAR + TABLE;
+	assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), 0);
+	assert_int_equal(assign(guest, VF(0)), 0);
+	assert_int_equal(remove_function(PF), 0);
+	assert_int_equal(cr(PF, 0, 2), 0xffff);
+	assert_ptr_equal(pci_find(VF(0))->physfn, pci_find(PF));
+	assert_int_equal(remove_function(VF(0)), 0);
+	assert_int_equal(cr(PF, 0, 2), 0x1b36);
+	assert_int_equal(sr(PCI_SRIOV_CONTROL, 2), 0);
 }
 
 int main(void)
@@ -1055,6 +1118,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_control, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sriov_writes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sriov, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hotplug, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("vpci", tests, NULL, NULL);

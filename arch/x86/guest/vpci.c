@@ -26,20 +26,20 @@
 #define DEVCTL_HARMLESS 0x7b1fU
 #define UPPER_HALF 0xffff0000U	/* a status register, whose bits a one clears */
 
-/* Returns the function at a domain's address. */
-static struct vpci_function *find(const struct domain *d, u32 sbdf)
+/* Returns the function at a domain's address. The machine's may be new there: plugged in. */
+static struct vpci_function *find(struct domain *d, u32 sbdf)
 {
-	struct pci_function *f;
+	const struct pci_function *f = pci_find(sbdf);
+	struct vpci_function *v;
 
 	if (!d->hardware)
 		return vport_find(d->vpci, sbdf);
-	list_for_each(f, &pci_functions, link) {
-		struct vpci_function *v = f->view;
-
-		if (v && v->d == d && v->sbdf == sbdf)
-			return v;
+	if (!f || f->removed) {
+		pci_touch(d, sbdf);
+		f = pci_find(sbdf);
 	}
-	return NULL;
+	v = f ? f->view : NULL;
+	return v && v->d == d && v->sbdf == sbdf ? v : NULL;
 }
 
 static u32 read_config(const struct vpci_function *v, unsigned reg, unsigned size)

@@ -15,35 +15,14 @@ static u32 sriov_read(const struct pci_function *f, unsigned reg, unsigned size)
 	return pci_read(f->sbdf, f->sriov + reg, size);
 }
 
-/* Reads where the BARs of the first virtual function are. */
-static void read_bars(const struct pci_function *f, paddr_t base[PCI_BARS])
+static u64 read_bar(const struct pci_function *f, unsigned i)
 {
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		const struct pci_bar *b = &f->vf_bar[i];
+	const struct pci_bar *b = &f->vf_bar[i];
+	u64 at = b->size ? sriov_read(f, PCI_SRIOV_BAR0 + 4 * i, 4) : 0;
 
-		base[i] = b->size ? sriov_read(f, PCI_SRIOV_BAR0 + 4 * i, 4) : 0;
-		if (b->is64)
-			base[i] |= (u64)sriov_read(f, PCI_SRIOV_BAR0 + 4 * i + 4, 4) << 32;
-		base[i] &= -b->size;
-	}
-}
-
-/* Returns whether the BARs of n virtual functions are in memory that no function has. */
-static bool bars_are_sound(const struct vpci_function *v, unsigned n, const paddr_t base[PCI_BARS])
-{
-	static const struct pci_function new;
-	const struct pci_bar *b = v->f->vf_bar;
-
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		if (!b[i].size)
-			continue;
-		if (!base[i] || !memory_is_devices(v->d, &new, base[i], n * b[i].size))
-			return false;
-		for (unsigned j = 0; j < i; j++)
-			if (base[j] < base[i] + n * b[i].size && base[i] < base[j] + n * b[j].size)
-				return false;
-	}
-	return true;
+	if (b->is64)
+		at |= (u64)sriov_read(f, PCI_SRIOV_BAR0 + 4 * i + 4, 4) << 32;
+	return at & -b->size;
 }
 
 /* Returns whether the ids are of no other function, and on buses of the bridge above. */
@@ -56,39 +35,40 @@ static bool ids_are_sound(const struct pci_function *f)
 	if (last >> 16 != f->sbdf >> 16 || (f->bridge && pci_bus(last) > f->bridge->subordinate))
 		return false;
 	list_for_each(g, &pci_functions, link)
-		if (g->physfn != f && pci_vf_index(f, g->sbdf) >= 0)
+		if ((g->physfn != f) == (pci_vf_index(f, g->sbdf) >= 0))
 			return false;
 	return true;
 }
 
 /*
- * Returns whether virtual functions may be on as the registers say. Those that somebody has come back
- * as they were, after a reset of the physical function.
+ * Returns whether virtual functions may be on as the registers say: in memory that no function has.
+ * Those that somebody has come back as they were, after a reset of the physical function.
  */
 static bool turn_on(const struct vpci_function *v)
 {
+	static const struct pci_function new;
 	struct pci_function *f = v->f;
-	unsigned n = sriov_read(f, PCI_SRIOV_NUM, 2), was = f->nr_vfs;
-	bool same = !pci_vfs_forget(f);
-	paddr_t base[PCI_BARS];
+	unsigned n = sriov_read(f, PCI_SRIOV_NUM, 2), i;
+	bool used = !pci_vfs_forget(f), may;
 
-	read_bars(f, base);
-	for (unsigned i = 0; i < PCI_BARS && same; i++)
-		if (base[i] != f->vf_bar[i].base || n != was)
-			return false;
-	if (!n || n > sriov_read(f, PCI_SRIOV_TOTAL, 2))
-		return false;
-	f->nr_vfs = 0;
-	if (!same && !bars_are_sound(v, n, base))
-		return false;
-	f->nr_vfs = (u16)n;
-	if (!ids_are_sound(f)) {
-		f->nr_vfs = (u16)(same ? was : 0);
-		return false;
+	may = used ? n == f->nr_vfs : n && n <= sriov_read(f, PCI_SRIOV_TOTAL, 2);
+	if (!used)
+		f->nr_vfs = (u16)(may ? n : 0);
+	for (i = 0; i < PCI_BARS && !used; i++)
+		f->vf_bar[i].base = 0;
+	for (i = 0; i < PCI_BARS && may; i++) {
+		struct pci_bar *b = &f->vf_bar[i];
+		u64 base = read_bar(f, i);
+
+		may = used    ? base == b->base :
+		      b->size ? base && memory_is_devices(v->d, &new, base, n * b->size) :
+				true;
+		b->base = may ? base : b->base;
 	}
-	for (unsigned i = 0; i < PCI_BARS; i++)
-		f->vf_bar[i].base = base[i];
-	return true;
+	may = may && ids_are_sound(f);
+	if (!may && !used)
+		f->nr_vfs = 0;
+	return may;
 }
 
 static void write_control(struct vpci_function *v, u32 old, u32 val)
@@ -96,13 +76,14 @@ static void write_control(struct vpci_function *v, u32 old, u32 val)
 	struct pci_function *f = v->f;
 	bool may = true;
 
-	if (val & ON & ~old)
-		may = turn_on(v);
-	else if (!(val & PCI_SRIOV_VFE) && f->nr_vfs)
+	if (!(val & PCI_SRIOV_VFE))
 		may = pci_vfs_forget(f);
+	else if (val & ON & ~old)
+		may = turn_on(v);
 	if (!may) {
-		pr_warn("PCI: " PCI_FMT ": virtual functions refused: they are %s\n",
-			PCI_ARGS(f->sbdf), val & PCI_SRIOV_VFE ? "not its own memory" : "in use");
+		pr_warn("PCI: " PCI_FMT ": virtual functions stay %s\n", PCI_ARGS(f->sbdf),
+			val & PCI_SRIOV_VFE ? "off: their number, memory or ids are wrong" :
+					      "on: they have owners");
 		v->refused++;
 		return;
 	}
@@ -121,7 +102,7 @@ void vsriov_write(struct vpci_function *v, unsigned reg, unsigned size, u32 val)
 		may &= mask << shift;
 		write_control(v, old, (old & ~may) | (val << shift & may));
 	} else if (reg == PCI_SRIOV_PAGE_SIZE && val == PCI_SRIOV_4K) {
-		return;	/* it is */
+		return; /* it is */
 	} else if ((old & ON) || (reg & ~3U) == PCI_SRIOV_PAGE_SIZE) {
 		v->refused++;
 	} else {
