@@ -58,7 +58,7 @@ struct pci_function {
 	paddr_t msix_page;		/* of the MSI-X table, as msix_regs maps it; 0: nowhere */
 	volatile u8 *msix_regs;
 	void *view;			/* as its owner sees it; NULL: not yet, or not any more */
-	bool removed;			/* the last owner says that it goes: what comes is another */
+	bool removed;  /* the last owner says that it goes: what comes is another */
 	bool reserved;			/* a boot guest wants it: not the control domain's */
 	u8 step;			/* of its way to, or from, the owner */
 	u64 period;			/* a grace period */

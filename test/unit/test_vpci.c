@@ -876,6 +876,12 @@ static void test_control(void **state)
 		assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
 	}
 	assert_int_equal(host_logged("BARs refused"), 2);
+	/* What it loses, it cannot map any more. */
+	assert_true(pci_memory_is_free(control, NULL, BAR, 0x1000));
+	assert_int_equal(pci_assign(guest, NVME), -ERESTART);
+	assert_false(pci_memory_is_free(control, NULL, BAR, 0x1000));
+	assert_int_equal(revoke(NVME), 0);
+	assert_int_equal(assign(control, NVME), 0);
 	/* A guest gets one: the control domain has it no more. */
 	assert_int_equal(cr(NVME, 0, 2), 0x1b36);
 	assert_int_equal(assign(guest, NVME), 0);

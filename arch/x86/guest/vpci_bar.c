@@ -136,12 +136,20 @@ static bool decodes(const struct pci_function *o, const struct domain *d,
 	return false;
 }
 
+/* Returns whether the domain with the devices has o, and is not losing it. */
+static bool is_seen(const struct domain *d, const struct pci_function *o)
+{
+	const struct vpci_function *v = o->view;
+
+	return v && v->d == d && v->sbdf == o->sbdf;
+}
+
 bool pci_memory_is_free(const struct domain *d, const struct pci_function *f, paddr_t at, u64 size)
 {
 	const struct pci_function *o;
 
 	list_for_each(o, &pci_functions, link)
-		if ((f || o->owner != d) && decodes(o, d, f, at, size))
+		if ((f || !is_seen(d, o)) && decodes(o, d, f, at, size))
 			return false;
 	return true;
 }
