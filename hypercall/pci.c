@@ -22,6 +22,8 @@ static long op_list(struct margay_op *op)
 	op->u.pci.device = f->device;
 	op->u.pci.class_code = f->class;
 	op->u.pci.group = f->group;
+	op->u.pci.node = f->node == NODE_ANY ? MARGAY_NO_NODE : f->node;
+	op->u.pci.physfn = f->physfn ? f->physfn->sbdf : f->sbdf;
 	op->u.pci.flags = (f->hidden ? MARGAY_PCI_HIDDEN : 0) |
 			  (f->header == 1 ? MARGAY_PCI_BRIDGE : 0) |
 			  (f->reserved ? MARGAY_PCI_RESERVED : 0);

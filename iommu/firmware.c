@@ -57,8 +57,10 @@ struct iommu *__init iommu_add_unit(const struct iommu *u, u64 align)
 		return NULL;
 	}
 	*at = keep_record(u, sizeof(*u));
-	if (*at)
+	if (*at) {
 		(*at)->index = n;
+		(*at)->node = NODE_ANY;
+	}
 	return *at;
 }
 
@@ -100,10 +102,14 @@ static bool range_has(const struct iommu_range *r, u32 sbdf)
 	return sbdf >= r->first && sbdf <= r->last;
 }
 
+/* Virtual functions are their physical one's unit's (VT-d 4.1, 8.3). */
 struct iommu *iommu_unit_of(u32 sbdf)
 {
+	const struct pci_function *f = pci_find(sbdf);
 	struct iommu *u;
 
+	if (f && f->physfn)
+		sbdf = f->physfn->sbdf;
 	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
 		if (r->unit && range_has(r, sbdf))
 			return r->unit;

@@ -236,7 +236,12 @@ static void __init attach_regions(void)
 
 void __init iommu_init(void)
 {
+	struct pci_function *f;
+
 	iommu_read_firmware();
+	list_for_each(f, &pci_functions, link)
+		if (iommu_unit_of(f->sbdf))
+			f->node = iommu_unit_of(f->sbdf)->node;
 	for (struct iommu *u = iommu_units; u; u = u->next)
 		start_unit(u);
 	if (iommu_driver && iommu_regions)

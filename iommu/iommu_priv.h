@@ -71,6 +71,7 @@ struct iommu {
 	bool all;			/* also functions of the segment that no other unit names */
 	u32 sbdf;			/* IVRS: the unit's own PCI function */
 	u32 flags;			/* IVRS: of the IVHD */
+	u8 node;			/* DMAR: of the unit and its functions; NODE_ANY */
 
 	const struct iommu_ops *ops;
 	bool in_use;		/* it has started, and answers */

@@ -98,7 +98,8 @@ int pci_reset(struct pci_function *f)
 	case STEP_DRAIN: drive(f, true); break;
 	case STEP_HOLD: drive(f, false); break;
 	case STEP_READY:
-		answers = pci_read(f->sbdf, PCI_VENDOR, 2) == f->vendor;
+		answers = f->physfn ? pci_read(f->sbdf, PCI_CLASS, 4) >> 8 == f->class :
+				      pci_read(f->sbdf, PCI_VENDOR, 2) == f->vendor;
 		if (!answers && now() < f->reset.until + READY_NS)
 			return -ERESTART;
 		if (answers)

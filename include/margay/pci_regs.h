@@ -88,3 +88,18 @@ enum { PCI_EXP_TYPE_TO_PCI = 7, PCI_EXP_TYPE_NONE = 0xff };
 
 enum { PCI_EXT_FIRST = 0x100, PCI_EXT_ACS = 0x0d, PCI_ACS_CAP = 4, PCI_ACS_CONTROL = 6 };
 #define PCI_ACS_WANTED 0x1dU	/* source validation, request and completion redirect, forwarding */
+
+/* SR-IOV: virtual functions exist, their memory is decoded; the first one's id from the physical one's. */
+enum {
+	PCI_EXT_SRIOV = 0x10,
+	PCI_SRIOV_CONTROL = 0x08,
+	PCI_SRIOV_TOTAL = 0x0e,
+	PCI_SRIOV_NUM = 0x10
+};
+enum { PCI_SRIOV_OFFSET = 0x14, PCI_SRIOV_STRIDE = 0x16, PCI_SRIOV_DEVICE = 0x1a };
+enum { PCI_SRIOV_PAGE_SIZE = 0x20, PCI_SRIOV_BAR0 = 0x24 };
+#define PCI_SRIOV_VFE BIT(0)
+#define PCI_SRIOV_MSE BIT(3)
+#define PCI_SRIOV_ARI BIT(4)
+#define PCI_SRIOV_4K 1U
+#define PCI_SRIOV_SIZE 0x40U

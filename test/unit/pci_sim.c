@@ -95,13 +95,36 @@ struct sim_function *sim_bridge(u32 sbdf, u8 secondary, u8 subordinate)
 	return f;
 }
 
-void sim_bar(struct sim_function *f, unsigned i, u64 base, u64 size, u32 flags)
+static void set_bar(struct sim_function *f, unsigned reg, u64 base, u64 size, u32 flags)
 {
 	u64 mask = -size;
 
-	sim_set(f, PCI_BAR0 + 4 * i, 4, (u32)base | flags, (u32)mask & ~0xfU);
+	sim_set(f, reg, 4, (u32)base | flags, (u32)mask & ~0xfU);
 	if (flags & PCI_BAR_64)
-		sim_set(f, PCI_BAR0 + 4 * i + 4, 4, base >> 32, mask >> 32);
+		sim_set(f, reg + 4, 4, base >> 32, mask >> 32);
+}
+
+void sim_bar(struct sim_function *f, unsigned i, u64 base, u64 size, u32 flags)
+{
+	set_bar(f, PCI_BAR0 + 4 * i, base, size, flags);
+}
+
+void sim_vf_bar(struct sim_function *f, unsigned i, u64 base, u64 size, u32 flags)
+{
+	set_bar(f, SIM_SRIOV + PCI_SRIOV_BAR0 + 4 * i, base, size, flags);
+}
+
+void sim_sriov(struct sim_function *f, u16 total, u16 offset, u16 stride, u16 device)
+{
+	sim_set(f, PCI_EXT_FIRST, 4, sim_get(f, PCI_EXT_FIRST, 4) | 1 | SIM_SRIOV << 20, 0);
+	sim_set(f, SIM_SRIOV, 4, PCI_EXT_SRIOV | 1 << 16, 0);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_CONTROL, 2, 0, 0x1f);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_TOTAL, 2, total, 0);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_NUM, 2, 0, 0xffff);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_OFFSET, 2, offset, 0);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_STRIDE, 2, stride, 0);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_DEVICE, 2, device, 0);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_PAGE_SIZE, 4, 2, 0xffff);
 }
 
 unsigned sim_cap(struct sim_function *f, u8 at, u8 id)

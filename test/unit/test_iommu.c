@@ -496,6 +496,13 @@ static void test_coverage(void **state)
 	assert_false(iommu_covers(F(0, 3, 0)));
 	assert_false(iommu_covers(PCI_SBDF(1, 5, 0)));
 	assert_int_equal(attach(&d, F(7, 0, 0)), -ENODEV);
+	/* A virtual function is the unit's that has its physical one. */
+	pci_find(F(7, 0, 0))->physfn = pci_find(F(6, 0, 0));
+	assert_ptr_equal(iommu_unit_of(F(7, 0, 0)), unit(1));
+	assert_int_equal(attach(&d, F(7, 0, 0)), 0);
+	assert_ptr_equal(pci_find(F(7, 0, 0))->dma, d.iommu);
+	iommu_detach(&d, F(7, 0, 0));
+	pci_find(F(7, 0, 0))->physfn = NULL;
 }
 
 static void test_no_unit(void **state)

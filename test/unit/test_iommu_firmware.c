@@ -421,6 +421,31 @@ static void test_dmar(void **state)
 	assert_null(iommu_unit_of(0x10005));
 }
 
+/* A unit's node is said; another's is not, or is of none. */
+static void test_dmar_nodes(void **state)
+{
+	u8 e[20] = { 3, 0, 20 };
+
+	(void)state;
+	boot_acpi.nr_nodes = 2;
+	boot_acpi.nodes[1] = 7;
+	dmar_unit(0, 0, 0xfed90000, 0);
+	dmar_unit(0, 0, 0xfed91000, 0);
+	dmar_unit(1, 0, 0xfed92000, 0);
+	memcpy(e + 8, &(u64){ 0xfed91000 }, 8);
+	e[16] = 7;
+	add(e, sizeof(e));
+	memcpy(e + 8, &(u64){ 0xfed92000 }, 8);
+	e[16] = 8;
+	add(e, sizeof(e));
+	memcpy(e + 8, &(u64){ 0xfed93000 }, 8);
+	add(e, sizeof(e));
+	parse_as("DMAR");
+	assert_int_equal(unit(0)->node, NODE_ANY);
+	assert_int_equal(unit(1)->node, 1);
+	assert_int_equal(unit(2)->node, NODE_ANY);
+}
+
 static void test_dmar_broken(void **state)
 {
 	static const u8 zero[] = { 1, 0, 0, 0, 0, 0, 1, 0 }, past[] = { 1, 9, 0, 0, 0, 0, 1, 0 };
@@ -544,6 +569,7 @@ int main(void)
 		cmocka_unit_test_setup(test_bad_blocks, start),
 		cmocka_unit_test_setup(test_memory, start),
 		cmocka_unit_test_setup(test_dmar, start),
+		cmocka_unit_test_setup(test_dmar_nodes, start),
 		cmocka_unit_test_setup(test_dmar_broken, start),
 	};
 

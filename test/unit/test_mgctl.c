@@ -63,6 +63,8 @@ static int fake_call(struct mgctl *m, struct margay_op *op)
 		op->u.pci.domain = op->u.pci.index ? MARGAY_NONE : 2;
 		op->u.pci.seen_at = op->u.pci.index ? ~0U : 8;
 		op->u.pci.vendor = 0x8086;
+		op->u.pci.node = op->u.pci.index ? MARGAY_NO_NODE : 1;
+		op->u.pci.physfn = op->u.pci.index ? op->u.pci.sbdf : 0x3f8;
 		op->u.pci.flags = op->u.pci.index ? MARGAY_PCI_HIDDEN : 0;
 		return 0;
 	}
@@ -485,8 +487,11 @@ static void test_pci(void **state)
 	assert_int_equal(run("pci list"), MGCTL_OK);
 	assert_says(out, "0000:03:1f.3  8086:0000 000000      2 0000:00:01.0 ");
 	assert_says(out, "0001:00:00.0  8086:0000 000000      - - ");
-	assert_says(out, "Margay's");
+	assert_says(out, "        0    1 virtual\n");
+	assert_says(out, "        0    - Margay's\n");
 	assert_int_equal(run("-j pci list"), MGCTL_OK);
+	assert_says(out, "\"node\": 1,");
+	assert_says(out, "\"physfn\": \"0000:03:1f.0\",");
 	assert_says(out, "\"function\": \"0000:03:1f.3\"");
 	assert_int_equal(run("pci assign 3:1f.3 2"), MGCTL_OK);
 	assert_int_equal(last.cmd, MARGAY_PCI_ASSIGN);

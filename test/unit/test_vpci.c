@@ -3,7 +3,7 @@
  * PCI functions of domains: who gets one, what the domain sees of it and changes in it, MSI and
  * MSI-X, and what is left of it all afterwards.
  * unit-sources: arch/x86/guest/vpci.c arch/x86/guest/vpci_bar.c arch/x86/guest/vmsi.c common/passthrough.c
- * unit-sources: arch/x86/guest/vport.c drivers/pci/scan.c drivers/pci/reset.c test/unit/pci_sim.c test/unit/mock_heap.c
+ * unit-sources: arch/x86/guest/vport.c arch/x86/guest/vsriov.c drivers/pci/scan.c drivers/pci/reset.c drivers/pci/sriov.c test/unit/pci_sim.c test/unit/mock_heap.c
  */
 #include "pci_sim.h"
 
@@ -27,6 +27,9 @@
 #define NVME PCI_SBDF(0, 0, 5 << 3)
 #define NIC PCI_SBDF(0, 0, 6 << 3)
 #define GUEST_NVME PCI_SBDF(0, 1, 0)
+#define PF PCI_SBDF(0, 0, 12 << 3)	/* has two virtual functions: */
+#define VF(n) (PF + 2 + 2 * (n))
+#define VF_BAR 0xf0000000UL
 #define BAR 0xe000004000UL
 #define TABLE 0x2000
 #define MESSAGES 5
@@ -50,6 +53,7 @@ static struct domain *attached[256];	/* by device and function */
 static unsigned detaches, bound_irqs, routes, allocated, periods, left_until_over;
 static struct irq *last_bound;
 static bool reserved, no_vectors;
+static paddr_t table_at;
 static gfn_t demanded;	/* memory of a guest that comes when it is touched */
 static u16 delivered;	/* destination << 8 | vector */
 
@@ -130,7 +134,7 @@ void iommu_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
 
 void *map_mmio(paddr_t pa, size_t size)
 {
-	assert_true(pa == BAR + TABLE && size == PAGE_SIZE);
+	assert_true(pa == table_at && size == PAGE_SIZE);
 	return table_pages;
 }
 
@@ -254,6 +258,7 @@ static int setup(void **state)
 	detaches = bound_irqs = routes = allocated = 0;
 	reserved = no_vectors = false;
 	demanded = 0;
+	table_at = BAR + TABLE;
 	vcpus[0].cpu = &cpu[0];
 	vcpus[1].cpu = &cpu[1];
 	sim_add(PCI_SBDF(0, 0, 0), 0x8086, 0x29c0, 0x60000);
@@ -274,6 +279,20 @@ static int setup(void **state)
 	s = sim_add(NIC, 0x8086, 0x10d3, 0x20000);
 	sim_bar(s, 0, 0xfe000000, 0x20000, 0);
 	sim_express(s, 0x80, 0, true);
+	s = sim_add(PF, 0x1b36, 0x11, 0x10802);
+	sim_bar(s, 0, 0xf8000000, 0x4000, 0);
+	sim_express(s, 0x80, 0, true);
+	sim_sriov(s, 2, 2, 2, 0x12);
+	sim_vf_bar(s, 0, 0, 0x4000, PCI_BAR_64);
+	sim_vf_bar(s, 2, 0, 0x1000, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		s = sim_add(VF(i), 0xffff, 0xffff, 0x10802);
+		sim_set(s, PCI_COMMAND, 2, 0, PCI_COMMAND_MASTER);
+		sim_express(s, 0x80, 0, true);
+		sim_cap(s, 0x40, PCI_CAP_MSIX);
+		sim_set(s, 0x42, 2, 0, 0xc000);
+		sim_set(s, 0x44, 4, TABLE, 0);
+	}
 	boot_acpi.ecam[0] = (struct acpi_ecam){ 0xb0000000, 256UL << 20, 0 };
 	boot_acpi.nr_ecam = 1;
 	pci_init();
@@ -890,6 +909,12 @@ static void test_control(void **state)
 		assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
 	}
 	assert_int_equal(host_logged("BARs refused"), 2);
+	/* What it loses, it cannot map any more. */
+	assert_true(pci_memory_is_free(control, NULL, BAR, 0x1000));
+	assert_int_equal(pci_assign(guest, NVME), -ERESTART);
+	assert_false(pci_memory_is_free(control, NULL, BAR, 0x1000));
+	assert_int_equal(revoke(NVME), 0);
+	assert_int_equal(assign(control, NVME), 0);
 	/* A guest gets one: the control domain has it no more. */
 	assert_int_equal(cr(NVME, 0, 2), 0x1b36);
 	assert_int_equal(assign(guest, NVME), 0);
@@ -902,6 +927,218 @@ static void test_control(void **state)
 	assert_int_equal(cr(NVME, 0, 2), 0xffff);
 	assert_int_equal(assign(control, NVME), 0);
 	assert_int_equal(cr(NVME, 0, 2), 0x1b36);
+}
+
+/* The control domain writes to the SR-IOV capability. Returns how many writes were refused. */
+static u64 sw(unsigned reg, unsigned size, u32 val)
+{
+	u64 interrupts, before, after;
+	u32 seen;
+
+	vpci_show(pci_find(PF), &seen, &interrupts, &before);
+	write_of(control, PF, SIM_SRIOV + reg, size, val);
+	vpci_show(pci_find(PF), &seen, &interrupts, &after);
+	return after - before;
+}
+
+static u32 sr(unsigned reg, unsigned size)
+{
+	return sim_get(sim_function(PF), SIM_SRIOV + reg, size);
+}
+
+/* Places both BARs, and turns on. */
+static bool turn_on(u64 bar, u32 bar2, u16 n)
+{
+	bool done;
+
+	assert_int_equal(sw(PCI_SRIOV_BAR0, 4, (u32)bar) + sw(PCI_SRIOV_BAR0 + 4, 4, bar >> 32), 0);
+	assert_int_equal(sw(PCI_SRIOV_BAR0 + 8, 4, bar2) + sw(PCI_SRIOV_NUM, 2, n), 0);
+	done = !sw(PCI_SRIOV_CONTROL, 2, PCI_SRIOV_VFE | PCI_SRIOV_MSE);
+	assert_int_equal(sr(PCI_SRIOV_CONTROL, 2), done ? PCI_SRIOV_VFE | PCI_SRIOV_MSE : 0);
+	return done;
+}
+
+static int remove_function(u32 sbdf)
+{
+	int rc;
+
+	while ((rc = pci_remove(control, sbdf)) == -ERESTART)
+		sim_now += 1000000;
+	return rc;
+}
+
+/* Virtual functions are on only where nothing else is, and then nothing about them changes. */
+static void test_sriov_writes(void **state)
+{
+	static const u64 bad[] = { 0, 0x10000000, 0xfee00000, 0xfedfc000, 0xf8000000, 0xf7ffc000,
+				   0xfe000000, 0xf1000000, 0xf0ffc000 };
+	struct sim_function *s = sim_function(PF);
+
+	(void)state;
+	assert_int_equal(create_control(), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(turn_on(bad[i], 0xf1000000, 2));
+	assert_int_equal(host_logged("memory or ids are wrong"), ARRAY_SIZE(bad));
+	assert_false(turn_on(VF_BAR, 0xf1000000, 0));
+	assert_false(turn_on(VF_BAR, 0xf1000000, 3));
+	sim_set(s, SIM_SRIOV + PCI_SRIOV_OFFSET, 2, 0x10000 - PF, 0);	/* ids of other segments */
+	assert_false(turn_on(VF_BAR, 0xf1000000, 2));
+	sim_set(s, SIM_SRIOV + PCI_SRIOV_OFFSET, 2, 0x10028 - PF, 0);	/* the second is the NVMe */
+	assert_false(turn_on(VF_BAR, 0xf1000000, 2));
+	sim_set(s, SIM_SRIOV + PCI_SRIOV_OFFSET, 2, 2, 0);
+	assert_true(turn_on(VF_BAR, 0xf1000000, 2));
+	assert_int_equal(sw(PCI_SRIOV_PAGE_SIZE, 4, PCI_SRIOV_4K), 0);
+	assert_int_equal(sw(PCI_SRIOV_PAGE_SIZE, 4, 2), 1);
+	assert_int_equal(sw(PCI_SRIOV_BAR0, 4, 0x10000000), 1);
+	assert_int_equal(sw(PCI_SRIOV_NUM, 2, 1), 1);
+	assert_int_equal(sr(PCI_SRIOV_BAR0, 4), VF_BAR | PCI_BAR_64);
+	assert_int_equal(sr(PCI_SRIOV_NUM, 2), 2);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL + 1, 1, 0xff), 0);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL, 4, 0xffffffff), 0);
+	assert_int_equal(sr(PCI_SRIOV_CONTROL, 4), PCI_SRIOV_VFE | PCI_SRIOV_MSE);
+	/* Other functions do not move there. */
+	write_of(control, NIC, PCI_BAR0, 4, VF_BAR);
+	write_of(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(sim_function(NIC), PCI_COMMAND, 2), 0);
+	write_of(control, PF, PCI_BAR0, 4, VF_BAR);
+	write_of(control, PF, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(sim_function(PF), PCI_COMMAND, 2), 0);
+	write_of(control, PF, PCI_BAR0, 4, 0xf8000000);
+	write_of(control, PF, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(sim_function(PF), PCI_COMMAND, 2), PCI_COMMAND_MEM);
+	assert_int_equal(assign(guest, PF), -EBUSY);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 0);
+	assert_int_equal(sr(PCI_SRIOV_CONTROL, 2), 0);
+	write_of(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(sim_function(NIC), PCI_COMMAND, 2), PCI_COMMAND_MEM);
+	assert_false(turn_on(VF_BAR, 0xf1000000, 2));
+	write_of(control, NIC, PCI_COMMAND, 2, 0);
+}
+
+/* The control domain tells of a virtual function; a guest has it, and loses it when its end is told. */
+static void test_sriov(void **state)
+{
+	struct sim_function *s;
+	const struct mmio_region *r;
+
+	(void)state;
+	assert_int_equal(create_control(), 0);
+	table_at = VF_BAR + TABLE;
+	assert_true(turn_on(VF_BAR, 0xf1000000, 2));
+	s = sim_function(VF(0));
+	assert_int_equal(cr(VF(0), PCI_CLASS, 4) >> 8, 0x10802);
+	write_of(control, VF(0), PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
+	assert_int_equal(assign(guest, VF(0)), -ENODEV);
+	assert_int_equal(pci_add(control, VF(0), ~0U, NODE_ANY), -ENODEV);
+	assert_int_equal(pci_add(control, VF(0), NVME, NODE_ANY), -ENODEV);
+	assert_int_equal(pci_add(control, VF(2), PF, NODE_ANY), -ENODEV);
+	assert_int_equal(pci_add(other, VF(0), PF, NODE_ANY), -ENODEV);
+	assert_int_equal(pci_add(control, PF, ~0U, 1), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), 0);
+	assert_int_equal(pci_find(VF(0))->node, 1);
+	assert_ptr_equal(attached[VF(0)], control);
+	for (r = control->mmio; r && r->base != VF_BAR + TABLE; r = r->next)
+		;
+	assert_non_null(r);
+	write_of(control, VF(0), PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), PCI_COMMAND_MASTER);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 1);
+	assert_int_equal(host_logged("they have owners"), 1);
+	/* A guest sees an ordinary function. */
+	assert_int_equal(assign(guest, VF(0)), 0);
+	assert_int_equal(s->resets, 1);
+	assert_ptr_equal(attached[VF(0)], guest);
+	assert_int_equal(rd(0, 4), 0x00121b36);
+	assert_int_equal(rd(PCI_BAR0, 4), GUEST_PCI_BASE | PCI_BAR_64);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), PCI_COMMAND_MASTER);
+	assert_int_equal(p2m_lookup(guest, GUEST_PCI_BASE >> PAGE_SHIFT).mfn, VF_BAR >> PAGE_SHIFT);
+	assert_int_equal(pages_of(guest), 3 + 1);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 1);
+	/* A reset of the physical function: they come back as they were, or not at all. */
+	sim_set(sim_function(PF), SIM_SRIOV + PCI_SRIOV_CONTROL, 2, 0, 0x1f);
+	assert_false(turn_on(0xf2000000, 0xf1000000, 2));
+	assert_false(turn_on(VF_BAR, 0xf1000000, 1));
+	assert_true(turn_on(VF_BAR, 0xf1000000, 2));
+	assert_int_equal(remove_function(VF(0)), 0);
+	assert_int_equal(pages_of(guest), 0);
+	assert_int_equal(s->resets, 2);
+	assert_null(attached[VF(0)]);
+	assert_null(pci_find(VF(0)));
+	assert_int_equal(remove_function(VF(0)), -ENODEV);
+	/* Nobody has it any more: it does not keep the others on. */
+	assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), 0);
+	assert_int_equal(revoke(VF(0)), 0);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 0);
+	assert_null(pci_find(VF(0)));
+	assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), -ENODEV);
+}
+
+/* A function that the control domain's kernel removes may be a guest's, come again, or be another. */
+static void test_hotplug(void **state)
+{
+	const u32 slot = PCI_SBDF(0, 0, 20 << 3);
+	struct sim_function *s;
+
+	(void)state;
+	assert_int_equal(create_control(), 0);
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	s = sim_add(slot, 0x8086, 0x1234, 0x20000);
+	sim_express(s, 0x80, 0, true);
+	sim_bar(s, 0, 0, 0x10000, 0);
+	assert_int_equal((u16)read_of(guest, slot, 0, 2), 0xffff);
+	assert_null(pci_find(slot));
+	assert_int_equal(cr(slot, 0, 4), 0x12348086);
+	assert_ptr_equal(attached[slot], control);
+	assert_int_equal(pci_find(slot)->bar[0].size, 0x10000);
+	write_of(control, slot, PCI_BAR0, 4, ~0U);
+	assert_int_equal(cr(slot, PCI_BAR0, 4), 0xffff0000);
+	write_of(control, slot, PCI_BAR0, 4, 0x10000000);	/* RAM */
+	write_of(control, slot, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
+	write_of(control, slot, PCI_BAR0, 4, 0xf0000000);
+	write_of(control, slot, PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 6);
+	assert_int_equal(pci_add(control, slot, ~0U, NODE_ANY), 0);
+	/* Removed, and found by a rescan. */
+	assert_int_equal(remove_function(slot), 0);
+	assert_null(attached[slot]);
+	assert_null(pci_find(slot)->owner);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 2);
+	assert_int_equal(cr(slot, 0, 4), 0x12348086);
+	assert_ptr_equal(attached[slot], control);
+	/* Removed, and given to a guest: then it is none of the control domain's business. */
+	assert_int_equal(remove_function(slot), 0);
+	assert_int_equal(assign(guest, slot), 0);
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	assert_int_equal(remove_function(slot), 0);
+	assert_ptr_equal(attached[slot], guest);
+	assert_int_equal(revoke(slot), 0);
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	assert_int_equal(assign(control, slot), 0);
+	/* Pulled; another one is plugged in. */
+	assert_int_equal(remove_function(slot), 0);
+	s->dead = true;
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	assert_null(pci_find(slot));
+	s->dead = false;
+	sim_set(s, PCI_DEVICE, 2, 0x4321, 0);
+	sim_bar(s, 0, 0, 0x20000, 0);
+	assert_int_equal(cr(slot, 0, 4), 0x43218086);
+	assert_int_equal(pci_find(slot)->bar[0].size, 0x20000);
+	/* A physical function does not go while somebody has a virtual one. */
+	assert_true(turn_on(VF_BAR, 0xf1000000, 2));
+	table_at = VF_BAR + TABLE;
+	assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), 0);
+	assert_int_equal(assign(guest, VF(0)), 0);
+	assert_int_equal(remove_function(PF), 0);
+	assert_int_equal(cr(PF, 0, 2), 0xffff);
+	assert_ptr_equal(pci_find(VF(0))->physfn, pci_find(PF));
+	assert_int_equal(remove_function(VF(0)), 0);
+	assert_int_equal(cr(PF, 0, 2), 0x1b36);
+	assert_int_equal(sr(PCI_SRIOV_CONTROL, 2), 0);
 }
 
 int main(void)
@@ -918,6 +1155,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_control, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sriov_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sriov, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hotplug, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("vpci", tests, NULL, NULL);

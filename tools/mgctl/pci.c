@@ -21,22 +21,25 @@ static const char *state(const struct margay_op *op)
 	return op->u.pci.flags & MARGAY_PCI_HIDDEN   ? "Margay's" :
 	       op->u.pci.flags & MARGAY_PCI_BRIDGE   ? "bridge" :
 	       op->u.pci.flags & MARGAY_PCI_RESERVED ? "boot guest's" :
+	       op->u.pci.physfn != op->u.pci.sbdf    ? "virtual" :
 						       "";
 }
 
 static void print_function(FILE *f, const struct margay_op *op)
 {
-	char at[16], seen[16] = "-", owner[8] = "-";
+	char at[16], seen[16] = "-", owner[8] = "-", node[12] = "-";
 
 	if (op->u.pci.domain != MARGAY_NONE)
 		snprintf(owner, sizeof(owner), "%u", op->u.pci.domain);
 	if (op->u.pci.seen_at != ~0U)
 		address(op->u.pci.seen_at, seen);
+	if (op->u.pci.node != MARGAY_NO_NODE)
+		snprintf(node, sizeof(node), "%u", op->u.pci.node);
 	fprintf(f, "%-13s %04x:%04x %06x %6s %-13s", address(op->u.pci.sbdf, at), op->u.pci.vendor,
 		op->u.pci.device, op->u.pci.class_code, owner, seen);
-	fprintf(f, " %-13s %10llu %8llu %s\n", address(op->u.pci.group, at),
+	fprintf(f, " %-13s %10llu %8llu %4s %s\n", address(op->u.pci.group, at),
 		(unsigned long long)op->u.pci.interrupts, (unsigned long long)op->u.pci.refused,
-		state(op));
+		node, state(op));
 }
 
 static void json_function(struct json *j, const struct margay_op *op)
@@ -53,6 +56,10 @@ static void json_function(struct json *j, const struct margay_op *op)
 	if (op->u.pci.seen_at != ~0U)
 		json_text(j, "seen_at", address(op->u.pci.seen_at, text), sizeof(text));
 	json_text(j, "group", address(op->u.pci.group, text), sizeof(text));
+	if (op->u.pci.node != MARGAY_NO_NODE)
+		json_number(j, "node", op->u.pci.node);
+	if (op->u.pci.physfn != op->u.pci.sbdf)
+		json_text(j, "physfn", address(op->u.pci.physfn, text), sizeof(text));
 	json_bool(j, "hidden", op->u.pci.flags & MARGAY_PCI_HIDDEN);
 	json_bool(j, "bridge", op->u.pci.flags & MARGAY_PCI_BRIDGE);
 	json_bool(j, "reserved", op->u.pci.flags & MARGAY_PCI_RESERVED);
@@ -71,7 +78,7 @@ static int list(struct mgctl *m, const struct request *rq)
 		json_begin(&j, "functions", '[');
 	} else {
 		fputs("FUNCTION      ID        CLASS  DOMAIN SEEN AT       GROUP         INTERRUPTS"
-		      "  REFUSED\n",
+		      "  REFUSED NODE\n",
 		      m->out);
 	}
 	for (uint32_t i = 0; i < FUNCTIONS_MAX; i++) {

@@ -25,17 +25,26 @@
 #define DEVCTL_HARMLESS 0x7b1fU
 #define UPPER_HALF 0xffff0000U	/* a status register, whose bits a one clears */
 
-/* Returns the function that an access of the domain's is for, or NULL. */
-static struct vpci_function *find(const struct domain *d, u64 address, unsigned size)
+/*
+ * Returns the function that an access of the domain's is for, or NULL. The machine's may be new there:
+ * plugged in.
+ */
+static struct vpci_function *find(struct domain *d, u64 address, unsigned size)
 {
 	u32 sbdf = (u32)(address / PCI_CONFIG_SIZE);
-	const struct pci_function *f = d->hardware ? pci_find(sbdf) : NULL;
-	struct vpci_function *v = f ? f->view : NULL;
+	const struct pci_function *f;
+	struct vpci_function *v;
 
 	if (size > 4 || address % size)
 		return NULL;
 	if (!d->hardware)
 		return vport_find(d->vpci, sbdf);
+	f = pci_find(sbdf);
+	if (!f || f->removed) {
+		pci_touch(d, sbdf);
+		f = pci_find(sbdf);
+	}
+	v = f ? f->view : NULL;
 	return v && v->d == d && v->sbdf == sbdf ? v : NULL;
 }
 
@@ -146,17 +155,23 @@ static void write_basic(struct vpci_function *v, unsigned reg, unsigned size, u3
 /* Accesses d's config space, which has PCI_CONFIG_SIZE bytes for each function. */
 static void config_access(struct domain *d, u64 address, unsigned size, u64 *val, bool write)
 {
+	u32 sbdf = (u32)(address / PCI_CONFIG_SIZE);
 	unsigned reg = address % PCI_CONFIG_SIZE;
 	struct vpci_function *v;
 
 	guard(&pci_lock);
 	v = find(d, address, size);
+	/* The domain reads what new virtual functions are before it tells that they are there. */
+	if (!v && !write && d->hardware && size <= 4 && !(reg % size) && !pci_find(sbdf))
+		*val = pci_read(sbdf, reg, size);
 	if (!v)
 		return;
 	if (!write)
 		*val = read_config(v, reg, size);
 	else if (reg < PCI_BASIC_SIZE)
 		write_basic(v, reg, size, (u32)*val);
+	else if (d->hardware && v->f->sriov && reg - v->f->sriov < PCI_SRIOV_SIZE)
+		vsriov_write(v, reg - v->f->sriov, size, (u32)*val);
 	else if (d->hardware && !(v->f->acs && (reg & ~3U) == v->f->acs + (unsigned)PCI_ACS_CAP))
 		pci_write(v->f->sbdf, reg, size, (u32)*val);
 	else
@@ -199,6 +214,8 @@ static void guest_rules(struct vpci_function *v)
 {
 	const unsigned express = v->f->express;
 
+	v->reg[0].value = v->f->vendor | (u32)v->f->device << 16; /* a virtual function has none */
+	vpci_rule(v, PCI_VENDOR, ~0U, ~0U, 0);
 	vpci_rule(v, PCI_COMMAND, ~0U, 0xffff, COMMAND_WRITABLE | UPPER_HALF);
 	vpci_rule(v, PCI_CACHE_LINE, ~0U, PCI_HEADER_MULTI << 16, 0xffff);
 	vpci_rule(v, PCI_ROM, ~0U, ~0U, 0);
@@ -266,7 +283,8 @@ int vpci_add(struct domain *d, struct pci_function *f)
 		vpci_free(f);
 		return rc;
 	}
-	if (read_config(v, PCI_COMMAND, 2) & PCI_COMMAND_MEM)
+	/* The physical function says whether a virtual one decodes memory. */
+	if ((read_config(v, PCI_COMMAND, 2) & PCI_COMMAND_MEM) || (d->hardware && f->physfn))
 		vpci_map_bars(v, true);
 	if (port)
 		vport_plug(port, v);

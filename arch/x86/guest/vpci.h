@@ -64,6 +64,9 @@ void vpci_map_bars(struct vpci_function *v, bool on);
 /* Unmaps what devices' memory is mapped there. */
 void vpci_unmap(struct domain *d, gpaddr_t gpa, u64 size);
 
+/* vsriov.c: the domain that has the devices writes to the capability of SR-IOV. */
+void vsriov_write(struct vpci_function *v, unsigned reg, unsigned size, u32 val);
+
 /* vmsi.c: MSI and MSI-X of a function, with the rules for their registers */
 int vmsi_create(struct vpci_function *v);
 /* Stops its interrupts and unbinds their vectors. This and the following accept a NULL. kfree() ends it. */
