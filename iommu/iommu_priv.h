@@ -20,6 +20,7 @@ struct iommu_domain {
 	struct page_table pt;	/* device address to machine address; d->p2m.lock */
 	gfn_t copied;		/* the tables have what the p2m maps up to here */
 	u64 units;		/* a bit for each unit that has functions of it */
+	u64 mapped, tables;	/* pages */
 };
 
 /* Ids that firmware's table names for a unit or a region: of functions, or of what is none. */
@@ -60,6 +61,7 @@ struct iommu_fault {
 };
 
 #define IOMMU_COMMANDS 256U
+enum { IOMMU_REPORTED, IOMMU_SUPPRESSED, IOMMU_CUT_OFF, IOMMU_NR_COUNTS };
 
 struct iommu {
 	struct iommu *next;		/* iommu_units */
@@ -89,6 +91,8 @@ struct iommu {
 	u32 tail;
 	u32 number;		/* of the last command that stores it in done, and is waited for */
 	u64 done;
+	/* Faults in the log, other faults, functions cut off. faults.c */
+	u64 counts[IOMMU_NR_COUNTS];
 };
 
 /* Every function returns when its effect is complete in the hardware, caches included. */

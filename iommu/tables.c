@@ -15,9 +15,10 @@
 
 void *iommu_new_table(struct page_table *pt)
 {
-	struct domain *d = container_of(pt, struct iommu_domain, pt)->d;
-	void *t = d ? dom_alloc_meta(d, 1) : alloc_page();
+	struct iommu_domain *id = container_of(pt, struct iommu_domain, pt);
+	void *t = id->d ? dom_alloc_meta(id->d, 1) : alloc_page();
 
+	id->tables += t != NULL;
 	if (t && pt->format->written)
 		pt->format->written(t, 512);
 	return t;
@@ -49,16 +50,19 @@ static u64 *make_entry(struct iommu_domain *id, gfn_t gfn, unsigned order)
 }
 
 /* Writes a leaf, or those of the tables that stand in its place. */
-static void write_leaves(u64 *at, unsigned level, mfn_t mfn, enum p2m_type type)
+static void write_leaves(struct iommu_domain *id, u64 *at, unsigned level, mfn_t mfn,
+			 enum p2m_type type)
 {
 	if (level && pt_present(*at) && !pt_is_leaf(*at, level)) {
 		u64 *t = pt_table(*at);
 
 		for (u64 i = 0; i < 512; i++)
-			write_leaves(&t[i], level - 1, mfn + (i << 9 * (level - 1)), type);
+			write_leaves(id, &t[i], level - 1, mfn + (i << 9 * (level - 1)), type);
 		return;
 	}
+	id->mapped -= pt_present(*at) ? 1UL << 9 * level : 0;
 	WRITE_ONCE(*at, leaf_of(mfn, type, level));
+	id->mapped += pt_present(*at) ? 1UL << 9 * level : 0;
 	if (iommu_driver->format.written)
 		iommu_driver->format.written(at, 1);
 }
@@ -69,7 +73,7 @@ static int put_leaf(struct iommu_domain *id, gfn_t gfn, unsigned order, mfn_t mf
 	u64 *at = make_entry(id, gfn, order);
 
 	if (at)
-		write_leaves(at, order / 9, mfn, type);
+		write_leaves(id, at, order / 9, mfn, type);
 	return at ? 0 : -ENOMEM;
 }
 
@@ -202,6 +206,14 @@ int iommu_map_regions(struct iommu_domain *id, u32 sbdf, bool on)
 	if (id->d)
 		spin_unlock(&id->d->p2m.lock);
 	return rc;
+}
+
+void iommu_counters_of_domain(const struct domain *d, counter_fn *put, void *to)
+{
+	const struct iommu_domain *id = READ_ONCE(d->iommu);
+
+	put(to, "memory", "iommu-mapped", NO_SUB, id ? id->mapped << PAGE_SHIFT : 0);
+	put(to, "memory", "iommu-tables", NO_SUB, id ? id->tables << PAGE_SHIFT : 0);
 }
 
 /* Frees tables, depth first. Returns false when *left are freed. */

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include <margay/types.h>
+#include <margay/trace.h>
 
 struct domain;
 
@@ -65,3 +65,7 @@ int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf);
 /* Reports pending faults, if it is time to look. Called in the scheduler's loop: CPU_WORK_ERRORS. */
 void iommu_report_faults(void);
 void iommu_start_polling(void);
+
+/* Counters: faults of each unit, with its number as the sub; what d's functions reach. */
+void iommu_counters_of_machine(counter_fn *put, void *to);
+void iommu_counters_of_domain(const struct domain *d, counter_fn *put, void *to);
