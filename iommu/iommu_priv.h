@@ -86,6 +86,7 @@ struct iommu {
 	bool wide;		/* it sends interrupts to CPUs with APIC ids above 254 */
 	u8 max_level;		/* of a leaf: 0: 4K, 1: 2M, 2: 1G */
 	bool remaps;		/* interrupts, too */
+	bool posts;		/* ... and posts them to vCPUs, in the APIC mode of the CPUs */
 	bool dead;		/* it has not answered in time */
 	u64 (*commands)[2];	/* a ring of IOMMU_COMMANDS: a page */
 	u32 tail;
@@ -93,6 +94,11 @@ struct iommu {
 	u64 done;
 	/* Faults in the log, other faults, functions cut off. faults.c */
 	u64 counts[IOMMU_NR_COUNTS];
+};
+
+/* An interrupt remapping table's entry of 16 bytes */
+struct iommu_pair {
+	u64 low, high;
 };
 
 /* Every function returns when its effect is complete in the hardware, caches included. */
@@ -186,6 +192,19 @@ void iommu_cut_off(struct iommu *u, u32 id);
 void iommu_command(struct iommu *u, u64 lo, u64 hi);
 /* Adds the command that stores u->number, and waits for it. The unit is dead if it takes too long. */
 void iommu_run(struct iommu *u, u64 lo, u64 hi);
+/* Replaces an entry of 16 bytes at once, so that no message is lost. */
+static inline void iommu_store_pair(struct iommu_pair *e, u64 low, u64 high)
+{
+	u64 old_low = e->low, old_high = e->high;
+	bool done;
+
+	do
+		__asm__ volatile("lock cmpxchg16b %0"
+				 : "+m"(*e), "+a"(old_low), "+d"(old_high), "=@ccz"(done)
+				 : "b"(low), "c"(high));
+	while (!done);
+}
+
 /* irq.c: adds a table. NULL: no memory. */
 struct iommu_irqs *iommu_new_irqs(struct iommu *u, u32 source, unsigned nr, unsigned entry_size);
 

@@ -41,6 +41,7 @@ struct iommu_irq {
 	u8 vector;
 	u32 apic_id;
 	bool level;
+	paddr_t posted; /* the descriptor of the vCPU that gets the vector; 0: a CPU gets it */
 	bool nmi; /* an NMI instead of the vector; set by the caller before the route */
 };
 
@@ -50,6 +51,8 @@ struct iommu_irq {
  */
 int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf);
 void iommu_irq_free(struct iommu_irq *irqs, unsigned n);
+/* Returns whether it can be posted: include/x86/posting.h. */
+bool iommu_irq_posts(const struct iommu_irq *i);
 /*
  * Sends the interrupt to a CPU and vector from now on; vector 0 blocks it. The change is effective
  * on return.

@@ -17,6 +17,7 @@
 #include <x86/irq.h>
 #include <x86/mmio.h>
 #include <x86/paging.h>
+#include <x86/posting.h>
 #include <x86/vlapic.h>
 #include <x86/vpci.h>
 
@@ -64,6 +65,22 @@ struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remappe
 {
 	assert_true(remapped);
 	return d->vcpus[address >> 12 & 1]->cpu;
+}
+
+static bool posts;	/* the IOMMU can */
+static struct iommu_irq last_route;
+
+bool iommu_irq_posts(const struct iommu_irq *i)
+{
+	return posts && i->unit;
+}
+
+/* Only these go to one vCPU for sure. */
+paddr_t posting_target(struct domain *d, u64 address, u32 data)
+{
+	assert_ptr_equal(d, guest);
+	assert_int_not_equal(data, 0);
+	return address == 0xfee01000 ? 0x12340 : 0;
 }
 
 int irq_bind(struct irq *i, struct cpu *c)
@@ -122,6 +139,7 @@ void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level)
 	assert_false(level);
 	i->apic_id = apic_id;
 	i->vector = vector;
+	last_route = *i;
 	routes++;
 }
 
@@ -255,7 +273,7 @@ static int setup(void **state)
 	memset(attached, 0, sizeof(attached));
 	memset(table_pages, 0, sizeof(table_pages));
 	detaches = bound_irqs = routes = allocated = 0;
-	reserved = no_vectors = false;
+	reserved = no_vectors = posts = false;
 	demanded = 0;
 	vcpus[0].cpu = &cpu[0];
 	vcpus[1].cpu = &cpu[1];
@@ -526,6 +544,51 @@ static void test_follows(void **state)
 	assert_int_equal(routes, 2);
 	interrupt(before, before->cpu);
 	interrupt(last_bound, &cpu[0]);
+}
+
+/* No vector of Margay's for a message that is posted; the way back, too. */
+static void test_posted(void **state)
+{
+	struct irq *before;
+
+	(void)state;
+	posts = true;
+	assert_int_equal(assign(guest, NVME), 0);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	wr(0x42, 2, PCI_MSIX_ENABLE);
+	entry_write(1, 0xfee01000, 0x55, 0);
+	assert_int_equal(bound_irqs, 0);
+	assert_int_equal(last_route.posted, 0x12340);
+	assert_int_equal(last_route.vector, 0x55);
+	guest->vcpus[1]->cpu = &cpu[0];
+	routes = 0;
+	vpci_follow(pci_find(NVME));
+	assert_int_equal(routes, 0);
+	/* Another vector; a destination that cannot be posted to; and again one that can. */
+	entry_write(1, 0xfee01000, 0x56, 0);
+	assert_int_equal(last_route.vector, 0x56);
+	entry_write(1, 0xfee01004, 0x55, 0);
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(bound_irqs, 1);
+	before = last_bound;
+	assert_int_equal(last_route.vector, before->vector);
+	interrupt(before, &cpu[0]);
+	entry_write(1, 0xfee01000, 0x55, 0);
+	assert_int_equal(last_route.posted, 0x12340);
+	assert_int_equal(last_route.vector, 0x55);
+	/* What was on its way arrives. */
+	interrupt(before, &cpu[0]);
+	no_vectors = true;
+	entry_write(1, 0xfee01004, 0x55, 0);
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(last_route.vector, before->vector);
+	no_vectors = false;
+	/* A disabled function has neither. */
+	entry_write(1, 0xfee01000, 0x58, 0);
+	wr(0x42, 2, 0);
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(last_route.vector, 0);
+	assert_int_equal(bound_irqs, 0);
 }
 
 static void test_msi(void **state)
@@ -877,6 +940,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_view, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_follows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_posted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi_or_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slot, setup, teardown),

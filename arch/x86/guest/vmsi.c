@@ -2,7 +2,7 @@
 /*
  * MSI and MSI-X of a domain's functions. The domain writes messages for its virtual APICs; the
  * function has others, for a vector of Margay's on the CPU where the addressed vCPU is. Margay takes
- * the interrupt there and delivers the domain's message. The pages that have the MSI-X table are
+ * the interrupt there and delivers the domain's message; or the IOMMU posts it to the vCPU. The pages that have the MSI-X table are
  * emulated. pci_lock protects all but address and data, which handlers read; a domain that changes
  * them meanwhile harms itself. PCI 3.0, 6.8.
  */
@@ -11,6 +11,7 @@
 #include <x86/apic.h>
 #include <x86/io.h>
 #include <x86/paging.h>
+#include <x86/posting.h>
 
 #include "guest.h"
 #include "vpci.h"
@@ -64,20 +65,38 @@ static void handler(struct irq *i)
 	vlapic_message(g->v->d, address_of(g), READ_ONCE(g->word[DATA]), false);
 }
 
+/* Has the IOMMU post a message to the vCPU that it goes to. Returns whether that is possible. */
+static bool post(struct vmsi *m, unsigned i)
+{
+	const struct message *g = &m->msg[i];
+	struct iommu_irq *route = &m->routes[i];
+
+	route->posted = 0;
+	if (iommu_irq_posts(route))
+		route->posted = posting_target(m->v->d, address_of(g), g->word[DATA]);
+	if (route->posted)
+		iommu_irq_route(route, 0, (u8)g->word[DATA], false);
+	return route->posted;
+}
+
 /* Binds a message to the CPU that it has to go to. -ENOSPC: to none at all. */
 static int bind(struct vmsi *m, unsigned i)
 {
 	struct message *g = &m->msg[i];
 	struct cpu *c = vlapic_message_cpu(m->v->d, address_of(g), m->routes[i].unit);
 	struct irq *irq = &g->irq[g->now].irq, *next = &g->irq[!g->now].irq;
+	bool posted = m->routes[i].posted;
 
-	if (irq->cpu == c)
+	if (post(m, i) || (irq->cpu == c && !posted))
 		return 0;
 	irq_unbind(next);
-	if (irq_bind(next, c))
-		return irq->cpu ? 0 : -ENOSPC;
-	g->now = !g->now;
-	iommu_irq_route(&m->routes[i], c->apic_id, next->vector, false);
+	if (!irq_bind(next, c)) {
+		g->now = !g->now;
+		irq = next;
+	}
+	if (!irq->cpu)
+		return -ENOSPC;
+	iommu_irq_route(&m->routes[i], irq->cpu->apic_id, irq->vector, false);
 	return 0;
 }
 
@@ -85,7 +104,7 @@ static int bind(struct vmsi *m, unsigned i)
 void vmsi_follow(struct vmsi *m)
 {
 	for (unsigned i = 0; m && i < m->n; i++)
-		if (m->msg[i].allocated && m->routes[i].unit)
+		if (m->msg[i].allocated && m->routes[i].unit && !m->routes[i].posted)
 			bind(m, i);
 }
 
@@ -118,6 +137,7 @@ static void turn_off(struct vmsi *m)
 
 		if (!g->allocated)
 			continue;
+		m->routes[i].posted = 0;
 		iommu_irq_route(&m->routes[i], 0, 0, false);
 		irq_unbind(&g->irq[0].irq);
 		irq_unbind(&g->irq[1].irq);
