@@ -503,11 +503,37 @@ static void test_msix(void **state)
 	no_vectors = true;
 	entry_write(2, 0xfee01000, 0x57, 0);
 	assert_int_equal(hw(2, 3), 1);
+	assert_logged("PCI: 0000:00:05.0: no vectors left for its interrupts");
 	no_vectors = false;
 	wr(0x42, 2, 0);
 	assert_int_equal(sim_get(s, 0x42, 2), MESSAGES - 1);
 	wr(PCI_COMMAND, 2, 0);
 	assert_null(table_region());
+}
+
+/* A guest has a share of the entries that all need. The log says once that it has no more. */
+static void test_many(void **state)
+{
+	(void)state;
+	assert_int_equal(assign(guest, NVME), 0);
+	((struct vpci *)guest->vpci)->messages = 510;
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	host_log_clear();
+	for (unsigned n = 0; n < 2; n++) {
+		wr(0x42, 2, PCI_MSIX_ENABLE);
+		for (unsigned i = 0; i < MESSAGES; i++)
+			entry_write(i, 0xfee01000, 0x55, 0);
+		for (unsigned i = 0; i < MESSAGES; i++)
+			assert_int_equal(hw(i, 3), i >= 2);
+		assert_int_equal(allocated, 2);
+		wr(0x42, 2, 0);
+		assert_int_equal(allocated, 0);
+		for (unsigned i = 0; i < MESSAGES; i++)
+			entry_write(i, 0xfee01000, 0x55, 1);
+	}
+	assert_int_equal(host_logged("no remapping entries left for its interrupts"), 1);
+	assert_int_equal(((struct vpci *)guest->vpci)->messages, 510);
+	((struct vpci *)guest->vpci)->messages = 0;
 }
 
 static void interrupt(struct irq *i, struct cpu *c)
@@ -940,6 +966,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_view, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_follows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_posted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi_or_msix, setup, teardown),

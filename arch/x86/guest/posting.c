@@ -48,7 +48,9 @@ static struct posting *new_posting(struct vcpu *v)
 
 	if (!p)
 		return NULL;
-	p->notify[0] = p->notify[1] = (struct notification){ { .fn = notified }, v };
+	p->notify[0] = p->notify[1] = (struct notification){
+		{ .fn = notified, .user = v->domain->hardware ? NULL : v->domain }, v
+	};
 	if (irq_bind(&p->notify[0].irq, READ_ONCE(v->cpu))) {
 		kfree(p);
 		return NULL;

@@ -17,6 +17,7 @@
 #include "vpci.h"
 
 #define ENTRY_MASKED 1U
+#define GUEST_MESSAGES 512U	/* VT-d's table has 4,096 entries for all */
 
 /* A message, as an entry of an MSI-X table has it. */
 enum { ADDRESS, ADDRESS_HIGH, DATA, CONTROL, ENTRY_WORDS };
@@ -46,6 +47,7 @@ struct vmsi {
 	struct mmio_region table;	/* base 0: not among the domain's regions */
 	volatile u8 *regs;	/* of the table's pages; NULL: nobody may use them */
 	unsigned n;		/* messages of either kind */
+	bool lacked;		/* some got nothing, and the log says so */
 	struct iommu_irq *routes;
 	struct message msg[];
 };
@@ -63,6 +65,16 @@ static void handler(struct irq *i)
 	if (vlapic_message_cpu(g->v->d, address_of(g), true) != this_cpu())
 		g->v->astray = true;
 	vlapic_message(g->v->d, address_of(g), READ_ONCE(g->word[DATA]), false);
+}
+
+/* Says so once, as a guest may try again and again. */
+static int lacks(struct vmsi *m, const char *what)
+{
+	if (!m->lacked)
+		pr_warn("PCI: " PCI_FMT ": no %s left for its interrupts\n",
+			PCI_ARGS(m->v->f->sbdf), what);
+	m->lacked = true;
+	return -ENOSPC;
 }
 
 /* Has the IOMMU post a message to the vCPU that it goes to. Returns whether that is possible. */
@@ -95,7 +107,7 @@ static int bind(struct vmsi *m, unsigned i)
 		irq = next;
 	}
 	if (!irq->cpu)
-		return -ENOSPC;
+		return lacks(m, "vectors");
 	iommu_irq_route(&m->routes[i], irq->cpu->apic_id, irq->vector, false);
 	return 0;
 }
@@ -111,10 +123,14 @@ void vmsi_follow(struct vmsi *m)
 /* Allocates remapping entries for n messages from i on. */
 static int allocate(struct vmsi *m, unsigned i, unsigned n)
 {
+	struct vpci *p = m->v->d->vpci;
+
 	if (m->msg[i].allocated)
 		return 0;
-	if (iommu_irq_alloc(&m->routes[i], n, m->v->f->sbdf))
-		return -ENOSPC;
+	if ((!m->v->d->hardware && p->messages + n > GUEST_MESSAGES) ||
+	    iommu_irq_alloc(&m->routes[i], n, m->v->f->sbdf))
+		return lacks(m, "remapping entries");
+	p->messages += n;
 	while (n--)
 		m->msg[i + n].allocated = true;
 	return 0;
@@ -143,6 +159,7 @@ static void turn_off(struct vmsi *m)
 		irq_unbind(&g->irq[1].irq);
 		iommu_irq_free(&m->routes[i], 1);
 		g->allocated = false;
+		((struct vpci *)m->v->d->vpci)->messages--;
 	}
 	m->used = m->msix = 0;
 }
@@ -378,7 +395,9 @@ int vmsi_create(struct vpci_function *v)
 		struct message *g = &m->msg[i];
 
 		*g = (struct message){ .v = v, .word[CONTROL] = ENTRY_MASKED };
-		g->irq[0] = g->irq[1] = (struct message_irq){ { .fn = handler }, g };
+		g->irq[0] = g->irq[1] = (struct message_irq){
+			{ .fn = handler, .user = v->d->hardware ? NULL : v->d }, g
+		};
 	}
 	turn_off(m);
 	if (messages)
