@@ -82,13 +82,17 @@ static bool post(struct vmsi *m, unsigned i)
 {
 	const struct message *g = &m->msg[i];
 	struct iommu_irq *route = &m->routes[i];
+	u8 vector = (u8)g->word[DATA];
+	paddr_t to = 0;
 
-	route->posted = 0;
 	if (iommu_irq_posts(route))
-		route->posted = posting_target(m->v->d, address_of(g), g->word[DATA]);
-	if (route->posted)
-		iommu_irq_route(route, 0, (u8)g->word[DATA], false);
-	return route->posted;
+		to = posting_target(m->v->d, address_of(g), g->word[DATA]);
+	if (to && (to != route->posted || vector != route->vector)) {
+		route->posted = to;
+		iommu_irq_route(route, 0, vector, false);
+	}
+	route->posted = to;
+	return to;
 }
 
 /* Binds a message to the CPU that it has to go to. -ENOSPC: to none at all. */
@@ -116,7 +120,7 @@ static int bind(struct vmsi *m, unsigned i)
 void vmsi_follow(struct vmsi *m)
 {
 	for (unsigned i = 0; m && i < m->n; i++)
-		if (m->msg[i].allocated && m->routes[i].unit && !m->routes[i].posted)
+		if (m->msg[i].allocated && m->routes[i].unit)
 			bind(m, i);
 }
 
