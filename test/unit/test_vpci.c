@@ -575,6 +575,7 @@ static void test_follows(void **state)
 /* No vector of Margay's for a message that is posted; the way back, too. */
 static void test_posted(void **state)
 {
+	struct vpci_function *v;
 	struct irq *before;
 
 	(void)state;
@@ -590,12 +591,23 @@ static void test_posted(void **state)
 	routes = 0;
 	vpci_follow(pci_find(NVME));
 	assert_int_equal(routes, 0);
+	posts = false;	/* a CPU takes it for some time */
+	v = pci_find(NVME)->view;
+	v->astray = true;
+	vpci_follow(pci_find(NVME));
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(bound_irqs, 1);
+	interrupt(last_bound, &cpu[0]);
+	posts = v->astray = true;
+	vpci_follow(pci_find(NVME));
+	assert_int_equal(last_route.posted, 0x12340);
+	assert_int_equal(last_route.vector, 0x55);
 	/* Another vector; a destination that cannot be posted to; and again one that can. */
 	entry_write(1, 0xfee01000, 0x56, 0);
 	assert_int_equal(last_route.vector, 0x56);
 	entry_write(1, 0xfee01004, 0x55, 0);
 	assert_int_equal(last_route.posted, 0);
-	assert_int_equal(bound_irqs, 1);
+	assert_int_equal(bound_irqs, 2);
 	before = last_bound;
 	assert_int_equal(last_route.vector, before->vector);
 	interrupt(before, &cpu[0]);
