@@ -55,6 +55,20 @@ const char *pci_why(int rc)
 	return "no memory or addresses left";
 }
 
+u64 pci_interrupts(const struct domain *d)
+{
+	const struct pci_function *f;
+	u64 n = 0, refused, one;
+	u32 sbdf;
+
+	guard(&pci_lock);
+	list_for_each(f, &pci_functions, link) {
+		vpci_show(f, &sbdf, &one, &refused);
+		n += f->owner == d ? one : 0;
+	}
+	return n;
+}
+
 /* Takes it from its owner, so far as the owner can use it. */
 static void stop(struct pci_function *f)
 {

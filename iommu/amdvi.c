@@ -57,10 +57,7 @@ enum { EVENT_PAGE_FAULT = 2, EVENT_BAD_COMMAND = 5, EVENT_COMMAND_ERROR = 6 };
 #define EVENT_INTERRUPT BIT(51)
 #define EVENT_WRITE BIT(53)
 
-/* Interrupt table entries, 2.2.5.2: u32, or with FEATURE_XT these. Those in use have a vector. */
-struct irte_xt {
-	u64 low, high;
-};
+/* Interrupt table entries, 2.2.5.2: u32, or with FEATURE_XT pairs. Those in use have a vector. */
 #define IRTE_ENABLE 1UL
 
 /* Returns a function's entry, or NULL if the table does not have it. */
@@ -105,24 +102,12 @@ static struct iommu_irqs *amdvi_irqs(struct iommu *u, u32 sbdf)
 	for (t = u->irqs; t; t = t->next)
 		if (t->source == source)
 			return t;
-	t = e ? iommu_new_irqs(u, source, IRQ_ENTRIES, sizeof(struct irte_xt)) : NULL;
+	t = e ? iommu_new_irqs(u, source, IRQ_ENTRIES, sizeof(struct iommu_pair)) : NULL;
 	if (!t)
 		return NULL;
 	WRITE_ONCE(e->irqs, e->irqs | IRQS_REMAPPED | virt_to_phys(t->entries));
 	iommu_execute(u, CMD_DEVTAB | (source & 0xffff), 0);
 	return t;
-}
-
-static void store_pair(struct irte_xt *e, u64 low, u64 high)
-{
-	u64 old_low = e->low, old_high = e->high;
-	bool done;
-
-	do
-		__asm__ volatile("lock cmpxchg16b %0"
-				 : "+m"(*e), "+a"(old_low), "+d"(old_high), "=@ccz"(done)
-				 : "b"(low), "c"(high));
-	while (!done);
 }
 
 /* Replaces an entry at once, so that no message is lost. */
@@ -135,8 +120,8 @@ static void amdvi_irq_write(struct iommu *u, const struct iommu_irq *i)
 		pr_err("iommu: CPU %#x cannot have interrupts of devices\n", i->apic_id);
 	low |= (i->apic_id & 0xffffffUL) << 8;
 	if (u->wide)
-		store_pair((struct irte_xt *)i->table->entries + i->index, low,
-			   (u64)(i->apic_id >> 24) << 56 | i->vector);
+		iommu_store_pair((struct iommu_pair *)i->table->entries + i->index, low,
+				 (u64)(i->apic_id >> 24) << 56 | i->vector);
 	else
 		WRITE_ONCE(((u32 *)i->table->entries)[i->index], (u32)low | i->vector << 16);
 	iommu_execute(u, CMD_IRQS | (i->table->source & 0xffff), 0);

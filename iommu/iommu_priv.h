@@ -21,6 +21,7 @@ struct iommu_domain {
 	gfn_t copied;		/* the tables have what the p2m maps up to here */
 	u64 *prepared;		/* the entry of the change that the p2m asked about last */
 	u64 units;		/* a bit for each unit that has functions of it */
+	u64 mapped, tables;	/* pages */
 };
 
 /* Ids that firmware's table names for a unit or a region: of functions, or of what is none. */
@@ -61,6 +62,7 @@ struct iommu_fault {
 };
 
 #define IOMMU_COMMANDS 256U
+enum { IOMMU_REPORTED, IOMMU_SUPPRESSED, IOMMU_CUT_OFF, IOMMU_NR_COUNTS };
 
 struct iommu {
 	struct iommu *next;		/* iommu_units */
@@ -86,11 +88,19 @@ struct iommu {
 	bool wide;		/* it sends interrupts to CPUs with APIC ids above 254 */
 	u8 max_level;		/* of a leaf: 0: 4K, 1: 2M, 2: 1G */
 	bool remaps;		/* interrupts, too */
+	bool posts;		/* ... and posts them to vCPUs, in the APIC mode of the CPUs */
 	bool dead;		/* it has not answered in time */
 	u64 (*commands)[2];	/* a ring of IOMMU_COMMANDS: a page */
 	u32 tail;
 	u64 wait[2]; /* the command that stores 1 in done when those before it have ended */
 	u64 done;
+	/* Faults in the log, other faults, functions cut off. faults.c */
+	u64 counts[IOMMU_NR_COUNTS];
+};
+
+/* An interrupt remapping table's entry of 16 bytes */
+struct iommu_pair {
+	u64 low, high;
 };
 
 /* Every function returns when its effect is complete in the hardware, caches included. */
@@ -178,6 +188,18 @@ void iommu_cut_off(struct iommu *u, u32 id);
 
 /* Has a command executed. The unit is dead if it takes too long. Called with u->lock. */
 void iommu_execute(struct iommu *u, u64 lo, u64 hi);
+/* Replaces an entry of 16 bytes at once, so that no message is lost. */
+static inline void iommu_store_pair(struct iommu_pair *e, u64 low, u64 high)
+{
+	u64 old_low = e->low, old_high = e->high;
+	bool done;
+
+	do
+		__asm__ volatile("lock cmpxchg16b %0"
+				 : "+m"(*e), "+a"(old_low), "+d"(old_high), "=@ccz"(done)
+				 : "b"(low), "c"(high));
+	while (!done);
+}
 /* irq.c: adds a table. NULL: no memory. */
 struct iommu_irqs *iommu_new_irqs(struct iommu *u, u32 source, unsigned nr, unsigned entry_size);
 

@@ -45,6 +45,11 @@ int iommu_irq_alloc(struct iommu_irq *i, u32 sbdf)
 	return 0;
 }
 
+bool iommu_irq_posts(const struct iommu_irq *i)
+{
+	return i->unit && i->unit->posts;
+}
+
 void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level)
 {
 	struct iommu *u = i->unit;

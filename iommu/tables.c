@@ -15,9 +15,10 @@
 
 void *iommu_new_table(struct page_table *pt)
 {
-	struct domain *d = container_of(pt, struct iommu_domain, pt)->d;
-	void *t = d ? dom_alloc_meta(d, 1) : alloc_page();
+	struct iommu_domain *id = container_of(pt, struct iommu_domain, pt);
+	void *t = id->d ? dom_alloc_meta(id->d, 1) : alloc_page();
 
+	id->tables += t != NULL;
 	if (t && pt->format->written)
 		pt->format->written(t, 512);
 	return t;
@@ -48,7 +49,7 @@ static u64 *make_entry(struct iommu_domain *id, gfn_t gfn, unsigned order)
 }
 
 /* Writes a leaf, or those of the tables that stand in its place. */
-static void write_leaves(u64 *at, unsigned level, mfn_t mfn, unsigned may)
+static void write_leaves(struct iommu_domain *id, u64 *at, unsigned level, mfn_t mfn, unsigned may)
 {
 	u64 leaf = mfn << PAGE_SHIFT | iommu_driver->leaf_read | (level ? PTE_PS : 0);
 
@@ -56,9 +57,10 @@ static void write_leaves(u64 *at, unsigned level, mfn_t mfn, unsigned may)
 		u64 *t = pt_table(*at);
 
 		for (u64 i = 0; i < 512; i++)
-			write_leaves(&t[i], level - 1, mfn + (i << 9 * (level - 1)), may);
+			write_leaves(id, &t[i], level - 1, mfn + (i << 9 * (level - 1)), may);
 		return;
 	}
+	id->mapped += (may ? 1UL << 9 * level : 0) - (pt_present(*at) ? 1UL << 9 * level : 0);
 	WRITE_ONCE(*at, may ? leaf | (may > 1 ? iommu_driver->leaf_write : 0) : 0);
 	if (iommu_driver->format.written)
 		iommu_driver->format.written(at, 1);
@@ -79,7 +81,7 @@ static void changed(struct p2m_listener *l, struct domain *d __unused, gfn_t gfn
 
 	/* The tear-down of the p2m comes after that of the tables. */
 	if (id->pt.root && (rights(before) || rights(after)))
-		write_leaves(id->prepared, order / 9, mfn, rights(after));
+		write_leaves(id, id->prepared, order / 9, mfn, rights(after));
 }
 
 static void flush(struct p2m_listener *l, struct domain *d __unused)
@@ -103,7 +105,7 @@ static int put_leaf(struct iommu_domain *id, gfn_t gfn, unsigned order, mfn_t mf
 	u64 *at = make_entry(id, gfn, order);
 
 	if (at)
-		write_leaves(at, order / 9, mfn, may);
+		write_leaves(id, at, order / 9, mfn, may);
 	return at ? 0 : -ENOMEM;
 }
 
@@ -198,6 +200,14 @@ int iommu_copy_p2m(struct iommu_domain *id)
 		id->copied = first + (1UL << e.order);
 	}
 	return -ERESTART;
+}
+
+void iommu_counters_of_domain(const struct domain *d, counter_fn *put, void *to)
+{
+	const struct iommu_domain *id = READ_ONCE(d->iommu);
+
+	put(to, "memory", "iommu-mapped", NO_SUB, id ? id->mapped << PAGE_SHIFT : 0);
+	put(to, "memory", "iommu-tables", NO_SUB, id ? id->tables << PAGE_SHIFT : 0);
 }
 
 static int iommu_destroy(struct domain *d)

@@ -16,7 +16,8 @@ enum { CAP = 0x08, ECAP = 0x10, GCMD = 0x18, GSTS = 0x1c, RTADDR = 0x20, FSTS = 
 enum { FECTL = 0x38, PMEN = 0x64, IQT = 0x88, IQA = 0x90, IRTA = 0xb8 };
 /* Bits of CAP and ECAP, and fields of CAP */
 enum { CAP_RWBF = 4, CAP_PLMR = 5, CAP_PHMR = 6, CAP_CM = 7, CAP_3LEVEL = 9, CAP_4LEVEL = 10 };
-enum { CAP_2M = 34, CAP_1G = 35, ECAP_COHERENT = 0, ECAP_QI = 1, ECAP_IR = 3, ECAP_EIM = 4 };
+enum { CAP_2M = 34, CAP_1G = 35, CAP_PI = 59 };
+enum { ECAP_COHERENT = 0, ECAP_QI = 1, ECAP_IR = 3, ECAP_EIM = 4 };
 #define CAP_DOMAINS(cap) (1UL << (4 + 2 * ((cap) & 7)))
 #define CAP_FRO(cap) (((cap) >> 24 & 0x3ff) * 16)
 #define CAP_NFR(cap) (((cap) >> 40 & 0xff) + 1)
@@ -44,10 +45,11 @@ enum { GCMD_CFI = 23, GCMD_SIRTP = 24, GCMD_IRE = 25, GCMD_QIE = 26, GCMD_SRTP =
 #define CTX_AW_4LEVEL 2UL
 #define CTX_DOMAIN(hi) ((hi) >> 8 & 0xffff)
 
-/* Interrupt remapping entries, 9.10 */
+/* Interrupt remapping entries, 9.10; posted, 9.11 */
 #define IRTE_P BIT(0)
 #define IRTE_LEVEL BIT(4)
 #define IRTE_NMI (4UL << 5)
+#define IRTE_POSTED BIT(15)
 #define IRTE_VECTOR_SHIFT 16
 #define IRTE_DEST_SHIFT 32
 #define IRTE_CHECK_ID BIT(18)
@@ -127,20 +129,30 @@ static void vtd_flush(struct iommu *u, const struct iommu_domain *d)
 
 static void vtd_irq_write(struct iommu *u, const struct iommu_irq *i)
 {
-	u64 *e = (u64 *)i->table->entries + 2 * i->index, old, new = 0;
+	struct iommu_pair *e = (struct iommu_pair *)i->table->entries + i->index;
 	const struct pci_function *b = i->bridge;
 	u64 dest = u->wide ? i->apic_id : (u64)i->apic_id << 8 & 0xff00;
+	u64 high = ((b ? b->sbdf : i->sbdf) & 0xffff) | IRTE_CHECK_ID, low = 0, old = e->low;
 
 	/* A bridge from PCI Express sends with ids of its bus, an older one with its own. Chapter 3. */
-	e[1] = ((b ? b->sbdf : i->sbdf) & 0xffff) | IRTE_CHECK_ID;
 	if (b && b->express_type == PCI_EXP_TYPE_TO_PCI)
-		e[1] = b->secondary << 8 | pci_bus(i->sbdf) | IRTE_CHECK_BUS;
+		high = b->secondary << 8 | pci_bus(i->sbdf) | IRTE_CHECK_BUS;
 	if (i->vector || i->nmi)
-		new = IRTE_P | (u64)i->vector << IRTE_VECTOR_SHIFT | dest << IRTE_DEST_SHIFT |
+		low = IRTE_P | (u64)i->vector << IRTE_VECTOR_SHIFT | dest << IRTE_DEST_SHIFT |
 		      (i->level ? IRTE_LEVEL : 0) | (i->nmi ? IRTE_NMI : 0);
-	written(e, 2);
-	old = atomic_xchg(e, new);
-	written(e, 2);
+	if (i->vector && i->posted) {	/* bits 31:6 of the address, and the upper half */
+		low = IRTE_P | IRTE_POSTED | (u64)i->vector << IRTE_VECTOR_SHIFT |
+		      (i->posted & 0xffffffc0) << IRTE_DEST_SHIFT;
+		high |= i->posted & ~0xffffffffUL;
+	}
+	if ((low | old) & IRTE_POSTED) {
+		iommu_store_pair(e, low, high);
+	} else {	/* the upper half does not change while the entry is valid */
+		WRITE_ONCE(e->high, high);
+		written(&e->high, 1);
+		WRITE_ONCE(e->low, low);
+	}
+	written(&e->low, 2);
 	if (old & IRTE_P)
 		iommu_execute(u, INV_IRQ(i->index), 0);
 }
@@ -212,6 +224,7 @@ static void __init start_interrupts(struct iommu *u, u64 ecap)
 		return;
 	iommu_execute(u, INV_IRQS_ALL, 0);
 	u->remaps = !u->dead && turn(u, GCMD_CFI, false) && turn(u, GCMD_IRE, true);
+	u->posts = u->remaps && (u->cap & BIT(CAP_PI)) && u->wide == x86.x2apic;
 }
 
 /* Firmware may have left any of it on: translation then stays on, with the new tables. */

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include <margay/types.h>
+#include <margay/trace.h>
 
 struct domain;
 
@@ -41,6 +41,7 @@ struct iommu_irq {
 	u8 vector;
 	u32 apic_id;
 	bool level;
+	paddr_t posted; /* the descriptor of the vCPU that gets the vector; 0: a CPU gets it */
 	bool nmi; /* an NMI instead of the vector; set by the caller before the route */
 };
 
@@ -50,6 +51,8 @@ struct iommu_irq {
  */
 int iommu_irq_alloc(struct iommu_irq *i, u32 sbdf);
 void iommu_irq_free(struct iommu_irq *i);
+/* Returns whether it can be posted: include/x86/posting.h. */
+bool iommu_irq_posts(const struct iommu_irq *i);
 /*
  * Sends the interrupt to a CPU and vector from now on; vector 0 blocks it. The change is effective
  * on return.
@@ -65,3 +68,7 @@ int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf);
 /* Reports pending faults, if it is time to look. Called in the scheduler's loop: CPU_WORK_ERRORS. */
 void iommu_report_faults(void);
 void iommu_start_polling(void);
+
+/* Counters: faults of each unit, with its number as the sub; what d's functions reach. */
+void iommu_counters_of_machine(counter_fn *put, void *to);
+void iommu_counters_of_domain(const struct domain *d, counter_fn *put, void *to);

@@ -137,6 +137,7 @@ int pci_reset(struct pci_function *f);
  */
 int pci_assign(struct domain *d, u32 sbdf);
 int pci_revoke(u32 sbdf, bool force);
+u64 pci_interrupts(const struct domain *d);	/* of the functions that d has now */
 const char *pci_why(int rc);	/* what an error of pci_assign() means */
 /*
  * The domain that has the devices tells of a function, or of the end of one. pci_add() makes d the

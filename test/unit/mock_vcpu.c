@@ -6,6 +6,7 @@
 #include <x86/features.h>
 #include <x86/regs.h>
 #include <x86/spec.h>
+#include <x86/posting.h>
 #include <x86/vioapic.h>
 
 struct domain mock_domain = { .vcpus = { [MOCK_VCPUS - 1] = NULL } };
@@ -55,6 +56,12 @@ const struct hvm_ops *hvm = &mock_ops;
 struct x86_features x86;
 struct spec_plan spec;
 u64 spec_arch_caps;
+
+/* Nothing is posted. */
+__attribute__((weak)) void posting_free(struct vcpu *v)
+{
+	(void)v;
+}
 
 /* In a domain without emulated IO-APICs. */
 __attribute__((weak)) void vioapic_eoi(struct domain *d, u8 vector)

@@ -403,9 +403,59 @@ static int setup(void **state)
 	return 0;
 }
 
+static u64 counted[4];
+
+static void count(void *to, const char *group, const char *name, u32 sub, u64 value)
+{
+	static const char *const names[] = { "iommu-mapped", "reported", "suppressed", "cut-off" };
+
+	(void)to;
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(name, names[i])) {
+			assert_string_equal(group, i ? "iommu" : "memory");
+			counted[i] = !i || sub ? value : counted[i];
+			return;
+		}
+	assert_string_equal(name, "iommu-tables");
+	counted[1] = value;
+}
+
+static u64 pages_of(const u64 *t, unsigned level, u64 *tables)
+{
+	u64 n = 0;
+
+	++*tables;
+	for (unsigned i = 0; i < 512; i++)
+		if (pt_present(t[i]))
+			n += pt_is_leaf(t[i], level) ? 1UL << 9 * level :
+						       pages_of(pt_table(t[i]), level - 1, tables);
+	return n;
+}
+
+/* The counters are what a walk of the tables finds. */
+static void check_counters(const struct domain *dom)
+{
+	const struct iommu_domain *id = dom->iommu;
+	u64 tables = 0, pages = id ? pages_of(id->pt.root, 3, &tables) : 0;
+
+	iommu_counters_of_domain(dom, count, NULL);
+	assert_int_equal(counted[0], pages << PAGE_SHIFT);
+	assert_int_equal(counted[1], tables << PAGE_SHIFT);
+}
+
+static void assert_counts(u64 reported, u64 suppressed, u64 cut_off)
+{
+	iommu_counters_of_machine(count, NULL);	/* of unit 1 */
+	assert_int_equal(counted[1], reported);
+	assert_int_equal(counted[2], suppressed);
+	assert_int_equal(counted[3], cut_off);
+}
+
 static void destroy(struct domain *dom)
 {
 	unsigned steps = 0;
+
+	check_counters(dom);
 
 	while (iommu_part.destroy(dom) == -ERESTART)
 		assert_true(++steps < 1000);
@@ -937,6 +987,7 @@ static void test_faults(void **state)
 	poll_faults(1);
 	assert_logged("iommu: 0000:06:00.0: write to 0x1000 blocked: no (5)");
 	assert_logged("iommu: 0000:06:00.0: read of 0 blocked: no (5)");
+	assert_counts(2, 0, 0);
 	assert_int_equal(armed->expires - time_now, NS_PER_S / 100);
 	poll_faults(101);
 	assert_int_equal(armed->expires - time_now, NS_PER_S);
@@ -948,6 +999,7 @@ static void test_faults(void **state)
 	assert_int_equal(records[1].nr_faults, 36);
 	poll_faults(2);
 	assert_int_equal(host_logged("blocked"), 10);
+	assert_counts(12, 90, 0);
 	time_now += NS_PER_S;
 	raise(F(7, 0, 0), 1);
 	poll_faults(1);
@@ -958,6 +1010,8 @@ static void test_faults(void **state)
 
 static void test_cut_off(void **state)
 {
+	u64 lines;
+
 	(void)state;
 	iommu_init();
 	assert_int_equal(attach(&d, F(6, 0, 0)), 0);
@@ -977,9 +1031,13 @@ static void test_cut_off(void **state)
 	assert_true(is_attached(1, F(6, 0, 0), NULL));
 	/* Later faults of it are no reason to hurry, nor to print. */
 	host_log_clear();
+	iommu_counters_of_machine(count, NULL);
+	lines = counted[1];
+	assert_true(lines >= 10 && lines < 99 * 3 + 299 && counted[3] == 1);
 	raise(F(6, 0, 0), 3);
 	poll_faults(1);
 	assert_silent();
+	assert_counts(lines, 399 * 3 + 3 - lines, 1);
 	assert_int_equal(armed->expires - time_now, NS_PER_S);
 	assert_true(is_master(F(7, 0, 0)));
 	/* A new owner. */

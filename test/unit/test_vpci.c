@@ -17,6 +17,7 @@
 #include <x86/irq.h>
 #include <x86/mmio.h>
 #include <x86/paging.h>
+#include <x86/posting.h>
 #include <x86/vlapic.h>
 #include <x86/vpci.h>
 
@@ -70,6 +71,22 @@ struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remappe
 	return d->vcpus[address >> 12 & 1]->cpu;
 }
 
+static bool posts;	/* the IOMMU can */
+static struct iommu_irq last_route;
+
+bool iommu_irq_posts(const struct iommu_irq *i)
+{
+	return posts && i->unit;
+}
+
+/* Only these go to one vCPU for sure. */
+paddr_t posting_target(struct domain *d, u64 address, u32 data)
+{
+	assert_ptr_equal(d, guest);
+	assert_int_not_equal(data, 0);
+	return address == 0xfee01000 ? 0x12340 : 0;
+}
+
 int irq_bind(struct irq *i, struct cpu *c)
 {
 	if (no_vectors)
@@ -112,18 +129,19 @@ int iommu_irq_alloc(struct iommu_irq *i, u32 sbdf)
 	return 0;
 }
 
-void iommu_irq_free(struct iommu_irq *i)
-{
-	i->vector = 0;
-	allocated--;
-}
-
 void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level)
 {
 	assert_false(level);
 	i->apic_id = apic_id;
 	i->vector = vector;
+	last_route = *i;
 	routes++;
+}
+
+void iommu_irq_free(struct iommu_irq *i)
+{
+	iommu_irq_route(i, 0, 0, false);
+	allocated--;
 }
 
 void iommu_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
@@ -256,7 +274,7 @@ static int setup(void **state)
 	memset(attached, 0, sizeof(attached));
 	memset(table_pages, 0, sizeof(table_pages));
 	detaches = bound_irqs = routes = allocated = 0;
-	reserved = no_vectors = false;
+	reserved = no_vectors = posts = false;
 	demanded = 0;
 	table_at = BAR + TABLE;
 	vcpus[0].cpu = &cpu[0];
@@ -528,11 +546,37 @@ static void test_msix(void **state)
 	no_vectors = true;
 	entry_write(2, 0xfee01000, 0x57, 0);
 	assert_int_equal(hw(2, 3), 1);
+	assert_logged("PCI: 0000:00:05.0: no vectors left for its interrupts");
 	no_vectors = false;
 	wr(0x42, 2, 0);
 	assert_int_equal(sim_get(s, 0x42, 2), MESSAGES - 1);
 	wr(PCI_COMMAND, 2, 0);
 	assert_null(table_region());
+}
+
+/* A guest has a share of the entries that all need. The log says once that it has no more. */
+static void test_many(void **state)
+{
+	(void)state;
+	assert_int_equal(assign(guest, NVME), 0);
+	((struct vpci *)guest->vpci)->messages = 510;
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	host_log_clear();
+	for (unsigned n = 0; n < 2; n++) {
+		wr(0x42, 2, PCI_MSIX_ENABLE);
+		for (unsigned i = 0; i < MESSAGES; i++)
+			entry_write(i, 0xfee01000, 0x55, 0);
+		for (unsigned i = 0; i < MESSAGES; i++)
+			assert_int_equal(hw(i, 3), i >= 2);
+		assert_int_equal(allocated, 2);
+		wr(0x42, 2, 0);
+		assert_int_equal(allocated, 0);
+		for (unsigned i = 0; i < MESSAGES; i++)
+			entry_write(i, 0xfee01000, 0x55, 1);
+	}
+	assert_int_equal(host_logged("no remapping entries left for its interrupts"), 1);
+	assert_int_equal(((struct vpci *)guest->vpci)->messages, 510);
+	((struct vpci *)guest->vpci)->messages = 0;
 }
 
 static void interrupt(struct irq *i, struct cpu *c)
@@ -569,6 +613,63 @@ static void test_follows(void **state)
 	assert_int_equal(routes, 2);
 	interrupt(before, before->cpu);
 	interrupt(last_bound, &cpu[0]);
+}
+
+/* No vector of Margay's for a message that is posted; the way back, too. */
+static void test_posted(void **state)
+{
+	struct vpci_function *v;
+	struct irq *before;
+
+	(void)state;
+	posts = true;
+	assert_int_equal(assign(guest, NVME), 0);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	wr(0x42, 2, PCI_MSIX_ENABLE);
+	entry_write(1, 0xfee01000, 0x55, 0);
+	assert_int_equal(bound_irqs, 0);
+	assert_int_equal(last_route.posted, 0x12340);
+	assert_int_equal(last_route.vector, 0x55);
+	guest->vcpus[1]->cpu = &cpu[0];
+	routes = 0;
+	vpci_follow(pci_find(NVME));
+	assert_int_equal(routes, 0);
+	posts = false;	/* a CPU takes it for some time */
+	v = pci_find(NVME)->view;
+	v->astray = true;
+	vpci_follow(pci_find(NVME));
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(bound_irqs, 1);
+	interrupt(last_bound, &cpu[0]);
+	posts = v->astray = true;
+	vpci_follow(pci_find(NVME));
+	assert_int_equal(last_route.posted, 0x12340);
+	assert_int_equal(last_route.vector, 0x55);
+	/* Another vector; a destination that cannot be posted to; and again one that can. */
+	entry_write(1, 0xfee01000, 0x56, 0);
+	assert_int_equal(last_route.vector, 0x56);
+	entry_write(1, 0xfee01004, 0x55, 0);
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(bound_irqs, 2);
+	before = last_bound;
+	assert_int_equal(last_route.vector, before->vector);
+	interrupt(before, &cpu[0]);
+	entry_write(1, 0xfee01000, 0x55, 0);
+	assert_int_equal(last_route.posted, 0x12340);
+	assert_int_equal(last_route.vector, 0x55);
+	/* What was on its way arrives. */
+	interrupt(before, &cpu[0]);
+	no_vectors = true;
+	entry_write(1, 0xfee01004, 0x55, 0);
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(last_route.vector, before->vector);
+	no_vectors = false;
+	/* A disabled function has neither. */
+	entry_write(1, 0xfee01000, 0x58, 0);
+	wr(0x42, 2, 0);
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(last_route.vector, 0);
+	assert_int_equal(bound_irqs, 0);
 }
 
 static void test_msi(void **state)
@@ -1147,6 +1248,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_view, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_follows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_posted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi_or_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slot, setup, teardown),

@@ -2,6 +2,7 @@
 /* The pci commands: lists PCI functions, gives them to domains and takes them back. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mgctl.h"
 
@@ -138,7 +139,7 @@ static const char *why(const struct request *rq, int rc)
  * Asks the guest for the function until it has given it up. A guest that does not within the time,
  * or that nobody shall ask, loses it at once.
  */
-static int revoke(struct mgctl *m, const struct request *rq)
+static int take_away(struct mgctl *m, const struct request *rq)
 {
 	struct margay_op op = { .cmd = MARGAY_PCI_REVOKE, .u.pci.sbdf = rq->sbdf };
 	char text[16];
@@ -156,6 +157,32 @@ static int revoke(struct mgctl *m, const struct request *rq)
 		}
 	}
 	return rc == -ENOENT && waited ? 0 : rc;	/* the guest has ended meanwhile */
+}
+
+/*
+ * Returns whether a driver of the kernel here uses the function, which then says so. Those that hold
+ * functions for others do not.
+ */
+static bool in_use(struct mgctl *m, uint32_t sbdf)
+{
+	static const char *const holders[] = { "pciback", "xen-pciback", "pci-stub", "vfio-pci" };
+	char at[16], path[256], driver[256];
+	const char *name;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/%s/driver", m->functions, address(sbdf, at));
+	n = readlink(path, driver, sizeof(driver) - 1);
+	if (n <= 0)
+		return false;
+	driver[n] = '\0';
+	name = strrchr(driver, '/') ? strrchr(driver, '/') + 1 : driver;
+	for (size_t i = 0; i < sizeof(holders) / sizeof(holders[0]); i++)
+		if (!strcmp(name, holders[i]))
+			return false;
+	say(m->err,
+	    "mgctl: the driver %s of this domain uses %s: unbind it (echo %s >%s/unbind), or --force",
+	    name, at, at, path);
+	return true;
 }
 
 int do_pci(struct mgctl *m, const struct request *rq)
@@ -179,7 +206,9 @@ int do_pci(struct mgctl *m, const struct request *rq)
 			    why(rq, rc));
 		break;
 	default:
-		rc = rq->command == PCI_ASSIGN ? m->call(m, &op) : revoke(m, rq);
+		if (rq->command == PCI_ASSIGN && !rq->force && in_use(m, rq->sbdf))
+			return MGCTL_REFUSED;
+		rc = rq->command == PCI_ASSIGN ? m->call(m, &op) : take_away(m, rq);
 		if (rc)
 			say(m->err, "mgctl: Margay refused to %s %s: %s",
 			    rq->command == PCI_ASSIGN ? "assign" : "revoke",

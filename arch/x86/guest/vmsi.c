@@ -2,7 +2,7 @@
 /*
  * MSI and MSI-X of a domain's functions. The domain writes messages for its virtual APICs; the
  * function has others, for a vector of Margay's on the CPU where the addressed vCPU is. Margay takes
- * the interrupt there and delivers the domain's message. The pages that have the MSI-X table are
+ * the interrupt there and delivers the domain's message; or the IOMMU posts it to the vCPU. The pages that have the MSI-X table are
  * emulated. pci_lock protects all but address and data, which handlers read; a domain that changes
  * them meanwhile harms itself. PCI 3.0, 6.8.
  */
@@ -11,11 +11,13 @@
 #include <x86/apic.h>
 #include <x86/io.h>
 #include <x86/paging.h>
+#include <x86/posting.h>
 
 #include "guest.h"
 #include "vpci.h"
 
 #define ENTRY_MASKED 1U
+#define GUEST_MESSAGES 512U	/* VT-d's table has 4,096 entries for all */
 
 /* A message, as an entry of an MSI-X table has it. */
 enum { ADDRESS, ADDRESS_HIGH, DATA, CONTROL, ENTRY_WORDS };
@@ -43,6 +45,7 @@ struct vmsi {
 	u64 offset;		/* of the table in its BAR */
 	struct mmio_region table;	/* base 0: not among the domain's regions */
 	volatile u8 *regs;	/* of the table's pages; NULL: nobody may use them */
+	bool lacked;		/* some got nothing, and the log says so */
 	unsigned nr_msgs;
 	struct message msg[];	/* the one of MSI, and those of MSI-X */
 };
@@ -62,23 +65,59 @@ static void handler(struct irq *i)
 	vlapic_message(g->v->d, address_of(g), READ_ONCE(g->word[DATA]), false);
 }
 
+/* Says so once, as a guest may try again and again. */
+static int lacks(struct vmsi *m, const char *what)
+{
+	if (!m->lacked)
+		pr_warn("PCI: " PCI_FMT ": no %s left for its interrupts\n",
+			PCI_ARGS(m->v->f->sbdf), what);
+	m->lacked = true;
+	return -ENOSPC;
+}
+
+/* Has the IOMMU post a message to the vCPU that it goes to. Returns whether that is possible. */
+static bool post(struct message *g)
+{
+	u8 vector = (u8)g->word[DATA];
+	paddr_t to = 0;
+
+	if (iommu_irq_posts(&g->route))
+		to = posting_target(g->v->d, address_of(g), g->word[DATA]);
+	if (to && (to != g->route.posted || vector != g->route.vector)) {
+		g->route.posted = to;
+		iommu_irq_route(&g->route, 0, vector, false);
+	}
+	g->route.posted = to;
+	return to;
+}
+
 /* Allocates what a message needs, and binds it to the CPU that it has to go to. 0 or -ENOSPC. */
-static int start(struct message *g)
+static int start(struct vmsi *m, struct message *g)
 {
 	struct irq *irq = &g->irq[g->now].irq, *next = &g->irq[!g->now].irq;
+	struct vpci *p = m->v->d->vpci;
+	bool posted;
 	struct cpu *c;
 
-	if (!g->allocated && iommu_irq_alloc(&g->route, g->v->f->sbdf))
-		return -ENOSPC;
-	g->allocated = true;
-	c = vlapic_message_cpu(g->v->d, address_of(g), g->route.unit);
-	if (irq->cpu == c)
+	if (!g->allocated) {
+		if ((!m->v->d->hardware && p->messages == GUEST_MESSAGES) ||
+		    iommu_irq_alloc(&g->route, m->v->f->sbdf))
+			return lacks(m, "remapping entries");
+		g->allocated = true;
+		p->messages++;
+	}
+	c = vlapic_message_cpu(m->v->d, address_of(g), g->route.unit);
+	posted = g->route.posted;
+	if (post(g) || (irq->cpu == c && !posted))
 		return 0;
 	irq_unbind(next);
-	if (irq_bind(next, c))
-		return irq->cpu ? 0 : -ENOSPC;
-	g->now = !g->now;
-	iommu_irq_route(&g->route, c->apic_id, next->vector, false);
+	if (!irq_bind(next, c)) {
+		g->now = !g->now;
+		irq = next;
+	}
+	if (!irq->cpu)
+		return lacks(m, "vectors");
+	iommu_irq_route(&g->route, irq->cpu->apic_id, irq->vector, false);
 	return 0;
 }
 
@@ -88,6 +127,8 @@ static void stop(struct message *g)
 	if (!g->allocated)
 		return;
 	g->allocated = false;
+	((struct vpci *)g->v->d->vpci)->messages--;
+	g->route.posted = 0;
 	iommu_irq_free(&g->route);
 	irq_unbind(&g->irq[0].irq);
 	irq_unbind(&g->irq[1].irq);
@@ -98,7 +139,7 @@ void vmsi_follow(struct vmsi *m)
 {
 	for (unsigned i = 0; m && i < m->nr_msgs; i++)
 		if (m->msg[i].allocated && m->msg[i].route.unit)
-			start(&m->msg[i]);
+			start(m, &m->msg[i]);
 }
 
 static void config_write(const struct vmsi *m, unsigned reg, unsigned size, u32 val)
@@ -130,7 +171,7 @@ static void update_entry(struct vmsi *m, unsigned i)
 		return;
 	e = (volatile u32 *)(m->regs + (m->offset & ~PAGE_MASK)) + i * ENTRY_WORDS;
 	e[CONTROL] = ENTRY_MASKED;
-	if (!(m->msix & PCI_MSIX_ENABLE) || g->word[CONTROL] || start(g))
+	if (!(m->msix & PCI_MSIX_ENABLE) || g->word[CONTROL] || start(m, g))
 		return;
 	iommu_irq_message(&g->route, &address, &data);
 	e[ADDRESS] = (u32)address;
@@ -166,7 +207,7 @@ static void update_msi(struct vmsi *m, bool on)
 	WRITE_ONCE(g->word[ADDRESS], msi_reg(m, 4));
 	WRITE_ONCE(g->word[ADDRESS_HIGH], m->wide ? msi_reg(m, 8) : 0);
 	WRITE_ONCE(g->word[DATA], msi_reg(m, data_reg) & 0xffff);
-	if (!on || start(g)) {
+	if (!on || start(m, g)) {
 		config_write(m, at + PCI_MSI_CONTROL, 2, 0);
 		stop(g);
 		return;
@@ -309,7 +350,9 @@ int vmsi_create(struct vpci_function *v)
 	*m = (struct vmsi){ .v = v, .wide = control & PCI_MSI_64, .nr_msgs = 1 + entries };
 	for (struct message *g = m->msg; g < m->msg + m->nr_msgs; g++) {
 		*g = (struct message){ .v = v, .word[CONTROL] = ENTRY_MASKED };
-		g->irq[0] = g->irq[1] = (struct message_irq){ { .fn = handler }, g };
+		g->irq[0] = g->irq[1] = (struct message_irq){
+			{ .fn = handler, .user = v->d->hardware ? NULL : v->d }, g
+		};
 	}
 	turn_off(m);
 	if (f->msi)

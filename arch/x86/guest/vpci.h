@@ -32,6 +32,7 @@ struct vpci_function {
 
 struct vpci {
 	u32 address;			/* the port 0xcf8 */
+	unsigned messages;		/* that are allocated, of all functions */
 	struct vpci_function ports[GUEST_PCI_SLOTS]; /* of an ordinary guest */
 	struct mmio_region ecam[];
 };
