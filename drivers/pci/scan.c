@@ -8,7 +8,6 @@
 #include <margay/boot_state.h>
 #include <margay/pci.h>
 #include <margay/pci_regs.h>
-#include <x86/io.h>
 
 #define MAX_CAPS 48U
 #define MAX_EXT_CAPS 480U
@@ -23,7 +22,9 @@ struct spinlock pci_lock = SPINLOCK_INIT(LOCK_DEVICES);
 static void __init scan_bus(u32 bus, const volatile u8 *ecam, u64 *buses, void (*fn)(u32 sbdf))
 {
 	for (u32 sbdf = bus, header = 0; sbdf < bus + 256; sbdf++, header = 0) {
-		if ((!ecam || device_read(ecam + pci_devfn(sbdf) * PCI_CONFIG_SIZE, 2) != 0xffff) &&
+		u32 at = pci_devfn(sbdf) * PCI_CONFIG_SIZE;
+
+		if ((!ecam || *(const volatile u16 *)(ecam + at) != 0xffff) &&
 		    pci_read(sbdf, PCI_VENDOR, 2) != 0xffff) {
 			header = pci_read(sbdf, PCI_HEADER, 1);
 			if ((header & PCI_HEADER_TYPE) == 1)
