@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* All counters by name. They change while they are read: only their sums are inexact. */
 #include <margay/arch.h>
+#include <margay/iommu.h>
+#include <margay/pci.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 #include <margay/xen.h>
@@ -104,11 +106,13 @@ void counters_of_domain(const struct domain *d, counter_fn *put, void *to)
 {
 	put(to, "memory", "used", NO_SUB, d->tot_pages << PAGE_SHIFT);
 	put(to, "memory", "limit", NO_SUB, d->max_pages << PAGE_SHIFT);
+	put(to, "memory", "margay", NO_SUB, (u64)d->meta_pages << PAGE_SHIFT);
+	put(to, "memory", "p2m-tables", NO_SUB, (u64)d->p2m.table_pages << PAGE_SHIFT);
+	iommu_counters_of_domain(d, put, to);
 	put(to, "p2m", "4K", NO_SUB, d->p2m.entries[0]);
 	put(to, "p2m", "2M", NO_SUB, d->p2m.entries[1]);
 	put(to, "p2m", "1G", NO_SUB, d->p2m.entries[2]);
-	put(to, "memory", "margay", NO_SUB, (u64)d->meta_pages << PAGE_SHIFT);
-	put(to, "memory", "p2m-tables", NO_SUB, (u64)d->p2m.table_pages << PAGE_SHIFT);
+	put(to, "devices", "interrupts", NO_SUB, pci_interrupts(d));
 	put(to, "refused", "unknown", NO_SUB, d->refusals);
 	put(to, "state", "vcpus", NO_SUB, d->nr_vcpus);
 }
@@ -139,7 +143,8 @@ void counters_of_machine(counter_fn *put, void *to)
 	put(to, "memory", "free", NO_SUB, st.free_pages << PAGE_SHIFT);
 	put(to, "memory", "margay", NO_SUB, st.margay_pages << PAGE_SHIFT);
 	put(to, "memory", "unscrubbed", NO_SUB, st.dirty_pages << PAGE_SHIFT);
+	put(to, "memory", "retired", NO_SUB, st.retired_pages << PAGE_SHIFT);
 	put(to, "chunks", "split", NO_SUB, st.split_chunks);
 	put(to, "devices", "vectors", NO_SUB, arch_device_vectors());
-	put(to, "memory", "retired", NO_SUB, st.retired_pages << PAGE_SHIFT);
+	iommu_counters_of_machine(put, to);
 }

@@ -17,7 +17,7 @@ struct heap_page {
 	u32 magic;
 	u16 used, shift;
 	u64 npages;		/* of a large object, else 0 */
-	u64 pad[3];		/* objects start at byte 64, 16-byte aligned */
+	u64 pad[3]; /* objects start at byte 64: they are aligned to that or their size */
 };
 
 static struct list partial[MAX_SHIFT + 1];

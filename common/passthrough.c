@@ -31,7 +31,7 @@ static int check(const struct domain *d, const struct pci_function *f)
 {
 	if (f->hidden || f->header)
 		return -ENODEV;
-	if (f->owner && !f->owner->hardware)
+	if ((f->owner && !f->owner->hardware) || f->nr_vfs)
 		return -EBUSY;
 	if (is_shared(d, f))
 		return -EXDEV;
@@ -55,12 +55,25 @@ const char *pci_why(int rc)
 	return "no memory or addresses left";
 }
 
+u64 pci_interrupts(const struct domain *d)
+{
+	const struct pci_function *f;
+	u64 n = 0, refused, one;
+	u32 sbdf;
+
+	guard(&pci_lock);
+	list_for_each(f, &pci_functions, link) {
+		vpci_show(f, &sbdf, &one, &refused);
+		n += f->owner == d ? one : 0;
+	}
+	return n;
+}
+
 /* Takes it from its owner, so far as the owner can use it. */
 static void stop(struct pci_function *f)
 {
 	if (f->header != 1)
-		pci_write(f->sbdf, PCI_COMMAND, 2,
-			  pci_read(f->sbdf, PCI_COMMAND, 2) & ~(u32)PCI_COMMAND_MASTER);
+		pci_change(f->sbdf, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
 	iommu_detach(f->owner, f->sbdf);
 	vpci_stop(f);
 	f->period = quiesce_start();
@@ -82,54 +95,51 @@ static int attach(struct domain *d, struct pci_function *f)
 	return rc;
 }
 
+static void disown(struct pci_function *f)
+{
+	f->owner = NULL;
+	f->step = STEP_NONE;
+}
+
 static int revoke_step(struct pci_function *f)
 {
 	int rc;
 
-	switch (f->step) {
-	case STEP_RETURN:
-		if (!quiesce_over(f->period))
-			return -ERESTART;
-		vpci_free(f);
-		f->step = STEP_RESET_AGAIN;
-		return -ERESTART;
-	case STEP_RESET_AGAIN:
-		rc = f->owner->hardware ? 0 : pci_reset(f);
-		if (rc == -ERESTART)
-			return rc;
-		if (rc) {
-			pr_err("PCI: " PCI_FMT
-			       " does not come back from its reset: nobody gets it\n",
-			       PCI_ARGS(f->sbdf));
-			f->hidden = true;
-		}
-		f->owner = NULL;
-		f->step = STEP_NONE;
-		return 0;
-	default:
+	if (f->step < STEP_RETURN) {
 		stop(f);
 		f->step = STEP_RETURN;
 		return -ERESTART;
 	}
+	if (f->step == STEP_RETURN) {
+		if (!quiesce_over(f->period))
+			return -ERESTART;
+		vpci_free(f);
+		f->step = STEP_RESET_AGAIN;
+	}
+	rc = f->owner->hardware ? 0 : pci_reset(f);
+	if (rc == -ERESTART)
+		return rc;
+	if (rc)
+		pr_err("PCI: " PCI_FMT " does not come back from its reset: nobody gets it\n",
+		       PCI_ARGS(f->sbdf));
+	f->hidden |= rc != 0;
+	disown(f);
+	return 0;
 }
 
 static int assign_step(struct domain *d, struct pci_function *f)
 {
-	int rc = -ERESTART;
+	int rc = 0;
 
-	if (f->step == STEP_RESET) {
-		rc = d->hardware ? 0 : pci_reset(f);
-		if (!rc) {
-			f->step = STEP_ATTACH;
-			rc = -ERESTART;
-		}
-	} else if (f->step == STEP_ATTACH) {
+	if (f->step == STEP_RESET && !d->hardware)
+		rc = pci_reset(f);
+	if (!rc) {
+		f->step = STEP_ATTACH;
 		rc = attach(d, f);
 	}
 	if (rc && rc != -ERESTART) {
 		iommu_detach(d, f->sbdf);
-		f->owner = NULL;
-		f->step = STEP_NONE;
+		disown(f);
 	}
 	return rc;
 }
@@ -153,6 +163,7 @@ int pci_assign(struct domain *d, u32 sbdf)
 	if (rc)
 		return rc;
 	f->owner = d;
+	f->removed = false;
 	f->step = STEP_RESET;
 	return -ERESTART;
 }
@@ -168,9 +179,74 @@ int pci_revoke(u32 sbdf, bool force)
 	return force || vpci_ask(f) ? revoke_step(f) : -EAGAIN;
 }
 
+/* Gives d, which has the devices, what nobody has. */
+static int adopt(struct domain *d, struct pci_function *f)
+{
+	int rc = is_shared(d, f) ? -EXDEV : attach(d, f);
+
+	if (rc && rc != -ERESTART)
+		iommu_detach(d, f->sbdf);
+	f->owner = rc ? NULL : d;
+	f->removed = rc;
+	return rc;
+}
+
+int pci_add(struct domain *d, u32 sbdf, u32 physfn, u8 node)
+{
+	struct pci_function *f, *p;
+
+	guard(&pci_lock);
+	f = pci_find(sbdf);
+	p = pci_find(physfn);
+	if (!f && p && p->owner == d)
+		f = pci_vf_add(p, sbdf);
+	if (!f)
+		return -ENODEV;
+	if (node != NODE_ANY)
+		f->node = node;
+	if (!f->physfn || f->owner)
+		return 0;
+	return adopt(d, f);
+}
+
+void pci_touch(struct domain *d, u32 sbdf)
+{
+	struct pci_function *f = pci_find(sbdf);
+
+	if (f && f->removed && pci_vfs_forget(f)) {
+		pci_forget(f);
+		f = NULL;
+	}
+	if (f)
+		return;
+	f = pci_discover(sbdf);
+	if (f)
+		(void)adopt(d, f);	/* or it is found again at the next touch */
+}
+
+int pci_remove(const struct domain *d, u32 sbdf)
+{
+	struct pci_function *f;
+	int rc = 0;
+
+	guard(&pci_lock);
+	f = pci_find(sbdf);
+	if (!f)
+		return -ENODEV;
+	/* A real one may be a guest's now, or be plugged in again. */
+	if (!f->physfn && (f->owner != d || f->header))
+		return 0;
+	if (f->owner)
+		rc = revoke_step(f);
+	f->removed = !rc;
+	if (!rc && f->physfn)
+		pci_forget(f);
+	return rc;
+}
+
 static bool is_left_over(const struct domain *d, const struct pci_function *f)
 {
-	return !f->owner && !f->hidden && !f->reserved && !is_shared(d, f);
+	return !f->owner && !f->physfn && !f->hidden && !f->reserved && !is_shared(d, f);
 }
 
 /* The domain that has the devices takes what nobody has or wants, a function at a time. */
@@ -188,9 +264,7 @@ static int pci_create(struct domain *d)
 	guard(&pci_lock);
 	list_for_each(f, &pci_functions, link)
 		if (is_left_over(d, f)) {
-			rc = attach(d, f);
-			if (!rc)
-				f->owner = d;
+			rc = adopt(d, f);
 			return rc ? rc : -ERESTART;
 		}
 	return 0;

@@ -272,9 +272,8 @@ static const struct {
 
 static long operate(struct vcpu *v, struct xen_domctl *op, bool *out)
 {
-	struct domain *d = NULL;
+	struct domain *d puts_domain = NULL;
 	unsigned i = 0;
-	long rc;
 
 	while (i < ARRAY_SIZE(ops) && ops[i].cmd != op->cmd)
 		i++;
@@ -289,10 +288,7 @@ static long operate(struct vcpu *v, struct xen_domctl *op, bool *out)
 			return -ESRCH;
 	}
 	*out = ops[i].flags & OUT;
-	rc = ops[i].fn(v, d, op);
-	if (d)
-		domain_put(d);
-	return rc;
+	return ops[i].fn(v, d, op);
 }
 
 static bool busy;

@@ -42,14 +42,9 @@ static domid_t target(u32 op, const union evtchn_arg *a)
 
 static int bind_interdomain(struct domain *d, domid_t remote, u32 port)
 {
-	struct domain *rd = domain_get(remote == DOMID_SELF ? d->id : remote);
-	int ret;
+	struct domain *rd puts_domain = domain_get(remote == DOMID_SELF ? d->id : remote);
 
-	if (!rd)
-		return -ESRCH;
-	ret = evtchn_bind_interdomain(d, rd, port);
-	domain_put(rd);
-	return ret;
+	return rd ? evtchn_bind_interdomain(d, rd, port) : -ESRCH;
 }
 
 /* Does the operation on d. Returns 0, a new port, or an error. */
@@ -83,7 +78,7 @@ static __noinline long rare_op(struct vcpu *v, struct regs *h)
 {
 	u32 op = (u32)h->rdi;
 	union evtchn_arg a;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 	int ret;
 
 	if (op >= ARRAY_SIZE(ops) || !ops[op].size)
@@ -95,7 +90,6 @@ static __noinline long rare_op(struct vcpu *v, struct regs *h)
 	if (ret)
 		return ret;
 	ret = operate(v, op, &a, d);
-	domain_put(d);
 	if (ret < 0 || (!ops[op].port && op != EVTCHNOP_status && op != EVTCHNOP_init_control))
 		return ret;
 	if (ops[op].port)

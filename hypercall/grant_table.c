@@ -48,7 +48,7 @@ static s16 dom_status(int err)
 static long query_size(struct vcpu *v, gvaddr_t arg)
 {
 	struct gnttab_query_size op;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 
 	if (guest_read(&op, arg, 0))
 		return -EFAULT;
@@ -56,7 +56,6 @@ static long query_size(struct vcpu *v, gvaddr_t arg)
 	if (op.status == GNTST_okay) {
 		op.nr_frames = grant_nr_frames(d);
 		op.max_nr_frames = GRANT_MAX_FRAMES;
-		domain_put(d);
 	}
 	return guest_write(arg, 0, &op);
 }
@@ -85,15 +84,13 @@ static s16 list_frames(const struct vcpu *v, struct domain *d, const struct gntt
 static long setup_table(struct vcpu *v, gvaddr_t arg)
 {
 	struct gnttab_setup_table op;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 
 	if (guest_read(&op, arg, 0))
 		return -EFAULT;
 	op.status = dom_status(hcall_domain(v, op.dom, &d));
-	if (op.status == GNTST_okay) {
+	if (op.status == GNTST_okay)
 		op.status = list_frames(v, d, &op);
-		domain_put(d);
-	}
 	return guest_write(arg, 0, &op);
 }
 
@@ -114,7 +111,7 @@ static long set_version(struct vcpu *v, gvaddr_t arg)
 static long get_version(struct vcpu *v, gvaddr_t arg)
 {
 	struct gnttab_get_version op;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 	int err;
 
 	if (guest_read(&op, arg, 0))
@@ -122,7 +119,6 @@ static long get_version(struct vcpu *v, gvaddr_t arg)
 	err = hcall_domain(v, op.dom, &d);
 	if (err)
 		return err;
-	domain_put(d);
 	op.version = 1;
 	return guest_write(arg, 0, &op);
 }

@@ -80,7 +80,7 @@ static long operate_param(struct vcpu *v, struct domain *d, u32 index, u64 *valu
 static long get_or_set_param(struct vcpu *v, gvaddr_t arg, bool set)
 {
 	struct xen_hvm_param p;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 	u32 index;
 	long ret;
 
@@ -90,10 +90,8 @@ static long get_or_set_param(struct vcpu *v, gvaddr_t arg, bool set)
 		return -EINVAL;
 	index = (u32)index_nospec(p.index, HVM_NR_PARAMS);
 	ret = hcall_domain(v, p.domid, &d);
-	if (ret)
-		return ret;
-	ret = operate_param(v, d, index, &p.value, set);
-	domain_put(d);
+	if (!ret)
+		ret = operate_param(v, d, index, &p.value, set);
 	return ret || set ? ret : guest_write(arg, 0, &p);
 }
 

@@ -91,21 +91,15 @@ static long op_selected(struct margay_op *op)
 static long op_set(struct vcpu *v, struct margay_op *op)
 {
 	struct policy *p = policy_find(op->name);
-	struct domain *d = NULL;
-	long rc;
+	struct domain *d puts_domain = NULL;
+	long rc = 0;
 
 	op->u.set.name[sizeof(op->u.set.name) - 1] = 0;
 	if (!p)
 		return -ENOENT;
-	if (op->u.set.domain != MARGAY_POLICY_ITSELF) {
+	if (op->u.set.domain != MARGAY_POLICY_ITSELF)
 		rc = hcall_domain(v, (domid_t)op->u.set.domain, &d);
-		if (rc)
-			return rc;
-	}
-	rc = policy_set(p, d, op->u.set.name, op->u.set.value);
-	if (d)
-		domain_put(d);
-	return rc;
+	return rc ? rc : policy_set(p, d, op->u.set.name, op->u.set.value);
 }
 
 static long op_counter(struct margay_op *op)

@@ -200,7 +200,7 @@ static __noinline long reservation(struct vcpu *v, struct regs *h)
 	u32 op = h->rdi & CMD_MASK, start = (u32)h->rdi >> CMD_BITS;
 	struct xen_memory_reservation r;
 	unsigned most = v->arg64 ? MAX_ORDER_32 : MAX_ORDER;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 	long ret = start;
 
 	if (guest_read(&r, h->rsi, 0) || r.nr_extents > ~0U >> CMD_BITS || start >= r.nr_extents ||
@@ -214,7 +214,6 @@ static __noinline long reservation(struct vcpu *v, struct regs *h)
 		ret = (unsigned)(h->rdi >> PAGES_DONE & ~(u64)UNDO) < 1U << r.extent_order ?
 			      do_extents(v, d, h, &r, start) :
 			      ret;
-	domain_put(d);
 	return ret;
 }
 
@@ -226,7 +225,7 @@ static long claim_pages(struct vcpu *v, gvaddr_t arg)
 {
 	struct xen_memory_reservation r;
 	struct mem_stats st;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 	long ret;
 
 	if (!v->domain->control)
@@ -242,13 +241,12 @@ static long claim_pages(struct vcpu *v, gvaddr_t arg)
 	if (r.nr_extents > READ_ONCE(d->tot_pages) &&
 	    r.nr_extents - READ_ONCE(d->tot_pages) > st.free_pages)
 		ret = -ENOMEM;
-	domain_put(d);
 	return ret;
 }
 
 static long query(struct vcpu *v, u32 op, gvaddr_t arg)
 {
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 	domid_t id;
 	long ret;
 
@@ -258,12 +256,10 @@ static long query(struct vcpu *v, u32 op, gvaddr_t arg)
 	if (ret)
 		return ret;
 	switch (op) {
-	case XENMEM_current_reservation: ret = (long)READ_ONCE(d->tot_pages); break;
-	case XENMEM_maximum_reservation: ret = (long)READ_ONCE(d->max_pages); break;
-	default: ret = (long)READ_ONCE(d->max_gfn); break;
+	case XENMEM_current_reservation: return (long)READ_ONCE(d->tot_pages);
+	case XENMEM_maximum_reservation: return (long)READ_ONCE(d->max_pages);
+	default: return (long)READ_ONCE(d->max_gfn);
 	}
-	domain_put(d);
-	return ret;
 }
 
 /* The address space. */
@@ -384,7 +380,7 @@ static long add_range(struct domain *d, struct regs *h, const struct xen_add_to_
 static __noinline long add_to_physmap(struct vcpu *v, struct regs *h)
 {
 	struct xen_add_to_physmap a;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 	long ret;
 
 	if (guest_read(&a, h->rsi, 0))
@@ -392,11 +388,7 @@ static __noinline long add_to_physmap(struct vcpu *v, struct regs *h)
 	if (a.space == XENMAPSPACE_gmfn_foreign)
 		return -ENOSYS;
 	ret = hcall_domain(v, a.domid, &d);
-	if (ret)
-		return ret;
-	ret = add_range(d, h, &a);
-	domain_put(d);
-	return ret;
+	return ret ? ret : add_range(d, h, &a);
 }
 
 /* other: the domain of foreign pages; or NULL: each page is refused for the reason `refusal`. */
@@ -434,7 +426,7 @@ static long add_batch(struct vcpu *v, struct regs *h, const struct xen_add_to_ph
 static __noinline long add_to_physmap_batch(struct vcpu *v, struct regs *h)
 {
 	struct xen_add_to_physmap_batch a;
-	struct domain *other;
+	struct domain *other puts_domain = NULL;
 	int refusal = 0;
 	long ret;
 
@@ -451,26 +443,19 @@ static __noinline long add_to_physmap_batch(struct vcpu *v, struct regs *h)
 		if (ret)
 			return ret;
 	}
-	ret = add_batch(v, h, &a, other, refusal);
-	if (other)
-		domain_put(other);
-	return ret;
+	return add_batch(v, h, &a, other, refusal);
 }
 
 static __noinline long remove_from_physmap(struct vcpu *v, gvaddr_t arg)
 {
 	struct xen_remove_from_physmap a;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 	long ret;
 
 	if (guest_read(&a, arg, 0))
 		return -EFAULT;
 	ret = hcall_domain(v, a.domid, &d);
-	if (ret)
-		return ret;
-	ret = p2m_unmap(d, a.gpfn, REMOVABLE) ? -ENOENT : 0;
-	domain_put(d);
-	return ret;
+	return ret ? ret : p2m_unmap(d, a.gpfn, REMOVABLE) ? -ENOENT : 0;
 }
 
 /* Maps page i of rd's grant table to gfn of the control domain d. */
@@ -492,7 +477,7 @@ static int acquire_frame(struct domain *d, struct domain *rd, u64 i, gfn_t gfn)
 static long acquire_resource(struct vcpu *v, gvaddr_t arg)
 {
 	struct xen_mem_acquire_resource a;
-	struct domain *rd;
+	struct domain *rd puts_domain = NULL;
 	long ret;
 
 	if (guest_read(&a, arg, 0))
@@ -522,7 +507,6 @@ static long acquire_resource(struct vcpu *v, gvaddr_t arg)
 		else
 			ret = acquire_frame(v->domain, rd, a.frame + i, gfn);
 	}
-	domain_put(rd);
 	return ret;
 }
 
@@ -530,7 +514,7 @@ static long acquire_resource(struct vcpu *v, gvaddr_t arg)
 static long pod_target(struct vcpu *v, gvaddr_t arg)
 {
 	struct xen_pod_target t;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 	long ret;
 
 	if (guest_read(&t, arg, 0))
@@ -541,14 +525,13 @@ static long pod_target(struct vcpu *v, gvaddr_t arg)
 		return ret;
 	t.tot_pages = READ_ONCE(d->tot_pages);
 	t.pod_cache_pages = t.pod_entries = 0;
-	domain_put(d);
 	return guest_write(arg, 0, &t);
 }
 
 static long set_memory_map(struct vcpu *v, gvaddr_t arg)
 {
 	struct xen_foreign_memory_map a;
-	struct domain *d;
+	struct domain *d puts_domain = NULL;
 	long ret;
 
 	if (guest_read(&a, arg, 0))
@@ -562,7 +545,6 @@ static long set_memory_map(struct vcpu *v, gvaddr_t arg)
 				 a.map.nr_entries * sizeof(d->memory_map[0])))
 		ret = -EFAULT;
 	d->nr_memory_map = ret ? 0 : a.map.nr_entries;
-	domain_put(d);
 	return ret;
 }
 

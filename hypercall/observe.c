@@ -56,7 +56,7 @@ long margay_stat(struct vcpu *v, struct margay_op *op)
 {
 	struct copying c = { .to = op->u.stat.counters, .max = op->u.stat.max };
 	u32 id = op->u.stat.domain;
-	struct domain *d = NULL;
+	struct domain *d puts_domain = NULL;
 	long rc = id == MARGAY_STAT_MACHINE ? 0 : hcall_domain(v, (domid_t)id, &d);
 
 	if (rc)
@@ -65,7 +65,6 @@ long margay_stat(struct vcpu *v, struct margay_op *op)
 	if (d) {
 		id = d->id;
 		strcopy(op->name, d->name, sizeof(op->name));
-		domain_put(d);
 	}
 	op->u.stat.domain = id;
 	op->u.stat.nr = c.nr;

@@ -22,6 +22,8 @@ static long op_list(struct margay_op *op)
 	op->u.pci.device = f->device;
 	op->u.pci.class_code = f->class;
 	op->u.pci.group = f->group;
+	op->u.pci.node = f->node == NODE_ANY ? MARGAY_NO_NODE : f->node;
+	op->u.pci.physfn = f->physfn ? f->physfn->sbdf : f->sbdf;
 	op->u.pci.flags = (f->hidden ? MARGAY_PCI_HIDDEN : 0) |
 			  (f->header == 1 ? MARGAY_PCI_BRIDGE : 0) |
 			  (f->reserved ? MARGAY_PCI_RESERVED : 0);
@@ -29,40 +31,24 @@ static long op_list(struct margay_op *op)
 	return 0;
 }
 
-static long op_assign(struct vcpu *v, const struct margay_op *op)
+/* Makes a bus. The tools that made the domain write the tables that describe it. */
+static long op_bus(struct domain *d, struct margay_op *op)
 {
-	struct domain *d;
-	long rc = hcall_domain(v, (domid_t)op->u.pci.domain, &d);
-
-	if (rc)
-		return rc;
-	rc = pci_assign(d, op->u.pci.sbdf);
-	domain_put(d);
-	return rc;
-}
-
-/* The tools that made the domain write the tables that describe the bus. */
-static long op_bus(struct vcpu *v, struct margay_op *op)
-{
-	struct domain *d;
-	long rc = hcall_domain(v, (domid_t)op->u.bus.domain, &d);
-
-	if (rc)
-		return rc;
-	spin_lock(&pci_lock);
-	rc = d->state != DOM_RUNNING ? -ESRCH : d->vpci ? -EEXIST : vpci_create(d);
-	spin_unlock(&pci_lock);
-	domain_put(d);
 	vpci_high(&op->u.bus.high, &op->u.bus.high_size);
-	return rc;
+	guard(&pci_lock);
+	return d->state != DOM_RUNNING ? -ESRCH : d->vpci ? -EEXIST : vpci_create(d);
 }
 
 long margay_pci(struct vcpu *v, struct margay_op *op)
 {
-	switch (op->cmd) {
-	case MARGAY_PCI_LIST: return op_list(op);
-	case MARGAY_PCI_ASSIGN: return op_assign(v, op);
-	case MARGAY_PCI_BUS: return op_bus(v, op);
-	default: return pci_revoke(op->u.pci.sbdf, op->u.pci.flags & MARGAY_PCI_FORCE);
-	}
+	bool assign = op->cmd == MARGAY_PCI_ASSIGN;
+	struct domain *d puts_domain = NULL;
+	long rc;
+
+	if (op->cmd == MARGAY_PCI_LIST)
+		return op_list(op);
+	if (op->cmd == MARGAY_PCI_REVOKE)
+		return pci_revoke(op->u.pci.sbdf, op->u.pci.flags & MARGAY_PCI_FORCE);
+	rc = hcall_domain(v, (domid_t)(assign ? op->u.pci.domain : op->u.bus.domain), &d);
+	return rc ? rc : assign ? pci_assign(d, op->u.pci.sbdf) : op_bus(d, op);
 }

@@ -6,6 +6,9 @@
  */
 #include "hypercall_priv.h"
 
+#include <margay/boot_state.h>
+#include <margay/errno.h>
+#include <margay/pci.h>
 #include <xen/physdev.h>
 
 /* Xen reserves these for the domain that has the machine's devices. */
@@ -28,11 +31,25 @@ static bool is_reserved(u64 op)
 	}
 }
 
-/*
- * Takes what the domain tells of its devices. Margay has found them itself, but the arguments must
- * be there, as on Xen. -ENOSYS: another operation.
- */
-static long report(u64 op, gvaddr_t arg)
+/* Adds a function that the domain has found: Margay knows all but new virtual ones. */
+static long add(struct domain *d, const struct physdev_pci_device_add *a, gvaddr_t arg)
+{
+	u32 physfn = a->flags & XEN_PCI_DEV_VIRTFN ?
+			     PCI_SBDF(a->seg, a->physfn.bus, a->physfn.devfn) :
+			     ~0U;
+	u8 node = NODE_ANY;
+	u32 pxm;
+
+	if (a->flags & XEN_PCI_DEV_PXM) {
+		if (guest_read(&pxm, arg + offsetof(struct physdev_pci_device_add, optarr), 0))
+			return -EFAULT;
+		node = acpi_node(pxm);
+	}
+	return pci_add(d, PCI_SBDF(a->seg, a->bus, a->devfn), physfn, node);
+}
+
+/* Takes what the domain tells of its devices, as Xen would. -ENOSYS: another operation. */
+static long report(struct domain *d, u64 op, gvaddr_t arg)
 {
 	union {
 		struct physdev_pci_mmcfg_reserved mmcfg;
@@ -42,16 +59,24 @@ static long report(u64 op, gvaddr_t arg)
 
 	switch (op) {
 	case PHYSDEVOP_pci_mmcfg_reserved: return guest_read(&a.mmcfg, arg, 0);
-	case PHYSDEVOP_pci_device_add: return guest_read(&a.add, arg, 0);
-	case PHYSDEVOP_pci_device_remove: return guest_read(&a.device, arg, 0);
+	case PHYSDEVOP_pci_device_add:
+		return guest_read(&a.add, arg, 0) ? -EFAULT : add(d, &a.add, arg);
+	case PHYSDEVOP_pci_device_remove:
+		if (guest_read(&a.device, arg, 0))
+			return -EFAULT;
+		return pci_remove(d, PCI_SBDF(a.device.seg, a.device.bus, a.device.devfn));
 	default: return -ENOSYS;
 	}
 }
 
 long do_physdev_op(struct vcpu *v, struct regs *h)
 {
-	long ret = v->domain->hardware ? report(h->rdi, h->rsi) : -ENOSYS;
+	long ret = v->domain->hardware ? report(v->domain, h->rdi, h->rsi) : -ENOSYS;
 
+	if (ret == -ERESTART) {
+		cpu_relax();	/* another CPU has to act first */
+		return HCALL_RESTART;
+	}
 	if (ret != -ENOSYS)
 		return ret;
 	if (!is_reserved(h->rdi) || v->domain->control)

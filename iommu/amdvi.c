@@ -17,20 +17,13 @@ enum { EXCLUSION_BASE = 0x20, FEATURES = 0x30, CMD_HEAD = 0x2000, CMD_TAIL = 0x2
 enum { EVENT_HEAD = 0x2010, EVENT_TAIL = 0x2018, STATUS = 0x2020, REGS_SIZE = 0x80000 };
 #define RING_LEN (8UL << 56)	/* of CMD_BASE and EVENT_BASE: a page */
 #define RING_MASK 0xff0UL
-#define FEATURE_XT BIT(2)
-#define FEATURE_INVALIDATE_ALL BIT(6)
-#define FEATURE_GA BIT(7)
-#define CONTROL_ENABLE BIT(0)
-#define CONTROL_EVENTS BIT(2)
+/* Bits of FEATURES, CONTROL (entries of interrupt tables have 128 bits; and destinations 32), STATUS */
+enum { FEATURE_XT = 2, FEATURE_INVALIDATE_ALL = 6, FEATURE_GA = 7 };
+enum { CONTROL_ENABLE = 0, CONTROL_EVENTS = 2, CONTROL_COHERENT = 10, CONTROL_COMMANDS = 12 };
+enum { CONTROL_GA = 17, CONTROL_XT = 50 };
+enum { STATUS_OVERFLOW = 0, STATUS_EVENTS = 3, STATUS_COMMANDS = 4 };
 #define CONTROL_TIMEOUT_1S (4UL << 5)
-#define CONTROL_COHERENT BIT(10)
-#define CONTROL_COMMANDS BIT(12)
-#define CONTROL_GA BIT(17)	/* interrupt table entries of 128 bits */
-#define CONTROL_XT BIT(50)	/* ... with destinations of 32 bits */
 #define CONTROL_OF_IVHD(flags) (((flags) & 1) << 1 | ((flags) & 6) << 7 | ((flags) & 8) << 8)
-#define STATUS_OVERFLOW BIT(0)	/* of the event log */
-#define STATUS_EVENTS BIT(3)
-#define STATUS_COMMANDS BIT(4)
 
 /* A device table entry, 2.2.2.1. What changes while the unit uses it is in one word. */
 struct dte {
@@ -64,18 +57,8 @@ enum { EVENT_PAGE_FAULT = 2, EVENT_BAD_COMMAND = 5, EVENT_COMMAND_ERROR = 6 };
 #define EVENT_INTERRUPT BIT(51)
 #define EVENT_WRITE BIT(53)
 
-/* Interrupt table entries, 2.2.5.2: u32, or with FEATURE_XT these. Those in use have a vector. */
-struct irte_xt {
-	u64 low, high;
-};
+/* Interrupt table entries, 2.2.5.2: u32, or with FEATURE_XT pairs. Those in use have a vector. */
 #define IRTE_ENABLE 1UL
-
-/* Has a command executed. */
-static void execute(struct iommu *u, u64 q0, u64 q1)
-{
-	iommu_command(u, q0, q1);
-	iommu_run(u, CMD_WAIT | virt_to_phys(&u->done), ++u->number);
-}
 
 /* Returns a function's entry, or NULL if the table does not have it. */
 static struct dte *dte_of(struct iommu *u, u32 sbdf)
@@ -96,15 +79,15 @@ static int amdvi_attach(struct iommu *u, u32 sbdf, const struct iommu_domain *d)
 		pages |= virt_to_phys(d->pt.root) | DTE_4_LEVELS | PTE_READ | PTE_WRITE;
 	}
 	WRITE_ONCE(e->pages, pages);
-	execute(u, CMD_DEVTAB | (sbdf & 0xffff), 0);
+	iommu_execute(u, CMD_DEVTAB | (sbdf & 0xffff), 0);
 	if (!d) /* the id may become another domain's */
-		execute(u, CMD_PAGES(before), ALL_PAGES);
+		iommu_execute(u, CMD_PAGES(before), ALL_PAGES);
 	return 0;
 }
 
 static void amdvi_flush(struct iommu *u, const struct iommu_domain *d)
 {
-	execute(u, CMD_PAGES(d->id), ALL_PAGES);
+	iommu_execute(u, CMD_PAGES(d->id), ALL_PAGES);
 }
 
 /* --- Interrupts --- */
@@ -119,24 +102,12 @@ static struct iommu_irqs *amdvi_irqs(struct iommu *u, u32 sbdf)
 	for (t = u->irqs; t; t = t->next)
 		if (t->source == source)
 			return t;
-	t = e ? iommu_new_irqs(u, source, IRQ_ENTRIES, sizeof(struct irte_xt)) : NULL;
+	t = e ? iommu_new_irqs(u, source, IRQ_ENTRIES, sizeof(struct iommu_pair)) : NULL;
 	if (!t)
 		return NULL;
 	WRITE_ONCE(e->irqs, e->irqs | IRQS_REMAPPED | virt_to_phys(t->entries));
-	execute(u, CMD_DEVTAB | (source & 0xffff), 0);
+	iommu_execute(u, CMD_DEVTAB | (source & 0xffff), 0);
 	return t;
-}
-
-static void store_pair(struct irte_xt *e, u64 low, u64 high)
-{
-	u64 old_low = e->low, old_high = e->high;
-	bool done;
-
-	do
-		__asm__ volatile("lock cmpxchg16b %0"
-				 : "+m"(*e), "+a"(old_low), "+d"(old_high), "=@ccz"(done)
-				 : "b"(low), "c"(high));
-	while (!done);
 }
 
 /* Replaces an entry at once, so that no message is lost. */
@@ -149,11 +120,11 @@ static void amdvi_irq_write(struct iommu *u, const struct iommu_irq *i)
 		pr_err("iommu: CPU %#x cannot have interrupts of devices\n", i->apic_id);
 	low |= (i->apic_id & 0xffffffUL) << 8;
 	if (u->wide)
-		store_pair((struct irte_xt *)i->table->entries + i->index, low,
-			   (u64)(i->apic_id >> 24) << 56 | i->vector);
+		iommu_store_pair((struct iommu_pair *)i->table->entries + i->index, low,
+				 (u64)(i->apic_id >> 24) << 56 | i->vector);
 	else
 		WRITE_ONCE(((u32 *)i->table->entries)[i->index], (u32)low | i->vector << 16);
-	execute(u, CMD_IRQS | (i->table->source & 0xffff), 0);
+	iommu_execute(u, CMD_IRQS | (i->table->source & 0xffff), 0);
 }
 
 static void amdvi_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
@@ -188,13 +159,13 @@ static void restart_log(struct iommu *u)
 {
 	u64 control = iommu_read64(u, CONTROL);
 
-	iommu_write64(u, CONTROL, control & ~CONTROL_EVENTS);
-	if (!iommu_wait_for(!(iommu_read64(u, STATUS) & STATUS_EVENTS)))
+	iommu_write64(u, CONTROL, control & ~BIT(CONTROL_EVENTS));
+	if (!iommu_wait_for(!(iommu_read64(u, STATUS) & BIT(STATUS_EVENTS))))
 		return;
 	iommu_write64(u, EVENT_HEAD, 0);
 	iommu_write64(u, EVENT_TAIL, 0);
-	iommu_write64(u, STATUS, STATUS_OVERFLOW);
-	iommu_write64(u, CONTROL, control | CONTROL_EVENTS);
+	iommu_write64(u, STATUS, BIT(STATUS_OVERFLOW));
+	iommu_write64(u, CONTROL, control | BIT(CONTROL_EVENTS));
 }
 
 static bool amdvi_fault(struct iommu *u, struct iommu_fault *f)
@@ -202,7 +173,7 @@ static bool amdvi_fault(struct iommu *u, struct iommu_fault *f)
 	u64 head = iommu_read64(u, EVENT_HEAD) & RING_MASK, *e, q0;
 
 	if (iommu_read64(u, EVENT_TAIL) == head) {
-		if (iommu_read64(u, STATUS) & STATUS_OVERFLOW)
+		if (iommu_read64(u, STATUS) & BIT(STATUS_OVERFLOW))
 			restart_log(u);
 		return false;
 	}
@@ -259,17 +230,19 @@ static const char *__init amdvi_start(struct iommu *u)
 
 	if (control == ~0UL)
 		return "it does not answer";
-	if (!(features & FEATURE_INVALIDATE_ALL))
+	if (!(features & BIT(FEATURE_INVALIDATE_ALL)))
 		return "it is too old";
 	u->max_level = 2;
 	u->remaps = iommu_remapping;
-	u->wide = (features & FEATURE_XT) && (features & FEATURE_GA);
+	u->wide = (features & BIT(FEATURE_XT)) && (features & BIT(FEATURE_GA));
 	if (!events || !make_table(u))
 		return "no memory";
 	/* Tables of firmware's that block DMA do so until these replace them. */
-	iommu_write64(u, CONTROL, control & ~(CONTROL_COMMANDS | CONTROL_EVENTS));
-	iommu_wait_for(!(iommu_read64(u, STATUS) & (STATUS_COMMANDS | STATUS_EVENTS)));
+	iommu_write64(u, CONTROL, control & ~(BIT(CONTROL_COMMANDS) | BIT(CONTROL_EVENTS)));
+	iommu_wait_for(!(iommu_read64(u, STATUS) & (BIT(STATUS_COMMANDS) | BIT(STATUS_EVENTS))));
 	iommu_write64(u, CMD_BASE, virt_to_phys(u->commands) | RING_LEN);
+	u->wait[0] = CMD_WAIT | virt_to_phys(&u->done);
+	u->wait[1] = 1;
 	iommu_write64(u, EVENT_BASE, virt_to_phys(events) | RING_LEN);
 	for (u32 reg = CMD_HEAD; reg <= EVENT_TAIL; reg += 8)
 		iommu_write64(u, reg, 0);
@@ -277,10 +250,11 @@ static const char *__init amdvi_start(struct iommu *u)
 	iommu_write64(u, DEVTAB_BASE,
 		      virt_to_phys(u->table) | (u->nr_ids * sizeof(struct dte) / PAGE_SIZE - 1));
 	iommu_write64(u, CONTROL,
-		      CONTROL_ENABLE | CONTROL_EVENTS | CONTROL_TIMEOUT_1S | CONTROL_COHERENT |
-			      CONTROL_COMMANDS | CONTROL_OF_IVHD(u->flags) |
-			      (u->wide ? CONTROL_GA | CONTROL_XT : 0));
-	execute(u, CMD_ALL, 0);
+		      BIT(CONTROL_ENABLE) | BIT(CONTROL_EVENTS) | CONTROL_TIMEOUT_1S |
+			      BIT(CONTROL_COHERENT) | BIT(CONTROL_COMMANDS) |
+			      CONTROL_OF_IVHD(u->flags) |
+			      (u->wide ? BIT(CONTROL_GA) | BIT(CONTROL_XT) : 0));
+	iommu_execute(u, CMD_ALL, 0);
 	if (!u->dead)
 		return NULL;
 	iommu_write64(u, CONTROL, 0);

@@ -2,7 +2,7 @@
 /* A unit's ring of commands: VT-d's invalidation queue, AMD-Vi's command buffer. */
 #include "iommu_priv.h"
 
-void iommu_command(struct iommu *u, u64 lo, u64 hi)
+static void add(struct iommu *u, u64 lo, u64 hi)
 {
 	u64 *c = u->commands[u->tail];
 
@@ -11,11 +11,13 @@ void iommu_command(struct iommu *u, u64 lo, u64 hi)
 	u->tail = (u->tail + 1) % IOMMU_COMMANDS;
 }
 
-void iommu_run(struct iommu *u, u64 lo, u64 hi)
+void iommu_execute(struct iommu *u, u64 lo, u64 hi)
 {
 	if (u->dead)
 		return;
-	iommu_command(u, lo, hi);
+	u->done = 0;
+	add(u, lo, hi);
+	add(u, u->wait[0], u->wait[1]);
 	iommu_write64(u, u->ops->tail, u->tail * sizeof(*u->commands));
-	u->dead = !iommu_wait_for(READ_ONCE(u->done) == u->number);
+	u->dead = !iommu_wait_for(READ_ONCE(u->done));
 }

@@ -4,6 +4,7 @@
  * reach (VT-d 4.1, chapter 8). The buses have their numbers, so that paths of bridges can be
  * followed.
  */
+#include <margay/boot_state.h>
 #include <margay/bytes.h>
 #include <margay/pci.h>
 #include <margay/pci_regs.h>
@@ -14,10 +15,11 @@
 #define INTR_REMAP 1U
 #define DMAR_STRUCTURES 48
 
-enum dmar_structure { DMAR_DRHD = 0, DMAR_RMRR = 1 };
+enum dmar_structure { DMAR_DRHD = 0, DMAR_RMRR = 1, DMAR_RHSA = 3 };
 #define DRHD_ALL BIT(0)
 #define DRHD_SCOPES 16
 #define RMRR_SCOPES 24
+#define RHSA_SIZE 20
 #define SCOPE_PATH 6
 enum dmar_scope { SCOPE_FUNCTION = 1, SCOPE_BRIDGE = 2, SCOPE_IOAPIC = 3, SCOPE_HPET = 4 };
 
@@ -69,6 +71,10 @@ static void __init dmar_add_structure(const u8 *e, u32 size, void *ctx __unused)
 	} else if (type == DMAR_RMRR) {
 		r.region = iommu_add_region(get_u64(e + 8), get_u64(e + 16) + 1 - get_u64(e + 8),
 					    true);
+	} else if (type == DMAR_RHSA) {
+		for (struct iommu *u = iommu_units; u; u = u->next)
+			if (u->base == get_u64(e + 8))
+				u->node = acpi_node(get_u32(e + 16));
 	}
 	if (r.unit || r.region)
 		acpi_each_record(&scopes, e, r.unit ? DRHD_SCOPES : RMRR_SCOPES, size, &r);
@@ -76,7 +82,8 @@ static void __init dmar_add_structure(const u8 *e, u32 size, void *ctx __unused)
 
 void __init dmar_parse(const u8 *t, u32 len)
 {
-	static const u8 min[] = { [DMAR_DRHD] = DRHD_SCOPES, [DMAR_RMRR] = RMRR_SCOPES };
+	static const u8 min[] = { [DMAR_DRHD] = DRHD_SCOPES, [DMAR_RMRR] = RMRR_SCOPES,
+				  [DMAR_RHSA] = RHSA_SIZE };
 	static const struct acpi_records structures = { "DMAR", 8, acpi_size16, min,
 							ARRAY_SIZE(min), dmar_add_structure };
 

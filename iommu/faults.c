@@ -25,7 +25,7 @@ static struct timer timer;
 static stime_t second;		/* start of the one in which these were counted: */
 static u32 lines, silent;
 
-static void report(const struct iommu_fault *f)
+static void report(struct iommu *u, const struct iommu_fault *f)
 {
 	const struct iommu_ops *ops = iommu_driver;
 	const char *why = f->reason < ops->nr_reasons ? ops->reasons[f->reason] : NULL;
@@ -36,14 +36,17 @@ static void report(const struct iommu_fault *f)
 		second = now();
 		lines = silent = 0;
 	}
-	if (++lines > LINES_A_SECOND)
+	if (++lines > LINES_A_SECOND) {
 		silent++;
-	else
-		pr_warn("iommu: " PCI_FMT ": %s %#lx blocked: %s (%u)\n", PCI_ARGS(f->sbdf),
-			f->interrupt ? "interrupt" :
-			f->write     ? "write to" :
-				       "read of",
-			f->address, why ? why : "bad table", f->reason);
+		u->counts[IOMMU_SUPPRESSED]++;
+		return;
+	}
+	u->counts[IOMMU_REPORTED]++;
+	pr_warn("iommu: " PCI_FMT ": %s %#lx blocked: %s (%u)\n", PCI_ARGS(f->sbdf),
+		f->interrupt ? "interrupt" :
+		f->write     ? "write to" :
+			       "read of",
+		f->address, why ? why : "bad table", f->reason);
 }
 
 /* Returns whether there was a fault of a function that is not cut off. */
@@ -58,10 +61,12 @@ static bool poll_unit(struct iommu *u)
 		u64 missed;
 
 		f = f ? f : &unknown;
-		if (f->faults.cut)
+		if (f->faults.cut) {
+			u->counts[IOMMU_SUPPRESSED]++;
 			continue;
+		}
 		any = true;
-		report(&fault);
+		report(u, &fault);
 		if (f->faults.poll == polls)
 			continue;
 		missed = polls - f->faults.poll - 1;
@@ -70,6 +75,7 @@ static bool poll_unit(struct iommu *u)
 		f->faults.cut = f->faults.run == FOREVER;
 		if (!f->faults.cut)
 			continue;
+		u->counts[IOMMU_CUT_OFF]++;
 		iommu_cut_off(u, fault.sbdf);
 		pr_err("iommu: " PCI_FMT " has faults for ever: it is cut off\n",
 		       PCI_ARGS(fault.sbdf));
@@ -101,6 +107,19 @@ void iommu_report_faults(void)
 	if (any)
 		busy_until = polls + FOREVER;
 	timer_set(&timer, now() + (polls < busy_until ? BUSY_NS : POLL_NS));
+}
+
+void iommu_counters_of_machine(counter_fn *put, void *to)
+{
+	static const char *const names[] = {
+		[IOMMU_REPORTED] = "reported",
+		[IOMMU_SUPPRESSED] = "suppressed",
+		[IOMMU_CUT_OFF] = "cut-off",
+	};
+
+	for (unsigned i = 0; i < IOMMU_NR_COUNTS; i++)
+		for (const struct iommu *u = iommu_units; u; u = u->next)
+			put(to, "iommu", names[i], u->index, READ_ONCE(u->counts[i]));
 }
 
 void iommu_start_polling(void)

@@ -40,40 +40,45 @@ struct iommu *__init iommu_add_unit(const struct iommu *u, u64 align)
 				  "no such address" :
 			  has_ram(u->base, u->ops->regs_size) ? "it is RAM" :
 								NULL;
-	struct iommu **at, *new;
+	struct iommu **at;
 	unsigned n = 0;
 
 	for (at = &iommu_units; *at; at = &(*at)->next, n++) {
-		/* IVRS may describe a unit several times, the best description comes first. */
-		if (u->sbdf && (*at)->sbdf == u->sbdf && (*at)->base == u->base)
-			return NULL;
-		if ((*at)->base == u->base || (u->sbdf && (*at)->sbdf == u->sbdf))
+		bool same_base = (*at)->base == u->base;
+		bool same_id = u->sbdf && (*at)->sbdf == u->sbdf;
+
+		if (same_base && same_id)
+			return *at;
+		if (same_base || same_id)
 			why = "it is a second one";
 	}
 	if (why || n == MAX_UNITS) {
 		pr_warn("iommu: unit at %#lx ignored: %s\n", u->base, why ? why : "too many");
 		return NULL;
 	}
-	new = keep_record(u, sizeof(*u));
-	if (new)
-		new->index = n;
-	return *at = new;
+	*at = keep_record(u, sizeof(*u));
+	if (*at) {
+		(*at)->index = n;
+		(*at)->node = NODE_ANY;
+	}
+	return *at;
 }
 
-void __init iommu_add_range(const struct iommu_range *r)
+struct iommu_range *__init iommu_add_range(const struct iommu_range *r)
 {
 	struct iommu_range *new = keep_record(r, sizeof(*r));
 
-	if (!new)
-		return;
-	new->next = iommu_ranges;
-	iommu_ranges = new;
+	if (new) {
+		new->next = iommu_ranges;
+		iommu_ranges = new;
+	}
+	return new;
 }
 
 /* Nobody may reach Margay's memory, or RAM, because firmware says so. */
 struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
 {
-	struct iommu_region *r, new = { iommu_regions, base, size, write, false };
+	struct iommu_region *r = NULL, new = { iommu_regions, base, size, write, false };
 	bool good = size && IS_ALIGNED(base | size, PAGE_SIZE) && base < ADDRESSES &&
 		    size <= ADDRESSES - base;
 	const char *why = !good               ? "wrong" :
@@ -85,7 +90,8 @@ struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
 		pr_warn("iommu: reserved memory %#lx-%#lx ignored: %s\n", base, base + size - 1,
 			why);
 	new.usable = !why;
-	r = good ? keep_record(&new, sizeof(new)) : NULL;
+	if (good)
+		r = keep_record(&new, sizeof(new));
 	if (r)
 		iommu_regions = r;
 	return r;
@@ -96,10 +102,14 @@ static bool range_has(const struct iommu_range *r, u32 sbdf)
 	return sbdf >= r->first && sbdf <= r->last;
 }
 
+/* Virtual functions are their physical one's unit's (VT-d 4.1, 8.3). */
 struct iommu *iommu_unit_of(u32 sbdf)
 {
+	const struct pci_function *f = pci_find(sbdf);
 	struct iommu *u;
 
+	if (f && f->physfn)
+		sbdf = f->physfn->sbdf;
 	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
 		if (r->unit && range_has(r, sbdf))
 			return r->unit;
@@ -116,17 +126,12 @@ u32 iommu_source_of(u32 sbdf)
 	return sbdf;
 }
 
-bool iommu_region_is_for(const struct iommu_region *region, u32 sbdf)
-{
-	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
-		if (r->region && (!region || r->region == region) && range_has(r, sbdf))
-			return true;
-	return false;
-}
-
 bool iommu_has_reserved(u32 sbdf)
 {
-	return iommu_region_is_for(NULL, sbdf);
+	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
+		if (r->region && range_has(r, sbdf))
+			return true;
+	return false;
 }
 
 int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf)

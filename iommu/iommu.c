@@ -173,8 +173,6 @@ int iommu_attach(struct domain *d, u32 sbdf)
 	if (!rc)
 		rc = iommu_copy_p2m(d->iommu);
 	if (!rc)
-		rc = iommu_map_regions(d->iommu, sbdf, true);
-	if (!rc)
 		rc = attach_function(u, f, d->iommu);
 	/* The function has a new owner: its faults are news again. */
 	for (unsigned n = rc ? 0 : ids_of(f, ids); n--;) {
@@ -192,11 +190,8 @@ void iommu_detach(struct domain *d, u32 sbdf)
 
 	if (!f || !u || !f->dma || f->dma != d->iommu)
 		return;
-	spin_lock(&u->lock);
+	guard(&u->lock);
 	detach_function(u, f);
-	spin_unlock(&u->lock);
-	if (iommu_map_regions(d->iommu, sbdf, false))
-		pr_warn("iommu: firmware's memory stays mapped\n");
 }
 
 /* --- Start --- */
@@ -228,21 +223,25 @@ static void __init attach_regions(void)
 {
 	struct pci_function *f;
 
-	if (!iommu_make_root(&firmware)) {
+	if (iommu_make_tables(&firmware)) {
 		pr_warn("iommu: no memory for firmware's reserved memory\n");
 		return;
 	}
 	list_for_each(f, &pci_functions, link)
 		if (iommu_has_reserved(f->sbdf) && iommu_covers(f->sbdf) &&
-		    (iommu_map_regions(&firmware, f->sbdf, true) ||
-		     attach_function(iommu_unit_of(f->sbdf), f, &firmware)))
+		    attach_function(iommu_unit_of(f->sbdf), f, &firmware))
 			pr_warn("iommu: " PCI_FMT " does not reach firmware's memory\n",
 				PCI_ARGS(f->sbdf));
 }
 
 void __init iommu_init(void)
 {
+	struct pci_function *f;
+
 	iommu_read_firmware();
+	list_for_each(f, &pci_functions, link)
+		if (iommu_unit_of(f->sbdf))
+			f->node = iommu_unit_of(f->sbdf)->node;
 	for (struct iommu *u = iommu_units; u; u = u->next)
 		start_unit(u);
 	if (iommu_driver && iommu_regions)

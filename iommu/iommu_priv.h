@@ -19,7 +19,9 @@ struct iommu_domain {
 	u16 id;			/* the tag of its translations in the units' caches; not 0 */
 	struct page_table pt;	/* device address to machine address; d->p2m.lock */
 	gfn_t copied;		/* the tables have what the p2m maps up to here */
+	u64 *prepared;		/* the entry of the change that the p2m asked about last */
 	u64 units;		/* a bit for each unit that has functions of it */
+	u64 mapped, tables;	/* pages */
 };
 
 /* Ids that firmware's table names for a unit or a region: of functions, or of what is none. */
@@ -60,6 +62,7 @@ struct iommu_fault {
 };
 
 #define IOMMU_COMMANDS 256U
+enum { IOMMU_REPORTED, IOMMU_SUPPRESSED, IOMMU_CUT_OFF, IOMMU_NR_COUNTS };
 
 struct iommu {
 	struct iommu *next;		/* iommu_units */
@@ -70,6 +73,7 @@ struct iommu {
 	bool all;			/* also functions of the segment that no other unit names */
 	u32 sbdf;			/* IVRS: the unit's own PCI function */
 	u32 flags;			/* IVRS: of the IVHD */
+	u8 node;			/* DMAR: of the unit and its functions; NODE_ANY */
 
 	const struct iommu_ops *ops;
 	bool in_use;		/* it has started, and answers */
@@ -84,11 +88,19 @@ struct iommu {
 	bool wide;		/* it sends interrupts to CPUs with APIC ids above 254 */
 	u8 max_level;		/* of a leaf: 0: 4K, 1: 2M, 2: 1G */
 	bool remaps;		/* interrupts, too */
+	bool posts;		/* ... and posts them to vCPUs, in the APIC mode of the CPUs */
 	bool dead;		/* it has not answered in time */
 	u64 (*commands)[2];	/* a ring of IOMMU_COMMANDS: a page */
 	u32 tail;
-	u32 number;		/* of the last command that stores it in done, and is waited for */
+	u64 wait[2]; /* the command that stores 1 in done when those before it have ended */
 	u64 done;
+	/* Faults in the log, other faults, functions cut off. faults.c */
+	u64 counts[IOMMU_NR_COUNTS];
+};
+
+/* An interrupt remapping table's entry of 16 bytes */
+struct iommu_pair {
+	u64 low, high;
 };
 
 /* Every function returns when its effect is complete in the hardware, caches included. */
@@ -144,13 +156,11 @@ void iommu_read_firmware(void);
 /* dmar.c, ivrs.c */
 void dmar_parse(const u8 *t, u32 len);
 void ivrs_parse(const u8 *t, u32 len);
-/* Add what a table has. They report what is wrong; NULL: it is ignored. */
+/* Add what a table has; a unit may be there already. They report what is wrong; NULL: it is ignored. */
 struct iommu *iommu_add_unit(const struct iommu *u, u64 align);
 struct iommu_region *iommu_add_region(paddr_t base, u64 size, bool write);
-void iommu_add_range(const struct iommu_range *r);
+struct iommu_range *iommu_add_range(const struct iommu_range *r);
 
-/* Returns whether the region is for the function; NULL: whether any is. */
-bool iommu_region_is_for(const struct iommu_region *r, u32 sbdf);
 /* Returns the unit that covers the function, which need not be in use, or NULL. */
 struct iommu *iommu_unit_of(u32 sbdf);
 /* Returns the id that the function's requests have: IVRS's alias, or its own. */
@@ -161,27 +171,35 @@ const struct pci_function *iommu_pci_bridge(u32 sbdf);
 /* tables.c */
 #define IOMMU_FIRMWARE_ID 1	/* iommu_domain.id; those of domains follow */
 void *iommu_new_table(struct page_table *pt);
-/* Makes the first two tables. */
-bool iommu_make_root(struct iommu_domain *id);
+/*
+ * Makes the first two tables and, for the machine's devices, maps firmware's memory. 0 or -ENOMEM; then
+ * some tables may be there.
+ */
+int iommu_make_tables(struct iommu_domain *id);
 /* Makes empty tables for d. From here on they hear of all changes. 0 or -ENOMEM. */
 int iommu_create_tables(struct domain *d);
 /* Copies some of the leaves that the p2m had before: 0, -ERESTART to be called again, -ENOMEM. */
 int iommu_copy_p2m(struct iommu_domain *id);
-/*
- * Maps what firmware reserved for the function; or puts back what the p2m has there, unless other
- * functions of the domain need it. 0 or -ENOMEM.
- */
-int iommu_map_regions(struct iommu_domain *id, u32 sbdf, bool on);
 
 /* Called with u->lock after operations: stops the functions of a unit that has not answered. */
 void iommu_check_answer(struct iommu *u);
 /* Blocks an id, and stops the functions that send with it. Called with u->lock and pci_lock. */
 void iommu_cut_off(struct iommu *u, u32 id);
 
-/* Adds a command to the ring. Called with u->lock, as the next. */
-void iommu_command(struct iommu *u, u64 lo, u64 hi);
-/* Adds the command that stores u->number, and waits for it. The unit is dead if it takes too long. */
-void iommu_run(struct iommu *u, u64 lo, u64 hi);
+/* Has a command executed. The unit is dead if it takes too long. Called with u->lock. */
+void iommu_execute(struct iommu *u, u64 lo, u64 hi);
+/* Replaces an entry of 16 bytes at once, so that no message is lost. */
+static inline void iommu_store_pair(struct iommu_pair *e, u64 low, u64 high)
+{
+	u64 old_low = e->low, old_high = e->high;
+	bool done;
+
+	do
+		__asm__ volatile("lock cmpxchg16b %0"
+				 : "+m"(*e), "+a"(old_low), "+d"(old_high), "=@ccz"(done)
+				 : "b"(low), "c"(high));
+	while (!done);
+}
 /* irq.c: adds a table. NULL: no memory. */
 struct iommu_irqs *iommu_new_irqs(struct iommu *u, u32 source, unsigned nr, unsigned entry_size);
 

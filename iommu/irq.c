@@ -23,32 +23,31 @@ struct iommu_irqs *iommu_new_irqs(struct iommu *u, u32 source, unsigned nr, unsi
 	return u->irqs = t;
 }
 
-int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf)
+int iommu_irq_alloc(struct iommu_irq *i, u32 sbdf)
 {
 	struct iommu *u = iommu_unit_of(sbdf);
-	struct iommu_irqs *t = NULL;
-	unsigned first = 0;
+	unsigned n = 0;
 
-	if (u && u->in_use && u->remaps) {
-		guard(&u->lock);
-		t = u->ops->irqs ? u->ops->irqs(u, sbdf) : u->irqs;
-		iommu_check_answer(u);
-		if (!t)
-			return -ENOMEM;
-		while (first + n <= t->nr && find_next_bit(t->used, first + n, first) < first + n)
-			first += n;
-		if (first + n > t->nr)
-			return -ENOSPC;
-		for (unsigned i = 0; i < n; i++)
-			set_bit(first + i, t->used);
-	}
-	for (unsigned i = 0; i < n; i++)
-		irqs[i] = (struct iommu_irq){ .unit = t ? u : NULL,
-					      .table = t,
-					      .sbdf = sbdf,
-					      .bridge = iommu_pci_bridge(sbdf),
-					      .index = (u16)(first + i) };
+	*i = (struct iommu_irq){ .sbdf = sbdf, .bridge = iommu_pci_bridge(sbdf) };
+	if (!u || !u->in_use || !u->remaps)
+		return 0;
+	guard(&u->lock);
+	i->table = u->ops->irqs ? u->ops->irqs(u, sbdf) : u->irqs;
+	iommu_check_answer(u);
+	if (!i->table)
+		return -ENOMEM;
+	while (n < i->table->nr && test_and_set_bit(n, i->table->used))
+		n++;
+	if (n == i->table->nr)
+		return -ENOSPC;
+	i->unit = u;
+	i->index = (u16)n;
 	return 0;
+}
+
+bool iommu_irq_posts(const struct iommu_irq *i)
+{
+	return i->unit && i->unit->posts;
 }
 
 void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level)
@@ -66,13 +65,12 @@ void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level)
 	iommu_check_answer(u);
 }
 
-void iommu_irq_free(struct iommu_irq *irqs, unsigned n)
+void iommu_irq_free(struct iommu_irq *i)
 {
-	for (unsigned i = 0; irqs->unit && i < n; i++) {
-		irqs[i].nmi = false;
-		iommu_irq_route(&irqs[i], 0, 0, false);
-		clear_bit(irqs[i].index, irqs->table->used);
-	}
+	i->nmi = false;
+	iommu_irq_route(i, 0, 0, false);
+	if (i->unit)
+		clear_bit(i->index, i->table->used);
 }
 
 void iommu_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)

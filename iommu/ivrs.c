@@ -10,7 +10,7 @@
 
 #define IVRS_BLOCKS 48
 
-/* Block types. A unit may have several IVHDs; each type says more than the one below it. */
+/* Block types */
 enum { IVHD_10 = 0x10, IVHD_11 = 0x11, IVHD_40 = 0x40 };
 enum { IVMD_ALL = 0x20, IVMD_FUNCTION = 0x21, IVMD_RANGE = 0x22 };
 #define IVHD_SIZE 24	/* of a type 10h, without device entries */
@@ -30,30 +30,11 @@ enum { DEV_SPECIAL = 72, DEV_HID = 240 };
 #define SPECIAL_IOAPIC 1	/* others are HPETs */
 #define HID_SIZE 22	/* without its unique id */
 
-#define NO_RANGE (~0U)
-
 /* What the parser of one block's entries knows. */
 struct ivhd {
 	struct iommu *unit;
-	struct iommu_range open;	/* waits for its end; NO_RANGE: none does */
+	struct iommu_range *open;	/* waits for its end; or NULL */
 };
-
-static void __init open_range(struct ivhd *h, const struct iommu_range *r)
-{
-	if (h->open.first != NO_RANGE)
-		pr_warn("iommu: IVRS: range from %#x has no end, ignored\n", h->open.first);
-	h->open = *r;
-}
-
-static void __init end_range(struct ivhd *h, u32 last)
-{
-	h->open.last = last;
-	if (h->open.first <= last)
-		iommu_add_range(&h->open);
-	else
-		pr_warn("iommu: IVRS: range to %#x has no start, ignored\n", last);
-	h->open.first = NO_RANGE;
-}
 
 static void __init ivhd_add_entry(const u8 *e, u32 size __unused, void *ctx)
 {
@@ -77,10 +58,14 @@ static void __init ivhd_add_entry(const u8 *e, u32 size __unused, void *ctx)
 	case DEV_RANGE:
 	case DEV_ALIAS_RANGE:
 	case DEV_EXT_RANGE:
-		open_range(h, &r);
+		h->open = iommu_add_range(&r);
 		break;
 	case DEV_END:
-		end_range(h, id);
+		if (h->open && h->open->first <= id)
+			h->open->last = id;
+		else
+			pr_warn("iommu: IVRS: range to %#x has no start, ignored\n", id);
+		h->open = NULL;
 		break;
 	case DEV_SPECIAL: /* its requests come with an id that firmware chose */
 		r.first = r.last = seg | get_u16(e + 5);
@@ -100,48 +85,52 @@ static u32 __init entry_size(const u8 *e, u32 n)
 				 HID_SIZE + (n < HID_SIZE ? 0U : e[HID_SIZE - 1]);
 }
 
-/* Adds the unit of an IVHD of the type, unless it is there. */
-static void __init ivrs_add_unit(const u8 *b, u32 size, void *type)
+/* Adds a unit. It may have several blocks: what each says is true. */
+static void __init ivrs_add_unit(const u8 *b, u32 size)
 {
 	static const struct acpi_records entries = { "IVHD", 4, entry_size, NULL, 0,
 						     ivhd_add_entry };
-	struct iommu unit = { .ops = &amdvi_ops };
-	struct ivhd h = { .open = { .first = NO_RANGE } };
+	struct iommu unit = { .ops = &amdvi_ops, .segment = get_u16(b + 16), .flags = b[1] };
+	struct ivhd h = { 0 };
 	struct pci_function *f;
 
-	if (b[0] != *(const u8 *)type)
-		return;
-	unit.segment = get_u16(b + 16);
 	unit.sbdf = PCI_SBDF(unit.segment, 0, get_u16(b + 4));
 	unit.base = get_u64(b + 8);
-	unit.flags = b[1];
 	f = pci_find(unit.sbdf);
 	if (f)
 		f->hidden = true;
 	h.unit = iommu_add_unit(&unit, UNIT_ALIGN);
-	if (!h.unit)
-		return;
-	acpi_each_record(&entries, b, b[0] == IVHD_10 ? IVHD_SIZE : IVHD_SIZE_EFR, size, &h);
-	open_range(&h, &h.open);
+	if (h.unit)
+		acpi_each_record(&entries, b, b[0] == IVHD_10 ? IVHD_SIZE : IVHD_SIZE_EFR, size,
+				 &h);
 }
 
 /* Adds memory that functions shall reach at its own address. */
-static void __init ivrs_add_memory(const u8 *b, u32 size __unused, void *ctx __unused)
+static void __init ivrs_add_memory(const u8 *b)
 {
-	struct iommu_range r = { 0 };
-	u32 seg;
+	u32 seg = PCI_SBDF(get_u16(b + 8), 0, 0);
+	struct iommu_range r = { .first = seg | get_u16(b + 4), .last = seg | get_u16(b + 4) };
 
-	if (b[0] < IVMD_ALL || b[0] > IVMD_RANGE || !(b[1] & (IVMD_UNITY | IVMD_EXCLUSION)))
+	if (!(b[1] & (IVMD_UNITY | IVMD_EXCLUSION)))
 		return;
-	seg = PCI_SBDF(get_u16(b + 8), 0, 0);
-	r.first = seg | (b[0] == IVMD_ALL ? 0 : get_u16(b + 4));
-	r.last = b[0] == IVMD_ALL   ? seg | 0xffff :
-		 b[0] == IVMD_RANGE ? seg | get_u16(b + 6) :
-				      r.first;
+	if (b[0] == IVMD_RANGE)
+		r.last = seg | get_u16(b + 6);
+	if (b[0] == IVMD_ALL) {
+		r.first = seg;
+		r.last = seg | 0xffff;
+	}
 	r.region = iommu_add_region(get_u64(b + 16), get_u64(b + 24),
 				    b[1] & (IVMD_WRITE | IVMD_EXCLUSION));
 	if (r.region)
 		iommu_add_range(&r);
+}
+
+static void __init ivrs_add_block(const u8 *b, u32 size, void *ctx __unused)
+{
+	if (b[0] == IVHD_10 || b[0] == IVHD_11 || b[0] == IVHD_40)
+		ivrs_add_unit(b, size);
+	else if (b[0] >= IVMD_ALL && b[0] <= IVMD_RANGE)
+		ivrs_add_memory(b);
 }
 
 void __init ivrs_parse(const u8 *t, u32 len)
@@ -150,16 +139,8 @@ void __init ivrs_parse(const u8 *t, u32 len)
 		[IVHD_10] = IVHD_SIZE,	   [IVHD_11] = IVHD_SIZE_EFR, [IVHD_40] = IVHD_SIZE_EFR,
 		[IVMD_ALL] = IVMD_SIZE,	   [IVMD_FUNCTION] = IVMD_SIZE, [IVMD_RANGE] = IVMD_SIZE,
 	};
-	static const struct acpi_records memory = { "IVRS", 4, acpi_size16, min,
-						    ARRAY_SIZE(min), ivrs_add_memory };
-	static const struct acpi_records units = { "IVRS", 4, acpi_size16, min,
-						   ARRAY_SIZE(min), ivrs_add_unit };
-	static const u8 best_first[] = { IVHD_40, IVHD_11, IVHD_10 };
+	static const struct acpi_records blocks = { "IVRS", 4, acpi_size16, min,
+						    ARRAY_SIZE(min), ivrs_add_block };
 
-	len = acpi_each_record(&memory, t, IVRS_BLOCKS, len, NULL);
-	for (unsigned i = 0; i < ARRAY_SIZE(best_first); i++) {
-		u8 type = best_first[i];
-
-		acpi_each_record(&units, t, IVRS_BLOCKS, len, &type);
-	}
+	acpi_each_record(&blocks, t, IVRS_BLOCKS, len, NULL);
 }

@@ -15,23 +15,23 @@
 
 void *iommu_new_table(struct page_table *pt)
 {
-	struct domain *d = container_of(pt, struct iommu_domain, pt)->d;
-	void *t = d ? dom_alloc_meta(d, 1) : alloc_page();
+	struct iommu_domain *id = container_of(pt, struct iommu_domain, pt);
+	void *t = id->d ? dom_alloc_meta(id->d, 1) : alloc_page();
 
+	id->tables += t != NULL;
 	if (t && pt->format->written)
 		pt->format->written(t, 512);
 	return t;
 }
 
-/* Returns a leaf: devices reach what the domain may use as memory. */
-static u64 leaf_of(mfn_t mfn, enum p2m_type type, unsigned level)
+/* Returns what devices may do with pages of a type: 1: read, 2: write, too. */
+static unsigned rights(enum p2m_type type)
 {
-	static const u8 rights[NR_P2M_TYPES] = {
+	static const u8 of[NR_P2M_TYPES] = {
 		[P2M_RAM] = 2, [P2M_GRANT_RW] = 2, [P2M_FOREIGN] = 2, [P2M_GRANT_RO] = 1,
 	};
-	u64 bits = iommu_driver->leaf_read | (rights[type] > 1 ? iommu_driver->leaf_write : 0);
 
-	return rights[type] ? mfn << PAGE_SHIFT | bits | (level ? PTE_PS : 0) : 0;
+	return of[type];
 }
 
 /*
@@ -49,45 +49,39 @@ static u64 *make_entry(struct iommu_domain *id, gfn_t gfn, unsigned order)
 }
 
 /* Writes a leaf, or those of the tables that stand in its place. */
-static void write_leaves(u64 *at, unsigned level, mfn_t mfn, enum p2m_type type)
+static void write_leaves(struct iommu_domain *id, u64 *at, unsigned level, mfn_t mfn, unsigned may)
 {
+	u64 leaf = mfn << PAGE_SHIFT | iommu_driver->leaf_read | (level ? PTE_PS : 0);
+
 	if (level && pt_present(*at) && !pt_is_leaf(*at, level)) {
 		u64 *t = pt_table(*at);
 
 		for (u64 i = 0; i < 512; i++)
-			write_leaves(&t[i], level - 1, mfn + (i << 9 * (level - 1)), type);
+			write_leaves(id, &t[i], level - 1, mfn + (i << 9 * (level - 1)), may);
 		return;
 	}
-	WRITE_ONCE(*at, leaf_of(mfn, type, level));
+	id->mapped += (may ? 1UL << 9 * level : 0) - (pt_present(*at) ? 1UL << 9 * level : 0);
+	WRITE_ONCE(*at, may ? leaf | (may > 1 ? iommu_driver->leaf_write : 0) : 0);
 	if (iommu_driver->format.written)
 		iommu_driver->format.written(at, 1);
-}
-
-static int put_leaf(struct iommu_domain *id, gfn_t gfn, unsigned order, mfn_t mfn,
-		    enum p2m_type type)
-{
-	u64 *at = make_entry(id, gfn, order);
-
-	if (at)
-		write_leaves(at, order / 9, mfn, type);
-	return at ? 0 : -ENOMEM;
 }
 
 static int prepare(struct p2m_listener *l, struct domain *d __unused, gfn_t gfn, unsigned order)
 {
 	struct iommu_domain *id = container_of(l, struct iommu_domain, listener);
 
-	return !id->pt.root || make_entry(id, gfn, order) ? 0 : -ENOMEM;
+	id->prepared = id->pt.root ? make_entry(id, gfn, order) : NULL;
+	return id->prepared || !id->pt.root ? 0 : -ENOMEM;
 }
 
-static void changed(struct p2m_listener *l, struct domain *d __unused, gfn_t gfn, unsigned order,
-		    mfn_t mfn, enum p2m_type before __unused, enum p2m_type after)
+static void changed(struct p2m_listener *l, struct domain *d __unused, gfn_t gfn __unused,
+		    unsigned order, mfn_t mfn, enum p2m_type before, enum p2m_type after)
 {
 	struct iommu_domain *id = container_of(l, struct iommu_domain, listener);
 
-	/* prepare() made the entry. The tear-down of the p2m comes after that of the tables. */
-	if (id->pt.root)
-		put_leaf(id, gfn, order, mfn, after);
+	/* The tear-down of the p2m comes after that of the tables. */
+	if (id->pt.root && (rights(before) || rights(after)))
+		write_leaves(id, id->prepared, order / 9, mfn, rights(after));
 }
 
 static void flush(struct p2m_listener *l, struct domain *d __unused)
@@ -106,17 +100,66 @@ static void flush(struct p2m_listener *l, struct domain *d __unused)
 	}
 }
 
-bool iommu_make_root(struct iommu_domain *id)
+static int put_leaf(struct iommu_domain *id, gfn_t gfn, unsigned order, mfn_t mfn, unsigned may)
 {
+	u64 *at = make_entry(id, gfn, order);
+
+	if (at)
+		write_leaves(id, at, order / 9, mfn, may);
+	return at ? 0 : -ENOMEM;
+}
+
+static int map_region(struct iommu_domain *id, const struct iommu_region *r)
+{
+	gfn_t end = (r->base + r->size) >> PAGE_SHIFT;
+	unsigned order;
+
+	for (gfn_t gfn = r->base >> PAGE_SHIFT; gfn < end; gfn += 1UL << order) {
+		order = IS_ALIGNED(gfn, CHUNK_PAGES) && end - gfn >= CHUNK_PAGES ? 9 : 0;
+		if (put_leaf(id, gfn, order, gfn, r->write ? 2 : 1))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int iommu_make_tables(struct iommu_domain *id)
+{
+	const struct iommu_region *r = id->d && !id->d->hardware ? NULL : iommu_regions;
+
 	id->pt.format = &iommu_driver->format;
 	id->pt.root = iommu_new_table(&id->pt);
 	/* Units with three levels begin at the first of these tables, which stays. */
-	return id->pt.root && pt_make(&id->pt, 0, 2);
+	if (!id->pt.root || !pt_make(&id->pt, 0, 2))
+		return -ENOMEM;
+	for (; r; r = r->next)
+		if (r->usable && map_region(id, r))
+			return -ENOMEM;
+	return 0;
+}
+
+/* Frees tables, depth first. Returns false when *left are freed. */
+static bool free_tables(struct iommu_domain *id, u64 *t, unsigned level, unsigned *left)
+{
+	for (unsigned i = 0; level && i < 512; i++) {
+		u64 e = t[i];
+
+		if (!pt_present(e) || pt_is_leaf(e, level))
+			continue;
+		if (!free_tables(id, pt_table(e), level - 1, left))
+			return false;
+		t[i] = 0;
+	}
+	if (!*left)
+		return false;
+	--*left;
+	dom_free_meta(id->d, t, 1);
+	return true;
 }
 
 int iommu_create_tables(struct domain *d)
 {
 	struct iommu_domain *id = kzalloc(sizeof(*id));
+	unsigned all = ~0U;
 
 	if (!id)
 		return -ENOMEM;
@@ -125,9 +168,9 @@ int iommu_create_tables(struct domain *d)
 	id->listener.prepare = prepare;
 	id->listener.changed = changed;
 	id->listener.flush = flush;
-	if (!iommu_make_root(id)) {
+	if (iommu_make_tables(id)) {
 		if (id->pt.root)
-			dom_free_meta(d, id->pt.root, 1);
+			free_tables(id, id->pt.root, PT_LEVELS - 1, &all);
 		kfree(id);
 		return -ENOMEM;
 	}
@@ -151,76 +194,20 @@ int iommu_copy_p2m(struct iommu_domain *id)
 			return 0;
 		e = p2m_lookup(d, id->copied);
 		first = ALIGN_DOWN(id->copied, 1UL << e.order);
-		if (e.type != P2M_NONE &&
-		    put_leaf(id, first, e.order, e.mfn - (id->copied - first), e.type))
+		if (rights(e.type) &&
+		    put_leaf(id, first, e.order, e.mfn - (id->copied - first), rights(e.type)))
 			return -ENOMEM;
 		id->copied = first + (1UL << e.order);
 	}
 	return -ERESTART;
 }
 
-/* Returns whether a function of the domain's may reach the region. */
-static bool is_needed(const struct iommu_region *r, const struct iommu_domain *id)
+void iommu_counters_of_domain(const struct domain *d, counter_fn *put, void *to)
 {
-	struct pci_function *f;
+	const struct iommu_domain *id = READ_ONCE(d->iommu);
 
-	list_for_each(f, &pci_functions, link)
-		if (f->dma == id && iommu_region_is_for(r, f->sbdf))
-			return true;
-	return false;
-}
-
-static int map_region(struct iommu_domain *id, const struct iommu_region *r, bool on)
-{
-	gfn_t end = (r->base + r->size) >> PAGE_SHIFT;
-	unsigned order;
-
-	for (gfn_t gfn = r->base >> PAGE_SHIFT; gfn < end; gfn += 1UL << order) {
-		struct p2m_entry e = { gfn, r->write ? P2M_RAM : P2M_GRANT_RO, 9 };
-		bool large = IS_ALIGNED(gfn, CHUNK_PAGES) && end - gfn >= CHUNK_PAGES;
-
-		if (!on)
-			e = p2m_lookup(id->d, gfn);
-		order = large && e.order >= 9 ? 9 : 0;
-		if (put_leaf(id, gfn, order, e.mfn, e.type))
-			return -ENOMEM;
-	}
-	if (!on)
-		flush(&id->listener, id->d);
-	return 0;
-}
-
-int iommu_map_regions(struct iommu_domain *id, u32 sbdf, bool on)
-{
-	int rc = 0;
-
-	if (id->d)
-		spin_lock(&id->d->p2m.lock);
-	for (const struct iommu_region *r = iommu_regions; r && !rc; r = r->next)
-		if (r->usable && iommu_region_is_for(r, sbdf) && (on || !is_needed(r, id)))
-			rc = map_region(id, r, on);
-	if (id->d)
-		spin_unlock(&id->d->p2m.lock);
-	return rc;
-}
-
-/* Frees tables, depth first. Returns false when *left are freed. */
-static bool free_tables(struct iommu_domain *id, u64 *t, unsigned level, unsigned *left)
-{
-	for (unsigned i = 0; level && i < 512; i++) {
-		u64 e = t[i];
-
-		if (!pt_present(e) || pt_is_leaf(e, level))
-			continue;
-		if (!free_tables(id, pt_table(e), level - 1, left))
-			return false;
-		t[i] = 0;
-	}
-	if (!*left)
-		return false;
-	--*left;
-	dom_free_meta(id->d, t, 1);
-	return true;
+	put(to, "memory", "iommu-mapped", NO_SUB, id ? id->mapped << PAGE_SHIFT : 0);
+	put(to, "memory", "iommu-tables", NO_SUB, id ? id->tables << PAGE_SHIFT : 0);
 }
 
 static int iommu_destroy(struct domain *d)

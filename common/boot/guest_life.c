@@ -143,6 +143,20 @@ static bool gets_devices(const struct guest_spec *spec)
 	return true;
 }
 
+/* Returns the node of the first function that the guest gets; NODE_ANY: not known, or none. */
+static u8 function_node(const struct guest_spec *spec)
+{
+	const char *p = spec->pci_list;
+	const struct pci_function *f;
+	u32 sbdf;
+
+	if (!p || next_pci_function(&p, spec->pci_list + spec->pci_list_len, &sbdf))
+		return NODE_ANY;
+	guard(&pci_lock);
+	f = pci_find(sbdf);
+	return f ? f->node : NODE_ANY;
+}
+
 static struct domain *guest_create(const struct guest_spec *spec)
 {
 	struct domain_config config = {
@@ -151,7 +165,7 @@ static struct domain *guest_create(const struct guest_spec *spec)
 		.control = spec->control || spec->initial,
 		.vcpus = spec->vcpus,
 		.pages = spec->mem >> PAGE_SHIFT,
-		.node = NODE_ANY,
+		.node = function_node(spec),
 	};
 	struct cpu_set set;
 	struct domain *d;
@@ -172,15 +186,21 @@ static struct domain *guest_create(const struct guest_spec *spec)
 	return d;
 }
 
-/* Applies pin= to the vCPUs created since the last call. */
+/* Applies pin= to the vCPUs created since the last call, or prefers CPUs near the guest's functions. */
 static void pin_vcpus(struct boot_guest *bg)
 {
+	u8 node = bg->spec.nr_pin ? NODE_ANY : function_node(&bg->spec);
 	const struct domain *d = bg->domain;
-	struct cpu_set set;
+	struct cpu_set set, near = { 0 };
 
+	for (unsigned i = 0; i < nr_cpus; i++)
+		if (cpus[i]->node == node)
+			cpu_set_add(&near, i);
 	for (; bg->pinned < d->nr_vcpus; bg->pinned++) {
 		guest_spec_affinity(&bg->spec, bg->pinned, &set);
 		vcpu_set_affinity(d->vcpus[bg->pinned], &set);
+		if (node != NODE_ANY && cpu_set_next(&near, 0) < nr_cpus)
+			d->vcpus[bg->pinned]->soft_affinity = near;
 	}
 }
 

@@ -13,7 +13,7 @@
 #define STEP_NS (100 * MS)	/* to drain, from the start to the end, to the first access */
 #define READY_NS (1000 * MS)	/* for the first answer after the reset */
 
-enum { RESET_NONE, RESET_FLR, RESET_AF, RESET_PM, RESET_BUS };
+enum { RESET_NONE, RESET_FLR, RESET_PM, RESET_BUS };
 enum { STEP_BEGIN, STEP_DRAIN, STEP_HOLD, STEP_READY };
 
 /* Returns whether a reset of the bus reaches no other function. */
@@ -33,8 +33,6 @@ static u8 reset_kind(const struct pci_function *f)
 {
 	if (f->express && (pci_read(f->sbdf, f->express + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR))
 		return RESET_FLR;
-	if (f->af && (pci_read(f->sbdf, f->af + PCI_AF_CAP, 1) & PCI_AF_CAP_FLR) == PCI_AF_CAP_FLR)
-		return RESET_AF;
 	if (f->pm && !(pci_read(f->sbdf, f->pm + PCI_PM_CONTROL, 2) & PCI_PM_NO_SOFT_RESET))
 		return RESET_PM;
 	return alone(f) ? RESET_BUS : RESET_NONE;
@@ -67,8 +65,6 @@ static void transfer(struct pci_function *f, bool save)
 
 static bool draining(const struct pci_function *f)
 {
-	if (f->reset.kind == RESET_AF)
-		return pci_read(f->sbdf, f->af + PCI_AF_STATUS, 1) & 1;
 	return f->express &&
 	       (pci_read(f->sbdf, f->express + PCI_EXP_DEVSTA, 2) & PCI_EXP_DEVSTA_PENDING);
 }
@@ -78,8 +74,6 @@ static void drive(const struct pci_function *f, bool on)
 {
 	if (f->reset.kind == RESET_FLR && on)
 		pci_change(f->sbdf, f->express + PCI_EXP_DEVCTL, 0, PCI_EXP_DEVCTL_FLR);
-	else if (f->reset.kind == RESET_AF && on)
-		pci_write(f->sbdf, f->af + PCI_AF_CONTROL, 1, 1);
 	else if (f->reset.kind == RESET_PM)
 		pci_write(f->sbdf, f->pm + PCI_PM_CONTROL, 2, on ? PCI_PM_STATE : 0);
 	else if (f->reset.kind == RESET_BUS)
@@ -104,7 +98,8 @@ int pci_reset(struct pci_function *f)
 	case STEP_DRAIN: drive(f, true); break;
 	case STEP_HOLD: drive(f, false); break;
 	case STEP_READY:
-		answers = pci_read(f->sbdf, PCI_VENDOR, 2) == f->vendor;
+		answers = f->physfn ? pci_read(f->sbdf, PCI_CLASS, 4) >> 8 == f->class :
+				      pci_read(f->sbdf, PCI_VENDOR, 2) == f->vendor;
 		if (!answers && now() < f->reset.until + READY_NS)
 			return -ERESTART;
 		if (answers)

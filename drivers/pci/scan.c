@@ -15,18 +15,43 @@
 struct list pci_functions = LIST_INIT(pci_functions);
 struct spinlock pci_lock = SPINLOCK_INIT(LOCK_DEVICES);
 
-/* Calls fn for each function on some buses of a segment. Only AML knows which are root buses. */
-static void __init walk(u16 segment, u8 first, u8 last, void (*fn)(u32 sbdf))
+/*
+ * Calls fn for each function of a bus, and marks the buses behind bridges. ecam: its config space, to
+ * look first where most likely nothing is; or NULL.
+ */
+static void __init scan_bus(u32 bus, const volatile u8 *ecam, u64 *buses, void (*fn)(u32 sbdf))
 {
-	for (u32 bdf = first << 8; bdf <= (last << 8 | 0xffU); bdf++) {
-		u32 sbdf = PCI_SBDF(segment, 0, bdf);
-		bool there = pci_read(sbdf, PCI_VENDOR, 2) != 0xffff;
+	for (u32 sbdf = bus, header = 0; sbdf < bus + 256; sbdf++, header = 0) {
+		u32 at = pci_devfn(sbdf) * PCI_CONFIG_SIZE;
 
-		if (there)
+		if ((!ecam || *(const volatile u16 *)(ecam + at) != 0xffff) &&
+		    pci_read(sbdf, PCI_VENDOR, 2) != 0xffff) {
+			header = pci_read(sbdf, PCI_HEADER, 1);
+			if ((header & PCI_HEADER_TYPE) == 1)
+				set_bit(pci_read(sbdf, PCI_SECONDARY, 1), buses);
 			fn(sbdf);
+		}
 		/* Without a function 0 there is no device. */
-		if (!(bdf & 7) && !(there && (pci_read(sbdf, PCI_HEADER, 1) & PCI_HEADER_MULTI)))
-			bdf |= 7;
+		if (!(sbdf & 7) && !(header & PCI_HEADER_MULTI))
+			sbdf |= 7;
+	}
+}
+
+/*
+ * Calls fn for each function of some buses of a segment: bus 0 of the first, those behind bridges, and
+ * those where config space in memory shows some, as only AML knows which are root buses.
+ */
+static void __init walk(u16 segment, unsigned first, unsigned last, void (*fn)(u32 sbdf))
+{
+	u64 buses[256 / 64] = { !segment };
+
+	for (unsigned bus = first; bus <= last; bus++) {
+		u32 sbdf = PCI_SBDF(segment, bus, 0);
+		bool known = test_bit(bus, buses);
+		const volatile u8 *ecam = known ? NULL : pci_ecam(sbdf);
+
+		if (known || ecam)
+			scan_bus(sbdf, ecam, buses, fn);
 	}
 }
 
@@ -35,20 +60,16 @@ static unsigned cap_size(u32 sbdf, u8 id, u8 at)
 	u32 flags;
 
 	switch (id) {
-	case PCI_CAP_PM: return 8;
 	case PCI_CAP_MSI:
 		flags = pci_read(sbdf, at + PCI_MSI_CONTROL, 2);
 		return 10 + (flags & PCI_MSI_64 ? 4 : 0) + (flags & PCI_MSI_MASKING ? 10 : 0);
 	case PCI_CAP_EXPRESS:
 		return (pci_read(sbdf, at + PCI_EXP_FLAGS, 2) & 0xf) > 1 ? 0x3c : 0x14;
-	case PCI_CAP_MSIX:
-		return 12;
-	default:
-		return 6; /* AF */
+	default: return id == PCI_CAP_PM ? 8 : 12;
 	}
 }
 
-static void __init find_caps(struct pci_function *f)
+static void find_caps(struct pci_function *f)
 {
 	u8 at = (u8)pci_read(f->sbdf, PCI_CAPS, 1) & 0xfc, id, *to;
 
@@ -60,7 +81,6 @@ static void __init find_caps(struct pci_function *f)
 		     id == PCI_CAP_MSI     ? &f->msi :
 		     id == PCI_CAP_EXPRESS ? &f->express :
 		     id == PCI_CAP_MSIX    ? &f->msix :
-		     id == PCI_CAP_AF      ? &f->af :
 					     NULL;
 		if (to && !*to && at + cap_size(f->sbdf, id, at) <= 256)
 			*to = at;
@@ -70,7 +90,7 @@ static void __init find_caps(struct pci_function *f)
 		f->express_type = (u8)pci_read(f->sbdf, f->express + PCI_EXP_FLAGS, 1) >> 4;
 }
 
-static void __init find_acs(struct pci_function *f)
+static void find_ext_caps(struct pci_function *f)
 {
 	unsigned at = PCI_EXT_FIRST;
 
@@ -79,16 +99,16 @@ static void __init find_acs(struct pci_function *f)
 
 		if (!header || header == ~0U)
 			return;
-		if ((header & 0xffff) == PCI_EXT_ACS) {
+		if ((header & 0xffff) == PCI_EXT_ACS)
 			f->acs = (u16)at;
-			return;
-		}
+		if ((header & 0xffff) == PCI_EXT_SRIOV && at + PCI_SRIOV_SIZE <= PCI_CONFIG_SIZE)
+			f->sriov = (u16)at;
 		at = header >> 20 & ~3U;
 	}
 }
 
 /* Returns which bits of `bits` in a register can be written. Leaves the register as it was. */
-static u32 __init probe(u32 sbdf, unsigned reg, u32 bits)
+static u32 probe(u32 sbdf, unsigned reg, u32 bits)
 {
 	u32 was = pci_read(sbdf, reg, 4), got;
 
@@ -99,10 +119,9 @@ static u32 __init probe(u32 sbdf, unsigned reg, u32 bits)
 }
 
 /* Sizes a BAR. Returns how many registers it has. */
-static unsigned __init size_bar(struct pci_function *f, unsigned i, unsigned nr)
+static unsigned size_bar(struct pci_function *f, struct pci_bar *b, unsigned reg, bool last)
 {
-	struct pci_bar *b = &f->bar[i];
-	u64 mask = probe(f->sbdf, PCI_BAR0 + 4 * i, ~0U);
+	u64 mask = probe(f->sbdf, reg, ~0U);
 	bool wide;
 
 	if (!mask || mask == ~0U)
@@ -110,25 +129,31 @@ static unsigned __init size_bar(struct pci_function *f, unsigned i, unsigned nr)
 	b->io = mask & PCI_BAR_IO;
 	b->prefetch = !b->io && (mask & PCI_BAR_PREFETCH);
 	wide = !b->io && (mask & PCI_BAR_64);
-	b->is64 = wide && i + 1 < nr;
+	b->is64 = wide && !last;
 	mask &= b->io ? ~3UL : ~0xfUL;
 	if (b->is64)
-		mask |= (u64)probe(f->sbdf, PCI_BAR0 + 4 * i + 4, ~0U) << 32;
+		mask |= (u64)probe(f->sbdf, reg + 4, ~0U) << 32;
 	else
 		mask |= b->io && !(mask >> 16) ? ~0xffffUL : ~0UL << 32;
 	b->size = -mask;
 	/* The bits that can be written have gaps, or are none, or the upper half is missing. */
 	if ((b->size & (b->size - 1)) || wide != b->is64 || (!wide && b->size >> 32)) {
-		pr_warn("PCI: " PCI_FMT ": BAR %u is broken: nobody gets this function\n",
-			PCI_ARGS(f->sbdf), i);
+		pr_warn("PCI: " PCI_FMT ": BAR %#x is broken: nobody gets this function\n",
+			PCI_ARGS(f->sbdf), reg);
 		f->hidden = true;
 		b->size = 0;
 	}
 	return b->is64 ? 2 : 1;
 }
 
+void pci_size_bars(struct pci_function *f, struct pci_bar *b, unsigned reg, unsigned nr)
+{
+	for (unsigned i = 0; i < nr;)
+		i += size_bar(f, &b[i], reg + 4 * i, i + 1 == nr);
+}
+
 /* Decoding is off meanwhile, but not where the console may be, or what others are behind of. */
-static void __init size_bars(struct pci_function *f)
+static void size_bars(struct pci_function *f)
 {
 	u32 command = pci_read(f->sbdf, PCI_COMMAND, 2);
 	bool keep = f->class >> 16 == PCI_CLASS_DISPLAY || f->class >> 16 == PCI_CLASS_BRIDGE;
@@ -138,8 +163,7 @@ static void __init size_bars(struct pci_function *f)
 		return;
 	if (!keep)
 		pci_change(f->sbdf, PCI_COMMAND, PCI_COMMAND_IO | PCI_COMMAND_MEM, 0);
-	for (unsigned i = 0; i < nr;)
-		i += size_bar(f, i, nr);
+	pci_size_bars(f, f->bar, PCI_BAR0, nr);
 	pci_update_bars(f);
 	if (!keep)
 		pci_write(f->sbdf, PCI_COMMAND, 2, command);
@@ -147,7 +171,7 @@ static void __init size_bars(struct pci_function *f)
 
 void pci_update_bars(struct pci_function *f)
 {
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < PCI_BARS && !f->physfn; i++) {
 		struct pci_bar *b = &f->bar[i];
 		u64 at = b->size ? pci_read(f->sbdf, PCI_BAR0 + 4 * i, 4) : 0;
 
@@ -155,6 +179,16 @@ void pci_update_bars(struct pci_function *f)
 			at |= (u64)pci_read(f->sbdf, PCI_BAR0 + 4 * i + 4, 4) << 32;
 		b->base = at & -b->size;
 	}
+}
+
+void pci_insert(struct pci_function *f)
+{
+	struct pci_function *g;
+
+	list_for_each(g, &pci_functions, link)
+		if (g->sbdf > f->sbdf)
+			break;
+	list_add_tail(&f->link, &g->link);
 }
 
 struct pci_function *pci_find(u32 sbdf)
@@ -180,7 +214,7 @@ static void __init stop_function(const struct pci_function *f)
 }
 
 /* Finds the bridge above. Its bus is below the bus behind it, so that there is no loop. */
-static struct pci_function *__init find_bridge(u32 sbdf)
+static struct pci_function *find_bridge(u32 sbdf)
 {
 	struct pci_function *b;
 
@@ -191,36 +225,55 @@ static struct pci_function *__init find_bridge(u32 sbdf)
 	return NULL;
 }
 
-/* Called in the order of sbdf, so that bridges come before what is behind them. */
-static void __init add_function(u32 sbdf)
+void pci_probe(struct pci_function *f)
 {
-	struct pci_function *f = kzalloc(sizeof(*f));
+	u32 sbdf = f->sbdf;
 
-	if (!f)
-		panic("no memory for PCI functions\n");
-	f->sbdf = f->group = sbdf;
 	f->vendor = (u16)pci_read(sbdf, PCI_VENDOR, 2);
 	f->device = (u16)pci_read(sbdf, PCI_DEVICE, 2);
 	f->class = pci_read(sbdf, PCI_CLASS, 4) >> 8;
 	f->header = pci_read(sbdf, PCI_HEADER, 1) & PCI_HEADER_TYPE;
 	f->express_type = PCI_EXP_TYPE_NONE;
+	f->group = sbdf;
+	f->node = NODE_ANY;
+	find_caps(f);
+	find_ext_caps(f);
+	if (f->acs)	/* keeps functions below a port, or in a device, from reaching each other */
+		pci_change(sbdf, f->acs + PCI_ACS_CONTROL, 0,
+			   pci_read(sbdf, f->acs + PCI_ACS_CAP, 2) & PCI_ACS_WANTED);
+}
+
+/* Called in the order of sbdf, so that bridges come before what is behind them. */
+static struct pci_function *new_function(u32 sbdf)
+{
+	struct pci_function *f = kzalloc(sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->sbdf = sbdf;
+	pci_probe(f);
 	f->bridge = find_bridge(sbdf);
 	if (f->header == 1) {
 		f->secondary = (u8)pci_read(sbdf, PCI_SECONDARY, 1);
 		f->subordinate = (u8)pci_read(sbdf, PCI_SUBORDINATE, 1);
 	}
-	stop_function(f);
-	find_caps(f);
-	find_acs(f);
-	if (f->acs)	/* keeps functions below a port, or in a device, from reaching each other */
-		pci_change(sbdf, f->acs + PCI_ACS_CONTROL, 0,
-			   pci_read(sbdf, f->acs + PCI_ACS_CAP, 2) & PCI_ACS_WANTED);
 	size_bars(f);
-	list_add_tail(&f->link, &pci_functions);
+	if (f->sriov)
+		pci_vf_init(f);
+	pci_insert(f);
+	return f;
 }
 
-/* Returns whether what is below b reaches its neighbours without passing the root complex. */
-static bool __init leaks(const struct pci_function *b)
+static void __init add_function(u32 sbdf)
+{
+	const struct pci_function *f = new_function(sbdf);
+
+	if (!f)
+		panic("no memory for PCI functions\n");
+	stop_function(f);
+}
+
+bool pci_leaks(const struct pci_function *b)
 {
 	for (; b; b = b->bridge)
 		if (b->express_type != PCI_EXP_TYPE_UPSTREAM &&
@@ -230,7 +283,7 @@ static bool __init leaks(const struct pci_function *b)
 	return false;
 }
 
-static void __init join(const struct pci_function *a, const struct pci_function *b)
+static void join(const struct pci_function *a, const struct pci_function *b)
 {
 	u32 to = min(a->group, b->group), from = max(a->group, b->group);
 	struct pci_function *f;
@@ -240,17 +293,30 @@ static void __init join(const struct pci_function *a, const struct pci_function 
 			f->group = to;
 }
 
-static void __init find_groups(void)
+static void find_groups(void)
 {
 	struct pci_function *f, *g;
 
 	list_for_each(f, &pci_functions, link) {
-		if (leaks(f->bridge))
+		if (pci_leaks(f->bridge))
 			join(f, f->bridge);
 		list_for_each(g, &pci_functions, link)
-			if (!f->acs && !g->acs && g->sbdf >> 3 == f->sbdf >> 3)
+			if (!f->acs && !g->acs && g->sbdf >> 3 == f->sbdf >> 3 && !f->physfn &&
+			    !g->physfn)
 				join(f, g);
 	}
+}
+
+struct pci_function *pci_discover(u32 sbdf)
+{
+	struct pci_function *f = NULL;
+
+	if (pci_read(sbdf, PCI_VENDOR, 2) != 0xffff &&
+	    !(pci_read(sbdf, PCI_HEADER, 1) & PCI_HEADER_TYPE))
+		f = new_function(sbdf);
+	if (f)
+		find_groups();
+	return f;
 }
 
 static u32 serial_function __initdata = ~0U;
@@ -261,8 +327,9 @@ void __init pci_init(void)
 	for (unsigned i = 0; i < boot_acpi.nr_ecam; i++) {
 		const struct acpi_ecam *e = &boot_acpi.ecam[i];
 
-		if (e->segment)
-			walk(e->segment, e->first, e->last, add_function);
+		if (pci_segment(e->sbdf))
+			walk((u16)pci_segment(e->sbdf), pci_bus(e->sbdf),
+			     pci_bus(e->sbdf) + (unsigned)(e->size >> 20) - 1, add_function);
 	}
 	find_groups();
 	if (pci_find(serial_function))

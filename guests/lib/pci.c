@@ -15,6 +15,11 @@
 #define MCFG_FIRST	54
 #define MCFG_LAST	55
 
+#define MSI_CONTROL	2u
+#define MSI_ADDRESS	4u
+#define MSI_DATA	12u
+#define MSI_ENABLE	1u
+
 #define EDU_SOURCE	0x80
 #define EDU_TARGET	0x88
 #define EDU_COUNT	0x90
@@ -122,6 +127,17 @@ bool edu_write(struct edu *e, uint64_t address, unsigned int at, unsigned int by
 {
 	edu_begin_write(e, address, at, bytes);
 	return finish(e);
+}
+
+void edu_set_message(const struct edu *e, uint64_t address, uint16_t data)
+{
+	unsigned int msi = pci_cap(e->config, PCI_CAP_MSI);
+
+	pci_write16(e->config, msi + MSI_CONTROL, 0);
+	pci_write32(e->config, msi + MSI_ADDRESS, (uint32_t)address);
+	pci_write32(e->config, msi + MSI_ADDRESS + 4, (uint32_t)(address >> 32));
+	pci_write16(e->config, msi + MSI_DATA, data);
+	pci_write16(e->config, msi + MSI_CONTROL, MSI_ENABLE);
 }
 
 void edu_raise(const struct edu *e)

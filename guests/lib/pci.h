@@ -55,6 +55,9 @@ bool edu_write(struct edu *e, uint64_t address, unsigned int at, unsigned int by
 /* Starts such a write and does not wait. */
 void edu_begin_write(struct edu *e, uint64_t address, unsigned int at, unsigned int bytes);
 
+/* Sets and enables its MSI. */
+void edu_set_message(const struct edu *e, uint64_t address, uint16_t data);
+
 /* Has the device raise its interrupt. */
 void edu_raise(const struct edu *e);
 

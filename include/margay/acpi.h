@@ -34,11 +34,11 @@ struct acpi_ioapic {
 	u8 id;
 };
 
-/* The config space of a range of buses, 1 MiB for each. */
+/* The config space of whole buses of a segment, PCI_CONFIG_SIZE bytes for each function. */
 struct acpi_ecam {
-	paddr_t base;		/* of bus 0 */
-	u16 segment;
-	u8 first, last;		/* buses */
+	paddr_t base;
+	u64 size;
+	u32 sbdf;		/* the first */
 };
 
 struct acpi_override {

@@ -137,6 +137,14 @@ struct domain *domain_find(domid_t id);
 /* Returns the listed domain with the lowest id from `from` on, with a reference; NULL: none. */
 struct domain *domain_next(u32 from);
 void domain_put(struct domain *d);
+/* For a variable whose reference ends with its scope; NULL: it has none. */
+#define puts_domain __attribute__((cleanup(__domain_leave)))
+static inline void __domain_leave(struct domain **d)
+{
+	if (*d)
+		domain_put(*d);
+}
+
 /* Takes another reference. The caller has one or knows that d stays. */
 static inline void domain_hold(struct domain *d)
 {

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include <margay/types.h>
+#include <margay/trace.h>
 
 struct domain;
 
@@ -22,8 +22,8 @@ bool iommu_in_memory(paddr_t at, u64 size);
 bool iommu_has_reserved(u32 sbdf);
 
 /*
- * Gives the function at sbdf to d: it reaches d's pages from then on, and the regions that firmware
- * reserves for it. The first function makes d's tables from its p2m. 0; -ERESTART to be called
+ * Gives the function at sbdf to d: it reaches d's pages from then on, and if d has the machine's devices
+ * all memory that firmware reserves for some. The first function makes d's tables from its p2m. 0; -ERESTART to be called
  * again; -ENODEV: no unit covers it; -ENOMEM; -EBUSY: it is attached to another domain.
  * Called with the pci_lock.
  */
@@ -41,21 +41,24 @@ struct iommu_irq {
 	u8 vector;
 	u32 apic_id;
 	bool level;
+	paddr_t posted; /* the descriptor of the vCPU that gets the vector; 0: a CPU gets it */
 	bool nmi; /* an NMI instead of the vector; set by the caller before the route */
 };
 
 /*
- * Allocates n entries (a power of two) with consecutive, aligned indexes. They block. 0, -ENOSPC,
- * -ENOMEM. Called with the pci_lock, or during boot. The functions below need no lock.
+ * Allocates an entry. It blocks. 0, -ENOSPC, -ENOMEM. Called with the pci_lock, or during boot. The
+ * functions below need no lock.
  */
-int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf);
-void iommu_irq_free(struct iommu_irq *irqs, unsigned n);
+int iommu_irq_alloc(struct iommu_irq *i, u32 sbdf);
+void iommu_irq_free(struct iommu_irq *i);
+/* Returns whether it can be posted: include/x86/posting.h. */
+bool iommu_irq_posts(const struct iommu_irq *i);
 /*
  * Sends the interrupt to a CPU and vector from now on; vector 0 blocks it. The change is effective
  * on return.
  */
 void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level);
-/* Returns the message that the source must send. Of n entries, all have the first one's address. */
+/* Returns the message that the source must send. */
 void iommu_irq_message(const struct iommu_irq *i, u64 *address, u32 *data);
 /* Returns an IO-APIC's entry for it, without mask and polarity bits. */
 u64 iommu_irq_rte(const struct iommu_irq *i);
@@ -65,3 +68,7 @@ int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf);
 /* Reports pending faults, if it is time to look. Called in the scheduler's loop: CPU_WORK_ERRORS. */
 void iommu_report_faults(void);
 void iommu_start_polling(void);
+
+/* Counters: faults of each unit, with its number as the sub; what d's functions reach. */
+void iommu_counters_of_machine(counter_fn *put, void *to);
+void iommu_counters_of_domain(const struct domain *d, counter_fn *put, void *to);

@@ -51,7 +51,7 @@ void free_pages(void *va, unsigned n);
 static inline void *alloc_page(void) { return alloc_pages(1, NODE_ANY); }
 static inline void free_page(void *va) { free_pages(va, 1); }
 
-/* Allocates a small object: zeroed, 16-byte aligned, up to 2 MiB. NULL when there is no memory. */
+/* Allocates a small object: zeroed, aligned to 64 bytes or its smaller size, up to 2 MiB. Or NULL. */
 void *kzalloc(size_t size) __must_check;
 void kfree(void *p);	/* accepts NULL */
 

@@ -19,6 +19,7 @@ static inline unsigned pci_devfn(u32 sbdf) { return sbdf & 0xff; }
 #define PCI_FMT "%04x:%02x:%02x.%u"
 #define PCI_ARGS(sbdf) pci_segment(sbdf), pci_bus(sbdf), pci_devfn(sbdf) >> 3, (sbdf) & 7
 
+#define PCI_CONFIG_SIZE 4096U	/* bytes of each function */
 #define PCI_BARS 6
 #define PCI_NR_SAVED 13
 
@@ -38,9 +39,13 @@ struct pci_function {
 	u8 secondary, subordinate;	/* of a bridge */
 	u8 express_type;		/* PCI_EXP_TYPE_*, 0xff: no PCI Express function */
 	/* Offsets of capabilities in config space; 0: none. */
-	u8 pm, msi, msix, express, af;
-	u16 acs;
+	u8 pm, msi, msix, express;
+	u16 acs, sriov;
 	struct pci_bar bar[PCI_BARS];
+	struct pci_function *physfn;	/* of a virtual function; NULL: it is none */
+	u16 nr_vfs;			/* of a physical one: virtual functions that may be on */
+	struct pci_bar vf_bar[PCI_BARS]; /* those of the first one; the others' follow */
+	u8 node;			/* NUMA node; NODE_ANY: not known */
 	u32 group;            /* the lowest sbdf among those that cannot be isolated from it */
 	bool hidden;			/* Margay's or an IOMMU's own: nobody gets it */
 	struct domain *owner;		/* NULL: nobody; under pci_lock */
@@ -54,6 +59,7 @@ struct pci_function {
 	paddr_t msix_page;		/* of the MSI-X table, as msix_regs maps it; 0: nowhere */
 	volatile u8 *msix_regs;
 	void *view;			/* as its owner sees it; NULL: not yet, or not any more */
+	bool removed;  /* the last owner says that it goes: what comes is another */
 	bool reserved;			/* a boot guest wants it: not the control domain's */
 	u8 step;			/* of its way to, or from, the owner */
 	u64 period;			/* a grace period */
@@ -74,6 +80,8 @@ extern struct spinlock pci_lock;	/* LOCK_DEVICES: owners, additions, removals */
  */
 u32 pci_read(u32 sbdf, unsigned reg, unsigned size);
 void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value);
+/* Returns the function's config space in memory, or NULL. The function need not be there. */
+volatile u8 *pci_ecam(u32 sbdf);
 /* Clears and sets bits of a 16-bit register. */
 static inline void pci_change(u32 sbdf, unsigned reg, u32 clear, u32 set)
 {
@@ -82,6 +90,28 @@ static inline void pci_change(u32 sbdf, unsigned reg, u32 clear, u32 set)
 
 /* Finds all functions and disables their bus mastering, but for bridges and what SMM may drive. */
 void pci_init(void);
+void pci_insert(struct pci_function *f);
+/* Returns a new function that answers at an address, but no bridge; NULL: none. With pci_lock. */
+struct pci_function *pci_discover(u32 sbdf);
+/* Describes f as config space does, but for BARs and the bridge above. */
+void pci_probe(struct pci_function *f);
+/* Sizes nr BARs at a register. Decoding is off. */
+void pci_size_bars(struct pci_function *f, struct pci_bar *b, unsigned reg, unsigned nr);
+/* Returns whether what is below b reaches its neighbours without passing the root complex. */
+bool pci_leaks(const struct pci_function *b);
+
+/*
+ * Virtual functions. drivers/pci/sriov.c. Called with the pci_lock, or during boot. pci_vf_init() turns those of
+ * f off and sizes their BARs. pci_vf_index() returns which one of f's has an address; -1: none, or
+ * not one of nr_vfs. pci_vf_add() describes a new one; NULL: there is none, or no memory.
+ * pci_vfs_forget() drops all that are known; false: somebody has one. pci_forget() drops one.
+ */
+void pci_vf_init(struct pci_function *f);
+int pci_vf_index(const struct pci_function *f, u32 sbdf);
+struct pci_function *pci_vf_add(struct pci_function *f, u32 sbdf);
+bool pci_vfs_forget(const struct pci_function *f);
+void pci_forget(struct pci_function *f);
+
 /* Returns the I/O base of the first serial controller; 0: none. Boot, before pci_init(). */
 u16 pci_serial_port(void);
 /* Reads where the BARs are now. */
@@ -107,7 +137,18 @@ int pci_reset(struct pci_function *f);
  */
 int pci_assign(struct domain *d, u32 sbdf);
 int pci_revoke(u32 sbdf, bool force);
+u64 pci_interrupts(const struct domain *d);	/* of the functions that d has now */
 const char *pci_why(int rc);	/* what an error of pci_assign() means */
+/*
+ * The domain that has the devices tells of a function, or of the end of one. pci_add() makes d the
+ * owner of a new virtual function of physfn's. pci_remove() takes a virtual one from whoever has it,
+ * by force, and a real one from d. 0; -ERESTART to be called again; -ENODEV: there is none; others
+ * of an attachment.
+ */
+int pci_add(struct domain *d, u32 sbdf, u32 physfn, u8 node);
+int pci_remove(const struct domain *d, u32 sbdf);
+/* Makes d the owner of a function that is new at an address, if there is one. With pci_lock. */
+void pci_touch(struct domain *d, u32 sbdf);
 
 /*
  * A domain's view of config space. arch/x86/guest/vpci.c. vpci_create() makes empty slots for an

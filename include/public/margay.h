@@ -104,6 +104,7 @@ struct margay_trace_ring {
 #define MARGAY_PCI_HIDDEN 1U	/* Margay's own, or broken: nobody gets it */
 #define MARGAY_PCI_BRIDGE 2U
 #define MARGAY_PCI_RESERVED 4U	/* a boot guest's */
+#define MARGAY_NO_NODE 0xffffffffU
 #define MARGAY_PCI_FORCE 8U	/* in, to MARGAY_PCI_REVOKE */
 
 struct margay_op {
@@ -177,6 +178,8 @@ struct margay_op {
 			uint32_t group;	/* the lowest sbdf of those not isolated from it */
 			uint32_t flags;		/* MARGAY_PCI_* */
 			uint64_t interrupts, refused;	/* refused: the owner's writes */
+			uint32_t node;		/* MARGAY_NO_NODE: not known */
+			uint32_t physfn;	/* of a virtual function; else sbdf again */
 		} pci;
 		struct {
 			uint32_t domain;

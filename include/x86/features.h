@@ -14,6 +14,7 @@ struct x86_features {
 	bool lfence_serializes;
 	bool fip_leaks;		/* FXRSTOR leaves FIP, FDP and FOP of the previous vCPU */
 	bool virt_spec_ctrl;	/* AMD: VMRUN switches SPEC_CTRL */
+	bool posting;		/* CPUs take interrupts that an IOMMU posts to a vCPU */
 	bool itlb_multihit;	/* code in large pages can cause a machine check */
 	u8 phys_bits;
 	u8 vendor;	/* whose CPUID leaves and MSRs: by back-end, not by name */

@@ -58,6 +58,14 @@ static inline void device_write(volatile void *at, unsigned size, u64 val)
 	}
 }
 
+static inline void device_access(volatile void *at, unsigned size, u64 *val, bool write)
+{
+	if (write)
+		device_write(at, size, *val);
+	else
+		*val = device_read(at, size);
+}
+
 #define PIT_HZ 1193182U
 #define PIT_CH0 0x40
 #define PIT_CH2 0x42

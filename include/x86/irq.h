@@ -9,10 +9,12 @@
 
 #define VEC_DEVICE_FIRST 0x30
 #define VEC_DEVICE_LAST 0xef
+#define IRQS_A_USER 64U
 
 struct irq {
 	/* Called on the CPU, with interrupts off, after the EOI. Takes locks from LOCK_IOAPIC on. */
 	void (*fn)(struct irq *i);
+	const struct domain *user; /* may have IRQS_A_USER of a CPU's vectors; NULL: all */
 	struct cpu *cpu;	/* NULL: not bound */
 	u8 vector;
 };

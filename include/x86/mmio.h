@@ -11,9 +11,12 @@ struct mmio_region {
 	struct mmio_region *next;
 	gpaddr_t base;
 	u64 size;
-	/* size: 1, 2, 4 or 8 bytes, within a page; offset from base. On the vCPU's CPU, no lock. */
-	u64 (*read)(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size);
-	void (*write)(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size, u64 val);
+	/*
+	 * size: 1, 2, 4 or 8 bytes, within a page; offset from base. A read finds ones in *val. On the
+	 * vCPU's CPU, no lock.
+	 */
+	void (*access)(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size, u64 *val,
+		       bool write);
 };
 
 /*

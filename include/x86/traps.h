@@ -44,6 +44,8 @@ u64 idt_base(void);
 void __noreturn stack_switch(void *top, void (*fn)(void *arg), void *arg);
 void trap_dump_frame(const struct trap_frame *f);
 void trap_backtrace(u64 rip, u64 rsp, u64 rbp);
+/* Handles an interrupt that the CPU has acknowledged already. */
+void trap_interrupt(u8 vector);
 bool trap_in_policy(struct cpu *c, struct trap_frame *f);
 bool policy_nmi(struct cpu *c, struct trap_frame *f);
 void nmi_unasked(struct cpu *c);

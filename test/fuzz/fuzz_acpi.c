@@ -162,7 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(info.nr_overrides <= 16);
 	CHECK(info.nr_ecam <= ACPI_MAX_ECAM);
 	for (i = 0; i < info.nr_ecam; i++)
-		CHECK(info.ecam[i].base && info.ecam[i].first <= info.ecam[i].last);
+		CHECK(info.ecam[i].base && info.ecam[i].size && info.ecam[i].size <= 256UL << 20);
 	for (i = 0; i < 2; i++) {
 		const struct acpi_uart *u = i ? &info.dbg2 : &info.spcr;
 

@@ -8,6 +8,7 @@
 #include <x86/features.h>
 #include <x86/regs.h>
 #include <x86/spec.h>
+#include <x86/posting.h>
 #include <x86/vioapic.h>
 
 struct domain mock_domain = { .vcpus = { [MOCK_VCPUS - 1] = NULL } };
@@ -72,6 +73,12 @@ __attribute__((weak)) void direct_timer(struct vcpu *v __unused, bool direct __u
 __attribute__((weak)) bool arch_vcpu_may_be_direct(const struct vcpu *v __unused)
 {
 	return false;
+}
+
+/* Nothing is posted. */
+__attribute__((weak)) void posting_free(struct vcpu *v)
+{
+	(void)v;
 }
 
 /* In a domain without emulated IO-APICs. */

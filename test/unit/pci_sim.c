@@ -26,6 +26,26 @@ int sim_pci_setup(void **state)
 	return 0;
 }
 
+/* Returns what is valid until the next call. */
+volatile u8 *pci_ecam(u32 sbdf)
+{
+	static u8 bus[256 * PCI_CONFIG_SIZE];
+
+	for (unsigned i = 0; i < boot_acpi.nr_ecam; i++) {
+		const struct acpi_ecam *e = &boot_acpi.ecam[i];
+
+		if (sbdf < e->sbdf || sbdf - e->sbdf >= e->size / PCI_CONFIG_SIZE)
+			continue;
+		memset(bus, 0xff, sizeof(bus));
+		for (unsigned n = 0; n < sim_nr; n++)
+			if (sim_functions[n].sbdf >> 8 == sbdf >> 8)
+				memcpy(bus + pci_devfn(sim_functions[n].sbdf) * PCI_CONFIG_SIZE,
+				       sim_functions[n].config, PCI_CONFIG_SIZE);
+		return bus + pci_devfn(sbdf) * PCI_CONFIG_SIZE;
+	}
+	return NULL;
+}
+
 struct sim_function *sim_function(u32 sbdf)
 {
 	for (unsigned i = 0; i < sim_nr; i++)
@@ -75,13 +95,36 @@ struct sim_function *sim_bridge(u32 sbdf, u8 secondary, u8 subordinate)
 	return f;
 }
 
-void sim_bar(struct sim_function *f, unsigned i, u64 base, u64 size, u32 flags)
+static void set_bar(struct sim_function *f, unsigned reg, u64 base, u64 size, u32 flags)
 {
 	u64 mask = -size;
 
-	sim_set(f, PCI_BAR0 + 4 * i, 4, (u32)base | flags, (u32)mask & ~0xfU);
+	sim_set(f, reg, 4, (u32)base | flags, (u32)mask & ~0xfU);
 	if (flags & PCI_BAR_64)
-		sim_set(f, PCI_BAR0 + 4 * i + 4, 4, base >> 32, mask >> 32);
+		sim_set(f, reg + 4, 4, base >> 32, mask >> 32);
+}
+
+void sim_bar(struct sim_function *f, unsigned i, u64 base, u64 size, u32 flags)
+{
+	set_bar(f, PCI_BAR0 + 4 * i, base, size, flags);
+}
+
+void sim_vf_bar(struct sim_function *f, unsigned i, u64 base, u64 size, u32 flags)
+{
+	set_bar(f, SIM_SRIOV + PCI_SRIOV_BAR0 + 4 * i, base, size, flags);
+}
+
+void sim_sriov(struct sim_function *f, u16 total, u16 offset, u16 stride, u16 device)
+{
+	sim_set(f, PCI_EXT_FIRST, 4, sim_get(f, PCI_EXT_FIRST, 4) | 1 | SIM_SRIOV << 20, 0);
+	sim_set(f, SIM_SRIOV, 4, PCI_EXT_SRIOV | 1 << 16, 0);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_CONTROL, 2, 0, 0x1f);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_TOTAL, 2, total, 0);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_NUM, 2, 0, 0xffff);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_OFFSET, 2, offset, 0);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_STRIDE, 2, stride, 0);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_DEVICE, 2, device, 0);
+	sim_set(f, SIM_SRIOV + PCI_SRIOV_PAGE_SIZE, 4, 2, 0xffff);
 }
 
 unsigned sim_cap(struct sim_function *f, u8 at, u8 id)
@@ -145,8 +188,8 @@ u32 pci_read(u32 sbdf, unsigned reg, unsigned size)
 void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value)
 {
 	struct sim_function *f = sim_function(sbdf);
-	unsigned express, af;
-	u8 was;
+	unsigned express, pm;
+	u8 was, state;
 
 	assert_true(reg + size <= 4096 && !(reg % size));
 	sim_writes++;
@@ -154,14 +197,15 @@ void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value)
 		return;
 	was = f->config[PCI_BRIDGE_CONTROL];
 	express = find(f, PCI_CAP_EXPRESS);
-	af = find(f, PCI_CAP_AF);
+	pm = find(f, PCI_CAP_PM);
+	state = pm ? f->config[pm + PCI_PM_CONTROL] & PCI_PM_STATE : 0;
 	for (unsigned i = 0; i < size; i++) {
 		u8 m = f->writable[reg + i];
 
 		f->config[reg + i] = (f->config[reg + i] & ~m) | (value >> 8 * i & m);
 	}
 	if ((express && reg == express + PCI_EXP_DEVCTL && (value & PCI_EXP_DEVCTL_FLR)) ||
-	    (af && reg == af + PCI_AF_CONTROL && (value & 1)))
+	    (pm && reg == pm + PCI_PM_CONTROL && state == 3 && !(value & PCI_PM_STATE)))
 		reset(f);
 	if ((f->config[PCI_HEADER] & 0x7f) == 1 && reg == PCI_BRIDGE_CONTROL &&
 	    (was & PCI_BRIDGE_RESET) && !(value & PCI_BRIDGE_RESET))

@@ -35,6 +35,10 @@ void sim_bar(struct sim_function *f, unsigned i, u64 base, u64 size, u32 flags);
 unsigned sim_cap(struct sim_function *f, u8 at, u8 id);
 unsigned sim_express(struct sim_function *f, u8 at, u8 type, bool flr);
 void sim_acs(struct sim_function *f);
+/* Adds the capability of virtual functions, and a BAR of the first of them. */
+#define SIM_SRIOV 0x200U
+void sim_sriov(struct sim_function *f, u16 total, u16 offset, u16 stride, u16 device);
+void sim_vf_bar(struct sim_function *f, unsigned i, u64 base, u64 size, u32 flags);
 void sim_set(struct sim_function *f, unsigned reg, unsigned size, u32 val, u32 writable);
 u32 sim_get(const struct sim_function *f, unsigned reg, unsigned size);
 

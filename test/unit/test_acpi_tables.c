@@ -510,9 +510,10 @@ static void test_mcfg(void **state)
 	assert_int_equal(host_logged("MCFG"), 0);
 	assert_int_equal(sim_info.nr_ecam, 2);
 	assert_int_equal(sim_info.ecam[0].base, 0xb0000000);
-	assert_int_equal(sim_info.ecam[1].segment, 1);
-	assert_int_equal(sim_info.ecam[1].first, 16);
-	assert_int_equal(sim_info.ecam[1].last, 31);
+	assert_int_equal(sim_info.ecam[0].size, 256UL << 20);
+	assert_int_equal(sim_info.ecam[1].sbdf, 0x11000);
+	assert_int_equal(sim_info.ecam[1].base, 0xe001000000);
+	assert_int_equal(sim_info.ecam[1].size, 16UL << 20);
 
 	sim_setup(NULL);
 	ecam_entry(e + 32, 0xe010000000, 1, 31, 40);

@@ -525,6 +525,22 @@ static void test_timeout(void **state)
 	assert_false(units[1].dead);
 }
 
+/* Allocates or frees n entries. */
+static int alloc_irqs(struct iommu_irq *i, unsigned n, u32 sbdf)
+{
+	int rc = 0;
+
+	while (n-- && !rc)
+		rc = iommu_irq_alloc(i++, sbdf);
+	return rc;
+}
+
+static void free_irqs(struct iommu_irq *i, unsigned n)
+{
+	while (n--)
+		iommu_irq_free(i++);
+}
+
 static void irqs(bool xt)
 {
 	struct iommu_irq i[2], j[2], io, many[32];
@@ -536,7 +552,7 @@ static void irqs(bool xt)
 	assert_int_equal(!!(ENABLED & 1UL << 50), xt);
 	assert_int_equal(!!(ENABLED & 1UL << 17), xt);
 	assert_int_equal(message(8, 0), BLOCKED);
-	assert_int_equal(iommu_irq_alloc(i, 1, 8), 0);
+	assert_int_equal(iommu_irq_alloc(i, 8), 0);
 	iommu_irq_message(i, &address, &data);
 	assert_int_equal(address, 0xfee00000);
 	assert_int_equal(message(8, data), BLOCKED);
@@ -553,16 +569,16 @@ static void irqs(bool xt)
 	iommu_irq_route(i, 1, 0, false);
 	assert_int_equal(message(8, data), BLOCKED);
 
-	assert_int_equal(iommu_irq_alloc(many, 32, 8), 0);
-	assert_int_equal(many[0].index, 32);
+	assert_int_equal(alloc_irqs(many, 32, 8), 0);
+	assert_int_equal(many[0].index, 1);
 	iommu_irq_route(&many[31], 2, 0x50, false);
-	assert_int_equal(message(8, 63), 0x250);
-	iommu_irq_free(many, 32);
-	assert_int_equal(message(8, 63), BLOCKED);
+	assert_int_equal(message(8, 32), 0x250);
+	free_irqs(many, 32);
+	assert_int_equal(message(8, 32), BLOCKED);
 
 	/* Functions behind a bridge send with its id: one table, apart from others. */
-	assert_int_equal(iommu_irq_alloc(i, 2, 0x300), 0);
-	assert_int_equal(iommu_irq_alloc(j, 2, 0x301), 0);
+	assert_int_equal(alloc_irqs(i, 2, 0x300), 0);
+	assert_int_equal(alloc_irqs(j, 2, 0x301), 0);
 	assert_int_not_equal(i->index, j->index);
 	iommu_irq_route(i, 1, 0x60, false);
 	iommu_irq_route(j, 2, 0x61, false);
@@ -571,7 +587,7 @@ static void irqs(bool xt)
 	assert_int_equal(message(0x300, i->index), BLOCKED);
 
 	/* The IO-APIC's */
-	assert_int_equal(iommu_irq_alloc(&io, 1, 0xa0), 0);
+	assert_int_equal(iommu_irq_alloc(&io, 0xa0), 0);
 	iommu_irq_route(&io, 5, 0x33, true);
 	assert_int_equal(iommu_irq_rte(&io), 0x8000 | io.index);
 	assert_int_equal(message(0xa0, iommu_irq_rte(&io) & 0x7ff), 0x533);
@@ -582,9 +598,9 @@ static void irqs(bool xt)
 	assert_true(dte_read(0xa0)[2] & 1UL << 58);
 	assert_int_equal(dte_read(8)[2] & 0xc700000000000000, 0);
 
-	assert_int_equal(iommu_irq_alloc(i, 1, 0x500), -ENOMEM);
+	assert_int_equal(iommu_irq_alloc(i, 0x500), -ENOMEM);
 	page_limit = used;
-	assert_int_equal(iommu_irq_alloc(i, 1, 0x10), -ENOMEM);
+	assert_int_equal(iommu_irq_alloc(i, 0x10), -ENOMEM);
 	assert_false(units[0].dead);
 }
 

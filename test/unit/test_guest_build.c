@@ -501,7 +501,7 @@ static void test_acpi_pci(void **state)
 	assert_silent();
 	assert_int_equal(info.nr_ecam, 1);
 	assert_int_equal(info.ecam[0].base, GUEST_PCI_ECAM);
-	assert_int_equal(info.ecam[0].last, GUEST_PCI_SLOTS);
+	assert_int_equal(info.ecam[0].size, GUEST_PCI_ECAM_SIZE);
 	aml = table("SSDT");
 	assert_int_equal(*(const u32 *)(aml + 4), 36 + sizeof(guest_pci_aml));
 	aml += 36;

@@ -51,17 +51,14 @@ static void sim_write(u16 port, unsigned size, u32 val)
 	last_val = val;
 }
 
-u32 vpci_in(struct vcpu *v, u16 port, unsigned size)
-{
-	assert_ptr_equal(v, &vcpu);
-	return (u32)port << 8 | size;
-}
-
-void vpci_out(struct vcpu *v, u16 port, unsigned size, u32 val)
+void vpci_ports(struct vcpu *v, u16 port, unsigned size, u64 *val, bool write)
 {
 	assert_ptr_equal(v, &vcpu);
 	assert_true(port + size <= 0xd00);
-	config_val = val;
+	if (write)
+		config_val = (u32)*val;
+	else
+		*val = (u32)port << 8 | size;
 }
 
 void domain_shutdown(struct domain *d, unsigned code)
@@ -121,7 +118,7 @@ static int setup(void **state)
 	boot_info = (struct boot_info){ .mem = mem, .nr_mem = ARRAY_SIZE(mem) };
 	boot_acpi = (struct acpi_info){
 		.hpet_base = 0xfed00000,
-		.ecam = { { .base = 0xb0000000, .last = 0xff } }, .nr_ecam = 1,
+		.ecam = { { .base = 0xb0000000, .size = 256UL << 20 } }, .nr_ecam = 1,
 		.pm1a_cnt = 0x604, .pm1b_cnt = 0x704, .s5_valid = true, .s5_typ_a = 5,
 		.s5_typ_b = 6, .reset_port = 0xcf9, .reset_value = 0xf,
 	};

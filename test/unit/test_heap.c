@@ -17,7 +17,7 @@ static void fill(unsigned i, size_t size)
 {
 	obj[i].p = kzalloc(size);
 	assert_non_null(obj[i].p);
-	assert_int_equal((uintptr_t)(obj[i].p - host_directmap) % 16, 0);
+	assert_int_equal((uintptr_t)(obj[i].p - host_directmap) % (size > 32 ? 64 : 32), 0);
 	for (size_t b = 0; b < size; b++)
 		assert_int_equal(obj[i].p[b], 0);
 	obj[i].size = size;

@@ -10,8 +10,10 @@
 #include <margay/boot_state.h>
 #include <margay/console.h>
 #include <margay/domain_parts.h>
+#include <margay/errno.h>
 #include <margay/hypercall.h>
 #include <margay/module.h>
+#include <margay/pci.h>
 #include <margay/sched.h>
 #include <margay/trace.h>
 #include <margay/version.h>
@@ -31,6 +33,33 @@ const u8 *module_hypervisor_id(void)
 {
 	return (const u8 *)"abcdefghijklmnopqrst";
 }
+
+struct acpi_info boot_acpi;
+static struct {
+	struct domain *d;
+	u32 sbdf, physfn;
+	unsigned waits;		/* calls until it is done */
+	u8 node;
+	bool removed;
+} function;
+
+int pci_add(struct domain *d, u32 sbdf, u32 physfn, u8 node)
+{
+	function.d = d;
+	function.sbdf = sbdf;
+	function.physfn = physfn;
+	function.node = node;
+	return function.waits && function.waits-- ? -ERESTART : 0;
+}
+
+int pci_remove(const struct domain *d, u32 sbdf)
+{
+	assert_ptr_equal(d, A);
+	function.removed = sbdf == function.sbdf;
+	return function.removed ? 0 : -ENODEV;
+}
+
+void cpu_relax(void) {}
 
 /* Every n-th check requests preemption; 0: never. */
 static unsigned preempt_every, looks;
@@ -277,6 +306,49 @@ static int teardown(void **state)
 	for (i = 0; i < MOCK_VCPUS; i++)
 		vcpu_areas_release(A->vcpus[i]);
 	return mock_teardown(state);
+}
+
+/* What Linux tells of the machine's functions, if they are the domain's. */
+static void test_physdev(void **state)
+{
+	struct {
+		struct physdev_pci_device_add add;
+		u32 pxm;
+	} a = { { .seg = 1, .bus = 2, .devfn = 3 }, 7 };
+	struct physdev_pci_device device = { 1, 2, 3 };
+
+	(void)state;
+	boot_acpi.nr_nodes = 2;
+	boot_acpi.nodes[1] = 7;
+	A->hardware = A->control = true;
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_add, P(a), 0), 0);
+	assert_ptr_equal(function.d, A);
+	assert_int_equal(function.sbdf, 0x10203);
+	assert_int_equal(function.physfn, ~0U);
+	assert_int_equal(function.node, NODE_ANY);
+	a.add.flags = XEN_PCI_DEV_VIRTFN | XEN_PCI_DEV_PXM;
+	a.add.physfn.bus = 4;
+	a.add.physfn.devfn = 5;
+	function.waits = 3;
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_add, P(a), 0), 0);
+	assert_int_equal(function.waits, 0);
+	assert_int_equal(function.physfn, 0x10405);
+	assert_int_equal(function.node, 1);
+	a.pxm = 8;	/* without CPUs and memory */
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_add, P(a), 0), 0);
+	assert_int_equal(function.node, NODE_ANY);
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_add, BAD_PTR, 0),
+			 -EFAULT);
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_remove, BAD_PTR, 0),
+			 -EFAULT);
+	assert_false(function.removed);
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_remove, P(device), 0),
+			 0);
+	assert_true(function.removed);
+	device.devfn = 4;
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_pci_device_remove, P(device), 0),
+			 -ENODEV);
+	A->hardware = A->control = false;
 }
 
 static void test_dispatch(void **state)
@@ -987,6 +1059,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(test_physdev),
 		TEST(test_dispatch),	  TEST(test_console_io),     TEST(test_populate),
 		TEST(test_build_id),	  TEST(test_32bit),
 		TEST(test_physmap),	  TEST(test_multicall),	     TEST(test_grant_mapping_stays),

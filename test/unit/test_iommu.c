@@ -403,9 +403,59 @@ static int setup(void **state)
 	return 0;
 }
 
+static u64 counted[4];
+
+static void count(void *to, const char *group, const char *name, u32 sub, u64 value)
+{
+	static const char *const names[] = { "iommu-mapped", "reported", "suppressed", "cut-off" };
+
+	(void)to;
+	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+		if (!strcmp(name, names[i])) {
+			assert_string_equal(group, i ? "iommu" : "memory");
+			counted[i] = !i || sub ? value : counted[i];
+			return;
+		}
+	assert_string_equal(name, "iommu-tables");
+	counted[1] = value;
+}
+
+static u64 pages_of(const u64 *t, unsigned level, u64 *tables)
+{
+	u64 n = 0;
+
+	++*tables;
+	for (unsigned i = 0; i < 512; i++)
+		if (pt_present(t[i]))
+			n += pt_is_leaf(t[i], level) ? 1UL << 9 * level :
+						       pages_of(pt_table(t[i]), level - 1, tables);
+	return n;
+}
+
+/* The counters are what a walk of the tables finds. */
+static void check_counters(const struct domain *dom)
+{
+	const struct iommu_domain *id = dom->iommu;
+	u64 tables = 0, pages = id ? pages_of(id->pt.root, 3, &tables) : 0;
+
+	iommu_counters_of_domain(dom, count, NULL);
+	assert_int_equal(counted[0], pages << PAGE_SHIFT);
+	assert_int_equal(counted[1], tables << PAGE_SHIFT);
+}
+
+static void assert_counts(u64 reported, u64 suppressed, u64 cut_off)
+{
+	iommu_counters_of_machine(count, NULL);	/* of unit 1 */
+	assert_int_equal(counted[1], reported);
+	assert_int_equal(counted[2], suppressed);
+	assert_int_equal(counted[3], cut_off);
+}
+
 static void destroy(struct domain *dom)
 {
 	unsigned steps = 0;
+
+	check_counters(dom);
 
 	while (iommu_part.destroy(dom) == -ERESTART)
 		assert_true(++steps < 1000);
@@ -496,6 +546,13 @@ static void test_coverage(void **state)
 	assert_false(iommu_covers(F(0, 3, 0)));
 	assert_false(iommu_covers(PCI_SBDF(1, 5, 0)));
 	assert_int_equal(attach(&d, F(7, 0, 0)), -ENODEV);
+	/* A virtual function is the unit's that has its physical one. */
+	pci_find(F(7, 0, 0))->physfn = pci_find(F(6, 0, 0));
+	assert_ptr_equal(iommu_unit_of(F(7, 0, 0)), unit(1));
+	assert_int_equal(attach(&d, F(7, 0, 0)), 0);
+	assert_ptr_equal(pci_find(F(7, 0, 0))->dma, d.iommu);
+	iommu_detach(&d, F(7, 0, 0));
+	pci_find(F(7, 0, 0))->physfn = NULL;
 }
 
 static void test_no_unit(void **state)
@@ -510,7 +567,7 @@ static void test_no_unit(void **state)
 	assert_false(iommu_present());
 	assert_int_equal(host_logged("blocks no DMA: it is old"), 2);
 	assert_int_equal(attach(&d, F(0, 1, 0)), -ENODEV);
-	assert_int_equal(iommu_irq_alloc(&i, 1, F(0, 1, 0)), 0);
+	assert_int_equal(iommu_irq_alloc(&i, F(0, 1, 0)), 0);
 	iommu_irq_route(&i, 3, 0x41, false);
 	iommu_irq_message(&i, &address, &data);
 	assert_int_equal(address, 0xfee03000);
@@ -520,7 +577,7 @@ static void test_no_unit(void **state)
 	i.nmi = true;
 	iommu_irq_route(&i, 3, 0, false);
 	assert_int_equal(iommu_irq_rte(&i), 3UL << 56 | 0x400);
-	iommu_irq_free(&i, 1);
+	iommu_irq_free(&i);
 	iommu_start_polling();
 	assert_int_equal(cpu.work, 0);
 }
@@ -760,7 +817,7 @@ static void test_random(void **state)
 	dom_free(&other, lent, 0);
 }
 
-/* Firmware's regions: before there is an owner, in its tables, and after it. */
+/* Firmware's regions: before there is an owner, and for the domain with the devices, but no other. */
 static void test_reserved(void **state)
 {
 	static struct mem_range ram_map[] = { { 0, ARENA_SIZE, MEM_RAM } };
@@ -790,6 +847,11 @@ static void test_reserved(void **state)
 	assert_int_equal(device_entry(&id->pt, ARENA_IMAGE >> PAGE_SHIFT, &level), 0);
 	assert_int_equal(device_entry(&id->pt, (far >> PAGE_SHIFT) + 768, &level), 0);
 
+	d.hardware = true;
+	arena_take_all_but(4);
+	assert_int_equal(attach(&d, F(0, 1, 0)), -ENOMEM);
+	assert_null(d.iommu);
+	arena_give();
 	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
 	assert_true(is_attached(0, F(0, 1, 0), d.iommu));
 	id = d.iommu;
@@ -801,18 +863,17 @@ static void test_reserved(void **state)
 	for (gfn_t g = clash; g < clash + 512; g++)
 		assert_same(g);
 	check_lock = true;
-	/* Two functions of the domain; the region goes with the last that needs it. */
-	assert_int_equal(attach(&d, F(0, 3, 0)), 0);
-	assert_int_equal(device_entry(&id->pt, (2 * far >> PAGE_SHIFT) + 1000, &level),
-			 (2 * far + (1000UL << PAGE_SHIFT)) | MAY_READ | MAY_WRITE | PTE_PS);
+	/* Its CPUs may use the memory, too. */
+	assert_int_equal(p2m_map(&d, (2 * far >> PAGE_SHIFT) + 1024, 1024, 9, P2M_MMIO), 0);
+	assert_int_equal(device_entry(&id->pt, (2 * far >> PAGE_SHIFT) + 1024, &level),
+			 (2 * far + (1024UL << PAGE_SHIFT)) | MAY_READ | MAY_WRITE | PTE_PS);
+	check_lock = false;
+	assert_int_equal(attach(&other, F(6, 0, 0)), 0);
+	id = other.iommu;
+	assert_int_equal(device_entry(&id->pt, far >> PAGE_SHIFT, &level), 0);
+	iommu_detach(&other, F(6, 0, 0));
 	iommu_detach(&d, F(0, 1, 0));
 	assert_int_equal(records[0].nr, 0);
-	for (gfn_t g = far >> PAGE_SHIFT; g < clash + 512; g++)
-		assert_same(g);
-	iommu_detach(&d, F(0, 3, 0));
-	assert_same(2 * far >> PAGE_SHIFT);
-	assert_same((2 * far >> PAGE_SHIFT) + 2097151);
-	check_lock = false;
 	/* The tables of firmware's domain stay for good. */
 	destroy(&d);
 	destroy(&other);
@@ -841,6 +902,22 @@ static void test_dead(void **state)
 	iommu_detach(&d, F(6, 0, 0));
 }
 
+/* Allocates or frees n entries. */
+static int alloc_irqs(struct iommu_irq *i, unsigned n, u32 sbdf)
+{
+	int rc = 0;
+
+	while (n-- && !rc)
+		rc = iommu_irq_alloc(i++, sbdf);
+	return rc;
+}
+
+static void free_irqs(struct iommu_irq *i, unsigned n)
+{
+	while (n--)
+		iommu_irq_free(i++);
+}
+
 static void test_irqs(void **state)
 {
 	static struct iommu_irq more[1024];
@@ -853,28 +930,26 @@ static void test_irqs(void **state)
 	assert_int_equal(iommu_ioapic_sbdf(2, &sbdf), 0);
 	assert_int_equal(sbdf, F(0xf0, 31, 7));
 	assert_int_equal(iommu_ioapic_sbdf(3, &sbdf), -ENODEV);
-	assert_int_equal(iommu_irq_alloc(i, 1, sbdf), 0);
+	assert_int_equal(iommu_irq_alloc(i, sbdf), 0);
 	assert_int_equal(i[0].index, 0);
-	assert_int_equal(iommu_irq_alloc(i, 4, sbdf), 0);
+	assert_int_equal(alloc_irqs(i, 4, sbdf), 0);
 	assert_ptr_equal(i[3].unit, unit(0));
-	assert_int_equal(i[3].index, 7);
+	assert_int_equal(i[3].index, 4);
 	iommu_irq_route(&i[1], 7, 0x31, true);
 	assert_int_equal(written_vector, 0x31);
 	assert_int_equal(iommu_irq_rte(&i[1]), 1UL << 48 | 0x31);
 	iommu_irq_message(&i[1], &address, &data);
 	assert_int_equal(address, 0xabc);
-	assert_int_equal(data, 5);
-	/* Blocks are aligned and disjoint; what is freed blocks, and is used again. */
-	assert_int_equal(iommu_irq_alloc(more, 256, sbdf), 0);
-	assert_int_equal(more[0].index, 256);
-	assert_int_equal(iommu_irq_alloc(more, 256, sbdf), -ENOSPC);
-	assert_int_equal(iommu_irq_alloc(more, 1024, sbdf), -ENOSPC);
-	iommu_irq_free(i, 4);
+	assert_int_equal(data, 2);
+	/* What is freed blocks, and is used again. */
+	assert_int_equal(alloc_irqs(more, 1024, sbdf), -ENOSPC);
+	assert_int_equal(more[506].index, 511);
+	free_irqs(i, 4);
 	assert_int_equal(written_vector, 0);
-	assert_int_equal(iommu_irq_alloc(i, 4, sbdf), 0);
-	assert_int_equal(i[0].index, 4);
+	assert_int_equal(alloc_irqs(i, 4, sbdf), 0);
+	assert_int_equal(i[0].index, 1);
 	arena_take_all_but(0);
-	assert_int_equal(iommu_irq_alloc(i, 1, F(6, 0, 0)), -ENOMEM);
+	assert_int_equal(iommu_irq_alloc(i, F(6, 0, 0)), -ENOMEM);
 	arena_give();
 }
 
@@ -887,7 +962,7 @@ static void test_lost_ioapic(void **state)
 	boot_acpi.ioapics[boot_acpi.nr_ioapics++].id = 9;
 	iommu_init();
 	assert_logged("an IO-APIC has no source id");
-	assert_int_equal(iommu_irq_alloc(&i, 1, F(0, 1, 0)), 0);
+	assert_int_equal(iommu_irq_alloc(&i, F(0, 1, 0)), 0);
 	assert_null(i.unit);
 }
 
@@ -912,6 +987,7 @@ static void test_faults(void **state)
 	poll_faults(1);
 	assert_logged("iommu: 0000:06:00.0: write to 0x1000 blocked: no (5)");
 	assert_logged("iommu: 0000:06:00.0: read of 0 blocked: no (5)");
+	assert_counts(2, 0, 0);
 	assert_int_equal(armed->expires - time_now, NS_PER_S / 100);
 	poll_faults(101);
 	assert_int_equal(armed->expires - time_now, NS_PER_S);
@@ -923,6 +999,7 @@ static void test_faults(void **state)
 	assert_int_equal(records[1].nr_faults, 36);
 	poll_faults(2);
 	assert_int_equal(host_logged("blocked"), 10);
+	assert_counts(12, 90, 0);
 	time_now += NS_PER_S;
 	raise(F(7, 0, 0), 1);
 	poll_faults(1);
@@ -933,6 +1010,8 @@ static void test_faults(void **state)
 
 static void test_cut_off(void **state)
 {
+	u64 lines;
+
 	(void)state;
 	iommu_init();
 	assert_int_equal(attach(&d, F(6, 0, 0)), 0);
@@ -952,9 +1031,13 @@ static void test_cut_off(void **state)
 	assert_true(is_attached(1, F(6, 0, 0), NULL));
 	/* Later faults of it are no reason to hurry, nor to print. */
 	host_log_clear();
+	iommu_counters_of_machine(count, NULL);
+	lines = counted[1];
+	assert_true(lines >= 10 && lines < 99 * 3 + 299 && counted[3] == 1);
 	raise(F(6, 0, 0), 3);
 	poll_faults(1);
 	assert_silent();
+	assert_counts(lines, 399 * 3 + 3 - lines, 1);
 	assert_int_equal(armed->expires - time_now, NS_PER_S);
 	assert_true(is_master(F(7, 0, 0)));
 	/* A new owner. */

@@ -212,7 +212,7 @@ static void test_good(void **state)
 	assert_int_equal(range(unit(0), NULL, 3)->id, 3);
 	assert_int_equal(range(unit(0), NULL, 3)->flags, 0xd7);
 
-	/* The same two units three times: the best type of each counts. */
+	/* The same two units three times: all blocks of each count. */
 	start(NULL);
 	ivhd(0x10, 2, 1, 0xfd200000, select8, 4);
 	ivhd(0x40, 2, 1, 0xfd200000, full, sizeof(full));
@@ -224,19 +224,21 @@ static void test_good(void **state)
 	assert_silent();
 	assert_int_equal(nr_units(), 2);
 	assert_int_equal(unit(0)->sbdf, 0x10002);
-	assert_int_equal(nr_ranges(unit(0), NULL), 8);
-	assert_range(0, 0, RANGE_FUNCTIONS, 0x10003, 0x11fff, 0);
-	assert_range(0, 1, RANGE_FUNCTIONS, 0x10200, 0x10200, 0x100a5);
-	assert_range(0, 2, RANGE_FUNCTIONS, 0x10300, 0x10307, 0x100a4);
-	assert_range(0, 3, RANGE_FUNCTIONS, 0x10400, 0x10400, 0);
-	assert_range(0, 4, RANGE_FUNCTIONS, 0x10500, 0x10501, 0);
-	assert_range(0, 5, RANGE_OTHER, 0x100a0, 0x100a0, 0);
-	assert_range(0, 6, RANGE_IOAPIC, 0x100a0, 0x100a0, 0);
-	assert_int_equal(range(unit(0), NULL, 6)->id, 128);
-	assert_range(0, 7, RANGE_FUNCTIONS, 0x100a5, 0x100a5, 0);
+	assert_int_equal(nr_ranges(unit(0), NULL), 10);
+	assert_range(0, 0, RANGE_FUNCTIONS, 0x10008, 0x10008, 0);
+	assert_range(0, 1, RANGE_FUNCTIONS, 0x10003, 0x11fff, 0);
+	assert_range(0, 2, RANGE_FUNCTIONS, 0x10200, 0x10200, 0x100a5);
+	assert_range(0, 3, RANGE_FUNCTIONS, 0x10300, 0x10307, 0x100a4);
+	assert_range(0, 4, RANGE_FUNCTIONS, 0x10400, 0x10400, 0);
+	assert_range(0, 5, RANGE_FUNCTIONS, 0x10500, 0x10501, 0);
+	assert_range(0, 6, RANGE_OTHER, 0x100a0, 0x100a0, 0);
+	assert_range(0, 7, RANGE_IOAPIC, 0x100a0, 0x100a0, 0);
+	assert_int_equal(range(unit(0), NULL, 7)->id, 128);
+	assert_range(0, 8, RANGE_FUNCTIONS, 0x100a5, 0x100a5, 0);
+	assert_range(0, 9, RANGE_FUNCTIONS, 0x10008, 0x10008, 0);
 	assert_int_equal(unit(1)->sbdf, 0x16002);
 	assert_true(unit(1)->all);
-	assert_int_equal(nr_ranges(unit(1), NULL), 0);
+	assert_int_equal(nr_ranges(unit(1), NULL), 1);
 }
 
 static void test_bad_entries(void **state)
@@ -258,16 +260,18 @@ static void test_bad_entries(void **state)
 	ivhd(0x10, 2, 0, 0xfd200000, bad, sizeof(bad));
 	parse();
 	assert_logged("range to 0x9 has no start, ignored");
-	assert_logged("range from 0x100 has no end, ignored");
 	assert_logged("range to 0x108 has no start, ignored");
 	assert_logged("device entry type 5 ignored");
 	assert_logged("device entry type 128 ignored");
-	assert_logged("range from 0x200 has no end, ignored");
-	assert_int_equal(nr_ranges(unit(0), NULL), 5);
-	assert_range(0, 0, RANGE_FUNCTIONS, 8, 8, 0);
-	assert_range(0, 1, RANGE_OTHER, 0xa0, 0xa0, 0);
-	assert_range(0, 2, RANGE_IOAPIC, 0xa0, 0xa0, 0);
-	assert_range(0, 4, RANGE_FUNCTIONS, 0x10, 0x10, 0);
+	/* Of a range without an end, the first. */
+	assert_int_equal(nr_ranges(unit(0), NULL), 8);
+	assert_range(0, 0, RANGE_FUNCTIONS, 0x100, 0x100, 0);
+	assert_range(0, 1, RANGE_FUNCTIONS, 8, 8, 0);
+	assert_range(0, 2, RANGE_FUNCTIONS, 0x109, 0x109, 0);
+	assert_range(0, 3, RANGE_OTHER, 0xa0, 0xa0, 0);
+	assert_range(0, 4, RANGE_IOAPIC, 0xa0, 0xa0, 0);
+	assert_range(0, 6, RANGE_FUNCTIONS, 0x10, 0x10, 0);
+	assert_range(0, 7, RANGE_FUNCTIONS, 0x200, 0x200, 0);
 
 	start(NULL);
 	ivhd(0x11, 2, 0, 0xfd200000, cut, sizeof(cut));
@@ -417,6 +421,31 @@ static void test_dmar(void **state)
 	assert_null(iommu_unit_of(0x10005));
 }
 
+/* A unit's node is said; another's is not, or is of none. */
+static void test_dmar_nodes(void **state)
+{
+	u8 e[20] = { 3, 0, 20 };
+
+	(void)state;
+	boot_acpi.nr_nodes = 2;
+	boot_acpi.nodes[1] = 7;
+	dmar_unit(0, 0, 0xfed90000, 0);
+	dmar_unit(0, 0, 0xfed91000, 0);
+	dmar_unit(1, 0, 0xfed92000, 0);
+	memcpy(e + 8, &(u64){ 0xfed91000 }, 8);
+	e[16] = 7;
+	add(e, sizeof(e));
+	memcpy(e + 8, &(u64){ 0xfed92000 }, 8);
+	e[16] = 8;
+	add(e, sizeof(e));
+	memcpy(e + 8, &(u64){ 0xfed93000 }, 8);
+	add(e, sizeof(e));
+	parse_as("DMAR");
+	assert_int_equal(unit(0)->node, NODE_ANY);
+	assert_int_equal(unit(1)->node, 1);
+	assert_int_equal(unit(2)->node, NODE_ANY);
+}
+
 static void test_dmar_broken(void **state)
 {
 	static const u8 zero[] = { 1, 0, 0, 0, 0, 0, 1, 0 }, past[] = { 1, 9, 0, 0, 0, 0, 1, 0 };
@@ -540,6 +569,7 @@ int main(void)
 		cmocka_unit_test_setup(test_bad_blocks, start),
 		cmocka_unit_test_setup(test_memory, start),
 		cmocka_unit_test_setup(test_dmar, start),
+		cmocka_unit_test_setup(test_dmar_nodes, start),
 		cmocka_unit_test_setup(test_dmar_broken, start),
 	};
 

@@ -9,6 +9,7 @@
 
 #include <margay/arch.h>
 
+#include <margay/domain.h>
 #include <margay/errno.h>
 #include <x86/irq.h>
 
@@ -61,9 +62,38 @@ static void test_vectors(void **state)
 	assert_int_equal(irqs[7].vector, vector);
 }
 
+/* A guest that wants all vectors of a CPU does not get those that others need. */
+static void test_greedy(void **state)
+{
+	static struct domain greedy, modest;
+
+	(void)state;
+	mock_cpus_init(2);
+	for (unsigned i = 0; i < 200; i++) {
+		irq_unbind(&irqs[i]);
+		irqs[i] = (struct irq){ .fn = fn, .user = &greedy };
+	}
+	for (unsigned i = 0; i < 64; i++)
+		assert_int_equal(irq_bind(&irqs[i], &cpu[0]), 0);
+	for (unsigned i = 64; i < 70; i++)
+		assert_int_equal(irq_bind(&irqs[i], &cpu[0]), -ENOSPC);
+	assert_int_equal(irq_bind(&irqs[64], &cpu[1]), 0);
+	irqs[65].user = &modest;
+	assert_int_equal(irq_bind(&irqs[65], &cpu[0]), 0);
+	for (unsigned i = 66; i < 66 + 127; i++) {
+		irqs[i].user = NULL;
+		assert_int_equal(irq_bind(&irqs[i], &cpu[0]), 0);
+	}
+	irqs[193].user = NULL;
+	assert_int_equal(irq_bind(&irqs[193], &cpu[0]), -ENOSPC);
+	irq_unbind(&irqs[0]);
+	assert_int_equal(irq_bind(&irqs[0], &cpu[0]), 0);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_vectors) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_vectors),
+					    cmocka_unit_test(test_greedy) };
 
 	return cmocka_run_group_tests_name("irq", tests, NULL, NULL);
 }

@@ -7,6 +7,8 @@
 #include "host.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <xencall.h>	/* first: the next header needs it */
@@ -25,6 +27,7 @@ static const char *reason;	/* reason for a refused load */
 static bool ejected;		/* whether the second module is */
 static unsigned again;		/* so many times -EAGAIN comes before the answer */
 static unsigned waits;
+static const char *functions = "/nowhere";
 
 /* A guest of libxl's: the pages with its RSDP and its ACPI tables. It has run for so many ns. */
 static uint8_t pages[5][4096];	/* 0xff, 0xfc000 and those that follow */
@@ -63,6 +66,8 @@ static int fake_call(struct mgctl *m, struct margay_op *op)
 		op->u.pci.domain = op->u.pci.index ? MARGAY_NONE : 2;
 		op->u.pci.seen_at = op->u.pci.index ? ~0U : 8;
 		op->u.pci.vendor = 0x8086;
+		op->u.pci.node = op->u.pci.index ? MARGAY_NO_NODE : 1;
+		op->u.pci.physfn = op->u.pci.index ? op->u.pci.sbdf : 0x3f8;
 		op->u.pci.flags = op->u.pci.index ? MARGAY_PCI_HIDDEN : 0;
 		return 0;
 	}
@@ -157,7 +162,7 @@ static int parse(struct request *rq, const char *line)
 static int run(const char *line)
 {
 	struct mgctl m = { .call = fake_call, .alloc = fake_alloc, .free = fake_free,
-			   .wait = fake_wait, .unmap = fake_unmap };
+			   .wait = fake_wait, .unmap = fake_unmap, .functions = functions };
 	struct request rq;
 	int rc = parse(&rq, line);
 
@@ -502,8 +507,11 @@ static void test_pci(void **state)
 	assert_int_equal(run("pci list"), MGCTL_OK);
 	assert_says(out, "0000:03:1f.3  8086:0000 000000      2 0000:00:01.0 ");
 	assert_says(out, "0001:00:00.0  8086:0000 000000      - - ");
-	assert_says(out, "Margay's");
+	assert_says(out, "        0    1 virtual\n");
+	assert_says(out, "        0    - Margay's\n");
 	assert_int_equal(run("-j pci list"), MGCTL_OK);
+	assert_says(out, "\"node\": 1,");
+	assert_says(out, "\"physfn\": \"0000:03:1f.0\",");
 	assert_says(out, "\"function\": \"0000:03:1f.3\"");
 	assert_int_equal(run("pci assign 3:1f.3 2"), MGCTL_OK);
 	assert_int_equal(last.cmd, MARGAY_PCI_ASSIGN);
@@ -515,6 +523,39 @@ static void test_pci(void **state)
 	assert_refused("pci revoke ffff:ff:1f.7", "revoke ffff:ff:1f.7: it has no owner");
 	assert_int_equal(run("pci revoke 3:20.0"), MGCTL_USAGE);
 	assert_int_equal(run("pci revoke 0000:03:00.0x"), MGCTL_USAGE);
+}
+
+/* A function that a driver uses here is not given away, unless by force. */
+static void test_pci_driver(void **state)
+{
+	static const char *const stubs[] = { "pci-stub", "vfio-pci", "pciback", "xen-pciback" };
+	char path[64], directory[] = "/tmp/functions.XXXXXX";
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	functions = directory;
+	assert_int_equal(run("pci assign 3:00.0 2"), MGCTL_OK);
+	snprintf(path, sizeof(path), "%s/0000:03:00.0", directory);
+	assert_int_equal(mkdir(path, 0700), 0);
+	strcat(path, "/driver");
+	assert_int_equal(run("pci assign 3:00.0 2"), MGCTL_OK);
+	assert_int_equal(symlink("../../../bus/pci/drivers/nvme", path), 0);
+	last.cmd = 0;
+	assert_int_equal(run("pci assign 3:00.0 2"), MGCTL_REFUSED);
+	assert_int_equal(last.cmd, 0);
+	assert_says(err, "the driver nvme of this domain uses 0000:03:00.0: unbind it");
+	assert_int_equal(run("pci assign 3:00.1 2"), MGCTL_OK);
+	assert_int_equal(run("pci assign --force 3:00.0 2"), MGCTL_OK);
+	assert_int_equal(last.cmd, MARGAY_PCI_ASSIGN);
+	for (unsigned int i = 0; i < 4; i++) {
+		assert_int_equal(unlink(path), 0);
+		assert_int_equal(symlink(stubs[i], path), 0);
+		assert_int_equal(run("pci assign 3:00.0 2"), MGCTL_OK);
+	}
+	assert_int_equal(unlink(path), 0);
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(rmdir(path) | rmdir(directory), 0);
+	functions = "/nowhere";
 }
 
 /* The guest is asked, and has a time for its answer. */
@@ -640,6 +681,7 @@ int main(void)
 		cmocka_unit_test_setup(test_load, setup),
 		cmocka_unit_test_setup(test_isolate, setup),
 		cmocka_unit_test_setup(test_pci, setup),
+		cmocka_unit_test_setup(test_pci_driver, setup),
 		cmocka_unit_test_setup(test_pci_revoke, setup),
 		cmocka_unit_test_setup(test_pci_bus, setup),
 		cmocka_unit_test_setup(test_help, setup),

@@ -70,13 +70,22 @@ static int fake_stat(struct margay_op *op)
 		PUT("cpu", "online", 2);
 		PUT("memory", "total", 1ULL << 40);
 		PUT("memory", "margay", 608ULL << 10);
+		for (uint32_t n = 0; n < 6; n++)
+			put(op, "iommu",
+			    (const char *const[]){ "reported", "suppressed", "cut-off" }[n / 2],
+			    n % 2, n % 2 ? 0 : 7 + n);
 	} else if (d == MARGAY_STAT_MACHINE) {
 		put_times(op, 700000000 + passed * 1000000, 50000000, 250000000);
 		PUT("cpu", "switch", 12345678901234ULL);
 	} else if (whole) {
 		strcpy(op->name, d == 3 ? "linux" : "\033[2Jab\"");
 		PUT("memory", "used", 512ULL << 20);
+		if (d == 3) {
+			PUT("memory", "iommu-mapped", 512ULL << 20);
+			PUT("memory", "iommu-tables", 5ULL << 12);
+		}
 		PUT("p2m", "4K", 77);
+		PUT("devices", "interrupts", d == 3 ? 1234 : 0);
 		PUT("refused", "unknown", 5);
 		PUT("refused", "denied", 6);
 	} else {
@@ -223,12 +232,17 @@ static void test_stat(void **state)
 	assert_says(
 		out,
 		"up 1.0 s, 2 CPUs; figures are since the start\n"
-		"memory: 1048576 MiB, 0 MiB free, Margay's own 608 KiB\n");
+		"memory: 1048576 MiB, 0 MiB free, Margay's own 608 KiB\n"
+		"IOMMU 0: faults reported 7, suppressed 9; functions cut off 11\n"
+		"IOMMU 1: faults reported 0, suppressed 0; functions cut off 0\n"
+		"CPU ");
 	assert_says(out, "\n  0           70.00   5.00  25.00 12346G      0      0      0\n");
-	assert_says(out, "\ndomain 3 linux: 512 MiB, refused 11\nmapped: 4K 77, 2M 0, 1G 0\n");
+	assert_says(out, "\ndomain 3 linux: 512 MiB, refused 11\nmapped: 4K 77, 2M 0, 1G 0\n"
+			 "devices: reach 512 MiB by 20 KiB of tables, interrupts 1234\n VCPU ");
 	assert_says(out,
 		    "\n    0   1 r   33.33  33.33   0.00  33.33   1000     50      0      0\n");
-	assert_says(out, "\ndomain 70 ?[2Jab\": ");
+	assert_says(out,
+		    "\ndomain 70 ?[2Jab\": 512 MiB, refused 11\nmapped: 4K 77, 2M 0, 1G 0\n VCPU ");
 	assert_int_equal(run("stat -d self"), 0);
 	assert_says(out, "domain 3 ");
 	assert_null(strstr(out, "domain 70"));
@@ -309,6 +323,9 @@ static void test_stat_listing(void **state)
 	assert_fits(out);
 	assert_says(out, "machine: time up 1.000000000 s\n");
 	assert_says(out, "\nmachine: memory margay 608 KiB\n");
+	assert_says(out, "\nmachine: iommu suppressed 0 9\nmachine: iommu cut-off 0 11\n");
+	assert_says(out, "\nlinux: memory iommu-tables 20 KiB\n");
+	assert_says(out, "\nlinux: devices interrupts 1234\n");
 	assert_says(out, "\nCPU 1: time guest 0.700000000 s\n");
 	assert_says(out, "\nCPU 1: cpu switch 12345678901234\n");
 	assert_says(out, "\nlinux: memory used 524288 KiB\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * PCI: what is found, the sizes of BARs, capabilities, groups, resets; broken devices.
- * unit-sources: drivers/pci/scan.c drivers/pci/reset.c test/unit/pci_sim.c test/unit/mock_heap.c
+ * unit-sources: drivers/pci/scan.c drivers/pci/reset.c drivers/pci/sriov.c test/unit/pci_sim.c test/unit/mock_heap.c
  */
 #include "pci_sim.h"
 
@@ -48,14 +48,16 @@ static void test_functions(void **state)
 	sim_set(s, 0x140, 4, PCI_EXT_ACS | 1 << 16, 0);
 	/* Another segment, and a root bus that no bridge leads to. */
 	boot_acpi.nr_ecam = 2;
-	boot_acpi.ecam[0] = (struct acpi_ecam){ 0xb0000000, 0, 0, 255 };
-	boot_acpi.ecam[1] = (struct acpi_ecam){ 0xe000000000, 1, 16, 31 };
+	boot_acpi.ecam[0] = (struct acpi_ecam){ 0xb0000000, 256UL << 20, 0 };
+	boot_acpi.ecam[1] = (struct acpi_ecam){ 0xe000000000, 16UL << 20, PCI_SBDF(1, 16, 0) };
 	sim_add(AT(0x40, 0, 0), 1, 2, 0x20000);
+	sim_add(AT(0x40, 3, 0), 1, 2, 0x20000);
+	sim_add(AT(0x40, 3, 5), 1, 2, 0x20000);
 	sim_add(PCI_SBDF(1, 17, 8), 1, 2, 0x20000);
 	sim_add(PCI_SBDF(1, 32, 8), 1, 2, 0x20000);
 
 	pci_init();
-	assert_int_equal(found(), 8);
+	assert_int_equal(found(), 10);
 	assert_logged("PCI: stopped 1 device that");
 	assert_null(pci_find(PCI_SBDF(1, 32, 8)));
 	assert_non_null(pci_find(PCI_SBDF(1, 17, 8)));
@@ -137,7 +139,7 @@ static void test_broken(void **state)
 	sim_cap(s, 0xf8, PCI_CAP_MSIX);
 	sim_cap(s, 0xf4, PCI_CAP_MSI);
 	s->config[0xf6] = 0x80;
-	sim_cap(s, 0xf0, PCI_CAP_AF);
+	sim_cap(s, 0xf0, 0x13);
 	sim_set(s, 0xf1, 1, 0xf7, 0);
 	/* BARs: gaps; a last one of 64 bits; one of 64 bits and no size. */
 	s = sim_add(AT(0, 3, 0), 1, 1, 0x20000);
@@ -160,7 +162,6 @@ static void test_broken(void **state)
 	assert_int_equal(pci_find(AT(0, 1, 0))->express, 0x40);
 	assert_int_equal(pci_find(AT(0, 2, 0))->msix, 0);
 	assert_int_equal(pci_find(AT(0, 2, 0))->msi, 0);
-	assert_int_equal(pci_find(AT(0, 2, 0))->af, 0xf0);
 	for (unsigned d = 3; d < 7; d++)
 		assert_int_equal(pci_find(AT(0, d, 0))->hidden, d != 5);
 	assert_int_equal(host_logged("is broken"), 3);
@@ -180,8 +181,6 @@ static int reset_all(struct pci_function *f)
 
 static void test_reset(void **state)
 {
-	static const u8 kinds[] = { PCI_CAP_EXPRESS, PCI_CAP_AF, 0 };
-
 	(void)state;
 	sim_bridge(AT(0, 3, 0), 1, 1);
 	for (unsigned k = 0; k < 3; k++) {
@@ -192,8 +191,8 @@ static void test_reset(void **state)
 		sim_set(s, PCI_INT_LINE, 1, 10, 0xff);
 		if (k == 0)
 			sim_express(s, 0x40, 0, true);
-		if (kinds[k] == PCI_CAP_AF)
-			sim_set(s, sim_cap(s, 0x40, PCI_CAP_AF) + PCI_AF_CAP, 1, 3, 0);
+		if (k == 1)
+			sim_set(s, sim_cap(s, 0x40, PCI_CAP_PM) + PCI_PM_CONTROL, 2, 0, 3);
 	}
 	pci_init();
 	for (unsigned k = 0; k < 3; k++) {
@@ -224,12 +223,98 @@ static void test_reset(void **state)
 	assert_int_equal(reset_all(pci_find(AT(0, 3, 0))), -EOPNOTSUPP);
 }
 
+/* A physical function at 00:05.0, whose virtual ones are two ids later and two apart. */
+static struct sim_function *add_sriov(u32 flags)
+{
+	struct sim_function *s = sim_add(AT(0, 5, 0), 0x1b36, 0x10, 0x10802);
+
+	sim_express(s, 0x80, 0, true);
+	sim_sriov(s, 8, 2, 2, 0x11);
+	sim_vf_bar(s, 0, 0, 0x4000, flags);
+	return s;
+}
+
+static void test_virtual(void **state)
+{
+	struct sim_function *s, *v;
+	struct pci_function *f, *vf;
+
+	(void)state;
+	s = add_sriov(PCI_BAR_64);
+	sim_set(s, SIM_SRIOV + PCI_SRIOV_CONTROL, 2, 9, 0x1f);	/* firmware's are turned off */
+	v = sim_add(AT(0, 5, 6), 0xffff, 0xffff, 0x10802);
+	sim_express(v, 0x80, 0, true);
+	sim_add(AT(0, 30, 0), 1, 1, 0x20000);
+	v->dead = true;
+	pci_init();
+	f = pci_find(s->sbdf);
+	assert_int_equal(f->sriov, SIM_SRIOV);
+	assert_int_equal(sim_get(s, SIM_SRIOV + PCI_SRIOV_CONTROL, 2), 0);
+	assert_int_equal(sim_get(s, SIM_SRIOV + PCI_SRIOV_PAGE_SIZE, 4), PCI_SRIOV_4K);
+	assert_true(f->vf_bar[0].size == 0x4000 && f->vf_bar[0].is64 && !f->vf_bar[1].size);
+	v->dead = false;
+	f->node = 3;
+	f->vf_bar[0].base = 0xfe000000;
+	assert_int_equal(pci_vf_index(f, AT(0, 5, 2)), -1);	/* none is on */
+	f->nr_vfs = 3;
+	assert_int_equal(pci_vf_index(f, AT(0, 5, 2)), 0);
+	assert_int_equal(pci_vf_index(f, AT(0, 5, 5)), -1);
+	assert_int_equal(pci_vf_index(f, AT(0, 5, 3)), -1);
+	assert_int_equal(pci_vf_index(f, AT(0, 5, 6)), 2);
+	assert_int_equal(pci_vf_index(f, AT(0, 6, 0)), -1);
+	assert_int_equal(pci_vf_index(f, 0), -1);
+	assert_null(pci_vf_add(f, AT(0, 5, 1)));
+	assert_null(pci_vf_add(pci_find(AT(0, 30, 0)), AT(0, 30, 1)));
+	vf = pci_vf_add(f, AT(0, 5, 6));
+	assert_ptr_equal(vf, pci_find(AT(0, 5, 6)));
+	assert_int_equal(found(), 3);	/* in order */
+	assert_true(vf->vendor == 0x1b36 && vf->device == 0x11 && vf->class == 0x10802);
+	assert_true(vf->bar[0].base == 0xfe008000 && vf->bar[0].size == 0x4000);
+	assert_true(vf->express == 0x80 && vf->node == 3 && vf->group == vf->sbdf);
+	pci_update_bars(vf);
+	assert_int_equal(vf->bar[0].base, 0xfe008000);
+	/* It has no vendor that would say that it is back from its reset. */
+	assert_int_equal(reset_all(vf), 0);
+	assert_int_equal(v->resets, 1);
+	v->dead = true;
+	assert_int_equal(reset_all(vf), -ETIMEDOUT);
+	vf->owner = (struct domain *)1;
+	assert_false(pci_vfs_forget(f));
+	vf->owner = NULL;
+	assert_true(pci_vfs_forget(f));
+	assert_null(pci_find(AT(0, 5, 6)));
+}
+
+/* A broken BAR of the virtual ones; one of them in another's group; a capability that does not fit. */
+static void test_virtual_broken(void **state)
+{
+	struct sim_function *s = add_sriov(PCI_BAR_64);
+
+	(void)state;
+	sim_vf_bar(s, 2, 0, 0xf0f00000, 0);
+	sim_bridge(AT(0, 7, 0), 1, 1);
+	s = sim_add(AT(1, 0, 0), 1, 1, 0x20000);
+	sim_express(s, 0x80, 0, true);
+	sim_sriov(s, 8, 1, 1, 0x11);
+	s = sim_add(AT(0, 8, 0), 1, 1, 0x20000);
+	sim_express(s, 0x80, 0, true);
+	sim_set(s, 0x100, 4, 0x0001 | 0xfc4U << 20, 0);
+	sim_set(s, 0xfc4, 4, PCI_EXT_SRIOV, 0);
+	pci_init();
+	assert_true(pci_find(AT(0, 5, 0))->hidden);
+	assert_int_equal(pci_find(AT(0, 8, 0))->sriov, 0);
+	pci_find(AT(1, 0, 0))->nr_vfs = 1;
+	assert_int_equal(pci_vf_add(pci_find(AT(1, 0, 0)), AT(1, 0, 1))->group, AT(0, 7, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_functions, sim_pci_setup, sim_pci_setup),
 		cmocka_unit_test_setup_teardown(test_groups, sim_pci_setup, sim_pci_setup),
 		cmocka_unit_test_setup_teardown(test_broken, sim_pci_setup, sim_pci_setup),
+		cmocka_unit_test_setup_teardown(test_virtual, sim_pci_setup, sim_pci_setup),
+		cmocka_unit_test_setup_teardown(test_virtual_broken, sim_pci_setup, sim_pci_setup),
 		cmocka_unit_test_setup_teardown(test_reset, sim_pci_setup, sim_pci_setup),
 	};
 

@@ -3,7 +3,7 @@
  * PCI functions of domains: who gets one, what the domain sees of it and changes in it, MSI and
  * MSI-X, and what is left of it all afterwards.
  * unit-sources: arch/x86/guest/vpci.c arch/x86/guest/vpci_bar.c arch/x86/guest/vmsi.c common/passthrough.c
- * unit-sources: arch/x86/guest/vport.c drivers/pci/scan.c drivers/pci/reset.c test/unit/pci_sim.c test/unit/mock_heap.c
+ * unit-sources: arch/x86/guest/vport.c arch/x86/guest/vsriov.c drivers/pci/scan.c drivers/pci/reset.c drivers/pci/sriov.c test/unit/pci_sim.c test/unit/mock_heap.c
  */
 #include "pci_sim.h"
 
@@ -17,6 +17,7 @@
 #include <x86/irq.h>
 #include <x86/mmio.h>
 #include <x86/paging.h>
+#include <x86/posting.h>
 #include <x86/vlapic.h>
 #include <x86/vpci.h>
 
@@ -27,6 +28,9 @@
 #define NVME PCI_SBDF(0, 0, 5 << 3)
 #define NIC PCI_SBDF(0, 0, 6 << 3)
 #define GUEST_NVME PCI_SBDF(0, 1, 0)
+#define PF PCI_SBDF(0, 0, 12 << 3)	/* has two virtual functions: */
+#define VF(n) (PF + 2 + 2 * (n))
+#define VF_BAR 0xf0000000UL
 #define BAR 0xe000004000UL
 #define TABLE 0x2000
 #define MESSAGES 5
@@ -50,6 +54,7 @@ static struct domain *attached[256];	/* by device and function */
 static unsigned detaches, bound_irqs, routes, allocated, periods, left_until_over;
 static struct irq *last_bound;
 static bool reserved, no_vectors;
+static paddr_t table_at;
 static gfn_t demanded;	/* memory of a guest that comes when it is touched */
 static u16 delivered;	/* destination << 8 | vector */
 
@@ -64,6 +69,22 @@ struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remappe
 {
 	assert_true(remapped);
 	return d->vcpus[address >> 12 & 1]->cpu;
+}
+
+static bool posts;	/* the IOMMU can */
+static struct iommu_irq last_route;
+
+bool iommu_irq_posts(const struct iommu_irq *i)
+{
+	return posts && i->unit;
+}
+
+/* Only these go to one vCPU for sure. */
+paddr_t posting_target(struct domain *d, u64 address, u32 data)
+{
+	assert_ptr_equal(d, guest);
+	assert_int_not_equal(data, 0);
+	return address == 0xfee01000 ? 0x12340 : 0;
 }
 
 int irq_bind(struct irq *i, struct cpu *c)
@@ -102,19 +123,10 @@ void iommu_detach(struct domain *d, u32 sbdf)
 	detaches++;
 }
 
-int iommu_irq_alloc(struct iommu_irq *irqs, unsigned n, u32 sbdf)
+int iommu_irq_alloc(struct iommu_irq *i, u32 sbdf)
 {
-	for (unsigned i = 0; i < n; i++)
-		irqs[i] = (struct iommu_irq){ .unit = (void *)1, .sbdf = sbdf,
-					      .index = (u16)(allocated + i) };
-	allocated += n;
+	*i = (struct iommu_irq){ .unit = (void *)1, .sbdf = sbdf, .index = (u16)allocated++ };
 	return 0;
-}
-
-void iommu_irq_free(struct iommu_irq *irqs, unsigned n)
-{
-	assert_int_equal(irqs->vector, 0);
-	allocated -= n;
 }
 
 void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level)
@@ -122,7 +134,14 @@ void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level)
 	assert_false(level);
 	i->apic_id = apic_id;
 	i->vector = vector;
+	last_route = *i;
 	routes++;
+}
+
+void iommu_irq_free(struct iommu_irq *i)
+{
+	iommu_irq_route(i, 0, 0, false);
+	allocated--;
 }
 
 void iommu_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
@@ -133,7 +152,7 @@ void iommu_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
 
 void *map_mmio(paddr_t pa, size_t size)
 {
-	assert_true(pa == BAR + TABLE && size == PAGE_SIZE);
+	assert_true(pa == table_at && size == PAGE_SIZE);
 	return table_pages;
 }
 
@@ -255,8 +274,9 @@ static int setup(void **state)
 	memset(attached, 0, sizeof(attached));
 	memset(table_pages, 0, sizeof(table_pages));
 	detaches = bound_irqs = routes = allocated = 0;
-	reserved = no_vectors = false;
+	reserved = no_vectors = posts = false;
 	demanded = 0;
+	table_at = BAR + TABLE;
 	vcpus[0].cpu = &cpu[0];
 	vcpus[1].cpu = &cpu[1];
 	sim_add(PCI_SBDF(0, 0, 0), 0x8086, 0x29c0, 0x60000);
@@ -277,6 +297,22 @@ static int setup(void **state)
 	s = sim_add(NIC, 0x8086, 0x10d3, 0x20000);
 	sim_bar(s, 0, 0xfe000000, 0x20000, 0);
 	sim_express(s, 0x80, 0, true);
+	s = sim_add(PF, 0x1b36, 0x11, 0x10802);
+	sim_bar(s, 0, 0xf8000000, 0x4000, 0);
+	sim_express(s, 0x80, 0, true);
+	sim_sriov(s, 2, 2, 2, 0x12);
+	sim_vf_bar(s, 0, 0, 0x4000, PCI_BAR_64);
+	sim_vf_bar(s, 2, 0, 0x1000, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		s = sim_add(VF(i), 0xffff, 0xffff, 0x10802);
+		sim_set(s, PCI_COMMAND, 2, 0, PCI_COMMAND_MASTER);
+		sim_express(s, 0x80, 0, true);
+		sim_cap(s, 0x40, PCI_CAP_MSIX);
+		sim_set(s, 0x42, 2, 0, 0xc000);
+		sim_set(s, 0x44, 4, TABLE, 0);
+	}
+	boot_acpi.ecam[0] = (struct acpi_ecam){ 0xb0000000, 256UL << 20, 0 };
+	boot_acpi.nr_ecam = 1;
 	pci_init();
 	guest = new_domain(false);
 	other = new_domain(false);
@@ -342,14 +378,39 @@ static int revoke(u32 sbdf)	/* by force */
 	return rc;
 }
 
+static u64 region_read(struct mmio_region *r, u64 offset, unsigned size)
+{
+	u64 val = ~0UL;
+
+	r->access(&vcpus[0], r, offset, size, &val, false);
+	return val;
+}
+
+static void region_write(struct mmio_region *r, u64 offset, unsigned size, u64 val)
+{
+	r->access(&vcpus[0], r, offset, size, &val, true);
+}
+
+/* Accesses config space by its memory. */
+static u64 config(struct domain *d, u64 at, unsigned size, u64 val, bool write)
+{
+	struct vcpu v = { .domain = d };
+	struct mmio_region *r = d->mmio;
+
+	while (r && r->size == PAGE_SIZE)
+		r = r->next;
+	r->access(&v, r, at, size, &val, write);
+	return val;
+}
+
 static u32 read_of(struct domain *d, u32 sbdf, unsigned reg, unsigned size)
 {
-	return vpci_read(d, sbdf * 4096UL + reg, size);
+	return (u32)config(d, sbdf * 4096UL + reg, size, ~0UL, false);
 }
 
 static void write_of(struct domain *d, u32 sbdf, unsigned reg, unsigned size, u32 val)
 {
-	vpci_write(d, sbdf * 4096UL + reg, size, val);
+	config(d, sbdf * 4096UL + reg, size, val, true);
 }
 
 static u32 rd(unsigned reg, unsigned size) { return read_of(guest, GUEST_NVME, reg, size); }
@@ -430,9 +491,9 @@ static void entry_write(unsigned i, u64 address, u32 data, u32 masked)
 {
 	struct mmio_region *r = table_region();
 
-	r->write(&vcpus[0], r, i * 16, 8, address);
-	r->write(&vcpus[0], r, i * 16 + 8, 4, data);
-	r->write(&vcpus[0], r, i * 16 + 12, 4, masked);
+	region_write(r, i * 16, 8, address);
+	region_write(r, i * 16 + 8, 4, data);
+	region_write(r, i * 16 + 12, 4, masked);
 }
 
 static u32 hw(unsigned i, unsigned dword) { return ((u32 *)table_pages)[i * 4 + dword]; }
@@ -464,9 +525,9 @@ static void test_msix(void **state)
 	assert_int_equal(bound_irqs, 1);
 	assert_int_equal(routes, 1);
 	/* Reads give what was written. */
-	assert_int_equal(r->read(&vcpus[0], r, 16, 8), 0xfee01000);
-	assert_int_equal(r->read(&vcpus[0], r, 24, 8), 0x55);
-	assert_int_equal(r->read(&vcpus[0], r, 25, 1), 0);
+	assert_int_equal(region_read(r, 16, 8), 0xfee01000);
+	assert_int_equal(region_read(r, 24, 8), 0x55);
+	assert_int_equal(region_read(r, 25, 1), 0);
 	/* The same vCPU: no new vector. Another one: a new one, and the last stays for a while. */
 	entry_write(1, 0xfee01000, 0x56, 0);
 	assert_int_equal(bound_irqs, 1);
@@ -475,21 +536,47 @@ static void test_msix(void **state)
 	entry_write(1, 0xfee00000, 0x56, 1);
 	assert_int_equal(hw(1, 3), 1);
 	/* The rest of the page is the device's; so are odd accesses nobody's. */
-	r->write(&vcpus[0], r, 0x800, 4, 0x12345678);
+	region_write(r, 0x800, 4, 0x12345678);
 	assert_int_equal(*(u32 *)(table_pages + 0x800), 0x12345678);
-	assert_int_equal(r->read(&vcpus[0], r, 0x802, 2), 0x1234);
-	assert_int_equal(r->read(&vcpus[0], r, 0x801, 2), (u64)~0UL);
-	r->write(&vcpus[0], r, 18, 2, 0xffff);
-	assert_int_equal(r->read(&vcpus[0], r, 16, 4), 0xfee00000);
+	assert_int_equal(region_read(r, 0x802, 2), 0x1234);
+	assert_int_equal(region_read(r, 0x801, 2), (u64)~0UL);
+	region_write(r, 18, 2, 0xffff);
+	assert_int_equal(region_read(r, 16, 4), 0xfee00000);
 	/* No vector is left: silence, not another's interrupt. */
 	no_vectors = true;
 	entry_write(2, 0xfee01000, 0x57, 0);
 	assert_int_equal(hw(2, 3), 1);
+	assert_logged("PCI: 0000:00:05.0: no vectors left for its interrupts");
 	no_vectors = false;
 	wr(0x42, 2, 0);
 	assert_int_equal(sim_get(s, 0x42, 2), MESSAGES - 1);
 	wr(PCI_COMMAND, 2, 0);
 	assert_null(table_region());
+}
+
+/* A guest has a share of the entries that all need. The log says once that it has no more. */
+static void test_many(void **state)
+{
+	(void)state;
+	assert_int_equal(assign(guest, NVME), 0);
+	((struct vpci *)guest->vpci)->messages = 510;
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	host_log_clear();
+	for (unsigned n = 0; n < 2; n++) {
+		wr(0x42, 2, PCI_MSIX_ENABLE);
+		for (unsigned i = 0; i < MESSAGES; i++)
+			entry_write(i, 0xfee01000, 0x55, 0);
+		for (unsigned i = 0; i < MESSAGES; i++)
+			assert_int_equal(hw(i, 3), i >= 2);
+		assert_int_equal(allocated, 2);
+		wr(0x42, 2, 0);
+		assert_int_equal(allocated, 0);
+		for (unsigned i = 0; i < MESSAGES; i++)
+			entry_write(i, 0xfee01000, 0x55, 1);
+	}
+	assert_int_equal(host_logged("no remapping entries left for its interrupts"), 1);
+	assert_int_equal(((struct vpci *)guest->vpci)->messages, 510);
+	((struct vpci *)guest->vpci)->messages = 0;
 }
 
 static void interrupt(struct irq *i, struct cpu *c)
@@ -528,6 +615,63 @@ static void test_follows(void **state)
 	interrupt(last_bound, &cpu[0]);
 }
 
+/* No vector of Margay's for a message that is posted; the way back, too. */
+static void test_posted(void **state)
+{
+	struct vpci_function *v;
+	struct irq *before;
+
+	(void)state;
+	posts = true;
+	assert_int_equal(assign(guest, NVME), 0);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	wr(0x42, 2, PCI_MSIX_ENABLE);
+	entry_write(1, 0xfee01000, 0x55, 0);
+	assert_int_equal(bound_irqs, 0);
+	assert_int_equal(last_route.posted, 0x12340);
+	assert_int_equal(last_route.vector, 0x55);
+	guest->vcpus[1]->cpu = &cpu[0];
+	routes = 0;
+	vpci_follow(pci_find(NVME));
+	assert_int_equal(routes, 0);
+	posts = false;	/* a CPU takes it for some time */
+	v = pci_find(NVME)->view;
+	v->astray = true;
+	vpci_follow(pci_find(NVME));
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(bound_irqs, 1);
+	interrupt(last_bound, &cpu[0]);
+	posts = v->astray = true;
+	vpci_follow(pci_find(NVME));
+	assert_int_equal(last_route.posted, 0x12340);
+	assert_int_equal(last_route.vector, 0x55);
+	/* Another vector; a destination that cannot be posted to; and again one that can. */
+	entry_write(1, 0xfee01000, 0x56, 0);
+	assert_int_equal(last_route.vector, 0x56);
+	entry_write(1, 0xfee01004, 0x55, 0);
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(bound_irqs, 2);
+	before = last_bound;
+	assert_int_equal(last_route.vector, before->vector);
+	interrupt(before, &cpu[0]);
+	entry_write(1, 0xfee01000, 0x55, 0);
+	assert_int_equal(last_route.posted, 0x12340);
+	assert_int_equal(last_route.vector, 0x55);
+	/* What was on its way arrives. */
+	interrupt(before, &cpu[0]);
+	no_vectors = true;
+	entry_write(1, 0xfee01004, 0x55, 0);
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(last_route.vector, before->vector);
+	no_vectors = false;
+	/* A disabled function has neither. */
+	entry_write(1, 0xfee01000, 0x58, 0);
+	wr(0x42, 2, 0);
+	assert_int_equal(last_route.posted, 0);
+	assert_int_equal(last_route.vector, 0);
+	assert_int_equal(bound_irqs, 0);
+}
+
 static void test_msi(void **state)
 {
 	struct sim_function *s = sim_function(NVME);
@@ -537,17 +681,26 @@ static void test_msi(void **state)
 	wr(0x64, 4, 0xfee01003);
 	wr(0x6c, 2, 0x61);
 	assert_int_equal(sim_get(s, 0x64, 4), 0);
-	wr(0x62, 2, 5 << 4 | 1);	/* 32 of 4 */
-	assert_int_equal(rd(0x62, 2), PCI_MSI_64 | 2 << 1 | 5 << 4 | 1);
+	wr(0x62, 2, 5 << 4 | 1);	/* 32; there is one, and was one of 4 */
+	assert_int_equal(rd(0x62, 2), PCI_MSI_64 | 1);
 	assert_int_equal(rd(0x64, 4), 0xfee01000);
-	assert_int_equal(sim_get(s, 0x62, 2), PCI_MSI_64 | 2 << 1 | 2 << 4 | 1);
+	assert_int_equal(sim_get(s, 0x62, 2), PCI_MSI_64 | 2 << 1 | 1);
 	assert_int_equal(sim_get(s, 0x64, 4), 0xfee00010);
 	assert_int_equal(sim_get(s, 0x6c, 2), 0);
-	assert_int_equal(bound_irqs, 4);
-	assert_int_equal(allocated, 4);
+	assert_int_equal(bound_irqs, 1);
+	assert_int_equal(allocated, 1);
 	wr(0x62, 2, 0);
 	assert_int_equal(bound_irqs, 0);
 	assert_int_equal(allocated, 0);
+	wr(0x62, 2, 1);
+	assert_int_equal(bound_irqs, 1);
+	/* No vector is left: silence. */
+	wr(0x62, 2, 0);
+	no_vectors = true;
+	wr(0x62, 2, 1);
+	assert_int_equal(sim_get(s, 0x62, 2) & PCI_MSI_ENABLE, 0);
+	assert_int_equal(allocated, 0);
+	no_vectors = false;
 	wr(0x62, 2, 1);
 	assert_int_equal(bound_irqs, 1);
 }
@@ -560,8 +713,8 @@ static void test_msi_or_msix(void **state)
 	(void)state;
 	assert_int_equal(assign(guest, NVME), 0);
 	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
-	wr(0x62, 2, 2 << 4 | 1);
-	assert_int_equal(allocated, 4);
+	wr(0x62, 2, 1);
+	assert_int_equal(allocated, 1);
 	entry_write(1, 0xfee01000, 0x55, 0);
 	wr(0x42, 2, PCI_MSIX_ENABLE);
 	assert_int_equal(sim_get(s, 0x62, 2) & PCI_MSI_ENABLE, 0);
@@ -571,12 +724,12 @@ static void test_msi_or_msix(void **state)
 	wr(0x42, 2, 0);
 	assert_int_equal(sim_get(s, 0x42, 2) & PCI_MSIX_ENABLE, 0);
 	assert_int_equal(sim_get(s, 0x62, 2) & PCI_MSI_ENABLE, PCI_MSI_ENABLE);
-	assert_int_equal(allocated, 4);
-	/* A device that is gone says that it has 32 messages, and more. */
-	s->dead = true;
-	wr(0x62, 2, 5 << 4 | 1);
-	assert_int_equal(allocated, 4);
-	s->dead = false;
+	assert_int_equal(allocated, 1);
+	/* The table's entry is as it was. */
+	wr(0x62, 2, 0);
+	wr(0x42, 2, PCI_MSIX_ENABLE);
+	assert_int_equal(hw(1, 3), 0);
+	assert_int_equal(allocated, 1);
 }
 
 #define PORT PCI_SBDF(0, 0, 1 << 3)
@@ -725,7 +878,7 @@ static void test_random(void **state)
 {
 	static const struct {
 		unsigned from, to;
-	} open[] = { { PCI_COMMAND, PCI_STATUS + 1 }, { PCI_CACHE_LINE, PCI_LATENCY },
+	} open[] = { { PCI_COMMAND, PCI_STATUS + 1 }, { PCI_CACHE_LINE, PCI_CACHE_LINE + 1 },
 		     { 0x42, 0x43 }, { 0x62, 0x6d }, { 0x88, 0x8b } };
 	struct sim_function *s = sim_function(NVME);
 	u8 before[4096];
@@ -857,6 +1010,12 @@ static void test_control(void **state)
 		assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
 	}
 	assert_int_equal(host_logged("BARs refused"), 2);
+	/* What it loses, it cannot map any more. */
+	assert_true(pci_memory_is_free(control, NULL, BAR, 0x1000));
+	assert_int_equal(pci_assign(guest, NVME), -ERESTART);
+	assert_false(pci_memory_is_free(control, NULL, BAR, 0x1000));
+	assert_int_equal(revoke(NVME), 0);
+	assert_int_equal(assign(control, NVME), 0);
 	/* A guest gets one: the control domain has it no more. */
 	assert_int_equal(cr(NVME, 0, 2), 0x1b36);
 	assert_int_equal(assign(guest, NVME), 0);
@@ -871,12 +1030,226 @@ static void test_control(void **state)
 	assert_int_equal(cr(NVME, 0, 2), 0x1b36);
 }
 
+/* The control domain writes to the SR-IOV capability. Returns how many writes were refused. */
+static u64 sw(unsigned reg, unsigned size, u32 val)
+{
+	u64 interrupts, before, after;
+	u32 seen;
+
+	vpci_show(pci_find(PF), &seen, &interrupts, &before);
+	write_of(control, PF, SIM_SRIOV + reg, size, val);
+	vpci_show(pci_find(PF), &seen, &interrupts, &after);
+	return after - before;
+}
+
+static u32 sr(unsigned reg, unsigned size)
+{
+	return sim_get(sim_function(PF), SIM_SRIOV + reg, size);
+}
+
+/* Places both BARs, and turns on. */
+static bool turn_on(u64 bar, u32 bar2, u16 n)
+{
+	bool done;
+
+	assert_int_equal(sw(PCI_SRIOV_BAR0, 4, (u32)bar) + sw(PCI_SRIOV_BAR0 + 4, 4, bar >> 32), 0);
+	assert_int_equal(sw(PCI_SRIOV_BAR0 + 8, 4, bar2) + sw(PCI_SRIOV_NUM, 2, n), 0);
+	done = !sw(PCI_SRIOV_CONTROL, 2, PCI_SRIOV_VFE | PCI_SRIOV_MSE);
+	assert_int_equal(sr(PCI_SRIOV_CONTROL, 2), done ? PCI_SRIOV_VFE | PCI_SRIOV_MSE : 0);
+	return done;
+}
+
+static int remove_function(u32 sbdf)
+{
+	int rc;
+
+	while ((rc = pci_remove(control, sbdf)) == -ERESTART)
+		sim_now += 1000000;
+	return rc;
+}
+
+/* Virtual functions are on only where nothing else is, and then nothing about them changes. */
+static void test_sriov_writes(void **state)
+{
+	static const u64 bad[] = { 0, 0x10000000, 0xfee00000, 0xfedfc000, 0xf8000000, 0xf7ffc000,
+				   0xfe000000, 0xf1000000, 0xf0ffc000 };
+	struct sim_function *s = sim_function(PF);
+
+	(void)state;
+	assert_int_equal(create_control(), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(turn_on(bad[i], 0xf1000000, 2));
+	assert_int_equal(host_logged("memory or ids are wrong"), ARRAY_SIZE(bad));
+	assert_false(turn_on(VF_BAR, 0xf1000000, 0));
+	assert_false(turn_on(VF_BAR, 0xf1000000, 3));
+	sim_set(s, SIM_SRIOV + PCI_SRIOV_OFFSET, 2, 0x10000 - PF, 0);	/* ids of other segments */
+	assert_false(turn_on(VF_BAR, 0xf1000000, 2));
+	sim_set(s, SIM_SRIOV + PCI_SRIOV_OFFSET, 2, 0x10028 - PF, 0);	/* the second is the NVMe */
+	assert_false(turn_on(VF_BAR, 0xf1000000, 2));
+	sim_set(s, SIM_SRIOV + PCI_SRIOV_OFFSET, 2, 2, 0);
+	assert_true(turn_on(VF_BAR, 0xf1000000, 2));
+	assert_int_equal(sw(PCI_SRIOV_PAGE_SIZE, 4, PCI_SRIOV_4K), 0);
+	assert_int_equal(sw(PCI_SRIOV_PAGE_SIZE, 4, 2), 1);
+	assert_int_equal(sw(PCI_SRIOV_BAR0, 4, 0x10000000), 1);
+	assert_int_equal(sw(PCI_SRIOV_NUM, 2, 1), 1);
+	assert_int_equal(sr(PCI_SRIOV_BAR0, 4), VF_BAR | PCI_BAR_64);
+	assert_int_equal(sr(PCI_SRIOV_NUM, 2), 2);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL + 1, 1, 0xff), 0);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL, 4, 0xffffffff), 0);
+	assert_int_equal(sr(PCI_SRIOV_CONTROL, 4), PCI_SRIOV_VFE | PCI_SRIOV_MSE);
+	/* Other functions do not move there. */
+	write_of(control, NIC, PCI_BAR0, 4, VF_BAR);
+	write_of(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(sim_function(NIC), PCI_COMMAND, 2), 0);
+	write_of(control, PF, PCI_BAR0, 4, VF_BAR);
+	write_of(control, PF, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(sim_function(PF), PCI_COMMAND, 2), 0);
+	write_of(control, PF, PCI_BAR0, 4, 0xf8000000);
+	write_of(control, PF, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(sim_function(PF), PCI_COMMAND, 2), PCI_COMMAND_MEM);
+	assert_int_equal(assign(guest, PF), -EBUSY);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 0);
+	assert_int_equal(sr(PCI_SRIOV_CONTROL, 2), 0);
+	write_of(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(sim_function(NIC), PCI_COMMAND, 2), PCI_COMMAND_MEM);
+	assert_false(turn_on(VF_BAR, 0xf1000000, 2));
+	write_of(control, NIC, PCI_COMMAND, 2, 0);
+}
+
+/* The control domain tells of a virtual function; a guest has it, and loses it when its end is told. */
+static void test_sriov(void **state)
+{
+	struct sim_function *s;
+	const struct mmio_region *r;
+
+	(void)state;
+	assert_int_equal(create_control(), 0);
+	table_at = VF_BAR + TABLE;
+	assert_true(turn_on(VF_BAR, 0xf1000000, 2));
+	s = sim_function(VF(0));
+	assert_int_equal(cr(VF(0), PCI_CLASS, 4) >> 8, 0x10802);
+	write_of(control, VF(0), PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
+	assert_int_equal(assign(guest, VF(0)), -ENODEV);
+	assert_int_equal(pci_add(control, VF(0), ~0U, NODE_ANY), -ENODEV);
+	assert_int_equal(pci_add(control, VF(0), NVME, NODE_ANY), -ENODEV);
+	assert_int_equal(pci_add(control, VF(2), PF, NODE_ANY), -ENODEV);
+	assert_int_equal(pci_add(other, VF(0), PF, NODE_ANY), -ENODEV);
+	assert_int_equal(pci_add(control, PF, ~0U, 1), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), 0);
+	assert_int_equal(pci_find(VF(0))->node, 1);
+	assert_ptr_equal(attached[VF(0)], control);
+	for (r = control->mmio; r && r->base != VF_BAR + TABLE; r = r->next)
+		;
+	assert_non_null(r);
+	write_of(control, VF(0), PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), PCI_COMMAND_MASTER);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 1);
+	assert_int_equal(host_logged("they have owners"), 1);
+	/* A guest sees an ordinary function. */
+	assert_int_equal(assign(guest, VF(0)), 0);
+	assert_int_equal(s->resets, 1);
+	assert_ptr_equal(attached[VF(0)], guest);
+	assert_int_equal(rd(0, 4), 0x00121b36);
+	assert_int_equal(rd(PCI_BAR0, 4), GUEST_PCI_BASE | PCI_BAR_64);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), PCI_COMMAND_MASTER);
+	assert_int_equal(p2m_lookup(guest, GUEST_PCI_BASE >> PAGE_SHIFT).mfn, VF_BAR >> PAGE_SHIFT);
+	assert_int_equal(pages_of(guest), 3 + 1);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 1);
+	/* A reset of the physical function: they come back as they were, or not at all. */
+	sim_set(sim_function(PF), SIM_SRIOV + PCI_SRIOV_CONTROL, 2, 0, 0x1f);
+	assert_false(turn_on(0xf2000000, 0xf1000000, 2));
+	assert_false(turn_on(VF_BAR, 0xf1000000, 1));
+	assert_true(turn_on(VF_BAR, 0xf1000000, 2));
+	assert_int_equal(remove_function(VF(0)), 0);
+	assert_int_equal(pages_of(guest), 0);
+	assert_int_equal(s->resets, 2);
+	assert_null(attached[VF(0)]);
+	assert_null(pci_find(VF(0)));
+	assert_int_equal(remove_function(VF(0)), -ENODEV);
+	/* Nobody has it any more: it does not keep the others on. */
+	assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), 0);
+	assert_int_equal(revoke(VF(0)), 0);
+	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 0);
+	assert_null(pci_find(VF(0)));
+	assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), -ENODEV);
+}
+
+/* A function that the control domain's kernel removes may be a guest's, come again, or be another. */
+static void test_hotplug(void **state)
+{
+	const u32 slot = PCI_SBDF(0, 0, 20 << 3);
+	struct sim_function *s;
+
+	(void)state;
+	assert_int_equal(create_control(), 0);
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	s = sim_add(slot, 0x8086, 0x1234, 0x20000);
+	sim_express(s, 0x80, 0, true);
+	sim_bar(s, 0, 0, 0x10000, 0);
+	assert_int_equal((u16)read_of(guest, slot, 0, 2), 0xffff);
+	assert_null(pci_find(slot));
+	assert_int_equal(cr(slot, 0, 4), 0x12348086);
+	assert_ptr_equal(attached[slot], control);
+	assert_int_equal(pci_find(slot)->bar[0].size, 0x10000);
+	write_of(control, slot, PCI_BAR0, 4, ~0U);
+	assert_int_equal(cr(slot, PCI_BAR0, 4), 0xffff0000);
+	write_of(control, slot, PCI_BAR0, 4, 0x10000000);	/* RAM */
+	write_of(control, slot, PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
+	write_of(control, slot, PCI_BAR0, 4, 0xf0000000);
+	write_of(control, slot, PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 6);
+	assert_int_equal(pci_add(control, slot, ~0U, NODE_ANY), 0);
+	/* Removed, and found by a rescan. */
+	assert_int_equal(remove_function(slot), 0);
+	assert_null(attached[slot]);
+	assert_null(pci_find(slot)->owner);
+	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 2);
+	assert_int_equal(cr(slot, 0, 4), 0x12348086);
+	assert_ptr_equal(attached[slot], control);
+	/* Removed, and given to a guest: then it is none of the control domain's business. */
+	assert_int_equal(remove_function(slot), 0);
+	assert_int_equal(assign(guest, slot), 0);
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	assert_int_equal(remove_function(slot), 0);
+	assert_ptr_equal(attached[slot], guest);
+	assert_int_equal(revoke(slot), 0);
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	assert_int_equal(assign(control, slot), 0);
+	/* Pulled; another one is plugged in. */
+	assert_int_equal(remove_function(slot), 0);
+	s->dead = true;
+	assert_int_equal(cr(slot, 0, 2), 0xffff);
+	assert_null(pci_find(slot));
+	s->dead = false;
+	sim_set(s, PCI_DEVICE, 2, 0x4321, 0);
+	sim_bar(s, 0, 0, 0x20000, 0);
+	assert_int_equal(cr(slot, 0, 4), 0x43218086);
+	assert_int_equal(pci_find(slot)->bar[0].size, 0x20000);
+	/* A physical function does not go while somebody has a virtual one. */
+	assert_true(turn_on(VF_BAR, 0xf1000000, 2));
+	table_at = VF_BAR + TABLE;
+	assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), 0);
+	assert_int_equal(assign(guest, VF(0)), 0);
+	assert_int_equal(remove_function(PF), 0);
+	assert_int_equal(cr(PF, 0, 2), 0xffff);
+	assert_ptr_equal(pci_find(VF(0))->physfn, pci_find(PF));
+	assert_int_equal(remove_function(VF(0)), 0);
+	assert_int_equal(cr(PF, 0, 2), 0x1b36);
+	assert_int_equal(sr(PCI_SRIOV_CONTROL, 2), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_view, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_follows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_posted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi_or_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slot, setup, teardown),
@@ -885,6 +1258,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_control, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sriov_writes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sriov, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_hotplug, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("vpci", tests, NULL, NULL);

@@ -294,6 +294,8 @@ static u8 dma(u32 sbdf, u64 address, bool write, u64 *out)
 	return 0;
 }
 
+static u64 posted;
+
 /* Remaps an interrupt. Returns the reason of a fault, or 0. */
 static u8 interrupt(u32 sbdf, unsigned index, u32 *dest, u64 *entry)
 {
@@ -319,6 +321,12 @@ static u8 interrupt(u32 sbdf, unsigned index, u32 *dest, u64 *entry)
 				   false;
 	if (!ok)
 		return record_fault(sid, (u64)index << 48, true, 0x26);
+	/* Posted (9.11): reserved bits are 0, and the address of the descriptor is in two parts. */
+	posted = lo >> 15 & 1 ? (lo >> 38 << 6 & 0xffffffff) | hi >> 32 << 32 : 0;
+	if (posted)
+		assert_int_equal(lo & 0x3fff0030feUL, 0);
+	else
+		assert_int_equal(hi >> 20, 0);
 	*dest = (u32)(m.irqs >> 11 & 1 ? lo >> 32 : lo >> 40 & 0xff);
 	*entry = lo & 0xffffffff;
 	return 0;
@@ -546,6 +554,22 @@ static void test_queue(void **state)
 	assert_int_equal(tsc, before);
 }
 
+/* Allocates or frees n entries. */
+static int alloc_irqs(struct iommu_irq *i, unsigned n, u32 sbdf)
+{
+	int rc = 0;
+
+	while (n-- && !rc)
+		rc = iommu_irq_alloc(i++, sbdf);
+	return rc;
+}
+
+static void free_irqs(struct iommu_irq *i, unsigned n)
+{
+	while (n--)
+		iommu_irq_free(i++);
+}
+
 static void test_irqs(void **state)
 {
 	const u32 sbdf = PCI_SBDF(1, 4, 3);
@@ -555,53 +579,53 @@ static void test_irqs(void **state)
 
 	(void)state;
 	start();
-	assert_int_equal(iommu_irq_alloc(other, 1, 9), 0);
-	assert_int_equal(iommu_irq_alloc(i, 8, sbdf), 0);
-	assert_int_equal(i[0].index, 8);
-	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0x22);
+	assert_int_equal(iommu_irq_alloc(other, 9), 0);
+	assert_int_equal(alloc_irqs(i, 8, sbdf), 0);
+	assert_int_equal(i[0].index, 1);
+	assert_int_equal(interrupt(sbdf, 2, &dest, &lo), 0x22);
 	iommu_irq_route(&i[1], 6, 0x51, false);
-	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0);
+	assert_int_equal(interrupt(sbdf, 2, &dest, &lo), 0);
 	assert_int_equal(dest, 6);
 	assert_int_equal(lo, 0x51 << 16 | 1);
-	assert_int_equal(interrupt(sbdf + 1, 9, &dest, &lo), 0x26);
+	assert_int_equal(interrupt(sbdf + 1, 2, &dest, &lo), 0x26);
 	iommu_irq_message(&i[1], &address, &data);
 	assert_int_equal(address, 0xfee00018);
-	assert_int_equal(data, 9);
+	assert_int_equal(data, 2);
 
 	/* Changes are effective at once. */
 	iommu_irq_route(&i[1], 7, 0x51, true);
-	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0);
+	assert_int_equal(interrupt(sbdf, 2, &dest, &lo), 0);
 	assert_int_equal(dest, 7);
 	assert_int_equal(lo, 0x51 << 16 | 0x11);
-	assert_int_equal(iommu_irq_rte(&i[1]), 9UL << 49 | 1UL << 48 | 0x8051);
+	assert_int_equal(iommu_irq_rte(&i[1]), 2UL << 49 | 1UL << 48 | 0x8051);
 	iommu_irq_route(&i[1], 7, 0, true);
-	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0x22);
+	assert_int_equal(interrupt(sbdf, 2, &dest, &lo), 0x22);
 	i[1].nmi = true;
 	iommu_irq_route(&i[1], 7, 0, false);
-	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0);
+	assert_int_equal(interrupt(sbdf, 2, &dest, &lo), 0);
 	assert_int_equal(lo, 0x81);
-	iommu_irq_free(i, 8);
-	assert_int_equal(interrupt(sbdf, 9, &dest, &lo), 0x22);
+	free_irqs(i, 8);
+	assert_int_equal(interrupt(sbdf, 2, &dest, &lo), 0x22);
 
 	/* Behind a bridge from PCI Express, to the buses 3 and 4: any id of these. */
 	behind = &(const struct pci_function){ .sbdf = PCI_SBDF(1, 2, 8), .secondary = 3,
 					       .express_type = PCI_EXP_TYPE_TO_PCI };
-	assert_int_equal(iommu_irq_alloc(i, 8, PCI_SBDF(1, 4, 16)), 0);
-	assert_int_equal(i[0].index, 8);
+	assert_int_equal(alloc_irqs(i, 8, PCI_SBDF(1, 4, 16)), 0);
+	assert_int_equal(i[0].index, 1);
 	iommu_irq_route(&i[0], 1, 0x40, false);
-	assert_int_equal(interrupt(PCI_SBDF(1, 3, 8), 8, &dest, &lo), 0);
-	assert_int_equal(interrupt(PCI_SBDF(1, 4, 8), 8, &dest, &lo), 0);
-	assert_int_equal(interrupt(PCI_SBDF(1, 2, 8), 8, &dest, &lo), 0x26);
-	assert_int_equal(interrupt(PCI_SBDF(1, 5, 8), 8, &dest, &lo), 0x26);
+	assert_int_equal(interrupt(PCI_SBDF(1, 3, 8), 1, &dest, &lo), 0);
+	assert_int_equal(interrupt(PCI_SBDF(1, 4, 8), 1, &dest, &lo), 0);
+	assert_int_equal(interrupt(PCI_SBDF(1, 2, 8), 1, &dest, &lo), 0x26);
+	assert_int_equal(interrupt(PCI_SBDF(1, 5, 8), 1, &dest, &lo), 0x26);
 	/* Behind an older bridge: the bridge's id alone, not those of its neighbours. */
 	behind = &(const struct pci_function){ .sbdf = PCI_SBDF(1, 3, 8), .secondary = 4,
 					       .express_type = PCI_EXP_TYPE_NONE };
-	assert_int_equal(iommu_irq_alloc(other, 1, PCI_SBDF(1, 4, 16)), 0);
-	assert_int_equal(other[0].index, 1);
+	assert_int_equal(iommu_irq_alloc(other, PCI_SBDF(1, 4, 16)), 0);
+	assert_int_equal(other[0].index, 9);
 	iommu_irq_route(other, 1, 0x40, false);
-	assert_int_equal(interrupt(PCI_SBDF(1, 3, 8), 1, &dest, &lo), 0);
-	assert_int_equal(interrupt(PCI_SBDF(1, 3, 16), 1, &dest, &lo), 0x26);
-	assert_int_equal(interrupt(PCI_SBDF(1, 4, 16), 1, &dest, &lo), 0x26);
+	assert_int_equal(interrupt(PCI_SBDF(1, 3, 8), 9, &dest, &lo), 0);
+	assert_int_equal(interrupt(PCI_SBDF(1, 3, 16), 9, &dest, &lo), 0x26);
+	assert_int_equal(interrupt(PCI_SBDF(1, 4, 16), 9, &dest, &lo), 0x26);
 }
 
 static void test_x2apic(void **state)
@@ -614,10 +638,54 @@ static void test_x2apic(void **state)
 	x86.x2apic = true;
 	m.ecap |= 16;
 	start();
-	assert_int_equal(iommu_irq_alloc(&i, 1, 0), 0);
+	assert_int_equal(iommu_irq_alloc(&i, 0), 0);
 	iommu_irq_route(&i, 0x12345, 0x40, false);
 	assert_int_equal(interrupt(0, 0, &dest, &lo), 0);
 	assert_int_equal(dest, 0x12345);
+}
+
+static void test_posted(void **state)
+{
+	const u64 at[] = { 0xfedcba9876540UL << 6 & PTE_ADDR, 0xffffffc0UL, 1UL << 51 | 0x40 };
+	struct iommu_irq i;
+	u64 lo;
+	u32 dest;
+
+	(void)state;
+	m.cap |= BIT(59);
+	start();
+	assert_int_equal(iommu_irq_alloc(&i, 7), 0);
+	assert_true(iommu_irq_posts(&i));
+	/* From one vCPU to another, to a CPU and back: each time at once. */
+	for (unsigned n = 0; n < 8; n++) {
+		i.posted = n % 4 < 3 ? at[n % 4] : 0;
+		iommu_irq_route(&i, n, (u8)(0x50 + n), false);
+		assert_int_equal(interrupt(7, 0, &dest, &lo), 0);
+		assert_int_equal(posted, i.posted);
+		assert_int_equal(lo & 0xffff7fff, (0x50 + n) << 16 | 1);
+		if (!i.posted)
+			assert_int_equal(dest, n);
+		assert_int_equal(interrupt(8, 0, &dest, &lo), 0x26);
+	}
+	i.posted = at[0];
+	iommu_irq_route(&i, 0, 0, false);
+	assert_int_equal(interrupt(7, 0, &dest, &lo), 0x22);
+}
+
+/* A unit whose notifications would not have ids as the CPUs' APICs do does not post. */
+static void test_posts(void **state)
+{
+	for (unsigned n = 0; n < 16; n++) {
+		bool pi = n & 1, eim = n & 2, x2apic = n & 4, remapping = n & 8;
+
+		setup(state);
+		m.cap |= pi ? BIT(59) : 0;
+		m.ecap |= eim ? 16 : 0;
+		x86.x2apic = x2apic;
+		iommu_remapping = remapping;
+		start();
+		assert_int_equal(u.posts, pi && remapping && (eim || !x2apic));
+	}
 }
 
 static void test_faults(void **state)
@@ -667,6 +735,8 @@ int main(void)
 		cmocka_unit_test_setup(test_queue, setup),
 		cmocka_unit_test_setup(test_irqs, setup),
 		cmocka_unit_test_setup(test_x2apic, setup),
+		cmocka_unit_test_setup(test_posted, setup),
+		cmocka_unit_test_setup(test_posts, setup),
 		cmocka_unit_test_setup(test_faults, setup),
 	};
 

@@ -102,7 +102,8 @@ void print_help(FILE *f)
 	      "  -o, --old           trace record: what is in the rings already, too\n"
 	      "  -f, --follow        log: wait for more messages, until Ctrl-C;\n"
 	      "                      adopt: destroy domains that an xl left half-built\n"
-	      "  -F, --force         pci revoke: do not ask the guest for it\n"
+	      "  -F, --force         pci revoke: do not ask the guest for it; assign:\n"
+	      "                      take it even from a driver that uses it\n"
 	      "  -h, --help          print this\n"
 	      "  -V, --version       print the version of mgctl\n\n"
 	      "Examples:\n"
@@ -388,8 +389,8 @@ static int parse_given(const struct given *g, struct request *rq, FILE *err)
 		return wrong(err, "--events, --pages and --old go with trace record");
 	if (g->seconds && rq->command != RECORD && rq->command != PCI_REVOKE)
 		return wrong(err, "--seconds goes with trace record and pci revoke");
-	if (g->force && rq->command != PCI_REVOKE)
-		return wrong(err, "--force goes with pci revoke");
+	if (g->force && rq->command != PCI_REVOKE && rq->command != PCI_ASSIGN)
+		return wrong(err, "--force goes with pci assign and pci revoke");
 	if (g->follow && ((rq->command != LOG && rq->command != ADOPT) || rq->json))
 		return wrong(err, "--follow goes with log and adopt, and not with --json");
 	rq->all_cpus = !g->cpus;

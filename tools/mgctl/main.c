@@ -8,7 +8,8 @@
 
 int main(int argc, char **argv)
 {
-	struct mgctl m = { .out = stdout, .err = stderr };
+	struct mgctl m = { .out = stdout, .err = stderr,
+			   .functions = "/sys/bus/pci/devices" };
 	struct request rq;
 	int rc;
 

@@ -64,7 +64,7 @@ struct request {
 	uint32_t events, pages;		/* trace record: kinds; size of new rings, */
 	bool sized;			/* which the caller chose */
 	uint64_t seconds;	/* ... how long; 0: until interrupted. pci revoke: wait so long */
-	bool force;			/* pci revoke: do not ask the guest */
+	bool force;			/* pci revoke: do not ask the guest; assign: nor drivers */
 	bool old;			/* ... including older records of the rings */
 	bool follow;			/* log, adopt: wait for more, until interrupted */
 };
@@ -86,6 +86,7 @@ struct mgctl {
 	/* Sleeps. Returns false if the user interrupted it (Ctrl-C). */
 	bool (*wait)(struct mgctl *m, uint64_t ms);
 	bool terminal;			/* whether out is a terminal */
+	const char *functions;		/* Linux's directory of PCI functions */
 };
 
 extern const char *const point_names[NR_POINTS];

@@ -2,6 +2,7 @@
 /* The pci commands: lists PCI functions, gives them to domains and takes them back. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "mgctl.h"
 
@@ -21,22 +22,25 @@ static const char *state(const struct margay_op *op)
 	return op->u.pci.flags & MARGAY_PCI_HIDDEN   ? "Margay's" :
 	       op->u.pci.flags & MARGAY_PCI_BRIDGE   ? "bridge" :
 	       op->u.pci.flags & MARGAY_PCI_RESERVED ? "boot guest's" :
+	       op->u.pci.physfn != op->u.pci.sbdf    ? "virtual" :
 						       "";
 }
 
 static void print_function(FILE *f, const struct margay_op *op)
 {
-	char at[16], seen[16] = "-", owner[8] = "-";
+	char at[16], seen[16] = "-", owner[8] = "-", node[12] = "-";
 
 	if (op->u.pci.domain != MARGAY_NONE)
 		snprintf(owner, sizeof(owner), "%u", op->u.pci.domain);
 	if (op->u.pci.seen_at != ~0U)
 		address(op->u.pci.seen_at, seen);
+	if (op->u.pci.node != MARGAY_NO_NODE)
+		snprintf(node, sizeof(node), "%u", op->u.pci.node);
 	fprintf(f, "%-13s %04x:%04x %06x %6s %-13s", address(op->u.pci.sbdf, at), op->u.pci.vendor,
 		op->u.pci.device, op->u.pci.class_code, owner, seen);
-	fprintf(f, " %-13s %10llu %8llu %s\n", address(op->u.pci.group, at),
+	fprintf(f, " %-13s %10llu %8llu %4s %s\n", address(op->u.pci.group, at),
 		(unsigned long long)op->u.pci.interrupts, (unsigned long long)op->u.pci.refused,
-		state(op));
+		node, state(op));
 }
 
 static void json_function(struct json *j, const struct margay_op *op)
@@ -53,6 +57,10 @@ static void json_function(struct json *j, const struct margay_op *op)
 	if (op->u.pci.seen_at != ~0U)
 		json_text(j, "seen_at", address(op->u.pci.seen_at, text), sizeof(text));
 	json_text(j, "group", address(op->u.pci.group, text), sizeof(text));
+	if (op->u.pci.node != MARGAY_NO_NODE)
+		json_number(j, "node", op->u.pci.node);
+	if (op->u.pci.physfn != op->u.pci.sbdf)
+		json_text(j, "physfn", address(op->u.pci.physfn, text), sizeof(text));
 	json_bool(j, "hidden", op->u.pci.flags & MARGAY_PCI_HIDDEN);
 	json_bool(j, "bridge", op->u.pci.flags & MARGAY_PCI_BRIDGE);
 	json_bool(j, "reserved", op->u.pci.flags & MARGAY_PCI_RESERVED);
@@ -71,7 +79,7 @@ static int list(struct mgctl *m, const struct request *rq)
 		json_begin(&j, "functions", '[');
 	} else {
 		fputs("FUNCTION      ID        CLASS  DOMAIN SEEN AT       GROUP         INTERRUPTS"
-		      "  REFUSED\n",
+		      "  REFUSED NODE\n",
 		      m->out);
 	}
 	for (uint32_t i = 0; i < FUNCTIONS_MAX; i++) {
@@ -131,7 +139,7 @@ static const char *why(const struct request *rq, int rc)
  * Asks the guest for the function until it has given it up. A guest that does not within the time,
  * or that nobody shall ask, loses it at once.
  */
-static int revoke(struct mgctl *m, const struct request *rq)
+static int take_away(struct mgctl *m, const struct request *rq)
 {
 	struct margay_op op = { .cmd = MARGAY_PCI_REVOKE, .u.pci.sbdf = rq->sbdf };
 	char text[16];
@@ -149,6 +157,32 @@ static int revoke(struct mgctl *m, const struct request *rq)
 		}
 	}
 	return rc == -ENOENT && waited ? 0 : rc;	/* the guest has ended meanwhile */
+}
+
+/*
+ * Returns whether a driver of the kernel here uses the function, which then says so. Those that hold
+ * functions for others do not.
+ */
+static bool in_use(struct mgctl *m, uint32_t sbdf)
+{
+	static const char *const holders[] = { "pciback", "xen-pciback", "pci-stub", "vfio-pci" };
+	char at[16], path[256], driver[256];
+	const char *name;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/%s/driver", m->functions, address(sbdf, at));
+	n = readlink(path, driver, sizeof(driver) - 1);
+	if (n <= 0)
+		return false;
+	driver[n] = '\0';
+	name = strrchr(driver, '/') ? strrchr(driver, '/') + 1 : driver;
+	for (size_t i = 0; i < sizeof(holders) / sizeof(holders[0]); i++)
+		if (!strcmp(name, holders[i]))
+			return false;
+	say(m->err,
+	    "mgctl: the driver %s of this domain uses %s: unbind it (echo %s >%s/unbind), or --force",
+	    name, at, at, path);
+	return true;
 }
 
 int do_pci(struct mgctl *m, const struct request *rq)
@@ -172,7 +206,9 @@ int do_pci(struct mgctl *m, const struct request *rq)
 			    why(rq, rc));
 		break;
 	default:
-		rc = rq->command == PCI_ASSIGN ? m->call(m, &op) : revoke(m, rq);
+		if (rq->command == PCI_ASSIGN && !rq->force && in_use(m, rq->sbdf))
+			return MGCTL_REFUSED;
+		rc = rq->command == PCI_ASSIGN ? m->call(m, &op) : take_away(m, rq);
 		if (rc)
 			say(m->err, "mgctl: Margay refused to %s %s: %s",
 			    rq->command == PCI_ASSIGN ? "assign" : "revoke",

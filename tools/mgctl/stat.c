@@ -108,14 +108,19 @@ static int take(struct mgctl *m, const struct request *rq, struct snapshot *s)
 	return rc;
 }
 
+static bool is(const struct margay_counter *c, const char *group, const char *name)
+{
+	return !strncmp(c->group, group, sizeof(c->group)) &&
+	       (!name || !strncmp(c->name, name, sizeof(c->name)));
+}
+
 /* Returns the sum of a group's counters, or the counter with the given name. */
 static uint64_t value(const struct thing *t, const char *group, const char *name)
 {
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; t && i < t->nr; i++)
-		if (!strncmp(t->counters[i].group, group, sizeof(t->counters[i].group)) &&
-		    (!name || !strncmp(t->counters[i].name, name, sizeof(t->counters[i].name))))
+		if (is(&t->counters[i], group, name))
 			sum += t->counters[i].value;
 	return sum;
 }
@@ -201,6 +206,35 @@ static unsigned long long mib(const struct thing *t, const char *name)
 	return (unsigned long long)value(t, "memory", name) >> 20;
 }
 
+static unsigned long long kib(const struct thing *t, const char *name)
+{
+	return (unsigned long long)value(t, "memory", name) >> 10;
+}
+
+/* Prints a line for each IOMMU. The number of the IOMMU is the counter's sub. */
+static void iommus(FILE *f, const struct thing *t)
+{
+	static const char *const names[] = { "reported", "suppressed", "cut-off" };
+	unsigned long long n[3];
+
+	for (uint32_t unit = 0;; unit++) {
+		unsigned int found = 0;
+
+		for (uint32_t i = 0; i < t->nr; i++)
+			for (size_t k = 0; k < 3; k++)
+				if (is(&t->counters[i], "iommu", names[k]) &&
+				    t->counters[i].sub == unit) {
+					n[k] = t->counters[i].value;
+					found++;
+				}
+		if (found < 3)
+			return;
+		fprintf(f,
+			"IOMMU %u: faults reported %llu, suppressed %llu; functions cut off %llu\n",
+			unit, n[0], n[1], n[2]);
+	}
+}
+
 static void whole_row(FILE *f, const struct thing *t, bool rates)
 {
 	if (t->domain == MARGAY_STAT_MACHINE) {
@@ -209,8 +243,8 @@ static void whole_row(FILE *f, const struct thing *t, bool rates)
 			(unsigned long long)value(t, "cpu", "online"),
 			rates ? "per second" : "since the start");
 		fprintf(f, "memory: %llu MiB, %llu MiB free, Margay's own %llu KiB\n",
-			mib(t, "total"), mib(t, "free"),
-			(unsigned long long)value(t, "memory", "margay") >> 10);
+			mib(t, "total"), mib(t, "free"), kib(t, "margay"));
+		iommus(f, t);
 		return;
 	}
 	fprintf(f, "\ndomain %u ", t->domain);
@@ -220,6 +254,10 @@ static void whole_row(FILE *f, const struct thing *t, bool rates)
 	fprintf(f, "mapped: 4K %llu, 2M %llu, 1G %llu\n", (unsigned long long)value(t, "p2m", "4K"),
 		(unsigned long long)value(t, "p2m", "2M"),
 		(unsigned long long)value(t, "p2m", "1G"));
+	if (value(t, "memory", "iommu-tables"))
+		fprintf(f, "devices: reach %llu MiB by %llu KiB of tables, interrupts %llu\n",
+			mib(t, "iommu-mapped"), kib(t, "iommu-tables"),
+			(unsigned long long)value(t, "devices", "interrupts"));
 	fputs(" VCPU CPU   %GUEST %MARGAY  %WAIT  %IDLE  EXITS  CALLS INJECT  WAKES\n", f);
 }
 

@@ -31,6 +31,7 @@ static struct irq gone = { .fn = ignore };
 int irq_bind(struct irq *i, struct cpu *c)
 {
 	struct irq_table *t;
+	unsigned has = 0;
 
 	guard(&irq_lock);
 	t = tables[c->id];
@@ -40,7 +41,9 @@ int irq_bind(struct irq *i, struct cpu *c)
 			return -ENOSPC;
 		atomic_store(&tables[c->id], t);
 	}
-	for (unsigned n = 1; n <= NR_DEVICE_VECTORS; n++) {
+	for (unsigned n = 0; i->user && n < NR_DEVICE_VECTORS; n++)
+		has += t->irq[n] && t->irq[n]->user == i->user;
+	for (unsigned n = 1; n <= NR_DEVICE_VECTORS && has < IRQS_A_USER; n++) {
 		unsigned at = (t->last + n) % NR_DEVICE_VECTORS;
 
 		if (t->irq[at] && t->irq[at] != &gone)

@@ -187,3 +187,10 @@ void trap_handler(struct trap_frame *f)
 	trap_backtrace(f->rip, f->rsp, f->rbp);
 	panic("unexpected exception in the hypervisor\n");
 }
+
+void trap_interrupt(u8 vector)
+{
+	struct trap_frame f = { .vector = vector };
+
+	trap_handler(&f);
+}

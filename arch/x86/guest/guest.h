@@ -79,6 +79,7 @@ struct vlapic {
 	u32 lvt[NR_LVTS];
 	u32 tmict, tdcr;
 	u64 irr[4];
+	struct posting *posting; /* posting.c; NULL: nothing is posted */
 	u32 esr_new; /* errors since the last write to ESR */
 	u32 startup;
 	u32 ipi_next; /* the next target of an unfinished IPI to many; 0: none */

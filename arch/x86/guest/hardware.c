@@ -15,7 +15,6 @@
 
 #define MSI_SIZE (1UL << 20)		/* SDM 3A 11.11.1 */
 #define HPET_SIZE 0x1000UL
-#define ECAM_BUS_SHIFT 20
 
 static bool touch(paddr_t a, u64 a_size, paddr_t b, u64 b_size)
 {
@@ -33,13 +32,9 @@ static bool is_margays(paddr_t at, u64 size)
 	for (unsigned i = 0; i < a->nr_ioapics; i++)
 		if (touch(at, size, a->ioapics[i].base, PAGE_SIZE))
 			return true;
-	for (unsigned i = 0; i < a->nr_ecam; i++) {
-		const struct acpi_ecam *e = &a->ecam[i];
-
-		if (touch(at, size, e->base + ((u64)e->first << ECAM_BUS_SHIFT),
-			  (e->last - e->first + 1UL) << ECAM_BUS_SHIFT))
+	for (unsigned i = 0; i < a->nr_ecam; i++)
+		if (touch(at, size, a->ecam[i].base, a->ecam[i].size))
 			return true;
-	}
 	return false;
 }
 

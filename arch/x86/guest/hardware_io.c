@@ -47,11 +47,13 @@ static bool is_kept(u16 port, unsigned size)
 
 u32 hardware_in(struct vcpu *v, u16 port, unsigned size)
 {
+	u64 val = ~0UL;
+
 	if ((port & ~7) == PORT_PCI_CONFIG)
-		return vpci_in(v, port, size);
-	if (is_kept(port, size))
-		return 0;
-	return port_read(port, size);
+		vpci_ports(v, port, size, &val, false);
+	else
+		val = is_kept(port, size) ? 0 : port_read(port, size);
+	return (u32)val;
 }
 
 /*
@@ -89,7 +91,7 @@ void hardware_out(struct vcpu *v, u16 port, unsigned size, u32 val)
 		if (ends_domain(v, (u16)(port + i), (u8)(val >> 8 * i)))
 			return;
 	if ((port & ~7) == PORT_PCI_CONFIG)
-		vpci_out(v, port, size, val);
+		vpci_ports(v, port, size, &(u64){ val }, true);
 	if (is_kept(port, size))
 		return;
 	if (port == PORT_RTC)	/* Margay needs NMIs */

@@ -94,7 +94,8 @@ static u64 mmio_load(struct vcpu *v, const struct access *acc, unsigned size)
 	if (acc->kind == TO_APIC)
 		val = offset & 0xc ? 0 : vlapic_read(v, offset & ~3U) >> (offset & 3) * 8;
 	else if (acc->kind == TO_DEVICE)
-		val = acc->region->read(v, acc->region, acc->gpa - acc->region->base, size);
+		acc->region->access(v, acc->region, acc->gpa - acc->region->base, size, &val,
+				    false);
 	else if (acc->kind == TO_READ_ONLY && copy_from_gpa(v->domain, &val, acc->gpa, size))
 		val = ~0UL;
 	return val & size_mask(size);
@@ -105,7 +106,7 @@ static void mmio_store(struct vcpu *v, const struct access *acc, unsigned size, 
 	if (acc->kind == TO_APIC && size >= 4 && !(acc->gpa & 0xf))
 		vlapic_write(v, acc->gpa & ~PAGE_MASK, (u32)val);
 	else if (acc->kind == TO_DEVICE)
-		acc->region->write(v, acc->region, acc->gpa - acc->region->base, size, val);
+		acc->region->access(v, acc->region, acc->gpa - acc->region->base, size, &val, true);
 }
 
 static void mmio_emulate(struct vcpu *v, const struct insn *in, const struct access *acc)

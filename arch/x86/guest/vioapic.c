@@ -42,7 +42,6 @@ struct vioapic {
 	struct spinlock lock;	/* LOCK_IOAPIC */
 	unsigned n;		/* the machine's number of it */
 	u8 acpi_id, select;
-	u32 id;			/* register */
 	unsigned nr_pins;
 	struct pin pins[];
 };
@@ -124,57 +123,46 @@ static void update(struct pin *p)
 	set_mask(p, !is_open(p) || p->in_service);
 }
 
-static u32 read_entry(const struct pin *p, bool high)
+/* Returns the pin whose entry is selected, or NULL. */
+static struct pin *find_pin(struct vioapic *io)
 {
-	return high ? (u32)(p->rte >> 32) : (u32)p->rte | (p->in_service ? RTE_REMOTE_IRR : 0);
+	u32 i = (io->select - (u32)IOREDTBL) / 2;
+
+	return i < io->nr_pins ? &io->pins[index_nospec(i, io->nr_pins)] : NULL;
 }
 
-static void write_entry(struct pin *p, bool high, u32 val)
+static u32 read_register(struct vioapic *io)
 {
-	u64 rte = high ? (u32)p->rte | (u64)val << 32 : (p->rte >> 32 << 32) | val;
+	const struct pin *p = find_pin(io);
 
-	p->rte = rte & RTE_WRITABLE;
-	update(p);
-}
-
-static u64 vioapic_read(struct vcpu *v __unused, struct mmio_region *r, u64 offset,
-			unsigned size __unused)
-{
-	struct vioapic *io = container_of(r, struct vioapic, region);
-	u32 reg;
-
-	guard(&io->lock);
-	reg = io->select;
-	if (offset == IOREGSEL)
-		return reg;
-	if (offset != IOWIN)
-		return 0;
-	switch (reg) {
+	switch (io->select) {
 	case IOAPICID:
-	case IOAPICARB: return io->id;
+	case IOAPICARB: return (u32)io->acpi_id << ID_SHIFT & ID_MASK;
 	case IOAPICVER: return VERSION | (io->nr_pins - 1) << 16;
-	default:
-		reg -= IOREDTBL;
-		return reg / 2 < io->nr_pins ? read_entry(&io->pins[reg / 2], reg & 1) : 0;
 	}
+	if (!p || (io->select & 1))
+		return p ? (u32)(p->rte >> 32) : 0;
+	return (u32)p->rte | (p->in_service ? RTE_REMOTE_IRR : 0);
 }
 
-static void vioapic_write(struct vcpu *v __unused, struct mmio_region *r, u64 offset, unsigned size,
-			  u64 val)
+static void vioapic_access(struct vcpu *v __unused, struct mmio_region *r, u64 offset,
+			   unsigned size, u64 *val, bool write)
 {
 	struct vioapic *io = container_of(r, struct vioapic, region);
-	u32 reg;
+	unsigned shift = io->select & 1 ? 32 : 0;
+	struct pin *p;
 
 	guard(&io->lock);
-	reg = io->select - (u32)IOREDTBL;
-	if (offset == IOREGSEL)
-		io->select = (u8)val;
-	else if (offset != IOWIN || size < 4)
-		return;
-	else if (io->select == IOAPICID)
-		io->id = (u32)val & ID_MASK;
-	else if (reg / 2 < io->nr_pins)
-		write_entry(&io->pins[reg / 2], reg & 1, (u32)val);
+	p = find_pin(io);
+	if (!write) {
+		*val = offset == IOREGSEL ? io->select : offset == IOWIN ? read_register(io) : 0;
+	} else if (offset == IOREGSEL) {
+		io->select = (u8)*val;
+	} else if (p && offset == IOWIN && size >= 4) {
+		p->rte = (p->rte & ~(0xffffffffUL << shift)) | (u64)(u32)*val << shift;
+		p->rte &= RTE_WRITABLE;
+		update(p);
+	}
 }
 
 void vioapic_eoi(struct domain *d, u8 vector)
@@ -201,7 +189,7 @@ static int init_pin(struct vioapic *io, struct pin *p)
 	if (ioapic_is_kept(io->n, number(p)) || iommu_ioapic_sbdf(io->acpi_id, &sbdf))
 		return 0;
 	guard(&pci_lock);
-	return iommu_irq_alloc(&p->remap, 1, sbdf);
+	return iommu_irq_alloc(&p->remap, sbdf);
 }
 
 static int vioapic_create(struct domain *d)
@@ -219,12 +207,10 @@ static int vioapic_create(struct domain *d)
 		io->d = d;
 		io->n = n;
 		io->acpi_id = a->id;
-		io->id = (u32)a->id << ID_SHIFT & ID_MASK;
 		io->nr_pins = pins;
 		for (unsigned i = 0; i < pins && !rc; i++)
 			rc = init_pin(io, &io->pins[i]);
-		io->region = (struct mmio_region){ .base = a->base, .size = IOAPIC_SIZE,
-						   .read = vioapic_read, .write = vioapic_write };
+		io->region = (struct mmio_region){ NULL, a->base, IOAPIC_SIZE, vioapic_access };
 		mmio_add(d, &io->region);
 		io->next = d->vioapic;
 		d->vioapic = io;
@@ -239,7 +225,7 @@ static int vioapic_destroy(struct domain *d)
 
 	while ((io = d->vioapic)) {
 		for (struct pin *p = io->pins; p < io->pins + io->nr_pins; p++) {
-			iommu_irq_free(&p->remap, 1);
+			iommu_irq_free(&p->remap);
 			if (!p->irq.cpu)
 				continue;
 			spin_lock(&io->lock);

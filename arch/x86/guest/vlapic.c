@@ -7,6 +7,7 @@
 #include <margay/sched.h>
 #include <x86/apic.h>
 #include <x86/direct.h>
+#include <x86/posting.h>
 #include <x86/vioapic.h>
 
 #include "guest.h"
@@ -57,6 +58,7 @@ void vlapic_destroy(struct vcpu *v)
 	vlapic_timer_stop(v->vlapic);
 	/* Also waits for a timer that has fired and has not yet raised its interrupt. */
 	timer_stop(&v->vlapic->timer);
+	posting_free(v);
 	dom_free_meta(v->domain, v->vlapic->page, 1);
 	kfree(v->vlapic);
 	v->vlapic = NULL;

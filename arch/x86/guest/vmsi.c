@@ -2,7 +2,7 @@
 /*
  * MSI and MSI-X of a domain's functions. The domain writes messages for its virtual APICs; the
  * function has others, for a vector of Margay's on the CPU where the addressed vCPU is. Margay takes
- * the interrupt there and delivers the domain's message. The pages that have the MSI-X table are
+ * the interrupt there and delivers the domain's message; or the IOMMU posts it to the vCPU. The pages that have the MSI-X table are
  * emulated. pci_lock protects all but address and data, which handlers read; a domain that changes
  * them meanwhile harms itself. PCI 3.0, 6.8.
  */
@@ -11,11 +11,13 @@
 #include <x86/apic.h>
 #include <x86/io.h>
 #include <x86/paging.h>
+#include <x86/posting.h>
 
 #include "guest.h"
 #include "vpci.h"
 
 #define ENTRY_MASKED 1U
+#define GUEST_MESSAGES 512U	/* VT-d's table has 4,096 entries for all */
 
 /* A message, as an entry of an MSI-X table has it. */
 enum { ADDRESS, ADDRESS_HIGH, DATA, CONTROL, ENTRY_WORDS };
@@ -28,15 +30,14 @@ struct message {
 		struct message *of;
 	} irq[2];
 	struct vpci_function *v;
+	struct iommu_irq route;
 	u32 word[ENTRY_WORDS];	/* as the domain wrote them */
-	bool allocated;
+	bool allocated;		/* route is */
 	u8 now;			/* index into irq */
 };
 
 struct vmsi {
 	struct vpci_function *v;
-	unsigned messages;	/* of MSI; 0: the function has none */
-	unsigned wanted, used;	/* of these, what the domain has enabled, and what it got */
 	bool wide;		/* MSI's address has 64 bits */
 	u16 msix;		/* control of MSI-X, so far as it can be written */
 	unsigned entries;	/* of the MSI-X table; 0: there is none that can be used */
@@ -44,9 +45,9 @@ struct vmsi {
 	u64 offset;		/* of the table in its BAR */
 	struct mmio_region table;	/* base 0: not among the domain's regions */
 	volatile u8 *regs;	/* of the table's pages; NULL: nobody may use them */
-	unsigned n;		/* messages of either kind */
-	struct iommu_irq *routes;
-	struct message msg[];
+	bool lacked;		/* some got nothing, and the log says so */
+	unsigned nr_msgs;
+	struct message msg[];	/* the one of MSI, and those of MSI-X */
 };
 
 static u64 address_of(const struct message *g)
@@ -64,41 +65,81 @@ static void handler(struct irq *i)
 	vlapic_message(g->v->d, address_of(g), READ_ONCE(g->word[DATA]), false);
 }
 
-/* Binds a message to the CPU that it has to go to. -ENOSPC: to none at all. */
-static int bind(struct vmsi *m, unsigned i)
+/* Says so once, as a guest may try again and again. */
+static int lacks(struct vmsi *m, const char *what)
 {
-	struct message *g = &m->msg[i];
-	struct cpu *c = vlapic_message_cpu(m->v->d, address_of(g), m->routes[i].unit);
-	struct irq *irq = &g->irq[g->now].irq, *next = &g->irq[!g->now].irq;
+	if (!m->lacked)
+		pr_warn("PCI: " PCI_FMT ": no %s left for its interrupts\n",
+			PCI_ARGS(m->v->f->sbdf), what);
+	m->lacked = true;
+	return -ENOSPC;
+}
 
-	if (irq->cpu == c)
+/* Has the IOMMU post a message to the vCPU that it goes to. Returns whether that is possible. */
+static bool post(struct message *g)
+{
+	u8 vector = (u8)g->word[DATA];
+	paddr_t to = 0;
+
+	if (iommu_irq_posts(&g->route))
+		to = posting_target(g->v->d, address_of(g), g->word[DATA]);
+	if (to && (to != g->route.posted || vector != g->route.vector)) {
+		g->route.posted = to;
+		iommu_irq_route(&g->route, 0, vector, false);
+	}
+	g->route.posted = to;
+	return to;
+}
+
+/* Allocates what a message needs, and binds it to the CPU that it has to go to. 0 or -ENOSPC. */
+static int start(struct vmsi *m, struct message *g)
+{
+	struct irq *irq = &g->irq[g->now].irq, *next = &g->irq[!g->now].irq;
+	struct vpci *p = m->v->d->vpci;
+	bool posted;
+	struct cpu *c;
+
+	if (!g->allocated) {
+		if ((!m->v->d->hardware && p->messages == GUEST_MESSAGES) ||
+		    iommu_irq_alloc(&g->route, m->v->f->sbdf))
+			return lacks(m, "remapping entries");
+		g->allocated = true;
+		p->messages++;
+	}
+	c = vlapic_message_cpu(m->v->d, address_of(g), g->route.unit);
+	posted = g->route.posted;
+	if (post(g) || (irq->cpu == c && !posted))
 		return 0;
 	irq_unbind(next);
-	if (irq_bind(next, c))
-		return irq->cpu ? 0 : -ENOSPC;
-	g->now = !g->now;
-	iommu_irq_route(&m->routes[i], c->apic_id, next->vector, false);
+	if (!irq_bind(next, c)) {
+		g->now = !g->now;
+		irq = next;
+	}
+	if (!irq->cpu)
+		return lacks(m, "vectors");
+	iommu_irq_route(&g->route, irq->cpu->apic_id, irq->vector, false);
 	return 0;
+}
+
+/* Blocks a message and gives up what it has. */
+static void stop(struct message *g)
+{
+	if (!g->allocated)
+		return;
+	g->allocated = false;
+	((struct vpci *)g->v->d->vpci)->messages--;
+	g->route.posted = 0;
+	iommu_irq_free(&g->route);
+	irq_unbind(&g->irq[0].irq);
+	irq_unbind(&g->irq[1].irq);
 }
 
 /* Without remapping the function itself has the vector, and the guest's next write of it is waited for. */
 void vmsi_follow(struct vmsi *m)
 {
-	for (unsigned i = 0; m && i < m->n; i++)
-		if (m->msg[i].allocated && m->routes[i].unit)
-			bind(m, i);
-}
-
-/* Allocates remapping entries for n messages from i on. */
-static int allocate(struct vmsi *m, unsigned i, unsigned n)
-{
-	if (m->msg[i].allocated)
-		return 0;
-	if (iommu_irq_alloc(&m->routes[i], n, m->v->f->sbdf))
-		return -ENOSPC;
-	while (n--)
-		m->msg[i + n].allocated = true;
-	return 0;
+	for (unsigned i = 0; m && i < m->nr_msgs; i++)
+		if (m->msg[i].allocated && m->msg[i].route.unit)
+			start(m, &m->msg[i]);
 }
 
 static void config_write(const struct vmsi *m, unsigned reg, unsigned size, u32 val)
@@ -106,30 +147,22 @@ static void config_write(const struct vmsi *m, unsigned reg, unsigned size, u32 
 	pci_write(m->v->f->sbdf, reg, size, val);
 }
 
-/* Turns both kinds off and gives up all that they had. */
+/* Turns both kinds off. */
 static void turn_off(struct vmsi *m)
 {
 	if (m->v->f->msi)
 		config_write(m, m->v->f->msi + PCI_MSI_CONTROL, 2, 0);
 	if (m->v->f->msix)
 		config_write(m, m->v->f->msix + PCI_MSIX_CONTROL, 2, 0);
-	for (unsigned i = 0; i < m->n; i++) {
-		struct message *g = &m->msg[i];
-
-		if (!g->allocated)
-			continue;
-		iommu_irq_route(&m->routes[i], 0, 0, false);
-		irq_unbind(&g->irq[0].irq);
-		irq_unbind(&g->irq[1].irq);
-		iommu_irq_free(&m->routes[i], 1);
-		g->allocated = false;
-	}
-	m->used = m->msix = 0;
+	for (unsigned i = 0; i < m->nr_msgs; i++)
+		stop(&m->msg[i]);
+	m->msix = 0;
 }
 
 /* Writes an entry of the function's table as the domain's entry and MSI-X Enable want it. */
 static void update_entry(struct vmsi *m, unsigned i)
 {
+	struct message *g = &m->msg[1 + i];
 	volatile u32 *e;
 	u64 address;
 	u32 data;
@@ -138,10 +171,9 @@ static void update_entry(struct vmsi *m, unsigned i)
 		return;
 	e = (volatile u32 *)(m->regs + (m->offset & ~PAGE_MASK)) + i * ENTRY_WORDS;
 	e[CONTROL] = ENTRY_MASKED;
-	if (!(m->msix & PCI_MSIX_ENABLE) || m->msg[i].word[CONTROL] || allocate(m, i, 1) ||
-	    bind(m, i))
+	if (!(m->msix & PCI_MSIX_ENABLE) || g->word[CONTROL] || start(m, g))
 		return;
-	iommu_irq_message(&m->routes[i], &address, &data);
+	iommu_irq_message(&g->route, &address, &data);
 	e[ADDRESS] = (u32)address;
 	e[ADDRESS_HIGH] = (u32)(address >> 32);
 	e[DATA] = data;
@@ -165,101 +197,69 @@ static u32 msi_reg(const struct vmsi *m, unsigned reg)
 	return m->v->reg[(m->v->f->msi + reg) / 4].value;
 }
 
-static void update_msi(struct vmsi *m)
+static void update_msi(struct vmsi *m, bool on)
 {
 	unsigned at = m->v->f->msi, data_reg = m->wide ? 12 : 8;
+	struct message *g = &m->msg[0];
 	u64 address;
 	u32 data;
 
-	for (unsigned i = 0; i < m->used; i++) {
-		struct message *g = &m->msg[i];
-
-		WRITE_ONCE(g->word[ADDRESS], msi_reg(m, 4));
-		WRITE_ONCE(g->word[ADDRESS_HIGH], m->wide ? msi_reg(m, 8) : 0);
-		WRITE_ONCE(g->word[DATA], (msi_reg(m, data_reg) & 0xffff & ~(m->used - 1)) | i);
-		if (bind(m, i)) {
-			turn_off(m);
-			return;
-		}
-	}
-	if (!m->used)
+	WRITE_ONCE(g->word[ADDRESS], msi_reg(m, 4));
+	WRITE_ONCE(g->word[ADDRESS_HIGH], m->wide ? msi_reg(m, 8) : 0);
+	WRITE_ONCE(g->word[DATA], msi_reg(m, data_reg) & 0xffff);
+	if (!on || start(m, g)) {
+		config_write(m, at + PCI_MSI_CONTROL, 2, 0);
+		stop(g);
 		return;
-	iommu_irq_message(m->routes, &address, &data);
+	}
+	iommu_irq_message(&g->route, &address, &data);
 	config_write(m, at + 4, 4, (u32)address);
 	if (m->wide)
 		config_write(m, at + 8, 4, (u32)(address >> 32));
 	config_write(m, at + data_reg, 2, data);
-	config_write(m, at + PCI_MSI_CONTROL, 2,
-		     PCI_MSI_ENABLE | (u32)__builtin_ctz(m->used) << PCI_MSI_ENABLED_SHIFT);
+	config_write(m, at + PCI_MSI_CONTROL, 2, PCI_MSI_ENABLE);
 }
 
 void vmsi_update(struct vmsi *m)
 {
-	u32 msi, msix, n = 0;
+	u32 msix;
 
 	if (!m)
 		return;
-	msi = m->messages ? msi_reg(m, 0) >> 16 : 0;
 	msix = m->entries ? m->v->reg[m->v->f->msix / 4].value >> 16 : 0;
-	if ((msi & PCI_MSI_ENABLE) && !(msix & PCI_MSIX_ENABLE))
-		n = min(1U << (msi >> PCI_MSI_ENABLED_SHIFT & 7), m->messages);
-	if (n != m->wanted || ((msix ^ m->msix) & PCI_MSIX_ENABLE)) {
+	if ((msix ^ m->msix) & PCI_MSIX_ENABLE)
 		turn_off(m);
-		m->wanted = n;
-		/* Without remapping, the vectors of several would have to follow each other. */
-		if (n && !allocate(m, 0, n))
-			m->used = m->routes->unit ? n : 1;
-	}
-	if (n)
-		update_msi(m);
-	else if (msix != m->msix)
+	if (m->v->f->msi)
+		update_msi(m, msi_reg(m, 0) >> 16 & ~msix >> 15 & PCI_MSI_ENABLE);
+	if (msix != m->msix)
 		update_msix(m, (u16)msix);
 }
 
-/* Finds what a register of the table's pages is: words of entry *i, or NULL, the device's own. */
-static u32 *find_entry(struct vmsi *m, u64 offset, unsigned *i)
-{
-	u64 at = offset - (m->offset & ~PAGE_MASK);
-
-	*i = (unsigned)index_nospec(at / PCI_MSIX_ENTRY, m->entries);
-	return at / PCI_MSIX_ENTRY < m->entries ? &m->msg[*i].word[at / 4 % ENTRY_WORDS] : NULL;
-}
-
-static u64 table_read(struct vcpu *v __unused, struct mmio_region *r, u64 offset, unsigned size)
+/* Accesses the table's pages. What is no entry is the device's own. */
+static void table_access(struct vcpu *v __unused, struct mmio_region *r, u64 offset, unsigned size,
+			 u64 *val, bool write)
 {
 	struct vmsi *m = container_of(r, struct vmsi, table);
-	const u32 *word;
-	unsigned i;
-
-	guard(&pci_lock);
-	if (offset % size || !m->regs)
-		return ~0UL;
-	word = find_entry(m, offset, &i);
-	if (!word)
-		return device_read(m->regs + offset, size);
-	return (*word | (size == 8 ? (u64)word[1] << 32 : 0)) >> offset % 4 * 8;
-}
-
-static void table_write(struct vcpu *v __unused, struct mmio_region *r, u64 offset, unsigned size,
-			u64 val)
-{
-	struct vmsi *m = container_of(r, struct vmsi, table);
-	unsigned i;
+	u64 at = offset - (m->offset & ~PAGE_MASK), i = at / PCI_MSIX_ENTRY;
+	unsigned n = at / 4 % ENTRY_WORDS;
 	u32 *word;
 
 	guard(&pci_lock);
 	if (offset % size || !m->regs)
 		return;
-	word = find_entry(m, offset, &i);
-	if (!word) {
-		device_write(m->regs + offset, size, val);
+	if (i >= m->entries) {
+		device_access(m->regs + offset, size, val, write);
 		return;
 	}
-	if (size < 4)	/* PCI 3.0, 6.8.2: undefined */
-		return;
-	for (; size; size -= 4, val >>= 32, word++)
-		WRITE_ONCE(*word, (u32)val & writable[word - m->msg[i].word]);
-	update_entry(m, i);
+	i = index_nospec(i, m->entries);
+	word = m->msg[1 + i].word;
+	if (!write) {
+		*val = (word[n] | (size == 8 ? (u64)word[n + 1] << 32 : 0)) >> offset % 4 * 8;
+	} else if (size >= 4) {		/* PCI 3.0, 6.8.2: smaller writes are undefined */
+		for (u64 rest = *val; size; size -= 4, rest >>= 32, n++)
+			WRITE_ONCE(word[n], (u32)rest & writable[n]);
+		update_entry(m, (unsigned)i);
+	}
 }
 
 bool vmsi_has_table(const struct vmsi *m, unsigned i, u64 offset, u64 size)
@@ -311,20 +311,19 @@ static int find_table(struct vmsi *m, unsigned entries)
 	if (m->bar >= PCI_BARS || b->io || !b->base || m->offset + size > b->size)
 		return 0;
 	m->table.size = ALIGN_UP((m->offset & ~PAGE_MASK) + size, PAGE_SIZE);
-	m->table.read = table_read;
-	m->table.write = table_write;
+	m->table.access = table_access;
 	m->entries = entries;
 	map_table(m);
 	return m->regs ? 0 : -ENOMEM;
 }
 
-/* The enabling bits and the messages are virtual, mask and pending bits the device's. */
+/* The enabling bits and the message are virtual, mask and pending bits the device's. One message. */
 static void msi_rules(const struct vmsi *m, u32 control)
 {
 	unsigned msi = m->v->f->msi, data = msi + (m->wide ? 12 : 8);
-	u32 enabling = (PCI_MSI_ENABLE | 7U << PCI_MSI_ENABLED_SHIFT) << 16;
 
-	vpci_rule(m->v, msi, ~0U, enabling, enabling);
+	vpci_rule(m->v, msi, ~0U, PCI_MSI_MULTIPLE << 16 | PCI_MSI_ENABLE << 16,
+		  PCI_MSI_ENABLE << 16);
 	vpci_rule(m->v, msi + 4, ~0U, ~0U, ~3U);
 	if (m->wide)
 		vpci_rule(m->v, msi + 8, ~0U, ~0U, ~0U);
@@ -337,37 +336,32 @@ int vmsi_create(struct vpci_function *v)
 {
 	const struct pci_function *f = v->f;
 	u32 control = f->msi ? pci_read(f->sbdf, f->msi + PCI_MSI_CONTROL, 2) : 0, enabling;
-	unsigned messages = f->msi ? 1U << min(control >> PCI_MSI_CAPABLE_SHIFT & 7, 5U) : 0;
-	unsigned entries = 0, n;
+	unsigned entries = 0;
 	struct vmsi *m;
-	int rc = 0;
+	int rc;
 
+	if (!f->msi && !f->msix)
+		return 0;
 	if (f->msix)
 		entries = (pci_read(f->sbdf, f->msix + PCI_MSIX_CONTROL, 2) & PCI_MSIX_SIZE) + 1;
-	n = max(messages, entries);
-	if (!n)
-		return 0;
-	m = v->msi = kzalloc(sizeof(*m) + n * sizeof(m->msg[0]));
+	m = v->msi = kzalloc(sizeof(*m) + (1 + entries) * sizeof(m->msg[0]));
 	if (!m)
 		return -ENOMEM;
-	*m = (struct vmsi){ .v = v, .messages = messages, .wide = control & PCI_MSI_64, .n = n };
-	m->routes = kzalloc(n * sizeof(m->routes[0]));
-	if (!m->routes)
-		return -ENOMEM;
-	for (unsigned i = 0; i < n; i++) {
-		struct message *g = &m->msg[i];
-
+	*m = (struct vmsi){ .v = v, .wide = control & PCI_MSI_64, .nr_msgs = 1 + entries };
+	for (struct message *g = m->msg; g < m->msg + m->nr_msgs; g++) {
 		*g = (struct message){ .v = v, .word[CONTROL] = ENTRY_MASKED };
-		g->irq[0] = g->irq[1] = (struct message_irq){ { .fn = handler }, g };
+		g->irq[0] = g->irq[1] = (struct message_irq){
+			{ .fn = handler, .user = v->d->hardware ? NULL : v->d }, g
+		};
 	}
 	turn_off(m);
-	if (messages)
+	if (f->msi)
 		msi_rules(m, control);
-	if (entries) {
-		rc = find_table(m, entries);
-		enabling = m->entries ? (PCI_MSIX_ENABLE | PCI_MSIX_MASK_ALL) << 16 : 0;
-		vpci_rule(v, f->msix, ~0U, enabling, enabling);
-	}
+	if (!entries)
+		return 0;
+	rc = find_table(m, entries);
+	enabling = m->entries ? (PCI_MSIX_ENABLE | PCI_MSIX_MASK_ALL) << 16 : 0;
+	vpci_rule(v, f->msix, ~0U, enabling, enabling);
 	return rc;
 }
 
@@ -377,11 +371,4 @@ void vmsi_stop(struct vmsi *m)
 		return;
 	turn_off(m);
 	m->regs = NULL;
-}
-
-void vmsi_free(struct vmsi *m)
-{
-	if (m)
-		kfree(m->routes);
-	kfree(m);
 }

@@ -17,7 +17,6 @@
 #define CONFIG_ENABLE BIT(31)
 #define PORT_CONFIG_ADDRESS 0xcf8
 #define PORT_CONFIG_DATA 0xcfc
-#define ECAM_BUS_SHIFT 20
 
 /* What a guest may set in COMMAND, and in Device Control: errors, ordering, tags, snoop, reads. */
 #define COMMAND_WRITABLE                                                                          \
@@ -26,20 +25,27 @@
 #define DEVCTL_HARMLESS 0x7b1fU
 #define UPPER_HALF 0xffff0000U	/* a status register, whose bits a one clears */
 
-/* Returns the function at a domain's address. */
-static struct vpci_function *find(const struct domain *d, u32 sbdf)
+/*
+ * Returns the function that an access of the domain's is for, or NULL. The machine's may be new there:
+ * plugged in.
+ */
+static struct vpci_function *find(struct domain *d, u64 address, unsigned size)
 {
-	struct pci_function *f;
+	u32 sbdf = (u32)(address / PCI_CONFIG_SIZE);
+	const struct pci_function *f;
+	struct vpci_function *v;
 
+	if (size > 4 || address % size)
+		return NULL;
 	if (!d->hardware)
 		return vport_find(d->vpci, sbdf);
-	list_for_each(f, &pci_functions, link) {
-		struct vpci_function *v = f->view;
-
-		if (v && v->d == d && v->sbdf == sbdf)
-			return v;
+	f = pci_find(sbdf);
+	if (!f || f->removed) {
+		pci_touch(d, sbdf);
+		f = pci_find(sbdf);
 	}
-	return NULL;
+	v = f ? f->view : NULL;
+	return v && v->d == d && v->sbdf == sbdf ? v : NULL;
 }
 
 static u32 read_config(const struct vpci_function *v, unsigned reg, unsigned size)
@@ -71,15 +77,14 @@ static bool is_shared(const struct vpci_function *v)
 static u32 permitted_command(const struct vpci_function *v, u32 old, u32 val)
 {
 	bool decodes = v->d->hardware && !v->f->header && (val & ~old & PCI_COMMAND_MEM);
+	u32 refused = v->f->header == 1 || iommu_covers(v->f->sbdf) ? 0 : PCI_COMMAND_MASTER;
 
-	if (v->f->header != 1 && !iommu_covers(v->f->sbdf))
-		val &= ~(u32)PCI_COMMAND_MASTER;
 	if (decodes && !pci_bars_are_sound(v->f)) {
 		pr_warn("PCI: " PCI_FMT ": BARs refused: they are not its own memory\n",
 			PCI_ARGS(v->sbdf));
-		val &= ~(u32)PCI_COMMAND_MEM;
+		refused |= PCI_COMMAND_MEM;
 	}
-	return val;
+	return val & ~refused;
 }
 
 /* Returns what a register that was old may be when the domain writes val. */
@@ -147,89 +152,61 @@ static void write_basic(struct vpci_function *v, unsigned reg, unsigned size, u3
 		vmsi_update(v->msi);
 }
 
-static bool is_access(u64 address, unsigned size) { return size <= 4 && !(address % size); }
-
-u32 vpci_read(struct domain *d, u64 address, unsigned size)
+/* Accesses d's config space, which has PCI_CONFIG_SIZE bytes for each function. */
+static void config_access(struct domain *d, u64 address, unsigned size, u64 *val, bool write)
 {
-	const struct vpci_function *v;
-
-	guard(&pci_lock);
-	v = find(d, (u32)(address / PCI_CONFIG_SIZE));
-	if (!v || !is_access(address, size))
-		return ~0U;
-	return read_config(v, address % PCI_CONFIG_SIZE, size);
-}
-
-void vpci_write(struct domain *d, u64 address, unsigned size, u32 val)
-{
+	u32 sbdf = (u32)(address / PCI_CONFIG_SIZE);
 	unsigned reg = address % PCI_CONFIG_SIZE;
 	struct vpci_function *v;
 
 	guard(&pci_lock);
-	v = find(d, (u32)(address / PCI_CONFIG_SIZE));
-	if (!v || !is_access(address, size))
+	v = find(d, address, size);
+	/* The domain reads what new virtual functions are before it tells that they are there. */
+	if (!v && !write && d->hardware && size <= 4 && !(reg % size) && !pci_find(sbdf))
+		*val = pci_read(sbdf, reg, size);
+	if (!v)
 		return;
-	if (reg < PCI_BASIC_SIZE)
-		write_basic(v, reg, size, val);
+	if (!write)
+		*val = read_config(v, reg, size);
+	else if (reg < PCI_BASIC_SIZE)
+		write_basic(v, reg, size, (u32)*val);
+	else if (d->hardware && v->f->sriov && reg - v->f->sriov < PCI_SRIOV_SIZE)
+		vsriov_write(v, reg - v->f->sriov, size, (u32)*val);
 	else if (d->hardware && !(v->f->acs && (reg & ~3U) == v->f->acs + (unsigned)PCI_ACS_CAP))
-		pci_write(v->f->sbdf, reg, size, val);
+		pci_write(v->f->sbdf, reg, size, (u32)*val);
 	else
 		v->refused++;
 }
 
 /* What an ordinary guest has of config space in memory. */
-static const struct acpi_ecam guest_ecam = { .base = GUEST_PCI_ECAM, .last = GUEST_PCI_SLOTS };
+static const struct acpi_ecam guest_ecam = { GUEST_PCI_ECAM, GUEST_PCI_ECAM_SIZE, 0 };
 
 static const struct acpi_ecam *ecam_of(const struct domain *d, ptrdiff_t i)
 {
 	return d->hardware ? &boot_acpi.ecam[i] : &guest_ecam;
 }
 
-static u64 ecam_address(const struct domain *d, const struct mmio_region *r, u64 offset)
+static void ecam_access(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size, u64 *val,
+			bool write)
 {
-	const struct acpi_ecam *e = ecam_of(d, r - ((const struct vpci *)d->vpci)->ecam);
+	const struct vpci *p = v->domain->vpci;
+	const struct acpi_ecam *e = ecam_of(v->domain, r - p->ecam);
 
-	return PCI_SBDF(e->segment, e->first, 0) * (u64)PCI_CONFIG_SIZE + offset;
+	config_access(v->domain, e->sbdf * (u64)PCI_CONFIG_SIZE + offset, size, val, write);
 }
 
-static u64 ecam_read(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size)
-{
-	u32 val = vpci_read(v->domain, ecam_address(v->domain, r, offset), size);
-
-	return size > 4 ? ~0UL : val;
-}
-
-static void ecam_write(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size, u64 val)
-{
-	vpci_write(v->domain, ecam_address(v->domain, r, offset), size, (u32)val);
-}
-
-/* Returns the address that the ports lead to. */
-static u64 port_address(u32 address, u16 port)
-{
-	return (address >> 8 & 0xffff) * (u64)PCI_CONFIG_SIZE + (address & 0xfc) + (port & 3);
-}
-
-u32 vpci_in(struct vcpu *v, u16 port, unsigned size)
-{
-	u32 address = READ_ONCE(((const struct vpci *)v->domain->vpci)->address);
-
-	if (port == PORT_CONFIG_ADDRESS && size == 4)
-		return address;
-	if (port < PORT_CONFIG_DATA || !(address & CONFIG_ENABLE))
-		return ~0U;
-	return vpci_read(v->domain, port_address(address, port), size);
-}
-
-void vpci_out(struct vcpu *v, u16 port, unsigned size, u32 val)
+void vpci_ports(struct vcpu *v, u16 port, unsigned size, u64 *val, bool write)
 {
 	struct vpci *p = v->domain->vpci;
-	u32 address = READ_ONCE(p->address);
+	u32 at = READ_ONCE(p->address);
+	u64 function = (at >> 8 & 0xffff) * (u64)PCI_CONFIG_SIZE;
 
-	if (port == PORT_CONFIG_ADDRESS && size == 4)
-		WRITE_ONCE(p->address, val);
-	else if (port >= PORT_CONFIG_DATA && (address & CONFIG_ENABLE))
-		vpci_write(v->domain, port_address(address, port), size, val);
+	if (port >= PORT_CONFIG_DATA && (at & CONFIG_ENABLE))
+		config_access(v->domain, function + (at & 0xfc) + (port & 3), size, val, write);
+	else if (port == PORT_CONFIG_ADDRESS && size == 4 && write)
+		WRITE_ONCE(p->address, (u32)*val);
+	else if (port == PORT_CONFIG_ADDRESS && size == 4)
+		*val = at;
 }
 
 /* The rules for a guest's function, but for BARs and interrupts: what is not here is read-only. */
@@ -237,6 +214,8 @@ static void guest_rules(struct vpci_function *v)
 {
 	const unsigned express = v->f->express;
 
+	v->reg[0].value = v->f->vendor | (u32)v->f->device << 16; /* a virtual function has none */
+	vpci_rule(v, PCI_VENDOR, ~0U, ~0U, 0);
 	vpci_rule(v, PCI_COMMAND, ~0U, 0xffff, COMMAND_WRITABLE | UPPER_HALF);
 	vpci_rule(v, PCI_CACHE_LINE, ~0U, PCI_HEADER_MULTI << 16, 0xffff);
 	vpci_rule(v, PCI_ROM, ~0U, ~0U, 0);
@@ -270,13 +249,9 @@ int vpci_create(struct domain *d)
 	vport_create(d);
 	for (unsigned i = 0; i < n; i++) {
 		const struct acpi_ecam *e = ecam_of(d, i);
-		struct mmio_region *r = &p->ecam[i];
 
-		r->read = ecam_read;
-		r->write = ecam_write;
-		r->base = e->base + ((u64)e->first << ECAM_BUS_SHIFT);
-		r->size = (e->last - e->first + 1UL) << ECAM_BUS_SHIFT;
-		mmio_add(d, r);
+		p->ecam[i] = (struct mmio_region){ NULL, e->base, e->size, ecam_access };
+		mmio_add(d, &p->ecam[i]);
 	}
 	return 0;
 }
@@ -308,7 +283,8 @@ int vpci_add(struct domain *d, struct pci_function *f)
 		vpci_free(f);
 		return rc;
 	}
-	if (read_config(v, PCI_COMMAND, 2) & PCI_COMMAND_MEM)
+	/* The physical function says whether a virtual one decodes memory. */
+	if ((read_config(v, PCI_COMMAND, 2) & PCI_COMMAND_MEM) || (d->hardware && f->physfn))
 		vpci_map_bars(v, true);
 	if (port)
 		vport_plug(port, v);
@@ -348,9 +324,11 @@ void vpci_stop(struct pci_function *f)
 
 void vpci_free(struct pci_function *f)
 {
-	if (f->view)
-		vmsi_free(((struct vpci_function *)f->view)->msi);
-	kfree(f->view);
+	struct vpci_function *v = f->view;
+
+	if (v)
+		kfree(v->msi);
+	kfree(v);
 	f->view = NULL;
 }
 

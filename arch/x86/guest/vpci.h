@@ -32,6 +32,7 @@ struct vpci_function {
 
 struct vpci {
 	u32 address;			/* the port 0xcf8 */
+	unsigned messages;		/* that are allocated, of all functions */
 	struct vpci_function ports[GUEST_PCI_SLOTS]; /* of an ordinary guest */
 	struct mmio_region ecam[];
 };
@@ -64,11 +65,13 @@ void vpci_map_bars(struct vpci_function *v, bool on);
 /* Unmaps what devices' memory is mapped there. */
 void vpci_unmap(struct domain *d, gpaddr_t gpa, u64 size);
 
+/* vsriov.c: the domain that has the devices writes to the capability of SR-IOV. */
+void vsriov_write(struct vpci_function *v, unsigned reg, unsigned size, u32 val);
+
 /* vmsi.c: MSI and MSI-X of a function, with the rules for their registers */
 int vmsi_create(struct vpci_function *v);
-/* Stops its interrupts and unbinds their vectors. This and the following accept a NULL. */
+/* Stops its interrupts and unbinds their vectors. This and the following accept a NULL. kfree() ends it. */
 void vmsi_stop(struct vmsi *m);
-void vmsi_free(struct vmsi *m);	/* no CPU may use it any more */
 /* Does what the registers say after a write to any. */
 void vmsi_update(struct vmsi *m);
 /* Sends the interrupts to the CPUs where their vCPUs are now. */

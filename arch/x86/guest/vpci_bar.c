@@ -111,19 +111,37 @@ void vpci_map_bars(struct vpci_function *v, bool on)
 	}
 }
 
-/* Returns whether o decodes some of the memory, or of its pages if f's owner is another. */
-static bool decodes(const struct pci_function *o, const struct domain *d, paddr_t at, u64 size)
+/* Returns whether n BARs that follow each other have some of the memory. */
+static bool has(const struct pci_bar *b, unsigned n, u64 unit, paddr_t at, u64 size)
+{
+	paddr_t base = ALIGN_DOWN(b->base, unit), end = ALIGN_UP(b->base + n * b->size, unit);
+
+	return is_memory(b) && base && at < end && base < at + size;
+}
+
+/*
+ * Returns whether o or one of its virtual functions, but not f, decodes some of the memory, or of its
+ * pages if f's owner is another.
+ */
+static bool decodes(const struct pci_function *o, const struct domain *d,
+		    const struct pci_function *f, paddr_t at, u64 size)
 {
 	u64 unit = o->owner == d ? 1 : PAGE_SIZE;
+	unsigned nr_vfs = f && f->physfn == o ? 0 : o->nr_vfs;
 
-	for (unsigned i = 0; i < PCI_BARS; i++) {
-		paddr_t base = ALIGN_DOWN(o->bar[i].base, unit);
-		paddr_t end = ALIGN_UP(o->bar[i].base + o->bar[i].size, unit);
-
-		if (is_memory(&o->bar[i]) && base && at < end && base < at + size)
+	for (unsigned i = 0; i < PCI_BARS; i++)
+		if ((o != f && has(&o->bar[i], 1, unit, at, size)) ||
+		    has(&o->vf_bar[i], nr_vfs, unit, at, size))
 			return true;
-	}
 	return false;
+}
+
+/* Returns whether the domain with the devices has o, and is not losing it. */
+static bool is_seen(const struct domain *d, const struct pci_function *o)
+{
+	const struct vpci_function *v = o->view;
+
+	return v && v->d == d && v->sbdf == o->sbdf;
 }
 
 bool pci_memory_is_free(const struct domain *d, const struct pci_function *f, paddr_t at, u64 size)
@@ -131,7 +149,7 @@ bool pci_memory_is_free(const struct domain *d, const struct pci_function *f, pa
 	const struct pci_function *o;
 
 	list_for_each(o, &pci_functions, link)
-		if (o != f && (f || o->owner != d) && decodes(o, d, at, size))
+		if ((f || !is_seen(d, o)) && decodes(o, d, f, at, size))
 			return false;
 	return true;
 }

@@ -79,8 +79,7 @@ int __init ioapic_route_isa(unsigned irq, u32 what)
 
 		if (gsi < ioapics[i].gsi_base || pin >= ioapics[i].pins)
 			continue;
-		if (!iommu_ioapic_sbdf(ioapics[i].acpi->id, &sbdf) &&
-		    iommu_irq_alloc(&route, 1, sbdf))
+		if (!iommu_ioapic_sbdf(ioapics[i].acpi->id, &sbdf) && iommu_irq_alloc(&route, sbdf))
 			return -ENODEV;
 		/* Without interrupt remapping a destination has 8 bits; 255 means all CPUs. */
 		if (!route.unit && housekeeping_cpu->apic_id >= XAPIC_BROADCAST)

@@ -12,39 +12,40 @@
 #define CONFIG_ADDRESS 0xcf8
 #define CONFIG_DATA 0xcfc
 #define CONFIG_ENABLE BIT(31)
-#define ECAM_BUS_SHIFT 20
-#define ECAM_FUNCTION_SHIFT 12
 
 static struct spinlock ports_lock = SPINLOCK_INIT(LOCK_CONFIG);
-static volatile u8 *ecam[ACPI_MAX_ECAM]; /* bus 0 of those of boot_acpi; written at boot */
+static volatile u8 *ecam[ACPI_MAX_ECAM]; /* those of boot_acpi; NULL: not used. Written at boot */
 
 void __init pci_map_ecam(void)
 {
 	for (unsigned i = 0; i < boot_acpi.nr_ecam; i++) {
 		const struct acpi_ecam *e = &boot_acpi.ecam[i];
-		u64 first = (u64)e->first << ECAM_BUS_SHIFT;
-		u64 size = ((e->last + 1UL) << ECAM_BUS_SHIFT) - first;
-		volatile u8 *regs = NULL;
 
-		if (mem_has_ram(boot_info.mem, boot_info.nr_mem, e->base + first, size))
-			pr_warn("acpi: MCFG: %#lx, segment %u, buses %u to %u ignored: it has RAM\n",
-				e->base, e->segment, e->first, e->last);
+		if (mem_has_ram(boot_info.mem, boot_info.nr_mem, e->base, e->size))
+			pr_warn("acpi: MCFG: config space at %#lx ignored: it has RAM\n", e->base);
 		else
-			regs = map_mmio(e->base + first, size);
-		ecam[i] = regs ? regs - first : NULL;
+			ecam[i] = map_mmio(e->base, e->size);
 	}
 }
 
-static volatile u8 *find_ecam(u32 sbdf, unsigned reg)
+static volatile u8 *in_ecam(unsigned i, u32 sbdf)
 {
-	for (unsigned i = 0; i < boot_acpi.nr_ecam; i++) {
-		const struct acpi_ecam *e = &boot_acpi.ecam[i];
+	u64 offset = (u64)(sbdf - boot_acpi.ecam[i].sbdf) * PCI_CONFIG_SIZE;
 
-		if (ecam[i] && e->segment == pci_segment(sbdf) && pci_bus(sbdf) >= e->first &&
-		    pci_bus(sbdf) <= e->last)
-			return ecam[i] + ((sbdf & 0xffff) << ECAM_FUNCTION_SHIFT | reg);
+	return ecam[i] && offset < boot_acpi.ecam[i].size ? ecam[i] + offset : NULL;
+}
+
+volatile u8 *pci_ecam(u32 sbdf)
+{
+	static unsigned recent;
+	volatile u8 *at = in_ecam(READ_ONCE(recent), sbdf);
+
+	for (unsigned i = 0; !at && i < boot_acpi.nr_ecam; i++) {
+		at = in_ecam(i, sbdf);
+		if (at)
+			WRITE_ONCE(recent, i);
 	}
-	return NULL;
+	return at;
 }
 
 static bool by_ports(u32 sbdf, unsigned reg) { return !pci_segment(sbdf) && reg < 256; }
@@ -64,8 +65,8 @@ u32 pci_read(u32 sbdf, unsigned reg, unsigned size)
 		guard(&ports_lock);
 		return port_read(select_register(sbdf, reg), size);
 	}
-	at = find_ecam(sbdf, reg);
-	return at ? (u32)device_read(at, size) : ~0U >> (32 - 8 * size);
+	at = pci_ecam(sbdf);
+	return at ? (u32)device_read(at + reg, size) : ~0U >> (32 - 8 * size);
 }
 
 void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value)
@@ -77,7 +78,7 @@ void pci_write(u32 sbdf, unsigned reg, unsigned size, u32 value)
 		port_write(select_register(sbdf, reg), size, value);
 		return;
 	}
-	at = find_ecam(sbdf, reg);
+	at = pci_ecam(sbdf);
 	if (at)
-		device_write(at, size, value);
+		device_write(at + reg, size, value);
 }

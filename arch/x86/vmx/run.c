@@ -9,6 +9,7 @@
 #include <margay/sched.h>
 #include <x86/apic_regs.h>
 #include <x86/direct.h>
+#include <x86/posting.h>
 #include <x86/spec.h>
 #include <x86/traps.h>
 
@@ -57,6 +58,19 @@ static __noinline void set_eoi_exits(struct vcpu *v, struct vmx_vcpu *s)
 			vmwrite(EOI_EXIT0 + 2 * i, s->eoi_exits[i] = want[i]);
 }
 
+/* Lets hardware take posted interrupts if their notifications come to this CPU. SDM 3C 30.6. */
+static void set_posting(struct vcpu *v, struct vmx_vcpu *s)
+{
+	paddr_t at = 0;
+	u8 vector = s->by_hardware ? posting_vector(v, &at) : 0;
+
+	if (s->posted_vector == vector)
+		return;
+	vmwrite(PIN_CONTROLS, s->controls.pin | (vector ? PIN_POSTED : 0));
+	vmwrite(POSTED_VECTOR, s->posted_vector = vector);
+	vmwrite(POSTED_DESCRIPTOR, at);
+}
+
 static void vmx_prepare_entry(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx(v);
@@ -67,6 +81,8 @@ static void vmx_prepare_entry(struct vcpu *v)
 
 	if (vlapic_by_hardware(v, vmx_caps.apicv && !v->direct) != s->by_hardware)
 		vmx_intr_delivery(s, !s->by_hardware);
+	if (unlikely(x86.posting))
+		set_posting(v, s);
 	/* NMIs cannot be injected after MOV SS either. SDM 3C 27.3.1.5. */
 	v->nmi_blocked = blocked & (BLOCKED_BY_NMI | BLOCKED_BY_MOV_SS);
 	if (vcpu_prepare_entry(v, can_take))
@@ -386,6 +402,11 @@ static void vmx_handle_exit(struct vcpu *v, u64 reason)
 		break;
 	case EXIT_OTHER:
 		handle_unexpected(v, reason);
+		break;
+	case EXIT_INTR:
+		if (s->controls.exit & EXIT_ACK)
+			trap_interrupt((u8)vmread(EXIT_EVENT));
+		exit_handlers[r](v, len);
 		break;
 	case EXIT_WRMSR:
 		/* SELF_IPI and EOI are the only registers whose writes exit after the write. */

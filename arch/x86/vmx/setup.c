@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* VT-x: checks the CPU's capabilities and sets up each CPU. SDM 3C 24.7, 3D A. */
+#include <margay/cmdline.h>
 #include <x86/apic_regs.h>
 
 #include "vmx.h"
@@ -34,7 +35,7 @@ static const struct control {
 	{ MSR_VMX_TRUE_EXIT,
 	  EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
 		  EXIT_LOAD_EFER,
-	  0, &vmx_caps.controls.exit, "VM-exit controls (PAT and EFER)" },
+	  EXIT_ACK, &vmx_caps.controls.exit, "VM-exit controls (PAT and EFER)" },
 	{ MSR_VMX_TRUE_ENTRY, ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER, 0,
 	  &vmx_caps.controls.entry, "VM-entry controls (PAT and EFER)" },
 };
@@ -103,11 +104,14 @@ bool __init vmx_probe(void)
 	}
 	vmx_caps.preemption_timer = rdmsr(MSR_VMX_TRUE_PINBASED) >> 32 & PIN_PREEMPTION_TIMER;
 	vmx_caps.apicv = (rdmsr(MSR_VMX_PROCBASED2) >> 32 & CPU2_APICV) == CPU2_APICV;
+	x86.posting = vmx_caps.apicv && (vmx_caps.controls.exit & EXIT_ACK) &&
+		      (rdmsr(MSR_VMX_TRUE_PINBASED) >> 32 & PIN_POSTED) && !opt.noposting;
 	x86.nested_page1g = vmx_caps.ept & EPT_CAP_1G;
-	pr_info("VT-x: %s1 GiB pages%s%s%s\n", x86.nested_page1g ? "" : "no ",
+	pr_info("VT-x: %s1 GiB pages%s%s%s%s\n", x86.nested_page1g ? "" : "no ",
 		vmx_caps.ept & EPT_CAP_AD ? ", accessed and dirty bits" : "",
 		vmx_caps.controls.cpu2 & CPU2_VPID ? ", VPID" : "",
-		vmx_caps.apicv ? ", interrupt delivery" : "");
+		vmx_caps.apicv ? ", interrupt delivery" : "",
+		x86.posting ? ", posted interrupts" : "");
 	return true;
 }
 

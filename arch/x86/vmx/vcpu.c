@@ -4,6 +4,7 @@
  * writes it: a state set while v is not loaded is stored until v is loaded. SDM 3C 25, 27.3.1.
  */
 #include <x86/cpuid_policy.h>
+#include <x86/posting.h>
 #include <x86/spec.h>
 #include <x86/traps.h>
 
@@ -186,12 +187,14 @@ static void vmx_load(struct vcpu *v)
 	if (!s->started)
 		write_start_state(v, s);
 	load_registers(s);
+	posting_load(v);
 }
 
 static void vmx_save(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx(v);
 
+	posting_save(v);
 	save_registers(s);
 	vmclear(s->pa);
 	s->launched = false;

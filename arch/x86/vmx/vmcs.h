@@ -9,6 +9,7 @@
 
 enum vmcs_field {
 	VPID = 0x0000,
+	POSTED_VECTOR = 0x0002,
 	GUEST_ES_SEL =
 		0x0800, /* ES CS SS DS FS GS LDTR TR, step 2; limits, rights and bases likewise */
 	GUEST_INT_STATUS = 0x0810,
@@ -22,6 +23,7 @@ enum vmcs_field {
 	MSR_BITMAP = 0x2004,
 	TSC_OFFSET = 0x2010,
 	VIRTUAL_APIC_PAGE = 0x2012,
+	POSTED_DESCRIPTOR = 0x2016,
 	EPT_POINTER = 0x201a,
 	EOI_EXIT0 = 0x201c,
 	GUEST_PHYSICAL = 0x2400,
@@ -105,6 +107,7 @@ enum vmcs_field {
 #define PIN_NMI BIT(3)
 #define PIN_VIRTUAL_NMI BIT(5)
 #define PIN_PREEMPTION_TIMER BIT(6)
+#define PIN_POSTED BIT(7)
 /* Primary processor-based controls */
 #define CPU_INTR_WINDOW BIT(2)
 #define CPU_TSC_OFFSET BIT(3)
@@ -132,6 +135,7 @@ enum vmcs_field {
 
 #define EXIT_SAVE_DEBUG BIT(2)
 #define EXIT_HOST_64 BIT(9)
+#define EXIT_ACK BIT(15)	/* an exit by an interrupt acknowledges it */
 #define EXIT_SAVE_PAT BIT(18)
 #define EXIT_LOAD_PAT BIT(19)
 #define EXIT_SAVE_EFER BIT(20)

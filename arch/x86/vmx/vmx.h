@@ -26,6 +26,7 @@ struct vmx_vcpu {
 	u8 *msr_bitmap;		/* NULL: uses a shared one */
 	paddr_t pa;
 	bool by_hardware;	/* hardware delivers the vLAPIC's interrupts */
+	u8 posted_vector;	/* as in the VMCS; 0: it takes no posted interrupts */
 	u64 eptp;
 	u64 rip, rsp, rflags;	/* as in the VMCS */
 	u64 host_rsp, tsc_offset;

@@ -428,8 +428,51 @@ static void odd_numbers(void)
 	      value("hypercall", "margay_op", 30));
 }
 
+/*
+ * faults=1: the guest has an edu, alone behind the only IOMMU. Margay looks for faults once a second,
+ * and the unit records one at a time.
+ */
+static void device(void)
+{
+	const uint32_t none = ~0u, faults = 3, interrupts = 5;
+	struct edu edu = { 0 };
+	uint64_t before;
+
+	CHECK(edu_init(&edu), "there is no edu");
+	CHECK_RET(stat(MARGAY_STAT_MACHINE, MARGAY_STAT_WHOLE, got, MAX), 0);
+	before = value("iommu", "reported", 0);
+	for (unsigned int i = 0; i < faults; i++) {
+		CHECK(edu_write(&edu, ram_bytes() + (512ul << 20), 0, 16), "edu is not ready");
+		block_until(now_ns() + 1200 * NS_PER_MS);
+	}
+	CHECK_RET(stat(MARGAY_STAT_MACHINE, MARGAY_STAT_WHOLE, got, MAX), 0);
+	CHECK(value("iommu", "reported", 0) == before + faults, "%lu faults, then %lu", before,
+	      value("iommu", "reported", 0));
+	CHECK(!value("iommu", "suppressed", 0) && !value("iommu", "cut-off", 0), "others");
+
+	CHECK_RET(stat(DOMID_SELF, MARGAY_STAT_WHOLE, got, MAX), 0);
+	CHECK(value("memory", "iommu-mapped", none) == value("memory", "used", none),
+	      "%lu of %lu bytes are mapped", value("memory", "iommu-mapped", none),
+	      value("memory", "used", none));
+	CHECK(value("memory", "iommu-tables", none) >= 4 * PAGE_SIZE &&
+		      value("memory", "iommu-tables", none) < 32 * PAGE_SIZE,
+	      "%lu bytes of tables", value("memory", "iommu-tables", none));
+	before = value("devices", "interrupts", none);
+	edu_set_message(&edu, 0xfee00000 | lapic_id() << 12, 0x60);
+	for (unsigned int i = 0; i < interrupts; i++)
+		edu_raise(&edu);
+	block_until(now_ns() + NS_PER_MS);
+	CHECK_RET(stat(DOMID_SELF, MARGAY_STAT_WHOLE, got, MAX), 0);
+	CHECK(value("devices", "interrupts", none) == before + interrupts,
+	      "%lu interrupts, then %lu", before, value("devices", "interrupts", none));
+}
+
 int main(void)
 {
+	if (cmdline_number("faults", 0)) {
+		device();
+		pass();
+	}
 	counters();
 	whole();
 	map_ring();

@@ -5,8 +5,6 @@
 #define MSG		0xfee00000u
 #define MSG_LOGICAL	(1u << 2)
 #define MSI_CONTROL	2u
-#define MSI_ADDRESS	4u
-#define MSI_DATA	12u
 #define MSI_ENABLE	1u
 #define MSIX_CONTROL	2u
 #define MSIX_ENABLE	0x8000u
@@ -22,15 +20,6 @@ static void on_interrupt(struct trap_regs *regs)
 	lapic_eoi();
 }
 
-static void set_message(uint64_t address, uint16_t data)
-{
-	pci_write16(edu.config, msi + MSI_CONTROL, 0);
-	pci_write32(edu.config, msi + MSI_ADDRESS, (uint32_t)address);
-	pci_write32(edu.config, msi + MSI_ADDRESS + 4, (uint32_t)(address >> 32));
-	pci_write16(edu.config, msi + MSI_DATA, data);
-	pci_write16(edu.config, msi + MSI_CONTROL, MSI_ENABLE);
-}
-
 /* An exception's vector would arrive here without the error code that the handler expects. */
 static bool is_harmful_here(uint64_t address, uint16_t data)
 {
@@ -43,7 +32,7 @@ static void try(uint64_t address, uint16_t data)
 {
 	if (is_harmful_here(address, data))
 		return;
-	set_message(address, data);
+	edu_set_message(&edu, address, data);
 	edu_raise(&edu);
 }
 
@@ -51,7 +40,7 @@ static void check_own(const char *after)
 {
 	unsigned int before = arrived[OWN_VECTOR];
 
-	set_message(MSG | this_cpu()->apic_id << 12, OWN_VECTOR);
+	edu_set_message(&edu, MSG | this_cpu()->apic_id << 12, OWN_VECTOR);
 	edu_raise(&edu);
 	CHECK(WAIT_FOR(arrived[OWN_VECTOR] != before, NS_PER_S), "after %s: no interrupt", after);
 }
@@ -137,7 +126,7 @@ void storm(void)
 
 	begin();
 	for (unsigned int i = 0; i < ARRAY_SIZE(to); i++) {
-		set_message(MSG | (uint32_t)to[i] << 12, OWN_VECTOR);
+		edu_set_message(&edu, MSG | (uint32_t)to[i] << 12, OWN_VECTOR);
 		if (cpu_count() > 1)
 			cpu_start_all(raise_many);
 		raise_many();
