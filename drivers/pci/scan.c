@@ -309,8 +309,11 @@ static void find_groups(void)
 
 struct pci_function *pci_discover(u32 sbdf)
 {
-	struct pci_function *f = NULL;
+	struct pci_function *f = NULL, *g;
 
+	list_for_each(g, &pci_functions, link)
+		if (pci_vf_index(g, sbdf) >= 0)	/* it may say a vendor, but has BARs elsewhere */
+			return NULL;
 	if (pci_read(sbdf, PCI_VENDOR, 2) != 0xffff &&
 	    !(pci_read(sbdf, PCI_HEADER, 1) & PCI_HEADER_TYPE))
 		f = new_function(sbdf);

@@ -17,16 +17,19 @@ void pci_vf_init(struct pci_function *f)
 
 int pci_vf_index(const struct pci_function *f, u32 sbdf)
 {
-	u32 first = f->sbdf + pci_read(f->sbdf, f->sriov + PCI_SRIOV_OFFSET, 2);
-	u32 stride = max(pci_read(f->sbdf, f->sriov + PCI_SRIOV_STRIDE, 2), 1U);
-	u32 n = (sbdf - first) / stride;
+	u32 first, stride, n;
 
+	if (!f->nr_vfs)
+		return -1;
+	first = f->sbdf + pci_read(f->sbdf, f->sriov + PCI_SRIOV_OFFSET, 2);
+	stride = max(pci_read(f->sbdf, f->sriov + PCI_SRIOV_STRIDE, 2), 1U);
+	n = (sbdf - first) / stride;
 	return sbdf >= first && !((sbdf - first) % stride) && n < f->nr_vfs ? (int)n : -1;
 }
 
 struct pci_function *pci_vf_add(struct pci_function *f, u32 sbdf)
 {
-	int n = f->sriov ? pci_vf_index(f, sbdf) : -1;
+	int n = pci_vf_index(f, sbdf);
 	struct pci_function *v = n < 0 ? NULL : kzalloc(sizeof(*v));
 
 	if (!v)

@@ -1128,6 +1128,10 @@ static void test_sriov(void **state)
 	assert_true(turn_on(VF_BAR, 0xf1000000, 2));
 	s = sim_function(VF(0));
 	assert_int_equal(cr(VF(0), PCI_CLASS, 4) >> 8, 0x10802);
+	sim_set(s, PCI_VENDOR, 2, 0x1b36, 0);	/* it must not, but it is none of its own */
+	assert_int_equal(cr(VF(0), PCI_CLASS, 4) >> 8, 0x10802);
+	assert_null(pci_find(VF(0)));
+	sim_set(s, PCI_VENDOR, 2, 0xffff, 0);
 	write_of(control, VF(0), PCI_COMMAND, 2, PCI_COMMAND_MASTER);
 	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
 	assert_int_equal(assign(guest, VF(0)), -ENODEV);
