@@ -1116,11 +1116,19 @@ static void test_sriov_writes(void **state)
 	write_of(control, NIC, PCI_COMMAND, 2, 0);
 }
 
+static bool control_region(paddr_t at)
+{
+	const struct mmio_region *r = control->mmio;
+
+	while (r && r->base != at)
+		r = r->next;
+	return r;
+}
+
 /* The control domain tells of a virtual function; a guest has it, and loses it when its end is told. */
 static void test_sriov(void **state)
 {
 	struct sim_function *s;
-	const struct mmio_region *r;
 
 	(void)state;
 	assert_int_equal(create_control(), 0);
@@ -1144,9 +1152,7 @@ static void test_sriov(void **state)
 		assert_int_equal(pci_add(control, VF(0), PF, NODE_ANY), 0);
 	assert_int_equal(pci_find(VF(0))->node, 1);
 	assert_ptr_equal(attached[VF(0)], control);
-	for (r = control->mmio; r && r->base != VF_BAR + TABLE; r = r->next)
-		;
-	assert_non_null(r);
+	assert_true(control_region(VF_BAR + TABLE));
 	write_of(control, VF(0), PCI_COMMAND, 2, PCI_COMMAND_MASTER | PCI_COMMAND_MEM);
 	assert_int_equal(sim_get(s, PCI_COMMAND, 2), PCI_COMMAND_MASTER);
 	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 1);
@@ -1193,6 +1199,9 @@ static void test_hotplug(void **state)
 	s = sim_add(slot, 0x8086, 0x1234, 0x20000);
 	sim_express(s, 0x80, 0, true);
 	sim_bar(s, 0, 0, 0x10000, 0);
+	sim_cap(s, 0x40, PCI_CAP_MSIX);
+	sim_set(s, 0x42, 2, 0, 0xc000);
+	sim_set(s, 0x44, 4, TABLE, 0);
 	assert_int_equal((u16)read_of(guest, slot, 0, 2), 0xffff);
 	assert_null(pci_find(slot));
 	assert_int_equal(cr(slot, 0, 4), 0x12348086);
@@ -1204,8 +1213,13 @@ static void test_hotplug(void **state)
 	write_of(control, slot, PCI_COMMAND, 2, PCI_COMMAND_MEM);
 	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
 	write_of(control, slot, PCI_BAR0, 4, 0xf0000000);
+	table_at = 0xf0000000 + TABLE;
 	write_of(control, slot, PCI_COMMAND, 2, PCI_COMMAND_MEM | PCI_COMMAND_MASTER);
 	assert_int_equal(sim_get(s, PCI_COMMAND, 2), 6);
+	/* Its MSI-X has a place since then. */
+	assert_true(control_region(table_at));
+	write_of(control, slot, 0x42, 2, PCI_MSIX_ENABLE);
+	assert_int_equal(sim_get(s, 0x42, 2), PCI_MSIX_ENABLE);
 	assert_int_equal(pci_add(control, slot, ~0U, NODE_ANY), 0);
 	/* Removed, and found by a rescan. */
 	assert_int_equal(remove_function(slot), 0);

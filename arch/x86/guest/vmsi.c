@@ -308,11 +308,13 @@ static int find_table(struct vmsi *m, unsigned entries)
 	m->bar = where & PCI_MSIX_BAR;
 	m->offset = where & ~PCI_MSIX_BAR;
 	b = &f->bar[min(m->bar, (u8)(PCI_BARS - 1))];
-	if (m->bar >= PCI_BARS || b->io || !b->base || m->offset + size > b->size)
+	if (m->bar >= PCI_BARS || b->io || m->offset + size > b->size)
 		return 0;
 	m->table.size = ALIGN_UP((m->offset & ~PAGE_MASK) + size, PAGE_SIZE);
 	m->table.access = table_access;
 	m->entries = entries;
+	if (!b->base)	/* the domain will place it */
+		return 0;
 	map_table(m);
 	return m->regs ? 0 : -ENOMEM;
 }
