@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""Use the keyboard and the screen of a machine in QEMU, which serves its QMP on a socket.
+"""Use the keyboard, the screen and the monitor of a machine in QEMU, which serves its QMP on a socket.
 
     test/beds/qmp.py SOCKET keys TEXT       types small letters, and Return at the end
     test/beds/qmp.py SOCKET screen FILE     writes a picture (PPM)
+    test/beds/qmp.py SOCKET monitor COMMAND  gives the monitor a command that says nothing if it succeeds
 """
 import json
 import os
@@ -41,9 +42,14 @@ class Qmp:
     def screen(self, path):
         self.call('screendump', filename=os.path.abspath(path))
 
+    def monitor(self, command):
+        said = self.call('human-monitor-command', **{'command-line': command})
+        if said:
+            raise RuntimeError(said)
+
 
 def main():
-    if len(sys.argv) != 4 or sys.argv[2] not in ('keys', 'screen'):
+    if len(sys.argv) != 4 or sys.argv[2] not in ('keys', 'screen', 'monitor'):
         print(__doc__, file=sys.stderr)
         return 2
     getattr(Qmp(sys.argv[1]), sys.argv[2])(sys.argv[3])
