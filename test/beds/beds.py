@@ -377,6 +377,7 @@ def follow(link, line, limit):
             return over
 
 
+CYLINDER = 16 * 63 * 512     # bytes
 BOCHS_MEDIA = {'iso': ('cdrom', 'cdrom', 'status=inserted'), 'usb': ('disk', 'disk', 'mode=flat')}
 
 
@@ -419,8 +420,12 @@ def run_bochs(machine, watcher, log_path, limit, model='ryzen', strict=False):
                   'MEGS': machine.mem, 'HOST': min(machine.mem, 1536),
                   'SERIAL': f'127.0.0.1:{server.getsockname()[1]}',
                   'IMAGE': os.path.abspath(machine.image), 'LOG': log_path + '.bochs',
-                  'IGNORE': int(not strict), 'MSRS': os.path.join(HERE, 'msrs.def'),
+                  'DISK': '', 'IGNORE': int(not strict), 'MSRS': os.path.join(HERE, 'msrs.def'),
                   **machine.bochs}
+        if values['DISK']:      # a file, for a second disk: Bochs writes to a copy that fills its last cylinder
+            disk = shutil.copy(values['DISK'], os.path.join(work, 'disk'))
+            os.truncate(disk, -(-os.path.getsize(disk) // CYLINDER) * CYLINDER)
+            values['DISK'] = f'ata0-slave: type=disk, path="{disk}", mode=flat'
         with open(os.path.join(HERE, 'bochsrc'), encoding='utf-8') as file:
             text = re.sub('@([A-Z]+)@', lambda m: str(values[m[1]]), file.read())
         for path, content in ((rc, text), (commands, machine.commands)):

@@ -61,7 +61,7 @@ FIELDS = {
     'firmware': 'bios',
     'qemu': [],                 # more arguments for QEMU
     'grub': [],                 # commands for GRUB before it loads Margay
-    'bochs': {},                # MODEL and ROM, in place of the bed's
+    'bochs': {},                # MODEL, ROM and DISK, in place of the bed's
     'debugger': [],             # commands for Bochs's debugger: test/beds/bochsdbg.py
     'debugger_says': [],        # regexes that must match lines of its output
     'modules': [],              # more boot modules: [FILE, ARGUMENTS]
@@ -249,7 +249,7 @@ def further_line(entry, key, text, seen, where):
     elif key == 'qemu':
         entry['qemu'] += shlex.split(text.replace('$O', OUT))
     elif key == 'bochs':
-        entry['bochs'].update([text.split('=', 1)])
+        entry['bochs'].update([text.replace('$O', OUT).split('=', 1)])
     elif key == 'debugger':
         entry['debugger'] += [command.strip() for command in text.split(';')]
     else:
