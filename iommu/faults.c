@@ -111,11 +111,7 @@ void iommu_report_faults(void)
 
 void iommu_counters_of_machine(counter_fn *put, void *to)
 {
-	static const char *const names[] = {
-		[IOMMU_REPORTED] = "reported",
-		[IOMMU_SUPPRESSED] = "suppressed",
-		[IOMMU_CUT_OFF] = "cut-off",
-	};
+	static const char *const names[IOMMU_NR_COUNTS] = { "reported", "suppressed", "cut-off" };
 
 	for (unsigned i = 0; i < IOMMU_NR_COUNTS; i++)
 		for (const struct iommu *u = iommu_units; u; u = u->next)
