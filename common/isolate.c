@@ -10,13 +10,18 @@
 #include <margay/domain_parts.h>
 #include <margay/errno.h>
 #include <margay/isolate.h>
+#include <margay/pci.h>
 #include <margay/policy_registry.h>
 #include <margay/quiesce.h>
 #include <margay/sched.h>
 
+#define TRIES 1000U
+
 const char *isolate_why(int rc)
 {
 	switch (rc) {
+	case -EOPNOTSUPP:
+		return "devices' interrupts are posted, perhaps to any CPU: it needs the option noposting";
 	case -EINVAL:
 		return "the number of CPUs is not that of its vCPUs";
 	case -ENOENT:
@@ -26,7 +31,7 @@ const char *isolate_why(int rc)
 	case -EPERM:
 		return "the housekeeping CPU stays shared, and so does a control domain";
 	case -EEXIST:
-		return "another guest may run on these CPUs only, or its device interrupts one";
+		return "another guest may run on these CPUs only, or its device still interrupts one";
 	case -EXDEV:
 		return "trusted: the APIC ids of its vCPUs are not those of the CPUs";
 	default:
@@ -34,18 +39,15 @@ const char *isolate_why(int rc)
 	}
 }
 
-/* Returns whether a vCPU of another domain would have no CPU left, or a device's interrupts one. */
+/* Returns whether a vCPU of another domain would have no CPU left. */
 static bool needed_by_others(const struct domain *d, const struct cpu_set *set)
 {
 	struct cpu_set taken = owned_cpus;
 	const struct domain *other;
 	unsigned i;
 
-	for_each_cpu(i, set) {
+	for_each_cpu(i, set)
 		cpu_set_add(&taken, i);
-		if (cpus[i]->device_vectors)
-			return true;
-	}
 	guard(&domains_lock);
 	list_for_each(other, &domain_list, link)
 		for (i = 0; other != d && !other->isolation && other->state < DOM_DYING &&
@@ -65,6 +67,8 @@ static int check(const struct domain *d, const struct cpu_set *set)
 {
 	unsigned i, n = 0;
 
+	if (!arch_can_isolate())
+		return -EOPNOTSUPP;
 	if (d->isolation)
 		return -EBUSY;
 	for (i = nr_cpus; i < MAX_CPUS; i++)
@@ -149,6 +153,15 @@ static bool alone(const struct domain *d)
 	return all;
 }
 
+/* Returns whether devices interrupt its CPUs. Such interrupts move, and a grace period later are gone. */
+static bool has_vectors(const struct domain *d)
+{
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		if (READ_ONCE(d->vcpus[i]->core->device_vectors))
+			return true;
+	return false;
+}
+
 /* Returns whether a CPU of d's is still isolated, or is not yet, or a vCPU is still direct. */
 static bool any(const struct domain *d, bool isolated, bool direct)
 {
@@ -184,8 +197,18 @@ int isolate_dedicate(struct domain *d, const struct cpu_set *set)
 
 	switch (d->isolation) {
 	case ISOLATION_TAKES:
-		if (!quiesce_over(d->isolation_period) || !alone(d))
+		if (!quiesce_over(d->isolation_period))
 			return -ERESTART;
+		pci_follow();
+		if (!alone(d) || has_vectors(d)) {
+			if (d->isolation_tries++ < TRIES) {
+				d->isolation_period = quiesce_start();
+				return -ERESTART;
+			}
+			clear_owners(d);
+			d->isolation = ISOLATION_NONE;
+			return -EEXIST;
+		}
 		next_stage(d, ISOLATION_BEGINS);
 		raise_on_all(d, CPU_WORK_ISOLATE);
 		return -ERESTART;
@@ -204,6 +227,8 @@ int isolate_dedicate(struct domain *d, const struct cpu_set *set)
 	if (rc)
 		return rc;
 	set_owners(d, set);
+	pci_follow();
+	d->isolation_tries = 0;
 	d->isolation_period = quiesce_start();
 	return next_stage(d, ISOLATION_TAKES);
 }
@@ -224,6 +249,7 @@ int isolate_share(struct domain *d)
 	case ISOLATION_LEAVES:
 		if (isolate_trusted(d) || any(d, false, true))
 			return -ERESTART;
+		pci_follow();
 		d->isolation_period = quiesce_start();
 		return next_stage(d, ISOLATION_WAITS);
 	case ISOLATION_WAITS:

@@ -270,6 +270,15 @@ static int pci_create(struct domain *d)
 	return 0;
 }
 
+void pci_follow(void)
+{
+	struct pci_function *f;
+
+	guard(&pci_lock);
+	list_for_each(f, &pci_functions, link)
+		vpci_follow(f, true);
+}
+
 static int pci_destroy(struct domain *d)
 {
 	struct pci_function *f;

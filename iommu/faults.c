@@ -103,7 +103,7 @@ void iommu_report_faults(void)
 	for (struct iommu *u = iommu_units; u; u = u->next)
 		any |= poll_unit(u);
 	list_for_each(f, &pci_functions, link)
-		vpci_follow(f);
+		vpci_follow(f, false);
 	if (any)
 		busy_until = polls + FOREVER;
 	timer_set(&timer, now() + (polls < busy_until ? BUSY_NS : POLL_NS));

@@ -66,6 +66,7 @@ void arch_cpu_kick(struct cpu *c);	/* sends an IPI: ends guest mode or sleep */
 void arch_timer_program(stime_t at);	/* sets this CPU's only timer interrupt */
 /* Gives this CPU's local APIC, without its timer, to an owner, or sets it up for Margay again. */
 void arch_cpu_isolate(bool on);
+bool arch_can_isolate(void);	/* all interrupts of other domains' devices can be kept away */
 /* Returns whether v can use its core's local APIC, once it runs there. */
 bool arch_vcpu_may_be_direct(const struct vcpu *v);
 int arch_map_apic(struct domain *d);	/* isolate_trusted() */

@@ -117,6 +117,7 @@ struct domain {
 	u32 timers_stopped;	/* number of vCPUs */
 	u64 period; /* grace period before its parts are destroyed */
 	u64 isolation_period;
+	u32 isolation_tries;	/* grace periods in which others did not leave its CPUs */
 	bool isolation_pause;	/* paused by isolate_trusted() */
 	struct timer watchdog[2];
 	u32 watchdog_inuse;

@@ -164,7 +164,9 @@ bool vpci_ask(const struct pci_function *f);
 /* Returns where BARs of 64 bits may be on an ordinary guest's bus. */
 void vpci_high(u64 *at, u64 *size);
 void vpci_stop(struct pci_function *f);
-void vpci_follow(struct pci_function *f);	/* its interrupts go where their vCPUs are now */
+/* Its interrupts go where their vCPUs are now; now: also if none has come elsewhere. */
+void vpci_follow(struct pci_function *f, bool now);
+void pci_follow(void);		/* all do so now */
 void vpci_free(struct pci_function *f);
 /* Returns its address for the domain, the number of interrupts, and that of writes refused. */
 void vpci_show(const struct pci_function *f, u32 *sbdf, u64 *interrupts, u64 *refused);

@@ -43,6 +43,11 @@ void vlapic_message(struct domain *d, u64 address, u32 data, bool level);
  * remapping, the machine's messages have destinations of 8 bits.
  */
 struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remapped);
+/*
+ * Returns the CPU whose local APIC can take the message as it is: its only vCPU owns that CPU and
+ * uses its APIC (direct.h). Else NULL.
+ */
+struct cpu *vlapic_message_owner(const struct domain *d, u64 address, u32 data);
 /* CR8 as the guest sees it. */
 u8 vlapic_get_cr8(struct vcpu *v);
 void vlapic_set_cr8(struct vcpu *v, u8 cr8);

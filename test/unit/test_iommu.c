@@ -29,8 +29,9 @@ struct acpi_info boot_acpi;
 struct boot_info boot_info;
 struct x86_features x86;
 
-void vpci_follow(struct pci_function *f)
+void vpci_follow(struct pci_function *f, bool now)
 {
+	(void)now;
 	(void)f;
 }
 

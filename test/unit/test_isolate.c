@@ -11,6 +11,7 @@
 #include <margay/domain_parts.h>
 #include <margay/errno.h>
 #include <margay/isolate.h>
+#include <margay/pci.h>
 #include <margay/policy_registry.h>
 #include <margay/quiesce.h>
 #include <margay/sched.h>
@@ -26,8 +27,8 @@ static struct {
 	struct vcpu *room[2];
 } dom[2];
 static struct vcpu vcpu[4];
-static bool over, control_free, mapped, may_be_direct, off_cpus;
-static unsigned pauses, left;
+static bool posts, over, control_free, mapped, may_be_direct, off_cpus;
+static unsigned pauses, left, follows;
 
 u64 quiesce_start(void) { return 1; }
 bool quiesce_over(u64 period)
@@ -43,6 +44,8 @@ int vcpu_restrict(struct vcpu *v, const struct cpu_set *set)
 	return 0;
 }
 void arch_cpu_isolate(bool on) { assert_int_equal(on, !host_cpu->isolated); }
+bool arch_can_isolate(void) { return !posts; }
+void pci_follow(void) { follows++; }
 bool arch_vcpu_may_be_direct(const struct vcpu *v) { return v->domain && may_be_direct; }
 int arch_map_apic(struct domain *d)
 {
@@ -93,7 +96,8 @@ static int setup(void **state)
 	list_init(&domain_list);
 	over = control_free = mapped = off_cpus = false;
 	may_be_direct = true;
-	pauses = left = 0;
+	pauses = left = follows = 0;
+	posts = false;
 	for (unsigned i = 0; i < 4; i++) {
 		struct domain *d = &dom[i / 2].d;
 
@@ -149,21 +153,23 @@ static void test_refused(void **state)
 	} bad[] = {
 		{ 1, -EINVAL, "number of CPUs" },    { 7, -EINVAL, "number of CPUs" },
 		{ 0x21, -ENOENT, "no such CPU" },    { 9, -EPERM, "housekeeping" },
-		{ 6, -EEXIST, "another guest may" },
-	};
+			};
 	struct cpu_set far = { { 1 } };
 
 	(void)state;
-	cpu[2].device_vectors = 1;
 	for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
 		assert_int_equal(dedicate(0, bad[i].mask), bad[i].rc);
 		assert_non_null(strstr(isolate_why(bad[i].rc), bad[i].why));
 	}
 	far.bits[15] = 1;
 	assert_int_equal(isolate_dedicate(&dom[0].d, &far), -ENOENT);
-	cpu[2].device_vectors = 0;
+	posts = true;
+	assert_int_equal(dedicate(0, 6), -EOPNOTSUPP);
+	assert_non_null(strstr(isolate_why(-EOPNOTSUPP), "noposting"));
+	posts = false;
 	vcpu[2].affinity = (struct cpu_set){ { 6 } };	/* could run there only */
 	assert_int_equal(dedicate(0, 6), -EEXIST);
+	assert_non_null(strstr(isolate_why(-EEXIST), "another guest may"));
 	dom[0].d.trusted = true;
 	assert_int_equal(dedicate(0, 6), -EXDEV);
 	dom[0].d.control = true;
@@ -196,7 +202,13 @@ static void test_stages(void **state)
 	assert_int_equal(dedicate(0, 3), -ERESTART);
 	assert_int_equal(dom[0].d.isolation, ISOLATION_TAKES);
 	cpu[0].view.nr_queued = 0;
+	cpu[1].device_vectors = 1;
 	assert_int_equal(dedicate(0, 3), -ERESTART);
+	assert_int_equal(dom[0].d.isolation, ISOLATION_TAKES);
+	cpu[1].device_vectors = 0;
+	follows = 0;
+	assert_int_equal(dedicate(0, 3), -ERESTART);
+	assert_int_equal(follows, 1);
 	assert_int_equal(dom[0].d.isolation, ISOLATION_BEGINS);
 	assert_int_equal(dedicate(0, 3), -ERESTART);	/* the CPUs have not done it */
 	all_cpus();
@@ -210,7 +222,9 @@ static void test_stages(void **state)
 	assert_int_equal(isolate_share(&dom[0].d), -ERESTART);
 	assert_int_equal(dom[0].d.isolation, ISOLATION_LEAVES);
 	vcpu[1].direct = over = false;
+	assert_int_equal(follows, 1);
 	assert_int_equal(isolate_share(&dom[0].d), -ERESTART);
+	assert_int_equal(follows, 2);
 	assert_int_equal(isolate_share(&dom[0].d), -ERESTART);
 	assert_int_equal(dom[0].d.isolation, ISOLATION_WAITS);
 	assert_true(cpu[0].isolated);
@@ -225,6 +239,24 @@ static void test_stages(void **state)
 		assert_int_equal(vcpu[i].allowed.bits[0] & 0xf, 0xf);
 	}
 	assert_int_equal(isolate_share(&dom[0].d), 0);
+}
+
+/* A device's interrupt that stays on a CPU: all is as before. */
+static void test_vectors_stay(void **state)
+{
+	int rc;
+
+	(void)state;
+	over = true;
+	cpu[1].device_vectors = 1;
+	do
+		rc = dedicate(0, 3);
+	while (rc == -ERESTART);
+	assert_int_equal(rc, -EEXIST);
+	assert_int_equal(dom[0].d.isolation, ISOLATION_NONE);
+	assert_true(!cpu[0].owner && !cpu[1].owner && !vcpu[0].core);
+	cpu[1].device_vectors = 0;
+	make_dedicated();
 }
 
 /* A domain that ends gives its CPUs back, in whatever stage it is. */
@@ -286,6 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_refused, setup),
 		cmocka_unit_test_setup(test_stages, setup),
+		cmocka_unit_test_setup(test_vectors_stay, setup),
 		cmocka_unit_test_setup(test_destroy, setup),
 		cmocka_unit_test_setup(test_trusted, setup),
 	};

@@ -71,6 +71,15 @@ struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remappe
 	return d->vcpus[address >> 12 & 1]->cpu;
 }
 
+static struct cpu *owner;	/* of whose local APIC a vCPU uses */
+
+struct cpu *vlapic_message_owner(const struct domain *d, u64 address, u32 data)
+{
+	(void)d;
+	(void)address;
+	return data < 0x100 ? owner : NULL;
+}
+
 static bool posts;	/* the IOMMU can */
 static struct iommu_irq last_route;
 
@@ -601,18 +610,50 @@ static void test_follows(void **state)
 	entry_write(1, 0xfee01000, 0x55, 0);
 	before = last_bound;
 	interrupt(before, guest->vcpus[1]->cpu);
-	vpci_follow(f);
+	vpci_follow(f, false);
 	assert_ptr_equal(last_bound, before);
 	guest->vcpus[1]->cpu = &cpu[0];
-	vpci_follow(f);
+	vpci_follow(f, false);
 	assert_ptr_equal(last_bound, before);
 	interrupt(before, before->cpu);
-	vpci_follow(f);
+	vpci_follow(f, false);
 	assert_ptr_not_equal(last_bound, before);
 	assert_ptr_equal(last_bound->cpu, &cpu[0]);
 	assert_int_equal(routes, 2);
 	interrupt(before, before->cpu);
 	interrupt(last_bound, &cpu[0]);
+}
+
+/* The domain's own vector at a CPU that its vCPU owns, once an interrupt has come; and the way back. */
+static void test_straight(void **state)
+{
+	struct pci_function *f = pci_find(NVME);
+	struct irq *before;
+
+	(void)state;
+	assert_int_equal(assign(guest, NVME), 0);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	wr(0x42, 2, PCI_MSIX_ENABLE);
+	entry_write(1, 0xfee01000, 0x55, 0);
+	before = last_bound;
+	assert_int_not_equal(last_route.vector, 0x55);
+	owner = &cpu[1];
+	interrupt(before, guest->vcpus[1]->cpu);
+	routes = 0;
+	vpci_follow(f, false);
+	assert_int_equal(last_route.vector, 0x55);
+	assert_int_equal(last_route.apic_id, cpu[1].apic_id);
+	vpci_follow(f, true);
+	assert_int_equal(routes, 1);
+	entry_write(1, 0xfee01000, 0x56, 0);
+	assert_int_equal(last_route.vector, 0x56);
+	owner = NULL;
+	vpci_follow(f, true);
+	assert_int_equal(last_route.vector, last_bound->vector);
+	assert_int_equal(last_route.apic_id, last_bound->cpu->apic_id);
+	assert_int_equal(routes, 3);
+	vpci_follow(f, true);
+	assert_int_equal(routes, 3);
 }
 
 /* No vector of Margay's for a message that is posted; the way back, too. */
@@ -632,17 +673,17 @@ static void test_posted(void **state)
 	assert_int_equal(last_route.vector, 0x55);
 	guest->vcpus[1]->cpu = &cpu[0];
 	routes = 0;
-	vpci_follow(pci_find(NVME));
+	vpci_follow(pci_find(NVME), false);
 	assert_int_equal(routes, 0);
 	posts = false;	/* a CPU takes it for some time */
 	v = pci_find(NVME)->view;
 	v->astray = true;
-	vpci_follow(pci_find(NVME));
+	vpci_follow(pci_find(NVME), false);
 	assert_int_equal(last_route.posted, 0);
 	assert_int_equal(bound_irqs, 1);
 	interrupt(last_bound, &cpu[0]);
 	posts = v->astray = true;
-	vpci_follow(pci_find(NVME));
+	vpci_follow(pci_find(NVME), false);
 	assert_int_equal(last_route.posted, 0x12340);
 	assert_int_equal(last_route.vector, 0x55);
 	/* Another vector; a destination that cannot be posted to; and again one that can. */
@@ -1267,6 +1308,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_follows, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_straight, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_posted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msi_or_msix, setup, teardown),

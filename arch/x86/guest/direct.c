@@ -53,6 +53,8 @@ bool arch_vcpu_may_be_direct(const struct vcpu *v)
 	       (v->domain->trusted ? !vlapic_x2apic(vl) : x86.x2apic && vlapic_x2apic(vl));
 }
 
+bool arch_can_isolate(void) { return !x86.posting; }
+
 int arch_map_apic(struct domain *d)
 {
 	return p2m_map(d, VLAPIC_BASE >> PAGE_SHIFT,
@@ -223,6 +225,10 @@ void direct_inside(struct vcpu *v)
 {
 	quiesce_inside();
 	*vlapic_reg(v->vlapic, APIC_TPR) = apic_read(APIC_TPR);
+	if (v->domain->trusted) {	/* others look for the destinations of messages */
+		v->vlapic->dfr = apic_read(APIC_DFR);
+		v->vlapic->ldr = apic_read(APIC_LDR);
+	}
 	apic_write(APIC_TPR, TPR_ISOLATED);
 }
 

@@ -104,8 +104,7 @@ static void update(struct pin *p)
 	if (!p->irq.cpu) {
 		if (!is_open(p))
 			return;
-		if (irq_bind(&p->irq,
-			     vlapic_message_cpu(p->io->d, address_of(p->rte), p->remap.unit))) {
+		if (irq_bind(&p->irq, housekeeping_cpu)) {	/* no vCPU ever owns it */
 			pr_warn("%s: IO-APIC %u pin %u: no vector\n", p->io->d->name, p->io->n,
 				number(p));
 			return;

@@ -6,6 +6,7 @@
  * lock is needed. An INIT takes any vCPU offline, including the first. SDM 3A 9.4 and 11.6.
  */
 #include <margay/hold.h>
+#include <margay/isolate.h>
 #include <margay/sched.h>
 #include <x86/apic.h>
 #include <x86/direct.h>
@@ -267,6 +268,25 @@ void vlapic_message(struct domain *d, u64 address, u32 data, bool level)
 	}
 	if (best)
 		device_deliver(best, (u8)data, level);
+}
+
+struct cpu *vlapic_message_owner(const struct domain *d, u64 address, u32 data)
+{
+	u8 dest = (u8)(address >> MSG_DEST_SHIFT);
+	bool logical = address & MSG_LOGICAL;
+	const struct vcpu *found = NULL;
+
+	if (d->isolation != ISOLATION_DONE || address >> 20 != MSG_BASE >> 20 || data & ~0xffU ||
+	    data < 32)
+		return NULL;
+	for (unsigned i = 0; i < d->nr_vcpus; i++) {
+		if (!ipi_match(d->vcpus[i]->vlapic, dest == XAPIC_DEST_ALL ? DEST_ALL : dest, logical))
+			continue;
+		if (found || !READ_ONCE(d->vcpus[i]->direct))
+			return NULL;
+		found = d->vcpus[i];
+	}
+	return found ? found->core : NULL;
 }
 
 struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remapped)

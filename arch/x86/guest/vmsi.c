@@ -2,8 +2,8 @@
 /*
  * MSI and MSI-X of a domain's functions. The domain writes messages for its virtual APICs; the
  * function has others, for a vector of Margay's on the CPU where the addressed vCPU is. Margay takes
- * the interrupt there and delivers the domain's message; or the IOMMU posts it to the vCPU. The pages that have the MSI-X table are
- * emulated. pci_lock protects all but address and data, which handlers read; a domain that changes
+ * the interrupt there and delivers the domain's message; or the IOMMU posts it to the vCPU, or sends
+ * it straight to the CPU that the vCPU owns. The pages that have the MSI-X table are emulated. pci_lock protects all but address and data, which handlers read; a domain that changes
  * them meanwhile harms itself. PCI 3.0, 6.8.
  */
 #include <margay/arch.h>
@@ -33,6 +33,7 @@ struct message {
 	struct iommu_irq route;
 	u32 word[ENTRY_WORDS];	/* as the domain wrote them */
 	bool allocated;		/* route is */
+	bool straight;		/* to the vCPU's own CPU, with the domain's vector */
 	u8 now;			/* index into irq */
 };
 
@@ -55,12 +56,19 @@ static u64 address_of(const struct message *g)
 	return READ_ONCE(g->word[ADDRESS]) | (u64)READ_ONCE(g->word[ADDRESS_HIGH]) << 32;
 }
 
+/* Returns the CPU whose local APIC can have the domain's own message, or NULL. */
+static struct cpu *owner_of(const struct message *g)
+{
+	return g->route.unit ? vlapic_message_owner(g->v->d, address_of(g), READ_ONCE(g->word[DATA])) :
+			       NULL;
+}
+
 static void handler(struct irq *i)
 {
 	const struct message *g = container_of(i, struct message_irq, irq)->of;
 
 	g->v->interrupts++;
-	if (vlapic_message_cpu(g->v->d, address_of(g), true) != this_cpu())
+	if (vlapic_message_cpu(g->v->d, address_of(g), true) != this_cpu() || owner_of(g))
 		g->v->astray = true;
 	vlapic_message(g->v->d, address_of(g), READ_ONCE(g->word[DATA]), false);
 }
@@ -73,6 +81,20 @@ static int lacks(struct vmsi *m, const char *what)
 			PCI_ARGS(m->v->f->sbdf), what);
 	m->lacked = true;
 	return -ENOSPC;
+}
+
+/* Sends a message straight to the vCPU that owns its CPU. Returns whether that is possible. */
+static bool go_straight(struct message *g)
+{
+	struct cpu *c = owner_of(g);
+	u8 vector = (u8)g->word[DATA];
+
+	if (c && (!g->straight || g->route.apic_id != c->apic_id || g->route.vector != vector)) {
+		g->route.posted = 0;
+		iommu_irq_route(&g->route, c->apic_id, vector, false);
+	}
+	g->straight = c;
+	return c;
 }
 
 /* Has the IOMMU post a message to the vCPU that it goes to. Returns whether that is possible. */
@@ -96,7 +118,7 @@ static int start(struct vmsi *m, struct message *g)
 {
 	struct irq *irq = &g->irq[g->now].irq, *next = &g->irq[!g->now].irq;
 	struct vpci *p = m->v->d->vpci;
-	bool posted;
+	bool elsewhere;
 	struct cpu *c;
 
 	if (!g->allocated) {
@@ -107,8 +129,8 @@ static int start(struct vmsi *m, struct message *g)
 		p->messages++;
 	}
 	c = vlapic_message_cpu(m->v->d, address_of(g), g->route.unit);
-	posted = g->route.posted;
-	if (post(g) || (irq->cpu == c && !posted))
+	elsewhere = g->route.posted || g->straight;
+	if (go_straight(g) || post(g) || (irq->cpu == c && !elsewhere))
 		return 0;
 	irq_unbind(next);
 	if (!irq_bind(next, c)) {
@@ -126,7 +148,7 @@ static void stop(struct message *g)
 {
 	if (!g->allocated)
 		return;
-	g->allocated = false;
+	g->allocated = g->straight = false;
 	((struct vpci *)g->v->d->vpci)->messages--;
 	g->route.posted = 0;
 	iommu_irq_free(&g->route);
@@ -134,12 +156,21 @@ static void stop(struct message *g)
 	irq_unbind(&g->irq[1].irq);
 }
 
-/* Without remapping the function itself has the vector, and the guest's next write of it is waited for. */
+/*
+ * Without remapping the function itself has the vector, and the guest's next write of it is waited
+ * for. What was left behind on a CPU with an owner is not needed at the next call: isolate.c.
+ */
 void vmsi_follow(struct vmsi *m)
 {
-	for (unsigned i = 0; m && i < m->nr_msgs; i++)
-		if (m->msg[i].allocated && m->msg[i].route.unit)
-			start(m, &m->msg[i]);
+	for (unsigned i = 0; m && i < m->nr_msgs; i++) {
+		struct message *g = &m->msg[i];
+		struct irq *last = &g->irq[!g->now].irq;
+
+		if (last->cpu && last->cpu->owner)
+			irq_unbind(last);
+		if (g->allocated && g->route.unit)
+			start(m, g);
+	}
 }
 
 static void config_write(const struct vmsi *m, unsigned reg, unsigned size, u32 val)

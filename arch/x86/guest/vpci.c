@@ -298,11 +298,11 @@ bool vpci_ask(const struct pci_function *f)
 	return !v || !v->other || vport_ask(v->other);
 }
 
-void vpci_follow(struct pci_function *f)
+void vpci_follow(struct pci_function *f, bool now)
 {
 	struct vpci_function *v = f->view;
 
-	if (!v || !v->astray)
+	if (!v || !(v->astray || now))
 		return;
 	v->astray = false;
 	vmsi_follow(v->msi);
