@@ -217,7 +217,7 @@ int isolate_dedicate(struct domain *d, const struct cpu_set *set)
 			return -ERESTART;
 		next_stage(d, ISOLATION_DONE);
 		raise_on_all(d, CPU_WORK_RESCHED);
-		pr_info("guest %s: has %u CPU%s of its own\n", d->name, d->nr_vcpus,
+		pr_debug("guest %s: has %u CPU%s of its own\n", d->name, d->nr_vcpus,
 			d->nr_vcpus == 1 ? "" : "s");
 		if (d->trusted)
 			cpu_raise(housekeeping_cpu, CPU_WORK_GUESTS);
@@ -263,7 +263,7 @@ int isolate_share(struct domain *d)
 		return -ERESTART;
 	clear_owners(d);
 	d->isolation = ISOLATION_NONE;
-	pr_info("guest %s: shares its CPUs again\n", d->name);
+	pr_debug("guest %s: shares its CPUs again\n", d->name);
 	return 0;
 }
 

@@ -43,31 +43,36 @@ void __init idle_init(void)
 	pr_info("idle CPUs sleep by MWAIT, at most in C%u\n", deepest);
 }
 
+/* A kick may be an NMI, which STI does not hold back: see idle_nmi(). */
+#define SLEEP(how, label)                                                                          \
+	label "test: cmpl $0, %%gs:%c0; jne " label "over; sti; " how "; " label "over: cli"
+
 __noinline void idle_hlt(void)
 {
 	hold_over();
-	/* A kick may be an NMI, which STI does not hold back: see idle_nmi(). */
-	__asm__ volatile("idle_test: cmpl $0, %%gs:%c0; jne idle_over; sti; hlt; idle_over: cli"
-			 :: "i"(offsetof(struct cpu, work)) : "memory", "cc");
+	__asm__ volatile(SLEEP("hlt", "hlt_") :: "i"(offsetof(struct cpu, work)) : "memory", "cc");
+	hold_begin();
+}
+
+/* Monitors code, which nobody writes: MWAIT ends by an interrupt only. */
+static __noinline void idle_mwait(u32 hint)
+{
+	hold_over();
+	__asm__ volatile("monitor" ::"a"(idle_mwait), "c"(0), "d"(0));
+	__asm__ volatile(SLEEP("mwait", "mwait_")
+			 :: "i"(offsetof(struct cpu, work)), "a"(hint), "c"(0) : "memory", "cc");
 	hold_begin();
 }
 
 /* Between the test for work and the sleep an NMI would be lost. */
 void idle_nmi(struct trap_frame *f)
 {
-	extern const u8 idle_test[], idle_over[];
+	extern const u8 hlt_test[], hlt_over[], mwait_test[], mwait_over[];
 
-	if (f->rip - (u64)idle_test < (u64)(idle_over - idle_test))
-		f->rip = (u64)idle_over;
-}
-
-/* Monitors code, which nobody writes: MWAIT ends by an interrupt only. */
-static void idle_mwait(u32 hint)
-{
-	hold_over();
-	__asm__ volatile("monitor" ::"a"(idle_mwait), "c"(0), "d"(0));
-	__asm__ volatile("sti; mwait; cli" ::"a"(hint), "c"(0) : "memory");
-	hold_begin();
+	if (f->rip - (u64)hlt_test < (u64)(hlt_over - hlt_test))
+		f->rip = (u64)hlt_over;
+	if (f->rip - (u64)mwait_test < (u64)(mwait_over - mwait_test))
+		f->rip = (u64)mwait_over;
 }
 
 void arch_idle(void)

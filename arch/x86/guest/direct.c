@@ -115,7 +115,8 @@ static void timer_take(struct vlapic *vl)
 	apic_write(LVT_OF_TIMER, LVT_MASKED);
 	vl->tdcr = apic_read(APIC_TDCR);
 	vl->tmict = apic_read(APIC_TMICT);
-	vlapic_timer_load(vl, count);
+	apic_write(APIC_TMICT, 0);
+	vlapic_timer_load(vl, vl->tmict && vl->lvt[LVT_TIMER] & LVT_PERIODIC ? max(count, 1U) : count);
 }
 
 void direct_timer(struct vcpu *v, bool direct)
@@ -164,6 +165,7 @@ static void enter(struct vcpu *v)
 	if (v->domain->trusted) {
 		apic_write(APIC_DFR, vl->dfr);
 		apic_write(APIC_LDR, vl->ldr);
+		apic_write(APIC_ICR_HIGH, (u32)(vl->icr >> 32));
 	}
 	apic_write(APIC_SVR, vl->svr);
 	v->direct = true;
@@ -185,6 +187,7 @@ void direct_leave(struct vcpu *v)
 		vl->svr = apic_read(APIC_SVR);
 		vl->dfr = apic_read(APIC_DFR);
 		vl->ldr = apic_read(APIC_LDR);
+		vl->icr = (u64)apic_read(APIC_ICR_HIGH) << 32 | (u32)vl->icr;
 	}
 	for (u32 i = 0; i < 8; i++) {
 		u32 isr = apic_read(APIC_ISR + 16 * i);

@@ -15,7 +15,7 @@ static unsigned int started;
 static void ignore(struct trap_regs *regs)
 {
 	(void)regs;
-	wrmsr_safe(MSR_X2APIC + LAPIC_EOI / 16, 0);
+	wrmsr(MSR_X2APIC + LAPIC_EOI / 16, 0);
 }
 
 static void in_nmi(struct trap_regs *regs)
@@ -47,22 +47,25 @@ static void misuse(void)
 
 	switch (r % 5) {
 	case 0:	/* interrupts of all kinds to anybody, but no INIT to itself, and no SIPI */
-		val &= 0xffffffff000ccffful;
+		val = (val & 0xffffffff000ccffful) | 0x20;
 		if ((val >> 8 & 7) < 5 || ((val >> 8 & 7) == 5 && val >> 32 && !(val >> 18 & 3)))
 			wrmsr_safe(MSR_X2APIC + LAPIC_ICR / 16, val);
 		break;
 	case 1:
-		wrmsr_safe(MSR_X2APIC + LAPIC_SELF_IPI / 16, 16 + val % 240);
+		/* Below 32, only those without an error code in the guest's own stubs. */
+		wrmsr_safe(MSR_X2APIC + LAPIC_SELF_IPI / 16,
+			   r & 0x700 ? 32 + val % 224 : 16 + val % 7 * 2);
 		break;
 	case 2:
 		wrmsr_safe(MSR_TSC_DEADLINE, r & 0x100 ? 1 : rdtsc() + val % 1000);
 		break;
 	case 3:	/* any register but SVR and ICR, which could end it */
+		val |= 0x20;
 		if ((r >> 8 & 0x3f) != LAPIC_SVR / 16 && (r >> 8 & 0x3f) != LAPIC_ICR / 16)
 			wrmsr_safe(MSR_X2APIC + (uint32_t)(r >> 8 & 0x3f), val & 0x3ffff);
 		break;
 	case 4:
-		wrmsr_safe(MSR_X2APIC + LAPIC_LVT_TIMER / 16, LVT_TIMER_DEADLINE | (val & 0xff));
+		wrmsr_safe(MSR_X2APIC + LAPIC_LVT_TIMER / 16, LVT_TIMER_DEADLINE | 0x20 | (val & 0xff));
 		wrmsr_safe(MSR_X2APIC + LAPIC_TPR / 16, 0);
 		break;
 	}
