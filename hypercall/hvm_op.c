@@ -20,9 +20,12 @@ static const u8 param_access[HVM_NR_PARAMS] = {
 	[HVM_PARAM_VM86_TSS_SIZED] = PARAM_READ | PARAM_WRITE,
 };
 
-/* Accepts only the vector type: there are no GSIs or PCI interrupts. Zero: no callback. */
+/* Accepts the vector type: there are no GSIs or PCI interrupts. Zero: no callback. */
 static long set_callback(struct vcpu *v, struct domain *d, u64 value)
 {
+	/* Linux names a GSI, which need not be there, once its vCPUs have vectors of their own. */
+	if (value >> 56 == HVM_PARAM_CALLBACK_TYPE_GSI && v->upcall_vector)
+		value = 0;
 	if (value && value >> 56 != HVM_PARAM_CALLBACK_TYPE_VECTOR)
 		return hcall_unsupported(v, "callback type", value >> 56);
 	WRITE_ONCE(d->callback_vector, (u8)value);

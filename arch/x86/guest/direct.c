@@ -87,7 +87,7 @@ static void timer_give(struct vlapic *vl)
 	apic_write(LVT_OF_TIMER, lvt);
 	if (page) {
 		apic_write(APIC_TDCR, vl->tdcr);
-		apic_write(APIC_TMICT, lvt & LVT_PERIODIC ? vl->tmict : count);
+		apic_write(APIC_TMICT, count && lvt & LVT_PERIODIC ? vl->tmict : count);
 		return;
 	}
 	hvm->msr_exits(vl->v, MSR_TSC_DEADLINE, false, false);
@@ -254,6 +254,8 @@ void direct_move_irr(struct vcpu *v)
 			clear_bit(i, v->vlapic->irr);
 			apic_send_ipi(v->cpu->apic_id, i);
 		}
+	if (v->vlapic->timer_held)	/* its last tick is on its way */
+		vlapic_timer_resume(v->vlapic);
 }
 
 void direct_put_back(u8 vector)

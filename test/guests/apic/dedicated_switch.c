@@ -24,7 +24,7 @@ static long call(uint32_t cmd, uint32_t domain, uint64_t cpus)
 static void pause_for(uint64_t most_us)
 {
 	seed = seed * 6364136223846793005ul + 1442695040888963407ul;
-	delay_ns((seed >> 33) % most_us * NS_PER_US);
+	block_until(now_ns() + (seed >> 33) % most_us * NS_PER_US);
 }
 
 int main(void)
