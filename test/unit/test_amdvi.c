@@ -5,6 +5,7 @@
  * unit-sources: iommu/amdvi.c iommu/irq.c iommu/commands.c arch/x86/mm/page_table.c
  */
 #include "host.h"
+#include "irqs.h"
 
 #include "../../iommu/iommu_priv.h"
 
@@ -523,22 +524,6 @@ static void test_timeout(void **state)
 	assert_in_range(ticks - before, 100000000, 100100000);
 	amdvi_ops.attach(&units[1], 8, &a);
 	assert_false(units[1].dead);
-}
-
-/* Allocates or frees n entries. */
-static int alloc_irqs(struct iommu_irq *i, unsigned n, u32 sbdf)
-{
-	int rc = 0;
-
-	while (n-- && !rc)
-		rc = iommu_irq_alloc(i++, sbdf);
-	return rc;
-}
-
-static void free_irqs(struct iommu_irq *i, unsigned n)
-{
-	while (n--)
-		iommu_irq_free(i++);
 }
 
 static void irqs(bool xt)

@@ -8,6 +8,7 @@
  * unit-sources: drivers/acpi/serial.c drivers/acpi/mcfg.c arch/x86/mm/mtrr.c common/on_demand.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
+#include "irqs.h"
 
 #include <margay/boot_state.h>
 #include <margay/domain_parts.h>
@@ -901,22 +902,6 @@ static void test_dead(void **state)
 	assert_int_equal(attach(&other, F(7, 0, 0)), -ENODEV);
 	iommu_detach(&d, F(0, 1, 0));
 	iommu_detach(&d, F(6, 0, 0));
-}
-
-/* Allocates or frees n entries. */
-static int alloc_irqs(struct iommu_irq *i, unsigned n, u32 sbdf)
-{
-	int rc = 0;
-
-	while (n-- && !rc)
-		rc = iommu_irq_alloc(i++, sbdf);
-	return rc;
-}
-
-static void free_irqs(struct iommu_irq *i, unsigned n)
-{
-	while (n--)
-		iommu_irq_free(i++);
 }
 
 static void test_irqs(void **state)

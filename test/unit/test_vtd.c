@@ -5,6 +5,7 @@
  * unit-sources: iommu/vtd.c iommu/irq.c iommu/commands.c arch/x86/mm/page_table.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"
+#include "irqs.h"
 
 #include <margay/boot_state.h>
 #include <margay/pci.h>
@@ -552,22 +553,6 @@ static void test_queue(void **state)
 	vtd_ops.flush(&u, d);
 	assert_int_equal(vtd_ops.attach(&u, 5, NULL), 0);
 	assert_int_equal(tsc, before);
-}
-
-/* Allocates or frees n entries. */
-static int alloc_irqs(struct iommu_irq *i, unsigned n, u32 sbdf)
-{
-	int rc = 0;
-
-	while (n-- && !rc)
-		rc = iommu_irq_alloc(i++, sbdf);
-	return rc;
-}
-
-static void free_irqs(struct iommu_irq *i, unsigned n)
-{
-	while (n--)
-		iommu_irq_free(i++);
 }
 
 static void test_irqs(void **state)

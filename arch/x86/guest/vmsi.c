@@ -47,7 +47,7 @@ struct vmsi {
 	struct mmio_region table;	/* base 0: not among the domain's regions */
 	volatile u8 *regs;	/* of the table's pages; NULL: nobody may use them */
 	bool lacked;		/* some got nothing, and the log says so */
-	unsigned nr_msgs;
+	unsigned nr_msgs;	/* MSI's, and as many as the table says */
 	struct message msg[];	/* the one of MSI, and those of MSI-X */
 };
 

@@ -21,7 +21,7 @@ enum { IOEOI = 0x40 };			/* from version 0x20 on */
 static struct ioapic {
 	volatile u8 *regs;
 	const struct acpi_ioapic *acpi;
-	u32 gsi_base, pins;
+	u32 pins;
 	u8 version;
 	u64 kept[MAX_PINS / 64];	/* Margay's own pins */
 } ioapics[ACPI_MAX_IOAPICS];
@@ -50,7 +50,6 @@ void __init ioapic_init(void)
 		version = ioapic_read(r, IOAPICVER);
 		ioapics[nr_ioapics++] = (struct ioapic){
 			.regs = r, .acpi = &boot_acpi.ioapics[i],
-			.gsi_base = boot_acpi.ioapics[i].gsi_base,
 			.pins = (version >> 16 & 0xff) + 1, .version = (u8)version };
 	}
 	ioapic_mask_all();
@@ -74,10 +73,9 @@ int __init ioapic_route_isa(unsigned irq, u32 what)
 			flags = boot_acpi.overrides[i].flags;
 		}
 	for (unsigned i = 0; i < nr_ioapics; i++) {
-		u32 pin = gsi - ioapics[i].gsi_base, sbdf;
-		u64 rte;
+		u32 pin = gsi - ioapics[i].acpi->gsi_base, sbdf;
 
-		if (gsi < ioapics[i].gsi_base || pin >= ioapics[i].pins)
+		if (pin >= ioapics[i].pins)
 			continue;
 		if (!iommu_ioapic_sbdf(ioapics[i].acpi->id, &sbdf) && iommu_irq_alloc(&route, sbdf))
 			return -ENODEV;
@@ -90,9 +88,7 @@ int __init ioapic_route_isa(unsigned irq, u32 what)
 		 */
 		route.nmi = what & RTE_NMI;
 		iommu_irq_route(&route, housekeeping_cpu->apic_id, (u8)what, (flags >> 2 & 3) == 3);
-		rte = iommu_irq_rte(&route) | ((flags & 3) == 3 ? RTE_LOW : 0);
-		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin + 1, (u32)(rte >> 32));
-		ioapic_write(ioapics[i].regs, IOREDTBL + 2 * pin, (u32)rte);
+		ioapic_set(i, pin, iommu_irq_rte(&route) | ((flags & 3) == 3 ? RTE_LOW : 0));
 		set_bit(pin, ioapics[i].kept);
 		return 0;
 	}
