@@ -107,13 +107,13 @@ def ivrs_none():
 
 @devices_case(iommu_says('reserved memory 0x1000000-0x1000fff ignored: it has RAM'),
               iommu_says('reserved memory 0xfffff000-0x[0-9a-f]+ ignored: wrong'),
-              says('IVRS: entry type 16 at [0-9]+: length 0 is wrong, rest ignored'),
               iommu_says('unit at 0xfed81000 ignored: no such address'),
               iommu_says('unit at 0x1000000 ignored: it is RAM'),
               iommu_says('IVRS: device entry type 9 ignored'),
               iommu_says('IVRS: range to 0x30 has no start, ignored'),
               says('IVHD: entry type 66 at [0-9]+: length 8 is wrong, rest ignored'),
               iommu_says('unit at 0xfed80000 ignored: it is a second one'),
+              says('IVRS: entry type 16 at [0-9]+: length 0 is wrong, rest ignored'),
               AMDVI_WORKS, qemu=AMDVI)
 def ivrs_broken():
     """Units, ranges and memory of the IVRS are wrong, but for one unit."""
