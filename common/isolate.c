@@ -218,7 +218,7 @@ int isolate_dedicate(struct domain *d, const struct cpu_set *set)
 		next_stage(d, ISOLATION_DONE);
 		raise_on_all(d, CPU_WORK_RESCHED);
 		pr_debug("guest %s: has %u CPU%s of its own\n", d->name, d->nr_vcpus,
-			d->nr_vcpus == 1 ? "" : "s");
+			 d->nr_vcpus == 1 ? "" : "s");
 		if (d->trusted)
 			cpu_raise(housekeeping_cpu, CPU_WORK_GUESTS);
 		return 0;

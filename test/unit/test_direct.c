@@ -190,6 +190,11 @@ static void go(bool direct)
 {
 	mock_domain.isolation = direct ? ISOLATION_DONE : ISOLATION_LEAVES;
 	direct_update(v);
+	if (mock_domain.trusted && !direct) {
+		assert_true(v->direct);	/* the page is still there */
+		mock_domain.apic_mapped = false;
+	}
+	direct_update(v);
 	assert_int_equal(v->direct, direct);
 	assert_int_equal(direct_on, direct);
 	if (direct)

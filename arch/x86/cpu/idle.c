@@ -50,7 +50,7 @@ void __init idle_init(void)
 __noinline void idle_hlt(void)
 {
 	hold_over();
-	__asm__ volatile(SLEEP("hlt", "hlt_") :: "i"(offsetof(struct cpu, work)) : "memory", "cc");
+	__asm__ volatile(SLEEP("hlt", "hlt_")::"i"(offsetof(struct cpu, work)) : "memory", "cc");
 	hold_begin();
 }
 

@@ -116,7 +116,8 @@ static void timer_take(struct vlapic *vl)
 	vl->tdcr = apic_read(APIC_TDCR);
 	vl->tmict = apic_read(APIC_TMICT);
 	apic_write(APIC_TMICT, 0);
-	vlapic_timer_load(vl, vl->tmict && vl->lvt[LVT_TIMER] & LVT_PERIODIC ? max(count, 1U) : count);
+	vlapic_timer_load(vl,
+			  vl->tmict && vl->lvt[LVT_TIMER] & LVT_PERIODIC ? max(count, 1U) : count);
 }
 
 void direct_timer(struct vcpu *v, bool direct)
@@ -208,8 +209,9 @@ void direct_leave(struct vcpu *v)
 void direct_update(struct vcpu *v)
 {
 	const struct domain *d = v->domain;
-	bool may = v->cpu->isolated && d->isolation == ISOLATION_DONE &&
-		   (!d->trusted || d->apic_mapped) &&
+	/* Whoever has the page uses that APIC, until isolate_trusted() takes the page away. */
+	bool may = v->cpu->isolated &&
+		   (d->trusted ? d->apic_mapped : d->isolation == ISOLATION_DONE) &&
 		   (v->direct || (arch_vcpu_may_be_direct(v) && (hvm->nmi || !v->nmi_blocked)));
 
 	if (may && !v->direct)

@@ -65,7 +65,8 @@ static void misuse(void)
 			wrmsr_safe(MSR_X2APIC + (uint32_t)(r >> 8 & 0x3f), val & 0x3ffff);
 		break;
 	case 4:
-		wrmsr_safe(MSR_X2APIC + LAPIC_LVT_TIMER / 16, LVT_TIMER_DEADLINE | 0x20 | (val & 0xff));
+		wrmsr_safe(MSR_X2APIC + LAPIC_LVT_TIMER / 16,
+			   LVT_TIMER_DEADLINE | 0x20 | (val & 0xff));
 		wrmsr_safe(MSR_X2APIC + LAPIC_TPR / 16, 0);
 		break;
 	}
