@@ -26,8 +26,8 @@
 #define UPPER_HALF 0xffff0000U	/* a status register, whose bits a one clears */
 
 /*
- * Returns the function that an access of the domain's is for, or NULL. The machine's may be new there:
- * plugged in.
+ * Returns the function that an access of the domain's is for, or NULL. The machine's may be new there,
+ * plugged in, when a scan reads its id; pciehp still writes to one that it has just removed.
  */
 static struct vpci_function *find(struct domain *d, u64 address, unsigned size)
 {
@@ -40,7 +40,7 @@ static struct vpci_function *find(struct domain *d, u64 address, unsigned size)
 	if (!d->hardware)
 		return vport_find(d->vpci, sbdf);
 	f = pci_find(sbdf);
-	if (!f || f->removed) {
+	if ((!f || f->removed) && address % PCI_CONFIG_SIZE == PCI_VENDOR) {
 		pci_touch(d, sbdf);
 		f = pci_find(sbdf);
 	}
