@@ -283,7 +283,8 @@ static void test_level(void **state)
 
 	(void)state;
 	set_entry(9, 1, entry);
-	assert_int_equal(machine[9], (u64)housekeeping_cpu->apic_id << 56 | VECTOR | RTE_LEVEL | RTE_LOW);
+	assert_int_equal(machine[9],
+			 (u64)housekeeping_cpu->apic_id << 56 | VECTOR | RTE_LEVEL | RTE_LOW);
 	fire(VECTOR);
 	assert_true(machine[9] & RTE_MASKED);
 	assert_int_equal(get_reg(0x22), entry | RTE_REMOTE_IRR);

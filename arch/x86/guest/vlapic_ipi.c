@@ -280,7 +280,8 @@ struct cpu *vlapic_message_owner(const struct domain *d, u64 address, u32 data)
 	    data < 32)
 		return NULL;
 	for (unsigned i = 0; i < d->nr_vcpus; i++) {
-		if (!ipi_match(d->vcpus[i]->vlapic, dest == XAPIC_DEST_ALL ? DEST_ALL : dest, logical))
+		if (!ipi_match(d->vcpus[i]->vlapic, dest == XAPIC_DEST_ALL ? DEST_ALL : dest,
+			       logical))
 			continue;
 		if (found || !READ_ONCE(d->vcpus[i]->direct))
 			return NULL;

@@ -59,8 +59,9 @@ static u64 address_of(const struct message *g)
 /* Returns the CPU whose local APIC can have the domain's own message, or NULL. */
 static struct cpu *owner_of(const struct message *g)
 {
-	return g->route.unit ? vlapic_message_owner(g->v->d, address_of(g), READ_ONCE(g->word[DATA])) :
-			       NULL;
+	return g->route.unit ?
+		       vlapic_message_owner(g->v->d, address_of(g), READ_ONCE(g->word[DATA])) :
+		       NULL;
 }
 
 static void handler(struct irq *i)
