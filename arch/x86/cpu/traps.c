@@ -136,7 +136,7 @@ void trap_handler(struct trap_frame *f)
 		 */
 		c->stats.nmis++;
 		idle_nmi(f);
-		if (hvm->nmi && c->loaded && c->loaded->in_guest)
+		if (c->loaded && c->loaded->in_guest && hvm->nmi) /* hvm: later than NMIs */
 			hvm->nmi(c->loaded);
 		panic_poll();
 		if (!policy_nmi(c, f))
