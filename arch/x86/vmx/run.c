@@ -176,7 +176,7 @@ static void block_nmis_again(void)
 	vmwrite(INTERRUPTIBILITY, vmread(INTERRUPTIBILITY) | BLOCKED_BY_NMI);
 }
 
-static enum exit_reason exit_reason_of_event(void)
+static __noinline enum exit_reason exit_reason_of_event(void)
 {
 	u64 info = vmread(EXIT_EVENT);
 
