@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Faults of the units, polled on the housekeeping CPU: once a second, and more often as long as
- * there are some. Then interrupts also follow vCPUs to other CPUs. A function that has faults in FOREVER polls more than it has none in is cut off:
- * after a second at the earliest.
+ * there are some. Then interrupts also follow vCPUs to other CPUs. A function that has faults in
+ * FOREVER polls more than it has none in is cut off: after a second at the earliest.
  */
 #include <margay/pci.h>
 #include <margay/pci_regs.h>

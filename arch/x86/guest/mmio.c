@@ -2,9 +2,9 @@
 /*
  * Handles nested page faults that no mapping can satisfy: the local APIC's page, emulated devices,
  * holes (reads return all ones, writes are dropped, as on Xen) and read-only pages (writes are
- * dropped, as on Xen). The small decoder emulates the access. Instructions that it does not support raise #GP, as
- * on Xen, and so do instruction fetches, page walks and event delivery at such addresses: the
- * guest's kernel handles the #GP.
+ * dropped, as on Xen). The small decoder emulates the access. Instructions that it does not support
+ * raise #GP, as on Xen, and so do instruction fetches, page walks and event delivery at such
+ * addresses: the guest's kernel handles the #GP.
  */
 #include <margay/guest_copy.h>
 #include <margay/trace.h>

@@ -3,8 +3,9 @@
  * MSI and MSI-X of a domain's functions. The domain writes messages for its virtual APICs; the
  * function has others, for a vector of Margay's on the CPU where the addressed vCPU is. Margay takes
  * the interrupt there and delivers the domain's message; or the IOMMU posts it to the vCPU, or sends
- * it straight to the CPU that the vCPU owns. The pages that have the MSI-X table are emulated. pci_lock protects all but address and data, which handlers read; a domain that changes
- * them meanwhile harms itself. PCI 3.0, 6.8.
+ * it straight to the CPU that the vCPU owns. The pages that have the MSI-X table are emulated.
+ * pci_lock protects all but address and data, which handlers read; a domain that changes them
+ * meanwhile harms itself. PCI 3.0, 6.8.
  */
 #include <margay/arch.h>
 #include <margay/errno.h>
