@@ -331,6 +331,17 @@ static void test_late(void **state)
 	assert_int_equal(first(apic.isr), -1);
 }
 
+/* A spurious interrupt is nobody's, and ends none that is in service. */
+static void test_spurious(void **state)
+{
+	(void)state;
+	go(true);
+	apic.isr[0x33] = true;
+	direct_interrupt(host_cpu, 0xff);
+	assert_false(test_bit(0xff, vl->irr));
+	assert_true(apic.isr[0x33]);
+}
+
 /* A deadline goes there and back; one that passes meanwhile is not raised again. */
 static void test_deadline(void **state)
 {
@@ -411,6 +422,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_spurious, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_trusted, setup, teardown),
 	};

@@ -243,6 +243,8 @@ void direct_interrupt(struct cpu *c, u8 vector)
 		c->adopted = 0;
 		return;
 	}
+	if (!apic_in_service(vector))	/* spurious: an EOI would end another */
+		return;
 	apic_eoi();
 	set_bit(vector, c->owner->vlapic->irr);
 	vcpu_post(c->owner, VCPU_WORK_LAPIC);

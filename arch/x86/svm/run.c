@@ -462,11 +462,14 @@ static inline bool svm_do_pending_work(struct cpu *c, struct vcpu *v, bool direc
 	for (;;) {
 		WRITE_ONCE(v->in_guest, false);
 		stgi();
-		if ((c->work && sched_wanted(c)) || (v->pending & VCPU_WORK_STOP)) {
+		if ((c->work && sched_wanted(c)) || (v->pending & VCPU_WORK_STOP) ||
+		    direct != v->direct) {	/* an INIT ended it */
 			request_event(v);
 			return false;
 		}
 		svm_prepare_entry(v);
+		if (direct != v->direct)
+			continue;
 		clgi();
 		if (direct)
 			direct_outside(v);

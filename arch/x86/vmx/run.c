@@ -439,6 +439,8 @@ static __always_inline void run(struct vcpu *v, bool direct)
 		/* The pending byte is a level: there is work until the guest clears it. */
 		if (unlikely(v->pending | v->waiting_window | v->info->evtchn_upcall_pending))
 			vmx_prepare_entry(v);
+		if (direct && !v->direct)	/* by an INIT */
+			continue;
 		if (direct)
 			direct_outside(v);
 		vcpu_set_in_guest(v);
