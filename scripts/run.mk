@@ -65,6 +65,7 @@ $(O)/guests/linux-%: $(O)/cache/%/vmlinuz tools/image/extract-elf
 
 INITRAMFS_NEEDS := $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds/initramfs/init \
 	$(wildcard test/beds/initramfs/tests/*)
+$(INITRAMFS): $(O)/tools/quietcheck
 $(CONTROL_INITRAMFS): $(CONTROL_FILES)
 $(GUEST_INITRAMFS): $(GUEST_MODULES)
 $(DEVICE_INITRAMFS): $(DEVICE_MODULES)

@@ -81,7 +81,8 @@ struct cpuid_policy {
 	u64 cr4, efer, xcr0;
 };
 
-/* Leaf 1. Not here: DTES64 MONITOR DS_CPL VMX SMX EIST TM2 CNXT_ID SDBG xTPR PDCM DCA. */
+/* Leaf 1. Not here: DTES64 MONITOR (cpuid_policy_init() has it) DS_CPL VMX SMX EIST TM2 CNXT_ID SDBG xTPR PDCM DCA. */
+#define L1C_MONITOR BIT(3)
 #define L1C_PCID BIT(17)
 #define L1C_X2APIC BIT(21)
 #define L1C_TSC_DEADLINE BIT(24)
@@ -414,10 +415,16 @@ static int cpuid_policy_init(struct domain *d)
 		return -ENOMEM;
 	if (d->native) {
 		struct cpuid_policy *p = d->cpuid;
+		struct cpuid_regs m1, m5;
 
+		cpuid_machine(1, 0, &m1);
+		cpuid_machine(5, 0, &m5);
 		p->basic[1].ecx &= ~(d->trusted       ? (u32)(L1C_X2APIC | L1C_TSC_DEADLINE) :
 				     x86.tsc_deadline ? 0 :
 							(u32)L1C_TSC_DEADLINE);
+		/* MWAIT up to C1: another CPU's write wakes, without an IPI. */
+		p->basic[1].ecx |= m1.ecx & L1C_MONITOR;
+		p->basic[5] = (struct cpuid_regs){ m5.eax, m5.ebx, m5.ecx & 3, m5.edx & 0xff };
 		p->rows[ROW_1].ecx = p->basic[1].ecx;
 		/* Its IPI needs no exit. */
 		p->rows[ROW_XEN_ID].eax |= XEN_HVM_CPUID_UPCALL_VECTOR;

@@ -253,11 +253,12 @@ void direct_interrupt(struct cpu *c, u8 vector)
 
 void direct_move_irr(struct vcpu *v)
 {
-	for (u32 i = 0; i < 256; i++)
-		if (test_bit(i, v->vlapic->irr)) {
-			clear_bit(i, v->vlapic->irr);
-			apic_send_ipi(v->cpu->apic_id, i);
-		}
+	for (u32 i = 0; i < 4; i++) {
+		u64 *irr = &v->vlapic->irr[i], w = READ_ONCE(*irr) ? atomic_xchg(irr, 0UL) : 0;
+
+		for (; w; w &= w - 1)
+			apic_send_ipi(v->cpu->apic_id, i * 64 + (u32)__builtin_ctzl(w));
+	}
 	if (v->vlapic->timer_held)	/* its last tick is on its way */
 		vlapic_timer_resume(v->vlapic);
 }

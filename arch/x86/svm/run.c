@@ -372,7 +372,7 @@ static void handle_unexpected(struct vcpu *v, struct vmcb *m)
 		domain_crash(v->domain, v, "AMD-V refuses the guest's state (VMEXIT_INVALID)");
 }
 
-static enum exit_reason exit_reason_of(const struct vmcb *m)
+static enum exit_reason exit_reason_of(const struct vcpu *v, const struct vmcb *m)
 {
 	switch (m->exitcode) {
 	case VMEXIT_CR0_READ:
@@ -401,8 +401,9 @@ static enum exit_reason exit_reason_of(const struct vmcb *m)
 	case VMEXIT_INVLPGA:
 	case VMEXIT_VMRUN:
 	case VMEXIT_VMLOAD ... VMEXIT_SKINIT:
-	case VMEXIT_MONITOR ... VMEXIT_MWAIT_ARMED:
 	case VMEXIT_RDPRU: return EXIT_UNDEF;
+	case VMEXIT_MONITOR ... VMEXIT_MWAIT_ARMED:
+		return v->domain->native ? EXIT_PAUSE : EXIT_UNDEF;
 	case VMEXIT_NPF: return npf_reason(m->exitinfo2);
 	default: return EXIT_OTHER;
 	}
@@ -411,7 +412,7 @@ static enum exit_reason exit_reason_of(const struct vmcb *m)
 /* Handles the rarer exits. Not inlined: keeps its stack frame off the fast path. */
 static __noinline void svm_handle_exit(struct vcpu *v, struct vmcb *m)
 {
-	enum exit_reason r = exit_reason_of(m);
+	enum exit_reason r = exit_reason_of(v, m);
 
 	count_exit(v, r);
 	switch (r) {
@@ -444,7 +445,9 @@ static __noinline void svm_handle_exit(struct vcpu *v, struct vmcb *m)
 	case EXIT_WINDOW:
 		close_intr_window(m); /* fall through */
 	default:
-		exit_handlers[r](v, insn_len(m, r == EXIT_HLT ? 1 : r == EXIT_XSETBV ? 3 : 2));
+		exit_handlers[r](v, insn_len(m, r == EXIT_HLT                       ? 1 :
+						r == EXIT_XSETBV || r == EXIT_PAUSE ? 3 :
+										      2));
 	}
 }
 

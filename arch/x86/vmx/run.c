@@ -324,7 +324,7 @@ static void handle_unexpected(struct vcpu *v, u64 reason)
 		domain_crash(v->domain, v, "unexpected exit %#lx", reason);
 }
 
-static enum exit_reason exit_reason_of(u64 reason)
+static enum exit_reason exit_reason_of(const struct vcpu *v, u64 reason)
 {
 	switch (reason) {
 	case VMEXIT_EVENT: return exit_reason_of_event();
@@ -349,14 +349,14 @@ static enum exit_reason exit_reason_of(u64 reason)
 	case VMEXIT_EOI:
 	case VMEXIT_APIC_WRITE: return EXIT_WRMSR;
 	case VMEXIT_PAUSE: return EXIT_PAUSE;
+	case VMEXIT_MWAIT:
+	case VMEXIT_MONITOR: return v->domain->native ? EXIT_PAUSE : EXIT_UNDEF;
 	case EXIT_ENTRY_FAILED | VMEXIT_ENTRY_MC: return EXIT_MCE;
 	case VMEXIT_EPT_VIOLATION: return npf_reason(vmread(GUEST_PHYSICAL));
 	case VMEXIT_XSETBV: return EXIT_XSETBV;
 	case VMEXIT_GETSEC:
 	case VMEXIT_RSM:
 	case VMEXIT_VMCLEAR ... VMEXIT_VMXON:
-	case VMEXIT_MWAIT:
-	case VMEXIT_MONITOR:
 	case VMEXIT_INVEPT:
 	case VMEXIT_INVVPID: return EXIT_UNDEF;
 	default: return EXIT_OTHER;
@@ -376,7 +376,7 @@ static void vmx_handle_exit(struct vcpu *v, u64 reason)
 		return;
 	}
 	len = (unsigned)vmread(EXIT_INSN_LEN);
-	r = exit_reason_of(reason);
+	r = exit_reason_of(v, reason);
 	count_exit(v, r);
 	if (reason == VMEXIT_EVENT || reason == VMEXIT_EPT_VIOLATION ||
 	    reason == VMEXIT_TASK_SWITCH)

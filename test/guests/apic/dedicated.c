@@ -5,7 +5,8 @@
  * the exits from outside. With a local APIC that offers x2APIC mode, IPIs exit: there are none then
  * but the vCPUs' own, unless cross=1. events=1: event channels, too. dedicated_switch takes the CPUs
  * away and gives them back meanwhile; the next IPI and event is only sent when the last was taken, so
- * a lost one is missed and a doubled one counted. least=N: percents of the ticks.
+ * a lost one is missed and a doubled one counted. least=N: percents of the ticks. mwait=1: the vCPUs
+ * wait by MONITOR and MWAIT in place of HLT.
  */
 #include "guest.h"
 
@@ -13,13 +14,14 @@
 #define WAKE_VECTOR	0x61
 #define PERIOD_NS	NS_PER_MS
 #define MSR_TSC_DEADLINE 0x6e0
+#define CPUID_MONITOR	(1u << 3)
 
 static bool x2apic;
 static volatile uint32_t *page;
 static unsigned int ticks, sent, woken, started, events_sent, events;
 static uint32_t second_id;
 static evtchn_port_t port;
-static bool stop, cross;
+static bool stop, cross, mwait;
 
 /* lapic_write() reads an MSR each time, with an exit. */
 static void apic_write(unsigned int reg, uint32_t val)
@@ -91,6 +93,17 @@ static void prepare(void)
 	lapic_enable();
 }
 
+static void nap(void)
+{
+	if (!mwait) {
+		asm volatile("sti; hlt; cli");
+		return;
+	}
+	asm volatile("monitor" : : "a"(&stop), "c"(0), "d"(0));
+	if (!READ_ONCE(stop))	/* NOP: QEMU's MWAIT does not end the shadow of STI */
+		asm volatile("sti; mwait; nop; cli" : : "a"(0), "c"(0) : "memory");
+}
+
 static void second(void)
 {
 	prepare();
@@ -101,7 +114,7 @@ static void second(void)
 	}
 	started = 1;
 	while (!READ_ONCE(stop))
-		asm volatile("sti; hlt; cli");
+		nap();
 }
 
 int main(void)
@@ -111,6 +124,8 @@ int main(void)
 	set_trap_handler(TIMER_VECTOR, on_timer);
 	set_trap_handler(WAKE_VECTOR, on_wake);
 	cross = cmdline_number("cross", 0);
+	mwait = cmdline_number("mwait", 0);
+	CHECK(!mwait || cpuid(1, 0).c & CPUID_MONITOR, "no MONITOR in CPUID");
 	second_id = cpu_apic_id(1);
 	if (cmdline_number("events", 0))
 		port = (evtchn_port_t)evtchn_bind_ipi(1);
@@ -125,7 +140,7 @@ int main(void)
 	arm();
 	start = now_ns();
 	while (now_ns() < start + ms * NS_PER_MS)
-		asm volatile("sti; hlt; cli");
+		nap();
 	apic_write(LAPIC_LVT_TIMER, TIMER_VECTOR | LVT_MASKED);
 	stop = true;
 	delay_ns(10 * NS_PER_MS);
