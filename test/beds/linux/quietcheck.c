@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * quietcheck SECONDS, in a Linux guest: works on each CPU as HPC work does, without a system call that
- * concerns another CPU. Two threads per CPU: one computes, wakes the other by a futex, and sleeps for a
- * millisecond by a timer, in rounds. Prints the rounds of each CPU.
+ * quietcheck SECONDS [cross], in a Linux guest: works on each CPU as HPC work does, without a system
+ * call that concerns another CPU. Two threads per CPU: one computes, wakes the other by a futex, and
+ * sleeps for a millisecond by a timer, in rounds. Prints the rounds of each CPU. cross: the other one
+ * is on the next CPU.
  */
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -27,7 +30,8 @@ static struct cpu {
 	double result;
 } cpus[MAX_CPUS];
 
-static long end;
+static long end, nr_cpus;
+static bool cross;
 
 static long now(void)
 {
@@ -49,12 +53,12 @@ static void wait_while(struct cpu *c, int turn)
 		syscall(SYS_futex, &c->turn, FUTEX_WAIT_PRIVATE, turn, NULL, NULL, 0);
 }
 
-static void run_on(const struct cpu *c)
+static void run_on(long cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET((unsigned)c->number, &set);
+	CPU_SET((unsigned)cpu, &set);
 	if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set))
 		perror("quietcheck: affinity");
 }
@@ -63,7 +67,7 @@ static void *helper(void *arg)
 {
 	struct cpu *c = arg;
 
-	run_on(c);
+	run_on((c->number + cross) % nr_cpus);
 	for (;;) {
 		wait_while(c, 0);
 		if (atomic_load(&c->turn) == 2)
@@ -78,7 +82,7 @@ static void *worker(void *arg)
 	const struct timespec ms = { .tv_nsec = S / 1000 };
 	struct cpu *c = arg;
 
-	run_on(c);
+	run_on(c->number);
 	while (now() < end) {
 		for (int i = 0; i < 20000; i++)
 			c->result = c->result * 0.999 + i;
@@ -93,13 +97,15 @@ static void *worker(void *arg)
 
 int main(int argc, char **argv)
 {
-	long n = sysconf(_SC_NPROCESSORS_ONLN), seconds = argc == 2 ? atol(argv[1]) : 0;
+	long n = sysconf(_SC_NPROCESSORS_ONLN), seconds = argc > 1 ? atol(argv[1]) : 0;
 	int bad = 0;
 
-	if (seconds <= 0 || n > MAX_CPUS) {
-		fprintf(stderr, "usage: quietcheck SECONDS\n");
+	cross = argc == 3 && !strcmp(argv[2], "cross");
+	if (seconds <= 0 || n > MAX_CPUS || argc > 2 + cross) {
+		fprintf(stderr, "usage: quietcheck SECONDS [cross]\n");
 		return 2;
 	}
+	nr_cpus = n;
 	mlockall(MCL_CURRENT | MCL_FUTURE);
 	end = now() + seconds * S;
 	for (long i = 0; i < n; i++) {
