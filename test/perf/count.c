@@ -2,10 +2,11 @@
 /*
  * A QEMU plugin (TCG) that counts the instructions of a hypervisor that has no counters of its own.
  * It writes to the file given by `to=`:
- * `row INTERVALS INSTRUCTIONS INSIDE CALLS RANGE` for each row that a guest marked
+ * `row INTERVALS INSTRUCTIONS INSIDE CALLS RANGE VMRUNS MEDIAN` for each row that a guest marked
  * (guests/lib/bench.h): the number of intervals between its marks, the instructions in them, the
  * instructions and calls of the function given by `inside=ENTRY:RETURN:RETURN...`: its address and
- * all its return addresses; and the instructions at the addresses given by `range=FIRST:END`;
+ * all its return addresses; the instructions at the addresses given by `range=FIRST:END`; the entries
+ * of guests; and the median of the intervals' instructions, of the first MAX_INTERVALS;
  * `vmrun INSTRUCTIONS` at the first VMRUN, counted from the first execution of the address `from=`;
  * `passes COUNT` at the end: executions of the address `passes=`.
  * Under -icount all CPUs run in one thread, so no lock is needed.
@@ -20,6 +21,7 @@
 #define MAX_CPUS	16
 #define MAX_RETURNS	64
 #define SLOTS		2
+#define MAX_INTERVALS	1024
 #define EXPORT		__attribute__((visibility("default")))
 
 /* QEMU's plugin API, version 1. Debian does not package its header. */
@@ -48,7 +50,7 @@ int qemu_plugin_install(qemu_plugin_id_t id, const void *info, int argc, char **
 EXPORT int qemu_plugin_version = 1;
 
 struct count {
-	uint64_t all, inside, calls, range;
+	uint64_t all, inside, calls, range, vmruns;
 };
 
 /* A row in progress: the sum of its intervals except the first, which is kept separately. */
@@ -56,6 +58,7 @@ struct slot {
 	bool open;
 	unsigned int intervals;
 	struct count begin, first, sum;
+	uint64_t lengths[MAX_INTERVALS];
 };
 
 static FILE *out;
@@ -114,7 +117,7 @@ static void on_return(unsigned int cpu, void *data)
 static struct count difference(const struct count *a, const struct count *b)
 {
 	return (struct count){ a->all - b->all, a->inside - b->inside, a->calls - b->calls,
-			       a->range - b->range };
+			       a->range - b->range, a->vmruns - b->vmruns };
 }
 
 /* Starts or ends an interval. */
@@ -131,6 +134,8 @@ static void on_mark(unsigned int cpu, void *data)
 		return;
 	}
 	c = difference(&now, &s->begin);
+	if (s->intervals < MAX_INTERVALS)
+		s->lengths[s->intervals] = c.all;
 	if (!s->intervals++) {
 		s->first = c;
 		return;
@@ -139,12 +144,27 @@ static void on_mark(unsigned int cpu, void *data)
 	s->sum.inside += c.inside;
 	s->sum.calls += c.calls;
 	s->sum.range += c.range;
+	s->sum.vmruns += c.vmruns;
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static uint64_t median(uint64_t *lengths, unsigned int n)
+{
+	qsort(lengths, n, sizeof(*lengths), compare);
+	return lengths[n / 2];
 }
 
 /* Leaves out the first of several intervals, as the guests do. */
 static void on_row(unsigned int cpu, void *data)
 {
 	struct slot *s = slots;
+	unsigned int left_out;
 	struct count *c;
 
 	(void)cpu;
@@ -152,12 +172,16 @@ static void on_row(unsigned int cpu, void *data)
 	while (s < slots + SLOTS && !s->intervals)
 		s++;
 	if (s == slots + SLOTS) {
-		fprintf(out, "row 0 0 0 0 0\n");
+		fprintf(out, "row 0 0 0 0 0 0 0\n");
 		return;
 	}
-	c = s->intervals > 1 ? &s->sum : &s->first;
-	fprintf(out, "row %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-		s->intervals - (s->intervals > 1), c->all, c->inside, c->calls, c->range);
+	left_out = s->intervals > 1;
+	c = left_out ? &s->sum : &s->first;
+	fprintf(out,
+		"row %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+		s->intervals - left_out, c->all, c->inside, c->calls, c->range, c->vmruns,
+		median(s->lengths + left_out,
+		       (s->intervals < MAX_INTERVALS ? s->intervals : MAX_INTERVALS) - left_out));
 	*s = (struct slot){};
 }
 
@@ -174,6 +198,7 @@ static void on_vmrun(unsigned int cpu, void *data)
 {
 	(void)cpu;
 	(void)data;
+	now.vmruns++;
 	if (has_started && !has_entered)
 		fprintf(out, "vmrun %" PRIu64 "\n", executed - started);
 	has_entered |= has_started;
@@ -204,7 +229,7 @@ static void watch(struct qemu_plugin_insn *insn)
 		when_executed(insn, on_mark, &slots[1]);
 	else if (is(insn, 0x66, 0x87, 0xd2))	/* xchg %dx, %dx */
 		when_executed(insn, on_row, NULL);
-	else if (from && is(insn, 0x0f, 0x01, 0xd8))
+	else if (is(insn, 0x0f, 0x01, 0xd8))
 		when_executed(insn, on_vmrun, NULL);
 	if (from && address == from)
 		when_executed(insn, on_start, NULL);

@@ -84,12 +84,12 @@ def image_of(name, modules, options='', margay='margay'):
     return image, log
 
 
-def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=200, extra=()):
+def on_margay(name, modules, sign, options='', cpus=1, mem=1024, limit=200, extra=(), end=None):
     """Boot Margay by GRUB with (file, arguments) modules. Idle CPUs do not scrub, and the screen is not a
     console: the clock of several CPUs would count that, too."""
     # pylint: disable=too-many-arguments
     image, log = image_of(name, modules, f'noidlescrub console=com1 {options}')
-    lines = Lines()
+    lines = Lines(end)
     machine = beds.Machine(image, cpus=cpus, mem=mem, extra=[*ICOUNT, *extra])
     machine.cpu = beds.STOCK_CPU        # with Linux's faster way to allocate memory
     ended = beds.run_qemu(machine, lines, log, limit)
@@ -539,16 +539,18 @@ DEVICES = ['-device', 'nvme,drive=n0,serial=margay,addr=5', '-drive', 'if=none,i
            '-netdev', 'hubport,id=h0,hubid=0', '-device', 'e1000e,netdev=h0,addr=6',
            '-netdev', 'hubport,id=h1,hubid=0', '-device', 'e1000e,netdev=h1,addr=7']
 IOMMUS = {'VT-d': 'intel-iommu,intremap=on,aw-bits=48', 'AMD-Vi': 'amd-iommu,intremap=on'}
-DEVICES_CMDLINE = 'norandmaps nokaslr mitigations=off quiet margay.test=io margay.devices=1'
+DEVICES_CMDLINE = 'norandmaps nokaslr mitigations=off quiet tsc=reliable margay.test=io margay.devices=1'
 
 
 def device_rows(lines, path):
-    """Return {name: {all, hypervisor, calls, inside}} of one operation, calls with a decimal."""
+    """Return {name: {all, hypervisor, exits, inside}} of one operation: exits with a decimal, inside of one call. A row
+    with an interval for each operation also has their median.
+    """
     rows, names = xen_tools.rows_of(path), [(m[1], int(m[2])) for m in lines.find(IO_ROW)]
     if len(rows) != len(names):
         raise PerfError(f'{len(rows)} rows in {path} for {len(names)} names')
-    return {name: {'all': round(row[1] / times), 'hypervisor': round(row[4] / times),
-                   'calls': round(row[3] / times, 2), 'inside': round(row[2] / max(1, row[3]))}
+    return {name: {'all': round(row[1] / times), 'hypervisor': round(row[4] / times), 'exits': round(row[5] / times, 2),
+                   'inside': round(row[2] / max(1, row[3])), **({'median': row[6]} if row[0] > 1 else {})}
             for (name, times), row in zip(names, rows)}
 
 
@@ -562,23 +564,21 @@ def places(what):
     return [f'0x{address}' for address in found]
 
 
-def devices_on_margay(iommu, name, inside):
-    """Run the work. The plugin also counts the calls of a function: inside is its address, and where it ends."""
-    counts = os.path.join(beds.OUT, f'perf/devices-{iommu}-{name}.counts')
+def devices_on_margay(iommu, dedicated):
+    """Run the work in a guest. Margay's part from an interrupt to the guest's entry is what the plugin counts inside. A
+    guest with a CPU of its own leaves another one to Margay, and powers off without an exit.
+    """
+    name = f'devices-{iommu}' + '-dedicated' * dedicated
+    counts = os.path.join(beds.OUT, f'perf/{name}.counts')
+    inside = ':'.join(places('<trap_common>:') + places('vmrun'))
     args = 'guest name=linux vcpus=1 mem=512M pci=0000:00:05.0,0000:00:06.0,0000:00:07.0'
-    lines = on_margay(f'devices-{iommu}-{name}', [
-        (guest('linux-generic'), f'{args} -- console=hvc0 {DEVICES_CMDLINE}'),
-        (guest('initramfs-io-device.gz'), 'initrd for=linux')], 'PASS io', limit=600, extra=[
-            '-cpu', SAME_CPU, '-device', IOMMUS[iommu], *DEVICES,
-            *xen_tools.counting(counts, range=MARGAY_RANGE, inside=':'.join(inside))])
+    lines = on_margay(name, [
+        (guest('linux-generic'), f"{args}{' dedicated=0 trusted' * dedicated} -- console=hvc0 {DEVICES_CMDLINE}"),
+        (guest('initramfs-io-device.gz'), 'initrd for=linux')], 'PASS io', 'housekeeping=1' if dedicated else '',
+                      cpus=1 + dedicated, limit=600, end='(PASS|FAIL) io', extra=[
+                          '-cpu', SAME_CPU, '-device', IOMMUS[iommu], *DEVICES,
+                          *xen_tools.counting(counts, range=MARGAY_RANGE, inside=inside)])
     return device_rows(lines, counts)
-
-
-def devices_behind(iommu):
-    """Return the rows of a guest, with the exits; and the instructions from an interrupt to the guest's entry."""
-    rows = devices_on_margay(iommu, 'exits', places('<svm_handle_exit>:') + ['0x1'])
-    delivery = devices_on_margay(iommu, 'irq', places('<trap_common>:') + places('vmrun'))
-    return {**rows, 'delivery': delivery['nvme_4k']['inside']}
 
 
 def page_costs(iommu):
@@ -590,12 +590,13 @@ def page_costs(iommu):
 
 
 def devices():
-    """Count what a guest's own devices cost: test/beds/initramfs/tests/io on the bare machine, and in a guest with each
-    IOMMU; and page operations with and without IOMMU.
+    """Count what a guest's own devices cost: test/beds/initramfs/tests/io on the bare machine, and with each IOMMU in a
+    guest with a shared CPU and in one with a CPU of its own; and page operations with and without IOMMU.
     """
     counts = os.path.join(beds.OUT, 'perf/devices-bare.counts')
     os.makedirs(os.path.dirname(counts), exist_ok=True)
     lines = on_bare_machine('devices-bare', guest('linux-generic'), guest('initramfs-io-device.gz'), DEVICES_CMDLINE,
                             'PASS io', 600, [*DEVICES, *xen_tools.counting(counts)])
-    return {'bare': device_rows(lines, counts), **{name: devices_behind(name) for name in IOMMUS},
+    return {'bare': device_rows(lines, counts), **{name: devices_on_margay(name, False) for name in IOMMUS},
+            'dedicated': {name: devices_on_margay(name, True) for name in IOMMUS},
             'pages': {name or 'none': page_costs(name) for name in (None, *IOMMUS)}}

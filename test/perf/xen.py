@@ -22,7 +22,7 @@ RANGE = '0xffff82d040000000:0xffff82d0c0000000'
 DECODER = 'svm_get_insn_len'
 # The return to a paravirtual guest, from an exception, an interrupt or a hypercall.
 RETURN = 'x86_64/entry.S#restore_all_guest'
-ROW = re.compile(r'row (\d+) (\d+) (\d+) (\d+) (\d+)')
+ROW = re.compile('row' + r' (\d+)' * 7)
 
 
 def need(path):
@@ -106,6 +106,8 @@ def counted(path, what):
 
 
 def rows_of(path):
-    """Return [(intervals, instructions, of these in the decoder, its calls, in the range), ...], a row per guest."""
+    """Return [(intervals, instructions, of these in the decoder, its calls, in the range, VMRUNs, the median of the
+    intervals' instructions), ...], a row per guest.
+    """
     with open(path, encoding='utf-8') as file:
         return [tuple(map(int, row)) for row in ROW.findall(file.read())]

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The picture of `make perf` is well-formed and has a bar of the right length for each figure; and the evaluation of
-the plugin's counts.
+"""The picture of `make perf` is well-formed and has a bar of the right length for each figure; the evaluation of
+the plugin's counts; and the limits of a guest with a CPU of its own.
 """
+import contextlib
+import copy
+import io
 import math
 import os
 import sys
+import tempfile
 import unittest
 import xml.etree.ElementTree as xml
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../perf'))
+for place in '../perf', '../../scripts':
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), place))
 # pylint: disable=wrong-import-position
 import measure  # noqa: E402
+import perf  # noqa: E402
 import plot  # noqa: E402
 
 RESULT = {'bench': {'margay': {'null': {'min': 199, 'mean': 200}, 'a<b&c': {'min': 1, 'mean': 2000}},
@@ -81,6 +87,37 @@ class Net(unittest.TestCase):
             measure.nets_of({'release_1': {}}, [(10, 1100, 900, 20)], measure.Lines())
         with self.assertRaises(ValueError):
             measure.nets_of({'release_1': {}}, [(10, 1100, 900, 20), (0, 0, 0, 0)], measure.Lines())
+
+
+class Devices(unittest.TestCase):
+    def test_rows(self):
+        lines = measure.Lines()
+        lines.text = ['io nvme_4k 10', 'io nvme_4k_each 4']
+        with tempfile.NamedTemporaryFile('w') as file:
+            file.write('row 1 1000 60 3 200 25 1000\nrow 4 400 0 0 8 1 99\n')
+            file.flush()
+            self.assertEqual(measure.device_rows(lines, file.name), {
+                'nvme_4k': {'all': 100, 'hypervisor': 20, 'exits': 2.5, 'inside': 20},
+                'nvme_4k_each': {'all': 100, 'hypervisor': 2, 'exits': 0.25, 'inside': 0, 'median': 99}})
+
+    def shown(self, name, **figures):
+        """Return the last word of each row, after a change of one of them."""
+        cost = {'all': 1000, 'median': 1000, 'hypervisor': 0, 'exits': 0}
+        bare = {row[0]: dict(cost) for row in perf.DEDICATED_ROWS}
+        units = {unit: copy.deepcopy(bare) for unit in measure.IOMMUS}
+        units['AMD-Vi'][name].update(figures)
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            perf.show_dedicated(bare, units)
+        return [line.split()[-1] for line in out.getvalue().split('\n')[3:3 + len(bare)]]
+
+    def test_limits(self):
+        good = ['ok'] * 4
+        self.assertEqual(self.shown('frame'), good)
+        self.assertEqual(self.shown('nvme_4k_each', median=1020), good)
+        self.assertEqual(self.shown('nvme_4k_each', median=1021), ['over'] + good[1:])
+        self.assertEqual(self.shown('nvme_4k', all=2000), good)
+        self.assertEqual(self.shown('nvme_4k_32', all=1021), ['ok', 'ok', 'over', 'ok'])
+        self.assertEqual(self.shown('nvme_4k', exits=0.01), ['ok', 'over', 'ok', 'ok'])
 
 
 if __name__ == '__main__':
