@@ -81,7 +81,10 @@ struct cpuid_policy {
 	u64 cr4, efer, xcr0;
 };
 
-/* Leaf 1. Not here: DTES64 MONITOR (cpuid_policy_init() has it) DS_CPL VMX SMX EIST TM2 CNXT_ID SDBG xTPR PDCM DCA. */
+/*
+ * Leaf 1. Not here: DTES64 MONITOR (cpuid_policy_init() has it) DS_CPL VMX SMX EIST TM2 CNXT_ID SDBG
+ * xTPR PDCM DCA.
+ */
 #define L1C_MONITOR BIT(3)
 #define L1C_PCID BIT(17)
 #define L1C_X2APIC BIT(21)
