@@ -22,6 +22,7 @@ static struct {
 	bool irr[256], isr[256];
 	u32 reg[64];
 	u64 deadline;
+	bool runs;	/* a read of the timer's count takes a tick */
 } apic;
 static struct {
 	bool rd, wr;
@@ -54,6 +55,8 @@ u32 apic_read(u32 reg)
 	const bool *set = reg >= APIC_IRR ? apic.irr : apic.isr;
 	u32 w = 0;
 
+	if (reg == APIC_TMCCT && apic.runs && apic.reg[reg / 16])
+		return apic.reg[reg / 16]--;
 	if ((reg & ~0x7fU) != APIC_ISR && (reg & ~0x7fU) != APIC_IRR)
 		return apic.reg[reg / 16];
 	for (u32 i = 0; i < 32; i++)
@@ -415,6 +418,22 @@ static void test_trusted(void **state)
 	assert_true(test_bit(0x45, vl->irr));
 }
 
+/* The timer's last tick comes while the APIC is taken away: it is neither lost nor doubled. */
+static void test_expires(void **state)
+{
+	(void)state;
+	mock_domain.trusted = mock_domain.apic_mapped = true;
+	vl->base &= ~(u64)APIC_BASE_EXTD;
+	go(true);
+	apic.reg[LVT_OF_TIMER / 16] = 0x45;
+	apic.reg[APIC_TMICT / 16] = 50000;
+	apic.reg[APIC_TMCCT / 16] = 1;
+	apic.runs = true;
+	go(false);
+	assert_true(test_bit(0x45, vl->irr));
+	assert_int_equal(vlapic_timer_count(vl), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -425,6 +444,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_spurious, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_trusted, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_expires, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

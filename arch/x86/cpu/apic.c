@@ -192,6 +192,11 @@ void arch_cpu_kick(struct cpu *c)
 
 void arch_cpu_isolate(bool on)
 {
+	/* Else Margay's timer could fire with the owner's vector, or the owner's with Margay's. */
+	if (on && x86.tsc_deadline)
+		wrmsr(MSR_TSC_DEADLINE, 0);
+	else if (on)
+		apic_write(APIC_TMICT, 0);
 	apic_init_cpu();
 	if (!on) {
 		/* What it has left pending there stays so: nothing but INIT takes it out. */

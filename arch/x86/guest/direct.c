@@ -97,7 +97,7 @@ static void timer_give(struct vlapic *vl)
 static void timer_take(struct vlapic *vl)
 {
 	u64 deadline;
-	u32 count;
+	u32 count, before;
 
 	if (!vl->timer_given)
 		return;
@@ -111,8 +111,11 @@ static void timer_take(struct vlapic *vl)
 		return;
 	}
 	vl->lvt[LVT_TIMER] = apic_read(LVT_OF_TIMER);
+	before = apic_read(APIC_TMCCT);
+	apic_write(LVT_OF_TIMER, vl->lvt[LVT_TIMER] | LVT_MASKED);
 	count = apic_read(APIC_TMCCT);
-	apic_write(LVT_OF_TIMER, LVT_MASKED);
+	if (before && (!count || count > before)) /* expired meanwhile; may be pending already */
+		vlapic_lvt_deliver(vl, LVT_TIMER);
 	vl->tdcr = apic_read(APIC_TDCR);
 	vl->tmict = apic_read(APIC_TMICT);
 	apic_write(APIC_TMICT, 0);
