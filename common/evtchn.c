@@ -151,6 +151,27 @@ void evtchn_virq(struct vcpu *v, unsigned virq)
 		raise_port(v->domain, evtchn_known(v->domain, port), port);
 }
 
+/* Returns the port that a PIRQ is bound to, or 0. */
+static unsigned pirq_port(const struct domain *d, u32 pirq)
+{
+	return pirq < NR_PIRQS ? READ_ONCE(d->evtchn->pirq_port[index_nospec(pirq, NR_PIRQS)]) : 0;
+}
+
+void evtchn_pirq(struct domain *d, u32 pirq)
+{
+	unsigned port = pirq_port(d, pirq);
+
+	if (port)
+		raise_port(d, evtchn_known(d, port), port);
+}
+
+struct vcpu *evtchn_pirq_vcpu(struct domain *d, u32 pirq)
+{
+	unsigned port = pirq_port(d, pirq);
+
+	return port ? evtchn_vcpu(d, evtchn_known(d, port)) : d->vcpus[0];
+}
+
 void evtchn_notify(struct domain *d, unsigned port)
 {
 	struct evtchn *chn = evtchn_known(d, port);
@@ -278,7 +299,7 @@ const struct domain_part evtchn_part = { evtchn_init, evtchn_teardown, evtchn_fr
 void evtchn_dump(struct domain *d)
 {
 	static const char *const names[] = { "free", "reserved", "unbound", "interdomain",
-					     "virq", "ipi",	 "margay", "lent" };
+					     "virq", "ipi", "pirq", "margay", "lent" };
 	struct evtchn_table *t = d->evtchn;
 	unsigned port, shown = 0;
 
@@ -298,7 +319,7 @@ void evtchn_dump(struct domain *d)
 			snprintf(to, sizeof(to), " to %s:%u", chn->peer->name, (u32)chn->port);
 		else if (chn->state == ECS_UNBOUND)
 			snprintf(to, sizeof(to), " for domain %u", (u32)chn->port);
-		else if (chn->state == ECS_VIRQ)
+		else if (chn->state == ECS_VIRQ || chn->state == ECS_PIRQ)
 			snprintf(to, sizeof(to), " %u", (u32)chn->port);
 		printk("%s: port %u: %s%s, vCPU %u%s%s\n", d->name, port, names[chn->state], to,
 		       DEST_VCPU(chn->dest), flags >> EVTCHN_FIFO_PENDING & 1 ? ", pending" : "",

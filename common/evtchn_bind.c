@@ -169,6 +169,40 @@ int evtchn_bind_ipi(struct domain *d, u32 vcpu)
 	return port;
 }
 
+int evtchn_new_pirq(struct domain *d)
+{
+	struct evtchn_table *t = d->evtchn;
+
+	guard(&t->lock);
+	for (unsigned i = 0; i < NR_PIRQS; i++) {
+		t->last_pirq = (t->last_pirq + 1) % NR_PIRQS;
+		if (t->last_pirq && !t->pirq_port[t->last_pirq])
+			return (int)t->last_pirq;
+	}
+	return -ENOSPC;
+}
+
+int evtchn_bind_pirq(struct domain *d, u32 pirq)
+{
+	struct evtchn_table *t = d->evtchn;
+	struct evtchn *chn;
+	int port;
+
+	if (!d->pirqs || pirq >= NR_PIRQS)
+		return -EINVAL;
+	pirq = (u32)index_nospec(pirq, NR_PIRQS);
+	guard(&t->lock);
+	port = t->pirq_port[pirq] ? -EEXIST : get_free_port(d);
+	if (port > 0) {
+		chn = init_port(d, port, ECS_PIRQ, 0);
+		chn->port = pirq & (NR_PIRQS - 1);
+		atomic_store(&t->pirq_port[pirq], (u32)port);
+		/* The function may have sent a message before. */
+		evtchn_set_pending(d, chn, (unsigned)port);
+	}
+	return port;
+}
+
 int evtchn_bind_vcpu(struct domain *d, u32 port, u32 vcpu)
 {
 	struct vcpu *v = domain_vcpu(d, vcpu);
@@ -200,6 +234,8 @@ static struct domain *close_locked(struct domain *d, u32 port, struct evtchn *ch
 		struct vcpu *v = virq_is_global(chn->port) ? d->vcpus[0] : evtchn_vcpu(d, chn);
 
 		WRITE_ONCE(v->virq_port[chn->port], 0);
+	} else if (chn->state == ECS_PIRQ) {
+		WRITE_ONCE(d->evtchn->pirq_port[chn->port], 0);
 	} else if (evtchn_connected(chn)) {
 		peer = evtchn_at(chn->peer, chn->port);
 		if (peer->state == ECS_LENT)
@@ -251,6 +287,7 @@ int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st)
 		[ECS_UNBOUND] = EVTCHNSTAT_unbound,	     [ECS_VIRQ] = EVTCHNSTAT_virq,
 		[ECS_INTERDOMAIN] = EVTCHNSTAT_interdomain, [ECS_IPI] = EVTCHNSTAT_ipi,
 		[ECS_MARGAY] = EVTCHNSTAT_interdomain,	     [ECS_LENT] = EVTCHNSTAT_interdomain,
+		[ECS_PIRQ] = EVTCHNSTAT_pirq,
 	};
 	struct evtchn *chn = evtchn_at(d, port);
 
@@ -259,7 +296,9 @@ int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st)
 	guard(&d->evtchn->lock);
 	st->vcpu = DEST_VCPU(chn->dest);
 	st->status = status[chn->state];
-	if (chn->state == ECS_UNBOUND) {
+	if (chn->state == ECS_PIRQ) {
+		st->u.pirq = chn->port;
+	} else if (chn->state == ECS_UNBOUND) {
 		st->u.unbound.dom = (domid_t)chn->port;
 	} else if (chn->state == ECS_VIRQ) {
 		st->u.virq = chn->port;

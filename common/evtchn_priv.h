@@ -18,6 +18,7 @@ enum evtchn_state {
 	ECS_INTERDOMAIN,	/* connected to `port` of `peer` */
 	ECS_VIRQ,		/* VIRQ number `port` */
 	ECS_IPI,
+	ECS_PIRQ,		/* PIRQ number `port` */
 	ECS_MARGAY,		/* events go to the table's `margay` */
 	ECS_LENT,		/* ECS_MARGAY, while connected to `port` of the control domain */
 };
@@ -49,6 +50,8 @@ struct evtchn_table {
 	u32 nr_words;		/* FIFO: number of ports that have an event word */
 	u32 replayed;		/* FIFO: the same, without ports whose missed events wait */
 	event_word_t **words;	/* FIFO: the guest's pages of event words, referenced */
+	u32 pirq_port[NR_PIRQS];	/* the port that each PIRQ is bound to; 0: none */
+	u32 last_pirq;		/* that the guest was given */
 	u32 nr_pollers;
 	u64 pollers[MAX_VCPUS / 64]; /* vCPUs that may be in SCHEDOP_poll; poll_ports decides */
 	u16 used[NR_BUCKETS];	/* ports in use, per bucket */

@@ -8,6 +8,7 @@ union evtchn_arg {
 	struct evtchn_bind_interdomain inter;
 	struct evtchn_bind_virq virq;
 	struct evtchn_bind_ipi ipi;
+	struct evtchn_bind_pirq pirq;
 	struct evtchn_status status;
 	struct evtchn_bind_vcpu vcpu;
 	struct evtchn_reset reset;
@@ -26,7 +27,7 @@ static const struct {
 	OP(unmask), OP(close), OP(status), OP(bind_vcpu), OP(reset), OP(init_control),
 	OP(expand_array), OP(set_priority),
 	OP_PORT(alloc_unbound, port), OP_PORT(bind_interdomain, local_port),
-	OP_PORT(bind_virq, port), OP_PORT(bind_ipi, port),
+	OP_PORT(bind_virq, port), OP_PORT(bind_ipi, port), OP_PORT(bind_pirq, port),
 };
 
 /* Returns the domain that an operation concerns: the caller, unless the argument names one. */
@@ -60,6 +61,7 @@ static int operate(struct vcpu *v, u32 op, union evtchn_arg *a, struct domain *d
 		return bind_interdomain(d, a->inter.remote_dom, a->inter.remote_port);
 	case EVTCHNOP_bind_virq: return evtchn_bind_virq(d, a->virq.virq, a->virq.vcpu);
 	case EVTCHNOP_bind_ipi: return evtchn_bind_ipi(d, a->ipi.vcpu);
+	case EVTCHNOP_bind_pirq: return evtchn_bind_pirq(d, a->pirq.pirq);
 	case EVTCHNOP_status: return evtchn_status(d, a->status.port, &a->status);
 	case EVTCHNOP_bind_vcpu: return evtchn_bind_vcpu(d, a->vcpu.port, a->vcpu.vcpu);
 	case EVTCHNOP_init_control:

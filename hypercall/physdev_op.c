@@ -2,7 +2,7 @@
 /*
  * physdev_op: interrupts and PCI devices of the machine. The domain that has them uses them as on the
  * bare machine, and only tells what it finds. Another control domain hears that the calls do not
- * exist; Linux then asks no more. xen/physdev.h
+ * exist; Linux then asks no more. A guest with functions gets PIRQs. xen/physdev.h
  */
 #include "hypercall_priv.h"
 
@@ -69,9 +69,37 @@ static long report(struct domain *d, u64 op, gvaddr_t arg)
 	}
 }
 
+/* PIRQs: numbers for the events that a guest takes instead of its functions' interrupts. */
+static long pirq_op(struct domain *d, u64 op, gvaddr_t arg)
+{
+	struct physdev_irq_status_query query;
+	struct physdev_get_free_pirq new;
+	int pirq;
+
+	switch (op) {
+	case PHYSDEVOP_irq_status_query:
+		if (guest_read(&query, arg, 0))
+			return -EFAULT;
+		query.flags = 0;	/* MSIs are edges: they need no EOI */
+		return guest_write(arg, 0, &query);
+	case PHYSDEVOP_get_free_pirq:
+		if (guest_read(&new, arg, 0))
+			return -EFAULT;
+		pirq = evtchn_new_pirq(d);
+		new.pirq = (u32)pirq;
+		return pirq < 0 ? pirq : guest_write(arg, 0, &new);
+	default: return -ENOSYS;
+	}
+}
+
 long do_physdev_op(struct vcpu *v, struct regs *h)
 {
-	long ret = v->domain->hardware ? report(v->domain, h->rdi, h->rsi) : -ENOSYS;
+	long ret = -ENOSYS;
+
+	if (v->domain->hardware)
+		ret = report(v->domain, h->rdi, h->rsi);
+	else if (v->domain->pirqs)
+		ret = pirq_op(v->domain, h->rdi, h->rsi);
 
 	if (ret == -ERESTART) {
 		cpu_relax();	/* another CPU has to act first */

@@ -27,11 +27,13 @@ static long get_features(struct domain *d, gvaddr_t arg)
 		return -EFAULT;
 	if (fi.submap_idx)
 		return -EINVAL;
-	/* As in Xen for a domain with nested paging and no PIRQs. */
+	/* As in Xen for a domain with nested paging. */
 	fi.submap = 1U << XENFEAT_memory_op_vnode_supported | 1U << XENFEAT_writable_page_tables |
 		    1U << XENFEAT_auto_translated_physmap |
 		    (d->native ? 0 : 1U << XENFEAT_hvm_safe_pvclock) |
 		    1U << XENFEAT_hvm_callback_vector | 1U << XENFEAT_not_direct_mapped;
+	if (d->pirqs)
+		fi.submap |= 1U << XENFEAT_hvm_pirqs;
 	if (d->initial)
 		fi.submap |= 1U << XENFEAT_dom0;
 	return guest_write(arg, 0, &fi);

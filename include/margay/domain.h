@@ -104,6 +104,7 @@ struct domain {
 	void *iommu;			/* what its devices reach; NULL: it has none */
 	void *vpci;			/* its functions as it sees them */
 	void *vioapic;
+	bool pirqs;	/* its functions' interrupts may come as events */
 
 	const struct domain_life *life;
 	u8 shutdown_code;			/* SHUTDOWN_* */

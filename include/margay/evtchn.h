@@ -4,6 +4,12 @@
 
 #include <margay/vcpu.h>
 
+#define NR_PIRQS 512U	/* one for each message that a guest's functions may have: vmsi.c */
+
+/* Raises the event of a PIRQ, a number of the guest's, if it is bound. Without locks. */
+void evtchn_pirq(struct domain *d, u32 pirq);
+/* Returns the vCPU that it notifies. */
+struct vcpu *evtchn_pirq_vcpu(struct domain *d, u32 pirq);
 /* Raises a VIRQ_* of v; for a global one v is vCPU 0. Any context, without locks. */
 void evtchn_virq(struct vcpu *v, unsigned virq);
 /* Returns whether a VIRQ_* is bound once per domain, not once per vCPU. */
@@ -57,6 +63,9 @@ int evtchn_alloc_unbound(struct domain *d, domid_t remote);
 int evtchn_bind_interdomain(struct domain *ld, struct domain *rd, u32 rport);
 int evtchn_bind_virq(struct domain *d, u32 virq, u32 vcpu);
 int evtchn_bind_ipi(struct domain *d, u32 vcpu);
+int evtchn_bind_pirq(struct domain *d, u32 pirq);
+/* Returns a PIRQ that is not bound, another at each call, or -ENOSPC. */
+int evtchn_new_pirq(struct domain *d);
 int evtchn_close(struct domain *d, u32 port);
 int evtchn_send(struct domain *d, u32 port);
 int evtchn_status(struct domain *d, u32 port, struct evtchn_status *st);

@@ -38,11 +38,8 @@ void vlapic_eoi_exits(struct vcpu *v, u64 *bits);
 #define MSG_LOGICAL BIT(2)
 #define MSG_HINT BIT(3)
 void vlapic_message(struct domain *d, u64 address, u32 data, bool level);
-/*
- * Returns the CPU for the interrupts of a device that sends that message: where its vCPU is. Without
- * remapping, the machine's messages have destinations of 8 bits.
- */
-struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remapped);
+/* Returns a vCPU that a device's message is for. */
+struct vcpu *vlapic_message_vcpu(const struct domain *d, u64 address);
 /*
  * Returns the CPU whose local APIC can take the message as it is: its only vCPU owns that CPU and
  * uses its APIC (direct.h). Else NULL.

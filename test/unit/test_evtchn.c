@@ -160,6 +160,47 @@ static void test_virq(void **state)
 	assert_int_equal(evtchn_bind_virq(A, VIRQ_TIMER, 1), 1);
 }
 
+/* Numbers for interrupts of a guest's functions, from a call or at random. */
+static void test_pirq(void **state)
+{
+	int pirq = evtchn_new_pirq(A), port;
+
+	(void)state;
+	assert_int_equal(evtchn_bind_pirq(A, (u32)pirq), -EINVAL);
+	A->pirqs = true;
+	assert_int_equal(evtchn_bind_pirq(A, NR_PIRQS), -EINVAL);
+	assert_int_equal(evtchn_bind_pirq(A, ~0U), -EINVAL);
+	evtchn_pirq(A, (u32)pirq);
+	evtchn_pirq(A, NR_PIRQS);
+	evtchn_pirq(A, ~0U);
+	assert_false(pending(A, 0) || pending(A, 1));
+	assert_ptr_equal(evtchn_pirq_vcpu(A, (u32)pirq), A->vcpus[0]);
+	port = evtchn_bind_pirq(A, (u32)pirq);
+	assert_int_equal(port, 1);
+	assert_true(pending(A, 1));	/* one may have been lost */
+	assert_int_equal(evtchn_bind_pirq(A, (u32)pirq), -EEXIST);
+	assert_int_equal(evtchn_bind_vcpu(A, 1, 2), 0);
+	assert_ptr_equal(evtchn_pirq_vcpu(A, (u32)pirq), A->vcpus[2]);
+	assert_int_equal(evtchn_send(A, 1), -EINVAL);
+	mock_clear_events();
+	evtchn_pirq(A, (u32)pirq);
+	assert_true(pending(A, 1));
+	assert_int_equal(mock_wakes[1][2], 1);
+	assert_int_equal(st_of(A, 1).status, EVTCHNSTAT_pirq);
+	assert_int_equal(st_of(A, 1).u.pirq, pirq);
+	for (unsigned i = 1; i < NR_PIRQS + 10; i++)
+		assert_int_not_equal(evtchn_new_pirq(A), pirq);
+	for (u32 i = 0; i < NR_PIRQS; i++)
+		assert_true(evtchn_bind_pirq(A, i) == -EEXIST || i != (u32)pirq);
+	assert_int_equal(evtchn_new_pirq(A), -ENOSPC);
+	assert_int_equal(evtchn_close(A, 1), 0);
+	assert_int_equal(evtchn_new_pirq(A), pirq);
+	mock_clear_events();
+	evtchn_pirq(A, (u32)pirq);
+	assert_false(pending(A, 1));
+	assert_int_equal(evtchn_reset(A), -ERESTART);
+}
+
 static void test_mask(void **state)
 {
 	int p = evtchn_bind_ipi(A, 1), q = evtchn_bind_ipi(A, 1);
@@ -540,13 +581,12 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, mock_setup, mock_teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_ports),	  TEST(test_interdomain), TEST(test_loopback),
-		TEST(test_virq),	  TEST(test_mask),	  TEST(test_upcall_vector),
-		TEST(test_vcpu_info),	  TEST(test_margay_end),  TEST(test_lent),
-		TEST(test_limit),
-		TEST(test_32bit),
-		TEST(test_no_memory),	  TEST(test_death),	  TEST(test_poll),
-		TEST(test_random_walk),	  TEST(test_dump),
+		TEST(test_ports),         TEST(test_interdomain), TEST(test_loopback),
+		TEST(test_virq),          TEST(test_pirq),        TEST(test_mask),
+		TEST(test_upcall_vector), TEST(test_vcpu_info),   TEST(test_margay_end),
+		TEST(test_lent),          TEST(test_limit),       TEST(test_32bit),
+		TEST(test_no_memory),     TEST(test_death),       TEST(test_poll),
+		TEST(test_random_walk),   TEST(test_dump),
 	};
 
 	return cmocka_run_group_tests_name("evtchn", tests, NULL, NULL);

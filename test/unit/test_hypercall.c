@@ -351,6 +351,36 @@ static void test_physdev(void **state)
 	A->hardware = A->control = false;
 }
 
+/* A guest with functions asks for a number, binds it, and hears that it owes no EOI. */
+static void test_pirqs(void **state)
+{
+	struct physdev_get_free_pirq new = { .type = MAP_PIRQ_TYPE_MSI };
+	struct physdev_irq_status_query query = { .flags = ~0U };
+	struct evtchn_bind_pirq bind = { .port = 0 };
+	struct xen_feature_info fi = { .submap_idx = 0 };
+
+	(void)state;
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_get_features, P(fi), 0), 0);
+	assert_false(fi.submap >> XENFEAT_hvm_pirqs & 1);
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_get_free_pirq, P(new), 0),
+			 -ENOSYS);
+	A->pirqs = true;
+	assert_int_equal(call(__HYPERVISOR_xen_version, XENVER_get_features, P(fi), 0), 0);
+	assert_true(fi.submap >> XENFEAT_hvm_pirqs & 1);
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_get_free_pirq, P(new), 0), 0);
+	bind.pirq = query.irq = new.pirq;
+	assert_int_equal(call(__HYPERVISOR_event_channel_op, EVTCHNOP_bind_pirq, P(bind), 0), 0);
+	assert_true(bind.port > 0);
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_irq_status_query, P(query), 0), 0);
+	assert_int_equal(query.flags, 0);
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_get_free_pirq, BAD_PTR, 0),
+			 -EFAULT);
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_irq_status_query, BAD_PTR, 0),
+			 -EFAULT);
+	assert_int_equal(call(__HYPERVISOR_physdev_op, PHYSDEVOP_map_pirq, P(new), 0), -ENOSYS);
+	A->pirqs = false;
+}
+
 static void test_dispatch(void **state)
 {
 	char buf[1024];
@@ -1060,6 +1090,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_physdev),
+		TEST(test_pirqs),
 		TEST(test_dispatch),	  TEST(test_console_io),     TEST(test_populate),
 		TEST(test_build_id),	  TEST(test_32bit),
 		TEST(test_physmap),	  TEST(test_multicall),	     TEST(test_grant_mapping_stays),

@@ -9,6 +9,7 @@
 
 #include <margay/domain_parts.h>
 #include <margay/errno.h>
+#include <margay/evtchn.h>
 #include <margay/iommu.h>
 #include <margay/quiesce.h>
 #include <x86/build.h>
@@ -65,12 +66,25 @@ void vlapic_message(struct domain *d, u64 address, u32 data, bool level)
 	delivered = (u16)((address >> 4 & 0xff00) | (u8)data);
 }
 
-struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remapped)
+struct vcpu *vlapic_message_vcpu(const struct domain *d, u64 address)
 {
-	assert_true(remapped);
-	return d->vcpus[address >> 12 & 1]->cpu;
+	return d->vcpus[address >> 12 & 1];
 }
 
+static u32 event;	/* the PIRQ of the last one */
+
+void evtchn_pirq(struct domain *d, u32 pirq)
+{
+	assert_ptr_equal(d, guest);
+	event = pirq;
+}
+
+struct vcpu *evtchn_pirq_vcpu(struct domain *d, u32 pirq)
+{
+	return d->vcpus[pirq & 1];
+}
+
+struct cpu *housekeeping_cpu;
 static struct cpu *owner;	/* of whose local APIC a vCPU uses */
 
 struct cpu *vlapic_message_owner(const struct domain *d, u64 address, u32 data)
@@ -622,6 +636,40 @@ static void test_follows(void **state)
 	assert_int_equal(routes, 2);
 	interrupt(before, before->cpu);
 	interrupt(last_bound, &cpu[0]);
+}
+
+/* A message that names a PIRQ becomes an event at the CPU of its vCPU, although its entry is masked. */
+static void test_pirq(void **state)
+{
+	struct pci_function *f = pci_find(NVME);
+	struct irq *before;
+
+	(void)state;
+	assert_int_equal(assign(guest, NVME), 0);
+	assert_true(guest->pirqs);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	wr(0x42, 2, PCI_MSIX_ENABLE);
+	entry_write(1, 0x12300feeab000UL, 0x700, 1);
+	assert_int_equal(hw(1, 3), 0);
+	before = last_bound;
+	assert_ptr_equal(before->cpu, guest->vcpus[1]->cpu);
+	delivered = 0;
+	host_cpu = before->cpu;
+	before->fn(before);
+	host_cpu = &cpu[0];
+	assert_int_equal(event, 0x123ab);
+	assert_int_equal(delivered, 0);
+	vpci_follow(f, false);
+	assert_ptr_equal(last_bound, before);
+	guest->vcpus[1]->cpu = &cpu[0];
+	before->fn(before);
+	vpci_follow(f, false);
+	assert_ptr_equal(last_bound->cpu, &cpu[0]);
+	entry_write(1, 0xfee00000, 0x55, 1);
+	assert_int_equal(hw(1, 3), 1);
+	guest->pirqs = false;
+	entry_write(1, 0x12300feeab000UL, 0x700, 1);
+	assert_int_equal(hw(1, 3), 1);
 }
 
 /* The domain's own vector at a CPU that its vCPU owns, once an interrupt has come; and the way back. */
@@ -1307,6 +1355,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_view, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_msix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_follows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_pirq, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_straight, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_posted, setup, teardown),

@@ -290,10 +290,9 @@ struct cpu *vlapic_message_owner(const struct domain *d, u64 address, u32 data)
 	return found ? found->core : NULL;
 }
 
-struct cpu *vlapic_message_cpu(const struct domain *d, u64 address, bool remapped)
+struct vcpu *vlapic_message_vcpu(const struct domain *d, u64 address)
 {
 	u64 id = (address >> MSG_DEST_SHIFT & 0xff) >> d->apic_shift;
-	struct cpu *c = d->vcpus[id < d->nr_vcpus && !(address & MSG_LOGICAL) ? id : 0]->cpu;
 
-	return c->owner || (!remapped && c->apic_id >= XAPIC_BROADCAST) ? housekeeping_cpu : c;
+	return d->vcpus[id < d->nr_vcpus && !(address & MSG_LOGICAL) ? id : 0];
 }

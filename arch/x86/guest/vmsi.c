@@ -3,12 +3,14 @@
  * MSI and MSI-X of a domain's functions. The domain writes messages for its virtual APICs; the
  * function has others, for a vector of Margay's on the CPU where the addressed vCPU is. Margay takes
  * the interrupt there and delivers the domain's message; or the IOMMU posts it to the vCPU, or sends
- * it straight to the CPU that the vCPU owns. The pages that have the MSI-X table are emulated.
+ * it straight to the CPU that the vCPU owns. Or the domain names a PIRQ instead of a vector, and takes
+ * an event, which needs no EOI. The pages that have the MSI-X table are emulated.
  * pci_lock protects all but address and data, which handlers read; a domain that changes them
  * meanwhile harms itself. PCI 3.0, 6.8.
  */
 #include <margay/arch.h>
 #include <margay/errno.h>
+#include <margay/evtchn.h>
 #include <x86/apic.h>
 #include <x86/io.h>
 #include <x86/paging.h>
@@ -57,6 +59,32 @@ static u64 address_of(const struct message *g)
 	return READ_ONCE(g->word[ADDRESS]) | (u64)READ_ONCE(g->word[ADDRESS_HIGH]) << 32;
 }
 
+/* Returns whether a message names a PIRQ: an ExtINT with vector 0, as Linux says it to Xen. */
+static bool is_event(const struct message *g)
+{
+	return (READ_ONCE(g->word[DATA]) & 0x7ff) == 0x700 && g->v->d->pirqs;
+}
+
+/* The PIRQ is where the APIC's ID would be, with its upper bits in the address's upper half. */
+static u32 pirq_of(const struct message *g)
+{
+	u64 a = address_of(g);
+
+	return (u32)(a >> MSG_DEST_SHIFT & 0xff) | (u32)(a >> 32 & ~0xffU);
+}
+
+/* Returns the CPU that has to get a message for Margay: the vCPU's, unless the vCPU owns it. */
+static struct cpu *cpu_of(const struct message *g)
+{
+	struct domain *d = g->v->d;
+	struct vcpu *v = is_event(g) ? evtchn_pirq_vcpu(d, pirq_of(g)) :
+				       vlapic_message_vcpu(d, address_of(g));
+	struct cpu *c = READ_ONCE(v->cpu);
+
+	/* Without remapping, the machine's messages have destinations of 8 bits. */
+	return c->owner || (!g->route.unit && c->apic_id >= XAPIC_BROADCAST) ? housekeeping_cpu : c;
+}
+
 /* Returns the CPU whose local APIC can have the domain's own message, or NULL. */
 static struct cpu *owner_of(const struct message *g)
 {
@@ -70,9 +98,12 @@ static void handler(struct irq *i)
 	const struct message *g = container_of(i, struct message_irq, irq)->of;
 
 	g->v->interrupts++;
-	if (vlapic_message_cpu(g->v->d, address_of(g), true) != this_cpu() || owner_of(g))
+	if (cpu_of(g) != this_cpu() || owner_of(g))
 		g->v->astray = true;
-	vlapic_message(g->v->d, address_of(g), READ_ONCE(g->word[DATA]), false);
+	if (is_event(g))
+		evtchn_pirq(g->v->d, pirq_of(g));
+	else
+		vlapic_message(g->v->d, address_of(g), READ_ONCE(g->word[DATA]), false);
 }
 
 /* Says so once, as a guest may try again and again. */
@@ -130,7 +161,7 @@ static int start(struct vmsi *m, struct message *g)
 		g->allocated = true;
 		p->messages++;
 	}
-	c = vlapic_message_cpu(m->v->d, address_of(g), g->route.unit);
+	c = cpu_of(g);
 	elsewhere = g->route.posted || g->straight;
 	if (go_straight(g) || post(g) || (irq->cpu == c && !elsewhere))
 		return 0;
@@ -204,7 +235,8 @@ static void update_entry(struct vmsi *m, unsigned i)
 		return;
 	e = (volatile u32 *)(m->regs + (m->offset & ~PAGE_MASK)) + i * ENTRY_WORDS;
 	e[CONTROL] = ENTRY_MASKED;
-	if (!(m->msix & PCI_MSIX_ENABLE) || g->word[CONTROL] || start(m, g))
+	/* A guest masks a PIRQ's event; it leaves the entry masked, as it was at the reset. */
+	if (!(m->msix & PCI_MSIX_ENABLE) || (g->word[CONTROL] && !is_event(g)) || start(m, g))
 		return;
 	iommu_irq_message(&g->route, &address, &data);
 	e[ADDRESS] = (u32)address;

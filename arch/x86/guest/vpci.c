@@ -9,6 +9,7 @@
 #include <margay/boot_state.h>
 #include <margay/errno.h>
 #include <x86/build.h>
+#include <x86/features.h>
 #include <x86/vpci.h>
 
 #include "vpci.h"
@@ -246,6 +247,8 @@ int vpci_create(struct domain *d)
 	if (!p)
 		return -ENOMEM;
 	d->vpci = p;
+	/* Those that own CPUs, or to which hardware posts, have no exits to save. */
+	d->pirqs = !d->hardware && !d->native && !x86.posting;
 	vport_create(d);
 	for (unsigned i = 0; i < n; i++) {
 		const struct acpi_ecam *e = ecam_of(d, i);
