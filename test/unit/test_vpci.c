@@ -662,7 +662,9 @@ static void test_pirq(void **state)
 	vpci_follow(f, false);
 	assert_ptr_equal(last_bound, before);
 	guest->vcpus[1]->cpu = &cpu[0];
+	host_cpu = before->cpu;
 	before->fn(before);
+	host_cpu = &cpu[0];
 	vpci_follow(f, false);
 	assert_ptr_equal(last_bound->cpu, &cpu[0]);
 	entry_write(1, 0xfee00000, 0x55, 1);
