@@ -10,7 +10,9 @@
 #define MSR_SYSENTER_CS		0x174
 #define MSR_SYSENTER_ESP	0x175
 #define MSR_SYSENTER_EIP	0x176
+#define MSR_MTRR_CAP		0xfe
 #define MSR_PAT			0x277
+#define MSR_MTRR_DEF		0x2ff
 #define MSR_TSC_DEADLINE	0x6e0
 #define MSR_X2APIC		0x800
 #define MSR_EFER		0xc0000080

@@ -23,6 +23,8 @@ static inline u32 cpuid_machine_ebx(u32 leaf, u32 subleaf)
 void cpuid_vcpu_init(struct vcpu *v);
 /* Updates the bits that follow CR4 and IA32_APIC_BASE. Called when either has changed. */
 void cpuid_follow(struct vcpu *v);
+/* Offers d the MTRRs, of which msr.c has none to set. Called when it gets its functions' bus. */
+void cpuid_offer_mtrr(struct domain *d);
 /* Returns the result for v, valid until the next call. */
 const struct cpuid_regs *cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf);
 

@@ -7,6 +7,8 @@
 
 enum { MEMTYPE_UC = 0, MEMTYPE_WC = 1, MEMTYPE_WT = 4, MEMTYPE_WP = 5, MEMTYPE_WB = 6 };
 
+#define MSR_MTRR_CAP 0xfeU
+#define MSR_MTRR_DEF 0x2ffU
 #define MTRR_FIXED 11U		/* registers, each with the types of eight ranges */
 #define MTRR_MAX_VARIABLE 32U
 #define MTRR_DEF_FIXED BIT(10)

@@ -119,6 +119,19 @@ static int teardown(void **state)
 	return 0;
 }
 
+/* A guest that gets functions sees MTRRs, now and after its registers change. */
+static void test_mtrr(void **state)
+{
+	(void)state;
+	start(false, ~0U, 0x20, 0x80000022, 4);
+	policy();
+	assert_false(ask(1, 1, 0).edx & BIT(12));
+	cpuid_offer_mtrr(&mock_domain);
+	assert_true(cpuid_guest(vcpu_nr(1), 1, 0)->edx & BIT(12));
+	assert_true(ask(1, 1, 0).edx & BIT(12));
+	assert_true(cpuid_policy_at(mock_domain.cpuid, 1, 0)->edx & BIT(12));
+}
+
 /* On a machine with every bit set, hidden features stay hidden. */
 static void test_hidden(void **state)
 {
@@ -476,7 +489,7 @@ static void test_restrict(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_hidden), TEST(test_bare_machine), TEST(test_topology),
+		TEST(test_hidden), TEST(test_mtrr), TEST(test_bare_machine), TEST(test_topology),
 		TEST(test_xsave),  TEST(test_xen_leaves),   TEST(test_limits),
 		TEST(test_list),   TEST(test_restrict),
 	};

@@ -12,10 +12,8 @@
 #include <x86/paging.h>
 #include <x86/regs.h>
 
-#define MSR_MTRR_CAP 0xfe
 #define MTRR_CAP_COUNT 0xff
 #define MSR_MTRR_VARIABLE 0x200
-#define MSR_MTRR_DEF 0x2ff
 #define MSR_AMD_SYSCFG 0xc0010010
 #define SYSCFG_TOM2_ON BIT(21)
 #define SYSCFG_TOM2_WB BIT(22)

@@ -100,7 +100,8 @@ struct cpuid_policy {
 	 BIT(22) /* MOVBE */ | BIT(23) /* POPCNT */ | BIT(25) /* AES */ | L1C_XSAVE | L1C_AVX | \
 	 BIT(29) /* F16C */ | BIT(30) /* RDRAND */)
 
-/* Not here: MCE MCA MTRR (no device memory whose type would matter) PSN DS ACPI SS TM PBE. */
+/* Not here: MCE MCA PSN DS ACPI SS TM PBE. */
+#define L1D_MTRR BIT(12)	/* guests with functions */
 #define L1D_APIC BIT(9)
 #define L1D_HTT BIT(28)
 #define L1D_ALLOW                                                                             \
@@ -587,6 +588,14 @@ static void settle(struct cpuid_policy *p)
 	drop_vector_features(p);
 	make_limits(p);
 	make_own(p);
+}
+
+void cpuid_offer_mtrr(struct domain *d)
+{
+	d->cpuid->basic[1].edx |= L1D_MTRR;
+	d->cpuid->rows[ROW_1].edx |= L1D_MTRR;
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		own_row(d->vcpus[i], ROW_1)->edx |= L1D_MTRR;
 }
 
 struct cpuid_policy *cpu_policy_copy(const struct domain *d)

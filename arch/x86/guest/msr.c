@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The MSRs that a guest may access: the local APIC's and one table; all others raise #GP. Features
- * that CPUID hides (MTRR, MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have
+ * that CPUID hides (MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have
  * no entry, so that a kernel which probes the MSRs reaches the same conclusion as from CPUID.
  */
 #include <margay/guest_copy.h>
 #include <x86/cpuid_policy.h>
 #include <x86/direct.h>
 #include <x86/microcode.h>
+#include <x86/mtrr.h>
 #include <x86/spec.h>
 
 #include "guest.h"
@@ -85,6 +86,17 @@ static int write_apic_base(struct vcpu *v, u32 msr, u64 val)
 
 	cpuid_follow(v);
 	return rc;
+}
+
+/* Linux uses the PAT only if there are MTRRs. There are none to set; all is write-back. */
+static struct msr_read read_mtrr(struct vcpu *v)
+{
+	return (struct msr_read){ msr_slot((u32)v->regs.rcx)->value, v->domain->vpci ? 0 : -EPERM };
+}
+
+static int write_mtrr(struct vcpu *v, u32 msr __unused, u64 val __unused)
+{
+	return v->domain->vpci ? 0 : -EPERM;
 }
 
 static struct msr_read read_tsc(struct vcpu *v)
@@ -200,6 +212,8 @@ static const struct msr_rule rules[] = {
 	{ MSR_APIC_BASE, MSR_APIC_BASE, 0, vlapic_read_base, write_apic_base, ANY },
 	{ MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, 0, vlapic_read_deadline, vlapic_wrmsr, ANY },
 	{ MSR_PAT, MSR_PAT, 0, NULL, write_pat, ANY },
+	{ MSR_MTRR_CAP, MSR_MTRR_CAP, 0, read_mtrr, NULL, ANY },
+	{ MSR_MTRR_DEF, MSR_MTRR_DEF, MTRR_DEF_ON | MEMTYPE_WB, read_mtrr, write_mtrr, ANY },
 	{ MSR_EFER, MSR_EFER, 0, NULL, write_efer, ANY },
 	{ MSR_TSC_AUX, MSR_TSC_AUX, 0, read_tsc_aux, write_tsc_aux, ANY },
 	{ MSR_XEN_HYPERCALL, MSR_XEN_HYPERCALL, 0, NULL, write_hypercall_page, ANY },

@@ -9,6 +9,7 @@
 #include <margay/boot_state.h>
 #include <margay/errno.h>
 #include <x86/build.h>
+#include <x86/cpuid_policy.h>
 #include <x86/features.h>
 #include <x86/vpci.h>
 
@@ -250,6 +251,7 @@ int vpci_create(struct domain *d)
 	/* Those that own CPUs, or to which hardware posts, have no exits to save. */
 	d->pirqs = !d->hardware && !d->native && !x86.posting;
 	vport_create(d);
+	cpuid_offer_mtrr(d);
 	for (unsigned i = 0; i < n; i++) {
 		const struct acpi_ecam *e = ecam_of(d, i);
 

@@ -66,6 +66,23 @@ static void check_pat(void)
 	wrmsr(MSR_PAT, pat);
 }
 
+/* A guest with a PCI bus sees MTRRs: all is write-back, and nothing can be set. */
+static void check_mtrr(void)
+{
+	uint64_t cap = 0, def = 0;
+	bool offered = cpuid(1, 0).d >> 12 & 1;
+
+	CHECK((rdmsr_safe(MSR_MTRR_CAP, &cap) < 0) == offered, "MTRR_CAP");
+	CHECK((rdmsr_safe(MSR_MTRR_DEF, &def) < 0) == offered, "MTRR_DEF");
+	if (!offered) {
+		CHECK(wrmsr_safe(MSR_MTRR_DEF, 0xc06) == X86_GP, "MTRR_DEF can be written");
+		return;
+	}
+	CHECK((def & 0x8ff) == 0x806, "MTRR_DEF %lx", def);
+	CHECK(wrmsr_safe(MSR_MTRR_DEF, def) < 0, "MTRR_DEF cannot be written");
+	CHECK((cap & 0xff) || wrmsr_safe(0x200, 0) == X86_GP, "a variable MTRR");
+}
+
 /* Checks SYSCALL: it goes to LSTAR, masks flags, and saves RIP and RFLAGS in RCX and R11. */
 static void check_syscall(void)
 {
@@ -130,6 +147,7 @@ int main(void)
 	CHECK(rdmsr(MSR_SFMASK) == 0x47700, "SFMASK reads %lx", rdmsr(MSR_SFMASK));
 	check_efer();
 	check_pat();
+	check_mtrr();
 	check_syscall();
 	check_swapgs();
 	CHECK(rdmsr(MSR_TSC) > tsc, "the TSC stands still");
