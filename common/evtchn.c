@@ -22,7 +22,7 @@ inline void evtchn_mark_events_pending(struct vcpu *v)
 	if (info == &dummy_vcpu_info || atomic_xchg(&info->evtchn_upcall_pending, 1))
 		return;
 	if (v->upcall_vector) {
-		arch_vcpu_interrupt(v, v->upcall_vector);
+		arch_vcpu_upcall(v);
 		return;
 	}
 	vcpu_post(v, VCPU_WORK_EVENT);

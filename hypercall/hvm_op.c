@@ -112,7 +112,8 @@ static long set_upcall_vector(struct vcpu *cur, gvaddr_t arg)
 		return -ENOENT;
 	WRITE_ONCE(v->upcall_vector, a.vector);
 	/* Pending events may have been signalled the old way: signal again. */
-	arch_vcpu_interrupt(v, a.vector);
+	vcpu_post(v, VCPU_WORK_EVENT);
+	vcpu_wake(v);
 	return 0;
 }
 

@@ -54,6 +54,8 @@ void arch_set_wallclock(u64 ns);
 
 /* Delivers an edge-triggered interrupt to v's LAPIC; wakes v. Any CPU. Vectors < 16 set ESR. */
 bool arch_vcpu_interrupt(struct vcpu *v, u8 vector);
+/* Delivers v->upcall_vector. A LAPIC that is off takes none, and looks again when it is turned on. */
+void arch_vcpu_upcall(struct vcpu *v);
 
 unsigned arch_phys_bits(void);	/* of a guest's physical address */
 /* Returns the number of c's core within its package, and that of the package. */

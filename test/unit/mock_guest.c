@@ -321,6 +321,8 @@ bool arch_vcpu_interrupt(struct vcpu *v, u8 vector)
 	return true;
 }
 
+void arch_vcpu_upcall(struct vcpu *v) { arch_vcpu_interrupt(v, v->upcall_vector); }
+
 void spin_wait(const struct spinlock *l)
 {
 	assert_false(spin_is_locked(l));

@@ -186,9 +186,14 @@ static void test_priorities(void **state)
 	(void)state;
 	arch_vcpu_interrupt(v, 0x41);
 	assert_int_equal(vlapic_pending(v), -1); /* disabled by SVR */
+	v->upcall_vector = 0x51;
+	arch_vcpu_upcall(v);	/* waits outside the APIC, whose IRR the guest reads */
+	assert_int_equal(rd(0, APIC_IRR + 0x20) >> 17 & 1, 0);
+	v->pending = 0;
 	wr(0, APIC_SVR, 0x1ff);
 	assert_int_equal(vlapic_pending(v), 0x41);
 	assert_true(v->pending & VCPU_WORK_LAPIC);
+	assert_true(v->pending & VCPU_WORK_EVENT);
 	vlapic_accept(v, 0x41);
 	assert_int_equal(rd(0, APIC_ISR + 0x20), 2);
 	assert_int_equal(rd(0, APIC_IRR + 0x20), 0);

@@ -148,7 +148,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 	if (upcall_pending(v)) {
 		if (v->upcall_vector) {
 			if (work & VCPU_WORK_EVENT)
-				arch_vcpu_interrupt(v, v->upcall_vector);
+				arch_vcpu_upcall(v);
 		} else if (v->domain->callback_vector) {
 			if (can_take && !v->inject.valid) {
 				inject_extint(v, v->domain->callback_vector);

@@ -271,6 +271,12 @@ bool vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt)
 	return !(val & LVT_MASKED) && vlapic_enabled(vl) && arch_vcpu_interrupt(vl->v, (u8)val);
 }
 
+void arch_vcpu_upcall(struct vcpu *v)
+{
+	if (vlapic_enabled(v->vlapic))
+		arch_vcpu_interrupt(v, v->upcall_vector);
+}
+
 void vlapic_end_level(struct vcpu *v, u8 vector)
 {
 	u32 bit = 1U << vector % 32;
@@ -353,7 +359,8 @@ static void follow_mode(struct vlapic *vl)
 static void write_svr(struct vlapic *vl, u32 val)
 {
 	vl->svr = val & SVR_VALID;
-	atomic_or(&vl->v->pending, VCPU_WORK_LAPIC); /* hardware delivery may change */
+	/* Hardware delivery may change, and an upcall may have waited. */
+	atomic_or(&vl->v->pending, VCPU_WORK_LAPIC | VCPU_WORK_EVENT);
 	follow_mode(vl);
 	for (unsigned i = 0; !(val & SVR_ENABLE) && i < NR_LVTS; i++)
 		vl->lvt[i] |= LVT_MASKED;

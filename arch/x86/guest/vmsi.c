@@ -60,25 +60,32 @@ static u64 address_of(const struct message *g)
 }
 
 /* Returns whether a message names a PIRQ: an ExtINT with vector 0, as Linux says it to Xen. */
-static bool is_event(const struct message *g)
+static bool is_event(const struct domain *d, u32 data)
 {
-	return (READ_ONCE(g->word[DATA]) & 0x7ff) == 0x700 && g->v->d->pirqs;
+	return (data & 0x7ff) == 0x700 && d->pirqs;
 }
 
 /* The PIRQ is where the APIC's ID would be, with its upper bits in the address's upper half. */
-static u32 pirq_of(const struct message *g)
+static u32 pirq_of(u64 address)
 {
-	u64 a = address_of(g);
+	return (u32)(address >> MSG_DEST_SHIFT & 0xff) | (u32)(address >> 32 & ~0xffU);
+}
 
-	return (u32)(a >> MSG_DEST_SHIFT & 0xff) | (u32)(a >> 32 & ~0xffU);
+void vmsi_deliver(struct domain *d, u64 address, u32 data)
+{
+	if (is_event(d, data))
+		evtchn_pirq(d, pirq_of(address));
+	else
+		vlapic_message(d, address, data, false);
 }
 
 /* Returns the CPU that has to get a message for Margay: the vCPU's, unless the vCPU owns it. */
 static struct cpu *cpu_of(const struct message *g)
 {
 	struct domain *d = g->v->d;
-	struct vcpu *v = is_event(g) ? evtchn_pirq_vcpu(d, pirq_of(g)) :
-				       vlapic_message_vcpu(d, address_of(g));
+	struct vcpu *v = is_event(d, READ_ONCE(g->word[DATA])) ?
+				 evtchn_pirq_vcpu(d, pirq_of(address_of(g))) :
+				 vlapic_message_vcpu(d, address_of(g));
 	struct cpu *c = READ_ONCE(v->cpu);
 
 	/* Without remapping, the machine's messages have destinations of 8 bits. */
@@ -100,10 +107,7 @@ static void handler(struct irq *i)
 	g->v->interrupts++;
 	if (cpu_of(g) != this_cpu() || owner_of(g))
 		g->v->astray = true;
-	if (is_event(g))
-		evtchn_pirq(g->v->d, pirq_of(g));
-	else
-		vlapic_message(g->v->d, address_of(g), READ_ONCE(g->word[DATA]), false);
+	vmsi_deliver(g->v->d, address_of(g), READ_ONCE(g->word[DATA]));
 }
 
 /* Says so once, as a guest may try again and again. */
@@ -236,7 +240,8 @@ static void update_entry(struct vmsi *m, unsigned i)
 	e = (volatile u32 *)(m->regs + (m->offset & ~PAGE_MASK)) + i * ENTRY_WORDS;
 	e[CONTROL] = ENTRY_MASKED;
 	/* A guest masks a PIRQ's event; it leaves the entry masked, as it was at the reset. */
-	if (!(m->msix & PCI_MSIX_ENABLE) || (g->word[CONTROL] && !is_event(g)) || start(m, g))
+	if (!(m->msix & PCI_MSIX_ENABLE) ||
+	    (g->word[CONTROL] && !is_event(m->v->d, g->word[DATA])) || start(m, g))
 		return;
 	iommu_irq_message(&g->route, &address, &data);
 	e[ADDRESS] = (u32)address;

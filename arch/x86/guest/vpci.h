@@ -80,3 +80,5 @@ void vmsi_follow(struct vmsi *m);
 bool vmsi_has_table(const struct vmsi *m, unsigned i, u64 offset, u64 size);
 /* BAR i is at gpa now; 0: nowhere. */
 void vmsi_move_table(struct vmsi *m, unsigned i, gpaddr_t gpa);
+/* Delivers a message that the domain wrote for a function. Any CPU. */
+void vmsi_deliver(struct domain *d, u64 address, u32 data);

@@ -66,8 +66,8 @@ static void event(struct vpci_function *port, u32 events)
 	wanted = (*slot & 0x1f) | (*slot & SLOT_LINK_ENABLE ? SLOT_LINK_CHANGED : 0);
 	if ((*slot & SLOT_INTERRUPT) && (*slot >> 16 & wanted & SLOT_EVENTS) &&
 	    (*reg(port, MSI) & (u32)PCI_MSI_ENABLE << 16))
-		vlapic_message(port->d, *reg(port, MSI + 4) | (u64)*reg(port, MSI + 8) << 32,
-			       *reg(port, MSI + 12) & 0xffff, false);
+		vmsi_deliver(port->d, *reg(port, MSI + 4) | (u64)*reg(port, MSI + 8) << 32,
+			     *reg(port, MSI + 12) & 0xffff);
 }
 
 static bool is_full(const struct vpci_function *port)
