@@ -63,8 +63,15 @@ void chunks_put(struct node *n, u64 c, u64 count, unsigned dirty)
 
 void chunks_take(struct node *n, struct group *g, u64 c, u64 count, u16 owner)
 {
+	bool all = count == GROUP_CHUNKS;	/* and clean: chunks_alloc() */
+
+	if (all) {
+		memset(g->clean, 0, sizeof(g->clean));
+		g->nr_clean = 0;
+	}
 	for (u64 end = c + count; c < end; c++) {
-		put_chunk(n, g, c, false);
+		if (!all)
+			put_chunk(n, g, c, false);
 		chunks[c].owner = owner;
 	}
 	g->nr_free = (u16)(g->nr_free - count);
@@ -105,6 +112,7 @@ static void scrub_some(struct node *n, struct group *g, bool idle)
 		k->dirty -= POLL_PAGES;
 		most -= POLL_PAGES;
 		scrub(c * CHUNK_PAGES + k->dirty, POLL_PAGES);
+		this_cpu()->stats.scrubbed += POLL_PAGES;
 		arch_poll_irqs();
 		cpu_relax();	/* other hyperthreads, or an emulator's other CPUs, have work */
 	}

@@ -733,6 +733,14 @@ static void ask_displaced(void)
 			cpu_raise(cpus[i], CPU_WORK_EXPEL);
 }
 
+void sched_wake_idle(void)
+{
+	unsigned i;
+
+	for_each_cpu(i, &idle_cpus)
+		cpu_raise(cpus[i], CPU_WORK_RESCHED);
+}
+
 static void sched_idle(struct cpu *c)
 {
 	stime_t start = now();

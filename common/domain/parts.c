@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The parts of a domain, from domain_parts.def, created in that order and destroyed in reverse. */
 #include <margay/domain_parts.h>
+#include <margay/sched.h>
 
 #define PART(name) extern const struct domain_part name##_part;
 #include <margay/domain_parts.def>
@@ -28,7 +29,10 @@ int domain_parts_destroy(struct domain *d)
 
 	if (rc)
 		return rc;
-	return ++d->parts_destroyed < ARRAY_SIZE(parts) ? -ERESTART : 0;
+	if (++d->parts_destroyed < ARRAY_SIZE(parts))
+		return -ERESTART;
+	sched_wake_idle();	/* to scrub what d had */
+	return 0;
 }
 
 void domain_parts_free(struct domain *d)

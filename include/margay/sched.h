@@ -60,6 +60,8 @@ static inline bool sched_wanted(struct cpu *c)
 	return c->work != CPU_WORK_TIMER || sched_timers_only(c);
 }
 
+/* Ends the sleep of all idle CPUs, which then scrub free memory. */
+void sched_wake_idle(void);
 /* The main loop of each CPU. */
 void __noreturn sched_loop(void);
 void sched_init_cpu(struct cpu *c);

@@ -52,6 +52,8 @@ void arch_vcpu_dump(struct vcpu *v)
 void arch_flush_translations(void)
 {
 }
+void sched_wake_idle(void) {}
+
 void cpu_raise(struct cpu *c, u32 work)
 {
 	c->work |= work;
