@@ -79,7 +79,8 @@ static int check(const struct domain *d, const struct cpu_set *set)
 	for_each_cpu(i, set) {
 		if (cpus[i]->owner)
 			return -EBUSY;
-		if (d->trusted && cpus[i]->apic_id != n << d->apic_shift)
+		if (d->trusted && n < d->nr_vcpus &&
+		    arch_vcpu_apic_id(d->vcpus[n]) != cpus[i]->apic_id)
 			return -EXDEV;
 		n++;
 	}

@@ -49,12 +49,13 @@ static int node_alloc_pages(struct node *n, unsigned count, u16 owner, mfn_t *mf
 	return *mfn == INVALID_MFN ? -ENOMEM : 0;
 }
 
-static __attribute__((noinline)) int search_nodes(unsigned node, unsigned count, u16 owner,
-						  mfn_t *mfn)
+/* Allocates from `node` or from the next ones, of all of which it tries `tries`. */
+static __attribute__((noinline)) int search_nodes(unsigned node, unsigned tries, unsigned count,
+						  u16 owner, mfn_t *mfn)
 {
 	int rc = -ENOMEM;
 
-	for (unsigned i = 0; i < nr_nodes && rc == -ENOMEM; i++) {
+	for (unsigned i = 0; i < tries && rc == -ENOMEM; i++) {
 		rc = count <= MAX_BLOCK ?
 			     node_alloc_pages(&nodes[node], count, owner, mfn) :
 			     chunks_alloc(&nodes[node], count / CHUNK_PAGES, owner, mfn);
@@ -83,7 +84,7 @@ static int alloc_on(unsigned node, unsigned count, u16 owner, mfn_t *mfn)
 		}
 		spin_unlock(&n->lock);
 	}
-	return search_nodes(node, count, owner, mfn);
+	return search_nodes(node, nr_nodes, count, owner, mfn);
 }
 
 /* Rounds more than half a chunk up to a whole chunk. */
@@ -221,6 +222,18 @@ int dom_alloc_within(struct domain *d, unsigned order, u64 limit, mfn_t *mfn)
 
 	if (atomic_add(&d->tot_pages, n) <= limit)
 		rc = alloc_on(d->node, (unsigned)n, d->id, mfn);
+	if (rc)
+		atomic_sub(&d->tot_pages, n);
+	return rc;
+}
+
+int dom_alloc_on(struct domain *d, unsigned node, unsigned order, mfn_t *mfn)
+{
+	u64 n = 1UL << order;
+	int rc = -E2BIG;
+
+	if (atomic_add(&d->tot_pages, n) <= d->max_pages)
+		rc = search_nodes(node, 1, (unsigned)n, d->id, mfn);
 	if (rc)
 		atomic_sub(&d->tot_pages, n);
 	return rc;
@@ -471,6 +484,11 @@ void mem_stats(struct mem_stats *st)
 		st->free_pages += nodes[i].free_pages;
 		st->dirty_pages += nodes[i].dirty_pages;
 	}
+}
+
+unsigned page_node(mfn_t mfn)
+{
+	return chunks[mfn / CHUNK_PAGES].node;
 }
 
 u64 node_free_pages(unsigned node)

@@ -179,6 +179,7 @@ static struct domain *guest_create(const struct guest_spec *spec)
 		return NULL;
 	d->hardware = gets_devices(spec);
 	d->native = spec->dedicated;
+	d->own_cpus = spec->dedicated ? &spec->pin : NULL;
 	d->trusted = spec->trusted;
 	if (d->trusted)
 		pr_warn("guest %s: trusted, hence insecure:\n  it may send any CPU any interrupt\n",

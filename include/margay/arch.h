@@ -71,6 +71,7 @@ void arch_cpu_isolate(bool on);
 bool arch_can_isolate(void);	/* all interrupts of other domains' devices can be kept away */
 /* Returns whether v can use its core's local APIC, once it runs there. */
 bool arch_vcpu_may_be_direct(const struct vcpu *v);
+u32 arch_vcpu_apic_id(const struct vcpu *v);
 int arch_map_apic(struct domain *d);	/* isolate_trusted() */
 void arch_unmap_apic(struct domain *d);
 void arch_idle(void);			/* sleeps until an interrupt, unless work is pending */

@@ -14,6 +14,7 @@ struct evtchn_table;
 struct grant_table;
 struct cpuid_policy;
 struct guest_console;
+struct apic_ids;
 
 #define FIRST_DOMID 1
 #define INITIAL_DOMID 0		/* the guest marked `initial`, like Xen's dom0 */
@@ -67,6 +68,9 @@ struct domain {
 	bool trusted;	/* on CPUs of its own it may have the page of the real local APIC ... */
 	bool apic_mapped;	/* ... and has it now */
 	u8 apic_shift; /* local APIC id = vCPU id << apic_shift: the tools' ACPI tables have 2 * id */
+	/* Those of dedicated=: its vCPUs see the topology of these. NULL: a simple one. */
+	const struct cpu_set *own_cpus;
+	struct apic_ids *apic_ids;	/* in that case; x86/vlapic.h */
 	char name[32];
 	u8 handle[16];			/* the creator's, for its tools: a UUID */
 	struct list link;		/* domain_list, under domains_lock */

@@ -62,7 +62,9 @@ void kfree(void *p);	/* accepts NULL */
  * yet scrubbed, for orders from 9 on: the call did a step of that, and is to be repeated.
  */
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn) __must_check;
-/* The same with another limit than d->max_pages. */
+/* The same from that node only. */
+int dom_alloc_on(struct domain *d, unsigned node, unsigned order, mfn_t *mfn) __must_check;
+/* The same as dom_alloc() with another limit than d->max_pages. */
 int dom_alloc_within(struct domain *d, unsigned order, u64 limit, mfn_t *mfn) __must_check;
 
 /*
@@ -113,6 +115,7 @@ struct mem_stats {
 	u64 dirty_pages; /* of the free ones, those in whole chunks that are not scrubbed yet */
 };
 void mem_stats(struct mem_stats *s);
+unsigned page_node(mfn_t mfn);	/* of RAM */
 u64 node_free_pages(unsigned node);
 u64 node_total_pages(unsigned node);
 extern unsigned nr_nodes;

@@ -64,6 +64,7 @@ struct cpu {
 	struct vcpu *loaded;  /* its registers (FPU, debug) are on this CPU; may be asleep */
 	unsigned id;
 	u32 apic_id, acpi_id;
+	u32 amd_core[2];		/* CPUID leaf 0x8000001e, EBX and ECX */
 	struct vcpu *owner;		/* NULL: the CPU is shared. isolate.h */
 	volatile bool isolated;	/* has no timers; all its interrupts are its owner's */
 	u32 device_vectors;	/* devices interrupt it; under irq_lock */

@@ -137,7 +137,7 @@ struct msr_read {
 	long err;		/* 0, or -EPERM: #GP */
 };
 
-enum { NR_OWN_CPUID = 20 };
+enum { NR_OWN_CPUID = 25 };
 struct cpuid_regs {
 	u32 eax, ebx, ecx, edx;
 };

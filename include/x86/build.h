@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <margay/acpi.h>
 #include <margay/arch.h>
 #include <margay/boot.h>
 #include <margay/boot_guest.h>
@@ -45,10 +46,10 @@ struct guest_layout {
 };
 
 /* Computes the layout. Returns 0, or -EINVAL when mem is too small for any guest. */
-int guest_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l);
+int guest_layout(u64 mem, size_t cmdline_len, const struct domain *d, struct guest_layout *l);
 
 /* The same with RAM where the machine has it. -EINVAL also: not enough; -E2BIG: too many ranges. */
-int machine_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l);
+int machine_layout(u64 mem, size_t cmdline_len, const struct domain *d, struct guest_layout *l);
 
 /* Fills in the memory map. Returns the number of entries, at most MEMORY_MAP_MAX. */
 unsigned int guest_memory_map(const struct guest_layout *l, struct e820_entry *map);
@@ -56,14 +57,35 @@ unsigned int guest_memory_map(const struct guest_layout *l, struct e820_entry *m
 unsigned machine_memory_map(const struct guest_layout *l, struct e820_entry *map);
 
 /*
- * Writes RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT to acpi_size(nr_vcpus) bytes of zeros,
- * which the guest sees at gpa; the RSDP comes first. pci: with a PCI bus, and an MCFG.
+ * The nodes of a guest with `dedicated=`: each of its CPUs' nodes shall have its part of the memory, in
+ * proportion, and the ranges say which memory is where in fact. build_numa.c
+ */
+#define NUMA_RANGES 64
+struct guest_numa {
+	struct {
+		u8 node;
+		u64 end;	/* of the part, in bytes of RAM */
+	} part[MAX_NODES];
+	unsigned nr_parts;	/* 0: nobody tells the guest of nodes */
+	struct acpi_mem range[NUMA_RANGES];
+	unsigned nr_ranges;
+};
+void numa_begin(struct guest_numa *g, const struct domain *d, u64 mem);
+/* Returns the node for the memory after the first `done` bytes, NODE_ANY: any, and how much. */
+u8 numa_wanted(const struct guest_numa *g, u64 done, u64 *left);
+void numa_add(struct guest_numa *g, gpaddr_t base, u64 size, mfn_t mfn);
+
+/*
+ * Writes RSDP, XSDT, FADT (hardware-reduced), MADT and DSDT to acpi_size() bytes of zeros, which the
+ * guest sees at gpa; the RSDP comes first. pci: with a PCI bus, and an MCFG. With SRAT and SLIT if the
+ * guest has several nodes.
  */
 #define PORT_PM_TIMER 0x608	/* of guests without Xen's clock */
-void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus, bool pci, bool pm_timer);
+void acpi_build(void *to, gpaddr_t gpa, const struct domain *d, bool pci,
+		const struct guest_numa *numa);
 /* Returns the size of the tables. */
-u64 acpi_size(unsigned int nr_vcpus);
+u64 acpi_size(const struct domain *d);
 
 /* The same with the machine's own tables beside the MADT. build_acpi_host.c */
-void acpi_machine_build(void *to, gpaddr_t gpa, unsigned nr_vcpus);
-u64 acpi_machine_size(unsigned nr_vcpus);
+void acpi_machine_build(void *to, gpaddr_t gpa, const struct domain *d);
+u64 acpi_machine_size(const struct domain *d);

@@ -12,6 +12,10 @@ void smp_place_trampoline(const struct boot_info *bi, paddr_t info, u64 size);
 void smp_boot_aps(void);
 /* Returns the number of low bits of an APIC id that number the threads of a core. topology.c */
 unsigned thread_bits(void);
+/* Reads what only this CPU, c, can tell of its place. */
+void topology_init_here(struct cpu *c);
+/* Returns the lowest APIC id that a CPU of c's package may have. topology_init() first. */
+u32 package_first_id(const struct cpu *c);
 /* Links the hyperthreads of each core. Called when all CPUs run. */
 void topology_init(void);
 void cpu_init_here(struct cpu *c);

@@ -39,7 +39,7 @@ void vlapic_eoi_exits(struct vcpu *v, u64 *bits);
 #define MSG_HINT BIT(3)
 void vlapic_message(struct domain *d, u64 address, u32 data, bool level);
 /* Returns a vCPU that a device's message is for. */
-struct vcpu *vlapic_message_vcpu(const struct domain *d, u64 address);
+struct vcpu *vlapic_message_vcpu(struct domain *d, u64 address);
 /*
  * Returns the CPU whose local APIC can take the message as it is: its only vCPU owns that CPU and
  * uses its APIC (direct.h). Else NULL.
@@ -62,4 +62,35 @@ int vlapic_wrmsr(struct vcpu *v, u32 msr, u64 val);
 u32 vlapic_read(struct vcpu *v, u32 offset);
 void vlapic_write(struct vcpu *v, u32 offset, u32 val);
 
-static inline u32 vlapic_id(const struct vcpu *v) { return v->id << v->domain->apic_shift; }
+/*
+ * The APIC ids of a guest that sees the machine's topology: those of its CPUs. So that they are small,
+ * its first package is number 0, unless it is to have the page of the real APICs. apic_ids.c
+ */
+struct apic_ids {
+	u32 base, mask;
+	u16 *hash;	/* mask + 1 vCPU numbers, plus 1 */
+	u16 cpu[];	/* by vCPU */
+};
+int apic_ids_create(struct domain *d);
+
+static inline u32 domain_apic_id(const struct domain *d, unsigned vcpu)
+{
+	const struct apic_ids *ids = d->apic_ids;
+
+	return unlikely(ids) ? cpus[ids->cpu[vcpu]]->apic_id - ids->base : vcpu << d->apic_shift;
+}
+static inline u32 vlapic_id(const struct vcpu *v) { return domain_apic_id(v->domain, v->id); }
+/* Returns the vCPU with that id, or NULL. */
+static inline struct vcpu *vlapic_find(struct domain *d, u32 id)
+{
+	const struct apic_ids *ids = d->apic_ids;
+	u32 i = id >> d->apic_shift, at = id;
+	struct vcpu *v;
+
+	if (unlikely(ids)) {
+		while ((i = ids->hash[at & ids->mask] - 1U) != ~0U && domain_apic_id(d, i) != id)
+			at++;
+	}
+	v = domain_vcpu(d, i);
+	return v && vlapic_id(v) == id ? v : NULL;
+}

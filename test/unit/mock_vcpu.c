@@ -13,6 +13,7 @@
 
 struct domain mock_domain = { .vcpus = { [MOCK_VCPUS - 1] = NULL } };
 struct mock_vcpu mock_vcpus[MOCK_VCPUS];
+__attribute__((weak)) struct cpu *cpus[MAX_CPUS];
 
 static struct cpu mock_cpu;
 struct cpu *host_cpu = &mock_cpu, *housekeeping_cpu = &mock_cpu;

@@ -3,7 +3,7 @@
  * The CPUID policy, on machines that report everything, nothing, or one vendor's features.
  * unit-sources: test/unit/no_policies.c arch/x86/guest/cpuid.c test/unit/mock_vcpu.c test/unit/mock_heap.c
  * unit-sources: arch/x86/guest/vlapic.c arch/x86/guest/vlapic_timer.c arch/x86/guest/vlapic_ipi.c
- * unit-sources: arch/x86/guest/inject.c arch/x86/guest/cpu_policy.c
+ * unit-sources: arch/x86/guest/inject.c arch/x86/guest/cpu_policy.c arch/x86/guest/apic_ids.c
  */
 #include "mock_vcpu.h"
 
@@ -11,18 +11,26 @@
 #include <margay/domain_parts.h>
 #include <x86/features.h>
 #include <x86/regs.h>
+#include <x86/smp.h>
 #include <x86/tsc.h>
 
 static u32 features; /* every feature word of the machine */
 static u32 max_basic, max_ext;
+static u32 topo_levels; /* of leaf 0x1f; 0: the machine's topology is not asked for */
+static struct cpu cpu[2] = { { .apic_id = 0x107, .amd_core = { 0x103, 0x205 } },
+			     { .apic_id = 0x302, .amd_core = { 0x101, 0x206 } } };
+unsigned nr_cpus = 2;
+
+u32 package_first_id(const struct cpu *c) { return c->apic_id & ~0xffU; }
 
 static void cache(u32 sub, struct cpuid_regs *r)
 {
-	static const u32 levels[] = { 1, 1, 2, 3 };
+	static const u32 cache_levels[] = { 1, 1, 2, 3 };
 
 	*r = (struct cpuid_regs){ 0 };
-	if (sub < ARRAY_SIZE(levels))
-		*r = (struct cpuid_regs){ 0xfc01c000 | levels[sub] << 5 | 1, 0x1c0003f, 0x3f, 0 };
+	if (sub < ARRAY_SIZE(cache_levels))
+		*r = (struct cpuid_regs){ 0xfc01c000 | cache_levels[sub] << 5 | 1, 0x1c0003f, 0x3f,
+					  0 };
 }
 
 /* Returns the XSAVE size for the components in the CPU's XCR0, which holds the vCPU's value. */
@@ -66,6 +74,16 @@ void cpuid_machine(u32 leaf, u32 sub, struct cpuid_regs *r)
 					  0 };
 	else if (leaf == 7 && sub == 0)
 		r->eax = 1;
+	if (!topo_levels)
+		return;
+	if (leaf == 1)
+		*r = (struct cpuid_regs){ 0x800f12, 0x07100800, ~0U, ~0U };
+	else if (leaf == 0xb || leaf == 0x1f)
+		*r = (struct cpuid_regs){ sub + 1,
+					  sub < (leaf == 0xb ? 2 : topo_levels) ? 2 << sub : 0,
+					  (sub < topo_levels ? (sub + 1) << 8 : 0) | sub, 7 };
+	else if (leaf == 0x80000008)
+		*r = (struct cpuid_regs){ 0x3028, 0, 0x501f, 0 };
 }
 
 void guest_triple_fault(struct vcpu *v)
@@ -266,6 +284,80 @@ static void test_topology(void **state)
 	/* Beyond the limit Intel returns the last basic leaf. */
 	assert_int_equal(ask(0, 0x30, 0).eax, ask(0, 0xd, 0).eax);
 	assert_int_equal(ask(0, 0x80000001, 0).ecx & BIT(1), 0);
+}
+
+/* A guest with CPUs of its own has the machine's fields, and ids of its own. */
+static void test_own_cpus(void **state)
+{
+	static const struct cpu_set own = { { 3 } };
+	struct cpuid_regs r;
+
+	(void)state;
+	cpus[0] = &cpu[0];
+	cpus[1] = &cpu[1];
+	for (unsigned intel = 0; intel < 2; intel++)
+		for (topo_levels = 1; topo_levels <= 6; topo_levels++) {
+			start(intel, ~0U, 0x20, intel ? 0x80000008 : 0x8000001e, 2);
+			mock_domain.own_cpus = &own;
+			assert_int_equal(arch_part.create(&mock_domain), 0);
+			for (unsigned i = 0; i < 2; i++) {
+				u32 id = i ? 0x202 : 7;
+
+				cpuid_vcpu_init(vcpu_nr(i));
+				cpuid_follow(vcpu_nr(i));
+				assert_int_equal(ask(i, 0, 0).eax, 0x1f);
+				r = ask(i, 1, 0);
+				assert_int_equal(r.ebx, (id & 0xff) << 24 | 0x100800);
+				assert_int_not_equal(r.edx & BIT(28), 0);
+				for (u32 sub = 0; sub < 8; sub++) {
+					u32 known = min(topo_levels, 5U);
+
+					r = ask(i, 0xb, sub);
+					assert_int_equal(r.eax, sub < 2 ? sub + 1 : 0);
+					assert_int_equal(r.ebx, sub < 2 ? 2 << sub : 0);
+					assert_int_equal(r.ecx & 0xff, sub);
+					assert_int_equal(r.edx, id);
+					r = ask(i, 0x1f, sub);
+					assert_int_equal(r.ebx, sub < known ? 2 << sub : 0);
+					assert_int_equal(r.ecx,
+							 (sub < known ? (sub + 1) << 8 : 0) | sub);
+					assert_int_equal(r.edx, id);
+				}
+				assert_zero(ask(i, 0xe, 0));
+				assert_zero(ask(i, 0x1e, 1));
+				assert_int_equal(ask(i, 0x20, 2).edx, intel ? id : 0);
+				if (intel) {
+					assert_int_equal(ask(i, 4, 3).eax, 0xfc01c000 | 3 << 5 | 1);
+					assert_zero(ask(i, 4, 4));
+					continue;
+				}
+				assert_int_equal(ask(i, 0x8000001d, 2).eax,
+						 0xfc01c000 | 2 << 5 | 1);
+				assert_int_equal(ask(i, 0x80000008, 0).ecx, 0x501f);
+				assert_int_not_equal(ask(i, 0x80000001, 0).ecx & BIT(1), 0);
+				r = ask(i, 0x8000001e, 0);
+				assert_int_equal(r.eax, id);
+				assert_int_equal(r.ebx, cpu[i].amd_core[0]);
+				assert_int_equal(r.ecx, cpu[i].amd_core[1]);
+			}
+			arch_part.free(&mock_domain);
+		}
+	/* No leaf 0x1f, or an empty one, and no leaf 0xb */
+	topo_levels = 1;
+	start(true, ~0U, 0x1e, 0x80000008, 2);
+	mock_domain.own_cpus = &own;
+	assert_int_equal(arch_part.create(&mock_domain), 0);
+	cpuid_vcpu_init(vcpu_nr(0));
+	assert_int_equal(ask(0, 0, 0).eax, 0xd);
+	assert_int_equal(ask(0, 0x1f, 0).eax, ask(0, 0xd, 0).eax);
+	arch_part.free(&mock_domain);
+	start(false, ~0U, 7, 0x80000008, 2);
+	mock_domain.own_cpus = &own;
+	assert_int_equal(arch_part.create(&mock_domain), 0);
+	cpuid_vcpu_init(vcpu_nr(0));
+	assert_int_equal(ask(0, 0, 0).eax, 7);
+	assert_zero(ask(0, 0xb, 0));
+	topo_levels = 0;
 }
 
 static void test_xsave(void **state)
@@ -489,9 +581,10 @@ static void test_restrict(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		TEST(test_hidden), TEST(test_mtrr), TEST(test_bare_machine), TEST(test_topology),
-		TEST(test_xsave),  TEST(test_xen_leaves),   TEST(test_limits),
-		TEST(test_list),   TEST(test_restrict),
+		TEST(test_hidden),   TEST(test_mtrr),       TEST(test_bare_machine),
+		TEST(test_topology), TEST(test_own_cpus),   TEST(test_xsave),
+		TEST(test_xen_leaves), TEST(test_limits),   TEST(test_list),
+		TEST(test_restrict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
  * The PVH builder, with host memory as guest memory: layout, kernel, initrd, start info and errors;
  * and its ACPI tables, which Margay's own parser reads back.
  * unit-sources: arch/x86/guest/build.c arch/x86/guest/build_acpi.c arch/x86/guest/build_acpi_host.c common/boot/elf.c
- * unit-sources: test/unit/mock_heap.c
+ * unit-sources: test/unit/mock_heap.c arch/x86/guest/build_numa.c arch/x86/guest/apic_ids.c
  * unit-sources: drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c drivers/acpi/serial.c drivers/acpi/mcfg.c
  */
 #include "host.h"
@@ -17,6 +17,10 @@
 #include <x86/build.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/smp.h>
+#include <x86/vlapic.h>
+
+#include "../../arch/x86/guest/acpi_build.h"
 
 #include <xen/arch-x86/hvm/start_info.h>
 
@@ -32,6 +36,28 @@ unsigned arch_phys_bits(void)
 
 struct boot_info boot_info;
 struct acpi_info boot_acpi;
+
+#define CPUS 6U
+static struct cpu cpu[CPUS];
+struct cpu *cpus[MAX_CPUS];
+unsigned nr_cpus = CPUS, nr_nodes = 1;
+static u64 node_pages[4];	/* that dom_alloc_on() has left */
+#define NODE_MFNS (1UL << 20)	/* node N has the frames from N times this on */
+static const struct guest_numa no_nodes;
+static struct cpu_set own;
+
+u32 package_first_id(const struct cpu *c)
+{
+	return c->apic_id & ~0xffU;
+}
+unsigned page_node(mfn_t mfn)
+{
+	return (unsigned)(mfn / NODE_MFNS);
+}
+struct vcpu *domain_vcpu(struct domain *d, u32 id)
+{
+	return id < d->nr_vcpus ? d->vcpus[id] : NULL;
+}
 
 static u8 *ram;        /* of the guest, from address 0 */
 static u64 pages_left; /* of the machine */
@@ -55,7 +81,20 @@ int dom_alloc(struct domain *d, unsigned int order, mfn_t *mfn)
 	pages_left -= n;
 	d->tot_pages += n;
 	*(order ? &chunks : &singles) += 1;
-	*mfn = 1;
+	*mfn = 3 * NODE_MFNS;
+	return 0;
+}
+
+int dom_alloc_on(struct domain *d, unsigned node, unsigned order, mfn_t *mfn)
+{
+	u64 n = 1UL << order;
+
+	if (n > node_pages[node])
+		return -ENOMEM;
+	node_pages[node] -= n;
+	d->tot_pages += n;
+	chunks++;
+	*mfn = node * NODE_MFNS;
 	return 0;
 }
 
@@ -141,6 +180,7 @@ static int setup(void **state)
 {
 	(void)state;
 	host_log_clear();
+	nr_nodes = 1;
 	ram = calloc(1, RAM);
 	memset(&dom, 0, sizeof(dom));
 	memset(&context, 0, sizeof(context));
@@ -164,6 +204,8 @@ static int teardown(void **state)
 {
 	(void)state;
 	free(ram);
+	kfree(dom.apic_ids);
+	dom.apic_ids = NULL;
 	return 0;
 }
 
@@ -187,7 +229,7 @@ static void test_layout(void **state)
 	struct guest_layout l;
 
 	(void)state;
-	assert_int_equal(guest_layout(RAM, 5, 2, &l), 0);
+	assert_int_equal(guest_layout(RAM, 5, &dom, &l), 0);
 	assert_int_equal(l.console, RAM - 0x1000);
 	assert_int_equal(l.acpi, RAM - 0x2000);
 	assert_int_equal(l.start_info, RAM - 0x3000);
@@ -198,7 +240,7 @@ static void test_layout(void **state)
 	assert_int_equal(map[2].addr + map[2].size, RAM);
 	assert_int_equal(map[0].type, MEM_RAM);
 	assert_int_equal(map[2].type, MEM_RESERVED);
-	assert_int_equal(guest_layout(5UL << 30, 0xfff, 2, &l), 0);
+	assert_int_equal(guest_layout(5UL << 30, 0xfff, &dom, &l), 0);
 	assert_int_equal(l.ram[0].size, GUEST_LOW_TOP);
 	assert_int_equal(l.ram[1].size, 2UL << 30);
 	/* Linux checks these to stay within the first gigabyte. */
@@ -209,11 +251,11 @@ static void test_layout(void **state)
 	assert_int_equal(map[3].type, MEM_RAM);
 	assert_int_equal(map[4].addr, GUEST_HIGH_BASE);
 	assert_int_equal(map[4].size, 2UL << 30);
-	assert_int_equal(guest_layout(RAM, 0x1000, 2, &l), 0);
+	assert_int_equal(guest_layout(RAM, 0x1000, &dom, &l), 0);
 	assert_int_equal(l.cmdline, RAM - 0x5000);
-	assert_int_equal(guest_layout(4096, 0, 2, &l), -EINVAL);
-	assert_int_equal(guest_layout(RAM + 1, 0, 2, &l), -EINVAL);
-	assert_int_equal(guest_layout(RAM, 1UL << 20, 2, &l), -EINVAL);
+	assert_int_equal(guest_layout(4096, 0, &dom, &l), -EINVAL);
+	assert_int_equal(guest_layout(RAM + 1, 0, &dom, &l), -EINVAL);
+	assert_int_equal(guest_layout(RAM, 1UL << 20, &dom, &l), -EINVAL);
 }
 
 static const struct mem_range machine[] = {
@@ -248,18 +290,18 @@ static void test_machine_layout(void **state)
 
 	(void)state;
 	set_machine(ARRAY_SIZE(machine));
-	assert_int_equal(machine_layout(128UL << 20, 5, 2, &l), 0);
+	assert_int_equal(machine_layout(128UL << 20, 5, &dom, &l), 0);
 	assert_int_equal(l.base, 0x100000);
 	assert_int_equal(l.cmdline, 0x40ec000);
 	assert_int_equal(machine_memory_map(&l, map), ARRAY_SIZE(expected));
 	assert_memory_equal(map, expected, sizeof(expected));
 	/* The largest range below a gigabyte has the kernel; none has more than is wanted. */
-	assert_int_equal(machine_layout(2UL << 20, 5, 2, &l), 0);
+	assert_int_equal(machine_layout(2UL << 20, 5, &dom, &l), 0);
 	assert_int_equal(l.nr_ram, 2);
 	assert_int_equal(l.ram[1].size, 0x161000);
 	assert_int_equal(l.top, 0x261000);
-	assert_int_equal(machine_layout(2UL << 30, 5, 2, &l), -EINVAL);
-	assert_int_equal(machine_layout(0x9f000, 5, 2, &l), -EINVAL);
+	assert_int_equal(machine_layout(2UL << 30, 5, &dom, &l), -EINVAL);
+	assert_int_equal(machine_layout(0x9f000, 5, &dom, &l), -EINVAL);
 }
 
 /* A hole of 128 MiB below 4 GiB, the last that is aligned, unless all RAM is wanted. */
@@ -276,7 +318,7 @@ static void test_machine_hole(void **state)
 	(void)state;
 	boot_info.mem = (struct mem_range *)pc;
 	boot_info.nr_mem = ARRAY_SIZE(pc);
-	assert_int_equal(machine_layout(0xa0000000, 5, 2, &l), 0);
+	assert_int_equal(machine_layout(0xa0000000, 5, &dom, &l), 0);
 	assert_int_equal(l.nr_ram, 4);
 	assert_int_equal(l.ram[1].addr + l.ram[1].size, 0x70000000);
 	assert_int_equal(l.ram[2].addr, 0x78000000);
@@ -284,9 +326,9 @@ static void test_machine_hole(void **state)
 	assert_int_equal(l.ram[3].addr, 0x100000000);
 	assert_int_equal(l.base, 0x100000);
 	/* Less than what lies below the hole, and too much for one. */
-	assert_int_equal(machine_layout(0x40000000, 5, 2, &l), 0);
+	assert_int_equal(machine_layout(0x40000000, 5, &dom, &l), 0);
 	assert_int_equal(l.nr_ram, 2);
-	assert_int_equal(machine_layout(0xb8000000, 5, 2, &l), 0);
+	assert_int_equal(machine_layout(0xb8000000, 5, &dom, &l), 0);
 	assert_int_equal(l.nr_ram, 3);
 	assert_int_equal(l.ram[1].size, 0x7fe00000);
 }
@@ -460,8 +502,9 @@ static void test_acpi(void **state)
 	for (unsigned int n = 1; n <= 1024; n += 31) {
 		host_log_clear();
 		memset(tables, 0, sizeof(tables));
-		assert_in_range(acpi_size(n), 1, sizeof(tables));
-		acpi_build(tables, TABLES_AT, n, false, false);
+		dom.nr_vcpus = n;
+		assert_in_range(acpi_size(&dom), 1, sizeof(tables));
+		acpi_build(tables, TABLES_AT, &dom, false, &no_nodes);
 		memset(&info, 0, sizeof(info));
 		assert_int_equal(acpi_parse(tables, 36, map_table, &info), 0);
 		assert_silent();
@@ -495,7 +538,7 @@ static void test_acpi_pci(void **state)
 	(void)state;
 	host_log_clear();
 	memset(tables, 0, sizeof(tables));
-	acpi_build(tables, TABLES_AT, 2, true, false);
+	acpi_build(tables, TABLES_AT, &dom, true, &no_nodes);
 	memset(&info, 0, sizeof(info));
 	assert_int_equal(acpi_parse(tables, 36, map_table, &info), 0);
 	assert_silent();
@@ -533,8 +576,9 @@ static void test_acpi_machine(void **state)
 	for (unsigned n = 1; n <= 1024; n += 93) {
 		host_log_clear();
 		memset(tables, 0, sizeof(tables));
-		assert_in_range(acpi_machine_size(n), 1, sizeof(tables));
-		acpi_machine_build(tables, TABLES_AT, n);
+		dom.nr_vcpus = n;
+		assert_in_range(acpi_machine_size(&dom), 1, sizeof(tables));
+		acpi_machine_build(tables, TABLES_AT, &dom);
 		memset(&info, 0, sizeof(info));
 		assert_int_equal(acpi_parse(tables, 36, map_table, &info), 0);
 		assert_int_equal(info.nr_cpus, n);
@@ -552,6 +596,199 @@ static void test_acpi_machine(void **state)
 	assert_int_equal(entries[2], 0x56780000);
 }
 
+static const void *map_ram(paddr_t pa, size_t len)
+{
+	return pa > RAM || len > RAM - pa ? NULL : ram + pa;
+}
+
+/* A machine of two packages with two nodes each: CPUs 0 to 5 are on nodes 0 0 1 1 2 3. The guest has all but 0. */
+static void set_nodes(void)
+{
+	static const u32 ids[CPUS] = { 0x100, 0x101, 0x110, 0x112, 0x400, 0x410 };
+	static const u8 node[CPUS] = { 0, 0, 1, 1, 2, 3 };
+
+	nr_nodes = 4;
+	memset(&boot_acpi, 0, sizeof(boot_acpi));
+	memset(&own, 0, sizeof(own));
+	for (unsigned i = 0; i < CPUS; i++) {
+		cpu[i] = (struct cpu){ .id = i, .apic_id = ids[i], .node = node[i] };
+		cpus[i] = &cpu[i];
+		if (i)
+			cpu_set_add(&own, i);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		node_pages[i] = 1UL << 30;
+	dom.native = true;
+	dom.own_cpus = &own;
+	dom.nr_vcpus = dom.max_vcpus = 5;
+	kfree(dom.apic_ids);
+	assert_int_equal(apic_ids_create(&dom), 0);
+}
+
+/* Builds the guest, whose kernel would take its last node's memory, and returns its ACPI tables. */
+static struct acpi_info *build_nodes(void)
+{
+	static struct acpi_info info;
+	const struct hvm_start_info *si;
+
+	make_image(0x10000, 0x3000);
+	assert_int_equal(build(), 0);
+	assert_int_equal(dom.tot_pages, dom.max_pages);
+	si = (void *)(ram + context.cpu_regs.x86_32.ebx);
+	memset(&info, 0, sizeof(info));
+	assert_int_equal(acpi_parse(ram + si->rsdp_paddr, 36, map_ram, &info), 0);
+	assert_silent();
+	assert_int_equal(info.nr_cpus, 5);
+	return &info;
+}
+
+static void test_nodes(void **state)
+{
+	static const u8 nodes[] = { 0, 1, 1, 2, 3 };
+	struct acpi_info *info;
+
+	(void)state;
+	set_nodes();
+	boot_acpi.distance[1][3] = 21;
+	boot_acpi.distance[3][1] = 255;
+	info = build_nodes();
+	assert_int_equal(info->nr_nodes, 4);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_int_equal(info->cpus[i].apic_id, cpu[i + 1].apic_id - 0x100);
+		assert_int_equal(info->cpus[i].uid, i);
+		assert_int_equal(info->nodes[info->cpus[i].node], nodes[i]);
+	}
+	/* 8 MiB for 1, 2, 1 and 1 CPUs, by 2 MiB: the first has less than 2 */
+	assert_int_equal(info->nr_mem, 3);
+	assert_int_equal(info->mem[0].size, 4UL << 20);
+	assert_int_equal(info->nodes[info->mem[0].node], 1);
+	assert_int_equal(info->mem[1].base, 4UL << 20);
+	assert_int_equal(info->nodes[info->mem[1].node], 2);
+	assert_int_equal(info->mem[2].size, 2UL << 20);
+	assert_int_equal(info->nodes[info->mem[2].node], 3);
+	for (unsigned i = 0; i < 4; i++)
+		for (unsigned j = 0; j < 4; j++) {
+			u32 a = info->nodes[i], b = info->nodes[j];
+
+			assert_int_equal(info->distance[i][j], a == b           ? 10 :
+							       a == 1 && b == 3 ? 21 :
+							       a == 3 && b == 1 ? 255 :
+										  20);
+		}
+}
+
+/* A node lacks memory; the guest learns where its memory is in fact, and its nodes' numbers have no gaps. */
+static void test_nodes_full(void **state)
+{
+	struct acpi_info *info;
+
+	(void)state;
+	set_nodes();
+	for (unsigned i = 4; i < CPUS; i++)
+		cpu_set_remove(&own, i);
+	dom.nr_vcpus = dom.max_vcpus = 3;	/* on nodes 0, 1, 1 */
+	cpu[1].node = 1;
+	cpu_set_add(&own, 1);
+	node_pages[1] = 512;
+	bg.spec.vcpus = 3;
+	make_image(0x10000, 0x3000);
+	assert_int_equal(build(), 0);
+	info = calloc(1, sizeof(*info));
+	assert_int_equal(
+		acpi_parse(ram + ((struct hvm_start_info *)(ram + context.cpu_regs.x86_32.ebx))
+					   ->rsdp_paddr,
+			   36, map_ram, info),
+		0);
+	assert_silent();
+	assert_int_equal(info->nr_nodes, 2);
+	assert_int_equal(info->nr_mem, 2);
+	assert_int_equal(info->mem[0].size, 2UL << 20);
+	assert_int_equal(info->nodes[info->mem[0].node], 0);
+	assert_int_equal(info->mem[1].size, 6UL << 20);
+	assert_int_equal(info->nodes[info->mem[1].node], 1);
+	assert_int_equal(info->nodes[info->cpus[2].node], 0);
+	free(info);
+}
+
+/* All on one node, a machine whose CPUs are on nodes that it does not have, or too many pieces: no tables. */
+static void test_one_node(void **state)
+{
+	static struct guest_numa g;
+	struct acpi_header *srat = (struct acpi_header *)tables;
+	u64 left;
+
+	(void)state;
+	set_nodes();
+	nr_nodes = 2;
+	for (unsigned i = 0; i < CPUS; i++)
+		cpu[i].node = (u8)(i & 1 ? 200 : 0);
+	assert_int_equal(build_nodes()->nr_nodes, 1);
+	assert_int_equal(dom.tot_pages, dom.max_pages);
+	nr_nodes = 4;
+	set_nodes();
+	numa_begin(&g, &dom, 64UL << 20);
+	assert_int_equal(numa_wanted(&g, 0, &left), 0);
+	assert_int_equal(left, 12UL << 20);
+	assert_int_equal(numa_wanted(&g, 63UL << 20, &left), 3);
+	assert_int_equal(left, 1UL << 20);
+	assert_int_equal(numa_wanted(&g, 64UL << 20, &left), NODE_ANY);
+	for (unsigned i = 0; i < NUMA_RANGES; i++)
+		numa_add(&g, i * 0x200000UL, 0x200000, i % 2 * NODE_MFNS);
+	assert_non_null(acpi_numa(srat, &dom, &g));
+	assert_in_range(srat->length, 1, acpi_numa_size(&dom));
+	assert_silent();
+	numa_add(&g, NUMA_RANGES * 0x200000UL, 0x200000, 0);
+	assert_logged("it sees no nodes");
+	assert_null(acpi_numa(srat, &dom, &g));
+	numa_add(&g, NUMA_RANGES * 0x400000UL, 0x200000, 0);
+	assert_null(acpi_numa(srat, &dom, &g));
+}
+
+/* Ids of any CPUs, in any order: each vCPU is found by its own, and by no other. */
+static void test_apic_ids(void **state)
+{
+	static struct vcpu v[CPUS];
+	static struct {
+		struct domain d;
+		struct vcpu *room[CPUS];
+	} many;
+	struct domain *d = &many.d;
+
+	(void)state;
+	set_nodes();
+	cpu[2].apic_id = 0xfffffff7;
+	cpu[3].apic_id = 0x7;
+	cpu[5].apic_id = 0x107;
+	for (unsigned trusted = 0; trusted < 2; trusted++) {
+		memset(&many, 0, sizeof(many));
+		d->own_cpus = &own;
+		d->trusted = trusted;
+		d->nr_vcpus = d->max_vcpus = 5;
+		cpu_set_remove(&own, trusted ? 0 : 3);	/* the lowest id */
+		if (!trusted)
+			cpu_set_add(&own, 0);
+		assert_int_equal(apic_ids_create(d), 0);
+		for (unsigned i = 0; i < 5; i++) {
+			v[i] = (struct vcpu){ .domain = d, .id = i };
+			d->vcpus[i] = &v[i];
+		}
+		for (unsigned i = 0, n = 0; i < CPUS; i++) {
+			u32 id = cpu[i].apic_id - (trusted ? 0 : 0x100);
+
+			if (!cpu_set_has(&own, i))
+				continue;
+			assert_int_equal(vlapic_id(&v[n]), id);
+			assert_ptr_equal(vlapic_find(d, id), &v[n++]);
+			assert_null(vlapic_find(d, id + 0x20));
+			assert_null(vlapic_find(d, id + 0x100000));
+		}
+		d->nr_vcpus = 1;	/* the others are not made yet */
+		assert_null(vlapic_find(d, vlapic_id(&v[4])));
+		kfree(d->apic_ids);
+		cpu_set_add(&own, 3);
+	}
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -560,7 +797,8 @@ int main(void)
 		TEST(test_layout),         TEST(test_guest),        TEST(test_initial),
 		TEST(test_memory_shapes),  TEST(test_errors),       TEST(test_acpi),
 		TEST(test_machine_layout), TEST(test_machine_hole), TEST(test_acpi_machine),
-		TEST(test_acpi_pci),
+		TEST(test_acpi_pci),       TEST(test_nodes),        TEST(test_nodes_full),
+		TEST(test_one_node),       TEST(test_apic_ids),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,6 +47,7 @@ void arch_cpu_isolate(bool on) { assert_int_equal(on, !host_cpu->isolated); }
 bool arch_can_isolate(void) { return !posts; }
 void pci_follow(void) { follows++; }
 bool arch_vcpu_may_be_direct(const struct vcpu *v) { return v->domain && may_be_direct; }
+u32 arch_vcpu_apic_id(const struct vcpu *v) { return v->id; }
 int arch_map_apic(struct domain *d)
 {
 	assert_true(d->trusted && !mapped && pauses == 1 && off_cpus);

@@ -124,6 +124,11 @@ static void test_nodes(void **state)
 		assert_int_equal(dom_alloc(&dom[node], 0, &mfn), 0);
 		assert_int_equal(mfn << PAGE_SHIFT >= ARENA_NODE1, node);
 		dom_free(&dom[node], mfn, 0);
+		while (dom_alloc_on(&dom[0], node, 9, &mfn) == -EAGAIN)
+			;
+		assert_int_equal(mfn << PAGE_SHIFT >= ARENA_NODE1, node);
+		assert_int_equal(page_node(mfn), node);
+		dom_free(&dom[0], mfn, 9);
 		free_pages(p, 7);
 		free_pages(c, 512);
 	}
@@ -133,6 +138,8 @@ static void test_nodes(void **state)
 	page[n] = alloc_pages(1, 1);
 	assert_non_null(page[n]);
 	assert_true(virt_to_phys(page[n]) < ARENA_NODE1);
+	assert_int_equal(dom_alloc_on(&dom[1], 1, 9, &mfn), -ENOMEM);
+	assert_int_equal(dom[1].tot_pages, 0);
 	assert_int_equal(dom_alloc(&dom[1], 9, &mfn), 0);
 	assert_true(mfn << PAGE_SHIFT < ARENA_NODE1);
 	dom_free(&dom[1], mfn, 9);
@@ -153,6 +160,7 @@ static void test_limit(void **state)
 	assert_int_equal(dom_alloc(&dom[0], 9, &none), -E2BIG);
 	assert_int_equal(dom_alloc(&dom[0], 0, &mfn[1]), 0);
 	assert_int_equal(dom_alloc(&dom[0], 0, &none), -E2BIG);
+	assert_int_equal(dom_alloc_on(&dom[0], 0, 0, &none), -E2BIG);
 	assert_int_equal(dom[0].tot_pages, 513);
 	dom_free(&dom[0], mfn[1], 0);
 	assert_int_equal(dom_alloc(&dom[0], 0, &mfn[1]), 0);

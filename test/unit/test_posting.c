@@ -18,7 +18,7 @@
 #include "../../arch/x86/guest/guest.h"
 
 static struct cpu cpu[2] = { { .apic_id = 0x12 }, { .id = 1, .apic_id = 0x345 } };
-struct cpu *host_cpu = &cpu[0];
+struct cpu *host_cpu = &cpu[0], *cpus[MAX_CPUS];
 struct x86_features x86;
 u8 *host_directmap;
 

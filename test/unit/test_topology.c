@@ -88,6 +88,11 @@ static void test_leaf_b(void **state)
 	(void)state;
 	leaf_b = (struct cpuid_regs){ .eax = 1, .ebx = 2, .ecx = 0x100 };
 	start(ids, ARRAY_SIZE(ids));
+	assert_int_equal(package_first_id(&cpu[1]), 2);	/* no level of packages: a core each */
+	leaf_b1 = (struct cpuid_regs){ .eax = 16, .ebx = 4, .ecx = 0x201 };
+	start(ids, ARRAY_SIZE(ids));
+	assert_int_equal(package_first_id(&cpu[1]), 0);
+	assert_int_equal(package_first_id(&cpu[6]), 0x10000);
 	ring(0, 0x11);
 	ring(4, 0x11);
 	ring(1, 0x22);

@@ -343,6 +343,55 @@ static void test_ipi_x2apic(void **state)
 	assert_int_equal(vlapic_pending(v), 0x60);
 }
 
+/* Ids that follow no order: each interrupt finds its vCPU. */
+static void test_own_ids(void **state)
+{
+	static struct cpu cpu[MOCK_VCPUS] = { { .apic_id = 0x17 }, { .apic_id = 0x30 },
+					      { .apic_id = 0x11 }, { .apic_id = 0x207 } };
+	static const u32 id[MOCK_VCPUS] = { 7, 0x20, 1, 0x1f7 };
+	static u16 hash[8] = { [0] = 2, [1] = 3, [7] = 1 };
+	static struct {
+		struct apic_ids ids;
+		u16 room[MOCK_VCPUS];
+	} own = { { 0x10, 7, hash }, { 0, 1, 2, 3 } };
+	struct vcpu *v = vcpu_nr(0);
+	u64 val;
+
+	(void)state;
+	enable_all();
+	for (unsigned i = 0; i < MOCK_VCPUS; i++) {
+		cpus[i] = &cpu[i];
+		cpu[i].id = i;
+		to_x2apic(i);
+	}
+	hash[2] = 4;	/* 7 is taken, and so are 0 and 1 */
+	mock_domain.apic_ids = &own.ids;
+	for (unsigned i = 0; i < MOCK_VCPUS; i++) {
+		assert_int_equal(read_msr(vcpu_nr(i), X2APIC(APIC_ID), &val), 0);
+		assert_int_equal(val, id[i]);
+		assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR), (u64)id[i] << 32 | 0x4050 | i),
+				 0);
+		assert_int_equal(vlapic_pending(vcpu_nr(i)), 0x50 | i);
+		/* logical: its cluster and its bit */
+		assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR),
+					      (u64)(id[i] >> 4 << 16 | 1U << id[i] % 16) << 32 |
+						      0x4860 | i),
+				 0);
+		assert_int_equal(vlapic_pending(vcpu_nr(i)), 0x60 | i);
+		if (id[i] < 256) {
+			vlapic_message(&mock_domain, MSG_BASE | id[i] << MSG_DEST_SHIFT, 0x70 | i,
+				       false);
+			assert_int_equal(vlapic_pending(vcpu_nr(i)), 0x70 | i);
+		}
+	}
+	/* Nobody has the number of a vCPU, if it is no id. */
+	vlapic_message(&mock_domain, MSG_BASE | 3 << MSG_DEST_SHIFT, 0x80, false);
+	assert_int_equal(vlapic_wrmsr(v, X2APIC(APIC_ICR), 0x200004080), 0);
+	for (unsigned i = 0; i < MOCK_VCPUS; i++)
+		assert_in_range(vlapic_pending(vcpu_nr(i)), 0x60, 0x7f);
+	mock_domain.apic_ids = NULL;
+}
+
 static void test_startup(void **state)
 {
 	struct vcpu *t = vcpu_nr(1);
@@ -621,7 +670,7 @@ int main(void)
 		TEST(test_set_once_wakes_once),
 		TEST(test_esr),
 		TEST(test_ipi_xapic),
-		TEST(test_ipi_x2apic),
+		TEST(test_ipi_x2apic), TEST(test_own_ids),
 		TEST(test_startup),
 		TEST(test_nmi),
 		TEST(test_timer),

@@ -67,7 +67,7 @@ void vlapic_message(struct domain *d, u64 address, u32 data, bool level)
 	delivered = (u16)((address >> 4 & 0xff00) | (u8)data);
 }
 
-struct vcpu *vlapic_message_vcpu(const struct domain *d, u64 address)
+struct vcpu *vlapic_message_vcpu(struct domain *d, u64 address)
 {
 	return d->vcpus[address >> 12 & 1];
 }

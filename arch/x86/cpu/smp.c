@@ -84,6 +84,7 @@ void cpu_init_here(struct cpu *c)
 	spec_init_cpu();
 	mce_init_cpu();
 	apic_init_cpu();
+	topology_init_here(c);
 	if (hvm->cpu_init(c))
 		panic("CPU %u cannot run guests\n", c->id);
 }

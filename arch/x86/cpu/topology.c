@@ -68,6 +68,23 @@ void arch_cpu_topology(const struct cpu *c, u32 *core, u32 *package)
 	*core = (c->apic_id - (*package << package_shift)) >> core_shift;
 }
 
+void topology_init_here(struct cpu *c)
+{
+	struct cpuid_regs r;
+
+	cpuid_machine(0x80000000, 0, &r);
+	if (r.eax >= LEAF_AMD_TOPOLOGY) {
+		cpuid_machine(LEAF_AMD_TOPOLOGY, 0, &r);
+		c->amd_core[0] = r.ebx;
+		c->amd_core[1] = r.ecx;
+	}
+}
+
+u32 package_first_id(const struct cpu *c)
+{
+	return c->apic_id >> package_shift << package_shift;
+}
+
 void __init topology_init(void)
 {
 	unsigned bits = thread_bits(), cores = nr_cpus;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The parts that the ACPI tables of all guests have. build_acpi.c, build_acpi_host.c */
+/* The parts that the ACPI tables of guests share. build_acpi.c, build_acpi_host.c, build_numa.c */
 #pragma once
 
 #include <x86/build.h>
@@ -33,5 +33,9 @@ void acpi_rsdp(struct acpi_rsdp *r, gpaddr_t xsdt);
 /* Fills in the header and the checksum of a table of size bytes. */
 void acpi_finish_table(struct acpi_header *h, const char *signature, u8 revision, size_t size);
 /* Writes the MADT's entries of all vCPUs. */
-void acpi_cpus(void *to, unsigned nr_vcpus);
-u64 acpi_cpus_size(unsigned nr_vcpus);
+void acpi_cpus(void *to, const struct domain *d);
+u64 acpi_cpus_size(const struct domain *d);
+/* SRAT and SLIT. Returns the SLIT, or NULL: the guest has one node, and no such tables. */
+struct acpi_header *acpi_numa(struct acpi_header *srat, const struct domain *d,
+			      const struct guest_numa *g);
+u64 acpi_numa_size(const struct domain *d);

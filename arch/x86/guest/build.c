@@ -45,14 +45,14 @@ static int place_data(struct guest_layout *l, gpaddr_t base, gpaddr_t end, size_
 	return 0;
 }
 
-int guest_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l)
+int guest_layout(u64 mem, size_t cmdline_len, const struct domain *d, struct guest_layout *l)
 {
 	if (!IS_ALIGNED(mem, PAGE_SIZE))
 		return -EINVAL;
 	l->nr_ram = mem > GUEST_LOW_TOP ? 2 : 1;
 	l->ram[0] = (struct e820_entry){ 0, min(mem, GUEST_LOW_TOP), MEM_RAM };
 	l->ram[1] = (struct e820_entry){ GUEST_HIGH_BASE, mem - l->ram[0].size, MEM_RAM };
-	l->acpi_size = ALIGN_UP(acpi_size(nr_vcpus), PAGE_SIZE);
+	l->acpi_size = ALIGN_UP(acpi_size(d), PAGE_SIZE);
 	return place_data(l, 0, l->ram[0].size, cmdline_len);
 }
 
@@ -92,7 +92,7 @@ static int take_ram(struct guest_layout *l, gpaddr_t base, gpaddr_t end, u64 *me
 	return 0;
 }
 
-int machine_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_layout *l)
+int machine_layout(u64 mem, size_t cmdline_len, const struct domain *d, struct guest_layout *l)
 {
 	const struct e820_entry *best = NULL;
 	gpaddr_t hole = hole_for_linux(mem);
@@ -120,7 +120,7 @@ int machine_layout(u64 mem, size_t cmdline_len, unsigned nr_vcpus, struct guest_
 			best = &l->ram[i];
 	if (mem || !best)
 		return -EINVAL;
-	l->acpi_size = ALIGN_UP(acpi_machine_size(nr_vcpus), PAGE_SIZE);
+	l->acpi_size = ALIGN_UP(acpi_machine_size(d), PAGE_SIZE);
 	return place_data(l, best->addr, best->addr + best->size, cmdline_len);
 }
 
@@ -175,28 +175,49 @@ unsigned machine_memory_map(const struct guest_layout *l, struct e820_entry *map
 static struct {
 	struct guest_layout l;
 	struct elf_image elf;
+	struct guest_numa numa;
 	unsigned segment, range;
 	u64 done;	/* bytes done of the current range of RAM, segment or initrd */
 	struct hvm_modlist_entry initrd;
 } now_building;
+
+/*
+ * Allocates a block, as large as *order if there is one: from that node if it has 2 MiB, else from any.
+ */
+static int take_block(struct domain *d, u8 node, unsigned *order, mfn_t *mfn)
+{
+	unsigned o = *order;
+	int rc = -ENOMEM;
+
+	if (node != NODE_ANY) {
+		while ((rc = dom_alloc_on(d, node, o, mfn)) == -ENOMEM && o > 9)
+			o -= 9;
+		if (!rc)
+			*order = o;
+	}
+	if (rc != -ENOMEM)
+		return rc;
+	while ((rc = dom_alloc(d, *order, mfn)) == -ENOMEM && *order)
+		*order -= 9;
+	return rc;
+}
 
 /* Adds one part of the RAM in [base, base + size): the largest mapping that fits. */
 static int add_ram(struct domain *d, gpaddr_t base, u64 size)
 {
 	gpaddr_t gpa = base + now_building.done, end = base + size;
 	unsigned order = x86.nested_page1g ? 18 : 9;
+	u64 left;
+	u8 node = numa_wanted(&now_building.numa, d->tot_pages << PAGE_SHIFT, &left);
 	mfn_t mfn;
 	int rc;
 
 	if (gpa == end)
 		return 0;
-	while (order && (!IS_ALIGNED(gpa, PAGE_SIZE << order) || end - gpa < PAGE_SIZE << order))
+	left = min(left, end - gpa);
+	while (order && (!IS_ALIGNED(gpa, PAGE_SIZE << order) || left < PAGE_SIZE << order))
 		order -= 9;
-	rc = dom_alloc(d, order, &mfn);
-	while (rc == -ENOMEM && order) {
-		order -= 9;
-		rc = dom_alloc(d, order, &mfn);
-	}
+	rc = take_block(d, node, &order, &mfn);
 	if (rc == -EAGAIN)
 		return -ERESTART;
 	if (rc) {
@@ -212,6 +233,7 @@ static int add_ram(struct domain *d, gpaddr_t base, u64 size)
 		pr_err("guest %s: no memory for its page tables\n", d->name);
 		return rc;
 	}
+	numa_add(&now_building.numa, gpa, PAGE_SIZE << order, mfn);
 	now_building.done += PAGE_SIZE << order;
 	return -ERESTART;
 }
@@ -234,8 +256,8 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 	struct guest_layout *l = &now_building.l;
 	struct elf_image *elf = &now_building.elf;
 	const struct e820_entry *last;
-	int rc = (d->hardware ? machine_layout : guest_layout)(
-		bg->spec.mem, strlen(bg->spec.cmdline), d->nr_vcpus, l);
+	int rc = (d->hardware ? machine_layout : guest_layout)(bg->spec.mem,
+							       strlen(bg->spec.cmdline), d, l);
 
 	last = &l->ram[rc ? 0 : l->nr_ram - 1];
 	if (rc || (last->addr + last->size - 1) >> x86.phys_bits) {
@@ -258,6 +280,7 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 			return -E2BIG;
 		}
 	}
+	numa_begin(&now_building.numa, d, bg->spec.mem);
 	now_building.initrd = (struct hvm_modlist_entry){ 0 };
 	now_building.segment = now_building.range = 0;
 	now_building.done = 0;
@@ -311,9 +334,9 @@ static int load_acpi(struct domain *d, const struct guest_layout *l, bool pci)
 	if (!tables)
 		return -ENOMEM;
 	if (d->hardware)
-		acpi_machine_build(tables, l->acpi, d->nr_vcpus);
+		acpi_machine_build(tables, l->acpi, d);
 	else
-		acpi_build(tables, l->acpi, d->nr_vcpus, pci, d->native);
+		acpi_build(tables, l->acpi, d, pci, &now_building.numa);
 	rc = copy_to_gpa(d, l->acpi, tables, l->acpi_size);
 	kfree(tables);
 	return rc;

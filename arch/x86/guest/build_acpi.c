@@ -29,7 +29,7 @@ struct tables {
 	struct acpi_rsdp rsdp;
 	struct {
 		struct acpi_header header;
-		u64 fadt, madt, mcfg, ssdt;
+		u64 table[6];
 	} __packed __aligned(16) xsdt;
 	struct {
 		struct acpi_header header;
@@ -70,17 +70,29 @@ struct madt_x2apic {
 	u32 id, flags, uid;
 } __packed;
 
-u64 acpi_cpus_size(unsigned nr_vcpus)
+static bool is_xapic(const struct domain *d, unsigned vcpu)
 {
-	unsigned lapics = min(nr_vcpus, XAPIC_IDS);
-
-	return lapics * sizeof(struct madt_lapic) +
-	       (nr_vcpus - lapics) * sizeof(struct madt_x2apic);
+	return vcpu < XAPIC_IDS && domain_apic_id(d, vcpu) < XAPIC_IDS;
 }
 
-u64 acpi_size(unsigned int nr_vcpus)
+u64 acpi_cpus_size(const struct domain *d)
 {
-	return offsetof(struct tables, madt.cpus) + acpi_cpus_size(nr_vcpus);
+	u64 size = 0;
+
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		size += is_xapic(d, i) ? sizeof(struct madt_lapic) : sizeof(struct madt_x2apic);
+	return size;
+}
+
+/* SRAT and SLIT come after the MADT. */
+static u64 numa_at(const struct domain *d)
+{
+	return ALIGN_UP(offsetof(struct tables, madt.cpus) + acpi_cpus_size(d), 16UL);
+}
+
+u64 acpi_size(const struct domain *d)
+{
+	return numa_at(d) + acpi_numa_size(d);
 }
 
 static u8 checksum(const void *table, size_t n)
@@ -110,17 +122,23 @@ void acpi_rsdp(struct acpi_rsdp *r, gpaddr_t xsdt)
 	r->checksum_all = checksum(r, sizeof(*r));
 }
 
-void acpi_cpus(void *to, unsigned nr_vcpus)
+void acpi_cpus(void *to, const struct domain *d)
 {
-	unsigned lapics = min(nr_vcpus, XAPIC_IDS);
-	struct madt_lapic *l = to;
-	struct madt_x2apic *x = (struct madt_x2apic *)(l + lapics);
+	for (u32 i = 0; i < d->nr_vcpus; i++) {
+		u32 id = domain_apic_id(d, i);
+		struct madt_lapic *l = to;
+		struct madt_x2apic *x = to;
 
-	for (unsigned i = 0; i < lapics; i++)
-		l[i] = (struct madt_lapic){ MADT_LAPIC, sizeof(*l), (u8)i, (u8)i, MADT_ENABLED };
-	for (u32 i = lapics; i < nr_vcpus; i++)
-		x[i - lapics] = (struct madt_x2apic){ .type = MADT_X2APIC, .id = i,
-			.length = sizeof(*x), .flags = MADT_ENABLED, .uid = i };
+		if (is_xapic(d, i)) {
+			*l = (struct madt_lapic){ MADT_LAPIC, sizeof(*l), (u8)i, (u8)id,
+						  MADT_ENABLED };
+			to = l + 1;
+		} else {
+			*x = (struct madt_x2apic){ .type = MADT_X2APIC, .length = sizeof(*x),
+						   .id = id, .flags = MADT_ENABLED, .uid = i };
+			to = x + 1;
+		}
+	}
 }
 
 static const u8 scope_sb[] = { 0x10, 0x06, '\\', '_', 'S', 'B', '_' }; /* Scope (\_SB) {} */
@@ -139,33 +157,40 @@ static void pci_tables(struct tables *t, gpaddr_t gpa)
 	t->mcfg.bridge.base = GUEST_PCI_ECAM;
 	t->mcfg.bridge.last = GUEST_PCI_SLOTS;
 	acpi_finish_table(&t->mcfg.header, "MCFG", 1, sizeof(t->mcfg));
-	t->xsdt.mcfg = gpa + offsetof(struct tables, mcfg);
-	t->xsdt.ssdt = gpa + offsetof(struct tables, ssdt);
+	t->xsdt.table[2] = gpa + offsetof(struct tables, mcfg);
+	t->xsdt.table[3] = gpa + offsetof(struct tables, ssdt);
 }
 
-void acpi_build(void *to, gpaddr_t gpa, unsigned int nr_vcpus, bool pci, bool pm_timer)
+void acpi_build(void *to, gpaddr_t gpa, const struct domain *d, bool pci,
+		const struct guest_numa *numa)
 {
 	struct tables *t = to;
+	unsigned n = pci ? 4 : 2;
+	u8 *srat = (u8 *)to + numa_at(d);
+	const void *slit = acpi_numa((void *)srat, d, numa);
 
+	if (slit) {
+		t->xsdt.table[n++] = gpa + (u64)(srat - (u8 *)to);
+		t->xsdt.table[n++] = gpa + (u64)((const u8 *)slit - (u8 *)to);
+	}
 	acpi_rsdp(&t->rsdp, gpa + offsetof(struct tables, xsdt));
-	t->xsdt.fadt = gpa + offsetof(struct tables, fadt);
-	t->xsdt.madt = gpa + offsetof(struct tables, madt);
+	t->xsdt.table[0] = gpa + offsetof(struct tables, fadt);
+	t->xsdt.table[1] = gpa + offsetof(struct tables, madt);
 	memcpy(t->dsdt.aml, scope_sb, sizeof(scope_sb));
 	if (pci)
 		pci_tables(t, gpa);
-	acpi_finish_table(&t->xsdt.header, "XSDT", 1,
-			  sizeof(struct acpi_header) + (pci ? 4 : 2) * sizeof(u64));
+	acpi_finish_table(&t->xsdt.header, "XSDT", 1, sizeof(struct acpi_header) + n * sizeof(u64));
 	acpi_finish_table(&t->dsdt.header, "DSDT", 2, sizeof(t->dsdt));
 	t->fadt.x_dsdt = gpa + offsetof(struct tables, dsdt);
 	t->fadt.dsdt = (u32)t->fadt.x_dsdt;
 	t->fadt.boot_arch = FADT_NO_VGA | FADT_NO_ASPM | FADT_NO_RTC;
 	t->fadt.flags = FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_HW_REDUCED;
-	if (pm_timer)
+	if (d->native)
 		memcpy(t->fadt.x_legacy + FADT_X_PM_TIMER - 148, pm_timer_block,
 		       sizeof(pm_timer_block));
 	acpi_finish_table(&t->fadt.header, "FACP", 5, FADT_SIZE);
 	t->madt.table.lapic = VLAPIC_BASE;
-	acpi_cpus(t->madt.cpus, nr_vcpus);
+	acpi_cpus(t->madt.cpus, d);
 	acpi_finish_table(&t->madt.table.header, "APIC", 4,
-			  sizeof(t->madt.table) + acpi_cpus_size(nr_vcpus));
+			  sizeof(t->madt.table) + acpi_cpus_size(d));
 }

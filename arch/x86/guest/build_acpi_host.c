@@ -32,19 +32,19 @@ static u64 madt_at(void)
 			16UL);
 }
 
-static u64 madt_size(unsigned nr_vcpus)
+static u64 madt_size(const struct domain *d)
 {
 	return sizeof(struct acpi_madt) + boot_acpi.nr_ioapics * sizeof(struct madt_ioapic) +
-	       boot_acpi.nr_overrides * sizeof(struct madt_override) + acpi_cpus_size(nr_vcpus);
+	       boot_acpi.nr_overrides * sizeof(struct madt_override) + acpi_cpus_size(d);
 }
 
-u64 acpi_machine_size(unsigned nr_vcpus)
+u64 acpi_machine_size(const struct domain *d)
 {
-	return madt_at() + madt_size(nr_vcpus);
+	return madt_at() + madt_size(d);
 }
 
 /* No 8259s: flags is 0. No NMIs of local APICs: no pin of a virtual one has any. */
-static void build_madt(struct acpi_madt *m, unsigned nr_vcpus)
+static void build_madt(struct acpi_madt *m, const struct domain *d)
 {
 	struct madt_ioapic *io = (struct madt_ioapic *)(m + 1);
 	struct madt_override *o;
@@ -63,11 +63,11 @@ static void build_madt(struct acpi_madt *m, unsigned nr_vcpus)
 		*o = (struct madt_override){ MADT_OVERRIDE, sizeof(*o), 0, a->irq, a->gsi,
 					     a->flags };
 	}
-	acpi_cpus(o, nr_vcpus);
-	acpi_finish_table(&m->header, "APIC", 4, madt_size(nr_vcpus));
+	acpi_cpus(o, d);
+	acpi_finish_table(&m->header, "APIC", 4, madt_size(d));
 }
 
-void acpi_machine_build(void *to, gpaddr_t gpa, unsigned nr_vcpus)
+void acpi_machine_build(void *to, gpaddr_t gpa, const struct domain *d)
 {
 	struct acpi_header *xsdt = (struct acpi_header *)((u8 *)to + XSDT_AT);
 	u8 *entry = (u8 *)(xsdt + 1);
@@ -77,6 +77,6 @@ void acpi_machine_build(void *to, gpaddr_t gpa, unsigned nr_vcpus)
 	memcpy(entry + sizeof(madt), boot_acpi.passed, boot_acpi.nr_passed * sizeof(madt));
 	acpi_finish_table(xsdt, "XSDT", 1,
 			  sizeof(*xsdt) + (boot_acpi.nr_passed + 1) * sizeof(madt));
-	build_madt((struct acpi_madt *)((u8 *)to + madt_at()), nr_vcpus);
+	build_madt((struct acpi_madt *)((u8 *)to + madt_at()), d);
 	acpi_rsdp(to, gpa + XSDT_AT);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The CPUID policy: the machine's features, limited to those that Margay switches or emulates for
- * a guest, with a topology of nr_vcpus single-thread cores in one package and APIC id = vCPU id.
+ * The CPUID policy: the machine's features, limited to those that Margay switches or emulates for a
+ * guest, with a topology of nr_vcpus single-thread cores in one package and APIC id = vCPU id.
  * Fields that cannot hold nr_vcpus have their maximum; the 8-bit APIC id is the lower part of the
- * id. The policy is computed once per domain and then constant; the exit copies words and fills in
- * what depends on the vCPU. SDM 2A CPUID, APM3 E, xen/arch-x86/cpuid.h.
+ * id. A guest with `dedicated=` has the topology of its CPUs instead. The policy is computed once
+ * per domain and then constant; the exit copies words and fills in what depends on the vCPU. SDM 2A
+ * CPUID, APM3 E, xen/arch-x86/cpuid.h.
  */
 #include <margay/cpu_policy.h>
 #include <margay/domain_parts.h>
@@ -19,6 +20,8 @@
 #define MAX_BASIC 0xdU
 #define MAX_EXT 0x21U
 #define NR_CACHES 5U
+#define LEAF_DIES 0x1fU	/* as leaf 0xb, with more levels; row MAX_BASIC + 1 */
+#define NR_DIES 5U
 #define XEN_LEAVES 6U
 #define NR_XSAVE 10U /* components, up to PKRU */
 
@@ -28,7 +31,7 @@
  * own, and the policy their initial values.
  */
 enum {
-	ROW_XEN = MAX_BASIC + 1,
+	ROW_XEN = MAX_BASIC + 2,
 	ROW_EXT = ROW_XEN + XEN_LEAVES,
 	ROW_NONE = ROW_EXT + MAX_EXT + 1,
 	NR_LEAVES,
@@ -41,7 +44,8 @@ enum {
 	ROW_1E,
 	ROW_XEN_ID,
 	ROW_7,			/* three subleaves */
-	ROW_TOPO = ROW_7 + 3,	/* two levels, and what is beyond them */
+	ROW_DIES = ROW_7 + 3,
+	ROW_TOPO = ROW_DIES + NR_DIES,	/* two levels, and what is beyond them */
 	ROW_TOPO_END = ROW_TOPO + 2,
 	ROW_XSAVE,
 	NR_ROWS = ROW_XSAVE + NR_XSAVE,
@@ -59,6 +63,7 @@ static const struct subleaves {
 	SUBLEAVES(7, 3, ROW_7, 7),
 	SUBLEAVES(0xb, 2, ROW_TOPO, ROW_TOPO_END),
 	SUBLEAVES(0xd, NR_XSAVE, ROW_XSAVE, 0xd),
+	SUBLEAVES(MAX_BASIC + 1, NR_DIES, ROW_DIES, ROW_TOPO_END),
 	SUBLEAVES(ROW_XEN + 3, 3, ROW_TIME, ROW_XEN + 3),
 	SUBLEAVES(ROW_XEN + 4, 1, ROW_XEN_ID, ROW_XEN + 4),
 	SUBLEAVES(ROW_EXT + 1, 0, ROW_EXT, ROW_81),
@@ -69,11 +74,11 @@ static const struct subleaves {
 struct cpuid_policy {
 	u32 max_basic, max_ext; /* max_ext without the 0x80000000 */
 	u32 nr_vcpus;
-	bool intel;
+	bool intel, machine;	/* machine: it has the topology of the CPUs */
 	/* Leaves 1, 7 and 0x80000001 are built here and then moved to their rows in own[]. */
 	union {
 		struct {
-			struct cpuid_regs basic[MAX_BASIC + 1], xen[XEN_LEAVES], ext[MAX_EXT + 1];
+			struct cpuid_regs basic[MAX_BASIC + 2], xen[XEN_LEAVES], ext[MAX_EXT + 1];
 		};
 		struct cpuid_regs rows[NR_ROWS];
 	};
@@ -201,7 +206,7 @@ static void drop_vector_features(struct cpuid_policy *p)
 		l7->ecx &= ~(u32)L7C_PKU;
 }
 
-/* Copies the deterministic cache parameters. Only the counts of sharing CPUs are Margay's. */
+/* Copies the deterministic cache parameters. Only the counts of sharing CPUs may be Margay's. */
 static void make_caches(struct cpuid_policy *p, u32 leaf, u32 row)
 {
 	u32 cores = p->intel ? 1U << order_of(p->nr_vcpus) : p->nr_vcpus;
@@ -215,6 +220,8 @@ static void make_caches(struct cpuid_policy *p, u32 leaf, u32 row)
 			*c = (struct cpuid_regs){ 0 };
 			break;
 		}
+		if (p->machine)
+			continue;
 		level = c->eax >> 5 & 7;
 		c->eax &= 0x3ff;
 		if (level >= 3)
@@ -321,6 +328,40 @@ static void make_leaves(struct cpuid_policy *p)
 	e[8].ecx = min(n - 1, 255U) | order_of(n) << 12;
 }
 
+static void copy_levels(struct cpuid_policy *p, u32 leaf, u32 row, u32 n)
+{
+	for (u32 i = 0; i < n; i++) {
+		struct cpuid_regs *r = &p->rows[row + i];
+
+		cpuid_machine(leaf, i, r);
+		*r = (struct cpuid_regs){ r->eax & 0x1f, r->ebx & 0xffff, (r->ecx & 0xff00) | i,
+					  0 };
+	}
+}
+
+/* Shows the machine's topology: what it says of this CPU it says of all, but for their ids. */
+static void copy_topology(struct cpuid_policy *p)
+{
+	struct cpuid_regs *b = p->basic, *e = p->ext, r;
+
+	cpuid_machine(1, 0, &r);
+	b[1].ebx = (b[1].ebx & 0xffff) | (r.ebx & 0xff0000);
+	b[1].edx = (b[1].edx & ~(u32)L1D_HTT) | (r.edx & L1D_HTT);
+	cpuid_machine(0, 0, &r);
+	if (r.eax >= 0xb)
+		copy_levels(p, 0xb, ROW_TOPO, 2);
+	if (r.eax >= LEAF_DIES)
+		copy_levels(p, LEAF_DIES, ROW_DIES, NR_DIES);
+	if (p->rows[ROW_DIES].ebx)
+		p->max_basic = b[0].eax = LEAF_DIES;
+	if (p->intel)
+		return;
+	cpuid_machine(0x80000001, 0, &r);
+	e[1].ecx = (e[1].ecx & ~(u32)E1C_CMP_LEGACY) | (r.ecx & E1C_CMP_LEGACY);
+	cpuid_machine(0x80000008, 0, &r);
+	e[8].ecx = r.ecx & 0xf0ff;
+}
+
 static void make_xsave(struct cpuid_policy *p)
 {
 	struct cpuid_regs *rows = &p->rows[ROW_XSAVE];
@@ -390,16 +431,19 @@ static void make_own(struct cpuid_policy *p)
 	p->basic[7] = (struct cpuid_regs){ 0 };
 }
 
-struct cpuid_policy *cpu_policy_make(unsigned vcpus)
+static struct cpuid_policy *policy_make(unsigned vcpus, bool machine)
 {
 	struct cpuid_policy *p = kzalloc(sizeof(*p));
 
 	if (!p)
 		return NULL;
 	p->nr_vcpus = vcpus;
+	p->machine = machine;
 	p->intel = x86.vendor == X86_VENDOR_INTEL;
 	copy_machine(p);
 	make_leaves(p);
+	if (machine)
+		copy_topology(p);
 	if (p->intel && p->max_basic >= 4)
 		make_caches(p, 4, ROW_CACHE_INTEL);
 	else if (p->ext[1].ecx & E1C_TOPOEXT)
@@ -412,10 +456,12 @@ struct cpuid_policy *cpu_policy_make(unsigned vcpus)
 	return p;
 }
 
+struct cpuid_policy *cpu_policy_make(unsigned vcpus) { return policy_make(vcpus, false); }
+
 static int cpuid_policy_init(struct domain *d)
 {
-	d->cpuid = cpu_policy_make(d->max_vcpus);
-	if (!d->cpuid)
+	d->cpuid = policy_make(d->max_vcpus, d->own_cpus);
+	if (!d->cpuid || apic_ids_create(d))
 		return -ENOMEM;
 	if (d->native) {
 		struct cpuid_policy *p = d->cpuid;
@@ -442,6 +488,8 @@ static void cpuid_policy_free(struct domain *d)
 {
 	kfree(d->cpuid);
 	d->cpuid = NULL;
+	kfree(d->apic_ids);
+	d->apic_ids = NULL;
 }
 
 const struct domain_part arch_part = { .create = cpuid_policy_init, .free = cpuid_policy_free };
@@ -460,17 +508,19 @@ static struct cpuid_regs *own_row(struct vcpu *v, u32 row)
 void cpuid_vcpu_init(struct vcpu *v)
 {
 	const struct cpuid_policy *p = v->domain->cpuid;
+	const struct apic_ids *ids = v->domain->apic_ids;
+	const u32 *core = ids ? cpus[ids->cpu[v->id]]->amd_core : (u32[]){ v->id & 0xff, 0 };
 
 	memcpy(v->cpuid, &p->rows[ROW_OWN], sizeof(v->cpuid));
 	own_row(v, ROW_1)->ebx |= vlapic_id(v) << 24;
 	if (p->ext[1].ecx & E1C_TOPOEXT)
-		*own_row(v, ROW_1E) = (struct cpuid_regs){ vlapic_id(v), v->id & 0xff, 0, 0 };
+		*own_row(v, ROW_1E) = (struct cpuid_regs){ vlapic_id(v), core[0], core[1], 0 };
 	own_row(v, ROW_XEN_ID)->ebx = v->id;
 	own_row(v, ROW_XEN_ID)->ecx = v->domain->id;
-	for (u32 row = ROW_TOPO; row <= ROW_TOPO_END; row++)
+	for (u32 row = ROW_DIES; row <= ROW_TOPO_END; row++)
 		own_row(v, row)->edx = vlapic_id(v);
 	/* Ids that the shift leaves out belong to threads that the cores do not have. */
-	own_row(v, ROW_TOPO)->eax = v->domain->apic_shift;
+	own_row(v, ROW_TOPO)->eax += v->domain->apic_shift;
 	own_row(v, ROW_TOPO + 1)->eax += v->domain->apic_shift;
 }
 
@@ -504,13 +554,13 @@ static inline const struct cpuid_regs *refresh(struct cpuid_regs *r, u32 row, u3
 static u32 leaf_of(const struct cpuid_policy *p, u32 leaf)
 {
 	if (leaf <= p->max_basic)
-		return leaf;
+		return leaf <= MAX_BASIC ? leaf : leaf == LEAF_DIES ? MAX_BASIC + 1 : ROW_NONE;
 	if (leaf - 0x80000000 <= p->max_ext)
 		return ROW_EXT + leaf - 0x80000000;
 	if (leaf - XEN_CPUID_FIRST_LEAF < XEN_LEAVES)
 		return ROW_XEN + leaf - XEN_CPUID_FIRST_LEAF;
 	/* Beyond a limit, Intel CPUs return the highest basic leaf. SDM 2A CPUID. */
-	return p->intel && leaf >> 16 != 0x4000 ? p->max_basic : ROW_NONE;
+	return p->intel && leaf >> 16 != 0x4000 ? min(p->max_basic, MAX_BASIC + 1) : ROW_NONE;
 }
 
 /* The masks bound the indices in speculation, too. */

@@ -53,6 +53,8 @@ bool arch_vcpu_may_be_direct(const struct vcpu *v)
 	       (v->domain->trusted ? !vlapic_x2apic(vl) : x86.x2apic && vlapic_x2apic(vl));
 }
 
+u32 arch_vcpu_apic_id(const struct vcpu *v) { return vlapic_id(v); }
+
 bool arch_can_isolate(void) { return !x86.posting; }
 
 int arch_map_apic(struct domain *d)

@@ -65,11 +65,11 @@ static struct posting *new_posting(struct vcpu *v)
 paddr_t posting_target(struct domain *d, u64 address, u32 data)
 {
 	u32 id = address >> MSG_DEST_SHIFT & 0xff;
-	struct vcpu *v = domain_vcpu(d, id >> d->apic_shift);
+	struct vcpu *v = vlapic_find(d, id);
 	struct posting *p;
 
 	if (!x86.posting || (address & ~(0xffUL << MSG_DEST_SHIFT)) != MSG_BASE || !v ||
-	    (data & ~0xffU) || data < 16 || vlapic_id(v) != id || id == 0xff)
+	    (data & ~0xffU) || data < 16 || id == 0xff)
 		return 0;
 	p = v->vlapic->posting;
 	p = p ? p : new_posting(v);

@@ -153,7 +153,7 @@ static void send_to_many(struct vlapic *vl, u32 icr, u32 dest, unsigned from)
 	struct vcpu *best = NULL;
 
 	/* A logical x2APIC destination is one cluster of 16. */
-	if (to == TO_DEST && logical && dest != DEST_ALL && vlapic_x2apic(vl)) {
+	if (to == TO_DEST && logical && dest != DEST_ALL && vlapic_x2apic(vl) && !d->apic_ids) {
 		i = dest >> 16 << 4 >> d->apic_shift;
 		end = min(end, i + (16U >> d->apic_shift));
 	}
@@ -222,9 +222,9 @@ void vlapic_send_icr(struct vlapic *vl)
 		return;
 	}
 	/* The common case, without a search: one target by its id. */
-	if (to == TO_DEST && !logical && dest >> d->apic_shift < d->nr_vcpus) {
-		t = domain_vcpu(d, dest >> d->apic_shift);
-		if (t && vlapic_id(t) == dest && vlapic_hw_enabled(t->vlapic))
+	if (to == TO_DEST && !logical && dest != DEST_ALL) {
+		t = vlapic_find(d, dest);
+		if (t && vlapic_hw_enabled(t->vlapic))
 			ipi_deliver(t, mode, vector);
 		return;
 	}
@@ -248,12 +248,13 @@ void vlapic_message(struct domain *d, u64 address, u32 data, bool level)
 	bool to_lowest = DATA_MODE(data) == MODE_LOWEST || (logical && (address & MSG_HINT));
 	u32 to = dest == XAPIC_DEST_ALL ? DEST_ALL : dest;
 	unsigned i = 0, end = d->nr_vcpus;
-	struct vcpu *best = NULL;
+	struct vcpu *best = NULL, *one;
 
 	if (address >> 20 != MSG_BASE >> 20 || DATA_MODE(data) > MODE_LOWEST)
 		return;
 	if (!logical && to != DEST_ALL) {	/* one at most */
-		i = min(to >> d->apic_shift, end);
+		one = vlapic_find(d, to);
+		i = one ? one->id : end;
 		end = min(i + 1, end);
 	}
 	for (; i < end; i++) {
@@ -290,9 +291,10 @@ struct cpu *vlapic_message_owner(const struct domain *d, u64 address, u32 data)
 	return found ? found->core : NULL;
 }
 
-struct vcpu *vlapic_message_vcpu(const struct domain *d, u64 address)
+struct vcpu *vlapic_message_vcpu(struct domain *d, u64 address)
 {
-	u64 id = (address >> MSG_DEST_SHIFT & 0xff) >> d->apic_shift;
+	u32 id = address >> MSG_DEST_SHIFT & 0xff;
+	struct vcpu *v = address & MSG_LOGICAL ? NULL : vlapic_find(d, id);
 
-	return d->vcpus[id < d->nr_vcpus && !(address & MSG_LOGICAL) ? id : 0];
+	return v ? v : d->vcpus[0];
 }
