@@ -27,6 +27,8 @@ GUEST_MODULES := $(patsubst %,$(O)/cache/cloud/%.ko,xen-blkfront xen-netfront)
 DEVICE_INITRAMFS := $(O)/guests/initramfs-device.gz
 DEVICE_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,crc64 crc64_rocksoft_generic crc64-rocksoft \
 	crct10dif_common crct10dif_generic crc-t10dif t10-pi nvme-core nvme e1000e)
+# A guest that looks at its CPUs and its memory.
+TOPOLOGY_INITRAMFS := $(O)/guests/initramfs-topology.gz
 # The control domain that runs Xen's tools: its modules, its guests, and Margay's tool and policies.
 XL_INITRAMFS := $(O)/guests/initramfs-xl.gz
 XL_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs \
@@ -69,7 +71,8 @@ $(INITRAMFS): $(O)/tools/quietcheck
 $(CONTROL_INITRAMFS): $(CONTROL_FILES)
 $(GUEST_INITRAMFS): $(GUEST_MODULES)
 $(DEVICE_INITRAMFS): $(DEVICE_MODULES)
-$(INITRAMFS) $(CONTROL_INITRAMFS) $(GUEST_INITRAMFS) $(DEVICE_INITRAMFS): $(INITRAMFS_NEEDS)
+$(TOPOLOGY_INITRAMFS): $(O)/cache/topology/root.tar
+$(INITRAMFS) $(CONTROL_INITRAMFS) $(GUEST_INITRAMFS) $(DEVICE_INITRAMFS) $(TOPOLOGY_INITRAMFS): $(INITRAMFS_NEEDS)
 	$(Q)mkdir -p $(@D)
 	@echo "  INITRD  $@"
 	$(Q)test/beds/mkinitramfs.sh $(O)/cache/busybox/busybox $@ $(filter-out $(INITRAMFS_NEEDS),$^)

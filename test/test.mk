@@ -174,7 +174,7 @@ check-clang:
 check-scripts: $(O)/tools/bootcheck
 	$(Q)python3 -B -m unittest discover -s test/scripts
 
-test-images: $(O)/margay $(O)/tools/bootcheck guests $(LINUX_GUESTS) $(INITRAMFS) $(CONTROL_INITRAMFS) $(DEVICE_INITRAMFS) \
+test-images: $(O)/margay $(O)/tools/bootcheck guests $(LINUX_GUESTS) $(INITRAMFS) $(CONTROL_INITRAMFS) $(DEVICE_INITRAMFS) $(TOPOLOGY_INITRAMFS) \
 		$(XL_INITRAMFS) $(VIRT_INITRAMFS) \
 		$(BAD_GUESTS) modules test-modules $(O)/modules/allowed
 

@@ -74,7 +74,7 @@ class Machine:
         self.bochs = {}                 # values for bochsrc, in place of the bed's
         self.commands = 'c\nq\n'        # for Bochs's debugger
         self.cpu = TCG_CPU              # QEMU's, which bed qemu boots
-        self.oracle_args = ''           # the guest's command line (oracle only)
+        self.oracle_args = ''           # the guest's command line (oracle, and kind linux)
         self.oracle_initrd = None
         self.oracle_vcpus = 1
         self.oracle_mem = 64
@@ -105,6 +105,8 @@ def qemu_disk(machine):
     """Return QEMU's arguments for the boot medium."""
     if machine.kind == 'none':      # machine.extra has all devices
         return []
+    if machine.kind == 'linux':
+        return ['-nic', 'none', '-kernel', machine.image, '-initrd', machine.oracle_initrd, '-append', machine.oracle_args]
     image = machine.image.replace(',', ',,')
     if machine.kind in ('net', 'ipxe'):
         program = 'margay.efi' if machine.firmware == 'uefi' else 'margay.0'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Makes the initramfs of the Linux guests: a static busybox, test/beds/initramfs, and FILEs: policy
 # modules (.mod) in /modules, the tests' bad ones in /modules/hostile, kernel modules (.ko) in
-# /lib/modules/KERNEL, programs in /bin.
+# /lib/modules/KERNEL, the contents of a .tar in /, programs in /bin.
 # Usage: mkinitramfs BUSYBOX OUTPUT.gz [FILE...]
 set -eu
 
@@ -32,6 +32,10 @@ cp "$source"/tests/* "$root/tests/"
 for file in "$@"; do
 	mode=644
 	case $file in
+	*.tar)
+		tar -C "$root" -xf "$file"
+		continue
+		;;
 	*/test/modules/*.mod) to=modules/hostile ;;
 	*.mod) to=modules ;;
 	*.ko)	# "vermagic=6.1.0-9-amd64 SMP ..." is among the strings of its section .modinfo

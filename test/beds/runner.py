@@ -3,12 +3,14 @@
 test/beds/bootmatrix.py. Logs are left in $O/test/BED/NAME.log.
 """
 import concurrent.futures
+import difflib
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 
 import beds
@@ -103,6 +105,52 @@ def debugger_silent(scenario, log):
                  if not re.search(pattern, text, re.MULTILINE)), None)
 
 
+def seen(log):
+    """Return the lines of a log that begin with `see`."""
+    with open(log, encoding='utf-8', errors='replace') as file:
+        return re.findall(r'^(?:\[[^]]*\] )?see (.*?)\s*$', beds.ESCAPES.sub('', file.read()), re.MULTILINE)
+
+
+def bare_image(kernel, initrd, words, path):
+    """Make an ISO with which GRUB boots Linux."""
+    with tempfile.TemporaryDirectory() as work:
+        os.makedirs(os.path.join(work, 'boot/grub'))
+        for file, name in ((kernel, 'linux'), (initrd, 'initrd')):
+            shutil.copy(file, os.path.join(work, 'boot', name))
+        with open(os.path.join(work, 'boot/grub/grub.cfg'), 'w', encoding='utf-8') as file:
+            file.write(f'linux /boot/linux {words}\ninitrd /boot/initrd\nboot\n')
+        subprocess.run(['grub-mkrescue', '-d', '/usr/lib/grub/i386-pc', '-o', path, work], capture_output=True, check=True)
+
+
+def bare_machine(scenario, bed, image):
+    """Return the scenario's machine as it boots the first guest's kernel without Margay."""
+    guest = scenario['guests'][0]
+    kernel = os.path.join(beds.CACHE, guest['elf'].removeprefix('linux-'), 'vmlinuz')
+    initrd, words = scenarios.guest_file(guest['initrd']), f'{guest["cmdline"]} console=ttyS0 {scenario["bare"]}'
+    if bed == 'qemu':
+        machine = machine_for(dict(scenario, kind='linux'), bed, kernel)
+        machine.threads = True      # by -icount, the other CPUs of a bare Linux never come up
+        machine.oracle_initrd, machine.oracle_args = initrd, words
+        return machine
+    bare_image(kernel, initrd, words, image)
+    return machine_for(scenario, bed, image)
+
+
+def bare_differs(scenario, bed, log, image):
+    """Boot the first guest's kernel without Margay. Return None, or how its lines `see ...` differ from the guest's."""
+    if scenario['bare'] is None:
+        return None
+    bare_log = log.replace('.log', '.bare.log')
+    passed = scenarios.PASS.format('', scenario['guests'][0]['test'])
+    verdict = Verdict(dict(scenario, expect=[passed], forbid=[], count=[]), bed)
+    reason = verdict.judge(beds.run(bed, bare_machine(scenario, bed, image), verdict, bare_log, scenario['timeout']))
+    if reason:
+        return f'without Margay: {reason}'
+    bare = seen(bare_log)
+    differ = [line for line in difflib.unified_diff(bare, seen(log), n=0, lineterm='') if not line.startswith('@')]
+    return None if bare and not differ else 'it does not see what it sees on the bare machine:\n' + '\n'.join(differ[2:])
+
+
 def run_one(scenario, bed):
     name = scenario['name']
     directory = os.path.join(beds.OUT, 'test', bed)
@@ -121,11 +169,12 @@ def run_one(scenario, bed):
         verdict = Verdict(scenario, bed)
         ended = beds.run(bed, machine_for(scenario, bed, image), verdict, log,
                          scenario['timeout'])
+        reason = verdict.judge(ended) or debugger_silent(scenario, log) or \
+            bare_differs(scenario, bed, log, image)
     except beds.BedError as error:
         return Outcome(name, bed, 'FAIL', str(error), log=log)
     finally:
         remove(image)
-    reason = verdict.judge(ended) or debugger_silent(scenario, log)
     return Outcome(name, bed, 'FAIL' if reason else 'ok', reason or '', ended.seconds, log)
 
 

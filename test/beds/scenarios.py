@@ -17,7 +17,8 @@ Keys on the first line: NUMBERS and TEXTS, and long=BED,... for more beds in che
 Indented: guest NAME [KEY=VALUE...] [-- COMMAND LINE]; options, for Margay; expect, forbid, same (a group that must match the
     same text each time), count LEAST[-MOST] and says (by Bochs's debugger), each with a regular expression; after REGEX and
     send TEXT to type it, or host COMMAND to run one on the build machine; module FILE ARGUMENTS; qemu, with arguments; grub, a command before Margay is loaded;
-    bochs KEY=VALUE; debugger, commands with `;` between (bochsdbg.py)
+    bochs KEY=VALUE; bare WORDS: the guest's lines `see ...` must be those of its kernel, with these words more, on the
+    same machine without Margay; debugger, commands with `;` between (bochsdbg.py)
 """
 import copy
 import os
@@ -65,6 +66,7 @@ FIELDS = {
     'debugger': [],             # commands for Bochs's debugger: test/beds/bochsdbg.py
     'debugger_says': [],        # regexes that must match lines of its output
     'modules': [],              # more boot modules: [FILE, ARGUMENTS]
+    'bare': None,               # words for the first guest's kernel on the bare machine
 }
 GUEST_FIELDS = {'name': None, 'elf': None, 'vcpus': 1, 'mem': None, 'flags': '', 'cmdline': None,
                 'initrd': None, 'test': None, 'pass': True}
@@ -225,12 +227,12 @@ def first_line(text, before, where):
 def further_line(entry, key, text, seen, where):
     """Parse an indented line. `seen` has the keys that earlier lines of the entry set."""
     field = LISTS.get(key) or {'guest': 'guests', 'after': 'input', 'module': 'modules'}.get(key, key)
-    if field not in seen and key not in ('options', 'send', 'host'):
+    if field not in seen and key not in ('options', 'bare', 'send', 'host'):
         entry[field] = {} if key == 'bochs' else []
         seen.add(field)
     if key in LISTS:
         entry[field].append(text)
-    elif key == 'options':
+    elif key in ('options', 'bare'):
         entry[key] = text
     elif key == 'guest':
         entry['guests'].append(guest_line(text, where))
