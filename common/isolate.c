@@ -7,6 +7,7 @@
  * then uses the CPU's local APIC: arch/x86/guest/direct.c.
  */
 #include <margay/arch.h>
+#include <margay/boot_guest.h>
 #include <margay/domain_parts.h>
 #include <margay/errno.h>
 #include <margay/isolate.h>
@@ -32,6 +33,8 @@ const char *isolate_why(int rc)
 		return "the housekeeping CPU stays shared, and so does a control domain";
 	case -EEXIST:
 		return "another guest may run on these CPUs only, or its device still interrupts one";
+	case -ENOSPC:
+		return "not so many CPUs are free";
 	case -EXDEV:
 		return "trusted: the APIC ids of its vCPUs are not those of the CPUs";
 	default:
@@ -87,6 +90,50 @@ static int check(const struct domain *d, const struct cpu_set *set)
 	if (n != d->nr_vcpus)
 		return -EINVAL;
 	return needed_by_others(d, set) ? -EEXIST : 0;
+}
+
+/* Returns the CPUs that no domain and no boot guest has, or was told of. */
+static struct cpu_set free_cpus(const struct domain *d)
+{
+	struct cpu_set set = boot_guests_cpus();
+	const struct domain *other;
+
+	guard(&domains_lock);
+	list_for_each(other, &domain_list, link)
+		for (unsigned i = 0; other != d && other->own_cpus && i < ARRAY_SIZE(set.bits); i++)
+			set.bits[i] |= other->own_cpus->bits[i];
+	cpu_set_add(&set, housekeeping_cpu->id);
+	for (unsigned i = 0; i < ARRAY_SIZE(set.bits); i++)
+		set.bits[i] = ~(set.bits[i] | owned_cpus.bits[i]);
+	return set;
+}
+
+static bool is_whole_core(const struct cpu *c, const struct cpu_set *set)
+{
+	for (const struct cpu *s = c->sibling; s != c; s = s->sibling)
+		if (!cpu_set_has(set, s->id))
+			return false;
+	return true;
+}
+
+int isolate_choose(const struct domain *d, struct cpu_set *set)
+{
+	struct cpu_set free = free_cpus(d);
+	unsigned left = d->max_vcpus, i;
+
+	memset(set, 0, sizeof(*set));
+	for (unsigned n = 0; n < 2 * nr_nodes; n++) /* each node's whole cores, then its others */
+		for_each_cpu(i, &free) {
+			if (!left || cpus[i]->node != (d->node + n / 2) % nr_nodes ||
+			    (n % 2 == 0 && !is_whole_core(cpus[i], &free)) || cpu_set_has(set, i))
+				continue;
+			cpu_set_add(set, i);
+			if (needed_by_others(d, set))
+				cpu_set_remove(set, i);
+			else
+				left--;
+		}
+	return left ? -ENOSPC : 0;
 }
 
 /* Moves every vCPU whose set of allowed CPUs has changed. */
@@ -194,7 +241,8 @@ static int next_stage(struct domain *d, enum isolation stage)
 
 int isolate_dedicate(struct domain *d, const struct cpu_set *set)
 {
-	int rc;
+	struct cpu_set chosen;
+	int rc = 0;
 
 	switch (d->isolation) {
 	case ISOLATION_TAKES:
@@ -224,10 +272,16 @@ int isolate_dedicate(struct domain *d, const struct cpu_set *set)
 			cpu_raise(housekeeping_cpu, CPU_WORK_GUESTS);
 		return 0;
 	}
-	rc = check(d, set);
+	if (cpu_set_next(set, 0) < nr_cpus)
+		chosen = *set;
+	else if (d->own_cpus)
+		chosen = *d->own_cpus;
+	else
+		rc = isolate_choose(d, &chosen);
+	rc = rc ? rc : check(d, &chosen);
 	if (rc)
 		return rc;
-	set_owners(d, set);
+	set_owners(d, &chosen);
 	pci_follow();
 	d->isolation_tries = 0;
 	d->isolation_period = quiesce_start();

@@ -157,7 +157,7 @@ static u8 function_node(const struct guest_spec *spec)
 	return f ? f->node : NODE_ANY;
 }
 
-static struct domain *guest_create(const struct guest_spec *spec)
+static struct domain *guest_create(struct guest_spec *spec)
 {
 	struct domain_config config = {
 		.id = spec->initial ? INITIAL_DOMID : DOMID_INVALID,
@@ -179,7 +179,9 @@ static struct domain *guest_create(const struct guest_spec *spec)
 		return NULL;
 	d->hardware = gets_devices(spec);
 	d->native = spec->dedicated;
-	d->own_cpus = spec->dedicated ? &spec->pin : NULL;
+	if (spec->dedicated && !spec->nr_pin && !isolate_choose(d, &spec->pin))
+		spec->nr_pin = spec->vcpus;
+	d->own_cpus = spec->dedicated && spec->nr_pin ? &spec->pin : NULL;
 	d->trusted = spec->trusted;
 	if (d->trusted)
 		pr_warn("guest %s: trusted, hence insecure:\n  it may send any CPU any interrupt\n",
@@ -238,6 +240,18 @@ static bool map_trusted(struct domain *d)
 	return more;
 }
 
+struct cpu_set boot_guests_cpus(void)
+{
+	struct cpu_set set = { 0 };
+	const struct boot_guest *bg;
+
+	list_for_each(bg, &guests, link)
+		for (unsigned i = 0;
+		     bg->spec.dedicated && bg->state != GUEST_OFF && i < ARRAY_SIZE(set.bits); i++)
+			set.bits[i] |= bg->spec.pin.bits[i];
+	return set;
+}
+
 /* Gives the guest its CPUs. Not before all CPUs run their loops. */
 static int dedicate(struct boot_guest *bg)
 {
@@ -248,8 +262,9 @@ static int dedicate(struct boot_guest *bg)
 		policy_control_leave();
 	}
 	if (rc && rc != -ERESTART)
-		pr_err("guest %s: dedicated=%.*s: %s\n", bg->spec.name, (int)bg->spec.pin_list_len,
-		       bg->spec.pin_list, isolate_why(rc));
+		pr_err("guest %s: dedicated%s%.*s: %s\n", bg->spec.name,
+		       bg->spec.pin_list ? "=" : "", (int)bg->spec.pin_list_len,
+		       bg->spec.pin_list ? bg->spec.pin_list : "", isolate_why(rc));
 	return rc;
 }
 

@@ -133,6 +133,8 @@ static int guest_word(struct guest_spec *g, const struct word *w)
 		g->initial = true;
 	} else if (!w->val && key_is(w, "control")) {
 		g->control = true;
+	} else if (!w->val && key_is(w, "dedicated")) {
+		g->dedicated = true;
 	} else if (!w->val && key_is(w, "trusted")) {
 		g->trusted = true;
 	} else if (key_is(w, "pci")) {
@@ -273,7 +275,7 @@ int guest_spec_parse(const char *args, struct guest_spec *g)
 		pr_err("%s: has no %s=\n", g->label, g->kind == MODULE_GUEST ? "name" : "for");
 		ret = -EINVAL;
 	}
-	if (g->dedicated ? g->nr_pin != g->vcpus : g->trusted) {
+	if (g->dedicated ? g->nr_pin && g->nr_pin != g->vcpus : g->trusted) {
 		pr_err("%s: dedicated= lists a CPU for each vCPU;\n  trusted is for such a guest\n",
 		       g->label);
 		ret = -EINVAL;
@@ -296,7 +298,7 @@ void guest_spec_affinity(const struct guest_spec *g, unsigned int v, struct cpu_
 {
 	if (!g->nr_pin) {
 		cpu_set_fill(set);
-	} else if (g->nr_pin == g->vcpus && v < g->vcpus) {
+	} else if (g->nr_pin == g->vcpus && v < g->vcpus && g->pin_list) {
 		memset(set, 0, sizeof(*set));
 		cpu_set_add(set, nth_pin(g, v));
 	} else {

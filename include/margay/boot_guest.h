@@ -44,5 +44,7 @@ void boot_guest_add(struct boot_guest *bg);
  * that will start.
  */
 unsigned boot_guests_start(void);
+/* Returns the CPUs that are some guest's own by its module's line, whether it runs or not. */
+struct cpu_set boot_guests_cpus(void);
 /* Builds and destroys guests in bounded steps: CPU_WORK_GUESTS. */
 void boot_guests_work(void);

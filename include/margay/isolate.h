@@ -20,7 +20,13 @@ enum isolation {
 };
 
 /*
- * Makes d dedicated: vCPU n gets the n-th CPU of the set. Returns 0, -ERESTART: call again, or an
+ * Chooses as many CPUs as d may have vCPUs, and which d could have: of its node, then of the next
+ * ones; whole cores first. Returns 0 or -ENOSPC.
+ */
+int isolate_choose(const struct domain *d, struct cpu_set *set);
+/*
+ * Makes d dedicated: vCPU n gets the n-th CPU of the set; of an empty set, those whose topology it was
+ * told, or what isolate_choose() finds. Returns 0, -ERESTART: call again, or an
  * error that isolate_why() explains; then nothing has changed. One call at a time on the machine.
  */
 int isolate_dedicate(struct domain *d, const struct cpu_set *set);

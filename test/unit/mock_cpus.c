@@ -12,6 +12,7 @@ void mock_cpus_init(unsigned n)
 	nr_cpus = n;
 	for (unsigned i = 0; i < n; i++) {
 		cpu[i].id = i;
+		cpu[i].sibling = &cpu[i];
 		cpus[i] = &cpu[i];
 	}
 	host_cpu = &cpu[0];

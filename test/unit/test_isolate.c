@@ -8,6 +8,7 @@
 #include "mock_cpus.h"
 
 #include <margay/arch.h>
+#include <margay/boot_guest.h>
 #include <margay/domain_parts.h>
 #include <margay/errno.h>
 #include <margay/isolate.h>
@@ -86,6 +87,13 @@ void policy_control_leave(void)
 {
 }
 
+static struct cpu_set wanted_at_boot;
+
+struct cpu_set boot_guests_cpus(void)
+{
+	return wanted_at_boot;
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -99,6 +107,8 @@ static int setup(void **state)
 	may_be_direct = true;
 	pauses = left = follows = 0;
 	posts = false;
+	wanted_at_boot = (struct cpu_set){ 0 };
+	nr_nodes = 1;
 	for (unsigned i = 0; i < 4; i++) {
 		struct domain *d = &dom[i / 2].d;
 
@@ -314,6 +324,55 @@ static void test_trusted(void **state)
 	assert_false(mapped || pauses);
 }
 
+static u64 choose(unsigned vcpus, u8 node)
+{
+	struct cpu_set set;
+
+	dom[0].d.max_vcpus = vcpus;
+	dom[0].d.node = node;
+	return isolate_choose(&dom[0].d, &set) ? 0 : set.bits[0];
+}
+
+/* Two nodes of three cores with two threads each, the last for Margay. */
+static void test_chosen(void **state)
+{
+	static struct cpu many[12];
+	struct cpu_set told = { { 3 } };
+
+	(void)state;
+	nr_cpus = 12;
+	nr_nodes = 2;
+	for (unsigned i = 0; i < 12; i++) {
+		many[i] = (struct cpu){ .id = i, .node = (u8)(i / 6), .sibling = &many[i ^ 1] };
+		cpus[i] = &many[i];
+	}
+	housekeeping_cpu = &many[11];
+	assert_int_equal(choose(2, 0), 0x3);
+	assert_int_equal(choose(6, 0), 0x3f);
+	assert_int_equal(choose(2, 1), 0xc0);
+	assert_int_equal(choose(5, 1), 0x7c0);	/* with the other thread of Margay's core */
+	assert_int_equal(choose(7, 0), 0x7f);
+	assert_int_equal(choose(11, 1), 0x7ff);
+	assert_int_equal(choose(12, 0), 0);
+	assert_non_null(strstr(isolate_why(-ENOSPC), "not so many"));
+	/* Not where a boot guest will be, or another was told to be, or must run. */
+	wanted_at_boot.bits[0] = 2;
+	dom[1].d.own_cpus = &told;
+	assert_int_equal(choose(2, 0), 0xc);
+	vcpu[2].affinity = (struct cpu_set){ { 0xc } };
+	assert_int_equal(choose(2, 0), 0x14);	/* leaves it CPU 3 */
+	assert_int_equal(choose(3, 0), 0x34);
+	assert_int_equal(choose(4, 0), 0x74);
+	/* A guest goes where its CPUs were before, if it may. */
+	dom[0].d.own_cpus = &told;
+	wanted_at_boot.bits[0] = 0;
+	dom[1].d.own_cpus = NULL;
+	vcpu[2].affinity = (struct cpu_set){ { ~0UL } };
+	assert_int_equal(dedicate(0, 0), -ERESTART);
+	assert_ptr_equal(vcpu[1].core, &many[1]);
+	nr_nodes = 1;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -322,6 +381,7 @@ int main(void)
 		cmocka_unit_test_setup(test_vectors_stay, setup),
 		cmocka_unit_test_setup(test_destroy, setup),
 		cmocka_unit_test_setup(test_trusted, setup),
+		cmocka_unit_test_setup(test_chosen, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

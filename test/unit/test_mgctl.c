@@ -491,13 +491,15 @@ static void test_isolate(void **state)
 	assert_int_equal(last.cmd, MARGAY_DEDICATE);
 	assert_int_equal(last.u.dedicate.domain, 3);
 	assert_int_equal(last.u.dedicate.cpus[0], 0x32);
+	assert_int_equal(run("dedicate 3"), MGCTL_OK);	/* Margay chooses */
+	assert_int_equal(last.u.dedicate.cpus[0], 0);
 	assert_int_equal(run("share 3"), MGCTL_OK);
 	assert_int_equal(last.cmd, MARGAY_SHARE);
 	answer = -EPERM;
 	assert_refused("dedicate 3 0", "dedicate CPUs to domain 3: the housekeeping CPU");
 	answer = -ESRCH;
 	assert_refused("share 9", "share the CPUs of domain 9: there is no such domain");
-	assert_int_equal(run("dedicate 3"), MGCTL_USAGE);
+	assert_int_equal(run("dedicate"), MGCTL_USAGE);
 	assert_int_equal(run("dedicate 3 4-1"), MGCTL_USAGE);
 }
 

@@ -34,7 +34,7 @@ static const struct {
 	{ "pci", "assign", "FUNCTION DOMAIN", "give FUNCTION to a domain", PCI_ASSIGN, 2 },
 	{ "pci", "revoke", "FUNCTION", "take FUNCTION from its owner", PCI_REVOKE, 1 },
 	{ "pci", "bus", "DOMAIN", "PCI slots, before it runs", PCI_BUS, 1 },
-	{ "dedicate", "", "DOMAIN CPUS", "a CPU of its own for each vCPU", DEDICATE, 2 },
+	{ "dedicate", "", "DOMAIN [CPUS]", "a CPU of its own for each vCPU", DEDICATE, 2 },
 	{ "share", "", "DOMAIN", "share its CPUs again", SHARE, 1 },
 	{ "info", "", "", "mitigations of speculation", INFO, 0 },
 	{ "log", "", "", "Margay's messages", LOG, 0 },
@@ -284,7 +284,8 @@ static bool parse_operands(char **operand, struct request *rq, FILE *err)
 	case PCI_REVOKE:
 		return parse_function(operand[0], rq, err);
 	case DEDICATE:
-		return parse_domain(operand[0], rq, err) && parse_cpus(operand[1], rq->cpus, err);
+		return parse_domain(operand[0], rq, err) &&
+		       (!operand[1] || parse_cpus(operand[1], rq->cpus, err));
 	case PCI_BUS:
 	case SHARE:
 		return parse_domain(operand[0], rq, err);
@@ -297,6 +298,7 @@ static int parse_command(int argc, char **argv, struct request *rq, FILE *err)
 {
 	const char *group = argc > 0 ? argv[0] : "", *name = argc > 1 ? argv[1] : "";
 	size_t i = 0;
+	bool optional;
 	int used;
 
 	if (argc < 1)
@@ -317,7 +319,9 @@ static int parse_command(int argc, char **argv, struct request *rq, FILE *err)
 		i++;
 	if (i == NR_COMMANDS)
 		return wrong(err, "'%s' is not a command of %s", name, group);
-	if (argc - used != commands[i].nr_operands)
+	optional = strchr(commands[i].operands, '[');	/* the last */
+	if (argc - used > commands[i].nr_operands ||
+	    argc - used + optional < commands[i].nr_operands)
 		return wrong(err, "usage: mgctl %s%s%s%s%s", group, used == 2 ? " " : "",
 			     commands[i].name, commands[i].nr_operands ? " " : "",
 			     commands[i].operands);

@@ -14,6 +14,7 @@ static const char *why(int rc)
 	case EBUSY: return "the domain has CPUs of its own, or one of these is another's";
 	case EPERM: return "the housekeeping CPU stays shared, and so do control domains";
 	case EEXIST: return "another domain may run only there, or its device interrupts one";
+	case ENOSPC: return "not so many CPUs are free";
 	case EXDEV: return "the APIC ids of the trusted domain are not those of the CPUs";
 	}
 	return strerror(-rc);

@@ -127,6 +127,7 @@ int main(void)
 	mwait = cmdline_number("mwait", 0);
 	CHECK(!mwait || cpuid(1, 0).c & CPUID_MONITOR, "no MONITOR in CPUID");
 	second_id = cpu_apic_id(1);
+	printf("local APICs %u and %u\n", cpu_apic_id(0), second_id);
 	if (cmdline_number("events", 0))
 		port = (evtchn_port_t)evtchn_bind_ipi(1);
 	prepare();
