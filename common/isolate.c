@@ -272,7 +272,7 @@ int isolate_dedicate(struct domain *d, const struct cpu_set *set)
 			cpu_raise(housekeeping_cpu, CPU_WORK_GUESTS);
 		return 0;
 	}
-	if (cpu_set_next(set, 0) < nr_cpus)
+	if (find_next_bit(set->bits, MAX_CPUS, 0) < MAX_CPUS)
 		chosen = *set;
 	else if (d->own_cpus)
 		chosen = *d->own_cpus;

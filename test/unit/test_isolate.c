@@ -172,6 +172,7 @@ static void test_refused(void **state)
 		assert_int_equal(dedicate(0, bad[i].mask), bad[i].rc);
 		assert_non_null(strstr(isolate_why(bad[i].rc), bad[i].why));
 	}
+	assert_int_equal(dedicate(0, 1UL << 60), -ENOENT);	/* is not an empty set */
 	far.bits[15] = 1;
 	assert_int_equal(isolate_dedicate(&dom[0].d, &far), -ENOENT);
 	posts = true;
