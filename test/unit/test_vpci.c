@@ -580,6 +580,10 @@ static void test_msix(void **state)
 	assert_int_equal(sim_get(s, 0x42, 2), MESSAGES - 1);
 	wr(PCI_COMMAND, 2, 0);
 	assert_null(table_region());
+	/* Another vCPU had found the region before, and takes its offset from the new base. */
+	assert_int_equal(r->base, 0);
+	assert_int_equal(region_read(r, GUEST_PCI_BASE + TABLE + 0x800, 4), (u64)~0UL);
+	region_write(r, GUEST_PCI_BASE + TABLE + 0x800, 4, 1);
 }
 
 /* A guest has a share of the entries that all need. The log says once that it has no more. */

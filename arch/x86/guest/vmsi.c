@@ -315,7 +315,8 @@ static void table_access(struct vcpu *v __unused, struct mmio_region *r, u64 off
 	u32 *word;
 
 	guard(&pci_lock);
-	if (offset % size || !m->regs)
+	/* Another vCPU may have moved the table since this one looked for it. */
+	if (offset % size || offset >= r->size || !m->regs)
 		return;
 	if (i >= m->entries) {
 		device_access(m->regs + offset, size, val, write);
