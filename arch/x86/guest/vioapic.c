@@ -148,10 +148,11 @@ static void vioapic_access(struct vcpu *v __unused, struct mmio_region *r, u64 o
 			   unsigned size, u64 *val, bool write)
 {
 	struct vioapic *io = container_of(r, struct vioapic, region);
-	unsigned shift = io->select & 1 ? 32 : 0;
+	unsigned shift;
 	struct pin *p;
 
 	guard(&io->lock);
+	shift = io->select & 1 ? 32 : 0;
 	p = find_pin(io);
 	if (!write) {
 		*val = offset == IOREGSEL ? io->select : offset == IOWIN ? read_register(io) : 0;
@@ -217,7 +218,10 @@ static int vioapic_create(struct domain *d)
 	return rc;
 }
 
-/* Takes the pins back. irq_unbind() waits for pin_fired(), which takes the lock. */
+/*
+ * Takes the pins back. irq_unbind() waits for pin_fired(), which takes the lock. Nobody looks for
+ * regions any more, and the list has some that are gone.
+ */
 static int vioapic_destroy(struct domain *d)
 {
 	struct vioapic *io;
@@ -235,7 +239,6 @@ static int vioapic_destroy(struct domain *d)
 			irq_unbind(&p->irq);
 			ioapic_end(io->n, number(p), p->low);
 		}
-		mmio_remove(d, &io->region);
 		d->vioapic = io->next;
 		kfree(io);
 	}
