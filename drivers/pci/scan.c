@@ -273,14 +273,33 @@ static void __init add_function(u32 sbdf)
 	stop_function(f);
 }
 
+/* Returns whether packets enter b's switch by a port that sends them on to its neighbours. */
+static bool in_open_switch(const struct pci_function *b)
+{
+	const struct pci_function *g;
+
+	list_for_each(g, &pci_functions, link)
+		if (g->bridge == b->bridge && g->express_type == PCI_EXP_TYPE_DOWNSTREAM && !g->acs)
+			return true;
+	return false;
+}
+
 bool pci_leaks(const struct pci_function *b)
 {
 	for (; b; b = b->bridge)
 		if (b->express_type != PCI_EXP_TYPE_UPSTREAM &&
-		    (!b->acs || (b->express_type != PCI_EXP_TYPE_ROOT_PORT &&
-				 b->express_type != PCI_EXP_TYPE_DOWNSTREAM)))
+		    (!b->acs || in_open_switch(b) ||
+		     (b->express_type != PCI_EXP_TYPE_ROOT_PORT &&
+		      b->express_type != PCI_EXP_TYPE_DOWNSTREAM)))
 			return true;
 	return false;
+}
+
+/* On a bus of PCI Express that is no root bus, all functions are of one device. */
+static bool in_one_device(const struct pci_function *f, const struct pci_function *g)
+{
+	return !f->physfn && !g->physfn &&
+	       (g->sbdf >> 3 == f->sbdf >> 3 || (f->bridge && g->bridge == f->bridge));
 }
 
 static void join(const struct pci_function *a, const struct pci_function *b)
@@ -301,8 +320,8 @@ static void find_groups(void)
 		if (pci_leaks(f->bridge))
 			join(f, f->bridge);
 		list_for_each(g, &pci_functions, link)
-			if (!f->acs && !g->acs && g->sbdf >> 3 == f->sbdf >> 3 && !f->physfn &&
-			    !g->physfn)
+			if (in_one_device(f, g) && !f->acs &&
+			    (!g->acs || f->express_type == PCI_EXP_TYPE_DOWNSTREAM))
 				join(f, g);
 	}
 }

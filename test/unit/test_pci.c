@@ -107,6 +107,21 @@ static void test_groups(void **state)
 	sim_express(sim_bridge(AT(2, 1, 0), 4, 4), 0x80, PCI_EXP_TYPE_DOWNSTREAM, false);
 	sim_add(AT(3, 0, 0), 1, 1, 0x20000);
 	sim_add(AT(4, 0, 0), 1, 1, 0x20000);
+	/* Below a port, one device with more than eight functions. */
+	sim_express(sim_bridge(AT(0, 4, 0), 6, 6), 0x80, PCI_EXP_TYPE_ROOT_PORT, false);
+	sim_acs(sim_function(AT(0, 4, 0)));
+	sim_add(AT(6, 0, 0), 1, 1, 0x20000);
+	sim_add(AT(6, 1, 0), 1, 1, 0x20000);
+	/* A switch with ACS in all ports. */
+	sim_express(sim_bridge(AT(0, 6, 0), 7, 10), 0x80, PCI_EXP_TYPE_ROOT_PORT, false);
+	sim_acs(sim_function(AT(0, 6, 0)));
+	sim_express(sim_bridge(AT(7, 0, 0), 8, 10), 0x80, PCI_EXP_TYPE_UPSTREAM, false);
+	for (unsigned i = 0; i < 2; i++) {
+		sim_express(sim_bridge(AT(8, i, 0), (u8)(9 + i), (u8)(9 + i)), 0x80,
+			    PCI_EXP_TYPE_DOWNSTREAM, false);
+		sim_acs(sim_function(AT(8, i, 0)));
+		sim_add(AT(9 + i, 0, 0), 1, 1, 0x20000);
+	}
 	/* A bridge to PCI. */
 	sim_bridge(AT(0, 30, 0), 5, 5);
 	sim_add(AT(5, 1, 0), 1, 1, 0x20000);
@@ -116,9 +131,14 @@ static void test_groups(void **state)
 	assert_int_equal(group(AT(0, 2, 2)), AT(0, 2, 0));
 	assert_int_equal(group(AT(0, 2, 1)), AT(0, 2, 0));
 	assert_int_equal(group(AT(0, 5, 1)), AT(0, 5, 1));
-	assert_int_equal(group(AT(3, 0, 0)), AT(3, 0, 0));
+	/* What enters by the port without ACS leaves by the other one. */
+	assert_int_equal(group(AT(3, 0, 0)), AT(2, 0, 0));
 	assert_int_equal(group(AT(2, 0, 0)), AT(2, 0, 0));
-	assert_int_equal(group(AT(4, 0, 0)), AT(2, 1, 0));
+	assert_int_equal(group(AT(4, 0, 0)), AT(2, 0, 0));
+	assert_int_equal(group(AT(1, 0, 0)), AT(1, 0, 0));
+	assert_int_equal(group(AT(6, 1, 0)), AT(6, 0, 0));
+	assert_int_equal(group(AT(9, 0, 0)), AT(9, 0, 0));
+	assert_int_equal(group(AT(10, 0, 0)), AT(10, 0, 0));
 	assert_int_equal(group(AT(5, 1, 0)), AT(0, 30, 0));
 	assert_int_equal(group(AT(5, 2, 0)), AT(0, 30, 0));
 	assert_int_equal(sim_get(sim_function(AT(0, 3, 0)), PCI_EXT_FIRST + PCI_ACS_CONTROL, 2),
