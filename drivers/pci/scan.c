@@ -99,9 +99,10 @@ static void find_ext_caps(struct pci_function *f)
 
 		if (!header || header == ~0U)
 			return;
-		if ((header & 0xffff) == PCI_EXT_ACS)
+		if ((header & 0xffff) == PCI_EXT_ACS && !f->acs)
 			f->acs = (u16)at;
-		if ((header & 0xffff) == PCI_EXT_SRIOV && at + PCI_SRIOV_SIZE <= PCI_CONFIG_SIZE)
+		if ((header & 0xffff) == PCI_EXT_SRIOV && !f->sriov &&
+		    at + PCI_SRIOV_SIZE <= PCI_CONFIG_SIZE)
 			f->sriov = (u16)at;
 		at = header >> 20 & ~3U;
 	}

@@ -251,6 +251,9 @@ static struct sim_function *add_sriov(u32 flags)
 	sim_express(s, 0x80, 0, true);
 	sim_sriov(s, 8, 2, 2, 0x11);
 	sim_vf_bar(s, 0, 0, 0x4000, flags);
+	/* A second one, which no driver looks for. */
+	sim_set(s, SIM_SRIOV, 4, PCI_EXT_SRIOV | 1 << 16 | 0x300U << 20, 0);
+	sim_set(s, 0x300, 4, PCI_EXT_SRIOV | 1 << 16, 0);
 	return s;
 }
 

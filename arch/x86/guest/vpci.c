@@ -24,7 +24,7 @@
 #define COMMAND_WRITABLE                                                                          \
 	(PCI_COMMAND_MEM | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR |           \
 	 PCI_COMMAND_NO_INTX)
-#define DEVCTL_HARMLESS 0x7b1fU
+#define DEVCTL_HARMLESS 0x791fU
 #define UPPER_HALF 0xffff0000U	/* a status register, whose bits a one clears */
 
 /*
