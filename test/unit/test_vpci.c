@@ -1121,10 +1121,17 @@ static void test_control(void **state)
 	assert_false(pci_memory_is_free(control, NULL, BAR, 0x1000));
 	assert_int_equal(revoke(NVME), 0);
 	assert_int_equal(assign(control, NVME), 0);
-	/* A guest gets one: the control domain has it no more. */
+	/* A guest gets one: the control domain has it no more, nor what it touched without decoding. */
 	assert_int_equal(cr(NVME, 0, 2), 0x1b36);
+	write_of(control, NVME, PCI_COMMAND, 2, 0);
+	assert_int_equal(p2m_map_over(control, BAR >> PAGE_SHIFT, 0, P2M_MMIO, 0), 0);
+	write_of(control, NVME, PCI_BAR0, 4, (u32)BAR + 0x4000);
+	assert_int_equal(p2m_map_over(control, (BAR >> PAGE_SHIFT) + 5, 0, P2M_MMIO, 0), 0);
+	table_at = BAR + 0x4000 + TABLE;
+	pci_find(NVME)->msix_page = 0;
 	assert_int_equal(assign(guest, NVME), 0);
 	assert_ptr_equal(attached[NVME], guest);
+	assert_int_equal(pages_of(control), 0);
 	assert_int_equal(cr(NVME, 0, 2), 0xffff);
 	write_of(control, NVME, PCI_COMMAND, 2, 0);
 	assert_int_equal(sim_get(sim_function(NVME), PCI_COMMAND, 2),

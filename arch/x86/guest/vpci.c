@@ -322,6 +322,10 @@ void vpci_stop(struct pci_function *f)
 	vmsi_stop(v->msi);
 	vpci_map_bars(v, false);
 	v->sbdf = NOWHERE;
+	if (v->d->hardware) {	/* that may have moved them since it stopped decoding */
+		pci_update_bars(f);
+		vpci_map_bars(v, false);
+	}
 	if (v->other)
 		vport_unplug(v->other);
 	v->other = NULL;

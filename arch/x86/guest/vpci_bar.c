@@ -98,14 +98,19 @@ static gpaddr_t wanted(const struct vpci_function *v, unsigned i)
 void vpci_map_bars(struct vpci_function *v, bool on)
 {
 	for (unsigned i = 0; i < PCI_BARS; i++) {
-		if (v->mapped[i]) {
-			vmsi_move_table(v->msi, i, 0);
-			vpci_unmap(v->d, v->mapped[i], v->f->bar[i].size);
-		}
-		v->mapped[i] = on && is_memory(&v->f->bar[i]) ? wanted(v, i) : 0;
+		const struct pci_bar *b = &v->f->bar[i];
+		/* The domain with the devices maps by touching, whether they decode or not. */
+		gpaddr_t was = v->d->hardware ? b->base : v->mapped[i];
+
+		if (!is_memory(b))
+			continue;
+		vmsi_move_table(v->msi, i, 0);
+		if (was)
+			vpci_unmap(v->d, was, b->size);
+		v->mapped[i] = on ? wanted(v, i) : 0;
 		if (!v->mapped[i])
 			continue;
-		if (!v->d->hardware)	/* that domain maps by touching */
+		if (!v->d->hardware)
 			map_bar(v, i, v->mapped[i]);
 		vmsi_move_table(v->msi, i, v->mapped[i]);
 	}
