@@ -456,6 +456,10 @@ static void test_limits(void **state)
 	assert_int_equal(cpuid_efer_allowed(&mock_domain),
 			 EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE | EFER_FFXSR);
 	assert_int_equal(cpuid_xcr0_allowed(&mock_domain), 7);
+	/* What the p2m can map. A guest's PCI bus has BARs of 64 bits in the upper half of that. */
+	assert_int_equal(arch_phys_bits(), 40);
+	x86.phys_bits = 52;
+	assert_int_equal(arch_phys_bits(), 48);
 }
 
 /* Checks the rules of the tools: leaves and subleaves in order and in range. Returns the number. */

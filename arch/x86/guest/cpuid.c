@@ -494,7 +494,8 @@ static void cpuid_policy_free(struct domain *d)
 
 const struct domain_part arch_part = { .create = cpuid_policy_init, .free = cpuid_policy_free };
 
-unsigned arch_phys_bits(void) { return x86.phys_bits; }
+/* Nested page tables have four levels, whatever the CPU could address. */
+unsigned arch_phys_bits(void) { return x86.phys_bits < 48 ? x86.phys_bits : 48; }
 
 u64 cpuid_cr4_allowed(const struct domain *d) { return d->cpuid->cr4; }
 u64 cpuid_efer_allowed(const struct domain *d) { return d->cpuid->efer; }
