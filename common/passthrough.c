@@ -35,11 +35,10 @@ static int check(const struct domain *d, const struct pci_function *f)
 		return -EBUSY;
 	if (is_shared(d, f))
 		return -EXDEV;
-	if (!d->vpci)
+	/* A device's access brings no memory that comes on demand. */
+	if (!d->vpci || (!d->hardware && (!iommu_isolates(f->sbdf) || d->nr_on_demand)))
 		return -EOPNOTSUPP;
-	return !d->hardware && (!iommu_covers(f->sbdf) || iommu_has_reserved(f->sbdf)) ?
-		       -EOPNOTSUPP :
-		       0;
+	return 0;
 }
 
 const char *pci_why(int rc)
@@ -48,8 +47,8 @@ const char *pci_why(int rc)
 	case ENODEV: return "there is none, or nobody may have it";
 	case EBUSY: return "it is another domain's";
 	case EXDEV: return "it cannot be isolated from another domain's";
-	case EOPNOTSUPP: return "no IOMMU covers it, firmware uses it, or it has no reset";
-	case EINVAL: return "other devices are in the pages of its BARs";
+	case EOPNOTSUPP: return "no IOMMU isolates it, firmware uses it, or it has no reset";
+	case EINVAL: return "its BARs are not whole pages of its own memory";
 	case ETIMEDOUT: return "it does not come back from its reset";
 	}
 	return "no memory or addresses left";

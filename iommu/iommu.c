@@ -30,6 +30,11 @@ bool iommu_covers(u32 sbdf)
 	return u && u->in_use;
 }
 
+bool iommu_isolates(u32 sbdf)
+{
+	return iommu_covers(sbdf) && iommu_unit_of(sbdf)->remaps && !iommu_has_reserved(sbdf);
+}
+
 bool iommu_in_memory(paddr_t at, u64 size)
 {
 	for (const struct iommu *u = iommu_units; u; u = u->next)

@@ -161,6 +161,8 @@ struct iommu *iommu_add_unit(const struct iommu *u, u64 align);
 struct iommu_region *iommu_add_region(paddr_t base, u64 size, bool write);
 struct iommu_range *iommu_add_range(const struct iommu_range *r);
 
+/* Returns whether firmware wants the function to reach memory of its own (RMRR, IVMD). */
+bool iommu_has_reserved(u32 sbdf);
 /* Returns the unit that covers the function, which need not be in use, or NULL. */
 struct iommu *iommu_unit_of(u32 sbdf);
 /* Returns the id that the function's requests have: IVRS's alias, or its own. */

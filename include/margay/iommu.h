@@ -18,8 +18,8 @@ bool iommu_present(void);
 bool iommu_covers(u32 sbdf);
 /* Returns whether any of the memory is a unit's registers. */
 bool iommu_in_memory(paddr_t at, u64 size);
-/* Returns whether firmware wants the function to reach memory of its own (RMRR, IVMD). */
-bool iommu_has_reserved(u32 sbdf);
+/* Returns whether one fences the function's DMA and interrupts, and firmware has no memory for it. */
+bool iommu_isolates(u32 sbdf);
 
 /*
  * Gives the function at sbdf to d: it reaches d's pages from then on, and if d has the machine's devices

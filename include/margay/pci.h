@@ -130,7 +130,8 @@ int pci_reset(struct pci_function *f);
  * pci_assign() gives a function to d: takes it from the control domain, if that has it, resets it,
  * and lets it reach d's memory. 0; -ERESTART to be called again; -ENODEV: there is no such function,
  * or nobody may have it; -EBUSY: it has an owner; -EXDEV: it cannot be isolated from a function
- * that another domain has; -EOPNOTSUPP: no IOMMU covers it, it has no reset, or d has no PCI bus;
+ * that another domain has; -EOPNOTSUPP: no IOMMU isolates it, it has no reset, or d has no PCI bus or
+ * memory on demand;
  * -EINVAL: its BARs are not its own whole pages; others of a reset or an attachment.
  * pci_revoke() takes it from its owner: 0, -ERESTART, -ENOENT: it has none. Then nobody has it. A
  * guest is asked for it first, unless it is by force: -EAGAIN until the guest has given it up.

@@ -593,6 +593,12 @@ static void test_half(void **state)
 	assert_true(iommu_present());
 	assert_false(iommu_covers(F(0, 1, 0)));
 	assert_true(iommu_covers(F(6, 0, 0)));
+	assert_false(iommu_isolates(F(0, 1, 0)));
+	assert_true(iommu_isolates(F(6, 0, 0)));
+	/* It fences DMA alone: a guest's device could send any interrupt to any CPU. */
+	unit(1)->remaps = false;
+	assert_true(iommu_covers(F(6, 0, 0)));
+	assert_false(iommu_isolates(F(6, 0, 0)));
 }
 
 static void test_attach(void **state)
@@ -840,6 +846,7 @@ static void test_reserved(void **state)
 	iommu_init();
 	assert_logged("reserved memory 0x200000-0x200fff ignored: it has RAM");
 	assert_true(iommu_has_reserved(F(0, 1, 0)));
+	assert_false(iommu_isolates(F(0, 1, 0)));
 	assert_false(iommu_has_reserved(F(6, 0, 0)));
 	assert_int_equal(records[0].nr, 1);
 	id = records[0].attached[0].domain;

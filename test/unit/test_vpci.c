@@ -133,7 +133,7 @@ void irq_unbind(struct irq *i)
 
 bool iommu_present(void) { return true; }
 bool iommu_covers(u32 sbdf) { return sbdf != PCI_SBDF(0, 0, 7 << 3); }
-bool iommu_has_reserved(u32 sbdf) { return sbdf == NVME && reserved; }
+bool iommu_isolates(u32 sbdf) { return iommu_covers(sbdf) && !(sbdf == NVME && reserved); }
 
 int iommu_attach(struct domain *d, u32 sbdf)
 {
@@ -1075,6 +1075,9 @@ static void test_refusals(void **state)
 	reserved = true;
 	assert_int_equal(assign(guest, NVME), -EOPNOTSUPP);
 	reserved = false;
+	guest->nr_on_demand = 1;
+	assert_int_equal(assign(guest, NVME), -EOPNOTSUPP);
+	guest->nr_on_demand = 0;
 	pci_find(NVME)->hidden = true;
 	assert_int_equal(assign(guest, NVME), -ENODEV);
 	pci_find(NVME)->hidden = false;

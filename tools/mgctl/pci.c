@@ -115,10 +115,11 @@ static const char *why(const struct request *rq, int rc)
 	case EXDEV:
 		return "it cannot be isolated from another domain's (mgctl pci list: its group)";
 	case EOPNOTSUPP:
-		return "no IOMMU covers it, firmware uses it, it has no reset, or the domain has no "
+		return "no IOMMU isolates it, firmware uses it, it has no reset, "
+		       "the domain's memory comes on demand (maxmem above memory), or the domain has no "
 		       "PCI bus (the word `pci' of its boot module, or mgctl pci bus)";
 	case EINVAL:
-		return "other devices are in the pages of its BARs";
+		return "its BARs are not whole pages of its own memory";
 	case EEXIST:
 		return "it has one";
 	case EALREADY:
