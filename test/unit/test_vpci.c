@@ -1145,6 +1145,61 @@ static void test_control(void **state)
 	assert_int_equal(cr(NVME, 0, 2), 0x1b36);
 }
 
+/*
+ * Firmware has put an MSI-X table over an APIC; another one is in the middle of a page. MSI-X turned on
+ * before the table is anywhere.
+ */
+static void test_tables(void **state)
+{
+	struct sim_function *s = sim_function(NVME);
+	struct mmio_region *r;
+
+	(void)state;
+	sim_bar(s, 0, 0xfee00000, 0x4000, PCI_BAR_64);
+	sim_set(s, PCI_COMMAND, 2, PCI_COMMAND_MEM, 0x547);
+	pci_update_bars(pci_find(NVME));
+	s = sim_add(PCI_SBDF(0, 0, 8 << 3), 1, 1, 0x20000);
+	sim_bar(s, 0, 0xfc000400, 0x400, 0);
+	sim_cap(s, 0x40, PCI_CAP_MSIX);
+	sim_set(s, 0x42, 2, 1, 0xc000);
+	sim_set(s, 0x44, 4, 0x100, 0);
+	sim_set(s, PCI_COMMAND, 2, PCI_COMMAND_MEM, 0x547);
+	pci_discover(s->sbdf);
+	table_at = 0xfc000000;
+	assert_int_equal(create_control(), 0);
+	write_of(control, NVME, 0x42, 2, PCI_MSIX_ENABLE);
+	for (r = control->mmio; r && r->base != 0xfc000000; r = r->next)
+		;
+	assert_non_null(r);
+	region_write(r, 0x510, 8, 0xfee01000);
+	region_write(r, 0x518, 4, 0x55);
+	region_write(r, 0x51c, 4, 0);
+	write_of(control, s->sbdf, 0x42, 2, PCI_MSIX_ENABLE);
+	assert_int_equal(((u32 *)table_pages)[0x510 / 4], 0xfee00010);
+	assert_int_equal(region_read(r, 0x518, 4), 0x55);
+	region_write(r, 0x3fc, 4, 0x1234);	/* a neighbour's register */
+	assert_int_equal(((u32 *)table_pages)[0x3fc / 4], 0x1234);
+	destroy(control);
+	control = new_domain(true);
+	/* As ordinary guests may. */
+	table_at = 0xfc002000;
+	memset(table_pages, 0, sizeof(table_pages));
+	sim_bar(sim_function(NVME), 0, 0xfc000000, 0x4000, PCI_BAR_64);
+	sim_bar(s, 0, 0xfc008000, 0x400, 0);
+	pci_update_bars(pci_find(s->sbdf));
+	assert_int_equal(assign(guest, NVME), 0);
+	wr(0x42, 2, PCI_MSIX_ENABLE);
+	assert_int_equal(hw(0, 3), 0);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(hw(0, 3), 1);
+	entry_write(1, 0xfee01000, 0x55, 0);
+	assert_int_equal(hw(1, 0) & 0xfff00010, 0xfee00010);
+	table_pages[16] = 0;	/* lost */
+	wr(PCI_COMMAND, 2, 0);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
+	assert_int_equal(hw(1, 0) & 0xfff00010, 0xfee00010);
+}
+
 /* The control domain writes to the SR-IOV capability. Returns how many writes were refused. */
 static u64 sw(unsigned reg, unsigned size, u32 val)
 {
@@ -1392,6 +1447,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_halfway, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_tables, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_control, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sriov_writes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sriov, setup, teardown),

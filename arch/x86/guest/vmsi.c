@@ -12,6 +12,7 @@
 #include <margay/errno.h>
 #include <margay/evtchn.h>
 #include <x86/apic.h>
+#include <x86/hardware.h>
 #include <x86/io.h>
 #include <x86/paging.h>
 #include <x86/posting.h>
@@ -47,6 +48,7 @@ struct vmsi {
 	unsigned entries;	/* of the MSI-X table; 0: there is none that can be used */
 	u8 bar;			/* of the table */
 	u64 offset;		/* of the table in its BAR */
+	u64 start;		/* of the table in its pages */
 	struct mmio_region table;	/* base 0: not among the domain's regions */
 	volatile u8 *regs;	/* of the table's pages; NULL: nobody may use them */
 	bool lacked;		/* some got nothing, and the log says so */
@@ -237,7 +239,7 @@ static void update_entry(struct vmsi *m, unsigned i)
 
 	if (!m->regs)
 		return;
-	e = (volatile u32 *)(m->regs + (m->offset & ~PAGE_MASK)) + i * ENTRY_WORDS;
+	e = (volatile u32 *)(m->regs + m->start) + i * ENTRY_WORDS;
 	e[CONTROL] = ENTRY_MASKED;
 	/* A guest masks a PIRQ's event; it leaves the entry masked, as it was at the reset. */
 	if (!(m->msix & PCI_MSIX_ENABLE) ||
@@ -310,7 +312,7 @@ static void table_access(struct vcpu *v __unused, struct mmio_region *r, u64 off
 			 u64 *val, bool write)
 {
 	struct vmsi *m = container_of(r, struct vmsi, table);
-	u64 at = offset - (m->offset & ~PAGE_MASK), i = at / PCI_MSIX_ENTRY;
+	u64 at = offset - m->start, i = at / PCI_MSIX_ENTRY;
 	unsigned n = at / 4 % ENTRY_WORDS;
 	u32 *word;
 
@@ -341,16 +343,19 @@ bool vmsi_has_table(const struct vmsi *m, unsigned i, u64 offset, u64 size)
 	       first < offset + size;
 }
 
-/* Maps the table's pages where the device has them now. */
+/* Maps the table's pages where the device has them now. Firmware may have put it over others. */
 static void map_table(struct vmsi *m)
 {
 	struct pci_function *f = m->v->f;
-	paddr_t page = (f->bar[m->bar].base + m->offset) & PAGE_MASK;
+	paddr_t at = f->bar[m->bar].base + m->offset, page = at & PAGE_MASK;
 
 	if (f->msix_page != page) {
-		f->msix_regs = map_mmio(page, m->table.size);
+		bool own = memory_is_devices(m->v->d, f, at, m->entries * PCI_MSIX_ENTRY);
+
+		f->msix_regs = own ? map_mmio(page, m->table.size) : NULL;
 		f->msix_page = f->msix_regs ? page : 0;
 	}
+	m->start = at & ~PAGE_MASK;
 	m->regs = f->msix_regs;
 }
 
@@ -360,16 +365,19 @@ void vmsi_move_table(struct vmsi *m, unsigned i, gpaddr_t gpa)
 		return;
 	if (m->table.base)
 		mmio_remove(m->v->d, &m->table);
-	m->table.base = gpa ? gpa + (m->offset & PAGE_MASK) : 0;
+	m->table.base = gpa ? (gpa + m->offset) & PAGE_MASK : 0;
 	if (!gpa)
 		return;
 	map_table(m);
 	mmio_add(m->v->d, &m->table);
 	vpci_unmap(m->v->d, m->table.base, m->table.size);
+	/* MSI-X may have been turned on while the table was nowhere. */
+	for (i = 0; i < m->entries && (m->msix & PCI_MSIX_ENABLE); i++)
+		update_entry(m, i);
 }
 
-/* Finds the MSI-X table. A device may say nonsense: then nobody can use its MSI-X. 0 or -ENOMEM. */
-static int find_table(struct vmsi *m, unsigned entries)
+/* Finds the MSI-X table. A device may say nonsense: then nobody can use its MSI-X. */
+static void find_table(struct vmsi *m, unsigned entries)
 {
 	struct pci_function *f = m->v->f;
 	u32 where = pci_read(f->sbdf, f->msix + PCI_MSIX_TABLE, 4);
@@ -380,14 +388,10 @@ static int find_table(struct vmsi *m, unsigned entries)
 	m->offset = where & ~PCI_MSIX_BAR;
 	b = &f->bar[min(m->bar, (u8)(PCI_BARS - 1))];
 	if (m->bar >= PCI_BARS || b->io || m->offset + size > b->size)
-		return 0;
+		return;
 	m->table.size = ALIGN_UP((m->offset & ~PAGE_MASK) + size, PAGE_SIZE);
 	m->table.access = table_access;
 	m->entries = entries;
-	if (!b->base)	/* the domain will place it */
-		return 0;
-	map_table(m);
-	return m->regs ? 0 : -ENOMEM;
 }
 
 /* The enabling bits and the message are virtual, mask and pending bits the device's. One message. */
@@ -411,7 +415,6 @@ int vmsi_create(struct vpci_function *v)
 	u32 control = f->msi ? pci_read(f->sbdf, f->msi + PCI_MSI_CONTROL, 2) : 0, enabling;
 	unsigned entries = 0;
 	struct vmsi *m;
-	int rc;
 
 	if (!f->msi && !f->msix)
 		return 0;
@@ -432,10 +435,10 @@ int vmsi_create(struct vpci_function *v)
 		msi_rules(m, control);
 	if (!entries)
 		return 0;
-	rc = find_table(m, entries);
+	find_table(m, entries);
 	enabling = m->entries ? (PCI_MSIX_ENABLE | PCI_MSIX_MASK_ALL) << 16 : 0;
 	vpci_rule(v, f->msix, ~0U, enabling, enabling);
-	return rc;
+	return 0;
 }
 
 void vmsi_stop(struct vmsi *m)
