@@ -546,6 +546,9 @@ static void test_pci_driver(void **state)
 	assert_int_equal(run("pci assign 3:00.0 2"), MGCTL_REFUSED);
 	assert_int_equal(last.cmd, 0);
 	assert_says(err, "the driver nvme of this domain uses 0000:03:00.0: unbind it");
+	assert_int_equal(run("pci revoke 3:00.0"), MGCTL_REFUSED);
+	assert_int_equal(last.cmd, 0);
+	assert_says(err, "the driver nvme of this domain uses 0000:03:00.0: unbind it");
 	assert_int_equal(run("pci assign 3:00.1 2"), MGCTL_OK);
 	assert_int_equal(run("pci assign --force 3:00.0 2"), MGCTL_OK);
 	assert_int_equal(last.cmd, MARGAY_PCI_ASSIGN);

@@ -207,7 +207,7 @@ int do_pci(struct mgctl *m, const struct request *rq)
 			    why(rq, rc));
 		break;
 	default:
-		if (rq->command == PCI_ASSIGN && !rq->force && in_use(m, rq->sbdf))
+		if (!rq->force && in_use(m, rq->sbdf))
 			return MGCTL_REFUSED;
 		rc = rq->command == PCI_ASSIGN ? m->call(m, &op) : take_away(m, rq);
 		if (rc)
