@@ -22,11 +22,9 @@ static void *__init keep_record(const void *p, size_t size)
 {
 	void *copy = kzalloc(size);
 
-	if (copy)
-		memcpy(copy, p, size);
-	else
-		pr_err("iommu: no memory for what firmware says\n");
-	return copy;
+	if (!copy)
+		panic("no memory for what firmware says of IOMMUs\n");
+	return memcpy(copy, p, size);
 }
 
 static bool __init has_ram(paddr_t at, u64 size)
@@ -57,10 +55,8 @@ struct iommu *__init iommu_add_unit(const struct iommu *u, u64 align)
 		return NULL;
 	}
 	*at = keep_record(u, sizeof(*u));
-	if (*at) {
-		(*at)->index = n;
-		(*at)->node = NODE_ANY;
-	}
+	(*at)->index = n;
+	(*at)->node = NODE_ANY;
 	return *at;
 }
 
@@ -68,17 +64,14 @@ struct iommu_range *__init iommu_add_range(const struct iommu_range *r)
 {
 	struct iommu_range *new = keep_record(r, sizeof(*r));
 
-	if (new) {
-		new->next = iommu_ranges;
-		iommu_ranges = new;
-	}
-	return new;
+	new->next = iommu_ranges;
+	return iommu_ranges = new;
 }
 
 /* Nobody may reach Margay's memory, or RAM, because firmware says so. */
 struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
 {
-	struct iommu_region *r = NULL, new = { iommu_regions, base, size, write, false };
+	struct iommu_region new = { iommu_regions, base, size, write, false };
 	bool good = size && IS_ALIGNED(base | size, PAGE_SIZE) && base < ADDRESSES &&
 		    size <= ADDRESSES - base;
 	const char *why = !good               ? "wrong" :
@@ -90,11 +83,7 @@ struct iommu_region *__init iommu_add_region(paddr_t base, u64 size, bool write)
 		pr_warn("iommu: reserved memory %#lx-%#lx ignored: %s\n", base, base + size - 1,
 			why);
 	new.usable = !why;
-	if (good)
-		r = keep_record(&new, sizeof(new));
-	if (r)
-		iommu_regions = r;
-	return r;
+	return good ? iommu_regions = keep_record(&new, sizeof(new)) : NULL;
 }
 
 static bool range_has(const struct iommu_range *r, u32 sbdf)

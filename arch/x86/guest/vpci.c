@@ -180,21 +180,13 @@ static void config_access(struct domain *d, u64 address, unsigned size, u64 *val
 		v->refused++;
 }
 
-/* What an ordinary guest has of config space in memory. */
-static const struct acpi_ecam guest_ecam = { GUEST_PCI_ECAM, GUEST_PCI_ECAM_SIZE, 0 };
-
-static const struct acpi_ecam *ecam_of(const struct domain *d, ptrdiff_t i)
-{
-	return d->hardware ? &boot_acpi.ecam[i] : &guest_ecam;
-}
-
 static void ecam_access(struct vcpu *v, struct mmio_region *r, u64 offset, unsigned size, u64 *val,
 			bool write)
 {
-	const struct vpci *p = v->domain->vpci;
-	const struct acpi_ecam *e = ecam_of(v->domain, r - p->ecam);
+	struct domain *d = v->domain;
+	u64 first = d->hardware ? boot_acpi.ecam[r - ((struct vpci *)d->vpci)->ecam].sbdf : 0;
 
-	config_access(v->domain, e->sbdf * (u64)PCI_CONFIG_SIZE + offset, size, val, write);
+	config_access(d, first * PCI_CONFIG_SIZE + offset, size, val, write);
 }
 
 void vpci_ports(struct vcpu *v, u16 port, unsigned size, u64 *val, bool write)
@@ -252,11 +244,13 @@ int vpci_create(struct domain *d)
 	d->pirqs = !d->hardware && !d->native && !x86.posting;
 	vport_create(d);
 	cpuid_offer_mtrr(d);
-	for (unsigned i = 0; i < n; i++) {
-		const struct acpi_ecam *e = ecam_of(d, i);
+	for (struct mmio_region *r = p->ecam; r < p->ecam + n; r++) {
+		const struct acpi_ecam *e = &boot_acpi.ecam[r - p->ecam];
 
-		p->ecam[i] = (struct mmio_region){ NULL, e->base, e->size, ecam_access };
-		mmio_add(d, &p->ecam[i]);
+		r->base = d->hardware ? e->base : GUEST_PCI_ECAM;
+		r->size = d->hardware ? e->size : GUEST_PCI_ECAM_SIZE;
+		r->access = ecam_access;
+		mmio_add(d, r);
 	}
 	return 0;
 }

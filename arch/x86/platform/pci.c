@@ -37,14 +37,10 @@ static volatile u8 *in_ecam(unsigned i, u32 sbdf)
 
 volatile u8 *pci_ecam(u32 sbdf)
 {
-	static unsigned recent;
-	volatile u8 *at = in_ecam(READ_ONCE(recent), sbdf);
+	volatile u8 *at = NULL;
 
-	for (unsigned i = 0; !at && i < boot_acpi.nr_ecam; i++) {
+	for (unsigned i = 0; !at && i < boot_acpi.nr_ecam; i++)
 		at = in_ecam(i, sbdf);
-		if (at)
-			WRITE_ONCE(recent, i);
-	}
 	return at;
 }
 
