@@ -191,7 +191,8 @@ static bool amdvi_fault(struct iommu *u, struct iommu_fault *f)
 		f->interrupt = q0 & EVENT_INTERRUPT;
 		f->write = q0 & EVENT_WRITE;
 	}
-	e[0] = e[1] = 0;
+	WRITE_ONCE(e[1], 0);
+	WRITE_ONCE(e[0], 0);
 	iommu_write64(u, EVENT_HEAD, (head + 16) & RING_MASK);
 	return true;
 }

@@ -15,7 +15,7 @@ void iommu_execute(struct iommu *u, u64 lo, u64 hi)
 {
 	if (u->dead)
 		return;
-	u->done = 0;
+	WRITE_ONCE(u->done, 0);
 	add(u, lo, hi);
 	add(u, u->wait[0], u->wait[1]);
 	iommu_write64(u, u->ops->tail, u->tail * sizeof(*u->commands));
