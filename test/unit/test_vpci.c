@@ -242,10 +242,20 @@ int p2m_unmap(struct domain *d, gfn_t gfn, u32 types)
 	return -ENOENT;
 }
 
+static bool no_tables;
+static struct domain *crashed;
+
 unsigned p2m_unmap_pages(struct domain *d, gfn_t gfn, unsigned n, u32 types)
 {
 	assert_int_equal(n, 1);	/* no BAR is larger than a chunk */
-	return !p2m_unmap(d, gfn, types);
+	return !no_tables && !p2m_unmap(d, gfn, types);
+}
+
+void domain_crash(struct domain *d, struct vcpu *v, const char *why, ...)
+{
+	assert_null(v);
+	assert_string_equal(why, "no memory to take a device away");
+	crashed = d;
 }
 
 bool memory_is_devices(const struct domain *d, const struct pci_function *f, paddr_t at, u64 size)
@@ -499,6 +509,14 @@ static void test_view(void **state)
 	assert_int_equal(rd(PCI_BAR0 + 2, 2), 0xd000);
 	wr(PCI_COMMAND, 4, 0xffff0002);
 	assert_int_equal(pages_of(guest), 3);
+	/* A guest does not keep what cannot be unmapped. */
+	no_tables = true;
+	wr(PCI_COMMAND, 2, 0);
+	no_tables = false;
+	assert_ptr_equal(crashed, guest);
+	assert_int_equal(pages_of(guest), 3);
+	vpci_unmap(guest, 0xd0008000, 0x4000);
+	wr(PCI_COMMAND, 2, PCI_COMMAND_MEM);
 	assert_int_equal(revoke(NVME), 0);
 	assert_int_equal(s->resets, 2);
 	assert_int_equal(revoke(NVME), -ENOENT);

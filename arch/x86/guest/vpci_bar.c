@@ -74,7 +74,10 @@ void vpci_unmap(struct domain *d, gpaddr_t gpa, u64 size)
 			continue;
 		if (pages != CHUNK_PAGES || pages > end - gfn)
 			pages = 1;
-		(void)p2m_unmap_pages(d, gfn, (unsigned)pages, 1U << P2M_MMIO);
+		/* A part of a large mapping needs a table. */
+		if (!p2m_unmap_pages(d, gfn, (unsigned)pages, 1U << P2M_MMIO) &&
+		    p2m_lookup(d, gfn).type == P2M_MMIO)
+			domain_crash(d, NULL, "no memory to take a device away");
 	}
 }
 
