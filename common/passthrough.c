@@ -27,7 +27,8 @@ static bool is_shared(const struct domain *d, const struct pci_function *f)
 	return false;
 }
 
-static int check(const struct domain *d, const struct pci_function *f)
+/* Looks at all that can be known before: what is refused stays its owner's. */
+static int check(const struct domain *d, struct pci_function *f)
 {
 	if (f->hidden || f->header)
 		return -ENODEV;
@@ -36,18 +37,26 @@ static int check(const struct domain *d, const struct pci_function *f)
 	if (is_shared(d, f))
 		return -EXDEV;
 	/* A device's access brings no memory that comes on demand. */
-	if (!d->vpci || (!d->hardware && (!iommu_isolates(f->sbdf) || d->nr_on_demand)))
+	if (!d->vpci || (!d->hardware && d->nr_on_demand))
+		return -EADDRNOTAVAIL;
+	if (d->hardware)
+		return 0;
+	if (!iommu_isolates(f->sbdf))
 		return -EOPNOTSUPP;
-	return 0;
+	if (!pci_has_reset(f))
+		return -ENXIO;
+	return pci_bars_are_sound(d, f) ? 0 : -EINVAL;
 }
 
 const char *pci_why(int rc)
 {
 	switch (-rc) {
 	case ENODEV: return "there is none, or nobody may have it";
-	case EBUSY: return "it is another domain's";
+	case EBUSY: return "it has an owner, or virtual functions";
 	case EXDEV: return "it cannot be isolated from another domain's";
-	case EOPNOTSUPP: return "no IOMMU isolates it, firmware uses it, or it has no reset";
+	case EADDRNOTAVAIL: return "the domain has no PCI bus, or its memory comes on demand";
+	case EOPNOTSUPP: return "no IOMMU isolates it, or firmware uses it";
+	case ENXIO: return "it has no reset";
 	case EINVAL: return "its BARs are not whole pages of its own memory";
 	case ETIMEDOUT: return "it does not come back from its reset";
 	}
@@ -85,8 +94,6 @@ static int attach(struct domain *d, struct pci_function *f)
 
 	if (rc == -ENODEV && d->hardware)	/* such a function reaches nothing, or all */
 		rc = 0;
-	if (!rc && !d->hardware && !pci_bars_are_sound(f))
-		rc = -EINVAL;
 	if (!rc)
 		rc = vpci_add(d, f);
 	if (!rc)

@@ -38,6 +38,8 @@ static u8 reset_kind(const struct pci_function *f)
 	return alone(f) ? RESET_BUS : RESET_NONE;
 }
 
+bool pci_has_reset(const struct pci_function *f) { return reset_kind(f) != RESET_NONE; }
+
 /* Saves the registers that a reset destroys, without what stays off; or writes them back. */
 static void transfer(struct pci_function *f, bool save)
 {

@@ -123,6 +123,7 @@ struct pci_function *pci_find(u32 sbdf);
  * in steps: -ERESTART to be called again; 0; -EOPNOTSUPP: it has no reset; -ETIMEDOUT.
  */
 int pci_reset(struct pci_function *f);
+bool pci_has_reset(const struct pci_function *f);
 
 /*
  * Who owns a function. common/passthrough.c
@@ -130,9 +131,9 @@ int pci_reset(struct pci_function *f);
  * pci_assign() gives a function to d: takes it from the control domain, if that has it, resets it,
  * and lets it reach d's memory. 0; -ERESTART to be called again; -ENODEV: there is no such function,
  * or nobody may have it; -EBUSY: it has an owner; -EXDEV: it cannot be isolated from a function
- * that another domain has; -EOPNOTSUPP: no IOMMU isolates it, it has no reset, or d has no PCI bus or
- * memory on demand;
- * -EINVAL: its BARs are not its own whole pages; others of a reset or an attachment.
+ * that another domain has; -EADDRNOTAVAIL: d has no PCI bus, or memory on demand; -EOPNOTSUPP: no
+ * IOMMU isolates it; -ENXIO: it has no reset; -EINVAL: its BARs are not its own whole pages. Then
+ * nothing has changed. After others, of a reset or an attachment, nobody has it.
  * pci_revoke() takes it from its owner: 0, -ERESTART, -ENOENT: it has none. Then nobody has it. A
  * guest is asked for it first, unless it is by force: -EAGAIN until the guest has given it up.
  */
@@ -173,9 +174,8 @@ void vpci_free(struct pci_function *f);
 void vpci_show(const struct pci_function *f, u32 *sbdf, u64 *interrupts, u64 *refused);
 /*
  * Returns whether the memory BARs, where they are now, are only f's: no RAM, nothing of Margay's, no
- * other function's. f has an owner. A guest must have whole pages; the domain with the devices may
- * leave BARs at 0.
+ * other function's. A guest d must have whole pages; the domain with the devices may leave BARs at 0.
  */
-bool pci_bars_are_sound(struct pci_function *f);
+bool pci_bars_are_sound(const struct domain *d, struct pci_function *f);
 /* Returns whether no function but f decodes that memory; f NULL: no function of others than d's. */
 bool pci_memory_is_free(const struct domain *d, const struct pci_function *f, paddr_t at, u64 size);

@@ -1081,11 +1081,12 @@ static void test_refusals(void **state)
 	sim_bar(s, 0, 0x10000000, 0x1000, 0);
 	for (unsigned i = 0; i < 2; i++)	/* two that cannot be isolated */
 		sim_express(sim_add(PCI_SBDF(0, 0, 11 << 3 | i), 1, 1, 0x20000), 0x80, 0, true);
-	pci_init();
+	for (u32 sbdf = PCI_SBDF(0, 0, 7 << 3); sbdf <= PCI_SBDF(0, 0, 11 << 3 | 1); sbdf++)
+		pci_discover(sbdf);
 	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 20 << 3)), -ENODEV);
 	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 7 << 3)), -EOPNOTSUPP);
 	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 8 << 3)), -EINVAL);
-	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 9 << 3)), -EOPNOTSUPP);
+	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 9 << 3)), -ENXIO);
 	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 10 << 3)), -EINVAL);
 	assert_int_equal(assign(guest, PCI_SBDF(0, 0, 11 << 3)), 0);
 	assert_int_equal(assign(other, PCI_SBDF(0, 0, 11 << 3 | 1)), -EXDEV);
@@ -1094,11 +1095,12 @@ static void test_refusals(void **state)
 	assert_int_equal(assign(guest, NVME), -EOPNOTSUPP);
 	reserved = false;
 	guest->nr_on_demand = 1;
-	assert_int_equal(assign(guest, NVME), -EOPNOTSUPP);
+	assert_int_equal(assign(guest, NVME), -EADDRNOTAVAIL);
 	guest->nr_on_demand = 0;
 	pci_find(NVME)->hidden = true;
 	assert_int_equal(assign(guest, NVME), -ENODEV);
 	pci_find(NVME)->hidden = false;
+	assert_int_equal(pci_assign(guest, NIC), -ERESTART);
 	sim_function(NIC)->dead = true;
 	assert_int_equal(assign(guest, NIC), -ETIMEDOUT);
 	assert_null(pci_find(NIC)->owner);
@@ -1136,6 +1138,15 @@ static void test_control(void **state)
 		assert_int_equal(sim_get(s, PCI_COMMAND, 2), 0);
 	}
 	assert_int_equal(host_logged("BARs refused"), 2);
+	/* It loses nothing by what is refused: no reset, no whole page. */
+	sim_set(s, 0x84, 4, 0, 0);
+	assert_int_equal(assign(guest, NIC), -ENXIO);
+	sim_set(s, 0x84, 4, PCI_EXP_DEVCAP_FLR, 0);
+	pci_find(NIC)->bar[0].size = 0x100;
+	assert_int_equal(assign(guest, NIC), -EINVAL);
+	pci_find(NIC)->bar[0].size = 0x20000;
+	assert_ptr_equal(pci_find(NIC)->owner, control);
+	assert_int_equal(cr(NIC, 0, 2), 0x8086);
 	/* What it loses, it cannot map any more. */
 	assert_true(pci_memory_is_free(control, NULL, BAR, 0x1000));
 	assert_int_equal(pci_assign(guest, NVME), -ERESTART);
@@ -1145,7 +1156,6 @@ static void test_control(void **state)
 	/* A guest gets one: the control domain has it no more, nor what it touched without decoding. */
 	assert_int_equal(cr(NVME, 0, 2), 0x1b36);
 	write_of(control, NVME, PCI_COMMAND, 2, 0);
-	assert_int_equal(p2m_map_over(control, BAR >> PAGE_SHIFT, 0, P2M_MMIO, 0), 0);
 	write_of(control, NVME, PCI_BAR0, 4, (u32)BAR + 0x4000);
 	assert_int_equal(p2m_map_over(control, (BAR >> PAGE_SHIFT) + 5, 0, P2M_MMIO, 0), 0);
 	table_at = BAR + 0x4000 + TABLE;

@@ -111,13 +111,16 @@ static const char *why(const struct request *rq, int rc)
 	case ESRCH:
 		return "there is no such domain";
 	case EBUSY:
-		return "it is another domain's (mgctl pci revoke)";
+		return "it has an owner, or virtual functions (mgctl pci list, mgctl pci revoke)";
 	case EXDEV:
 		return "it cannot be isolated from another domain's (mgctl pci list: its group)";
+	case EADDRNOTAVAIL:
+		return "the domain has no PCI bus (the word `pci' of its boot module, or mgctl pci "
+		       "bus), or its memory comes on demand (maxmem above memory)";
 	case EOPNOTSUPP:
-		return "no IOMMU isolates it, firmware uses it, it has no reset, "
-		       "the domain's memory comes on demand (maxmem above memory), or the domain has no "
-		       "PCI bus (the word `pci' of its boot module, or mgctl pci bus)";
+		return "no IOMMU isolates it, or firmware uses it";
+	case ENXIO:
+		return "it has no reset";
 	case EINVAL:
 		return "its BARs are not whole pages of its own memory";
 	case EEXIST:

@@ -81,7 +81,7 @@ static u32 permitted_command(const struct vpci_function *v, u32 old, u32 val)
 	bool decodes = v->d->hardware && !v->f->header && (val & ~old & PCI_COMMAND_MEM);
 	u32 refused = v->f->header == 1 || iommu_covers(v->f->sbdf) ? 0 : PCI_COMMAND_MASTER;
 
-	if (decodes && !pci_bars_are_sound(v->f)) {
+	if (decodes && !pci_bars_are_sound(v->d, v->f)) {
 		pr_warn("PCI: " PCI_FMT ": BARs refused: they are not its own memory\n",
 			PCI_ARGS(v->sbdf));
 		refused |= PCI_COMMAND_MEM;
@@ -314,12 +314,10 @@ void vpci_stop(struct pci_function *f)
 	if (!v)
 		return;
 	vmsi_stop(v->msi);
-	vpci_map_bars(v, false);
 	v->sbdf = NOWHERE;
-	if (v->d->hardware) {	/* that may have moved them since it stopped decoding */
+	if (v->d->hardware)	/* that may have moved them since it stopped decoding */
 		pci_update_bars(f);
-		vpci_map_bars(v, false);
-	}
+	vpci_map_bars(v, false);
 	if (v->other)
 		vport_unplug(v->other);
 	v->other = NULL;

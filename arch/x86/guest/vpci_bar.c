@@ -162,19 +162,17 @@ bool pci_memory_is_free(const struct domain *d, const struct pci_function *f, pa
 	return true;
 }
 
-bool pci_bars_are_sound(struct pci_function *f)
+bool pci_bars_are_sound(const struct domain *d, struct pci_function *f)
 {
-	bool pages = !f->owner->hardware;	/* such an owner gets whole ones */
-
 	pci_update_bars(f);
 	for (unsigned i = 0; i < PCI_BARS; i++) {
 		const struct pci_bar *b = &f->bar[i];
 
 		if (!is_memory(b))
 			continue;
-		if (pages && (!b->base || b->size < PAGE_SIZE))
+		if (!d->hardware && (!b->base || b->size < PAGE_SIZE))
 			return false;
-		if (b->base && !memory_is_devices(f->owner, f, b->base, b->size))
+		if (b->base && !memory_is_devices(d, f, b->base, b->size))
 			return false;
 	}
 	return true;
