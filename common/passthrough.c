@@ -90,7 +90,10 @@ static void stop(struct pci_function *f)
 /* Lets the owner use it. */
 static int attach(struct domain *d, struct pci_function *f)
 {
-	int rc = iommu_attach(d, f->sbdf);
+	int rc;
+
+	pci_isolate();
+	rc = iommu_attach(d, f->sbdf);
 
 	if (rc == -ENODEV && d->hardware)	/* such a function reaches nothing, or all */
 		rc = 0;

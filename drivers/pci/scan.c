@@ -226,6 +226,14 @@ static struct pci_function *find_bridge(u32 sbdf)
 	return NULL;
 }
 
+/* Keeps functions below a port, or in a device, from reaching each other. */
+static void turn_on_acs(const struct pci_function *f)
+{
+	if (f->acs)
+		pci_change(f->sbdf, f->acs + PCI_ACS_CONTROL, 0,
+			   pci_read(f->sbdf, f->acs + PCI_ACS_CAP, 2) & PCI_ACS_WANTED);
+}
+
 void pci_probe(struct pci_function *f)
 {
 	u32 sbdf = f->sbdf;
@@ -239,9 +247,15 @@ void pci_probe(struct pci_function *f)
 	f->node = NODE_ANY;
 	find_caps(f);
 	find_ext_caps(f);
-	if (f->acs)	/* keeps functions below a port, or in a device, from reaching each other */
-		pci_change(sbdf, f->acs + PCI_ACS_CONTROL, 0,
-			   pci_read(sbdf, f->acs + PCI_ACS_CAP, 2) & PCI_ACS_WANTED);
+	turn_on_acs(f);
+}
+
+void pci_isolate(void)
+{
+	const struct pci_function *f;
+
+	list_for_each(f, &pci_functions, link)
+		turn_on_acs(f);
 }
 
 /* Called in the order of sbdf, so that bridges come before what is behind them. */

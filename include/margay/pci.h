@@ -97,6 +97,8 @@ struct pci_function *pci_discover(u32 sbdf);
 void pci_probe(struct pci_function *f);
 /* Sizes nr BARs at a register. Decoding is off. */
 void pci_size_bars(struct pci_function *f, struct pci_bar *b, unsigned reg, unsigned nr);
+/* Turns access control on again: a reset of a bus, or sleep, turns it off. */
+void pci_isolate(void);
 /* Returns whether what is below b reaches its neighbours without passing the root complex. */
 bool pci_leaks(const struct pci_function *b);
 

@@ -70,6 +70,7 @@ enum { PCI_EXP_TYPE_TO_PCI = 7, PCI_EXP_TYPE_NONE = 0xff };
 #define PCI_EXP_DEVCAP_FLR BIT(28)
 #define PCI_EXP_DEVCTL_FLR BIT(15)
 #define PCI_EXP_DEVSTA_PENDING BIT(5)
+#define PCI_EXP_LINK_DISABLE BIT(4)
 #define PCI_EXP_LINK_REPORTS BIT(20)	/* capability: whether it is active */
 #define PCI_EXP_LINK_ACTIVE BIT(13)	/* status */
 
@@ -78,6 +79,7 @@ enum { PCI_EXP_TYPE_TO_PCI = 7, PCI_EXP_TYPE_NONE = 0xff };
 #define SLOT_POWER 0x300U		/* indicator */
 #define SLOT_POWER_ON 0x100U
 #define SLOT_POWER_OFF 0x300U
+#define SLOT_POWERED_OFF 0x400U
 #define SLOT_LINK_ENABLE 0x1000U
 #define SLOT_BUTTON 0x1U		/* status: pressed */
 #define SLOT_PRESENT_CHANGED 0x8U

@@ -1228,6 +1228,49 @@ static void test_tables(void **state)
 	assert_int_equal(hw(1, 0) & 0xfff00010, 0xfee00010);
 }
 
+/* A port looks empty to the control domain, as a guest has what is behind it. Linux then turns it off. */
+static void test_port(void **state)
+{
+	const u32 port = PCI_SBDF(0, 0, 16 << 3), nic = PCI_SBDF(0, 3, 17 << 3);
+	struct sim_function *p = sim_bridge(port, 3, 3);
+	/* Register, what is written, what of it is refused. */
+	static const struct {
+		unsigned reg;
+		u32 val, refused;
+	} w[] = { { PCI_BRIDGE_CONTROL, 0x43, PCI_BRIDGE_RESET },
+		  { 0x40 + PCI_PM_CONTROL, 3, 3 },
+		  { 0x80 + PCI_EXP_LINK, 0x50, 0x10 },
+		  { 0x80 + PCI_EXP_SLOT, 0x7c0, 0x400 } };
+
+	(void)state;
+	sim_express(p, 0x80, PCI_EXP_TYPE_ROOT_PORT, false);
+	sim_acs(p);
+	sim_cap(p, 0x40, PCI_CAP_PM);
+	sim_set(p, 0x40 + PCI_PM_CONTROL, 2, 0, 3);
+	sim_set(p, 0x80 + PCI_EXP_LINK, 4, 0, 0xffff);
+	sim_set(p, 0x80 + PCI_EXP_SLOT, 4, 0, 0xffff);
+	sim_express(sim_add(nic, 0x8086, 0x10d3, 0x20000), 0x80, 0, true);
+	while (!list_empty(&pci_functions))
+		pci_forget(list_first(&pci_functions, struct pci_function, link));
+	pci_init();
+	assert_int_equal(create_control(), 0);
+	for (unsigned guests = 0; guests < 2; guests++) {
+		for (unsigned i = 0; i < ARRAY_SIZE(w); i++) {
+			u32 got;
+
+			write_of(control, port, w[i].reg, 2, w[i].val);
+			got = sim_get(p, w[i].reg, 2);
+			assert_int_equal(got, w[i].val & ~(guests ? w[i].refused : 0));
+			write_of(control, port, w[i].reg, 2, 0);
+		}
+		/* What a sleep may have turned off is on again for the guest. */
+		sim_set(p, PCI_EXT_FIRST + PCI_ACS_CONTROL, 2, 0, 0x5f);
+		assert_int_equal(guests ? 0 : assign(guest, nic), 0);
+		assert_int_equal(sim_get(p, PCI_EXT_FIRST + PCI_ACS_CONTROL, 2),
+				 guests ? 0 : PCI_ACS_WANTED);
+	}
+}
+
 /* The control domain writes to the SR-IOV capability. Returns how many writes were refused. */
 static u64 sw(unsigned reg, unsigned size, u32 val)
 {
@@ -1476,6 +1519,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tables, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_port, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_control, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sriov_writes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sriov, setup, teardown),

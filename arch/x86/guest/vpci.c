@@ -75,6 +75,23 @@ static bool is_shared(const struct vpci_function *v)
 	return false;
 }
 
+/*
+ * Returns a register of a bridge as it may be when functions of others are behind: no reset of the bus,
+ * no sleep, and neither link nor slot are turned off. Linux does so with ports that look empty.
+ */
+static u32 permitted_bridge(const struct pci_function *f, unsigned reg, u32 val)
+{
+	if (reg == PCI_INT_LINE)
+		return val & ~((u32)PCI_BRIDGE_RESET << 16);
+	if (f->pm && reg == f->pm + (unsigned)PCI_PM_CONTROL)
+		return val & ~PCI_PM_STATE;
+	if (f->express && reg == f->express + (unsigned)PCI_EXP_LINK)
+		return val & ~(u32)PCI_EXP_LINK_DISABLE;
+	if (f->express && reg == f->express + (unsigned)PCI_EXP_SLOT)
+		return val & ~SLOT_POWERED_OFF;
+	return val;
+}
+
 /* Returns COMMAND as it may be. Without an IOMMU, a domain's addresses are others' in the machine. */
 static u32 permitted_command(const struct vpci_function *v, u32 old, u32 val)
 {
@@ -96,11 +113,8 @@ static u32 permitted(const struct vpci_function *v, unsigned reg, u32 old, u32 v
 
 	if (reg == PCI_COMMAND)
 		return permitted_command(v, old, val);
-	/* A reset of the bus must not reach functions of others. */
-	if (v->f->header == 1 && reg == PCI_INT_LINE && is_shared(v))
-		return val & ~((u32)PCI_BRIDGE_RESET << 16);
 	if (v->f->header)
-		return val;
+		return is_shared(v) ? permitted_bridge(v->f, reg, val) : val;
 	if (reg >= PCI_BAR0 && reg < PCI_BAR0 + 4 * PCI_BARS) {
 		bool io = v->f->bar[(reg - PCI_BAR0) / 4].io;
 
