@@ -12,24 +12,12 @@
 #include <xen/physdev.h>
 
 /* Xen reserves these for the domain that has the machine's devices. */
-static bool is_reserved(u64 op)
-{
-	switch (op) {
-	case PHYSDEVOP_manage_pci_add:
-	case PHYSDEVOP_manage_pci_add_ext:
-	case PHYSDEVOP_manage_pci_remove:
-	case PHYSDEVOP_pci_mmcfg_reserved:
-	case PHYSDEVOP_pci_device_add:
-	case PHYSDEVOP_pci_device_remove:
-	case PHYSDEVOP_prepare_msix:
-	case PHYSDEVOP_release_msix:
-	case PHYSDEVOP_restore_msi:
-	case PHYSDEVOP_restore_msi_ext:
-	case PHYSDEVOP_setup_gsi:
-	case PHYSDEVOP_dbgp_op: return true;
-	default: return false;
-	}
-}
+static const u64 reserved = BIT(PHYSDEVOP_manage_pci_add) | BIT(PHYSDEVOP_manage_pci_add_ext) |
+			    BIT(PHYSDEVOP_manage_pci_remove) | BIT(PHYSDEVOP_pci_mmcfg_reserved) |
+			    BIT(PHYSDEVOP_pci_device_add) | BIT(PHYSDEVOP_pci_device_remove) |
+			    BIT(PHYSDEVOP_prepare_msix) | BIT(PHYSDEVOP_release_msix) |
+			    BIT(PHYSDEVOP_restore_msi) | BIT(PHYSDEVOP_restore_msi_ext) |
+			    BIT(PHYSDEVOP_setup_gsi) | BIT(PHYSDEVOP_dbgp_op);
 
 /* Adds a function that the domain has found: Margay knows all but new virtual ones. */
 static long add(struct domain *d, const struct physdev_pci_device_add *a, gvaddr_t arg)
@@ -107,7 +95,7 @@ long do_physdev_op(struct vcpu *v, struct regs *h)
 	}
 	if (ret != -ENOSYS)
 		return ret;
-	if (!is_reserved(h->rdi) || v->domain->control)
+	if (h->rdi > 63 || !(reserved >> h->rdi & 1) || v->domain->control)
 		return hcall_unsupported(v, "physdev_op", h->rdi);
 	v->stats.denied++;
 	return -EPERM;
