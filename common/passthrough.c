@@ -82,7 +82,7 @@ static void stop(struct pci_function *f)
 {
 	if (f->header != 1)
 		pci_change(f->sbdf, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
-	iommu_detach(f->owner, f->sbdf);
+	iommu_detach(f);
 	vpci_stop(f);
 	f->period = quiesce_start();
 }
@@ -93,7 +93,7 @@ static int attach(struct domain *d, struct pci_function *f)
 	int rc;
 
 	pci_isolate();
-	rc = iommu_attach(d, f->sbdf);
+	rc = iommu_attach(d, f);
 
 	if (rc == -ENODEV && d->hardware)	/* such a function reaches nothing, or all */
 		rc = 0;
@@ -147,7 +147,7 @@ static int assign_step(struct domain *d, struct pci_function *f)
 		rc = attach(d, f);
 	}
 	if (rc && rc != -ERESTART) {
-		iommu_detach(d, f->sbdf);
+		iommu_detach(f);
 		disown(f);
 	}
 	return rc;
@@ -194,7 +194,7 @@ static int adopt(struct domain *d, struct pci_function *f)
 	int rc = is_shared(d, f) ? -EXDEV : attach(d, f);
 
 	if (rc && rc != -ERESTART)
-		iommu_detach(d, f->sbdf);
+		iommu_detach(f);
 	f->owner = rc ? NULL : d;
 	f->removed = rc;
 	return rc;

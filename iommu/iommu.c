@@ -162,14 +162,13 @@ static int attach_function(struct iommu *u, struct pci_function *f, struct iommu
 	return rc;
 }
 
-int iommu_attach(struct domain *d, u32 sbdf)
+int iommu_attach(struct domain *d, struct pci_function *f)
 {
-	struct iommu *u = iommu_unit_of(sbdf);
-	struct pci_function *f = pci_find(sbdf);
+	struct iommu *u = iommu_unit_of(f->sbdf);
 	u32 ids[MAX_IDS];
 	int rc = 0;
 
-	if (!f || !u || !u->in_use)
+	if (!u || !u->in_use)
 		return -ENODEV;
 	if (f->dma && f->dma != &firmware)
 		return f->dma == d->iommu ? 0 : -EBUSY;
@@ -188,12 +187,11 @@ int iommu_attach(struct domain *d, u32 sbdf)
 	return rc;
 }
 
-void iommu_detach(struct domain *d, u32 sbdf)
+void iommu_detach(struct pci_function *f)
 {
-	struct iommu *u = iommu_unit_of(sbdf);
-	struct pci_function *f = pci_find(sbdf);
+	struct iommu *u = iommu_unit_of(f->sbdf);
 
-	if (!f || !u || !f->dma || f->dma != d->iommu)
+	if (!f->dma || f->dma == &firmware)
 		return;
 	guard(&u->lock);
 	detach_function(u, f);

@@ -9,6 +9,7 @@
 #include <margay/trace.h>
 
 struct domain;
+struct pci_function;
 
 /* Finds the units by DMAR or IVRS and blocks all DMA. Reports what it finds. Boot CPU. */
 void iommu_init(void);
@@ -22,14 +23,14 @@ bool iommu_in_memory(paddr_t at, u64 size);
 bool iommu_isolates(u32 sbdf);
 
 /*
- * Gives the function at sbdf to d: it reaches d's pages from then on, and if d has the machine's devices
- * all memory that firmware reserves for some. The first function makes d's tables from its p2m. 0; -ERESTART to be called
- * again; -ENODEV: no unit covers it; -ENOMEM; -EBUSY: it is attached to another domain.
- * Called with the pci_lock.
+ * Gives the function to d: it reaches d's pages from then on, and if d has the machine's devices all
+ * memory that firmware reserves for some. The first function makes d's tables from its p2m. 0;
+ * -ERESTART to be called again; -ENODEV: no unit covers it; -ENOMEM; -EBUSY: it is attached to another
+ * domain. Called with the pci_lock.
  */
-int iommu_attach(struct domain *d, u32 sbdf);
-/* Blocks its DMA and waits until none is in flight. Called with the pci_lock. */
-void iommu_detach(struct domain *d, u32 sbdf);
+int iommu_attach(struct domain *d, struct pci_function *f);
+/* Blocks its DMA if a domain has it, and waits until none is in flight. Called with the pci_lock. */
+void iommu_detach(struct pci_function *f);
 
 /* One entry of an interrupt remapping table, which one source alone may use. */
 struct iommu_irq {

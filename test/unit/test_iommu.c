@@ -487,7 +487,7 @@ static int attach(struct domain *dom, u32 sbdf)
 	unsigned steps = 0;
 	int rc;
 
-	while ((rc = iommu_attach(dom, sbdf)) == -ERESTART)
+	while ((rc = iommu_attach(dom, pci_find(sbdf))) == -ERESTART)
 		assert_true(++steps < 1000);
 	return rc;
 }
@@ -553,7 +553,7 @@ static void test_coverage(void **state)
 	assert_ptr_equal(iommu_unit_of(F(7, 0, 0)), unit(1));
 	assert_int_equal(attach(&d, F(7, 0, 0)), 0);
 	assert_ptr_equal(pci_find(F(7, 0, 0))->dma, d.iommu);
-	iommu_detach(&d, F(7, 0, 0));
+	iommu_detach(pci_find(F(7, 0, 0)));
 	pci_find(F(7, 0, 0))->physfn = NULL;
 }
 
@@ -621,8 +621,8 @@ static void test_attach(void **state)
 	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
 	assert_int_equal(p2m_unmap(&d, 513, ~0U), 0);
 	assert_int_equal(records[0].flushes, 1);
-	iommu_detach(&d, F(6, 0, 0));
-	iommu_detach(&d, F(6, 0, 0));
+	iommu_detach(pci_find(F(6, 0, 0)));
+	iommu_detach(pci_find(F(6, 0, 0)));
 	assert_true(is_attached(1, F(6, 0, 0), NULL));
 	assert_int_equal(p2m_unmap(&d, 514, ~0U), 0);
 	assert_int_equal(records[1].flushes, 2);
@@ -630,10 +630,8 @@ static void test_attach(void **state)
 	/* The next owner. */
 	assert_int_equal(attach(&other, F(6, 0, 0)), 0);
 	assert_true(is_attached(1, F(6, 0, 0), other.iommu));
-	iommu_detach(&d, F(6, 0, 0));
-	assert_true(is_attached(1, F(6, 0, 0), other.iommu));
-	iommu_detach(&other, F(6, 0, 0));
-	iommu_detach(&d, F(0, 1, 0));
+	iommu_detach(pci_find(F(6, 0, 0)));
+	iommu_detach(pci_find(F(0, 1, 0)));
 	assert_int_equal(records[0].nr + records[1].nr, 0);
 }
 
@@ -648,20 +646,20 @@ static void test_bridge(void **state)
 	assert_int_equal(attach(&d, F(5, 0, 0)), 0);
 	assert_int_equal(records[0].nr, 3);
 	assert_int_equal(attach(&other, F(5, 0, 0)), -EBUSY);
-	iommu_detach(&d, F(5, 1, 0));
+	iommu_detach(pci_find(F(5, 1, 0)));
 	assert_true(is_attached(0, F(5, 1, 0), NULL));
 	assert_true(is_attached(0, F(0, 2, 0), d.iommu));
 	/* What shares the bridge cannot be another domain's, and a failed call leaves nothing. */
 	assert_int_equal(attach(&other, F(5, 1, 0)), -EBUSY);
 	assert_int_equal(records[0].nr, 2);
-	iommu_detach(&d, F(5, 0, 0));
+	iommu_detach(pci_find(F(5, 0, 0)));
 	assert_int_equal(records[0].nr, 0);
 	/* An alias of IVRS. */
 	iommu_add_range(&(struct iommu_range){
 		.unit = unit(0), .first = F(0, 1, 0), .last = F(0, 1, 0), .alias = F(0, 20, 4) });
 	assert_int_equal(attach(&d, F(0, 1, 0)), 0);
 	assert_true(is_attached(0, F(0, 20, 4), d.iommu));
-	iommu_detach(&d, F(0, 1, 0));
+	iommu_detach(pci_find(F(0, 1, 0)));
 	assert_int_equal(records[0].nr, 0);
 }
 
@@ -675,7 +673,7 @@ static void test_steps(void **state)
 	iommu_init();
 	for (gfn_t g = 0; g < 1400; g++)
 		assert_int_equal(p2m_map(&d, g, ram(0), 0, P2M_RAM), 0);
-	while ((rc = iommu_attach(&d, F(0, 1, 0))) == -ERESTART) {
+	while ((rc = iommu_attach(&d, pci_find(F(0, 1, 0)))) == -ERESTART) {
 		assert_true(is_attached(0, F(0, 1, 0), NULL));
 		assert_int_equal(p2m_unmap(&d, steps, ~0U), 0);
 		assert_int_equal(p2m_unmap(&d, 1399 - steps, ~0U), 0);
@@ -687,7 +685,7 @@ static void test_steps(void **state)
 	for (gfn_t g = 0; g < 2048; g++)
 		assert_same(g);
 	assert_true(wrote > 1400);
-	iommu_detach(&d, F(0, 1, 0));
+	iommu_detach(pci_find(F(0, 1, 0)));
 }
 
 static void test_sizes(void **state)
@@ -712,7 +710,7 @@ static void test_sizes(void **state)
 	assert_int_equal(p2m_unmap(&d, (3UL << 18) + 12345, ~0U), 0);
 	for (gfn_t g = 3UL << 18; g < 4UL << 18; g++)
 		assert_same(g);
-	iommu_detach(&d, F(0, 1, 0));
+	iommu_detach(pci_find(F(0, 1, 0)));
 }
 
 static void test_large(void **state)
@@ -730,7 +728,7 @@ static void test_large(void **state)
 	assert_int_equal(p2m_unmap(&d, (1UL << 18) + 777, ~0U), 0);
 	for (gfn_t g = 1UL << 18; g < 2UL << 18; g++)
 		assert_same(g);
-	iommu_detach(&d, F(0, 1, 0));
+	iommu_detach(pci_find(F(0, 1, 0)));
 }
 
 /* No leaves but 4K. */
@@ -746,7 +744,7 @@ static void test_small(void **state)
 		assert_same(g);
 	assert_int_equal(p2m_unmap(&d, (1UL << 18) + 1000, ~0U), 0);
 	assert_same((1UL << 18) + 1000);
-	iommu_detach(&d, F(0, 1, 0));
+	iommu_detach(pci_find(F(0, 1, 0)));
 }
 
 /* Without memory for tables the map does not change, and a function is not attached. */
@@ -768,7 +766,7 @@ static void test_no_memory(void **state)
 	arena_give();
 	assert_int_equal(p2m_unmap(&d, 513, ~0U), 0);
 	assert_same(513);
-	iommu_detach(&d, F(0, 1, 0));
+	iommu_detach(pci_find(F(0, 1, 0)));
 }
 
 #define GFNS 2048U
@@ -819,7 +817,7 @@ static void test_random(void **state)
 	}
 	check_all();
 	assert_true(records[0].flushes > 1000);
-	iommu_detach(&d, F(0, 1, 0));
+	iommu_detach(pci_find(F(0, 1, 0)));
 	for (gfn_t g = 0; g < GFNS; g++)
 		p2m_unmap(&d, g, ~0U);
 	dom_free(&other, lent, 0);
@@ -880,8 +878,8 @@ static void test_reserved(void **state)
 	assert_int_equal(attach(&other, F(6, 0, 0)), 0);
 	id = other.iommu;
 	assert_int_equal(device_entry(&id->pt, far >> PAGE_SHIFT, &level), 0);
-	iommu_detach(&other, F(6, 0, 0));
-	iommu_detach(&d, F(0, 1, 0));
+	iommu_detach(pci_find(F(6, 0, 0)));
+	iommu_detach(pci_find(F(0, 1, 0)));
 	assert_int_equal(records[0].nr, 0);
 	/* The tables of firmware's domain stay for good. */
 	destroy(&d);
@@ -907,8 +905,8 @@ static void test_dead(void **state)
 	assert_true(is_master(F(7, 0, 0)));
 	assert_false(iommu_covers(F(0, 1, 0)));
 	assert_int_equal(attach(&other, F(7, 0, 0)), -ENODEV);
-	iommu_detach(&d, F(0, 1, 0));
-	iommu_detach(&d, F(6, 0, 0));
+	iommu_detach(pci_find(F(0, 1, 0)));
+	iommu_detach(pci_find(F(6, 0, 0)));
 }
 
 static void test_irqs(void **state)
@@ -998,7 +996,7 @@ static void test_faults(void **state)
 	poll_faults(1);
 	assert_logged("iommu: 90 more faults");
 	assert_true(is_master(F(7, 0, 0)));
-	iommu_detach(&d, F(6, 0, 0));
+	iommu_detach(pci_find(F(6, 0, 0)));
 }
 
 static void test_cut_off(void **state)
@@ -1034,7 +1032,7 @@ static void test_cut_off(void **state)
 	assert_int_equal(armed->expires - time_now, NS_PER_S);
 	assert_true(is_master(F(7, 0, 0)));
 	/* A new owner. */
-	iommu_detach(&d, F(6, 0, 0));
+	iommu_detach(pci_find(F(6, 0, 0)));
 	assert_int_equal(attach(&other, F(6, 0, 0)), 0);
 	raise(F(6, 0, 0), 1);
 	poll_faults(1);
@@ -1052,7 +1050,7 @@ static void test_cut_off(void **state)
 		poll_faults(1);
 	}
 	assert_int_equal(host_logged("0000:06:00.0 has faults for ever"), 1);
-	iommu_detach(&other, F(6, 0, 0));
+	iommu_detach(pci_find(F(6, 0, 0)));
 	/* Behind a bridge whose id it has: the bridge goes on, and serves the next owner. */
 	commands[1] |= 4;
 	for (unsigned i = 0; i < 2; i++) {
@@ -1069,7 +1067,7 @@ static void test_cut_off(void **state)
 		assert_logged("0000:00:02.0 has faults for ever");
 		assert_false(is_master(F(5, 1, 0)));
 		assert_true(is_master(F(0, 2, 0)));
-		iommu_detach(owner, F(5, 1, 0));
+		iommu_detach(pci_find(F(5, 1, 0)));
 	}
 	/* One that nobody owns, too, and one that does not exist. */
 	for (unsigned i = 0; i < 100; i++) {

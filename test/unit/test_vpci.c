@@ -135,19 +135,18 @@ bool iommu_present(void) { return true; }
 bool iommu_covers(u32 sbdf) { return sbdf != PCI_SBDF(0, 0, 7 << 3); }
 bool iommu_isolates(u32 sbdf) { return iommu_covers(sbdf) && !(sbdf == NVME && reserved); }
 
-int iommu_attach(struct domain *d, u32 sbdf)
+int iommu_attach(struct domain *d, struct pci_function *f)
 {
-	assert_null(attached[sbdf & 0xff]);
-	if (!iommu_covers(sbdf))
+	assert_null(attached[f->sbdf & 0xff]);
+	if (!iommu_covers(f->sbdf))
 		return -ENODEV;
-	attached[sbdf & 0xff] = d;
+	attached[f->sbdf & 0xff] = d;
 	return 0;
 }
 
-void iommu_detach(struct domain *d, u32 sbdf)
+void iommu_detach(struct pci_function *f)
 {
-	if (attached[sbdf & 0xff] == d)
-		attached[sbdf & 0xff] = NULL;
+	attached[f->sbdf & 0xff] = NULL;
 	detaches++;
 }
 
