@@ -1227,7 +1227,7 @@ static void test_tables(void **state)
 	assert_int_equal(hw(1, 0) & 0xfff00010, 0xfee00010);
 }
 
-/* A port looks empty to the control domain, as a guest has what is behind it. Linux then turns it off. */
+/* A port looks empty to the control domain, as a guest has what is behind it. It must stay on. */
 static void test_port(void **state)
 {
 	const u32 port = PCI_SBDF(0, 0, 16 << 3), nic = PCI_SBDF(0, 3, 17 << 3);

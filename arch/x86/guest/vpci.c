@@ -77,7 +77,7 @@ static bool is_shared(const struct vpci_function *v)
 
 /*
  * Returns a register of a bridge as it may be when functions of others are behind: no reset of the bus,
- * no sleep, and neither link nor slot are turned off. Linux does so with ports that look empty.
+ * no sleep (which Linux wants of ports that look empty), and neither link nor slot are turned off.
  */
 static u32 permitted_bridge(const struct pci_function *f, unsigned reg, u32 val)
 {
