@@ -1115,9 +1115,15 @@ static void test_control(void **state)
 {
 	struct sim_function *s = sim_function(NIC);
 
+	struct sim_function *usb = sim_add(PCI_SBDF(0, 0, 7 << 3), 1, 1, 0xc0330);
+
 	(void)state;
 	pci_find(PCI_SBDF(0, 0, 0))->hidden = true;
+	/* No IOMMU covers it, and firmware left it on. */
+	sim_set(usb, PCI_COMMAND, 2, PCI_COMMAND_MASTER, 0x547);
+	pci_discover(usb->sbdf);
 	assert_int_equal(create_control(), 0);
+	assert_int_equal(sim_get(usb, PCI_COMMAND, 2), 0);
 	assert_ptr_equal(attached[NIC], control);
 	assert_int_equal(cr(NIC, 0, 2), 0x8086);
 	assert_int_equal(cr(PCI_SBDF(0, 0, 0), 0, 2), 0xffff);

@@ -283,6 +283,9 @@ int vpci_add(struct domain *d, struct pci_function *f)
 	if (d->hardware) {
 		v->sbdf = f->sbdf;
 		control_rules(v);
+		/* As permitted_command(): firmware may have left it on, and drivers then write nothing. */
+		if (!iommu_covers(f->sbdf) && f->class >> 16 != PCI_CLASS_BRIDGE)
+			pci_change(f->sbdf, PCI_COMMAND, PCI_COMMAND_MASTER, 0);
 	} else {
 		guest_rules(v);
 		port = vport_free(p);
