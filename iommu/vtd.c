@@ -167,8 +167,7 @@ static void vtd_irq_message(const struct iommu_irq *i, u64 *address, u32 *data)
 /* The vector is that of the entry, so that an EOI finds it. 5.1.5.1 */
 static u64 vtd_irq_rte(const struct iommu_irq *i)
 {
-	return (u64)(i->index & 0x7fff) << 49 | 1UL << 48 | (u64)(i->index >> 15) << 11 |
-	       (i->level ? 1UL << 15 : 0) | i->vector;
+	return (u64)i->index << 49 | 1UL << 48 | (i->level ? RTE_LEVEL : 0) | i->vector;
 }
 
 /* --- Faults, 11.4.14 --- */
