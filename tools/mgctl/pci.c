@@ -135,8 +135,9 @@ static const char *why(const struct request *rq, int rc)
 		return "you interrupted it; the guest may still give it up";
 	case ETIMEDOUT: return "it does not come back from its reset";
 	}
-	return rq->command == PCI_ASSIGN && rc == -ENOSPC ? "the domain has no place for it" :
-							    strerror(-rc);
+	return rq->command == PCI_ASSIGN && rc == -ENOSPC ?
+		       "the domain has no place for it, and nobody has it now" :
+		       strerror(-rc);
 }
 
 /*
