@@ -92,10 +92,10 @@ static int attach(struct domain *d, struct pci_function *f)
 {
 	int rc;
 
-	pci_isolate();
+	if (!d->hardware)
+		pci_isolate();
 	/* A bridge sends nothing of its own, and those behind it, with its id perhaps, may be others'. */
 	rc = f->header == 1 ? 0 : iommu_attach(d, f);
-
 	if (rc == -ENODEV && d->hardware)	/* such a function reaches nothing, or all */
 		rc = 0;
 	if (!rc)
