@@ -21,6 +21,7 @@ NUMA = ['-object', 'memory-backend-ram,id=m0,size=256M', '-object',
         'memory-backend-ram,id=m1,size=256M', '-numa', 'node,nodeid=0,cpus=0-1,memdev=m0',
         '-numa', 'node,nodeid=1,cpus=2-3,memdev=m1']
 DISTANCES = [*NUMA, '-numa', 'dist,src=0,dst=1,val=31']
+NODES = {'cpus': 4, 'flags': 'vcpus=2 dedicated=1-2'}     # its guest has CPUs and memory of both nodes
 LAPIC, X2APIC, MEMORY = 0, 9, 1
 MADT_ENTRIES, SRAT_ENTRIES, SLIT_MATRIX = 44, 48, 44
 
@@ -181,14 +182,14 @@ def madt_twice():
     k.fix_sum(tables.root)
 
 
-@tables_case(says('SRAT: wrong checksum, ignored'), cpus(4, 1), cpus=4, qemu=NUMA)
+@tables_case(says('SRAT: wrong checksum, ignored'), cpus(4, 1), qemu=NUMA, **NODES)
 def srat_checksum():
     """The SRAT is corrupt: one node."""
     k.spoil(k.Tables().find('SRAT'))
 
 
-@tables_case(says('SRAT: more than 64 nodes, domain [0-9]+ joins the last'), cpus(4, 64), cpus=4,
-             qemu=NUMA)
+@tables_case(says('SRAT: more than 64 nodes, domain [0-9]+ joins the last'), cpus(4, 64), qemu=NUMA,
+             **NODES)
 def srat_nodes():
     """The SRAT names nodes that no other table knows, too many of them, and CPUs that do not exist."""
     tables = k.Tables()
@@ -202,7 +203,7 @@ def srat_nodes():
 
 
 @tables_case(says('SRAT: entry type 1 at [0-9]+: length 0 is wrong, rest ignored'),
-             r'^\(margay\) 4 CPUs on', cpus=4, qemu=NUMA)
+             r'^\(margay\) 4 CPUs on', qemu=NUMA, **NODES)
 def srat_entry():
     """An entry of the SRAT has length 0."""
     tables = k.Tables()
@@ -211,8 +212,8 @@ def srat_entry():
     tables.replace('SRAT', k.with_sum(srat), PLACE)
 
 
-@tables_case(says('SLIT: distance 9 of nodes 0 and 1 is wrong, ignored'), cpus(4, 2), cpus=4,
-             qemu=DISTANCES)
+@tables_case(says('SLIT: distance 9 of nodes 0 and 1 is wrong, ignored'), cpus(4, 2),
+             qemu=DISTANCES, **NODES)
 def slit_distance():
     """The SLIT has a distance that is less than that of a node to itself."""
     slit = k.Tables().find('SLIT')
@@ -220,7 +221,7 @@ def slit_distance():
     k.fix_sum(slit)
 
 
-@tables_case(says('SLIT: length 48 is wrong for 3 nodes, ignored'), cpus(4, 2), cpus=4, qemu=DISTANCES)
+@tables_case(says('SLIT: length 48 is wrong for 3 nodes, ignored'), cpus(4, 2), qemu=DISTANCES, **NODES)
 def slit_nodes():
     """The SLIT has a matrix for fewer nodes than it says."""
     slit = k.Tables().find('SLIT')
