@@ -8,14 +8,6 @@
  * Before v runs on its CPU: gives it the CPU's local APIC, if it may have it, or takes it back. Own CPU.
  */
 void direct_update(struct vcpu *v);
-/*
- * On AMD-V, a guest's NMI handler would hold back Margay's NMIs, too: v is not in one while it is
- * direct.
- */
-static inline bool direct_holds_nmi(const struct vcpu *v)
-{
-	return v->direct && !hvm->nmi;
-}
 /* Takes it back now: v leaves the CPU, or its local APIC is reset. */
 void direct_leave(struct vcpu *v);
 /*

@@ -434,6 +434,20 @@ static void test_expires(void **state)
 	assert_int_equal(vlapic_timer_count(vl), 0);
 }
 
+/* NMIs, and their handler, neither wait for the end of it nor hinder it. */
+static void test_nmi(void **state)
+{
+	(void)state;
+	v->nmi_blocked = true;
+	go(true);
+	v->nmi_blocked = false;
+	v->nmi_pending = true;
+	vcpu_post(v, VCPU_WORK_NMI);
+	vcpu_prepare_entry(v, true);
+	assert_true(v->inject.valid && v->inject.type == INJ_NMI);
+	go(false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -445,6 +459,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_deadline, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_trusted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_expires, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nmi, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -300,6 +300,10 @@ static void test_interrupted_event(void **state)
 	vcpu_interrupted_event(v, EVENT(INJ_NMI, 2) | BIT(31), 0);
 	expect(INJ_NMI, 2);
 	assert_false(v->nmi_blocked);
+	v->nmi_blocked = true;	/* AMD-V's */
+	vcpu_interrupted_event(v, EVENT(INJ_EXTINT, 2) | BIT(31), 0);
+	expect(INJ_NMI, 2);
+	assert_false(v->nmi_blocked);
 }
 
 /* Hardware delivers the vLAPIC's interrupts, but not upcalls. */

@@ -217,7 +217,7 @@ void direct_update(struct vcpu *v)
 	/* Whoever has the page uses that APIC, until isolate_trusted() takes the page away. */
 	bool may = v->cpu->isolated &&
 		   (d->trusted ? d->apic_mapped : d->isolation == ISOLATION_DONE) &&
-		   (v->direct || (arch_vcpu_may_be_direct(v) && (hvm->nmi || !v->nmi_blocked)));
+		   (v->direct || arch_vcpu_may_be_direct(v));
 
 	if (may && !v->direct)
 		enter(v);

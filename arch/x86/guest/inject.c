@@ -73,6 +73,8 @@ void vcpu_interrupted_event(struct vcpu *v, u64 info, u32 error)
 {
 	u8 type = info >> 8 & 7, vector = (u8)info;
 
+	if (type == INJ_EXTINT && vector == 2)	/* how AMD-V injects NMIs */
+		type = INJ_NMI;
 	if (type >= INJ_SOFT || (type == INJ_EXCEPTION && (vector == X86_BP || vector == X86_OF)))
 		return;
 	v->inject = (struct injection){ .valid = true,
@@ -127,7 +129,7 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 	if (work & VCPU_WORK_TIME)
 		arch_update_time(v);
 
-	if (v->nmi_pending && likely(!direct_holds_nmi(v))) {
+	if (v->nmi_pending) {
 		if (nmi_allowed(v, can_take)) {
 			v->inject =
 				(struct injection){ .valid = true, .type = INJ_NMI, .vector = 2 };

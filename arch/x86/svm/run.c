@@ -47,13 +47,17 @@ static void assign_asid(struct vcpu *v)
 }
 
 /*
- * Injects events by EVENTINJ; on QEMU's TCG, which may deliver an EVENTINJ interrupt twice, injects
- * interrupts as virtual interrupts. vcpu_prepare_entry() selects an interrupt only when the guest
- * can take it, so either way it is taken before the next instruction.
+ * Injects events by EVENTINJ. An NMI becomes an interrupt with vector 2, so that the guest's handler
+ * cannot block Margay's NMIs; the intercept of IRET shows where that handler ends. QEMU's TCG may
+ * deliver an EVENTINJ interrupt twice: there an interrupt is a virtual one, and an NMI an NMI, which
+ * blocks none.
+ * vcpu_prepare_entry() selects an interrupt only when the guest can take it, so either way it is
+ * taken before the next instruction.
  */
 static void write_event(struct vcpu *v, struct vmcb *m)
 {
 	const struct injection *e = &v->inject;
+	u8 type = e->type == INJ_NMI && !svm_inject_virq ? INJ_EXTINT : e->type;
 
 	v->inject.valid = false;
 	trace(INJECT, v, e->vector | (u64)e->type << 8, e->error);
@@ -63,8 +67,8 @@ static void write_event(struct vcpu *v, struct vmcb *m)
 		m->v_vector = e->vector;
 		return;
 	}
-	m->eventinj = e->vector | (u64)e->type << 8 | (e->has_error ? EVENT_ERROR : 0) |
-		      EVENT_VALID | (u64)e->error << 32;
+	m->eventinj = e->vector | (u64)type << 8 | (e->has_error ? EVENT_ERROR : 0) | EVENT_VALID |
+		      (u64)e->error << 32;
 	if (e->type == INJ_NMI) {
 		v->nmi_blocked = true;
 		m->intercept1 |= INTERCEPT_IRET;

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scenario: NMIs: to oneself, blocked until IRET, at most one pending, and by hypercall. */
+/*
+ * Scenario: NMIs: to oneself, blocked until IRET, at most one pending, and by hypercall. stay=MS: only
+ * one, whose handler stays that long; dedicated_switch sees whether Margay gets the CPU meanwhile.
+ */
 #include "guest.h"
 
 static unsigned int count, depth, deepest;
 static bool send_more;
+static uint64_t stay;
 
 static void send_to_self(void)
 {
@@ -17,6 +21,8 @@ static void on_nmi(struct trap_regs *regs)
 	depth++;
 	if (depth > deepest)
 		deepest = depth;
+	if (stay)
+		delay_ns(stay * NS_PER_MS);
 	if (send_more) {
 		send_more = false;
 		send_to_self();
@@ -31,6 +37,12 @@ int main(void)
 	set_trap_handler(X86_NMI, on_nmi);
 	cpu_count();
 	lapic_enable();
+	stay = cmdline_number("stay", 0);
+	if (stay) {
+		send_to_self();
+		CHECK(WAIT_FOR(READ_ONCE(count) == 1, NS_PER_S), "no NMI");
+		pass();
+	}
 	for (unsigned int i = 1; i <= 10; i++) {
 		send_to_self();
 		CHECK(WAIT_FOR(READ_ONCE(count) == i, NS_PER_S), "%u of %u NMIs", count, i);
