@@ -183,6 +183,7 @@ static struct domain *guest_create(struct guest_spec *spec)
 		spec->nr_pin = spec->vcpus;
 	d->own_cpus = spec->dedicated && spec->nr_pin ? &spec->pin : NULL;
 	d->trusted = spec->trusted;
+	d->pmu = spec->dedicated || spec->pmu;
 	if (d->trusted)
 		pr_warn("guest %s: trusted, hence insecure:\n  it may send any CPU any interrupt\n",
 			d->name);

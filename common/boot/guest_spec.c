@@ -137,6 +137,8 @@ static int guest_word(struct guest_spec *g, const struct word *w)
 		g->dedicated = true;
 	} else if (!w->val && key_is(w, "trusted")) {
 		g->trusted = true;
+	} else if (!w->val && key_is(w, "pmu")) {
+		g->pmu = true;
 	} else if (key_is(w, "pci")) {
 		return set_pci(g, w);
 	} else if (!w->val) {

@@ -70,6 +70,7 @@ struct guest_spec {
 	bool control;
 	bool dedicated;	/* each vCPU owns a CPU of pin */
 	bool trusted;	/* ... with its real local APIC, by memory */
+	bool pmu;	/* performance counters also without CPUs of its own */
 	enum guest_action on_reboot;
 	enum guest_action on_crash;
 	unsigned int points; /* of a policy: a bit per policy point to select it for */

@@ -65,6 +65,7 @@ struct domain {
 	bool hardware;	/* the machine's devices are its own: a control domain's */
 	u8 isolation;	/* enum isolation of isolate.h */
 	bool native;	/* has no clock and no timer events of Xen's: it uses TSC and local APIC */
+	bool pmu;	/* has the CPUs' performance counters: x86/pmu.h */
 	bool trusted;	/* on CPUs of its own it may have the page of the real local APIC ... */
 	bool apic_mapped;	/* ... and has it now */
 	u8 apic_shift; /* local APIC id = vCPU id << apic_shift: the tools' ACPI tables have 2 * id */

@@ -57,6 +57,7 @@ enum vcpu_work {
 	VCPU_WORK_WINDOW = 1 << 5, /* a window exit allows injection, or a deadline waits */
 	VCPU_WORK_OBSERVE = 1 << 7,	/* a policy sees every exit */
 	VCPU_WORK_IPI = 1 << 8,		/* an IPI to many vCPUs is not finished */
+	VCPU_WORK_PMI = 1 << 9,		/* a performance counter may have overflowed */
 	VCPU_WORK_STOP = 1 << 6,	/* the domain ends: do not enter */
 };
 
@@ -227,6 +228,7 @@ struct vcpu {
 
 	/* Processor state beyond regs. */
 	struct vlapic *vlapic;
+	struct pmu *pmu;		/* NULL: it has no performance counters */
 	struct injection inject;
 	bool nmi_pending, nmi_blocked;
 	bool sipi_wait;			/* after INIT, until SIPI */

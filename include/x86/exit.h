@@ -8,6 +8,7 @@
 
 #include <x86/hvm.h>
 #include <x86/msr.h>
+#include <x86/pmu.h>
 #include <x86/regs.h>
 #include <x86/vlapic.h>
 
@@ -74,7 +75,7 @@ static inline struct msr_read guest_rdmsr(struct vcpu *v, u32 msr)
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_read_x2apic(v, msr - MSR_X2APIC_BASE);
 	s = msr_slot(msr);
-	return likely(s->msr == msr) ? s->rd(v) : (struct msr_read){ 0, -EPERM };
+	return likely(s->msr == msr) ? s->rd(v) : pmu_rdmsr(v, msr);
 }
 int guest_wrmsr(struct vcpu *v, u32 msr, u64 val);
 

@@ -26,7 +26,7 @@ struct hvm_ops {
 	void (*save)(struct vcpu *v);
 	void (*run)(struct vcpu *v);		/* arch_vcpu_run */
 	void (*run_direct)(struct vcpu *v); /* the same while v->direct, outside of grace periods */
-	/* Lets interrupts and HLT, MWAIT, PAUSE, RDPMC go to the guest, or not. v is loaded. */
+	/* Lets interrupts and HLT, MWAIT, PAUSE go to the guest, or not. v is loaded. */
 	void (*direct)(struct vcpu *v, bool on);
 	void (*nmi)(struct vcpu *v);	/* an NMI comes just before an entry; NULL: it waits */
 	void (*mode)(struct vcpu *v, struct vcpu_mode *m);

@@ -62,7 +62,7 @@ FIELDS = {
     'firmware': 'bios',
     'qemu': [],                 # more arguments for QEMU
     'grub': [],                 # commands for GRUB before it loads Margay
-    'bochs': {},                # MODEL, ROM and DISK, in place of the bed's
+    'bochs': {},                # MODEL, ROM, DISK and MSRS, in place of the bed's
     'debugger': [],             # commands for Bochs's debugger: test/beds/bochsdbg.py
     'debugger_says': [],        # regexes that must match lines of its output
     'modules': [],              # more boot modules: [FILE, ARGUMENTS]

@@ -8,6 +8,7 @@
 #include <x86/features.h>
 #include <x86/regs.h>
 #include <x86/spec.h>
+#include <x86/pmu.h>
 #include <x86/posting.h>
 #include <x86/vioapic.h>
 
@@ -68,6 +69,24 @@ NO_DIRECT(void cpu_raise(struct cpu *c __unused, u32 work __unused))
 NO_DIRECT(void direct_leave(struct vcpu *v __unused))
 NO_DIRECT(void direct_move_irr(struct vcpu *v __unused))
 NO_DIRECT(void direct_put_back(u8 vector __unused))
+NO_DIRECT(void pmu_interrupt(struct vcpu *v __unused))
+NO_DIRECT(void pmu_arm(const struct vcpu *v __unused))
+NO_DIRECT(void pmu_load(struct vcpu *v __unused))
+NO_DIRECT(void pmu_save(struct vcpu *v __unused))
+__attribute__((weak)) bool pmu_cpuid(struct cpuid_regs *leaf1 __unused,
+				     struct cpuid_regs *leaf10 __unused,
+				     struct cpuid_regs *ext1 __unused)
+{
+	return false;
+}
+__attribute__((weak)) struct msr_read pmu_rdmsr(struct vcpu *v __unused, u32 msr __unused)
+{
+	return (struct msr_read){ 0, -EPERM };
+}
+__attribute__((weak)) int pmu_wrmsr(struct vcpu *v __unused, u32 msr __unused, u64 val __unused)
+{
+	return -EPERM;
+}
 __attribute__((weak)) void direct_timer(struct vcpu *v __unused, bool direct __unused)
 {
 }

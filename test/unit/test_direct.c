@@ -398,12 +398,15 @@ static void test_trusted(void **state)
 	mock_domain.apic_mapped = true;
 	vl->lvt[LVT_TIMER] = 0x44;
 	vl->ldr = 0x2000000;
+	vl->lvt[LVT_PERF] = LVT_NMI;
 	vl->tdcr = 0xb;
 	vlapic_timer_start(vl, 9000);
 	mock_time_to(mock_now + 2000);
 	go(true);
 	assert_int_equal(apic.reg[APIC_TMICT / 16], 7000);
 	assert_int_equal(apic.reg[APIC_LDR / 16], 0x2000000);
+	assert_int_equal(apic.reg[APIC_LVT / 16 + LVT_PERF], LVT_NMI);
+	apic.reg[APIC_LVT / 16 + LVT_PERF] = LVT_NMI | LVT_MASKED;
 	for (u32 msr = 0; msr < ARRAY_SIZE(open_msr); msr++)
 		assert_false(open_msr[msr].rd || open_msr[msr].wr);
 	apic.reg[APIC_TMCCT / 16] = 4000;
@@ -413,6 +416,7 @@ static void test_trusted(void **state)
 	go(false);
 	assert_int_equal(vl->lvt[LVT_TIMER], LVT_PERIODIC | 0x45);
 	assert_int_equal(vl->ldr, 0x4000000);
+	assert_int_equal(vl->lvt[LVT_PERF], LVT_NMI | LVT_MASKED);
 	assert_int_equal(vlapic_timer_count(vl), 4000);
 	mock_time_to(mock_now + 4000);
 	assert_true(test_bit(0x45, vl->irr));

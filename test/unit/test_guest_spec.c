@@ -57,8 +57,10 @@ static void test_whole(void **state)
 	assert_int_equal(g.pin.bits[0], 0x23);
 	assert_string_equal(g.cmdline, "console=hvc0 -- x=\"a b\" ");
 	assert_false(g.dedicated || g.trusted);
+	assert_int_equal(guest_spec_parse("guest name=a pmu", &g), 0);
+	assert_true(g.pmu && !g.dedicated);
 	assert_int_equal(guest_spec_parse("guest name=a dedicated=4-5 trusted vcpus=2", &g), 0);
-	assert_true(g.dedicated && g.trusted);
+	assert_true(g.dedicated && g.trusted && !g.pmu);
 	assert_int_equal(g.pin.bits[0], 0x30);
 	assert_int_equal(guest_spec_parse("guest name=a on_reboot=machine", &g), 0);
 	assert_int_equal(g.on_reboot, GUEST_MACHINE);

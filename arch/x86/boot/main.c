@@ -18,6 +18,7 @@
 #include <x86/mtrr.h>
 #include <x86/paging.h>
 #include <x86/platform.h>
+#include <x86/pmu.h>
 #include <x86/smp.h>
 #include <x86/spec.h>
 #include <x86/traps.h>
@@ -83,6 +84,7 @@ static void __init choose_backend(void)
 		arch_halt();
 	}
 	msr_rules_init();
+	pmu_init();
 	pr_info("guests run by %s\n", hvm->name);
 }
 

@@ -11,6 +11,7 @@
 #include <x86/irq.h>
 #include <x86/mce.h>
 #include <x86/paging.h>
+#include <x86/pmu.h>
 #include <x86/regs.h>
 #include <x86/traps.h>
 
@@ -124,6 +125,7 @@ static void unexpected_vector(const struct cpu *c, u64 vector)
 void trap_handler(struct trap_frame *f)
 {
 	struct cpu *c = this_cpu();
+	bool pmi;
 
 	if (unlikely(c->isolated) && f->vector >= 32) {
 		direct_interrupt(c, (u8)f->vector);
@@ -139,7 +141,8 @@ void trap_handler(struct trap_frame *f)
 		if (c->loaded && c->loaded->in_guest && hvm->nmi) /* hvm: later than NMIs */
 			hvm->nmi(c->loaded);
 		panic_poll();
-		if (!policy_nmi(c, f))
+		pmi = pmu_nmi(c);
+		if (!policy_nmi(c, f) && !pmi)
 			nmi_unasked(c);
 		return;
 	case VEC_MC:

@@ -4,6 +4,7 @@
  * of vCPU), debug registers, TSC_AUX. SDM 1 13, 3B 18.2.
  */
 #include <x86/direct.h>
+#include <x86/pmu.h>
 #include <x86/spec.h>
 
 #include "guest.h"
@@ -67,12 +68,16 @@ void arch_vcpu_load(struct vcpu *v)
 		"r"(v->dr[1]), "r"(v->dr[2]), "r"(v->dr[3]));
 	if (x86.tsc_aux)
 		wrmsr(MSR_TSC_AUX, v->msr_tsc_aux);
+	if (unlikely(v->pmu))
+		pmu_load(v);
 }
 
 void arch_vcpu_save(struct vcpu *v)
 {
 	if (unlikely(v->direct))
 		direct_leave(v);
+	if (unlikely(v->pmu))
+		pmu_save(v);
 	if (hvm->save)
 		hvm->save(v);
 	fpu_save(v);

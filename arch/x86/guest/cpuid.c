@@ -10,6 +10,7 @@
 #include <margay/cpu_policy.h>
 #include <margay/domain_parts.h>
 #include <x86/cpuid_policy.h>
+#include <x86/pmu.h>
 #include <x86/spec.h>
 #include <x86/tsc.h>
 
@@ -389,7 +390,7 @@ static void make_limits(struct cpuid_policy *p)
 {
 	const struct cpuid_regs *l1 = &p->basic[1], *l7 = &p->basic[7];
 
-	/* VME PVI TSD DE PSE PAE follow leaf 1. PCE may be set, but RDPMC still does not work. */
+	/* VME PVI TSD DE PSE PAE follow leaf 1. PCE may be set; RDPMC needs counters, too: pmu.c. */
 	p->cr4 = (l1->edx & BIT(1) ? 3U : 0) | 0x3cU | CR4_PGE | BIT(8) | CR4_OSFXSR |
 		 CR4_OSXMMEXCPT | CR4_IF(l7->ecx & L7C_UMIP, CR4_UMIP) |
 		 CR4_IF(l7->ebx & L7B_FSGSBASE, CR4_FSGSBASE) |
@@ -478,6 +479,12 @@ static int cpuid_policy_init(struct domain *d)
 		p->rows[ROW_1].ecx = p->basic[1].ecx;
 		/* Its IPI needs no exit. */
 		p->rows[ROW_XEN_ID].eax |= XEN_HVM_CPUID_UPCALL_VECTOR;
+	}
+	if (d->pmu) {
+		struct cpuid_policy *p = d->cpuid;
+
+		d->pmu = pmu_cpuid(&p->basic[1], &p->basic[10], &p->rows[ROW_81]);
+		p->rows[ROW_1].ecx = p->basic[1].ecx;
 	}
 	if (!d->cpuid->intel)	/* the size of the core's part of an APIC id */
 		d->cpuid->ext[8].ecx += (u32)d->apic_shift << 12;

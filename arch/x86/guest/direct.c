@@ -172,6 +172,7 @@ static void enter(struct vcpu *v)
 		apic_write(APIC_DFR, vl->dfr);
 		apic_write(APIC_LDR, vl->ldr);
 		apic_write(APIC_ICR_HIGH, (u32)(vl->icr >> 32));
+		apic_write(APIC_LVT + 0x10 * LVT_PERF, vl->lvt[LVT_PERF]);
 	}
 	apic_write(APIC_SVR, vl->svr);
 	v->direct = true;
@@ -190,6 +191,7 @@ void direct_leave(struct vcpu *v)
 	if (!v->domain->trusted)
 		open_msrs(v, false);
 	if (v->domain->trusted) {
+		vl->lvt[LVT_PERF] = apic_read(APIC_LVT + 0x10 * LVT_PERF);
 		vl->svr = apic_read(APIC_SVR);
 		vl->dfr = apic_read(APIC_DFR);
 		vl->ldr = apic_read(APIC_LDR);

@@ -9,6 +9,7 @@
 #include <margay/policy_registry.h>
 #include <margay/sched.h>
 #include <x86/direct.h>
+#include <x86/pmu.h>
 
 #include "guest.h"
 
@@ -129,6 +130,8 @@ bool vcpu_prepare_entry(struct vcpu *v, bool can_take)
 	if (work & VCPU_WORK_TIME)
 		arch_update_time(v);
 
+	if (unlikely(work & VCPU_WORK_PMI))
+		pmu_interrupt(v);
 	if (v->nmi_pending) {
 		if (nmi_allowed(v, can_take)) {
 			v->inject =

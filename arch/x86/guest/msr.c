@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The MSRs that a guest may access: the local APIC's and one table; all others raise #GP. Features
- * that CPUID hides (MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM, performance counters) have
- * no entry, so that a kernel which probes the MSRs reaches the same conclusion as from CPUID.
+ * that CPUID hides (MCA, TSC_ADJUST, OSVW, LS_CFG for SSBD, SVM) have no entry, so that a kernel
+ * which probes the MSRs reaches the same conclusion as from CPUID. Performance counters: pmu.c.
  */
 #include <margay/guest_copy.h>
 #include <x86/cpuid_policy.h>
@@ -166,6 +166,17 @@ static struct msr_read read_arch_caps(struct vcpu *v __unused)
 	return (struct msr_read){ spec_arch_caps, spec_arch_caps ? 0 : -EPERM };
 }
 
+/* Without counters of its own, the four of the K7 do not count, as on Xen: no CPUID bit hides them. */
+static struct msr_read read_k7(struct vcpu *v)
+{
+	return v->pmu ? pmu_rdmsr(v, (u32)v->regs.rcx) : msr_value(0);
+}
+
+static int write_k7(struct vcpu *v, u32 msr, u64 val)
+{
+	return v->pmu ? pmu_wrmsr(v, msr, val) : 0;
+}
+
 static struct msr_read read_constant(struct vcpu *v)
 {
 	return msr_value(msr_slot((u32)v->regs.rcx)->value);
@@ -230,8 +241,7 @@ static const struct msr_rule rules[] = {
 	/* Linux warns if the TSC does not count at the P0 rate. */
 	{ MSR_HWCR, MSR_HWCR, HWCR_TSC_FREQ_SEL, NULL, drop, AMD_ONLY },
 	{ MSR_DE_CFG, MSR_DE_CFG, 0, read_de_cfg, drop, AMD_ONLY },
-	/* No CPUID bit hides the four K7 counters: they do not count, as on Xen without a vPMU. */
-	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, 0, NULL, drop, AMD_ONLY },
+	{ MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, 0, read_k7, write_k7, AMD_ONLY },
 	{ MSR_SYSCFG, MSR_SYSCFG, 0, NULL, drop, AMD_ONLY },
 	{ MSR_NB_CFG, MSR_NB_CFG, 0, NULL, drop, AMD_ONLY },
 	{ MSR_INT_PENDING, MSR_INT_PENDING, 0, NULL, drop, AMD_ONLY },
@@ -264,5 +274,7 @@ int guest_wrmsr(struct vcpu *v, u32 msr, u64 val)
 
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_wrmsr(v, msr, val);
-	return s->msr == msr && s->wr ? s->wr(v, msr, val) : -EPERM;
+	if (s->msr != msr)
+		return pmu_wrmsr(v, msr, val);
+	return s->wr ? s->wr(v, msr, val) : -EPERM;
 }

@@ -9,6 +9,7 @@
 #include <x86/direct.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
+#include <x86/pmu.h>
 #include <x86/vlapic.h>
 
 /* One page holds every component of today's CPUs except AMX, which guests do not have. */
@@ -29,12 +30,15 @@ int arch_vcpu_init(struct vcpu *v)
 	if (!rc)
 		rc = vlapic_create(v);
 	if (!rc)
+		rc = pmu_create(v);
+	if (!rc)
 		arch_vcpu_reset(v);
 	return rc;
 }
 
 void arch_vcpu_free(struct vcpu *v)
 {
+	pmu_destroy(v);
 	vlapic_destroy(v);
 	hvm->vcpu_free(v);
 	if (v->xsave)
@@ -64,6 +68,8 @@ void arch_vcpu_run(struct vcpu *v)
 	check_state(v);
 	if (unlikely(v->core))
 		direct_update(v);
+	if (unlikely(v->pmu))
+		pmu_arm(v);
 	if (unlikely(v->direct))
 		hvm->run_direct(v);
 	else

@@ -4,6 +4,7 @@
  * writes it: a state set while v is not loaded is stored until v is loaded. SDM 3C 25, 27.3.1.
  */
 #include <x86/cpuid_policy.h>
+#include <x86/pmu.h>
 #include <x86/posting.h>
 #include <x86/spec.h>
 #include <x86/traps.h>
@@ -33,6 +34,14 @@ static void write_constants(struct vcpu *v, struct vmx_vcpu *s)
 
 	for (unsigned i = 0; i < ARRAY_SIZE(zero); i++)
 		vmwrite(zero[i], 0);
+	if (v->pmu) {
+		vmwrite(EXIT_MSR_STORE_AT, virt_to_phys(&v->pmu->global[0]));
+		vmwrite(ENTRY_MSR_LOAD_AT, virt_to_phys(&v->pmu->global[0]));
+		vmwrite(EXIT_MSR_LOAD_AT, virt_to_phys(&v->pmu->global[1]));
+		vmwrite(EXIT_MSR_STORE_COUNT, 1);
+		vmwrite(ENTRY_MSR_LOAD_COUNT, 1);
+		vmwrite(EXIT_MSR_LOAD_COUNT, 1);
+	}
 	vmwrite(PIN_CONTROLS, s->controls.pin);
 	vmwrite(CPU_CONTROLS, s->cpu_controls);
 	vmwrite(CPU_CONTROLS2, s->controls.cpu2);
@@ -201,7 +210,7 @@ static void vmx_save(struct vcpu *v)
 }
 
 /* What ends a shared guest's turn and goes on in a direct one; CR8 and its TPR are the CPU's. */
-#define SHARED (CPU_HLT | CPU_MWAIT | CPU_MONITOR | CPU_RDPMC | CPU_TPR_SHADOW)
+#define SHARED (CPU_HLT | CPU_MWAIT | CPU_MONITOR | CPU_TPR_SHADOW)
 
 static void vmx_direct(struct vcpu *v, bool on)
 {
@@ -211,7 +220,7 @@ static void vmx_direct(struct vcpu *v, bool on)
 	if (s->by_hardware)
 		vmx_intr_delivery(s, false);
 	s->controls.pin = on ? all->pin & ~PIN_EXTINT : all->pin;
-	s->controls.cpu = on ? all->cpu & ~SHARED : all->cpu;
+	s->controls.cpu = on ? s->controls.cpu & ~SHARED : s->controls.cpu | (all->cpu & SHARED);
 	s->controls.cpu2 = on ? all->cpu2 & ~CPU2_PAUSE_LOOP : all->cpu2;
 	vmwrite(PIN_CONTROLS, s->controls.pin);
 	vmwrite(CPU_CONTROLS, s->cpu_controls = s->controls.cpu);
@@ -246,6 +255,8 @@ static int vmx_vcpu_init(struct vcpu *v)
 	*s->vmcs = (u32)(vmx_caps.basic & BASIC_REVISION);
 	vmclear(s->pa);
 	s->controls = vmx_caps.controls;
+	if (v->domain->pmu)
+		s->controls.cpu &= ~CPU_RDPMC;
 	s->cpu_controls = s->controls.cpu;
 	s->eptp = virt_to_phys(v->domain->p2m.pt.root) | EPTP_WB | EPTP_4_LEVELS |
 		  (vmx_caps.ept & EPT_CAP_AD ? EPTP_AD : 0);

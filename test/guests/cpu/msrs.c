@@ -132,8 +132,11 @@ static void check_amd(void)
 
 int main(void)
 {
-	static const uint32_t unknown[] = { 0x5, 0x12345678, 0xc0002fff, 0x40000fff, 0xdeadbeef };
+	/* Among them performance counters: a guest without CPUs of its own has none. */
+	static const uint32_t unknown[] = { 0x5, 0x12345678, 0xc0002fff, 0x40000fff, 0xdeadbeef,
+					    0x38f, 0x4c1 };
 	uint64_t v, tsc = rdmsr(MSR_TSC);
+	int fault;
 
 	check_address(MSR_LSTAR);
 	check_address(MSR_CSTAR);
@@ -153,6 +156,10 @@ int main(void)
 	CHECK(rdmsr(MSR_TSC) > tsc, "the TSC stands still");
 	if (cpu_is_amd())
 		check_amd();
+	CHECK(!(cpuid(10, 0).a & 0xff), "CPUID shows performance counters");
+	/* Xen leaves it to the CPU, and TCG has none. */
+	fault = FAULT_OF(asm volatile("rdpmc" :: "c"(0) : "eax", "edx"));
+	CHECK(fault == X86_GP || fault == X86_UD, "RDPMC works: %d", fault);
 	for (unsigned int i = 0; i < ARRAY_SIZE(unknown); i++) {
 		CHECK(rdmsr_safe(unknown[i], &v) == X86_GP, "MSR %x can be read", unknown[i]);
 		CHECK(wrmsr_safe(unknown[i], 0) == X86_GP, "MSR %x can be written", unknown[i]);
