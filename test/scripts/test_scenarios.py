@@ -172,7 +172,8 @@ class Tables(unittest.TestCase):
     def test_linux_guest(self):
         entry = scenario(guests=[{'name': 'l', 'elf': 'linux-cloud', 'test': 'boot', 'vcpus': 2}])
         self.assertEqual([args for _, args in scenarios.modules(entry)], [
-            'guest name=l vcpus=2 mem=256M -- console=hvc0 margay.test=boot margay.cpus=2',
+            'guest name=l vcpus=2 mem=256M -- console=hvc0 cryptomgr.notests margay.test=boot '
+            'margay.cpus=2',
             'initrd for=l'])
         self.assertIsNone(Verdict(entry, 'qemu').failure)
         self.assertEqual(entry['expect'], [r'^(\[l\] )?PASS boot$'])
