@@ -63,13 +63,14 @@ static u32 read_config(const struct vpci_function *v, unsigned reg, unsigned siz
 	return val & ~0U >> (32 - 8 * size);
 }
 
-/* Returns whether a function of another's is behind a bridge of the control domain's. */
+/* Returns whether a function of a guest's, or of Margay's, is behind a bridge of the control domain's. */
 static bool is_shared(const struct vpci_function *v)
 {
 	const struct pci_function *f;
 
 	list_for_each(f, &pci_functions, link)
-		if (f->owner != v->d && pci_segment(f->sbdf) == pci_segment(v->sbdf) &&
+		if ((f->owner ? f->owner != v->d : f->hidden) &&
+		    pci_segment(f->sbdf) == pci_segment(v->sbdf) &&
 		    pci_bus(f->sbdf) >= v->f->secondary && pci_bus(f->sbdf) <= v->f->subordinate)
 			return true;
 	return false;
