@@ -109,7 +109,7 @@ WORK_INITRAMFS := $(O)/guests/initramfs-work.gz
 
 $(O)/tools/work: test/perf/work.c $(O)/flags/tools
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(TOOL_CFLAGS) -s -static -pthread -o $@ $<
+	$(Q)$(CC) $(TOOL_CFLAGS) -s -static -pthread -o $@ $< -lm
 
 $(WORK_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh $(O)/tools/work
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(O)/tools/work

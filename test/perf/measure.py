@@ -448,11 +448,15 @@ def work_of(lines):
     return {m[1]: int(m[2]) for m in lines.find(WORK)}
 
 
-def work_on_margay(cpus, cmdline):
-    """Run the same work on Margay. All have the same features: QEMU takes the last -cpu."""
-    return work_of(on_margay(f'work-{cpus}-margay', [
-        (guest('linux-generic'), f'guest name=linux vcpus={cpus} mem=512M -- console=hvc0 {cmdline}'),
-        (guest('initramfs-work.gz'), 'initrd for=linux')], 'PASS work', cpus=cpus,
+def work_on_margay(cpus, cmdline, dedicated=False):
+    """Run the same work on Margay. All have the same features: QEMU takes the last -cpu. A guest with CPUs of its own
+    leaves another one to Margay.
+    """
+    words = f' dedicated=0-{cpus - 1} trusted' if dedicated else ''
+    return work_of(on_margay(f'work-{cpus}-margay' + '-dedicated' * dedicated, [
+        (guest('linux-generic'), f'guest name=linux vcpus={cpus} mem=512M{words} -- console=hvc0 {cmdline}'),
+        (guest('initramfs-work.gz'), 'initrd for=linux')], 'PASS work', f'housekeeping={cpus}' if dedicated else '',
+                             cpus=cpus + dedicated, end='PASS work' if dedicated else None,
                              extra=['-cpu', SAME_CPU]))
 
 
@@ -469,8 +473,10 @@ def native(with_others=False):
     """
     initrd, kernel = guest('initramfs-work.gz'), guest('linux-generic')
     two = SAME_KERNEL + ' lpj=4000000 -- two'   # the second CPU would measure it in a loop, too
+    own = 'tsc=reliable ' + SAME_KERNEL
     result = {'native': work_of(on_bare_machine('work-native', kernel, initrd, SAME_KERNEL, 'PASS work')),
-              'margay': {**work_on_margay(1, SAME_KERNEL), **work_on_margay(2, two)}}
+              'margay': {**work_on_margay(1, SAME_KERNEL), **work_on_margay(2, two)},
+              'dedicated': {**work_on_margay(1, own, True), **work_on_margay(2, 'tsc=reliable ' + two, True)}}
     if with_others:
         result['xen'] = {**work_on_xen(1, SAME_KERNEL), **work_on_xen(2, two)}
         result['kvm'] = work_of(linux_on_kvm('work-kvm', 'PASS work'))

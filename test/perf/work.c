@@ -4,7 +4,8 @@
  * kernel. Prints `work NAME TICKS` for each part, and `work NAME VALUE` for other figures, then
  * powers off. Under QEMU's -icount a tick is an instruction, including those of the kernel and the
  * hypervisor. `work two` is the work of two interacting CPUs; a tick is then an instruction of
- * either.
+ * either. The parts hpc_* are the kernels of the HPC Challenge (https://hpcchallenge.org) with sizes
+ * that fit: STREAM, DGEMM, FFT, RandomAccess; and what MPI does within a node, by shared memory.
  */
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -94,6 +95,91 @@ static void random_access(void)
 	for (unsigned i = 0; i < 100000000; i++)
 		at = chain[at];
 	sink = at;
+}
+
+/* STREAM: copy, scale, add, triad. */
+static void hpc_stream(void)
+{
+	const size_t n = 2 * MIB / sizeof(double);
+
+	for (unsigned round = 0; round < 40; round++) {
+		for (size_t i = 0; i < n; i++)
+			c[i] = a[i];
+		for (size_t i = 0; i < n; i++)
+			b[i] = 3.0 * c[i];
+		for (size_t i = 0; i < n; i++)
+			c[i] = a[i] + b[i];
+		for (size_t i = 0; i < n; i++)
+			a[i] = b[i] + 3.0 * c[i];
+	}
+}
+
+#define DGEMM_N 256u
+
+static void hpc_dgemm(void)
+{
+	for (unsigned i = 0; i < DGEMM_N; i++)
+		for (unsigned k = 0; k < DGEMM_N; k++) {
+			double x = a[i * DGEMM_N + k];
+
+			for (unsigned j = 0; j < DGEMM_N; j++)
+				c[i * DGEMM_N + j] += x * b[k * DGEMM_N + j];
+		}
+}
+
+#define FFT_N (1u << 16)
+
+/* Radix 2, in place, a real and b imaginary; the roots of unity by recurrence from the half's. */
+static void hpc_fft(void)
+{
+	double cosine = -1, sine = 0;
+
+	for (unsigned i = 0, j = 0; i < FFT_N; i++) {
+		if (i < j) {
+			double t = a[i];
+
+			a[i] = a[j];
+			a[j] = t;
+			t = b[i];
+			b[i] = b[j];
+			b[j] = t;
+		}
+		for (unsigned bit = FFT_N >> 1; (j ^= bit) < bit; bit >>= 1)
+			;
+	}
+	for (unsigned half = 1; half < FFT_N; half *= 2) {
+		double wr = 1, wi = 0;
+
+		for (unsigned k = 0; k < half; k++) {
+			double t = wr;
+
+			for (unsigned i = k; i < FFT_N; i += 2 * half) {
+				double xr = wr * a[i + half] - wi * b[i + half];
+				double xi = wr * b[i + half] + wi * a[i + half];
+
+				a[i + half] = a[i] - xr;
+				b[i + half] = b[i] - xi;
+				a[i] += xr;
+				b[i] += xi;
+			}
+			wr = wr * cosine - wi * sine;
+			wi = wi * cosine + t * sine;
+		}
+		/* Half the angle. */
+		sine = half == 1 ? -1 : -__builtin_sqrt((1 - cosine) / 2);
+		cosine = half == 1 ? 0 : __builtin_sqrt((1 + cosine) / 2);
+	}
+}
+
+static void hpc_random_access(void)
+{
+	uint64_t *table = (uint64_t *)(void *)chain, x = 1;
+	const size_t n = 8 * MIB / sizeof(*table);
+
+	for (unsigned i = 0; i < 4 * MIB; i++) {
+		x = x << 1 ^ ((int64_t)x < 0 ? 7 : 0);
+		table[x & (n - 1)] ^= x;
+	}
 }
 
 static void system_calls(void)
@@ -212,6 +298,72 @@ static void futexes_on_two(void)
 	pthread_join(other, NULL);
 }
 
+static volatile unsigned box[2][16];	/* a cache line for each side */
+
+static void pause_cpu(void)
+{
+	__builtin_ia32_pause();
+}
+
+/* Sends PING_PONGS messages of a line there and back, and waits by polling, as MPI does. */
+static void side(unsigned me)
+{
+	for (unsigned i = 1; i <= PING_PONGS; i++) {
+		if (me)
+			while (box[0][0] != i)
+				pause_cpu();
+		box[me][0] = i;
+		if (!me)
+			while (box[1][0] != i)
+				pause_cpu();
+	}
+}
+
+static unsigned arrived, passed;
+
+/* A barrier PING_PONGS times. */
+static void barriers(void)
+{
+	for (unsigned i = 1; i <= PING_PONGS; i++) {
+		if (__atomic_add_fetch(&arrived, 1, __ATOMIC_ACQ_REL) == 2 * i)
+			__atomic_store_n(&passed, i, __ATOMIC_RELEASE);
+		while (__atomic_load_n(&passed, __ATOMIC_ACQUIRE) < i)
+			pause_cpu();
+	}
+}
+
+static void *side_on_1(void *arg)
+{
+	run_on(1);
+	if (arg)
+		barriers();
+	else
+		side(1);
+	return NULL;
+}
+
+static void hpc_latency(void)
+{
+	pthread_t other;
+
+	run_on(0);
+	if (pthread_create(&other, NULL, side_on_1, NULL))
+		return;
+	side(0);
+	pthread_join(other, NULL);
+}
+
+static void hpc_barrier(void)
+{
+	pthread_t other;
+
+	run_on(0);
+	if (pthread_create(&other, NULL, side_on_1, &arrived))
+		return;
+	barriers();
+	pthread_join(other, NULL);
+}
+
 static void measure(const char *name, void (*work)(void))
 {
 	uint64_t start = ticks();
@@ -239,7 +391,7 @@ static void sleeps(void)
 /* Measures the time that is taken from a loop that only spins. */
 static void gaps(void)
 {
-	uint64_t start = ticks(), last = start, sum = 0, largest = 0, nr = 0;
+	uint64_t start = ticks(), last = start, sum = 0, largest = 0, nr = 0, bucket[64] = { 0 };
 
 	while (last - start < SPIN_TICKS) {
 		uint64_t t = ticks();
@@ -248,10 +400,14 @@ static void gaps(void)
 			nr++;
 			sum += t - last;
 			largest = t - last > largest ? t - last : largest;
+			bucket[63 - __builtin_clzl(t - last)]++;
 		}
 		last = t;
 	}
 	printf("work gaps_count %lu\nwork gaps_sum %lu\nwork gaps_largest %lu\n", nr, sum, largest);
+	for (unsigned i = 0; i < 64; i++)
+		if (bucket[i])
+			printf("work detours_from_%lu %lu\n", 1UL << i, bucket[i]);
 }
 
 /*
@@ -290,6 +446,8 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[argc - 1], "two")) {
 		sleep(1);
 		measure("futex_two", futexes_on_two);
+		measure("hpc_latency_two", hpc_latency);
+		measure("hpc_barrier_two", hpc_barrier);
 		finish();
 	}
 	a = memory(2 * MIB);
@@ -304,6 +462,10 @@ int main(int argc, char **argv)
 	measure("arithmetic", arithmetic);
 	measure("streaming", streaming);
 	measure("random_access", random_access);
+	measure("hpc_stream", hpc_stream);
+	measure("hpc_dgemm", hpc_dgemm);
+	measure("hpc_fft", hpc_fft);
+	measure("hpc_random_access", hpc_random_access);
 	measure("system_calls", system_calls);
 	measure("page_faults", page_faults);
 	measure("fork_exec", fork_exec);
