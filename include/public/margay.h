@@ -37,9 +37,10 @@
  */
 #define MARGAY_PCI_BUS 16
 /*
- * u.dedicate: gives each vCPU of the domain a CPU of the set, in their order. -EINVAL: the numbers
- * differ; -ENOENT: no such CPU; -EBUSY: a CPU has an owner, or the domain has CPUs; -EPERM: the
- * housekeeping CPU, or a control domain; -EEXIST: others need a CPU; -EXDEV: APIC ids differ (trusted).
+ * u.dedicate: gives each vCPU of the domain a CPU of the set, in their order; an empty set lets Margay
+ * choose. -EINVAL: the numbers differ; -ENOENT: no such CPU; -EBUSY: a CPU has an owner, or the domain
+ * has CPUs; -EPERM: the housekeeping CPU, or a control domain; -EEXIST: others need a CPU; -ENOSPC: not
+ * so many are free; -EXDEV: APIC ids differ (trusted).
  */
 #define MARGAY_DEDICATE 17
 #define MARGAY_SHARE 18		/* u.dedicate.domain: takes them back */
