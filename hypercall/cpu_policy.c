@@ -9,6 +9,7 @@
 #define MAX_MSRS 2U
 #define EMPTY_RANGE 0x40000100U
 #define PLATFORM_INFO 0xceU	/* 0: no CPUID faulting */
+#define ARCH_CAPABILITIES 0x10aU
 
 /*
  * Writes p's leaves, at most *nr, and their number. Without a buffer: returns how many may be. libxc
@@ -37,14 +38,15 @@ static long put_leaves(struct cpuid_policy *p, gvaddr_t to, u32 *nr)
 
 static long put_msrs(gvaddr_t to, u32 *nr)
 {
-	const struct xen_msr_entry e = { .idx = PLATFORM_INFO };
+	const struct xen_msr_entry e[MAX_MSRS] = {
+		{ .idx = PLATFORM_INFO },
+		{ .idx = ARCH_CAPABILITIES, .val = cpu_policy_arch_caps() },
+	};
 
-	if (to && !*nr)
+	if (to && *nr < MAX_MSRS)
 		return -ENOBUFS;
-	if (to && guest_write(to, 0, &e))
-		return -EFAULT;
-	*nr = to ? 1 : MAX_MSRS;
-	return 0;
+	*nr = MAX_MSRS;
+	return to && copy_to_guest(to, e, sizeof(e)) ? -EFAULT : 0;
 }
 
 /* Finds what an index of sysctl stands for. *p NULL: the machine itself. PV guests do not exist. */
@@ -137,7 +139,8 @@ static long restrict_by(struct cpuid_policy *p, struct xen_domctl_cpu_policy *u)
 
 		if (guest_read(&e, handle_va(u->msrs), i))
 			return -EFAULT;
-		if (e.idx != PLATFORM_INFO || e.flags || e.val) {
+		if ((e.idx != PLATFORM_INFO && e.idx != ARCH_CAPABILITIES) || e.flags ||
+		    e.val & ~(e.idx == PLATFORM_INFO ? 0 : cpu_policy_arch_caps())) {
 			u->err_msr = e.idx;
 			return -EINVAL;
 		}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* domctl: the operations on vCPUs. xen/domctl.h, xen/arch-x86/hvm/save.h */
+/* domctl: the operations on vCPUs. xen/domctl.h */
 #include <margay/sched.h>
 
 #include "domctl.h"
@@ -92,6 +92,50 @@ long domctl_getvcpuinfo(struct vcpu *cur __unused, struct domain *d, struct xen_
 	return 0;
 }
 
+long domctl_getvcpucontext(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
+{
+	struct xen_domctl_vcpucontext *u = &op->u.vcpucontext;
+	struct vcpu *v = domain_vcpu(d, u->vcpu);
+	struct vcpu_guest_context *c;
+	long rc;
+
+	if (!v || d == cur->domain)
+		return -EINVAL;
+	if (!v->initialised)
+		return -ENODATA;
+	rc = domain_stopped(d);
+	if (rc)
+		return rc;
+	c = kzalloc(sizeof(*c));
+	if (!c)
+		return -ENOMEM;
+	arch_vcpu_get_context(v, c);
+	rc = copy_to_guest(handle_va(u->ctxt), c, sizeof(*c)) ? -EFAULT : 0;
+	kfree(c);
+	return rc;
+}
+
+/* Sets the general registers: how the tools change what a suspended guest's hypercall returns. */
+long domctl_setvcpucontext(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
+{
+	struct xen_domctl_vcpucontext *u = &op->u.vcpucontext;
+	struct vcpu *v = domain_vcpu(d, u->vcpu);
+	struct cpu_user_regs r;
+	long rc;
+
+	if (!v || d == cur->domain || !v->initialised)
+		return -EINVAL;
+	if (!handle_va(u->ctxt))	/* to reset the vCPU, as for PV guests */
+		return -EOPNOTSUPP;
+	rc = domain_stopped(d);
+	if (rc)
+		return rc;
+	if (copy_from_guest(&r, handle_va(u->ctxt) + offsetof(struct vcpu_guest_context, user_regs),
+			    sizeof(r)))
+		return -EFAULT;
+	return arch_vcpu_set_user_regs(v, &r);
+}
+
 /* A PVH guest has no power or sleep button, and the tools hear no error, as on Xen. */
 long domctl_sendtrigger(struct vcpu *cur __unused, struct domain *d, struct xen_domctl *op)
 {
@@ -109,112 +153,4 @@ long domctl_sendtrigger(struct vcpu *cur __unused, struct domain *d, struct xen_
 	case XEN_DOMCTL_SENDTRIGGER_SLEEP: return 0;
 	default: return -ENOSYS;
 	}
-}
-
-/* The context of a domain: records, each with a descriptor, and an end. */
-
-struct stream {
-	gvaddr_t at;	/* 0: only the size is wanted */
-	u32 size, done;
-};
-
-static long put_record(struct stream *s, u16 type, u16 instance, const void *record, size_t n)
-{
-	struct hvm_save_descriptor desc = { type, instance, (u32)n };
-	u32 at = s->done;
-
-	s->done += (u32)(sizeof(desc) + n);
-	if (!s->at)
-		return 0;
-	if (s->done > s->size)
-		return -ENOSPC;
-	if (copy_to_guest(s->at + at, &desc, sizeof(desc)) ||
-	    copy_to_guest(s->at + at + sizeof(desc), record, n))
-		return -EFAULT;
-	return 0;
-}
-
-/* Waits until no vCPU of the paused d runs. */
-static bool runs(const struct domain *d)
-{
-	return !d->pauses || !domain_off_cpus(d);
-}
-
-long domctl_gethvmcontext(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
-{
-	struct stream s = { handle_va(op->u.hvmcontext.buffer), op->u.hvmcontext.size, 0 };
-	struct hvm_save_header header = { .magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION,
-					  .changeset = ~0UL,
-					  .gtsc_khz = (u32)(arch_tsc_hz() / 1000) };
-	struct hvm_hw_cpu cpu;
-	struct hvm_hw_mtrr mtrr;
-	long rc;
-
-	if (d == cur->domain)
-		return -EINVAL;
-	if (s.at && runs(d))
-		return d->pauses ? -ERESTART : -EINVAL;
-	rc = put_record(&s, HVM_SAVE_CODE(HEADER), 0, &header, sizeof(header));
-	for (u16 i = 0; !rc && i < d->nr_vcpus; i++) {
-		if (!d->vcpus[i]->initialised)
-			continue;
-		arch_vcpu_record(d->vcpus[i], &cpu);
-		rc = put_record(&s, HVM_SAVE_CODE(CPU), i, &cpu, sizeof(cpu));
-	}
-	for (u16 i = 0; !rc && i < d->nr_vcpus; i++) {
-		arch_mtrr_record(d->vcpus[i], &mtrr);
-		rc = put_record(&s, HVM_SAVE_CODE(MTRR), i, &mtrr, sizeof(mtrr));
-	}
-	if (!rc)
-		rc = put_record(&s, HVM_SAVE_CODE(END), 0, NULL, 0);
-	op->u.hvmcontext.size = s.done;
-	return rc;
-}
-
-static long load_cpu(struct domain *d, u16 instance, gvaddr_t at, u32 n)
-{
-	struct vcpu *v = domain_vcpu(d, instance);
-	struct hvm_hw_cpu cpu = { 0 };
-
-	if (!v || n > sizeof(cpu) || n < offsetof(struct hvm_hw_cpu, flags))
-		return -EINVAL;
-	if (copy_from_guest(&cpu, at, n))
-		return -EFAULT;
-	if (arch_vcpu_load_record(v, &cpu))
-		return -EINVAL;
-	v->initialised = true;
-	vcpu_up(v);
-	return 0;
-}
-
-/*
- * Takes the CPU records. Others say what no guest of Margay's has (memory types) or what it has from
- * its start.
- */
-long domctl_sethvmcontext(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
-{
-	gvaddr_t at = handle_va(op->u.hvmcontext.buffer);
-	u32 size = op->u.hvmcontext.size, done = 0;
-	struct hvm_save_descriptor desc;
-	long rc = 0;
-
-	if (d == cur->domain || !d->pauses)
-		return -EINVAL;
-	if (runs(d))
-		return -ERESTART;
-	while (!rc) {
-		if (size - done < sizeof(desc))
-			return -ENODATA;
-		if (copy_from_guest(&desc, at + done, sizeof(desc)))
-			return -EFAULT;
-		done += (u32)sizeof(desc);
-		if (desc.length > size - done)
-			return -ENODATA;
-		if (desc.typecode == HVM_SAVE_CODE(END))
-			return 0;
-		if (desc.typecode == HVM_SAVE_CODE(CPU))
-			rc = load_cpu(d, desc.instance, at + done, desc.length);
-		done += desc.length;
-	}
-	return rc;
 }

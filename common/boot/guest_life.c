@@ -37,6 +37,7 @@ static void guest_unwanted(struct domain *d)
 {
 	atomic_store(&d->unwanted, true);
 	domain_shutdown(d, SHUTDOWN_poweroff);
+	guest_ended(d);		/* it may have been suspended */
 }
 
 static const struct domain_life guest_life = { guest_ended, guest_unwanted };
@@ -373,6 +374,15 @@ static void guest_end(struct boot_guest *bg)
 	bg->state = GUEST_ENDING;
 }
 
+/* Returns whether d waits for the control domain's tools, which resume or destroy it. */
+static bool suspended(const struct domain *d)
+{
+	struct domain *tools puts_domain = domain_get(INITIAL_DOMID);
+
+	return tools && READ_ONCE(d->state) == DOM_SHUTDOWN &&
+	       d->shutdown_code == SHUTDOWN_suspend && !READ_ONCE(d->unwanted);
+}
+
 /*
  * Does a bounded step of bg's life. `busy`: another guest must come first. Returns false if there
  * is nothing to do.
@@ -396,6 +406,8 @@ static bool guest_step(struct boot_guest *bg, bool busy)
 			domain_shutdown(bg->domain, SHUTDOWN_watchdog);
 		if (READ_ONCE(bg->domain->state) == DOM_RUNNING)
 			return bg->domain->trusted && map_trusted(bg->domain);
+		if (suspended(bg->domain))
+			return false;
 		guest_end(bg);
 		return true;
 	case GUEST_ENDING:

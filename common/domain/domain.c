@@ -278,6 +278,26 @@ bool domain_off_cpus(const struct domain *d)
 	return true;
 }
 
+int domain_stopped(struct domain *d)
+{
+	if (d->state == DOM_SHUTDOWN ? hold_some(d) : !d->pauses)
+		return d->state == DOM_SHUTDOWN ? -ERESTART : -EINVAL;
+	return domain_off_cpus(d) ? 0 : -ERESTART;
+}
+
+int domain_resume(struct domain *d)
+{
+	int rc = d->state == DOM_SHUTDOWN ? domain_stopped(d) : 0;
+
+	if (rc || !atomic_cas(&d->state, DOM_SHUTDOWN, DOM_RUNNING))
+		return rc;
+	d->shutdown_code = SHUTDOWN_CODE_NONE;
+	d->held = 0;
+	for (unsigned i = 0; i < d->nr_vcpus; i++)
+		vcpu_release(d->vcpus[i]);
+	return 0;
+}
+
 int domain_destroy(struct domain *d)
 {
 	int rc;

@@ -5,12 +5,12 @@
 #include <margay/types.h>
 
 struct boot_guest;
-struct hvm_hw_cpu;
-struct hvm_hw_mtrr;
 struct cpu;
 struct domain;
 struct vcpu;
 struct vcpu_hvm_context;
+struct vcpu_guest_context;
+struct cpu_user_regs;
 
 /* Runs v on this CPU until it blocks or is stopped. The scheduler enters guests only here. */
 void arch_vcpu_run(struct vcpu *v);
@@ -28,12 +28,11 @@ void arch_vcpu_start_sipi(struct vcpu *v, u8 vector);
 int arch_vcpu_set_context(struct vcpu *v, const struct vcpu_hvm_context *ctx);
 
 /*
- * Get and set the state in Xen's records. v runs on no CPU. arch_vcpu_load_record() returns -EINVAL
- * for a state that no CPU could have; then v is unchanged.
+ * Get the registers, and set the general ones. v runs on no CPU. -EINVAL: no CPU could have such a
+ * state, and v is unchanged.
  */
-void arch_vcpu_record(struct vcpu *v, struct hvm_hw_cpu *c);
-int arch_vcpu_load_record(struct vcpu *v, const struct hvm_hw_cpu *c);
-void arch_mtrr_record(struct vcpu *v, struct hvm_hw_mtrr *m);
+void arch_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c);
+int arch_vcpu_set_user_regs(struct vcpu *v, const struct cpu_user_regs *r);
 
 void arch_vcpu_dump(struct vcpu *v);
 void arch_show_speculation(void); /* a line for each vulnerability */

@@ -25,6 +25,9 @@ struct cpuid_policy *cpu_policy_copy(const struct domain *d);
 bool cpu_policy_next(struct cpuid_policy *p, struct xen_cpuid_leaf *l);
 void cpu_policy_features(struct cpuid_policy *p, u32 words[CPU_FEATURE_WORDS]);
 
+/* What guests read in IA32_ARCH_CAPABILITIES. */
+u64 cpu_policy_arch_caps(void);
+
 /*
  * Clears the features in p that *l lacks. Never adds one: those beyond p's are ignored, and so are
  * topology and leaves without features. -EINVAL when *l limits leaves to more than p has.

@@ -128,6 +128,7 @@ struct domain {
 	struct timer watchdog[2];
 	u32 watchdog_inuse;
 	u64 refusals;				/* requests answered -ENOSYS or -EOPNOTSUPP */
+	u64 record_tsc;				/* when the last save or load of its vCPUs began */
 	void *arch;				/* back-end data, e.g. the ASID */
 	struct vcpu *vcpus[];			/* max_vcpus */
 };
@@ -198,6 +199,13 @@ void domain_raise_virqs(void);
 void domain_pause(struct domain *d);
 void domain_unpause(struct domain *d);
 bool domain_off_cpus(const struct domain *d);
+/*
+ * Returns 0 when d, paused or shut down, has left its CPUs; -ERESTART until then; -EINVAL when it is
+ * neither.
+ */
+int domain_stopped(struct domain *d);
+/* Lets a domain that has shut down run again. Returns 0, or -ERESTART while a vCPU is on a CPU. */
+int domain_resume(struct domain *d);
 
 /* Sets the wall clock, in ns since 1970 at system time zero, and tells all domains. */
 void domain_set_wallclock(u64 ns);

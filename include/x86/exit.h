@@ -32,8 +32,8 @@ static inline void guest_skip(struct vcpu *v, unsigned insn_len)
  */
 void inject_put_back(struct vcpu *v);
 
-enum { X86_DE, X86_DB, X86_BP = 3, X86_OF, X86_UD = 6, X86_DF = 8, X86_TS = 10, X86_NP, X86_SS,
-       X86_GP, X86_PF, X86_VE = 20, X86_CP };
+enum { X86_DE, X86_DB, X86_NMI, X86_BP, X86_OF, X86_UD = 6, X86_DF = 8, X86_TS = 10, X86_NP, X86_SS,
+       X86_GP, X86_PF, X86_AC = 17, X86_VE = 20, X86_CP };
 
 /* Queues an exception. A second one becomes #DF or shutdown as in SDM 3A 6.15. */
 void inject_exception(struct vcpu *v, u8 vector, bool has_error, u32 error);

@@ -3,7 +3,7 @@
  * Fuzzes the arguments of domctl and sysctl. The input is a list of calls: a byte that selects the
  * hypercall and the operation, and the structure. Handles are reduced to a small guest memory, of
  * which a part faults. Domains without a machine take the calls.
- * fuzz-sources: hypercall/domctl.c hypercall/domctl_vcpu.c hypercall/sysctl.c hypercall/sysctl_topology.c hypercall/cpu_policy.c hypercall/domain_info.c
+ * fuzz-sources: hypercall/domctl.c hypercall/domctl_vcpu.c hypercall/domctl_context.c hypercall/sysctl.c hypercall/sysctl_topology.c hypercall/cpu_policy.c hypercall/domain_info.c
  */
 #include "fuzz.h"
 
@@ -17,6 +17,7 @@
 #include <margay/p2m.h>
 #include <margay/policy_registry.h>
 #include <margay/sched.h>
+#include <margay/vcpu_record.h>
 
 #include <xen/domctl.h>
 #include <xen/sysctl.h>
@@ -280,7 +281,6 @@ struct vcpu *domain_vcpu(struct domain *d, u32 id)
 	return id < d->nr_vcpus ? d->vcpus[id] : NULL;
 }
 
-bool domain_off_cpus(const struct domain *d) { return d->pauses && !hcall_preempt(); }
 void domain_pause(struct domain *d) { d->pauses++; }
 
 void domain_unpause(struct domain *d)
@@ -303,22 +303,66 @@ int vcpu_restrict(struct vcpu *v, const struct cpu_set *set)
 	return 0;
 }
 
-void arch_vcpu_record(struct vcpu *v, struct hvm_hw_cpu *c)
+/* One kind of record, which has a size of its own. */
+static u32 save_record(struct vcpu *v, void *record)
 {
-	CHECK(v->domain->pauses);
-	memset(c, 0, sizeof(*c));
+	CHECK(v->domain->pauses || v->domain->state == DOM_SHUTDOWN);
+	memset(record, 0x55, 100 + v->id);
+	return 100 + v->id;
 }
 
-int arch_vcpu_load_record(struct vcpu *v, const struct hvm_hw_cpu *c)
+static int load_record(struct vcpu *v, const void *record, u32 n)
 {
-	CHECK(v->domain->pauses);
-	return c->rip & 1 ? -EINVAL : 0;
+	CHECK(v->domain->pauses || v->domain->state == DOM_SHUTDOWN);
+	CHECK(n >= 8 && n <= 200);
+	return *(const u8 *)record & 1 ? -EINVAL : 0;
 }
 
-void arch_mtrr_record(struct vcpu *v, struct hvm_hw_mtrr *m)
+const struct vcpu_record vcpu_records[] = {
+	{ HVM_SAVE_CODE(CPU), false, 8, 200, save_record, load_record },
+	{ .save = NULL },
+};
+
+void arch_vcpu_get_context(struct vcpu *v, struct vcpu_guest_context *c)
+{
+	c->user_regs.rip = v->id;
+}
+
+int arch_vcpu_set_user_regs(struct vcpu *v, const struct cpu_user_regs *r)
 {
 	(void)v;
-	memset(m, 0, sizeof(*m));
+	return r->rip & 1 ? -EINVAL : 0;
+}
+
+int domain_stopped(struct domain *d)
+{
+	if (!d->pauses && d->state != DOM_SHUTDOWN)
+		return -EINVAL;
+	return hcall_preempt() ? -ERESTART : 0;
+}
+
+int domain_resume(struct domain *d)
+{
+	if (d->state == DOM_SHUTDOWN)
+		d->state = DOM_RUNNING;
+	return 0;
+}
+
+bool on_demand(const struct domain *d, gfn_t gfn)
+{
+	return d->id == 1 && gfn % 5 == 0;
+}
+
+int on_demand_allocate(struct domain *d, gfn_t gfn)
+{
+	CHECK(on_demand(d, gfn));
+	return gfn % 2 ? -ENOMEM : 0;
+}
+
+void *kzalloc(size_t size)
+{
+	policies++;
+	return calloc(1, size);
 }
 
 /* A policy is a count of leaves. */
@@ -356,6 +400,11 @@ void cpu_policy_features(struct cpuid_policy *p, u32 words[CPU_FEATURE_WORDS])
 {
 	(void)p;
 	memset(words, 0x55, CPU_FEATURE_WORDS * sizeof(words[0]));
+}
+
+u64 cpu_policy_arch_caps(void)
+{
+	return 7;
 }
 
 int cpu_policy_restrict(struct cpuid_policy *p, const struct xen_cpuid_leaf *l)

@@ -5,6 +5,7 @@
  */
 #include <margay/cpu_policy.h>
 #include <x86/cpuid_policy.h>
+#include <x86/spec.h>
 
 #include <xen/arch-x86/cpuid.h>
 
@@ -120,6 +121,8 @@ void cpu_policy_features(struct cpuid_policy *p, u32 words[CPU_FEATURE_WORDS])
 	}
 	words[2] &= ~feature_words[2].ours;
 }
+
+u64 cpu_policy_arch_caps(void) { return spec_arch_caps; }
 
 int cpu_policy_restrict(struct cpuid_policy *p, const struct xen_cpuid_leaf *l)
 {

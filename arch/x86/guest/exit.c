@@ -109,7 +109,7 @@ static void exit_hlt(struct vcpu *v, unsigned insn_len)
 		domain_shutdown(v->domain, SHUTDOWN_poweroff);
 }
 
-static bool xcr0_valid(const struct domain *d, u64 val)
+bool xcr0_valid(const struct domain *d, u64 val)
 {
 	u64 avx512 = val & XCR0_AVX512;
 

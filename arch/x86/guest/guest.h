@@ -26,6 +26,10 @@
 #define RFLAGS_FIXED 2UL
 #define PAT_RESET 0x0007040600070406UL
 
+/* msr.c, exit.c: values that the guest may write. */
+bool pat_valid(u64 val);
+bool xcr0_valid(const struct domain *d, u64 val);
+
 /* start.c. The state after INIT, but for the real mode's segments; a check of a new state. */
 struct vcpu_state state_after_init(void);
 bool state_valid(const struct vcpu *v, const struct regs *r, const struct vcpu_state *st);
@@ -111,7 +115,15 @@ static inline u32 *vlapic_reg(const struct vlapic *vl, u32 offset)
 	return (u32 *)(vl->page + offset);
 }
 
+/* Bits of registers that a guest may set. */
+#define SVR_VALID 0x1ffU
+#define TDCR_VALID 0xbU
+#define ICR_VALID 0xccfffU
+extern const u32 vlapic_lvt_valid[NR_LVTS];
+
 u8 vlapic_ppr(const struct vlapic *vl);
+/* Reads the register at an offset in the page without a trace. err: there is none. */
+struct msr_read vlapic_peek(struct vlapic *vl, u32 offset);
 bool vlapic_lvt_deliver(struct vlapic *vl, unsigned lvt);
 /* As arch_vcpu_interrupt(), for a level-triggered interrupt of a vlapic with has_level. Any CPU. */
 void vlapic_level(struct vlapic *vl, u8 vector);
@@ -138,6 +150,7 @@ static inline bool vlapic_startup_pending(const struct vcpu *v)
 }
 
 /* vlapic_timer.c */
+unsigned vlapic_divide_shift(u32 tdcr);
 void vlapic_timer_fired(struct timer *t);
 void vlapic_timer_stop(struct vlapic *vl);
 void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt); /* the timer's LVT was written */

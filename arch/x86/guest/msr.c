@@ -54,14 +54,21 @@ static int drop(struct vcpu *v __unused, u32 msr __unused, u64 val __unused)
 }
 
 /* PAT has eight entries; types 2, 3 and above 7 are reserved. SDM 3A 12.12.2. */
-static int write_pat(struct vcpu *v, u32 msr, u64 val)
+bool pat_valid(u64 val)
 {
 	for (unsigned i = 0; i < 8; i++) {
 		u8 type = (u8)(val >> i * 8);
 
 		if (type > 7 || type == 2 || type == 3)
-			return -EPERM;
+			return false;
 	}
+	return true;
+}
+
+static int write_pat(struct vcpu *v, u32 msr, u64 val)
+{
+	if (!pat_valid(val))
+		return -EPERM;
 	hvm->set_msr(v, msr, val);
 	return 0;
 }

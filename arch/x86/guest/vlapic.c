@@ -13,16 +13,13 @@
 #include "guest.h"
 
 #define APIC_VERSION_VALUE (0x14U | (NR_LVTS - 1) << 16)
-#define SVR_VALID 0x1ffU
-#define TDCR_VALID 0xbU
 #define DFR_FLAT 0xffffffffU
-#define ICR_VALID 0xccfffU
 
 /*
  * Writable bits. Delivery status (12) and remote IRR (14) read 0; writes to them are accepted in
  * any mode.
  */
-static const u32 lvt_valid[NR_LVTS] = {
+const u32 vlapic_lvt_valid[NR_LVTS] = {
 	[LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERF] = 0x107ff,
 	[LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
 };
@@ -370,7 +367,7 @@ static void write_lvt(struct vlapic *vl, unsigned i, u32 val)
 {
 	u32 old = vl->lvt[i];
 
-	val &= lvt_valid[i];
+	val &= vlapic_lvt_valid[i];
 	if (!(vl->svr & SVR_ENABLE))
 		val |= LVT_MASKED;
 	WRITE_ONCE(vl->lvt[i], val);
@@ -391,8 +388,10 @@ static u32 valid_bits(u32 offset)
 	case APIC_SVR: return SVR_VALID;
 	case APIC_TDCR: return TDCR_VALID;
 	case APIC_LVT ... APIC_LVT + 0x10 * (NR_LVTS - 1):
-		return lvt_valid[index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS)] | LVT_READ_ONLY;
-	default: return ~0U;
+		return vlapic_lvt_valid[index_nospec((offset - APIC_LVT) / 0x10, NR_LVTS)] |
+		       LVT_READ_ONLY;
+	default:
+		return ~0U;
 	}
 }
 
@@ -463,21 +462,24 @@ static __always_inline struct msr_read read_reg(struct vlapic *vl, u32 reg)
 	return r;
 }
 
+struct msr_read vlapic_peek(struct vlapic *vl, u32 offset)
+{
+	switch (offset) {
+	case APIC_APR: return (struct msr_read){ vlapic_ppr(vl), 0 };
+	case APIC_DFR: return (struct msr_read){ vl->dfr, 0 };
+	case APIC_ICR_HIGH: return (struct msr_read){ (u32)(vl->icr >> 32), 0 };
+	case APIC_EOI:
+	case APIC_RRD: return (struct msr_read){ 0, 0 };
+	default: return read_reg(vl, offset / 16);
+	}
+}
+
 u32 vlapic_read(struct vcpu *v, u32 offset)
 {
-	struct vlapic *vl = v->vlapic;
-	struct msr_read r;
+	struct msr_read r = vlapic_peek(v->vlapic, offset);
 
-	switch (offset) {
-	case APIC_APR: return vlapic_ppr(vl);
-	case APIC_DFR: return vl->dfr;
-	case APIC_ICR_HIGH: return (u32)(vl->icr >> 32);
-	case APIC_EOI:
-	case APIC_RRD: return 0;
-	}
-	r = read_reg(vl, offset / 16);
 	if (r.err)
-		vlapic_error(vl, ESR_ILLEGAL_REG);
+		vlapic_error(v->vlapic, ESR_ILLEGAL_REG);
 	return (u32)r.val;
 }
 

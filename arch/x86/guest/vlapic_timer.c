@@ -11,7 +11,7 @@
 #define MIN_PERIOD 20000UL
 #define FAR_FUTURE BIT(58) /* in TSC ticks: years away; keeps the conversion in range */
 
-static unsigned divide_shift(u32 tdcr)
+unsigned vlapic_divide_shift(u32 tdcr)
 {
 	unsigned code = (tdcr & 3) | (tdcr & 8) >> 1;
 
@@ -94,12 +94,12 @@ u32 vlapic_timer_count(const struct vlapic *vl)
 		return 0;
 	t = now();
 	expires = next_expiry(vl, t);
-	return expires > t ? (u32)((expires - t) >> divide_shift(vl->tdcr)) : 0;
+	return expires > t ? (u32)((expires - t) >> vlapic_divide_shift(vl->tdcr)) : 0;
 }
 
 void vlapic_timer_load(struct vlapic *vl, u32 count)
 {
-	unsigned shift = divide_shift(vl->tdcr);
+	unsigned shift = vlapic_divide_shift(vl->tdcr);
 	stime_t t = now();
 
 	vlapic_timer_stop(vl);
