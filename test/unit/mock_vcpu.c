@@ -245,14 +245,14 @@ struct vcpu *domain_vcpu(struct domain *d, u32 id)
 	return id < d->nr_vcpus ? d->vcpus[id] : NULL;
 }
 
-void arch_vcpu_reset(struct vcpu *v)
+__attribute__((weak)) void arch_vcpu_reset(struct vcpu *v)
 {
 	of(v)->resets++;
 	v->regs.rflags = 2;
 	v->inject.valid = v->nmi_pending = v->nmi_blocked = false;
 }
 
-void arch_vcpu_start_sipi(struct vcpu *v, u8 vector)
+__attribute__((weak)) void arch_vcpu_start_sipi(struct vcpu *v, u8 vector)
 {
 	of(v)->sipi_vector = vector;
 }
