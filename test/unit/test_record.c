@@ -387,6 +387,13 @@ static void test_timers(void **state)
 	assert_int_equal(vlapic_pending(vcpu_nr(1)), -1);
 	mock_time_to(mock_now + 4);
 	assert_int_equal(vlapic_pending(vcpu_nr(1)), 0x42);
+
+	/* One that has expired, but whose CPU has not noticed, is not lost. */
+	assert_int_equal(vlapic_wrmsr(vcpu_nr(3), MSR_TSC_DEADLINE, mock_now + 1001 * MS), 0);
+	mock_now += 2 * MS;
+	vlapic_accept(vcpu_nr(1), 0x42);
+	move(3, 1);
+	assert_int_equal(vlapic_pending(vcpu_nr(1)), 0x42);
 }
 
 /* Changes one word of a record, which must be refused, and then leaves the vCPU as it was. */

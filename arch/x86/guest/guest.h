@@ -157,6 +157,7 @@ void vlapic_timer_lvt(struct vlapic *vl, u32 old_lvt); /* the timer's LVT was wr
 void vlapic_timer_start(struct vlapic *vl, u32 count); /* write to TMICT */
 /* Rearms a held timer: the guest can see ticks again, e.g. after it took an interrupt. Own CPU. */
 void vlapic_timer_resume(struct vlapic *vl);
+void vlapic_timer_settle(struct vlapic *vl); /* v runs on no CPU: is about to be saved */
 u32 vlapic_timer_count(const struct vlapic *vl);
 void vlapic_timer_load(struct vlapic *vl, u32 count); /* starts from that count */
 void vlapic_timer_divide(struct vlapic *vl, u32 tdcr);

@@ -186,6 +186,7 @@ static int load_cpu(struct vcpu *v, const void *record, u32 n __unused)
 	atomic_or(&v->pending, VCPU_WORK_TIME);
 	v->initialised = true;
 	vcpu_up(v);
+	vcpu_wake(v);	/* from a HLT of another state's */
 	return 0;
 }
 

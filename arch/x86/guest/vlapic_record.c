@@ -13,11 +13,12 @@ u32 save_lapic(struct vcpu *v, void *record)
 {
 	struct hvm_hw_lapic *l = record;
 
+	vlapic_timer_settle(v->vlapic);
 	l->apic_base_msr = v->vlapic->base;
 	l->disabled = (v->vlapic->svr & SVR_ENABLE ? 0 : 1) |
 		      (vlapic_hw_enabled(v->vlapic) ? 0 : 2);
 	l->timer_divisor = 1U << vlapic_divide_shift(v->vlapic->tdcr);
-	l->tdt_msr = vlapic_read_deadline(v).val;
+	l->tdt_msr = v->vlapic->tsc_deadline;
 	return sizeof(*l);
 }
 
@@ -83,7 +84,7 @@ int load_lapic_regs(struct vcpu *v, const void *record, u32 n __unused)
 		vlapic_timer_load(vl, REG(APIC_TMCCT) ? REG(APIC_TMCCT) : vl->tmict);
 #undef REG
 	v->moved = true;	/* its timer follows it */
-	atomic_or(&v->pending, VCPU_WORK_LAPIC);
+	atomic_or(&v->pending, VCPU_WORK_LAPIC | VCPU_WORK_EVENT);
 	cpuid_follow(v);
 	return 0;
 }

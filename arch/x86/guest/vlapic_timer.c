@@ -86,6 +86,16 @@ void vlapic_timer_resume(struct vlapic *vl)
 	arm_host_timer(vl, now());
 }
 
+/* A timer that has expired raises its interrupt now, whatever the CPU does that it waits for. */
+void vlapic_timer_settle(struct vlapic *vl)
+{
+	timer_stop(&vl->timer);	/* also waits for one that has fired */
+	if (vl->expires && vl->expires <= now())
+		vlapic_timer_fired(&vl->timer);
+	else if (!vl->timer_held)
+		vlapic_timer_resume(vl);
+}
+
 u32 vlapic_timer_count(const struct vlapic *vl)
 {
 	stime_t t, expires;
