@@ -9,6 +9,7 @@
 #define MAX_MSRS 2U
 #define EMPTY_RANGE 0x40000100U
 #define PLATFORM_INFO 0xceU	/* 0: no CPUID faulting */
+#define CPUID_FAULTING BIT(31)	/* of a guest of Xen's, which must not use it (record.c) */
 #define ARCH_CAPABILITIES 0x10aU
 
 /*
@@ -140,7 +141,7 @@ static long restrict_by(struct cpuid_policy *p, struct xen_domctl_cpu_policy *u)
 		if (guest_read(&e, handle_va(u->msrs), i))
 			return -EFAULT;
 		if ((e.idx != PLATFORM_INFO && e.idx != ARCH_CAPABILITIES) || e.flags ||
-		    e.val & ~(e.idx == PLATFORM_INFO ? 0 : cpu_policy_arch_caps())) {
+		    e.val & ~(e.idx == PLATFORM_INFO ? CPUID_FAULTING : cpu_policy_arch_caps())) {
 			u->err_msr = e.idx;
 			return -EINVAL;
 		}

@@ -29,8 +29,9 @@ void cpu_policy_features(struct cpuid_policy *p, u32 words[CPU_FEATURE_WORDS]);
 u64 cpu_policy_arch_caps(void);
 
 /*
- * Clears the features in p that *l lacks. Never adds one: those beyond p's are ignored, and so are
- * topology and leaves without features. -EINVAL when *l limits leaves to more than p has.
+ * Clears the features in p that *l lacks; ignores topology and leaves without features. -EINVAL: *l
+ * has features, XSAVE components or leaves that p has not, or another vendor's. A guest that ran
+ * elsewhere would miss them.
  */
 int cpu_policy_restrict(struct cpuid_policy *p, const struct xen_cpuid_leaf *l);
 /*

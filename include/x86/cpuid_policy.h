@@ -28,6 +28,16 @@ void cpuid_offer_mtrr(struct domain *d);
 /* Returns the result for v, valid until the next call. */
 const struct cpuid_regs *cpuid_guest(struct vcpu *v, u32 leaf, u32 subleaf);
 
+/*
+ * Features of leaf 1, EDX, that a guest from another hypervisor keeps: MCE, MCA, MTRR. There are no
+ * machine checks to report and no MTRRs to set: msr.c.
+ */
+#define CPUID_MTRR BIT(12)
+#define CPUID_MCA (BIT(7) | BIT(14))
+#define CPUID_LATENT_1D ((u32)(CPUID_MTRR | CPUID_MCA))
+/* Returns which of them d has. */
+u32 cpuid_latent(const struct domain *d);
+
 /* The bits that a guest may set, from the policy. */
 u64 cpuid_cr4_allowed(const struct domain *d);
 u64 cpuid_efer_allowed(const struct domain *d);

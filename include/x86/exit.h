@@ -67,6 +67,8 @@ static inline struct msr_slot *msr_slot(u32 msr)
 {
 	return &msr_slots[msr * MSR_SLOT_FACTOR >> (32 - MSR_SLOT_BITS)];
 }
+/* Those without a slot. */
+struct msr_read guest_rdmsr_other(struct vcpu *v, u32 msr);
 /* msr: the guest's RCX */
 static inline struct msr_read guest_rdmsr(struct vcpu *v, u32 msr)
 {
@@ -75,7 +77,7 @@ static inline struct msr_read guest_rdmsr(struct vcpu *v, u32 msr)
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_read_x2apic(v, msr - MSR_X2APIC_BASE);
 	s = msr_slot(msr);
-	return likely(s->msr == msr) ? s->rd(v) : pmu_rdmsr(v, msr);
+	return likely(s->msr == msr) ? s->rd(v) : guest_rdmsr_other(v, msr);
 }
 int guest_wrmsr(struct vcpu *v, u32 msr, u64 val);
 

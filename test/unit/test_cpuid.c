@@ -379,7 +379,7 @@ static void test_xsave(void **state)
 	v->xcr0 = 7;
 	assert_int_equal(ask(0, 0xd, 0).ebx, 832);
 	r = ask(0, 0xd, 1);
-	assert_int_equal(r.eax, 3); /* not XSAVES */
+	assert_int_equal(r.eax, 7); /* not XSAVES */
 	assert_int_equal(r.ebx, 832);
 	v->xcr0 = 0x207;
 	assert_int_equal(ask(0, 0xd, 1).ebx, 896); /* compacted */
@@ -540,18 +540,36 @@ static void test_restrict(void **state)
 	after = ask(1, 1, 0);
 	assert_memory_equal(&before, &after, sizeof(after));
 	assert_int_equal(ask(1, 0xd, 0).ecx, 832);
-	/* Everything at once adds nothing. */
+	/* What it lacks is refused, and adds nothing. */
 	before = ask(1, 7, 0);
-	for (u32 leaf = 1; leaf <= 0xd; leaf++)
-		restrict_leaf(p, leaf, leaf == 7 || leaf == 0xd ? 0 : XEN_CPUID_NO_SUBLEAF, ~0U,
-			      ~0U, ~0U, ~0U);
+	assert_int_equal(restrict_leaf(p, 1, XEN_CPUID_NO_SUBLEAF, 0, 0, 0, BIT(21)), -EINVAL);
+	assert_int_equal(restrict_leaf(p, 7, 0, 0, BIT(2), 0, 0), -EINVAL);
+	assert_int_equal(restrict_leaf(p, 7, 1, BIT(2), 0, 0, 0), -EINVAL);
+	assert_int_equal(restrict_leaf(p, 0xd, 1, 8, 0, 0, 0), -EINVAL);	/* XSAVES */
+	assert_int_equal(restrict_leaf(p, 0xd, 0, BIT(9), 0, 0, 0), -EINVAL);
+	assert_int_equal(restrict_leaf(p, 0xd, 2, 256, 4096, 0, 0), -EINVAL);	/* another place */
+	assert_int_equal(restrict_leaf(p, 0, XEN_CPUID_NO_SUBLEAF, 7, 1, 2, 3), -EINVAL);
+	assert_int_equal(restrict_leaf(p, 0x80000008, XEN_CPUID_NO_SUBLEAF, 0, BIT(25), 0, 0),
+			 -EINVAL);
 	assert_int_equal(restrict_leaf(p, 0x12345678, 3, 0, 0, 0, 0), 0);
 	assert_int_equal(cpu_policy_set(&mock_domain, p), 0);
 	after = ask(1, 7, 0);
 	assert_memory_equal(&before, &after, sizeof(after));
+	/* A guest of Xen's keeps machine checks and MTRRs, which new guests do not have. */
+	before = ask(1, 1, 0);
+	assert_int_equal(cpuid_latent(&mock_domain), 0);
+	assert_int_equal(restrict_leaf(p, 1, XEN_CPUID_NO_SUBLEAF, 0, 0, before.ecx,
+				       before.edx | CPUID_LATENT_1D),
+			 0);
+	assert_int_equal(cpu_policy_set(&mock_domain, p), 0);
+	assert_int_equal(cpuid_latent(&mock_domain), CPUID_LATENT_1D);
+	assert_int_equal(ask(1, 1, 0).edx, before.edx | CPUID_LATENT_1D);
+	assert_int_equal(ask(1, 0x80000001, 0).edx & CPUID_LATENT_1D, CPUID_LATENT_1D);
+	assert_true(cpuid_cr4_allowed(&mock_domain) & CR4_MCE);
 	/* Without AVX, neither AVX2 nor its state remains; HTT and HYPERVISOR are Margay's. */
-	assert_int_equal(
-		restrict_leaf(p, 1, XEN_CPUID_NO_SUBLEAF, 0, 0, (u32) ~(BIT(28) | BIT(31)), 0), 0);
+	assert_int_equal(restrict_leaf(p, 1, XEN_CPUID_NO_SUBLEAF, 0, 0,
+				       before.ecx & (u32) ~(BIT(28) | BIT(31)), 0),
+			 0);
 	assert_int_equal(cpu_policy_set(&mock_domain, p), 0);
 	assert_int_equal(ask(1, 7, 0).ebx & BIT(5), 0);
 	assert_int_equal(ask(1, 1, 0).edx & ~BIT(9), BIT(28));
@@ -569,7 +587,10 @@ static void test_restrict(void **state)
 	assert_int_equal(restrict_leaf(p, 0x80000000, XEN_CPUID_NO_SUBLEAF, 3, 0, 0, 0), -EINVAL);
 	assert_int_equal(restrict_leaf(p, 0x80000000, XEN_CPUID_NO_SUBLEAF, 0x80000008, 0, 0, 0),
 			 0);
-	assert_int_equal(restrict_leaf(p, 0, XEN_CPUID_NO_SUBLEAF, 7, 0, 0, 0), 0);
+	before = ask(1, 0, 0);
+	assert_int_equal(restrict_leaf(p, 0, XEN_CPUID_NO_SUBLEAF, 7, before.ebx, before.ecx,
+				       before.edx),
+			 0);
 	assert_int_equal(cpu_policy_set(&mock_domain, p), 0);
 	assert_int_equal(ask(1, 0, 0).eax, 7);
 	assert_zero(ask(1, 0xd, 0));

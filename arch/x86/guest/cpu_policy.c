@@ -20,24 +20,25 @@ static const struct {
 
 /*
  * Where each word of features is. `ours`: bits that do not name a feature, or that Margay decides.
+ * `latent`: features that new guests do not have, but those from another hypervisor may.
  */
 static const struct feature_word {
-	u32 leaf, sub, reg, ours;
+	u32 leaf, sub, reg, ours, latent;
 } feature_words[CPU_FEATURE_WORDS] = {
-	{ 1, ~0U, 3, 1U << 9 | 1U << 28 },  /* APIC HTT */
-	{ 1, ~0U, 2, 1U << 27 | 1U << 31 }, /* OSXSAVE HYPERVISOR */
-	{ EXT_FIRST + 1, ~0U, 3, 0x0183f3ff }, /* the bits of word 0 on AMD */
-	{ EXT_FIRST + 1, ~0U, 2, 1U << 1 },    /* CMP_LEGACY */
-	{ 0xd, 1, 0, 0 },
-	{ 7, 0, 1, 0 },
-	{ 7, 0, 2, 1U << 4 }, /* OSPKE */
-	{ EXT_FIRST + 7, ~0U, 3, 0 },
-	{ EXT_FIRST + 8, ~0U, 1, 0 },
-	{ 7, 0, 3, 0 },
-	{ 7, 1, 0, 0 },
-	{ EXT_FIRST + 0x21, ~0U, 0, 0 },
-	{ 7, 1, 1, 0 },
-	{ 7, 2, 3, 0 },
+	{ 1, ~0U, 3, 1U << 9 | 1U << 28, CPUID_LATENT_1D },  /* APIC HTT */
+	{ 1, ~0U, 2, 1U << 27 | 1U << 31, 0 }, /* OSXSAVE HYPERVISOR */
+	{ EXT_FIRST + 1, ~0U, 3, 0x0183f3ff, 0 }, /* the bits of word 0 on AMD */
+	{ EXT_FIRST + 1, ~0U, 2, 1U << 1, 0 },    /* CMP_LEGACY */
+	{ 0xd, 1, 0, 0, 0 },
+	{ 7, 0, 1, 0, 0 },
+	{ 7, 0, 2, 1U << 4, 0 }, /* OSPKE */
+	{ EXT_FIRST + 7, ~0U, 3, 0, 0 },
+	{ EXT_FIRST + 8, ~0U, 1, 0, 1U << 20 }, /* no EFER.LMSLE */
+	{ 7, 0, 3, 0, 0 },
+	{ 7, 1, 0, 0, 0 },
+	{ EXT_FIRST + 0x21, ~0U, 0, 0, 0 },
+	{ 7, 1, 1, 0, 0 },
+	{ 7, 2, 3, 0, 0 },
 };
 _Static_assert(XEN_CPUID_NO_SUBLEAF == ~0U, "sub of feature_words");
 
@@ -124,18 +125,41 @@ void cpu_policy_features(struct cpuid_policy *p, u32 words[CPU_FEATURE_WORDS])
 
 u64 cpu_policy_arch_caps(void) { return spec_arch_caps; }
 
+/* Returns whether p has what the guest may use already: the vendor's instructions, XSAVE components. */
+static bool same_machine(struct cpuid_policy *p, const struct xen_cpuid_leaf *l)
+{
+	struct cpuid_regs own = result(p, l->leaf, l->subleaf);
+
+	if (l->leaf == 0)
+		return l->b == own.ebx && l->c == own.ecx && l->d == own.edx;
+	if (l->leaf != 0xd || l->subleaf == 1)
+		return true;
+	if (l->subleaf == 0)
+		return !(l->a & ~own.eax) && !(l->d & ~own.edx);
+	return !l->a || (l->a == own.eax && l->b == own.ebx);
+}
+
 int cpu_policy_restrict(struct cpuid_policy *p, const struct xen_cpuid_leaf *l)
 {
 	struct cpuid_regs given = { l->a, l->b, l->c, l->d };
 
+	if (!same_machine(p, l))
+		return -EINVAL;
 	if (l->leaf == 0 || l->leaf == EXT_FIRST)
 		return cpuid_policy_limit(p, l->leaf, l->a);
 	for (unsigned i = 0; i < CPU_FEATURE_WORDS; i++) {
 		const struct feature_word *w = &feature_words[i];
+		u32 *own, bits;
 
-		if (l->leaf == w->leaf && l->subleaf == w->sub && l->leaf <= last_of(p, l->leaf))
-			*reg_of(cpuid_policy_at(p, w->leaf, w->sub), w->reg) &=
-				*reg_of(&given, w->reg) | w->ours;
+		if (l->leaf != w->leaf || l->subleaf != w->sub)
+			continue;
+		bits = *reg_of(&given, w->reg);
+		if (l->leaf > last_of(p, l->leaf))
+			return bits ? -EINVAL : 0;
+		own = reg_of(cpuid_policy_at(p, w->leaf, w->sub), w->reg);
+		if (bits & ~(*own | w->ours | w->latent))
+			return -EINVAL;
+		*own = (*own & (bits | w->ours)) | (bits & w->latent);
 	}
 	return 0;
 }

@@ -106,8 +106,7 @@ struct cpuid_policy {
 	 BIT(22) /* MOVBE */ | BIT(23) /* POPCNT */ | BIT(25) /* AES */ | L1C_XSAVE | L1C_AVX | \
 	 BIT(29) /* F16C */ | BIT(30) /* RDRAND */)
 
-/* Not here: MCE MCA PSN DS ACPI SS TM PBE. */
-#define L1D_MTRR BIT(12)	/* guests with functions */
+/* Not here: MCE MCA MTRR (cpuid_latent()) PSN DS ACPI SS TM PBE. */
 #define L1D_APIC BIT(9)
 #define L1D_HTT BIT(28)
 #define L1D_ALLOW                                                                             \
@@ -168,11 +167,11 @@ struct cpuid_policy {
 #define L6A_ARAT BIT(2)
 
 /*
- * Leaf 0xd, subleaf 1: XSAVEOPT and XSAVEC, not XSAVES. ECX[1] of a component: aligned when
+ * Leaf 0xd, subleaf 1: XSAVEOPT, XSAVEC and XGETBV of XCR1, not XSAVES. ECX[1] of a component: aligned when
  * compacted.
  */
 #define XSAVE_XSAVEC BIT(1)
-#define XSAVE_ALLOW (BIT(0) | XSAVE_XSAVEC)
+#define XSAVE_ALLOW (BIT(0) | XSAVE_XSAVEC | BIT(2))
 #define XSAVE_ALIGN BIT(1)
 
 /* Returns how many bits an APIC id needs for n cores. */
@@ -396,7 +395,7 @@ static void make_limits(struct cpuid_policy *p)
 		 CR4_IF(l7->ebx & L7B_FSGSBASE, CR4_FSGSBASE) |
 		 CR4_IF(l1->ecx & L1C_PCID, CR4_PCIDE) | CR4_IF(l1->ecx & L1C_XSAVE, CR4_OSXSAVE) |
 		 CR4_IF(l7->ebx & L7B_SMEP, CR4_SMEP) | CR4_IF(l7->ebx & L7B_SMAP, CR4_SMAP) |
-		 CR4_IF(l7->ecx & L7C_PKU, CR4_PKE);
+		 CR4_IF(l7->ecx & L7C_PKU, CR4_PKE) | CR4_IF(l1->edx & CPUID_MCA, CR4_MCE);
 	p->efer = EFER_SCE | EFER_LME | EFER_LMA | CR4_IF(p->ext[1].edx & E1D_NX, EFER_NXE) |
 		  CR4_IF(p->ext[1].edx & E1D_FFXSR, EFER_FFXSR);
 }
@@ -503,6 +502,8 @@ const struct domain_part arch_part = { .create = cpuid_policy_init, .free = cpui
 
 /* Nested page tables have four levels, whatever the CPU could address. */
 unsigned arch_phys_bits(void) { return x86.phys_bits < 48 ? x86.phys_bits : 48; }
+
+u32 cpuid_latent(const struct domain *d) { return d->cpuid->rows[ROW_1].edx & CPUID_LATENT_1D; }
 
 u64 cpuid_cr4_allowed(const struct domain *d) { return d->cpuid->cr4; }
 u64 cpuid_efer_allowed(const struct domain *d) { return d->cpuid->efer; }
@@ -641,7 +642,8 @@ static void settle(struct cpuid_policy *p)
 	p->feat2 = p->rows[ROW_7 + 2].edx;
 	p->ext[1] = p->rows[ROW_81];
 	if (!p->intel)
-		p->ext[1].edx &= p->basic[1].edx | ~(u32)E1D_AMD_COPY;
+		p->ext[1].edx = (p->ext[1].edx & (p->basic[1].edx | ~(u32)E1D_AMD_COPY)) |
+				(p->basic[1].edx & CPUID_LATENT_1D);
 	limit_xsave(p);
 	drop_vector_features(p);
 	make_limits(p);
@@ -650,10 +652,10 @@ static void settle(struct cpuid_policy *p)
 
 void cpuid_offer_mtrr(struct domain *d)
 {
-	d->cpuid->basic[1].edx |= L1D_MTRR;
-	d->cpuid->rows[ROW_1].edx |= L1D_MTRR;
+	d->cpuid->basic[1].edx |= (u32)CPUID_MTRR;
+	d->cpuid->rows[ROW_1].edx |= (u32)CPUID_MTRR;
 	for (unsigned i = 0; i < d->nr_vcpus; i++)
-		own_row(d->vcpus[i], ROW_1)->edx |= L1D_MTRR;
+		own_row(d->vcpus[i], ROW_1)->edx |= (u32)CPUID_MTRR;
 }
 
 struct cpuid_policy *cpu_policy_copy(const struct domain *d)

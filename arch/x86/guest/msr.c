@@ -9,6 +9,7 @@
 #include <x86/direct.h>
 #include <x86/microcode.h>
 #include <x86/mtrr.h>
+#include <x86/pmu.h>
 #include <x86/spec.h>
 
 #include "guest.h"
@@ -95,15 +96,17 @@ static int write_apic_base(struct vcpu *v, u32 msr, u64 val)
 	return rc;
 }
 
+static bool has_mtrr(const struct vcpu *v) { return cpuid_latent(v->domain) & CPUID_MTRR; }
+
 /* Linux uses the PAT only if there are MTRRs. There are none to set; all is write-back. */
 static struct msr_read read_mtrr(struct vcpu *v)
 {
-	return (struct msr_read){ msr_slot((u32)v->regs.rcx)->value, v->domain->vpci ? 0 : -EPERM };
+	return (struct msr_read){ msr_slot((u32)v->regs.rcx)->value, has_mtrr(v) ? 0 : -EPERM };
 }
 
 static int write_mtrr(struct vcpu *v, u32 msr __unused, u64 val __unused)
 {
-	return v->domain->vpci ? 0 : -EPERM;
+	return has_mtrr(v) ? 0 : -EPERM;
 }
 
 static struct msr_read read_tsc(struct vcpu *v)
@@ -275,6 +278,31 @@ void __init msr_rules_init(void)
 	msr_slot(MSR_PAT)->rd = msr_slot(MSR_EFER)->rd = hvm->get_msr;
 }
 
+/*
+ * MSRs that are 0 and do nothing, of a guest that came with the features, without functions: Xen's MTRRs (8 pairs, and
+ * the fixed ones), and its machine checks (2 banks).
+ */
+static bool latent_msr(const struct vcpu *v, u32 msr)
+{
+	static const struct {
+		u32 first, last, feature;
+	} ranges[] = {
+		{ 0x200, 0x20f, CPUID_MTRR }, { 0x250, 0x250, CPUID_MTRR },
+		{ 0x258, 0x259, CPUID_MTRR }, { 0x268, 0x26f, CPUID_MTRR },
+		{ 0x179, 0x17b, CPUID_MCA },  { 0x400, 0x407, CPUID_MCA },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(ranges); i++)
+		if (msr >= ranges[i].first && msr <= ranges[i].last)
+			return !v->domain->vpci && cpuid_latent(v->domain) & ranges[i].feature;
+	return false;
+}
+
+struct msr_read guest_rdmsr_other(struct vcpu *v, u32 msr)
+{
+	return latent_msr(v, msr) ? msr_value(0) : pmu_rdmsr(v, msr);
+}
+
 int guest_wrmsr(struct vcpu *v, u32 msr, u64 val)
 {
 	const struct msr_slot *s = msr_slot(msr);
@@ -282,6 +310,6 @@ int guest_wrmsr(struct vcpu *v, u32 msr, u64 val)
 	if (msr - MSR_X2APIC_BASE < 0x100)
 		return vlapic_wrmsr(v, msr, val);
 	if (s->msr != msr)
-		return pmu_wrmsr(v, msr, val);
+		return latent_msr(v, msr) ? 0 : pmu_wrmsr(v, msr, val);
 	return s->wr ? s->wr(v, msr, val) : -EPERM;
 }
