@@ -11,10 +11,21 @@
 
 #define MAX_TABLES (PAGE_SIZE / sizeof(u64 *) - 1)
 
-static void begin(const struct vcpu *v, struct domain *d, const struct xen_domctl_shadow_op *s)
+/* Ends an operation. */
+static void log_end(struct domain *d)
 {
 	struct dirty_log *l = &d->p2m.log;
 
+	if (l->paused)
+		domain_unpause(d);
+	l->busy = l->paused = false;
+}
+
+static void log_begin(const struct vcpu *v, struct domain *d, const struct xen_domctl_shadow_op *s)
+{
+	struct dirty_log *l = &d->p2m.log;
+
+	log_end(d);
 	l->busy = true;
 	l->op = s->op;
 	l->caller = v->domain->id;
@@ -22,6 +33,10 @@ static void begin(const struct vcpu *v, struct domain *d, const struct xen_domct
 	l->next = l->dirty = 0;
 	l->take_all = s->op == XEN_DOMCTL_SHADOW_OP_CLEAN ? atomic_xchg(&l->all, false) : l->all;
 	memset(l->bits, 0, PAGE_SIZE);
+	l->paused = (s->op == XEN_DOMCTL_SHADOW_OP_CLEAN || s->op == XEN_DOMCTL_SHADOW_OP_PEEK) &&
+		    s->mode & XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL;
+	if (l->paused)
+		domain_pause(d);
 }
 
 /* Scans the domain, and copies the bits to the caller's map; 0: it wants none. */
@@ -30,6 +45,9 @@ static long scan(struct domain *d, gvaddr_t map, gfn_t end, unsigned how)
 	struct dirty_log *l = &d->p2m.log;
 	long rc = 0;
 
+	/* The last look comes after the last write, even if the guest's end is still on its way. */
+	if (l->paused && !domain_off_cpus(d))
+		return -ERESTART;
 	while (l->next < end && !rc) {
 		gfn_t first = l->next - l->next % LOG_PAGES, stop = min(end, first + LOG_PAGES);
 
@@ -47,7 +65,7 @@ static long scan(struct domain *d, gvaddr_t map, gfn_t end, unsigned how)
 		p2m_flush(d);
 	if (rc && how & LOG_CLEAN)
 		dirty_log_all(d);
-	l->busy = false;
+	log_end(d);
 	return rc;
 }
 
@@ -97,7 +115,7 @@ static long disable(const struct vcpu *v, struct domain *d, const struct xen_dom
 
 	if (l->on) {
 		WRITE_ONCE(l->on, false);
-		begin(v, d, s);
+		log_begin(v, d, s);
 	}
 	while (l->bits) {
 		if (l->period) {
@@ -131,7 +149,7 @@ static long log_op(const struct vcpu *v, struct domain *d, struct xen_domctl_sha
 
 		if (rc || !l->on || (!on && s->mode & ~XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL))
 			return rc ? rc : -EINVAL;
-		begin(v, d, s);
+		log_begin(v, d, s);
 	}
 	return on ? scan(d, 0, d->max_gfn + 1, LOG_CLEAN) : report(d, s);
 }

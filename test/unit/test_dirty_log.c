@@ -56,6 +56,9 @@ static const struct hvm_ops ops = {
 const struct hvm_ops *hvm = &ops;
 
 void domain_put(struct domain *dom) { dom->refs--; }
+void domain_pause(struct domain *dom) { dom->pauses++; }
+void domain_unpause(struct domain *dom) { dom->pauses--; }
+bool domain_off_cpus(const struct domain *dom) { return dom->pauses && arena_random() % 2; }
 bool pci_owns_some(const struct domain *dom) { return dom == &d && has_device; }
 u64 quiesce_start(void) { return ++period; }
 bool quiesce_over(u64 p) { return p == period && arena_random() % 2; }
@@ -111,7 +114,7 @@ static gfn_t any(void)
 /* The guest runs meanwhile. */
 bool hcall_preempt(void)
 {
-	for (unsigned i = arena_random() % 4; i && busy_percent; i--)
+	for (unsigned i = arena_random() % 4; i && busy_percent && !d.pauses; i--)
 		cpu_write(any());
 	return arena_random() % 100 < busy_percent;
 }
@@ -127,6 +130,7 @@ static long call(u32 op, u32 mode, u64 pages, gvaddr_t map, struct xen_domctl_sh
 		rc = domctl_shadow_op(&tools, &d, &x);
 	while (rc == -ERESTART);
 	in_op = false;
+	assert_int_equal(d.pauses, 0);
 	if (out)
 		*out = x.u.shadow_op;
 	return rc;
@@ -392,18 +396,20 @@ static void test_answers(void **state)
 /* One operation at a time; the end of the log ends another caller's, too. */
 static void test_unfinished(void **state)
 {
-	struct xen_domctl x = { .u.shadow_op = { .op = CLEAN, .pages = MAP_PAGES } };
+	struct xen_domctl x = { .u.shadow_op = { .op = CLEAN, .mode = FINAL, .pages = MAP_PAGES } };
 	struct vcpu second = { .domain = &other };
 
 	(void)state;
 	assert_int_equal(enable(), 0);
 	busy_percent = 100;
 	assert_int_equal(domctl_shadow_op(&tools, &d, &x), -ERESTART);
+	assert_int_equal(d.pauses, 1);
 	assert_int_equal(domctl_shadow_op(&second, &d, &x), -EBUSY);
 	x.u.shadow_op.dirty_bitmap.p = (void *)MAP_VA;
 	assert_int_equal(domctl_shadow_op(&tools, &d, &x), -EBUSY);
 	x.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_OFF;
 	assert_int_equal(domctl_shadow_op(&second, &d, &x), -ERESTART);
+	assert_int_equal(d.pauses, 0);
 	x.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY;
 	assert_int_equal(domctl_shadow_op(&tools, &d, &x), -EBUSY);
 	busy_percent = 50;
