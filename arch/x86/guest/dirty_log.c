@@ -67,8 +67,8 @@ gfn_t dirty_log_scan(struct domain *d, gfn_t gfn, gfn_t end, unsigned how)
 }
 
 /*
- * Replaces the table whose 512 entries of the level map adjacent RAM with one leaf. Returns the table,
- * which others may still read, or NULL.
+ * Replaces the table whose 512 entries of the level map adjacent RAM with one leaf. Returns the
+ * table, which others may still read, or NULL.
  */
 static u64 *merge_table(struct p2m *p, gfn_t gfn, unsigned level)
 {

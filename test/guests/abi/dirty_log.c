@@ -27,7 +27,7 @@ static struct {
 } shared PAGE_ALIGNED;
 static uint64_t pool[POOL][PAGE_SIZE / 8] PAGE_ALIGNED;
 static struct vcpu_runstate_info runstate[CPUS] PAGE_ALIGNED;
-static uint8_t times[PAGE_SIZE] PAGE_ALIGNED, granted[2][PAGE_SIZE] PAGE_ALIGNED;
+static uint8_t times[PAGE_SIZE] PAGE_ALIGNED, lent[3][PAGE_SIZE] PAGE_ALIGNED;
 
 static domid_t peer;
 
@@ -99,8 +99,8 @@ static void write_pages(void)
 static void be_logged(void)
 {
 	grants_init();
-	grant(REF, peer, granted[0], 0);
-	grant(REF + 1, peer, granted[1], 0);
+	grant(REF, peer, lent[0], 0);
+	grant(REF + 1, peer, lent[1], 0);
 	for (unsigned int i = 1; i < CPUS; i++)
 		cpu_start(i, write_pages);
 	write_pages();
@@ -261,7 +261,7 @@ static void write_others(unsigned int round)
 	CHECK_RET(grant_table_op(GNTTABOP_copy, &c, 1), 0);
 	CHECK_RET(c.status, GNTST_okay);
 	if (round == 1) {
-		CHECK_RET(map_foreign(peer, (uintptr_t)pool[5] >> PAGE_SHIFT, at), 0);
+		CHECK_RET(map_foreign(peer, (uintptr_t)lent[2] >> PAGE_SHIFT, at), 0);
 		((uint64_t *)at)[500]++;
 		/* Margay writes there. */
 		CHECK_RET(vcpu_op(VCPUOP_get_runstate_info, 0, (uint64_t *)at + 501), 0);
