@@ -11,21 +11,10 @@
 
 #define MAX_TABLES (PAGE_SIZE / sizeof(u64 *) - 1)
 
-/* Ends an operation. */
-static void log_end(struct domain *d)
-{
-	struct dirty_log *l = &d->p2m.log;
-
-	if (l->paused)
-		domain_unpause(d);
-	l->busy = l->paused = false;
-}
-
 static void log_begin(const struct vcpu *v, struct domain *d, const struct xen_domctl_shadow_op *s)
 {
 	struct dirty_log *l = &d->p2m.log;
 
-	log_end(d);
 	l->busy = true;
 	l->op = s->op;
 	l->caller = v->domain->id;
@@ -33,10 +22,6 @@ static void log_begin(const struct vcpu *v, struct domain *d, const struct xen_d
 	l->next = l->dirty = 0;
 	l->take_all = s->op == XEN_DOMCTL_SHADOW_OP_CLEAN ? atomic_xchg(&l->all, false) : l->all;
 	memset(l->bits, 0, PAGE_SIZE);
-	l->paused = (s->op == XEN_DOMCTL_SHADOW_OP_CLEAN || s->op == XEN_DOMCTL_SHADOW_OP_PEEK) &&
-		    s->mode & XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL;
-	if (l->paused)
-		domain_pause(d);
 }
 
 /* Scans the domain, and copies the bits to the caller's map; 0: it wants none. */
@@ -45,8 +30,8 @@ static long scan(struct domain *d, gvaddr_t map, gfn_t end, unsigned how)
 	struct dirty_log *l = &d->p2m.log;
 	long rc = 0;
 
-	/* The last look comes after the last write, even if the guest's end is still on its way. */
-	if (l->paused && !domain_off_cpus(d))
+	/* The last look comes after the last write of a guest that stops. */
+	if (how & LOG_FINAL && domain_stopped(d) == -ERESTART)
 		return -ERESTART;
 	while (l->next < end && !rc) {
 		gfn_t first = l->next - l->next % LOG_PAGES, stop = min(end, first + LOG_PAGES);
@@ -65,7 +50,7 @@ static long scan(struct domain *d, gvaddr_t map, gfn_t end, unsigned how)
 		p2m_flush(d);
 	if (rc && how & LOG_CLEAN)
 		dirty_log_all(d);
-	log_end(d);
+	l->busy = false;
 	return rc;
 }
 

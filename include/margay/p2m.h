@@ -70,8 +70,7 @@ struct p2m_listener {
 struct dirty_log {
 	bool on;
 	bool all; /* somebody wrote where the tables do not show it: all pages count as dirty */
-	bool busy, take_all;	/* an operation is not finished; it counts all pages ... */
-	bool paused;	/* ... and has paused the domain */
+	bool busy, take_all;	/* an operation is not finished; it counts all pages */
 	u32 op, caller;
 	u64 bitmap;
 	gfn_t next;
