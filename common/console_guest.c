@@ -207,7 +207,7 @@ int console_attach(struct domain *d)
 	if (!gfn)
 		c->ring = alloc_page();
 	else if (!p2m_get_page(d, gfn, &mfn))
-		c->ring = guest_shared_page(d, mfn, 0);
+		c->ring = guest_write_page(mfn, 0);
 	if (!c->ring) {
 		kfree(c);
 		return -ENOMEM;

@@ -213,7 +213,7 @@ int evtchn_fifo_init_control(struct domain *d, u32 vcpu, gfn_t gfn, u32 offset)
 	if (!err && d->evtchn->abi != EVTCHN_FIFO)
 		err = switch_to_fifo(d);
 	if (!err)
-		atomic_store(&v->fifo.control, guest_shared_page(d, mfn, offset));
+		atomic_store(&v->fifo.control, guest_write_page(mfn, offset));
 	spin_unlock(&d->evtchn->lock);
 	if (err)
 		page_put(d, mfn);
@@ -268,7 +268,7 @@ static int add_words(struct domain *d, mfn_t mfn)
 		page_put(d, mfn);
 		return i < n ? 0 : -ENOSPC;
 	}
-	t->words[n] = guest_shared_page(d, mfn, 0);
+	t->words[n] = guest_write_page(mfn, 0);
 	atomic_store(&t->nr_words, t->nr_words + (u32)WORDS_PER_PAGE);
 	wait_for_users(d);
 	return replay(d);
@@ -328,7 +328,7 @@ int evtchn_fifo_destroy(struct domain *d)
 		q->control = NULL;
 		memset(q->tail, 0, sizeof(q->tail));
 		spin_unlock(&q->lock);
-		page_put(d, virt_to_mfn(control));
+		guest_release_page(d, virt_to_mfn(control));
 		if (++n == DESTROY_STEP)
 			return -ERESTART;
 	}
@@ -338,6 +338,6 @@ int evtchn_fifo_destroy(struct domain *d)
 	atomic_store(&t->abi, d->shared_32bit ? EVTCHN_2L_32 : EVTCHN_2L);
 	wait_for_users(d);
 	while (pages)
-		page_put(d, virt_to_mfn(t->words[--pages]));
+		guest_release_page(d, virt_to_mfn(t->words[--pages]));
 	return 0;
 }

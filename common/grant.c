@@ -9,6 +9,7 @@
  * it unmaps.
  */
 #include <margay/domain_parts.h>
+#include <margay/guest_copy.h>
 
 #include "grant_priv.h"
 
@@ -164,6 +165,9 @@ void grant_unpin(struct domain *rd, grant_ref_t ref, bool write)
 	guard(&t->lock);
 	e = shared_at(t, &at);
 	a = active_at(t, at);
+	/* The entry is the granter's, as in Xen, and so is the harm if it changes the page's number. */
+	if (write && !t->dying)
+		dirty_log_page(rd, READ_ONCE(e->frame));
 	if (write && !--a->writes)
 		atomic_and(&e->flags, (u16)~GTF_writing);
 	else if (!write)

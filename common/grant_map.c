@@ -200,6 +200,7 @@ struct copy_end {
 	struct domain *d;
 	bool by_ref, write;
 	grant_ref_t ref;
+	gfn_t gfn;
 	mfn_t mfn;
 };
 
@@ -219,6 +220,7 @@ static int copy_claim(struct domain *ld, const struct gnttab_copy_ptr *p, struct
 	if (!c->d)
 		return GNTST_bad_domain;
 	c->ref = p->u.ref;
+	c->gfn = p->u.gmfn;
 	if (c->by_ref)
 		st = grant_pin(c->d, c->ref, ld->id, c->write, &c->mfn);
 	else
@@ -230,6 +232,8 @@ static int copy_claim(struct domain *ld, const struct gnttab_copy_ptr *p, struct
 
 static void copy_release(struct copy_end *c)
 {
+	if (c->write && !c->by_ref)
+		dirty_log_page(c->d, c->gfn);
 	if (c->by_ref)
 		grant_unpin(c->d, c->ref, c->write);
 	else
@@ -251,7 +255,7 @@ void grant_copy(struct domain *ld, struct gnttab_copy *op)
 		    (u32)op->dest.offset + op->len > PAGE_SIZE)
 			op->status = GNTST_bad_copy_arg;
 		else
-			memmove(guest_write_page(dst.d, dst.mfn, op->dest.offset),
+			memmove(guest_write_page(dst.mfn, op->dest.offset),
 				guest_read_page(src.mfn, op->source.offset), op->len);
 		copy_release(&dst);
 	}

@@ -413,6 +413,22 @@ void page_put(struct domain *d, mfn_t mfn)
 		defer_merge(n, c);
 }
 
+bool page_referenced(mfn_t mfn)
+{
+	u64 c = mfn / CHUNK_PAGES;
+	const struct split *s;
+	struct node *n;
+	bool ret;
+
+	if (likely(!READ_ONCE(chunks[c].split)))
+		return false;
+	n = lock_chunk(c);
+	s = chunks[c].split;
+	ret = s && s->ref[mfn % CHUNK_PAGES] & REF_MASK;
+	spin_unlock(&n->lock);
+	return ret;
+}
+
 /* Marks a page of a split chunk as not to be used again. Returns its owner. */
 static u16 retire(struct node *n, struct split *s, unsigned i)
 {

@@ -36,8 +36,8 @@ static int check(const struct domain *d, struct pci_function *f)
 		return -EBUSY;
 	if (is_shared(d, f))
 		return -EXDEV;
-	/* A device's access brings no memory that comes on demand. */
-	if (!d->vpci || (!d->hardware && d->nr_on_demand))
+	/* A device's access brings no memory that comes on demand, and no log shows it. */
+	if (!d->vpci || (!d->hardware && d->nr_on_demand) || READ_ONCE(d->p2m.log.on))
 		return -EADDRNOTAVAIL;
 	if (d->hardware)
 		return 0;
@@ -51,14 +51,22 @@ static int check(const struct domain *d, struct pci_function *f)
 const char *pci_why(int rc)
 {
 	switch (-rc) {
-	case ENODEV: return "there is none, or nobody may have it";
-	case EBUSY: return "it has an owner, or virtual functions";
-	case EXDEV: return "it cannot be isolated from another domain's";
-	case EADDRNOTAVAIL: return "the domain has no PCI bus, or its memory comes on demand";
-	case EOPNOTSUPP: return "no IOMMU isolates it, or firmware uses it";
-	case ENXIO: return "it has no reset";
-	case EINVAL: return "its BARs are not whole pages of its own memory";
-	case ETIMEDOUT: return "it does not come back from its reset";
+	case ENODEV:
+		return "there is none, or nobody may have it";
+	case EBUSY:
+		return "it has an owner, or virtual functions";
+	case EXDEV:
+		return "it cannot be isolated from another domain's";
+	case EADDRNOTAVAIL:
+		return "the domain has no PCI bus, its memory comes on demand, or it migrates";
+	case EOPNOTSUPP:
+		return "no IOMMU isolates it, or firmware uses it";
+	case ENXIO:
+		return "it has no reset";
+	case EINVAL:
+		return "its BARs are not whole pages of its own memory";
+	case ETIMEDOUT:
+		return "it does not come back from its reset";
 	}
 	return "no memory or addresses left";
 }
@@ -75,6 +83,17 @@ u64 pci_interrupts(const struct domain *d)
 		n += f->owner == d ? one : 0;
 	}
 	return n;
+}
+
+bool pci_owns_some(const struct domain *d)
+{
+	const struct pci_function *f;
+
+	guard(&pci_lock);
+	list_for_each(f, &pci_functions, link)
+		if (f->owner == d)
+			return true;
+	return d->hardware;
 }
 
 /* Takes it from its owner, so far as the owner can use it. */

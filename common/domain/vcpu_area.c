@@ -16,7 +16,7 @@ static void put_area(struct domain *d, struct guest_area *a)
 {
 	for (unsigned i = 0; a->va && i < 2; i++)
 		if (a->mfn[i] != INVALID_MFN)
-			page_put(d, a->mfn[i]);
+			guest_release_page(d, a->mfn[i]);
 	a->va = 0;
 }
 
@@ -72,7 +72,7 @@ long register_vcpu_info(struct vcpu *cur, struct vcpu *v, gvaddr_t arg)
 	    p2m_get_page(d, a.mfn, &mfn))
 		return -EINVAL;
 	v->info_mfn = mfn;
-	evtchn_move_vcpu_info(v, guest_shared_page(d, mfn, a.offset));
+	evtchn_move_vcpu_info(v, guest_write_page(mfn, a.offset));
 	renew_time(cur, v);
 	return 0;
 }
@@ -84,12 +84,12 @@ static inline void put_runstate(struct vcpu *v, unsigned at, const void *src, un
 	unsigned off = a->off + at, first = off < PAGE_SIZE ? PAGE_SIZE - off : 0;
 
 	if (likely(n <= first)) {
-		memcpy(guest_write_page(v->domain, a->mfn[0], off), src, n);
+		memcpy(guest_write_page(a->mfn[0], off), src, n);
 		return;
 	}
-	memcpy(guest_write_page(v->domain, a->mfn[0], off), src, first);
-	memcpy(guest_write_page(v->domain, a->mfn[1], (off + first) % PAGE_SIZE),
-	       (const char *)src + first, n - first);
+	memcpy(guest_write_page(a->mfn[0], off), src, first);
+	memcpy(guest_write_page(a->mfn[1], (off + first) % PAGE_SIZE), (const char *)src + first,
+	       n - first);
 }
 
 /* 32-bit guests have no padding after the state. */

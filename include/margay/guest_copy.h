@@ -10,30 +10,34 @@
 #include <margay/vcpu.h>
 
 /*
- * All of Margay's own writes to d's pages pass through guest_writes() or guest_shared_page(),
- * where a log of dirty pages will hook in. `make check-arrows` finds a pointer to a guest's page
- * that comes from elsewhere. shared_info and grant tables are Margay's pages (P2M_SHARED), which a
- * log skips: their parts save them.
+ * Margay's own writes to a guest's pages. `make check-arrows` finds a pointer to a guest's page that
+ * comes from elsewhere. A log of dirty pages sees copies as it sees the CPU's writes. A page that
+ * Margay holds a reference to, and writes at any time, counts as dirty at the last look at the log
+ * (LOG_FINAL), and so do all pages after its release by guest_release_page(). shared_info and grant
+ * tables are Margay's pages (P2M_SHARED), which a log skips: their parts save them.
  */
-
-/* Before each write. Takes and returns the address, which lies in one page of d. */
-static inline void *guest_writes(struct domain *d __unused, void *at)
-{
-	return at;
-}
-
-static inline void *guest_write_page(struct domain *d, mfn_t mfn, size_t off)
-{
-	return guest_writes(d, (char *)mfn_to_virt(mfn) + off);
-}
-
-/*
- * Once, for a referenced page that Margay keeps and writes at any time until it releases the page:
- * event words, the console's ring. To a log such a page is always dirty.
- */
-static inline void *guest_shared_page(struct domain *d __unused, mfn_t mfn, size_t off)
+static inline void *guest_write_page(mfn_t mfn, size_t off)
 {
 	return (char *)mfn_to_virt(mfn) + off;
+}
+
+/* Logs a page that has been written, or all pages if that one has no number. */
+static inline void dirty_log_page(struct domain *d, gfn_t gfn)
+{
+	if (unlikely(d->p2m.log.on))
+		p2m_mark_dirty(d, gfn);
+}
+
+static inline void dirty_log_all(struct domain *d)
+{
+	if (unlikely(d->p2m.log.on))
+		WRITE_ONCE(d->p2m.log.all, true);
+}
+
+static inline void guest_release_page(struct domain *d, mfn_t mfn)
+{
+	dirty_log_all(d);
+	page_put(d, mfn);
 }
 
 static inline const void *guest_read_page(mfn_t mfn, size_t off)

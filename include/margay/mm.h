@@ -82,6 +82,7 @@ void dom_free(struct domain *d, mfn_t mfn, unsigned order);
  */
 int page_get(const struct domain *d, mfn_t mfn) __must_check;
 void page_put(struct domain *d, mfn_t mfn);
+bool page_referenced(mfn_t mfn);	/* a domain's page */
 
 /* Returns the owner of a page that the caller keeps from changing it: a domain id or OWNER_*. */
 u16 page_owner(mfn_t mfn);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <margay/atomic.h>
 #include <margay/list.h>
 #include <margay/lock.h>
 #include <margay/mm.h>
@@ -59,6 +60,29 @@ struct p2m_listener {
 	void (*flush)(struct p2m_listener *l, struct domain *d);
 };
 
+#define GFN_LIMIT (1UL << 36)		/* 4 levels of tables */
+#define LOG_PAGES (8 * PAGE_SIZE)	/* a page of bits */
+
+/*
+ * The log of a domain's dirty pages. Only domctl_shadow.c uses the state of an operation, which may
+ * need several calls.
+ */
+struct dirty_log {
+	bool on;
+	bool all; /* somebody wrote where the tables do not show it: all pages count as dirty */
+	bool busy, take_all;	/* an operation is not finished; it counts all pages */
+	u32 op, caller;
+	u64 bitmap;
+	gfn_t next;
+	u64 dirty, faults;	/* pages found; write faults */
+	union {
+		u64 *bits;	/* of LOG_PAGES pages; NULL: not logged */
+		u64 **tables;	/* at the log's end: to be freed after a grace period */
+	};
+	unsigned nr_tables;
+	u64 period;
+};
+
 struct p2m {
 	struct spinlock lock;
 	struct page_table pt;
@@ -66,6 +90,7 @@ struct p2m {
 	gfn_t recent_gfn;	/* its first page */
 	u64 recent_pages;	/* 512; 0: there is none, as long as there are listeners */
 	struct list listeners;
+	struct dirty_log log;
 	u64 generation;		/* incremented by each flush for more than transient pages */
 	u64 entries[3];		/* leaf mappings by level: 4K, 2M, 1G */
 	u64 table_pages;	/* page-table pages, charged to the domain */
@@ -138,3 +163,24 @@ unsigned p2m_max_order(void);
 
 /* Waits until no CPU uses an old translation of d. Arch code. */
 void p2m_flush(struct domain *d);
+
+/* The log of dirty pages. arch/x86/guest/dirty_log.c */
+
+/*
+ * Marks the page dirty: Margay writes to it, or has written. Returns whether d may write to it. Takes
+ * no lock.
+ */
+bool p2m_mark_dirty(struct domain *d, gfn_t gfn);
+
+/* LOG_CLEAN: the pages are clean from now on. LOG_FINAL: pages that others can write to are dirty. */
+enum { LOG_CLEAN = 1, LOG_FINAL = 2 };
+
+/*
+ * Adds the dirty pages from gfn on to the log's bits, in one step: at most up to `end`. Returns where
+ * to go on. The caller flushes after LOG_CLEAN.
+ */
+gfn_t dirty_log_scan(struct domain *d, gfn_t gfn, gfn_t end, unsigned how);
+/* Merges the mappings at gfn, if possible, and adds free tables to the log's. Returns where to go on. */
+gfn_t dirty_log_merge(struct domain *d, gfn_t gfn);
+/* Frees some of the tables. Returns whether it has freed all, and at the log's end the log, too. */
+bool dirty_log_free(struct domain *d, bool end);

@@ -141,6 +141,7 @@ bool pci_has_reset(const struct pci_function *f);
  */
 int pci_assign(struct domain *d, u32 sbdf);
 int pci_revoke(u32 sbdf, bool force);
+bool pci_owns_some(const struct domain *d);
 u64 pci_interrupts(const struct domain *d);	/* of the functions that d has now */
 const char *pci_why(int rc);	/* what an error of pci_assign() means */
 /*

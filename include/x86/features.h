@@ -8,6 +8,7 @@
 struct x86_features {
 	u64 xcr0_mask;			/* XSAVE components that guests may enable */
 	u32 xsave_size;			/* for xcr0_mask */
+	u64 nested_dirty; /* bit of a written page's nested leaf; without one, the right to write */
 	u64 tsc_hz;
 	bool invariant_tsc, tsc_adjust, tsc_deadline, x2apic, page1g, nested_page1g, xsave;
 	bool tsc_aux;		/* RDTSCP or RDPID, hence IA32_TSC_AUX */

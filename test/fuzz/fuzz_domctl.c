@@ -3,7 +3,7 @@
  * Fuzzes the arguments of domctl and sysctl. The input is a list of calls: a byte that selects the
  * hypercall and the operation, and the structure. Handles are reduced to a small guest memory, of
  * which a part faults. Domains without a machine take the calls.
- * fuzz-sources: hypercall/domctl.c hypercall/domctl_vcpu.c hypercall/domctl_context.c hypercall/sysctl.c hypercall/sysctl_topology.c hypercall/cpu_policy.c hypercall/domain_info.c
+ * fuzz-sources: hypercall/domctl.c hypercall/domctl_vcpu.c hypercall/domctl_context.c hypercall/domctl_shadow.c hypercall/sysctl.c hypercall/sysctl_topology.c hypercall/cpu_policy.c hypercall/domain_info.c
  */
 #include "fuzz.h"
 
@@ -15,7 +15,9 @@
 #include <margay/guest_copy.h>
 #include <margay/hypercall.h>
 #include <margay/p2m.h>
+#include <margay/pci.h>
 #include <margay/policy_registry.h>
+#include <margay/quiesce.h>
 #include <margay/sched.h>
 #include <margay/vcpu_record.h>
 
@@ -418,6 +420,41 @@ int cpu_policy_set(struct domain *d, struct cpuid_policy *p)
 	return d->nr_vcpus ? 0 : -EEXIST;
 }
 
+/* A log of a few pages. The bits are its last memory, so that writes beyond are found. */
+
+void *dom_alloc_meta(struct domain *d, unsigned n)
+{
+	(void)d;
+	return hcall_preempt() ? NULL : malloc(n * PAGE_SIZE);
+}
+
+bool dirty_log_free(struct domain *d, bool end)
+{
+	if (end) {
+		free(d->p2m.log.bits);
+		memset(&d->p2m.log, 0, sizeof(d->p2m.log));
+	}
+	return true;
+}
+
+gfn_t dirty_log_scan(struct domain *d, gfn_t gfn, gfn_t end, unsigned how)
+{
+	CHECK(d->p2m.log.on && gfn < end && how < 4);
+	d->p2m.log.bits[gfn % LOG_PAGES / 64] |= 1;
+	return gfn < 100000 && end > gfn + 30000 ? gfn + 30000 : end;
+}
+
+gfn_t dirty_log_merge(struct domain *d, gfn_t gfn)
+{
+	d->p2m.log.tables[d->p2m.log.nr_tables++] = NULL;
+	return gfn + 512;
+}
+
+bool pci_owns_some(const struct domain *d) { return d->id == 1; }
+bool quiesce_over(u64 period) { return period == 7; }
+u64 quiesce_start(void) { return 7; }
+void p2m_flush(struct domain *d) { CHECK(d); }
+
 static void call(bool sys, u8 cmd)
 {
 	struct regs h = { .rdi = GUEST_BASE + OP_AT };
@@ -442,6 +479,7 @@ static void call(bool sys, u8 cmd)
 	}
 	CHECK(rc == HCALL_RESTART || (rc >= -4095 && rc <= 0));
 	if (doms[DOMAINS - 1] && doms[DOMAINS - 1]->state == DOM_DEAD) {
+		dirty_log_free(doms[DOMAINS - 1], true);
 		free(doms[DOMAINS - 1]);
 		doms[DOMAINS - 1] = NULL;
 	}
@@ -493,7 +531,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += 2 + take;
 		size -= 2 + take;
 	}
-	for (unsigned i = 0; i < DOMAINS; i++)
+	for (unsigned i = 0; i < DOMAINS; i++) {
+		if (doms[i])
+			dirty_log_free(doms[i], true);
 		free(doms[i]);
+	}
 	return 0;
 }

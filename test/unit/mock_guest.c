@@ -173,6 +173,12 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 	return gfn < MOCK_GFNS ? p2m[d->id][gfn] : (struct p2m_entry){ .type = P2M_NONE };
 }
 
+bool p2m_mark_dirty(struct domain *d, gfn_t gfn)
+{
+	d->p2m.log.dirty += p2m_lookup(d, gfn).type == P2M_RAM;
+	return true;
+}
+
 int p2m_unmap(struct domain *d, gfn_t gfn, u32 types)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);

@@ -193,6 +193,43 @@ static void test_granter_gives_up_page(void **state)
 	assert_int_equal(map(B, A, 8, 100, 0, NULL), GNTST_general_error);
 }
 
+/* To a log of dirty pages, a page has been written when a use for writing ends. */
+static void test_logged(void **state)
+{
+	struct gnttab_copy copy = { .source = { .u.ref = 8, .domid = 1 },
+				    .flags = GNTCOPY_source_gref,
+				    .dest = { .u.gmfn = 17, .domid = DOMID_SELF },
+				    .len = 8 };
+	u32 ro, rw;
+
+	(void)state;
+	grant(A, 8, B, 16, 0);
+	assert_int_equal(map(B, A, 8, 99, 0, &rw), GNTST_okay);
+	assert_int_equal(unmap(B, rw, 99), GNTST_okay);
+	assert_int_equal(A->p2m.log.dirty, 0);
+	A->p2m.log.on = true;
+	assert_int_equal(map(B, A, 8, 100, GNTMAP_readonly, &ro), GNTST_okay);
+	assert_int_equal(map(B, A, 8, 101, 0, &rw), GNTST_okay);
+	assert_int_equal(unmap(B, ro, 100), GNTST_okay);
+	assert_int_equal(A->p2m.log.dirty, 0);
+	assert_int_equal(unmap(B, rw, 101), GNTST_okay);
+	assert_int_equal(A->p2m.log.dirty, 1);
+	/* B copies to its own page, and then back. */
+	B->p2m.log.on = true;
+	mock_ram(B, 17);
+	grant_copy(B, &copy);
+	assert_int_equal(copy.status, GNTST_okay);
+	assert_int_equal(A->p2m.log.dirty, 1);
+	assert_int_equal(B->p2m.log.dirty, 1);
+	copy.flags = GNTCOPY_dest_gref;
+	copy.dest = copy.source;
+	copy.source = (struct gnttab_copy_ptr){ .u.gmfn = 17, .domid = DOMID_SELF };
+	grant_copy(B, &copy);
+	assert_int_equal(copy.status, GNTST_okay);
+	assert_int_equal(A->p2m.log.dirty, 2);
+	assert_int_equal(B->p2m.log.dirty, 1);
+}
+
 static void test_deaths(void **state)
 {
 	u32 h, i;
@@ -377,7 +414,7 @@ int main(void)
 		TEST(test_map),	   TEST(test_map_refused), TEST(test_replaces_ram),
 		TEST(test_deaths), TEST(test_limits),	   TEST(test_granter_gives_up_page),
 		TEST(test_frames), TEST(test_copy),	   TEST(test_swap),
-		TEST(test_self),
+		TEST(test_self),   TEST(test_logged),
 	};
 
 	return cmocka_run_group_tests_name("grant", tests, NULL, NULL);

@@ -54,6 +54,14 @@ struct p2m_entry p2m_lookup(struct domain *dom, gfn_t gfn)
 	return (struct p2m_entry){ .mfn = gfn, .type = gfn < PAGES ? P2M_RAM : P2M_NONE };
 }
 
+static unsigned marks;	/* of DATA */
+
+bool p2m_mark_dirty(struct domain *dom, gfn_t gfn)
+{
+	marks += gfn == DATA;
+	return !p2m_read_only(p2m_lookup(dom, gfn).type);
+}
+
 /* Builds four levels that map DATA. All entries but the last allow everything. */
 static u64 *map(u64 flags)
 {
@@ -236,13 +244,56 @@ static void test_same_exit(void **state)
 	steady = false;
 }
 
+/* The first write to a page after a flush is logged, by all ways; to another's page always. */
+static void test_logged(void **state)
+{
+	u64 *pte = map(0x3), word = 0;
+	struct access_fault f;
+
+	(void)state;
+	steady = true;
+	d.p2m.generation++;
+	assert_int_equal(copy_to_guest(VA, &word, sizeof(word)), 0);
+	marks = 0;
+	d.p2m.log.on = true;
+	for (unsigned i = 0; i < 3; i++) {
+		d.p2m.generation++;
+		assert_int_equal(copy_from_guest(&word, VA, sizeof(word)), 0);
+		assert_int_equal(marks, i);
+		assert_int_equal(copy_to_guest(VA, &word, sizeof(word)), 0);
+		assert_int_equal(copy_to_guest(VA + 8, &word, sizeof(word)), 0);
+		assert_int_equal(marks, i + 1);
+	}
+	d.p2m.generation++;
+	assert_int_equal(copy_to_gpa(&d, DATA << PAGE_SHIFT, &word, 1), 0);
+	assert_int_equal(marks, 4);
+	d.p2m.generation++;
+	assert_true(guest_operand(&v, VA, &word, 1, PF_WRITE, &f));
+	assert_int_equal(marks, 5);
+	d.p2m.log.on = false;
+	d.p2m.generation++;
+	data.type = P2M_GRANT_RO;
+	assert_int_equal(copy_to_guest(VA, &word, sizeof(word)), -EFAULT);
+	data.type = P2M_FOREIGN;
+	d.p2m.generation++;
+	marks = 0;
+	assert_int_equal(copy_to_guest(VA, &word, sizeof(word)), 0);
+	assert_int_equal(marks, 1);
+	data.type = P2M_RAM;
+	d.p2m.generation++;
+	assert_int_equal(copy_to_guest(VA, &word, sizeof(word)), 0);
+	assert_int_equal(marks, 1);
+	assert_int_equal(*pte & PTE_D, PTE_D);
+	steady = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_across_pages),
 		cmocka_unit_test(test_swapped_out), cmocka_unit_test(test_transient),
-		cmocka_unit_test(test_same_exit),
+		cmocka_unit_test(test_same_exit), cmocka_unit_test(test_logged),
 	};
 
 	return cmocka_run_group_tests_name("guest_copy", tests, NULL, NULL);

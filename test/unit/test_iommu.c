@@ -4,7 +4,7 @@
  * what functions reach while their domain's map changes, interrupts, faults, units that stop
  * answering.
  * unit-sources: iommu/iommu.c iommu/tables.c iommu/irq.c iommu/faults.c iommu/firmware.c iommu/dmar.c iommu/ivrs.c
- * unit-sources: arch/x86/guest/p2m.c arch/x86/mm/page_table.c drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c
+ * unit-sources: arch/x86/guest/p2m.c arch/x86/guest/dirty_log.c arch/x86/mm/page_table.c drivers/acpi/tables.c drivers/acpi/madt.c drivers/acpi/srat.c
  * unit-sources: drivers/acpi/serial.c drivers/acpi/mcfg.c arch/x86/mm/mtrr.c common/on_demand.c common/boot/memmap.c test/unit/arena.c
  */
 #include "arena.h"

@@ -2,7 +2,7 @@
 /*
  * The physical-to-machine map over the real owner table: mapping, splitting, lookup, released
  * pages, flushes, and a tear-down without leaks.
- * unit-sources: common/on_demand.c arch/x86/guest/p2m.c arch/x86/mm/page_table.c common/boot/memmap.c arch/x86/mm/mtrr.c test/unit/arena.c
+ * unit-sources: common/on_demand.c arch/x86/guest/p2m.c arch/x86/guest/dirty_log.c arch/x86/mm/page_table.c common/boot/memmap.c arch/x86/mm/mtrr.c test/unit/arena.c
  */
 #include "arena.h"
 

@@ -116,7 +116,7 @@ static const char *why(const struct request *rq, int rc)
 		return "it cannot be isolated from another domain's (mgctl pci list: its group)";
 	case EADDRNOTAVAIL:
 		return "the domain has no PCI bus (the word `pci' of its boot module, or mgctl pci "
-		       "bus), or its memory comes on demand (maxmem above memory)";
+		       "bus), its memory comes on demand (maxmem above memory), or it migrates";
 	case EOPNOTSUPP:
 		return "no IOMMU isolates it, or firmware uses it";
 	case ENXIO:

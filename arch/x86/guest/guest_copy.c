@@ -76,8 +76,15 @@ static __noinline bool move_window(struct domain *d, struct p2m_window *w, gpadd
 	w->size = PAGE_SIZE << e.order;
 	w->base = gpa & -w->size;
 	w->host = (u8 *)mfn_to_virt(e.mfn) - ((gpa & PAGE_MASK) - w->base);
-	w->writable = !p2m_read_only(e.type);
+	w->writable = e.type <= P2M_SHARED && !d->p2m.log.on;
 	return true;
+}
+
+/* The first write through a window that may have to be logged; the window stays until a flush. */
+static __noinline bool open_window(struct domain *d, struct p2m_window *w, gpaddr_t gpa)
+{
+	w->writable = p2m_mark_dirty(d, gpa >> PAGE_SHIFT);
+	return w->writable;
 }
 
 /*
@@ -85,14 +92,11 @@ static __noinline bool move_window(struct domain *d, struct p2m_window *w, gpadd
  */
 static inline void *gpa_to_ptr(struct domain *d, struct p2m_window *w, gpaddr_t gpa, bool write)
 {
-	u8 *host;
-
 	if (unlikely(gpa - w->base >= w->size) && !move_window(d, w, gpa))
 		return NULL;
-	if (unlikely(write && !w->writable))
+	if (unlikely(write && !w->writable) && !open_window(d, w, gpa))
 		return NULL;
-	host = w->host + index_nospec(gpa - w->base, w->size);
-	return write ? guest_writes(d, host) : host;
+	return w->host + index_nospec(gpa - w->base, w->size);
 }
 
 static inline void *own_ptr(struct vcpu *v, gpaddr_t gpa, bool write)
@@ -231,7 +235,6 @@ static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
 {
 	struct vcpu_walk *w = v->recent;
 	const struct walk_step *s;
-	u8 *host;
 
 	if (w->page != (va & PAGE_MASK))
 		w = walk_of(v, va);
@@ -246,8 +249,7 @@ static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
 	} while (++s != w->end);
 	v->recent = w;
 	v->walk_checked = true;
-	host = w->host + (va & ~PAGE_MASK);
-	return write ? guest_writes(v->domain, host) : host;
+	return w->host + (va & ~PAGE_MASK);
 }
 
 static u8 *translate(struct vcpu *v, gvaddr_t va, bool write)
@@ -365,8 +367,6 @@ static __always_inline int copy_linear(struct vcpu *v, gvaddr_t va, void *buf, s
 		     v->map_generation != READ_ONCE(v->domain->p2m.generation)))
 		return to_guest ? write_other_page(v, va, buf, n) : read_other_page(v, va, buf, n);
 	p = w->host + off;
-	if (to_guest)
-		p = guest_writes(v->domain, p);
 	copy_whole(to_guest ? p : buf, to_guest ? buf : p, n);
 	copy_end(v);
 	return 0;

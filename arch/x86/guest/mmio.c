@@ -230,8 +230,12 @@ void exit_npf(struct vcpu *v, const struct npf_exit *npf)
 		}
 		/* Another vCPU has mapped the page since the exit: the guest retries. */
 		if (e.type != P2M_NONE && (!p2m_read_only(e.type) || !npf->write) &&
-		    (e.type == P2M_RAM || !npf->fetch))
+		    (e.type == P2M_RAM || !npf->fetch)) {
+			/* Or this is the first write to a logged page, without dirty bits. */
+			if (npf->write && p2m_mark_dirty(v->domain, npf->gpa >> PAGE_SHIFT))
+				atomic_add(&v->domain->p2m.log.faults, 1);
 			return;
+		}
 		if (p2m_read_only(e.type))
 			acc.kind = TO_READ_ONLY;
 		else if (unlikely(v->domain->mmio) &&

@@ -7,34 +7,14 @@
  * that before a page is released. APM2 15.25.
  */
 #include <margay/domain_parts.h>
-#include <x86/features.h>
-#include <x86/hvm.h>
+#include <margay/guest_copy.h>
 #include <x86/mtrr.h>
-#include <x86/page_table.h>
 
-#define TYPE_SHIFT 52		/* ignored by both vendors' hardware */
-#define TYPE_MASK (7UL << TYPE_SHIFT)
+#include "p2m_priv.h"
+
 #define SLOT_SHIFT 55		/* of P2M_FOREIGN: the slot of the page's domain; ignored, too */
-#define EPT_X PTE_U
-#define GFN_LIMIT (1UL << 36)	/* 4 levels */
-#define TEARDOWN_BATCH 32U
 #define TEARDOWN_CHUNK TEARDOWN_BATCH /* cost of a chunk to scrub, in entries */
 #define TEARDOWN_TABLE 4U
-
-static u64 leaf(mfn_t mfn, enum p2m_type type, unsigned level)
-{
-	u64 rights = hvm->leaf[type] | (level ? PTE_PS : 0);
-
-	/* No execute right: see p2m_split_code(). */
-	if (level && x86.itlb_multihit)
-		rights &= ~(u64)EPT_X;
-	return mfn << PAGE_SHIFT | (u64)type << TYPE_SHIFT | rights;
-}
-
-static enum p2m_type type_of(u64 e)
-{
-	return e & PTE_P ? (e & TYPE_MASK) >> TYPE_SHIFT : P2M_NONE;
-}
 
 static void *p2m_new_table(struct page_table *pt)
 {
@@ -63,7 +43,7 @@ static const struct pt_format nested = { .table = PTE_P | PTE_W | PTE_U,
 					 .new_table = p2m_new_table,
 					 .split = split_leaf };
 
-static void free_table(struct domain *d, u64 *t)
+void p2m_free_table(struct domain *d, u64 *t)
 {
 	dom_free_meta(d, t, 1);
 	d->p2m.table_pages--;
@@ -85,9 +65,8 @@ struct p2m_entry p2m_lookup(struct domain *d, gfn_t gfn)
 
 	if (!(e & PTE_P))
 		return (struct p2m_entry){ INVALID_MFN, P2M_NONE, (u8)(9 * level) };
-	return (struct p2m_entry){ ((e & PTE_ADDR) >> PAGE_SHIFT) +
-					   (gfn & ((1UL << 9 * level) - 1)),
-				   type_of(e), (u8)(9 * level) };
+	return (struct p2m_entry){ mfn_of(e) + (gfn & ((1UL << 9 * level) - 1)), type_of(e),
+				   (u8)(9 * level) };
 }
 
 static __noinline void tell_listeners(struct domain *d, gfn_t gfn, unsigned level, u64 before,
@@ -96,8 +75,7 @@ static __noinline void tell_listeners(struct domain *d, gfn_t gfn, unsigned leve
 	struct p2m_listener *l;
 
 	list_for_each(l, &d->p2m.listeners, link)
-		l->changed(l, d, gfn, 9 * level, (after & PTE_ADDR) >> PAGE_SHIFT, type_of(before),
-			   type_of(after));
+		l->changed(l, d, gfn, 9 * level, mfn_of(after), type_of(before), type_of(after));
 }
 
 /* Asks the listeners whether they have what a change needs. With d->p2m.lock. */
@@ -197,10 +175,12 @@ static __always_inline int set_entry(struct domain *d, gfn_t gfn, unsigned level
  */
 static inline void free_leaf(struct domain *d, u64 e, unsigned level)
 {
-	mfn_t mfn = (e & PTE_ADDR) >> PAGE_SHIFT;
+	mfn_t mfn = mfn_of(e);
 
 	if (type_of(e) == P2M_FOREIGN) {
 		d = domain_slots[e >> SLOT_SHIFT & (POLICY_MAX_DOMAINS - 1)];
+		if (e & x86.nested_dirty)
+			dirty_log_all(d);
 		page_put(d, mfn);
 		domain_put(d);
 		return;
@@ -280,7 +260,7 @@ int p2m_map(struct domain *d, gfn_t gfn, mfn_t mfn, unsigned order, enum p2m_typ
 
 	if (((gfn | mfn) & ((1UL << order) - 1)) || order % 9 || level > 2)
 		return -EINVAL;
-	return map_entry(d, gfn, order, leaf(mfn, type, level), ~P2M_TRANSIENT);
+	return map_entry(d, gfn, order, p2m_leaf(mfn, type, level), ~P2M_TRANSIENT);
 }
 
 int p2m_map_device(struct domain *d, gfn_t gfn, unsigned order)
@@ -290,18 +270,21 @@ int p2m_map_device(struct domain *d, gfn_t gfn, unsigned order)
 
 	if (len < size)
 		return -EBUSY;
-	e = leaf(gfn, type == MEMTYPE_WB ? P2M_SHARED : P2M_MMIO, order / 9);
+	e = p2m_leaf(gfn, type == MEMTYPE_WB ? P2M_SHARED : P2M_MMIO, order / 9);
 	return map_entry(d, gfn, order, (e & ~TYPE_MASK) | (u64)P2M_MMIO << TYPE_SHIFT, 0);
 }
 
 int p2m_map_over(struct domain *d, gfn_t gfn, mfn_t mfn, enum p2m_type type, u32 over)
 {
-	return map_new_page(d, gfn, leaf(mfn, type, 0), over);
+	return map_new_page(d, gfn, p2m_leaf(mfn, type, 0), over);
 }
 
 int p2m_map_foreign(struct domain *d, gfn_t gfn, mfn_t mfn, const struct domain *rd, u32 over)
 {
-	return map_new_page(d, gfn, leaf(mfn, P2M_FOREIGN, 0) | (u64)rd->slot << SLOT_SHIFT, over);
+	u64 e = p2m_leaf(mfn, P2M_FOREIGN, 0) | (u64)rd->slot << SLOT_SHIFT;
+
+	/* Its end shows whether d has written to the page. */
+	return map_new_page(d, gfn, rd->p2m.log.on ? e & ~x86.nested_dirty : e, over);
 }
 
 static inline void release_leaf(struct domain *d, u64 old)
@@ -355,7 +338,7 @@ int p2m_detach(struct domain *d, gfn_t gfn, u32 types, struct p2m_entry *out)
 	if (rc)
 		return rc;
 	flush_after(d, p2m_transient(type_of(old)));
-	*out = (struct p2m_entry){ (old & PTE_ADDR) >> PAGE_SHIFT, type_of(old), 0 };
+	*out = (struct p2m_entry){ mfn_of(old), type_of(old), 0 };
 	return 0;
 }
 
@@ -378,7 +361,7 @@ int p2m_get_page(struct domain *d, gfn_t gfn, mfn_t *mfn)
 	/* Only the domain's own pages: other domains may revoke the pages they granted. */
 	if (type_of(e) != P2M_RAM)
 		return -EINVAL;
-	*mfn = ((e & PTE_ADDR) >> PAGE_SHIFT) + (gfn & ((1UL << 9 * level) - 1));
+	*mfn = mfn_of(e) + (gfn & ((1UL << 9 * level) - 1));
 	rc = page_get(d, *mfn);
 	/* The mapping may have been removed, or split, before the reference was taken. */
 	if (!rc && unlikely(READ_ONCE(*at) != e) && p2m_lookup(d, gfn).mfn != *mfn) {
@@ -461,7 +444,7 @@ static bool teardown_table(struct domain *d, u64 *t, gfn_t gfn, unsigned level, 
 			if (!teardown_table(d, pt_table(e), gfn, level - 1, left))
 				return false;
 			t[i] = 0;
-			free_table(d, pt_table(e));
+			p2m_free_table(d, pt_table(e));
 			*left -= min(*left, TEARDOWN_TABLE);
 		}
 	}
@@ -476,9 +459,11 @@ static int p2m_teardown(struct domain *d)
 	if (!d->p2m.pt.root)
 		return 0;
 	d->p2m.recent_pages = 0;
+	if (!dirty_log_free(d, true))
+		return -ERESTART;
 	if (!teardown_table(d, d->p2m.pt.root, 0, PT_LEVELS - 1, &left))
 		return -ERESTART;
-	free_table(d, d->p2m.pt.root);
+	p2m_free_table(d, d->p2m.pt.root);
 	d->p2m.pt.root = NULL;
 	return 0;
 }

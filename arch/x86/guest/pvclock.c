@@ -32,5 +32,5 @@ void arch_update_time(struct vcpu *v)
 	v->pvclock_version += 2;
 	put_time(v, &v->info->time);
 	if (atomic_load(&a->va))
-		put_time(v, guest_write_page(v->domain, a->mfn[0], a->off));
+		put_time(v, guest_write_page(a->mfn[0], a->off));
 }

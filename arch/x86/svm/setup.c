@@ -37,6 +37,7 @@ static bool __init svm_probe(void)
 		return false;
 	}
 	x86.nested_page1g = x86.page1g;
+	x86.nested_dirty = PTE_D;
 	svm_nrips = d & FEATURE_NRIPS;
 	x86.virt_spec_ctrl = d & FEATURE_V_SPEC_CTRL;
 	/*

@@ -107,6 +107,7 @@ bool __init vmx_probe(void)
 	x86.posting = vmx_caps.apicv && (vmx_caps.controls.exit & EXIT_ACK) &&
 		      (rdmsr(MSR_VMX_TRUE_PINBASED) >> 32 & PIN_POSTED) && !opt.noposting;
 	x86.nested_page1g = vmx_caps.ept & EPT_CAP_1G;
+	x86.nested_dirty = vmx_caps.ept & EPT_CAP_AD ? EPT_D : EPT_W;
 	pr_info("VT-x: %s1 GiB pages%s%s%s%s\n", x86.nested_page1g ? "" : "no ",
 		vmx_caps.ept & EPT_CAP_AD ? ", accessed and dirty bits" : "",
 		vmx_caps.controls.cpu2 & CPU2_VPID ? ", VPID" : "",

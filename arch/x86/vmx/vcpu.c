@@ -354,14 +354,13 @@ static void vmx_dump(struct vcpu *v __unused)
 }
 
 /*
- * Read, write, execute; memory type write-back, or uncached where the field is 0. EPT does not use
+ * Memory type write-back, or uncached where the field is 0. EPT does not use
  * the MTRRs: they agree, since RAM that they do not make write-back is left out. SDM 3C 29.3.7.
  */
 #define EPT_R BIT(0)
-#define EPT_W BIT(1)
 #define EPT_X BIT(2)
 #define EPT_WB (6UL << 3)
-#define EPT_AD (BIT(8) | BIT(9))
+#define EPT_AD (BIT(8) | EPT_D)
 
 const struct hvm_ops vmx_ops = {
 	.name = "VT-x",

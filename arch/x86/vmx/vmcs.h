@@ -240,6 +240,9 @@ enum vmx_msr {
 #define EPT_CAP_INVVPID_SINGLE BIT(41)
 #define EPT_CAP_INVVPID_ALL BIT(42)
 
+#define EPT_W BIT(1)
+#define EPT_D BIT(9)
+
 #define EPTP_WB 6UL
 #define EPTP_4_LEVELS (3UL << 3)
 #define EPTP_AD BIT(6)

@@ -125,6 +125,17 @@ static void set_handles(struct attacker *a, struct xen_domctl *op)
 		set_xen_guest_handle(op->u.hvmcontext.buffer, p);
 		op->u.hvmcontext.size %= 8192;
 		break;
+	case XEN_DOMCTL_shadow_op: {
+		static const uint8_t ops[] = { 0, 2, 11, 11, 12, 30, 32, 99 };
+
+		op->u.shadow_op.op = ops[rnd(a) % ARRAY_SIZE(ops)];
+		op->u.shadow_op.mode = rnd(a) & 3 ? rnd(a) & 1 : (uint32_t)edge(a);
+		p = rnd(a) & 7 ? p : NULL;
+		if (p)
+			op->u.shadow_op.pages %= 70000;
+		set_xen_guest_handle(op->u.shadow_op.dirty_bitmap, p);
+		break;
+	}
 	case XEN_DOMCTL_get_cpu_policy:
 	case XEN_DOMCTL_set_cpu_policy:
 		set_xen_guest_handle(op->u.cpu_policy.leaves, p);
