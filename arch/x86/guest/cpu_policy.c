@@ -125,7 +125,7 @@ void cpu_policy_features(struct cpuid_policy *p, u32 words[CPU_FEATURE_WORDS])
 
 u64 cpu_policy_arch_caps(void) { return spec_arch_caps; }
 
-/* Returns whether p has what the guest may use already: the vendor's instructions, XSAVE components. */
+/* Returns whether l has p's vendor and, of XSAVE's components, only such as p has. */
 static bool same_machine(struct cpuid_policy *p, const struct xen_cpuid_leaf *l)
 {
 	struct cpuid_regs own = result(p, l->leaf, l->subleaf);

@@ -279,7 +279,7 @@ void __init msr_rules_init(void)
 }
 
 /*
- * MSRs that are 0 and do nothing, of a guest that came with the features, without functions: Xen's MTRRs (8 pairs, and
+ * MSRs that are 0 and do nothing, of a guest that came with the features: Xen's MTRRs (8 pairs, and
  * the fixed ones), and its machine checks (2 banks).
  */
 static bool latent_msr(const struct vcpu *v, u32 msr)

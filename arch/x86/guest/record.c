@@ -11,7 +11,7 @@
 #define ATTR_PRESENT BIT(7)
 #define MXCSR_OFFSET 24
 #define MXCSR_VALID 0xffffU
-#define EVENT_VALID BIT(31)	/* of hvm_hw_cpu.pending_event: as in SDM 3C 25.8.3 */
+#define EVENT_VALID BIT(31)	/* of hvm_hw_cpu.pending_event: as in SDM 3C 27.2.1.3 */
 #define EVENT_ERROR BIT(11)
 #define EVENT_TYPE_SHIFT 8
 #define EXCEPTIONS_WITH_ERROR                                                                   \
@@ -228,7 +228,7 @@ static u32 save_xsave(struct vcpu *v, void *record)
 	return (u32)(XSAVE_BASE + x86.xsave_size);
 }
 
-/* What XRSTOR refuses would be Margay's own fault. SDM 1 13.8. */
+/* What XRSTOR refuses would be Margay's own fault. SDM 1 13. */
 static int load_xsave(struct vcpu *v, const void *record, u32 n)
 {
 	const struct hvm_hw_cpu_xsave *x = record;
