@@ -217,6 +217,9 @@ CONTROL_ROWS = (
     ('guest_mib', '... to another guest', None),
     ('create', 'xl create, 256 MiB', 15_000_000),
     ('destroy', 'xl destroy, with scrubbing', 40_000_000),
+    ('save', 'xl save, 256 MiB, idle', 100_000_000),
+    ('restore', 'xl restore of that', 60_000_000),
+    ('migrate', 'xl migrate to the same host, idle', 200_000_000),
     ('idle', 'an idle Linux guest, a second', 60_000))
 CONTROL_MEMORY_KIB = 256
 
