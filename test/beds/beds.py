@@ -343,10 +343,13 @@ def run_oracle(machine, watcher, log_path, limit, kernel=None):
     module = f'{image} {machine.oracle_args}'.strip().replace(',', ',,')
     if machine.oracle_initrd:
         module += ',' + machine.oracle_initrd.replace(',', ',,')
-    # On this emulator MWAIT sometimes raises #GP in Xen's idle loop, IRET does in ring 3 with SMAP, and
-    # RDTSCP exits as RDTSC, which Xen cannot emulate.
-    cpu = TCG_CPU + ',-monitor' + ',-smap,-rdtscp' * bool(kernel)
-    command = [*qemu_base(machine, cpu=cpu), *time_of(machine), '-nic', 'none', '-kernel', xen,
+    # On this emulator MWAIT sometimes raises #GP in Xen's idle loop, IRET does in ring 3 with SMAP, RDTSCP exits as
+    # RDTSC, which Xen cannot emulate, and AVX registers change under a paravirtualized kernel. An interrupt that Xen
+    # injects comes again if the emulator's loop ends before the next exit, as it does for each timer by -icount: a
+    # guest that takes it before its SWAPGS dies.
+    cpu = TCG_CPU + ',-monitor' + ',-smap,-rdtscp,-xsave' * bool(kernel)
+    base = qemu_base(machine, ONE_THREAD, cpu) if kernel else [*qemu_base(machine, cpu=cpu), *time_of(machine)]
+    command = [*base, *([] if '-netdev' in machine.extra else ['-nic', 'none']), '-kernel', xen,
                '-append', options, '-initrd', module,
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']
     return run_piped(command, watcher, log_path, limit)
