@@ -34,7 +34,7 @@ XL_INITRAMFS := $(O)/guests/initramfs-xl.gz
 XL_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs \
 	xen-blkback xen-netback llc stp bridge loop brd dm-mod crc16 crc32c_generic mbcache jbd2 ext4 \
 	crct10dif_common crct10dif_generic crc-t10dif crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi nvme-core nvme \
-	scsi_common scsi_mod sd_mod libata ata_piix)
+	scsi_common scsi_mod sd_mod libata ata_piix e1000e)
 XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die hostile_front) \
 	$(O)/cache/pvgrub/grub-i386-xen_pvh.bin
 # The same with libvirt, where `scripts/setup libvirt` has fetched it: long scenarios need it.

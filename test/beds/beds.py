@@ -345,11 +345,13 @@ def run_oracle(machine, watcher, log_path, limit, kernel=None):
         module += ',' + machine.oracle_initrd.replace(',', ',,')
     # On this emulator MWAIT sometimes raises #GP in Xen's idle loop, IRET does in ring 3 with SMAP, RDTSCP exits as
     # RDTSC, which Xen cannot emulate, and AVX registers change under a paravirtualized kernel. An interrupt that Xen
-    # injects comes again if the emulator's loop ends before the next exit, as it does for each timer by -icount: a
-    # guest that takes it before its SWAPGS dies.
+    # injects comes again if the emulator's loop ends before the next exit, as it does for each timer by -icount, and
+    # for each turn of several CPUs: a guest that takes it before its SWAPGS dies.
     cpu = TCG_CPU + ',-monitor' + ',-smap,-rdtscp,-xsave' * bool(kernel)
+    if kernel:
+        machine.cpus = 1
     base = qemu_base(machine, ONE_THREAD, cpu) if kernel else [*qemu_base(machine, cpu=cpu), *time_of(machine)]
-    command = [*base, *([] if '-netdev' in machine.extra else ['-nic', 'none']), '-kernel', xen,
+    command = [*base, '-nic', 'none', '-kernel', xen,
                '-append', options, '-initrd', module,
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']
     return run_piped(command, watcher, log_path, limit)

@@ -6,7 +6,7 @@
  *
  * savecheck [-d DISK] [-t ADDRESS] [-g MS] [-m MIB]   checks; a sleep may last MS too long
  * savecheck -s                    serves the connections (control domain)
- * savecheck -f memory FILE        flips a bit of the checked memory in a saved guest (control domain)
+ * savecheck -f memory FILE        flips a bit of the checked memory in a saved guest, or back (control domain)
  * savecheck -f registers FILE     ... of the vector registers that the hypervisor saved
  */
 #include <arpa/inet.h>
@@ -39,6 +39,7 @@
 #define MAGIC 0x6b63656863766173UL
 #define VECTOR 0x5ec7012ec7012e00UL	/* of register i: the low byte has i and the CPU */
 #define VECTORS 16
+#define FLIP 8UL
 
 struct page {
 	uint64_t magic, index, seed, words[WORDS];
@@ -380,13 +381,13 @@ static int spoil(const char *what, const char *path)
 	if (word == MAP_FAILED)
 		die(path);
 	for (end = word + st.st_size / 8; word + 2 < end; word++)
-		if (memory ? *word == MAGIC : *word >> 8 == VECTOR >> 8 && word[1] == *word)
+		if (memory ? *word == MAGIC : word[1] >> 8 == VECTOR >> 8 && !((*word ^ word[1]) & ~FLIP))
 			found = word;
 	if (!found) {
 		printf("savecheck: no %s in %s\n", what, path);
 		return 1;
 	}
-	found[memory ? 100 : 0] ^= 1UL << 40;
+	found[memory ? 100 : 0] ^= FLIP;
 	return 0;
 }
 
