@@ -42,6 +42,7 @@ STOCK_CPU = ('EPYC,+svm,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-o
 # pushes that, and the handler's IRET faults if bit NT is set. Linux does without the instruction.
 NO_CX16 = ',-cx16'
 TCG_CPU = STOCK_CPU + NO_CX16
+XEN_CPU = TCG_CPU + ',-monitor,-smap,-rdtscp,-xsave'    # of the bed xendom0: run_oracle
 ESCAPES = re.compile(r'\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|c)')
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
@@ -347,10 +348,10 @@ def run_oracle(machine, watcher, log_path, limit, kernel=None):
     # RDTSC, which Xen cannot emulate, and AVX registers change under a paravirtualized kernel. An interrupt that Xen
     # injects comes again if the emulator's loop ends before the next exit, as it does for each timer by -icount, and
     # for each turn of several CPUs: a guest that takes it before its SWAPGS dies.
-    cpu = TCG_CPU + ',-monitor' + ',-smap,-rdtscp,-xsave' * bool(kernel)
+    base = [*qemu_base(machine, cpu=TCG_CPU + ',-monitor'), *time_of(machine)]
     if kernel:
         machine.cpus = 1
-    base = qemu_base(machine, ONE_THREAD, cpu) if kernel else [*qemu_base(machine, cpu=cpu), *time_of(machine)]
+        base = qemu_base(machine, ONE_THREAD, XEN_CPU)
     command = [*base, '-nic', 'none', '-kernel', xen,
                '-append', options, '-initrd', module,
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']

@@ -23,7 +23,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +39,7 @@
 #define VECTOR 0x5ec7012ec7012e00UL	/* of register i: the low byte has i and the CPU */
 #define VECTORS 16
 #define FLIP 8UL
+#define XL_HEADER 48	/* of a saved guest; its last word is the length of what follows */
 
 struct page {
 	uint64_t magic, index, seed, words[WORDS];
@@ -367,27 +367,34 @@ static int check(void)
 	return failed;
 }
 
-/* Flips a bit of the last page (or register) in the file that has a value of this program. */
+/*
+ * Flips a bit of the last page (or register) in the file that has a value of this program. Behind xl's header and
+ * its configuration, all is aligned to 8 bytes.
+ */
 static int spoil(const char *what, const char *path)
 {
 	bool memory = !strcmp(what, "memory");
 	int fd = open(path, O_RDWR);
-	struct stat st;
-	uint64_t *word, *end, *found = NULL;
+	off_t size = lseek(fd, 0, SEEK_END), at;
+	uint32_t length;
+	uint64_t word[3];
+	char *file = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), *found = NULL;
 
-	if (fd < 0 || fstat(fd, &st))
+	if (file == MAP_FAILED || size < XL_HEADER)
 		die(path);
-	word = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (word == MAP_FAILED)
-		die(path);
-	for (end = word + st.st_size / 8; word + 2 < end; word++)
-		if (memory ? *word == MAGIC : word[1] >> 8 == VECTOR >> 8 && !((*word ^ word[1]) & ~FLIP))
-			found = word;
+	memcpy(&length, file + XL_HEADER - sizeof(length), sizeof(length));
+	length += XL_HEADER;
+	for (at = length + (size - length) / 8 * 8 - (off_t)sizeof(word); !found && at > length; at -= 8) {
+		memcpy(word, file + at, sizeof(word));
+		if (memory ? word[0] == MAGIC && word[1] < nr_pages && word[2] :
+			     word[1] >> 8 == VECTOR >> 8 && !((word[0] ^ word[1]) & ~FLIP))
+			found = file + at;
+	}
 	if (!found) {
 		printf("savecheck: no %s in %s\n", what, path);
 		return 1;
 	}
-	found[memory ? 100 : 0] ^= FLIP;
+	found[memory ? 800 : 0] ^= (char)FLIP;
 	return 0;
 }
 
