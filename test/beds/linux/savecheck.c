@@ -137,13 +137,14 @@ static bool hold_registers(long cpu, bool avx, long ns)
 		for (unsigned j = 0; j < 4; j++)
 			before[i][j] = VECTOR + i * 16 + (uint64_t)cpu;
 	memset(after, 0, sizeof(after));
-#define EACH(op)                                                                                    \
-	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) op(14) \
-	op(15)
-#define HOLD(load, store)                                                                           \
-	__asm__ volatile(EACH(load) "1: dec %[spin]\n jnz 1b\n syscall\n" EACH(store)                \
-			 : "=a"(rc), [spin] "+r"(spin)                                               \
-			 : "a"(SYS_nanosleep), "D"(&t), "S"(NULL), [from] "r"(before), [to] "r"(after)     \
+#define EACH(op)                                                                                \
+	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) \
+		op(14) op(15)
+#define HOLD(load, store)                                                             \
+	__asm__ volatile(EACH(load) "1: dec %[spin]\n jnz 1b\n syscall\n" EACH(store) \
+			 : "=a"(rc), [spin] "+r"(spin)                                \
+			 : "a"(SYS_nanosleep), "D"(&t),                               \
+			   "S"(NULL), [from] "r"(before), [to] "r"(after)             \
 			 : "rcx", "r11", "memory")
 #define LOAD(i) "vmovdqu " #i "*32(%[from]), %%ymm" #i "\n"
 #define STORE(i) "vmovdqu %%ymm" #i ", " #i "*32(%[to])\n"
@@ -189,7 +190,8 @@ static void *work(void *arg)
 		if (late < 0)
 			FAIL("CPU %ld: a sleep ended %ld us early", cpu, -late / 1000);
 		if (late > most_late * MS)
-			FAIL("CPU %ld: a sleep of %ld ms ended %ld ms late", cpu, wanted / MS, late / MS);
+			FAIL("CPU %ld: a sleep of %ld ms ended %ld ms late", cpu, wanted / MS,
+			     late / MS);
 		if (late > latest)
 			latest = late;
 	}
@@ -239,7 +241,8 @@ static void *use_disk(void *arg __attribute__((unused)))
 
 static struct sockaddr_in port_at(const char *ip)
 {
-	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(PORT),
+	return (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_port = htons(PORT),
 				     .sin_addr.s_addr = inet_addr(ip) };
 }
 
@@ -255,7 +258,8 @@ static void *use_network(void *arg __attribute__((unused)))
 		errno = 0;
 		if (send(fd, &n, sizeof(n), MSG_NOSIGNAL) != sizeof(n) ||
 		    recv(fd, &back, sizeof(back), MSG_WAITALL) != sizeof(back) || back != n)
-			FAIL("network: %lu does not come back: %s", (unsigned long)n, strerror(errno));
+			FAIL("network: %lu does not come back: %s", (unsigned long)n,
+			     strerror(errno));
 		sleep_ns(10 * MS);
 	}
 	close(fd);
@@ -378,13 +382,15 @@ static int spoil(const char *what, const char *path)
 	off_t size = lseek(fd, 0, SEEK_END), at;
 	uint32_t length;
 	uint64_t word[3];
-	char *file = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), *found = NULL;
+	char *file = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0),
+	     *found = NULL;
 
 	if (file == MAP_FAILED || size < XL_HEADER)
 		die(path);
 	memcpy(&length, file + XL_HEADER - sizeof(length), sizeof(length));
 	length += XL_HEADER;
-	for (at = length + (size - length) / 8 * 8 - (off_t)sizeof(word); !found && at > length; at -= 8) {
+	for (at = length + (size - length) / 8 * 8 - (off_t)sizeof(word); !found && at > length;
+	     at -= 8) {
 		memcpy(word, file + at, sizeof(word));
 		if (memory ? word[0] == MAGIC && word[1] < nr_pages && word[2] :
 			     word[1] >> 8 == VECTOR >> 8 && !((word[0] ^ word[1]) & ~FLIP))
