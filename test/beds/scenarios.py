@@ -16,7 +16,7 @@ Keys on the first line: NUMBERS and TEXTS, and long=BED,... for more beds in che
     like=NAME takes all from a scenario above but its beds, to change some
 Indented: guest NAME [KEY=VALUE...] [-- COMMAND LINE]; options, for Margay; expect, forbid, same (a group that must match the
     same text each time), count LEAST[-MOST] and says (by Bochs's debugger), each with a regular expression; after REGEX and
-    send TEXT to type it, or host COMMAND to run one on the build machine; module FILE ARGUMENTS; qemu, with arguments ($XEN_CPU: the CPU of bed xendom0); grub, a command before Margay is loaded;
+    send TEXT to type it, or host COMMAND to run one on the build machine; module FILE ARGUMENTS; qemu, with arguments ($XEN_CPU: the CPU of bed xensave); grub, a command before Margay is loaded;
     disk MIB, an empty NVMe disk; first NAME BED, another scenario that runs before, with the same disk; peer NAME BED,
     one that runs at the same time, with the same disk and at the other end of an Ethernet. These may have no bed;
     bochs KEY=VALUE; bare WORDS: the guest's lines `see ...` must be those of its kernel, with these words more, on the
