@@ -34,12 +34,12 @@ XL_INITRAMFS := $(O)/guests/initramfs-xl.gz
 XL_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs \
 	xen-blkback xen-netback llc stp bridge loop brd dm-mod crc16 crc32c_generic mbcache jbd2 ext4 \
 	crct10dif_common crct10dif_generic crc-t10dif crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi nvme-core nvme \
-	scsi_common scsi_mod sd_mod libata ata_piix)
+	scsi_common scsi_mod sd_mod libata ata_piix e1000e)
 XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die hostile_front) \
 	$(O)/cache/pvgrub/grub-i386-xen_pvh.bin
 # The same with libvirt, where `scripts/setup libvirt` has fetched it: long scenarios need it.
 VIRT_INITRAMFS := $(if $(wildcard $(O)/cache/libvirt/root.tar),$(O)/guests/initramfs-virt.gz)
-XL_TOOLS := $(O)/tools/mgctl $(O)/tools/guestcheck $(O)/tools/clockcheck $(O)/tools/nvmecheck
+XL_TOOLS := $(patsubst %,$(O)/tools/%,mgctl guestcheck clockcheck nvmecheck savecheck)
 # `make run LIBVIRT=yes` has libvirt, too.
 LIBVIRT ?=
 RUN_INITRD := $(if $(LIBVIRT),$(O)/guests/initramfs-virt.gz,$(XL_INITRAMFS))
@@ -69,7 +69,7 @@ INITRAMFS_NEEDS := $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds
 	$(wildcard test/beds/initramfs/tests/*)
 $(INITRAMFS): $(O)/tools/quietcheck
 $(CONTROL_INITRAMFS): $(CONTROL_FILES)
-$(GUEST_INITRAMFS): $(GUEST_MODULES)
+$(GUEST_INITRAMFS): $(GUEST_MODULES) $(O)/tools/savecheck
 $(DEVICE_INITRAMFS): $(DEVICE_MODULES)
 $(TOPOLOGY_INITRAMFS): $(O)/cache/topology/root.tar
 $(INITRAMFS) $(CONTROL_INITRAMFS) $(GUEST_INITRAMFS) $(DEVICE_INITRAMFS) $(TOPOLOGY_INITRAMFS): $(INITRAMFS_NEEDS)

@@ -52,7 +52,7 @@ $(O)/tools/guestcheck: $(GUESTCHECK_OBJS) $(filter-out %/main.o,$(MGCTL_OBJS))
 	@echo "  LD      $@"
 	$(Q)$(CC) -static -pthread -Wl,--gc-sections -o $@ $^ -lxenevtchn $(XEN_LIBS)
 
-$(O)/tools/clockcheck $(O)/tools/nvmecheck $(O)/tools/quietcheck: $(O)/tools/%: test/beds/linux/%.c tools/tools.mk $(O)/flags/tools
+$(O)/tools/clockcheck $(O)/tools/nvmecheck $(O)/tools/quietcheck $(O)/tools/savecheck: $(O)/tools/%: test/beds/linux/%.c tools/tools.mk $(O)/flags/tools
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -pthread -o $@ $<

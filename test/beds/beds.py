@@ -5,7 +5,7 @@ qemu (AMD-V by QEMU's TCG), ryzen (AMD-V by Bochs), broadwell, ivy and skylake (
 and without APIC virtualization and 1 GiB pages), strict (broadwell, where an MSR that Bochs does not
 know raises #GP), oracle (a guest ELF as the initial domain of Debian's Xen 4.17 under QEMU), xendom0
 (the guest's initrd with Debian's generic kernel as that Xen's initial domain, paravirtualized, which
-needs no IOMMU). In a table of scenarios `vtx` stands for all that have VT-x. All are headless. A
+needs no IOMMU), xensave (the same on one CPU and with the host's clock, for guests that live long). In a table of scenarios `vtx` stands for all that have VT-x. All are headless. A
 watcher sees every serial line as it comes, may answer with input, and may end the run early.
 
 No verdict depends on how busy this machine is. The time inside an emulated machine is a count of its
@@ -42,6 +42,7 @@ STOCK_CPU = ('EPYC,+svm,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-o
 # pushes that, and the handler's IRET faults if bit NT is set. Linux does without the instruction.
 NO_CX16 = ',-cx16'
 TCG_CPU = STOCK_CPU + NO_CX16
+XEN_CPU = TCG_CPU + ',-monitor,-smap,-rdtscp,-xsave'    # of the bed xensave
 ESCAPES = re.compile(r'\x1b(\[[0-9;?=]*[A-Za-z]|[()][A-Z0-9]|c)')
 PR_SET_PDEATHSIG = 1
 libc = ctypes.CDLL(None)
@@ -329,8 +330,10 @@ def run_qemu(machine, watcher, log_path, limit):
     return ended
 
 
-def run_oracle(machine, watcher, log_path, limit, kernel=None):
-    """Boot the guest ELF machine.image as the initial domain of Xen, or instead a kernel of CACHE, paravirtualized."""
+def run_oracle(machine, watcher, log_path, limit, kernel=None, steady=False):
+    """Boot the guest ELF machine.image as the initial domain of Xen, or instead a kernel of CACHE, paravirtualized.
+    steady: so that guests live long.
+    """
     need('qemu-system-x86_64', 'qemu-system-x86')
     xen = os.path.join(CACHE, 'xen/xen')
     if not os.path.exists(xen):
@@ -343,10 +346,17 @@ def run_oracle(machine, watcher, log_path, limit, kernel=None):
     module = f'{image} {machine.oracle_args}'.strip().replace(',', ',,')
     if machine.oracle_initrd:
         module += ',' + machine.oracle_initrd.replace(',', ',,')
-    # On this emulator MWAIT sometimes raises #GP in Xen's idle loop, IRET does in ring 3 with SMAP, and
-    # RDTSCP exits as RDTSC, which Xen cannot emulate.
+    # On this emulator MWAIT sometimes raises #GP in Xen's idle loop, IRET does in ring 3 with SMAP, and RDTSCP exits
+    # as RDTSC, which Xen cannot emulate.
     cpu = TCG_CPU + ',-monitor' + ',-smap,-rdtscp' * bool(kernel)
-    command = [*qemu_base(machine, cpu=cpu), *time_of(machine), '-nic', 'none', '-kernel', xen,
+    base = [*qemu_base(machine, cpu=cpu), *time_of(machine)]
+    if steady:
+        # AVX registers change under a paravirtualized kernel. An interrupt that Xen injects comes again if the
+        # emulator's loop ends before the next exit, as it does for each timer by -icount, and for each turn of several
+        # CPUs: a guest that takes it before its SWAPGS dies.
+        machine.cpus = 1
+        base = qemu_base(machine, ONE_THREAD, XEN_CPU)
+    command = [*base, '-nic', 'none', '-kernel', xen,
                '-append', options, '-initrd', module,
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']
     return run_piped(command, watcher, log_path, limit)
@@ -466,10 +476,11 @@ BEDS = {
     'strict': bochs('broadwell_ult', strict=True),
     'oracle': run_oracle,
     'xendom0': functools.partial(run_oracle, kernel='generic/vmlinuz'),
+    'xensave': functools.partial(run_oracle, kernel='generic/vmlinuz', steady=True),
 }
-ON_XEN = ('oracle', 'xendom0')
+ON_XEN = ('oracle', 'xendom0', 'xensave')
 # The set of scripts/setup that a bed needs besides `run`; others need bochs.
-NEEDS = {'qemu': 'qemu', 'oracle': 'oracle', 'xendom0': 'oracle'}
+NEEDS = {'qemu': 'qemu', 'oracle': 'oracle', 'xendom0': 'oracle', 'xensave': 'oracle'}
 GROUPS = {'vtx': ('broadwell', 'ivy', 'skylake')}
 # In `make check` these beds run only the scenarios that concern them; in check-long, or on request,
 # all. Ivy Bridge has neither 1 GiB pages nor interrupt delivery by hardware.

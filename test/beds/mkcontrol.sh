@@ -21,7 +21,7 @@ root=$(mktemp -d)
 trap 'rm -rf "$root" "$output.new"' EXIT
 chmod 755 "$root"
 tar -C "$root" -xf "$tar"
-for directory in dev guests modules proc root run sys tests tmp var/lib/xen var/log/xen/console; do
+for directory in dev guests mnt modules proc root run sys tests tmp var/lib/xen var/log/xen/console; do
 	mkdir -p "$root/$directory"
 done
 ln -s ../run "$root/var/run"

@@ -62,9 +62,27 @@ def make_image(scenario, path):
         raise beds.BedError(done.stderr.strip())
 
 
-def machine_for(scenario, bed, image):
+class Parts:
+    """What several machines of a scenario have in common: the path of a disk, and the sockets of both ends of a wire."""
+    def __init__(self, disk=None, wire=None):
+        self.disk, self.wire = disk, wire
+
+    def devices(self):
+        """Return QEMU's arguments for a machine with these."""
+        words = []
+        if self.disk:
+            words += ['-drive', f'if=none,id=disk,format=raw,file={self.disk},file.locking=off',
+                      '-device', 'nvme,drive=disk,serial=1,addr=3,share-rw=on']
+        if self.wire:
+            here, there = self.wire
+            words += ['-netdev', f'dgram,id=wire,local.type=unix,local.path={here},remote.type=unix,remote.path={there}',
+                      '-device', f'e1000e,netdev=wire,addr=4,mac=52:54:00:00:00:0{here[-1]}']
+        return words
+
+
+def machine_for(scenario, bed, image, parts=Parts()):
     machine = beds.Machine(image, scenario['kind'], scenario['firmware'], scenario['cpus'],
-                           scenario['ram'], scenario['qemu'])
+                           scenario['ram'], scenario['qemu'] + parts.devices())
     machine.bochs = scenario['bochs']
     machine.threads = scenario['threads']
     if scenario['debugger']:
@@ -151,7 +169,39 @@ def bare_differs(scenario, bed, log, image):
     return None if bare and not differ else 'it does not see what it sees on the bare machine:\n' + '\n'.join(differ[2:])
 
 
-def run_one(scenario, bed):
+def run_with(scenario, key, parts):
+    """Run the scenario that another one names as `first` or `peer`. Return the reason if it failed, and its outcome."""
+    name, bed = scenario[key]
+    outcome = run_again(next(other for other in scenarios.load() if other['name'] == name), bed, parts)
+    return outcome.reason and f'{name} on {bed}: {outcome.reason}', outcome
+
+
+def run_several(scenario, bed, parts):
+    """Run a scenario after its first one, and together with its peer."""
+    if scenario['first']:
+        reason, outcome = run_with(scenario, 'first', parts)
+        if reason:
+            return Outcome(scenario['name'], bed, 'FAIL', reason, log=outcome.log)
+    if not scenario['peer']:
+        return run_one(scenario, bed, parts)
+    with tempfile.TemporaryDirectory() as work, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        ends = [os.path.join(work, end) for end in '12']
+        peer = pool.submit(run_with, scenario, 'peer', Parts(parts.disk, ends[::-1]))
+        own = run_one(scenario, bed, Parts(parts.disk, ends))
+        reason, outcome = peer.result()
+    if own.reason and reason:
+        own.reason += f'; {reason}'
+    elif reason:
+        own = Outcome(scenario['name'], bed, 'FAIL', reason, log=outcome.log)
+    return own
+
+
+def run_one(scenario, bed, parts=None):
+    """Run a scenario. parts: what it has in common with the one that names it."""
+    if not parts and (scenario['disk'] or scenario['first'] or scenario['peer']):
+        with tempfile.NamedTemporaryFile(dir=beds.OUT) as file:
+            file.truncate((scenario['disk'] or 0) << 20)
+            return run_several(scenario, bed, Parts(scenario['disk'] and file.name))
     name = scenario['name']
     directory = os.path.join(beds.OUT, 'test', bed)
     log = os.path.join(directory, name + '.log')
@@ -167,7 +217,7 @@ def run_one(scenario, bed):
         if bed not in beds.ON_XEN:
             make_image(scenario, image)
         verdict = Verdict(scenario, bed)
-        ended = beds.run(bed, machine_for(scenario, bed, image), verdict, log,
+        ended = beds.run(bed, machine_for(scenario, bed, image, parts or Parts()), verdict, log,
                          scenario['timeout'])
         reason = verdict.judge(ended) or debugger_silent(scenario, log) or \
             bare_differs(scenario, bed, log, image)
@@ -191,12 +241,17 @@ def never_started(bed, log):
     return bool(said) and said[-1].startswith('(XEN) ') and not verdicts
 
 
+def run_again(scenario, bed, parts=None):
+    outcome = run_one(scenario, bed, parts)
+    if outcome.verdict == 'FAIL' and never_started(bed, outcome.log):
+        outcome = run_one(scenario, bed, parts)
+    return outcome
+
+
 def run_all(jobs, chosen):
     """Run (scenario, bed) pairs, the longest first, and return their outcomes."""
     def task(pair):
-        outcome = run_one(*pair)
-        if outcome.verdict == 'FAIL' and never_started(pair[1], outcome.log):
-            outcome = run_one(*pair)
+        outcome = run_again(*pair)
         outcome.report()
         return outcome
 

@@ -16,7 +16,9 @@ Keys on the first line: NUMBERS and TEXTS, and long=BED,... for more beds in che
     like=NAME takes all from a scenario above but its beds, to change some
 Indented: guest NAME [KEY=VALUE...] [-- COMMAND LINE]; options, for Margay; expect, forbid, same (a group that must match the
     same text each time), count LEAST[-MOST] and says (by Bochs's debugger), each with a regular expression; after REGEX and
-    send TEXT to type it, or host COMMAND to run one on the build machine; module FILE ARGUMENTS; qemu, with arguments; grub, a command before Margay is loaded;
+    send TEXT to type it, or host COMMAND to run one on the build machine; module FILE ARGUMENTS; qemu, with arguments ($XEN_CPU: the CPU of bed xensave); grub, a command before Margay is loaded;
+    disk MIB, an empty NVMe disk; first NAME BED, another scenario that runs before, with the same disk; peer NAME BED,
+    one that runs at the same time, with the same disk and at the other end of an Ethernet. These may have no bed;
     bochs KEY=VALUE; bare WORDS: the guest's lines `see ...` must be those of its kernel, with these words more, on the
     same machine without Margay; debugger, commands with `;` between (bochsdbg.py)
 """
@@ -25,7 +27,7 @@ import os
 import re
 import shlex
 
-from beds import BEDS, GROUPS, OUT
+from beds import BEDS, GROUPS, OUT, XEN_CPU
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TABLE = os.path.normpath(os.path.join(HERE, '../scenarios.list'))
@@ -66,6 +68,9 @@ FIELDS = {
     'debugger': [],             # commands for Bochs's debugger: test/beds/bochsdbg.py
     'debugger_says': [],        # regexes that must match lines of its output
     'modules': [],              # more boot modules: [FILE, ARGUMENTS]
+    'disk': None,               # MiB of an NVMe disk
+    'first': None,              # (NAME, BED): runs before, with the disk
+    'peer': None,               # (NAME, BED): runs at the same time
     'bare': None,               # words for the first guest's kernel on the bare machine
 }
 GUEST_FIELDS = {'name': None, 'elf': None, 'vcpus': 1, 'mem': None, 'flags': '', 'cmdline': None,
@@ -120,8 +125,6 @@ def check(scenario, where):
     for bed in scenario['beds'] + scenario['long_beds']:
         if bed not in BEDS:
             raise TableError(f"{where}: unknown bed '{bed}' (known: {' '.join(BEDS)})")
-    if not scenario['beds'] + scenario['long_beds']:
-        raise TableError(f'{where}: no bed')
     if scenario['guests'] is None:
         scenario['guests'] = [{'name': name}]
     scenario['guests'] = guests = [fill_guest(guest, where) for guest in scenario['guests']]
@@ -228,13 +231,17 @@ def first_line(text, before, where):
 def further_line(entry, key, text, seen, where):
     """Parse an indented line. `seen` has the keys that earlier lines of the entry set."""
     field = LISTS.get(key) or {'guest': 'guests', 'after': 'input', 'module': 'modules'}.get(key, key)
-    if field not in seen and key not in ('options', 'bare', 'send', 'host'):
+    if field not in seen and key not in ('options', 'bare', 'send', 'host', 'disk', 'first', 'peer'):
         entry[field] = {} if key == 'bochs' else []
         seen.add(field)
     if key in LISTS:
         entry[field].append(text)
     elif key in ('options', 'bare'):
         entry[key] = text
+    elif key == 'disk':
+        entry[key] = number(text, where)
+    elif key in ('first', 'peer'):
+        entry[key] = tuple(text.split())
     elif key == 'guest':
         entry['guests'].append(guest_line(text, where))
     elif key == 'count':
@@ -250,7 +257,7 @@ def further_line(entry, key, text, seen, where):
     elif key == 'module':
         entry['modules'].append((text.split(maxsplit=1) + [''])[:2])
     elif key == 'qemu':
-        entry['qemu'] += shlex.split(text.replace('$O', OUT))
+        entry['qemu'] += shlex.split(text.replace('$O', OUT).replace('$XEN_CPU', XEN_CPU))
     elif key == 'bochs':
         entry['bochs'].update([text.replace('$O', OUT).split('=', 1)])
     elif key == 'debugger':
@@ -277,7 +284,14 @@ def load(path=TABLE):
             if entry['name'] in entries:
                 raise TableError(f"{where}: scenario '{entry['name']}' is there twice")
             entries[entry['name']] = entry
-    return [check(fill(entry, FIELDS, name), f"{path}: scenario '{name}'") for name, entry in entries.items()]
+    table = [check(fill(entry, FIELDS, name), f"{path}: scenario '{name}'") for name, entry in entries.items()]
+    named = {scenario[key][0] for scenario in table for key in ('first', 'peer') if scenario[key]}
+    for scenario in table:
+        if not scenario['beds'] + scenario['long_beds'] and scenario['name'] not in named:
+            raise TableError(f"{path}: scenario '{scenario['name']}': no bed")
+    if named - set(entries):
+        raise TableError(f"{path}: no scenario '{sorted(named - set(entries))[0]}'")
+    return table
 
 
 def guest_file(name):

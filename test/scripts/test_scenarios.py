@@ -160,6 +160,13 @@ class Tables(unittest.TestCase):
         self.assertEqual([(g['name'], g['vcpus'], g['cmdline']) for g in table[1]['guests']], [('a', 3, 'x')])
         self.assertEqual(table[0]['guests'][0]['vcpus'], 2)
 
+    def test_several_machines(self):
+        table = self.load('a qemu\n\tdisk 8\n\tfirst b qemu\n\tpeer c xendom0\nb\nc\n')
+        self.assertEqual((table[0]['disk'], table[0]['first'], table[0]['peer']), (8, ('b', 'qemu'), ('c', 'xendom0')))
+        self.assertEqual(table[1]['beds'], [])
+        for text in ('b\n', 'a qemu\n\tfirst b qemu\n'):
+            self.assertRaises(scenarios.TableError, self.load, text)
+
     def test_refuses(self):
         for text, why in (('timers moon', 'unknown bed'), ('timers qemu cups=2', 'unknown word'),
                           ('timers qemu mem=lots', 'not a size'), ('\tguest x', 'below no scenario'),
