@@ -179,6 +179,7 @@ static struct {
 	unsigned segment, range;
 	u64 done;	/* bytes done of the current range of RAM, segment or initrd */
 	struct hvm_modlist_entry initrd;
+	char tsc_rate[32]; /* a word that precedes the kernel's command line, or empty */
 } now_building;
 
 /*
@@ -255,14 +256,21 @@ static int build_begin(struct domain *d, const struct boot_guest *bg)
 {
 	struct guest_layout *l = &now_building.l;
 	struct elf_image *elf = &now_building.elf;
+	size_t cmdline_len = strlen(bg->spec.cmdline);
 	const struct e820_entry *last;
-	int rc = (d->hardware ? machine_layout : guest_layout)(bg->spec.mem,
-							       strlen(bg->spec.cmdline), d, l);
+	int rc;
 
+	/* Linux has no PIT here, and measures the TSC too briefly by the PM timer. */
+	now_building.tsc_rate[0] = 0;
+	if (d->native)
+		cmdline_len += (size_t)snprintf(now_building.tsc_rate,
+						sizeof(now_building.tsc_rate), "tsc_early_khz=%lu ",
+						x86.tsc_hz / 1000);
+	rc = (d->hardware ? machine_layout : guest_layout)(bg->spec.mem, cmdline_len, d, l);
 	last = &l->ram[rc ? 0 : l->nr_ram - 1];
 	if (rc || (last->addr + last->size - 1) >> x86.phys_bits) {
 		pr_err("%s:\n  cannot have %lu MiB of memory and a command line of %lu bytes\n",
-		       bg->spec.label, bg->spec.mem >> 20, strlen(bg->spec.cmdline));
+		       bg->spec.label, bg->spec.mem >> 20, cmdline_len);
 		return -EINVAL;
 	}
 	rc = elf_parse(bg->image, bg->image_size, elf);
@@ -365,7 +373,10 @@ static int load_start_info(struct domain *d, const struct boot_guest *bg,
 	}
 	sp.info.memmap_entries = d->nr_memory_map;
 	sp.info.memmap_paddr = l->start_info + offsetof(struct start_page, map);
-	rc = copy_to_gpa(d, l->cmdline, bg->spec.cmdline, strlen(bg->spec.cmdline) + 1);
+	rc = copy_to_gpa(d, l->cmdline, now_building.tsc_rate, strlen(now_building.tsc_rate));
+	rc = rc ? rc :
+		  copy_to_gpa(d, l->cmdline + strlen(now_building.tsc_rate), bg->spec.cmdline,
+			      strlen(bg->spec.cmdline) + 1);
 	return rc ? rc : copy_to_gpa(d, l->start_info, &sp, sizeof(sp));
 }
 
