@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
 """Measure Margay in instructions under QEMU's -icount: exits and hypercalls beside those of Xen, those with VT-x under
-Bochs, and for both hypervisors the boot, the memory, the exits of a stock Linux kernel, busy and asleep, and what a
-control domain and its guests cost; and what a guest's own devices cost.
+Bochs, and switches of CPUs to a guest; and for both hypervisors the boot, the memory, the exits of a stock Linux
+kernel, busy and asleep, and what a control domain and its guests cost; and what a guest's own devices cost.
 
-    scripts/perf.py [--no-xen] [--diff | --baseline] [bench] [vtx] [boot] [memory] [policy] [linux]
-                 [native] [control] [devices]
+    scripts/perf.py [--no-xen] [--diff | --baseline] [bench] [vtx] [switch] [boot] [memory] [policy]
+                 [linux] [native] [control] [devices]
 
 The figures repeat, but for Linux on 2 CPUs. All of them also go to $O/perf/perf.json, a picture of
 the operations' costs to perf.svg, the logs beside it. Targets are shown, not enforced: the exit
@@ -24,7 +24,7 @@ import measure  # noqa: E402
 import plot  # noqa: E402
 import beds  # noqa: E402
 
-PARTS = ('vtx', 'bench', 'boot', 'memory', 'policy', 'linux', 'native', 'control', 'devices')
+PARTS = ('vtx', 'switch', 'bench', 'boot', 'memory', 'policy', 'linux', 'native', 'control', 'devices')
 BASELINE = os.path.join(os.path.dirname(measure.__file__), 'baseline.json')
 WITH_XEN = ('bench', 'boot', 'memory', 'linux', 'native', 'control')
 DIFF_PARTS = ('bench', 'boot', 'memory', 'native', 'control', 'devices')
@@ -40,6 +40,7 @@ BENCH_TARGETS = {'null_hypercall': 150, 'cpuid': 250, 'send_masked': 400, 'send_
                  'noise_alone': 0}
 QUARTER = 4                 # least ratio of Xen's net figure to Margay's
 VTX_TARGET = ('null_hypercall', 250, 6)     # instructions; VMREADs and VMWRITEs
+SWITCH_TARGETS = {'in all': 50_000, 'longest gap': 20_000}
 BOOT_TARGET = ('first guest entry', 30_000_000)
 MEMORY_TARGET_KIB = 3 * 1024
 CALL_TARGET = 40
@@ -108,6 +109,13 @@ def show_vtx(data):
         rows.append([name, f"{cost['min']:,}", f"{cost['mean']:,}", reads, writes] + cells)
     table('Instructions of one operation with VT-x, on Bochs',
           ['', 'least', 'mean', 'VMREAD', 'VMWRITE', 'target', ''], rows)
+
+
+def show_switch(data):
+    table("Instructions to give 4 vCPUs CPUs of their own, or to take them back, with VT-x, on Bochs",
+          ['', 'mean', 'target', ''],
+          [[name, f'{cost:,}'] + verdict(cost, SWITCH_TARGETS.get(name)) for name, cost in data.items()])
+    print("  The longest gap is what one of the guest's CPUs loses at a time.")
 
 
 def show_boot(data):
@@ -360,7 +368,7 @@ def main():
     if os.path.exists(path) and not compared:
         with open(path, encoding='utf-8') as file:
             result = json.load(file)
-    shows = {'vtx': show_vtx, 'bench': lambda data: show_bench(data, result.get('vtx', {})),
+    shows = {'vtx': show_vtx, 'switch': show_switch, 'bench': lambda data: show_bench(data, result.get('vtx', {})),
              'boot': show_boot, 'memory': show_memory, 'policy': show_policy, 'linux': show_linux,
              'native': show_native, 'control': show_control, 'devices': show_devices}
     status = 0

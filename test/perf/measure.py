@@ -22,6 +22,7 @@ SWAP = re.compile(r'swap with \d+ vCPUs: (\d+) there, (\d+) back')
 GAPS = re.compile(r'gap of \d+ vCPUs: (\d+) ticks without, (\d+) with (\d+) swaps; a slice is (\d+)')
 SWAPS = re.compile(r'swaps: (\d+) ticks in the mean, (\d+) at most')
 YIELDS = re.compile(r'yield, two switches: built-in (\d+), rr (\d+), (\d+) more per call')
+SWITCH_GAP = re.compile(r'the longest gap is (\d+) ticks, all are (\d+)')
 BENCH = re.compile(r'bench (\w+) (\d+) (\d+)')
 NOISE = re.compile(r'noise (\w+) (\d+) (\d+) (\d+)$')
 STEP = re.compile(r'\(margay\) boot: (.+) at (\d+) ticks')
@@ -265,6 +266,26 @@ def vtx():
         raise PerfError(f'no VMREAD in {trace}.console')
     return {name: {**cost, 'accesses': accesses.get(name)}
             for name, cost in {**costs, **others}.items()}
+
+
+def switch():
+    """Measure what it costs to give a guest of 4 vCPUs CPUs of its own, or to take them back: on Bochs with VT-x,
+    whose CPUs run side by side. A tick is an instruction of each of them. What the guest's CPUs execute for it
+    are its gaps.
+    """
+    rounds = 50
+    image, log = image_of('switch-vtx', [
+        (guest('switch_gap'), 'guest name=switch_gap vcpus=4 mem=32M dedicated=0-3 -- ms=400'),
+        (guest('dedicated_switch'), f'guest name=dedicated_switch mem=32M control -- cpus=15 rounds={rounds} last=1')],
+                          'housekeeping=4')
+    lines = Lines()
+    finish(lines, beds.run('broadwell', beds.Machine(image, cpus=5), lines, log, 300), log, 'PASS switch_gap')
+    os.remove(image)
+    if not lines.find(re.compile('PASS dedicated_switch')):
+        raise PerfError(f'no {rounds} switches in {log}')
+    caller, gap = bench_of(lines)['switch']['mean'], lines.find(SWITCH_GAP)[0]
+    others = int(gap[2]) // (2 * rounds)
+    return {'the caller': caller, 'the four CPUs': others, 'in all': caller + others, 'longest gap': int(gap[1])}
 
 
 def boot_on_xen(cpus):
