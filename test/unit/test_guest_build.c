@@ -384,6 +384,31 @@ static void test_guest(void **state)
 	assert_int_equal(attached, 1);
 }
 
+/* A guest that has no clock of Xen's learns the TSC's rate; a line one page long then takes two. */
+static void test_tsc_rate(void **state)
+{
+	static char line[PAGE_SIZE];
+	const struct hvm_start_info *si;
+
+	(void)state;
+	dom.native = true;
+	x86.tsc_hz = 2999998000;
+	assert_int_equal(build(), 0);
+	si = (void *)(ram + context.cpu_regs.x86_32.ebx);
+	assert_string_equal((char *)ram + si->cmdline_paddr,
+			    "tsc_early_khz=2999998 console=hvc0 quiet");
+	teardown(state);
+	setup(state);
+	dom.native = true;
+	memset(line, 'a', sizeof(line) - 1);
+	bg.spec.cmdline = line;
+	assert_int_equal(build(), 0);
+	si = (void *)(ram + context.cpu_regs.x86_32.ebx);
+	assert_int_equal(si->cmdline_paddr, context.cpu_regs.x86_32.ebx - 2 * PAGE_SIZE);
+	assert_string_equal((char *)ram + si->cmdline_paddr + strlen("tsc_early_khz=2999998 "),
+			    line);
+}
+
 static void test_initial(void **state)
 {
 	const struct hvm_start_info *si;
@@ -798,7 +823,7 @@ int main(void)
 		TEST(test_memory_shapes),  TEST(test_errors),       TEST(test_acpi),
 		TEST(test_machine_layout), TEST(test_machine_hole), TEST(test_acpi_machine),
 		TEST(test_acpi_pci),       TEST(test_nodes),        TEST(test_nodes_full),
-		TEST(test_one_node),       TEST(test_apic_ids),
+		TEST(test_one_node),       TEST(test_apic_ids),     TEST(test_tsc_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
