@@ -160,6 +160,23 @@ static int depopulate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 }
 
 /*
+ * Returns whether the extents from i on are the single pages of a chunk, in order: those of a guest
+ * that the tools restore.
+ */
+static bool is_chunk(const struct vcpu *v, const struct xen_memory_reservation *r, u32 i, gfn_t gfn)
+{
+	xen_pfn_t next;
+	unsigned n = 1;
+
+	if (r->extent_order || gfn % CHUNK_PAGES || i + CHUNK_PAGES > r->nr_extents)
+		return false;
+	while (n < CHUNK_PAGES && !read_long(v, &next, handle_va(r->extent_start), i + n) &&
+	       next == gfn + n)
+		n++;
+	return n == CHUNK_PAGES;
+}
+
+/*
  * Returns the number of extents done, whatever the reason to stop. A restart keeps the extents done
  * in bits 6 to 31 of the command, as in Xen, and the pages done of the next extent above.
  * increase_reservation does nothing: a translated domain could not reach the pages.
@@ -167,22 +184,30 @@ static int depopulate(struct domain *d, gfn_t gfn, unsigned order, unsigned *at)
 static long do_extents(struct vcpu *v, struct domain *d, struct regs *h,
 		       const struct xen_memory_reservation *r, u32 start)
 {
-	u32 op = h->rdi & CMD_MASK, i;
+	u32 op = h->rdi & CMD_MASK, i, step;
 	unsigned at = (unsigned)(h->rdi >> PAGES_DONE);
 
-	for (i = start; i < r->nr_extents; i++) {
+	for (i = start; i < r->nr_extents; i += step) {
 		xen_pfn_t gfn;
 		int done = -ERESTART;
 
+		step = 1;
 		if (i == start || !hcall_preempt()) {
 			if (read_long(v, &gfn, handle_va(r->extent_start), i))
 				break;
-			if (op == XENMEM_decrease_reservation)
+			if (op == XENMEM_decrease_reservation) {
 				done = depopulate(d, gfn, r->extent_order, &at);
-			else if (d != v->domain && r->mem_flags & XENMEMF_populate_on_demand)
-				done = !on_demand_add(d, gfn, r->extent_order);
-			else
+			} else if (d == v->domain) {
 				done = populate(d, gfn, r->extent_order, &at);
+			} else if (r->mem_flags & XENMEMF_populate_on_demand) {
+				done = !on_demand_add(d, gfn, r->extent_order);
+			} else if (is_chunk(v, r, i, gfn)) {
+				step = CHUNK_PAGES;
+				done = populate(d, gfn, MAX_ORDER, &at);
+			} else {
+				at = r->extent_order ? at : 0;
+				done = populate(d, gfn, r->extent_order, &at);
+			}
 		}
 		if (done == -ERESTART) {
 			h->rdi = op | (u64)i << CMD_BITS | (u64)at << PAGES_DONE;
@@ -199,7 +224,7 @@ static __noinline long reservation(struct vcpu *v, struct regs *h)
 {
 	u32 op = h->rdi & CMD_MASK, start = (u32)h->rdi >> CMD_BITS;
 	struct xen_memory_reservation r;
-	unsigned most = v->arg64 ? MAX_ORDER_32 : MAX_ORDER;
+	unsigned most = v->arg64 ? MAX_ORDER_32 : MAX_ORDER, order;
 	struct domain *d puts_domain = NULL;
 	long ret = start;
 
@@ -208,12 +233,13 @@ static __noinline long reservation(struct vcpu *v, struct regs *h)
 		return ret;
 	if (d != v->domain && op == XENMEM_populate_physmap)
 		most = HUGE_ORDER;
+	order = r.extent_order || most <= MAX_ORDER ? r.extent_order : MAX_ORDER; /* is_chunk() */
 	if (op == XENMEM_increase_reservation)
 		hcall_unsupported(v, "memory_op", op);
-	else if (r.extent_order <= most && (r.extent_order <= MAX_ORDER || most == r.extent_order))
-		ret = (unsigned)(h->rdi >> PAGES_DONE & ~(u64)UNDO) < 1U << r.extent_order ?
-			      do_extents(v, d, h, &r, start) :
-			      ret;
+	else if (r.extent_order <= most &&
+		 (r.extent_order <= MAX_ORDER || most == r.extent_order) &&
+		 (unsigned)(h->rdi >> PAGES_DONE & ~(u64)UNDO) < 1U << order)
+		ret = do_extents(v, d, h, &r, start);
 	return ret;
 }
 

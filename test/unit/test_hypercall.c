@@ -242,8 +242,11 @@ int dom_alloc_within(struct domain *d, unsigned order, u64 limit, mfn_t *mfn)
 	return d->tot_pages < limit ? dom_alloc(d, order, mfn) : -E2BIG;
 }
 
+static unsigned chunks_wanted;	/* there are none */
+
 int dom_alloc(struct domain *d, unsigned order, mfn_t *mfn)
 {
+	chunks_wanted += order == 9;
 	if (order)
 		return -ENOMEM;
 	if (d->tot_pages == d->max_pages)
@@ -516,6 +519,52 @@ static void test_populate(void **state)
 	r.extent_order = 9;
 	assert_int_equal(MEM(XENMEM_populate_physmap, r), 0);
 	assert_int_equal(MEM(XENMEM_decrease_reservation, r), 0);
+}
+
+/* The tools restore a guest page by page; pages that make up a chunk are populated as one. */
+static void test_populate_chunks(void **state)
+{
+	static xen_pfn_t gfns[700];
+	struct xen_memory_reservation r = { .nr_extents = 700, .domid = 2 };
+	unsigned restarts;
+
+	(void)state;
+	r.extent_start.p = gfns;
+	for (unsigned i = 0; i < 700; i++)
+		gfns[i] = 1000 + i;	/* 24 pages, a chunk, 164 pages */
+	A->control = true;
+	B->max_pages = 2000;
+	preempt_every = 7;
+	chunks_wanted = 0;
+	assert_int_equal(call_counted(__HYPERVISOR_memory_op, XENMEM_populate_physmap, P(r), 0,
+				      &restarts),
+			 700);
+	assert_true(restarts > 10);
+	assert_true(chunks_wanted > 0);
+	assert_int_equal(B->tot_pages, 700);
+	for (unsigned i = 0; i < 700; i++)
+		assert_int_equal(p2m_lookup(B, 1000 + i).type, P2M_RAM);
+	preempt_every = 0;
+
+	/* Not in order: no chunk. All of one, or nothing. */
+	r.nr_extents = 512;
+	chunks_wanted = 0;
+	for (unsigned i = 0; i < 512; i++)
+		gfns[i] = 512 + (i ^ 1);
+	assert_int_equal(MEM(XENMEM_populate_physmap, r), 512);
+	assert_int_equal(chunks_wanted, 0);
+	for (unsigned i = 0; i < 512; i++)
+		gfns[i] = i;
+	B->tot_pages = 0;
+	B->max_pages = 511;
+	assert_int_equal(MEM(XENMEM_populate_physmap, r), 0);
+	assert_int_equal(chunks_wanted, 1);
+	assert_int_equal(p2m_lookup(B, 0).type, P2M_NONE);
+	/* A list that has changed since the call began, or was none to begin with. */
+	gfns[1] = 7;
+	B->max_pages = 2000;
+	assert_int_equal(MEM(XENMEM_populate_physmap | 300UL << 32, r), 512);
+	A->control = false;
 }
 
 static void test_physmap(void **state)
@@ -1091,9 +1140,15 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_physdev),
 		TEST(test_pirqs),
-		TEST(test_dispatch),	  TEST(test_console_io),     TEST(test_populate),
-		TEST(test_build_id),	  TEST(test_32bit),
-		TEST(test_physmap),	  TEST(test_multicall),	     TEST(test_grant_mapping_stays),
+		TEST(test_dispatch),
+		TEST(test_console_io),
+		TEST(test_populate),
+		TEST(test_populate_chunks),
+		TEST(test_build_id),
+		TEST(test_32bit),
+		TEST(test_physmap),
+		TEST(test_multicall),
+		TEST(test_grant_mapping_stays),
 		TEST(test_map_ring),
 		TEST(test_vcpu_info_area), TEST(test_runstate_area), TEST(test_vcpus),
 		TEST(test_sched_op),	  TEST(test_params),
