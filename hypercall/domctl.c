@@ -156,13 +156,19 @@ long domctl_setdomainhandle(struct vcpu *v __unused, struct domain *d, struct xe
 	return 0;
 }
 
-/* The TSC is the machine's own: RDTSC never exits. */
+/*
+ * The TSC is the machine's own: RDTSC never exits, and nothing is scaled. Announces a guest that comes
+ * from a machine of another rate; those of one rate are measured to within 1/4096.
+ */
 long domctl_settscinfo(struct vcpu *v, struct domain *d, struct xen_domctl *op)
 {
-	u32 mode = op->u.tsc_info.tsc_mode;
+	u32 mode = op->u.tsc_info.tsc_mode, khz = op->u.tsc_info.gtsc_khz;
+	u64 own = arch_tsc_hz() / 1000;
 
 	if (d == v->domain)
 		return -EINVAL;
+	if (khz && (khz > own + own / 4096 || khz < own - own / 4096))
+		pr_warn("domain %u: its TSC had %u kHz; here it has %lu\n", d->id, khz, own);
 	return mode == TSC_MODE_DEFAULT || mode == TSC_MODE_NEVER_EMULATE ? 0 : -EOPNOTSUPP;
 }
 
