@@ -487,13 +487,71 @@ static void test_user_regs(void **state)
 	assert_int_equal(machine_regs[0].rax, 1);
 }
 
+/* What Margay or the CPU relies on, whatever was loaded. */
+static void assert_sound(const struct vcpu *v)
+{
+	const struct vcpu_state *st = &states[v->id];
+	const struct hvm_hw_cpu_xsave_hdr *h = (void *)(xsave[v->id] + FXSAVE_SIZE);
+	struct vlapic *vl = v->vlapic;
+
+	assert_true(state_valid(v, &machine_regs[v->id], st));
+	for (unsigned i = 0; i < NR_SEGS; i++)
+		assert_true(is_canonical(st->seg[i].base, st->cr4) && !(st->seg[i].attr >> 12));
+	assert_true(is_canonical(st->gdtr.base, st->cr4) && is_canonical(st->idtr.base, st->cr4));
+	assert_true(is_canonical(st->msr[1], st->cr4) && is_canonical(st->msr[2], st->cr4));
+	assert_false(st->dr6 >> 32 || st->dr7 >> 32 || st->msr[3] >> 32);
+	assert_true(pat_valid(st->pat));
+	assert_false(h->xstate_bv & ~7UL || h->xcomp_bv || h->reserved[0] || h->reserved[5]);
+	assert_false(((u32 *)xsave[v->id])[6] >> 16);
+	assert_true(xcr0_valid(v->domain, v->xcr0) && v->spec_ctrl <= 7);
+	assert_true(!v->inject.valid || v->inject.type <= INJ_EXCEPTION);
+	assert_true(!v->inject.valid || v->inject.type != INJ_EXCEPTION || v->inject.vector < 32);
+	assert_int_equal(vl->base & ~(APIC_BASE_BSP | APIC_BASE_EN | APIC_BASE_EXTD), VLAPIC_BASE);
+	assert_true((vl->base & APIC_BASE_EN) || !(vl->base & APIC_BASE_EXTD));
+	assert_false(vl->svr & ~SVR_VALID || vl->tdcr & ~TDCR_VALID || (u32)vl->icr & ~ICR_VALID);
+	for (unsigned i = 0; i < NR_LVTS; i++)
+		assert_false(vl->lvt[i] & ~vlapic_lvt_valid[i]);
+	assert_false(vl->irr[0] & 0xffff || *vlapic_reg(vl, APIC_ISR) & 0xffff);
+	assert_false(*vlapic_reg(vl, APIC_TMR) || *vlapic_reg(vl, APIC_TPR) >> 8);
+	assert_true(vl->isr < 0 || *vlapic_reg(vl, APIC_ISR + 0x10 * ((u32)vl->isr / 32)));
+}
+
+/* Records with some bytes changed: loaded or refused, the vCPU is sound. */
+static void test_random(void **state)
+{
+	unsigned loaded = 0, refused = 0, kinds = 0;
+
+	(void)state;
+	srand(1);
+	some_registers(0);
+	while (vcpu_records[kinds].save)
+		kinds++;
+	for (unsigned n = 0; n < 40000; n++) {
+		const struct vcpu_record *r = &vcpu_records[(unsigned)rand() % kinds];
+
+		memset(record, 0, sizeof(record));
+		size = r->save(vcpu_nr(0), record);
+		for (int i = rand() % 6; size && i >= 0; i--)
+			record[(u32)rand() % size] ^= (u8)(rand() & 3 ? 1 << rand() % 8 : rand());
+		if (size > r->least && !(rand() & 7)) {
+			size = r->least + (u32)rand() % (size - r->least + 1);
+			memset(record + size, 0, sizeof(record) - size);
+		}
+		if (size < r->least)
+			continue;
+		*(r->load(vcpu_nr(1), record, size) ? &refused : &loaded) += 1;
+		assert_sound(vcpu_nr(1));
+	}
+	assert_true(loaded > 1000 && refused > 1000);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_registers), TEST(test_tsc),	 TEST(test_events),
 		TEST(test_interrupts), TEST(test_x2apic), TEST(test_timers),
-		TEST(test_refused),    TEST(test_msrs),	 TEST(test_user_regs),
+		TEST(test_refused),    TEST(test_msrs),	 TEST(test_user_regs), TEST(test_random),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
