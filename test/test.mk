@@ -58,10 +58,12 @@ $(O)/fuzz/obj/%.c.o: %.c test/test.mk $(O)/flags/fuzz
 	@echo "  FUZZCC  $<"
 	$(Q)$(FUZZCC) $(UNIT_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
+UNIT_LIBS_chain := -lzstd -lpthread
+
 define unit_program
 $(O)/unit/$1: $(call objects_of,test/unit/test_$1.c,unit)
 	@echo "  UNITLD  $$@"
-	$$(Q)$$(HOSTCC) $$(SANITIZE) -o $$@ $$^ -lcmocka
+	$$(Q)$$(HOSTCC) $$(SANITIZE) -o $$@ $$^ -lcmocka $$(UNIT_LIBS_$1)
 -include $(patsubst %.o,%.d,$(call objects_of,test/unit/test_$1.c,unit))
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call unit_program,$t)))

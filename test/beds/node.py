@@ -42,7 +42,7 @@ UP = Step('systemctl is-system-running --wait; systemctl --failed --plain --no-l
 STEPS = (
     UP,
     Step('xl list', r'Domain-0 +0 +\d+ +2 '),
-    Step('xl create -q /etc/xen/linux.cfg && xl list', r'linux +\d+ +128 +2 '),
+    Step('xl create -q /etc/xen/linux.cfg && xl list', r'linux +\d+ +128 +[12] '),
     Step('virsh -c xen:///system list', r' 0 +Domain-0 +running'),
     Step('ip -br addr show xenbr0', r'xenbr0 .*10\.0\.0\.1/24'),
     Step('ls /sys/class/net/xenbr0/brif', r'vif\d+\.0'),

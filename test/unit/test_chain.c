@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Chains of checkpoints: what is read is what was written, from any point, after merges, with any number
+ * of threads; whatever happens to a file, a reader has the right page or an error.
+ * unit-sources: tools/checkpoint/chain.c
+ */
+#include "../../tools/checkpoint/chain.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PAGES 1500
+#define POINTS 5
+
+static char dir[64];
+/* The memory at each point; a version of 0: there is no such page, 1: of zeros. */
+static uint32_t versions[POINTS][PAGES];
+
+static void fill(uint8_t *page, unsigned gfn, uint32_t version)
+{
+	memset(page, 0, CHAIN_PAGE);
+	for (unsigned i = 0; version > 1 && i < CHAIN_PAGE; i += 4)
+		*(uint32_t *)(page + i) = version * 2654435761u ^ (i % 512) ^ gfn << 10;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof(dir), "/tmp/chain-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	srand(7);
+	return 0;
+}
+
+static void path_of(char *path, size_t n, const char *name)
+{
+	snprintf(path, n, "%s/%s", dir, name);
+}
+
+static int teardown(void **state)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+	char path[512];
+
+	(void)state;
+	while ((e = readdir(d))) {
+		path_of(path, sizeof(path), e->d_name);
+		unlink(path);
+	}
+	closedir(d);
+	return rmdir(dir);
+}
+
+/* The memory changes a little from point to point. */
+static void change(unsigned point)
+{
+	for (unsigned i = 0; i < PAGES; i++) {
+		uint32_t old = point ? versions[point - 1][i] : (uint32_t)rand() % 4;
+
+		versions[point][i] = rand() % 10 ? old : (uint32_t)rand() % 50;
+	}
+}
+
+static void write_point(unsigned point, struct chain *parent, unsigned threads)
+{
+	struct chain_new *n = chain_begin(dir, parent, threads);
+	uint64_t all, stored;
+	uint8_t page[CHAIN_PAGE];
+	char text[32];
+
+	assert_non_null(n);
+	for (unsigned i = 0; i < PAGES; i++) {
+		fill(page, i, versions[point][i]);
+		if (versions[point][i])
+			assert_int_equal(chain_add(n, i, page), 0);
+		else
+			assert_int_equal(chain_gone(n, i), 0);
+	}
+	chain_counts(n, &all, &stored);
+	assert_true(stored < all && (!parent || stored < PAGES / 4));
+	snprintf(text, sizeof(text), "state of %u", point);
+	assert_int_equal(chain_add_state(n, "vcpus", text, strlen(text)), 0);
+	assert_int_equal(chain_add_state(n, "empty", "", 0), 0);
+	assert_int_equal(chain_commit(n), 0);
+}
+
+static void write_all(unsigned threads)
+{
+	struct chain *c = NULL;
+
+	for (unsigned i = 0; i < POINTS; i++) {
+		change(i);
+		write_point(i, c, threads);
+		chain_close(c);
+		c = chain_open(dir, CHAIN_LAST);
+		assert_non_null(c);
+		assert_int_equal(chain_point(c), i);
+	}
+	chain_close(c);
+}
+
+/* Returns false if the chain said that something is wrong. */
+static bool reads(struct chain *c, unsigned point)
+{
+	uint8_t page[CHAIN_PAGE], wanted[CHAIN_PAGE];
+	uint64_t next = 0;
+	size_t size;
+	char text[32], *data;
+
+	for (unsigned i = 0; i < PAGES; i++) {
+		int rc = chain_page(c, i, page);
+
+		if (rc < 0)
+			return false;
+		assert_int_equal(rc, versions[point][i] != 0);
+		fill(wanted, i, versions[point][i]);
+		if (rc)
+			assert_memory_equal(page, wanted, sizeof(page));
+		if (rc) {
+			assert_true(chain_next(c, &next));
+			assert_int_equal(next, i);
+			next++;
+		}
+	}
+	assert_false(chain_next(c, &next));
+	data = chain_state(c, "vcpus", &size);
+	if (!data)
+		return false;
+	snprintf(text, sizeof(text), "state of %u", point);
+	assert_int_equal(size, strlen(text));
+	assert_memory_equal(data, text, size);
+	free(data);
+	return true;
+}
+
+static void assert_point(uint64_t number, unsigned point)
+{
+	struct chain *c = chain_open(dir, number);
+
+	assert_non_null(c);
+	assert_true(reads(c, point));
+	chain_close(c);
+}
+
+static unsigned files(void)
+{
+	DIR *d = opendir(dir);
+	unsigned n = 0;
+
+	for (const struct dirent *e; (e = readdir(d));)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static void test_points(void **state)
+{
+	size_t size;
+	struct chain *c;
+
+	(void)state;
+	assert_null(chain_open(dir, CHAIN_LAST));
+	assert_non_null(strstr(chain_error(), "there is no checkpoint"));
+	write_all(3);
+	for (unsigned i = 0; i < POINTS; i++)
+		assert_point(i, i);
+	assert_int_equal(files(), POINTS);
+	c = chain_open(dir, 2);
+	assert_null(chain_state(c, "none", &size));
+	free(chain_state(c, "empty", &size));
+	assert_int_equal(size, 0);
+	chain_close(c);
+	assert_null(chain_open(dir, POINTS));
+	assert_null(chain_open("/nowhere", CHAIN_LAST));
+}
+
+static void test_unchanged(void **state)
+{
+	struct chain *c;
+	struct stat st;
+	char path[128];
+
+	(void)state;
+	change(0);
+	memcpy(versions[1], versions[0], sizeof(versions[0]));
+	write_point(0, NULL, 1);
+	c = chain_open(dir, 0);
+	write_point(1, c, 1);
+	chain_close(c);
+	path_of(path, sizeof(path), "1.ckpt");
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_size < 1000);	/* equal pages cost nothing */
+	assert_point(1, 1);
+}
+
+static void test_merge(void **state)
+{
+	struct chain *open;
+
+	(void)state;
+	write_all(2);
+	open = chain_open(dir, 4);
+	assert_int_equal(chain_merge(dir, 2, 2), 0);
+	assert_int_equal(files(), 3);
+	assert_null(chain_open(dir, 1));
+	for (unsigned i = 2; i < POINTS; i++)
+		assert_point(i, i);
+	assert_true(reads(open, 4));	/* its files are gone, but not for it */
+	chain_close(open);
+	assert_int_equal(chain_merge(dir, CHAIN_LAST, 1), 0);
+	assert_int_equal(files(), 1);
+	assert_point(4, 4);
+	assert_int_equal(chain_merge(dir, 4, 1), 0);
+	assert_point(4, 4);
+	assert_int_equal(chain_merge(dir, 3, 1), -1);
+}
+
+/* Somebody goes back to an earlier point and begins anew from there. */
+static void test_branch(void **state)
+{
+	struct chain *c;
+
+	(void)state;
+	write_all(1);
+	c = chain_open(dir, 1);
+	memcpy(versions[0], versions[1], sizeof(versions[1]));
+	versions[0][5] = 77;
+	write_point(0, c, 1);
+	chain_close(c);
+	assert_point(5, 0);
+	assert_int_equal(chain_merge(dir, 3, 1), 0);
+	assert_point(5, 0);
+	assert_point(4, 4);
+}
+
+/* A writer that died leaves the chain as it was, and the next one is not in its way. */
+static void test_torn(void **state)
+{
+	static const uint8_t page[CHAIN_PAGE] = { 1 };
+	struct chain_new *n;
+	struct chain *c;
+	char path[128];
+	int fd;
+
+	(void)state;
+	write_all(2);
+	c = chain_open(dir, 4);
+	n = chain_begin(dir, c, 2);
+	assert_int_equal(chain_add(n, 1, page), 0);
+	assert_point(CHAIN_LAST, 4);
+	chain_abort(n);
+	path_of(path, sizeof(path), "5.new");
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(fd, dir, 10), 10);
+	close(fd);
+	assert_point(CHAIN_LAST, 4);
+	/* A broken last point does not hide the one before. */
+	path_of(path, sizeof(path), "6.ckpt");
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_int_equal(write(fd, dir, 10), 10);
+	close(fd);
+	assert_point(CHAIN_LAST, 4);
+	assert_null(chain_open(dir, 6));
+	assert_non_null(strstr(chain_error(), "6.ckpt: offset 0: the file is cut off"));
+	/* Pages in a wrong order make no point. */
+	n = chain_begin(dir, c, 1);
+	assert_int_equal(chain_add(n, 9, page), 0);
+	assert_int_equal(chain_add(n, 9, page), -1);
+	assert_int_equal(chain_commit(n), -1);
+	assert_point(CHAIN_LAST, 4);
+	chain_close(c);
+}
+
+/* Truncated, changed and exchanged files: the right pages, or an error. */
+static void test_damage(void **state)
+{
+	static uint8_t all[2 << 20], other[2 << 20];
+	char path[128], second[128];
+	unsigned wrong = 0;
+	ssize_t n, m;
+	int fd, from;
+
+	(void)state;
+	write_all(2);
+	path_of(path, sizeof(path), "3.ckpt");
+	path_of(second, sizeof(second), "2.ckpt");
+	fd = open(path, O_RDWR);
+	n = read(fd, all, sizeof(all));
+	assert_true(n > 1000 && n < (ssize_t)sizeof(all));
+	for (unsigned i = 0; i < 600; i++) {
+		off_t at = i < 150 ? n - 1 - (off_t)i : rand() % n;
+		uint8_t changed = (uint8_t)(all[at] ^ (1 << rand() % 8));
+		struct chain *c;
+
+		if (i % 3)
+			assert_int_equal(pwrite(fd, &changed, 1, at), 1);
+		else
+			assert_int_equal(ftruncate(fd, at), 0);
+		c = chain_open(dir, 4);
+		wrong += !c || !reads(c, 4);
+		chain_close(c);
+		assert_int_equal(pwrite(fd, all, (size_t)n, 0), n);
+	}
+	assert_true(wrong > 400);	/* the rest is in pages that a later point has, too */
+	/* A file in another's place. */
+	from = open(second, O_RDONLY);
+	m = read(from, other, sizeof(other));
+	close(from);
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(pwrite(fd, other, (size_t)m, 0), m);
+	assert_null(chain_open(dir, 3));
+	assert_null(chain_open(dir, 4));
+	assert_point(2, 2);
+	close(fd);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_points), TEST(test_unchanged), TEST(test_merge),
+		TEST(test_branch), TEST(test_torn),	 TEST(test_damage),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
