@@ -39,7 +39,7 @@ XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die hostile_fron
 	$(O)/cache/pvgrub/grub-i386-xen_pvh.bin
 # The same with libvirt, where `scripts/setup libvirt` has fetched it: long scenarios need it.
 VIRT_INITRAMFS := $(if $(wildcard $(O)/cache/libvirt/root.tar),$(O)/guests/initramfs-virt.gz)
-XL_TOOLS := $(patsubst %,$(O)/tools/%,mgctl guestcheck clockcheck nvmecheck savecheck)
+XL_TOOLS := $(patsubst %,$(O)/tools/%,mgctl margay-checkpoint guestcheck clockcheck nvmecheck savecheck)
 # `make run LIBVIRT=yes` has libvirt, too.
 LIBVIRT ?=
 RUN_INITRD := $(if $(LIBVIRT),$(O)/guests/initramfs-virt.gz,$(XL_INITRAMFS))

@@ -59,6 +59,7 @@ $(O)/fuzz/obj/%.c.o: %.c test/test.mk $(O)/flags/fuzz
 	$(Q)$(FUZZCC) $(UNIT_CFLAGS) $(SANITIZE) -fsanitize=fuzzer-no-link -MMD -MP -c -o $@ $<
 
 UNIT_LIBS_chain := -lzstd -lpthread
+UNIT_LIBS_stream := $(UNIT_LIBS_chain)
 
 define unit_program
 $(O)/unit/$1: $(call objects_of,test/unit/test_$1.c,unit)

@@ -40,6 +40,18 @@ $(O)/tools/mgctl: $(MGCTL_OBJS)
 	@echo "  LD      $@"
 	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ $(XEN_LIBS)
 
+# Xen's libxl is a shared library of the control domain, and so are those that it needs.
+CHECKPOINT_OBJS := $(patsubst %,$(O)/obj/tools/checkpoint/%.o,main stream chain)
+$(CHECKPOINT_OBJS): $(O)/obj/%.o: %.c tools/tools.mk $(O)/flags/tools
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(TOOL_CFLAGS) -pthread -MMD -MP -c -o $@ $<
+
+$(O)/tools/margay-checkpoint: $(CHECKPOINT_OBJS)
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	$(Q)$(CC) -pthread -o $@ $^ -lxenlight -lxentoollog -lzstd
+
 # For tests in Linux guests: mgctl's library access to Margay, and checks of what a guest relies on.
 GUESTCHECK_OBJS := $(patsubst %,$(O)/obj/test/beds/linux/%.o,guestcheck channels)
 $(GUESTCHECK_OBJS): $(O)/obj/%.o: %.c tools/tools.mk $(O)/flags/tools
@@ -57,4 +69,4 @@ $(O)/tools/clockcheck $(O)/tools/nvmecheck $(O)/tools/quietcheck $(O)/tools/save
 	@echo "  CC      $<"
 	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -pthread -o $@ $<
 
--include $(BOOTCHECK_OBJS:.o=.d) $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJS:.o=.d)
+-include $(BOOTCHECK_OBJS:.o=.d) $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJS:.o=.d) $(CHECKPOINT_OBJS:.o=.d)

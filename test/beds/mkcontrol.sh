@@ -48,7 +48,7 @@ for file in "$@"; do
 		cp "$file" "$root/lib/modules/$kernel/"
 		;;
 	*.mod) cp "$file" "$root/modules/" ;;
-	*/mgctl | */*check) cp "$file" "$root/usr/sbin/" ;;
+	*/mgctl | */margay-checkpoint | */*check) cp "$file" "$root/usr/sbin/" ;;
 	*) cp "$file" "$root/guests/${name##*/}" ;;
 	esac
 done

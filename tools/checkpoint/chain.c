@@ -91,7 +91,7 @@ const char *chain_error(void)
 	return error_text;
 }
 
-__attribute__((format(printf, 1, 2))) static int fail(const char *format, ...)
+int chain_fail(const char *format, ...)
 {
 	va_list ap;
 
@@ -103,7 +103,7 @@ __attribute__((format(printf, 1, 2))) static int fail(const char *format, ...)
 
 static int fail_at(const struct file *f, uint64_t offset, const char *why)
 {
-	return fail("%s: offset %" PRIu64 ": %s", f->path, offset, why);
+	return chain_fail("%s: offset %" PRIu64 ": %s", f->path, offset, why);
 }
 
 static XXH128_hash_t sum_of(const struct block *b, const void *data)
@@ -179,7 +179,7 @@ static int open_file(struct file *f, const char *dir, uint64_t point, struct ent
 	file_path(f->path, dir, point, ".ckpt");
 	f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
 	if (f->fd < 0)
-		return fail("%s: %s", f->path, strerror(errno));
+		return chain_fail("%s: %s", f->path, strerror(errno));
 	if (fstat(f->fd, &st) || st.st_size < (off_t)end) {
 		fail_at(f, 0, "the file is cut off");
 		goto out;
@@ -220,7 +220,7 @@ static int merge_index(struct chain *c, const struct entry *index, size_t nr, ui
 	size_t i = 0, j = 0, n = 0;
 
 	if (!all)
-		return fail("no memory");
+		return chain_fail("no memory");
 	while (i < c->nr_places || j < nr) {
 		if (j == nr || (i < c->nr_places && c->places[i].e.gfn <= index[j].gfn)) {
 			j += j < nr && c->places[i].e.gfn == index[j].gfn;
@@ -247,7 +247,8 @@ static struct chain *open_point(const char *dir, uint64_t point)
 	while (c && next != NO_PARENT) {
 		files = realloc(c->files, (c->nr_files + 1) * sizeof(*files));
 		if (!files || c->nr_files == MOST_FILES) {
-			fail("%s: more than %u points in a row, or no memory", dir, MOST_FILES);
+			chain_fail("%s: more than %u points in a row, or no memory", dir,
+				   MOST_FILES);
 			goto bad;
 		}
 		c->files = files;
@@ -273,10 +274,10 @@ static bool last_point(const char *dir, uint64_t below, uint64_t *point)
 	bool found = false;
 
 	if (!d) {
-		fail("%s: %s", dir, strerror(errno));
+		chain_fail("%s: %s", dir, strerror(errno));
 		return false;
 	}
-	fail("%s: there is no checkpoint", dir);
+	chain_fail("%s: there is no checkpoint", dir);
 	while ((e = readdir(d))) {
 		char *end;
 		uint64_t n = strtoull(e->d_name, &end, 10);
@@ -293,12 +294,14 @@ static bool last_point(const char *dir, uint64_t below, uint64_t *point)
 
 struct chain *chain_open(const char *dir, uint64_t point)
 {
-	uint64_t below = CHAIN_LAST;
+	return point == CHAIN_LAST ? chain_open_below(dir, point) : open_point(dir, point);
+}
+
+struct chain *chain_open_below(const char *dir, uint64_t below)
+{
 	char why[sizeof(error_text)] = "";
 	struct chain *c = NULL;
 
-	if (point != CHAIN_LAST)
-		return open_point(dir, point);
 	/* A point that is broken does not hide the one before. */
 	while (!c && last_point(dir, below, &below)) {
 		c = open_point(dir, below);
@@ -448,7 +451,7 @@ static int write_all(struct chain_new *n, const void *data, size_t size)
 		ssize_t rc = write(n->fd, (const char *)data + at, size - at);
 
 		if (rc < 0 && errno != EINTR)
-			return fail("%s: %s", n->path, strerror(errno));
+			return chain_fail("%s: %s", n->path, strerror(errno));
 		at += rc < 0 ? 0 : (size_t)rc;
 	}
 	n->offset += size;
@@ -471,7 +474,7 @@ static int write_data(struct chain_new *n, uint32_t type, const void *data, size
 	int rc;
 
 	got = to ? ZSTD_compress(to, most, data, size, LEVEL) : 0;
-	rc = !to || ZSTD_isError(got) ? fail("%s: cannot compress", n->path) :
+	rc = !to || ZSTD_isError(got) ? chain_fail("%s: cannot compress", n->path) :
 					write_block(n, type, to, got, size);
 	free(to);
 	return rc;
@@ -526,7 +529,7 @@ static int write_oldest(struct chain_new *n)
 		}
 	}
 	if (!b->stored)
-		return fail("%s: cannot compress", n->path);
+		return chain_fail("%s: cannot compress", n->path);
 	if (write_block(n, PAGES, b->out, b->stored, (size_t)b->pages * CHAIN_PAGE))
 		return -1;
 	b->pages = 0;
@@ -577,7 +580,7 @@ static struct chain_new *begin_point(const char *dir, uint64_t point, struct cha
 	struct begin b = { parent ? chain_point(parent) : NO_PARENT };
 
 	if (!n) {
-		fail("no memory");
+		chain_fail("no memory");
 		return NULL;
 	}
 	pthread_mutex_init(&n->lock, NULL);
@@ -591,7 +594,7 @@ static struct chain_new *begin_point(const char *dir, uint64_t point, struct cha
 	file_path(n->path, dir, point, ".new");
 	n->fd = open(n->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (n->fd < 0) {
-		fail("%s: %s", n->path, strerror(errno));
+		chain_fail("%s: %s", n->path, strerror(errno));
 		free_new(n);
 		return NULL;
 	}
@@ -612,7 +615,7 @@ static struct chain_new *begin_point(const char *dir, uint64_t point, struct cha
 	chain_abort(n);
 	return NULL;
 no_memory:
-	fail("no memory");
+	chain_fail("no memory");
 	chain_abort(n);
 	return NULL;
 }
@@ -630,11 +633,11 @@ static int add_entry(struct chain_new *n, uint64_t gfn, uint32_t kind, XXH128_ha
 	struct entry *more;
 
 	if (n->nr && gfn <= n->entries[n->nr - 1].gfn)
-		return fail("%s: page %#" PRIx64 " is not above the last", n->path, gfn);
+		return chain_fail("%s: page %#" PRIx64 " is not above the last", n->path, gfn);
 	if (n->nr == n->room) {
 		more = realloc(n->entries, (n->room * 2 + 1024) * sizeof(*more));
 		if (!more)
-			return fail("no memory");
+			return chain_fail("no memory");
 		n->entries = more;
 		n->room = n->room * 2 + 1024;
 	}
@@ -697,7 +700,7 @@ int chain_add_state(struct chain_new *n, const char *name, const void *data, siz
 	int rc = -1;
 
 	if (!all || strlen(name) >= CHAIN_NAME) {
-		fail("%s: a state's name, or no memory", name);
+		chain_fail("%s: a state's name, or no memory", name);
 	} else if (!flush(n)) {
 		memcpy(all, name, strlen(name));
 		memcpy(all + CHAIN_NAME, data, size);
@@ -712,7 +715,7 @@ static int sync_directory(const char *dir)
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
 
-	rc = fd < 0 || fsync(fd) ? fail("%s: %s", dir, strerror(errno)) : 0;
+	rc = fd < 0 || fsync(fd) ? chain_fail("%s: %s", dir, strerror(errno)) : 0;
 	if (fd >= 0)
 		close(fd);
 	return rc;
@@ -734,7 +737,7 @@ int chain_commit(struct chain_new *n)
 		return -1;
 	}
 	if (fsync(n->fd) || rename(n->path, n->end)) {
-		fail("%s: %s", n->path, strerror(errno));
+		chain_fail("%s: %s", n->path, strerror(errno));
 		chain_abort(n);
 		return -1;
 	}
@@ -822,7 +825,7 @@ int chain_merge(const char *dir, uint64_t point, unsigned threads)
 	     !rc && !is_branch(dir, point) && last_point(dir, below, &below);) {
 		file_path(path, dir, below, ".ckpt");
 		if (unlink(path))
-			rc = fail("%s: %s", path, strerror(errno));
+			rc = chain_fail("%s: %s", path, strerror(errno));
 	}
 	chain_close(c);
 	return rc;

@@ -24,6 +24,8 @@ struct chain_new;	/* a point that is being written */
  * says why. The files may be merged meanwhile.
  */
 struct chain *chain_open(const char *dir, uint64_t point);
+/* Opens the last point below that number that is whole. */
+struct chain *chain_open_below(const char *dir, uint64_t below);
 void chain_close(struct chain *c);
 uint64_t chain_point(const struct chain *c);
 
@@ -57,5 +59,6 @@ void chain_counts(const struct chain_new *n, uint64_t *all, uint64_t *stored);
  */
 int chain_merge(const char *dir, uint64_t point, unsigned threads);
 
-/* What the last failed call of this thread says. */
+/* What the last failed call of this thread says; sets it, and returns -1. */
 const char *chain_error(void);
+int chain_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
