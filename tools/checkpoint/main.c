@@ -260,6 +260,8 @@ int main(int argc, char **argv)
 	uint64_t point = CHAIN_LAST;
 	char none[] = "", *end = none;
 
+	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		return fputs(usage, stdout) == EOF;
 	if (argc == 5 && !strcmp(what, "save") && !strcmp(argv[2], "-p"))
 		return save(argv[3], argv[4], true);
 	if (argc == 4 && !strcmp(what, "save"))
