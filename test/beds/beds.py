@@ -355,7 +355,7 @@ def run_oracle(machine, watcher, log_path, limit, kernel=None, steady=False):
         # emulator's loop ends before the next exit, as it does for each timer by -icount, and for each turn of several
         # CPUs: a guest that takes it before its SWAPGS dies.
         machine.cpus = 1
-        base = [*qemu_base(machine, ONE_THREAD, XEN_CPU), *(() if '-rtc' in machine.extra else ('-rtc', f'base={DATE}'))]
+        base = qemu_base(machine, ONE_THREAD, XEN_CPU)
     command = [*base, '-nic', 'none', '-kernel', xen,
                '-append', options, '-initrd', module,
                '-chardev', 'stdio,id=c0,signal=off', '-serial', 'chardev:c0']
