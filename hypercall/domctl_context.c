@@ -34,6 +34,16 @@ static long put_record(struct stream *s, u16 type, u16 instance, const void *dat
 	return 0;
 }
 
+/* Returns the kind of that type, or the end of the list. */
+static const struct vcpu_record *find(u32 type)
+{
+	const struct vcpu_record *r = vcpu_records;
+
+	while (r->save && r->type != type)
+		r++;
+	return r;
+}
+
 /* Fills the record. Returns its size; 0: v has no such record. */
 static u32 save(struct vcpu *v, const struct vcpu_record *r)
 {
@@ -75,13 +85,11 @@ long domctl_gethvmcontext(struct vcpu *cur, struct domain *d, struct xen_domctl 
 long domctl_gethvmcontext_partial(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
 {
 	struct xen_domctl_hvmcontext_partial *u = &op->u.hvmcontext_partial;
-	const struct vcpu_record *r = vcpu_records;
+	const struct vcpu_record *r = find(u->type);
 	struct vcpu *v = domain_vcpu(d, u->instance);
 	u64 room = u->bufsz;
 	long rc;
 
-	while (r->save && r->type != u->type)
-		r++;
 	if (d == cur->domain || !r->save)
 		return -EINVAL;
 	rc = domain_stopped(d);
@@ -102,11 +110,9 @@ long domctl_gethvmcontext_partial(struct vcpu *cur, struct domain *d, struct xen
 static long load(struct domain *d, const struct hvm_save_descriptor *desc, gvaddr_t at)
 {
 	struct vcpu *v = domain_vcpu(d, desc->instance);
-	const struct vcpu_record *r = vcpu_records;
+	const struct vcpu_record *r = find(desc->typecode);
 	long rc;
 
-	while (r->save && r->type != desc->typecode)
-		r++;
 	if (!r->save)
 		return 0;
 	if (!v || desc->length < r->least || desc->length > r->most)
@@ -148,7 +154,7 @@ long domctl_sethvmcontext(struct vcpu *cur, struct domain *d, struct xen_domctl 
 	return rc;
 }
 
-/* Sets the type of gfn in e, and how many pages from gfn on are of the same type. */
+/* Returns the type of gfn, and in *same how many pages from gfn on have it. */
 static u64 page_type(struct domain *d, gfn_t gfn, u64 *same)
 {
 	struct p2m_entry e = p2m_lookup(d, gfn);
