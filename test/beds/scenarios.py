@@ -125,6 +125,8 @@ def check(scenario, where):
     for bed in scenario['beds'] + scenario['long_beds']:
         if bed not in BEDS:
             raise TableError(f"{where}: unknown bed '{bed}' (known: {' '.join(BEDS)})")
+        if bed in scenario['beds'] and bed in scenario['long_beds']:
+            raise TableError(f"{where}: bed '{bed}' is there twice")
     if scenario['guests'] is None:
         scenario['guests'] = [{'name': name}]
     scenario['guests'] = guests = [fill_guest(guest, where) for guest in scenario['guests']]

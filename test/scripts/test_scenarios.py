@@ -171,8 +171,9 @@ class Tables(unittest.TestCase):
         for text, why in (('timers moon', 'unknown bed'), ('timers qemu cups=2', 'unknown word'),
                           ('timers qemu mem=lots', 'not a size'), ('\tguest x', 'below no scenario'),
                           ('a qemu\n\tguess x', 'unknown word'), ('a qemu\n\tguest x cups=2', 'unknown word'),
-                          ('a qemu\na qemu', 'twice'), ('a qemu like=b', 'unknown word'), ('a', 'no bed'),
-                          ('a qemu\n\tsend x', 'unknown word'), ('a qemu cpus=two', 'not a number')):
+                          ('a qemu\na qemu', 'twice'), ('a qemu long=qemu', 'twice'), ('a', 'no bed'),
+                          ('a qemu like=b', 'unknown word'), ('a qemu\n\tsend x', 'unknown word'),
+                          ('a qemu cpus=two', 'not a number')):
             with self.assertRaisesRegex(scenarios.TableError, why):
                 self.load(text + '\n')
 
