@@ -13,27 +13,30 @@
 #define ARCH_CAPABILITIES 0x10aU
 
 /*
- * Writes p's leaves, at most *nr, and their number. Without a buffer: returns how many may be. libxc
- * serialises a changed policy into an array of the size that it got here, and its own form has
- * leaves that Margay leaves out: fill the array with empty ones of a range that no guest reads.
+ * Writes p's leaves, in order, at most *nr, and their number. Without a buffer: returns how many may be.
+ * libxc serialises a changed policy into an array of the size that it got here, and its own form has
+ * leaves that Margay leaves out: spare ones are of a range that no guest reads.
  */
 static long put_leaves(struct cpuid_policy *p, gvaddr_t to, u32 *nr)
 {
+	const struct xen_cpuid_leaf empty = { .leaf = EMPTY_RANGE,
+					      .subleaf = XEN_CPUID_NO_SUBLEAF };
 	struct xen_cpuid_leaf l = CPU_POLICY_START;
-	u32 n = 0;
+	u32 n = 0, spare = to ? min(*nr, CPU_POLICY_LEAVES) : CPU_POLICY_LEAVES;
 
-	while (to && cpu_policy_next(p, &l)) {
-		if (n == *nr)
+	*nr = spare;
+	if (!to)
+		return 0;
+	for (; cpu_policy_next(p, &l); spare--)
+		if (!spare)
 			return -ENOBUFS;
+	for (l = (struct xen_cpuid_leaf)CPU_POLICY_START; cpu_policy_next(p, &l); n++) {
+		for (; l.leaf > EMPTY_RANGE && spare; spare--)
+			if (guest_write(to, n++, &empty))
+				return -EFAULT;
 		if (guest_write(to, n, &l))
 			return -EFAULT;
-		n++;
 	}
-	l = (struct xen_cpuid_leaf){ .leaf = EMPTY_RANGE, .subleaf = XEN_CPUID_NO_SUBLEAF };
-	for (; to && n < min(*nr, CPU_POLICY_LEAVES); n++)
-		if (guest_write(to, n, &l))
-			return -EFAULT;
-	*nr = to ? n : CPU_POLICY_LEAVES;
 	return 0;
 }
 

@@ -182,6 +182,10 @@ static void check_policy(uint32_t index)
 	CHECK_RET(sysctl(XEN_SYSCTL_get_cpu_policy), 0);
 	printf("policy %u: %u leaves, %u MSRs\n", index, u->nr_leaves, u->nr_msrs);
 	CHECK(u->nr_leaves <= most && leaves[0].leaf == 0, "leaves");
+	/* libxc searches them by halves. */
+	for (uint32_t i = 1; i < u->nr_leaves; i++)
+		CHECK(leaves[i].leaf >= leaves[i - 1].leaf, "leaf %x after %x", leaves[i].leaf,
+		      leaves[i - 1].leaf);
 	CHECK(msrs[0].idx == 0xce, "MSR %x", msrs[0].idx);
 	u->nr_leaves = 3;
 	CHECK_RET(sysctl(XEN_SYSCTL_get_cpu_policy), -XEN_ENOBUFS);
