@@ -296,9 +296,9 @@ int vcpu_restrict(struct vcpu *v, const struct cpu_set *set)
 	v->allowed = allowed;
 	if (may_run_on(v, c)) {
 		spin_unlock(&c->runq.lock);
-	} else if (v->on_cpu) {	/* only c can save its registers */
-		spin_unlock(&c->runq.lock);
+	} else if (v->on_cpu) { /* only c can save its registers, and schedule() sees that it must */
 		cpu_raise(c, CPU_WORK_EXPEL);
+		spin_unlock(&c->runq.lock);
 	} else {
 		dequeue(c, v);
 		assign_cpu(v, cpus[first]);
@@ -606,6 +606,8 @@ static struct vcpu *schedule(struct cpu *c)
 		return v;
 	if (v)
 		switch_out(c, v, t);
+	if (unlikely(READ_ONCE(c->work) & CPU_WORK_EXPEL))	/* of the one that is loaded */
+		return NULL;
 	v = pick_next(c, &slice);
 	set_displaced(c, v && !prefers(v, c));
 	if (unlikely(c->displaced))	/* a CPU that it prefers may be idle since v was placed */

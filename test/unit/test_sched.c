@@ -506,6 +506,49 @@ static void test_owner(void **state)
 	assert_int_equal(vcpu[0].allowed.bits[0], ~0UL);
 }
 
+/* Restricts vCPU i, which is loaded, while its CPU chooses another one. */
+static void restrict_late(unsigned i, u64 mask)
+{
+	struct cpu *c = vcpu[i].cpu;
+	struct cpu_set set = { .bits = { mask } };
+	struct vcpu *next;
+
+	assert_ptr_equal(c->loaded, &vcpu[i]);
+	assert_int_equal(vcpu_restrict(&vcpu[i], &set), 0);
+	clock_now += 100000000;
+	host_cpu = c;
+	next = schedule(c);
+	if (next)
+		run_current(c, next);
+	settle();
+	assert_ptr_not_equal(c->loaded, &vcpu[i]);
+}
+
+static void test_stranded(void **state)
+{
+	(void)state;
+	for (unsigned c = 0; c < CPUS; c++) {
+		set_affinity(c, BIT(c));
+		vcpu_up(&vcpu[c]);
+	}
+	/* It is preempted, and waits. */
+	set_affinity(3, BIT(1));
+	vcpu_up(&vcpu[3]);
+	settle();
+	restrict_late(1, BIT(0));
+	assert_int_equal(where(1), 0);
+	/* It has halted. */
+	host_cpu = &cpu[1];
+	vcpu_block(&vcpu[3]);
+	settle();
+	assert_ptr_equal(cpu[1].loaded, &vcpu[3]);
+	set_affinity(4, BIT(1));
+	vcpu_up(&vcpu[4]);
+	restrict_late(3, BIT(2));
+	vcpu_wake(&vcpu[3]);
+	assert_int_equal(where(3), 2);
+}
+
 /* As domctl does it. */
 static void prefer(unsigned i, u64 mask)
 {
@@ -800,6 +843,7 @@ int main(void)
 		cmocka_unit_test_setup(test_hold, setup),
 		cmocka_unit_test_setup(test_affinity, setup),
 		cmocka_unit_test_setup(test_owner, setup),
+		cmocka_unit_test_setup(test_stranded, setup),
 		cmocka_unit_test_setup(test_soft_affinity, setup),
 		cmocka_unit_test_setup(test_stolen, setup),
 		cmocka_unit_test_setup(test_date, setup),
