@@ -24,7 +24,7 @@ $(O)/man/mgctl.8: Documentation/mgctl.rst Documentation/conf.py $(O)/inc/margay-
 	$(Q)SOURCE_DATE_EPOCH="$$(scripts/version --time)" $(SPHINXBUILD) -q -b man -d $(O)/docs/doctrees Documentation $(@D)
 
 # /etc/default/margay belongs to the administrator as soon as it is there.
-install: $(O)/margay $(O)/guests/hello $(MODULES) $(O)/tools/mgctl $(O)/tools/bootcheck $(MAN) install-headers
+install: $(O)/margay $(O)/guests/hello $(MODULES) $(O)/tools/mgctl $(O)/tools/margay-checkpoint $(O)/tools/bootcheck $(MAN) install-headers
 	install -d $(DESTDIR)$(BOOTDIR) $(DESTDIR)$(SYSCONFDIR)/grub.d $(DESTDIR)$(SYSCONFDIR)/default \
 		$(addprefix $(DESTDIR)$(PREFIX)/,bin sbin lib/margay/modules share/bash-completion/completions share/man/man7 share/man/man8)
 	install -m 644 $(O)/margay $(DESTDIR)$(BOOTDIR)/margay
@@ -32,7 +32,7 @@ install: $(O)/margay $(O)/guests/hello $(MODULES) $(O)/tools/mgctl $(O)/tools/bo
 	install -m 755 tools/grub/20_margay $(DESTDIR)$(SYSCONFDIR)/grub.d
 	test -e $(DESTDIR)$(SYSCONFDIR)/default/margay || \
 		install -m 644 tools/grub/margay.default $(DESTDIR)$(SYSCONFDIR)/default/margay
-	install -m 755 $(O)/tools/mgctl $(DESTDIR)$(PREFIX)/sbin
+	install -m 755 $(O)/tools/mgctl $(O)/tools/margay-checkpoint $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 tools/mgctl/mgctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/mgctl
 	install -m 755 scripts/mkimage $(DESTDIR)$(PREFIX)/bin/margay-mkimage
 	install -m 755 $(O)/tools/bootcheck $(DESTDIR)$(PREFIX)/lib/margay/bootcheck

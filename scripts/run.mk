@@ -32,14 +32,15 @@ TOPOLOGY_INITRAMFS := $(O)/guests/initramfs-topology.gz
 # The control domain that runs Xen's tools: its modules, its guests, and Margay's tool and policies.
 XL_INITRAMFS := $(O)/guests/initramfs-xl.gz
 XL_MODULES := $(patsubst %,$(O)/cache/generic/%.ko,xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs \
-	xen-blkback xen-netback llc stp bridge loop brd dm-mod crc16 crc32c_generic mbcache jbd2 ext4 \
+	xen-blkback xen-netback llc stp bridge loop brd dm-mod dm-bufio dm-bio-prison libcrc32c dm-persistent-data \
+	dm-thin-pool crc16 crc32c_generic mbcache jbd2 ext4 \
 	crct10dif_common crct10dif_generic crc-t10dif crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi nvme-core nvme \
 	scsi_common scsi_mod sd_mod libata ata_piix e1000e)
 XL_GUESTS := $(patsubst %,$(O)/guests/%,hello neighbour hostile_die hostile_front) \
 	$(O)/cache/pvgrub/grub-i386-xen_pvh.bin
 # The same with libvirt, where `scripts/setup libvirt` has fetched it: long scenarios need it.
 VIRT_INITRAMFS := $(if $(wildcard $(O)/cache/libvirt/root.tar),$(O)/guests/initramfs-virt.gz)
-XL_TOOLS := $(patsubst %,$(O)/tools/%,mgctl margay-checkpoint guestcheck clockcheck nvmecheck savecheck)
+XL_TOOLS := $(patsubst %,$(O)/tools/%,mgctl margay-checkpoint guestcheck clockcheck nvmecheck savecheck dbcheck)
 # `make run LIBVIRT=yes` has libvirt, too.
 LIBVIRT ?=
 RUN_INITRD := $(if $(LIBVIRT),$(O)/guests/initramfs-virt.gz,$(XL_INITRAMFS))
@@ -67,9 +68,9 @@ $(O)/guests/linux-%: $(O)/cache/%/vmlinuz tools/image/extract-elf
 
 INITRAMFS_NEEDS := $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test/beds/initramfs/init \
 	$(wildcard test/beds/initramfs/tests/*)
-$(INITRAMFS): $(O)/tools/quietcheck
+$(INITRAMFS) $(CONTROL_INITRAMFS): $(O)/tools/quietcheck
 $(CONTROL_INITRAMFS): $(CONTROL_FILES)
-$(GUEST_INITRAMFS): $(GUEST_MODULES) $(O)/tools/savecheck
+$(GUEST_INITRAMFS): $(GUEST_MODULES) $(O)/tools/savecheck $(O)/tools/dbcheck
 $(DEVICE_INITRAMFS): $(DEVICE_MODULES)
 $(TOPOLOGY_INITRAMFS): $(O)/cache/topology/root.tar
 $(INITRAMFS) $(CONTROL_INITRAMFS) $(GUEST_INITRAMFS) $(DEVICE_INITRAMFS) $(TOPOLOGY_INITRAMFS): $(INITRAMFS_NEEDS)
@@ -107,7 +108,7 @@ NODE_MEM ?= 2G
 NODE_OPTIONS ?= console=com1,vga when_empty=poweroff
 NODE := $(O)/node
 $(eval $(call flags_file,node,echo $(NODE_KEYS) $(NODE_MEM) $(NODE_OPTIONS)))
-NODE_FILES := $(O)/tools/mgctl $(O)/man/mgctl.8 tools/mgctl/mgctl.bash $(MODULES) $(O)/guests/hello \
+NODE_FILES := $(O)/tools/mgctl $(O)/tools/margay-checkpoint $(O)/man/mgctl.8 tools/mgctl/mgctl.bash $(MODULES) $(O)/guests/hello \
 	linux=$(O)/cache/cloud/vmlinuz initramfs=$(GUEST_INITRAMFS) $(NODE)/disk.img.gz
 # $(call node_modules,INITRAMFS[,WORDS]): the modules, with that initramfs and more words for the kernel.
 node_modules = \

@@ -60,6 +60,7 @@ $(O)/fuzz/obj/%.c.o: %.c test/test.mk $(O)/flags/fuzz
 
 UNIT_LIBS_chain := -lzstd -lpthread
 UNIT_LIBS_stream := $(UNIT_LIBS_chain)
+UNIT_LIBS_disk := $(UNIT_LIBS_chain)
 
 define unit_program
 $(O)/unit/$1: $(call objects_of,test/unit/test_$1.c,unit)

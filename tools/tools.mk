@@ -17,7 +17,7 @@ $(eval $(call flags_file,bootcheck,$(CC) $(BOOTCHECK_CFLAGS)))
 
 .PHONY: tools
 
-tools: $(O)/tools/mgctl $(O)/tools/bootcheck
+tools: $(O)/tools/mgctl $(O)/tools/margay-checkpoint $(O)/tools/bootcheck
 
 $(BOOTCHECK_OBJS): $(O)/obj/bootcheck/%.o: %.c tools/tools.mk $(O)/flags/bootcheck
 	@mkdir -p $(@D)
@@ -41,7 +41,7 @@ $(O)/tools/mgctl: $(MGCTL_OBJS)
 	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ $(XEN_LIBS)
 
 # Xen's libxl is a shared library of the control domain, and so are those that it needs.
-CHECKPOINT_OBJS := $(patsubst %,$(O)/obj/tools/checkpoint/%.o,main stream chain)
+CHECKPOINT_OBJS := $(patsubst %,$(O)/obj/tools/checkpoint/%.o,main stream chain disk)
 $(CHECKPOINT_OBJS): $(O)/obj/%.o: %.c tools/tools.mk $(O)/flags/tools
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
@@ -50,7 +50,7 @@ $(CHECKPOINT_OBJS): $(O)/obj/%.o: %.c tools/tools.mk $(O)/flags/tools
 $(O)/tools/margay-checkpoint: $(CHECKPOINT_OBJS)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) -pthread -o $@ $^ -lxenlight -lxentoollog -lzstd
+	$(Q)$(CC) -pthread -o $@ $^ -lxenlight -lxentoollog -lzstd -ldevmapper
 
 # For tests in Linux guests: mgctl's library access to Margay, and checks of what a guest relies on.
 GUESTCHECK_OBJS := $(patsubst %,$(O)/obj/test/beds/linux/%.o,guestcheck channels)
@@ -68,5 +68,10 @@ $(O)/tools/clockcheck $(O)/tools/nvmecheck $(O)/tools/quietcheck $(O)/tools/save
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -pthread -o $@ $<
+
+$(O)/tools/dbcheck: test/beds/linux/dbcheck.c tools/tools.mk $(O)/flags/tools
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -pthread -Wl,-w -o $@ $< -lsqlite3 -lm
 
 -include $(BOOTCHECK_OBJS:.o=.d) $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJS:.o=.d) $(CHECKPOINT_OBJS:.o=.d)

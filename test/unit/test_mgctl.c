@@ -499,6 +499,8 @@ static void test_isolate(void **state)
 	assert_refused("dedicate 3 0", "dedicate CPUs to domain 3: the housekeeping CPU");
 	answer = -ESRCH;
 	assert_refused("share 9", "share the CPUs of domain 9: there is no such domain");
+	assert_int_equal(run("checkpoint linux"), MGCTL_USAGE);
+	assert_int_equal(run("stat --disks"), MGCTL_USAGE);
 	assert_int_equal(run("dedicate"), MGCTL_USAGE);
 	assert_int_equal(run("dedicate 3 4-1"), MGCTL_USAGE);
 }

@@ -628,6 +628,8 @@ struct chain_new *chain_begin(const char *dir, struct chain *parent, unsigned th
 	return begin_point(dir, last_point(dir, CHAIN_LAST, &last) ? last + 1 : 0, parent, threads);
 }
 
+uint64_t chain_new_point(const struct chain_new *n) { return n->point; }
+
 static int add_entry(struct chain_new *n, uint64_t gfn, uint32_t kind, XXH128_hash_t sum)
 {
 	struct entry *more;

@@ -41,6 +41,7 @@ void *chain_state(struct chain *c, const char *name, size_t *size);
  * many compress, at least 1.
  */
 struct chain_new *chain_begin(const char *dir, struct chain *parent, unsigned threads);
+uint64_t chain_new_point(const struct chain_new *n);
 /* Adds a page. One that is zero, or the same in the parent, costs nothing. 0 or -1. */
 int chain_add(struct chain_new *n, uint64_t gfn, const void *page);
 /* Says that the point has no such page, though its parent may. */

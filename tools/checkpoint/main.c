@@ -3,6 +3,7 @@
  * margay-checkpoint: a running guest's checkpoints in a chain, and its restart from any of them, by Xen's
  * libxl: memory is copied while the guest runs, and the guest stops for the last round and its state.
  */
+#include "disk.h"
 #include "stream.h"
 
 #include <errno.h>
@@ -23,12 +24,13 @@
 #define XL_JSON_STREAM2 3u
 
 static const char usage[] =
-	"Usage: margay-checkpoint save [-p] GUEST DIRECTORY   a new checkpoint; the guest goes on\n"
-	"       margay-checkpoint restart DIRECTORY [N]       starts the guest as it was then\n"
-	"       margay-checkpoint list DIRECTORY              the checkpoints that are whole\n"
-	"       margay-checkpoint merge DIRECTORY [N]         makes one of all up to N\n"
-	"N is the last one unless it is given. -p leaves the guest paused, so that its disks can be copied;\n"
-	"then: xl unpause GUEST.\n";
+	"Usage: margay-checkpoint save [-d] [-p] GUEST DIRECTORY   a new checkpoint; the guest goes on\n"
+	"       margay-checkpoint restart DIRECTORY [N]            starts the guest as it was then\n"
+	"       margay-checkpoint list DIRECTORY                   the checkpoints that are whole\n"
+	"       margay-checkpoint merge DIRECTORY [N]              makes one of all up to N\n"
+	"       margay-checkpoint resume GUEST                     lets it go on if a save was killed\n"
+	"N is the last one unless it is given. -d: the guest's disks are in the checkpoint, too: thin volumes\n"
+	"of the device mapper. -p leaves the guest paused, so that other disks can be copied; then: xl unpause GUEST.\n";
 
 static int failed(const char *what)
 {
@@ -62,11 +64,18 @@ static void *read_stream(void *arg)
 	return NULL;
 }
 
-/* Saves the guest through a pipe, and lets it go on, or be paused. 0 or 1. */
-static int take(libxl_ctx *ctx, uint32_t domid, bool paused, struct reading *r)
+/* What the disks of a checkpoint are and where they are noted; nr is 0 without -d. */
+struct disks_at {
+	struct disks disks;
+	const char *dir;
+	uint64_t point;
+};
+
+/* Saves the guest through a pipe, and its disks, and lets it go on, or be paused. 0 or 1. */
+static int take(libxl_ctx *ctx, uint32_t domid, bool paused, struct reading *r, struct disks_at *at)
 {
+	int fds[2], rc, disks = 0;
 	pthread_t thread;
-	int fds[2], rc;
 
 	if (pipe2(fds, O_CLOEXEC))
 		return fprintf(stderr, "margay-checkpoint: pipe: %s\n", strerror(errno)), 1;
@@ -74,11 +83,13 @@ static int take(libxl_ctx *ctx, uint32_t domid, bool paused, struct reading *r)
 	if (pthread_create(&thread, NULL, read_stream, r))
 		return fprintf(stderr, "margay-checkpoint: no thread\n"), 1;
 	rc = libxl_domain_suspend(ctx, domid, fds[1], LIBXL_SUSPEND_LIVE, NULL);
+	if (!rc)
+		disks = disks_snapshot(&at->disks, at->dir, at->point);
 	if (!rc && paused)
 		libxl_domain_pause(ctx, domid, NULL);
 	if (!rc && libxl_domain_resume(ctx, domid, 1, NULL))
 		fprintf(stderr,
-			"margay-checkpoint: the guest does not go on: try xl unpause, or restart it\n");
+			"margay-checkpoint: the guest does not go on: try resume, or restart it\n");
 	close(fds[1]);
 	pthread_join(thread, NULL);
 	if (rc)
@@ -87,17 +98,17 @@ static int take(libxl_ctx *ctx, uint32_t domid, bool paused, struct reading *r)
 		       1;
 	if (r->rc)
 		return fprintf(stderr, "margay-checkpoint: %s\n", r->why), 1;
-	return 0;
+	return disks ? failed(at->dir) : 0;
 }
 
-/* Stores what was taken as a new point. */
-static int store(const char *dir, const struct reading *r, const char *config)
+/* Stores what was taken in the new point n, which is then the chain's, or gone. */
+static int store(const char *dir, struct chain_new *n, struct chain *parent,
+		 const struct reading *r, const char *config, const struct disks *disks)
 {
-	struct chain *parent = chain_open(dir, CHAIN_LAST);
-	struct chain_new *n = chain_begin(dir, parent, threads());
+	char *text = disks_text(disks);
 	uint64_t old = 0, all, stored;
 	uint8_t page[CHAIN_PAGE];
-	int rc = n ? 0 : -1;
+	int rc = text ? 0 : chain_fail("no memory");
 
 	/* Pages that the guest has, and those that only the parent has, in their order. */
 	for (uint64_t i = 0; !rc && i < r->nr_seen; i++) {
@@ -118,17 +129,16 @@ static int store(const char *dir, const struct reading *r, const char *config)
 		rc = chain_gone(n, old);
 	if (!rc)
 		rc = chain_add_state(n, "config", config, strlen(config) + 1) ||
-				     chain_add_state(n, "stream", r->rest, r->nr_rest) ?
+				     chain_add_state(n, "stream", r->rest, r->nr_rest) ||
+				     chain_add_state(n, "disks", text, strlen(text) + 1) ?
 			     -1 :
 			     0;
-	if (n) {
-		chain_counts(n, &all, &stored);
-		if (rc)
-			chain_abort(n);
-		else
-			rc = chain_commit(n);
-	}
-	chain_close(parent);
+	free(text);
+	chain_counts(n, &all, &stored);
+	if (rc)
+		chain_abort(n);
+	else
+		rc = chain_commit(n);
 	if (rc)
 		return failed(dir);
 	printf("%" PRIu64 " pages, of which %" PRIu64 " are new\n", all, stored);
@@ -146,21 +156,53 @@ static libxl_ctx *open_libxl(void)
 	return ctx;
 }
 
-static int save(const char *guest, const char *dir, bool paused)
+/* Opens libxl and finds a guest. NULL: an error was printed. */
+static libxl_ctx *open_guest(const char *guest, uint32_t *domid)
 {
 	libxl_ctx *ctx = open_libxl();
+
+	if (ctx && (libxl_domain_qualifier_to_domid(ctx, guest, domid) || !*domid)) {
+		fprintf(stderr, "margay-checkpoint: there is no guest %s\n", guest);
+		libxl_ctx_free(ctx);
+		return NULL;
+	}
+	return ctx;
+}
+
+static int resume(const char *guest)
+{
+	uint32_t domid;
+	libxl_ctx *ctx = open_guest(guest, &domid);
+	int rc = !ctx || libxl_domain_resume(ctx, domid, 1, NULL);
+
+	if (ctx && rc)
+		fprintf(stderr, "margay-checkpoint: %s is not stopped by a save\n", guest);
+	libxl_ctx_free(ctx);
+	return rc;
+}
+
+static int find_disks(const libxl_domain_config *config, struct disks *d)
+{
+	for (int i = 0; i < config->num_disks; i++)
+		if (disks_add(d, config->disks[i].vdev, config->disks[i].pdev_path))
+			return failed("save -d");
+	return 0;
+}
+
+static int save(const char *guest, const char *dir, bool with_disks, bool paused)
+{
+	uint32_t domid;
+	libxl_ctx *ctx = open_guest(guest, &domid);
+	struct disks_at at = { .dir = dir };
 	struct reading r = { .rc = -1 };
+	struct chain *parent;
+	struct chain_new *n;
 	libxl_domain_config config;
 	char path[4096], *json = NULL;
-	uint32_t domid;
 	int rc = 1;
 
 	if (!ctx)
 		return 1;
-	if (libxl_domain_qualifier_to_domid(ctx, guest, &domid) || !domid) {
-		fprintf(stderr, "margay-checkpoint: there is no guest %s\n", guest);
-		return 1;
-	}
 	libxl_domain_config_init(&config);
 	if (libxl_retrieve_domain_configuration(ctx, domid, &config, NULL) ||
 	    !(json = libxl_domain_config_to_json(ctx, &config))) {
@@ -168,6 +210,8 @@ static int save(const char *guest, const char *dir, bool paused)
 			guest);
 		goto out;
 	}
+	if (with_disks && find_disks(&config, &at.disks))
+		goto out;
 	if (mkdir(dir, 0700) && errno != EEXIST) {
 		fprintf(stderr, "margay-checkpoint: %s: %s\n", dir, strerror(errno));
 		goto out;
@@ -179,9 +223,21 @@ static int save(const char *guest, const char *dir, bool paused)
 		goto out;
 	}
 	unlink(path);
-	rc = take(ctx, domid, paused, &r);
-	if (!rc)
-		rc = store(dir, &r, json);
+	disks_clean(dir);	/* what a save that was killed has left */
+	parent = chain_open(dir, CHAIN_LAST);
+	n = chain_begin(dir, parent, threads());
+	if (n) {
+		at.point = chain_new_point(n);
+		rc = take(ctx, domid, paused, &r, &at);
+		if (rc)
+			chain_abort(n);
+		else
+			rc = store(dir, n, parent, &r, json, &at.disks);
+	} else {
+		failed(dir);
+	}
+	chain_close(parent);
+	disks_clean(dir);
 	close(r.pages);
 out:
 	free(json);
@@ -211,10 +267,12 @@ static int restart(const char *dir, uint64_t point)
 	size_t size, nr_rest;
 	char *config = c ? chain_state(c, "config", &size) : NULL;
 	char *rest = config ? chain_state(c, "stream", &nr_rest) : NULL;
+	struct disks disks, before;
 	int fds[2], status, rc;
 	pid_t pid;
 
-	if (!rest || !size || config[size - 1])
+	if (!rest || !size || config[size - 1] || disks_of(c, &disks) ||
+	    disks_restore(&disks, &before))
 		return failed(dir);
 	if (pipe(fds) || (pid = fork()) < 0)
 		return fprintf(stderr, "margay-checkpoint: %s\n", strerror(errno)), 1;
@@ -235,6 +293,7 @@ static int restart(const char *dir, uint64_t point)
 	close(fds[1]);
 	if (waitpid(pid, &status, 0) < 0 || status)
 		rc = 1;
+	disks_keep(&before, rc);
 	free(config);
 	free(rest);
 	chain_close(c);
@@ -244,28 +303,67 @@ static int restart(const char *dir, uint64_t point)
 static int list(const char *dir)
 {
 	uint64_t below = CHAIN_LAST;
+	struct disks disks;
 	struct chain *c;
 
 	while ((c = chain_open_below(dir, below))) {
 		below = chain_point(c);
-		printf("%" PRIu64 "\n", below);
+		printf("%" PRIu64, below);
+		if (disks_of(c, &disks))
+			fprintf(stderr, "margay-checkpoint: %s\n", chain_error());
+		for (unsigned i = 0; i < disks.nr; i++)
+			printf(" %s=%s:%" PRIu32, disks.of[i].vdev, disks.of[i].pool,
+			       disks.of[i].id);
+		printf("\n");
 		chain_close(c);
 	}
 	return below == CHAIN_LAST ? failed(dir) : 0;
 }
 
+/* Merges all points up to that one; what is only theirs goes, snapshots of disks too. */
+static int merge(const char *dir, uint64_t point)
+{
+	struct chain *c = chain_open(dir, point);
+	uint64_t below = c ? chain_point(c) : 0;
+	struct disks disks;
+	int rc = c ? 0 : -1;
+
+	point = below;
+	chain_close(c);
+	while (!rc && (c = chain_open_below(dir, below))) {
+		below = chain_point(c);
+		rc = disks_of(c, &disks) || disks_forget(dir, below, &disks);
+		chain_close(c);
+	}
+	rc = rc || chain_merge(dir, point, threads());
+	if (rc)
+		failed(dir);
+	disks_clean(dir);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
-	const char *what = argc > 2 ? argv[1] : "";
+	const char *what = argc > 1 ? argv[1] : "";
+	bool disks = false, paused = false, wrong = false;
 	uint64_t point = CHAIN_LAST;
 	char none[] = "", *end = none;
+	int option;
 
-	if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+	if (argc == 2 && (!strcmp(what, "--help") || !strcmp(what, "-h")))
 		return fputs(usage, stdout) == EOF;
-	if (argc == 5 && !strcmp(what, "save") && !strcmp(argv[2], "-p"))
-		return save(argv[3], argv[4], true);
-	if (argc == 4 && !strcmp(what, "save"))
-		return save(argv[2], argv[3], false);
+	if (!strcmp(what, "save")) {
+		optind = 2;
+		while ((option = getopt(argc, argv, "dp")) != -1) {
+			disks |= option == 'd';
+			paused |= option == 'p';
+			wrong |= option == '?';
+		}
+		if (!wrong && argc - optind == 2)
+			return save(argv[optind], argv[optind + 1], disks, paused);
+	}
+	if (argc == 3 && !strcmp(what, "resume"))
+		return resume(argv[2]);
 	if (argc == 4) {
 		errno = 0;
 		point = strtoull(argv[3], &end, 10);
@@ -279,7 +377,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "list") && argc == 3)
 		return list(argv[2]);
 	if (!strcmp(what, "merge"))
-		return chain_merge(argv[2], point, threads()) ? failed(argv[2]) : 0;
+		return merge(argv[2], point);
 	fputs(usage, stderr);
 	return 2;
 }

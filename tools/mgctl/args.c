@@ -36,6 +36,7 @@ static const struct {
 	{ "pci", "bus", "DOMAIN", "PCI slots, before it runs", PCI_BUS, 1 },
 	{ "dedicate", "", "DOMAIN [CPUS]", "a CPU of its own for each vCPU", DEDICATE, 2 },
 	{ "share", "", "DOMAIN", "share its CPUs again", SHARE, 1 },
+	{ "checkpoint", "", "GUEST DIRECTORY", "a checkpoint, into its chain", CHECKPOINT, 2 },
 	{ "info", "", "", "mitigations of speculation", INFO, 0 },
 	{ "log", "", "", "Margay's messages", LOG, 0 },
 	{ "adopt", "", "", "tell xenstore of guests not by xl", ADOPT, 0 },
@@ -58,13 +59,14 @@ static const struct option options[] = {
 	{ "old", no_argument, NULL, 'o' },
 	{ "follow", no_argument, NULL, 'f' },
 	{ "force", no_argument, NULL, 'F' },
+	{ "disks", no_argument, NULL, 'D' },
 	{ 0 }
 };
 
 /* The options given, and their defaults. The last occurrence takes effect. */
 struct given {
 	const char *cpus, *domain, *watch, *count, *events, *seconds, *pages;
-	bool all, old, follow, force;
+	bool all, old, follow, force, disks;
 };
 
 /* Prints the commands of a group; NULL: all. */
@@ -79,7 +81,7 @@ static void print_commands(FILE *f, const char *group)
 void print_help(FILE *f)
 {
 	fputs("usage: mgctl [OPTION...] policy|trace|pci COMMAND [OPERAND...]\n"
-	      "       mgctl [OPTION...] stat|log|info|adopt|dedicate|share\n"
+	      "       mgctl [OPTION...] stat|log|info|adopt|dedicate|share|checkpoint\n"
 	      "Controls and observes Margay, the hypervisor, from a guest with the\n"
 	      "control privilege.\n\n",
 	      f);
@@ -104,6 +106,7 @@ void print_help(FILE *f)
 	      "                      adopt: destroy domains that an xl left half-built\n"
 	      "  -F, --force         pci revoke: do not ask the guest for it; assign:\n"
 	      "                      take it even from a driver that uses it\n"
+	      "  -D, --disks         checkpoint: the guest's disks, too: thin volumes\n"
 	      "  -h, --help          print this\n"
 	      "  -V, --version       print the version of mgctl\n\n"
 	      "Examples:\n"
@@ -286,6 +289,10 @@ static bool parse_operands(char **operand, struct request *rq, FILE *err)
 	case DEDICATE:
 		return parse_domain(operand[0], rq, err) &&
 		       (!operand[1] || parse_cpus(operand[1], rq->cpus, err));
+	case CHECKPOINT:
+		rq->guest = operand[0];
+		rq->file = operand[1];
+		return true;
 	case PCI_BUS:
 	case SHARE:
 		return parse_domain(operand[0], rq, err);
@@ -309,7 +316,7 @@ static int parse_command(int argc, char **argv, struct request *rq, FILE *err)
 		return wrong(
 			err,
 			"'%s' is not `policy', `trace', `pci', `stat', `log', `info', `adopt', "
-			"`dedicate' or `share'",
+			"`dedicate', `share' or `checkpoint'",
 			group);
 	used = commands[i].name[0] ? 2 : 1;
 	if (argc < used)
@@ -395,6 +402,8 @@ static int parse_given(const struct given *g, struct request *rq, FILE *err)
 		return wrong(err, "--seconds goes with trace record and pci revoke");
 	if (g->force && rq->command != PCI_REVOKE && rq->command != PCI_ASSIGN)
 		return wrong(err, "--force goes with pci assign and pci revoke");
+	if (g->disks && rq->command != CHECKPOINT)
+		return wrong(err, "--disks goes with checkpoint");
 	if (g->follow && ((rq->command != LOG && rq->command != ADOPT) || rq->json))
 		return wrong(err, "--follow goes with log and adopt, and not with --json");
 	rq->all_cpus = !g->cpus;
@@ -402,6 +411,7 @@ static int parse_given(const struct given *g, struct request *rq, FILE *err)
 	rq->old = g->old;
 	rq->follow = g->follow;
 	rq->force = g->force;
+	rq->disks = g->disks;
 	if (rq->command == PCI_REVOKE)
 		rq->seconds = 30;
 	rq->events = (1U << MARGAY_TRACE_EVENTS) - 1;
@@ -428,7 +438,7 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 	*rq = (struct request){ .domain = MARGAY_POLICY_ITSELF };
 	opterr = 0;
 	optind = 0; /* glibc: restart, also on a second call */
-	while ((c = getopt_long(argc, argv, ":c:d:jhVaw::n:e:s:p:ofF", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":c:d:jhVaw::n:e:s:p:ofFD", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			g.cpus = optarg;
@@ -465,6 +475,9 @@ int parse_args(int argc, char **argv, struct request *rq, FILE *err)
 			break;
 		case 'F':
 			g.force = true;
+			break;
+		case 'D':
+			g.disks = true;
 			break;
 		case 'h':
 			return MGCTL_OK; /* whatever else is given */

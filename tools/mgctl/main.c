@@ -24,6 +24,12 @@ int main(int argc, char **argv)
 		printf("mgctl " MARGAY_VERSION ", " MARGAY_DATE "\n");
 		return MGCTL_OK;
 	}
+	if (rq.command == CHECKPOINT) {
+		execlp("margay-checkpoint", "margay-checkpoint", "save", rq.disks ? "-d" : "--",
+		       rq.guest, rq.file, NULL);
+		perror("mgctl: margay-checkpoint");
+		return MGCTL_USAGE;
+	}
 	m.terminal = isatty(STDOUT_FILENO);
 	if (rq.command == TRACE_SHOW) {
 		rc = show_trace(rq.file, stdout, stderr);

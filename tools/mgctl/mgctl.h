@@ -43,13 +43,14 @@ enum command {
 	PCI_REVOKE,
 	PCI_BUS,
 	DEDICATE,
-	SHARE
+	SHARE,
+	CHECKPOINT
 };
 
 struct request {
 	enum command command;
 	bool json;
-	const char *file;
+	const char *file, *guest;
 	char name[32];			/* of a policy; empty: built-in */
 	uint32_t point;
 	bool all_cpus;
@@ -65,6 +66,7 @@ struct request {
 	bool sized;			/* which the caller chose */
 	uint64_t seconds;	/* ... how long; 0: until interrupted. pci revoke: wait so long */
 	bool force;			/* pci revoke: do not ask the guest; assign: nor drivers */
+	bool disks;			/* checkpoint: those, too */
 	bool old;			/* ... including older records of the rings */
 	bool follow;			/* log, adopt: wait for more, until interrupted */
 };

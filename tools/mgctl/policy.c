@@ -394,6 +394,7 @@ int do_request(struct mgctl *m, const struct request *rq)
 	case SHARE:
 		return do_isolate(m, rq);
 	case TRACE_SHOW: /* needs no Margay: main.c */
+	case CHECKPOINT:
 	case EXPORT:
 	case ADOPT:
 	case HELP:
