@@ -15,6 +15,7 @@
 #include <sqlite3.h>
 
 #define ROWS_MOST 5
+#define KEPT 200	/* transactions in the database: those before are deleted */
 #define SUM_OF(n, i) (((n) * 2654435761u + (i) * 40503u) % 1000003u)
 
 static sqlite3 *db;
@@ -46,7 +47,7 @@ static long long number(const char *sql)
 
 static unsigned rows_of(unsigned n) { return n % ROWS_MOST + 1; }
 
-/* Transaction n: some rows, and their sum in the one row of another table. */
+/* Transaction n: new rows, the oldest go, and the sum of all is in the one row of another table. */
 static void commit(unsigned n)
 {
 	char sql[256];
@@ -57,10 +58,12 @@ static void commit(unsigned n)
 			 n, i, SUM_OF(n, i), n * 37 % 3000);
 		do_sql(sql);
 	}
-	snprintf(
-		sql, sizeof(sql),
-		"UPDATE total SET last = %u, sum = sum + (SELECT sum(value) FROM rows WHERE n = %u)",
-		n, n);
+	snprintf(sql, sizeof(sql),
+		 "UPDATE total SET last = %u, sum = sum + (SELECT sum(value) FROM rows WHERE n = %u)"
+		 " - (SELECT ifnull(sum(value), 0) FROM rows WHERE n = %u)",
+		 n, n, n - KEPT);
+	do_sql(sql);
+	snprintf(sql, sizeof(sql), "DELETE FROM rows WHERE n = %u", n - KEPT);
 	do_sql(sql);
 	do_sql("COMMIT");
 }
@@ -76,7 +79,7 @@ static unsigned verify(void)
 	    sqlite3_step(s) != SQLITE_ROW || strcmp((const char *)sqlite3_column_text(s, 0), "ok"))
 		die("integrity_check");
 	sqlite3_finalize(s);
-	for (unsigned n = 1; n <= last; n++)
+	for (unsigned n = last > KEPT ? last - KEPT + 1 : 1; n <= last; n++)
 		for (unsigned i = 0; i < rows_of(n); i++, rows++)
 			sum += SUM_OF(n, i);
 	if (number("SELECT count(*) FROM rows") != rows ||
