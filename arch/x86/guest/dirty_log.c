@@ -41,15 +41,13 @@ gfn_t dirty_log_scan(struct domain *d, gfn_t gfn, gfn_t end, unsigned how)
 
 	guard(&p->lock);
 	at = pt_find(&p->pt, gfn, &level);
-	if (level && is_ram(*at)) {
-		/* If there is no memory for tables, the pages stay dirty. */
-		if (how & LOG_CLEAN && pt_make(&p->pt, gfn, 0))
-			at = pt_find(&p->pt, gfn, &level);
-		end = min(end, (gfn | 511) + 1);
+	if (level && is_ram(*at) && how & LOG_CLEAN) {
+		pt_make(&p->pt, gfn, 0); /* without memory for tables, the pages stay dirty */
+		at = pt_find(&p->pt, gfn, &level);
 	}
-	end = min(end, (gfn | ((1UL << 9 * level) - 1)) + 1);
 	if (level && !is_ram(*at))
-		return end;
+		return min(end, (gfn | ((1UL << 9 * level) - 1)) + 1);
+	end = min(end, (gfn | 511) + 1);
 	for (; gfn < end; gfn++, at += !level) {
 		u64 e = *at;
 
