@@ -328,7 +328,7 @@ int evtchn_fifo_destroy(struct domain *d)
 		q->control = NULL;
 		memset(q->tail, 0, sizeof(q->tail));
 		spin_unlock(&q->lock);
-		guest_release_page(d, virt_to_mfn(control));
+		guest_release_page(d, INVALID_GFN, virt_to_mfn(control));
 		if (++n == DESTROY_STEP)
 			return -ERESTART;
 	}
@@ -338,6 +338,6 @@ int evtchn_fifo_destroy(struct domain *d)
 	atomic_store(&t->abi, d->shared_32bit ? EVTCHN_2L_32 : EVTCHN_2L);
 	wait_for_users(d);
 	while (pages)
-		guest_release_page(d, virt_to_mfn(t->words[--pages]));
+		guest_release_page(d, INVALID_GFN, virt_to_mfn(t->words[--pages]));
 	return 0;
 }

@@ -16,7 +16,7 @@ static void put_area(struct domain *d, struct guest_area *a)
 {
 	for (unsigned i = 0; a->va && i < 2; i++)
 		if (a->mfn[i] != INVALID_MFN)
-			guest_release_page(d, a->mfn[i]);
+			guest_release_page(d, a->gfn[i], a->mfn[i]);
 	a->va = 0;
 }
 
@@ -36,7 +36,8 @@ static int get_area(struct domain *d, struct guest_area *a, size_t size, unsigne
 		gpaddr_t gpa;
 
 		err = guest_translate(i ? last : a->va, true, &gpa);
-		if (!err && p2m_get_page(d, gpa >> PAGE_SHIFT, &a->mfn[i]))
+		a->gfn[i] = gpa >> PAGE_SHIFT;
+		if (!err && p2m_get_page(d, a->gfn[i], &a->mfn[i]))
 			err = -EFAULT;
 		if (err) {
 			a->mfn[i] = INVALID_MFN;
@@ -164,6 +165,7 @@ static long register_area(struct vcpu *cur, struct vcpu *v, gvaddr_t arg, struct
 		return -EINVAL;
 	}
 	put_area(v->domain, area);
+	memcpy(area->gfn, new.gfn, sizeof(area->gfn));
 	memcpy(area->mfn, new.mfn, sizeof(area->mfn));
 	area->off = new.off;
 	if (fill && new.va)

@@ -13,8 +13,8 @@
  * Margay's own writes to a guest's pages. `make check-arrows` finds a pointer to a guest's page that
  * comes from elsewhere. A log of dirty pages sees copies as it sees the CPU's writes. A page that
  * Margay holds a reference to, and writes at any time, counts as dirty at the last look at the log
- * (LOG_FINAL), and so do all pages after its release by guest_release_page(). shared_info and grant
- * tables are Margay's pages (P2M_SHARED), which a log skips: their parts save them.
+ * (LOG_FINAL), and after its release by guest_release_page(). shared_info and grant tables are
+ * Margay's pages (P2M_SHARED), which a log skips: their parts save them.
  */
 static inline void *guest_write_page(mfn_t mfn, size_t off)
 {
@@ -34,9 +34,11 @@ static inline void dirty_log_all(struct domain *d)
 		WRITE_ONCE(d->p2m.log.all, true);
 }
 
-static inline void guest_release_page(struct domain *d, mfn_t mfn)
+/* gfn: where the page was; if it is not there any more, all pages are logged. */
+static inline void guest_release_page(struct domain *d, gfn_t gfn, mfn_t mfn)
 {
-	dirty_log_all(d);
+	if (unlikely(d->p2m.log.on) && (p2m_lookup(d, gfn).mfn != mfn || !p2m_mark_dirty(d, gfn)))
+		dirty_log_all(d);
 	page_put(d, mfn);
 }
 

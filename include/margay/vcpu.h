@@ -128,7 +128,8 @@ struct vcpu_walk {
 /* Guest memory that the guest has registered for Margay to write. */
 struct guest_area {
 	gvaddr_t va;		/* 0: none; set last */
-	mfn_t mfn[2];		/* the one or two pages that contain it, referenced */
+	gfn_t gfn[2];		/* the one or two pages that contain it, at registration */
+	mfn_t mfn[2];		/* referenced */
 	u32 off;
 };
 

@@ -296,8 +296,13 @@ static void test_others(void **state)
 	owed[BASE + 9] = DUE;
 	assert_int_equal(check(CLEAN, FINAL), 1);
 	assert_int_equal(check(CLEAN, 0), 0);
-	/* After its release, all pages. */
-	guest_release_page(&d, mfn);
+	/* After its release, too; all pages if it has moved. */
+	assert_int_equal(page_get(&d, mfn), 0);
+	guest_release_page(&d, BASE + 9, mfn);
+	owed[BASE + 9] = DUE;
+	assert_int_equal(check(CLEAN, 0), 1);
+	assert_int_equal(check(CLEAN, 0), 0);
+	guest_release_page(&d, BASE + 8, mfn);
 	for (gfn_t g = BASE; g < BASE + PAGES; g++)
 		owed[g] = DUE;
 	assert_int_equal(check(PEEK, 0), PAGES);
