@@ -155,6 +155,10 @@ static u64 release_chunk(u16 owner, u64 c)
 	struct node *n = lock_chunk(c);
 	u64 freed;
 
+	if (chunks[c].split) {	/* perhaps only since it had references */
+		split_merge(n, c);
+		n = lock_chunk(c);
+	}
 	if (chunks[c].split) {
 		freed = split_put_all(n, chunks[c].split, owner);
 		split_merge_unlock(n, c);
