@@ -174,7 +174,7 @@ long domctl_getpageframeinfo3(struct vcpu *cur __unused, struct domain *d, struc
 {
 	u64 gfns[64], num = op->u.getpageframeinfo3.num, type = 0, same = 0;
 	gvaddr_t at = handle_va(op->u.getpageframeinfo3.array);
-	gfn_t next = 0;
+	gfn_t from = 0;
 
 	if (num > PAGES_AT_ONCE)
 		return -E2BIG;
@@ -183,10 +183,10 @@ long domctl_getpageframeinfo3(struct vcpu *cur __unused, struct domain *d, struc
 
 		if (copy_from_guest(gfns, at, n * sizeof(gfns[0])))
 			return -EFAULT;
-		for (u64 i = 0; i < n; i++, same--, next++) {
-			if (!same || gfns[i] != next) {
-				next = gfns[i];
-				type = page_type(d, next, &same);
+		for (u64 i = 0; i < n; i++) {
+			if (gfns[i] - from >= same) {
+				from = gfns[i];
+				type = page_type(d, from, &same);
 			}
 			gfns[i] = type;
 		}
