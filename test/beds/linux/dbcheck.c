@@ -58,10 +58,11 @@ static void commit(unsigned n)
 			 n, i, SUM_OF(n, i), n * 37 % 3000);
 		do_sql(sql);
 	}
-	snprintf(sql, sizeof(sql),
-		 "UPDATE total SET last = %u, sum = sum + (SELECT sum(value) FROM rows WHERE n = %u)"
-		 " - (SELECT ifnull(sum(value), 0) FROM rows WHERE n = %u)",
-		 n, n, n - KEPT);
+	snprintf(
+		sql, sizeof(sql),
+		"UPDATE total SET last = %u, sum = sum + (SELECT sum(value) FROM rows WHERE n = %u)"
+		" - (SELECT ifnull(sum(value), 0) FROM rows WHERE n = %u)",
+		n, n, n - KEPT);
 	do_sql(sql);
 	snprintf(sql, sizeof(sql), "DELETE FROM rows WHERE n = %u", n - KEPT);
 	do_sql(sql);
