@@ -227,6 +227,18 @@ static inline bool is_same(const struct walk_step *s)
 	return READ_ONCE(*s->at) == s->val;
 }
 
+/* Returns whether the guest's entries are those of the walk: four, most often. */
+static inline bool is_current(const struct vcpu_walk *w)
+{
+	const struct walk_step *s = w->steps;
+
+	if (likely(w->end == s + 4))
+		return is_same(s) && is_same(s + 1) && is_same(s + 2) && is_same(s + 3);
+	while (s != w->end && is_same(s))
+		s++;
+	return s == w->end;
+}
+
 /*
  * Returns the host address of va if its translation is cached, or NULL. Compares the guest's
  * entries again, since a guest changes its tables without an exit.
@@ -234,19 +246,12 @@ static inline bool is_same(const struct walk_step *s)
 static inline u8 *same_page(struct vcpu *v, gvaddr_t va, bool write)
 {
 	struct vcpu_walk *w = v->recent;
-	const struct walk_step *s;
 
 	if (w->page != (va & PAGE_MASK))
 		w = walk_of(v, va);
-	if (w->page != (va & PAGE_MASK) || w->cr3 != v->paging.cr3 || (write && !w->write))
+	if (w->page != (va & PAGE_MASK) || w->cr3 != v->paging.cr3 || (write && !w->write) ||
+	    unlikely(!is_current(w)))
 		return NULL;
-	s = w->steps;
-	if (likely(w->end == s + 4) && is_same(s) && is_same(s + 1) && is_same(s + 2))
-		s += 3;
-	do {
-		if (unlikely(!is_same(s)))
-			return NULL;
-	} while (++s != w->end);
 	v->recent = w;
 	v->walk_checked = true;
 	return w->host + (va & ~PAGE_MASK);
