@@ -33,6 +33,7 @@ DIFF_PARTS = ('bench', 'boot', 'memory', 'native', 'control', 'devices')
 # backend finds at once; and when the emulator's disk is done.
 VARYING = ('boot.2 CPUs.', 'native.margay.sleep_excess', 'native.margay.futex_two',
            'control.margay.control_', 'control.margay.guest_', 'control.margay.disk_1m', 'control.margay.idle',
+           'control.margay.longest',
            'devices.bare', 'devices.VT-d.nvme', 'devices.AMD-Vi.nvme')
 TOLERANCE = 0.02
 BENCH_TARGETS = {'null_hypercall': 150, 'cpuid': 250, 'send_masked': 400, 'send_upcall': 700,
@@ -229,8 +230,13 @@ CONTROL_ROWS = (
     ('save', 'xl save, 256 MiB, idle', 100_000_000),
     ('restore', 'xl restore of that', 60_000_000),
     ('migrate', 'xl migrate to the same host, idle', 200_000_000),
+    ('migrate_load', '... that writes 40 MiB a second', 250_000_000),
+    ('gap_256', '... 256 MiB, idle but for a timer', None),
+    ('gap_1024', '... 1024 MiB', None),
     ('idle', 'an idle Linux guest, a second', 60_000))
 CONTROL_MEMORY_KIB = 256
+# The limits of all parties' instructions.
+CONTROL_ALL = {'save': 600_000_000, 'restore': 400_000_000, 'migrate': 1_000_000_000, 'migrate_load': 1_200_000_000}
 
 
 def show_control(data):
@@ -243,12 +249,18 @@ def show_control(data):
             other = xen[name]
             row += [f"{other[key]:,}" for key in ('all', 'hypervisor')]
             row.append(f"{other['hypervisor'] - other['decoder']:,}")
-        rows.append(row + verdict(cost['hypervisor'], target))
+        limit, (wanted, good) = CONTROL_ALL.get(name), verdict(cost['hypervisor'], target)
+        if limit and cost['all'] > limit:
+            good = 'over'
+        rows.append(row + [f'{limit:,}, {wanted}' if limit else wanted, good])
     row = ['memory for a guest of 256 MiB, KiB', '', f"{margay['memory']['kib']:,}"]
     row += ['', f"{xen['memory']['kib']:,}", ''] if xen else []
     rows.append(row + verdict(margay['memory']['kib'], CONTROL_MEMORY_KIB))
     table('A control domain and its guests, 1 CPU: instructions of all parties, and of the hypervisor',
           ['', 'all', 'Margay'] + (['all', 'Xen', 'Xen net'] if xen else []) + ['target', ''], rows)
+    for name, ns in margay['longest'].items():
+        beside_xen = f", on Xen {xen['longest'][name]:,}" if xen else ''
+        print(f"  Longest gap of the guest's CLOCK_REALTIME, {name}: {ns:,} ns{beside_xen}.")
     if xen:
         print("  The control domain is paravirtual on Xen. Xen net: without its decoding of instructions.")
 

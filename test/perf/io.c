@@ -13,6 +13,7 @@
  * io sleep SECONDS NAME     sleep
  * io mark                   begin or end an interval, for a shell
  * io row NAME               name an interval that two marks delimited
+ * io dirty PAGES            write so many pages each 10 ms, of 40 MiB, and print each longest gap of CLOCK_REALTIME
  * io memory DOMAIN          print KiB: what is free, and the domain's own (control domain)
  */
 #include <arpa/inet.h>
@@ -32,6 +33,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define __XEN_TOOLS__
@@ -394,6 +396,38 @@ static int run_row(char **arg)
 	return 0;
 }
 
+static uint64_t realtime(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static int run_dirty(char **arg)
+{
+	const size_t size = 40 * MIB;
+	unsigned int pages = (unsigned int)atoi(arg[0]);
+	volatile char *memory =
+		mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t longest = 0, before = realtime(), now;
+
+	if (memory == MAP_FAILED)
+		die("mmap");
+	for (size_t at = 0;;) {
+		for (unsigned int i = 0; i < pages; i++, at = (at + 4 * KIB) % size)
+			memory[at]++;
+		usleep(10000);
+		now = realtime();
+		if (now - before > longest) {
+			longest = now - before;
+			printf("io: gap %lu\n", longest);
+			fflush(stdout);
+		}
+		before = now;
+	}
+}
+
 static void sysctl(int fd, struct xen_sysctl *op)
 {
 	struct {
@@ -443,6 +477,7 @@ static const struct {
 	{ "sleep", 2, run_sleep },
 	{ "mark", 0, run_mark },
 	{ "row", 1, run_row },
+	{ "dirty", 1, run_dirty },
 	{ "memory", 1, run_memory },
 };
 

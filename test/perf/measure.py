@@ -506,6 +506,7 @@ def native(with_others=False):
 
 # In the order of the rows that count.c writes.
 IO_ROW = re.compile(r'\bio (?!memory)(\w+) (\d+)$')
+IO_LONGEST = re.compile(r'\bio longest (\w+) (\d+)$')
 IO_MEMORY = re.compile(r'\bio memory (\d+)$')
 IO_CMDLINE = 'console=hvc0 quiet nokaslr margay.test=io'
 # As for the bed xendom0.
@@ -526,6 +527,7 @@ def io_rows(lines, path):
     with_guest, alone = map(result.pop, IDLE)
     result['idle'] = {key: with_guest[key] - alone[key] for key in alone}
     result['memory'] = {'kib': int(lines.find(IO_MEMORY)[0][1])}
+    result['longest'] = {m[1]: int(m[2]) for m in lines.find(IO_LONGEST)}
     return result
 
 
@@ -535,7 +537,7 @@ def control_on_margay():
         (guest('linux-generic'), f'guest name=control vcpus=1 mem=768M initial -- {IO_CMDLINE}'),
         (guest('initramfs-io.gz'), 'initrd for=control')], 'console=com1')
     lines = Lines()
-    machine = beds.Machine(image, cpus=1, mem=2048, extra=[*ICOUNT, *xen_tools.counting(counts, range=MARGAY_RANGE)])
+    machine = beds.Machine(image, cpus=1, mem=4096, extra=[*ICOUNT, *xen_tools.counting(counts, range=MARGAY_RANGE)])
     machine.cpu = IO_CPU
     ended = beds.run_qemu(machine, lines, log, 1500)
     os.remove(image)
@@ -545,7 +547,7 @@ def control_on_margay():
 def control_on_xen():
     counts, log = (os.path.join(beds.OUT, f'perf/control-xen.{name}') for name in ('counts', 'log'))
     os.makedirs(os.path.dirname(log), exist_ok=True)
-    machine = beds.Machine(None, cpus=1, mem=2048, extra=[
+    machine = beds.Machine(None, cpus=1, mem=4096, extra=[
         *ICOUNT, *xen_tools.counting(counts, range=xen_tools.RANGE, **xen_tools.decoding())])
     machine.oracle_args, machine.oracle_mem = IO_CMDLINE, 768
     machine.oracle_initrd = guest('initramfs-io.gz')
