@@ -64,14 +64,10 @@ $(O)/tools/guestcheck: $(GUESTCHECK_OBJS) $(filter-out %/main.o,$(MGCTL_OBJS))
 	@echo "  LD      $@"
 	$(Q)$(CC) -static -pthread -Wl,--gc-sections -o $@ $^ -lxenevtchn $(XEN_LIBS)
 
-$(O)/tools/clockcheck $(O)/tools/nvmecheck $(O)/tools/quietcheck $(O)/tools/savecheck: $(O)/tools/%: test/beds/linux/%.c tools/tools.mk $(O)/flags/tools
+$(O)/tools/dbcheck: CHECK_LIBS := -Wl,-w -lsqlite3 -lm
+$(O)/tools/clockcheck $(O)/tools/nvmecheck $(O)/tools/quietcheck $(O)/tools/savecheck $(O)/tools/dbcheck: $(O)/tools/%: test/beds/linux/%.c tools/tools.mk $(O)/flags/tools
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -pthread -o $@ $<
-
-$(O)/tools/dbcheck: test/beds/linux/dbcheck.c tools/tools.mk $(O)/flags/tools
-	@mkdir -p $(@D)
-	@echo "  CC      $<"
-	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -pthread -Wl,-w -o $@ $< -lsqlite3 -lm
+	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -pthread -o $@ $< $(CHECK_LIBS)
 
 -include $(BOOTCHECK_OBJS:.o=.d) $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJS:.o=.d) $(CHECKPOINT_OBJS:.o=.d)

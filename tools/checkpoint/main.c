@@ -274,8 +274,11 @@ static int restart(const char *dir, uint64_t point)
 	if (!rest || !size || config[size - 1] || disks_of(c, &disks) ||
 	    disks_restore(&disks, &before))
 		return failed(dir);
-	if (pipe(fds) || (pid = fork()) < 0)
-		return fprintf(stderr, "margay-checkpoint: %s\n", strerror(errno)), 1;
+	if (pipe(fds) || (pid = fork()) < 0) {
+		fprintf(stderr, "margay-checkpoint: %s\n", strerror(errno));
+		disks_keep(&before, true);
+		return 1;
+	}
 	if (!pid) {
 		char name[32];
 
