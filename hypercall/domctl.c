@@ -271,7 +271,7 @@ long domctl_psr_alloc(struct vcpu *v __unused, struct domain *d __unused,
 }
 
 /* Where the operation may be used. */
-enum { ANY_STATE = 1, OUT = 2, NO_DOMAIN = 4, NEXT = 8 };
+enum { ANY_STATE = 1, OUT = 2, NO_DOMAIN = 4, NEXT = 8, PAUSES = 16 };
 
 static const struct {
 	u16 cmd;
@@ -281,6 +281,23 @@ static const struct {
 #define DOMCTL(name, flags) { XEN_DOMCTL_##name, flags, domctl_##name },
 #include "domctl.def"
 };
+
+/* An operation that needs d's vCPUs off their CPUs, which they leave soon: nothing that they do waits for domctl. */
+static long while_paused(struct vcpu *v, struct domain *d, struct xen_domctl *op, domctl_fn *fn)
+{
+	long rc;
+
+	if (d == v->domain)
+		return -EINVAL;
+	domain_pause(d);
+	while (!domain_off_cpus(d)) {
+		arch_poll_irqs();
+		cpu_relax();
+	}
+	rc = fn(v, d, op);
+	domain_unpause(d);
+	return rc;
+}
 
 static long operate(struct vcpu *v, struct xen_domctl *op, bool *out)
 {
@@ -300,6 +317,8 @@ static long operate(struct vcpu *v, struct xen_domctl *op, bool *out)
 			return -ESRCH;
 	}
 	*out = ops[i].flags & OUT;
+	if (ops[i].flags & PAUSES)
+		return while_paused(v, d, op, ops[i].fn);
 	return ops[i].fn(v, d, op);
 }
 

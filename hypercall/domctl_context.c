@@ -53,7 +53,7 @@ static u32 save(struct vcpu *v, const struct vcpu_record *r)
 	return r->save(v, record);
 }
 
-long domctl_gethvmcontext(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
+long domctl_gethvmcontext(struct vcpu *cur __unused, struct domain *d, struct xen_domctl *op)
 {
 	struct stream s = { handle_va(op->u.hvmcontext.buffer), op->u.hvmcontext.size, 0 };
 	struct hvm_save_header header = { .magic = HVM_FILE_MAGIC, .version = HVM_FILE_VERSION,
@@ -61,11 +61,6 @@ long domctl_gethvmcontext(struct vcpu *cur, struct domain *d, struct xen_domctl 
 					  .gtsc_khz = (u32)(arch_tsc_hz() / 1000) };
 	long rc;
 
-	if (d == cur->domain)
-		return -EINVAL;
-	rc = domain_stopped(d);
-	if (rc)
-		return rc;
 	d->record_tsc = rdtsc();
 	rc = put_record(&s, HVM_SAVE_CODE(HEADER), 0, &header, sizeof(header));
 	for (const struct vcpu_record *r = vcpu_records; !rc && r->save; r++) {
@@ -82,19 +77,16 @@ long domctl_gethvmcontext(struct vcpu *cur, struct domain *d, struct xen_domctl 
 	return rc;
 }
 
-long domctl_gethvmcontext_partial(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
+long domctl_gethvmcontext_partial(struct vcpu *cur __unused, struct domain *d,
+				  struct xen_domctl *op)
 {
 	struct xen_domctl_hvmcontext_partial *u = &op->u.hvmcontext_partial;
 	const struct vcpu_record *r = find(u->type);
 	struct vcpu *v = domain_vcpu(d, u->instance);
 	u64 room = u->bufsz;
-	long rc;
 
-	if (d == cur->domain || !r->save)
+	if (!r->save)
 		return -EINVAL;
-	rc = domain_stopped(d);
-	if (rc)
-		return rc;
 	d->record_tsc = rdtsc();
 	u->bufsz = v ? save(v, r) : 0;
 	if (!u->bufsz)
@@ -126,18 +118,14 @@ static long load(struct domain *d, const struct hvm_save_descriptor *desc, gvadd
 	return rc;
 }
 
-long domctl_sethvmcontext(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
+long domctl_sethvmcontext(struct vcpu *cur __unused, struct domain *d, struct xen_domctl *op)
 {
 	gvaddr_t at = handle_va(op->u.hvmcontext.buffer);
 	u32 size = op->u.hvmcontext.size, done = 0;
 	struct hvm_save_descriptor desc;
-	long rc;
+	long rc = 0;
 
-	if (d == cur->domain)
-		return -EINVAL;
-	rc = domain_stopped(d);
-	if (!rc)
-		d->record_tsc = rdtsc();
+	d->record_tsc = rdtsc();
 	while (!rc) {
 		if (size - done < sizeof(desc))
 			return -ENODATA;

@@ -92,20 +92,17 @@ long domctl_getvcpuinfo(struct vcpu *cur __unused, struct domain *d, struct xen_
 	return 0;
 }
 
-long domctl_getvcpucontext(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
+long domctl_getvcpucontext(struct vcpu *cur __unused, struct domain *d, struct xen_domctl *op)
 {
 	struct xen_domctl_vcpucontext *u = &op->u.vcpucontext;
 	struct vcpu *v = domain_vcpu(d, u->vcpu);
 	struct vcpu_guest_context *c;
 	long rc;
 
-	if (!v || d == cur->domain)
+	if (!v)
 		return -EINVAL;
 	if (!v->initialised)
 		return -ENODATA;
-	rc = domain_stopped(d);
-	if (rc)
-		return rc;
 	c = kzalloc(sizeof(*c));
 	if (!c)
 		return -ENOMEM;
@@ -116,20 +113,16 @@ long domctl_getvcpucontext(struct vcpu *cur, struct domain *d, struct xen_domctl
 }
 
 /* Sets the general registers: how the tools change what a suspended guest's hypercall returns. */
-long domctl_setvcpucontext(struct vcpu *cur, struct domain *d, struct xen_domctl *op)
+long domctl_setvcpucontext(struct vcpu *cur __unused, struct domain *d, struct xen_domctl *op)
 {
 	struct xen_domctl_vcpucontext *u = &op->u.vcpucontext;
 	struct vcpu *v = domain_vcpu(d, u->vcpu);
 	struct cpu_user_regs r;
-	long rc;
 
-	if (!v || d == cur->domain || !v->initialised)
+	if (!v || !v->initialised)
 		return -EINVAL;
 	if (!handle_va(u->ctxt))	/* to reset the vCPU, as for PV guests */
 		return -EOPNOTSUPP;
-	rc = domain_stopped(d);
-	if (rc)
-		return rc;
 	if (copy_from_guest(&r, handle_va(u->ctxt) + offsetof(struct vcpu_guest_context, user_regs),
 			    sizeof(r)))
 		return -EFAULT;

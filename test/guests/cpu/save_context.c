@@ -129,7 +129,8 @@ static bool turn(uint32_t domain)
 	memcpy(old[i], saved, size);
 	old_size[i] = size;
 	CHECK_RET(domctl(XEN_DOMCTL_unpausedomain, domain), 0);
-	CHECK_RET(context_op(XEN_DOMCTL_gethvmcontext, domain, saved, ROOM), -XEN_EINVAL);
+	/* A running one is paused for the call. */
+	CHECK_RET(context_op(XEN_DOMCTL_gethvmcontext, domain, saved, ROOM), 0);
 	return true;
 }
 
