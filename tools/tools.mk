@@ -41,7 +41,7 @@ $(O)/tools/mgctl: $(MGCTL_OBJS)
 	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ $(XEN_LIBS)
 
 # Xen's libxl is a shared library of the control domain, and so are those that it needs.
-CHECKPOINT_OBJS := $(patsubst %,$(O)/obj/tools/checkpoint/%.o,main stream chain disk)
+CHECKPOINT_OBJS := $(patsubst %,$(O)/obj/tools/checkpoint/%.o,main live stream chain disk)
 $(CHECKPOINT_OBJS): $(O)/obj/%.o: %.c tools/tools.mk $(O)/flags/tools
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
@@ -50,7 +50,7 @@ $(CHECKPOINT_OBJS): $(O)/obj/%.o: %.c tools/tools.mk $(O)/flags/tools
 $(O)/tools/margay-checkpoint: $(CHECKPOINT_OBJS)
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
-	$(Q)$(CC) -pthread -o $@ $^ -lxenlight -lxentoollog -lzstd -ldevmapper
+	$(Q)$(CC) -pthread -o $@ $^ -lxenlight -lxentoollog -lxenctrl -lxenforeignmemory -lxenstore -lzstd -ldevmapper
 
 # For tests in Linux guests: mgctl's library access to Margay, and checks of what a guest relies on.
 GUESTCHECK_OBJS := $(patsubst %,$(O)/obj/test/beds/linux/%.o,guestcheck channels)

@@ -228,6 +228,68 @@ static void test_random(void **state)
 	assert_true(refused > 150);
 }
 
+static int calls;
+
+/* The context gets longer. */
+static int renew(void *arg, uint32_t type, char **data, uint32_t *length)
+{
+	calls++;
+	if (type != STREAM_CONTEXT)
+		return 0;
+	free(*data);
+	*length = (uint32_t)strlen(arg);
+	*data = strdup(arg);
+	return *length ? 0 : -1;
+}
+
+static char *find(char *in, size_t n, const char *text)
+{
+	for (size_t i = 0; i + strlen(text) <= n; i++)
+		if (!memcmp(in + i, text, strlen(text)))
+			return in + i;
+	return NULL;
+}
+
+static void test_renew(void **state)
+{
+	static char longer[] = "another context of the vCPUs", nothing[] = "";
+	int from, pages = open_file("pages");
+	char *rest, *part, *found;
+	uint64_t nr_seen;
+	uint8_t *seen;
+	size_t n, nr;
+
+	(void)state;
+	make_stream();
+	from = file_of(stream, size);
+	assert_int_equal(stream_read(from, pages, &seen, &nr_seen, &rest, &n), 0);
+	for (nr = 0; nr < n - 8; nr++) {	/* libxl's last record is not looked at */
+		size_t cut = nr;
+
+		part = malloc(nr + 1);
+		memcpy(part, rest, nr);
+		assert_int_equal(stream_renew(&part, &cut, renew, longer), -1);
+		assert_int_equal(cut, nr);
+		free(part);
+	}
+	calls = 0;
+	nr = n;
+	assert_int_equal(stream_renew(&rest, &nr, renew, nothing), -1);
+	assert_int_equal(nr, n);
+	assert_int_equal(stream_renew(&rest, &nr, renew, longer), 0);
+	assert_int_equal(calls, 3 + 4);
+	assert_int_equal(nr, n + 8);
+	assert_int_equal(memcmp(rest + nr - 16, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16), 0);
+	found = find(rest, nr, longer);
+	assert_non_null(found);
+	assert_int_equal(*(uint32_t *)(void *)(found - 4), sizeof(longer) - 1);
+	assert_null(find(rest, nr, "the context of"));
+	free(seen);
+	free(rest);
+	close(from);
+	close(pages);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -250,6 +312,7 @@ int main(void)
 		cmocka_unit_test(test_round),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_renew),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

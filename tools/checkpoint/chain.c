@@ -77,7 +77,7 @@ struct chain {
 	struct file *files;	/* the point's first, then its ancestors */
 	unsigned nr_files;
 	struct place *places;
-	size_t nr_places;
+	size_t nr_places, last;		/* last: where find() ended */
 	/* The block of pages that was read last. */
 	uint8_t *pages;
 	uint32_t pages_file;
@@ -330,11 +330,14 @@ uint64_t chain_point(const struct chain *c)
 	return c->files[0].point;
 }
 
-/* Returns the first place whose gfn is not lower. */
-static const struct place *find(const struct chain *c, uint64_t gfn)
+/* Returns the first place whose gfn is not lower: mostly that of the last call, or the next one. */
+static const struct place *find(struct chain *c, uint64_t gfn)
 {
-	size_t low = 0, high = c->nr_places;
+	size_t low = 0, high = c->nr_places, end = c->last + 2 < high ? c->last + 2 : high;
 
+	for (size_t i = c->last; i < end; i++)
+		if (c->places[i].e.gfn >= gfn && (!i || c->places[i - 1].e.gfn < gfn))
+			return &c->places[c->last = i];
 	while (low < high) {
 		size_t mid = (low + high) / 2;
 
@@ -343,10 +346,11 @@ static const struct place *find(const struct chain *c, uint64_t gfn)
 		else
 			high = mid;
 	}
+	c->last = low;
 	return low < c->nr_places ? &c->places[low] : NULL;
 }
 
-bool chain_next(const struct chain *c, uint64_t *gfn)
+bool chain_next(struct chain *c, uint64_t *gfn)
 {
 	const struct place *p = find(c, *gfn);
 

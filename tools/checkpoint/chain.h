@@ -30,7 +30,7 @@ void chain_close(struct chain *c);
 uint64_t chain_point(const struct chain *c);
 
 /* Sets *gfn to the first page from *gfn on. Returns false if there is none. */
-bool chain_next(const struct chain *c, uint64_t *gfn);
+bool chain_next(struct chain *c, uint64_t *gfn);
 /* Reads a page. 1; 0: the point has no such page; -1: error. */
 int chain_page(struct chain *c, uint64_t gfn, void *page);
 /* Reads a state: its contents, to be freed, or NULL: there is none, or an error. */

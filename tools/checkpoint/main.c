@@ -4,6 +4,7 @@
  * libxl: memory is copied while the guest runs, and the guest stops for the last round and its state.
  */
 #include "disk.h"
+#include "live.h"
 #include "stream.h"
 
 #include <errno.h>
@@ -24,13 +25,15 @@
 #define XL_JSON_STREAM2 3u
 
 static const char usage[] =
-	"Usage: margay-checkpoint save [-d] [-p] GUEST DIRECTORY   a new checkpoint; the guest goes on\n"
-	"       margay-checkpoint restart DIRECTORY [N]            starts the guest as it was then\n"
-	"       margay-checkpoint list DIRECTORY                   the checkpoints that are whole\n"
-	"       margay-checkpoint merge DIRECTORY [N]              makes one of all up to N\n"
-	"       margay-checkpoint resume GUEST                     lets it go on if a save was killed\n"
+	"Usage: margay-checkpoint save [-d] [-f] [-p] GUEST DIRECTORY   a new checkpoint; the guest goes on\n"
+	"       margay-checkpoint restart DIRECTORY [N]                 starts the guest as it was then\n"
+	"       margay-checkpoint list DIRECTORY                        the checkpoints that are whole\n"
+	"       margay-checkpoint merge DIRECTORY [N]                   makes one of all up to N\n"
+	"       margay-checkpoint resume GUEST                          lets it go on if a save was killed\n"
+	"       margay-checkpoint forget GUEST                          ends its log of dirty pages\n"
 	"N is the last one unless it is given. -d: the guest's disks are in the checkpoint, too: thin volumes\n"
-	"of the device mapper. -p leaves the guest paused, so that other disks can be copied; then: xl unpause GUEST.\n";
+	"of the device mapper. -f reads all of the memory, and keeps no log of dirty pages for the next save, so\n"
+	"that the guest has large mappings again. -p leaves the guest paused, so that other disks can be copied; then: xl unpause GUEST.\n";
 
 static int failed(const char *what)
 {
@@ -46,91 +49,132 @@ static unsigned threads(void)
 }
 
 struct reading {
-	int from, pages, rc;
-	uint8_t *seen;
-	uint64_t nr_seen;
-	char *rest, why[512];
-	size_t nr_rest;
+	int from, rc;
+	struct memory *m;
+	char why[512];
 };
 
 static void *read_stream(void *arg)
 {
 	struct reading *r = arg;
+	struct memory *m = r->m;
 
-	r->rc = stream_read(r->from, r->pages, &r->seen, &r->nr_seen, &r->rest, &r->nr_rest);
+	r->rc = stream_read(r->from, m->pages, &m->has, &m->nr, &m->rest, &m->nr_rest);
 	if (r->rc)
 		snprintf(r->why, sizeof(r->why), "%s", chain_error());
 	close(r->from);	/* the writer hears of it */
 	return NULL;
 }
 
-/* What the disks of a checkpoint are and where they are noted; nr is 0 without -d. */
-struct disks_at {
-	struct disks disks;
+/* A guest of which a checkpoint is made. */
+struct guest {
+	libxl_ctx *ctx;
+	uint32_t domid;
+	struct live *live;
+	bool log, paused;	/* keeps a log for the next save; is paused in the end */
+	struct disks disks;	/* none without -d */
 	const char *dir;
 	uint64_t point;
 };
 
-/* Saves the guest through a pipe, and its disks, and lets it go on, or be paused. 0 or 1. */
-static int take(libxl_ctx *ctx, uint32_t domid, bool paused, struct reading *r, struct disks_at *at)
+/* Ends the stop: with the disks' snapshots. 0 or -1; the guest goes on in either case. */
+static int go_on(struct guest *g)
 {
-	int fds[2], rc, disks = 0;
+	int rc = disks_snapshot(&g->disks, g->dir, g->point);
+
+	if (g->paused)
+		libxl_domain_pause(g->ctx, g->domid, NULL);
+	if (libxl_domain_resume(g->ctx, g->domid, 1, NULL))
+		fprintf(stderr,
+			"margay-checkpoint: the guest does not go on: try resume, or restart it\n");
+	return rc;
+}
+
+/* Saves the guest through a pipe, and its disks, and lets it go on. 0 or 1. */
+static int take(struct guest *g, struct memory *m)
+{
+	struct reading r = { .rc = -1, .m = m };
+	int fds[2], rc, end = 0;
 	pthread_t thread;
 
 	if (pipe2(fds, O_CLOEXEC))
 		return fprintf(stderr, "margay-checkpoint: pipe: %s\n", strerror(errno)), 1;
-	r->from = fds[0];
-	if (pthread_create(&thread, NULL, read_stream, r))
+	r.from = fds[0];
+	if (pthread_create(&thread, NULL, read_stream, &r))
 		return fprintf(stderr, "margay-checkpoint: no thread\n"), 1;
-	rc = libxl_domain_suspend(ctx, domid, fds[1], LIBXL_SUSPEND_LIVE, NULL);
-	if (!rc)
-		disks = disks_snapshot(&at->disks, at->dir, at->point);
-	if (!rc && paused)
-		libxl_domain_pause(ctx, domid, NULL);
-	if (!rc && libxl_domain_resume(ctx, domid, 1, NULL))
-		fprintf(stderr,
-			"margay-checkpoint: the guest does not go on: try resume, or restart it\n");
+	rc = libxl_domain_suspend(g->ctx, g->domid, fds[1], LIBXL_SUSPEND_LIVE, NULL);
+	if (!rc) {
+		g->log = g->log && !live_begin(g->live); /* a guest with a PCI function has none */
+		end = go_on(g);
+	}
 	close(fds[1]);
 	pthread_join(thread, NULL);
 	if (rc)
 		return fprintf(stderr, "margay-checkpoint: libxl cannot save the guest: error %d\n",
 			       rc),
 		       1;
-	if (r->rc)
-		return fprintf(stderr, "margay-checkpoint: %s\n", r->why), 1;
-	return disks ? failed(at->dir) : 0;
+	if (r.rc)
+		return fprintf(stderr, "margay-checkpoint: %s\n", r.why), 1;
+	return end ? failed(g->dir) : 0;
 }
 
-/* Stores what was taken in the new point n, which is then the chain's, or gone. */
-static int store(const char *dir, struct chain_new *n, struct chain *parent,
-		 const struct reading *r, const char *config, const struct disks *disks)
+/* The same by the log, which goes on since the point before. */
+static int take_changes(struct guest *g, struct chain *before, struct memory *m)
 {
-	char *text = disks_text(disks);
+	int rc;
+
+	if (live_read(g->live, m))
+		return failed(g->dir);
+	rc = libxl_domain_suspend_only(g->ctx, g->domid, NULL);
+	if (rc)
+		return fprintf(stderr, "margay-checkpoint: libxl cannot stop the guest: error %d\n",
+			       rc),
+		       1;
+	rc = live_read_last(g->live, before, m);
+	if (rc)
+		failed(g->dir);
+	if (go_on(g) && !rc)
+		rc = failed(g->dir);
+	return rc != 0;
+}
+
+static bool bit(const uint8_t *map, uint64_t i)
+{
+	return map[i / 8] >> i % 8 & 1;
+}
+
+/* Stores what was taken in the new point n, which is then the chain's, or gone. log: its name, or NULL. */
+static int store(const struct guest *g, struct chain_new *n, struct chain *parent,
+		 const struct memory *m, const char *config, const char *log)
+{
+	char *text = disks_text(&g->disks);
 	uint64_t old = 0, all, stored;
 	uint8_t page[CHAIN_PAGE];
 	int rc = text ? 0 : chain_fail("no memory");
 
 	/* Pages that the guest has, and those that only the parent has, in their order. */
-	for (uint64_t i = 0; !rc && i < r->nr_seen; i++) {
-		if (!(i % 8) && !r->seen[i / 8])
-			continue;
-		if (!(r->seen[i / 8] >> i % 8 & 1))
+	for (uint64_t i = 0; !rc && i < m->nr; i++) {
+		if (!(i % 8) && !m->has[i / 8])
+			i += 7;
+		if (!bit(m->has, i))
 			continue;
 		for (; !rc && parent && chain_next(parent, &old) && old < i; old++)
 			rc = chain_gone(n, old);
-		memset(page, 0, sizeof(page));
-		if (!rc && pread(r->pages, page, sizeof(page), (off_t)(i * CHAIN_PAGE)) < 0)
-			rc = -1;
-		if (!rc)
-			rc = chain_add(n, i, page);
 		old = old == i ? i + 1 : old;
+		if (rc || (m->read && !bit(m->read, i)))
+			continue;
+		memset(page, 0, sizeof(page));
+		rc = pread(m->pages, page, sizeof(page), (off_t)(i * CHAIN_PAGE)) < 0 ?
+			     chain_fail("the file of pages: %s", strerror(errno)) :
+			     chain_add(n, i, page);
 	}
 	for (; !rc && parent && chain_next(parent, &old); old++)
 		rc = chain_gone(n, old);
 	if (!rc)
 		rc = chain_add_state(n, "config", config, strlen(config) + 1) ||
-				     chain_add_state(n, "stream", r->rest, r->nr_rest) ||
-				     chain_add_state(n, "disks", text, strlen(text) + 1) ?
+				     chain_add_state(n, "stream", m->rest, m->nr_rest) ||
+				     chain_add_state(n, "disks", text, strlen(text) + 1) ||
+				     (log && chain_add_state(n, "log", log, LIVE_NAME)) ?
 			     -1 :
 			     0;
 	free(text);
@@ -139,9 +183,9 @@ static int store(const char *dir, struct chain_new *n, struct chain *parent,
 		chain_abort(n);
 	else
 		rc = chain_commit(n);
-	if (rc)
-		return failed(dir);
-	printf("%" PRIu64 " pages, of which %" PRIu64 " are new\n", all, stored);
+	if (rc || (log && live_note(g->live, log)))
+		return failed(g->dir);
+	printf("%" PRIu64 " pages read, of which %" PRIu64 " are new\n", all, stored);
 	return 0;
 }
 
@@ -181,6 +225,18 @@ static int resume(const char *guest)
 	return rc;
 }
 
+static int forget(const char *guest)
+{
+	uint32_t domid;
+	libxl_ctx *ctx = open_guest(guest, &domid);
+	struct live *l = ctx ? live_open(domid) : NULL;
+	int rc = !ctx ? 1 : !l || live_note(l, NULL) || live_end(l) ? failed(guest) : 0;
+
+	live_close(l);
+	libxl_ctx_free(ctx);
+	return rc;
+}
+
 static int find_disks(const libxl_domain_config *config, struct disks *d)
 {
 	for (int i = 0; i < config->num_disks; i++)
@@ -189,60 +245,83 @@ static int find_disks(const libxl_domain_config *config, struct disks *d)
 	return 0;
 }
 
-static int save(const char *guest, const char *dir, bool with_disks, bool paused)
+/* Makes an unnamed file in the directory. -1: error. */
+static int unnamed(const char *dir)
 {
-	uint32_t domid;
-	libxl_ctx *ctx = open_guest(guest, &domid);
-	struct disks_at at = { .dir = dir };
-	struct reading r = { .rc = -1 };
-	struct chain *parent;
-	struct chain_new *n;
-	libxl_domain_config config;
-	char path[4096], *json = NULL;
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/memory.XXXXXX", dir);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd < 0)
+		chain_fail("%s: %s", path, strerror(errno));
+	else
+		unlink(path);
+	return fd;
+}
+
+/* Makes the next point of the chain. full: of all of the guest's memory, and without a log. 0 or 1. */
+static int save_point(struct guest *g, const char *config, bool full)
+{
+	struct chain *parent = chain_open(g->dir, CHAIN_LAST);
+	bool changes = !full && parent && live_goes_on(g->live, parent);
+	struct memory m = { .pages = unnamed(g->dir) };
+	struct chain_new *n = m.pages < 0 ? NULL : chain_begin(g->dir, parent, threads());
+	char name[LIVE_NAME];
 	int rc = 1;
 
-	if (!ctx)
-		return 1;
-	libxl_domain_config_init(&config);
-	if (libxl_retrieve_domain_configuration(ctx, domid, &config, NULL) ||
-	    !(json = libxl_domain_config_to_json(ctx, &config))) {
-		fprintf(stderr, "margay-checkpoint: libxl does not know the configuration of %s\n",
-			guest);
-		goto out;
-	}
-	if (with_disks && find_disks(&config, &at.disks))
-		goto out;
-	if (mkdir(dir, 0700) && errno != EEXIST) {
-		fprintf(stderr, "margay-checkpoint: %s: %s\n", dir, strerror(errno));
-		goto out;
-	}
-	snprintf(path, sizeof(path), "%s/memory.XXXXXX", dir);
-	r.pages = mkostemp(path, O_CLOEXEC);
-	if (r.pages < 0) {
-		fprintf(stderr, "margay-checkpoint: %s: %s\n", path, strerror(errno));
-		goto out;
-	}
-	unlink(path);
-	disks_clean(dir);	/* what a save that was killed has left */
-	parent = chain_open(dir, CHAIN_LAST);
-	n = chain_begin(dir, parent, threads());
-	if (n) {
-		at.point = chain_new_point(n);
-		rc = take(ctx, domid, paused, &r, &at);
+	g->log = !full;
+	if (!n) {
+		failed(g->dir);
+	} else if (live_name(name) || live_note(g->live, NULL)) {
+		failed(g->dir);
+		chain_abort(n);
+	} else {
+		g->point = chain_new_point(n);
+		rc = changes ? take_changes(g, parent, &m) : take(g, &m);
 		if (rc)
 			chain_abort(n);
 		else
-			rc = store(dir, n, parent, &r, json, &at.disks);
-	} else {
-		failed(dir);
+			rc = store(g, n, parent, &m, config, g->log ? name : NULL);
 	}
 	chain_close(parent);
-	disks_clean(dir);
-	close(r.pages);
-out:
+	if (m.pages >= 0)
+		close(m.pages);
+	free(m.has);
+	free(m.read);
+	free(m.rest);
+	return rc;
+}
+
+static int save(const char *name, const char *dir, bool with_disks, bool full, bool paused)
+{
+	struct guest g = { .dir = dir, .paused = paused };
+	libxl_domain_config config;
+	char *json = NULL;
+	int rc = 1;
+
+	g.ctx = open_guest(name, &g.domid);
+	if (!g.ctx)
+		return 1;
+	libxl_domain_config_init(&config);
+	g.live = live_open(g.domid);
+	if (!g.live) {
+		failed(name);
+	} else if (libxl_retrieve_domain_configuration(g.ctx, g.domid, &config, NULL) ||
+		   !(json = libxl_domain_config_to_json(g.ctx, &config))) {
+		fprintf(stderr, "margay-checkpoint: libxl does not know the configuration of %s\n",
+			name);
+	} else if (mkdir(dir, 0700) && errno != EEXIST) {
+		fprintf(stderr, "margay-checkpoint: %s: %s\n", dir, strerror(errno));
+	} else if (!with_disks || !find_disks(&config, &g.disks)) {
+		disks_clean(dir);	/* what a save that was killed has left */
+		rc = save_point(&g, json, full);
+		disks_clean(dir);
+	}
+	live_close(g.live);
 	free(json);
 	libxl_domain_config_dispose(&config);
-	libxl_ctx_free(ctx);
+	libxl_ctx_free(g.ctx);
 	return rc;
 }
 
@@ -348,7 +427,7 @@ static int merge(const char *dir, uint64_t point)
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
-	bool disks = false, paused = false, wrong = false;
+	bool disks = false, full = false, paused = false, wrong = false;
 	uint64_t point = CHAIN_LAST;
 	char none[] = "", *end = none;
 	int option;
@@ -357,16 +436,19 @@ int main(int argc, char **argv)
 		return fputs(usage, stdout) == EOF;
 	if (!strcmp(what, "save")) {
 		optind = 2;
-		while ((option = getopt(argc, argv, "dp")) != -1) {
+		while ((option = getopt(argc, argv, "dfp")) != -1) {
 			disks |= option == 'd';
+			full |= option == 'f';
 			paused |= option == 'p';
 			wrong |= option == '?';
 		}
 		if (!wrong && argc - optind == 2)
-			return save(argv[optind], argv[optind + 1], disks, paused);
+			return save(argv[optind], argv[optind + 1], disks, full, paused);
 	}
 	if (argc == 3 && !strcmp(what, "resume"))
 		return resume(argv[2]);
+	if (argc == 3 && !strcmp(what, "forget"))
+		return forget(argv[2]);
 	if (argc == 4) {
 		errno = 0;
 		point = strtoull(argv[3], &end, 10);

@@ -283,12 +283,13 @@ static int put_pages(int to, struct chain *c)
 	return rc;
 }
 
+/* Where libxc's records are in the rest. */
+#define RECORDS (sizeof(struct libxl_header) + sizeof(struct record) + sizeof(struct libxc_header))
+
 /* Puts the pages where they were: after the static data, which configures the domain. */
 int stream_write(int to, struct chain *c, const char *rest, size_t nr_rest)
 {
-	const size_t start =
-		sizeof(struct libxl_header) + sizeof(struct record) + sizeof(struct libxc_header);
-	size_t at = start;
+	size_t at = RECORDS;
 	struct record rec;
 
 	do {
@@ -300,4 +301,41 @@ int stream_write(int to, struct chain *c, const char *rest, size_t nr_rest)
 	if (at > nr_rest)
 		return chain_fail("the checkpoint has no place for its pages");
 	return put(to, rest, at) || put_pages(to, c) || put(to, rest + at, nr_rest - at) ? -1 : 0;
+}
+
+int stream_renew(char **rest, size_t *nr_rest,
+		 int (*renew)(void *arg, uint32_t type, char **data, uint32_t *length), void *arg)
+{
+	static const char zeros[8];
+	struct reader to = { 0 };
+	struct record rec = { .type = C_OPTIONAL };
+	size_t at = RECORDS;
+	int rc = at > *nr_rest || keep(&to, *rest, at);
+
+	while (!rc && rec.type != C_END) {
+		char *data = NULL;
+		size_t n;
+
+		rc = chain_fail("the checkpoint's stream ends at offset %zu", at);
+		if (*nr_rest - at < sizeof(rec))
+			break;
+		memcpy(&rec, *rest + at, sizeof(rec));
+		at += sizeof(rec);
+		n = (rec.length + 7ull) & ~7ull;
+		if (n > *nr_rest - at || !(data = malloc(n + 1)))
+			break;
+		memcpy(data, *rest + at, n);
+		at += n;
+		rc = renew(arg, rec.type, &data, &rec.length) || keep(&to, &rec, sizeof(rec)) ||
+		     keep(&to, data, rec.length) || keep(&to, zeros, -rec.length & 7);
+		free(data);
+	}
+	if (rc || keep(&to, *rest + at, *nr_rest - at)) {
+		free(to.rest);
+		return -1;
+	}
+	free(*rest);
+	*rest = to.rest;
+	*nr_rest = to.nr_rest;
+	return 0;
 }
