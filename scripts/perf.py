@@ -233,6 +233,8 @@ CONTROL_ROWS = (
     ('migrate_load', '... that writes 40 MiB a second', 250_000_000),
     ('gap_256', '... 256 MiB, idle but for a timer', None),
     ('gap_1024', '... 1024 MiB', None),
+    ('checkpoint', 'margay-checkpoint save, 1024 MiB', None),
+    ('checkpoint_next', '... the next one, of a guest that writes 40 MiB a second', 80_000_000),
     ('idle', 'an idle Linux guest, a second', 60_000))
 CONTROL_MEMORY_KIB = 256
 # The limits of all parties' instructions.

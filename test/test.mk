@@ -137,10 +137,10 @@ $(IO_DEVICE_INITRAMFS): $(O)/cache/busybox/busybox test/beds/mkinitramfs.sh test
 	$(Q)test/beds/mkinitramfs.sh $< $@ $(DEVICE_MODULES) $(O)/tools/io
 
 $(IO_INITRAMFS): $(O)/cache/busybox/busybox $(O)/cache/control/root.tar test/beds/mkcontrol.sh test/beds/control/init \
-		test/beds/control/tests/io $(XL_MODULES) $(O)/tools/mgctl $(O)/tools/io $(O)/guests/linux-cloud \
-		$(IO_GUEST_INITRAMFS)
-	$(Q)test/beds/mkcontrol.sh $< $(O)/cache/control/root.tar $@ $(XL_MODULES) $(O)/tools/mgctl $(O)/tools/io \
-		vmlinux=$(O)/guests/linux-cloud initramfs=$(IO_GUEST_INITRAMFS)
+		test/beds/control/tests/io $(XL_MODULES) $(O)/tools/mgctl $(O)/tools/margay-checkpoint $(O)/tools/io \
+		$(O)/guests/linux-cloud $(IO_GUEST_INITRAMFS)
+	$(Q)test/beds/mkcontrol.sh $< $(O)/cache/control/root.tar $@ $(XL_MODULES) $(O)/tools/mgctl $(O)/tools/margay-checkpoint \
+		$(O)/tools/io vmlinux=$(O)/guests/linux-cloud initramfs=$(IO_GUEST_INITRAMFS)
 
 # The same work in a KVM guest.
 KVM_INITRAMFS := $(O)/guests/initramfs-kvm.cpio

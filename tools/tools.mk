@@ -41,7 +41,7 @@ $(O)/tools/mgctl: $(MGCTL_OBJS)
 	$(Q)$(CC) -static -Wl,--gc-sections -o $@ $^ $(XEN_LIBS)
 
 # Xen's libxl is a shared library of the control domain, and so are those that it needs.
-CHECKPOINT_OBJS := $(patsubst %,$(O)/obj/tools/checkpoint/%.o,main live stream chain disk)
+CHECKPOINT_OBJS := $(patsubst %,$(O)/obj/tools/checkpoint/%.o,main live monitor stream chain disk)
 $(CHECKPOINT_OBJS): $(O)/obj/%.o: %.c tools/tools.mk $(O)/flags/tools
 	@mkdir -p $(@D)
 	@echo "  CC      $<"

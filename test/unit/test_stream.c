@@ -139,6 +139,10 @@ static void test_round(void **state)
 		assert_page(pages, wanted[i].n, wanted[i].seed);
 	assert_int_equal(seen[0], 0x33);
 	assert_int_equal(seen[1], 1);	/* page 8 is there, without contents yet */
+	/* Page 3 went: should it come back as zeros, nothing is written. */
+	assert_int_equal(pread(pages, page, sizeof(page), 3 * CHAIN_PAGE), sizeof(page));
+	for (unsigned i = 0; i < sizeof(page); i++)
+		assert_int_equal(page[i], 0);
 	assert_true(nr_seen > HIGH && seen[HIGH / 8] >> HIGH % 8 & 1);
 
 	n = chain_begin(dir, NULL, 1);

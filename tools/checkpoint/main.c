@@ -5,6 +5,7 @@
  */
 #include "disk.h"
 #include "live.h"
+#include "monitor.h"
 #include "stream.h"
 
 #include <errno.h>
@@ -71,6 +72,7 @@ struct guest {
 	libxl_ctx *ctx;
 	uint32_t domid;
 	struct live *live;
+	bool stopped;	/* at least once */
 	bool log, paused;	/* keeps a log for the next save; is paused in the end */
 	struct disks disks;	/* none without -d */
 	const char *dir;
@@ -80,8 +82,10 @@ struct guest {
 /* Ends the stop: with the disks' snapshots. 0 or -1; the guest goes on in either case. */
 static int go_on(struct guest *g)
 {
-	int rc = disks_snapshot(&g->disks, g->dir, g->point);
+	int rc;
 
+	g->stopped = true;
+	rc = disks_snapshot(&g->disks, g->dir, g->point);
 	if (g->paused)
 		libxl_domain_pause(g->ctx, g->domid, NULL);
 	if (libxl_domain_resume(g->ctx, g->domid, 1, NULL))
@@ -221,6 +225,8 @@ static int resume(const char *guest)
 
 	if (ctx && rc)
 		fprintf(stderr, "margay-checkpoint: %s is not stopped by a save\n", guest);
+	else if (ctx)
+		monitor_start(domid, open_libxl);
 	libxl_ctx_free(ctx);
 	return rc;
 }
@@ -318,6 +324,8 @@ static int save(const char *name, const char *dir, bool with_disks, bool full, b
 		rc = save_point(&g, json, full);
 		disks_clean(dir);
 	}
+	if (g.stopped)
+		monitor_start(g.domid, open_libxl);
 	live_close(g.live);
 	free(json);
 	libxl_domain_config_dispose(&config);

@@ -141,7 +141,8 @@ static int mark(struct reader *r, uint64_t pfn, bool has)
 
 static int get_pages(struct reader *r, const struct record *h)
 {
-	const char *page, *end = r->data + h->length;
+	static const char zeros[CHAIN_PAGE];
+	const char *page, *from, *end = r->data + h->length;
 	const uint64_t *pfns;
 	uint32_t count;
 
@@ -155,19 +156,21 @@ static int get_pages(struct reader *r, const struct record *h)
 	page = (const char *)(pfns + count);
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t n = NUMBER(pfns[i]);
-		bool has = TYPE(pfns[i]) < BROKEN;
+		bool has = TYPE(pfns[i]) < BROKEN, fresh;
 
 		if (n >= MOST_PAGES || (has && end - page < (ptrdiff_t)CHAIN_PAGE))
 			return chain_fail("offset %" PRIu64 ": page %#" PRIx64
 					  " is too high, or missing",
 					  r->at, n);
-		if (mark(r, n, TYPE(pfns[i]) < BROKEN || TYPE(pfns[i]) == ALLOCATE_ONLY))
+		/* What the file has of a page that the guest has not is zeros, mostly a hole. */
+		fresh = n >= r->nr_seen || !(r->seen[n / 8] >> n % 8 & 1);
+		from = has ? page : zeros;
+		if (mark(r, n, has || TYPE(pfns[i]) == ALLOCATE_ONLY))
 			return -1;
-		if (!has)
-			continue;
-		if (pwrite(r->pages, page, CHAIN_PAGE, (off_t)(n * CHAIN_PAGE)) != CHAIN_PAGE)
+		page += has ? CHAIN_PAGE : 0;
+		if (!(fresh && !memcmp(from, zeros, CHAIN_PAGE)) &&
+		    pwrite(r->pages, from, CHAIN_PAGE, (off_t)(n * CHAIN_PAGE)) != CHAIN_PAGE)
 			return chain_fail("the file of pages: %s", strerror(errno));
-		page += CHAIN_PAGE;
 	}
 	return page == end ? 0 :
 			     chain_fail("offset %" PRIu64 ": a record of pages is too long", r->at);
