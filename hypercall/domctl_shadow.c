@@ -60,7 +60,8 @@ static long enable(struct domain *d)
 
 	if (l->on)
 		return -EINVAL;
-	l->bits = dom_alloc_meta(d, 1);
+	if (!l->bits)
+		l->bits = dom_alloc_meta(d, 1);
 	if (!l->bits)
 		return -ENOMEM;
 	l->faults = 0;
@@ -90,18 +91,14 @@ static long report(struct domain *d, struct xen_domctl_shadow_op *s)
 	return rc;
 }
 
-/*
- * Ends the log and merges mappings. The tables that this frees wait for the end of a grace period. A
- * caller that died may have left another operation unfinished.
- */
-static long disable(const struct vcpu *v, struct domain *d, const struct xen_domctl_shadow_op *s)
+/* Merges mappings and frees what the log has, if it has ended. 0 or -ERESTART. */
+long domctl_log_end(struct domain *d)
 {
 	struct dirty_log *l = &d->p2m.log;
 
-	if (l->on) {
-		WRITE_ONCE(l->on, false);
-		log_begin(v, d, s);
-	}
+	if (l->on || !l->bits)
+		return 0;
+	l->busy = true;
 	while (l->bits) {
 		if (l->period) {
 			if (quiesce_over(l->period) && dirty_log_free(d, l->next > d->max_gfn))
@@ -117,6 +114,26 @@ static long disable(const struct vcpu *v, struct domain *d, const struct xen_dom
 			return -ERESTART;
 	}
 	return 0;
+}
+
+/*
+ * Ends the log and merges mappings. The tables that this frees wait for the end of a grace period. A
+ * caller that died may have left another operation unfinished.
+ */
+static long disable(const struct vcpu *v, struct domain *d, const struct xen_domctl_shadow_op *s)
+{
+	struct dirty_log *l = &d->p2m.log;
+
+	if (l->on) {
+		WRITE_ONCE(l->on, false);
+		log_begin(v, d, s);
+		/* A guest that has suspended waits. It mostly goes; if not, this is done as it resumes. */
+		if (d->state == DOM_SHUTDOWN) {
+			l->busy = false;
+			return 0;
+		}
+	}
+	return domctl_log_end(d);
 }
 
 /* An operation of any kind but OFF. */

@@ -336,6 +336,12 @@ int arch_vcpu_set_user_regs(struct vcpu *v, const struct cpu_user_regs *r)
 	return r->rip & 1 ? -EINVAL : 0;
 }
 
+bool domain_off_cpus(const struct domain *d)
+{
+	CHECK(d->pauses);
+	return hcall_preempt();
+}
+
 int domain_stopped(struct domain *d)
 {
 	if (!d->pauses && d->state != DOM_SHUTDOWN)
