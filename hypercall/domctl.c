@@ -130,9 +130,7 @@ long domctl_unpausedomain(struct vcpu *v, struct domain *d, struct xen_domctl *o
 /* Undoes a guest's suspension: the checkpoint has been made, or the migration has failed. */
 long domctl_resumedomain(struct vcpu *v, struct domain *d, struct xen_domctl *op __unused)
 {
-	long rc = d == v->domain ? -EINVAL : domctl_log_end(d);
-
-	return rc ? rc : domain_resume(d);
+	return d == v->domain ? -EINVAL : domain_resume(d);
 }
 
 long domctl_getdomaininfo(struct vcpu *v __unused, struct domain *d, struct xen_domctl *op)

@@ -17,9 +17,3 @@ typedef long domctl_fn(struct vcpu *v, struct domain *d, struct xen_domctl *op);
 
 /* Reads a bitmap of CPUs or nodes, of which missing bits are clear. 0 or -EFAULT. */
 long bitmap_from_guest(const struct xenctl_bitmap *from, struct cpu_set *to);
-
-/*
- * Merges the mappings of a domain whose log of dirty pages has ended while it was suspended. 0, or
- * -ERESTART to be called again.
- */
-long domctl_log_end(struct domain *d);

@@ -5,10 +5,12 @@
  */
 #include <margay/guest_copy.h>
 #include <margay/pci.h>
+#include <margay/policy_registry.h>
 #include <margay/quiesce.h>
 
 #include "domctl.h"
 
+#define TOOLS_FEW 50UL	/* SPP_TARGET_DIRTY_COUNT of libxenguest */
 #define MAX_TABLES (PAGE_SIZE / sizeof(u64 *) - 1)
 
 static void log_begin(const struct vcpu *v, struct domain *d, const struct xen_domctl_shadow_op *s)
@@ -60,11 +62,12 @@ static long enable(struct domain *d)
 
 	if (l->on)
 		return -EINVAL;
-	if (!l->bits)
-		l->bits = dom_alloc_meta(d, 1);
+	l->bits = dom_alloc_meta(d, 1);
 	if (!l->bits)
 		return -ENOMEM;
 	l->faults = 0;
+	l->round = 0;
+	l->since = now();
 	WRITE_ONCE(l->on, true);
 	smp_mb();
 	if (!pci_owns_some(d))
@@ -72,6 +75,25 @@ static long enable(struct domain *d)
 	/* No log shows what a device writes. */
 	dirty_log_free(d, true);
 	return -EINVAL;
+}
+
+/*
+ * Returns the number of dirty pages that a round is said to have: Xen's tools copy them all, and then stop the guest
+ * if they were fewer than TOOLS_FEW.
+ */
+static u64 dirty_for_tools(struct domain *d)
+{
+	static struct migrate_round r;
+	struct dirty_log *l = &d->p2m.log;
+	stime_t t = now();
+
+	r = (struct migrate_round){ d->id, ++l->round, d->tot_pages, l->dirty, t - l->since };
+	l->since = t;
+	switch (policy_migrate(&r)) {
+	case MIGRATE_GO_ON: return max(l->dirty, TOOLS_FEW);
+	case MIGRATE_STOP: return min(l->dirty, 1UL);
+	default: return l->dirty;
+	}
 }
 
 static long report(struct domain *d, struct xen_domctl_shadow_op *s)
@@ -84,6 +106,8 @@ static long report(struct domain *d, struct xen_domctl_shadow_op *s)
 	rc = scan(d, l->bitmap, l->bitmap || clean ? s->pages : d->max_gfn + 1,
 		  (clean ? LOG_CLEAN : 0) |
 			  (s->mode & XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL ? LOG_FINAL : 0));
+	if (!rc && clean && !(s->mode & XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL))
+		l->dirty = dirty_for_tools(d);
 	s->stats.dirty_count = (u32)min(l->dirty, (u64)UINT32_MAX);
 	s->stats.fault_count = (u32)min(l->faults, (u64)UINT32_MAX);
 	if (!rc && clean)
@@ -91,14 +115,18 @@ static long report(struct domain *d, struct xen_domctl_shadow_op *s)
 	return rc;
 }
 
-/* Merges mappings and frees what the log has, if it has ended. 0 or -ERESTART. */
-long domctl_log_end(struct domain *d)
+/*
+ * Ends the log and merges mappings. The tables that this frees wait for the end of a grace period. A
+ * caller that died may have left another operation unfinished.
+ */
+static long disable(const struct vcpu *v, struct domain *d, const struct xen_domctl_shadow_op *s)
 {
 	struct dirty_log *l = &d->p2m.log;
 
-	if (l->on || !l->bits)
-		return 0;
-	l->busy = true;
+	if (l->on) {
+		WRITE_ONCE(l->on, false);
+		log_begin(v, d, s);
+	}
 	while (l->bits) {
 		if (l->period) {
 			if (quiesce_over(l->period) && dirty_log_free(d, l->next > d->max_gfn))
@@ -114,26 +142,6 @@ long domctl_log_end(struct domain *d)
 			return -ERESTART;
 	}
 	return 0;
-}
-
-/*
- * Ends the log and merges mappings. The tables that this frees wait for the end of a grace period. A
- * caller that died may have left another operation unfinished.
- */
-static long disable(const struct vcpu *v, struct domain *d, const struct xen_domctl_shadow_op *s)
-{
-	struct dirty_log *l = &d->p2m.log;
-
-	if (l->on) {
-		WRITE_ONCE(l->on, false);
-		log_begin(v, d, s);
-		/* A guest that has suspended waits. It mostly goes; if not, this is done as it resumes. */
-		if (d->state == DOM_SHUTDOWN) {
-			l->busy = false;
-			return 0;
-		}
-	}
-	return domctl_log_end(d);
 }
 
 /* An operation of any kind but OFF. */

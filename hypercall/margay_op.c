@@ -46,7 +46,8 @@ static long op_list(struct margay_op *op)
 	d = p->mod.desc;
 	copy_name(op->name, p->mod.name, sizeof(op->name));
 	op->u.list.points = (d->sched ? 1U << POINT_SCHED : 0) | (d->idle ? 1U << POINT_IDLE : 0) |
-			    (d->exit ? 1U << POINT_EXIT : 0) | (d->place ? 1U << POINT_PLACE : 0);
+			    (d->exit ? 1U << POINT_EXIT : 0) | (d->place ? 1U << POINT_PLACE : 0) |
+			    (d->migrate ? 1U << POINT_MIGRATE : 0);
 	memcpy(op->u.list.digest, p->mod.digest, sizeof(op->u.list.digest));
 	memcpy(op->u.list.build_id, p->mod.build_id, sizeof(op->u.list.build_id));
 	op->u.list.ejected = p->ejected;

@@ -24,6 +24,7 @@ static const struct {
 	TABLE(idle, FN_IDLE, 1, 1),
 	TABLE(place, FN_NODE, 1, 1),
 	TABLE(exit, FN_EXIT, 1, 1),
+	TABLE(migrate, FN_MIGRATE_ROUND, 1, 1),
 };
 
 /* Returns size bytes of memory at an address in a group of the module; NULL: outside. */

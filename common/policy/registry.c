@@ -21,7 +21,7 @@ static struct list policies = LIST_INIT(policies);
 static u32 slots_used;
 static u64 serial;
 static u32 control;		/* an operation is in progress */
-static struct policy *placing;	/* selected for POINT_PLACE */
+static struct policy *machine[NR_POINTS]; /* selected for the machine's points */
 
 bool policy_control_enter(void)
 {
@@ -36,7 +36,8 @@ void policy_control_leave(void)
 /* Removes all pointers to p. CPUs may still be in a call to it. */
 static void clear_pointers(struct policy *p)
 {
-	(void)atomic_cas(&placing, p, (struct policy *)NULL);
+	for (unsigned i = POINT_PLACE; i < NR_POINTS; i++)
+		(void)atomic_cas(&machine[i], p, (struct policy *)NULL);
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		for (unsigned j = 0; j < NR_POINTS; j++)
 			(void)atomic_cas(&cpus[i]->policy[j], p, (struct policy *)NULL);
@@ -92,7 +93,7 @@ struct policy *policy_last(void)
 
 struct policy *policy_selected(enum policy_point point, unsigned cpu)
 {
-	return point == POINT_PLACE ? placing : cpus[cpu]->policy[point];
+	return point >= POINT_PLACE ? machine[point] : cpus[cpu]->policy[point];
 }
 
 static void discard(struct policy *p)
@@ -116,6 +117,7 @@ static void copy_functions(struct policy *p)
 	p->fn[FN_IDLE].code = d->idle ? d->idle->idle : NULL;
 	p->fn[FN_EXIT].code = d->exit ? d->exit->exit : NULL;
 	p->fn[FN_NODE].code = d->place ? d->place->node : NULL;
+	p->fn[FN_MIGRATE_ROUND].code = d->migrate ? d->migrate->round : NULL;
 	p->fn[FN_START].code = d->start;
 	p->fn[FN_COUNTER].code = d->counter;
 	p->balance = sched && d->sched->balance;
@@ -213,7 +215,10 @@ static bool in_use(const struct policy *p)
 		for (unsigned j = 0; j < NR_POINTS; j++)
 			if (cpus[i]->policy[j] == p)
 				return true;
-	return placing == p;
+	for (unsigned i = POINT_PLACE; i < NR_POINTS; i++)
+		if (machine[i] == p)
+			return true;
+	return false;
 }
 
 static void set_policy(struct cpu *c, enum policy_point point, struct policy *p)
@@ -260,7 +265,7 @@ int policy_unload(const char *name)
 
 static bool decides(const struct policy *p, enum policy_point point)
 {
-	static const u8 needs[NR_POINTS] = { FN_PICK, FN_IDLE, FN_EXIT, FN_NODE };
+	static const u8 needs[NR_POINTS] = { FN_PICK, FN_IDLE, FN_EXIT, FN_NODE, FN_MIGRATE_ROUND };
 
 	return p->fn[needs[point]].code != NULL;
 }
@@ -290,14 +295,14 @@ int policy_select(enum policy_point point, struct policy *p, const struct cpu_se
 		return -EOPNOTSUPP;
 	if (p && p->ejected)
 		return -EPERM;
-	if (point != POINT_PLACE && cpu_set_next(set, 0) == nr_cpus)
+	if (point < POINT_PLACE && cpu_set_next(set, 0) == nr_cpus)
 		return -EINVAL;
 	if (p)
 		rc = start_module(p);
 	if (rc)
 		return rc;
-	if (point == POINT_PLACE)
-		WRITE_ONCE(placing, p);
+	if (point >= POINT_PLACE)
+		WRITE_ONCE(machine[point], p);
 	else
 		for_each_cpu(i, set)
 			set_policy(cpus[i], point, p);
@@ -332,7 +337,7 @@ void policy_log_selection(enum policy_point point, const struct policy *p,
 
 	if (opt.loglevel < LOG_INFO)
 		return;
-	if (point != POINT_PLACE)
+	if (point < POINT_PLACE)
 		list_cpus(set, list, sizeof(list));
 	pr_info("policy %s selected for %s%s%s by %s\n", p ? p->mod.name : "built-in",
 		policy_point_names[point], list[0] ? " on CPUs " : "", list,
@@ -401,7 +406,7 @@ bool policy_counter(struct policy *p, u32 i, char *name, u64 *value)
 u8 policy_node(u64 mem, unsigned vcpus, u8 own)
 {
 	static struct place_node nodes[MAX_NODES];	/* guests are built on one CPU at a time */
-	struct policy *p = READ_ONCE(placing);
+	struct policy *p = READ_ONCE(machine[POINT_PLACE]);
 	struct domain *d;
 	u32 node;
 

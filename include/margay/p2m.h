@@ -75,6 +75,8 @@ struct dirty_log {
 	u64 bitmap;
 	gfn_t next;
 	u64 dirty, faults;	/* pages found; write faults */
+	u32 round;		/* how many were read of a running guest */
+	stime_t since;		/* the last one, or the log's begin */
 	union {
 		u64 *bits;	/* of LOG_PAGES pages; NULL: not logged */
 		u64 **tables;	/* at the log's end: to be freed after a grace period */

@@ -8,9 +8,10 @@
 #include <margay/module.h>
 #include <margay/vcpu.h>
 
-enum policy_point { POINT_SCHED, POINT_IDLE, POINT_EXIT, POINT_PLACE, NR_POINTS };
+/* Each CPU has those before POINT_PLACE, the machine the others. */
+enum policy_point { POINT_SCHED, POINT_IDLE, POINT_EXIT, POINT_PLACE, POINT_MIGRATE, NR_POINTS };
 static const char *const policy_point_names[NR_POINTS] __unused = { "sched", "idle", "exit",
-								    "place" };
+								    "place", "migrate" };
 
 /* A module's functions: those of struct sched_policy in its order, then the others. */
 enum policy_fn_nr {
@@ -25,6 +26,7 @@ enum policy_fn_nr {
 	FN_IDLE,
 	FN_EXIT,
 	FN_NODE,
+	FN_MIGRATE_ROUND,
 	FN_START,
 	FN_COUNTER,
 	NR_FNS
@@ -32,7 +34,7 @@ enum policy_fn_nr {
 
 static const char *const policy_fn_names[NR_FNS] __unused = {
 	"enqueue",     "dequeue", "pick", "charge", "preempts", "place",   "set",
-	"domain_gone", "idle",    "exit", "node",   "start",    "counter",
+	"domain_gone", "idle",    "exit", "node", "round",  "start",    "counter",
 };
 
 struct policy_fn {
@@ -95,7 +97,7 @@ struct policy *policy_find(const char *name);
 struct policy *policy_nth(unsigned i);
 struct policy *policy_last(void);	/* the last one loaded */
 struct policy *policy_selected(enum policy_point point, unsigned cpu);
-/* Selects p (NULL: built-in) on the CPUs of the set (unused for POINT_PLACE). 0 or -errno. */
+/* Selects p (NULL: built-in) on the CPUs of the set (unused for the machine's points). 0 or -errno. */
 int policy_select(enum policy_point point, struct policy *p, const struct cpu_set *set);
 /* Logs a selection. by NULL: a boot module asked for it. */
 void policy_log_selection(enum policy_point point, const struct policy *p,
@@ -184,6 +186,8 @@ static inline bool policy_balances(const struct cpu *c)
 }
 /* Called without locks. */
 void policy_idle(struct cpu *c, u64 slept);
+/* What the tools do after a round of copying a running guest's dirty pages. */
+enum migrate_how policy_migrate(const struct migrate_round *r);
 /* Reports v's exits since the last call to the policy. Returns true if it wants more. */
 bool policy_exit(struct vcpu *v);
 void policy_observe(struct vcpu *v);	/* start observing v, unless observed already */

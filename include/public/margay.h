@@ -48,7 +48,9 @@
 #define MARGAY_POINT_SCHED 0
 #define MARGAY_POINT_IDLE 1
 #define MARGAY_POINT_EXIT 2
+/* Of the machine: */
 #define MARGAY_POINT_PLACE 3
+#define MARGAY_POINT_MIGRATE 4
 
 #define MARGAY_ALL_CPUS 0xffffffffU
 #define MARGAY_POLICY_ITSELF 0x7ffeU	/* u.set.domain: the policy's own parameter */
@@ -132,7 +134,7 @@ struct margay_op {
 		struct {
 			uint32_t point;
 			uint32_t cpu;		/* for MARGAY_POLICY_SELECTED */
-			uint64_t cpus[16];	/* a bit per CPU; unused for MARGAY_POINT_PLACE */
+			uint64_t cpus[16];	/* a bit per CPU; unused for the machine's points */
 		} select;
 		struct {
 			uint32_t domain;

@@ -14,7 +14,7 @@
 #include <public/types.h>
 
 /* Incremented by every change here. A note in each module names the version it was built for. */
-#define POLICY_ABI 3
+#define POLICY_ABI 4
 
 #define POLICY_MAX_CPUS 1024
 #define POLICY_CALL_NS 10000000UL	/* the longest time that a call may take */
@@ -115,6 +115,20 @@ struct place_policy {
 	u32 (*node)(const struct place_node *nodes, u32 n, u64 mem, u32 vcpus);
 };
 
+/* Decides how long the tools copy a guest's memory while it runs: in a live migration or save. */
+struct migrate_round {
+	u32 domain;		/* its id */
+	u32 round;		/* 1: the first one after all memory was copied */
+	u64 pages;		/* that the domain has */
+	u64 dirty;		/* written since the round before */
+	u64 ns;			/* since the round before */
+};
+/* What the tools do after they have copied the dirty pages: Xen's choice, another round, the last one. */
+enum migrate_how { MIGRATE_AS_XEN, MIGRATE_GO_ON, MIGRATE_STOP };
+struct migrate_policy {
+	enum migrate_how (*round)(const struct migrate_round *r);
+};
+
 /* Observes exits. reason is an index for policy_exit_name(). */
 struct exit_policy {
 	void (*exit)(struct policy_cpu *c, const struct policy_vcpu *v, u32 reason);
@@ -128,6 +142,7 @@ struct policy_module {
 	const struct idle_policy *idle;
 	const struct place_policy *place;
 	const struct exit_policy *exit;
+	const struct migrate_policy *migrate;
 	/* Called once, first of all, when the module is first selected. 0 or -errno. */
 	int (*start)(u32 nr_cpus);
 	/* Returns the name and value of the module's counter i; NULL after the last. Optional. */
@@ -154,8 +169,8 @@ int memcmp(const void *a, const void *b, size_t n);
 /* The note that every module carries. Use it once per module. */
 #define POLICY_MODULE_NOTE                                                      \
 	__asm__(".pushsection .note.margay, \"a\", @note\n"                     \
-		".balign 4\n.long 7, 4, 1\n.asciz \"Margay\"\n.balign 4\n.long 3\n" \
+		".balign 4\n.long 7, 4, 1\n.asciz \"Margay\"\n.balign 4\n.long 4\n" \
 		".popsection\n");
-_Static_assert(POLICY_ABI == 3, "the note above says 3, too");
+_Static_assert(POLICY_ABI == 4, "the note above says 4, too");
 
 #endif

@@ -442,44 +442,6 @@ static void test_unfinished(void **state)
 	assert_true(d.p2m.log.nr_tables > 0);
 }
 
-/* A guest that has suspended does not wait for its mappings: they are merged as it resumes, if no log has begun. */
-static void test_suspended(void **state)
-{
-	const unsigned whole = PAGES / CHUNK_PAGES;
-	long rc;
-
-	(void)state;
-	assert_int_equal(enable(), 0);
-	check(CLEAN, 0);
-	assert_int_equal(d.p2m.entries[1], 0);
-	d.state = DOM_SHUTDOWN;
-	assert_int_equal(off(), 0);
-	assert_int_equal(call(CLEAN, 0, MAP_PAGES, MAP_VA, NULL), -EINVAL);
-	assert_int_equal(d.p2m.entries[1], 0);
-	assert_int_equal(enable(), 0);
-	assert_int_equal(domctl_log_end(&d), 0);
-	d.state = DOM_RUNNING;
-	for (unsigned i = 0; i < 50; i++) {
-		cpu_write(any());
-		check(CLEAN, 0);
-	}
-	d.state = DOM_SHUTDOWN;
-	assert_int_equal(off(), 0);
-	assert_int_equal(d.p2m.entries[1], 0);
-	busy_percent = 100;
-	assert_int_equal(domctl_log_end(&d), -ERESTART);
-	/* Neither a new log nor the old one's end disturbs that. */
-	assert_int_equal(enable(), -EBUSY);
-	busy_percent = 50;
-	while ((rc = domctl_log_end(&d)) == -ERESTART)
-		;
-	assert_int_equal(rc, 0);
-	assert_int_equal(d.p2m.entries[1], whole);
-	assert_null(d.p2m.log.bits);
-	d.state = DOM_RUNNING;
-	assert_int_equal(enable(), 0);
-}
-
 /* A gigabyte becomes whole again, over more than one grace period. */
 static void test_huge(void **state)
 {
@@ -539,7 +501,6 @@ int main(void)
 		{ "test_foreign (protected)", test_foreign, setup, teardown, &write_right },
 		cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_suspended, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_huge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	};

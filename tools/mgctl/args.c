@@ -13,6 +13,7 @@ const char *const point_names[NR_POINTS] = {
 	[MARGAY_POINT_IDLE] = "idle",
 	[MARGAY_POINT_EXIT] = "exit",
 	[MARGAY_POINT_PLACE] = "place",
+	[MARGAY_POINT_MIGRATE] = "migrate",
 };
 
 static const struct {
@@ -87,7 +88,8 @@ void print_help(FILE *f)
 	      f);
 	print_commands(f, NULL);
 	fputs("\nPOINT is sched (which vCPU runs next), idle (what a CPU does without\n"
-	      "one), exit (who sees exits) or place (where new guests go).\n\n"
+	      "one), exit (who sees exits), place (where new guests go) or\n"
+	      "migrate (when a migration stops the guest).\n\n"
 	      "  -c, --cpus LIST     select: only on these CPUs, such as 0-3,5\n"
 	      "  -d, --domain N      set: the parameter of domain N (or `self');\n"
 	      "                      stat: only that domain\n"
@@ -224,7 +226,7 @@ static bool parse_point(const char *text, struct request *rq, FILE *err)
 			return true;
 		}
 	}
-	wrong(err, "'%s' is not a policy point: sched, idle, exit or place", text);
+	wrong(err, "'%s' is not a policy point: sched, idle, exit, place or migrate", text);
 	return false;
 }
 
@@ -388,7 +390,7 @@ static int parse_given(const struct given *g, struct request *rq, FILE *err)
 {
 	uint64_t pages = 64;
 
-	if (g->cpus && (rq->command != SELECT || rq->point == MARGAY_POINT_PLACE))
+	if (g->cpus && (rq->command != SELECT || rq->point >= MARGAY_POINT_PLACE))
 		return wrong(err, "--cpus goes with select, at a point that CPUs have");
 	if (g->domain && rq->command != SET && rq->command != STAT)
 		return wrong(err, "--domain goes with set and stat");

@@ -17,7 +17,7 @@
 enum { MGCTL_OK, MGCTL_REFUSED, MGCTL_USAGE, MGCTL_NO_ACCESS }; /* exit codes */
 
 #define BUILT_IN "built-in"
-#define NR_POINTS 4
+#define NR_POINTS 5
 #define MAX_CPUS 1024
 #define REASON_SIZE 120
 

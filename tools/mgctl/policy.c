@@ -220,9 +220,7 @@ static int show_cpu(struct mgctl *m, struct json *j, uint32_t cpu)
 	struct margay_op op;
 	int rc = 0;
 
-	for (uint32_t point = 0; point < NR_POINTS; point++) {
-		if (point == MARGAY_POINT_PLACE)
-			continue;
+	for (uint32_t point = 0; point < MARGAY_POINT_PLACE; point++) {
 		rc = selected(m, point, cpu, &op);
 		if (rc)
 			return rc;
@@ -251,7 +249,7 @@ static int show(struct mgctl *m, const struct request *rq)
 {
 	struct json j = { .f = m->out };
 	struct margay_op op;
-	int rc, place_rc;
+	int rc, machine_rc;
 
 	if (rq->json) {
 		json_begin(&j, NULL, '{');
@@ -262,20 +260,26 @@ static int show(struct mgctl *m, const struct request *rq)
 	rc = 0;
 	for (uint32_t cpu = 0; !rc && cpu < MAX_CPUS; cpu++)
 		rc = show_cpu(m, rq->json ? &j : NULL, cpu);
-	place_rc = selected(m, MARGAY_POINT_PLACE, 0, &op);
-	if (rq->json) {
+	if (rq->json)
 		json_end(&j, ']');
-		json_text(&j, "place", op.name, sizeof(op.name));
-		json_end(&j, '}');
-		fputc('\n', m->out);
-	} else {
-		fputs("place: ", m->out);
+	for (uint32_t point = MARGAY_POINT_PLACE; (!rc || rc == -ENOENT) && point < NR_POINTS;
+	     point++) {
+		machine_rc = selected(m, point, 0, &op);
+		if (machine_rc)
+			return refused(m, rq, machine_rc, NULL);
+		if (rq->json) {
+			json_text(&j, point_names[point], op.name, sizeof(op.name));
+			continue;
+		}
+		fprintf(m->out, "%s: ", point_names[point]);
 		print_text(m->out, 0, op.name, sizeof(op.name));
 		fputc('\n', m->out);
 	}
-	if (rc && rc != -ENOENT)
-		return refused(m, rq, rc, NULL);
-	return place_rc ? refused(m, rq, place_rc, NULL) : MGCTL_OK;
+	if (rq->json) {
+		json_end(&j, '}');
+		fputc('\n', m->out);
+	}
+	return rc && rc != -ENOENT ? refused(m, rq, rc, NULL) : MGCTL_OK;
 }
 
 static int set(struct mgctl *m, const struct request *rq)
