@@ -118,19 +118,6 @@ struct cpu *policy_do_place(struct policy *p, struct vcpu *v, const struct cpu_s
 	return p->ejected ? NULL : cpus[cpu];
 }
 
-enum migrate_how policy_migrate(const struct migrate_round *r)
-{
-	struct policy *p = policy_selected(POINT_MIGRATE, 0);
-	enum migrate_how how;
-
-	if (!p)
-		return MIGRATE_AS_XEN;
-	how = policy_do(p, FN_MIGRATE_ROUND, (u64)r, 0, 0, 0);
-	if (how > MIGRATE_STOP)
-		policy_eject(p, "round", "%u is nothing that the tools can do", how);
-	return p->ejected ? MIGRATE_AS_XEN : how;
-}
-
 /* Polls for work for ns without halting, with windows for interrupts. */
 static void poll_for_work(struct cpu *c, u64 ns)
 {

@@ -39,7 +39,7 @@ static void clear_pointers(struct policy *p)
 	for (unsigned i = POINT_PLACE; i < NR_POINTS; i++)
 		(void)atomic_cas(&machine[i], p, (struct policy *)NULL);
 	for (unsigned i = 0; i < nr_cpus; i++) {
-		for (unsigned j = 0; j < NR_POINTS; j++)
+		for (unsigned j = 0; j < POINT_PLACE; j++)
 			(void)atomic_cas(&cpus[i]->policy[j], p, (struct policy *)NULL);
 		quiesce_raise(cpus[i], CPU_WORK_RESCHED);
 	}
@@ -212,7 +212,7 @@ int policy_load_step(struct policy_load *l)
 static bool in_use(const struct policy *p)
 {
 	for (unsigned i = 0; i < nr_cpus; i++)
-		for (unsigned j = 0; j < NR_POINTS; j++)
+		for (unsigned j = 0; j < POINT_PLACE; j++)
 			if (cpus[i]->policy[j] == p)
 				return true;
 	for (unsigned i = POINT_PLACE; i < NR_POINTS; i++)
@@ -424,6 +424,19 @@ u8 policy_node(u64 mem, unsigned vcpus, u8 own)
 	if (node >= nr_nodes)
 		policy_eject(p, "node", "there is no node %u", node);
 	return p->ejected ? own : (u8)node;
+}
+
+enum migrate_how policy_migrate(const struct migrate_round *r)
+{
+	struct policy *p = READ_ONCE(machine[POINT_MIGRATE]);
+	enum migrate_how how;
+
+	if (!p)
+		return MIGRATE_AS_XEN;
+	how = policy_do(p, FN_MIGRATE_ROUND, (u64)r, 0, 0, 0);
+	if (how > MIGRATE_STOP)
+		policy_eject(p, "round", "%u is nothing that the tools can do", how);
+	return p->ejected ? MIGRATE_AS_XEN : how;
 }
 
 static int policy_domain_gone(struct domain *d)

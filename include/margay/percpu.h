@@ -81,7 +81,7 @@ struct cpu {
 	struct timer_queue timers;
 	struct timer slice;
 
-	struct policy *policy[4];	/* by enum policy_point; NULL: built-in policy */
+	struct policy *policy[3];	/* by enum policy_point; NULL: built-in policy */
 	struct policy_cpu view;
 	u64 policy_answer;		/* second result of a policy call */
 	u32 passed_over;		/* times that the first in the queue was not picked */

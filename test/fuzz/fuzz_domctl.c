@@ -336,6 +336,11 @@ int arch_vcpu_set_user_regs(struct vcpu *v, const struct cpu_user_regs *r)
 	return r->rip & 1 ? -EINVAL : 0;
 }
 
+enum migrate_how policy_migrate(const struct migrate_round *r)
+{
+	return r->round % 4;
+}
+
 bool domain_off_cpus(const struct domain *d)
 {
 	CHECK(d->pauses);

@@ -73,7 +73,8 @@ static void make_symbols(struct image *f)
 		{ "", STB_LOCAL, STT_SECTION, S_DATA, 0, 0 },
 		{ "", STB_LOCAL, STT_SECTION, S_BSS, 0, 0 },
 		{ "decide", STB_LOCAL, STT_FUNC, S_TEXT, 16, 8 },
-		{ "policy_module", STB_GLOBAL, STT_OBJECT, S_RODATA, R_MODULE, 0x40 },
+		{ "policy_module", STB_GLOBAL, STT_OBJECT, S_RODATA, R_MODULE,
+		  sizeof(struct policy_module) },
 		{ "policy_now", STB_GLOBAL, STT_NOTYPE, SHN_UNDEF, 0, 0 },
 	};
 	u32 at = 1;

@@ -20,8 +20,8 @@ enum image_symbol {
 
 /* Offsets in .rodata */
 #define R_MODULE 0
-#define R_IDLE 0x40
-#define R_SCHED 0x48
+#define R_IDLE 0x48
+#define R_SCHED 0x50
 #define R_NAME 0xa0
 #define R_SUMMARY 0xb0
 #define R_SIZE 0xc0

@@ -13,6 +13,7 @@
 #include <margay/guest_copy.h>
 #include <margay/pci.h>
 #include <margay/quiesce.h>
+#include <margay/policy_registry.h>
 #include <x86/features.h>
 #include <x86/hvm.h>
 #include <x86/page_table.h>
@@ -117,6 +118,21 @@ int domain_stopped(struct domain *dom)
 	if (dom->pauses && !has_left)
 		cpu_write(any());
 	return !dom->pauses ? -EINVAL : has_left ? 0 : -ERESTART;
+}
+
+stime_t now(void)
+{
+	return 5;
+}
+
+/* What a policy says, and what it was told. */
+static enum migrate_how migrate_says;
+static struct migrate_round round_seen;
+
+enum migrate_how policy_migrate(const struct migrate_round *r)
+{
+	round_seen = *r;
+	return migrate_says;
 }
 
 /* The guest runs meanwhile. */
@@ -442,6 +458,33 @@ static void test_unfinished(void **state)
 	assert_true(d.p2m.log.nr_tables > 0);
 }
 
+/* A policy lets the tools stop the guest, or not: they do if fewer than 50 pages were dirty. */
+static void test_policy(void **state)
+{
+	struct xen_domctl_shadow_op s;
+
+	(void)state;
+	assert_int_equal(enable(), 0);
+	for (unsigned n = 1; n <= 3; n++) {
+		migrate_says = n == 1 ? MIGRATE_AS_XEN : n == 2 ? MIGRATE_GO_ON : MIGRATE_STOP;
+		for (gfn_t g = 0; g < 20; g++)
+			cpu_write(BASE + g);
+		assert_int_equal(call(CLEAN, 0, MAP_PAGES, MAP_VA, &s), 0);
+		for (gfn_t g = 0; g < 20; g++)
+			assert_true(reported(BASE + g));
+		assert_int_equal(s.stats.dirty_count, n == 1 ? round_seen.dirty : n == 2 ? 50 : 1);
+		assert_int_equal(round_seen.round, n);
+		assert_int_equal(round_seen.domain, d.id);
+		assert_true(round_seen.dirty >= 20 && round_seen.pages == d.tot_pages);
+	}
+	/* Nothing to say on the last round. */
+	d.pauses = 1;
+	has_left = true;
+	assert_int_equal(call(CLEAN, XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL, MAP_PAGES, MAP_VA, &s), 0);
+	assert_int_equal(round_seen.round, 3);
+	migrate_says = MIGRATE_AS_XEN;
+}
+
 /* A gigabyte becomes whole again, over more than one grace period. */
 static void test_huge(void **state)
 {
@@ -501,6 +544,7 @@ int main(void)
 		{ "test_foreign (protected)", test_foreign, setup, teardown, &write_right },
 		cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unfinished, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_policy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_huge, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
 	};

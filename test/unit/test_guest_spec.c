@@ -122,7 +122,7 @@ static void test_policies(void **state)
 	(void)state;
 	assert_int_equal(guest_spec_parse("policy", &g), 0);
 	assert_int_equal(g.kind, MODULE_POLICY);
-	assert_int_equal(g.points, 15);
+	assert_int_equal(g.points, 31);
 	assert_int_equal(g.nr_pin, 0);
 	assert_int_equal(guest_spec_parse("policy select=none", &g), 0);
 	assert_int_equal(g.points, 0);

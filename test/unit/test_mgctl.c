@@ -330,12 +330,13 @@ static void test_show(void **state)
 				 "  0 built-in        built-in        built-in\n"
 				 "  1 rr              built-in        built-in\n"
 				 "  2 built-in        built-in        built-in\n"
-				 "place: built-in\n");
+				 "place: built-in\n"
+				 "migrate: built-in\n");
 	assert_int_equal(run("policy show -j"), 0);
 	assert_says(out,
 		    "{\"cpus\": [{\"cpu\": 0, \"sched\": \"built-in\", \"idle\": \"built-in\", "
 		    "\"exit\": \"built-in\"}, {\"cpu\": 1, \"sched\": \"rr\"");
-	assert_says(out, "}], \"place\": \"built-in\"}\n");
+	assert_says(out, "}], \"place\": \"built-in\", \"migrate\": \"built-in\"}\n");
 }
 
 static void test_counters(void **state)

@@ -429,9 +429,9 @@ static void test_notes(void **state)
 	f.note.namesz = 8;
 	refused("no note with the policy ABI (.note.margay)");
 	f.note.desc[0]++;
-	refused("section .note.margay: built for policy ABI 4, this is 3");
+	refused("section .note.margay: built for policy ABI 5, this is 4");
 	f.note.desc[3] = 1;
-	refused("section .note.margay: built for policy ABI 16777219, this is 3");
+	refused("section .note.margay: built for policy ABI 16777220, this is 4");
 	f.note.type = 9;
 	refused("section .note.margay: unknown note 9 of 4 bytes");
 	f.note.descsz = 3;

@@ -69,7 +69,7 @@ void arch_module_unmap(const struct module *m, const void *at)
 	mapped--;
 	/* From now on, a call to it is a fault. */
 	for (unsigned i = 0; i < CPUS; i++) {
-		for (unsigned j = 0; j < NR_POINTS; j++)
+		for (unsigned j = 0; j < POINT_PLACE; j++)
 			assert_true(!cpu[i].policy[j] || &cpu[i].policy[j]->mod != m);
 	}
 }
@@ -182,14 +182,22 @@ static u32 node(const struct place_node *nodes, u32 n, u64 mem, u32 vcpus)
 	return n - 1;
 }
 
+static enum migrate_how migrate_says;
+static enum migrate_how round_of(const struct migrate_round *r)
+{
+	return r->dirty > 1000 ? MIGRATE_GO_ON : migrate_says;
+}
+
 static const struct sched_policy sched = { .pick = pick };
 static const struct idle_policy idling = { .idle = idle };
 static const struct place_policy place = { .node = node };
+static const struct migrate_policy migrate = { .round = round_of };
 static const struct policy_module all = { .name = "all",
 					  .summary = "",
 					  .sched = &sched,
 					  .idle = &idling,
 					  .place = &place,
+					  .migrate = &migrate,
 					  .start = start },
 				  only_sched = { .name = "only", .summary = "", .sched = &sched };
 
@@ -233,6 +241,29 @@ static void test_many_nodes(void **state)
 	assert_int_equal(policy_select(POINT_PLACE, load(&all), &everywhere), 0);
 	assert_int_equal(policy_node(1 << 30, 1, 0), MAX_NODES - 1);
 	nr_nodes = 1;
+}
+
+/* What the tools do is the policy's choice, as long as it is one that they have. */
+static void test_migrate(void **state)
+{
+	struct migrate_round r = { .domain = 1, .round = 1, .pages = 5000, .dirty = 2000 };
+
+	(void)state;
+	assert_int_equal(policy_migrate(&r), MIGRATE_AS_XEN);
+	assert_int_equal(policy_select(POINT_MIGRATE, load(&only_sched), &none), -EOPNOTSUPP);
+	assert_int_equal(policy_select(POINT_MIGRATE, load(&all), &none), 0);
+	assert_int_equal(policy_unload("all"), -EBUSY);
+	assert_int_equal(policy_migrate(&r), MIGRATE_GO_ON);
+	r.dirty = 1000;
+	migrate_says = MIGRATE_STOP;
+	assert_int_equal(policy_migrate(&r), MIGRATE_STOP);
+	migrate_says = MIGRATE_STOP + 1;
+	assert_int_equal(policy_migrate(&r), MIGRATE_AS_XEN);
+	assert_true(policy_find("all")->ejected);
+	assert_null(policy_selected(POINT_MIGRATE, 0));
+	migrate_says = MIGRATE_STOP;
+	assert_int_equal(policy_migrate(&r), MIGRATE_AS_XEN);
+	migrate_says = MIGRATE_AS_XEN;
 }
 
 static int teardown(void **state)
@@ -517,7 +548,7 @@ int main(void)
 		TEST(test_select),   TEST(test_eject),	      TEST(test_start),
 		TEST(test_unload_waits), TEST(test_unload_half), TEST(test_slots),
 		TEST(test_guest_load), TEST(test_selection_is_logged),
-		TEST(test_many_nodes), TEST(test_log),
+		TEST(test_many_nodes), TEST(test_log),	      TEST(test_migrate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
