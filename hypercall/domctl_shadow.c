@@ -78,8 +78,8 @@ static long enable(struct domain *d)
 }
 
 /*
- * Returns the number of dirty pages that a round is said to have: Xen's tools copy them all, and then stop the guest
- * if they were fewer than TOOLS_FEW.
+ * Returns the number of dirty pages that a round is said to have: Xen's tools copy them all, and
+ * then stop the guest if they were fewer than TOOLS_FEW.
  */
 static u64 dirty_for_tools(struct domain *d)
 {

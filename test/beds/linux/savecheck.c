@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -319,6 +320,7 @@ static void check_interrupts(void)
 /* Says each second that all goes on, until a line comes that says `end`. */
 static void watch(void)
 {
+	struct sysinfo info;
 	struct pollfd input = { .fd = STDIN_FILENO, .events = POLLIN };
 	long begin = now(CLOCK_BOOTTIME), offset = now(CLOCK_REALTIME) - begin, second = 0, jump;
 	char line[64];
@@ -336,8 +338,10 @@ static void watch(void)
 		jump = now(CLOCK_REALTIME) - now(CLOCK_BOOTTIME) - offset;
 		if (labs(jump) > 2 * S)
 			FAIL("the time of day is wrong by %ld ms", jump / MS);
-		printf("savecheck: %ld s, date %ld, %lu fills, %lu blocks, %lu echoes, late %ld ms\n",
-		       second, now(CLOCK_REALTIME) / S, fills, blocks, echoes, latest / MS);
+		sysinfo(&info);
+		printf("savecheck: %ld s, date %ld, %lu fills, %lu blocks, %lu echoes, late %ld ms, %lu KiB free\n",
+		       second, now(CLOCK_REALTIME) / S, fills, blocks, echoes, latest / MS,
+		       info.freeram / 1024);
 		fflush(stdout);
 	}
 }
