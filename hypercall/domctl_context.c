@@ -29,7 +29,7 @@ static long put_record(struct stream *s, u16 type, u16 instance, const void *dat
 	if (s->done > s->size)
 		return -ENOSPC;
 	if (copy_to_guest(s->at + at, &desc, sizeof(desc)) ||
-	    copy_to_guest(s->at + at + sizeof(desc), data, n))
+	    (n && copy_to_guest(s->at + at + sizeof(desc), data, n)))
 		return -EFAULT;
 	return 0;
 }

@@ -12,7 +12,7 @@ static void check_guest(const char *s, struct guest_spec *g)
 	unsigned int n = 0, i;
 	struct cpu_set set;
 
-	CHECK(strnlen(g->name, sizeof(g->name)) <= GUEST_NAME_LEN && g->points < 16);
+	CHECK(strnlen(g->name, sizeof(g->name)) <= GUEST_NAME_LEN && g->points < 32);
 	CHECK(g->name[0] || g->kind == MODULE_POLICY || g->kind == MODULE_ALLOWED);
 	CHECK(g->vcpus >= 1 && g->vcpus <= MAX_VCPUS && !(g->mem % 4096) && g->mem);
 	CHECK(g->cmdline && strlen(g->cmdline) <= strlen(s));
