@@ -47,22 +47,26 @@ static char *boot_domain(const struct v3m_profile *p, struct say *say)
 	GString *text;
 
 	if (!p->kernel) {
-		say_at(say, p->place, "boot needs a <kernel>: without a control domain no image is read");
+		say_at(say, p->place,
+		       "boot needs a <kernel>: without a control domain no image is read");
 		return NULL;
 	}
 	if (p->images->len || p->nic[0].type != NIC_NONE) {
-		say_at(say, p->place, "boot has no images and no NICs: they are a control domain's");
+		say_at(say, p->place,
+		       "boot has no images and no NICs: they are a control domain's");
 		return NULL;
 	}
 	if (!quotable(p->kernel) || !quotable(p->initrd) || !quotable(p->cmdline)) {
-		say_at(say, p->place, "a ' in <kernel>, <initrd> or <cmdline> cannot go into GRUB's menu");
+		say_at(say, p->place,
+		       "a ' in <kernel>, <initrd> or <cmdline> cannot go into GRUB's menu");
 		return NULL;
 	}
 	text = g_string_new(NULL);
-	g_string_append_printf(text, "module2 '%s' guest name=%s vcpus=%u mem=%lluM", p->kernel, p->name, p->cpus,
-			       p->memory / MIB);
+	g_string_append_printf(text, "module2 '%s' guest name=%s vcpus=%u mem=%lluM", p->kernel,
+			       p->name, p->cpus, p->memory / MIB);
 	if (p->dedicated)
-		g_string_append_printf(text, " dedicated%s%s", p->pin ? "=" : "", p->pin ? p->pin : "");
+		g_string_append_printf(text, " dedicated%s%s", p->pin ? "=" : "",
+				       p->pin ? p->pin : "");
 	else if (p->pin)
 		g_string_append_printf(text, " pin=%s", p->pin);
 	if (p->cmdline)
@@ -96,7 +100,8 @@ static enum v3m_code boot_destroy(struct v3m *v, const char *name)
 	enum v3m_code code = V3M_OK;
 
 	if (strchr(name, '/') || unlink(file))
-		code = say_why(&v->say, errno == EACCES ? V3M_DENIED : V3M_NOT_FOUND, "boot has no machine '%s'", name);
+		code = say_why(&v->say, errno == EACCES ? V3M_DENIED : V3M_NOT_FOUND,
+			       "boot has no machine '%s'", name);
 	g_free(file);
 	return code;
 }

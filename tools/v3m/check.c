@@ -11,14 +11,16 @@
 #define DRIVERS "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/"
 
 /* Reports a key that another profile has too. */
-static void claim(GHashTable *seen, const char *key, struct place place, const char *what, struct say *say)
+static void claim(GHashTable *seen, const char *key, struct place place, const char *what,
+		  struct say *say)
 {
 	const struct place *first = g_hash_table_lookup(seen, key);
 
 	if (!first)
 		g_hash_table_insert(seen, g_strdup(key), g_memdup2(&place, sizeof(place)));
 	else
-		say_at(say, place, "%s '%s' is used twice; first in line %d", what, key, first->line);
+		say_at(say, place, "%s '%s' is used twice; first in line %d", what, key,
+		       first->line);
 }
 
 enum v3m_code check_shared(const struct v3m_set *set, struct say *say)
@@ -46,8 +48,10 @@ enum v3m_code check_shared(const struct v3m_set *set, struct say *say)
 				claim(macs, mac, nic->place, "the MAC", say);
 			if (nic->device)
 				claim(devices, nic->device, nic->place, "the device", say);
-			if (nic->network && set->name && !g_hash_table_contains(set->networks, nic->network))
-				say_at(say, nic->place, "the set has no network '%s'", nic->network);
+			if (nic->network && set->name &&
+			    !g_hash_table_contains(set->networks, nic->network))
+				say_at(say, nic->place, "the set has no network '%s'",
+				       nic->network);
 			g_free(mac);
 		}
 	}
@@ -79,16 +83,22 @@ static void check_image(const struct image *image, struct say *say)
 		if (errno == EACCES)
 			say_at(say, image->place, "no rights to reach the image '%s'", image->path);
 		else if (errno != ENOENT || image->read_only)
-			say_at(say, image->place, "the image '%s': %s", image->path, g_strerror(errno));
+			say_at(say, image->place, "the image '%s': %s", image->path,
+			       g_strerror(errno));
 		else if (!image->size)
-			say_at(say, image->place, "the image '%s' is missing; with size= it would be made", image->path);
+			say_at(say, image->place,
+			       "the image '%s' is missing; with size= it would be made",
+			       image->path);
 		return;
 	}
 	check_file(image->path, image->place, "the image", say);
 	if (!image->read_only && access(image->path, W_OK))
-		say_at(say, image->place, "the image '%s' may not be written; mode=\"ro\" reads only", image->path);
-	if (S_ISREG(st.st_mode) && !strcmp(image->format, "raw") && (unsigned long long)st.st_size < image->size)
-		say_at(say, image->place, "the image '%s' has %llu MiB, too small: the profile says %llu", image->path,
+		say_at(say, image->place,
+		       "the image '%s' may not be written; mode=\"ro\" reads only", image->path);
+	if (S_ISREG(st.st_mode) && !strcmp(image->format, "raw") &&
+	    (unsigned long long)st.st_size < image->size)
+		say_at(say, image->place,
+		       "the image '%s' has %llu MiB, too small: the profile says %llu", image->path,
 		       (unsigned long long)st.st_size / MIB, image->size / MIB);
 }
 
@@ -112,11 +122,13 @@ static void check_nic(const struct nic *nic, struct say *say)
 enum v3m_code check_host(const struct v3m_profile *p, struct say *say)
 {
 	const char *drivers = g_getenv("V3M_DRIVERS");
-	char *driver = p->ops->driver ? g_strconcat(drivers ? drivers : DRIVERS, p->ops->driver, NULL) : NULL;
+	char *driver = p->ops->driver ?
+			       g_strconcat(drivers ? drivers : DRIVERS, p->ops->driver, NULL) :
+			       NULL;
 
 	if (driver && access(driver, R_OK))
-		say_at(say, p->type_place, "%s is not installed: it comes with the package %s", p->ops->name,
-		       p->ops->package);
+		say_at(say, p->type_place, "%s is not installed: it comes with the package %s",
+		       p->ops->name, p->ops->package);
 	g_free(driver);
 	if (p->kernel)
 		check_file(p->kernel, p->kernel_place, "the kernel", say);
@@ -129,7 +141,8 @@ enum v3m_code check_host(const struct v3m_profile *p, struct say *say)
 	return say->failed ? V3M_INVALID : V3M_OK;
 }
 
-enum v3m_code v3m_check(const struct v3m_set *set, unsigned int flags, v3m_message_fn *fn, void *opaque)
+enum v3m_code v3m_check(const struct v3m_set *set, unsigned int flags, v3m_message_fn *fn,
+			void *opaque)
 {
 	struct say say = { fn, opaque, set->file, false };
 

@@ -21,7 +21,8 @@ static enum v3m_code make_raw(const char *path, unsigned long long size, struct 
 		close(fd);
 	if (!error)
 		return V3M_OK;
-	return say_why(say, error == EACCES ? V3M_DENIED : V3M_FAILED, "cannot make '%s': %s", path, g_strerror(error));
+	return say_why(say, error == EACCES ? V3M_DENIED : V3M_FAILED, "cannot make '%s': %s", path,
+		       g_strerror(error));
 }
 
 static enum v3m_code make_qcow2(const char *path, unsigned long long size, struct say *say)
@@ -32,9 +33,11 @@ static enum v3m_code make_qcow2(const char *path, unsigned long long size, struc
 	enum v3m_code code = V3M_OK;
 	int status;
 
-	if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, &errors, &status, &error) ||
+	if (!g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, &errors,
+			  &status, &error) ||
 	    !g_spawn_check_wait_status(status, &error))
-		code = say_why(say, V3M_FAILED, "cannot make '%s' by qemu-img (package qemu-utils): %s %s", path,
+		code = say_why(say, V3M_FAILED,
+			       "cannot make '%s' by qemu-img (package qemu-utils): %s %s", path,
 			       error->message, errors ? g_strstrip(errors) : "");
 	g_clear_error(&error);
 	g_free(errors);
@@ -44,17 +47,21 @@ static enum v3m_code make_qcow2(const char *path, unsigned long long size, struc
 
 static enum v3m_code make_image(const struct image *image, struct say *say)
 {
-	char *temporary = g_strconcat(image->path, ".v3m-new", NULL), *directory = g_path_get_dirname(image->path);
+	char *temporary = g_strconcat(image->path, ".v3m-new", NULL),
+	     *directory = g_path_get_dirname(image->path);
 	enum v3m_code code = V3M_OK;
 
 	if (g_mkdir_with_parents(directory, 0755))
-		code = say_why(say, errno == EACCES ? V3M_DENIED : V3M_FAILED, "cannot make the directory '%s': %s",
-			       directory, g_strerror(errno));
+		code = say_why(say, errno == EACCES ? V3M_DENIED : V3M_FAILED,
+			       "cannot make the directory '%s': %s", directory, g_strerror(errno));
 	if (!code)
 		code = strcmp(image->format, "raw") ? make_qcow2(temporary, image->size, say) :
 						      make_raw(temporary, image->size, say);
-	if (!code && link(temporary, image->path)) /* unlike rename(), fails if someone else made it meanwhile */
-		code = say_why(say, V3M_FAILED, "cannot make '%s': %s", image->path, g_strerror(errno));
+	if (!code &&
+	    link(temporary,
+		 image->path)) /* unlike rename(), fails if someone else made it meanwhile */
+		code = say_why(say, V3M_FAILED, "cannot make '%s': %s", image->path,
+			       g_strerror(errno));
 	unlink(temporary);
 	g_free(temporary);
 	g_free(directory);

@@ -77,7 +77,8 @@ struct v3m_ops {
 	bool dedicated, paravirtual;
 	enum v3m_code (*open)(struct v3m *v);
 	void (*close)(struct v3m *v);
-	enum v3m_code (*changed)(struct v3m *v); /* after a call that changed a machine; may be NULL */
+	enum v3m_code (*changed)(
+		struct v3m *v); /* after a call that changed a machine; may be NULL */
 	char *(*domain)(const struct v3m_profile *p, struct say *say);
 	enum v3m_code (*define)(struct v3m *v, const struct v3m_profile *p, const char *domain);
 	enum v3m_code (*start)(struct v3m *v, const char *name);
@@ -100,9 +101,11 @@ extern const char v3m_dtd_text[];
 extern const unsigned int v3m_dtd_length;
 
 /* Reports a fault at a place of the file; returns V3M_INVALID. */
-enum v3m_code say_at(struct say *say, struct place place, const char *format, ...) G_GNUC_PRINTF(3, 4);
+enum v3m_code say_at(struct say *say, struct place place, const char *format, ...)
+	G_GNUC_PRINTF(3, 4);
 /* Reports why a call failed; returns the code. */
-enum v3m_code say_why(struct say *say, enum v3m_code code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+enum v3m_code say_why(struct say *say, enum v3m_code code, const char *format, ...)
+	G_GNUC_PRINTF(3, 4);
 
 /* Finds the word nearest to one that is misspelled, or NULL if none is near. */
 const char *suggest(const char *word, const char *const *words, unsigned int count);

@@ -38,7 +38,8 @@ enum v3m_code lv_error(struct v3m *v, const char *what)
 	}
 	if (error && error->code == VIR_ERR_SYSTEM_ERROR && error->int1 == EACCES)
 		code = V3M_DENIED;
-	return say_why(&v->say, code, "%s: %s", what, error && error->message ? error->message : v3m_strerror(code));
+	return say_why(&v->say, code, "%s: %s", what,
+		       error && error->message ? error->message : v3m_strerror(code));
 }
 
 enum v3m_code lv_open(struct v3m *v, const char *uri)
@@ -64,7 +65,8 @@ enum v3m_code lv_define(struct v3m *v, const struct v3m_profile *p, const char *
 
 	if (domain) {
 		virDomainFree(domain);
-		return say_why(&v->say, V3M_EXISTS, "%s has a machine '%s' already", v->ops->name, p->name);
+		return say_why(&v->say, V3M_EXISTS, "%s has a machine '%s' already", v->ops->name,
+			       p->name);
 	}
 	if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
 		return lv_error(v, p->name);
@@ -146,9 +148,10 @@ enum v3m_code lv_status(struct v3m *v, const char *name, struct v3m_info *info)
 	if (!domain || virDomainGetInfo(domain, &got) < 0) {
 		code = lv_error(v, name);
 	} else {
-		info->state = got.state == VIR_DOMAIN_PAUSED				       ? V3M_PAUSED :
-			      got.state == VIR_DOMAIN_SHUTOFF || got.state == VIR_DOMAIN_CRASHED ? V3M_OFF :
-											   V3M_RUNNING;
+		info->state = got.state == VIR_DOMAIN_PAUSED ? V3M_PAUSED :
+			      got.state == VIR_DOMAIN_SHUTOFF || got.state == VIR_DOMAIN_CRASHED ?
+							       V3M_OFF :
+							       V3M_RUNNING;
 		info->memory = got.maxMem * 1024ull;
 		info->cpus = got.nrVirtCpu;
 		info->cpu_time = got.cpuTime;
@@ -215,8 +218,8 @@ enum v3m_code lv_migrate(struct v3m *v, const char *name, const char *uri)
 	if (code)
 		return code;
 	domain = virDomainLookupByName(v->libvirt, name);
-	if (!domain ||
-	    virDomainMigrateToURI3(domain, uri, NULL, 0, VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER) < 0)
+	if (!domain || virDomainMigrateToURI3(domain, uri, NULL, 0,
+					      VIR_MIGRATE_LIVE | VIR_MIGRATE_PEER2PEER) < 0)
 		code = lv_error(v, name);
 	if (domain)
 		virDomainFree(domain);

@@ -72,7 +72,8 @@ static unsigned int distance(const char *a, const char *b)
 
 		now[0] = i;
 		for (unsigned int j = 1; j <= n; j++) {
-			now[j] = MIN(MIN(now[j - 1], last[j]) + 1, last[j - 1] + (a[i - 1] != b[j - 1]));
+			now[j] = MIN(MIN(now[j - 1], last[j]) + 1,
+				     last[j - 1] + (a[i - 1] != b[j - 1]));
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
 				now[j] = MIN(now[j], before[j - 2] + 1);
 		}

@@ -19,7 +19,8 @@ static char *state_path(void)
 {
 	const char *path = g_getenv("V3M_MOCK");
 
-	return path ? g_strdup(path) : g_build_filename(g_get_user_data_dir(), "v3m", "mock.xml", NULL);
+	return path ? g_strdup(path) :
+		      g_build_filename(g_get_user_data_dir(), "v3m", "mock.xml", NULL);
 }
 
 static int take_lock(const char *path)
@@ -45,7 +46,8 @@ static enum v3m_code mock_open(struct v3m *v)
 
 	v->lock = take_lock(path);
 	if (v->lock < 0)
-		code = say_why(&v->say, errno == EACCES ? V3M_DENIED : V3M_FAILED, "%s: %s", path, g_strerror(errno));
+		code = say_why(&v->say, errno == EACCES ? V3M_DENIED : V3M_FAILED, "%s: %s", path,
+			       g_strerror(errno));
 	else if (access(path, F_OK) && !g_file_set_contents(path, EMPTY, -1, NULL))
 		code = say_why(&v->say, V3M_DENIED, "cannot write '%s'", path);
 	if (!code)
@@ -70,12 +72,14 @@ static bool append(GString *text, virDomainPtr domain)
 	int state = VIR_DOMAIN_SHUTOFF;
 
 	if (body && virDomainGetState(domain, &state, NULL, 0) == 0)
-		g_string_append_printf(text,
-				       "<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>"
-				       "<test:runstate>%d</test:runstate>%s",
-				       state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_RUNNING ? state :
-												   VIR_DOMAIN_SHUTOFF,
-				       body + 1);
+		g_string_append_printf(
+			text,
+			"<domain type='test' xmlns:test='http://libvirt.org/schemas/domain/test/1.0'>"
+			"<test:runstate>%d</test:runstate>%s",
+			state == VIR_DOMAIN_PAUSED || state == VIR_DOMAIN_RUNNING ?
+				state :
+				VIR_DOMAIN_SHUTOFF,
+			body + 1);
 	free(xml);
 	return body;
 }

@@ -47,17 +47,19 @@ static struct place place_of(struct reader *r, const xmlNode *node)
 }
 
 /* Finds where the tag begins that the parser has just read: a raw < cannot be inside of it. */
-static void start_element(void *context, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri,
-			  int namespaces, const xmlChar **spaces, int attributes, int defaulted,
-			  const xmlChar **values)
+static void start_element(void *context, const xmlChar *name, const xmlChar *prefix,
+			  const xmlChar *uri, int namespaces, const xmlChar **spaces,
+			  int attributes, int defaulted, const xmlChar **values)
 {
 	xmlParserCtxtPtr ctxt = context;
 	struct reader *r = ctxt->_private;
-	unsigned long end = ctxt->input->consumed + (unsigned long)(ctxt->input->cur - ctxt->input->base);
+	unsigned long end =
+		ctxt->input->consumed + (unsigned long)(ctxt->input->cur - ctxt->input->base);
 
-	xmlSAX2StartElementNs(ctxt, name, prefix, uri, namespaces, spaces, attributes, defaulted, values);
+	xmlSAX2StartElementNs(ctxt, name, prefix, uri, namespaces, spaces, attributes, defaulted,
+			      values);
 	end = MIN(end, r->length);
-	while (end > r->offset && r->text[end] != '<')
+	while (end > r->offset && (end == r->length || r->text[end] != '<'))
 		end--;
 	for (; r->offset < end; r->offset++) {
 		if (r->text[r->offset] == '\n') {
@@ -77,19 +79,20 @@ static void refuse(xmlParserCtxtPtr ctxt, const char *what)
 	struct reader *r = ctxt->_private;
 
 	if (!r->say.failed)
-		say_at(&r->say, (struct place){ ctxt->input->line, ctxt->input->col }, "%s not allowed in a profile",
-		       what);
+		say_at(&r->say, (struct place){ ctxt->input->line, ctxt->input->col },
+		       "%s not allowed in a profile", what);
 	xmlStopParser(ctxt);
 }
 
-static void entity_decl(void *c, const xmlChar *n, int t, const xmlChar *p, const xmlChar *s, xmlChar *v)
+static void entity_decl(void *c, const xmlChar *n, int t, const xmlChar *p, const xmlChar *s,
+			xmlChar *v)
 {
 	refuse(c, "declarations of entities are");
 	(void)n, (void)t, (void)p, (void)s, (void)v;
 }
 
-static void attribute_decl(void *c, const xmlChar *e, const xmlChar *n, int t, int d, const xmlChar *v,
-			   xmlEnumerationPtr tree)
+static void attribute_decl(void *c, const xmlChar *e, const xmlChar *n, int t, int d,
+			   const xmlChar *v, xmlEnumerationPtr tree)
 {
 	xmlFreeEnumeration(tree);
 	refuse(c, "declarations of attributes are");
@@ -151,14 +154,14 @@ static const char *pick(const char *word, GPtrArray *words)
 	return suggest(word, (const char *const *)words->pdata, words->len);
 }
 
-static void unknown(struct reader *r, xmlNodePtr at, const char *kind, const char *open, const char *word,
-		    const char *close, GPtrArray *words)
+static void unknown(struct reader *r, xmlNodePtr at, const char *kind, const char *open,
+		    const char *word, const char *close, GPtrArray *words)
 {
 	const char *near = pick(word, words);
 
 	if (near)
-		say_at(&r->say, place_of(r, at), "unknown %s %s%.40s%s, did you mean %s%s%s?", kind, open, word, close,
-		       open, near, close);
+		say_at(&r->say, place_of(r, at), "unknown %s %s%.40s%s, did you mean %s%s%s?", kind,
+		       open, word, close, open, near, close);
 	else
 		say_at(&r->say, place_of(r, at), "unknown %s %s%.40s%s", kind, open, word, close);
 }
@@ -197,7 +200,8 @@ static char *text_of(struct reader *r, xmlNodePtr node)
 		say_at(&r->say, place_of(r, node), "<%s> is empty", node->name);
 	for (const char *c = text; *c; c++)
 		if ((unsigned char)*c < ' ') {
-			say_at(&r->say, place_of(r, node), "<%s> has a control character", node->name);
+			say_at(&r->say, place_of(r, node), "<%s> has a control character",
+			       node->name);
 			break;
 		}
 	return text;
@@ -222,14 +226,14 @@ static char *attribute(xmlNodePtr node, const char *name)
 	return copy;
 }
 
-static unsigned long long number(struct reader *r, xmlNodePtr node, const char *what, const char *text,
-				 unsigned long long min, unsigned long long max)
+static unsigned long long number(struct reader *r, xmlNodePtr node, const char *what,
+				 const char *text, unsigned long long min, unsigned long long max)
 {
 	guint64 value = 0;
 
 	if (!g_ascii_string_to_unsigned(text, 10, min, max, &value, NULL)) {
-		say_at(&r->say, place_of(r, node), "%s '%.40s' is not a whole number from %llu to %llu", what, text, min,
-		       max);
+		say_at(&r->say, place_of(r, node),
+		       "%s '%.40s' is not a whole number from %llu to %llu", what, text, min, max);
 		return min;
 	}
 	return value;
@@ -249,18 +253,22 @@ static unsigned long long number_attribute(struct reader *r, xmlNodePtr node, co
 static void read_memory(struct reader *r, xmlNodePtr node, struct v3m_profile *p)
 {
 	char *text = text_of(r, node), *unit = attribute(node, "unit");
-	unsigned long long bytes = !unit || !strcmp(unit, "MiB") ? MIB : !strcmp(unit, "GiB") ? MIB << 10 : 1024;
+	unsigned long long bytes = !unit || !strcmp(unit, "MiB") ? MIB :
+				   !strcmp(unit, "GiB")          ? MIB << 10 :
+								   1024;
 
 	if (p->memory)
 		say_at(&r->say, place_of(r, node), "a second <memory>");
-	p->memory = bytes * number(r, node, "memory", text, MAX(4 * MIB / bytes, 1), (16ull << 40) / bytes);
+	p->memory = bytes *
+		    number(r, node, "memory", text, MAX(4 * MIB / bytes, 1), (16ull << 40) / bytes);
 	g_free(text);
 	g_free(unit);
 }
 
 static bool is_cpu_list(const char *text)
 {
-	return g_regex_match_simple("^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$", text, 0, 0);
+	return g_regex_match_simple("^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$", text,
+				    0, 0);
 }
 
 static void read_cpus(struct reader *r, xmlNodePtr node, struct v3m_profile *p)
@@ -275,7 +283,8 @@ static void read_cpus(struct reader *r, xmlNodePtr node, struct v3m_profile *p)
 	g_free(p->pin);
 	p->pin = attribute(node, "pin");
 	if (p->pin && !is_cpu_list(p->pin))
-		say_at(&r->say, place_of(r, node), "pin '%.40s' is not a list of CPUs such as 2-3,6", p->pin);
+		say_at(&r->say, place_of(r, node),
+		       "pin '%.40s' is not a list of CPUs such as 2-3,6", p->pin);
 	if (p->nodes > p->cpus)
 		say_at(&r->say, place_of(r, node), "%u nodes, but only %u CPUs", p->nodes, p->cpus);
 	g_free(text);
@@ -319,8 +328,8 @@ static void read_nic_type(struct reader *r, xmlNodePtr node, struct nic *nic)
 	if (!nic->type) {
 		near = suggest(text, nic_types, G_N_ELEMENTS(nic_types));
 		say_at(&r->say, place_of(r, node), "unknown type of NIC '%.40s'%s%s%s", text,
-		       near ? ", did you mean " : "; types are TUN/TAP, bridge, NAT, PCI, network", near ? near : "",
-		       near ? "?" : "");
+		       near ? ", did you mean " : "; types are TUN/TAP, bridge, NAT, PCI, network",
+		       near ? near : "", near ? "?" : "");
 	}
 	g_free(text);
 }
@@ -344,13 +353,16 @@ static void read_nic(struct reader *r, xmlNodePtr node, struct nic *nic)
 		if (!strcmp(name, "type"))
 			read_nic_type(r, n, nic);
 		else
-			set_text(r, n, !strcmp(name, "mac")    ? &nic->mac :
-				       !strcmp(name, "bridge") ? &nic->bridge :
-				       !strcmp(name, "device") ? &nic->device :
-								 &nic->network);
+			set_text(r, n,
+				 !strcmp(name, "mac")    ? &nic->mac :
+				 !strcmp(name, "bridge") ? &nic->bridge :
+				 !strcmp(name, "device") ? &nic->device :
+							   &nic->network);
 	}
-	if (nic->mac && !g_regex_match_simple("^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$", nic->mac, 0, 0))
-		say_at(&r->say, nic->place, "'%.40s' is not a MAC such as 00:16:3e:00:00:01", nic->mac);
+	if (nic->mac &&
+	    !g_regex_match_simple("^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$", nic->mac, 0, 0))
+		say_at(&r->say, nic->place, "'%.40s' is not a MAC such as 00:16:3e:00:00:01",
+		       nic->mac);
 	else if (nic->mac && (g_ascii_xdigit_value(nic->mac[1]) & 1))
 		say_at(&r->say, nic->place, "%s is a multicast address", nic->mac);
 	if (nic->bridge && (!is_name(nic->bridge) || strlen(nic->bridge) > 15))
@@ -363,7 +375,8 @@ static void read_nic(struct reader *r, xmlNodePtr node, struct nic *nic)
 		say_at(&r->say, nic->place, "'%.40s' is no name of a network", nic->network);
 	if (nic->type == NIC_PCI &&
 	    (!nic->device ||
-	     !g_regex_match_simple("^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]$", nic->device, 0, 0)))
+	     !g_regex_match_simple("^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[01][0-9a-fA-F]\\.[0-7]$",
+				   nic->device, 0, 0)))
 		say_at(&r->say, nic->place, "type PCI needs a <device> such as 0000:03:00.0");
 	if (!nic->type)
 		nic->type = NIC_TAP;
@@ -386,8 +399,8 @@ static void read_type(struct reader *r, xmlNodePtr node, struct v3m_profile *p)
 			count++;
 		}
 		near = suggest(text, names, count);
-		say_at(&r->say, p->type_place, "unknown type '%.40s'%s%s%s", text, near ? ", did you mean " : "",
-		       near ? near : "", near ? "?" : "");
+		say_at(&r->say, p->type_place, "unknown type '%.40s'%s%s%s", text,
+		       near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
 	}
 	g_free(text);
 }
@@ -414,7 +427,8 @@ static void read_member(struct reader *r, xmlNodePtr n, struct v3m_profile *p)
 		set_text(r, n, &p->name);
 		if (*p->name && !is_name(p->name))
 			say_at(&r->say, p->name_place,
-			       "the name '%.70s' is not of at most 63 letters, digits and . _ -", p->name);
+			       "the name '%.70s' is not of at most 63 letters, digits and . _ -",
+			       p->name);
 	} else if (!strcmp(name, "type")) {
 		read_type(r, n, p);
 	} else if (!strcmp(name, "memory")) {
@@ -432,9 +446,10 @@ static void read_member(struct reader *r, xmlNodePtr n, struct v3m_profile *p)
 		p->initrd_place = place_of(r, n);
 		set_text(r, n, &p->initrd);
 	} else {
-		set_text(r, n, !strcmp(name, "arch")	? &p->arch :
-			       !strcmp(name, "cmdline") ? &p->cmdline :
-							  &p->serial);
+		set_text(r, n,
+			 !strcmp(name, "arch")    ? &p->arch :
+			 !strcmp(name, "cmdline") ? &p->cmdline :
+						    &p->serial);
 	}
 }
 
@@ -446,19 +461,23 @@ static void finish_profile(struct reader *r, struct v3m_profile *p)
 	if (!p->type_place.line)
 		say_at(&r->say, p->place, "the profile has no <type>");
 	if (!p->images->len && !p->kernel)
-		say_at(&r->say, p->place, "the profile has nothing to boot: no <image>, <cdrom> or <kernel>");
+		say_at(&r->say, p->place,
+		       "the profile has nothing to boot: no <image>, <cdrom> or <kernel>");
 	if ((p->initrd || p->cmdline) && !p->kernel)
 		say_at(&r->say, p->place, "<initrd> and <cmdline> need a <kernel>");
 	if (p->kernel && *p->kernel != '/')
-		say_at(&r->say, p->kernel_place, "the path '%.80s' does not begin with /", p->kernel);
+		say_at(&r->say, p->kernel_place, "the path '%.80s' does not begin with /",
+		       p->kernel);
 	if (p->initrd && *p->initrd != '/')
-		say_at(&r->say, p->initrd_place, "the path '%.80s' does not begin with /", p->initrd);
+		say_at(&r->say, p->initrd_place, "the path '%.80s' does not begin with /",
+		       p->initrd);
 	if (p->arch && strcmp(p->arch, "x86_64"))
 		say_at(&r->say, p->place, "unknown arch '%.40s': there is x86_64", p->arch);
 	if (p->serial && strcmp(p->serial, "pty") && strcmp(p->serial, "none"))
 		say_at(&r->say, p->place, "<serial> is '%.40s', not pty or none", p->serial);
 	if (p->dedicated && p->ops && !p->ops->dedicated)
-		say_at(&r->say, p->place, "%s has no dedicated CPUs: that is margay's", p->ops->name);
+		say_at(&r->say, p->place, "%s has no dedicated CPUs: that is margay's",
+		       p->ops->name);
 	if (!p->memory)
 		p->memory = 256 * MIB;
 	if (!p->cpus)
@@ -516,7 +535,8 @@ static char *numbered_path(const char *path, unsigned int n)
 {
 	const char *slash = strrchr(path, '/'), *dot = slash ? strrchr(slash, '.') : NULL;
 
-	return dot ? g_strdup_printf("%.*s-%u%s", (int)(dot - path), path, n, dot) : g_strdup_printf("%s-%u", path, n);
+	return dot ? g_strdup_printf("%.*s-%u%s", (int)(dot - path), path, n, dot) :
+		     g_strdup_printf("%s-%u", path, n);
 }
 
 /* Returns the n-th of a count's machines, whose writable images and MACs are its own. */
@@ -541,11 +561,13 @@ static struct v3m_profile *numbered(const struct v3m_profile *p, unsigned int n)
 		q->nic[i].device = g_strdup(nic->device);
 		if (nic->mac) { /* counts up in the last three bytes */
 			unsigned long tail = strtoul(nic->mac + 9, NULL, 16) << 16 |
-					     strtoul(nic->mac + 12, NULL, 16) << 8 | strtoul(nic->mac + 15, NULL, 16);
+					     strtoul(nic->mac + 12, NULL, 16) << 8 |
+					     strtoul(nic->mac + 15, NULL, 16);
 
 			tail += n - 1;
-			q->nic[i].mac = g_strdup_printf("%.9s%02lx:%02lx:%02lx", nic->mac, tail >> 16 & 0xff,
-							tail >> 8 & 0xff, tail & 0xff);
+			q->nic[i].mac = g_strdup_printf("%.9s%02lx:%02lx:%02lx", nic->mac,
+							tail >> 16 & 0xff, tail >> 8 & 0xff,
+							tail & 0xff);
 		}
 	}
 	q->arch = g_strdup(p->arch);
@@ -583,11 +605,13 @@ static void add_network(struct reader *r, xmlNodePtr node)
 	char *name = attribute(node, "name"), *bridge = attribute(node, "bridge");
 
 	if (!name || !is_name(name))
-		say_at(&r->say, place_of(r, node), "a <network> of a set needs a name= of letters, digits and . _ -");
+		say_at(&r->say, place_of(r, node),
+		       "a <network> of a set needs a name= of letters, digits and . _ -");
 	else if (g_hash_table_contains(r->set->networks, name))
 		say_at(&r->say, place_of(r, node), "a second network '%s'", name);
 	if (name)
-		g_hash_table_insert(r->set->networks, g_strdup(name), g_strdup(bridge ? bridge : ""));
+		g_hash_table_insert(r->set->networks, g_strdup(name),
+				    g_strdup(bridge ? bridge : ""));
 	g_free(name);
 	g_free(bridge);
 }
@@ -622,9 +646,10 @@ static void validate(struct reader *r, xmlDocPtr doc)
 	check_names(r, root);
 	if (r->say.failed)
 		return;
-	if (strcmp((const char *)root->name, "profile") && strcmp((const char *)root->name, "profileset")) {
-		say_at(&r->say, place_of(r, root), "the outermost element is <%s>, not <profile> or <profileset>",
-		       root->name);
+	if (strcmp((const char *)root->name, "profile") &&
+	    strcmp((const char *)root->name, "profileset")) {
+		say_at(&r->say, place_of(r, root),
+		       "the outermost element is <%s>, not <profile> or <profileset>", root->name);
 		return;
 	}
 	valid = xmlNewValidCtxt();
@@ -659,11 +684,13 @@ static xmlDocPtr parse(struct reader *r)
 	return doc;
 }
 
-enum v3m_code v3m_load(const char *text, unsigned long length, const char *name, struct v3m_set **set,
-		       v3m_message_fn *fn, void *opaque)
+enum v3m_code v3m_load(const char *text, unsigned long length, const char *name,
+		       struct v3m_set **set, v3m_message_fn *fn, void *opaque)
 {
 	static GOnce once = G_ONCE_INIT;
-	struct reader r = { .say = { fn, opaque, name, false }, .text = text, .length = length, .at = { 1, 1 } };
+	struct reader r = {
+		.say = { fn, opaque, name, false }, .text = text, .length = length, .at = { 1, 1 }
+	};
 	xmlDocPtr doc;
 
 	if (!text || !name || !set)
@@ -695,7 +722,8 @@ enum v3m_code v3m_load(const char *text, unsigned long length, const char *name,
 	return V3M_OK;
 }
 
-enum v3m_code v3m_load_file(const char *path, struct v3m_set **set, v3m_message_fn *fn, void *opaque)
+enum v3m_code v3m_load_file(const char *path, struct v3m_set **set, v3m_message_fn *fn,
+			    void *opaque)
 {
 	struct say say = { fn, opaque, path, false };
 	GError *error = NULL;
@@ -707,7 +735,8 @@ enum v3m_code v3m_load_file(const char *path, struct v3m_set **set, v3m_message_
 		return V3M_USAGE;
 	*set = NULL;
 	if (!g_file_get_contents(path, &text, &length, &error)) {
-		code = g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ACCES) ? V3M_DENIED : V3M_NOT_FOUND;
+		code = g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ACCES) ? V3M_DENIED :
+										  V3M_NOT_FOUND;
 		say_why(&say, code, "%s", error->message);
 		g_error_free(error);
 		return code;

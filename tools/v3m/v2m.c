@@ -15,6 +15,7 @@ static const char usage[] =
 	"Usage:\n"
 	"  v2m check [--offline] FILE...     check profiles; --offline: not against this host\n"
 	"  v2m create [--dry-run] FILE       make its images and define its machines\n"
+	"  v2m convert FILE                  print what the hypervisor gets: libvirt's XML\n"
 	"  v2m start NAME                    start a machine\n"
 	"  v2m stop [--force] NAME           shut a machine down; --force: at once\n"
 	"  v2m pause NAME                    stop its CPUs\n"
@@ -122,7 +123,8 @@ static int cmd_check(char **args)
 }
 
 /* Runs a call on each machine of a set, over one connection for each type. Stops at the first failure. */
-static enum v3m_code for_each(struct v3m_set *set, enum v3m_code (*call)(struct v3m *, const struct v3m_profile *))
+static enum v3m_code for_each(struct v3m_set *set,
+			      enum v3m_code (*call)(struct v3m *, const struct v3m_profile *))
 {
 	struct v3m *v = NULL;
 	const char *type = NULL;
@@ -151,11 +153,13 @@ static void print_steps(struct v3m_set *set)
 		char *domain = v3m_domain(p, say, NULL);
 
 		if (option.json) {
-			printf("{\"name\":\"%s\",\"type\":\"%s\",\"define\":", v3m_profile_name(p), v3m_profile_type(p));
+			printf("{\"name\":\"%s\",\"type\":\"%s\",\"define\":", v3m_profile_name(p),
+			       v3m_profile_type(p));
 			print_json(stdout, domain ? domain : "");
 			puts("}");
 		} else {
-			printf("define %s on %s:\n%s", v3m_profile_name(p), v3m_profile_type(p), domain ? domain : "");
+			printf("define %s on %s:\n%s", v3m_profile_name(p), v3m_profile_type(p),
+			       domain ? domain : "");
 		}
 		free(domain);
 	}
@@ -173,6 +177,27 @@ static int cmd_create(char **args)
 		print_steps(set);
 	else if (!code)
 		code = for_each(set, vm_create);
+	v3m_set_free(set);
+	return code;
+}
+
+/* Prints one domain after the other, without a look at this host. */
+static int cmd_convert(char **args)
+{
+	struct v3m_set *set;
+	enum v3m_code code = load(*args, &set);
+
+	if (code)
+		return code;
+	for (unsigned int i = 0; !code && i < v3m_set_count(set); i++) {
+		char *domain = v3m_domain(v3m_set_profile(set, i), say, NULL);
+
+		if (domain)
+			fputs(domain, stdout);
+		else
+			code = V3M_UNSUPPORTED;
+		free(domain);
+	}
 	v3m_set_free(set);
 	return code;
 }
@@ -235,7 +260,8 @@ static void print_machine(void *opaque, const char *name, enum v3m_state state)
 	} else {
 		bool colour = state == V3M_RUNNING && isatty(1);
 
-		printf("%-32s %s%s%s\n", name, colour ? "\033[32m" : "", v3m_state_name(state), colour ? "\033[0m" : "");
+		printf("%-32s %s%s%s\n", name, colour ? "\033[32m" : "", v3m_state_name(state),
+		       colour ? "\033[0m" : "");
 	}
 	listing->any = true;
 }
@@ -260,11 +286,12 @@ static int cmd_show(struct v3m *v, const char *name)
 	if (option.json) {
 		fputs("{\"name\":", stdout);
 		print_json(stdout, name);
-		printf(",\"state\":\"%s\",\"memory\":%llu,\"cpus\":%u,\"cpu_time\":%llu}\n", v3m_state_name(info.state),
-		       info.memory, info.cpus, info.cpu_time);
+		printf(",\"state\":\"%s\",\"memory\":%llu,\"cpus\":%u,\"cpu_time\":%llu}\n",
+		       v3m_state_name(info.state), info.memory, info.cpus, info.cpu_time);
 	} else {
-		printf("name      %s\nstate     %s\nmemory    %llu MiB\nCPUs      %u\nCPU time  %.3f s\n", name,
-		       v3m_state_name(info.state), info.memory >> 20, info.cpus, (double)info.cpu_time / 1e9);
+		printf("name      %s\nstate     %s\nmemory    %llu MiB\nCPUs      %u\nCPU time  %.3f s\n",
+		       name, v3m_state_name(info.state), info.memory >> 20, info.cpus,
+		       (double)info.cpu_time / 1e9);
 	}
 	return code;
 }
@@ -299,7 +326,8 @@ static int on_connection(const char *command, char **args)
 	enum v3m_code code;
 
 	if (option.dry_run) {
-		printf("%s%s%s on %s\n", command, args[0] ? " " : "", args[0] ? args[0] : "", type_of_names());
+		printf("%s%s%s on %s\n", command, args[0] ? " " : "", args[0] ? args[0] : "",
+		       type_of_names());
 		return V3M_OK;
 	}
 	code = v3m_open(type_of_names(), &v, say, NULL);
@@ -316,7 +344,8 @@ static int on_connection(const char *command, char **args)
 	else if (!strcmp(command, "console"))
 		code = (enum v3m_code)cmd_console(v, args[0]);
 	else
-		code = (!strcmp(command, "migrate") ? v3m_migrate : v3m_checkpoint)(v, args[0], args[1]);
+		code = (!strcmp(command, "migrate") ? v3m_migrate : v3m_checkpoint)(v, args[0],
+										    args[1]);
 	v3m_close(v);
 	return code;
 }
@@ -330,6 +359,7 @@ static int run(int count, char **args)
 	} commands[] = {
 		{ "check", 1, 10000, cmd_check },
 		{ "create", 1, 1, cmd_create },
+		{ "convert", 1, 1, cmd_convert },
 		{ "set", 2, 2, cmd_set },
 		{ "start", 1, 1, NULL },
 		{ "stop", 1, 1, NULL },
@@ -353,7 +383,8 @@ static int run(int count, char **args)
 			continue;
 		if (count - 1 < commands[i].min || count - 1 > commands[i].max)
 			return wrong("wrong number of arguments of", args[0]);
-		return commands[i].own ? commands[i].own(args + 1) : on_connection(args[0], args + 1);
+		return commands[i].own ? commands[i].own(args + 1) :
+					 on_connection(args[0], args + 1);
 	}
 	return wrong("there is no command", args[0]);
 }
@@ -370,14 +401,29 @@ int main(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (c) {
-		case 'o': option.on = optarg; break;
-		case 'j': option.json = true; break;
-		case 'n': option.dry_run = true; break;
-		case 'O': option.offline = true; break;
-		case 'f': option.force = true; break;
-		case 'V': puts("v2m " V3M_VERSION); return 0;
-		case 'h': fputs(usage, stdout); return 0;
-		default: return V3M_USAGE;
+		case 'o':
+			option.on = optarg;
+			break;
+		case 'j':
+			option.json = true;
+			break;
+		case 'n':
+			option.dry_run = true;
+			break;
+		case 'O':
+			option.offline = true;
+			break;
+		case 'f':
+			option.force = true;
+			break;
+		case 'V':
+			puts("v2m " V3M_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			return V3M_USAGE;
 		}
 	}
 	if (optind == argc)

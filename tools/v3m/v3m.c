@@ -93,10 +93,10 @@ static enum v3m_code unsupported(struct v3m *v, const char *what)
 }
 
 /* A public call that names a machine and changes it. */
-#define CALL(op)                                                                                               \
-	enum v3m_code v3m_##op(struct v3m *v, const char *name)                                                 \
-	{                                                                                                      \
-		return v->ops->op ? changed(v, v->ops->op(v, name)) : unsupported(v, #op);                      \
+#define CALL(op)                                                                           \
+	enum v3m_code v3m_##op(struct v3m *v, const char *name)                            \
+	{                                                                                  \
+		return v->ops->op ? changed(v, v->ops->op(v, name)) : unsupported(v, #op); \
 	}
 
 CALL(start)
@@ -109,12 +109,14 @@ CALL(restore)
 
 enum v3m_code v3m_checkpoint(struct v3m *v, const char *name, const char *path)
 {
-	return v->ops->checkpoint ? changed(v, v->ops->checkpoint(v, name, path)) : unsupported(v, "checkpoint");
+	return v->ops->checkpoint ? changed(v, v->ops->checkpoint(v, name, path)) :
+				    unsupported(v, "checkpoint");
 }
 
 enum v3m_code v3m_migrate(struct v3m *v, const char *name, const char *uri)
 {
-	return v->ops->migrate ? changed(v, v->ops->migrate(v, name, uri)) : unsupported(v, "migrate");
+	return v->ops->migrate ? changed(v, v->ops->migrate(v, name, uri)) :
+				 unsupported(v, "migrate");
 }
 
 enum v3m_code v3m_status(struct v3m *v, const char *name, struct v3m_info *info)
@@ -136,11 +138,12 @@ void v3m_backends(v3m_backend_fn *each, void *opaque)
 {
 	for (unsigned int i = 0; v3m_all_ops[i]; i++) {
 		const struct v3m_ops *o = v3m_all_ops[i];
-		char *missing = g_strconcat(o->start ? "" : "start ", o->shutdown ? "" : "shutdown ",
-					    o->kill ? "" : "kill ", o->pause ? "" : "pause ",
-					    o->resume ? "" : "resume ", o->checkpoint ? "" : "checkpoint ",
-					    o->restore ? "" : "restore ", o->migrate ? "" : "migrate ",
-					    o->console ? "" : "console ", NULL);
+		char *missing =
+			g_strconcat(o->start ? "" : "start ", o->shutdown ? "" : "shutdown ",
+				    o->kill ? "" : "kill ", o->pause ? "" : "pause ",
+				    o->resume ? "" : "resume ", o->checkpoint ? "" : "checkpoint ",
+				    o->restore ? "" : "restore ", o->migrate ? "" : "migrate ",
+				    o->console ? "" : "console ", NULL);
 
 		each(opaque, o->name, o->package, g_strchomp(missing));
 		g_free(missing);

@@ -55,9 +55,10 @@ const char *v3m_state_name(enum v3m_state state);
  * Reads a file, or text of a given length whose messages call it name, and checks its syntax, its elements and their
  * values. Entities and external parts are refused. On V3M_OK *set is new; release it by v3m_set_free().
  */
-enum v3m_code v3m_load_file(const char *path, struct v3m_set **set, v3m_message_fn *say, void *opaque);
-enum v3m_code v3m_load(const char *text, unsigned long length, const char *name, struct v3m_set **set,
-		       v3m_message_fn *say, void *opaque);
+enum v3m_code v3m_load_file(const char *path, struct v3m_set **set, v3m_message_fn *say,
+			    void *opaque);
+enum v3m_code v3m_load(const char *text, unsigned long length, const char *name,
+		       struct v3m_set **set, v3m_message_fn *say, void *opaque);
 void v3m_set_free(struct v3m_set *set);
 unsigned int v3m_set_count(const struct v3m_set *set);
 /* Returns the machine of that index below v3m_set_count(), else NULL. */
@@ -68,13 +69,15 @@ const char *v3m_profile_type(const struct v3m_profile *profile);
 /* Uses another back-end for all machines of a set that nobody shares yet. V3M_USAGE if there is none of that name. */
 enum v3m_code v3m_set_type(struct v3m_set *set, const char *type);
 /* Checks the set against this host if flags say so. Reports each fault. */
-enum v3m_code v3m_check(const struct v3m_set *set, unsigned int flags, v3m_message_fn *say, void *opaque);
+enum v3m_code v3m_check(const struct v3m_set *set, unsigned int flags, v3m_message_fn *say,
+			void *opaque);
 /* Returns what the hypervisor would get (libvirt's XML, or GRUB's lines), to be released by free(); NULL for want of
  * support, with the reason in a message. */
 char *v3m_domain(const struct v3m_profile *profile, v3m_message_fn *say, void *opaque);
 
 /* Connects to the back-end of that name. say receives why a later call on this connection failed. */
-enum v3m_code v3m_open(const char *type, struct v3m **connection, v3m_message_fn *say, void *opaque);
+enum v3m_code v3m_open(const char *type, struct v3m **connection, v3m_message_fn *say,
+		       void *opaque);
 void v3m_close(struct v3m *connection);
 
 /* Makes the profile's images that are missing and defines the machine, which stays off. All or nothing. */
@@ -100,7 +103,8 @@ enum v3m_code v3m_migrate(struct v3m *connection, const char *name, const char *
 enum v3m_code v3m_console(struct v3m *connection, const char *name, int in, int out);
 
 /* Calls each with every back-end and what it cannot do, in words, separated by blanks. */
-typedef void v3m_backend_fn(void *opaque, const char *name, const char *package, const char *unsupported);
+typedef void v3m_backend_fn(void *opaque, const char *name, const char *package,
+			    const char *unsupported);
 void v3m_backends(v3m_backend_fn *each, void *opaque);
 
 #ifdef __cplusplus

@@ -58,16 +58,21 @@ static void write_os(xmlTextWriterPtr w, const struct v3m_profile *p)
 	end(w);
 }
 
-static void write_image(xmlTextWriterPtr w, const struct v3m_profile *p, const struct image *image, unsigned int index)
+static void write_image(xmlTextWriterPtr w, const struct v3m_profile *p, const struct image *image,
+			unsigned int index)
 {
 	char target[8];
 
-	g_snprintf(target, sizeof(target), "%s%c", p->ops->paravirtual ? "xvd" : image->cdrom ? "sd" : "vd",
+	g_snprintf(target, sizeof(target), "%s%c",
+		   p->ops->paravirtual ? "xvd" :
+		   image->cdrom        ? "sd" :
+					 "vd",
 		   'a' + (int)index);
 	begin(w, "disk");
 	attr(w, "type", "file");
 	attr(w, "device", image->cdrom && !p->ops->paravirtual ? "cdrom" : "disk");
-	if (!p->ops->paravirtual || strcmp(image->format, "raw")) { /* Xen's own block back-end serves raw */
+	if (!p->ops->paravirtual ||
+	    strcmp(image->format, "raw")) { /* Xen's own block back-end serves raw */
 		begin(w, "driver");
 		attr(w, "name", "qemu");
 		attr(w, "type", image->format);
@@ -113,7 +118,7 @@ static void write_pci(xmlTextWriterPtr w, const struct nic *nic)
 
 static void write_nic(xmlTextWriterPtr w, const struct v3m_profile *p, const struct nic *nic)
 {
-	const char *type = nic->type == NIC_TAP	    ? p->ops->tap :
+	const char *type = nic->type == NIC_TAP     ? p->ops->tap :
 			   nic->type == NIC_BRIDGE  ? "bridge" :
 			   nic->type == NIC_NETWORK ? "network" :
 						      "user";
@@ -189,7 +194,8 @@ static void write_nodes(xmlTextWriterPtr w, const struct v3m_profile *p)
 		begin(w, "cell");
 		g_snprintf(text, sizeof(text), "%u", i);
 		attr(w, "id", text);
-		g_snprintf(text, sizeof(text), "%u-%u", i * cpus, last ? p->cpus - 1 : (i + 1) * cpus - 1);
+		g_snprintf(text, sizeof(text), "%u-%u", i * cpus,
+			   last ? p->cpus - 1 : (i + 1) * cpus - 1);
 		attr(w, "cpus", text);
 		g_snprintf(text, sizeof(text), "%llu", last ? kib - i * each : each);
 		attr(w, "memory", text);
@@ -207,7 +213,8 @@ char *lv_domain(const struct v3m_profile *p, struct say *say)
 	char number[32], *result;
 
 	if (p->dedicated && !p->ops->dedicated) {
-		say_at(say, p->type_place, "%s has no dedicated CPUs: that is margay's", p->ops->name);
+		say_at(say, p->type_place, "%s has no dedicated CPUs: that is margay's",
+		       p->ops->name);
 		return NULL;
 	}
 	buffer = xmlBufferCreate();

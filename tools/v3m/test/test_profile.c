@@ -87,7 +87,8 @@ static void test_places(void **state)
 		"<kernel>\n");
 	refused("<profile><name>a</name><cpus dedicated='yes'>2</cpus>" REST,
 		"p:1:1: xen has no dedicated CPUs: that is margay's\n");
-	refused("<name>a</name>", "p:1:1: the outermost element is <name>, not <profile> or <profileset>\n");
+	refused("<name>a</name>",
+		"p:1:1: the outermost element is <name>, not <profile> or <profileset>\n");
 }
 
 static void test_nics(void **state)
@@ -99,7 +100,8 @@ static void test_nics(void **state)
 		"p:1:24: 01:02:03:04:05:06 is a multicast address\n");
 	refused("<profile><name>a</name><nic2><mac>02:02</mac></nic2>" REST,
 		"p:1:24: '02:02' is not a MAC such as 00:16:3e:00:00:01\n");
-	refused("<profile><name>a</name><nic9/>" REST, "p:1:24: unknown element <nic9>, did you mean <nic1>?\n");
+	refused("<profile><name>a</name><nic9/>" REST,
+		"p:1:24: unknown element <nic9>, did you mean <nic1>?\n");
 	refused("<profile><name>a</name><nic1><type>TUN</type></nic1>" REST,
 		"p:1:30: unknown type of NIC 'TUN'; types are TUN/TAP, bridge, NAT, PCI, network\n");
 	refused("<profile><name>a</name><nic1><type>brigde</type></nic1>" REST,
@@ -129,12 +131,16 @@ static void test_entities(void **state)
 		assert_non_null(strstr(said, "not allowed in a profile"));
 	}
 	/* A DTD that the document names is not read, wherever it is. */
-	assert_int_equal(load("<!DOCTYPE profile SYSTEM 'http://127.0.0.1:1/x.dtd'><profile><name>a</name>" REST, &set),
-			 V3M_OK);
+	assert_int_equal(
+		load("<!DOCTYPE profile SYSTEM 'http://127.0.0.1:1/x.dtd'><profile><name>a</name>" REST,
+		     &set),
+		V3M_OK);
 	assert_string_equal(said, "");
 	v3m_set_free(set);
-	assert_int_equal(load("<profile><name>a</name><cmdline>a &lt; &quot;b&#39;</cmdline><kernel>/k</kernel>" REST, &set),
-			 V3M_OK);
+	assert_int_equal(
+		load("<profile><name>a</name><cmdline>a &lt; &quot;b&#39;</cmdline><kernel>/k</kernel>" REST,
+		     &set),
+		V3M_OK);
 	v3m_set_free(set);
 }
 
@@ -189,16 +195,19 @@ static void test_quoting(void **state)
 
 static void test_boot(void **state)
 {
-	static const char text[] = "<profile><name>a</name><type>boot</type><kernel>/k</kernel><initrd>/i</initrd>"
-				   "<cpus dedicated='yes' pin='2-3'>2</cpus><cmdline>console=hvc0</cmdline></profile>";
+	static const char text[] =
+		"<profile><name>a</name><type>boot</type><kernel>/k</kernel><initrd>/i</initrd>"
+		"<cpus dedicated='yes' pin='2-3'>2</cpus><cmdline>console=hvc0</cmdline></profile>";
 	struct v3m_set *set;
 	char *lines;
 
 	(void)state;
 	assert_int_equal(load(text, &set), V3M_OK);
 	lines = v3m_domain(v3m_set_profile(set, 0), say, NULL);
-	assert_string_equal(lines, "module2 '/k' guest name=a vcpus=2 mem=256M dedicated=2-3 -- 'console=hvc0'\n"
-				   "module2 '/i' initrd for=a\n");
+	assert_string_equal(
+		lines,
+		"module2 '/k' guest name=a vcpus=2 mem=256M dedicated=2-3 -- 'console=hvc0'\n"
+		"module2 '/i' initrd for=a\n");
 	free(lines);
 	v3m_set_free(set);
 }
@@ -206,8 +215,9 @@ static void test_boot(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_2007), cmocka_unit_test(test_places),  cmocka_unit_test(test_nics),
-		cmocka_unit_test(test_entities), cmocka_unit_test(test_set), cmocka_unit_test(test_quoting),
+		cmocka_unit_test(test_2007), cmocka_unit_test(test_places),
+		cmocka_unit_test(test_nics), cmocka_unit_test(test_entities),
+		cmocka_unit_test(test_set),  cmocka_unit_test(test_quoting),
 		cmocka_unit_test(test_boot),
 	};
 
