@@ -59,9 +59,55 @@ void lv_close(struct v3m *v)
 	virConnectClose(v->libvirt);
 }
 
+/* Finds a machine that writes to the image, too; its name is new, or NULL. */
+static char *image_user(virDomainPtr *domains, int count, const char *path)
+{
+	char *quoted = g_markup_escape_text(path, -1),
+	     *source = g_strdup_printf("file='%s'", quoted), *user = NULL;
+
+	for (int i = 0; i < count && !user; i++) {
+		char *xml = virDomainGetXMLDesc(domains[i], 0),
+		     *disk = xml ? strstr(xml, source) : NULL;
+		char *disk_end = disk ? strstr(disk, "</disk>") : NULL;
+		char *read_only = disk ? strstr(disk, "<readonly/>") : NULL;
+
+		if (disk_end && (!read_only || read_only > disk_end))
+			user = g_strdup(virDomainGetName(domains[i]));
+		free(xml);
+	}
+	g_free(source);
+	g_free(quoted);
+	return user;
+}
+
+static enum v3m_code check_images_free(struct v3m *v, const struct v3m_profile *p)
+{
+	virDomainPtr *domains;
+	int count = virConnectListAllDomains(v->libvirt, &domains, 0);
+	enum v3m_code code = V3M_OK;
+
+	if (count < 0)
+		return lv_error(v, p->name);
+	for (unsigned int i = 0; i < p->images->len && !code; i++) {
+		const struct image *image = &g_array_index(p->images, struct image, i);
+		char *user = image->read_only ? NULL : image_user(domains, count, image->path);
+
+		if (user)
+			code = say_why(&v->say, V3M_INVALID,
+				       "the image '%s' is already in use by '%s'", image->path,
+				       user);
+		g_free(user);
+	}
+	for (int i = 0; i < count; i++)
+		virDomainFree(domains[i]);
+	free(domains);
+	return code;
+}
+
 enum v3m_code lv_define(struct v3m *v, const struct v3m_profile *p, const char *xml)
 {
 	virDomainPtr domain = virDomainLookupByName(v->libvirt, p->name);
+	enum v3m_code code;
 
 	if (domain) {
 		virDomainFree(domain);
@@ -70,6 +116,9 @@ enum v3m_code lv_define(struct v3m *v, const struct v3m_profile *p, const char *
 	}
 	if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
 		return lv_error(v, p->name);
+	code = check_images_free(v, p);
+	if (code)
+		return code;
 	domain = virDomainDefineXML(v->libvirt, xml);
 	if (!domain)
 		return lv_error(v, p->name);

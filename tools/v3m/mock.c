@@ -110,7 +110,6 @@ const struct v3m_ops v3m_mock = {
 	.package = "libvirt0",
 	.domain_type = "test",
 	.tap = "ethernet",
-	.dedicated = true,
 	.open = mock_open,
 	.changed = mock_changed,
 	.close = mock_close,

@@ -476,8 +476,7 @@ static void finish_profile(struct reader *r, struct v3m_profile *p)
 	if (p->serial && strcmp(p->serial, "pty") && strcmp(p->serial, "none"))
 		say_at(&r->say, p->place, "<serial> is '%.40s', not pty or none", p->serial);
 	if (p->dedicated && p->ops && !p->ops->dedicated)
-		say_at(&r->say, p->place, "%s has no dedicated CPUs: that is margay's",
-		       p->ops->name);
+		say_at(&r->say, p->place, "%s has no dedicated CPUs: boot has", p->ops->name);
 	if (!p->memory)
 		p->memory = 256 * MIB;
 	if (!p->cpus)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libv3m: virtual machines by profile, over every hypervisor that libvirt reaches. A profile (v3m_profile.dtd) is
- * checked whole before anything is touched. Calls return 0 or a value of enum v3m_code. A set that is loaded does not
- * change, so threads may share it; each thread uses a connection of its own.
+ * libv3m: virtual machines by profile, over every hypervisor that libvirt reaches. A profile
+ * (v3m_profile.dtd) is checked whole before anything is touched. Calls return 0 or a value of
+ * enum v3m_code. A set that is loaded does not change, so threads may share it; each thread
+ * uses a connection of its own.
  */
 #ifndef V3M_H
 #define V3M_H
@@ -33,7 +34,10 @@ struct v3m_set;     /* the profiles of one file: one, or a profileset's, with it
 struct v3m_profile; /* one machine; belongs to its set */
 struct v3m;         /* a connection to a hypervisor */
 
-/* Receives each message. line and column count from 1; 0 where the message concerns no place in a file. */
+/*
+ * Receives each message. line and column count from 1; 0 where the message concerns no place
+ * in a file.
+ */
 typedef void v3m_message_fn(void *opaque, const char *file, int line, int column, const char *text);
 
 /* A machine in a list. */
@@ -52,8 +56,9 @@ const char *v3m_strerror(enum v3m_code code);
 const char *v3m_state_name(enum v3m_state state);
 
 /*
- * Reads a file, or text of a given length whose messages call it name, and checks its syntax, its elements and their
- * values. Entities and external parts are refused. On V3M_OK *set is new; release it by v3m_set_free().
+ * Reads a file, or text of a given length whose messages call it name, and checks its syntax,
+ * its elements and their values. Entities and external parts are refused. On V3M_OK *set is
+ * new; release it by v3m_set_free().
  */
 enum v3m_code v3m_load_file(const char *path, struct v3m_set **set, v3m_message_fn *say,
 			    void *opaque);
@@ -66,21 +71,32 @@ const struct v3m_profile *v3m_set_profile(const struct v3m_set *set, unsigned in
 const char *v3m_profile_name(const struct v3m_profile *profile);
 /* Returns the name of the profile's back-end: mock, qemu, kvm, xen, margay, boot or vmware. */
 const char *v3m_profile_type(const struct v3m_profile *profile);
-/* Uses another back-end for all machines of a set that nobody shares yet. V3M_USAGE if there is none of that name. */
+/*
+ * Uses another back-end for all machines of a set that nobody shares yet. V3M_USAGE if there
+ * is none of that name.
+ */
 enum v3m_code v3m_set_type(struct v3m_set *set, const char *type);
 /* Checks the set against this host if flags say so. Reports each fault. */
 enum v3m_code v3m_check(const struct v3m_set *set, unsigned int flags, v3m_message_fn *say,
 			void *opaque);
-/* Returns what the hypervisor would get (libvirt's XML, or GRUB's lines), to be released by free(); NULL for want of
- * support, with the reason in a message. */
+/*
+ * Returns what the hypervisor would get (libvirt's XML, or GRUB's lines), to be released by
+ * free(); NULL for want of support, with the reason in a message.
+ */
 char *v3m_domain(const struct v3m_profile *profile, v3m_message_fn *say, void *opaque);
 
-/* Connects to the back-end of that name. say receives why a later call on this connection failed. */
+/*
+ * Connects to the back-end of that name. say receives why a later call on this connection
+ * failed.
+ */
 enum v3m_code v3m_open(const char *type, struct v3m **connection, v3m_message_fn *say,
 		       void *opaque);
 void v3m_close(struct v3m *connection);
 
-/* Makes the profile's images that are missing and defines the machine, which stays off. All or nothing. */
+/*
+ * Makes the profile's images that are missing and defines the machine, which stays off. All or
+ * nothing.
+ */
 enum v3m_code vm_create(struct v3m *connection, const struct v3m_profile *profile);
 enum v3m_code v3m_start(struct v3m *connection, const char *name);
 /* Asks the machine's system to shut down. */
@@ -99,7 +115,10 @@ enum v3m_code v3m_checkpoint(struct v3m *connection, const char *name, const cha
 enum v3m_code v3m_restore(struct v3m *connection, const char *path);
 /* Moves a running machine to the libvirt of that address. */
 enum v3m_code v3m_migrate(struct v3m *connection, const char *name, const char *uri);
-/* Connects the machine's console with two file descriptors until Ctrl-] or the end of the input. */
+/*
+ * Connects the machine's console with two file descriptors until Ctrl-] or the end of the
+ * input.
+ */
 enum v3m_code v3m_console(struct v3m *connection, const char *name, int in, int out);
 
 /* Calls each with every back-end and what it cannot do, in words, separated by blanks. */

@@ -41,7 +41,6 @@ const struct v3m_ops v3m_margay = {
 	.domain_type = "xen",
 	.tap = "bridge",
 	.paravirtual = true,
-	.dedicated = true,
 	.open = xen_open,
 	.close = lv_close,
 	.domain = lv_domain,

@@ -213,8 +213,7 @@ char *lv_domain(const struct v3m_profile *p, struct say *say)
 	char number[32], *result;
 
 	if (p->dedicated && !p->ops->dedicated) {
-		say_at(say, p->type_place, "%s has no dedicated CPUs: that is margay's",
-		       p->ops->name);
+		say_at(say, p->type_place, "%s has no dedicated CPUs: boot has", p->ops->name);
 		return NULL;
 	}
 	buffer = xmlBufferCreate();

@@ -251,6 +251,19 @@ def test_undo():
         same(sorted(f.name for f in bed.dir.glob('a.img*')), ['a.img'])
 
 
+def test_in_use():
+    """An image has one writer; readers share it."""
+    with Bed() as bed:
+        image = bed.dir / "a&'.img"
+        same(bed.run('create', bed.write('p.xml', profile(image=str(image).replace('&', '&amp;')))).returncode, OK)
+        other = profile('b', image=str(image).replace('&', '&amp;'))
+        done = bed.run('create', bed.write('q.xml', other))
+        same(done.returncode, INVALID)
+        same(done.stderr, f"v2m: the image '{image}' is already in use by 'a'\n")
+        same(bed.run('create', bed.write('q.xml', other.replace('size="50"', 'mode="ro"'))).returncode, OK)
+        same(image.exists(), True)
+
+
 def test_set():
     with Bed() as bed:
         path = bed.write('s.xml', '<profileset><name>s</name>' + profile().replace('<profile>', '<profile count="4">')
@@ -287,6 +300,19 @@ def test_usage():
         message = json.loads(bed.run('--json', 'check', bed.write('p.xml', '<profile>\n<nmae/></profile>')).stderr)
         same((message['line'], message['column']), (2, 1))
         same(message['message'], 'unknown element <nmae>, did you mean <name>?')
+
+
+def test_table():
+    """The book's table of what is unsupported is what `v2m backends` says, and the completion knows the commands."""
+    with Bed() as bed:
+        printed = {line.split()[0]: line.partition('; cannot: ')[2] for line in bed.run('backends').stdout.splitlines()}
+        rows = re.findall(r'^   ``(\w+)`` \|[^|]*\| ?(.*)$', (HERE.parents[2] / 'Documentation/v3m.rst').read_text(), re.M)
+        same({name: text for name, text in rows if name in printed}, printed)
+        script = f'. {HERE.parent}/v2m.bash; COMP_WORDS=(v2m "$1"); COMP_CWORD=1; _v2m; echo "${{COMPREPLY[@]}}"'
+        for word, wanted in (('che', 'check checkpoint'), ('--j', '--json'), ('cons', 'console')):
+            done = subprocess.run(['bash', '-c', script, 'bash', word], stdout=subprocess.PIPE, text=True,
+                                  env={**bed.env, 'PATH': f'{O}:{bed.env["PATH"]}'})
+            same(done.stdout.split(), wanted.split())
 
 
 def test_list_calls():

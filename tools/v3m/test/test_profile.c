@@ -86,7 +86,7 @@ static void test_places(void **state)
 		"p:1:1: the profile has no <name>\np:1:1: the profile has nothing to boot: no <image>, <cdrom> or "
 		"<kernel>\n");
 	refused("<profile><name>a</name><cpus dedicated='yes'>2</cpus>" REST,
-		"p:1:1: xen has no dedicated CPUs: that is margay's\n");
+		"p:1:1: xen has no dedicated CPUs: boot has\n");
 	refused("<name>a</name>",
 		"p:1:1: the outermost element is <name>, not <profile> or <profileset>\n");
 }
