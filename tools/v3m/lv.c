@@ -47,6 +47,7 @@ enum v3m_code lv_open(struct v3m *v, const char *uri)
 	enum v3m_code code;
 
 	virSetErrorFunc(NULL, quiet);
+	virEventRegisterDefaultImpl(); /* for consoles; a program's own that is there already stays */
 	v->libvirt = virConnectOpen(uri);
 	if (v->libvirt)
 		return V3M_OK;
@@ -277,7 +278,15 @@ enum v3m_code lv_migrate(struct v3m *v, const char *name, const char *uri)
 
 #define ESCAPE 0x1d /* Ctrl-] */
 
-/* Copies bytes both ways until the user or the machine ends it. The console's stream does not block. */
+static void wake(int timer, void *opaque)
+{
+	(void)timer, (void)opaque;
+}
+
+/*
+ * Copies bytes both ways until the user or the machine ends it. The console's stream does not block; its bytes
+ * arrive while the event loop runs, which the timer ends.
+ */
 static enum v3m_code copy_console(struct v3m *v, virStreamPtr stream, int in, int out)
 {
 	char buffer[4096];
@@ -293,7 +302,9 @@ static enum v3m_code copy_console(struct v3m *v, virStreamPtr stream, int in, in
 			return V3M_OK;
 		if (got > 0 && write(out, buffer, (size_t)got) != got)
 			return V3M_OK;
-		if (poll(&poller, 1, got > 0 ? 0 : 20) <= 0)
+		if (virEventRunDefaultImpl() < 0)
+			return lv_error(v, "console");
+		if (poll(&poller, 1, 0) <= 0)
 			continue;
 		typed = read(in, buffer, sizeof(buffer));
 		if (typed <= 0 || memchr(buffer, ESCAPE, (size_t)typed))
@@ -308,15 +319,18 @@ enum v3m_code lv_console(struct v3m *v, const char *name, int in, int out)
 	enum v3m_code code = in_state(v, name, false, true, true, NULL);
 	virDomainPtr domain;
 	virStreamPtr stream;
+	int timer;
 
 	if (code)
 		return code;
+	timer = virEventAddTimeout(20, wake, NULL, NULL);
 	domain = virDomainLookupByName(v->libvirt, name);
 	stream = virStreamNew(v->libvirt, VIR_STREAM_NONBLOCK);
 	if (!domain || !stream || virDomainOpenConsole(domain, NULL, stream, 0) < 0)
 		code = lv_error(v, name);
 	else
 		code = copy_console(v, stream, in, out);
+	virEventRemoveTimeout(timer);
 	if (stream) {
 		virStreamAbort(stream);
 		virStreamFree(stream);

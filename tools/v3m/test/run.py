@@ -190,6 +190,38 @@ def test_2007_qemu():
             same(bed.run('--on', 'qemu', 'destroy', 'test').returncode, OK)
 
 
+# A boot sector that sends each byte of the serial line back, plus one.
+ECHO = bytes.fromhex('bafd03 ec a801 74f8 baf803 ec 40 ee ebf0')
+
+
+def test_console_qemu():
+    """Bytes go to a machine that an image boots, and come back."""
+    with qemu_bed() as bed:
+        (bed.dir / 'e.img').write_bytes(ECHO.ljust(510, b'\0') + b'\x55\xaa' + bytes(1 << 20))
+        if bed.prefix:
+            os.chown(bed.dir / 'e.img', NOBODY, NOBODY)
+        path = bed.write('p.xml', profile(type_='qemu', image=bed.dir / 'e.img').replace(' size="50"', ''))
+        try:
+            for command in (['create', path], ['start', 'a']):
+                done = bed.run(*command)
+                same(done.returncode, OK, done.stderr)
+            console = subprocess.Popen([*bed.prefix, 'timeout', '60', bed.v2m, 'console', 'a'], env=bed.env, stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, bufsize=0)
+            got = b''
+            os.set_blocking(console.stdout.fileno(), False)
+            for _ in range(100):  # until the firmware has booted
+                console.stdin.write(b'HAL')
+                time.sleep(0.3)
+                got += console.stdout.read() or b''
+                if b'IBM' in got:
+                    break
+            same(b'IBM' in got, True, got)
+            console.stdin.write(b'\x1d')
+            same(console.wait(), OK)
+        finally:
+            bed.run('destroy', 'a')
+
+
 def test_xml_accepted():
     """libvirt's own schema accepts the XML of every back-end."""
     if not shutil.which('virt-xml-validate'):
