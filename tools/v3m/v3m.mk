@@ -46,7 +46,7 @@ $(O)/v3m/v2m: $(O)/obj/tools/v3m/v2m.o $(O)/v3m/$(V3M_SONAME)
 
 $(O)/v3m/v3m.pc: tools/v3m/v3m.mk VERSION
 	@mkdir -p $(@D)
-	$(Q)printf '%s\n' 'prefix=$(or $(PREFIX),/usr/local)' 'Name: v3m' 'Description: virtual machines by profile' \
+	$(Q)printf '%s\n' 'prefix=$${pcfiledir}/../..' 'Name: v3m' 'Description: virtual machines by profile' \
 		'Version: $(V3M_VERSION)' 'Requires.private: $(V3M_PACKAGES)' 'Libs: -L$${prefix}/lib -lv3m' \
 		'Cflags: -I$${prefix}/include' >$@
 

@@ -283,6 +283,28 @@ def test_undo():
         same(sorted(f.name for f in bed.dir.glob('a.img*')), ['a.img'])
 
 
+def test_killed():
+    """A create that is killed at any time leaves whole images or none; run again it completes."""
+    with Bed() as bed:
+        images = ''.join(f'<image size="5">{bed.dir}/{i}.img</image>' for i in range(8))
+        path = bed.write('p.xml', profile(extra=images))
+        killed = 0
+        for delay in range(24):
+            child = subprocess.Popen([V2M, 'create', str(path)], env=bed.env, stderr=subprocess.DEVNULL)
+            time.sleep(delay / 1000)
+            child.kill()
+            killed += child.wait() == -signal.SIGKILL
+            same({f.stat().st_size for f in bed.dir.glob('*.img')} <= {5 << 20}, True, 'sizes')
+            done = bed.run('create', path)
+            same(done.returncode in (OK, EXISTS), True, done.stderr)
+            same(len(list(bed.dir.glob('*.img'))), 8)
+            same(list(bed.dir.glob('*.v3m-new')), [])
+            same(bed.run('--on', 'mock', 'destroy', 'a').returncode, OK)
+            for image in bed.dir.glob('*.img'):
+                image.unlink()
+        same(killed > 0, True, 'none was killed in time')
+
+
 def test_in_use():
     """An image has one writer; readers share it."""
     with Bed() as bed:
@@ -427,11 +449,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--write-abi', action='store_true', help='store the interface as the one to keep')
     parser.add_argument('names', nargs='*')
+    parser.error = lambda why: parser.exit(2, f'run: {why}\n')
     args = parser.parse_args()
     if args.write_abi:
         return write_abi(HERE.parent / 'libv3m.abi')
     names = args.names
     tests = {name[5:]: test for name, test in globals().items() if name.startswith('test_')}
+    for name in names:
+        if name not in tests:
+            parser.error(f'there is no test {name!r}; the tests are\n  ' + ' '.join(tests))
     passed = failed = skipped = 0
     for name in names or tests:
         print(f'  TEST    v3m {name}', flush=True)
