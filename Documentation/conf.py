@@ -30,5 +30,7 @@ html_static_path = ['static']
 html_copy_source = False
 html_show_sphinx = False
 highlight_language = 'none'
-man_pages = [('mgctl', 'mgctl', 'control and observe Margay', author, 8)]
+man_pages = [('mgctl', 'mgctl', 'control and observe Margay', author, 8),
+             ('v2m', 'v2m', 'run virtual machines by profile', author, 1),
+             ('libv3m', 'libv3m', 'virtual machines by profile over libvirt', author, 3)]
 nitpicky = True

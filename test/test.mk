@@ -5,9 +5,9 @@
 .PHONY: check-scenarios check-scenarios-long check-trace check-oracle check-boot check-boot-long check-faults check-usb check-usb-long check-node
 .PHONY: scenarios scenario test-images perf perf-diff perf-baseline
 
-CHECK_PARTS ?= check-format check-arrows check-clang check-scripts check-unit check-fuzz docs check-exercises check-scenarios check-faults \
+CHECK_PARTS ?= check-format check-arrows check-clang check-scripts check-unit check-fuzz check-v3m docs check-exercises check-scenarios check-faults \
 	check-boot check-usb check-oracle
-LONG_PARTS ?= check-format check-arrows check-clang check-scripts check-unit check-fuzz-long docs check-exercises check-scenarios-long \
+LONG_PARTS ?= check-format check-arrows check-clang check-scripts check-unit check-fuzz-long check-v3m docs check-exercises check-scenarios-long \
 	check-trace check-faults check-boot-long check-usb-long check-node check-oracle
 
 HOSTCC ?= gcc

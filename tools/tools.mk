@@ -71,3 +71,5 @@ $(O)/tools/clockcheck $(O)/tools/nvmecheck $(O)/tools/quietcheck $(O)/tools/save
 	$(Q)$(CC) $(TOOL_CFLAGS) -static -s -pthread -o $@ $< $(CHECK_LIBS)
 
 -include $(BOOTCHECK_OBJS:.o=.d) $(MGCTL_OBJS:.o=.d) $(GUESTCHECK_OBJS:.o=.d) $(CHECKPOINT_OBJS:.o=.d)
+
+-include tools/v3m/v3m.mk

@@ -194,6 +194,7 @@ class Usage(unittest.TestCase):
     PROGRAMS = {path: os.path.basename(path).removesuffix('.py') for path in (
         'scripts/qemu', 'scripts/mkimage', 'scripts/mkusb.py', 'scripts/perf.py', 'scripts/format.py', 'scripts/send',
         'tools/image/extract-elf', 'test/beds/run.py', 'test/beds/faults.py', 'test/beds/bootmatrix.py', 'test/beds/usb.py', 'test/beds/node.py',
+        'tools/v3m/test/run.py',
         'Documentation/exercises/first/run')}
 
     def run_it(self, path, *words):
