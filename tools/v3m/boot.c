@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A node without a control domain: Margay starts the machine itself, from modules that GRUB loads. A machine is a file
- * of GRUB lines, NAME.cfg, in a directory that the node's menu entry reads. Whether it runs is known only to the node.
+ * of GRUB lines, NAME.cfg, in a directory. The node's menu entry has to `source` it,
+ * which 20_margay does not do. Whether it runs is known only to the node.
  */
 #include <errno.h>
 #include <stdio.h>

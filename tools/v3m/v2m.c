@@ -240,7 +240,10 @@ static int cmd_set(char **args)
 	code = load(args[1], &set);
 	if (code)
 		return code;
-	code = for_each(set, call_by_profile);
+	for (unsigned int i = 0; option.dry_run && i < v3m_set_count(set); i++)
+		printf("%s %s on %s\n", args[0], v3m_profile_name(v3m_set_profile(set, i)),
+		       v3m_profile_type(v3m_set_profile(set, i)));
+	code = option.dry_run ? V3M_OK : for_each(set, call_by_profile);
 	v3m_set_free(set);
 	return code;
 }

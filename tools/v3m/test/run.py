@@ -328,6 +328,9 @@ def test_set():
             same(done.returncode, OK, done.stderr)
             listed = json.loads(bed.run('--on', 'mock', '--json', 'list').stdout)
             same({m['name']: m['state'] for m in listed}, {f'a-{i}': state for i in range(1, 5)})
+        done = bed.run('--dry-run', 'set', 'destroy', path)
+        same((done.returncode, done.stdout), (OK, ''.join(f'destroy a-{i} on mock\n' for i in range(1, 5))))
+        same(len(json.loads(bed.run('--on', 'mock', '--json', 'list').stdout)), 4)
         same(bed.run('set', 'destroy', path).returncode, OK)
         same(json.loads(bed.run('--on', 'mock', '--json', 'list').stdout), [])
 
