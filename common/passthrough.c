@@ -20,11 +20,8 @@ static bool is_shared(const struct domain *d, const struct pci_function *f)
 {
 	const struct pci_function *g;
 
-	list_for_each(g, &pci_functions, link)
-		if (g != f && g->group == f->group && g->header != 1 &&
-		    (g->hidden || (g->owner && g->owner != d)))
-			return true;
-	return false;
+	return pci_find_if(g, g != f && g->group == f->group && g->header != 1 &&
+				      (g->hidden || (g->owner && g->owner != d)));
 }
 
 /* Looks at all that can be known before: what is refused stays its owner's. */
@@ -90,10 +87,7 @@ bool pci_owns_some(const struct domain *d)
 	const struct pci_function *f;
 
 	guard(&pci_lock);
-	list_for_each(f, &pci_functions, link)
-		if (f->owner == d)
-			return true;
-	return d->hardware;
+	return d->hardware || pci_find_if(f, f->owner == d);
 }
 
 /* Takes it from its owner, so far as the owner can use it. */
@@ -291,12 +285,10 @@ static int pci_create(struct domain *d)
 	if (rc)
 		return rc;
 	guard(&pci_lock);
-	list_for_each(f, &pci_functions, link)
-		if (is_left_over(d, f)) {
-			rc = adopt(d, f);
-			return rc ? rc : -ERESTART;
-		}
-	return 0;
+	if (!pci_find_if(f, is_left_over(d, f)))
+		return 0;
+	rc = adopt(d, f);
+	return rc ? rc : -ERESTART;
 }
 
 void pci_follow(void)

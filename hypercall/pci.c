@@ -11,10 +11,7 @@ static long op_list(struct margay_op *op)
 	u32 n = op->u.pci.index;
 
 	guard(&pci_lock);
-	list_for_each(f, &pci_functions, link)
-		if (!n--)
-			break;
-	if (&f->link == &pci_functions)
+	if (!pci_find_if(f, !n--))
 		return -ENOENT;
 	op->u.pci.sbdf = f->sbdf;
 	op->u.pci.domain = f->owner ? f->owner->id : MARGAY_NONE;

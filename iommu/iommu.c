@@ -87,10 +87,7 @@ static struct pci_function *user_of(const struct iommu *u, u32 id, const struct 
 {
 	struct pci_function *f;
 
-	list_for_each(f, &u->functions, dma_link)
-		if (f->dma != but && has_id(f, id))
-			return f;
-	return NULL;
+	return list_find(f, &u->functions, dma_link, f->dma != but && has_id(f, id));
 }
 
 /* A unit that does not answer may let DMA pass. */
@@ -130,10 +127,8 @@ static void detach_function(struct iommu *u, struct pci_function *f)
 		if (u->in_use && !user_of(u, ids[n], NULL))
 			u->ops->attach(u, ids[n], NULL);
 	iommu_check_answer(u);
-	list_for_each(f, &u->functions, dma_link)
-		if (f->dma == id)
-			return;
-	atomic_and(&id->units, ~BIT(u->index));
+	if (!list_find(f, &u->functions, dma_link, f->dma == id))
+		atomic_and(&id->units, ~BIT(u->index));
 }
 
 /* Lets all ids of a function reach what id has, or none. Functions of a domain may share ids. */

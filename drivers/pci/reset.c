@@ -21,12 +21,7 @@ static bool alone(const struct pci_function *f)
 {
 	const struct pci_function *g;
 
-	if (!f->bridge || f->header)
-		return false;
-	list_for_each(g, &pci_functions, link)
-		if (g != f && g->bridge == f->bridge)
-			return false;
-	return true;
+	return f->bridge && !f->header && !pci_find_if(g, g != f && g->bridge == f->bridge);
 }
 
 static u8 reset_kind(const struct pci_function *f)

@@ -196,10 +196,7 @@ struct pci_function *pci_find(u32 sbdf)
 {
 	struct pci_function *f;
 
-	list_for_each(f, &pci_functions, link)
-		if (f->sbdf == sbdf)
-			return f;
-	return NULL;
+	return pci_find_if(f, f->sbdf == sbdf);
 }
 
 static unsigned stopped __initdata;
@@ -219,11 +216,9 @@ static struct pci_function *find_bridge(u32 sbdf)
 {
 	struct pci_function *b;
 
-	list_for_each(b, &pci_functions, link)
-		if (b->header == 1 && pci_segment(b->sbdf) == pci_segment(sbdf) &&
-		    b->secondary == pci_bus(sbdf) && b->secondary > pci_bus(b->sbdf))
-			return b;
-	return NULL;
+	return pci_find_if(b, b->header == 1 && pci_segment(b->sbdf) == pci_segment(sbdf) &&
+				      b->secondary == pci_bus(sbdf) &&
+				      b->secondary > pci_bus(b->sbdf));
 }
 
 /* Keeps functions below a port, or in a device, from reaching each other. */
@@ -293,10 +288,8 @@ static bool in_open_switch(const struct pci_function *b)
 {
 	const struct pci_function *g;
 
-	list_for_each(g, &pci_functions, link)
-		if (g->bridge == b->bridge && g->express_type == PCI_EXP_TYPE_DOWNSTREAM && !g->acs)
-			return true;
-	return false;
+	return pci_find_if(g, g->bridge == b->bridge && !g->acs &&
+				      g->express_type == PCI_EXP_TYPE_DOWNSTREAM);
 }
 
 bool pci_leaks(const struct pci_function *b)
@@ -345,9 +338,9 @@ struct pci_function *pci_discover(u32 sbdf)
 {
 	struct pci_function *f = NULL, *g;
 
-	list_for_each(g, &pci_functions, link)
-		if (pci_vf_index(g, sbdf) >= 0)	/* it may say a vendor, but has BARs elsewhere */
-			return NULL;
+	/* A virtual function may say a vendor, but has BARs elsewhere. */
+	if (pci_find_if(g, pci_vf_index(g, sbdf) >= 0))
+		return NULL;
 	if (pci_read(sbdf, PCI_VENDOR, 2) != 0xffff &&
 	    !(pci_read(sbdf, PCI_HEADER, 1) & PCI_HEADER_TYPE))
 		f = new_function(sbdf);

@@ -52,23 +52,13 @@ struct pci_function *pci_vf_add(struct pci_function *f, u32 sbdf)
 	return v;
 }
 
-static struct pci_function *find_vf(const struct pci_function *f, bool owned)
-{
-	struct pci_function *v;
-
-	list_for_each(v, &pci_functions, link)
-		if (v->physfn == f && (v->owner || !owned))
-			return v;
-	return NULL;
-}
-
 bool pci_vfs_forget(const struct pci_function *f)
 {
 	struct pci_function *v;
 
-	if (find_vf(f, true))
+	if (pci_find_if(v, v->physfn == f && v->owner))
 		return false;
-	while ((v = find_vf(f, false)))
+	while (pci_find_if(v, v->physfn == f))
 		pci_forget(v);
 	return true;
 }

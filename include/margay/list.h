@@ -42,3 +42,11 @@ static inline void list_del(struct list *n)
 #define list_for_each(p, head, member)                                                        \
 	for ((p) = list_first((head), __typeof__(*(p)), member); &(p)->member != (head);      \
 	     (p) = list_first(&(p)->member, __typeof__(*(p)), member))
+/* Sets p to the first element for which cond, an expression of p, is true; NULL: there is none. */
+#define list_find(p, head, member, cond)                                                      \
+	({                                                                                    \
+		list_for_each(p, head, member)                                                \
+			if (cond)                                                             \
+				break;                                                        \
+		(p) = &(p)->member == (head) ? NULL : (p);                                    \
+	})

@@ -73,6 +73,8 @@ struct pci_function {
 
 extern struct list pci_functions;
 extern struct spinlock pci_lock;	/* LOCK_DEVICES: owners, additions, removals */
+/* Sets f to the first function for which cond is true, or NULL. With pci_lock, or during boot. */
+#define pci_find_if(f, cond) list_find(f, &pci_functions, link, cond)
 
 /*
  * Access the config space of any function. size is 1, 2 or 4, reg a multiple of it, below 4096.

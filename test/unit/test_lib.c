@@ -27,6 +27,7 @@ int strcmp(const char *a, const char *b);
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
 int snprintf(char *buf, size_t size, const char *fmt, ...);
 
+#include <margay/list.h>
 #include "../../arch/x86/lib/string.c"
 #include "../../common/vsnprintf.c"
 
@@ -186,12 +187,32 @@ static void test_index(void **state)
 	assert_int_equal(index_nospec(3, 0), 0);
 }
 
+static void test_list_find(void **state)
+{
+	struct node {
+		int n;
+		struct list link;
+	} nodes[] = { { .n = 1 }, { .n = 2 }, { .n = 2 } }, *p = nodes;
+	struct list head = LIST_INIT(head);
+
+	(void)state;
+	assert_null(list_find(p, &head, link, true));
+	for (unsigned i = 0; i < 3; i++)
+		list_add_tail(&nodes[i].link, &head);
+	assert_ptr_equal(list_find(p, &head, link, p->n == 2), &nodes[1]);
+	assert_ptr_equal(p, &nodes[1]);
+	assert_ptr_equal(list_find(p, &head, link, p->n == 1), &nodes[0]);
+	assert_null(list_find(p, &head, link, p->n == 3));
+	assert_null(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory),	cmocka_unit_test(test_compare),
 		cmocka_unit_test(test_format),	cmocka_unit_test(test_strcopy),
 		cmocka_unit_test(test_index),	cmocka_unit_test(test_bad_format),
+		cmocka_unit_test(test_list_find),
 	};
 
 	return cmocka_run_group_tests_name("lib", tests, NULL, NULL);

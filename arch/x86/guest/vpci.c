@@ -68,12 +68,10 @@ static bool is_shared(const struct vpci_function *v)
 {
 	const struct pci_function *f;
 
-	list_for_each(f, &pci_functions, link)
-		if ((f->owner ? f->owner != v->d : f->hidden) &&
-		    pci_segment(f->sbdf) == pci_segment(v->sbdf) &&
-		    pci_bus(f->sbdf) >= v->f->secondary && pci_bus(f->sbdf) <= v->f->subordinate)
-			return true;
-	return false;
+	return pci_find_if(f, (f->owner ? f->owner != v->d : f->hidden) &&
+				      pci_segment(f->sbdf) == pci_segment(v->sbdf) &&
+				      pci_bus(f->sbdf) >= v->f->secondary &&
+				      pci_bus(f->sbdf) <= v->f->subordinate);
 }
 
 /*

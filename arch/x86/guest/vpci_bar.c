@@ -156,10 +156,7 @@ bool pci_memory_is_free(const struct domain *d, const struct pci_function *f, pa
 {
 	const struct pci_function *o;
 
-	list_for_each(o, &pci_functions, link)
-		if ((f || !is_seen(d, o)) && decodes(o, d, f, at, size))
-			return false;
-	return true;
+	return !pci_find_if(o, (f || !is_seen(d, o)) && decodes(o, d, f, at, size));
 }
 
 bool pci_bars_are_sound(const struct domain *d, struct pci_function *f)

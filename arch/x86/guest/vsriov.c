@@ -34,10 +34,7 @@ static bool ids_are_sound(const struct pci_function *f)
 
 	if (last >> 16 != f->sbdf >> 16 || (f->bridge && pci_bus(last) > f->bridge->subordinate))
 		return false;
-	list_for_each(g, &pci_functions, link)
-		if ((g->physfn != f) == (pci_vf_index(f, g->sbdf) >= 0))
-			return false;
-	return true;
+	return !pci_find_if(g, (g->physfn != f) == (pci_vf_index(f, g->sbdf) >= 0));
 }
 
 /*
