@@ -170,16 +170,19 @@ static void size_bars(struct pci_function *f)
 		pci_write(f->sbdf, PCI_COMMAND, 2, command);
 }
 
+paddr_t pci_bar_base(const struct pci_function *f, const struct pci_bar *b, unsigned reg)
+{
+	u64 at = b->size ? pci_read(f->sbdf, reg, 4) : 0;
+
+	if (b->is64)
+		at |= (u64)pci_read(f->sbdf, reg + 4, 4) << 32;
+	return at & -b->size;
+}
+
 void pci_update_bars(struct pci_function *f)
 {
-	for (unsigned i = 0; i < PCI_BARS && !f->physfn; i++) {
-		struct pci_bar *b = &f->bar[i];
-		u64 at = b->size ? pci_read(f->sbdf, PCI_BAR0 + 4 * i, 4) : 0;
-
-		if (b->is64)
-			at |= (u64)pci_read(f->sbdf, PCI_BAR0 + 4 * i + 4, 4) << 32;
-		b->base = at & -b->size;
-	}
+	for (unsigned i = 0; i < PCI_BARS && !f->physfn; i++)
+		f->bar[i].base = pci_bar_base(f, &f->bar[i], PCI_BAR0 + 4 * i);
 }
 
 void pci_insert(struct pci_function *f)

@@ -118,6 +118,8 @@ void pci_forget(struct pci_function *f);
 
 /* Returns the I/O base of the first serial controller; 0: none. Boot, before pci_init(). */
 u16 pci_serial_port(void);
+/* Returns where a BAR is now, whose register is reg; 0: nowhere. */
+paddr_t pci_bar_base(const struct pci_function *f, const struct pci_bar *b, unsigned reg);
 /* Reads where the BARs are now. */
 void pci_update_bars(struct pci_function *f);
 /* Returns a function by its address, or NULL. Any context with pci_lock, or during boot. */

@@ -15,16 +15,6 @@ static u32 sriov_read(const struct pci_function *f, unsigned reg, unsigned size)
 	return pci_read(f->sbdf, f->sriov + reg, size);
 }
 
-static u64 read_bar(const struct pci_function *f, unsigned i)
-{
-	const struct pci_bar *b = &f->vf_bar[i];
-	u64 at = b->size ? sriov_read(f, PCI_SRIOV_BAR0 + 4 * i, 4) : 0;
-
-	if (b->is64)
-		at |= (u64)sriov_read(f, PCI_SRIOV_BAR0 + 4 * i + 4, 4) << 32;
-	return at & -b->size;
-}
-
 /* Returns whether the ids are of no other function, and on buses of the bridge above. */
 static bool ids_are_sound(const struct pci_function *f)
 {
@@ -55,7 +45,7 @@ static bool turn_on(const struct vpci_function *v)
 		f->vf_bar[i].base = 0;
 	for (i = 0; i < PCI_BARS && may; i++) {
 		struct pci_bar *b = &f->vf_bar[i];
-		u64 base = read_bar(f, i);
+		u64 base = pci_bar_base(f, b, f->sriov + PCI_SRIOV_BAR0 + 4 * i);
 
 		may = used    ? base == b->base :
 		      b->size ? base && memory_is_devices(v->d, &new, base, n * b->size) :
