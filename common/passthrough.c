@@ -47,25 +47,20 @@ static int check(const struct domain *d, struct pci_function *f)
 
 const char *pci_why(int rc)
 {
-	switch (-rc) {
-	case ENODEV:
-		return "there is none, or nobody may have it";
-	case EBUSY:
-		return "it has an owner, or virtual functions";
-	case EXDEV:
-		return "it cannot be isolated from another domain's";
-	case EADDRNOTAVAIL:
-		return "the domain has no PCI bus, its memory comes on demand, or it migrates";
-	case EOPNOTSUPP:
-		return "no IOMMU isolates it, or firmware uses it";
-	case ENXIO:
-		return "it has no reset";
-	case EINVAL:
-		return "its BARs are not whole pages of its own memory";
-	case ETIMEDOUT:
-		return "it does not come back from its reset";
-	}
-	return "no memory or addresses left";
+	static const char *const reasons[] = {
+		[ENODEV] = "there is none, or nobody may have it",
+		[EBUSY] = "it has an owner, or virtual functions",
+		[EXDEV] = "it cannot be isolated from another domain's",
+		[EADDRNOTAVAIL] =
+			"the domain has no PCI bus, its memory comes on demand, or it migrates",
+		[EOPNOTSUPP] = "no IOMMU isolates it, or firmware uses it",
+		[ENXIO] = "it has no reset",
+		[EINVAL] = "its BARs are not whole pages of its own memory",
+		[ETIMEDOUT] = "it does not come back from its reset",
+	};
+	const char *why = (unsigned)-rc < ARRAY_SIZE(reasons) ? reasons[-rc] : NULL;
+
+	return why ? why : "no memory or addresses left";
 }
 
 u64 pci_interrupts(const struct domain *d)
