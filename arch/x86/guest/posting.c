@@ -11,12 +11,7 @@
 
 struct posting {
 	struct posted desc;
-	/* A CPU change keeps the last vector: a notification may be on its way to it. */
-	struct notification {
-		struct irq irq;
-		struct vcpu *v;
-	} notify[2];
-	u8 now;			/* index into notify; the vCPU's CPU writes it */
+	struct moving_irq notify;	/* the vCPU's CPU moves it */
 };
 
 /* Passes on what was posted. */
@@ -32,12 +27,12 @@ static void take(struct vcpu *v)
 
 static void notified(struct irq *i)
 {
-	take(container_of(i, struct notification, irq)->v);
+	take(i->arg);
 }
 
 static void aim(struct posting *p, bool suppress)
 {
-	const struct irq *i = &p->notify[p->now].irq;
+	const struct irq *i = irq_now(&p->notify);
 
 	posted_aim(&p->desc, i->vector, i->cpu->apic_id, x86.x2apic, suppress);
 }
@@ -48,10 +43,10 @@ static struct posting *new_posting(struct vcpu *v)
 
 	if (!p)
 		return NULL;
-	p->notify[0] = p->notify[1] = (struct notification){
-		{ .fn = notified, .user = v->domain->hardware ? NULL : v->domain }, v
+	p->notify.irq[0] = p->notify.irq[1] = (struct irq){
+		.fn = notified, .arg = v, .user = v->domain->hardware ? NULL : v->domain
 	};
-	if (irq_bind(&p->notify[0].irq, READ_ONCE(v->cpu))) {
+	if (irq_move(&p->notify, READ_ONCE(v->cpu))) {
 		kfree(p);
 		return NULL;
 	}
@@ -79,16 +74,11 @@ paddr_t posting_target(struct domain *d, u64 address, u32 data)
 void posting_load(struct vcpu *v)
 {
 	struct posting *p = atomic_load(&v->vlapic->posting);
-	struct irq *next;
 
 	if (likely(!p))
 		return;
-	next = &p->notify[!p->now].irq;
-	if (p->notify[p->now].irq.cpu != this_cpu()) {
-		irq_unbind(next);
-		if (!irq_bind(next, this_cpu()))
-			p->now = !p->now;
-	}
+	if (irq_now(&p->notify)->cpu != this_cpu())
+		(void)irq_move(&p->notify, this_cpu());
 	aim(p, false);
 	take(v);
 	atomic_or(&v->pending, VCPU_WORK_LAPIC);
@@ -104,12 +94,12 @@ void posting_save(struct vcpu *v)
 
 u8 posting_vector(const struct vcpu *v, paddr_t *at)
 {
-	const struct posting *p = atomic_load(&v->vlapic->posting);
+	struct posting *p = atomic_load(&v->vlapic->posting);
 
-	if (likely(!p) || p->notify[p->now].irq.cpu != this_cpu())
+	if (likely(!p) || irq_now(&p->notify)->cpu != this_cpu())
 		return 0;
 	*at = virt_to_phys(&p->desc);
-	return p->notify[p->now].irq.vector;
+	return irq_now(&p->notify)->vector;
 }
 
 void posting_free(struct vcpu *v)
@@ -118,7 +108,6 @@ void posting_free(struct vcpu *v)
 
 	if (!p)
 		return;
-	irq_unbind(&p->notify[0].irq);
-	irq_unbind(&p->notify[1].irq);
+	irq_stop(&p->notify);
 	kfree(p);
 }

@@ -28,17 +28,12 @@ enum { ADDRESS, ADDRESS_HIGH, DATA, CONTROL, ENTRY_WORDS };
 static const u32 writable[ENTRY_WORDS] = { ~3U, ~0U, ~0U, ENTRY_MASKED };
 
 struct message {
-	/* A CPU change keeps the last vector: an interrupt may be on its way to it. */
-	struct message_irq {
-		struct irq irq;
-		struct message *of;
-	} irq[2];
+	struct moving_irq irq;
 	struct vpci_function *v;
 	struct iommu_irq route;
 	u32 word[ENTRY_WORDS];	/* as the domain wrote them */
 	bool allocated;		/* route is */
 	bool straight;		/* to the vCPU's own CPU, with the domain's vector */
-	u8 now;			/* index into irq */
 };
 
 struct vmsi {
@@ -104,7 +99,7 @@ static struct cpu *owner_of(const struct message *g)
 
 static void handler(struct irq *i)
 {
-	const struct message *g = container_of(i, struct message_irq, irq)->of;
+	const struct message *g = i->arg;
 
 	g->v->interrupts++;
 	if (cpu_of(g) != this_cpu() || owner_of(g))
@@ -155,7 +150,7 @@ static bool post(struct message *g)
 /* Allocates what a message needs, and binds it to the CPU that it has to go to. 0 or -ENOSPC. */
 static int start(struct vmsi *m, struct message *g)
 {
-	struct irq *irq = &g->irq[g->now].irq, *next = &g->irq[!g->now].irq;
+	const struct irq *irq = irq_now(&g->irq);
 	struct vpci *p = m->v->d->vpci;
 	bool elsewhere;
 	struct cpu *c;
@@ -171,13 +166,9 @@ static int start(struct vmsi *m, struct message *g)
 	elsewhere = g->route.posted || g->straight;
 	if (go_straight(g) || post(g) || (irq->cpu == c && !elsewhere))
 		return 0;
-	irq_unbind(next);
-	if (!irq_bind(next, c)) {
-		g->now = !g->now;
-		irq = next;
-	}
-	if (!irq->cpu)
+	if (irq_move(&g->irq, c) && !irq->cpu)
 		return lacks(m, "vectors");
+	irq = irq_now(&g->irq);
 	iommu_irq_route(&g->route, irq->cpu->apic_id, irq->vector, false);
 	return 0;
 }
@@ -191,8 +182,7 @@ static void stop(struct message *g)
 	((struct vpci *)g->v->d->vpci)->messages--;
 	g->route.posted = 0;
 	iommu_irq_free(&g->route);
-	irq_unbind(&g->irq[0].irq);
-	irq_unbind(&g->irq[1].irq);
+	irq_stop(&g->irq);
 }
 
 /*
@@ -203,7 +193,7 @@ void vmsi_follow(struct vmsi *m)
 {
 	for (unsigned i = 0; m && i < m->nr_msgs; i++) {
 		struct message *g = &m->msg[i];
-		struct irq *last = &g->irq[!g->now].irq;
+		struct irq *last = irq_last(&g->irq);
 
 		if (last->cpu && last->cpu->owner)
 			irq_unbind(last);
@@ -426,8 +416,8 @@ int vmsi_create(struct vpci_function *v)
 	*m = (struct vmsi){ .v = v, .wide = control & PCI_MSI_64, .nr_msgs = 1 + entries };
 	for (struct message *g = m->msg; g < m->msg + m->nr_msgs; g++) {
 		*g = (struct message){ .v = v, .word[CONTROL] = ENTRY_MASKED };
-		g->irq[0] = g->irq[1] = (struct message_irq){
-			{ .fn = handler, .user = v->d->hardware ? NULL : v->d }, g
+		g->irq.irq[0] = g->irq.irq[1] = (struct irq){
+			.fn = handler, .arg = g, .user = v->d->hardware ? NULL : v->d
 		};
 	}
 	turn_off(m);
