@@ -99,9 +99,8 @@ static struct iommu_irqs *amdvi_irqs(struct iommu *u, u32 sbdf)
 	struct dte *e = dte_of(u, source);
 	struct iommu_irqs *t;
 
-	for (t = u->irqs; t; t = t->next)
-		if (t->source == source)
-			return t;
+	if (chain_find(t, u->irqs, t->source == source))
+		return t;
 	t = e ? iommu_new_irqs(u, source, IRQ_ENTRIES, sizeof(struct iommu_pair)) : NULL;
 	if (!t)
 		return NULL;

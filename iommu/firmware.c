@@ -95,42 +95,38 @@ static bool range_has(const struct iommu_range *r, u32 sbdf)
 struct iommu *iommu_unit_of(u32 sbdf)
 {
 	const struct pci_function *f = pci_find(sbdf);
+	const struct iommu_range *r;
 	struct iommu *u;
 
 	if (f && f->physfn)
 		sbdf = f->physfn->sbdf;
-	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
-		if (r->unit && range_has(r, sbdf))
-			return r->unit;
-	for (u = iommu_units; u && !(u->all && u->segment == pci_segment(sbdf)); u = u->next)
-		;
-	return u;
+	if (chain_find(r, iommu_ranges, r->unit && range_has(r, sbdf)))
+		return r->unit;
+	return chain_find(u, iommu_units, u->all && u->segment == pci_segment(sbdf));
 }
 
 u32 iommu_source_of(u32 sbdf)
 {
-	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
-		if (r->alias && range_has(r, sbdf))
-			return r->alias;
-	return sbdf;
+	const struct iommu_range *r;
+
+	return chain_find(r, iommu_ranges, r->alias && range_has(r, sbdf)) ? r->alias : sbdf;
 }
 
 bool iommu_has_reserved(u32 sbdf)
 {
-	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
-		if (r->region && range_has(r, sbdf))
-			return true;
-	return false;
+	const struct iommu_range *r;
+
+	return chain_find(r, iommu_ranges, r->region && range_has(r, sbdf));
 }
 
 int iommu_ioapic_sbdf(u8 ioapic_id, u32 *sbdf)
 {
-	for (const struct iommu_range *r = iommu_ranges; r; r = r->next)
-		if (r->kind == RANGE_IOAPIC && r->id == ioapic_id) {
-			*sbdf = r->first;
-			return 0;
-		}
-	return -ENODEV;
+	const struct iommu_range *r;
+
+	if (!chain_find(r, iommu_ranges, r->kind == RANGE_IOAPIC && r->id == ioapic_id))
+		return -ENODEV;
+	*sbdf = r->first;
+	return 0;
 }
 
 void __init iommu_read_firmware(void)

@@ -37,10 +37,9 @@ bool iommu_isolates(u32 sbdf)
 
 bool iommu_in_memory(paddr_t at, u64 size)
 {
-	for (const struct iommu *u = iommu_units; u; u = u->next)
-		if (at < u->base + u->ops->regs_size && u->base < at + size)
-			return true;
-	return false;
+	const struct iommu *u;
+
+	return chain_find(u, iommu_units, at < u->base + u->ops->regs_size && u->base < at + size);
 }
 
 const struct pci_function *iommu_pci_bridge(u32 sbdf)

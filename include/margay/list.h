@@ -50,3 +50,10 @@ static inline void list_del(struct list *n)
 				break;                                                        \
 		(p) = &(p)->member == (head) ? NULL : (p);                                    \
 	})
+/* The same for a chain that ends with NULL, whose elements have a member next. */
+#define chain_find(p, first, cond)                                                            \
+	({                                                                                    \
+		for ((p) = (first); (p) && !(cond);)                                          \
+			(p) = (p)->next;                                                      \
+		(p);                                                                          \
+	})

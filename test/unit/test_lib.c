@@ -192,6 +192,7 @@ static void test_list_find(void **state)
 	struct node {
 		int n;
 		struct list link;
+		struct node *next;
 	} nodes[] = { { .n = 1 }, { .n = 2 }, { .n = 2 } }, *p = nodes;
 	struct list head = LIST_INIT(head);
 
@@ -204,6 +205,10 @@ static void test_list_find(void **state)
 	assert_ptr_equal(list_find(p, &head, link, p->n == 1), &nodes[0]);
 	assert_null(list_find(p, &head, link, p->n == 3));
 	assert_null(p);
+	assert_null(chain_find(p, (struct node *)NULL, p->n == 1));
+	nodes[0].next = &nodes[1];
+	assert_ptr_equal(chain_find(p, nodes, p->n == 2), &nodes[1]);
+	assert_null(chain_find(p, nodes, p->n == 3));
 }
 
 int main(void)
