@@ -33,7 +33,6 @@ struct message {
 	struct iommu_irq route;
 	u32 word[ENTRY_WORDS];	/* as the domain wrote them */
 	bool allocated;		/* route is */
-	bool straight;		/* to the vCPU's own CPU, with the domain's vector */
 };
 
 struct vmsi {
@@ -117,43 +116,27 @@ static int lacks(struct vmsi *m, const char *what)
 	return -ENOSPC;
 }
 
-/* Sends a message straight to the vCPU that owns its CPU. Returns whether that is possible. */
-static bool go_straight(struct message *g)
+/* Sends a message there from now on: to a vector of a CPU, or of the vCPU with that descriptor. */
+static void aim(struct message *g, u32 apic_id, u8 vector, paddr_t posted)
 {
-	struct cpu *c = owner_of(g);
-	u8 vector = (u8)g->word[DATA];
+	struct iommu_irq *r = &g->route;
 
-	if (c && (!g->straight || g->route.apic_id != c->apic_id || g->route.vector != vector)) {
-		g->route.posted = 0;
-		iommu_irq_route(&g->route, c->apic_id, vector, false);
-	}
-	g->straight = c;
-	return c;
+	if (r->apic_id == apic_id && r->vector == vector && r->posted == posted)
+		return;
+	r->posted = posted;
+	iommu_irq_route(r, apic_id, vector, false);
 }
 
-/* Has the IOMMU post a message to the vCPU that it goes to. Returns whether that is possible. */
-static bool post(struct message *g)
-{
-	u8 vector = (u8)g->word[DATA];
-	paddr_t to = 0;
-
-	if (iommu_irq_posts(&g->route))
-		to = posting_target(g->v->d, address_of(g), g->word[DATA]);
-	if (to && (to != g->route.posted || vector != g->route.vector)) {
-		g->route.posted = to;
-		iommu_irq_route(&g->route, 0, vector, false);
-	}
-	g->route.posted = to;
-	return to;
-}
-
-/* Allocates what a message needs, and binds it to the CPU that it has to go to. 0 or -ENOSPC. */
+/*
+ * Allocates what a message needs, and sends it straight to the vCPU's own CPU, else by the hardware's
+ * posting, else to Margay on the CPU of the vCPU. 0 or -ENOSPC.
+ */
 static int start(struct vmsi *m, struct message *g)
 {
-	const struct irq *irq = irq_now(&g->irq);
 	struct vpci *p = m->v->d->vpci;
-	bool elsewhere;
-	struct cpu *c;
+	u8 vector = (u8)g->word[DATA];
+	struct cpu *owner, *c;
+	paddr_t posted = 0;
 
 	if (!g->allocated) {
 		if ((!m->v->d->hardware && p->messages == GUEST_MESSAGES) ||
@@ -162,14 +145,17 @@ static int start(struct vmsi *m, struct message *g)
 		g->allocated = true;
 		p->messages++;
 	}
-	c = cpu_of(g);
-	elsewhere = g->route.posted || g->straight;
-	if (go_straight(g) || post(g) || (irq->cpu == c && !elsewhere))
+	owner = owner_of(g);
+	if (!owner && iommu_irq_posts(&g->route))
+		posted = posting_target(m->v->d, address_of(g), g->word[DATA]);
+	if (owner || posted) {
+		aim(g, owner ? owner->apic_id : 0, vector, posted);
 		return 0;
-	if (irq_move(&g->irq, c) && !irq->cpu)
+	}
+	c = cpu_of(g);
+	if (irq_now(&g->irq)->cpu != c && irq_move(&g->irq, c) && !irq_now(&g->irq)->cpu)
 		return lacks(m, "vectors");
-	irq = irq_now(&g->irq);
-	iommu_irq_route(&g->route, irq->cpu->apic_id, irq->vector, false);
+	aim(g, irq_now(&g->irq)->cpu->apic_id, irq_now(&g->irq)->vector, 0);
 	return 0;
 }
 
@@ -178,7 +164,7 @@ static void stop(struct message *g)
 {
 	if (!g->allocated)
 		return;
-	g->allocated = g->straight = false;
+	g->allocated = false;
 	((struct vpci *)g->v->d->vpci)->messages--;
 	g->route.posted = 0;
 	iommu_irq_free(&g->route);
