@@ -1359,8 +1359,11 @@ static void test_sriov_writes(void **state)
 	write_of(control, PF, PCI_COMMAND, 2, PCI_COMMAND_MEM);
 	assert_int_equal(sim_get(sim_function(PF), PCI_COMMAND, 2), PCI_COMMAND_MEM);
 	assert_int_equal(assign(guest, PF), -EBUSY);
+	assert_false(pci_memory_is_free(control, pci_find(NIC), VF_BAR - 0x1000, 0x2000));
 	assert_int_equal(sw(PCI_SRIOV_CONTROL, 2, 0), 0);
 	assert_int_equal(sr(PCI_SRIOV_CONTROL, 2), 0);
+	/* Those that are off decode nothing, also not where they were. */
+	assert_true(pci_memory_is_free(control, pci_find(NIC), VF_BAR - 0x1000, 0x2000));
 	write_of(control, NIC, PCI_COMMAND, 2, PCI_COMMAND_MEM);
 	assert_int_equal(sim_get(sim_function(NIC), PCI_COMMAND, 2), PCI_COMMAND_MEM);
 	assert_false(turn_on(VF_BAR, 0xf1000000, 2));

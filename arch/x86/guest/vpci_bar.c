@@ -124,7 +124,7 @@ static bool has(const struct pci_bar *b, unsigned n, u64 unit, paddr_t at, u64 s
 {
 	paddr_t base = ALIGN_DOWN(b->base, unit), end = ALIGN_UP(b->base + n * b->size, unit);
 
-	return is_memory(b) && base && at < end && base < at + size;
+	return n && is_memory(b) && base && at < end && base < at + size;
 }
 
 /*
