@@ -19,5 +19,6 @@ void iommu_execute(struct iommu *u, u64 lo, u64 hi)
 	add(u, lo, hi);
 	add(u, u->wait[0], u->wait[1]);
 	iommu_write64(u, u->ops->tail, u->tail * sizeof(*u->commands));
-	u->dead = !iommu_wait_for(READ_ONCE(u->done));
+	if (!iommu_wait_for(READ_ONCE(u->done)))
+		iommu_died(u);
 }

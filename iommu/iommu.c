@@ -90,11 +90,12 @@ static struct pci_function *user_of(const struct iommu *u, u32 id, const struct 
 }
 
 /* A unit that does not answer may let DMA pass. */
-void iommu_check_answer(struct iommu *u)
+void iommu_died(struct iommu *u)
 {
 	struct pci_function *f;
 
-	if (likely(!u->dead) || !u->in_use)
+	u->dead = true;
+	if (!u->in_use)
 		return;
 	pr_err("iommu: no answer from %#lx: its functions are stopped\n", u->base);
 	list_for_each(f, &u->functions, dma_link)
@@ -107,7 +108,6 @@ void iommu_cut_off(struct iommu *u, u32 id)
 	struct pci_function *f;
 
 	u->ops->attach(u, id, NULL);
-	iommu_check_answer(u);
 	/* A bridge that passes their requests on has others' to pass, now or later. */
 	list_for_each(f, &pci_functions, link)
 		if (f->header != 1 && has_id(f, id))
@@ -125,7 +125,6 @@ static void detach_function(struct iommu *u, struct pci_function *f)
 	for (unsigned n = ids_of(f, ids); n--;)
 		if (u->in_use && !user_of(u, ids[n], NULL))
 			u->ops->attach(u, ids[n], NULL);
-	iommu_check_answer(u);
 	if (!list_find(f, &u->functions, dma_link, f->dma == id))
 		atomic_and(&id->units, ~BIT(u->index));
 }
@@ -150,7 +149,6 @@ static int attach_function(struct iommu *u, struct pci_function *f, struct iommu
 	atomic_or(&id->units, BIT(u->index));
 	for (unsigned i = 0; i < n && !rc; i++)
 		rc = u->in_use ? u->ops->attach(u, ids[i], id) : -ENODEV;
-	iommu_check_answer(u);
 	if (rc)
 		detach_function(u, f);
 	return rc;

@@ -183,8 +183,8 @@ int iommu_create_tables(struct domain *d);
 /* Copies some of the leaves that the p2m had before: 0, -ERESTART to be called again, -ENOMEM. */
 int iommu_copy_p2m(struct iommu_domain *id);
 
-/* Called with u->lock after operations: stops the functions of a unit that has not answered. */
-void iommu_check_answer(struct iommu *u);
+/* Stops the functions of a unit that has not answered. Called with u->lock, or by start(). */
+void iommu_died(struct iommu *u);
 /* Blocks an id, and stops the functions that send with it. Called with u->lock and pci_lock. */
 void iommu_cut_off(struct iommu *u, u32 id);
 

@@ -33,7 +33,6 @@ int iommu_irq_alloc(struct iommu_irq *i, u32 sbdf)
 		return 0;
 	guard(&u->lock);
 	i->table = u->ops->irqs ? u->ops->irqs(u, sbdf) : u->irqs;
-	iommu_check_answer(u);
 	if (!i->table)
 		return -ENOMEM;
 	while (n < i->table->nr && test_and_set_bit(n, i->table->used))
@@ -62,7 +61,6 @@ void iommu_irq_route(struct iommu_irq *i, u32 apic_id, u8 vector, bool level)
 	guard(&u->lock);
 	if (u->in_use)
 		u->ops->irq_write(u, i);
-	iommu_check_answer(u);
 }
 
 void iommu_irq_free(struct iommu_irq *i)

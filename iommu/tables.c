@@ -96,7 +96,6 @@ static void flush(struct p2m_listener *l, struct domain *d __unused)
 		guard(&u->lock);
 		if (u->in_use)
 			u->ops->flush(u, id);
-		iommu_check_answer(u);
 	}
 }
 

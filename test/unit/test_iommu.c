@@ -184,7 +184,8 @@ static void (*on_flush)(void);
 static struct record *of(struct iommu *u)
 {
 	assert_true(spin_is_locked(&u->lock));
-	u->dead |= hangs;
+	if (hangs && !u->dead)
+		iommu_died(u);
 	return &records[u->index];
 }
 
