@@ -114,10 +114,18 @@ $(O)/obj/common/version.o: $(O)/inc/margay-build.h
 -include $(OBJS:.o=.d)
 -include modules/modules.mk guests/guests.mk tools/tools.mk scripts/run.mk test/test.mk Documentation/docs.mk scripts/install.mk
 
+# What issue 14 counts: IOMMUs, PCI and IO-APICs
+DEVICES := $(wildcard iommu) drivers/pci drivers/acpi/mcfg.c hypercall/pci.c common/passthrough.c \
+	$(addprefix arch/x86/platform/,ioapic.c pci.c) \
+	$(addprefix arch/x86/guest/,vioapic.c vmsi.c vpci.c vpci_bar.c vpci.h vport.c vsriov.c posting.c) \
+	$(addprefix include/margay/,iommu.h pci.h pci_regs.h) $(addprefix include/x86/,posting.h vioapic.h vpci.h)
+
 size:
 	@command -v cloc >/dev/null || { echo "cloc is missing: run scripts/setup check" >&2; exit 1; }
 	@cloc --quiet --include-lang=C,"C/C++ Header",Assembly --force-lang=Assembly,asm --force-lang=Assembly,inc --force-lang="C/C++ Header",def \
 		arch common drivers hypercall $(wildcard iommu) include
+	@echo 'Of these the devices: IOMMUs, PCI, IO-APICs'
+	@cloc --quiet --by-file $(DEVICES)
 
 clean:
 	rm -rf $(filter-out $(O)/cache,$(wildcard $(O)/*))
