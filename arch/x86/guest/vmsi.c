@@ -128,8 +128,8 @@ static void aim(struct message *g, u32 apic_id, u8 vector, paddr_t posted)
 }
 
 /*
- * Allocates what a message needs, and sends it straight to the vCPU's own CPU, else by the hardware's
- * posting, else to Margay on the CPU of the vCPU. 0 or -ENOSPC.
+ * Allocates what a message needs, and sends it straight to the vCPU's own CPU, else by the
+ * hardware's posting, else to Margay on the CPU of the vCPU. 0 or -ENOSPC.
  */
 static int start(struct vmsi *m, struct message *g)
 {
