@@ -253,12 +253,12 @@ def check_numbers(ex, headers, numbers):
         raise Broken(done.stdout[:500])
 
 
-def check_function(ex, name):
+def check_function(ex, name, flags=()):
     """Compile the reader's C file together with the exercise's test.c, which includes it, and run it. test.c prints
     what is wrong.
     """
     program = os.path.join(ex.work, 'test')
-    compile_host(ex, [os.path.join(ex.dir, 'test.c')], program, [f'-DFILE_UNDER_TEST="{ex.file(name)}"'])
+    compile_host(ex, [os.path.join(ex.dir, 'test.c')], program, [f'-DFILE_UNDER_TEST="{ex.file(name)}"', *flags])
     try:
         done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               timeout=60, check=False, env={'ASAN_OPTIONS': 'detect_leaks=0'})
