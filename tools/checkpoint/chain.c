@@ -69,7 +69,7 @@ struct state_place {
 
 struct file {
 	int fd;
-	uint64_t point, size;
+	uint64_t point, size, index;	/* index: where it is */
 	char path[NAME_MAX_LEN];
 };
 
@@ -118,8 +118,12 @@ static XXH128_hash_t sum_of(const struct block *b, const void *data)
 	return XXH3_128bits_digest(&s);
 }
 
-/* Reads a block. Returns what it has, uncompressed, to be freed; NULL: error. */
-static void *read_block(const struct file *f, uint64_t offset, uint32_t type, uint64_t *size)
+/*
+ * Reads a block. Returns what it has, uncompressed, to be freed; NULL: error. stored_size: of the rest of it
+ * in the file, unless NULL.
+ */
+static void *read_block(const struct file *f, uint64_t offset, uint32_t type, uint64_t *size,
+			uint64_t *stored_size)
 {
 	struct block b;
 	void *stored, *raw = NULL;
@@ -140,6 +144,8 @@ static void *read_block(const struct file *f, uint64_t offset, uint32_t type, ui
 	}
 	stored = malloc(b.stored + 1);
 	*size = b.raw;
+	if (stored_size)
+		*stored_size = b.stored;
 	if (!stored ||
 	    pread(f->fd, stored, b.stored, (off_t)(offset + sizeof(b))) != (ssize_t)b.stored) {
 		fail_at(f, offset, stored ? "cannot read" : "no memory");
@@ -185,14 +191,15 @@ static int open_file(struct file *f, const char *dir, uint64_t point, struct ent
 		goto out;
 	}
 	f->size = (uint64_t)st.st_size;
-	b = read_block(f, 0, BEGIN, &size);
+	b = read_block(f, 0, BEGIN, &size, NULL);
 	if (!b || size != sizeof(*b))
 		goto out;
 	*parent = b->parent;
-	e = read_block(f, f->size - end, END, &size);
+	e = read_block(f, f->size - end, END, &size, NULL);
 	if (!e || size != sizeof(*e))
 		goto out;
-	*index = read_block(f, e->index, INDEX, &size);
+	f->index = e->index;
+	*index = read_block(f, e->index, INDEX, &size, NULL);
 	if (!*index)
 		goto out;
 	*nr = size / sizeof(**index);
@@ -375,7 +382,7 @@ int chain_page(struct chain *c, uint64_t gfn, void *page)
 	f = &c->files[p->file];
 	if (!c->pages || c->pages_file != p->file || c->pages_block != p->e.block) {
 		free(c->pages);
-		c->pages = read_block(f, p->e.block, PAGES, &c->pages_size);
+		c->pages = read_block(f, p->e.block, PAGES, &c->pages_size, NULL);
 		c->pages_file = p->file;
 		c->pages_block = p->e.block;
 		if (!c->pages)
@@ -390,31 +397,59 @@ int chain_page(struct chain *c, uint64_t gfn, void *page)
 	return 1;
 }
 
-/* Visits the blocks of STATE, which come between those of pages and the index. */
-void *chain_state(struct chain *c, const char *name, size_t *size)
+/*
+ * Reads the state at offset *at of the point's own file, and sets *at to the next one; 0: the first. Each
+ * block on the way is read whole, so that damage to one is not taken for another, or for none. 1; 0: there
+ * is no more; -1: error.
+ */
+static int next_state(struct chain *c, uint64_t *at, char **data, size_t *size)
 {
 	const struct file *f = &c->files[0];
-	struct block b;
-	uint64_t at = 0, n;
-	char *data;
+	uint64_t n, stored;
 
-	while (pread(f->fd, &b, sizeof(b), (off_t)at) == sizeof(b) && b.magic == MAGIC &&
-	       b.type < INDEX) {
-		if (b.type == STATE) {
-			data = read_block(f, at, STATE, &n);
-			if (!data)
-				return NULL;
-			if (n >= CHAIN_NAME && !strncmp(data, name, CHAIN_NAME)) {
-				*size = n - CHAIN_NAME;
-				memmove(data, data + CHAIN_NAME, *size);
-				return data;
-			}
-			free(data);
+	if (!*at) {
+		/* The states come after the last block of pages, which the index has. */
+		for (size_t i = 0; i < c->nr_places; i++) {
+			const struct place *p = &c->places[i];
+
+			if (!p->file && p->e.kind == STORED && p->e.block > *at)
+				*at = p->e.block;
 		}
-		at += sizeof(b) + b.stored;
+		*data = read_block(f, *at, *at ? PAGES : BEGIN, &n, &stored);
+		if (!*data)
+			return -1;
+		free(*data);
+		*at += sizeof(struct block) + stored;
 	}
-	fail_at(f, at, "no such state");
-	return NULL;
+	*data = NULL;
+	if (*at == f->index)
+		return 0;
+	*data = read_block(f, *at, STATE, &n, &stored);
+	if (!*data)
+		return -1;
+	if (n < CHAIN_NAME || (*data)[CHAIN_NAME - 1]) {
+		free(*data);
+		return fail_at(f, *at, "a state without a name");
+	}
+	*at += sizeof(struct block) + stored;
+	*size = n - CHAIN_NAME;
+	return 1;
+}
+
+int chain_state(struct chain *c, const char *name, void **data, size_t *size)
+{
+	uint64_t at = 0;
+	char *found;
+	int rc;
+
+	while ((rc = next_state(c, &at, &found, size)) > 0 && strcmp(found, name))
+		free(found);
+	if (rc > 0)
+		memmove(found, found + CHAIN_NAME, *size);
+	else if (!rc)
+		fail_at(&c->files[0], at, "no such state");
+	*data = rc > 0 ? found : NULL;
+	return rc;
 }
 
 /* Writing. A batch is filled, compressed by a thread, and written in its order. */
@@ -438,7 +473,7 @@ struct chain_new {
 	struct entry *entries;
 	size_t nr, room;
 	uint64_t all, stored;
-	bool failed;
+	bool failed, has_state;
 	/* The ring of batches; `filling` is the current one, `oldest` the next to be written. */
 	struct batch *ring;
 	unsigned size, filling, oldest, next;
@@ -659,6 +694,10 @@ int chain_add(struct chain_new *n, uint64_t gfn, const void *page)
 	const struct place *p = n->parent ? find(n->parent, gfn) : NULL;
 	struct batch *b = &n->ring[n->filling % n->size];
 
+	if (n->has_state) {
+		n->failed = true;
+		return chain_fail("%s: a page after a state", n->path);
+	}
 	n->all++;
 	if (p && p->e.gfn == gfn && p->e.kind != GONE && XXH128_isEqual(p->e.sum, sum))
 		return 0;
@@ -714,6 +753,7 @@ int chain_add_state(struct chain_new *n, const char *name, const void *data, siz
 	}
 	free(all);
 	n->failed |= rc != 0;
+	n->has_state = true;
 	return rc;
 }
 
@@ -761,27 +801,16 @@ void chain_counts(const struct chain_new *n, uint64_t *all, uint64_t *stored)
 /* Copies the point's pages and its states into a file of its own. */
 static int copy_point(struct chain *c, struct chain_new *n)
 {
-	const struct file *f = &c->files[0];
 	uint8_t page[CHAIN_PAGE];
-	struct block b;
-	uint64_t size;
+	uint64_t at = 0;
+	size_t size;
+	char *data;
 	int rc = 0;
 
 	for (uint64_t gfn = 0; !rc && chain_next(c, &gfn); gfn++)
 		rc = chain_page(c, gfn, page) == 1 ? chain_add(n, gfn, page) : -1;
-	for (uint64_t at = 0; !rc; at += sizeof(b) + b.stored) {
-		char *data;
-
-		if (pread(f->fd, &b, sizeof(b), (off_t)at) != sizeof(b) || b.magic != MAGIC)
-			return fail_at(f, at, "the file is cut off");
-		if (b.type == INDEX)
-			break;
-		if (b.type != STATE)
-			continue;
-		data = read_block(f, at, STATE, &size);
-		rc = !data || size < CHAIN_NAME ?
-			     -1 :
-			     chain_add_state(n, data, data + CHAIN_NAME, size - CHAIN_NAME);
+	while (!rc && (rc = next_state(c, &at, &data, &size)) > 0) {
+		rc = chain_add_state(n, data, data + CHAIN_NAME, size);
 		free(data);
 	}
 	return rc;
@@ -799,7 +828,7 @@ static bool is_branch(const char *dir, uint64_t point)
 		f.point = later;
 		f.size = UINT64_MAX;
 		f.fd = open(f.path, O_RDONLY | O_CLOEXEC);
-		b = f.fd < 0 ? NULL : read_block(&f, 0, BEGIN, &size);
+		b = f.fd < 0 ? NULL : read_block(&f, 0, BEGIN, &size, NULL);
 		parent = b && size == sizeof(*b) ? b->parent : 0;
 		free(b);
 		close(f.fd);
