@@ -118,6 +118,19 @@ static XXH128_hash_t sum_of(const struct block *b, const void *data)
 	return XXH3_128bits_digest(&s);
 }
 
+/* Reads n bytes: one call of pread() gets 2 GiB at most, and an index may be longer. */
+static bool read_all(int fd, void *to, size_t n, uint64_t offset)
+{
+	for (size_t at = 0; at < n;) {
+		ssize_t rc = pread(fd, (char *)to + at, n - at, (off_t)(offset + at));
+
+		if (!rc || (rc < 0 && errno != EINTR))
+			return false;
+		at += rc < 0 ? 0 : (size_t)rc;
+	}
+	return true;
+}
+
 /*
  * Reads a block. Returns what it has, uncompressed, to be freed; NULL: error. stored_size: of the rest of it
  * in the file, unless NULL.
@@ -130,7 +143,7 @@ static void *read_block(const struct file *f, uint64_t offset, uint32_t type, ui
 	size_t n;
 
 	if (offset > f->size || f->size - offset < sizeof(b) ||
-	    pread(f->fd, &b, sizeof(b), (off_t)offset) != sizeof(b)) {
+	    !read_all(f->fd, &b, sizeof(b), offset)) {
 		fail_at(f, offset, "the file is cut off");
 		return NULL;
 	}
@@ -146,8 +159,7 @@ static void *read_block(const struct file *f, uint64_t offset, uint32_t type, ui
 	*size = b.raw;
 	if (stored_size)
 		*stored_size = b.stored;
-	if (!stored ||
-	    pread(f->fd, stored, b.stored, (off_t)(offset + sizeof(b))) != (ssize_t)b.stored) {
+	if (!stored || !read_all(f->fd, stored, b.stored, offset + sizeof(b))) {
 		fail_at(f, offset, stored ? "cannot read" : "no memory");
 	} else if (!XXH128_isEqual(sum_of(&b, stored), b.sum)) {
 		fail_at(f, offset, "wrong checksum");
