@@ -20,6 +20,10 @@
 
 #include <cmocka.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+#include <zstd.h>
+
 #define PAGES 1500
 #define POINTS 5
 
@@ -422,13 +426,84 @@ static void test_short_reads(void **state)
 	most_read = 0;
 }
 
+/* Writes a block anew whose checksum is right. */
+static void forge(int fd, off_t at, const uint64_t head[8], const void *stored)
+{
+	uint64_t h[8];
+	XXH3_state_t s;
+	XXH128_hash_t sum;
+
+	memcpy(h, head, sizeof(h));
+	h[6] = h[7] = 0;
+	XXH3_128bits_reset(&s);
+	XXH3_128bits_update(&s, h, sizeof(h));
+	XXH3_128bits_update(&s, stored, h[4]);
+	sum = XXH3_128bits_digest(&s);
+	memcpy(h + 6, &sum, sizeof(sum));
+	assert_int_equal(pwrite(fd, h, sizeof(h), at), sizeof(h));
+	assert_int_equal(pwrite(fd, stored, h[4], at + (off_t)sizeof(h)), (ssize_t)h[4]);
+}
+
+/* Somebody who knows the checksum: no size makes the reader allocate more than the kind of block may have. */
+static void test_bombs(void **state)
+{
+	static const struct {
+		uint32_t type;
+		size_t size;
+	} bombs[] = { { 1, 64 << 20 }, { 2, 64 << 20 }, { 2, (1 << 20) + 1 }, { 1, 0 } };
+	char path[128];
+	uint8_t *zeros = calloc(1, 64 << 20), *to = malloc(64 << 20), page[CHAIN_PAGE];
+
+	(void)state;
+	write_all(1);
+	path_of(path, sizeof(path), "0.ckpt");
+	for (unsigned i = 0; i < sizeof(bombs) / sizeof(bombs[0]); i++) {
+		int fd = open(path, O_RDWR), rc = 0;
+		off_t at = block_at(fd, bombs[i].type, 0), end = lseek(fd, 0, SEEK_END);
+		uint64_t head[8];
+		uint8_t *all = malloc((size_t)end);
+		struct chain *c;
+
+		assert_int_equal(pread(fd, all, (size_t)end, 0), end);
+		memcpy(head, all + at, sizeof(head));
+		head[4] = ZSTD_compress(to, 64 << 20, zeros, bombs[i].size, 1);
+		head[5] = bombs[i].size;
+		forge(fd, at, head, to);
+		c = chain_open(dir, 0);
+		for (unsigned n = 0; c && n < PAGES && rc >= 0; n++)
+			rc = chain_page(c, n, page);
+		assert_true(!c || rc < 0);
+		assert_non_null(strstr(chain_error(), "or than its kind can be"));
+		chain_close(c);
+		assert_int_equal(pwrite(fd, all, (size_t)end, 0), end);
+		close(fd);
+		free(all);
+		assert_point(0, 0);
+	}
+	free(zeros);
+	free(to);
+}
+
+/* A page that no guest can have would begin the list again. */
+static void test_highest(void **state)
+{
+	static const uint8_t page[CHAIN_PAGE] = { 1 };
+	struct chain_new *n;
+
+	(void)state;
+	n = chain_begin(dir, NULL, 1);
+	assert_non_null(n);
+	assert_int_equal(chain_add(n, UINT64_MAX, page), -1);
+	chain_abort(n);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_points), TEST(test_unchanged), TEST(test_merge),
 		TEST(test_branch), TEST(test_torn),	 TEST(test_damage),
-		TEST(test_states), TEST(test_short_reads),
+		TEST(test_states), TEST(test_short_reads), TEST(test_bombs), TEST(test_highest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

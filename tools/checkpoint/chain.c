@@ -27,7 +27,9 @@
 #define BATCH 256u			/* pages of a block */
 #define LEVEL 1				/* of zstd */
 #define MOST_FILES 100000u
-#define MOST_RAW (1ull << 40)
+#define MOST_STATE (1ull << 30)
+#define MOST_INDEX (1ull << 40)
+#define MOST_GFN (1ull << 52)
 #define NO_PARENT UINT64_MAX
 #define NAME_MAX_LEN 4096
 
@@ -106,6 +108,19 @@ static int fail_at(const struct file *f, uint64_t offset, const char *why)
 	return chain_fail("%s: offset %" PRIu64 ": %s", f->path, offset, why);
 }
 
+/* Whether a block of the type may have that size, before memory is allocated for it. */
+static bool size_valid(uint32_t type, uint64_t stored, uint64_t raw)
+{
+	switch (type) {
+	case BEGIN: return raw == sizeof(struct begin) && stored <= ZSTD_COMPRESSBOUND(raw);
+	case PAGES: return raw <= BATCH * CHAIN_PAGE && stored <= ZSTD_COMPRESSBOUND(raw);
+	case STATE: return raw <= CHAIN_NAME + MOST_STATE && stored <= ZSTD_COMPRESSBOUND(raw);
+	case INDEX: return raw <= MOST_INDEX && stored <= ZSTD_COMPRESSBOUND(raw);
+	case END: return raw == sizeof(struct end) && stored == raw;
+	default: return false;
+	}
+}
+
 static XXH128_hash_t sum_of(const struct block *b, const void *data)
 {
 	struct block plain = *b;
@@ -151,8 +166,8 @@ static void *read_block(const struct file *f, uint64_t offset, uint32_t type, ui
 		fail_at(f, offset, "no block, or one of another place");
 		return NULL;
 	}
-	if (b.stored > f->size - offset - sizeof(b) || b.raw > MOST_RAW) {
-		fail_at(f, offset, "a block longer than the file");
+	if (b.stored > f->size - offset - sizeof(b) || !size_valid(type, b.stored, b.raw)) {
+		fail_at(f, offset, "a block longer than the file, or than its kind can be");
 		return NULL;
 	}
 	stored = malloc(b.stored + 1);
@@ -163,7 +178,7 @@ static void *read_block(const struct file *f, uint64_t offset, uint32_t type, ui
 		fail_at(f, offset, stored ? "cannot read" : "no memory");
 	} else if (!XXH128_isEqual(sum_of(&b, stored), b.sum)) {
 		fail_at(f, offset, "wrong checksum");
-	} else if (type == END && b.raw == b.stored) {
+	} else if (type == END) {
 		return stored;
 	} else {
 		raw = malloc(b.raw + 1);
@@ -204,11 +219,11 @@ static int open_file(struct file *f, const char *dir, uint64_t point, struct ent
 	}
 	f->size = (uint64_t)st.st_size;
 	b = read_block(f, 0, BEGIN, &size, NULL);
-	if (!b || size != sizeof(*b))
+	if (!b)
 		goto out;
 	*parent = b->parent;
 	e = read_block(f, f->size - end, END, &size, NULL);
-	if (!e || size != sizeof(*e))
+	if (!e)
 		goto out;
 	f->index = e->index;
 	*index = read_block(f, e->index, INDEX, &size, NULL);
@@ -219,8 +234,8 @@ static int open_file(struct file *f, const char *dir, uint64_t point, struct ent
 	if (size % sizeof(**index) || (*parent != NO_PARENT && *parent >= point))
 		rc = fail_at(f, e->index, "not an index");
 	for (size_t i = 0; !rc && i < *nr; i++)
-		if ((i && (*index)[i].gfn <= (*index)[i - 1].gfn) || (*index)[i].slot >= BATCH ||
-		    (*index)[i].kind > GONE)
+		if ((*index)[i].gfn >= MOST_GFN || (i && (*index)[i].gfn <= (*index)[i - 1].gfn) ||
+		    (*index)[i].slot >= BATCH || (*index)[i].kind > GONE)
 			rc = fail_at(f, e->index, "not an index");
 	if (rc)
 		free(*index);
@@ -685,8 +700,9 @@ static int add_entry(struct chain_new *n, uint64_t gfn, uint32_t kind, XXH128_ha
 {
 	struct entry *more;
 
-	if (n->nr && gfn <= n->entries[n->nr - 1].gfn)
-		return chain_fail("%s: page %#" PRIx64 " is not above the last", n->path, gfn);
+	if (gfn >= MOST_GFN || (n->nr && gfn <= n->entries[n->nr - 1].gfn))
+		return chain_fail("%s: page %#" PRIx64 " is too high, or not above the last",
+				  n->path, gfn);
 	if (n->nr == n->room) {
 		more = realloc(n->entries, (n->room * 2 + 1024) * sizeof(*more));
 		if (!more)
@@ -756,8 +772,8 @@ int chain_add_state(struct chain_new *n, const char *name, const void *data, siz
 	char *all = calloc(1, CHAIN_NAME + size);
 	int rc = -1;
 
-	if (!all || strlen(name) >= CHAIN_NAME) {
-		chain_fail("%s: a state's name, or no memory", name);
+	if (!all || strlen(name) >= CHAIN_NAME || size > MOST_STATE) {
+		chain_fail("%s: a state's name or size, or no memory", name);
 	} else if (!flush(n)) {
 		memcpy(all, name, strlen(name));
 		memcpy(all + CHAIN_NAME, data, size);
@@ -841,7 +857,7 @@ static bool is_branch(const char *dir, uint64_t point)
 		f.size = UINT64_MAX;
 		f.fd = open(f.path, O_RDONLY | O_CLOEXEC);
 		b = f.fd < 0 ? NULL : read_block(&f, 0, BEGIN, &size, NULL);
-		parent = b && size == sizeof(*b) ? b->parent : 0;
+		parent = b ? b->parent : 0;
 		free(b);
 		close(f.fd);
 		if (parent < point)
