@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -497,13 +498,146 @@ static void test_highest(void **state)
 	chain_abort(n);
 }
 
+static void make_file(const char *name)
+{
+	char path[128];
+	int fd;
+
+	path_of(path, sizeof(path), name);
+	fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+/* Names that no save makes are no points; the next point always has a number that is found again. */
+static void test_names(void **state)
+{
+	static const char *const names[] = { "-1.ckpt", "-2.ckpt", "07.ckpt", " 8.ckpt", "+9.ckpt",
+					     "99999999999999999999999.ckpt", ".ckpt",
+					     "18446744073709551614.ckpt" };
+	struct chain *c;
+
+	(void)state;
+	write_all(1);
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		make_file(names[i]);
+	c = chain_open(dir, CHAIN_LAST);
+	assert_int_equal(chain_point(c), 4);
+	memcpy(versions[0], versions[4], sizeof(versions[0]));
+	write_point(0, c, 1);
+	chain_close(c);
+	assert_point(CHAIN_LAST, 0);
+	assert_point(5, 0);
+	assert_int_equal(chain_merge(dir, CHAIN_LAST, 1), 0);
+	assert_point(5, 0);
+}
+
+/* What is no file is neither waited for nor written through. */
+static void test_no_files(void **state)
+{
+	char path[128], aim[128];
+	struct chain_new *n;
+	struct chain *c;
+	struct stat st;
+
+	(void)state;
+	write_all(1);
+	c = chain_open(dir, CHAIN_LAST);
+	path_of(aim, sizeof(aim), "precious");
+	make_file("precious");
+	assert_int_equal(truncate(aim, 5), 0);
+	path_of(path, sizeof(path), "5.new");
+	assert_int_equal(symlink(aim, path), 0);
+	assert_null(chain_begin(dir, c, 1));
+	assert_non_null(strstr(chain_error(), "5.new"));
+	unlink(path);
+	assert_int_equal(link(aim, path), 0);	/* as what a dead writer has left: the name goes */
+	n = chain_begin(dir, c, 1);
+	assert_non_null(n);
+	chain_abort(n);
+	assert_int_equal(stat(aim, &st), 0);
+	assert_int_equal(st.st_size, 5);
+	alarm(20);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_null(chain_begin(dir, c, 1));
+	unlink(path);
+	path_of(path, sizeof(path), "5.ckpt");
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_null(chain_open(dir, 5));
+	assert_point(CHAIN_LAST, 4);
+	assert_int_equal(chain_merge(dir, 4, 1), 0);
+	unlink(path);
+	path_of(path, sizeof(path), "4.ckpt");
+	path_of(aim, sizeof(aim), "6.ckpt");
+	assert_int_equal(symlink(path, aim), 0);
+	assert_null(chain_open(dir, 6));
+	alarm(0);
+	chain_close(c);
+}
+
+/* Of two that write, one is refused, and the other's checkpoint is whole. */
+static void test_two_writers(void **state)
+{
+	struct chain_new *n, *second;
+	struct chain *c;
+	uint8_t page[CHAIN_PAGE];
+
+	(void)state;
+	write_all(2);
+	c = chain_open(dir, CHAIN_LAST);
+	n = chain_begin(dir, c, 1);
+	assert_non_null(n);
+	fill(page, 1, 33);
+	assert_int_equal(chain_add(n, 1, page), 0);
+	second = chain_begin(dir, c, 1);
+	assert_null(second);
+	assert_non_null(strstr(chain_error(), "5.new: another process writes"));
+	assert_int_equal(chain_commit(n), 0);
+	chain_close(c);
+	c = chain_open(dir, CHAIN_LAST);
+	assert_int_equal(chain_point(c), 5);
+	assert_int_equal(chain_page(c, 1, page), 1);
+	chain_close(c);
+	/* And of two that merge. */
+	n = chain_begin(dir, NULL, 1);
+	assert_non_null(n);
+	assert_int_equal(chain_new_point(n), 6);
+	chain_abort(n);
+	assert_int_equal(files(), 6);
+}
+
+/* A directory that cannot be listed is not an empty one: its first point stays. */
+static void test_no_list(void **state)
+{
+	struct rlimit old, few;
+	struct chain *c;
+	int fd;
+
+	(void)state;
+	write_all(1);
+	c = chain_open(dir, CHAIN_LAST);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	fd = open("/dev/null", O_RDONLY);
+	close(fd);
+	few = (struct rlimit){ (rlim_t)fd, old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_null(chain_begin(dir, c, 1));
+	assert_non_null(strstr(chain_error(), "Too many open files"));
+	assert_null(strstr(chain_error(), "0.new"));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	chain_close(c);
+	assert_point(4, 4);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_points), TEST(test_unchanged), TEST(test_merge),
-		TEST(test_branch), TEST(test_torn),	 TEST(test_damage),
-		TEST(test_states), TEST(test_short_reads), TEST(test_bombs), TEST(test_highest),
+		TEST(test_points),      TEST(test_unchanged),   TEST(test_merge),
+		TEST(test_branch),      TEST(test_torn),        TEST(test_damage),
+		TEST(test_states),      TEST(test_short_reads), TEST(test_bombs),
+		TEST(test_highest),     TEST(test_names),       TEST(test_no_files),
+		TEST(test_two_writers), TEST(test_no_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@
 #define MOST_FILES 100000u
 #define MOST_STATE (1ull << 30)
 #define MOST_INDEX (1ull << 40)
+#define MOST_POINT (UINT64_MAX / 2)
 #define MOST_GFN (1ull << 52)
 #define NO_PARENT UINT64_MAX
 #define NAME_MAX_LEN 4096
@@ -210,10 +212,14 @@ static int open_file(struct file *f, const char *dir, uint64_t point, struct ent
 
 	f->point = point;
 	file_path(f->path, dir, point, ".ckpt");
-	f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
+	f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (f->fd < 0)
 		return chain_fail("%s: %s", f->path, strerror(errno));
-	if (fstat(f->fd, &st) || st.st_size < (off_t)end) {
+	if (fstat(f->fd, &st) || !S_ISREG(st.st_mode)) {
+		chain_fail("%s: not a file", f->path);
+		goto out;
+	}
+	if (st.st_size < (off_t)end) {
 		fail_at(f, 0, "the file is cut off");
 		goto out;
 	}
@@ -300,28 +306,30 @@ bad:
 	return NULL;
 }
 
-/* Returns whether the directory has a point below `below`, and the highest. */
-static bool last_point(const char *dir, uint64_t below, uint64_t *point)
+/* Sets *point to the highest point below `below`. 1; 0: there is none; -1: error. */
+static int last_point(const char *dir, uint64_t below, uint64_t *point)
 {
 	DIR *d = opendir(dir);
 	const struct dirent *e;
-	bool found = false;
+	int found = 0;
 
-	if (!d) {
-		chain_fail("%s: %s", dir, strerror(errno));
-		return false;
-	}
+	if (!d)
+		return chain_fail("%s: %s", dir, strerror(errno));
 	chain_fail("%s: there is no checkpoint", dir);
-	while ((e = readdir(d))) {
-		char *end;
-		uint64_t n = strtoull(e->d_name, &end, 10);
+	for (errno = 0; (e = readdir(d)); errno = 0) {
+		uint64_t n = strtoull(e->d_name, NULL, 10);
+		char name[32];
 
-		if (end == e->d_name || strcmp(end, ".ckpt") || n >= below ||
+		/* Only names that a save makes: not 01.ckpt or -1.ckpt. */
+		snprintf(name, sizeof(name), "%" PRIu64 ".ckpt", n);
+		if (strcmp(e->d_name, name) || n >= below || n > MOST_POINT ||
 		    (found && n <= *point))
 			continue;
-		found = true;
+		found = 1;
 		*point = n;
 	}
+	if (errno)
+		found = chain_fail("%s: %s", dir, strerror(errno));
 	closedir(d);
 	return found;
 }
@@ -337,7 +345,7 @@ struct chain *chain_open_below(const char *dir, uint64_t below)
 	struct chain *c = NULL;
 
 	/* A point that is broken does not hide the one before. */
-	while (!c && last_point(dir, below, &below)) {
+	while (!c && last_point(dir, below, &below) > 0) {
 		c = open_point(dir, below);
 		if (!c && !*why)
 			memcpy(why, error_text, sizeof(why));
@@ -639,6 +647,44 @@ void chain_abort(struct chain_new *n)
 	free_new(n);
 }
 
+/*
+ * Makes a new file and locks it, in place of one whose writer died. Nobody's name is written through: the
+ * file is new. -1: error.
+ */
+static int new_file(const char *path)
+{
+	struct stat st, named;
+	int fd, old;
+
+	while ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0 &&
+	       errno == EEXIST) {
+		old = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (old < 0 && errno == ENOENT)
+			continue;
+		if (old < 0 || fstat(old, &st) || !S_ISREG(st.st_mode)) {
+			chain_fail("%s: %s", path,
+				   old < 0 ? strerror(errno) : "neither a file nor absent");
+		} else if (flock(old, LOCK_EX | LOCK_NB)) {
+			chain_fail("%s: another process writes this checkpoint", path);
+		} else if (lstat(path, &named) || named.st_ino != st.st_ino || !unlink(path)) {
+			close(old);
+			continue;
+		} else {
+			chain_fail("%s: %s", path, strerror(errno));
+		}
+		if (old >= 0)
+			close(old);
+		return -1;
+	}
+	if (fd < 0)
+		return chain_fail("%s: %s", path, strerror(errno));
+	/* Between both calls, another process may have taken it for a dead one's. */
+	if (!flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &st) && st.st_nlink)
+		return fd;
+	close(fd);
+	return chain_fail("%s: another process writes this checkpoint", path);
+}
+
 static struct chain_new *begin_point(const char *dir, uint64_t point, struct chain *parent,
 				     unsigned threads)
 {
@@ -658,9 +704,8 @@ static struct chain_new *begin_point(const char *dir, uint64_t point, struct cha
 	snprintf(n->dir, sizeof(n->dir), "%s", dir);
 	file_path(n->end, dir, point, ".ckpt");
 	file_path(n->path, dir, point, ".new");
-	n->fd = open(n->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	n->fd = new_file(n->path);
 	if (n->fd < 0) {
-		chain_fail("%s: %s", n->path, strerror(errno));
 		free_new(n);
 		return NULL;
 	}
@@ -688,10 +733,25 @@ no_memory:
 
 struct chain_new *chain_begin(const char *dir, struct chain *parent, unsigned threads)
 {
+	struct chain_new *n;
 	uint64_t last;
+	int rc = last_point(dir, CHAIN_LAST, &last);
 
+	if (rc < 0)
+		return NULL;
+	if (rc && last == MOST_POINT) {
+		chain_fail("%s: there is no number after %" PRIu64, dir, last);
+		return NULL;
+	}
 	/* After all that are there, broken ones, too. */
-	return begin_point(dir, last_point(dir, CHAIN_LAST, &last) ? last + 1 : 0, parent, threads);
+	n = begin_point(dir, rc ? last + 1 : 0, parent, threads);
+	/* Another process may have committed the point since: with the lock, nobody else does. */
+	if (n && !access(n->end, F_OK)) {
+		chain_fail("%s: another process has written this checkpoint", n->end);
+		chain_abort(n);
+		return NULL;
+	}
+	return n;
 }
 
 uint64_t chain_new_point(const struct chain_new *n) { return n->point; }
@@ -850,12 +910,13 @@ static bool is_branch(const char *dir, uint64_t point)
 	uint64_t later = CHAIN_LAST, parent, size;
 	struct file f = { .fd = -1 };
 	struct begin *b;
+	int rc;
 
-	while (last_point(dir, later, &later) && later > point) {
+	while ((rc = last_point(dir, later, &later)) > 0 && later > point) {
 		file_path(f.path, dir, later, ".ckpt");
 		f.point = later;
 		f.size = UINT64_MAX;
-		f.fd = open(f.path, O_RDONLY | O_CLOEXEC);
+		f.fd = open(f.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 		b = f.fd < 0 ? NULL : read_block(&f, 0, BEGIN, &size, NULL);
 		parent = b ? b->parent : 0;
 		free(b);
@@ -863,7 +924,7 @@ static bool is_branch(const char *dir, uint64_t point)
 		if (parent < point)
 			return true;
 	}
-	return false;
+	return rc < 0;
 }
 
 int chain_merge(const char *dir, uint64_t point, unsigned threads)
@@ -885,7 +946,7 @@ int chain_merge(const char *dir, uint64_t point, unsigned threads)
 		rc = n ? chain_commit(n) : -1;
 	}
 	for (uint64_t below = point;
-	     !rc && !is_branch(dir, point) && last_point(dir, below, &below);) {
+	     !rc && !is_branch(dir, point) && last_point(dir, below, &below) > 0;) {
 		file_path(path, dir, below, ".ckpt");
 		if (unlink(path))
 			rc = chain_fail("%s: %s", path, strerror(errno));
