@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,7 +28,10 @@
 #define BATCH 256u			/* pages of a block */
 #define LEVEL 1				/* of zstd */
 #define MOST_FILES 100000u
-#define MOST_RAW (1ull << 40)
+#define MOST_STATE (1ull << 30)
+#define MOST_INDEX (1ull << 40)
+#define MOST_POINT (UINT64_MAX / 2)
+#define MOST_GFN (1ull << 52)
 #define NO_PARENT UINT64_MAX
 #define NAME_MAX_LEN 4096
 
@@ -69,7 +73,7 @@ struct state_place {
 
 struct file {
 	int fd;
-	uint64_t point, size;
+	uint64_t point, size, index;	/* index: where it is */
 	char path[NAME_MAX_LEN];
 };
 
@@ -106,6 +110,19 @@ static int fail_at(const struct file *f, uint64_t offset, const char *why)
 	return chain_fail("%s: offset %" PRIu64 ": %s", f->path, offset, why);
 }
 
+/* Whether a block of the type may have that size, before memory is allocated for it. */
+static bool size_valid(uint32_t type, uint64_t stored, uint64_t raw)
+{
+	switch (type) {
+	case BEGIN: return raw == sizeof(struct begin) && stored <= ZSTD_COMPRESSBOUND(raw);
+	case PAGES: return raw <= BATCH * CHAIN_PAGE && stored <= ZSTD_COMPRESSBOUND(raw);
+	case STATE: return raw <= CHAIN_NAME + MOST_STATE && stored <= ZSTD_COMPRESSBOUND(raw);
+	case INDEX: return raw <= MOST_INDEX && stored <= ZSTD_COMPRESSBOUND(raw);
+	case END: return raw == sizeof(struct end) && stored == raw;
+	default: return false;
+	}
+}
+
 static XXH128_hash_t sum_of(const struct block *b, const void *data)
 {
 	struct block plain = *b;
@@ -118,15 +135,32 @@ static XXH128_hash_t sum_of(const struct block *b, const void *data)
 	return XXH3_128bits_digest(&s);
 }
 
-/* Reads a block. Returns what it has, uncompressed, to be freed; NULL: error. */
-static void *read_block(const struct file *f, uint64_t offset, uint32_t type, uint64_t *size)
+/* Reads n bytes: one call of pread() gets 2 GiB at most, and an index may be longer. */
+static bool read_all(int fd, void *to, size_t n, uint64_t offset)
+{
+	for (size_t at = 0; at < n;) {
+		ssize_t rc = pread(fd, (char *)to + at, n - at, (off_t)(offset + at));
+
+		if (!rc || (rc < 0 && errno != EINTR))
+			return false;
+		at += rc < 0 ? 0 : (size_t)rc;
+	}
+	return true;
+}
+
+/*
+ * Reads a block. Returns what it has, uncompressed, to be freed; NULL: error. stored_size: of the rest of it
+ * in the file, unless NULL.
+ */
+static void *read_block(const struct file *f, uint64_t offset, uint32_t type, uint64_t *size,
+			uint64_t *stored_size)
 {
 	struct block b;
 	void *stored, *raw = NULL;
 	size_t n;
 
 	if (offset > f->size || f->size - offset < sizeof(b) ||
-	    pread(f->fd, &b, sizeof(b), (off_t)offset) != sizeof(b)) {
+	    !read_all(f->fd, &b, sizeof(b), offset)) {
 		fail_at(f, offset, "the file is cut off");
 		return NULL;
 	}
@@ -134,18 +168,19 @@ static void *read_block(const struct file *f, uint64_t offset, uint32_t type, ui
 		fail_at(f, offset, "no block, or one of another place");
 		return NULL;
 	}
-	if (b.stored > f->size - offset - sizeof(b) || b.raw > MOST_RAW) {
-		fail_at(f, offset, "a block longer than the file");
+	if (b.stored > f->size - offset - sizeof(b) || !size_valid(type, b.stored, b.raw)) {
+		fail_at(f, offset, "a block longer than the file, or than its kind can be");
 		return NULL;
 	}
 	stored = malloc(b.stored + 1);
 	*size = b.raw;
-	if (!stored ||
-	    pread(f->fd, stored, b.stored, (off_t)(offset + sizeof(b))) != (ssize_t)b.stored) {
+	if (stored_size)
+		*stored_size = b.stored;
+	if (!stored || !read_all(f->fd, stored, b.stored, offset + sizeof(b))) {
 		fail_at(f, offset, stored ? "cannot read" : "no memory");
 	} else if (!XXH128_isEqual(sum_of(&b, stored), b.sum)) {
 		fail_at(f, offset, "wrong checksum");
-	} else if (type == END && b.raw == b.stored) {
+	} else if (type == END) {
 		return stored;
 	} else {
 		raw = malloc(b.raw + 1);
@@ -177,22 +212,27 @@ static int open_file(struct file *f, const char *dir, uint64_t point, struct ent
 
 	f->point = point;
 	file_path(f->path, dir, point, ".ckpt");
-	f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
+	f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (f->fd < 0)
 		return chain_fail("%s: %s", f->path, strerror(errno));
-	if (fstat(f->fd, &st) || st.st_size < (off_t)end) {
+	if (fstat(f->fd, &st) || !S_ISREG(st.st_mode)) {
+		chain_fail("%s: not a file", f->path);
+		goto out;
+	}
+	if (st.st_size < (off_t)end) {
 		fail_at(f, 0, "the file is cut off");
 		goto out;
 	}
 	f->size = (uint64_t)st.st_size;
-	b = read_block(f, 0, BEGIN, &size);
-	if (!b || size != sizeof(*b))
+	b = read_block(f, 0, BEGIN, &size, NULL);
+	if (!b)
 		goto out;
 	*parent = b->parent;
-	e = read_block(f, f->size - end, END, &size);
-	if (!e || size != sizeof(*e))
+	e = read_block(f, f->size - end, END, &size, NULL);
+	if (!e)
 		goto out;
-	*index = read_block(f, e->index, INDEX, &size);
+	f->index = e->index;
+	*index = read_block(f, e->index, INDEX, &size, NULL);
 	if (!*index)
 		goto out;
 	*nr = size / sizeof(**index);
@@ -200,8 +240,8 @@ static int open_file(struct file *f, const char *dir, uint64_t point, struct ent
 	if (size % sizeof(**index) || (*parent != NO_PARENT && *parent >= point))
 		rc = fail_at(f, e->index, "not an index");
 	for (size_t i = 0; !rc && i < *nr; i++)
-		if ((i && (*index)[i].gfn <= (*index)[i - 1].gfn) || (*index)[i].slot >= BATCH ||
-		    (*index)[i].kind > GONE)
+		if ((*index)[i].gfn >= MOST_GFN || (i && (*index)[i].gfn <= (*index)[i - 1].gfn) ||
+		    (*index)[i].slot >= BATCH || (*index)[i].kind > GONE)
 			rc = fail_at(f, e->index, "not an index");
 	if (rc)
 		free(*index);
@@ -266,28 +306,30 @@ bad:
 	return NULL;
 }
 
-/* Returns whether the directory has a point below `below`, and the highest. */
-static bool last_point(const char *dir, uint64_t below, uint64_t *point)
+/* Sets *point to the highest point below `below`. 1; 0: there is none; -1: error. */
+static int last_point(const char *dir, uint64_t below, uint64_t *point)
 {
 	DIR *d = opendir(dir);
 	const struct dirent *e;
-	bool found = false;
+	int found = 0;
 
-	if (!d) {
-		chain_fail("%s: %s", dir, strerror(errno));
-		return false;
-	}
+	if (!d)
+		return chain_fail("%s: %s", dir, strerror(errno));
 	chain_fail("%s: there is no checkpoint", dir);
-	while ((e = readdir(d))) {
-		char *end;
-		uint64_t n = strtoull(e->d_name, &end, 10);
+	for (errno = 0; (e = readdir(d)); errno = 0) {
+		uint64_t n = strtoull(e->d_name, NULL, 10);
+		char name[32];
 
-		if (end == e->d_name || strcmp(end, ".ckpt") || n >= below ||
+		/* Only names that a save makes: not 01.ckpt or -1.ckpt. */
+		snprintf(name, sizeof(name), "%" PRIu64 ".ckpt", n);
+		if (strcmp(e->d_name, name) || n >= below || n > MOST_POINT ||
 		    (found && n <= *point))
 			continue;
-		found = true;
+		found = 1;
 		*point = n;
 	}
+	if (errno)
+		found = chain_fail("%s: %s", dir, strerror(errno));
 	closedir(d);
 	return found;
 }
@@ -303,7 +345,7 @@ struct chain *chain_open_below(const char *dir, uint64_t below)
 	struct chain *c = NULL;
 
 	/* A point that is broken does not hide the one before. */
-	while (!c && last_point(dir, below, &below)) {
+	while (!c && last_point(dir, below, &below) > 0) {
 		c = open_point(dir, below);
 		if (!c && !*why)
 			memcpy(why, error_text, sizeof(why));
@@ -375,7 +417,7 @@ int chain_page(struct chain *c, uint64_t gfn, void *page)
 	f = &c->files[p->file];
 	if (!c->pages || c->pages_file != p->file || c->pages_block != p->e.block) {
 		free(c->pages);
-		c->pages = read_block(f, p->e.block, PAGES, &c->pages_size);
+		c->pages = read_block(f, p->e.block, PAGES, &c->pages_size, NULL);
 		c->pages_file = p->file;
 		c->pages_block = p->e.block;
 		if (!c->pages)
@@ -390,31 +432,59 @@ int chain_page(struct chain *c, uint64_t gfn, void *page)
 	return 1;
 }
 
-/* Visits the blocks of STATE, which come between those of pages and the index. */
-void *chain_state(struct chain *c, const char *name, size_t *size)
+/*
+ * Reads the state at offset *at of the point's own file, and sets *at to the next one; 0: the first. Each
+ * block on the way is read whole, so that damage to one is not taken for another, or for none. 1; 0: there
+ * is no more; -1: error.
+ */
+static int next_state(struct chain *c, uint64_t *at, char **data, size_t *size)
 {
 	const struct file *f = &c->files[0];
-	struct block b;
-	uint64_t at = 0, n;
-	char *data;
+	uint64_t n, stored;
 
-	while (pread(f->fd, &b, sizeof(b), (off_t)at) == sizeof(b) && b.magic == MAGIC &&
-	       b.type < INDEX) {
-		if (b.type == STATE) {
-			data = read_block(f, at, STATE, &n);
-			if (!data)
-				return NULL;
-			if (n >= CHAIN_NAME && !strncmp(data, name, CHAIN_NAME)) {
-				*size = n - CHAIN_NAME;
-				memmove(data, data + CHAIN_NAME, *size);
-				return data;
-			}
-			free(data);
+	if (!*at) {
+		/* The states come after the last block of pages, which the index has. */
+		for (size_t i = 0; i < c->nr_places; i++) {
+			const struct place *p = &c->places[i];
+
+			if (!p->file && p->e.kind == STORED && p->e.block > *at)
+				*at = p->e.block;
 		}
-		at += sizeof(b) + b.stored;
+		*data = read_block(f, *at, *at ? PAGES : BEGIN, &n, &stored);
+		if (!*data)
+			return -1;
+		free(*data);
+		*at += sizeof(struct block) + stored;
 	}
-	fail_at(f, at, "no such state");
-	return NULL;
+	*data = NULL;
+	if (*at == f->index)
+		return 0;
+	*data = read_block(f, *at, STATE, &n, &stored);
+	if (!*data)
+		return -1;
+	if (n < CHAIN_NAME || (*data)[CHAIN_NAME - 1]) {
+		free(*data);
+		return fail_at(f, *at, "a state without a name");
+	}
+	*at += sizeof(struct block) + stored;
+	*size = n - CHAIN_NAME;
+	return 1;
+}
+
+int chain_state(struct chain *c, const char *name, void **data, size_t *size)
+{
+	uint64_t at = 0;
+	char *found;
+	int rc;
+
+	while ((rc = next_state(c, &at, &found, size)) > 0 && strcmp(found, name))
+		free(found);
+	if (rc > 0)
+		memmove(found, found + CHAIN_NAME, *size);
+	else if (!rc)
+		fail_at(&c->files[0], at, "no such state");
+	*data = rc > 0 ? found : NULL;
+	return rc;
 }
 
 /* Writing. A batch is filled, compressed by a thread, and written in its order. */
@@ -438,7 +508,7 @@ struct chain_new {
 	struct entry *entries;
 	size_t nr, room;
 	uint64_t all, stored;
-	bool failed;
+	bool failed, has_state;
 	/* The ring of batches; `filling` is the current one, `oldest` the next to be written. */
 	struct batch *ring;
 	unsigned size, filling, oldest, next;
@@ -577,6 +647,44 @@ void chain_abort(struct chain_new *n)
 	free_new(n);
 }
 
+/*
+ * Makes a new file and locks it, in place of one whose writer died. Nobody's name is written through: the
+ * file is new. -1: error.
+ */
+static int new_file(const char *path)
+{
+	struct stat st, named;
+	int fd, old;
+
+	while ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0 &&
+	       errno == EEXIST) {
+		old = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		if (old < 0 && errno == ENOENT)
+			continue;
+		if (old < 0 || fstat(old, &st) || !S_ISREG(st.st_mode)) {
+			chain_fail("%s: %s", path,
+				   old < 0 ? strerror(errno) : "neither a file nor absent");
+		} else if (flock(old, LOCK_EX | LOCK_NB)) {
+			chain_fail("%s: another process writes this checkpoint", path);
+		} else if (lstat(path, &named) || named.st_ino != st.st_ino || !unlink(path)) {
+			close(old);
+			continue;
+		} else {
+			chain_fail("%s: %s", path, strerror(errno));
+		}
+		if (old >= 0)
+			close(old);
+		return -1;
+	}
+	if (fd < 0)
+		return chain_fail("%s: %s", path, strerror(errno));
+	/* Between both calls, another process may have taken it for a dead one's. */
+	if (!flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &st) && st.st_nlink)
+		return fd;
+	close(fd);
+	return chain_fail("%s: another process writes this checkpoint", path);
+}
+
 static struct chain_new *begin_point(const char *dir, uint64_t point, struct chain *parent,
 				     unsigned threads)
 {
@@ -596,9 +704,8 @@ static struct chain_new *begin_point(const char *dir, uint64_t point, struct cha
 	snprintf(n->dir, sizeof(n->dir), "%s", dir);
 	file_path(n->end, dir, point, ".ckpt");
 	file_path(n->path, dir, point, ".new");
-	n->fd = open(n->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	n->fd = new_file(n->path);
 	if (n->fd < 0) {
-		chain_fail("%s: %s", n->path, strerror(errno));
 		free_new(n);
 		return NULL;
 	}
@@ -626,10 +733,25 @@ no_memory:
 
 struct chain_new *chain_begin(const char *dir, struct chain *parent, unsigned threads)
 {
+	struct chain_new *n;
 	uint64_t last;
+	int rc = last_point(dir, CHAIN_LAST, &last);
 
+	if (rc < 0)
+		return NULL;
+	if (rc && last == MOST_POINT) {
+		chain_fail("%s: there is no number after %" PRIu64, dir, last);
+		return NULL;
+	}
 	/* After all that are there, broken ones, too. */
-	return begin_point(dir, last_point(dir, CHAIN_LAST, &last) ? last + 1 : 0, parent, threads);
+	n = begin_point(dir, rc ? last + 1 : 0, parent, threads);
+	/* Another process may have committed the point since: with the lock, nobody else does. */
+	if (n && !access(n->end, F_OK)) {
+		chain_fail("%s: another process has written this checkpoint", n->end);
+		chain_abort(n);
+		return NULL;
+	}
+	return n;
 }
 
 uint64_t chain_new_point(const struct chain_new *n) { return n->point; }
@@ -638,8 +760,9 @@ static int add_entry(struct chain_new *n, uint64_t gfn, uint32_t kind, XXH128_ha
 {
 	struct entry *more;
 
-	if (n->nr && gfn <= n->entries[n->nr - 1].gfn)
-		return chain_fail("%s: page %#" PRIx64 " is not above the last", n->path, gfn);
+	if (gfn >= MOST_GFN || (n->nr && gfn <= n->entries[n->nr - 1].gfn))
+		return chain_fail("%s: page %#" PRIx64 " is too high, or not above the last",
+				  n->path, gfn);
 	if (n->nr == n->room) {
 		more = realloc(n->entries, (n->room * 2 + 1024) * sizeof(*more));
 		if (!more)
@@ -659,6 +782,10 @@ int chain_add(struct chain_new *n, uint64_t gfn, const void *page)
 	const struct place *p = n->parent ? find(n->parent, gfn) : NULL;
 	struct batch *b = &n->ring[n->filling % n->size];
 
+	if (n->has_state) {
+		n->failed = true;
+		return chain_fail("%s: a page after a state", n->path);
+	}
 	n->all++;
 	if (p && p->e.gfn == gfn && p->e.kind != GONE && XXH128_isEqual(p->e.sum, sum))
 		return 0;
@@ -705,8 +832,8 @@ int chain_add_state(struct chain_new *n, const char *name, const void *data, siz
 	char *all = calloc(1, CHAIN_NAME + size);
 	int rc = -1;
 
-	if (!all || strlen(name) >= CHAIN_NAME) {
-		chain_fail("%s: a state's name, or no memory", name);
+	if (!all || strlen(name) >= CHAIN_NAME || size > MOST_STATE) {
+		chain_fail("%s: a state's name or size, or no memory", name);
 	} else if (!flush(n)) {
 		memcpy(all, name, strlen(name));
 		memcpy(all + CHAIN_NAME, data, size);
@@ -714,6 +841,7 @@ int chain_add_state(struct chain_new *n, const char *name, const void *data, siz
 	}
 	free(all);
 	n->failed |= rc != 0;
+	n->has_state = true;
 	return rc;
 }
 
@@ -761,27 +889,16 @@ void chain_counts(const struct chain_new *n, uint64_t *all, uint64_t *stored)
 /* Copies the point's pages and its states into a file of its own. */
 static int copy_point(struct chain *c, struct chain_new *n)
 {
-	const struct file *f = &c->files[0];
 	uint8_t page[CHAIN_PAGE];
-	struct block b;
-	uint64_t size;
+	uint64_t at = 0;
+	size_t size;
+	char *data;
 	int rc = 0;
 
 	for (uint64_t gfn = 0; !rc && chain_next(c, &gfn); gfn++)
 		rc = chain_page(c, gfn, page) == 1 ? chain_add(n, gfn, page) : -1;
-	for (uint64_t at = 0; !rc; at += sizeof(b) + b.stored) {
-		char *data;
-
-		if (pread(f->fd, &b, sizeof(b), (off_t)at) != sizeof(b) || b.magic != MAGIC)
-			return fail_at(f, at, "the file is cut off");
-		if (b.type == INDEX)
-			break;
-		if (b.type != STATE)
-			continue;
-		data = read_block(f, at, STATE, &size);
-		rc = !data || size < CHAIN_NAME ?
-			     -1 :
-			     chain_add_state(n, data, data + CHAIN_NAME, size - CHAIN_NAME);
+	while (!rc && (rc = next_state(c, &at, &data, &size)) > 0) {
+		rc = chain_add_state(n, data, data + CHAIN_NAME, size);
 		free(data);
 	}
 	return rc;
@@ -793,20 +910,21 @@ static bool is_branch(const char *dir, uint64_t point)
 	uint64_t later = CHAIN_LAST, parent, size;
 	struct file f = { .fd = -1 };
 	struct begin *b;
+	int rc;
 
-	while (last_point(dir, later, &later) && later > point) {
+	while ((rc = last_point(dir, later, &later)) > 0 && later > point) {
 		file_path(f.path, dir, later, ".ckpt");
 		f.point = later;
 		f.size = UINT64_MAX;
-		f.fd = open(f.path, O_RDONLY | O_CLOEXEC);
-		b = f.fd < 0 ? NULL : read_block(&f, 0, BEGIN, &size);
-		parent = b && size == sizeof(*b) ? b->parent : 0;
+		f.fd = open(f.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+		b = f.fd < 0 ? NULL : read_block(&f, 0, BEGIN, &size, NULL);
+		parent = b ? b->parent : 0;
 		free(b);
 		close(f.fd);
 		if (parent < point)
 			return true;
 	}
-	return false;
+	return rc < 0;
 }
 
 int chain_merge(const char *dir, uint64_t point, unsigned threads)
@@ -828,7 +946,7 @@ int chain_merge(const char *dir, uint64_t point, unsigned threads)
 		rc = n ? chain_commit(n) : -1;
 	}
 	for (uint64_t below = point;
-	     !rc && !is_branch(dir, point) && last_point(dir, below, &below);) {
+	     !rc && !is_branch(dir, point) && last_point(dir, below, &below) > 0;) {
 		file_path(path, dir, below, ".ckpt");
 		if (unlink(path))
 			rc = chain_fail("%s: %s", path, strerror(errno));

@@ -33,8 +33,8 @@ uint64_t chain_point(const struct chain *c);
 bool chain_next(struct chain *c, uint64_t *gfn);
 /* Reads a page. 1; 0: the point has no such page; -1: error. */
 int chain_page(struct chain *c, uint64_t gfn, void *page);
-/* Reads a state: its contents, to be freed, or NULL: there is none, or an error. */
-void *chain_state(struct chain *c, const char *name, size_t *size);
+/* Reads a state. 1: its contents are *data, to be freed; 0: the point has none of that name; -1: error. */
+int chain_state(struct chain *c, const char *name, void **data, size_t *size);
 
 /*
  * Begins the point after `parent`, which stays open until the end; NULL: the first one. threads: how
@@ -46,6 +46,7 @@ uint64_t chain_new_point(const struct chain_new *n);
 int chain_add(struct chain_new *n, uint64_t gfn, const void *page);
 /* Says that the point has no such page, though its parent may. */
 int chain_gone(struct chain_new *n, uint64_t gfn);
+/* Adds a state. No page can come after it. */
 int chain_add_state(struct chain_new *n, const char *name, const void *data, size_t size);
 /* Makes the point durable. 0, or -1: there is no new point. In either case n is freed. */
 int chain_commit(struct chain_new *n);

@@ -240,12 +240,14 @@ char *disks_text(const struct disks *d)
 int disks_of(struct chain *c, struct disks *d)
 {
 	size_t size;
-	char *text = chain_state(c, "disks", &size), *at = text;
-	int used = 0, rc = 0;
+	void *state;
+	int used = 0, rc = chain_state(c, "disks", &state, &size);
+	char *text = state, *at = text;
 
 	memset(d, 0, sizeof(*d));
-	if (!text)
-		return 0;
+	if (rc <= 0)	/* what cannot be read is not none */
+		return rc;
+	rc = 0;
 	if (!size || text[size - 1])
 		rc = -1;
 	while (!rc && *at) {

@@ -66,9 +66,9 @@ bool live_goes_on(struct live *l, struct chain *point)
 	unsigned length;
 	size_t size = 0;
 	char *noted = xs_read(l->xs, XBT_NULL, l->note, &length);
-	char *name = noted ? chain_state(point, "log", &size) : NULL;
-	bool same = name && size == LIVE_NAME && length == LIVE_NAME - 1 &&
-		    !memcmp(noted, name, length) &&
+	void *name = NULL;
+	bool same = noted && chain_state(point, "log", &name, &size) > 0 && size == LIVE_NAME &&
+		    length == LIVE_NAME - 1 && !memcmp(noted, name, length) &&
 		    xc_logdirty_control(l->xc, l->domid, XEN_DOMCTL_SHADOW_OP_PEEK, NULL, 0, 0,
 					NULL) >= 0;
 
@@ -298,9 +298,12 @@ static int renew(void *arg, uint32_t type, char **data, uint32_t *length)
 
 int live_read_last(struct live *l, struct chain *point, struct memory *m)
 {
+	void *stream;
+
 	if (read_dirty(l, m, XEN_DOMCTL_SHADOW_LOGDIRTY_FINAL) || find_pages(l, point, m))
 		return -1;
-	m->rest = chain_state(point, "stream", &m->nr_rest);
-	return m->rest ? stream_renew(&m->rest, &m->nr_rest, renew, l) :
-			 chain_fail("the point before has no stream");
+	if (chain_state(point, "stream", &stream, &m->nr_rest) <= 0)
+		return -1;
+	m->rest = stream;
+	return stream_renew(&m->rest, &m->nr_rest, renew, l);
 }

@@ -352,14 +352,21 @@ static int restart(const char *dir, uint64_t point)
 {
 	struct chain *c = chain_open(dir, point);
 	size_t size, nr_rest;
-	char *config = c ? chain_state(c, "config", &size) : NULL;
-	char *rest = config ? chain_state(c, "stream", &nr_rest) : NULL;
+	void *state = NULL, *rest = NULL;
+	const char *config;
 	struct disks disks, before;
 	int fds[2], status, rc;
 	pid_t pid;
 
-	if (!rest || !size || config[size - 1] || disks_of(c, &disks) ||
-	    disks_restore(&disks, &before))
+	if (!c || chain_state(c, "config", &state, &size) <= 0 ||
+	    chain_state(c, "stream", &rest, &nr_rest) <= 0)
+		return failed(dir);
+	config = state;
+	if (!size || config[size - 1]) {
+		chain_fail("point %" PRIu64 ": bad configuration", chain_point(c));
+		return failed(dir);
+	}
+	if (disks_of(c, &disks) || disks_restore(&disks, &before))
 		return failed(dir);
 	if (pipe(fds) || (pid = fork()) < 0) {
 		fprintf(stderr, "margay-checkpoint: %s\n", strerror(errno));
@@ -384,7 +391,7 @@ static int restart(const char *dir, uint64_t point)
 	if (waitpid(pid, &status, 0) < 0 || status)
 		rc = 1;
 	disks_keep(&before, rc);
-	free(config);
+	free(state);
 	free(rest);
 	chain_close(c);
 	return rc != 0;
