@@ -598,12 +598,37 @@ static void test_two_writers(void **state)
 	assert_int_equal(chain_point(c), 5);
 	assert_int_equal(chain_page(c, 1, page), 1);
 	chain_close(c);
-	/* And of two that merge. */
 	n = chain_begin(dir, NULL, 1);
 	assert_non_null(n);
 	assert_int_equal(chain_new_point(n), 6);
 	chain_abort(n);
 	assert_int_equal(files(), 6);
+}
+
+/* The next writer removes what dead ones have left, but not what a living one writes. */
+static void test_left_over(void **state)
+{
+	struct chain_new *n;
+	struct chain *c;
+	char path[128];
+
+	(void)state;
+	write_all(1);
+	make_file("2.new");
+	make_file("3.new");
+	make_file("x.new");
+	c = chain_open(dir, CHAIN_LAST);
+	n = chain_begin(dir, c, 1);
+	assert_non_null(n);
+	assert_int_equal(files(), POINTS + 2);
+	path_of(path, sizeof(path), "3.new");
+	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(chain_merge(dir, 3, 1), 0);
+	path_of(path, sizeof(path), "5.new");
+	assert_int_equal(access(path, F_OK), 0);
+	assert_int_equal(chain_commit(n), 0);
+	chain_close(c);
+	assert_int_equal(files(), 4);
 }
 
 /* A directory that cannot be listed is not an empty one: its first point stays. */
@@ -637,7 +662,7 @@ int main(void)
 		TEST(test_branch),      TEST(test_torn),        TEST(test_damage),
 		TEST(test_states),      TEST(test_short_reads), TEST(test_bombs),
 		TEST(test_highest),     TEST(test_names),       TEST(test_no_files),
-		TEST(test_two_writers), TEST(test_no_list),
+		TEST(test_two_writers), TEST(test_no_list), TEST(test_left_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -647,42 +647,62 @@ void chain_abort(struct chain_new *n)
 	free_new(n);
 }
 
-/*
- * Makes a new file and locks it, in place of one whose writer died. Nobody's name is written through: the
- * file is new. -1: error.
- */
-static int new_file(const char *path)
+/* Removes a file whose writer died. 0, or -1: it stays. */
+static int remove_dead(const char *path)
 {
 	struct stat st, named;
-	int fd, old;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc = 0;
 
-	while ((fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0 &&
-	       errno == EEXIST) {
-		old = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-		if (old < 0 && errno == ENOENT)
-			continue;
-		if (old < 0 || fstat(old, &st) || !S_ISREG(st.st_mode)) {
-			chain_fail("%s: %s", path,
-				   old < 0 ? strerror(errno) : "neither a file nor absent");
-		} else if (flock(old, LOCK_EX | LOCK_NB)) {
-			chain_fail("%s: another process writes this checkpoint", path);
-		} else if (lstat(path, &named) || named.st_ino != st.st_ino || !unlink(path)) {
-			close(old);
-			continue;
-		} else {
-			chain_fail("%s: %s", path, strerror(errno));
-		}
-		if (old >= 0)
-			close(old);
-		return -1;
-	}
 	if (fd < 0)
-		return chain_fail("%s: %s", path, strerror(errno));
-	/* Between both calls, another process may have taken it for a dead one's. */
-	if (!flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &st) && st.st_nlink)
-		return fd;
+		return errno == ENOENT ? 0 : chain_fail("%s: %s", path, strerror(errno));
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode))
+		rc = chain_fail("%s: not a file", path);
+	else if (flock(fd, LOCK_EX | LOCK_NB))
+		rc = chain_fail("%s: another process writes this checkpoint", path);
+	else if (!lstat(path, &named) && named.st_ino == st.st_ino && unlink(path))
+		rc = chain_fail("%s: %s", path, strerror(errno));
 	close(fd);
-	return chain_fail("%s: another process writes this checkpoint", path);
+	return rc;
+}
+
+/* Removes what saves and merges that were killed have left: as much as a guest's memory each. */
+static void remove_all_dead(const char *dir)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+	char path[NAME_MAX_LEN], name[32];
+
+	while (d && (e = readdir(d))) {
+		uint64_t n = strtoull(e->d_name, NULL, 10);
+
+		snprintf(name, sizeof(name), "%" PRIu64 ".new", n);
+		file_path(path, dir, n, ".new");
+		if (!strcmp(e->d_name, name))
+			remove_dead(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* Makes a new file and locks it. Nobody's name is written through. -1: error. */
+static int new_file(const char *path)
+{
+	struct stat st;
+	int fd;
+
+	for (;;) {
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd < 0 && errno != EEXIST)
+			return chain_fail("%s: %s", path, strerror(errno));
+		if (fd < 0 && remove_dead(path))
+			return -1;
+		if (fd < 0)
+			continue;
+		/* Between both calls, another process may have taken it for a dead one's. */
+		if (!flock(fd, LOCK_EX | LOCK_NB) && !fstat(fd, &st) && st.st_nlink)
+			return fd;
+		close(fd);
+	}
 }
 
 static struct chain_new *begin_point(const char *dir, uint64_t point, struct chain *parent,
@@ -704,6 +724,7 @@ static struct chain_new *begin_point(const char *dir, uint64_t point, struct cha
 	snprintf(n->dir, sizeof(n->dir), "%s", dir);
 	file_path(n->end, dir, point, ".ckpt");
 	file_path(n->path, dir, point, ".new");
+	remove_all_dead(dir);
 	n->fd = new_file(n->path);
 	if (n->fd < 0) {
 		free_new(n);
